@@ -1,0 +1,1 @@
+"""CrowdStrike Falcon, through its OAuth2 REST API."""

@@ -1,0 +1,1 @@
+"""nftables on a Linux machine, through the `nft` tool."""

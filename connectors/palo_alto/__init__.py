@@ -1,0 +1,1 @@
+"""Palo Alto Networks firewalls, through the PAN-OS XML API."""

@@ -1,0 +1,26 @@
+"""Which connectors there are: one explicit line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connectors.crowdstrike.connector import CrowdStrike
+from connectors.nftables.connector import Nftables
+from connectors.palo_alto.connector import PaloAlto
+from connectors.sdk.connector import Connector
+from orchestrator.domain.errors import NotFound
+
+CONNECTORS: tuple[type[Connector[Any]], ...] = (
+    Nftables,
+    PaloAlto,
+    CrowdStrike,
+)
+
+
+def connector(name: str) -> type[Connector[Any]]:
+    """The connector of that name. Raises NotFound."""
+    for candidate in CONNECTORS:
+        if candidate.name == name:
+            return candidate
+    message = f"no connector {name!r}; there are: {', '.join(sorted(candidate.name for candidate in CONNECTORS))}"
+    raise NotFound(message)

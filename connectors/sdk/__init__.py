@@ -1,0 +1,1 @@
+"""Everything a vendor's connector may import of ours."""

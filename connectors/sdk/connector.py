@@ -1,0 +1,242 @@
+"""What every connector is: a few async methods, checked at import, behind entry points that speak plain JSON to the engine."""
+
+from __future__ import annotations
+
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+import httpx
+from pydantic import ValidationError
+
+from connectors.sdk.call import Call, in_call
+from connectors.sdk.capability import Nothing, Output
+from connectors.sdk.declared import BoundAction, bind_actions
+from connectors.sdk.guard import reading_only
+from connectors.sdk.http import Access, HttpClient
+from connectors.sdk.rate import RateLimit
+from connectors.sdk.reply import Reply
+from connectors.sdk.settings import ConnectorSettings, HttpSettings, secret_values
+from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unknown
+from orchestrator.domain.receipt import Receipt
+
+S = TypeVar("S", bound=ConnectorSettings)
+JsonObject = dict[str, Any]
+
+
+class Connector(ABC, Generic[S]):
+    """Subclassed once per vendor, beside a capability: `class PaloAlto(Connector[PaloAltoSettings], Firewall)`.
+
+    `docs`: where the vendor documents the API. `unsupported`: actions of the capability that the system cannot do, and why.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    docs: ClassVar[str]
+    rate_limit: ClassVar[RateLimit | None] = None
+    unsupported: ClassVar[Mapping[str, str]] = {}
+    settings_type: ClassVar[type[ConnectorSettings]]
+    bound: ClassVar[Mapping[str, BoundAction]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises TypeError, with the mend, for a connector that breaks the rules of the sdk."""
+        super().__init_subclass__(**kwargs)
+        for attribute in ("name", "title", "docs"):
+            if not isinstance(getattr(cls, attribute, None), str):
+                message = f"{cls.__module__}.{cls.__name__} has no `{attribute}`; add it as a class attribute"
+                raise TypeError(message)
+        cls.settings_type = _settings_type(cls)
+        cls.bound = bind_actions(cls, cls.unsupported)
+
+    def __init__(self, settings: S, http: HttpClient) -> None:
+        self.settings = settings
+        self.http = http
+
+    @property
+    def access(self) -> Access:
+        """What this connector was opened for."""
+        return self.http.access
+
+    @classmethod
+    def is_read(cls, request: httpx.Request) -> bool:
+        """Whether the request only reads. Override where the vendor's method says otherwise; when in doubt, False."""
+        return request.method in {"GET", "HEAD", "OPTIONS"}
+
+    @classmethod
+    def retry_after(cls, reply: Reply) -> timedelta | None:  # noqa: ARG003: for vendors to override
+        """A vendor's own way of saying when to come back, beside Retry-After."""
+        return None
+
+    @classmethod
+    def headers(cls, settings: S, access: Access) -> dict[str, str]:  # noqa: ARG003: for vendors to override
+        """Headers that go with every request, credentials among them."""
+        return {}
+
+    @classmethod
+    def http_client(cls, settings: S, access: Access, transport: httpx.AsyncBaseTransport | None = None) -> HttpClient:
+        """The way out: to `base_url` alone, or nowhere for settings that have none."""
+        web = settings if isinstance(settings, HttpSettings) else None
+        return HttpClient(
+            web.base_url if web else None,
+            access=access,
+            is_read=cls.is_read,
+            rate_limit=cls.rate_limit,
+            timeout=timedelta(seconds=web.timeout_seconds if web else 20),
+            headers=cls.headers(settings, access),
+            transport=transport,
+            secrets=secret_values(settings),
+            retry_after=cls.retry_after,
+            trust=ssl.create_default_context(cafile=web.ca_file) if web and web.ca_file else True,
+        )
+
+    @abstractmethod
+    async def check(self) -> str:
+        """Try the credential, reading only; one line for the person who adds the connection. Raises an ActionError."""
+
+    async def read(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002: the engine's word
+        """Carry out a read. Raises Unavailable, Rejected."""
+        bound = self._bound(action, changes=False)
+        with self._reading(call, action):
+            output = await getattr(self, action)(_parse(bound.spec.input, input, action), call)
+            return _dump(output)
+
+    async def plan(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002
+        """The receipt of the change that is due. Changes nothing. Raises Unavailable, Rejected."""
+        bound = self._bound(action, changes=True)
+        with self._reading(call, action):
+            receipt = await getattr(self, str(bound.plan))(_parse(bound.spec.input, input, action), call)
+            return _dump(receipt)
+
+    async def apply(self, action: str, receipt: JsonObject, call: Call) -> JsonObject:
+        """Carry out a receipt; the output's fields ({} for Nothing). Raises Unavailable, Rejected, Unknown.
+
+        A receipt with `changed: False` makes no change: an action that has an output reads it, any other does nothing.
+        """
+        bound = self._bound(action, changes=True)
+        parsed = _receipt(bound, receipt, action)
+        if not parsed.changed and bound.spec.output is Nothing:
+            return {}
+        with self._changing(call, action) if parsed.changed else self._reading(call, action):
+            output = await getattr(self, action)(parsed, call)
+        return _dump(output) if output is not None else {}
+
+    async def verify(self, action: str, input: JsonObject, receipt: JsonObject, output: JsonObject, call: Call) -> bool:  # noqa: A002, PLR0913
+        """Whether the system now is as asked, read back from it. Raises Unavailable, Rejected."""
+        bound = self._bound(action, changes=True)
+        if bound.verify is None:
+            return not (await self.plan(action, input, call))["changed"]
+        with self._reading(call, action):
+            wish = _parse(bound.spec.input, input, action)
+            return bool(await getattr(self, bound.verify)(wish, _receipt(bound, receipt, action), output, call))
+
+    async def undo(self, action: str, receipt: JsonObject, call: Call) -> None:
+        """Take back what the receipt changed; nothing when it changed nothing. Raises Unavailable, Rejected, Unknown."""
+        bound = self._bound(action, changes=True)
+        if bound.undo is None:
+            message = f"{self.name}: {action} cannot be undone"
+            raise Rejected(message)
+        parsed = _receipt(bound, receipt, action)
+        if parsed.changed:
+            with self._changing(call, action):
+                await getattr(self, bound.undo)(parsed, call)
+
+    async def verify_undone(self, action: str, input: JsonObject, receipt: JsonObject, call: Call) -> bool:  # noqa: A002
+        """Whether what the receipt changed is gone again: planning anew finds the change due. Raises Unavailable, Rejected."""
+        if not _receipt(self._bound(action, changes=True), receipt, action).changed:
+            return True
+        return bool((await self.plan(action, input, call))["changed"])
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.http.aclose()
+
+    async def __aenter__(self) -> Connector[S]:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _bound(self, action: str, *, changes: bool) -> BoundAction:
+        bound = self.bound.get(action)
+        if bound is None:
+            reason = self.unsupported.get(action, f"it has: {', '.join(self.bound)}")
+            message = f"{self.name} has no action {action!r}: {reason}"
+            raise Rejected(message)
+        if bound.spec.effect.changes is not changes:
+            message = f"{self.name}: {action} is {'a change' if bound.spec.effect.changes else 'a read'}, called as the other"
+            raise Rejected(message)
+        return bound
+
+    @contextmanager
+    def _reading(self, call: Call, action: str) -> Iterator[None]:
+        with in_call(call), reading_only(), _ours_only(f"{self.name}: {action}", Rejected):
+            yield
+
+    @contextmanager
+    def _changing(self, call: Call, action: str) -> Iterator[None]:
+        with in_call(call), _ours_only(f"{self.name}: {action}", Unknown):
+            yield
+
+
+@contextmanager
+def _ours_only(place: str, otherwise: type[ActionError]) -> Iterator[None]:
+    """Lets our errors pass; of any other only the type's name, because its text may hold a secret."""
+    try:
+        yield
+    except TocsinError:
+        raise
+    except ExceptionGroup as group:
+        ours, _ = group.split(ActionError)
+        if ours is not None:
+            raise _leaf(ours) from None
+        message = f"{place} failed inside the connector ({type(group.exceptions[0]).__name__})"
+        raise otherwise(message) from None
+    except Exception as error:  # noqa: BLE001: whatever a vendor's code raises ends here
+        message = f"{place} failed inside the connector ({type(error).__name__})"
+        raise otherwise(message) from None
+
+
+def _leaf(group: BaseException) -> BaseException:
+    return _leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
+
+
+def _parse(model: type[Any], value: JsonObject, action: str) -> Any:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        message = f"{action}: the input does not fit: {_problems(error)}"
+        raise Rejected(message) from None
+
+
+def _receipt(bound: BoundAction, value: JsonObject, action: str) -> Receipt:
+    if bound.receipt is None:
+        message = f"{action} has no receipt"
+        raise Rejected(message)
+    try:
+        return bound.receipt.model_validate(value)
+    except ValidationError as error:
+        message = f"{action}: the receipt was made by another version of the connector: {_problems(error)}"
+        raise Rejected(message) from None
+
+
+def _problems(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:5])
+
+
+def _dump(model: Output | Receipt) -> JsonObject:
+    return model.model_dump(mode="json")
+
+
+def _settings_type(cls: type) -> type[ConnectorSettings]:
+    """The type in `Connector[...]`, of this class or of the nearest parent that gives one."""
+    for ancestor in cls.__mro__:
+        for generic in vars(ancestor).get("__orig_bases__", ()):
+            origin, arguments = get_origin(generic), get_args(generic)
+            if isinstance(origin, type) and issubclass(origin, Connector) and isinstance(arguments[0], type):
+                return arguments[0]
+    message = f"{cls.__module__}.{cls.__name__} does not say its settings; write `Connector[ItsSettings]`"
+    raise TypeError(message)

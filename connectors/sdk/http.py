@@ -1,0 +1,177 @@
+"""How a connector speaks HTTP: one host, no redirects, no cookies, bounded replies, and errors that say what to do next."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+
+from connectors.sdk.call import current_call
+from connectors.sdk.egress import Egress
+from connectors.sdk.guard import is_reading
+from connectors.sdk.rate import RateLimit, TokenBucket
+from connectors.sdk.reply import Reply, RetryAfter, judge_status
+from connectors.sdk.transport import Access, GuardedTransport
+from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
+
+__all__ = ["Access", "HttpClient", "RateLimit", "Reply"]
+
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class HttpClient:
+    """One connection's way out.
+
+    `base_url=None` may go nowhere. `is_read` tells reads from writes. `allow_hosts` are further URLs whose host and port
+    may be called. `timeout` bounds a whole request. `secrets` are cut out of every message. `retry_after` reads a
+    vendor's own way of saying when to come back; Retry-After is always understood.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None,
+        *,
+        access: Access,
+        is_read: Callable[[httpx.Request], bool],
+        rate_limit: RateLimit | None = None,
+        timeout: timedelta = timedelta(seconds=20),
+        headers: Mapping[str, str] | None = None,
+        allow_hosts: Iterable[str] = (),
+        transport: httpx.AsyncBaseTransport | None = None,
+        max_response_bytes: int = 4 * 1024 * 1024,
+        secrets: Iterable[str] = (),
+        retry_after: RetryAfter | None = None,
+        trust: ssl.SSLContext | bool = True,
+        egress: Egress | None = None,
+    ) -> None:
+        self.access = access
+        self.is_read = is_read
+        self._bucket = TokenBucket(rate_limit) if rate_limit else None
+        self._timeout = timeout
+        self._max_bytes = max_response_bytes
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._retry_after = retry_after
+        egress = egress or Egress([url for url in (base_url, *allow_hosts) if url])
+        self._client = httpx.AsyncClient(
+            base_url=base_url or "",
+            transport=GuardedTransport(access, is_read, egress, transport, trust),
+            headers={"User-Agent": "tocsin", **(headers or {})},
+            timeout=httpx.Timeout(timeout.total_seconds(), connect=min(5.0, timeout.total_seconds())),
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def get(self, path: str, **options: Any) -> Reply:
+        """`request` with GET."""
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> Reply:
+        """`request` with POST."""
+        return await self.request("POST", path, **options)
+
+    async def put(self, path: str, **options: Any) -> Reply:
+        """`request` with PUT."""
+        return await self.request("PUT", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> Reply:
+        """`request` with PATCH."""
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> Reply:
+        """`request` with DELETE."""
+        return await self.request("DELETE", path, **options)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        json: Any = None,
+        data: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        ok_statuses: Collection[int] = (),
+    ) -> Reply:
+        """Send, and return a 2xx reply, or one whose status is in `ok_statuses`.
+
+        Raises WriteRefused, Unavailable, Rejected, Unknown. A write carries the call's tag as `Idempotency-Key`.
+        """
+        _refuse_dots(path)
+        request = self._client.build_request(
+            method, path, params=params, json=json, data=data, content=content, headers=dict(headers or {})
+        )
+        writes = not self.is_read(request)
+        if writes and (call := current_call.get()) is not None:
+            request.headers.setdefault("Idempotency-Key", call.tag)
+        if self._bucket and not (writes and (self.access is Access.READ or is_reading())):
+            await self._bucket.take()
+        reply = await self._exchange(request, writes=writes)
+        judge_status(reply, ok_statuses, self._retry_after)
+        return reply
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _exchange(self, request: httpx.Request, *, writes: bool) -> Reply:
+        place = f"{request.method} {request.url.path}"
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                response = await self._client.send(request, stream=True)
+                try:
+                    content = await self._read(response, place, writes=writes)
+                finally:
+                    await response.aclose()
+        except ActionError:
+            raise
+        except _NOTHING_SENT as error:
+            message = f"{place}: cannot connect to {request.url.host} ({type(error).__name__})"
+            raise Unavailable(message) from None
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
+            raise lost(f"{place}: {_words(error)}", writes=writes) from None
+        except ExceptionGroup as group:
+            if (refusal := _first_of_ours(group)) is not None:
+                raise refusal from None
+            raise
+        return Reply(response.status_code, response.headers, content, request, writes=writes, secrets=self._secrets)
+
+    async def _read(self, response: httpx.Response, place: str, *, writes: bool) -> bytes:
+        content = bytearray()
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > self._max_bytes:
+                message = f"{place}: the reply is longer than {self._max_bytes} bytes"
+                raise Unknown(message) if writes else Rejected(message)
+        return bytes(content)
+
+
+def lost(message: str, *, writes: bool) -> ActionError:
+    """What a reply that did not come, or cannot be read, means: look first after a write, try again after a read."""
+    return Unknown(message) if writes else Unavailable(message)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, (TimeoutError, httpx.TimeoutException)):
+        return "no reply in time"
+    return f"the connection broke before the whole reply was there ({type(error).__name__})"
+
+
+def _refuse_dots(path: str) -> None:
+    if any(part in {".", ".."} for part in path.partition("?")[0].replace("%2e", ".").replace("%2E", ".").split("/")):
+        message = f"the path {path[:100]!r} climbs; quote what is put in it"
+        raise Rejected(message)
+
+
+def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> ActionError | None:
+    for error in group.exceptions:
+        found = _first_of_ours(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, ActionError):
+            return found
+    return None

@@ -1,0 +1,96 @@
+"""How a connector runs a local tool: no shell, a fixed environment, bounded output and time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from connectors.sdk.guard import WriteRefused, is_reading, trusted_io
+from connectors.sdk.http import lost
+from connectors.sdk.transport import Access
+from orchestrator.domain.errors import ActionError, Rejected
+
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """How the tool ended: `code` is its exit status, negative for the signal that killed it."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+async def run_tool(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    writes: bool,
+    access: Access,
+    timeout: timedelta = timedelta(seconds=20),  # noqa: ASYNC109: the tool is killed, not only left
+    max_output: int = 4 * 1024 * 1024,
+) -> ToolResult:
+    """Run it to its end. Raises WriteRefused where only reading is allowed, Rejected when it cannot start,
+    and for a tool that does not end or floods: Unknown after a write, Unavailable after a read.
+    """
+    if writes and (access is Access.READ or is_reading()):
+        message = f"{argv[0]} would change something, and only reading is allowed here"
+        raise WriteRefused(message)
+    with trusted_io():
+        process = await _start(argv)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                stdout, stderr = await _talk(process, stdin, max_output, lost(f"{argv[0]} flooded its output", writes=writes))
+        except TimeoutError:
+            message = f"{argv[0]} did not end within {timeout.total_seconds():g} s"
+            raise lost(message, writes=writes) from None
+        finally:
+            await _end(process)
+    return ToolResult(process.returncode if process.returncode is not None else -1, stdout, stderr)
+
+
+async def _start(argv: Sequence[str]) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=_ENVIRONMENT, start_new_session=True
+        )
+    except OSError as error:
+        message = f"cannot start {argv[0]}: {error.strerror}; install it, or mend its path in the connection"
+        raise Rejected(message) from None
+
+
+async def _talk(process: asyncio.subprocess.Process, stdin: bytes, max_output: int, flood: ActionError) -> tuple[bytes, bytes]:
+    """Feeds and drains at once, so that neither side waits for the other."""
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018: all three are pipes
+    _, stdout, stderr, _ = await asyncio.gather(
+        _feed(process.stdin, stdin), _drain(process.stdout, max_output, flood), _drain(process.stderr, max_output, flood), process.wait()
+    )
+    return stdout, stderr
+
+
+async def _feed(stream: asyncio.StreamWriter, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it ended early; its exit status tells why
+        stream.write(data)
+        await stream.drain()
+        stream.close()
+
+
+async def _drain(stream: asyncio.StreamReader, max_output: int, flood: ActionError) -> bytes:
+    content = bytearray()
+    while piece := await stream.read(65536):
+        content += piece
+        if len(content) > max_output:
+            raise flood
+    return bytes(content)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -1,0 +1,1 @@
+"""Tocsin: an incident response orchestrator that can prove what it did."""

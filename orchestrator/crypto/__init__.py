@@ -1,0 +1,1 @@
+"""Keys, boxes, signatures and tokens: the only place that touches cryptographic primitives."""

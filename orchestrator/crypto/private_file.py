@@ -1,0 +1,85 @@
+"""How a secret lies on disk: mode 600, there in whole or not at all, never overwritten."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from orchestrator.domain.errors import Invalid
+
+
+def read_private(path: Path) -> bytes | None:
+    """The content, or None where there is no such file.
+
+    Raises Invalid where anyone but the owner may read or write it, or where it is no regular file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Invalid(f"{path}: cannot be read ({error.strerror}); let the user that runs Tocsin own it") from error
+    try:
+        _check(os.fstat(descriptor), path)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def create_private(path: Path, content: bytes) -> bool:
+    """Writes a new file of mode 600; False, and nothing touched, where one is there already.
+
+    Written beside and linked into place, so that another process starting at the same moment reads either
+    nothing or the whole, and so that a crash leaves no half of a key. Raises Invalid where the folder cannot be written.
+    """
+    return _place(path, content, mode=0o600)
+
+
+def create_public(path: Path, content: bytes) -> bool:
+    """The same for what everyone may read (mode 644)."""
+    return _place(path, content, mode=0o644)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a created or renamed entry of the folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Invalid(f"{path}: is not a regular file; name the file that holds the key")
+    if status.st_mode & 0o077:
+        raise Invalid(f"{path}: others may read or change it (mode {stat.S_IMODE(status.st_mode):03o}); run: chmod 600 {path}")
+
+
+def _place(path: Path, content: bytes, *, mode: int) -> bool:
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_new(beside, content, mode)
+        try:
+            os.link(beside, path)  # unlike rename, refuses to replace
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink()
+        sync_folder(path.parent)
+    except OSError as error:
+        raise Invalid(f"{path}: cannot be created ({error.strerror}); let the user that runs Tocsin write to {path.parent}") from error
+    return True
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)  # whatever the umask says
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

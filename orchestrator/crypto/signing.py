@@ -1,0 +1,133 @@
+"""Who vouches for the audit trail: an Ed25519 key, its public half, and its short name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from orchestrator.crypto.private_file import create_private, create_public, read_private
+from orchestrator.domain.errors import Invalid
+
+_SIGNATURE = re.compile(r"[0-9a-f]{128}")
+_PUBLIC = re.compile(r"[0-9a-f]{64}")
+
+
+class PublicKey:
+    """Checks signatures."""
+
+    def __init__(self, key: Ed25519PublicKey) -> None:
+        self._key = key
+        self.raw = key.public_bytes_raw()
+        self.id = hashlib.sha256(b"tocsin:ed25519:1\n" + self.raw).hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.id})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PublicKey) and self.raw == other.raw
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+    @property
+    def hex(self) -> str:
+        """The 32 bytes as 64 hex digits."""
+        return self.raw.hex()
+
+    @property
+    def pem(self) -> bytes:
+        """As `openssl` reads it."""
+        return self._key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    def verifies(self, signature: str, message: bytes) -> bool:
+        """Whether the signature (128 lower-case hex digits, no other spelling) is this key's over the message."""
+        if not _SIGNATURE.fullmatch(signature):
+            return False
+        try:
+            self._key.verify(bytes.fromhex(signature), message)
+        except InvalidSignature:
+            return False
+        return True
+
+    @staticmethod
+    def parse(text: str, place: str) -> PublicKey:
+        """From PEM or 64 hex digits; `place` is named in what goes wrong. Raises Invalid."""
+        stripped = text.strip()
+        if _PUBLIC.fullmatch(stripped):
+            return PublicKey(Ed25519PublicKey.from_public_bytes(bytes.fromhex(stripped)))
+        try:
+            key = serialization.load_pem_public_key(stripped.encode())
+        except Exception:  # noqa: BLE001  the library raises several kinds, its own OpenSSL errors among them
+            key = None
+        if not isinstance(key, Ed25519PublicKey):
+            raise Invalid(f"{place}: is no Ed25519 public key; give audit.pub (PEM), or its 64 hex digits")
+        return PublicKey(key)
+
+
+class SigningKey:
+    """Signs. Never printed, never copied out but by `pem`, to its own file."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.public = PublicKey(key.public_key())
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.id})"
+
+    @property
+    def id(self) -> str:
+        """The public half's id."""
+        return self.public.id
+
+    def sign(self, message: bytes) -> str:
+        """The signature as 128 hex digits."""
+        return self._key.sign(message).hex()
+
+    def pem(self) -> bytes:
+        """PKCS #8, unencrypted: for a file of mode 600 only."""
+        return self._key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+    @staticmethod
+    def new() -> SigningKey:
+        """A fresh key."""
+        return SigningKey(Ed25519PrivateKey.generate())
+
+
+def load_or_create_signing_key(path: Path) -> SigningKey:
+    """The key in `path` (PEM, mode 600), made where missing; its public half is put beside it as `.pub`.
+
+    Raises Invalid where others may read the key, where it is no Ed25519 key, and where the `.pub` beside it is another's.
+    """
+    content = read_private(path)
+    if content is None:
+        create_private(path, SigningKey.new().pem())
+        content = read_private(path)  # another process may have been first: its key counts
+    key = _parse_private(content or b"", path)
+    public = path.with_suffix(".pub")
+    if not create_public(public, key.public.pem) and load_public_key(public) != key.public:
+        raise Invalid(f"{public}: is not the public half of {path}; find out who changed which, then remove the wrong one")
+    return key
+
+
+def load_public_key(path: Path) -> PublicKey:
+    """Reads a public key file: PEM, or 64 hex digits. Raises Invalid."""
+    try:
+        text = path.read_text("ascii", "replace")
+    except OSError as error:
+        raise Invalid(f"{path}: cannot be read ({error.strerror}); give the file that holds the audit trail's public key") from error
+    return PublicKey.parse(text, str(path))
+
+
+def _parse_private(content: bytes, path: Path) -> SigningKey:
+    try:
+        key = serialization.load_pem_private_key(content, password=None)
+    except Exception:  # noqa: BLE001  the library raises several kinds, its own OpenSSL errors among them
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise Invalid(f"{path}: is no Ed25519 private key in PEM; restore it from your backup (a new one cannot vouch for the old trail)")
+    return SigningKey(key)

@@ -1,0 +1,65 @@
+"""Who may do what: roles, permissions, and the principal behind a request."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from orchestrator.domain.model import Frozen
+
+
+class Permission(StrEnum):
+    """One thing a route can demand."""
+
+    READ = "read"  # alerts, incidents, runs, playbooks, containments, policy
+    APPROVAL_READ = "approval:read"
+    APPROVAL_DECIDE = "approval:decide"
+    RUN_START = "run:start"
+    RUN_CONTROL = "run:control"  # cancel, retry
+    PLAYBOOK_PUBLISH = "playbook:publish"
+    CONTAINMENT_CONTROL = "containment:control"
+    AUDIT_READ = "audit:read"
+    POLICY_WRITE = "policy:write"
+    KILL_SWITCH = "kill_switch"
+    ADMIN = "admin"  # keys, sources, connections
+
+
+class Role(StrEnum):
+    """The five roles. Each names a set of permissions."""
+
+    VIEWER = "viewer"
+    ANALYST = "analyst"
+    APPROVER = "approver"
+    AUTHOR = "author"
+    ADMIN = "admin"
+
+
+_VIEW = frozenset({Permission.READ, Permission.APPROVAL_READ})
+_ANALYSE = _VIEW | {Permission.RUN_START, Permission.RUN_CONTROL, Permission.CONTAINMENT_CONTROL}
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.VIEWER: _VIEW,
+    Role.ANALYST: _ANALYSE,
+    Role.APPROVER: _VIEW | {Permission.APPROVAL_DECIDE},
+    Role.AUTHOR: _VIEW | {Permission.PLAYBOOK_PUBLISH},
+    Role.ADMIN: frozenset(Permission),
+}
+
+
+class Principal(Frozen):
+    """The authenticated person behind an API key. `person` is who they are; two keys of one person count once."""
+
+    key_id: str
+    person: str
+    roles: tuple[Role, ...]
+    groups: tuple[str, ...] = ()
+    scopes: tuple[Permission, ...] | None = None  # narrows the roles' permissions; None: all of them
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What the roles allow, narrowed by the key's scopes."""
+        allowed = frozenset().union(*(PERMISSIONS[role] for role in self.roles))
+        return allowed if self.scopes is None else allowed & frozenset(self.scopes)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether this principal holds the permission."""
+        return permission in self.permissions

@@ -1,0 +1,16 @@
+"""How anything is fingerprinted: SHA-256 over RFC 8785 canonical JSON."""
+
+import hashlib
+from typing import Any
+
+import rfc8785
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 bytes of a JSON value. Raises ValueError for what JSON cannot carry (NaN, huge integers)."""
+    return rfc8785.dumps(value)
+
+
+def digest(value: Any) -> str:
+    """Hex SHA-256 of the canonical form of a JSON value."""
+    return hashlib.sha256(canonical(value)).hexdigest()

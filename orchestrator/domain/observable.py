@@ -1,0 +1,169 @@
+"""What an alert names: typed, in one canonical spelling, so that `Evil.COM.` and `evil.com` are one thing."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, Field
+
+from orchestrator.domain.model import Frozen
+
+
+class ObservableType(StrEnum):
+    """OCSF 1.8 observable types that we keep, by their own short names."""
+
+    ADDRESS = "address"
+    NETWORK = "network"
+    DOMAIN = "domain"
+    URL = "url"
+    HASH = "hash"
+    USER = "user"
+    HOST = "host"
+    EMAIL = "email"
+    FILE = "file"
+    PROCESS = "process"
+
+
+class Role(StrEnum):
+    """What part the observable plays. `local` is ours, `remote` is the other side, `subject` is what the alert is about."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
+    SUBJECT = "subject"
+    RELATED = "related"
+
+
+def canonical_address(text: str) -> str:
+    """One spelling per IP address; `::ffff:1.2.3.4` is `1.2.3.4`, zone ids are dropped. Raises ValueError."""
+    address = ipaddress.ip_address(text.strip().strip("[]").partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def canonical_network(text: str) -> str:
+    """One spelling per network (host bits cleared); a single address is its /32 or /128. Raises ValueError."""
+    network = ipaddress.ip_network(text.strip(), strict=False)
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+        return str(ipaddress.ip_network((network.network_address.ipv4_mapped, network.prefixlen - 96)))
+    return str(network)
+
+
+_LABEL = re.compile(r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$")
+
+
+def canonical_domain(text: str) -> str:
+    """Lower case, no trailing dot, IDNA A-labels. Raises ValueError."""
+    name = text.strip().rstrip(".").lower()
+    if not name.isascii():
+        name = name.encode("idna").decode("ascii")
+    if not name or len(name) > 253 or not all(_LABEL.match(label) for label in name.split(".")):
+        message = f"{text!r} is not a domain name"
+        raise ValueError(message)
+    return name
+
+
+def canonical_host(text: str) -> str:
+    """A host name or vendor id: trimmed, lower case, no trailing dot. Raises ValueError when empty."""
+    name = text.strip().rstrip(".").lower()
+    if not name or len(name) > 255 or any(ord(character) < 33 for character in name):
+        message = f"{text!r} is not a host name"
+        raise ValueError(message)
+    return name
+
+
+def canonical_user(text: str) -> str:
+    r"""A user: trimmed, lower case; `DOMAIN\user` keeps its domain. Raises ValueError when empty."""
+    name = text.strip().lower()
+    if not name or len(name) > 320 or any(ord(character) < 32 for character in name):
+        message = f"{text!r} is not a user name"
+        raise ValueError(message)
+    return name
+
+
+def canonical_email(text: str) -> str:
+    """Lower case `local@domain`. Raises ValueError."""
+    local, at, domain = text.strip().rpartition("@")
+    if not at or not local or any(character.isspace() for character in local):
+        message = f"{text!r} is not an e-mail address"
+        raise ValueError(message)
+    return f"{local.lower()}@{canonical_domain(domain)}"
+
+
+def canonical_hash(text: str) -> str:
+    """Lower-case hex MD5 (32), SHA-1 (40), SHA-256 (64) or SHA-512 (128). Raises ValueError."""
+    value = text.strip().lower()
+    if len(value) not in {32, 40, 64, 128} or not re.fullmatch(r"[0-9a-f]+", value):
+        message = f"{text!r} is not an MD5, SHA-1, SHA-256 or SHA-512 in hex"
+        raise ValueError(message)
+    return value
+
+
+def canonical_url(text: str) -> str:
+    """Scheme and host in lower case, no fragment. Raises ValueError."""
+    parts = urlsplit(text.strip())
+    if not parts.scheme or not parts.hostname:
+        message = f"{text!r} is not an absolute URL"
+        raise ValueError(message)
+    host = parts.hostname.rstrip(".").lower()
+    host = f"[{host}]" if ":" in host else host
+    netloc = f"{host}:{parts.port}" if parts.port else host
+    return urlunsplit((parts.scheme.lower(), netloc, parts.path, parts.query, ""))
+
+
+def _text(text: str) -> str:
+    value = text.strip()
+    if not value:
+        message = "empty"
+        raise ValueError(message)
+    return value
+
+
+CANONICAL = {
+    ObservableType.ADDRESS: canonical_address,
+    ObservableType.NETWORK: canonical_network,
+    ObservableType.DOMAIN: canonical_domain,
+    ObservableType.URL: canonical_url,
+    ObservableType.HASH: canonical_hash,
+    ObservableType.USER: canonical_user,
+    ObservableType.HOST: canonical_host,
+    ObservableType.EMAIL: canonical_email,
+    ObservableType.FILE: _text,
+    ObservableType.PROCESS: _text,
+}
+
+# `x-observable` tells whoever reads only the JSON Schema (the playbook compiler, an editor) what kind of text is wanted.
+Address = Annotated[str, AfterValidator(canonical_address), Field(examples=["198.51.100.7"], json_schema_extra={"x-observable": "address"})]
+Network = Annotated[str, AfterValidator(canonical_network), Field(examples=["198.51.100.0/24"], json_schema_extra={"x-observable": "network"})]
+Domain = Annotated[str, AfterValidator(canonical_domain), Field(examples=["evil.example"], json_schema_extra={"x-observable": "domain"})]
+Url = Annotated[str, AfterValidator(canonical_url), Field(examples=["https://evil.example/x"], json_schema_extra={"x-observable": "url"})]
+Hash = Annotated[str, AfterValidator(canonical_hash), Field(examples=["44d88612fea8a8f36de82e1278abb02f"], json_schema_extra={"x-observable": "hash"})]
+User = Annotated[str, AfterValidator(canonical_user), Field(examples=["j.doe"], json_schema_extra={"x-observable": "user"})]
+Host = Annotated[str, AfterValidator(canonical_host), Field(examples=["ws-042"], json_schema_extra={"x-observable": "host"})]
+Email = Annotated[str, AfterValidator(canonical_email), Field(examples=["j.doe@corp.example"], json_schema_extra={"x-observable": "email"})]
+
+
+class Observable(Frozen):
+    """One thing that an alert names, in its canonical spelling."""
+
+    type: ObservableType
+    value: Annotated[str, Field(min_length=1, max_length=4096)]
+    role: Role = Role.RELATED
+
+
+class Target(Frozen):
+    """What a change touches: the noun that policy protects, limits count and leases are keyed by."""
+
+    type: ObservableType
+    value: Annotated[str, Field(min_length=1, max_length=4096)]
+
+    @classmethod
+    def of(cls, kind: ObservableType, value: str) -> Target:
+        """The target in its canonical spelling. Raises ValueError."""
+        return cls(type=kind, value=CANONICAL[kind](value))
+
+    def __str__(self) -> str:
+        return f"{self.type.value} {self.value}"

@@ -1,0 +1,1 @@
+"""What runs a playbook: the interpreter decides, workflows wait, activities act."""

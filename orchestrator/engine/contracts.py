@@ -1,0 +1,305 @@
+"""What crosses between workflow and activity: names, requests, replies. Pure, so that both sides may import it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import AwareDatetime
+
+from orchestrator.domain.effect import Effect
+from orchestrator.domain.model import Frozen
+from orchestrator.domain.receipt import Change
+from orchestrator.domain.run import Mode, RunStatus, StepState
+from orchestrator.playbook.plan import AnyStep, FormField, Plan
+
+TASK_QUEUE = "tocsin"
+
+
+class Workflow(StrEnum):
+    """Workflow types."""
+
+    RUN = "RunPlaybook"
+    BATCH = "RunBatch"
+    HOLD = "HoldContainment"
+
+
+class Activity(StrEnum):
+    """Activity types."""
+
+    READ = "read"
+    PLAN = "plan"
+    APPLY = "apply"
+    VERIFY = "verify"
+    UNDO = "undo"
+    HOLD = "hold"
+    ASK = "ask"
+    CLOSE_APPROVAL = "close_approval"
+    RECORD = "record"
+    BEGIN = "begin"
+    END = "end"
+    TO_UNDO = "to_undo"
+    DUE = "due"
+    EVENTS = "events"
+
+
+class ErrorType(StrEnum):
+    """The `type` of an ApplicationError that an activity raises."""
+
+    UNAVAILABLE = "Unavailable"
+    REJECTED = "Rejected"
+    UNKNOWN = "Unknown"
+    HALTED = "Halted"
+
+
+class RunContext(Frozen):
+    """Which run this is about."""
+
+    run_id: str
+    attempt: int
+    playbook: str
+    version: int
+    plan_digest: str
+    mode: Mode
+    source: str | None
+    severity: int
+    started_by: str
+    incident_id: str | None = None
+
+
+class StepRef(Frozen):
+    """Which step of which run. `seq` orders the steps of a run by when they began."""
+
+    run: RunContext
+    path: str
+    seq: int
+
+
+class RunInput(Frozen):
+    """What a run is started with; never changes afterwards."""
+
+    run: RunContext
+    plan: Plan
+    alert: dict[str, Any] | None
+    inputs: dict[str, Any]
+    started_at: AwareDatetime
+    carried: dict[str, Any] = {}  # results of steps that an earlier attempt finished, by path
+    next_seq: int = 1
+
+
+class BatchInput(Frozen):
+    """A slice of a `for_each`, run as a child so that no history grows without bound."""
+
+    run: RunInput
+    step: AnyStep
+    path: str
+    first: int
+    items: list[Any]
+    scope: dict[str, Any]
+    approved: tuple[str, ...]
+    first_seq: int
+
+
+class ActionCall(Frozen):
+    """One action with its evaluated input."""
+
+    ref: StepRef
+    connection: str
+    capability: str
+    action: str
+    effect: Effect
+    input: dict[str, Any]
+
+
+class ReadReply(Frozen):
+    """What a read answered."""
+
+    output: dict[str, Any]
+
+
+class Verdict(StrEnum):
+    """What the policy says of a change."""
+
+    ALLOW = "allow"
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+class Judgement(Frozen):
+    """The policy's verdict, why, and which policy said so."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    policy_version: int
+    policy_digest: str
+    by: str | None = None
+    quorum: int = 1
+
+
+class PlanRequest(Frozen):
+    """Plan a change. `lease`: register this run's lease on the containment before looking."""
+
+    call: ActionCall
+    lease: bool = False
+    hold_seconds: int | None = None
+
+
+class PlanReply(Frozen):
+    """The exact change, and what the policy says of it now."""
+
+    change: Change
+    judgement: Judgement
+
+
+class ApplyRequest(Frozen):
+    """Carry out exactly this change. `approval_id`: who agreed, where someone had to."""
+
+    call: ActionCall
+    change: Change
+    approval_id: str | None = None
+
+
+class ApplyReply(Frozen):
+    """What became of it. `unknown`: the reply was lost, look before anything else."""
+
+    outcome: Literal["applied", "refused", "needs_approval", "unknown"]
+    judgement: Judgement
+    output: dict[str, Any] = {}
+    detail: str = ""
+
+
+class VerifyRequest(Frozen):
+    """Read the device back."""
+
+    call: ActionCall
+    change: Change
+    output: dict[str, Any]
+
+
+class VerifyReply(Frozen):
+    """Whether the change is in force."""
+
+    verified: bool
+    detail: str = ""
+
+
+class HoldRequest(Frozen):
+    """Start the clock of the lease that this step registered."""
+
+    ref: StepRef
+    containment_key: str
+    seconds: int
+
+
+class UndoRequest(Frozen):
+    """End a lease, and lift the containment if that was the last one."""
+
+    run_id: str
+    path: str
+    reason: str
+    actor: str
+
+
+class UndoReply(Frozen):
+    """What the undo came to. `kept`: another lease still holds it."""
+
+    outcome: Literal["undone", "kept", "not_ours", "stuck"]
+    detail: str = ""
+
+
+class Undoable(Frozen):
+    """One effect of a run that can be taken back."""
+
+    path: str
+    seq: int
+
+
+class AskRequest(Frozen):
+    """Put a question to people: about `changes`, or for a `form` to be filled."""
+
+    ref: StepRef
+    kind: Literal["change", "form"]
+    question: str
+    changes: tuple[Change, ...] = ()
+    form: dict[str, FormField] | None = None
+    by: str | None = None
+    quorum: int = 1
+    within: int
+    reasons: tuple[str, ...] = ()
+    escalated: bool = False
+
+
+class AskReply(Frozen):
+    """Where the answer will come from."""
+
+    approval_id: str
+    digest: str
+    expires_at: AwareDatetime
+
+
+class Decision(Frozen):
+    """What people answered; sent to the workflow as an update."""
+
+    approval_id: str
+    state: Literal["approved", "declined", "expired"]
+    approved_changes: tuple[str, ...] = ()  # digests
+    form: dict[str, Any] | None = None
+    by: tuple[str, ...] = ()
+    comment: str = ""
+
+
+class StepRecord(Frozen):
+    """A step's state, as it is shown and audited."""
+
+    ref: StepRef
+    kind: str
+    state: StepState
+    connection: str | None = None
+    action: str | None = None
+    inputs: dict[str, Any] | None = None
+    result: Any = None
+    error: str | None = None
+
+
+class RunEnd(Frozen):
+    """How a run ended."""
+
+    run: RunContext
+    status: RunStatus
+    error: str | None = None
+
+
+class RunResult(Frozen):
+    """What the workflow returns."""
+
+    status: RunStatus
+    error: str | None = None
+    steps: int = 0
+
+
+class HoldInput(Frozen):
+    """The containment whose leases this workflow watches."""
+
+    containment_key: str
+
+
+class EventsRequest(Frozen):
+    """The alerts that joined the run's incident after the alert (or event) `after` was received."""
+
+    run: RunContext
+    since: AwareDatetime
+
+
+class EventsReply(Frozen):
+    """Alert views, oldest first."""
+
+    alerts: tuple[dict[str, Any], ...]
+
+
+class DueReply(Frozen):
+    """What is to be done about a containment now. `wake_at`: when to look again; None: never."""
+
+    ended: tuple[UndoRequest, ...] = ()
+    wake_at: datetime | None = None
+    live: int = 0

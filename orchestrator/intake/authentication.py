@@ -1,0 +1,217 @@
+"""Did the configured sender send exactly these bytes? Checked over the raw body, in constant time."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from orchestrator.domain.errors import Invalid, TocsinError
+from orchestrator.domain.model import Frozen
+
+REPLAY_WINDOW = timedelta(minutes=5)
+"""How far a Standard Webhooks timestamp may lie from now, either way. Ids must be remembered for twice as long."""
+
+DEFAULT_HEADER = "x-tocsin-token"
+_SECRET_FLOOR = 16  # characters
+_SECRET_CEILING = 512
+_WEBHOOK_KEY = range(24, 65)  # bytes: the bounds of the Standard Webhooks specification
+_MAX_SIGNATURES = 16  # more than any rotation of keys needs
+
+
+class Scheme(StrEnum):
+    """How a source proves who it is."""
+
+    STANDARD_WEBHOOKS = "standard_webhooks"
+    GITHUB = "github"
+    HEADER = "header"
+    BEARER = "bearer"
+    BASIC = "basic"
+
+
+class SchemeOptions(Frozen):
+    """What a scheme may be told beside its secret. `header`: the lower-case name that `Scheme.HEADER` reads."""
+
+    header: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = DEFAULT_HEADER
+
+
+class Reason(StrEnum):
+    """Why a request was refused: for the audit event only, never for the answer."""
+
+    HEADER_MISSING = "header_missing"
+    HEADER_MALFORMED = "header_malformed"
+    TIMESTAMP_OUTSIDE_WINDOW = "timestamp_outside_window"
+    MISMATCH = "mismatch"
+    SECRET_UNUSABLE = "secret_unusable"  # noqa: S105 - a reason, not a secret
+    REPLAYED = "replayed"  # raised by the store, which remembers the ids
+
+
+class NotAuthentic(TocsinError):
+    """The request does not prove that the source sent it. The text says no more than that."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__("not authenticated")
+        self.reason = reason
+
+
+class Verified(Frozen):
+    """The request is authentic. `replay_id`: what must not come twice within `REPLAY_WINDOW`; None where the scheme has no such thing."""
+
+    replay_id: str | None = None
+
+
+def authenticate(
+    scheme: Scheme, secret: SecretStr, headers: Mapping[str, str], body: bytes, now: datetime, options: SchemeOptions | None = None
+) -> Verified:
+    """Checks the raw body and the lower-case headers. Raises NotAuthentic, and nothing else, whatever the sender wrote."""
+    if not secret.get_secret_value():
+        raise NotAuthentic(Reason.SECRET_UNUSABLE)
+    request = _Request(headers, body, now, options or SchemeOptions())
+    return _SCHEMES[scheme](secret.get_secret_value(), request)
+
+
+def single_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """ASGI headers by lower-case name. A repeated one is joined by `, `, so that it matches no secret and no signature."""
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def generate_secret(scheme: Scheme) -> str:
+    """A new secret of 256 random bits in the spelling that the scheme wants."""
+    match scheme:
+        case Scheme.STANDARD_WEBHOOKS:
+            return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        case Scheme.BASIC:
+            return f"tocsin:{secrets.token_urlsafe(32)}"
+        case _:
+            return secrets.token_urlsafe(32)
+
+
+def check_secret(scheme: Scheme, secret: SecretStr) -> None:
+    """Whether a secret that a person brings can be used. Raises Invalid with the mend; the secret is never in the message."""
+    text = secret.get_secret_value()
+    if not re.fullmatch(r"[\x21-\x7e]*", text) or len(text) > _SECRET_CEILING:
+        message = (
+            f"the secret must be at most {_SECRET_CEILING} printable ASCII characters without spaces; is there a line end in the file?"
+        )
+        raise Invalid(message)
+    match scheme:
+        case Scheme.STANDARD_WEBHOOKS:
+            _check_webhook_secret(text)
+        case Scheme.BASIC:
+            user, colon, password = text.partition(":")
+            if not user or not colon:
+                message = "the secret for basic authentication is written user:password"
+                raise Invalid(message)
+            _check_length(password, "the password")
+        case _:
+            _check_length(text, "the secret")
+
+
+def _check_webhook_secret(text: str) -> None:
+    key = _webhook_key(text)
+    if key is None or len(key) not in _WEBHOOK_KEY:
+        message = "a Standard Webhooks secret is whsec_ followed by the base64 of 24 to 64 random bytes"
+        raise Invalid(message)
+
+
+def _check_length(text: str, what: str) -> None:
+    if len(text) < _SECRET_FLOOR:
+        message = f"{what} has {len(text)} characters; {_SECRET_FLOOR} is the least (leave it out and one is made for you)"
+        raise Invalid(message)
+
+
+class _Request:
+    def __init__(self, headers: Mapping[str, str], body: bytes, now: datetime, options: SchemeOptions) -> None:
+        self.headers, self.body, self.now, self.options = headers, body, now, options
+
+    def header(self, name: str) -> str:
+        value = self.headers.get(name, "").strip(" \t")
+        if not value:
+            raise NotAuthentic(Reason.HEADER_MISSING)
+        return value
+
+
+def _standard_webhooks(secret: str, request: _Request) -> Verified:
+    key = _webhook_key(secret)
+    if not key:
+        raise NotAuthentic(Reason.SECRET_UNUSABLE)
+    message_id, sent, signatures = (request.header(f"webhook-{part}") for part in ("id", "timestamp", "signature"))
+    if not re.fullmatch(r"[\x21-\x7e]{1,256}", message_id) or not re.fullmatch(r"[0-9]{1,12}", sent):
+        raise NotAuthentic(Reason.HEADER_MALFORMED)
+    if abs(request.now.timestamp() - int(sent)) > REPLAY_WINDOW.total_seconds():
+        raise NotAuthentic(Reason.TIMESTAMP_OUTSIDE_WINDOW)
+    expected = base64.b64encode(hmac.digest(key, f"{message_id}.{sent}.".encode() + request.body, "sha256")).decode()
+    # Every candidate is compared, so that time does not tell which one fits.
+    fits = [_same(candidate, f"v1,{expected}") for candidate in signatures.split(" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]]
+    return _verdict(any(fits), message_id)
+
+
+def _github(secret: str, request: _Request) -> Verified:
+    # X-GitHub-Delivery is not covered by the signature, so it can't guard against replay; the alert's own key does.
+    signature = request.header("x-hub-signature-256")
+    return _verdict(_same(signature, f"sha256={hmac.digest(secret.encode(), request.body, 'sha256').hex()}"))
+
+
+def _header(secret: str, request: _Request) -> Verified:
+    return _verdict(_same(request.header(request.options.header), secret))
+
+
+def _bearer(secret: str, request: _Request) -> Verified:
+    return _verdict(_same(_credential(request, "bearer"), secret))
+
+
+def _basic(secret: str, request: _Request) -> Verified:
+    try:
+        pair = base64.b64decode(_credential(request, "basic").encode(), validate=True).decode("latin-1")
+    except ValueError as error:  # binascii.Error is one
+        raise NotAuthentic(Reason.HEADER_MALFORMED) from error
+    return _verdict(_same(pair, secret))
+
+
+def _credential(request: _Request, wanted: str) -> str:
+    kind, _, credential = request.header("authorization").partition(" ")
+    if kind.lower() != wanted or not credential.strip():
+        raise NotAuthentic(Reason.HEADER_MALFORMED)
+    return credential.strip()
+
+
+def _webhook_key(secret: str) -> bytes | None:
+    if not secret.startswith("whsec_"):
+        return None
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_").encode("utf-8", "surrogatepass"), validate=True)
+    except ValueError:
+        return None
+
+
+def _same(given: str, wanted: str) -> bool:
+    # Hashed first: compare_digest refuses non-ASCII text, and shows by its time where lengths differ.
+    left, right = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, wanted))
+    return hmac.compare_digest(left, right)
+
+
+def _verdict(fits: bool, replay_id: str | None = None) -> Verified:  # noqa: FBT001 - private, read as a sentence
+    if not fits:
+        raise NotAuthentic(Reason.MISMATCH)
+    return Verified(replay_id=replay_id)
+
+
+_SCHEMES: dict[Scheme, Callable[[str, _Request], Verified]] = {
+    Scheme.STANDARD_WEBHOOKS: _standard_webhooks,
+    Scheme.GITHUB: _github,
+    Scheme.HEADER: _header,
+    Scheme.BEARER: _bearer,
+    Scheme.BASIC: _basic,
+}

@@ -1,0 +1,114 @@
+"""Is this body JSON that we are willing to read? Strict, bounded, and never recursing on what a stranger wrote.
+
+Refused: too large (413); not UTF-8, not JSON, NaN or Infinity, nested too deep (400); a key twice in one object, or a number beyond
+64 bits (422), because two readers would understand them differently. A UTF-8 byte order mark is skipped, as RFC 8259 allows.
+NUL and lone surrogates, which no database stores, become U+FFFD in what is read; the raw bytes are kept as they came.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TypeAlias
+
+from orchestrator.domain.errors import Invalid
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+DEFAULT_LIMIT = 1024 * 1024
+"""Bytes that a body may have where nothing else is configured."""
+
+MAX_DEPTH = 64
+_INTEGERS = range(-(2**63), 2**64)
+_MAX_DIGITS = 20  # of any of them, sign included
+
+# Possessive, and an open string runs to the end: one pass over the body, whatever is in it.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+_ESCAPED_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class BodyRefused(Invalid):
+    """The body can't be read. `status` is the HTTP status that says so: 413, 400 or 422; `reason` says why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+def parse_json(body: bytes, limit_bytes: int = DEFAULT_LIMIT) -> JSON:
+    """The JSON value in the body. Raises BodyRefused, and nothing else."""
+    if len(body) > limit_bytes:
+        raise BodyRefused(413, f"the body has {len(body)} bytes; the limit is {limit_bytes}")
+    text = _decode(body.removeprefix(b"\xef\xbb\xbf"))
+    _check_depth(body)
+    value = _load(text)
+    return _storable(value) if _ESCAPED_UNSTORABLE.search(body) else value
+
+
+def _decode(body: bytes) -> str:
+    if not body.strip():
+        raise BodyRefused(400, "the body is empty; a JSON value was expected")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BodyRefused(400, f"the body is not UTF-8: byte {error.start} is wrong") from error
+
+
+def _check_depth(body: bytes) -> None:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", body)):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise BodyRefused(400, f"the body nests deeper than {MAX_DEPTH} levels")
+
+
+def _load(text: str) -> JSON:
+    try:
+        value: JSON = json.loads(text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        raise BodyRefused(400, f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    return value
+
+
+def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise BodyRefused(422, f"the key {twice[:64]!a} stands twice in one object; which one counts can't be told")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS or int(digits) not in _INTEGERS:
+        raise BodyRefused(422, f"the number {digits[:24]} does not fit into 64 bits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise BodyRefused(422, f"the number {digits[:24]} is beyond what a double can hold")
+    return value
+
+
+def _constant(name: str) -> float:
+    raise BodyRefused(400, f"the body is not JSON: {name} is no JSON value")
+
+
+def _storable(value: JSON) -> JSON:
+    match value:
+        case str():
+            return _UNSTORABLE.sub("\ufffd", value)
+        case list():
+            return [_storable(item) for item in value]
+        case dict():
+            return _unique([(_UNSTORABLE.sub("\ufffd", key), _storable(item)) for key, item in value.items()])
+        case _:
+            return value

@@ -1,0 +1,31 @@
+"""Which products can be read by a mapping that ships? Each is a JSON file here, in the form an administrator would write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.resources import files
+
+from orchestrator.intake.mapping import Mapping, check_mapping
+
+
+@cache
+def _load(name: str) -> Mapping:
+    return check_mapping(json.loads(files(__package__).joinpath(f"{name}.json").read_text("utf-8")))
+
+
+SHIPPED: dict[str, Callable[[], Mapping]] = {
+    name: partial(_load, name)
+    for name in (
+        "aws_securityhub",
+        "crowdstrike",
+        "elastic_security",
+        "github",
+        "microsoft_defender",
+        "ocsf",
+        "okta",
+        "sentinelone",
+    )
+}
+"""By product name; read and checked when first used."""

@@ -1,0 +1,62 @@
+"""When did it happen? Reads the ways in which products write a moment; the answer is aware, UTC."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+from orchestrator.intake.body import JSON
+
+_WRITTEN = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,12}))?\s*(?:(Z|UTC|\(UTC\))|([+-])(\d\d)[:.]?(\d\d)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+_EPOCH = re.compile(r"\d{9,20}(\.\d{1,9})?", re.ASCII)
+_UNITS = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))  # seconds, milli-, micro-, nanoseconds: by size
+_MAX_TEXT = 64
+_LEAP = 60  # a leap second belongs to the minute that it ends
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # before: a zero date such as 0001-01-01 or 1970-01-01, which means "none"
+_AHEAD = timedelta(days=1)  # a clock that is further ahead is wrong
+
+
+def moment(value: JSON, now: datetime) -> datetime:
+    """The moment that a product wrote, or `now` (when we received it) where it is absent, unreadable or impossible.
+
+    Understands ISO 8601 with `T` or a blank, any fraction, `Z`, `+0200`, `+02:00`, `+02.00` or no zone (then UTC), and epoch numbers
+    in seconds, milli-, micro- or nanoseconds.
+    """
+    try:
+        found = _read(value)
+    except (ValueError, OverflowError):
+        return now
+    return found if found and _EARLIEST <= found <= now + _AHEAD else now
+
+
+def _read(value: JSON) -> datetime | None:
+    match value:
+        case bool() | None:
+            return None
+        case int() | float():
+            return _epoch(float(value))
+        case str() if len(value) <= _MAX_TEXT and _EPOCH.fullmatch(value.strip()):
+            return _epoch(float(value))
+        case str() if len(value) <= _MAX_TEXT and (written := _WRITTEN.fullmatch(value.strip())):
+            return _iso(*written.groups())
+    return None
+
+
+def _epoch(number: float) -> datetime | None:
+    if not math.isfinite(number):
+        return None
+    unit = next((unit for below, unit in _UNITS if abs(number) < below), None)
+    return datetime.fromtimestamp(number / unit, UTC) if unit else None
+
+
+def _iso(*parts: str | None) -> datetime:
+    *date, fraction, _, sign, hours, minutes = parts
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
+    year, month, day, hour, minute, second = (int(part or 0) for part in date)
+    microsecond = int((fraction or "").ljust(6, "0")[:6])
+    second = 59 if second == _LEAP else second
+    return datetime(year, month, day, hour, minute, second, microsecond, timezone(offset)).astimezone(UTC)

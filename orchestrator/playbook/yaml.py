@@ -1,0 +1,227 @@
+"""How the text of a playbook becomes plain data: strict YAML 1.2, with the place of every node.
+
+A subset that reads the same to every person and every parser. No anchors, aliases, tags, merge keys or directives; one
+document; keys are text and unique; `on`, `yes`, `1:20` and `2024-01-01` are text; `012` is refused, as readers disagree on it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from orchestrator.domain.errors import Invalid
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 40
+MAX_INTEGER = 2**53 - 1  # what JSON (RFC 8785) carries exactly
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a text; both count from 1."""
+
+    line: int
+    column: int
+
+
+class BadYaml(Invalid):
+    """The text is not the YAML that we take; `message`, `mend` and where."""
+
+    def __init__(self, message: str, position: Position, mend: str | None = None) -> None:
+        super().__init__(f"{position.line}:{position.column}: {message}" + (f"; {mend}" if mend else ""))
+        self.message = message
+        self.position = position
+        self.mend = mend
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain data, and where each node of it stands."""
+
+    data: Any
+    values: dict[Path, Position] = field(default_factory=dict)
+    keys: dict[Path, Position] = field(default_factory=dict)
+
+    def at(self, path: Path, *, key: bool = False) -> Position:
+        """Where the value (or its key) stands; for a path that is not in the text, its nearest ancestor that is."""
+        for end in range(len(path), -1, -1):
+            places = self.keys if key else self.values
+            if found := places.get(path[:end]) or self.values.get(path[:end]):
+                return found
+        return Position(1, 1)
+
+
+def load(text: str) -> Document:
+    """Read one document. Raises BadYaml."""
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        message = f"larger than {MAX_BYTES // 1024} KiB"
+        raise BadYaml(message, Position(1, 1), "split it, and `call` the parts")
+    yaml = YAML(typ="safe", pure=True)  # pure: the C parser speaks YAML 1.1
+    try:
+        return _Builder(yaml.parse(text)).document()
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
+        raise BadYaml(" ".join(filter(None, [error.context, error.problem])) or "not YAML", position) from error
+    except (YAMLError, ValueError) as error:
+        message = f"not YAML: {str(error).splitlines()[0]}"
+        raise BadYaml(message, Position(1, 1)) from error
+
+
+class _Builder:
+    """Builds the data from parse events, so that a bomb is refused before it is unfolded."""
+
+    def __init__(self, events: Iterator[Event]) -> None:
+        self._events = events
+        self._values: dict[Path, Position] = {}
+        self._keys: dict[Path, Position] = {}
+
+    def document(self) -> Document:
+        data: Any = None
+        documents = 0
+        for event in self._events:
+            if isinstance(event, DocumentStartEvent):
+                documents += 1
+                self._refuse_document(event, documents)
+            elif isinstance(event, (ScalarEvent, AliasEvent, MappingStartEvent, SequenceStartEvent)):
+                data = self._node(event, ())
+        return Document(data, self._values, self._keys)
+
+    @staticmethod
+    def _refuse_document(event: DocumentStartEvent, documents: int) -> None:
+        if documents > 1:
+            message = "a second document"
+            raise BadYaml(message, _position(event), "one playbook per file")
+        if event.version or event.tags:
+            message = "a YAML directive"
+            raise BadYaml(message, _position(event), "remove the line that starts with %")
+
+    def _node(self, event: Event, path: Path) -> Any:
+        position = _position(event)
+        self._values[path] = position
+        _refuse_extras(event, position)
+        if len(path) > MAX_DEPTH:
+            message = f"nested more than {MAX_DEPTH} deep"
+            raise BadYaml(message, position)
+        match event:
+            case MappingStartEvent():
+                return self._mapping(path)
+            case SequenceStartEvent():
+                return self._sequence(path)
+            case _:
+                return _scalar(event, position)
+
+    def _mapping(self, path: Path) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for event in self._events:
+            if isinstance(event, MappingEndEvent):
+                break
+            key = self._key(event, data)
+            self._keys[*path, key] = _position(event)
+            data[key] = self._node(next(self._events), (*path, key))
+        return data
+
+    @staticmethod
+    def _key(event: Event, seen: dict[str, Any]) -> str:
+        position = _position(event)
+        _refuse_extras(event, position)
+        if not isinstance(event, ScalarEvent):
+            message = "a key that is not text"
+            raise BadYaml(message, position, "braces start a mapping: quote a value that starts with {")
+        if event.style is None and event.value == "<<":
+            message = "a merge key"
+            raise BadYaml(message, position, "write the fields out")
+        key = _scalar(event, position)
+        if not isinstance(key, str):
+            message = f"the key {event.value} is not text"
+            raise BadYaml(message, position, f"quote it: '{event.value}'")
+        if key in seen:
+            message = f"the key {key!r} is there twice"
+            raise BadYaml(message, position, "remove one")
+        return key
+
+    def _sequence(self, path: Path) -> list[Any]:
+        data: list[Any] = []
+        for event in self._events:
+            if isinstance(event, SequenceEndEvent):
+                break
+            data.append(self._node(event, (*path, len(data))))
+        return data
+
+
+def _position(event: Event) -> Position:
+    return Position(event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _refuse_extras(event: Event, position: Position) -> None:
+    if isinstance(event, AliasEvent):
+        message = "an alias (*)"
+        raise BadYaml(message, position, "write the value out, or quote the text")
+    if getattr(event, "anchor", None):
+        message = "an anchor (&)"
+        raise BadYaml(message, position, "write the value out, or quote the text")
+    if getattr(event, "tag", None):
+        message = "a tag (!)"
+        raise BadYaml(message, position, "remove it, or quote the text")
+
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_DECIMAL = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_A_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+def _scalar(event: Any, position: Position) -> Any:
+    """The value by the YAML 1.2 core schema."""
+    text: str = event.value
+    if event.style is not None:
+        return text
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if _DECIMAL.fullmatch(text) or _BASED.fullmatch(text):
+        return _integer(text, position)
+    if _FLOAT.fullmatch(text) or _NOT_A_NUMBER.fullmatch(text):
+        return _float(text, position)
+    return text
+
+
+def _integer(text: str, position: Position) -> int:
+    digits = text.lstrip("+-")
+    if len(digits) > 1 and digits.isdigit() and digits.startswith("0"):
+        message = f"{text} is octal to some readers and decimal to others"
+        raise BadYaml(message, position, f"write {int(digits[:20])}, or quote it: '{text}'")
+    value = int(text, 0) if len(text) <= 20 else MAX_INTEGER + 1  # noqa: PLR2004  longer is out of range anyway
+    if abs(value) > MAX_INTEGER:
+        message = "a number beyond 2^53"
+        raise BadYaml(message, position, "quote it: JSON cannot carry it exactly")
+    return value
+
+
+def _float(text: str, position: Position) -> float:
+    value = math.nan if _NOT_A_NUMBER.fullmatch(text) else float(text)
+    if not math.isfinite(value):
+        message = f"{text} is not a number that JSON can carry"
+        raise BadYaml(message, position, "quote it")
+    return value

@@ -1,0 +1,169 @@
+"""Any one change to an export is found, whatever and wherever it is; an event that was touched is named."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.audit.verify import Report, verify
+from orchestrator.domain.digest import canonical
+
+from .trails import KEY, export, grow
+
+
+def _lines() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        export(Path(folder, "trail"), grow([3, 1, 5, 2, 8]))
+        return Path(folder, "trail").read_bytes().splitlines(keepends=True)
+
+
+LINES = _lines()
+EVENT_LINES = [at for at, line in enumerate(LINES) if line.startswith(b'{"event"')]
+_any_line = st.integers(0, len(LINES) - 1)
+
+
+def _report(lines: Sequence[bytes], *, given_key: bool = True) -> Report:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"".join(lines))
+        file.flush()
+        return verify(Path(file.name), KEY.public if given_key else None)
+
+
+def _found(lines: Sequence[bytes]) -> str:
+    """Everything that is said about the lines, which must not pass, with the key given or taken from the file."""
+    assert _report(lines, given_key=False).status != "intact"
+    report = _report(lines)
+    assert report.status != "intact"
+    return " ".join(report.problems)
+
+
+def _names(said: str, event_line: bytes) -> bool:
+    return re.search(rf"\bevent {json.loads(event_line)['event']['seq']}\b", said) is not None
+
+
+def _paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where a value can be changed: every place inside, the whole left out."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path for key, item in items for path in ((*at, key), *_paths(item, (*at, key)))]
+
+
+def _with(value: Any, path: Sequence[Any], change: Any) -> Any:
+    if not path:
+        return change
+    copy = value.copy()
+    copy[path[0]] = _with(copy[path[0]], path[1:], change)
+    return copy
+
+
+def _at(value: Any, path: Sequence[Any]) -> Any:
+    return _at(value[path[0]], path[1:]) if path else value
+
+
+_scalars = st.none() | st.booleans() | st.integers(-5, 40) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+_values = _scalars | st.lists(_scalars, max_size=2) | st.dictionaries(st.text(max_size=3), _scalars, max_size=2)
+
+
+def test_untouched_it_is_intact() -> None:
+    assert _report(LINES).problems == ()
+    assert _report(LINES).status == "intact"
+
+
+@given(at=_any_line, data=st.data())
+@settings(max_examples=400, deadline=None)
+def test_any_field_with_another_value(at: int, data: st.DataObject) -> None:
+    line = json.loads(LINES[at])
+    path = data.draw(st.sampled_from(_paths(line)))
+    value = data.draw(_values)
+    changed = _written(_with(line, path, value))
+    if changed == LINES[at]:
+        return
+    said = _found([*LINES[:at], changed, *LINES[at + 1 :]])
+    if at in EVENT_LINES:
+        assert _names(said, LINES[at])
+
+
+@given(at=_any_line, data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_any_field_removed_or_added(at: int, data: st.DataObject) -> None:
+    line = json.loads(LINES[at])
+    path = data.draw(st.sampled_from(_paths(line)))
+    inside = _at(line, path[:-1])
+    if isinstance(inside, dict) and data.draw(st.booleans()):
+        changed = {**inside, data.draw(st.text(max_size=4)): data.draw(_scalars)}
+    else:
+        changed = {k: v for k, v in inside.items() if k != path[-1]} if isinstance(inside, dict) else inside[:-1]
+    written = _written(_with(line, path[:-1], changed))
+    if written != LINES[at]:
+        _found([*LINES[:at], written, *LINES[at + 1 :]])
+
+
+@given(at=_any_line, position=st.integers(0, 10_000), byte=st.integers(0, 255))
+@settings(max_examples=400, deadline=None)
+def test_any_byte_with_another_value(at: int, position: int, byte: int) -> None:
+    line = bytearray(LINES[at])
+    if line[position % len(line)] == byte:
+        return
+    line[position % len(line)] = byte
+    said = _found([*LINES[:at], bytes(line), *LINES[at + 1 :]])
+    if at in EVENT_LINES:
+        assert _names(said, LINES[at])
+
+
+@given(at=_any_line)
+@settings(deadline=None)
+def test_any_line_deleted(at: int) -> None:
+    said = _found([*LINES[:at], *LINES[at + 1 :]])
+    if at in EVENT_LINES:
+        assert re.search(rf"event {json.loads(LINES[at])['event']['seq']}, sealed by batch \d, is missing", said)
+
+
+@given(one=_any_line, two=_any_line)
+@settings(max_examples=200, deadline=None)
+def test_any_two_lines_swapped(one: int, two: int) -> None:
+    if one == two:
+        return
+    lines = list(LINES)
+    lines[one], lines[two] = lines[two], lines[one]
+    said = _found(lines)
+    if one in EVENT_LINES and two in EVENT_LINES:
+        assert _names(said, LINES[one]) or _names(said, LINES[two])
+
+
+@given(source=_any_line, at=st.integers(0, len(LINES)))
+@settings(max_examples=200, deadline=None)
+def test_any_line_copied_to_anywhere(source: int, at: int) -> None:
+    said = _found([*LINES[:at], LINES[source], *LINES[at:]])
+    if source in EVENT_LINES and at > 0:
+        assert _names(said, LINES[source]) or "stands after the end" in said
+
+
+@given(length=st.integers(0, sum(map(len, LINES)) - 1))
+@settings(max_examples=200, deadline=None)
+def test_cut_off_after_any_byte(length: int) -> None:
+    _found([b"".join(LINES)[:length]])
+
+
+@given(at=st.integers(0, len(LINES)), junk=st.binary(min_size=1, max_size=20))
+@settings(deadline=None)
+def test_any_junk_inserted_between_lines(at: int, junk: bytes) -> None:
+    _found([*LINES[:at], junk, *LINES[at:]])
+    _found([*LINES[:at], junk + b"\n", *LINES[at:]])
+
+
+def _written(value: Any) -> bytes:
+    return canonical(value) + b"\n" if _plain(value) else json.dumps(value).encode() + b"\n"
+
+
+def _plain(value: Any) -> bool:
+    try:
+        canonical(value)
+    except ValueError:
+        return False
+    return True

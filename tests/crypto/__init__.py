@@ -1,0 +1,1 @@
+"""Keys, boxes, signatures, tokens."""

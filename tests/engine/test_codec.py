@@ -1,0 +1,140 @@
+"""Payloads leave encrypted, come back as they were, and anything else is refused."""
+
+from __future__ import annotations
+
+import secrets
+import tracemalloc
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import BaseModel
+from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+
+from orchestrator.crypto.box import Box
+from orchestrator.crypto.keys import Key, KeyRing
+from orchestrator.domain.errors import Invalid
+from orchestrator.engine import codec as under_test
+from orchestrator.engine.codec import COMPRESS_OVER, ENCODING, EncryptionCodec, data_converter
+
+BOX = Box(KeyRing([Key("k1", secrets.token_bytes(32))]))
+CODEC = EncryptionCodec(BOX)
+CONTEXT = b"temporal:payload:1"
+
+
+def _clear(data: bytes, metadata: Mapping[str, bytes] | None = None) -> Payload:
+    return Payload(metadata=metadata or {"encoding": b"json/plain"}, data=data)
+
+
+@pytest.mark.parametrize("size", [0, 1, COMPRESS_OVER - 100, COMPRESS_OVER + 1, 500_000])
+async def test_payloads_come_back_as_they_were(size: int) -> None:
+    payloads = [_clear(b"x" * size), _clear(secrets.token_bytes(size), {"encoding": b"binary/plain", "messageType": b"m"})]
+    assert await CODEC.decode(await CODEC.encode(payloads)) == payloads
+
+
+async def test_what_leaves_shows_only_its_form_and_its_key() -> None:
+    [encoded] = await CODEC.encode([_clear(b'"10.0.0.7"', {"encoding": b"json/plain", "note": b"10.0.0.7"})])
+    assert dict(encoded.metadata) == {"encoding": ENCODING, "encryption-key-id": b"k1"}
+    assert b"10.0.0.7" not in encoded.SerializeToString()
+
+
+async def test_a_large_payload_is_compressed_and_noise_is_not_made_larger() -> None:
+    [text, noise] = await CODEC.encode([_clear(b"abc" * 50_000), _clear(secrets.token_bytes(50_000))])
+    assert len(text.data) < 5_000
+    assert len(noise.data) < 50_200
+
+
+@pytest.mark.parametrize("encoding", [b"json/plain", b"binary/null", b"", b"\xff" * 100])
+async def test_a_payload_in_clear_is_refused(encoding: bytes) -> None:
+    with pytest.raises(Invalid, match=r"is not encrypted.*send through Tocsin's API"):
+        await CODEC.decode([_clear(b"1", {"encoding": encoding})])
+    with pytest.raises(Invalid, match="is not encrypted"):
+        await CODEC.decode([Payload(data=b"1")])
+
+
+async def test_an_altered_payload_is_refused() -> None:
+    [encoded] = await CODEC.encode([_clear(b"1")])
+    encoded.data = encoded.data[:-1] + bytes([encoded.data[-1] ^ 1])
+    with pytest.raises(Invalid, match="does not open"):
+        await CODEC.decode([encoded])
+
+
+async def test_a_secret_of_the_store_does_not_pass_for_a_payload() -> None:
+    stored = BOX.seal(b"\x00" + _clear(b"1").SerializeToString(), b"connection:firewall:token")
+    with pytest.raises(Invalid, match="does not open"):
+        await CODEC.decode([_clear(stored, {"encoding": ENCODING})])
+
+
+@pytest.mark.parametrize(
+    ("packed", "says"),
+    [
+        (b"", "unknown form"),
+        (b"\x07abc", "unknown form"),
+        (b"\x00\xff\xff\xff", "is no payload"),
+        (b"\x01abc", "does not decompress"),
+        (b"\x01" + zlib.compress(b"x" * 1000)[:-5], "cut short"),
+    ],
+)
+async def test_what_opens_but_is_no_payload_is_refused(packed: bytes, says: str) -> None:
+    with pytest.raises(Invalid, match=says):
+        await CODEC.decode([_clear(BOX.seal(packed, CONTEXT), {"encoding": ENCODING})])
+
+
+async def test_a_decompression_bomb_is_refused_before_it_unpacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "LARGEST", 1_000_000)
+    bomb = _clear(BOX.seal(b"\x01" + zlib.compress(bytes(50_000_000)), CONTEXT), {"encoding": ENCODING})
+    tracemalloc.start()
+    with pytest.raises(Invalid, match="unpacks to more than 1000000 bytes"):
+        await CODEC.decode([bomb])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+async def test_a_payload_that_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "LARGEST", 1_000_000)
+    with pytest.raises(Invalid, match="over the limit of 1000000; pass a reference"):
+        await CODEC.encode([_clear(bytes(1_000_001))])
+    around = _clear(b"")
+    around.data = bytes(1_000_000 - len(_clear(bytes(900_000)).SerializeToString()) + 900_000)
+    assert len(around.SerializeToString()) == 1_000_000
+    assert await CODEC.decode(await CODEC.encode([around])) == [around]
+
+
+async def test_payloads_of_an_older_key_are_still_read() -> None:
+    old = Key("k0", secrets.token_bytes(32))
+    [encoded] = await EncryptionCodec(Box(KeyRing([old]))).encode([_clear(b"1")])
+    rotated = EncryptionCodec(Box(KeyRing([Key("k1", secrets.token_bytes(32)), old])))
+    assert await rotated.decode([encoded]) == [_clear(b"1")]
+
+
+class _Order(BaseModel):
+    when: datetime
+    target: str
+
+
+async def test_the_converter_carries_models_encrypted() -> None:
+    order = _Order(when=datetime(2026, 1, 2, tzinfo=UTC), target="10.0.0.7")
+    converter = data_converter(BOX)
+    payloads = await converter.encode([order, None, 3])
+    assert all(payload.metadata["encoding"] == ENCODING for payload in payloads)
+    assert await converter.decode(payloads, [_Order, type(None), int]) == [order, None, 3]
+
+
+async def test_the_message_and_the_trace_of_a_failure_are_encrypted_too() -> None:
+    converter = data_converter(BOX)
+    failure = Failure()
+    await converter.encode_failure(ApplicationError("cannot isolate 10.0.0.7", "10.0.0.7"), failure)
+    assert b"10.0.0.7" not in failure.SerializeToString()
+    read = await converter.decode_failure(failure)
+    assert isinstance(read, ApplicationError)
+    assert (read.message, read.details) == ("cannot isolate 10.0.0.7", ("10.0.0.7",))
+
+
+def test_pydantics_converter_itself_is_left_as_it_was() -> None:
+    data_converter(BOX)
+    assert pydantic_data_converter.payload_codec is None
