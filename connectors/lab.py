@@ -16,13 +16,21 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from connectors.crowdstrike.emulator import CrowdStrikeEmulator
+from connectors.jira.emulator import JiraEmulator
+from connectors.okta.emulator import OktaEmulator
 from connectors.palo_alto.emulator import PaloAltoEmulator
 from connectors.sdk.emulator import Emulator, Fault
 from connectors.sdk.faults import ABORT
+from connectors.slack.emulator import SlackEmulator
+from connectors.virustotal.emulator import VirusTotalEmulator
 
 EMULATORS: tuple[type[Emulator], ...] = (
     PaloAltoEmulator,
     CrowdStrikeEmulator,
+    OktaEmulator,
+    JiraEmulator,
+    SlackEmulator,
+    VirusTotalEmulator,
 )
 
 
@@ -104,7 +112,7 @@ def _keep(emulators: dict[str, Emulator], state_file: Path) -> None:
         fresh = state_file.with_suffix(".new")
         with fresh.open("w", encoding="utf-8") as file:
             json.dump({name: emulator.snapshot() for name, emulator in emulators.items()}, file)
-        os.replace(fresh, state_file)  # noqa: PTH105: atomic, and says so
+        os.replace(fresh, state_file)  # noqa: PTH105  # atomic, and says so
 
     for emulator in emulators.values():
         emulator.on_change = write

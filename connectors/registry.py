@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.crowdstrike.connector import CrowdStrike
+from connectors.jira.connector import Jira
 from connectors.nftables.connector import Nftables
+from connectors.okta.connector import Okta
 from connectors.palo_alto.connector import PaloAlto
 from connectors.sdk.connector import Connector
+from connectors.slack.connector import Slack
+from connectors.virustotal.connector import VirusTotal
 from orchestrator.domain.errors import NotFound
 
 CONNECTORS: tuple[type[Connector[Any]], ...] = (
     Nftables,
     PaloAlto,
     CrowdStrike,
+    Okta,
+    Jira,
+    Slack,
+    VirusTotal,
 )
 
 

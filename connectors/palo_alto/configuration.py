@@ -58,7 +58,7 @@ class Configuration:
         return self._put_object(names[0], element) if act == "set" else self._drop_object(names[0])
 
     def _add(self, members: list[str], element: str) -> tuple[bool, str | None]:
-        name = ET.fromstring(element).text or ""  # noqa: S314: a lab
+        name = ET.fromstring(element).text or ""  # noqa: S314  # a lab
         if name not in self.objects:
             return False, f"'{name}' is not a valid reference"
         if name in members:

@@ -98,7 +98,7 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
         """Looks whether the running configuration's group holds the network, or one around it."""
         holder = covering(wish.network, await self._committable_members())
         group = self.settings.network_group
-        summary = f"{wish.network} is already inside {holder}, which is in {group}" if holder else f"Put {wish.network} in {group} and commit"
+        summary = f"{wish.network} is already in {group}, as {holder}" if holder else f"Put {wish.network} in {group} and commit"
         return self._member(wish, present=True, changed=holder is None, note=f"{call.tag} {call.reason}", summary=summary)
 
     async def plan_unblock_network(self, wish: NetworkInput, call: Call) -> GroupMember:
@@ -133,7 +133,7 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
 
     async def _committable_members(self) -> tuple[str, ...]:
         if self.settings.admin is None:
-            message = "blocking networks needs a commit: set `admin`, the administrator behind the key, so that only its changes are committed"
+            message = "networks need a commit: set `admin`, the administrator behind the write key, so that only its changes are committed"
             raise Rejected(message)
         return await self._panos.members()
 
@@ -184,6 +184,6 @@ def _only_reads(parameters: dict[str, str] | None) -> bool:
 
 def _is_show(command: str) -> bool:
     try:
-        return "<!" not in command and ET.fromstring(command).tag == "show"  # noqa: S314: our own command, declarations refused
+        return "<!" not in command and ET.fromstring(command).tag == "show"  # noqa: S314  # our own command, declarations refused
     except ET.ParseError:
         return False

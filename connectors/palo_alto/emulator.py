@@ -22,7 +22,10 @@ _NAME = re.compile(r"@name='([^']+)'")
 
 
 class PaloAltoEmulator(Emulator):
-    """`commit_locks`: how many commits are refused because another administrator holds the lock. `failing_commits`: how many jobs end in FAIL."""
+    """`commit_locks`: how many commits are refused because another administrator holds the lock.
+
+    `failing_commits`: how many jobs end in FAIL.
+    """
 
     name = "palo_alto"
     tag: ClassVar[str] = "tocsin-blocked"
@@ -45,7 +48,8 @@ class PaloAltoEmulator(Emulator):
     def dump(self) -> dict[str, Any]:
         """The world as JSON."""
         plain = {"tags": self.tags, "jobs": self.jobs, "locks": self.commit_locks, "failing": self.failing_commits}
-        return _copy({**plain, "candidate": self.candidate.dump(), "running": self.running.dump()})
+        copied: dict[str, Any] = _copy({**plain, "candidate": self.candidate.dump(), "running": self.running.dump()})
+        return copied
 
     def load(self, world: Any) -> None:
         """Puts a dumped world back."""
@@ -76,7 +80,7 @@ class PaloAltoEmulator(Emulator):
         self._advance(polled=None)
         match form:
             case {"type": "op", "cmd": command}:
-                return self._operate(ET.fromstring(command))  # noqa: S314: a lab
+                return self._operate(ET.fromstring(command))  # noqa: S314  # a lab
             case {"type": "user-id", "cmd": command}:
                 return self._user_id(request, ET.fromstring(command))  # noqa: S314
             case {"type": "config", "action": act, "xpath": place}:

@@ -60,7 +60,7 @@ def parse(reply: Reply) -> ET.Element:
     if b"<!DOCTYPE" in reply.content or b"<!ENTITY" in reply.content:
         raise reply.garbage("declares entities, which PAN-OS never does")
     try:
-        root = ET.fromstring(reply.content)  # noqa: S314: declarations are refused above, so nothing can expand
+        root = ET.fromstring(reply.content)  # noqa: S314  # declarations are refused above, so nothing can expand
     except ET.ParseError:
         raise reply.garbage("is not XML") from None
     if root.tag != "response" or root.get("status") not in {"success", "error", "unauth"}:

@@ -49,7 +49,7 @@ class Connector(ABC, Generic[S]):
                 message = f"{cls.__module__}.{cls.__name__} has no `{attribute}`; add it as a class attribute"
                 raise TypeError(message)
         cls.settings_type = _settings_type(cls)
-        cls.bound = bind_actions(cls, cls.unsupported)
+        cls.bound = bind_actions(cls, cls.unsupported, reserved=set(vars(Connector)))
 
     def __init__(self, settings: S, http: HttpClient) -> None:
         self.settings = settings
@@ -66,12 +66,12 @@ class Connector(ABC, Generic[S]):
         return request.method in {"GET", "HEAD", "OPTIONS"}
 
     @classmethod
-    def retry_after(cls, reply: Reply) -> timedelta | None:  # noqa: ARG003: for vendors to override
+    def retry_after(cls, reply: Reply) -> timedelta | None:  # noqa: ARG003  # for vendors to override
         """A vendor's own way of saying when to come back, beside Retry-After."""
         return None
 
     @classmethod
-    def headers(cls, settings: S, access: Access) -> dict[str, str]:  # noqa: ARG003: for vendors to override
+    def headers(cls, settings: S, access: Access) -> dict[str, str]:  # noqa: ARG003  # for vendors to override
         """Headers that go with every request, credentials among them."""
         return {}
 
@@ -96,7 +96,7 @@ class Connector(ABC, Generic[S]):
     async def check(self) -> str:
         """Try the credential, reading only; one line for the person who adds the connection. Raises an ActionError."""
 
-    async def read(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002: the engine's word
+    async def read(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002  # the engine's word
         """Carry out a read. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=False)
         with self._reading(call, action):
@@ -149,7 +149,7 @@ class Connector(ABC, Generic[S]):
             return True
         return bool((await self.plan(action, input, call))["changed"])
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
         await self.http.aclose()
 
@@ -157,7 +157,7 @@ class Connector(ABC, Generic[S]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        await self.aclose()
 
     def _bound(self, action: str, *, changes: bool) -> BoundAction:
         bound = self.bound.get(action)
@@ -194,7 +194,7 @@ def _ours_only(place: str, otherwise: type[ActionError]) -> Iterator[None]:
             raise _leaf(ours) from None
         message = f"{place} failed inside the connector ({type(group.exceptions[0]).__name__})"
         raise otherwise(message) from None
-    except Exception as error:  # noqa: BLE001: whatever a vendor's code raises ends here
+    except Exception as error:  # noqa: BLE001  # whatever a vendor's code raises ends here
         message = f"{place} failed inside the connector ({type(error).__name__})"
         raise otherwise(message) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +29,12 @@ class BoundAction:
     local: bool
 
 
-def bind_actions(connector: type, unsupported: Mapping[str, str]) -> dict[str, BoundAction]:
-    """Every action of the connector by name. Raises TypeError with the mend."""
+def bind_actions(connector: type, unsupported: Mapping[str, str], reserved: Set[str]) -> dict[str, BoundAction]:
+    """Every action of the connector by name; none may be called as one of the sdk's own methods. Raises TypeError with the mend."""
     specs = _specs(connector)
     declared = _declared(connector)
+    for name in specs.keys() & reserved:
+        _refuse(connector, name, "has the name of a method of Connector; call the capability's action otherwise")
     for name in declared.keys() - specs.keys():
         _refuse(connector, name, f"is no action of its capability; actions there: {', '.join(sorted(specs)) or 'none'}")
     for name in unsupported.keys() - specs.keys():
@@ -61,7 +63,11 @@ def _bind(connector: type, spec: ActionSpec, declared: Declaration) -> BoundActi
         _refuse(connector, name, "has no docstring; say in one line what it does, for the catalogue")
     if declared.effect is not spec.effect:
         _refuse(connector, name, f"declares {declared.effect.value}, its capability {spec.effect.value}; declare Effect.{spec.effect.name}")
-    receipt = _check_change(connector, spec, declared) if spec.effect.changes else _check_read(connector, spec, declared)
+    receipt = None
+    if spec.effect.changes:
+        receipt = _check_change(connector, spec, declared)
+    else:
+        _check_read(connector, spec, declared)
     capability = next(base.capability for base in _capabilities(connector) if spec in base.actions)
     return BoundAction(
         spec=spec,
@@ -100,7 +106,7 @@ def _check_change(connector: type, spec: ActionSpec, declared: Declaration) -> t
         _expect(connector, undo, _first(connector, undo), receipt, "takes")
     if declared.verify is not None:
         _method(connector, name, "verify", declared.verify)
-    return receipt  # type: ignore[no-any-return]
+    return receipt
 
 
 def _method(connector: type, name: str, part: str, method: str | None) -> str:

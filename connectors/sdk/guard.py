@@ -7,7 +7,9 @@ thread that was already there escapes it, which is why a dry run does not load t
 
 from __future__ import annotations
 
+import functools
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,7 +32,7 @@ _REACHING_OUT = {
     "os.posix_spawn": "start a process",
     "os.spawn": "start a process",
     "pty.spawn": "start a process",
-    "_thread.start_new_thread": "start a thread",
+    "_thread.start_new_thread": "start a thread",  # audited by newer interpreters only: see _watch_threads
 }
 _installed = False
 
@@ -41,9 +43,10 @@ class WriteRefused(Rejected):
 
 def install_guard() -> None:
     """Install the audit hook, once per process (a hook cannot be taken out again)."""
-    global _installed  # noqa: PLW0603: the interpreter's hooks are just as global
+    global _installed  # noqa: PLW0603  # the interpreter's hooks are just as global
     if not _installed:
         sys.addaudithook(_refuse)
+        _watch_threads()
         _installed = True
 
 
@@ -78,3 +81,15 @@ def _refuse(event: str, _arguments: tuple[Any, ...]) -> None:
     if deed and _reading.get() and not _trusted.get():
         message = f"the connector tried to {deed} by itself while planning; use self.http or run_tool"
         raise WriteRefused(message)
+
+
+def _watch_threads() -> None:
+    """A new thread does not know that its starter may only read, and Python 3.11 audits no thread that starts: ask before."""
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def asked(thread: threading.Thread) -> None:
+        _refuse("_thread.start_new_thread", ())
+        start(thread)
+
+    threading.Thread.start = asked  # type: ignore[method-assign]

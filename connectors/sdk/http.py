@@ -19,7 +19,7 @@ from connectors.sdk.reply import Reply, RetryAfter, judge_status
 from connectors.sdk.transport import Access, GuardedTransport
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
 
-__all__ = ["Access", "HttpClient", "RateLimit", "Reply"]
+__all__ = ["Access", "HttpClient", "RateLimit", "Reply", "lost"]
 
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -59,7 +59,7 @@ class HttpClient:
         egress = egress or Egress([url for url in (base_url, *allow_hosts) if url])
         self._client = httpx.AsyncClient(
             base_url=base_url or "",
-            transport=GuardedTransport(access, is_read, egress, transport, trust),
+            transport=GuardedTransport(access, is_read, egress, inner=transport, trust=trust),
             headers={"User-Agent": "tocsin", **(headers or {})},
             timeout=httpx.Timeout(timeout.total_seconds(), connect=min(5.0, timeout.total_seconds())),
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),

@@ -31,11 +31,13 @@ async def run_tool(
     stdin: bytes = b"",
     writes: bool,
     access: Access,
-    timeout: timedelta = timedelta(seconds=20),  # noqa: ASYNC109: the tool is killed, not only left
+    timeout: timedelta = timedelta(seconds=20),  # noqa: ASYNC109  # the tool is killed, not only left
     max_output: int = 4 * 1024 * 1024,
 ) -> ToolResult:
-    """Run it to its end. Raises WriteRefused where only reading is allowed, Rejected when it cannot start,
-    and for a tool that does not end or floods: Unknown after a write, Unavailable after a read.
+    """Run it to its end.
+
+    Raises WriteRefused where only reading is allowed, Rejected when it cannot start, and for a tool that does not end or
+    floods its output: Unknown after a write, Unavailable after a read.
     """
     if writes and (access is Access.READ or is_reading()):
         message = f"{argv[0]} would change something, and only reading is allowed here"
@@ -66,7 +68,7 @@ async def _start(argv: Sequence[str]) -> asyncio.subprocess.Process:
 
 async def _talk(process: asyncio.subprocess.Process, stdin: bytes, max_output: int, flood: ActionError) -> tuple[bytes, bytes]:
     """Feeds and drains at once, so that neither side waits for the other."""
-    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018: all three are pipes
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018  # all three are pipes
     _, stdout, stderr, _ = await asyncio.gather(
         _feed(process.stdin, stdin), _drain(process.stdout, max_output, flood), _drain(process.stderr, max_output, flood), process.wait()
     )

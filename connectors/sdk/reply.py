@@ -66,7 +66,7 @@ class Reply:
 
     def _sent_secrets(self) -> set[str]:
         values = (value for name, value in self.request.headers.items() if _SECRET_HEADERS.search(name) and name != "idempotency-key")
-        return {part for value in values for part in value.split() if len(part) > 7}  # noqa: PLR2004: shorter words are no secrets
+        return {part for value in values for part in value.split() if len(part) > 7}  # noqa: PLR2004  # shorter words are no secrets
 
 
 RetryAfter = Callable[[Reply], timedelta | None]

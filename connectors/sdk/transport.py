@@ -32,6 +32,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         access: Access,
         is_read: Callable[[httpx.Request], bool],
         egress: Egress,
+        *,
         inner: httpx.AsyncBaseTransport | None,
         trust: ssl.SSLContext | bool,
     ) -> None:

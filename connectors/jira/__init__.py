@@ -1,0 +1,1 @@
+"""Jira Cloud, through its REST API v3."""

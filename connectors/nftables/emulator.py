@@ -1,0 +1,219 @@
+"""An `nft` that keeps its sets in a file, for tests without root: `python -m connectors.nftables.emulator STATE -j -f -`.
+
+It speaks nft's JSON for the commands that the connector uses, refuses what nft refuses, and changes all or nothing. Its
+arithmetic is its own, on the standard library alone: it starts quickly, and repeats no mistake of the connector.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+_TYPES = {"block4": "ipv4_addr", "block6": "ipv6_addr"}
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One element: its addresses as numbers, its comment, and how a person writes it."""
+
+    low: int
+    high: int
+    comment: str
+    text: str
+
+    def meets(self, other: _Span) -> bool:
+        return self.low <= other.high and other.low <= self.high
+
+
+class FakeNft:
+    """The tool, and a look at what it keeps. `install` writes an executable that behaves like /usr/sbin/nft."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "nft-state.json"
+        self.nft = directory / "nft"
+        root = Path(__file__).resolve().parents[2]
+        command = [sys.executable, "-S", "-m", "connectors.nftables.emulator", str(self._file)]
+        self.nft.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(root))} exec {shlex.join(command)} "$@"\n', "utf-8")
+        self.nft.chmod(0o700)
+        self._write({"sets": {name: [] for name in _TYPES}, "effects": [], "faults": [], "rule": True, "table": True})
+
+    @property
+    def effects(self) -> list[dict[str, Any]]:
+        """Every change of the sets, by the comment of its elements."""
+        return list(self._read()["effects"])
+
+    def in_force(self) -> dict[str, list[str]]:
+        """What each set holds, without the comments: they tell who, not what."""
+        return {name: sorted(_span(entry).text for entry in entries) for name, entries in self._read()["sets"].items()}
+
+    def inject(self, **fault: Any) -> None:
+        """A fault: `lost_reply` (killed after the change), `silent`, `garbage`, `latency`; `times` calls long."""
+        state = self._read()
+        state["faults"].append({"times": 1, "seconds": 1.0, **fault})
+        self._write(state)
+
+    def clear_faults(self) -> None:
+        """Behaves again."""
+        self.alter(faults=[])
+
+    def alter(self, **fields: Any) -> None:
+        """Replaces parts of the kept state, such as `table=False` for a missing table."""
+        self._write({**self._read(), **fields})
+
+    def put(self, name: str, *entries: Any) -> None:
+        """Elements that somebody else added."""
+        state = self._read()
+        state["sets"][name].extend(entries)
+        self._write(state)
+
+    def _read(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(self._file.read_text("utf-8"))
+        return state
+
+    def _write(self, state: dict[str, Any]) -> None:
+        self._file.write_text(json.dumps(state), "utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """One run of the tool; the exit status."""
+    path, options = Path(arguments[0]), arguments[1:]
+    if options != ["-j", "-f", "-"]:
+        return _complain("this nft knows `-j -f -` only")
+    commands = json.loads(sys.stdin.read())["nftables"]
+    with path.open("r+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return _transact(json.load(file), commands, path)
+
+
+def _transact(state: dict[str, Any], commands: list[dict[str, Any]], path: Path) -> int:
+    writes = any("list" not in command for command in commands)
+    fault = _fault(state, writes=writes)
+    path.write_text(json.dumps(state), "utf-8")
+    if fault == "garbage":
+        sys.stdout.write("\x00garbage{")
+        return 0
+    try:
+        listed = [entry for command in commands for entry in _carry_out(state, command)]
+    except LookupError as error:
+        return _complain(str(error.args[0]))
+    if writes and fault != "silent":
+        path.write_text(json.dumps(state), "utf-8")
+    if fault == "lost_reply":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if listed:
+        sys.stdout.write(json.dumps({"nftables": [{"metainfo": {"version": "1.0.6", "json_schema_version": 1}}, *listed]}))
+    return 0
+
+
+def _fault(state: dict[str, Any], *, writes: bool) -> str | None:
+    """The fault that is due now; those about an effect wait for a change."""
+    for fault in state["faults"]:
+        if fault["times"] > 0 and (writes or fault["kind"] in {"garbage", "latency"}):
+            fault["times"] -= 1
+            if fault["kind"] == "latency":
+                time.sleep(fault["seconds"])
+            return str(fault["kind"])
+    return None
+
+
+def _carry_out(state: dict[str, Any], command: dict[str, Any]) -> list[Any]:
+    ((verb, what),) = command.items()
+    ((kind, place),) = what.items()
+    if not state["table"] or (kind != "table" and place["name"] not in state["sets"]):
+        message = "Error: No such file or directory"
+        raise LookupError(message)
+    if verb == "list":
+        return _list(state, kind, place)
+    entries = state["sets"][place["name"]]
+    for entry in place["elem"]:
+        _ELEMENT_VERBS[verb](state, entries, entry)
+    return []
+
+
+def _list(state: dict[str, Any], kind: str, place: dict[str, Any]) -> list[Any]:
+    if kind == "set":
+        return [_shown(state, place["name"])]
+    drop = [{"match": {"op": "==", "right": f"@{name}"}} for name in state["sets"]]
+    rules = [{"rule": {"expr": [match, {"drop": None}]}} for match in drop] if state["rule"] else []
+    return [{"table": {"name": place["name"]}}, *(_shown(state, name) for name in state["sets"]), *rules]
+
+
+def _shown(state: dict[str, Any], name: str) -> dict[str, Any]:
+    shown = {"family": "inet", "name": name, "type": _TYPES[name], "flags": state.get("flags", ["interval", "timeout"])}
+    more = {"auto-merge": True} if state.get("auto_merge") else {}
+    elements = {"elem": state["sets"][name]} if state["sets"][name] else {}
+    return {"set": {**shown, **more, **elements}}
+
+
+def _add(state: dict[str, Any], entries: list[Any], entry: Any) -> None:
+    wanted = _span(entry)
+    held = [_span(other) for other in entries]
+    if any(_equal(wanted, other) for other in held):
+        return  # nft keeps the old one, comment included
+    if any(wanted.meets(other) for other in held):
+        message = "Error: interval overlaps with an existing one"
+        raise LookupError(message)
+    entries.append(entry)
+    _log(state, "add", wanted)
+
+
+def _create(state: dict[str, Any], entries: list[Any], entry: Any) -> None:
+    if any(_equal(_span(entry), _span(other)) for other in entries):
+        message = "Error: Could not process rule: File exists"
+        raise LookupError(message)
+    _add(state, entries, entry)
+
+
+def _delete(state: dict[str, Any], entries: list[Any], entry: Any) -> None:
+    found = next((other for other in entries if _equal(_span(entry), _span(other))), None)
+    if found is None:
+        message = "Error: element does not exist"
+        raise LookupError(message)
+    entries.remove(found)
+    _log(state, "delete", _span(found))
+
+
+_ELEMENT_VERBS = {"add": _add, "create": _create, "delete": _delete}
+
+
+def _equal(one: _Span, other: _Span) -> bool:
+    return (one.low, one.high) == (other.low, other.high)
+
+
+def _log(state: dict[str, Any], action: str, element: _Span) -> None:
+    key = element.comment
+    for effect in state["effects"]:
+        if (effect["action"], effect["target"], effect["key"]) == (action, element.text, key):
+            effect["count"] += 1
+            return
+    state["effects"].append({"action": action, "target": element.text, "key": key, "count": 1})
+
+
+def _span(entry: Any) -> _Span:
+    inner = entry["elem"] if isinstance(entry, dict) and "elem" in entry else {"val": entry}
+    value, comment = inner["val"], inner.get("comment", "")
+    if isinstance(value, str):
+        return _Span(int(ip_address(value)), int(ip_address(value)), comment, value)
+    if "prefix" in value:
+        network = ip_network(f"{value['prefix']['addr']}/{value['prefix']['len']}")
+        return _Span(int(network[0]), int(network[-1]), comment, f"{network[0]}-{network[-1]}")
+    first, last = value["range"]
+    return _Span(int(ip_address(first)), int(ip_address(last)), comment, f"{first}-{last}")
+
+
+def _complain(words: str) -> int:
+    sys.stderr.write(f"{words}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,117 @@
+"""The nft calls themselves: list a set, change a set in one transaction."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from connectors.nftables.intervals import Element, from_nft
+from connectors.nftables.settings import NftablesSettings
+from connectors.sdk.process import ToolResult, run_tool
+from connectors.sdk.transport import Access
+from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
+
+_LARGEST_LISTING = 64 * 1024 * 1024
+_RACED = re.compile(r"overlaps|does not exist|File exists|conflicting|busy|temporarily unavailable|Interrupted", re.IGNORECASE)
+_TYPES = {4: "ipv4_addr", 6: "ipv6_addr"}
+
+
+class Nft:
+    """One table on this machine. Every method raises Unavailable, Rejected, or (those that change) Unknown."""
+
+    def __init__(self, settings: NftablesSettings, access: Access) -> None:
+        self._settings = settings
+        self._access = access
+
+    async def elements(self, version: int) -> tuple[Element, ...]:
+        """What the set of that IP version holds. Rejected, with the mend, when the set is not fit for blocks."""
+        name = self._settings.sets[version]
+        listed = await self._list({"set": {**self._table(), "name": name}})
+        found = next((entry["set"] for entry in listed if "set" in entry), None)
+        if found is None:
+            message = f"nft does not show the set {name!r}"
+            raise Unavailable(message)
+        self._check_set(found, version)
+        try:
+            return tuple(from_nft(entry) for entry in found.get("elem", ()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            message = f"set {name!r} holds {error if isinstance(error, ValueError) else 'an element that cannot be read'}"
+            raise Rejected(message) from None
+
+    async def enforced(self) -> set[str]:
+        """Names of the sets that a rule of the table drops by."""
+        listed = await self._list({"table": {"family": self._settings.family, "name": self._settings.table}})
+        rules = [json.dumps(entry["rule"].get("expr", [])) for entry in listed if "rule" in entry]
+        dropping = [text for text in rules if '"drop"' in text or '"reject"' in text]
+        return {name for name in self._settings.sets.values() if any(f'"@{name}"' in text for text in dropping)}
+
+    async def change(self, version: int, *, remove: Sequence[Element], add: Sequence[Element]) -> None:
+        """Remove, then add, all or nothing."""
+        place = {**self._table(), "name": self._settings.sets[version]}
+        commands: list[Any] = []
+        if remove:
+            commands.append({"delete": {"element": {**place, "elem": [element.value() for element in remove]}}})
+        if add:
+            commands.append({"add": {"element": {**place, "elem": [element.to_nft() for element in add]}}})
+        if commands:
+            await self._run(commands, writes=True)
+
+    async def _list(self, what: dict[str, Any]) -> list[dict[str, Any]]:
+        result = await self._run([{"list": what}], writes=False)
+        try:
+            listed = json.loads(result.stdout)["nftables"]
+            if not all(isinstance(entry, dict) for entry in listed):
+                raise TypeError
+        except (ValueError, KeyError, TypeError):
+            message = "nft answered something that is not its JSON"
+            raise Unavailable(message) from None
+        return list(listed)
+
+    async def _run(self, commands: list[Any], *, writes: bool) -> ToolResult:
+        result = await run_tool(
+            self._settings.argv,
+            stdin=json.dumps({"nftables": commands}).encode(),
+            writes=writes,
+            access=self._access,
+            timeout=timedelta(seconds=self._settings.timeout_seconds),
+            max_output=_LARGEST_LISTING,
+        )
+        if result.code != 0:
+            raise self._refusal(result, writes=writes)
+        return result
+
+    def _refusal(self, result: ToolResult, *, writes: bool) -> ActionError:
+        """A transaction that nft refused did nothing at all; one whose nft was killed may have been made."""
+        words = " ".join(result.stderr.decode("utf-8", "replace").split())[:300]
+        if result.code < 0:
+            message = f"nft was killed by signal {-result.code}"
+            return Unknown(message) if writes else Unavailable(message)
+        if "not permitted" in words:
+            return Rejected(f"nft may not do this; run the worker with CAP_NET_ADMIN: {words}")
+        if "No such file or directory" in words:
+            return Rejected(f"{self._where()} is not there as configured; {self._mend()}: {words}")
+        if _RACED.search(words):
+            return Unavailable(f"the set changed in the same moment: {words}")
+        return Rejected(f"nft refused: {words}")
+
+    def _check_set(self, found: dict[str, Any], version: int) -> None:
+        name, flags = self._settings.sets[version], found.get("flags", [])
+        if found.get("type") != _TYPES[version] or "interval" not in flags:
+            message = f"set {name!r} is of type {found.get('type')} with flags {flags}; {self._mend()}"
+            raise Rejected(message)
+        if found.get("auto-merge"):
+            message = f"set {name!r} merges neighbours (auto-merge), so a block could not be taken back alone; {self._mend()}"
+            raise Rejected(message)
+
+    def _table(self) -> dict[str, str]:
+        return {"family": self._settings.family, "table": self._settings.table}
+
+    def _where(self) -> str:
+        return f"table {self._settings.family} {self._settings.table}"
+
+    def _mend(self) -> str:
+        sets = " ".join(f"set {self._settings.sets[version]} {{ type {_TYPES[version]}; flags interval; }}" for version in (4, 6))
+        return f"make it: {self._where()} {{ {sets} }}, and a rule that drops by each"

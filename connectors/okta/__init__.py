@@ -1,0 +1,1 @@
+"""Okta, through its management API."""

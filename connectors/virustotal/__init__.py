@@ -1,0 +1,1 @@
+"""VirusTotal, through its API v3."""

@@ -1,0 +1,130 @@
+"""How is this installation set up? The environment (TOCSIN_*) or one TOML file becomes one frozen object."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from orchestrator.domain.errors import Invalid
+
+PREFIX = "TOCSIN_"
+CONFIG = "TOCSIN_CONFIG"
+"""The variable that names the TOML file, where `--config` does not."""
+
+_POSTGRESQL = ("postgresql+asyncpg", "postgresql", "postgres")
+
+
+def _database_url(url: SecretStr | None) -> SecretStr | None:
+    if url is None:
+        return None
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    if not separator or scheme not in {"sqlite+aiosqlite", *_POSTGRESQL}:
+        raise ValueError("write postgresql://user:password@host/name, or leave it out for SQLite in the data directory")
+    return SecretStr(f"postgresql+asyncpg://{rest}") if scheme in _POSTGRESQL else url
+
+
+def _web_address(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+        raise ValueError("write it like http://127.0.0.1:8090")
+    return url.rstrip("/")
+
+
+def _temporal_address(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or "/" in address:
+        raise ValueError("write it as host:port, such as 127.0.0.1:7233")
+    return address
+
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Settings(BaseSettings):
+    """All that can be set. Paths left out lie in `data_dir`; sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+    data_dir: Path = Path("tocsin-data")
+    database_url: Annotated[SecretStr | None, AfterValidator(_database_url)] = None
+    temporal_address: Annotated[str, AfterValidator(_temporal_address)] = "127.0.0.1:7233"
+    temporal_namespace: Annotated[str, Field(min_length=1, max_length=255)] = "default"
+    temporal_bundled: bool = True  # `tocsin up` starts a Temporal of its own
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8080
+    environment: Literal["production", "staging"] = "production"
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    encryption_key: SecretStr | None = None
+    encryption_key_file: Path | None = None
+    audit_key_file: Path | None = None
+    lab_url: Annotated[str | None, AfterValidator(_web_address)] = None
+    worker_metrics_port: Port | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    shutdown_seconds: Annotated[float, Field(gt=0, le=300)] = 8.0
+
+    @classmethod
+    def load(cls, config: Path | None = None, **overrides: Any) -> Self:
+        """Overrides (None: not given) before the environment before the TOML file. Raises Invalid that names each wrong setting."""
+        file = config or (Path(os.environ[CONFIG]) if os.environ.get(CONFIG) else None)
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**{**_read(file), **EnvSettingsSource(cls)(), **given})
+        except ValidationError as error:
+            raise Invalid(_explain(error, file)) from None
+
+    @property
+    def store_url(self) -> str:
+        """Where the database is, password included: for the store alone."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'tocsin.db'}"
+
+    @property
+    def encryption_key_path(self) -> Path:
+        """Where the encryption key lies, unless it is in the environment."""
+        return self.encryption_key_file or self.data_dir / "encryption.key"
+
+    @property
+    def audit_key_path(self) -> Path:
+        """Where the key that signs the audit trail lies."""
+        return self.audit_key_file or self.data_dir / "audit.key"
+
+    @property
+    def admin_key_path(self) -> Path:
+        """Where the first start leaves an API key."""
+        return self.data_dir / "admin.key"
+
+    @property
+    def audit_head_path(self) -> Path:
+        """Where this machine remembers how far the audit trail had come."""
+        return self.data_dir / "audit.head"
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise Invalid(f"{file}: cannot be read ({error.strerror}); name the TOML file with --config or {CONFIG}") from error
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise Invalid(f"{file}: is not TOML: {error}") from error
+
+
+def _explain(error: ValidationError, file: Path | None) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(map(str, problem["loc"]))
+        known = str(problem["loc"][0]) in Settings.model_fields if problem["loc"] else False
+        place = f"{name} ({PREFIX}{name.upper()})" if known else f"{name} ({file or 'given'})"
+        said = problem["msg"].removeprefix("Value error, ") if known else f"there is no such setting; there are: {', '.join(Settings.model_fields)}"
+        lines.append(f"setting {place}: {said}")
+    return "\n".join(lines)

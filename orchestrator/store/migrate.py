@@ -1,0 +1,62 @@
+"""How does a database get the tables that this version needs? By Alembic, one process at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from orchestrator.domain.errors import Conflict
+from orchestrator.store.session import Store
+
+_LOCK = 7_262_100
+
+
+async def migrate(store: Store) -> None:
+    """Brings the database to the newest revision; nothing to do is quick. Raises Conflict for one that a newer Tocsin has migrated."""
+    async with store.engine.connect() as connection:
+        # All in one transaction, which only one process has at a time: the tables are there in whole or not at all.
+        if store.sqlite:
+            await connection.execute(text("BEGIN IMMEDIATE"))
+        else:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.run_sync(_upgrade)
+        await connection.commit()
+
+
+async def current_revision(store: Store) -> str | None:
+    """Which revision the database is at; None for an empty one."""
+    async with store.engine.connect() as connection:
+        return await connection.run_sync(_revision)
+
+
+def newest_revision() -> str | None:
+    """Which revision this version needs."""
+    return ScriptDirectory.from_config(_config(None)).get_current_head()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config(connection)
+    found = _revision(connection)
+    scripts = ScriptDirectory.from_config(config)
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        message = f"the database is at revision {found}, which this version does not know: a newer Tocsin has migrated it; install that one"
+        raise Conflict(message)
+    if found != scripts.get_current_head():
+        command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

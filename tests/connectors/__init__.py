@@ -1,0 +1,1 @@
+"""The sdk, and every connector against its emulator."""

@@ -1,0 +1,43 @@
+"""Real servers on the loopback, and assertions of the inherited contract that explain themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+pytest.register_assert_rewrite("connectors.sdk.contract")
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """The app on a free port of the loopback; its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+@pytest.fixture
+async def running_echo() -> AsyncIterator[str]:
+    """A server that says which Host it was asked for."""
+
+    async def echo(request: Request) -> JSONResponse:
+        return JSONResponse({"host": request.headers["host"]})
+
+    async with serving(Starlette(routes=[Route("/x", echo)])) as url:
+        yield url
