@@ -64,7 +64,7 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
 
     @action(Effect.READ)
     async def find_host(self, query: HostInput, call: Call) -> HostDetails:
-        """Look a host up by device id or host name."""
+        """Look a host up by device id, host name or local address."""
         device = await self._falcon.find(query.host)
         return HostDetails(
             id=device.device_id,

@@ -29,6 +29,10 @@ _HOSTS = (
     ("dc-01", "10.10.0.10", "Windows"),
     ("twin", "10.20.2.1", "Windows"),
     ("twin", "10.20.2.2", "Windows"),
+    ("ws-015", "10.20.0.15", "Windows"),
+    ("ws-023", "10.20.0.23", "Windows"),
+    ("mail-01", "10.30.0.25", "Linux"),
+    ("db-01", "10.30.0.31", "Linux"),
 )
 
 
@@ -108,12 +112,13 @@ class CrowdStrikeEmulator(Emulator):
         return JSONResponse({"access_token": token, "token_type": "bearer", "expires_in": 1799}, 201)
 
     async def query_devices(self, request: Request) -> Response:
-        """FQL over hosts: a value matches a part of the name, as the real one does."""
+        """FQL over hosts: a value matches a part of the name, as the real one does, and the whole of an address."""
         if refused := self._refuse(request, writes=False):
             return refused
         terms = dict(_TERM.findall(request.query_params.get("filter", "")))
-        wanted = terms.get("hostname", "").lower()
-        return _answer([device_id for device_id, device in self.devices.items() if wanted in device["hostname"].lower()])
+        name, address = terms.get("hostname", "").lower(), terms.get("local_ip")
+        fits = [identity for identity, device in self.devices.items() if name in device["hostname"].lower()]
+        return _answer([identity for identity in fits if address in {None, self.devices[identity]["local_ip"]}])
 
     async def devices_by_id(self, request: Request) -> Response:
         """Details; an id that nobody has is an error in the body."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -61,26 +62,20 @@ class Falcon:
         self._lock = asyncio.Lock()
 
     async def find(self, host: str) -> Device:
-        """The device of that id or host name. Rejected when there is none, or more than one of that name."""
+        """The device of that id, local address or host name. Rejected when there is none, or more than one."""
         if _HEX_ID.match(host) and (device := await self.device(host)) is not None:
             return device
+        if _is_address(host):
+            return _only(await self._query(f"local_ip:'{host}'"), host, lambda device: device.local_ip)
         if not _HOST_NAME.match(host):
             message = f"{host[:80]!r} is neither a Falcon device id nor a host name (letters, digits, dot, hyphen, underscore)"
             raise Rejected(message)
-        found = await self._send("GET", "/devices/queries/devices/v1", params={"filter": f"hostname:'{host}'", "limit": "100"})
-        ids = [str(entry) for entry in _resources(found)]
-        # FQL matches parts of a name as well, so the names are compared here.
-        devices = [device for device in await self._devices(ids) if (device.hostname or "").lower().rstrip(".") == host]
-        match devices:
-            case [device]:
-                return device
-            case []:
-                message = f"Falcon knows no host {host!r}; check the name, and that the sensor is installed"
-                raise Rejected(message)
-            case _:
-                ids = [device.device_id for device in devices]
-                message = f"{host!r} is the name of {len(ids)} devices, {' and '.join(ids[:5])}; give a device id"
-                raise Rejected(message)
+        # FQL matches parts of a name as well, so the names are compared again.
+        return _only(await self._query(f"hostname:'{host}'"), host, lambda device: (device.hostname or "").lower().rstrip("."))
+
+    async def _query(self, filter_: str) -> Sequence[Device]:
+        found = await self._send("GET", "/devices/queries/devices/v1", params={"filter": filter_, "limit": "100"})
+        return await self._devices([str(entry) for entry in _resources(found)])
 
     async def probe(self) -> str:
         """Tries both scopes, reading; one line of what they show."""
@@ -189,6 +184,27 @@ def is_ban(indicator: Indicator | None) -> bool:
     if indicator is None:
         return False
     return indicator.action == "prevent" and indicator.applied_globally and set(_PREVENT["platforms"]) <= set(indicator.platforms)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _only(devices: Sequence[Device], host: str, name: Callable[[Device], str | None]) -> Device:
+    match [device for device in devices if name(device) == host]:
+        case [device]:
+            return device
+        case []:
+            message = f"Falcon knows no host {host!r}; check the name, and that the sensor is installed"
+            raise Rejected(message)
+        case several:
+            ids = [device.device_id for device in several]
+            message = f"{host!r} is the name of {len(ids)} devices, {' and '.join(ids[:5])}; give a device id"
+            raise Rejected(message)
 
 
 def _resources(reply: Reply) -> list[Any]:

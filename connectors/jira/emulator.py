@@ -47,7 +47,7 @@ class JiraEmulator(Emulator):
         self.last_number = 0
         self.last_id = 10_000
         for summary, status in (("Quarterly review of firewall rules", "To Do"), ("Phishing reported by the front desk", "Done")):
-            key = self._add({"summary": summary, "labels": ["soc"]}, [])
+            key = self.add({"summary": summary, "labels": ["soc"]}, [])
             self.issues[key]["status"] = status
             self.issues[key]["found_from"] = 0
 
@@ -116,7 +116,7 @@ class JiraEmulator(Emulator):
         fields = wish.get("fields", {})
         if errors := _problems(fields):
             return JSONResponse({"errorMessages": [], "errors": errors}, 400)
-        key = self._add(fields, wish.get("properties", []))
+        key = self.add(fields, wish.get("properties", []))
         self.record_effect(request, "open", _effect_target(fields))
         issue = self.issues[key]
         return JSONResponse({"id": issue["id"], "key": key, "self": f"{request.base_url}rest/api/3/issue/{issue['id']}"}, 201)
@@ -181,7 +181,8 @@ class JiraEmulator(Emulator):
         self.record_effect(request, name.lower(), key)
         return Response(status_code=204)
 
-    def _add(self, fields: dict[str, Any], properties: list[Any]) -> str:
+    def add(self, fields: dict[str, Any], properties: list[Any]) -> str:
+        """Put a ticket into the project, unknown to search for a while; its key."""
         self.last_number += 1
         key = f"SOC-{self.last_number}"
         found_from = self.searches + SEARCH_LAG

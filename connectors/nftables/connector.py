@@ -32,6 +32,7 @@ class Nftables(Connector[NftablesSettings], Firewall):
     async def check(self) -> str:
         """Lists both sets, and looks whether a rule drops by them."""
         held = {version: await self._nft.elements(version) for version in (4, 6)}
+        await self._nft.check_sets()
         idle = sorted(set(self.settings.sets.values()) - await self._nft.enforced())
         counts = ", ".join(f"{len(held[version])} elements in {self.settings.sets[version]}" for version in (4, 6))
         warning = f"; no rule in the table drops by {' and '.join(idle)}: add one, or nothing is blocked" if idle else ""

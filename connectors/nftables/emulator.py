@@ -86,12 +86,23 @@ class FakeNft:
 def main(arguments: list[str]) -> int:
     """One run of the tool; the exit status."""
     path, options = Path(arguments[0]), arguments[1:]
+    if options == ["-t", "-f", "-"]:
+        return _describe(json.loads(path.read_text("utf-8")), sys.stdin.read().split())
     if options != ["-j", "-f", "-"]:
-        return _complain("this nft knows `-j -f -` only")
+        return _complain("this nft knows `-j -f -` and `-t -f -` only")
     commands = json.loads(sys.stdin.read())["nftables"]
     with path.open("r+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         return _transact(json.load(file), commands, path)
+
+
+def _describe(state: dict[str, Any], words: list[str]) -> int:
+    """`list set FAMILY TABLE NAME` in text, without elements."""
+    if words[:2] != ["list", "set"] or words[4] not in state["sets"]:
+        return _complain("Error: No such file or directory")
+    merges = "\t\tauto-merge\n" if state.get("auto_merge") else ""
+    sys.stdout.write(f"table inet {words[3]} {{\n\tset {words[4]} {{\n\t\ttype {_TYPES[words[4]]}\n{merges}\t}}\n}}\n")
+    return 0
 
 
 def _transact(state: dict[str, Any], commands: list[dict[str, Any]], path: Path) -> int:
@@ -149,9 +160,8 @@ def _list(state: dict[str, Any], kind: str, place: dict[str, Any]) -> list[Any]:
 
 def _shown(state: dict[str, Any], name: str) -> dict[str, Any]:
     shown = {"family": "inet", "name": name, "type": _TYPES[name], "flags": state.get("flags", ["interval", "timeout"])}
-    more = {"auto-merge": True} if state.get("auto_merge") else {}
     elements = {"elem": state["sets"][name]} if state["sets"][name] else {}
-    return {"set": {**shown, **more, **elements}}
+    return {"set": {**shown, **elements}}  # auto-merge is not shown, as by nft 1.0
 
 
 def _add(state: dict[str, Any], entries: list[Any], entry: Any) -> None:

@@ -29,6 +29,14 @@ class NftablesSettings(ConnectorSettings):
 
     @property
     def argv(self) -> list[str]:
-        """The command; what it shall do goes in by standard input."""
-        prefix = ["/usr/sbin/ip", "netns", "exec", self.netns] if self.netns else []
-        return [*prefix, self.nft, "-j", "-f", "-"]
+        """The command that reads and writes JSON; what it shall do goes in by standard input."""
+        return [*self._prefix, self.nft, "-j", "-f", "-"]
+
+    @property
+    def terse_argv(self) -> list[str]:
+        """The command that reads and writes text, without elements."""
+        return [*self._prefix, self.nft, "-t", "-f", "-"]
+
+    @property
+    def _prefix(self) -> list[str]:
+        return ["/usr/sbin/ip", "netns", "exec", self.netns] if self.netns else []

@@ -41,6 +41,14 @@ class Nft:
             message = f"set {name!r} holds {error if isinstance(error, ValueError) else 'an element that cannot be read'}"
             raise Rejected(message) from None
 
+    async def check_sets(self) -> None:
+        """Raises Rejected, with the mend, for a set that merges neighbours: nft 1.0 says so in its text only, not in its JSON."""
+        for version, name in self._settings.sets.items():
+            place = f"list set {self._settings.family} {self._settings.table} {name}\n"
+            result = await self._run(self._settings.terse_argv, place.encode(), writes=False)
+            if b"auto-merge" in result.stdout.split():
+                raise self._merges(version)
+
     async def enforced(self) -> set[str]:
         """Names of the sets that a rule of the table drops by."""
         listed = await self._list({"table": {"family": self._settings.family, "name": self._settings.table}})
@@ -57,10 +65,10 @@ class Nft:
         if add:
             commands.append({"add": {"element": {**place, "elem": [element.to_nft() for element in add]}}})
         if commands:
-            await self._run(commands, writes=True)
+            await self._run_json(commands, writes=True)
 
     async def _list(self, what: dict[str, Any]) -> list[dict[str, Any]]:
-        result = await self._run([{"list": what}], writes=False)
+        result = await self._run_json([{"list": what}], writes=False)
         try:
             listed = json.loads(result.stdout)["nftables"]
             if not all(isinstance(entry, dict) for entry in listed):
@@ -70,10 +78,13 @@ class Nft:
             raise Unavailable(message) from None
         return list(listed)
 
-    async def _run(self, commands: list[Any], *, writes: bool) -> ToolResult:
+    async def _run_json(self, commands: list[Any], *, writes: bool) -> ToolResult:
+        return await self._run(self._settings.argv, json.dumps({"nftables": commands}).encode(), writes=writes)
+
+    async def _run(self, argv: list[str], stdin: bytes, *, writes: bool) -> ToolResult:
         result = await run_tool(
-            self._settings.argv,
-            stdin=json.dumps({"nftables": commands}).encode(),
+            argv,
+            stdin=stdin,
             writes=writes,
             access=self._access,
             timeout=timedelta(seconds=self._settings.timeout_seconds),
@@ -103,8 +114,11 @@ class Nft:
             message = f"set {name!r} is of type {found.get('type')} with flags {flags}; {self._mend()}"
             raise Rejected(message)
         if found.get("auto-merge"):
-            message = f"set {name!r} merges neighbours (auto-merge), so a block could not be taken back alone; {self._mend()}"
-            raise Rejected(message)
+            raise self._merges(version)
+
+    def _merges(self, version: int) -> Rejected:
+        name = self._settings.sets[version]
+        return Rejected(f"set {name!r} merges neighbours (auto-merge), so a block could not be taken back alone; {self._mend()}")
 
     def _table(self) -> dict[str, str]:
         return {"family": self._settings.family, "table": self._settings.table}

@@ -49,9 +49,8 @@ class OktaEmulator(Emulator):
         self.users: dict[str, dict[str, Any]] = {}
         for number, (login, first, last, status, groups, sessions) in enumerate(_USERS, 1):
             identity = f"00u{number:017d}"
-            self.users[identity] = {
-                "id": identity, "login": login, "first": first, "last": last, "status": status, "groups": list(groups), "sessions": sessions,
-            }  # fmt: skip
+            name = {"login": login, "first": first, "last": last}
+            self.users[identity] = {"id": identity, **name, "status": status, "groups": list(groups), "sessions": sessions}
 
     def in_force(self) -> JSON:
         """Status and open sessions of each user, by login."""

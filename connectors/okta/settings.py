@@ -9,6 +9,8 @@ from pydantic import Field, SecretStr
 from connectors.sdk.settings import WRITE, HttpSettings
 from orchestrator.domain.observable import Domain
 
+_NO_DOMAINS: dict[str, Domain] = {}
+
 
 class OktaSettings(HttpSettings):
     r"""One org. Names as alerts give them (`j.doe`, `j.doe@corp.example`, `CORP\j.doe`) are looked up as Okta logins."""
@@ -20,11 +22,8 @@ class OktaSettings(HttpSettings):
     ] = None
     windows_domains: Annotated[
         dict[str, Domain],
-        Field(
-            default_factory=dict,
-            description="Windows domain (NetBIOS name) to the domain of its Okta logins; a domain that is not here is refused",
-        ),
-    ]
+        Field(description="Windows domain (NetBIOS name) to the domain of its Okta logins; a domain that is not here is refused"),
+    ] = _NO_DOMAINS
     log_wait_seconds: Annotated[
         float, Field(ge=0, le=300, description="How long to wait until the System Log shows that sessions were ended, in seconds")
     ] = 30.0

@@ -92,4 +92,4 @@ def _watch_threads() -> None:
         _refuse("_thread.start_new_thread", ())
         start(thread)
 
-    threading.Thread.start = asked  # type: ignore[method-assign]
+    threading.Thread.start = asked  # type: ignore[assignment, method-assign]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +15,7 @@ from connectors.sdk.http import lost
 from connectors.sdk.transport import Access
 from orchestrator.domain.errors import ActionError, Rejected
 
+_LAST_MOMENTS_SECONDS = 5.0
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
@@ -68,23 +71,34 @@ async def _start(argv: Sequence[str]) -> asyncio.subprocess.Process:
 
 async def _talk(process: asyncio.subprocess.Process, stdin: bytes, max_output: int, flood: ActionError) -> tuple[bytes, bytes]:
     """Feeds and drains at once, so that neither side waits for the other."""
-    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018  # all three are pipes
-    _, stdout, stderr, _ = await asyncio.gather(
-        _feed(process.stdin, stdin), _drain(process.stdout, max_output, flood), _drain(process.stderr, max_output, flood), process.wait()
-    )
-    return stdout, stderr
+    out = asyncio.create_task(_drain(process.stdout, max_output, flood))
+    err = asyncio.create_task(_drain(process.stderr, max_output, flood))
+    tasks = [out, err, asyncio.create_task(_feed(process.stdin, stdin)), asyncio.create_task(_exit(process))]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return out.result(), err.result()
 
 
-async def _feed(stream: asyncio.StreamWriter, data: bytes) -> None:
+async def _exit(process: asyncio.subprocess.Process) -> None:
+    await process.wait()
+
+
+async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
+    if stream is None:
+        return
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it ended early; its exit status tells why
         stream.write(data)
         await stream.drain()
         stream.close()
 
 
-async def _drain(stream: asyncio.StreamReader, max_output: int, flood: ActionError) -> bytes:
+async def _drain(stream: asyncio.StreamReader | None, max_output: int, flood: ActionError) -> bytes:
     content = bytearray()
-    while piece := await stream.read(65536):
+    while stream is not None and (piece := await stream.read(65536)):
         content += piece
         if len(content) > max_output:
             raise flood
@@ -92,7 +106,15 @@ async def _drain(stream: asyncio.StreamReader, max_output: int, flood: ActionErr
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kills the tool and whatever it started, and empties its pipes: asyncio sees no end of a process before theirs."""
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_MOMENTS_SECONDS):
+                await asyncio.gather(_discard(process.stdout), _discard(process.stderr), process.wait())
+
+
+async def _discard(stream: asyncio.StreamReader | None) -> None:
+    while stream is not None and await stream.read(65536):
+        pass

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from pydantic import AwareDatetime
 
 from orchestrator.domain.effect import Effect
+from orchestrator.domain.judgement import Judgement as Judgement  # the engine's callers take it from here
+from orchestrator.domain.judgement import Verdict as Verdict
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import Mode, RunStatus, StepState
@@ -116,25 +118,6 @@ class ReadReply(Frozen):
     """What a read answered."""
 
     output: dict[str, Any]
-
-
-class Verdict(StrEnum):
-    """What the policy says of a change."""
-
-    ALLOW = "allow"
-    APPROVE = "approve"
-    DENY = "deny"
-
-
-class Judgement(Frozen):
-    """The policy's verdict, why, and which policy said so."""
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    policy_version: int
-    policy_digest: str
-    by: str | None = None
-    quorum: int = 1
 
 
 class PlanRequest(Frozen):

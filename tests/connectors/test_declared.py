@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 import pytest
@@ -104,7 +105,12 @@ def declare(**members: Any) -> type[Connector[Any]]:
         "look": (look, Effect.READ, {}),
     }
     body = {name: _marked(member) for name, member in {**right, **members}.items() if member is not None}
-    return type("Brick", (Connector[ConnectorSettings], Wall), body)
+    return _made("Brick", (Connector[ConnectorSettings], Wall), body)
+
+
+def _made(name: str, bases: tuple[Any, ...], body: dict[str, Any]) -> type[Connector[Any]]:
+    made: type[Connector[Any]] = types.new_class(name, bases, exec_body=lambda namespace: namespace.update(body))
+    return made
 
 
 def _marked(member: Any) -> Any:
@@ -166,9 +172,9 @@ def test_an_action_may_not_be_called_like_a_method_of_the_sdk() -> None:
         actions = (ActionSpec(name="aclose", effect=Effect.READ, input=Wish, output=Answer, summary="Close."),)
 
     with pytest.raises(TypeError, match="aclose has the name of a method of Connector"):
-        type("Clashing", (Connector[ConnectorSettings], Clash), {"name": "c", "title": "C", "docs": "d", "aclose": look})
+        _made("Clashing", (Connector[ConnectorSettings], Clash), {"name": "c", "title": "C", "docs": "d", "aclose": look})
 
 
 def test_a_connector_without_settings_is_refused() -> None:
     with pytest.raises(TypeError, match=r"Connector\[ItsSettings\]"):
-        type("Bare", (Connector,), {"name": "bare", "title": "Bare", "docs": "d"})
+        _made("Bare", (Connector,), {"name": "bare", "title": "Bare", "docs": "d"})

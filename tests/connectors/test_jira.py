@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,6 +148,25 @@ class TestJira(HttpConnectorContract):
                 await reader.check()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "reads"),
+    [
+        ("GET", "issue/SOC-1", True),
+        ("POST", "search/jql", True),
+        ("POST", "issue/bulkfetch", True),
+        ("POST", "comment/list", True),
+        ("PUT", "search/jql", False),
+        ("POST", "issue", False),
+        ("POST", "issue/SOC-1/comment", False),
+        ("POST", "issue/SOC-1/transitions", False),
+        ("POST", "issue/bulk", False),
+        ("DELETE", "issue/SOC-1", False),
+    ],
+)
+def test_only_the_posts_that_look_things_up_count_as_reading(method: str, path: str, *, reads: bool) -> None:
+    assert Jira.is_read(httpx.Request(method, f"https://corp.example/rest/api/3/{path}")) is reads
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.text(max_size=300),
@@ -168,7 +188,7 @@ def test_evidence_that_is_too_long_is_cut_and_says_so() -> None:
 def _others(world: JiraEmulator, count: int, *, known: bool = False) -> None:
     """Tickets that other people open meanwhile; `known`: search has them already."""
     for _ in range(count):
-        key = world._add({"summary": "other", "labels": []}, [])  # noqa: SLF001  # the world moves on
+        key = world.add({"summary": "other", "labels": []}, [])
         if known:
             world.issues[key]["found_from"] = 0
 

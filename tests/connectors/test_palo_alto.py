@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 
+from connectors.palo_alto import xml
 from connectors.palo_alto.connector import PaloAlto
 from connectors.palo_alto.emulator import PaloAltoEmulator
-from connectors.sdk.contract import HttpConnectorContract, Sample
+from connectors.palo_alto.receipts import covering, network_of, object_name
 from connectors.sdk.call import Call
+from connectors.sdk.contract import HttpConnectorContract, Sample
+from connectors.sdk.http import Access
+from connectors.sdk.reply import Reply
+from orchestrator.domain.errors import Rejected, Unavailable, Unknown
 
 ADDRESS, NETWORK = {"address": "198.51.100.7"}, {"network": "203.0.113.0/24"}
 
@@ -34,3 +40,178 @@ class TestPaloAlto(HttpConnectorContract):
         "block_network": Sample(NETWORK),
         "unblock_network": Sample(NETWORK, _grouped),
     }
+
+    async def test_a_commit_lock_is_waited_out_and_then_committed_once(self) -> None:
+        world = self.world()
+        async with self.open(world, Access.WRITE) as connector:
+            receipt = await connector.plan("block_network", NETWORK, Call.bare())
+            world.commit_locks = 1
+            with pytest.raises(Unavailable, match="locked") as caught:
+                await connector.apply("block_network", receipt, Call.bare())
+            assert caught.value.retry_after is not None
+            assert (await connector.plan("block_network", NETWORK, Call.bare()))["changed"] is True
+            await connector.apply("block_network", receipt, Call.bare())
+        assert world.in_force()["networks"] == ["203.0.113.0/24"]
+        assert [effect for effect in world.effects if effect["action"] == "commit"] == [
+            {"action": "commit", "target": "job 1", "key": Call.bare().tag, "count": 1}
+        ]
+
+    async def test_a_commit_that_fails_leaves_nothing_for_the_next_commit_of_anyone(self) -> None:
+        world = self.world()
+        before = world.candidate.dump()
+        async with self.open(world, Access.WRITE) as connector:
+            receipt = await connector.plan("block_network", NETWORK, Call.bare())
+            world.failing_commits = 1
+            with pytest.raises(Rejected, match="commit job 1 failed: Validation error"):
+                await connector.apply("block_network", receipt, Call.bare())
+        assert world.candidate.dump() == before
+
+    async def test_after_a_crash_the_job_that_was_started_is_waited_for_and_no_second_one_made(self) -> None:
+        world, beats = self.world(), []
+        call = replace(Call.bare(), heartbeat=beats.append)
+        async with self.open(world, Access.WRITE) as connector:
+            receipt = await connector.plan("block_network", NETWORK, call)
+            world.inject(kind="status", status=503, when="after", match="jobs")
+            with pytest.raises(Unavailable):
+                await connector.apply("block_network", receipt, call)
+            assert beats == [{"job": "1"}]
+            await connector.apply("block_network", receipt, replace(call, resume=beats[-1]))
+        assert world.in_force()["networks"] == ["203.0.113.0/24"]
+        assert list(world.jobs) == ["1"]
+
+    async def test_a_job_without_end_is_unknown(self) -> None:
+        world = self.world()
+        async with self.open(world, Access.WRITE, commit_timeout_seconds=0.000001) as connector:
+            receipt = await connector.plan("block_network", NETWORK, Call.bare())
+            with pytest.raises(Unknown, match="commit job 1 did not end"):
+                await connector.apply("block_network", receipt, Call.bare())
+
+    async def test_a_network_within_a_blocked_one_is_covered_and_not_ours_to_undo(self) -> None:
+        world = self.world()
+        _grouped(world)
+        async with self.open(world, Access.WRITE) as connector:
+            receipt = await connector.plan("block_network", {"network": "203.0.113.64/26"}, Call.bare())
+            assert receipt["changed"] is False
+            with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24"):
+                await connector.plan("unblock_network", {"network": "203.0.113.64/26"}, Call.bare())
+
+    async def test_networks_are_refused_until_it_is_said_whose_changes_to_commit(self) -> None:
+        async with self.open(self.world(), Access.READ, admin=None) as connector:
+            with pytest.raises(Rejected, match="set `admin`"):
+                await connector.plan("block_network", NETWORK, Call.bare())
+            assert "addresses only" in await connector.check()
+
+    async def test_a_missing_group_is_answered_with_the_mend(self) -> None:
+        async with self.open(self.world(), Access.READ, network_group="elsewhere") as connector:
+            with pytest.raises(Rejected, match="create it"):
+                await connector.check()
+
+    async def test_the_tags_tell_whose_block_it_is_and_other_tags_stay(self) -> None:
+        world, call = self.world(), Call.bare("step-9")
+        world.tags["198.51.100.7"] = ["vip"]
+        async with self.open(world, Access.WRITE) as connector:
+            receipt = await connector.plan("block_address", ADDRESS, call)
+            await connector.apply("block_address", receipt, call)
+            assert world.tags["198.51.100.7"] == ["vip", "tocsin-blocked", call.tag]
+            await connector.undo("block_address", receipt, call)
+        assert world.tags == {"198.51.100.7": ["vip"]}
+
+    async def test_an_ipv6_address_is_blocked_like_any_other(self) -> None:
+        world, given = self.world(), {"address": "2001:DB8::1"}
+        async with self.open(world, Access.WRITE) as connector:
+            await connector.apply("block_address", await connector.plan("block_address", given, Call.bare()), Call.bare())
+        assert world.in_force()["addresses"] == ["2001:db8::1"]
+
+
+def _request(method: str, query: str, body: str = "", kind: str = "application/x-www-form-urlencoded") -> httpx.Request:
+    return httpx.Request(method, f"https://fw.example/api/?{query}", content=body.encode(), headers={"Content-Type": kind})
+
+
+SHOW = "type=op&cmd=%3Cshow%3E%3Csystem%3E%3Cinfo/%3E%3C/system%3E%3C/show%3E"
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "read"),
+    [
+        (SHOW, "", True),
+        ("", SHOW, True),
+        ("type=config&action=get&xpath=/config", "", True),
+        ("type=config", "action=show&xpath=/config", True),
+        ("type=config&action=set&xpath=/config", "", False),
+        ("type=config", "action=delete", False),
+        ("type=config&action=get", "action=set", False),
+        ("type=config&action=get&action=set", "", False),
+        ("type=commit&cmd=%3Ccommit/%3E", "", False),
+        ("type=user-id&cmd=%3Cuid-message/%3E", "", False),
+        ("type=op&cmd=%3Crequest%3E%3Crestart/%3E%3C/request%3E", "", False),
+        ("type=op&cmd=%3Cdelete/%3E%3Cshow/%3E", "", False),
+        ("type=op&cmd=show", "", False),
+        ("type=keygen&user=a&password=b", "", False),
+        ("type=import", "", False),
+        ("", "", False),
+    ],
+)
+def test_a_read_is_told_by_the_parameters_and_not_by_the_method(query: str, body: str, read: bool) -> None:
+    assert PaloAlto.is_read(_request("GET", query, body)) is read
+    assert PaloAlto.is_read(_request("POST", query, body)) is read
+
+
+def test_a_body_that_is_no_form_is_no_read() -> None:
+    assert PaloAlto.is_read(_request("POST", "type=config&action=get", "action=set", "multipart/form-data")) is False
+
+
+def _reply(body: str, *, writes: bool = True) -> Reply:
+    return Reply(200, httpx.Headers(), body.encode(), _request("POST", ""), writes=writes)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ('<response status="error" code="12"><msg><line>invalid value</line></msg></response>', Rejected),
+        ('<response status="error" code="16"><msg><line>unauthorized</line></msg></response>', Rejected),
+        ('<response status="unauth" code="16"><msg>no</msg></response>', Rejected),
+        ('<response status="error"><msg><line>Config for scope vsys1 is currently locked by bob</line></msg></response>', Unavailable),
+        ('<response status="error" code="13"><msg><line>Another commit/validate is in progress</line></msg></response>', Unavailable),
+        ('<response status="error" code="21"><msg><line>internal</line></msg></response>', Unknown),
+        ('<response status="error"/>', Rejected),
+        ('<response status="perhaps"/>', Unknown),
+        ("<html/>", Unknown),
+        ("", Unknown),
+        ('<!DOCTYPE r [<!ENTITY a "b">]><response status="success"/>', Unknown),
+    ],
+)
+def test_an_error_under_http_200_is_an_error(body: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        xml.succeed(_reply(body))
+
+
+def test_already_exists_is_a_success_only_when_nothing_else_is_said() -> None:
+    def answer(*messages: str) -> Reply:
+        entries = "".join(f'<entry message="{message}"/>' for message in messages)
+        return _reply(f'<response status="error"><msg><line><uid-response>{entries}</uid-response></line></msg></response>')
+
+    already = "tag a already exists, ignore"
+    xml.succeed(answer(already, already), ignore=("already exists, ignore",))
+    with pytest.raises(Rejected, match="limit reached"):
+        xml.succeed(answer(already, "limit reached"), ignore=("already exists, ignore",))
+    with pytest.raises(Rejected):
+        xml.succeed(answer(already))
+
+
+def test_what_goes_into_a_command_is_escaped() -> None:
+    assert "<member>&lt;/member&gt;</member>" in xml.write(xml.element("member", text="</member>"))
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "203.0.113.0/24", "::/0", "2001:db8::/32", "2001:db8:1:2:3:4:5:6/128"])
+def test_a_network_s_object_name_is_allowed_by_pan_os_and_names_it_alone(network: str) -> None:
+    name = object_name(network)
+    assert len(name) <= 63
+    assert all(character.isalnum() or character in "-_." for character in name)
+    assert str(network_of(name)) == network
+    assert covering(network, ("something-else", name)) == network
+
+
+def test_objects_of_others_are_not_taken_for_networks_of_ours() -> None:
+    assert network_of("tocsin-placeholder") is None
+    assert network_of("tocsin-net-office") is None
+    assert covering("203.0.113.0/24", ("tocsin-net-office", "tocsin-net---_0")) is None

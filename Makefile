@@ -1,0 +1,46 @@
+# What a person types. `make demo` and `make test` need nothing but Python 3.11 or newer: the rest comes from the package registry.
+
+# The first Python on this machine that is new enough; set PYTHON=... to choose another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
+BIN := .venv/bin
+
+.PHONY: help demo test check lock setup setup-dev clean
+
+help:
+	@echo 'make demo               the whole stack on this machine, 20 alerts and more, and what became of them (ARGS=--keep: leave it up)'
+	@echo 'make test               the tests (ARGS=...: for pytest)'
+	@echo 'make check              style, types, import rules, generated pages'
+	@echo 'make lock               resolve the dependencies anew (needs uv)'
+
+setup:
+	@$(PYTHON) scripts/setup.py runtime
+
+setup-dev:
+	@$(PYTHON) scripts/setup.py dev
+
+demo: setup
+	@$(BIN)/tocsin demo $(ARGS)
+
+test: setup-dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+# Every check is made, so that one run names all there is to mend.
+check: setup-dev
+	@failed=; \
+	try() { printf '\n== %s\n' "$$*"; "$$@" || failed="$$failed $$(basename "$$1")"; }; \
+	try $(BIN)/ruff check .; \
+	try $(BIN)/ruff format --check .; \
+	try $(BIN)/mypy orchestrator connectors api; \
+	try $(BIN)/lint-imports; \
+	try $(BIN)/python -m connectors.sdk.readme --check; \
+	test -z "$$failed" || { printf '\nfailed:%s\n' "$$failed"; exit 1; }
+
+# The runtime's versions are held to those that were tested.
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+lock:
+	$(LOCK) --extra build --extra dev --output-file requirements-dev.lock
+	$(LOCK) --extra build --constraint requirements-dev.lock --output-file requirements.lock
+
+clean:
+	rm -rf .venv .demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,24 @@
+"""The `tocsin` command: what went wrong is one clear line, and an exit code that a script can use."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> int:
+    """Runs the command that the arguments name. 0: done; 1: refused or altered; 2: unreadable, or typed wrongly; 130: interrupted."""
+    from orchestrator.cli.commands import app  # noqa: PLC0415  importing the package must not build the command
+    from orchestrator.domain.errors import TocsinError  # noqa: PLC0415
+
+    try:
+        app(prog_name="tocsin")
+    except TocsinError as error:
+        sys.stderr.write(f"tocsin: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of a list had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0

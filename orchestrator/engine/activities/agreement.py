@@ -1,0 +1,32 @@
+"""Has somebody agreed with exactly this change? Looked up in the store, in the transaction that records the intent."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.engine.contracts import ApplyRequest, Judgement, Verdict
+from orchestrator.engine.decision import agreed
+from orchestrator.store import approvals
+from orchestrator.store.tables import ApprovalRow
+
+
+async def lack_of_agreement(session: AsyncSession, request: ApplyRequest, judgement: Judgement) -> str | None:
+    """Why a change may not be applied yet; None when the approval covers it, at least as strictly as the policy wants."""
+    if request.approval_id is None:
+        return "; ".join(judgement.reasons)
+    row = await approvals.get(session, request.approval_id)
+    if row is None or row.run_id != request.call.ref.run.run_id:
+        return f"there is no approval {request.approval_id} in this run"
+    if row.state != "approved":
+        return f"approval {row.id} is {row.state}"
+    if request.change.digest not in agreed(row, await approvals.answers(session, [row.id])):
+        return f"approval {row.id} does not cover this change of {request.change.target}"
+    return _too_lax(row, judgement) if judgement.verdict is Verdict.APPROVE else None
+
+
+def _too_lax(row: ApprovalRow, judgement: Judgement) -> str | None:
+    if row.quorum < judgement.quorum:
+        return f"approval {row.id} asked {row.quorum} people, the policy wants {judgement.quorum}"
+    if judgement.by is not None and row.by_group != judgement.by and not row.escalated:
+        return f"approval {row.id} asked {row.by_group or 'anyone'}, the policy wants {judgement.by}"
+    return None

@@ -1,0 +1,116 @@
+"""The activities `ask` and `close_approval`: put a question to people, and end it when its time is up."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from orchestrator.audit import trail
+from orchestrator.domain.approval import approval_digest
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.digest import digest
+from orchestrator.domain.errors import Rejected
+from orchestrator.domain.run import RunStatus
+from orchestrator.engine.activities.failures import told_to_workflow
+from orchestrator.engine.activities.written import event_id, step_event
+from orchestrator.engine.contracts import Activity, AskReply, AskRequest, Decision
+from orchestrator.engine.decision import decision_of
+from orchestrator.runtime import Runtime
+from orchestrator.store import approvals, runs
+from orchestrator.store.tables import ApprovalRow
+
+
+class Asking:
+    """The answer is kept in the store first; the workflow hears of it afterwards."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+
+    @activity.defn(name=Activity.ASK)
+    async def ask(self, request: AskRequest) -> AskReply:
+        """Puts the question; the same one again (after a crash) is the same approval. Raises Unavailable."""
+        with told_to_workflow():
+            now = self._rt.clock()
+            run = request.ref.run
+            row = _row(request, now, activity.info().workflow_id or "")
+            async with self._rt.store.write() as session:
+                if await approvals.ask(session, row):
+                    await trail.record_all(session, [step_event(request.ref, EventKind.APPROVAL_ASKED, _told(row), now, row["id"])])
+                asked = await approvals.get(session, row["id"])
+                if asked is None:
+                    raise Rejected(f"approval {row['id']} is gone; approvals are never deleted")
+                if asked.state == "pending":
+                    await runs.set_status(session, run.run_id, run.attempt, RunStatus.WAITING)
+            return AskReply(approval_id=asked.id, digest=asked.digest, expires_at=asked.expires_at)
+
+    @activity.defn(name=Activity.CLOSE_APPROVAL)
+    async def close_approval(self, approval_id: str) -> Decision:
+        """Ends the question as expired, unless it is decided; what it came to."""
+        with told_to_workflow():
+            now = self._rt.clock()
+            async with self._rt.store.write() as session:
+                row = await approvals.get(session, approval_id, lock=True)
+                if row is None:
+                    raise Rejected(f"there is no approval {approval_id}")
+                if row.state == "pending":
+                    await _expire(session, row, now)
+                row.delivered = True
+                await _run_goes_on(session, row.run_id)
+                return decision_of(row, await approvals.answers(session, [row.id]))
+
+
+async def _expire(session: AsyncSession, row: ApprovalRow, now: datetime) -> None:
+    row.state, row.decided_at = "expired", now
+    told = {"approval": row.id, "digest": row.digest, "expires_at": row.expires_at}
+    id_ = event_id(row.id, EventKind.APPROVAL_EXPIRED)
+    await trail.record(session, EventKind.APPROVAL_EXPIRED, actor="system", subject=row.id, data=told, now=now, event_id=id_)
+
+
+async def _run_goes_on(session: AsyncSession, run_id: str) -> None:
+    """Running again, unless another branch of it still waits for people."""
+    run = await runs.get(session, run_id)
+    await session.flush()
+    if run is not None and run.status == RunStatus.WAITING and not await approvals.pending_of_run(session, run_id):
+        run.status = RunStatus.RUNNING
+
+
+def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]:
+    run, path = request.ref.run, request.ref.path
+    changes = [{**change.model_dump(mode="json"), "digest": change.digest} for change in request.changes]
+    form = {name: field.model_dump(mode="json") for name, field in request.form.items()} if request.form is not None else None
+    asked = approval_digest(
+        run_id=run.run_id,
+        plan_digest=run.plan_digest,
+        path=path,
+        question=request.question,
+        changes=[change["digest"] for change in changes],
+        form=form,
+    )
+    name = digest([run.run_id, path, run.attempt, request.ref.seq, request.kind, asked, request.by, request.quorum, request.escalated])
+    return {
+        "id": f"apr_{name[:32]}",
+        "run_id": run.run_id,
+        "workflow_id": workflow_id,
+        "delivered": False,
+        "path": path,
+        "kind": request.kind,
+        "question": request.question,
+        "changes": changes,
+        "form": form,
+        "digest": asked,
+        "by_group": request.by,
+        "quorum": request.quorum,
+        "state": "pending",
+        "reasons": list(request.reasons),
+        "escalated": request.escalated,
+        "asked_at": now,
+        "expires_at": now + timedelta(seconds=request.within),
+    }
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    kept = ("id", "digest", "question", "changes", "form", "by_group", "quorum", "reasons", "expires_at", "escalated")
+    return {name: row[name] for name in kept}

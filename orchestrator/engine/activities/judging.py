@@ -1,0 +1,19 @@
+"""What does the policy say of a change at this moment? Judged inside of the transaction that acts upon it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.domain.receipt import Change
+from orchestrator.engine.contracts import Judgement, RunContext
+from orchestrator.policy.facts import context_of, gather, policy_in_force
+from orchestrator.policy.judge import judge
+
+
+async def judged(session: AsyncSession, change: Change, run: RunContext, now: datetime) -> Judgement:
+    """The verdict on a run's change, from the store as this transaction sees it."""
+    in_force = await policy_in_force(session)
+    context = await context_of(session, run.playbook, run.version, run.mode)
+    return judge(change, in_force, await gather(session, change, run.run_id, now), context)

@@ -1,0 +1,75 @@
+"""The activity `verify`: read the device back until it says that the change is in force."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from connectors.sdk.http import Access
+from orchestrator.audit import trail
+from orchestrator.configuration.connections import open_connection_for
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.masking import masked
+from orchestrator.domain.receipt import Receipt
+from orchestrator.domain.run import StepState
+from orchestrator.engine.activities.calling import call_for
+from orchestrator.engine.activities.failures import told_to_workflow
+from orchestrator.engine.activities.written import save_step, step_event
+from orchestrator.engine.contracts import Activity, VerifyReply, VerifyRequest
+from orchestrator.runtime import Runtime
+from orchestrator.store import containments, effects
+
+LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds to wait before each look: many systems answer before they have done it."""
+
+
+async def seen(look: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether one of the looks finds it so; heartbeats before each."""
+    for pause in LOOKS:
+        await asyncio.sleep(pause)
+        activity.heartbeat()
+        if await look():
+            return True
+    return False
+
+
+class Verifying:
+    """Only reads; records what it saw."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+
+    @activity.defn(name=Activity.VERIFY)
+    async def verify(self, request: VerifyRequest) -> VerifyReply:
+        """Whether the change is in force, looked for over some 8 seconds. Raises Unavailable, Rejected."""
+        with told_to_workflow():
+            call, change = request.call, request.change
+            started = self._rt.clock()
+            connector = await open_connection_for(self._rt, change.connection, Access.READ)
+            bound = call_for(call.ref, change.action)
+            verified = await seen(lambda: connector.verify(change.action, change.input, change.receipt, request.output, bound))
+            detail = "" if verified else f"{change.connection} took {change.action} of {change.target}, but does not show it"
+            await self._record(request, started, verified=verified, detail=detail)
+            return VerifyReply(verified=verified, detail=detail)
+
+    async def _record(self, request: VerifyRequest, started: object, *, verified: bool, detail: str) -> None:
+        call, change, now = request.call, request.change, self._rt.clock()
+        kind = EventKind.STEP_VERIFIED if verified else EventKind.STEP_FAILED
+        told = {"change_digest": change.digest, "target": str(change.target), "verified": verified, "detail": detail}
+        async with self._rt.store.write() as session:
+            if verified:
+                await self._in_force(session, request)
+            state = StepState.VERIFIED if verified else StepState.FAILED
+            result = masked({**request.output, **{name: change.receipt[name] for name in Receipt.model_fields}})
+            await save_step(session, call, state, now, now, error=detail or None, result=result)
+            await trail.record_all(session, [step_event(call.ref, kind, told, now, change.digest, started)])
+
+    async def _in_force(self, session: AsyncSession, request: VerifyRequest) -> None:
+        ref = request.call.ref
+        await effects.verified(session, effects.effect_id(ref.run.run_id, ref.path, ref.run.attempt))
+        held = await containments.lock(session, request.change.containment_key)
+        if held is not None:
+            held.verified_at = self._rt.clock()

@@ -1,0 +1,1 @@
+"""Judges exact changes: protected assets, limits, approvals, kill switches."""

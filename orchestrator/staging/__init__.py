@@ -1,0 +1,1 @@
+"""Trying playbooks before they are let loose: rehearsals against stubs."""

@@ -1,0 +1,140 @@
+"""What may stand in a tests.yaml: stubs of actions, and cases with what has to come of them."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from orchestrator.domain.errors import Invalid
+from orchestrator.playbook.plan import Plan, Use
+from orchestrator.playbook.problems import did_you_mean
+from orchestrator.playbook.written import ActionName, PlaybookName, Written
+from orchestrator.playbook.yaml import BadYaml, Document, load
+
+Status = Literal["completed", "failed", "declined", "rolled_back"]
+
+
+class Stub(Written):
+    """What an action does in a rehearsal. `output`: what a read answers, or what a change tells beside its receipt."""
+
+    output: Annotated[dict[str, Any], Field(description="The fields of the action's output.")] = {}
+    changed: Annotated[bool, Field(description="Whether a change finds something to change.")] = True
+    fails: Annotated[
+        Literal["unavailable", "rejected", "unknown"] | None,
+        Field(description="How it fails: to be tried again, for good, or with its reply lost."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.fails and self.output:
+            message = "a stub that fails has no output; remove `output` or `fails`"
+            raise ValueError(message)
+        return self
+
+
+class Given(Written):
+    """The alert of a case: a file beside tests.yaml as a product sends it, or fields in the normal form; or inputs, without an alert."""
+
+    file: Annotated[str | None, Field(description="Below the playbook's folder.", examples=["alerts/suricata.json"])] = None
+    product: Annotated[str | None, Field(description="Which parser reads the file.")] = None
+    alert: Annotated[dict[str, Any], Field(description="Fields laid over the alert; a mapping is laid over a mapping.")] = {}
+    inputs: Annotated[dict[str, Any], Field(description="Inputs of a run that is started by hand.")] = {}
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.file is None) != (self.product is None):
+            message = "`file` and `product` go together; give both"
+            raise ValueError(message)
+        if self.file is not None and (PurePosixPath(self.file).is_absolute() or ".." in PurePosixPath(self.file).parts):
+            message = "the file has to lie below the playbook's folder"
+            raise ValueError(message)
+        return self
+
+
+class Expectation(Written):
+    """What has to come of a case. Effects are written `connection.action target`, in any order. Left out: not looked at."""
+
+    status: Annotated[Status, Field(description="How the run ends.")]
+    applied: Annotated[list[str] | None, Field(description="The changes that were made, those taken back again included.")] = None
+    undone: Annotated[list[str] | None, Field(description="The changes that were taken back.")] = None
+    asked: Annotated[list[str] | None, Field(description="For each question, in order, a part of its text.")] = None
+
+
+class Case(Written):
+    """One run of the playbook. `decide` answers the questions in order; the last answer stands for all further ones."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200, description="What is shown, as a sentence.")]
+    given: Annotated[Given, Field(description="What starts the run.")] = Given()
+    decide: Annotated[list[Literal["approve", "decline", "expire"]], Field(description="How people answer.")] = []
+    stubs: Annotated[dict[ActionName, Stub], Field(description="Stubs of this case, in the place of the general ones.")] = {}
+    policy: Annotated[str | None, Field(description="The policy that judges, as YAML text; left out, the one that ships.")] = None
+    triggers: Annotated[bool, Field(description="Whether the alert fits the trigger; where it does not, nothing runs.")] = True
+    expect: Annotated[Expectation | None, Field(description="What has to come of it.")] = None
+
+    @model_validator(mode="after")
+    def _expects(self) -> Self:
+        if self.triggers == (self.expect is None):
+            message = "give `expect` where the run starts, and none with `triggers: false`"
+            raise ValueError(message)
+        return self
+
+
+class Cases(Written):
+    """A whole tests.yaml."""
+
+    playbook: Annotated[PlaybookName, Field(description="The playbook that is tried.")]
+    stubs: Annotated[dict[ActionName, Stub], Field(description="What the actions do, unless a case says otherwise.")] = {}
+    cases: Annotated[list[Case], Field(min_length=1, max_length=500, description="The cases.")]
+
+
+def read_cases(text: str, file: str, plan: Plan) -> Cases:
+    """The cases of a playbook. Raises Invalid with file, line, column and mend of all that is wrong."""
+    try:
+        document = load(text)
+    except BadYaml as error:
+        raise Invalid(f"{file}:{error}") from error
+    try:
+        cases = Cases.model_validate(document.data)
+    except ValidationError as error:
+        raise Invalid("\n".join(_said(file, document, problem) for problem in error.errors(include_url=False, include_context=False))) from None
+    if problems := [*_wrong_names(cases, file, document, plan)]:
+        raise Invalid("\n".join(problems))
+    return cases
+
+
+def actions_of(plan: Plan) -> set[str]:
+    """Every `connection.action` that the plan can call, those of called playbooks included."""
+    return {f"{use.connection}.{use.action}" for use in _uses(plan.model_dump(mode="python"))}
+
+
+def _uses(node: Any) -> list[Use]:
+    """All `use` steps in a dumped plan, wherever they stand."""
+    if isinstance(node, dict):
+        own = [Use.model_validate(node)] if node.get("kind") == "use" else []
+        return own + [use for value in node.values() for use in _uses(value)]
+    return [use for value in node for use in _uses(value)] if isinstance(node, list | tuple) else []
+
+
+def _wrong_names(cases: Cases, file: str, document: Document, plan: Plan) -> list[str]:
+    known = actions_of(plan)
+    found = [] if cases.playbook == plan.playbook else [_line(file, document, ("playbook",), f"the playbook beside it is {plan.playbook!r}")]
+    places = [(("stubs",), cases.stubs), *((("cases", number, "stubs"), case.stubs) for number, case in enumerate(cases.cases))]
+    for path, stubs in places:
+        for name in stubs:
+            if name not in known:
+                mend = did_you_mean(name, known)
+                words = f"the playbook does not use {name!r}" + (f"; {mend}" if mend else "")
+                found.append(_line(file, document, (*path, name), words, key=True))
+    return found
+
+
+def _said(file: str, document: Document, problem: Any) -> str:
+    path = tuple(problem["loc"])
+    return _line(file, document, path, f"{'.'.join(map(str, path))}: {problem['msg'].removeprefix('Value error, ')}")
+
+
+def _line(file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False) -> str:
+    place = document.at(path, key=key)
+    return f"{file}:{place.line}:{place.column}: {words}"

@@ -1,0 +1,108 @@
+"""How do runs lie in the store? Created, dispatched, begun, ended; with what they are started from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from orchestrator.domain.run import RunStatus
+from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
+
+
+async def get(session: AsyncSession, run_id: str, *, lock: bool = False) -> RunRow | None:
+    """The run; with `lock`, nobody else changes it until this transaction ends."""
+    wanted = select(RunRow).where(col(RunRow.id) == run_id)
+    return await session.scalar(wanted.with_for_update() if lock else wanted)
+
+
+async def add(session: AsyncSession, run: RunRow) -> None:
+    """Creates a run."""
+    session.add(run)
+    await session.flush()
+
+
+async def undispatched(session: AsyncSession, limit: int) -> list[str]:
+    """Ids of runs that Temporal does not have yet, the most severe first, then the oldest."""
+    wanted = select(RunRow.id).where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN))
+    return list(await session.scalars(wanted.order_by(col(RunRow.severity).desc(), col(RunRow.created_at)).limit(limit)))
+
+
+async def to_start(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[RunRow, PlaybookRow | None, AlertRow | None]]:
+    """Those of the runs that are not dispatched, each with its playbook version and its alert."""
+    wanted = (
+        select(RunRow, PlaybookRow, AlertRow)
+        .outerjoin(PlaybookRow, (col(PlaybookRow.name) == col(RunRow.playbook)) & (col(PlaybookRow.version) == col(RunRow.version)))
+        .outerjoin(AlertRow, col(AlertRow.id) == col(RunRow.alert_id))
+        .where(col(RunRow.id).in_(run_ids), col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN))
+    )
+    return [(run, playbook, alert) for run, playbook, alert in await session.execute(wanted)]
+
+
+async def mark_dispatched(session: AsyncSession, run_id: str, attempt: int) -> None:
+    """Temporal has this attempt."""
+    await session.execute(update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt).values(dispatched=True))
+
+
+async def set_status(  # noqa: PLR0913  one column each
+    session: AsyncSession, run_id: str, attempt: int, status: RunStatus, *, error: str | None = None, ended_at: datetime | None = None
+) -> bool:
+    """Sets the status of an open run, if this is its attempt. Whether it did."""
+    fresh = update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN))
+    result = await session.execute(fresh.values(status=status.value, error=error, ended_at=ended_at))
+    return bool(getattr(result, "rowcount", 0))
+
+
+async def page(  # noqa: PLR0913  one filter each
+    session: AsyncSession,
+    *,
+    after: tuple[datetime, str] | None,
+    limit: int,
+    incident_id: str | None = None,
+    status: str | None = None,
+    playbook: str | None = None,
+) -> list[RunRow]:
+    """Runs, newest first, older than `after`."""
+    wanted = select(RunRow)
+    for column, value in ((RunRow.incident_id, incident_id), (RunRow.status, status), (RunRow.playbook, playbook)):
+        if value is not None:
+            wanted = wanted.where(col(column) == value)
+    if after is not None:
+        at, last = after
+        wanted = wanted.where(or_(col(RunRow.created_at) < at, (col(RunRow.created_at) == at) & (col(RunRow.id) < last)))
+    return list(await session.scalars(wanted.order_by(col(RunRow.created_at).desc(), col(RunRow.id).desc()).limit(limit)))
+
+
+async def alert_of(session: AsyncSession, run_id: str) -> AlertRow | None:
+    """The alert that a run was started by."""
+    return await session.scalar(select(AlertRow).join(RunRow, col(RunRow.alert_id) == col(AlertRow.id)).where(col(RunRow.id) == run_id))
+
+
+async def joined_alerts(session: AsyncSession, incident_id: str, since: datetime, without: str | None, limit: int) -> list[AlertRow]:
+    """Alerts that joined an incident after a moment, oldest first."""
+    wanted = select(AlertRow).where(col(AlertRow.incident_id) == incident_id, col(AlertRow.received_at) > since)
+    if without is not None:
+        wanted = wanted.where(col(AlertRow.id) != without)
+    return list(await session.scalars(wanted.order_by(col(AlertRow.received_at), col(AlertRow.id)).limit(limit)))
+
+
+async def playbook(session: AsyncSession, name: str, version: int | None) -> PlaybookRow | None:
+    """A published version; None: the newest that is not retired."""
+    wanted = select(PlaybookRow).where(col(PlaybookRow.name) == name)
+    if version is None:
+        wanted = wanted.where(col(PlaybookRow.retired).is_(False)).order_by(col(PlaybookRow.version).desc()).limit(1)
+    else:
+        wanted = wanted.where(col(PlaybookRow.version) == version)
+    return await session.scalar(wanted)
+
+
+async def count_by_status(session: AsyncSession) -> dict[str, int]:
+    """How many runs there are of each status."""
+    rows = await session.execute(select(RunRow.status, func.count()).group_by(col(RunRow.status)))
+    return {status: count for status, count in rows}
+
+
+_OPEN = [status.value for status in RunStatus if status.open]

@@ -1,0 +1,64 @@
+"""How do the steps of runs lie in the store? One row per path, overwritten as the step goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from orchestrator.store.dialect import insert
+from orchestrator.store.tables import StepRow
+
+_CHUNK = 200
+
+
+async def save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes steps. Columns that a row does not give keep what they hold; `started_at` is kept from the first."""
+    for row in rows if _different(rows) else ():
+        await _save(session, [row])
+    if not _different(rows):
+        for start in range(0, len(rows), _CHUNK):
+            await _save(session, rows[start : start + _CHUNK])
+
+
+def _different(rows: Sequence[dict[str, Any]]) -> bool:
+    return len({frozenset(row) for row in rows}) > 1 or len({(row["run_id"], row["path"]) for row in rows}) < len(rows)
+
+
+async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    statement = insert(session, StepRow).values(list(rows))
+    kept = {"run_id", "path", "started_at"}
+    fresh = {name: statement.excluded[name] for name in rows[0] if name not in kept}
+    await session.execute(statement.on_conflict_do_update(index_elements=["run_id", "path"], set_=fresh))
+
+
+async def restart(session: AsyncSession, run_id: str, paths: Sequence[str]) -> None:
+    """Forgets how these steps ended, because a new attempt takes them up again."""
+    for start in range(0, len(paths), _CHUNK):
+        chosen = update(StepRow).where(col(StepRow.run_id) == run_id, col(StepRow.path).in_(paths[start : start + _CHUNK]))
+        await session.execute(chosen.values(error=None, ended_at=None, judgement=None))
+
+
+async def get(session: AsyncSession, run_id: str, path: str) -> StepRow | None:
+    """One step."""
+    return await session.get(StepRow, (run_id, path))
+
+
+async def of_run(session: AsyncSession, run_id: str, limit: int = 100_000) -> list[StepRow]:
+    """A run's steps in the order in which they began."""
+    wanted = select(StepRow).where(col(StepRow.run_id) == run_id).order_by(col(StepRow.seq), col(StepRow.path))
+    return list(await session.scalars(wanted.limit(limit)))
+
+
+async def results_of(session: AsyncSession, run_id: str, actions: Sequence[str], limit: int = 200) -> list[Any]:
+    """What these actions answered in a run."""
+    wanted = select(StepRow.result).where(col(StepRow.run_id) == run_id, col(StepRow.action).in_(actions))
+    return list(await session.scalars(wanted.order_by(col(StepRow.seq).desc()).limit(limit)))
+
+
+async def last_seq(session: AsyncSession, run_id: str) -> int:
+    """The highest number of a run's steps; 0 when there is none."""
+    return await session.scalar(select(func.max(StepRow.seq)).where(col(StepRow.run_id) == run_id)) or 0

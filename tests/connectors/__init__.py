@@ -1,1 +1,0 @@
-"""The sdk, and every connector against its emulator."""

@@ -1,0 +1,147 @@
+"""Every example in the documentation is run: compiled, parsed, imported, tried."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+import textwrap
+import tomllib
+from datetime import UTC, datetime
+from types import ModuleType
+
+import pytest
+
+from connectors.capabilities import CAPABILITIES
+from connectors.sdk.connector import Connector
+from connectors.sdk.contract import HttpConnectorContract
+from orchestrator.cli.docs import generated, main
+from orchestrator.intake.mapping import check_mapping
+from orchestrator.intake.sources import parser_for
+from orchestrator.playbook.catalogue import ActionType, Catalogue
+from orchestrator.playbook.compiler import Compiled, compile_playbook
+from orchestrator.policy.document import parse_policy
+from orchestrator.settings import Settings
+from orchestrator.staging.cases import read_cases
+
+from blocks import ROOT, Block, blocks, of
+
+KNOWN = {
+    *("yaml playbook", "yaml steps", "yaml policy", "yaml tests", "json alert", "json mapping", "toml settings"),
+    *("python connector", "python contract", "bash make", "bash tocsin", "bash tocsin up", "bash curl", "bash approval", "mermaid"),
+}
+HEAD = "playbook: x\nversion: 1\ntitle: X\nowner: soc\ntrigger:\n  when: alert.severity >= 4\nsteps:\n"
+CATALOGUE = Catalogue.of(
+    ActionType(
+        connection=capability.usual_connection,
+        capability=capability.capability,
+        action=spec.name,
+        effect=spec.effect,
+        summary=spec.summary,
+        input_schema=spec.input.model_json_schema(),
+        result_schema=spec.result_schema(),
+    )
+    for capability in CAPABILITIES
+    for spec in capability.actions
+)
+
+
+def compiled(text: str, name: str) -> Compiled:
+    return compile_playbook(text, name, CATALOGUE, lambda _name, _version: None)
+
+
+def test_there_is_no_example_that_no_test_runs() -> None:
+    kinds = {" ".join(block.kind.split()[:2]) if block.kind.startswith("json alert") else block.kind for block in blocks()}
+    assert kinds <= KNOWN
+    assert all(of(kind) for kind in KNOWN)
+
+
+@pytest.mark.parametrize("block", of("yaml playbook"), ids=str)
+def test_a_playbook_compiles(block: Block) -> None:
+    assert compiled(block.text, str(block)).plan.steps
+
+
+@pytest.mark.parametrize("block", of("yaml steps"), ids=str)
+def test_steps_compile(block: Block) -> None:
+    assert compiled(HEAD + textwrap.indent(block.text, "  "), str(block)).plan.steps
+
+
+@pytest.mark.parametrize("block", of("yaml policy"), ids=str)
+def test_a_policy_is_one(block: Block) -> None:
+    assert parse_policy(block.text, str(block)).protect.addresses
+
+
+@pytest.mark.parametrize("block", of("yaml tests"), ids=str)
+def test_cases_are_some(block: Block) -> None:
+    plan = compiled((ROOT / "playbooks/brute-force-block/playbook.yaml").read_text("utf-8"), "playbook.yaml").plan
+    assert read_cases(block.text, str(block), plan).cases
+
+
+@pytest.mark.parametrize("block", of("json alert"), ids=str)
+def test_an_alert_is_parsed(block: Block) -> None:
+    assert parser_for(block.kind.split()[2])(json.loads(block.text), datetime(2026, 11, 24, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("block", of("json mapping"), ids=str)
+def test_a_mapping_is_taken_and_maps(block: Block) -> None:
+    mapping = check_mapping(json.loads(block.text))
+    event = {"id": "1", "name": "Guessing", "level": "page", "kind": "bruteforce", "machine": {"name": "ws-1"}, "peer": {"ip": "198.51.100.7"}}
+    (alert,) = parser_for("generic", mapping)({"events": [event]}, datetime(2026, 11, 24, tzinfo=UTC))
+    assert (alert.alert_class, int(alert.severity), alert.remote and alert.remote.address) == ("brute_force", 5, "198.51.100.7")
+
+
+@pytest.mark.parametrize("block", of("toml settings"), ids=str)
+def test_settings_are_settings(block: Block) -> None:
+    assert Settings.load(**tomllib.loads(block.text)).port
+
+
+@pytest.mark.parametrize("block", of("python connector"), ids=str)
+def test_a_connector_is_accepted_by_the_sdk(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("example_connector")
+    monkeypatch.setitem(sys.modules, "example_connector", module)
+    exec(compile(block.text, str(block), "exec"), vars(module))  # noqa: S102  our own page
+    made = [cls for cls in vars(module).values() if inspect.isclass(cls) and issubclass(cls, Connector) and cls is not Connector]
+    assert [cls.name for cls in made] == ["blocklist"]
+    assert set(made[0].bound) == {"block_address", "unblock_address"}
+
+
+@pytest.mark.parametrize("block", of("python contract"), ids=str)
+def test_a_contract_test_is_one(block: Block) -> None:
+    names: dict[str, object] = {"__name__": "example_contract"}
+    exec(compile(block.text, str(block), "exec"), names)  # noqa: S102
+    assert [cls for cls in names.values() if inspect.isclass(cls) and issubclass(cls, HttpConnectorContract) and cls.__name__ == "TestPaloAlto"]
+
+
+@pytest.mark.parametrize("block", of("bash make"), ids=str)
+def test_make_has_these_targets(block: Block) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    for line in block.text.splitlines():
+        assert line.split()[0] == "make"
+        assert line.split()[1] in targets
+
+
+def test_the_tables_are_in_step_with_the_code() -> None:
+    assert main(["--check"]) == 0
+
+
+def test_a_table_that_is_not_in_step_is_found() -> None:
+    page = (ROOT / "docs/authoring-playbooks.md").read_text("utf-8")
+    assert generated(page.replace("| in lower case |", "| in upper case |")) == page
+    with pytest.raises(ValueError, match="without"):
+        generated("<!-- generated: filters -->")
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in blocks()} | {"docs/architecture.md"}))
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_every_decision_says_situation_decision_and_consequence() -> None:
+    for number, page in enumerate(sorted((ROOT / "docs/decisions").glob("*.md")), 1):
+        text = page.read_text("utf-8")
+        assert page.name.startswith(f"{number:04d}-")
+        assert text.startswith(f"# {number:04d}: ")
+        assert all(f"**{word}.**" in text for word in ("Situation", "Decision", "Consequence"))
