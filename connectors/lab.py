@@ -119,7 +119,7 @@ def _keep(emulators: dict[str, Emulator], state_file: Path) -> None:
 
 
 def _abort_of(send: Send) -> Callable[[], None] | None:
-    """uvicorn's `send` is a method of the exchange, which holds the connection; elsewhere there is none."""
+    """Closes the connection: uvicorn's `send` is a method of the exchange, which holds the connection; elsewhere there is none."""
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     abort = getattr(transport, "abort", None)
     return abort if callable(abort) else None

@@ -33,5 +33,10 @@ class Identity(Capability):
         ActionSpec(name="find_user", effect=Effect.READ, input=UserInput, output=UserDetails, summary="Look a user up."),
         ActionSpec(name="suspend_user", effect=Effect.CONTAIN, input=UserInput, summary="Keep a user from signing in."),
         ActionSpec(name="unsuspend_user", effect=Effect.RESTORE, input=UserInput, summary="Let a suspended user sign in again."),
-        ActionSpec(name="end_sessions", effect=Effect.DESTROY, input=UserInput, summary="End all sessions and tokens of a user; cannot be taken back."),
+        ActionSpec(
+            name="end_sessions",
+            effect=Effect.DESTROY,
+            input=UserInput,
+            summary="End all sessions and tokens of a user; cannot be taken back.",
+        ),
     )

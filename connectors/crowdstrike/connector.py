@@ -1,5 +1,7 @@
 """How Falcon isolates hosts and bans files: a containment is asked for, then watched until the device says it is so."""
 
+# every method takes what the sdk hands it
+
 from __future__ import annotations
 
 import asyncio
@@ -54,7 +56,7 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
     def retry_after(cls, reply: Reply) -> timedelta | None:
         """X-RateLimit-RetryAfter: a moment, in seconds since the epoch."""
         value = reply.headers.get("X-RateLimit-RetryAfter", "")
-        if not value.isdecimal() or len(value) > 11:  # noqa: PLR2004  # that is past the year 5000
+        if not value.isdecimal() or len(value) > 11:  # that is past the year 5000
             return None
         return bounded_wait(datetime.fromtimestamp(int(value), UTC) - datetime.now(UTC))
 
@@ -196,7 +198,8 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
         while status != wanted:
             call.heartbeat({"device": containment.device_id, "status": status})
             if time.monotonic() > until:
-                message = f"{containment.host_name} is still {status} after {self.settings.containment_timeout_seconds:g} s; it may be offline"
+                seconds = self.settings.containment_timeout_seconds
+                message = f"{containment.host_name} is still {status} after {seconds:g} s; it may be offline"
                 raise Unknown(message)
             await asyncio.sleep(self.settings.poll_seconds)
             status = await self._status(containment)
@@ -242,6 +245,6 @@ def _is_online(device: Device) -> bool:
 def _hash_type(value: str) -> Literal["md5", "sha256"]:
     kind = _HASH_TYPES.get(len(value))
     if kind is None:
-        message = f"Falcon bans MD5 and SHA-256 only, and this is {'SHA-1' if len(value) == 40 else 'SHA-512'}"  # noqa: PLR2004
+        message = f"Falcon bans MD5 and SHA-256 only, and this is {'SHA-1' if len(value) == 40 else 'SHA-512'}"
         raise Rejected(message)
     return kind

@@ -81,7 +81,9 @@ class CrowdStrikeEmulator(Emulator):
     def in_force(self) -> dict[str, list[str]]:
         """Hosts that are contained or about to be; hashes by what their indicator does."""
         self._advance(looked_at=())
-        isolated = {device["hostname"].lower() for device in self.devices.values() if device["status"] in {"contained", "containment_pending"}}
+        isolated = {
+            device["hostname"].lower() for device in self.devices.values() if device["status"] in {"contained", "containment_pending"}
+        }
         indicators = sorted(f"{entry['action']} {entry['type']} {entry['value']}" for entry in self.indicators.values())
         return {"isolated_hosts": sorted(isolated), "indicators": indicators}
 
@@ -149,7 +151,9 @@ class CrowdStrikeEmulator(Emulator):
             else:
                 device.update(status=pending, looks=0, since=time.time())
                 self.record_effect(request, action, device["hostname"].lower())
-        return _answer([{"id": device_id, "path": f"/devices/entities/devices/v1?ids={device_id}"} for device_id in ids], errors=errors, status=202)
+        return _answer(
+            [{"id": device_id, "path": f"/devices/entities/devices/v1?ids={device_id}"} for device_id in ids], errors=errors, status=202
+        )
 
     async def search_indicators(self, request: Request) -> Response:
         """FQL over type, value and tags."""

@@ -142,7 +142,7 @@ class Falcon:
     async def _send(self, method: str, path: str, *, judge: bool = True, ok_statuses: tuple[int, ...] = (), **options: Any) -> Reply:
         """With a token; with a new one when the old one is refused (a 401 is refused before anything is done)."""
         reply = await self._with_token(method, path, ok_statuses=(401, *ok_statuses), **options)
-        if reply.status == 401:  # noqa: PLR2004
+        if reply.status == 401:
             self._token = None
             reply = await self._with_token(method, path, ok_statuses=ok_statuses, **options)
         if judge:
@@ -230,7 +230,7 @@ def _judge(reply: Reply, fine: tuple[int, ...] = ()) -> None:
     message = f"{reply.place}: refused, under status {reply.status}: {'; '.join(words for _, words in problems)}"
     if code in {429, 503}:
         raise Unavailable(message)
-    raise lost(message, writes=reply.writes) if code >= 500 else Rejected(message)  # noqa: PLR2004
+    raise lost(message, writes=reply.writes) if code >= 500 else Rejected(message)
 
 
 def _errors(reply: Reply) -> list[tuple[int, str]]:

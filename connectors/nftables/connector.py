@@ -1,5 +1,7 @@
 """How a Linux machine blocks: elements in the interval sets that a drop rule uses, changed in one transaction."""
 
+# every method takes what the sdk hands it
+
 from __future__ import annotations
 
 from collections.abc import Sequence

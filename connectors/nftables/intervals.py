@@ -108,5 +108,5 @@ def free_parts(wanted: Element, taken: Iterable[Element]) -> tuple[Element, ...]
 
 
 def _part(whole: Element, low: int, high: int) -> Element:
-    make = ipaddress.IPv4Address if whole.version == 4 else ipaddress.IPv6Address  # noqa: PLR2004
+    make = ipaddress.IPv4Address if whole.version == 4 else ipaddress.IPv6Address
     return Element(first=str(make(low)), last=str(make(high)), comment=whole.comment)

@@ -71,12 +71,10 @@ class Nft:
         result = await self._run_json([{"list": what}], writes=False)
         try:
             listed = json.loads(result.stdout)["nftables"]
-            if not all(isinstance(entry, dict) for entry in listed):
-                raise TypeError
+            return [dict(entry) for entry in listed]
         except (ValueError, KeyError, TypeError):
             message = "nft answered something that is not its JSON"
             raise Unavailable(message) from None
-        return list(listed)
 
     async def _run_json(self, commands: list[Any], *, writes: bool) -> ToolResult:
         return await self._run(self._settings.argv, json.dumps({"nftables": commands}).encode(), writes=writes)

@@ -65,7 +65,7 @@ class OktaOrg:
         """Suspend or unsuspend. Okta refuses what is done already, so a refusal is followed by a look at the user."""
         verb = "suspend" if status == "SUSPENDED" else "unsuspend"
         reply = await self._http.post(f"/api/v1/users/{user}/lifecycle/{verb}", ok_statuses={400, 403})
-        if 200 <= reply.status < 300:  # noqa: PLR2004
+        if 200 <= reply.status < 300:
             if reply.json() != {}:
                 raise reply.garbage("is not the empty object of a status that was set")
             return

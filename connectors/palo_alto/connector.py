@@ -1,5 +1,7 @@
 """How a PAN-OS firewall blocks: addresses by User-ID tags, at once; networks by address objects and a commit."""
 
+# every method takes what the sdk hands it
+
 from __future__ import annotations
 
 import contextlib

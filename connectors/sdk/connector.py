@@ -123,7 +123,7 @@ class Connector(ABC, Generic[S]):
             output = await getattr(self, action)(parsed, call)
         return _dump(output) if output is not None else {}
 
-    async def verify(self, action: str, input: JsonObject, receipt: JsonObject, output: JsonObject, call: Call) -> bool:  # noqa: A002, PLR0913
+    async def verify(self, action: str, input: JsonObject, receipt: JsonObject, output: JsonObject, call: Call) -> bool:  # noqa: A002
         """Whether the system now is as asked, read back from it. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         if bound.verify is None:

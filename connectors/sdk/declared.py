@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ class BoundAction:
     local: bool
 
 
-def bind_actions(connector: type, unsupported: Mapping[str, str], reserved: Set[str]) -> dict[str, BoundAction]:
+def bind_actions(connector: type, unsupported: Mapping[str, str], reserved: AbstractSet[str]) -> dict[str, BoundAction]:
     """Every action of the connector by name; none may be called as one of the sdk's own methods. Raises TypeError with the mend."""
     specs = _specs(connector)
     declared = _declared(connector)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 ABORT = "tocsin.abort"  # in the scope: a function that closes the client's connection at once, where the server has one
 
 
-class ConnectionDropped(Exception):
+class ConnectionDropped(Exception):  # an event, not a mistake
     """The emulator closed the connection in the middle; only seen where no socket is between."""
 
 

@@ -15,9 +15,7 @@ from orchestrator.domain.errors import Invalid
 C = TypeVar("C", bound=Connector[Any])
 
 
-def open_connector(
-    cls: type[C], settings: dict[str, Any], access: Access, transport: httpx.AsyncBaseTransport | None = None
-) -> C:
+def open_connector(cls: type[C], settings: dict[str, Any], access: Access, transport: httpx.AsyncBaseTransport | None = None) -> C:
     """The connector, ready to call; `await connector.aclose()` when done. Raises Invalid naming the setting, never its value."""
     parsed = parse_settings(cls, settings)
     if access is Access.READ:

@@ -61,9 +61,7 @@ async def run_tool(
 async def _start(argv: Sequence[str]) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     try:
-        return await asyncio.create_subprocess_exec(
-            *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=_ENVIRONMENT, start_new_session=True
-        )
+        return await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=pipe, env=_ENVIRONMENT, start_new_session=True)
     except OSError as error:
         message = f"cannot start {argv[0]}: {error.strerror}; install it, or mend its path in the connection"
         raise Rejected(message) from None

@@ -95,15 +95,15 @@ class VirusTotalEmulator(Emulator):
 def judge_address(value: str) -> int | None:
     """How many engines call the address malicious; None: nobody knows it."""
     address = ipaddress.ip_address(value)
-    if address.version != 4:  # noqa: PLR2004
+    if address.version != 4:
         return None
     if not any(address in network for network in _BAD_NETWORKS):
         return 0
     octet = int(address) & 0xFF
     match octet:
-        case _ if octet >= 200:  # noqa: PLR2004
+        case _ if octet >= 200:
             return None
-        case _ if octet >= 100:  # noqa: PLR2004
+        case _ if octet >= 100:
             return 0
         case _:
             return min(60, 5 + octet)
@@ -138,7 +138,7 @@ def _url_of(identity: str) -> str | None:
 def _object(kind: str, value: str, malicious: int) -> dict[str, Any]:
     identity = {
         "url": lambda: hashlib.sha256((_url_of(value) or "").encode()).hexdigest(),
-        "file": lambda: value if len(value) == 64 else hashlib.sha256(value.encode()).hexdigest(),  # noqa: PLR2004
+        "file": lambda: value if len(value) == 64 else hashlib.sha256(value.encode()).hexdigest(),
     }.get(kind, lambda: value)()
     suspicious = 1 if malicious else 0
     stats = {
@@ -151,7 +151,7 @@ def _object(kind: str, value: str, malicious: int) -> dict[str, Any]:
     attributes = {
         "last_analysis_stats": stats,
         "reputation": -malicious,
-        "tags": ["c2"] if malicious >= 20 else [],  # noqa: PLR2004
+        "tags": ["c2"] if malicious >= 20 else [],
         "total_votes": {"harmless": 0, "malicious": malicious // 10},
     }
     return {"id": identity, "type": kind, "attributes": attributes}

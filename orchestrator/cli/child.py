@@ -21,12 +21,13 @@ _LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is put aside when its proce
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `ours`: it watches the lifeline by itself."""
+    """What to run. `ours`: it watches the lifeline by itself; `tied`: it ends when its supervisor does, however that ends."""
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str]
     ours: bool = True
+    tied: bool = True
 
 
 @dataclass(slots=True)
@@ -86,10 +87,10 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**program.environment, lifeline.VARIABLE: str(self.lifeline)},
-                pass_fds=(self.lifeline,),
+                env={**program.environment, lifeline.VARIABLE: str(self.lifeline)} if program.tied else program.environment,
+                pass_fds=(self.lifeline,) if program.tied else (),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends the others in order
-                preexec_fn=lifeline.die_with_parent,
+                preexec_fn=lifeline.die_with_parent if program.tied else None,
             )
         self._started = time.monotonic()
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from orchestrator.domain.errors import Invalid
+from orchestrator.playbook.durations import duration
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -53,13 +56,37 @@ def read_text(path: Path) -> str:
         raise Invalid(message) from error
 
 
-def pairs(given: list[str], option: str) -> dict[str, Any]:
-    """`name=value` options. Raises Invalid."""
-    found = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            message = f"{option} {pair}: write it as name=value"
-            raise Invalid(message)
-        found[name] = value
+def length(text: str, option: str) -> timedelta:
+    """A written length of time, such as 15m. Raises Invalid that names the option."""
+    try:
+        return timedelta(seconds=duration(text))
+    except Invalid as error:
+        message = f"{option}: {error}"
+        raise Invalid(message) from error
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file that the person named. Raises Invalid that names it."""
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        message = f"{path}: is not JSON: {error}"
+        raise Invalid(message) from error
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """As `read_json`, for a file that has to hold an object."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        message = f"{path}: must hold a JSON object"
+        raise Invalid(message)
     return found
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """The halves of `name=value`. Raises Invalid."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        message = f"{option} {text}: write it as name=value"
+        raise Invalid(message)
+    return name, value

@@ -32,7 +32,7 @@ class Conflict(TocsinError):
 
 
 class Forbidden(TocsinError):
-    """This person may not do this."""
+    """The person who asks may not do it."""
 
 
 class ActionError(TocsinError):

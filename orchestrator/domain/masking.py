@@ -8,7 +8,8 @@ from typing import Any
 
 MASK = "**********"
 _SECRET = re.compile(
-    r"pass(word|wd|phrase|code)?$|secret|token$|api_?key|private_?key|access_?key|authori[sz]ation|credential|cookie|bearer|^pin$|^otp$", re.IGNORECASE
+    r"pass(word|wd|phrase|code)?$|secret|token$|api_?key|private_?key|access_?key|authori[sz]ation|credential|cookie|bearer|^pin$|^otp$",
+    re.IGNORECASE,
 )
 _DEPTH = 40
 

@@ -137,10 +137,14 @@ CANONICAL = {
 
 # `x-observable` tells whoever reads only the JSON Schema (the playbook compiler, an editor) what kind of text is wanted.
 Address = Annotated[str, AfterValidator(canonical_address), Field(examples=["198.51.100.7"], json_schema_extra={"x-observable": "address"})]
-Network = Annotated[str, AfterValidator(canonical_network), Field(examples=["198.51.100.0/24"], json_schema_extra={"x-observable": "network"})]
+Network = Annotated[
+    str, AfterValidator(canonical_network), Field(examples=["198.51.100.0/24"], json_schema_extra={"x-observable": "network"})
+]
 Domain = Annotated[str, AfterValidator(canonical_domain), Field(examples=["evil.example"], json_schema_extra={"x-observable": "domain"})]
 Url = Annotated[str, AfterValidator(canonical_url), Field(examples=["https://evil.example/x"], json_schema_extra={"x-observable": "url"})]
-Hash = Annotated[str, AfterValidator(canonical_hash), Field(examples=["44d88612fea8a8f36de82e1278abb02f"], json_schema_extra={"x-observable": "hash"})]
+Hash = Annotated[
+    str, AfterValidator(canonical_hash), Field(examples=["44d88612fea8a8f36de82e1278abb02f"], json_schema_extra={"x-observable": "hash"})
+]
 User = Annotated[str, AfterValidator(canonical_user), Field(examples=["j.doe"], json_schema_extra={"x-observable": "user"})]
 Host = Annotated[str, AfterValidator(canonical_host), Field(examples=["ws-042"], json_schema_extra={"x-observable": "host"})]
 Email = Annotated[str, AfterValidator(canonical_email), Field(examples=["j.doe@corp.example"], json_schema_extra={"x-observable": "email"})]

@@ -113,14 +113,14 @@ def _int(value: Json) -> int:
     if is_number(value):
         return int(bounded(int(bounded(value))))
     digits = value.strip()
-    if not (digits.isascii() and digits.removeprefix("-").isdigit()) or len(digits) > 17:  # noqa: PLR2004  2^53 has 16
+    if not (digits.isascii() and digits.removeprefix("-").isdigit()) or len(digits) > 17:
         message = "`int` of a text that is no whole number"
         raise ExpressionError(message)
     return int(bounded(int(digits)))
 
 
 def _round(value: float, digits: int = 0) -> int | float:
-    if not 0 <= digits <= 10:  # noqa: PLR2004  more is noise
+    if not 0 <= digits <= 10:
         message = "`round` takes 0 to 10 digits"
         raise ExpressionError(message)
     return bounded(round(bounded(value), digits) if digits else round(bounded(value)))

@@ -47,4 +47,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"there is: {', '.join(names)}" if 0 < len(names) <= 16 else None  # noqa: PLR2004  a longer list helps nobody
+    return f"there is: {', '.join(names)}" if 0 < len(names) <= 16 else None

@@ -279,4 +279,4 @@ def _refusal(node: object) -> tuple[str, str | None]:
 
 
 def _short(source: str) -> str:
-    return f"`{source.strip()}`" if len(source) <= 80 else f"`{source.strip()[:77]}...`"  # noqa: PLR2004  one line of a terminal
+    return f"`{source.strip()}`" if len(source) <= 80 else f"`{source.strip()[:77]}...`"

@@ -34,7 +34,7 @@ class Scalar:
     def __str__(self) -> str:
         if self.values is not None and len(self.values) == 1:
             return repr(*self.values)
-        if self.values is not None and len(self.values) <= 8:  # noqa: PLR2004  a longer list helps nobody
+        if self.values is not None and len(self.values) <= 8:
             return "one of " + ", ".join(repr(value) for value in sorted(self.values))
         return _SPOKEN[self.kind]
 

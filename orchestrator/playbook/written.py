@@ -55,7 +55,7 @@ Technique = Annotated[str, _technique, _technique_schema]
 
 
 def _line(text: str) -> str:
-    if not text.strip() or len(text) > 250 or "\n" in text:  # noqa: PLR2004  what a list of playbooks shows on one line
+    if not text.strip() or len(text) > 250 or "\n" in text:
         message = "not one line of at most 250 characters; shorten it"
         raise ValueError(message)
     if is_template(text):

@@ -212,7 +212,7 @@ def _integer(text: str, position: Position) -> int:
     if len(digits) > 1 and digits.isdigit() and digits.startswith("0"):
         message = f"{text} is octal to some readers and decimal to others"
         raise BadYaml(message, position, f"write {int(digits[:20])}, or quote it: '{text}'")
-    value = int(text, 0) if len(text) <= 20 else MAX_INTEGER + 1  # noqa: PLR2004  longer is out of range anyway
+    value = int(text, 0) if len(text) <= 20 else MAX_INTEGER + 1
     if abs(value) > MAX_INTEGER:
         message = "a number beyond 2^53"
         raise BadYaml(message, position, "quote it: JSON cannot carry it exactly")

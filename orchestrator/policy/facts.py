@@ -22,6 +22,8 @@ HOUR = timedelta(hours=1)
 _NAMED = {ObservableType.HOST, ObservableType.ADDRESS, ObservableType.USER, ObservableType.EMAIL}
 _LOOKUPS = ("find_host", "find_user")
 _CRITICAL_KINDS = {"domain_controller"}
+_MOST_LIMITS = 1000
+_limits: dict[str, Limits] = {}  # by the plan's digest, of which they are a part: they never change
 _COUNTED = sorted(effect.value for effect in COUNTED)
 
 
@@ -34,11 +36,14 @@ async def policy_in_force(session: AsyncSession) -> InForce:
     return InForce(row.version, row.digest, _parsed(canonical(row.document)))
 
 
-async def context_of(session: AsyncSession, playbook: str, version: int, mode: Mode) -> Context:
-    """On whose behalf a run's changes are made."""
-    row = await facts.playbook_of(session, playbook, version)
-    limits = Limits.model_validate(row.plan.get("limits", {})) if row else Limits()
-    return Context(playbook=playbook, mode=mode, limits=limits)
+async def context_of(session: AsyncSession, playbook: str, version: int, plan_digest: str, mode: Mode) -> Context:
+    """On whose behalf a run's changes are made. A playbook that is not in the store has no limits of its own, only the policy's."""
+    if plan_digest not in _limits:
+        row = await facts.playbook_of(session, playbook, version)
+        if len(_limits) >= _MOST_LIMITS:
+            _limits.clear()
+        _limits[plan_digest] = Limits.model_validate(row.plan.get("limits", {})) if row and row.digest == plan_digest else Limits()
+    return Context(playbook=playbook, mode=mode, limits=_limits[plan_digest])
 
 
 async def gather(session: AsyncSession, change: Change, run_id: str, now: datetime) -> Facts:

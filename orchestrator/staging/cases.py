@@ -98,7 +98,9 @@ def read_cases(text: str, file: str, plan: Plan) -> Cases:
     try:
         cases = Cases.model_validate(document.data)
     except ValidationError as error:
-        raise Invalid("\n".join(_said(file, document, problem) for problem in error.errors(include_url=False, include_context=False))) from None
+        raise Invalid(
+            "\n".join(_said(file, document, problem) for problem in error.errors(include_url=False, include_context=False))
+        ) from None
     if problems := [*_wrong_names(cases, file, document, plan)]:
         raise Invalid("\n".join(problems))
     return cases
@@ -119,7 +121,9 @@ def _uses(node: Any) -> list[Use]:
 
 def _wrong_names(cases: Cases, file: str, document: Document, plan: Plan) -> list[str]:
     known = actions_of(plan)
-    found = [] if cases.playbook == plan.playbook else [_line(file, document, ("playbook",), f"the playbook beside it is {plan.playbook!r}")]
+    found = (
+        [] if cases.playbook == plan.playbook else [_line(file, document, ("playbook",), f"the playbook beside it is {plan.playbook!r}")]
+    )
     places = [(("stubs",), cases.stubs), *((("cases", number, "stubs"), case.stubs) for number, case in enumerate(cases.cases))]
     for path, stubs in places:
         for name in stubs:

@@ -52,7 +52,7 @@ async def mark_delivered(session: AsyncSession, id_: str) -> None:
 async def undelivered(session: AsyncSession, limit: int) -> list[str]:
     """Ids of decided questions whose run does not have the decision yet; of runs that still go on."""
     wanted = (
-        select(ApprovalRow.id)
+        select(col(ApprovalRow.id))
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
         .where(col(ApprovalRow.delivered).is_(False), col(ApprovalRow.state).in_(["approved", "declined"]), col(RunRow.ended_at).is_(None))
     )
@@ -67,7 +67,7 @@ async def pending_of_run(session: AsyncSession, run_id: str) -> int:
 
 async def withdraw(session: AsyncSession, run_id: str, now: datetime) -> list[str]:
     """Ends the pending questions of a run that is over; their ids."""
-    chosen = list(await session.scalars(select(ApprovalRow.id).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending")))
+    chosen = list(await session.scalars(select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending")))
     if chosen:
         gone = update(ApprovalRow).where(col(ApprovalRow.id).in_(chosen))
         await session.execute(gone.values(state="withdrawn", decided_at=now, delivered=True))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -83,6 +83,11 @@ async def live_of_run(session: AsyncSession, run_id: str) -> list[LeaseRow]:
     return list(await session.scalars(wanted.order_by(col(LeaseRow.created_at).desc())))
 
 
+async def of_run(session: AsyncSession, run_id: str) -> list[LeaseRow]:
+    """All of a run's leases."""
+    return list(await session.scalars(select(LeaseRow).where(col(LeaseRow.run_id) == run_id)))
+
+
 async def last_ended(session: AsyncSession, key: str) -> LeaseRow | None:
     """The lease that ended last."""
     wanted = select(LeaseRow).where(col(LeaseRow.containment_key) == key, col(LeaseRow.state) == "ended")
@@ -91,15 +96,16 @@ async def last_ended(session: AsyncSession, key: str) -> LeaseRow | None:
 
 async def overdue(session: AsyncSession, before: datetime, limit: int) -> list[str]:
     """Keys of containments with a live lease whose time was up before a moment."""
-    wanted = select(LeaseRow.containment_key).where(col(LeaseRow.state) == "live", col(LeaseRow.until) <= before)
+    wanted = select(col(LeaseRow.containment_key)).where(col(LeaseRow.state) == "live", col(LeaseRow.until) <= before)
     return list(await session.scalars(wanted.distinct().limit(limit)))
 
 
-async def orphans(session: AsyncSession, limit: int) -> list[str]:
-    """Keys of containments that are ours and in force, though no lease holds them: a crash came between."""
-    held = select(LeaseRow.id).where(col(LeaseRow.containment_key) == col(ContainmentRow.key), col(LeaseRow.state) == "live").exists()
-    wanted = select(ContainmentRow.key).where(col(ContainmentRow.state).in_(["held", "lifting"]), col(ContainmentRow.ours).is_(True), ~held)
-    return list(await session.scalars(wanted.limit(limit)))
+async def orphans(session: AsyncSession, before: datetime, limit: int) -> list[str]:
+    """Keys of containments that are ours and in force though no lease held them after a moment: a crash came between."""
+    holds = or_(col(LeaseRow.state) == "live", col(LeaseRow.ended_at) > before)
+    held = select(col(LeaseRow.id)).where(col(LeaseRow.containment_key) == col(ContainmentRow.key), holds).exists()
+    ours = select(col(ContainmentRow.key)).where(col(ContainmentRow.state).in_(["held", "lifting"]), col(ContainmentRow.ours).is_(True))
+    return list(await session.scalars(ours.where(~held).limit(limit)))
 
 
 async def page(session: AsyncSession, *, after: tuple[datetime, str] | None, limit: int, state: str | None) -> list[ContainmentRow]:

@@ -42,6 +42,12 @@ async def end(session: AsyncSession, id_: str, state: str, now: datetime, output
     await session.execute(update(EffectRow).where(col(EffectRow.id) == id_).values(**values))
 
 
+async def end_shared(session: AsyncSession, containment_key: str, now: datetime) -> None:
+    """A containment was lifted: none of its effects is in the world any more."""
+    gone = update(EffectRow).where(col(EffectRow.containment_key) == containment_key, col(EffectRow.state).in_(IN_FORCE))
+    await session.execute(gone.values(state="undone", ended_at=now))
+
+
 async def verified(session: AsyncSession, id_: str) -> None:
     """The device says that it is in force."""
     found = update(EffectRow).where(col(EffectRow.id) == id_, col(EffectRow.state).in_(IN_FORCE))
@@ -74,7 +80,7 @@ async def _others(session: AsyncSession, target: tuple[str, str], kinds: Sequenc
     """What failed for certain does not count."""
     kind, value = target
     ours = func.max((col(EffectRow.target_value) == value).cast(Integer))
-    counted = select(func.count(distinct(EffectRow.target_value)), ours).where(
+    counted = select(func.count(distinct(col(EffectRow.target_value))), ours).where(
         where, col(EffectRow.target_type) == kind, col(EffectRow.effect).in_(kinds), col(EffectRow.state) != "failed"
     )
     count, already = (await session.execute(counted)).one()

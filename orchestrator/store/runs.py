@@ -27,7 +27,7 @@ async def add(session: AsyncSession, run: RunRow) -> None:
 
 async def undispatched(session: AsyncSession, limit: int) -> list[str]:
     """Ids of runs that Temporal does not have yet, the most severe first, then the oldest."""
-    wanted = select(RunRow.id).where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN))
+    wanted = select(col(RunRow.id)).where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN))
     return list(await session.scalars(wanted.order_by(col(RunRow.severity).desc(), col(RunRow.created_at)).limit(limit)))
 
 
@@ -101,7 +101,7 @@ async def playbook(session: AsyncSession, name: str, version: int | None) -> Pla
 
 async def count_by_status(session: AsyncSession) -> dict[str, int]:
     """How many runs there are of each status."""
-    rows = await session.execute(select(RunRow.status, func.count()).group_by(col(RunRow.status)))
+    rows = await session.execute(select(col(RunRow.status), func.count()).group_by(col(RunRow.status)))
     return {status: count for status, count in rows}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -17,15 +17,13 @@ _CHUNK = 200
 
 async def save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     """Writes steps. Columns that a row does not give keep what they hold; `started_at` is kept from the first."""
-    for row in rows if _different(rows) else ():
-        await _save(session, [row])
-    if not _different(rows):
-        for start in range(0, len(rows), _CHUNK):
-            await _save(session, rows[start : start + _CHUNK])
-
-
-def _different(rows: Sequence[dict[str, Any]]) -> bool:
-    return len({frozenset(row) for row in rows}) > 1 or len({(row["run_id"], row["path"]) for row in rows}) < len(rows)
+    alike: dict[frozenset[str], dict[tuple[str, str], dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(frozenset(row), {})[row["run_id"], row["path"]] = row
+    for group in alike.values():
+        found = list(group.values())
+        for start in range(0, len(found), _CHUNK):
+            await _save(session, found[start : start + _CHUNK])
 
 
 async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
@@ -33,13 +31,6 @@ async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     kept = {"run_id", "path", "started_at"}
     fresh = {name: statement.excluded[name] for name in rows[0] if name not in kept}
     await session.execute(statement.on_conflict_do_update(index_elements=["run_id", "path"], set_=fresh))
-
-
-async def restart(session: AsyncSession, run_id: str, paths: Sequence[str]) -> None:
-    """Forgets how these steps ended, because a new attempt takes them up again."""
-    for start in range(0, len(paths), _CHUNK):
-        chosen = update(StepRow).where(col(StepRow.run_id) == run_id, col(StepRow.path).in_(paths[start : start + _CHUNK]))
-        await session.execute(chosen.values(error=None, ended_at=None, judgement=None))
 
 
 async def get(session: AsyncSession, run_id: str, path: str) -> StepRow | None:

@@ -51,7 +51,7 @@ def test_an_untouched_trail_is_intact_and_says_how_much_it_holds(tmp_path: Path)
 
 
 @pytest.mark.parametrize("recompute", [False, True], ids=["hash_kept", "hash_recomputed"])
-def test_an_altered_event_alone_is_named_even_where_its_hash_was_recomputed(tmp_path: Path, recompute: bool) -> None:  # noqa: FBT001
+def test_an_altered_event_alone_is_named_even_where_its_hash_was_recomputed(tmp_path: Path, recompute: bool) -> None:
     rows = grow(SIZES)
     at = _at(rows, 7)
     rows[at] = _changed(rows[at], recompute=recompute, actor="person:eve")

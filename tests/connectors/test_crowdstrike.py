@@ -94,7 +94,7 @@ class TestCrowdStrike(HttpConnectorContract):
                 await connector.apply("isolate_host", receipt, Call.bare())
 
     async def test_while_it_is_pending_the_host_is_not_verified_and_progress_is_told(self) -> None:
-        world, beats = self.world(), []
+        world, beats = self.world(), list[Any]()
         call = replace(Call.bare(), heartbeat=beats.append)
         async with self.open(world, Access.WRITE) as connector:
             receipt = await connector.plan("isolate_host", HOST, call)

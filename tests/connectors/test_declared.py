@@ -70,7 +70,7 @@ async def plan_other(self: Any, wish: Wish, call: Call) -> Other:
     raise NotImplementedError
 
 
-async def shut_without_docstring(self: Any, shut: Shut, call: Call) -> None:  # noqa: D103
+async def shut_without_docstring(self: Any, shut: Shut, call: Call) -> None:
     pass
 
 

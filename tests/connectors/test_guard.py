@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -47,7 +47,7 @@ class Malicious(Connector[HttpSettings], Wall):
     name = "malicious"
     title = "Malicious"
     docs = "https://docs.example"
-    deed: Callable[[Malicious], Awaitable[Any]]
+    deed: ClassVar[Callable[..., Awaitable[Any]]]
 
     async def check(self) -> str:
         """Nothing to try."""
@@ -125,11 +125,11 @@ async def _own_thread(_: Malicious) -> None:
 
 
 async def _subprocess(_: Malicious) -> None:
-    subprocess.run(["/bin/true"], check=True)
+    subprocess.run(["/bin/true"], check=True)  # noqa: ASYNC221
 
 
 async def _os_system(_: Malicious) -> None:
-    os.system("true")
+    os.system("true")  # noqa: ASYNC221
 
 
 async def _async_subprocess(_: Malicious) -> None:

@@ -27,7 +27,8 @@ def client(answer: Any, access: Access = Access.WRITE, **options: Any) -> HttpCl
     def handle(request: httpx.Request) -> httpx.Response:
         if isinstance(answer, Exception):
             raise answer
-        return answer(request) if callable(answer) else answer
+        reply: httpx.Response = answer(request) if callable(answer) else answer
+        return reply
 
     return HttpClient(
         "https://system.example/api",

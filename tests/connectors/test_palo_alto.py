@@ -67,7 +67,7 @@ class TestPaloAlto(HttpConnectorContract):
         assert world.candidate.dump() == before
 
     async def test_after_a_crash_the_job_that_was_started_is_waited_for_and_no_second_one_made(self) -> None:
-        world, beats = self.world(), []
+        world, beats = self.world(), list[Any]()
         call = replace(Call.bare(), heartbeat=beats.append)
         async with self.open(world, Access.WRITE) as connector:
             receipt = await connector.plan("block_network", NETWORK, call)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from types import ModuleType
 
 import pytest
+from blocks import ROOT, Block, blocks, of
 
 from connectors.capabilities import CAPABILITIES
 from connectors.sdk.connector import Connector
@@ -24,8 +25,6 @@ from orchestrator.playbook.compiler import Compiled, compile_playbook
 from orchestrator.policy.document import parse_policy
 from orchestrator.settings import Settings
 from orchestrator.staging.cases import read_cases
-
-from blocks import ROOT, Block, blocks, of
 
 KNOWN = {
     *("yaml playbook", "yaml steps", "yaml policy", "yaml tests", "json alert", "json mapping", "toml settings"),
@@ -86,7 +85,14 @@ def test_an_alert_is_parsed(block: Block) -> None:
 @pytest.mark.parametrize("block", of("json mapping"), ids=str)
 def test_a_mapping_is_taken_and_maps(block: Block) -> None:
     mapping = check_mapping(json.loads(block.text))
-    event = {"id": "1", "name": "Guessing", "level": "page", "kind": "bruteforce", "machine": {"name": "ws-1"}, "peer": {"ip": "198.51.100.7"}}
+    event = {
+        "id": "1",
+        "name": "Guessing",
+        "level": "page",
+        "kind": "bruteforce",
+        "machine": {"name": "ws-1"},
+        "peer": {"ip": "198.51.100.7"},
+    }
     (alert,) = parser_for("generic", mapping)({"events": [event]}, datetime(2026, 11, 24, tzinfo=UTC))
     assert (alert.alert_class, int(alert.severity), alert.remote and alert.remote.address) == ("brute_force", 5, "198.51.100.7")
 
@@ -100,7 +106,7 @@ def test_settings_are_settings(block: Block) -> None:
 def test_a_connector_is_accepted_by_the_sdk(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("example_connector")
     monkeypatch.setitem(sys.modules, "example_connector", module)
-    exec(compile(block.text, str(block), "exec"), vars(module))  # noqa: S102  our own page
+    exec(compile(block.text, str(block), "exec"), vars(module))
     made = [cls for cls in vars(module).values() if inspect.isclass(cls) and issubclass(cls, Connector) and cls is not Connector]
     assert [cls.name for cls in made] == ["blocklist"]
     assert set(made[0].bound) == {"block_address", "unblock_address"}
@@ -109,8 +115,10 @@ def test_a_connector_is_accepted_by_the_sdk(block: Block, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("block", of("python contract"), ids=str)
 def test_a_contract_test_is_one(block: Block) -> None:
     names: dict[str, object] = {"__name__": "example_contract"}
-    exec(compile(block.text, str(block), "exec"), names)  # noqa: S102
-    assert [cls for cls in names.values() if inspect.isclass(cls) and issubclass(cls, HttpConnectorContract) and cls.__name__ == "TestPaloAlto"]
+    exec(compile(block.text, str(block), "exec"), names)
+    assert [
+        cls for cls in names.values() if inspect.isclass(cls) and issubclass(cls, HttpConnectorContract) and cls.__name__ == "TestPaloAlto"
+    ]
 
 
 @pytest.mark.parametrize("block", of("bash make"), ids=str)

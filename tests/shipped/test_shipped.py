@@ -155,7 +155,10 @@ PLAN = PLANS["brute-force-block"]
         ("playbook: brute-force-block\ncases: [{name: a}]", "give `expect`"),
         ("playbook: brute-force-block\ncases: [{name: a, triggers: false, expect: {status: completed}}]", "none with `triggers: false`"),
         ("playbook: brute-force-block\ncases: [{name: a, expect: {status: fine}}]", "t.yaml:2:36: cases.0.expect.status"),
-        ("playbook: brute-force-block\ncases: [{name: a, given: {file: x.json}, expect: {status: completed}}]", "`file` and `product` go together"),
+        (
+            "playbook: brute-force-block\ncases: [{name: a, given: {file: x.json}, expect: {status: completed}}]",
+            "`file` and `product` go together",
+        ),
         (
             "playbook: brute-force-block\ncases: [{name: a, given: {file: ../../x.json, product: falco}, expect: {status: completed}}]",
             "below the playbook's folder",

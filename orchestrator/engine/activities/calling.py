@@ -24,7 +24,8 @@ def call_for(ref: StepRef, action: str) -> Call:
 
 def undo_call(run_id: str, path: str, action: str, reason: str) -> Call:
     """The call that takes a step's change back."""
-    return bound_call(run_id, path, call_key(run_id, path, action), f"Tocsin run {run_id}, step {path}: {reason}"[:200])
+    key = digest([run_id, path, action, "undo"])
+    return bound_call(run_id, path, key, f"Tocsin run {run_id}, step {path}: {reason}"[:200])
 
 
 def bound_call(run_id: str, path: str, key: str, reason: str) -> Call:

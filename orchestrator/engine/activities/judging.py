@@ -15,5 +15,5 @@ from orchestrator.policy.judge import judge
 async def judged(session: AsyncSession, change: Change, run: RunContext, now: datetime) -> Judgement:
     """The verdict on a run's change, from the store as this transaction sees it."""
     in_force = await policy_in_force(session)
-    context = await context_of(session, run.playbook, run.version, run.mode)
+    context = await context_of(session, run.playbook, run.version, run.plan_digest, run.mode)
     return judge(change, in_force, await gather(session, change, run.run_id, now), context)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from connectors.registry import CONNECTORS
-from connectors.sdk.http import Access
+from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.configuration.connections import open_connection_for
 from orchestrator.domain.audit_event import EventKind
@@ -51,11 +51,13 @@ class Undoing:
         """What a run can take back, newest first, at most 200: changes with an undo, and leases that came to no change."""
         with told_to_workflow():
             async with self._rt.store.read() as session:
-                found = {row.path: row.seq for row in await effects.of_run_in_force(session, run.run_id) if _has_undo(row.change)}
-                for lease in await containments.live_of_run(session, run.run_id):
-                    if lease.path not in found:
-                        step = await steps.get(session, run.run_id, lease.path)
-                        found[lease.path] = step.seq if step else 0
+                leases = {lease.path: lease.state for lease in await containments.of_run(session, run.run_id)}
+                effects_ = [row for row in await effects.of_run_in_force(session, run.run_id) if _has_undo(row.change)]
+                # An ended lease was lifted, kept for others, or is stuck: asking again would not help.
+                found = {row.path: row.seq for row in effects_ if leases.get(row.path) != "ended"}
+                for path in (path for path, state in leases.items() if state == "live" and path not in found):
+                    step = await steps.get(session, run.run_id, path)
+                    found[path] = step.seq if step else 0
             newest = sorted(found.items(), key=lambda item: item[1], reverse=True)
             return [Undoable(path=path, seq=seq) for path, seq in newest[:MOST]]
 
@@ -125,8 +127,8 @@ class Undoing:
             if held is not None:
                 held.state, held.lifted_at, held.ours, held.error = "lifted", now, False, None
             await effects.end(session, lift.effect.id, "undone", now)
-            if own := await effects.newest_in_force(session, request.run_id, request.path):
-                await effects.end(session, own.id, "undone", now)  # the same change, made by an earlier attempt
+            if lift.containment:
+                await effects.end_shared(session, lift.containment, now)
             await _mark_step(session, request, now)
             told = {"effect": lift.effect.id, "target": str(change.target), "containment": lift.containment, "reason": request.reason}
             await _tell(session, EventKind.UNDO_APPLIED, request, told, now, lift.effect.id, lift.effect.intended_at)
@@ -138,6 +140,8 @@ class Undoing:
             held = await containments.lock(session, lift.containment) if lift.containment else None
             if held is not None:
                 held.state, held.error = "stuck", error
+            else:
+                await effects.end(session, lift.effect.id, "stuck", now)
             told = {"effect": lift.effect.id, "containment": lift.containment, "reason": request.reason, "error": error}
             await _tell(session, EventKind.UNDO_FAILED, request, told, now, lift.effect.id, now)
         return UndoReply(outcome="stuck", detail=error)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from connectors.sdk.http import Access
+from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.configuration.connections import open_connection_for
 from orchestrator.domain.audit_event import EventKind

@@ -1,0 +1,75 @@
+"""Bare Temporal: a workflow of the same five calls, as short as it can be written.
+
+Its worker: `python benchmarks/bare.py TEMPORAL_ADDRESS TARGET_URL`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import timedelta
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+with workflow.unsafe.imports_passed_through():
+    import httpx
+
+QUEUE = "bare"
+READS = (
+    "/virustotal/api/v3/ip_addresses/{address}",
+    "/virustotal/api/v3/domains/cdn.example",
+    "/virustotal/api/v3/files/275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f",
+    "/virustotal/api/v3/urls/aHR0cHM6Ly9jZG4uZXhhbXBsZS8",
+)
+_BLOCK = (
+    '<uid-message><version>2.0</version><type>update</type><payload><register><entry ip="{address}">'
+    "<tag><member>tocsin-blocked</member></tag></entry></register></payload></uid-message>"
+)
+
+
+@workflow.defn
+class Bare:
+    """Four reads, one contain, in sequence."""
+
+    @workflow.run
+    async def run(self, address: str) -> str:
+        """The address, once it is contained."""
+        for path in READS:
+            await workflow.execute_activity("look", path.format(address=address), start_to_close_timeout=timedelta(seconds=20))
+        await workflow.execute_activity("contain", address, start_to_close_timeout=timedelta(seconds=20))
+        return address
+
+
+class Activities:
+    """The same requests as the connectors make."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    @activity.defn(name="look")
+    async def look(self, path: str) -> dict[str, object]:
+        """What the reputation service says."""
+        reply = await self._http.get(path, headers={"x-apikey": "lab-token"})
+        return {"status": reply.status_code, "body": reply.text}
+
+    @activity.defn(name="contain")
+    async def contain(self, address: str) -> dict[str, object]:
+        """Registers the address with the firewall."""
+        data = {"type": "user-id", "cmd": _BLOCK.format(address=address)}
+        reply = await self._http.post("/palo_alto/api/", data=data, headers={"X-PAN-KEY": "lab-panos-write-key"})
+        return {"status": reply.status_code, "body": reply.text}
+
+
+async def work(temporal: str, target: str) -> None:
+    """Until it is ended."""
+    client = await Client.connect(temporal)
+    async with httpx.AsyncClient(base_url=target) as http:
+        doing = Activities(http)
+        async with Worker(client, task_queue=QUEUE, workflows=[Bare], activities=[doing.look, doing.contain]):
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(work(sys.argv[1], sys.argv[2]))

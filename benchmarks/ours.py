@@ -1,0 +1,90 @@
+"""Tocsin, set up for the benchmark: one playbook of four reads and one contain, a source, and connections to the local target."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from connectors.lab import lab_settings
+from orchestrator.cli.ports import Listening, choose
+from orchestrator.cli.stack import programs
+from orchestrator.configuration import connections, first_start, playbooks, policies, sources
+from orchestrator.intake.authentication import Scheme
+from orchestrator.runtime import open_runtime
+from orchestrator.settings import Settings
+
+SOURCE = "bench"
+ACTOR = "person:benchmark"
+POLICY = "protect: {hosts: [dc-01]}\n"  # no limits: they would be reached
+PLAYBOOK = """\
+playbook: bench
+version: 1
+title: Four reads and a block
+owner: benchmark
+trigger: {when: alert.class == 'scan', once_per: "${{ alert.remote.address }}"}
+steps:
+  - {id: address, use: reputation.lookup_address, with: {address: "${{ alert.remote.address }}"}}
+  - {id: domain, use: reputation.lookup_domain, with: {domain: cdn.example}}
+  - {id: file, use: reputation.lookup_hash, with: {hash: 275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f}}
+  - {id: url, use: reputation.lookup_url, with: {url: "https://cdn.example/"}}
+  - {id: block, use: firewall.block_address, with: {address: "${{ alert.remote.address }}"}}
+"""
+
+
+async def prepare(data_dir: Path, target: str) -> tuple[Settings, str]:
+    """A data directory that is ready to start on, and the source's secret."""
+    settings = Settings.load(data_dir=data_dir)
+    runtime = await open_runtime(settings)
+    try:
+        await first_start.prepare(runtime, None)
+        reached = lab_settings(target)
+        for name, connector in (("firewall", "palo_alto"), ("reputation", "virustotal")):
+            await connections.save_connection(runtime, name, connector, reached[connector], actor=ACTOR)
+        await policies.publish_policy(runtime, POLICY, actor=ACTOR)
+        await playbooks.publish_playbook(runtime, PLAYBOOK, "bench.yaml", actor=ACTOR)
+        _, secret = await sources.add_source(
+            runtime,
+            SOURCE,
+            "crowdsec",
+            Scheme.BEARER,
+            secret=None,
+            options={},
+            mapping=None,
+            correlate_by="remote",
+            correlate_within=timedelta(hours=1),
+            actor=ACTOR,
+        )
+        assert secret is not None
+    finally:
+        await runtime.close()
+    return settings, secret.get_secret_value()
+
+
+def commands(settings: Settings) -> tuple[list[tuple[str, list[str], dict[str, str]]], str]:
+    """What to start, in order, and where the API is then."""
+    listening = Listening(pid=0, host="127.0.0.1", api=choose("127.0.0.1"), temporal=choose("127.0.0.1"))
+    found = []
+    for program in programs(settings, None, listening):
+        ours = program.name == "worker"
+        command = [sys.executable, str(Path(__file__).with_name("worker.py"))] if ours else list(program.command)
+        found.append((program.name, command, program.environment))
+    return found, listening.api_url
+
+
+def alert(address: str) -> bytes:
+    """As CrowdSec sends it."""
+    body: list[dict[str, Any]] = [
+        {
+            "uuid": f"bench-{address}",
+            "machine_id": "edge-1",
+            "scenario": "crowdsecurity/http-probing",
+            "message": f"Ip {address} performed 'crowdsecurity/http-probing'",
+            "start_at": "2026-11-24T03:20:00Z",
+            "stop_at": "2026-11-24T03:20:12Z",
+            "source": {"scope": "Ip", "value": address, "ip": address},
+        }
+    ]
+    return json.dumps(body).encode()

@@ -1,0 +1,87 @@
+"""The processes of a benchmark: started, measured through /proc, ended. Linux only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Running:
+    """One of them."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+    def cpu(self) -> float:
+        """Seconds of CPU since it started."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def peak(self) -> float:
+        """The most memory that it ever held, in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
+
+class Processes:
+    """All of one system; a context that ends them in the opposite order."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self.all: list[Running] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for running in reversed(self.all):
+            running.process.terminate()
+            try:
+                running.process.wait(10)
+            except subprocess.TimeoutExpired:
+                running.process.kill()
+                running.process.wait()
+
+    def start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
+        """Its output goes to a file of its name."""
+        with (self._logs / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.all.append(Running(name, process))
+
+    def check(self) -> None:
+        """Raises RuntimeError, with the end of its log, where one has died."""
+        for running in self.all:
+            if running.process.poll() is not None:
+                log = (self._logs / f"{running.name}.log").read_text("utf-8", "replace")[-2000:]
+                message = f"{running.name} ended with {running.process.returncode}:\n{log}"
+                raise RuntimeError(message)
+
+
+def wait_for(url: str, processes: Processes, seconds: float = 60) -> None:
+    """Until it answers with 200. Raises RuntimeError when a process dies or time runs out."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        processes.check()
+        try:
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+    message = f"{url} does not answer"
+    raise RuntimeError(message)
+
+
+def size(*files: Path) -> int:
+    """Bytes of database files, their write-ahead logs included."""
+    return sum(path.stat().st_size for file in files for path in file.parent.glob(f"{file.name}*"))

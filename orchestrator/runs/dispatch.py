@@ -1,0 +1,141 @@
+"""How does a run that the store holds come to Temporal? Started under a name of its own, so that it is started once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import Priority, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from orchestrator.audit import trail
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.errors import Invalid
+from orchestrator.domain.run import Mode, RunStatus, StepState
+from orchestrator.engine.contracts import TASK_QUEUE, RunContext, RunInput, Workflow
+from orchestrator.playbook.plan import Plan
+from orchestrator.runs.client import RPC_TIMEOUT
+from orchestrator.runtime import Runtime
+from orchestrator.store import runs, steps
+from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow, StepRow
+
+_log = structlog.get_logger(__name__)
+
+AT_ONCE = 20
+_PRIORITY = {6: 1, 5: 1, 4: 2, 3: 3, 2: 4}
+_FAIRNESS_BYTES = 64
+_CARRIED = {StepState.DONE.value, StepState.VERIFIED.value, StepState.SKIPPED.value}
+_RETRYABLE_REFUSALS = {RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.OUT_OF_RANGE}
+
+
+def workflow_id(run_id: str, attempt: int) -> str:
+    """What a run's attempt is called in Temporal."""
+    return f"run-{run_id}-{attempt}"
+
+
+async def dispatch(rt: Runtime, client: Client, run_ids: Sequence[str]) -> int:
+    """Starts those of the runs that Temporal does not have; how many it has now. While Temporal is down: none, and no error."""
+    if not run_ids:
+        return 0
+    async with rt.store.read() as session:
+        found = await runs.to_start(session, run_ids)
+        retried = {run.id: await steps.of_run(session, run.id) for run, _, _ in found if run.attempt > 1}
+    started: list[RunRow] = []
+    failed: list[tuple[RunRow, str]] = []
+    for first in range(0, len(found), AT_ONCE):
+        slice_ = found[first : first + AT_ONCE]
+        outcomes = await asyncio.gather(*(_start(client, *each, retried.get(each[0].id, [])) for each in slice_))
+        started += [each[0] for each, outcome in zip(slice_, outcomes, strict=True) if outcome is True]
+        failed += [(each[0], outcome) for each, outcome in zip(slice_, outcomes, strict=True) if isinstance(outcome, str)]
+    await _mark(rt, started, failed)
+    return len(started)
+
+
+async def _start(client: Client, run: RunRow, playbook: PlaybookRow | None, alert: AlertRow | None, before: list[StepRow]) -> bool | str:
+    """Whether Temporal has it; a text when it never will."""
+    try:
+        given = _input(run, playbook, alert, before)
+        await client.start_workflow(
+            Workflow.RUN,
+            given,
+            id=workflow_id(run.id, run.attempt),
+            task_queue=TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            priority=Priority(priority_key=_PRIORITY.get(run.severity, 5), fairness_key=_fairness_key(run.source)),
+            rpc_timeout=RPC_TIMEOUT,
+        )
+    except WorkflowAlreadyStartedError:
+        return True
+    except (Invalid, ValueError) as error:
+        return str(error)
+    except RPCError as error:
+        if error.status in _RETRYABLE_REFUSALS:
+            return f"Temporal refuses the run: {error.message}"
+        _log.warning("a run could not be started yet", run=run.id, status=error.status.name)
+        return False
+    return True
+
+
+def _input(run: RunRow, playbook: PlaybookRow | None, alert: AlertRow | None, before: list[StepRow]) -> RunInput:
+    if playbook is None or playbook.digest != run.plan_digest:
+        raise Invalid(f"{run.playbook} version {run.version} is not in the store as it was when the run was made")
+    if run.alert_id is not None and alert is None:
+        raise Invalid(f"alert {run.alert_id} is not in the store")
+    return RunInput(
+        run=_context(run),
+        plan=Plan.model_validate(playbook.plan),
+        alert=alert.view if alert else None,
+        inputs=run.inputs,
+        started_at=run.created_at,
+        carried=carried(before),
+        next_seq=max((step.seq for step in before), default=0) + 1,
+    )
+
+
+def _context(run: RunRow) -> RunContext:
+    return RunContext(
+        run_id=run.id,
+        attempt=run.attempt,
+        playbook=run.playbook,
+        version=run.version,
+        plan_digest=run.plan_digest,
+        mode=Mode(run.mode),
+        source=run.source,
+        severity=run.severity,
+        started_by=run.started_by,
+        incident_id=run.incident_id,
+    )
+
+
+def carried(before: Iterable[StepRow]) -> dict[str, Any]:
+    """Results by path of the steps that an earlier attempt finished and nobody took back, neither they nor a step inside of them."""
+    rows = list(before)
+    open_ = [row.path for row in rows if row.state not in _CARRIED]
+    whole = (row for row in rows if row.state in _CARRIED and not any(_inside(path, row.path) for path in open_))
+    return {row.path: row.result for row in whole}
+
+
+def _inside(path: str, of: str) -> bool:
+    return path.startswith((f"{of}/", f"{of}["))
+
+
+def _fairness_key(source: str | None) -> str | None:
+    return source.encode()[:_FAIRNESS_BYTES].decode("utf-8", "ignore") if source else None
+
+
+async def _mark(rt: Runtime, started: Sequence[RunRow], failed: Sequence[tuple[RunRow, str]]) -> None:
+    if not started and not failed:
+        return
+    now = rt.clock()
+    async with rt.store.write() as session:
+        for run in started:
+            await runs.mark_dispatched(session, run.id, run.attempt)
+        for run, error in failed:
+            if await runs.set_status(session, run.id, run.attempt, RunStatus.FAILED, error=error, ended_at=now):
+                told = {"status": RunStatus.FAILED, "error": error, "attempt": run.attempt, "playbook": run.playbook, "version": run.version}
+                await trail.record(session, EventKind.RUN_ENDED, actor="system", subject=run.id, data=told, now=now)
+

@@ -1,0 +1,114 @@
+"""How do runs and containments look from outside? As plain JSON, without secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.domain.errors import NotFound
+from orchestrator.domain.masking import masked
+from orchestrator.runs.paging import after, bounded, page, said
+from orchestrator.runtime import Runtime
+from orchestrator.store import containments, runs, steps
+from orchestrator.store.tables import ContainmentRow, LeaseRow, RunRow, StepRow
+
+
+async def list_runs(  # noqa: PLR0913  one filter each
+    rt: Runtime,
+    *,
+    incident_id: str | None = None,
+    status: str | None = None,
+    playbook: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> dict[str, Any]:
+    """Runs without their steps, newest first. Raises Invalid for a bad cursor or limit."""
+    async with rt.store.read() as session:
+        rows = await runs.page(
+            session, after=after(cursor), limit=bounded(limit), incident_id=incident_id, status=status, playbook=playbook
+        )
+    return page([_run(row) for row in rows], limit, (rows[-1].created_at, rows[-1].id) if rows else None)
+
+
+async def get_run(rt: Runtime, run_id: str) -> dict[str, Any]:
+    """A run with its steps, in the order in which they began. Raises NotFound."""
+    async with rt.store.read() as session:
+        run = await runs.get(session, run_id)
+        if run is None:
+            raise NotFound(f"there is no run {run_id}")
+        return {**_run(run), "steps": [_step(row) for row in await steps.of_run(session, run_id)]}
+
+
+async def list_containments(rt: Runtime, *, state: str | None = None, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
+    """Containments with their leases, newest first. Raises Invalid for a bad cursor or limit."""
+    async with rt.store.read() as session:
+        rows = await containments.page(session, after=after(cursor), limit=bounded(limit), state=state)
+        leases = await containments.leases_of(session, [row.key for row in rows])
+    items = [containment_view(row, [lease for lease in leases if lease.containment_key == row.key]) for row in rows]
+    return page(items, limit, (rows[-1].since, rows[-1].key) if rows else None)
+
+
+def containment_view(row: ContainmentRow, leases: list[LeaseRow]) -> dict[str, Any]:
+    """One containment as it stands."""
+    return {
+        "key": row.key,
+        "connection": row.connection,
+        "action": row.action,
+        "target": {"type": row.target_type, "value": row.target_value},
+        "state": row.state,
+        "ours": row.ours,
+        "since": said(row.since),
+        "lifted_at": said(row.lifted_at),
+        "verified_at": said(row.verified_at),
+        "error": row.error,
+        "leases": [_lease(lease) for lease in leases],
+    }
+
+
+def _run(row: RunRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "status": row.status,
+        "playbook": row.playbook,
+        "version": row.version,
+        "playbook_digest": row.plan_digest,
+        "mode": row.mode,
+        "attempt": row.attempt,
+        "incident_id": row.incident_id,
+        "alert_id": row.alert_id,
+        "severity": row.severity,
+        "inputs": masked(row.inputs),
+        "started_by": row.started_by,
+        "error": row.error,
+        "created_at": said(row.created_at),
+        "ended_at": said(row.ended_at),
+    }
+
+
+def _step(row: StepRow) -> dict[str, Any]:
+    return {
+        "id": row.path,
+        "kind": row.kind,
+        "state": row.state,
+        "connection": row.connection,
+        "action": row.action,
+        "inputs": masked(row.inputs),
+        "receipt": masked(row.receipt),
+        "judgement": row.judgement,
+        "result": masked(row.result),
+        "error": row.error,
+        "started_at": said(row.started_at),
+        "ended_at": said(row.ended_at),
+    }
+
+
+def _lease(row: LeaseRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "run_id": row.run_id,
+        "path": row.path,
+        "state": row.state,
+        "until": said(row.until),
+        "reason": row.reason,
+        "created_at": said(row.created_at),
+        "ended_at": said(row.ended_at),
+    }

@@ -1,0 +1,183 @@
+"""Does the judge deny, ask and allow as the policy says, whatever spelling an attacker finds?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.domain.effect import Effect
+from orchestrator.domain.judgement import Judgement, Verdict
+from orchestrator.domain.receipt import Change
+from orchestrator.playbook.plan import Limits
+from orchestrator.policy.document import Policy, parse_policy
+from orchestrator.policy.judge import Context, Facts, InForce, Switch, judge
+
+POLICY = parse_policy("""\
+protect:
+  addresses: [192.0.2.53]
+  networks: [10.10.0.0/24, "2001:db8:1::/48"]
+  hosts: [dc-01, gw.corp.example]
+  users: [administrator, "svc@corp.example"]
+  domains: [corp.example]
+limits: {per_run: {hosts: 2}, per_hour: {addresses: 5}}
+""")
+CONTEXT = Context(playbook="c2")
+
+
+def change(kind: str, value: str, effect: Effect = Effect.CONTAIN, *, changed: bool = True, action: str = "act", **receipt: Any) -> Change:
+    return Change(
+        connection="firewall",
+        connector="palo_alto",
+        action=action,
+        effect=effect,
+        input={},
+        receipt={"target": {"type": kind, "value": value}, "changed": changed, "summary": "", **receipt},
+    )
+
+
+def said(wish: Change, facts: Facts | None = None, context: Context = CONTEXT, policy: Policy = POLICY) -> Judgement:
+    return judge(wish, InForce(3, policy.digest, policy), facts or Facts(), context)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("address", "192.0.2.53"),
+        ("address", "::ffff:192.0.2.53"),
+        ("address", "::ffff:c000:235"),
+        ("address", "64:ff9b::192.0.2.53"),
+        ("address", "2002:c000:235::1"),
+        ("address", " 192.0.2.53 "),
+        ("address", "10.10.0.7"),
+        ("address", "2001:db8:1::5"),
+        ("address", "127.0.0.1"),
+        ("address", "::1"),
+        ("address", "0.0.0.0"),
+        ("address", "224.0.0.251"),
+        ("address", "169.254.169.254"),
+        ("address", "fe80::1"),
+        ("address", "not an address"),
+        ("network", "10.10.0.0/25"),
+        ("network", "10.10.0.0/16"),
+        ("network", "192.0.2.0/24"),
+        ("network", "192.0.2.53/32"),
+        ("network", "10.0.0.0/8"),
+        ("network", "0.0.0.0/0"),
+        ("network", "127.0.0.0/24"),
+        ("network", "::ffff:10.10.0.0/120"),
+        ("host", "dc-01"),
+        ("host", "DC-01."),
+        ("host", "dc-01.corp.example"),
+        ("host", "gw"),
+        ("host", "192.0.2.53"),
+        ("user", "administrator"),
+        ("user", "CORP\\Administrator"),
+        ("user", "administrator@corp.example"),
+        ("user", "svc"),
+        ("user", "corp\\svc"),
+        ("email", "Administrator@Corp.Example"),
+        ("domain", "corp.example"),
+        ("domain", "Mail.Corp.Example."),
+        ("domain", "example"),
+        ("url", "https://mail.corp.example/x"),
+        ("url", "http://192.0.2.53/x"),
+        ("url", "http://[::1]/"),
+    ],
+)
+def test_what_is_protected_is_denied_in_every_spelling(kind: str, value: str) -> None:
+    assert said(change(kind, value)).verdict is Verdict.DENY
+    assert said(change(kind, value, Effect.DESTROY)).verdict is Verdict.DENY
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("address", "198.51.100.7"),
+        ("address", "10.10.1.7"),
+        ("network", "198.51.100.0/24"),
+        ("host", "dc-011"),
+        ("host", "gw.other.example"),
+        ("user", "svc@other.example"),
+        ("user", "j.doe"),
+        ("domain", "evilcorp.example"),
+        ("url", "https://evil.test/corp.example"),
+        ("hash", "44d88612fea8a8f36de82e1278abb02f"),
+    ],
+)
+def test_what_is_not_protected_is_allowed(kind: str, value: str) -> None:
+    judgement = said(change(kind, value))
+    assert judgement.verdict is Verdict.ALLOW, judgement.reasons
+    assert (judgement.policy_version, judgement.policy_digest) == (3, POLICY.digest)
+
+
+@pytest.mark.parametrize("name", ["dc-01", "10.10.0.9"])
+def test_a_host_is_protected_by_each_of_its_names(name: str) -> None:
+    assert said(change("host", "0123456789abcdef"), Facts(names=(name,))).verdict is Verdict.DENY
+
+
+def test_an_address_is_protected_when_it_is_known_as_a_protected_host() -> None:
+    assert said(change("address", "10.99.0.1"), Facts(names=("dc-01", "10.99.0.1"))).verdict is Verdict.DENY
+
+
+def test_taking_a_block_back_is_not_refused_for_protected_assets() -> None:
+    assert said(change("address", "192.0.2.53", Effect.RESTORE)).verdict is Verdict.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "stops"),
+    [
+        ("global", "*", True),
+        ("connection", "firewall", True),
+        ("connection", "palo_alto", True),
+        ("connection", "edr", False),
+        ("playbook", "c2", True),
+        ("playbook", "other", False),
+        ("unheard of", "x", True),
+    ],
+)
+@pytest.mark.parametrize("effect", [Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY, Effect.DESTROY])
+def test_a_kill_switch_stops_what_it_names(scope: str, name: str, stops: bool, effect: Effect) -> None:  # noqa: FBT001
+    judgement = said(change("address", "198.51.100.7", effect), Facts(switches=(Switch(scope=scope, name=name, reason="drill"),)))
+    assert (judgement.verdict is Verdict.DENY) is stops
+    assert any("drill" in reason for reason in judgement.reasons) is stops
+
+
+@pytest.mark.parametrize(("others", "verdict"), [(0, Verdict.ALLOW), (1, Verdict.ALLOW), (2, Verdict.DENY), (None, Verdict.ALLOW)])
+def test_the_limit_of_a_run_counts_this_change_too(others: int | None, verdict: Verdict) -> None:
+    assert said(change("host", "ws-1"), Facts(others_in_run=others)).verdict is verdict
+
+
+@pytest.mark.parametrize(("others", "verdict"), [(4, Verdict.ALLOW), (5, Verdict.DENY)])
+def test_the_limit_of_an_hour_holds(others: int, verdict: Verdict) -> None:
+    assert said(change("address", "198.51.100.7"), Facts(others_in_hour=others)).verdict is verdict
+
+
+def test_a_playbook_may_allow_itself_less_than_the_policy_does() -> None:
+    context = Context(playbook="c2", limits=Limits(hosts_per_run=1))
+    judgement = said(change("host", "ws-1"), Facts(others_in_run=1), context)
+    assert judgement.verdict is Verdict.DENY
+    assert "c2 allows itself 1 in a run" in judgement.reasons[0]
+
+
+def test_what_changes_nothing_meets_no_limit_and_no_question() -> None:
+    assert said(change("host", "ws-1", changed=False), Facts(others_in_run=9, critical=True)).verdict is Verdict.ALLOW
+
+
+def test_what_cannot_be_taken_back_is_asked_about() -> None:
+    assert said(change("user", "j.doe", Effect.DESTROY)).verdict is Verdict.APPROVE
+
+
+def test_containing_a_critical_asset_is_asked_about() -> None:
+    assert said(change("host", "ws-1"), Facts(critical=True)).verdict is Verdict.APPROVE
+    assert said(change("host", "ws-1"), Facts(critical=False)).verdict is Verdict.ALLOW
+
+
+def test_the_strictest_of_the_rules_counts() -> None:
+    policy = parse_policy("approve: [contain, {action: firewall.act, by: leads, quorum: 2}, {action: other, quorum: 9}]")
+    judgement = said(change("address", "198.51.100.7"), policy=policy)
+    assert (judgement.verdict, judgement.by, judgement.quorum) == (Verdict.APPROVE, "leads", 2)
+
+
+def test_nobody_is_asked_about_what_is_denied() -> None:
+    assert said(change("host", "dc-01", Effect.DESTROY)).verdict is Verdict.DENY
