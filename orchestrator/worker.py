@@ -112,7 +112,7 @@ async def _sweep_until(rt: Runtime, client: Client, stop: asyncio.Event) -> None
         try:
             await seal_pending(rt)
             await sweep(rt, client)
-        except (RPCError, TocsinError, SQLAlchemyError, OSError) as error:
+        except (RPCError, RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
             _log.warning("sweeping failed, and is tried again", error=type(error).__name__)
         await _pause(stop, SWEEP_SECONDS)
 

@@ -33,7 +33,10 @@ def main(group):
     try:
         _install(group)
     except subprocess.CalledProcessError as error:
-        return _fail("set-up stopped: %s ended with %d; what it said stands above. Run the same command again to go on." % (error.cmd[0], error.returncode))
+        return _fail(
+            "set-up stopped: %s ended with %d; what it said stands above. Run the same command again to go on."
+            % (error.cmd[0], error.returncode)
+        )
     _say("ready after %.0f s" % (time.monotonic() - began))
     return 0
 

@@ -8,8 +8,8 @@ import sys
 
 def main() -> int:
     """Runs the command that the arguments name. 0: done; 1: refused or altered; 2: unreadable, or typed wrongly; 130: interrupted."""
-    from orchestrator.cli.commands import app  # noqa: PLC0415  importing the package must not build the command
-    from orchestrator.domain.errors import TocsinError  # noqa: PLC0415
+    from orchestrator.cli.commands import app
+    from orchestrator.domain.errors import TocsinError
 
     try:
         app(prog_name="tocsin")

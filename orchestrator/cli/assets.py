@@ -35,7 +35,7 @@ def import_assets(
 
 
 @app.command("list")
-def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:  # noqa: FBT002  typer's way
+def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All assets."""
     listing(within(data_dir, config, assets.list_assets), ("type", "value", "kind", "critical", "tags"), as_json=as_json)
 

@@ -101,7 +101,7 @@ class Child:
 
     def _last_words(self) -> str:
         """Where it dies again and again, the end of its log."""
-        if self._deaths < 3:  # noqa: PLR2004  twice may be chance
+        if self._deaths < 3:
             return ""
         lines = self.log.read_bytes()[-2000:].decode("utf-8", "replace").strip().splitlines()
         return f"; {self.log} ends with: {lines[-1]}" if lines else f"; see {self.log}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from orchestrator.cli import assets, audit, connections, demo, doctor, keys, parts, playbooks, policies, runs, sources
+from orchestrator.cli import assets, audit, connections, doctor, keys, parts, playbooks, policies, runs, sources
+from orchestrator.cli.demo.command import demo
 
 app = typer.Typer(
     help="Tocsin turns a security alert into a contained incident, and can prove afterwards exactly what it did.",
@@ -14,7 +15,7 @@ app = typer.Typer(
 )
 
 app.command()(parts.up)
-app.command()(demo.demo)
+app.command()(demo)
 app.command()(doctor.doctor)
 app.command()(parts.api)
 app.command()(parts.worker)

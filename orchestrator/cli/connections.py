@@ -24,7 +24,7 @@ def add(
     setting: Annotated[list[str] | None, typer.Option("--set", help="A setting: name=value; value may be JSON.")] = None,
     secret_file: Annotated[list[str] | None, typer.Option(help="A secret setting out of a file: name=FILE.")] = None,
     settings_file: Annotated[Path | None, typer.Option(help="JSON object with settings, secrets too.")] = None,
-    check: Annotated[bool, typer.Option(help="Try the credential before it is saved.")] = True,  # noqa: FBT002  typer's way
+    check: Annotated[bool, typer.Option(help="Try the credential before it is saved.")] = True,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -37,7 +37,7 @@ def add(
 
 
 @app.command("list")
-def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:  # noqa: FBT002  typer's way
+def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All connections, without their secrets."""
     found = within(data_dir, config, connections.list_connections)
     listing(found, ("name", "connector", "capability", "settings", "revision", "saved_at"), as_json=as_json)
@@ -74,4 +74,3 @@ def _value(text: str) -> Any:
     except ValueError:
         return text
     return text if isinstance(value, str) or value is None else value
-

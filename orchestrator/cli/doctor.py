@@ -143,7 +143,9 @@ async def _api(listening: ports.Listening) -> Finding:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             reply = await client.get(f"{listening.api_url}/readyz")
     except httpx.HTTPError as error:
-        return Finding("wrong", f"the API does not answer at {listening.api_url} ({error}); look into the logs folder of the data directory")
+        return Finding(
+            "wrong", f"the API does not answer at {listening.api_url} ({error}); look into the logs folder of the data directory"
+        )
     return Finding("good" if reply.is_success else "wrong", f"API at {listening.api_url}: {reply.text[:300]}")
 
 

@@ -38,7 +38,7 @@ def create(
 
 
 @app.command("list")
-def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:  # noqa: FBT002  typer's way
+def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All keys, without what makes them work."""
     found = within(data_dir, config, keys.list_keys)
     listing(found, ("id", "person", "roles", "groups", "scopes", "created_at", "expires_at", "revoked_at"), as_json=as_json)

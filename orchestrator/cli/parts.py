@@ -22,7 +22,7 @@ def up(
     data_dir: DataDir = None,
     config: Config = None,
     port: Port = None,
-    lab: Annotated[bool, typer.Option("--lab", help="With emulators of every vendor, bound to the usual connections.")] = False,  # noqa: FBT002  typer's way
+    lab: Annotated[bool, typer.Option("--lab", help="With emulators of every vendor, bound to the usual connections.")] = False,
     lab_port: LabPort = None,
 ) -> None:
     """Run the whole stack on this machine: API, worker, Temporal, and the lab where asked for."""
@@ -63,7 +63,11 @@ def lab(
     folder = Settings.load(config, data_dir=data_dir).data_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     uvicorn.run(
-        lab_app(state_file=folder / "lab.json"), host="127.0.0.1", port=port, log_level="warning", access_log=False,
+        lab_app(state_file=folder / "lab.json"),
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        access_log=False,
         timeout_graceful_shutdown=2,
     )
 

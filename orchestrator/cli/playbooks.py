@@ -9,8 +9,9 @@ import typer
 
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_text, within
 from orchestrator.cli.show import console, listing, say, show_json
-from orchestrator.configuration import playbooks
-from orchestrator.playbook.editor_schema import editor_schema
+from orchestrator.configuration import connections, playbooks
+from orchestrator.playbook.editor_schema import json_schema
+from orchestrator.runtime import Runtime
 
 app = typer.Typer(help="Check, publish and look at playbooks.", no_args_is_help=True)
 
@@ -21,25 +22,29 @@ Name = Annotated[str, typer.Argument(help="The playbook's name.")]
 @app.command("check")
 def check(files: Files, data_dir: DataDir = None, config: Config = None) -> None:
     """Say what is wrong, by file, line, column and step; names of connections are those of this data directory."""
-    for file in map(_playbook, files):
-        text = read_text(file)
-        compiled = within(data_dir, config, lambda runtime, text=text, file=file: playbooks.check_playbook(runtime, text, str(file)))
-        say(f"{file}: good ({compiled.plan.playbook} version {compiled.plan.version}, digest {compiled.digest})")
+
+    async def look(runtime: Runtime) -> None:
+        for file in map(_playbook, files):
+            compiled = await playbooks.check_playbook(runtime, read_text(file), str(file))
+            say(f"{file}: good ({compiled.plan.playbook} version {compiled.plan.version})")
+
+    within(data_dir, config, look)
 
 
 @app.command("publish")
 def publish(files: Files, data_dir: DataDir = None, config: Config = None) -> None:
     """Publish; a published version never changes, and the newest takes the next alert."""
-    for file in map(_playbook, files):
-        text = read_text(file)
-        view = within(
-            data_dir, config, lambda runtime, text=text, file=file: playbooks.publish_playbook(runtime, text, str(file), actor=actor())
-        )
-        say(f"published {view.name} version {view.version} (digest {view.digest})")
+
+    async def publish_each(runtime: Runtime) -> None:
+        for file in map(_playbook, files):
+            view = await playbooks.publish_playbook(runtime, read_text(file), str(file), actor=actor())
+            say(f"published {view.name} version {view.version} (digest {view.digest})")
+
+    within(data_dir, config, publish_each)
 
 
 @app.command("list")
-def versions(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:  # noqa: FBT002  typer's way
+def versions(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All published versions."""
     found = within(data_dir, config, playbooks.list_playbooks)
     listing(found, ("name", "version", "title", "owner", "digest", "published_at", "published_by", "retired"), as_json=as_json)
@@ -57,9 +62,9 @@ def show(
 
 
 @app.command("schema")
-def schema() -> None:
-    """The JSON Schema that an editor checks playbooks with."""
-    show_json(editor_schema())
+def schema(data_dir: DataDir = None, config: Config = None) -> None:
+    """The JSON Schema that an editor checks playbooks with; it knows the connections of this data directory."""
+    show_json(json_schema(within(data_dir, config, connections.catalogue)))
 
 
 def _playbook(path: Path) -> Path:

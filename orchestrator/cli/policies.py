@@ -69,7 +69,7 @@ def off(scope: Scope, name: Annotated[str, typer.Argument()] = "*", data_dir: Da
 
 
 @switches.command("list")
-def engaged(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:  # noqa: FBT002  typer's way
+def engaged(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """The switches that are on."""
     found = within(data_dir, config, kill_switches.list_switches)
     listing(found, ("scope", "name", "reason", "engaged_by", "engaged_at"), as_json=as_json)

@@ -15,7 +15,9 @@ from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound, T
 from orchestrator.settings import Settings
 
 KEY = "TOCSIN_API_KEY"
-Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="The API's address; else where the stack on the data directory listens.")]
+Url = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="The API's address; else where the stack on the data directory listens.")
+]
 
 _KINDS: dict[int, type[TocsinError]] = {401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid, 400: Invalid}
 

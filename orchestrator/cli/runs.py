@@ -26,11 +26,11 @@ _CONTAINMENT = ("key", "state", "connection", "action", "target_type", "target_v
 
 
 @app.command("list")
-def show_runs(  # noqa: D103  shown as help
+def show_runs(
     status: Annotated[str | None, typer.Option(help="Only those in this status.")] = None,
     incident: Annotated[str | None, typer.Option(help="Only those of this incident.")] = None,
     limit: Limit = 50,
-    as_json: AsJson = False,  # noqa: FBT002  typer's way
+    as_json: AsJson = False,
     url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
@@ -41,7 +41,7 @@ def show_runs(  # noqa: D103  shown as help
 
 
 @app.command("show")
-def show_run(run_id: RunId, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:  # noqa: FBT002  typer's way
+def show_run(run_id: RunId, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
     """One run with its steps."""
     run = remote(data_dir, config, url).get(f"/v1/runs/{run_id}")
     if as_json:
@@ -86,7 +86,7 @@ def retry(run_id: RunId, url: Url = None, data_dir: DataDir = None, config: Conf
 def show_approvals(
     state: Annotated[str | None, typer.Option(help="pending, approved, declined, expired or withdrawn.")] = "pending",
     limit: Limit = 50,
-    as_json: AsJson = False,  # noqa: FBT002  typer's way
+    as_json: AsJson = False,
     url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
@@ -124,7 +124,7 @@ def decide(
 def show_containments(
     state: Annotated[str | None, typer.Option(help="held, lifting, lifted or stuck.")] = None,
     limit: Limit = 50,
-    as_json: AsJson = False,  # noqa: FBT002  typer's way
+    as_json: AsJson = False,
     url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,

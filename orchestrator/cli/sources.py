@@ -57,7 +57,7 @@ def add(
 
 
 @app.command("list")
-def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:  # noqa: FBT002  typer's way
+def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All sources, without their secrets."""
     found = within(data_dir, config, sources.list_sources)
     listing(found, ("name", "product", "scheme", "correlate_by", "correlate_within", "created_at"), as_json=as_json)
@@ -68,4 +68,3 @@ def remove(name: Name, data_dir: DataDir = None, config: Config = None) -> None:
     """Take no more alerts from it; what it sent stays."""
     within(data_dir, config, lambda runtime: sources.remove_source(runtime, name, actor=actor()))
     say(f"source {name} is removed")
-

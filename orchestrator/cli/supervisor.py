@@ -8,7 +8,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,10 +121,10 @@ async def _begin(tree: _Tree, settings: Settings, listening: Listening, say: Say
     await _until(lambda: _worker_polls(settings, listening), "the worker", settings, stop)
 
 
-async def _until(ready: Callable[[], object], what: str, settings: Settings, stop: asyncio.Event) -> None:
+async def _until(ready: Callable[[], Awaitable[bool]], what: str, settings: Settings, stop: asyncio.Event) -> None:
     deadline = time.monotonic() + _READY_WITHIN
     while not stop.is_set():
-        if await ready():  # type: ignore[misc]  # every caller gives a coroutine
+        if await ready():
             return
         if time.monotonic() > deadline:
             message = f"{what} did not get ready within {_READY_WITHIN:.0f} s; its log is in {settings.data_dir}/logs/"
@@ -170,12 +170,12 @@ def _listening(wanted: Wanted) -> Listening:
     api = ports.demand_free(settings.host, settings.port, "--port")
     lab = temporal = None
     if settings.temporal_bundled:
-        temporal = ports.choose("127.0.0.1", before and before.temporal, api + _TEMPORAL_BESIDE)
+        temporal = ports.choose("127.0.0.1", before.temporal if before else None, api + _TEMPORAL_BESIDE)
     if wanted.lab:
         lab = (
             ports.demand_free("127.0.0.1", wanted.lab_port, "--lab-port")
             if wanted.lab_port
-            else ports.choose("127.0.0.1", before and before.lab, api + _LAB_BESIDE)
+            else ports.choose("127.0.0.1", before.lab if before else None, api + _LAB_BESIDE)
         )
     return Listening(pid=os.getpid(), host=settings.host, api=api, temporal=temporal, lab=lab)
 

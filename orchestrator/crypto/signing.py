@@ -109,7 +109,8 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
         content = read_private(path)  # another process may have been first: its key counts
     key = _parse_private(content or b"", path)
     public = path.with_suffix(".pub")
-    if not create_public(public, key.public.pem) and load_public_key(public) != key.public:
+    made = not public.exists() and create_public(public, key.public.pem)  # a folder of secrets may be read-only
+    if not made and load_public_key(public) != key.public:
         raise Invalid(f"{public}: is not the public half of {path}; find out who changed which, then remove the wrong one")
     return key
 

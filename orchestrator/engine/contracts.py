@@ -9,12 +9,13 @@ from typing import Any, Literal
 from pydantic import AwareDatetime
 
 from orchestrator.domain.effect import Effect
-from orchestrator.domain.judgement import Judgement as Judgement  # the engine's callers take it from here
-from orchestrator.domain.judgement import Verdict as Verdict
+from orchestrator.domain.judgement import Judgement, Verdict
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import Mode, RunStatus, StepState
 from orchestrator.playbook.plan import AnyStep, FormField, Plan
+
+__all__ = ["Judgement", "Verdict"]  # beside all that is defined here: the policy's words cross too
 
 TASK_QUEUE = "tocsin"
 
@@ -99,7 +100,7 @@ class BatchInput(Frozen):
     first: int
     items: list[Any]
     scope: dict[str, Any]
-    approved: tuple[str, ...]
+    approved: dict[str, str]  # digest of an agreed change -> its approval
     first_seq: int
 
 

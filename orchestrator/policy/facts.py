@@ -83,7 +83,7 @@ def _texts(record: Mapping[str, Any], but: Iterable[str] = ()) -> Iterator[str]:
     """The texts of a record that may be names, in lower case."""
     skipped = {*but, "kind", "platform", "status", "isolation", "last_seen", "tags", "wanted"}
     for key, value in record.items():
-        if key not in skipped and isinstance(value, str) and 0 < len(value) <= 255:  # noqa: PLR2004  no host name is longer
+        if key not in skipped and isinstance(value, str) and 0 < len(value) <= 255:
             yield value.strip().rstrip(".").lower()
 
 

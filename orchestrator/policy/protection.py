@@ -31,7 +31,7 @@ _NOBODYS = tuple(
 
 
 def objections(target: Target, names: Iterable[str], policy: Policy) -> Iterator[str]:
-    """Why a target may not be contained or destroyed. `names`: what else it is known as. A target that cannot be read is one more reason."""
+    """Why a target may not be contained or destroyed; one that cannot be read is one more reason. `names`: what else it is known as."""
     try:
         value = CANONICAL[target.type](target.value)
     except ValueError:
@@ -97,7 +97,7 @@ def _forms(address: IP) -> tuple[IP, ...]:
 
 
 def _network(network: Net, policy: Policy) -> Iterator[str]:
-    widest = policy.widest_network.ipv4 if network.version == 4 else policy.widest_network.ipv6  # noqa: PLR2004
+    widest = policy.widest_network.ipv4 if network.version == 4 else policy.widest_network.ipv6
     if network.prefixlen < widest:
         yield f"{network} is wider than /{widest}, the widest network that may be blocked"
     yield from (f"{network} overlaps the {name} network {nobodys}" for nobodys, name in _NOBODYS if _overlap(network, nobodys))

@@ -52,7 +52,7 @@ async def get_approval(rt: Runtime, approval_id: str) -> dict[str, Any]:
         return _view(row, run, await approvals.answers(session, [row.id]))
 
 
-async def decide(  # noqa: PLR0913  one for each thing that an answer consists of
+async def decide(
     rt: Runtime,
     client: Client | None,
     approval_id: str,
@@ -68,7 +68,9 @@ async def decide(  # noqa: PLR0913  one for each thing that an answer consists o
     Raises NotFound, Forbidden (may not), Conflict (decided, late, second answer, other digest), Invalid (form, choice); each refusal is
     in the trail. The answer holds even when Temporal is down: the sweeper delivers it.
     """
-    answer = AnswerRow(approval_id=approval_id, person=principal.person, key_id=principal.key_id, decision=decision, comment=comment, at=rt.clock())
+    answer = AnswerRow(
+        approval_id=approval_id, person=principal.person, key_id=principal.key_id, decision=decision, comment=comment, at=rt.clock()
+    )
     async with rt.store.write() as session:
         row = await approvals.get(session, approval_id, lock=True)
         before = await approvals.answers(session, [approval_id])
@@ -99,7 +101,7 @@ async def deliver(rt: Runtime, client: Client, approval_id: str) -> bool:
         if error.status is not RPCStatusCode.NOT_FOUND:
             _log.warning("a decision could not be delivered yet", approval=row.id, status=error.status.name)
             return False
-    except (TimeoutError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+    except (TimeoutError, RuntimeError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
         _log.warning("a decision could not be delivered yet", approval=row.id, reason=type(error).__name__)
         return False
     async with rt.store.write() as session:
@@ -107,7 +109,7 @@ async def deliver(rt: Runtime, client: Client, approval_id: str) -> bool:
     return True
 
 
-def _refusal(  # noqa: PLR0913
+def _refusal(
     row: ApprovalRow | None,
     before: Sequence[AnswerRow],
     principal: Principal,
@@ -181,7 +183,9 @@ async def _keep(session: AsyncSession, row: ApprovalRow, before: Sequence[Answer
     await _tell(session, EventKind.APPROVAL_DECIDED, answer, told)
 
 
-async def _record_refusal(session: AsyncSession, answer: AnswerRow, row: ApprovalRow | None, digest: str, error: TocsinError | None) -> None:
+async def _record_refusal(
+    session: AsyncSession, answer: AnswerRow, row: ApprovalRow | None, digest: str, error: TocsinError | None
+) -> None:
     told = {
         "approval": answer.approval_id,
         "run": row.run_id if row else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,10 +28,8 @@ async def release(rt: Runtime, client: Client | None, name: str, *, actor: str) 
         held, leases = await _found(session, name)
         await _end(session, rt, held, leases, actor)
     if client is not None:
-        try:
+        with suppress(RPCError, RuntimeError):  # the sweeper finds leases that are over
             await watch(client, held.key)
-        except RPCError:
-            pass  # the sweeper finds leases that are over
     async with rt.store.read() as session:
         row = await containments.get(session, held.key)
         return containment_view(row or held, await containments.leases_of(session, [held.key]))

@@ -26,7 +26,7 @@ from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 RETRYABLE = {RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.CANCELLED, RunStatus.DECLINED}
 
 
-async def start_run(  # noqa: PLR0913  one for each thing a run is started with
+async def start_run(
     rt: Runtime,
     client: Client | None,
     playbook: str,
@@ -47,7 +47,14 @@ async def start_run(  # noqa: PLR0913  one for each thing a run is started with
             raise Conflict(f"{playbook} is written for an alert; give the id of one")
         run = _run(row, rt, accepted, alert, mode, actor)
         await runs.add(session, run)
-        told = {"playbook": run.playbook, "version": run.version, "playbook_digest": run.plan_digest, "mode": mode, "inputs": masked(accepted), "alert": alert_id}
+        told = {
+            "playbook": run.playbook,
+            "version": run.version,
+            "playbook_digest": run.plan_digest,
+            "mode": mode,
+            "inputs": masked(accepted),
+            "alert": alert_id,
+        }
         await trail.record(session, EventKind.RUN_CREATED, actor=actor, subject=run.id, data=told, now=run.created_at)
     if client is not None:
         await dispatch(rt, client, [run.id])
@@ -90,7 +97,9 @@ async def retry_run(rt: Runtime, client: Client | None, run_id: str, *, actor: s
 async def _playbook(session: AsyncSession, name: str, version: int | None) -> PlaybookRow:
     row = await runs.playbook(session, name, version)
     if row is None:
-        raise NotFound(f"there is no playbook {name}{f' version {version}' if version else ' that is not retired'}; see `tocsin playbook list`")
+        raise NotFound(
+            f"there is no playbook {name}{f' version {version}' if version else ' that is not retired'}; see `tocsin playbook list`"
+        )
     if row.retired:
         raise Conflict(f"{name} version {row.version} is retired; start another version")
     return row
@@ -103,7 +112,7 @@ async def _alert(session: AsyncSession, alert_id: str) -> AlertRow:
     return alert
 
 
-def _run(row: PlaybookRow, rt: Runtime, inputs: dict[str, Any], alert: AlertRow | None, mode: Mode, actor: str) -> RunRow:  # noqa: PLR0913
+def _run(row: PlaybookRow, rt: Runtime, inputs: dict[str, Any], alert: AlertRow | None, mode: Mode, actor: str) -> RunRow:
     return RunRow(
         id=new_id("run"),
         playbook=row.name,
@@ -141,3 +150,5 @@ async def _signal_cancel(client: Client | None, run: RunRow, actor: str) -> None
         if error.status is RPCStatusCode.NOT_FOUND:
             return  # not started, or over this moment
         raise Unavailable(f"Temporal does not answer ({error.status.name}), so the run cannot hear of it; try again") from error
+    except RuntimeError as error:
+        raise Unavailable("Temporal does not answer, so the run cannot hear of it; try again") from error

@@ -50,6 +50,8 @@ async def dispatch(rt: Runtime, client: Client, run_ids: Sequence[str]) -> int:
         slice_ = found[first : first + AT_ONCE]
         outcomes = await asyncio.gather(*(_start(client, *each, retried.get(each[0].id, [])) for each in slice_))
         started += [each[0] for each, outcome in zip(slice_, outcomes, strict=True) if outcome is True]
+        if outcomes and not any(outcomes):
+            break  # Temporal is down: the sweeper comes back to the rest
         failed += [(each[0], outcome) for each, outcome in zip(slice_, outcomes, strict=True) if isinstance(outcome, str)]
     await _mark(rt, started, failed)
     return len(started)
@@ -76,6 +78,9 @@ async def _start(client: Client, run: RunRow, playbook: PlaybookRow | None, aler
         if error.status in _RETRYABLE_REFUSALS:
             return f"Temporal refuses the run: {error.message}"
         _log.warning("a run could not be started yet", run=run.id, status=error.status.name)
+        return False
+    except RuntimeError as error:  # how a client that has not connected yet says that nobody answers
+        _log.warning("a run could not be started yet", run=run.id, reason=type(error).__name__)
         return False
     return True
 
@@ -136,6 +141,11 @@ async def _mark(rt: Runtime, started: Sequence[RunRow], failed: Sequence[tuple[R
             await runs.mark_dispatched(session, run.id, run.attempt)
         for run, error in failed:
             if await runs.set_status(session, run.id, run.attempt, RunStatus.FAILED, error=error, ended_at=now):
-                told = {"status": RunStatus.FAILED, "error": error, "attempt": run.attempt, "playbook": run.playbook, "version": run.version}
+                told = {
+                    "status": RunStatus.FAILED,
+                    "error": error,
+                    "attempt": run.attempt,
+                    "playbook": run.playbook,
+                    "version": run.version,
+                }
                 await trail.record(session, EventKind.RUN_ENDED, actor="system", subject=run.id, data=told, now=now)
-

@@ -12,7 +12,7 @@ from orchestrator.store import containments, runs, steps
 from orchestrator.store.tables import ContainmentRow, LeaseRow, RunRow, StepRow
 
 
-async def list_runs(  # noqa: PLR0913  one filter each
+async def list_runs(
     rt: Runtime,
     *,
     incident_id: str | None = None,

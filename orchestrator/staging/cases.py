@@ -14,6 +14,8 @@ from orchestrator.playbook.written import ActionName, PlaybookName, Written
 from orchestrator.playbook.yaml import BadYaml, Document, load
 
 Status = Literal["completed", "failed", "declined", "rolled_back"]
+Answer = Literal["approve", "decline", "expire"] | dict[str, Any]
+"""What people say; a mapping is a filled form."""
 
 
 class Stub(Written):
@@ -67,7 +69,7 @@ class Case(Written):
 
     name: Annotated[str, Field(min_length=1, max_length=200, description="What is shown, as a sentence.")]
     given: Annotated[Given, Field(description="What starts the run.")] = Given()
-    decide: Annotated[list[Literal["approve", "decline", "expire"]], Field(description="How people answer.")] = []
+    decide: Annotated[list[Answer], Field(description="How people answer; a mapping fills a form.")] = []
     stubs: Annotated[dict[ActionName, Stub], Field(description="Stubs of this case, in the place of the general ones.")] = {}
     policy: Annotated[str | None, Field(description="The policy that judges, as YAML text; left out, the one that ships.")] = None
     triggers: Annotated[bool, Field(description="Whether the alert fits the trigger; where it does not, nothing runs.")] = True

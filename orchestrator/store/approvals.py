@@ -67,7 +67,9 @@ async def pending_of_run(session: AsyncSession, run_id: str) -> int:
 
 async def withdraw(session: AsyncSession, run_id: str, now: datetime) -> list[str]:
     """Ends the pending questions of a run that is over; their ids."""
-    chosen = list(await session.scalars(select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending")))
+    chosen = list(
+        await session.scalars(select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending"))
+    )
     if chosen:
         gone = update(ApprovalRow).where(col(ApprovalRow.id).in_(chosen))
         await session.execute(gone.values(state="withdrawn", decided_at=now, delivered=True))

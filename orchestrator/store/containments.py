@@ -21,7 +21,9 @@ def lease_id(run_id: str, path: str) -> str:
 
 async def lock(session: AsyncSession, key: str) -> ContainmentRow | None:
     """The containment, which nobody else changes until this transaction ends."""
-    return await session.scalar(select(ContainmentRow).where(col(ContainmentRow.key) == key).with_for_update())
+    return await session.scalar(
+        select(ContainmentRow).where(col(ContainmentRow.key) == key).with_for_update(), execution_options={"populate_existing": True}
+    )
 
 
 async def lock_or_make(session: AsyncSession, row: dict[str, Any]) -> ContainmentRow:
@@ -55,7 +57,9 @@ async def register(session: AsyncSession, row: dict[str, Any]) -> None:
 
 async def end_lease(session: AsyncSession, id_: str, reason: str, now: datetime) -> bool:
     """Ends a live lease. Whether it lived."""
-    ended = update(LeaseRow).where(col(LeaseRow.id) == id_, col(LeaseRow.state) == "live").values(state="ended", reason=reason, ended_at=now)
+    ended = (
+        update(LeaseRow).where(col(LeaseRow.id) == id_, col(LeaseRow.state) == "live").values(state="ended", reason=reason, ended_at=now)
+    )
     return bool(getattr(await session.execute(ended), "rowcount", 0))
 
 

@@ -47,7 +47,7 @@ async def mark_dispatched(session: AsyncSession, run_id: str, attempt: int) -> N
     await session.execute(update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt).values(dispatched=True))
 
 
-async def set_status(  # noqa: PLR0913  one column each
+async def set_status(
     session: AsyncSession, run_id: str, attempt: int, status: RunStatus, *, error: str | None = None, ended_at: datetime | None = None
 ) -> bool:
     """Sets the status of an open run, if this is its attempt. Whether it did."""
@@ -56,7 +56,7 @@ async def set_status(  # noqa: PLR0913  one column each
     return bool(getattr(result, "rowcount", 0))
 
 
-async def page(  # noqa: PLR0913  one filter each
+async def page(
     session: AsyncSession,
     *,
     after: tuple[datetime, str] | None,
@@ -82,11 +82,21 @@ async def alert_of(session: AsyncSession, run_id: str) -> AlertRow | None:
 
 
 async def joined_alerts(session: AsyncSession, incident_id: str, since: datetime, without: str | None, limit: int) -> list[AlertRow]:
-    """Alerts that joined an incident after a moment, oldest first."""
+    """The newest alerts that joined an incident after a moment, oldest first."""
     wanted = select(AlertRow).where(col(AlertRow.incident_id) == incident_id, col(AlertRow.received_at) > since)
     if without is not None:
         wanted = wanted.where(col(AlertRow.id) != without)
-    return list(await session.scalars(wanted.order_by(col(AlertRow.received_at), col(AlertRow.id)).limit(limit)))
+    newest = await session.scalars(wanted.order_by(col(AlertRow.received_at).desc(), col(AlertRow.id).desc()).limit(limit))
+    return list(newest)[::-1]
+
+
+async def waiting_in(session: AsyncSession, incident_id: str) -> list[tuple[str, int]]:
+    """The runs of an incident that wait for something, with their attempts."""
+    waits = [col(RunRow.status) == RunStatus.WAITING.value, col(RunRow.dispatched).is_(True)]
+    rows = await session.execute(
+        select(col(RunRow.id), col(RunRow.attempt)).where(col(RunRow.incident_id) == incident_id, *waits).limit(100)
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 async def playbook(session: AsyncSession, name: str, version: int | None) -> PlaybookRow | None:
@@ -102,7 +112,7 @@ async def playbook(session: AsyncSession, name: str, version: int | None) -> Pla
 async def count_by_status(session: AsyncSession) -> dict[str, int]:
     """How many runs there are of each status."""
     rows = await session.execute(select(col(RunRow.status), func.count()).group_by(col(RunRow.status)))
-    return {status: count for status, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 _OPEN = [status.value for status in RunStatus if status.open]

@@ -137,7 +137,7 @@ def test_taking_a_block_back_is_not_refused_for_protected_assets() -> None:
     ],
 )
 @pytest.mark.parametrize("effect", [Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY, Effect.DESTROY])
-def test_a_kill_switch_stops_what_it_names(scope: str, name: str, stops: bool, effect: Effect) -> None:  # noqa: FBT001
+def test_a_kill_switch_stops_what_it_names(scope: str, name: str, stops: bool, effect: Effect) -> None:
     judgement = said(change("address", "198.51.100.7", effect), Facts(switches=(Switch(scope=scope, name=name, reason="drill"),)))
     assert (judgement.verdict is Verdict.DENY) is stops
     assert any("drill" in reason for reason in judgement.reasons) is stops

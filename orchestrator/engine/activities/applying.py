@@ -20,7 +20,7 @@ from orchestrator.engine.activities.agreement import lack_of_agreement
 from orchestrator.engine.activities.calling import call_for
 from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.judging import judged
-from orchestrator.engine.activities.written import change_told, save_step, step_event
+from orchestrator.engine.activities.written import change_told, judgement_kept, looked_at, save_step, step_event
 from orchestrator.engine.contracts import Activity, ApplyReply, ApplyRequest, Judgement, Verdict
 from orchestrator.policy.judge import COUNTED
 from orchestrator.runtime import Runtime
@@ -84,9 +84,15 @@ class Applying:
                 return await _share(session, request, judgement, shared, now)
             held.ours, held.effect_id = True, _id(request)  # may be in force from now on, whatever we hear
         await effects.intend(session, _row(request, now))
-        told = {**change_told(change), "effect": _id(request), "approval": request.approval_id, "judgement": judgement.model_dump(mode="json")}
+        told = {
+            **change_told(change),
+            "effect": _id(request),
+            "approval": request.approval_id,
+            "judgement": judgement.model_dump(mode="json"),
+        }
         await trail.record_all(session, [step_event(ref, EventKind.STEP_INTENDED, told, now, change.digest)])
-        await save_step(session, request.call, StepState.INTENDED, now, now, receipt=masked(change.receipt), judgement=judgement.model_dump(mode="json"))
+        kept = judgement_kept(judgement, now)
+        await save_step(session, request.call, StepState.INTENDED, now, now, receipt=masked(change.receipt), judgement=kept)
         return _Go(judgement)
 
     async def _carry_out(self, request: ApplyRequest, judgement: Judgement, started: datetime) -> ApplyReply:
@@ -141,7 +147,7 @@ async def _shared(session: AsyncSession, request: ApplyRequest, held: Containmen
     if other.state == "intended" and other.intended_at > now - ANOTHER_PATIENCE:
         raise Unavailable(f"run {other.run_id} is just now doing the same to {request.change.target}", ANOTHER_WAIT)
     step = await steps.get(session, request.call.ref.run.run_id, request.call.ref.path)
-    looked = step.started_at if step else now
+    looked = looked_at(step) if step else now
     in_force = other.state in {"applied", "verified"} and other.ended_at is not None
     return other if in_force and other.ended_at is not None and other.ended_at >= looked else None
 
@@ -153,7 +159,7 @@ async def _share(session: AsyncSession, request: ApplyRequest, judgement: Judgem
     return ApplyReply(outcome="applied", judgement=judgement, output=other.output or {}, detail=f"run {other.run_id} has done it")
 
 
-async def _refuse(  # noqa: PLR0913
+async def _refuse(
     session: AsyncSession,
     request: ApplyRequest,
     judgement: Judgement,
@@ -163,7 +169,13 @@ async def _refuse(  # noqa: PLR0913
 ) -> ApplyReply:
     """Said in the trail too: why a planned change was not made."""
     verdict = judgement.model_dump(mode="json")
-    told = {"change_digest": request.change.digest, "target": str(request.change.target), "judgement": verdict, "outcome": outcome, "detail": detail}
+    told = {
+        "change_digest": request.change.digest,
+        "target": str(request.change.target),
+        "judgement": verdict,
+        "outcome": outcome,
+        "detail": detail,
+    }
     await trail.record_all(session, [step_event(request.call.ref, EventKind.STEP_JUDGED, told, now, request.change.digest, outcome, now)])
     if outcome == "refused":
         await save_step(session, request.call, StepState.REFUSED, now, now, judgement=verdict, error=detail)
@@ -173,7 +185,7 @@ async def _refuse(  # noqa: PLR0913
 async def _judged_before(session: AsyncSession, request: ApplyRequest) -> Judgement:
     step = await steps.get(session, request.call.ref.run.run_id, request.call.ref.path)
     if step is not None and step.judgement is not None:
-        return Judgement.model_validate(step.judgement)
+        return Judgement.model_validate({name: value for name, value in step.judgement.items() if name in Judgement.model_fields})
     return Judgement(verdict=Verdict.ALLOW, reasons=("it was applied before",), policy_version=0, policy_digest="")
 
 

@@ -19,7 +19,12 @@ def call_key(run_id: str, path: str, action: str) -> str:
 def call_for(ref: StepRef, action: str) -> Call:
     """The call of a step."""
     run = ref.run
-    return bound_call(run.run_id, ref.path, call_key(run.run_id, ref.path, action), f"Tocsin {run.playbook} v{run.version}, run {run.run_id}, step {ref.path}")
+    return bound_call(
+        run.run_id,
+        ref.path,
+        call_key(run.run_id, ref.path, action),
+        f"Tocsin {run.playbook} v{run.version}, run {run.run_id}, step {ref.path}",
+    )
 
 
 def undo_call(run_id: str, path: str, action: str, reason: str) -> Call:
@@ -38,7 +43,11 @@ def bound_call(run_id: str, path: str, key: str, reason: str) -> Call:
         run_id=run_id,
         step_id=path,
         reason=reason,
-        heartbeat=activity.heartbeat,
+        heartbeat=_unheard if info.is_local else activity.heartbeat,
         resume=details,
         deadline=info.started_time + limit if limit else None,
     )
+
+
+def _unheard(_detail: Any) -> None:
+    """A local activity is over within seconds: it has no heartbeats."""

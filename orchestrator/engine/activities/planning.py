@@ -13,6 +13,7 @@ from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.configuration.connections import open_connection_for
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.effect import Effect
 from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.masking import masked
 from orchestrator.domain.receipt import Change
@@ -20,7 +21,7 @@ from orchestrator.domain.run import Mode, StepState
 from orchestrator.engine.activities.calling import call_for
 from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.judging import judged
-from orchestrator.engine.activities.written import change_told, save_step, step_event
+from orchestrator.engine.activities.written import change_told, judgement_kept, save_step, step_event
 from orchestrator.engine.contracts import ActionCall, Activity, Judgement, PlanReply, PlanRequest, Verdict
 from orchestrator.runtime import Runtime
 from orchestrator.store import containments
@@ -56,12 +57,18 @@ class Planning:
         call = request.call
         async with self._rt.store.write() as session:
             judgement = await judged(session, change, call.ref.run, now)
-            if request.lease and call.ref.run.mode is Mode.LIVE and judgement.verdict is not Verdict.DENY:
+            if _holds(request) and judgement.verdict is not Verdict.DENY:
                 held_before = await register_lease(session, call, change, now)
                 if stale and not held_before:
                     return None
             await _record(session, call, change, judgement, started, now)
         return judgement
+
+
+def _holds(request: PlanRequest) -> bool:
+    """Only what is in force afterwards can be held: nobody holds a ticket. A restore is held when it is for a time."""
+    held = request.call.effect is Effect.CONTAIN or (request.call.effect is Effect.RESTORE and request.hold_seconds is not None)
+    return request.lease and held and request.call.ref.run.mode is Mode.LIVE
 
 
 async def register_lease(session: AsyncSession, call: ActionCall, change: Change, now: datetime) -> bool:
@@ -74,8 +81,8 @@ async def register_lease(session: AsyncSession, call: ActionCall, change: Change
     ref = call.ref
     lease = {"containment_key": row.key, "run_id": ref.run.run_id, "path": ref.path, "state": "live", "created_at": now}
     await containments.register(session, {"id": containments.lease_id(ref.run.run_id, ref.path), **lease})
-    told = {"containment": row.key, "connection": change.connection, "action": change.action, "target": str(change.target)}
-    await trail.record_all(session, [step_event(ref, EventKind.LEASE_REGISTERED, told, now, row.key)])
+    data = {"containment": row.key, "connection": change.connection, "action": change.action, "target": str(change.target)}
+    await trail.record_all(session, [step_event(ref, EventKind.LEASE_REGISTERED, data, now, row.key)])
     return held_before
 
 
@@ -107,8 +114,8 @@ async def _look(connector: Connector[Any], call: ActionCall) -> Change:
     )
 
 
-async def _record(session: AsyncSession, call: ActionCall, change: Change, judgement: Judgement, started: datetime, now: datetime) -> None:  # noqa: PLR0913
-    verdict = judgement.model_dump(mode="json")
+async def _record(session: AsyncSession, call: ActionCall, change: Change, judgement: Judgement, started: datetime, now: datetime) -> None:
+    verdict = judgement_kept(judgement, started)
     state = StepState.REFUSED if judgement.verdict is Verdict.DENY else StepState.PLANNED
     error = "; ".join(judgement.reasons) if judgement.verdict is Verdict.DENY else None
     await save_step(session, call, state, started, now, receipt=masked(change.receipt), judgement=verdict, error=error)

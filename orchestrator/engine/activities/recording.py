@@ -74,22 +74,22 @@ class Recording:
         with told_to_workflow():
             now, run = self._rt.clock(), ended.run
             async with self._rt.store.write() as session:
-                await runs.set_status(session, run.run_id, run.attempt, ended.status, error=ended.error, ended_at=now)
                 withdrawn = await approvals.withdraw(session, run.run_id, now)
+                await runs.set_status(session, run.run_id, run.attempt, ended.status, error=ended.error, ended_at=now)
                 await _end_idle_leases(session, run, now)
                 told = {"status": ended.status, "error": ended.error, "withdrawn": withdrawn}
                 await _tell(session, EventKind.RUN_ENDED, run, told, now)
 
     @activity.defn(name=Activity.EVENTS)
     async def events(self, request: EventsRequest) -> EventsReply:
-        """Views of the alerts that joined the run's incident since, oldest first, at most 100."""
+        """Views of the alerts that joined the run's incident since, oldest first, the newest 100 of them."""
         with told_to_workflow():
             if request.run.incident_id is None:
                 return EventsReply(alerts=())
             async with self._rt.store.read() as session:
                 own = await runs.alert_of(session, request.run.run_id)
                 joined = await runs.joined_alerts(session, request.run.incident_id, request.since, own.id if own else None, MOST_EVENTS)
-                return EventsReply(alerts=tuple({**row.view, "received_at": row.received_at.isoformat()} for row in joined))
+                return EventsReply(alerts=tuple(row.view for row in joined))
 
     async def _show_waiting(self, session: AsyncSession, records: Sequence[StepRecord]) -> None:
         run = records[-1].ref.run

@@ -176,7 +176,9 @@ async def _mark_step(session: AsyncSession, request: UndoRequest, now: datetime)
 _TAKEN_BACK = {state.value for state in (StepState.INTENDED, StepState.APPLIED, StepState.VERIFIED, StepState.DONE, StepState.FAILED)}
 
 
-async def _tell(session: AsyncSession, kind: EventKind, request: UndoRequest, told: Mapping[str, Any], now: datetime, *more: object) -> None:
+async def _tell(
+    session: AsyncSession, kind: EventKind, request: UndoRequest, told: Mapping[str, Any], now: datetime, *more: object
+) -> None:
     id_ = event_id(request.run_id, request.path, kind, *more)
     data = {"path": request.path, **told}
     await trail.record(session, kind, actor=request.actor, subject=request.run_id, data=data, now=now, event_id=id_)

@@ -30,7 +30,8 @@ async def seen(look: Callable[[], Awaitable[bool]]) -> bool:
     """Whether one of the looks finds it so; heartbeats before each."""
     for pause in LOOKS:
         await asyncio.sleep(pause)
-        activity.heartbeat()
+        if not activity.info().is_local:
+            activity.heartbeat()
         if await look():
             return True
     return False

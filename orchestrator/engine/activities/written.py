@@ -14,8 +14,9 @@ from orchestrator.domain.digest import digest
 from orchestrator.domain.masking import masked
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import StepState
-from orchestrator.engine.contracts import ActionCall, StepRef
+from orchestrator.engine.contracts import ActionCall, Judgement, StepRef
 from orchestrator.store import steps
+from orchestrator.store.tables import StepRow
 
 _FINAL = {StepState.VERIFIED, StepState.DONE, StepState.FAILED, StepState.REFUSED, StepState.UNDONE, StepState.RELEASED, StepState.SKIPPED}
 
@@ -38,6 +39,17 @@ def step_event(ref: StepRef, kind: EventKind, data: Mapping[str, Any], now: date
     }
     id_ = event_id(run.run_id, ref.path, run.attempt, kind, *more)
     return trail.event(kind, actor=f"run:{run.run_id}", subject=run.run_id, data=told, now=now, event_id=id_)
+
+
+def judgement_kept(judgement: Judgement, at: datetime) -> dict[str, Any]:
+    """A judgement as a step keeps it, with the moment at which the device was looked at for it."""
+    return {**judgement.model_dump(mode="json"), "at": at.isoformat()}
+
+
+def looked_at(step: StepRow) -> datetime:
+    """When a step last looked at the device."""
+    at = (step.judgement or {}).get("at")
+    return datetime.fromisoformat(at) if at else step.started_at
 
 
 def change_told(change: Change) -> dict[str, Any]:

@@ -48,4 +48,3 @@ def script() -> list[Line]:
     except (ValidationError, KeyError) as error:
         message = f"demo.yaml: {error}"
         raise Invalid(message) from error
-

@@ -14,8 +14,8 @@ import httpx
 from pydantic import SecretStr
 
 from orchestrator.domain.errors import Unavailable
-from orchestrator.intake.authentication import DEFAULT_HEADER, Scheme
 from orchestrator.domain.model import Frozen
+from orchestrator.intake.authentication import DEFAULT_HEADER, Scheme
 
 _GIVE_UP = 90.0  # seconds; whatever was killed is up again long before
 

@@ -15,12 +15,12 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from orchestrator.audit.sealer import export_trail
-from orchestrator.cli import demo_stack
-from orchestrator.cli.demo_account import Account, Sent
-from orchestrator.cli.demo_api import Api
-from orchestrator.cli.demo_people import People
-from orchestrator.cli.demo_script import Line, script
-from orchestrator.cli.demo_sender import Sender
+from orchestrator.cli.demo import stack as demo_stack
+from orchestrator.cli.demo.account import Account, Sent
+from orchestrator.cli.demo.api import Api
+from orchestrator.cli.demo.people import People
+from orchestrator.cli.demo.script import Line, script
+from orchestrator.cli.demo.sender import Sender
 from orchestrator.cli.ports import Listening
 from orchestrator.cli.show import say
 from orchestrator.configuration import keys, playbooks, sources
@@ -93,8 +93,8 @@ async def _key(runtime: Runtime, person: str) -> str:
 
 
 async def _start_lease(scene: _Scene) -> str:
-    text = files("orchestrator.cli").joinpath("demo_lease.yaml").read_text("utf-8")
-    await playbooks.publish_playbook(scene.runtime, text, "demo_lease.yaml", actor=_ACTOR)
+    text = files("orchestrator.cli.demo").joinpath("lease.yaml").read_text("utf-8")
+    await playbooks.publish_playbook(scene.runtime, text, "lease.yaml", actor=_ACTOR)
     run = await scene.admin.post("/v1/runs", {"playbook": "demo-short-lease", "inputs": {"address": _LEASED}})
     say(f"started   demo-short-lease by hand: {_LEASED} is blocked for 8 s")
     return str(run["id"])

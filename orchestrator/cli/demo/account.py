@@ -11,8 +11,8 @@ from rich.text import Text
 
 from orchestrator.audit.verify import verify
 from orchestrator.cli.audit import lines_of
-from orchestrator.cli.demo_script import Line
-from orchestrator.cli.demo_sender import Answer
+from orchestrator.cli.demo.script import Line
+from orchestrator.cli.demo.sender import Answer
 from orchestrator.crypto.signing import PublicKey
 
 _UNAUTHENTIC = 401
@@ -58,7 +58,9 @@ class Account:
         report = verify(self.export, self.public_key)
         _section(console, "Audit, verified offline with the public key", lines_of(report, str(self.export)))
         problems = self.problems() + ([] if report.status == "intact" else [f"the audit trail is {report.status}"])
-        counts = f"{len(self.sent)} alerts, {len(self.runs)} runs, {len(self.asked)} questions, {len(self.effects())} effects, each made once"
+        counts = (
+            f"{len(self.sent)} alerts, {len(self.runs)} runs, {len(self.asked)} questions, {len(self.effects())} effects, each made once"
+        )
         _section(console, "As expected?", problems or [f"yes: {counts}"])
         return not problems
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.cli.demo_api import Api
+from orchestrator.cli.demo.api import Api
 
 ANSWER = {"approve": "seen the alert and the exact change: go on", "decline": "this one is expected: leave it alone"}
 

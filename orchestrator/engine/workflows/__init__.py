@@ -1,0 +1,1 @@
+"""The Temporal workflows: they wait, and let the interpreter decide."""

@@ -1,0 +1,103 @@
+"""Does `tocsin up` keep its word: one tree, one data directory, nothing lost whatever is killed?"""
+
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from orchestrator.cli.ports import alive
+from tests.e2e.stack import Stack, attack_from, tocsin, until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("up") / "data")
+    stack.start()
+    yield stack
+    stack.end()
+
+
+@pytest.fixture(scope="module")
+def secret(stack: Stack) -> str:
+    return stack.source("edge")
+
+
+def _blocked(stack: Stack, address: str) -> list[dict[str, object]]:
+    return [effect for effect in stack.lab()["palo_alto"]["effects"] if address in effect["target"]]
+
+
+def test_an_alert_of_the_kind_that_ships_is_contained_in_the_lab(stack: Stack, secret: str) -> None:
+    reply = stack.send("edge", secret, attack_from("203.0.113.10"))
+    assert reply.status_code == 202, reply.text
+    run = stack.run_of(reply.json()["incident_id"])
+    assert (run["playbook"], run["status"]) == ("brute-force-block", "completed")
+    assert [effect["count"] for effect in _blocked(stack, "203.0.113.10")] == [1]
+
+
+def test_the_first_start_leaves_an_admin_key_that_nobody_else_can_read(stack: Stack) -> None:
+    assert stat.S_IMODE((stack.folder / "admin.key").stat().st_mode) == 0o600
+
+
+def test_a_second_start_on_the_same_data_directory_is_refused(stack: Stack) -> None:
+    assert stack.process is not None
+    second = tocsin("up", "--data-dir", stack.folder)
+    assert second.returncode == 1
+    assert f"process {stack.process.pid} runs a stack on this data directory" in second.stderr
+
+
+def test_a_port_that_is_taken_is_named(stack: Stack, tmp_path: Path) -> None:
+    other = tocsin("up", "--data-dir", tmp_path / "other", "--port", stack.port)
+    assert other.returncode == 1
+    assert f"--port {stack.port}: another program listens" in other.stderr
+
+
+def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
+    told = tocsin("doctor", "--data-dir", stack.folder)
+    assert told.returncode == 0, told.stdout
+
+
+@pytest.mark.parametrize(("name", "address"), [("api", "203.0.113.11"), ("worker", "203.0.113.12"), ("temporal", "203.0.113.13"), ("lab", "203.0.113.14")])
+def test_what_was_accepted_is_done_once_though_a_child_is_killed(stack: Stack, secret: str, name: str, address: str) -> None:
+    body = attack_from(address)
+    reply = stack.send("edge", secret, body)
+    stack.kill_child(name)
+    run = stack.run_of(reply.json()["incident_id"])
+    assert run["status"] == "completed", run
+    assert [effect["count"] for effect in _blocked(stack, address)] == [1]
+
+
+def test_an_alert_is_accepted_while_temporal_is_down(stack: Stack, secret: str) -> None:
+    stack.kill_child("temporal")
+    reply = stack.send("edge", secret, attack_from("203.0.113.15"))
+    assert reply.status_code == 202
+    assert stack.run_of(reply.json()["incident_id"])["status"] == "completed"
+
+
+def test_the_trail_is_whole_after_all_that(stack: Stack, tmp_path: Path) -> None:
+    assert tocsin("audit", "export", tmp_path / "trail", "--data-dir", stack.folder).returncode == 0
+    checked = tocsin("audit", "verify", tmp_path / "trail", "--public-key", stack.folder / "audit.pub")
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_a_killed_supervisor_leaves_nothing_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    stack.start()
+    secret = stack.source("edge")
+    children = stack.children()
+    reply = stack.send("edge", secret, attack_from("203.0.113.20"))
+    stack.kill()
+    until(lambda: not any(alive(pid) for pid in children.values()), 15, "the end of every child")
+    stack.start()
+    assert stack.run_of(reply.json()["incident_id"])["status"] == "completed"
+    assert [effect["count"] for effect in _blocked(stack, "203.0.113.20")] == [1]
+    assert stack.end() < 10
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{stack.port}/livez")
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", stack.listening["temporal"])) != 0

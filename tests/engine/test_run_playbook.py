@@ -1,0 +1,220 @@
+"""A whole run on Temporal's time-skipping server: what is applied, asked, taken back, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from temporalio.client import WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from connectors.capabilities import CAPABILITIES
+from orchestrator.domain.judgement import Verdict
+from orchestrator.domain.run import Mode, RunStatus, StepState
+from orchestrator.engine.contracts import AskRequest, Decision, RunContext, RunInput, RunResult
+from orchestrator.engine.workflows.hold_containment import HoldContainment
+from orchestrator.engine.workflows.run_batch import RunBatch
+from orchestrator.engine.workflows.run_playbook import RunPlaybook
+from orchestrator.playbook.catalogue import ActionType, Catalogue
+from orchestrator.playbook.compiler import compile_playbook
+from world import World
+
+PASSED = ("orchestrator.domain", "orchestrator.playbook", "jinja2", "markupsafe", "pydantic", "pydantic_core", "annotated_types", "rfc8785")
+SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package
+HEAD = "playbook: tried\nversion: 1\ntitle: Tried\nowner: soc\n"
+BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
+ISOLATE = "  - id: isolate\n    use: edr.isolate_host\n    with: {host: ws-042}\n"
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.of(
+        ActionType(
+            connection=kind.usual_connection,
+            capability=kind.capability,
+            action=spec.name,
+            effect=spec.effect,
+            summary=spec.summary,
+            input_schema=spec.input.model_json_schema(),
+            result_schema=spec.result_schema(),
+        )
+        for kind in CAPABILITIES
+        for spec in kind.actions
+    )
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[WorkflowEnvironment]:
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=pydantic_data_converter, test_server_existing_path=SERVER
+    ) as env:
+        yield env
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+class Rig:
+    def __init__(self, server: WorkflowEnvironment, world: World, catalogue: Catalogue) -> None:
+        self.server, self.world, self.catalogue = server, world, catalogue
+
+    def given(self, body: str, mode: Mode = Mode.LIVE, carried: dict[str, Any] | None = None) -> RunInput:
+        compiled = compile_playbook(HEAD + body, "tried.yaml", self.catalogue, lambda _name, _version: None)
+        about = {"run_id": "run_1", "attempt": 1, "playbook": "tried", "version": 1, "plan_digest": compiled.plan.digest}
+        run = RunContext(**about, mode=mode, source=None, severity=4, started_by="person:test")
+        return RunInput(run=run, plan=compiled.plan, alert=None, inputs={}, started_at=datetime.now(UTC), carried=carried or {})
+
+    async def run(self, body: str, **more: Any) -> RunResult:
+        async with self.worker():
+            return await (await self.start(self.given(body, **more))).result()
+
+    def worker(self) -> Worker:
+        runner = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED))
+        return Worker(
+            self.server.client,
+            task_queue="t",
+            workflows=[RunPlaybook, RunBatch, HoldContainment],
+            activities=self.world.activities(),
+            workflow_runner=runner,
+        )
+
+    async def start(self, given: RunInput) -> WorkflowHandle[Any, RunResult]:
+        return await self.server.client.start_workflow(RunPlaybook.run, given, id="run-run_1-1", task_queue="t")
+
+
+@pytest.fixture
+def rig(server: WorkflowEnvironment, world: World, catalogue: Catalogue) -> Rig:
+    return Rig(server, world, catalogue)
+
+
+def agree(request: AskRequest) -> Decision:
+    return Decision(approval_id="", state="approved", approved_changes=tuple(change.digest for change in request.changes), by=("ann",))
+
+
+def decline(_: AskRequest) -> Decision:
+    return Decision(approval_id="", state="declined", by=("ann",), comment="not today")
+
+
+async def test_a_change_is_made_once_verified_and_held(rig: Rig, world: World) -> None:
+    result = await rig.run(f"steps:\n{BLOCK}    for: 24h\n")
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert world.applied == ["203.0.113.7"]
+    assert [hold.seconds for hold in world.held] == [86_400]
+    assert [end.status for end in world.ended] == [RunStatus.COMPLETED]
+
+
+async def test_what_is_so_already_is_left_alone(rig: Rig, world: World) -> None:
+    world.in_force.add("203.0.113.7")
+    result = await rig.run(f"steps:\n{BLOCK}")
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, [])
+
+
+async def test_a_lost_reply_is_looked_after_and_not_repeated(rig: Rig, world: World) -> None:
+    world.lose_replies = 1
+    result = await rig.run(f"steps:\n{BLOCK}")
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"])
+
+
+async def test_a_device_that_reports_success_and_does_nothing_fails_verification_and_the_run_is_rolled_back(rig: Rig, world: World) -> None:
+    world.lies = True
+    result = await rig.run(f"steps:\n{BLOCK}on_failure: roll_back\n")
+    assert result.status is RunStatus.ROLLED_BACK
+    assert "step block" in str(result.error)
+    assert "failed verification" in str(result.error)
+
+
+async def test_a_failure_takes_back_newest_first_what_was_changed(rig: Rig, world: World) -> None:
+    world.fail_reads = 99
+    look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 2, wait: 1s}\n"
+    result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}{look}on_failure: roll_back\n")
+    assert result.status is RunStatus.ROLLED_BACK
+    assert world.undone == ["ws-042", "203.0.113.7"]
+    assert world.in_force == set()
+
+
+async def test_what_the_policy_denies_is_not_done(rig: Rig, world: World) -> None:
+    world.verdict = Verdict.DENY
+    result = await rig.run(f"steps:\n{BLOCK}")
+    assert (result.status, world.applied) == (RunStatus.FAILED, [])
+    assert "said the test" in str(result.error)
+    assert world.records[-1].state is StepState.REFUSED
+
+
+async def test_a_change_is_applied_only_after_it_was_approved(rig: Rig, world: World) -> None:
+    world.decide = agree
+    approve = "    approve: {question: 'Block it?', by: soc-leads, within: 15m}\n"
+    result = await rig.run(f"steps:\n{BLOCK}{approve}")
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
+    assert [(asked.question, asked.by) for asked in world.asked] == [("Block it?", "soc-leads")]
+
+
+async def test_a_declined_change_is_not_made(rig: Rig, world: World) -> None:
+    world.decide = decline
+    result = await rig.run(f"steps:\n{BLOCK}    approve: {{question: 'Block it?'}}\n")
+    assert (result.status, world.applied) == (RunStatus.DECLINED, [])
+    assert "not today" in str(result.error)
+
+
+async def test_without_an_answer_the_question_goes_up_once_and_then_the_run_stops(rig: Rig, world: World) -> None:
+    approve = "    approve: {question: 'Block it?', by: soc, otherwise: escalate, escalate_to: leads}\n"
+    result = await rig.run(f"steps:\n{BLOCK}{approve}")
+    assert (result.status, world.applied) == (RunStatus.DECLINED, [])
+    assert [(asked.by, asked.escalated) for asked in world.asked] == [("soc", False), ("leads", True)]
+
+
+async def test_a_group_is_asked_about_once_with_all_its_changes(rig: Rig, world: World) -> None:
+    world.decide = agree
+    inner = (BLOCK + ISOLATE).replace("\n  ", "\n      ").replace("  - id: block", "      - id: block", 1)
+    result = await rig.run(f"steps:\n  - id: contain\n    approve: {{question: 'Both?'}}\n    parallel:\n{inner}")
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert [len(asked.changes) for asked in world.asked] == [2]
+    assert sorted(world.applied) == ["203.0.113.7", "ws-042"]
+
+
+async def test_a_dry_run_plans_and_changes_nothing(rig: Rig, world: World) -> None:
+    result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}", mode=Mode.DRY_RUN)
+    assert (result.status, world.applied, world.held) == (RunStatus.COMPLETED, [], [])
+
+
+async def test_steps_that_an_earlier_attempt_finished_are_not_done_again(rig: Rig, world: World) -> None:
+    result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}", carried={"block": {"changed": True}})
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["ws-042"])
+
+
+async def test_a_cancelled_run_takes_back_what_it_did(rig: Rig, world: World) -> None:
+    async with rig.worker():
+        handle = await rig.start(rig.given(f"steps:\n{BLOCK}  - id: pause\n    wait: 7d\n"))
+        with rig.server.auto_time_skipping_disabled():
+            while "203.0.113.7" not in world.in_force:
+                await rig.server.sleep(0.05)
+            await handle.signal("cancel_run", "person:ann")
+        result = await handle.result()
+    assert (result.status, world.in_force) == (RunStatus.CANCELLED, set())
+    assert "person:ann" in str(result.error)
+
+
+async def test_more_items_than_at_most_is_an_error_before_anything_is_done(rig: Rig, world: World) -> None:
+    each = "  - id: each\n    for_each: ['203.0.113.1', '203.0.113.2']\n    as: address\n    at_most: 1\n    steps:\n"
+    body = f"steps:\n{each}      - id: block\n        use: firewall.block_address\n        with: {{address: '${{{{ address }}}}'}}\n"
+    result = await rig.run(body)
+    assert (result.status, world.applied) == (RunStatus.FAILED, [])
+    assert "at_most" in str(result.error)
+
+
+async def test_a_long_for_each_runs_in_slices(rig: Rig, world: World) -> None:
+    listed = ", ".join(f"'198.51.100.{n % 250}'" if n < 250 else f"'203.0.113.{n - 250}'" for n in range(250))
+    each = f"  - id: each\n    for_each: [{listed}]\n    as: address\n    at_most: 500\n    steps:\n"
+    body = f"steps:\n{each}      - id: block\n        use: firewall.block_address\n        with: {{address: '${{{{ address }}}}'}}\n"
+    result = await rig.run(body)
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert len(world.applied) == len(set(world.applied)) == 250

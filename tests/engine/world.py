@@ -1,0 +1,172 @@
+"""A world in memory that carries out the engine's contracts: devices, leases and people, with nothing outside of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from orchestrator.domain.judgement import Judgement, Verdict
+from orchestrator.domain.receipt import Change
+from orchestrator.engine.contracts import (
+    ActionCall,
+    Activity,
+    ApplyReply,
+    ApplyRequest,
+    AskReply,
+    AskRequest,
+    Decision,
+    DueReply,
+    EventsReply,
+    EventsRequest,
+    HoldInput,
+    HoldRequest,
+    PlanReply,
+    PlanRequest,
+    ReadReply,
+    RunContext,
+    RunEnd,
+    StepRecord,
+    Undoable,
+    UndoReply,
+    UndoRequest,
+    VerifyReply,
+    VerifyRequest,
+)
+
+
+@dataclass
+class World:
+    """`in_force`: what the device shows. Set `verdict`, `lose_replies`, `lies`, `decide` to make it behave."""
+
+    verdict: Verdict = Verdict.ALLOW
+    lose_replies: int = 0
+    lies: bool = False
+    fail_reads: int = 0
+    decide: Callable[[AskRequest], Decision | None] = lambda _: None
+    in_force: set[str] = field(default_factory=set)
+    applied: list[str] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
+    asked: list[AskRequest] = field(default_factory=list)
+    records: list[StepRecord] = field(default_factory=list)
+    ended: list[RunEnd] = field(default_factory=list)
+    held: list[HoldRequest] = field(default_factory=list)
+    effects: dict[str, tuple[int, str]] = field(default_factory=dict)
+    approvals: dict[str, AskRequest] = field(default_factory=dict)
+    decided: dict[str, Decision] = field(default_factory=dict)
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """All of the contract's."""
+        return [
+            self.read, self.plan, self.apply, self.verify, self.hold, self.undo, self.to_undo, self.ask,
+            self.close_approval, self.events, self.record, self.begin, self.end, self.due,
+        ]  # fmt: skip
+
+    @activity.defn(name=Activity.READ)
+    async def read(self, call: ActionCall) -> ReadReply:
+        if self.fail_reads:
+            self.fail_reads -= 1
+            raise ApplicationError("the vendor is away", type="Unavailable")
+        output = {
+            "known": True,
+            "malicious": 50,
+            "suspicious": 0,
+            "harmless": 0,
+            "undetected": 0,
+            "reputation": 0,
+            "tags": [],
+            "link": None,
+        }
+        return ReadReply(output=output)
+
+    @activity.defn(name=Activity.PLAN)
+    async def plan(self, request: PlanRequest) -> PlanReply:
+        return PlanReply(change=self._change(request.call), judgement=self._judgement())
+
+    @activity.defn(name=Activity.APPLY)
+    async def apply(self, request: ApplyRequest) -> ApplyReply:
+        target = request.change.target.value
+        if self.verdict is Verdict.APPROVE and request.approval_id not in self.approvals:
+            return ApplyReply(outcome="needs_approval", judgement=self._judgement())
+        self.effects[request.call.ref.path] = (request.call.ref.seq, target)
+        if not self.lies:
+            self.in_force.add(target)
+        self.applied.append(target)
+        if self.lose_replies:
+            self.lose_replies -= 1
+            return ApplyReply(outcome="unknown", judgement=self._judgement(), detail="lost")
+        return ApplyReply(outcome="applied", judgement=self._judgement())
+
+    @activity.defn(name=Activity.VERIFY)
+    async def verify(self, request: VerifyRequest) -> VerifyReply:
+        return VerifyReply(verified=request.change.target.value in self.in_force)
+
+    @activity.defn(name=Activity.HOLD)
+    async def hold(self, request: HoldRequest) -> None:
+        self.held.append(request)
+
+    @activity.defn(name=Activity.UNDO)
+    async def undo(self, request: UndoRequest) -> UndoReply:
+        found = self.effects.pop(request.path, None)
+        if found is None:
+            return UndoReply(outcome="not_ours")
+        self.in_force.discard(found[1])
+        self.undone.append(found[1])
+        return UndoReply(outcome="undone")
+
+    @activity.defn(name=Activity.TO_UNDO)
+    async def to_undo(self, _: RunContext) -> list[Undoable]:
+        newest = sorted(self.effects.items(), key=lambda item: -item[1][0])
+        return [Undoable(path=path, seq=seq) for path, (seq, _target) in newest]
+
+    @activity.defn(name=Activity.ASK)
+    async def ask(self, request: AskRequest) -> AskReply:
+        self.asked.append(request)
+        approval_id = f"apr_{len(self.asked)}"
+        decision = self.decide(request)
+        if decision is not None:
+            if decision.state == "approved":
+                self.approvals[approval_id] = request
+            decision = decision.model_copy(update={"approval_id": approval_id})
+            self.decided[approval_id] = decision
+        started = activity.info().current_attempt_scheduled_time
+        return AskReply(approval_id=approval_id, digest="d", expires_at=started + timedelta(seconds=request.within))
+
+    @activity.defn(name=Activity.CLOSE_APPROVAL)
+    async def close_approval(self, approval_id: str) -> Decision:
+        return self.decided.get(approval_id) or Decision(approval_id=approval_id, state="expired")
+
+    @activity.defn(name=Activity.EVENTS)
+    async def events(self, _: EventsRequest) -> EventsReply:
+        return EventsReply(alerts=())
+
+    @activity.defn(name=Activity.RECORD)
+    async def record(self, records: list[StepRecord]) -> None:
+        self.records += records
+
+    @activity.defn(name=Activity.BEGIN)
+    async def begin(self, _: RunContext) -> None:
+        return None
+
+    @activity.defn(name=Activity.END)
+    async def end(self, end: RunEnd) -> None:
+        self.ended.append(end)
+
+    @activity.defn(name=Activity.DUE)
+    async def due(self, _: HoldInput) -> DueReply:
+        return DueReply()
+
+    def _judgement(self) -> Judgement:
+        return Judgement(verdict=self.verdict, reasons=("said the test",), policy_version=1, policy_digest="p")
+
+    def _change(self, call: ActionCall) -> Change:
+        value = str(next(iter(call.input.values())))
+        kind = "host" if "host" in call.input else "address"
+        receipt = {"target": {"type": kind, "value": value}, "changed": value not in self.in_force, "summary": f"{call.action} {value}"}
+        return Change(
+            connection=call.connection, connector="memory", action=call.action, effect=call.effect, input=call.input, receipt=receipt
+        )

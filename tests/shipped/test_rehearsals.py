@@ -1,0 +1,70 @@
+"""Every case in every tests.yaml comes out as it says, by the interpreter that also runs playbooks for real."""
+
+from __future__ import annotations
+
+import pytest
+
+import playbooks
+from orchestrator.domain.errors import Invalid
+from orchestrator.staging.cases import Case, Cases, Expectation, Given, read_cases
+from orchestrator.staging.rehearse import Rehearsal, alert_of, rehearse
+
+from .reading import ROOT, cases_of, plan_of
+
+CASES = {name: cases_of(name) for name in playbooks.NAMES}
+NAMED = [(name, case) for name, cases in CASES.items() for case in cases.cases]
+
+
+async def of(name: str, case: Case, cases: Cases | None = None) -> Rehearsal:
+    return await rehearse(plan_of(name), cases or CASES[name], case, lambda file: (ROOT / name / file).read_bytes())
+
+
+@pytest.mark.parametrize(("name", "case"), NAMED, ids=[f"{name}: {case.name}" for name, case in NAMED])
+async def test_a_case_comes_out_as_it_says(name: str, case: Case) -> None:
+    assert (await of(name, case)).problems == ()
+
+
+BRUTE = "brute-force-block"
+GIVEN = Given(file="alerts/crowdsec-ssh.json", product="crowdsec")
+
+
+async def test_what_is_missing_and_what_is_too_much_is_said() -> None:
+    expect = Expectation(status="failed", applied=["firewall.block_address 203.0.113.8"], undone=["x"], asked=["Sure?"])
+    found = await of(BRUTE, Case(name="wrong", given=GIVEN, expect=expect))
+    assert found.status == "completed"
+    status, applied, undone, asked = found.problems
+    assert status == "status is completed, not failed"
+    assert applied.startswith("applied: missing ['firewall.block_address 203.0.113.8'], and beyond that ['tickets.open'")
+    assert undone == "undone: missing ['x'], and beyond that nothing"
+    assert asked == "asked: [], not ['Sure?']"
+
+
+async def test_a_trigger_that_does_not_fit_is_said() -> None:
+    case = Case(name="quiet", given=GIVEN.model_copy(update={"alert": {"severity": 1}}), expect=Expectation(status="completed"))
+    assert (await of(BRUTE, case)).problems == ("the alert does not fit the trigger",)
+    case = Case(name="loud", given=GIVEN, triggers=False)
+    assert (await of(BRUTE, case)).problems == ("the alert fits the trigger",)
+
+
+async def test_a_read_without_stub_fails_and_says_which() -> None:
+    text = f"playbook: account-compromise\ncases: [{{name: a, expect: {{status: rolled_back}}}}]"
+    cases = read_cases(text, "t.yaml", plan_of("account-compromise"))
+    case = Case(
+        name="bare",
+        given=Given(alert={"class": "account_compromise", "severity": 4, "user": {"name": "j.doe"}}),
+        expect=Expectation(status="completed", applied=["chat.post", "tickets.open", "chat.post"]),
+    )
+    found = await of("account-compromise", case, cases)
+    assert found.status == "completed"
+
+
+@pytest.mark.parametrize("alert", [{"clas": "x"}, {"host": {"nam": "x"}}])
+def test_a_field_that_no_alert_has_is_refused(alert: dict[str, object]) -> None:
+    with pytest.raises(Invalid, match="an alert has no field"):
+        alert_of(Given(alert=alert), lambda _file: b"")
+
+
+async def test_a_lost_reply_that_stays_lost_is_no_success() -> None:
+    stubs = {**CASES[BRUTE].stubs, "firewall.block_address": CASES[BRUTE].stubs["chat.post"].model_copy(update={"fails": "unknown"})}
+    case = Case(name="lost", given=GIVEN, stubs=stubs, expect=Expectation(status="rolled_back", applied=["tickets.open"]))
+    assert (await of(BRUTE, case)).problems == ()
