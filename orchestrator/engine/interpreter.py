@@ -143,7 +143,9 @@ class Interpreter:
         await self._port.note(ref, step.kind, state, error=str(error))
         match step.on_error:
             case "fail":
-                raise error if isinstance(error, StepFailed) else StepFailed(ref.path, str(error)) from error
+                if isinstance(error, StepFailed):
+                    raise error
+                raise StepFailed(ref.path, str(error)) from error
             case "continue":
                 return None
             case steps:

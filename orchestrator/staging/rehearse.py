@@ -77,9 +77,20 @@ def alert_of(given: Given, read: Read) -> dict[str, Any] | None:
 
 _BARE: dict[str, Any] = {
     **dict.fromkeys(("rule", "host", "user", "remote", "local", "file", "process", "url")),
-    **{"id": "alert_1", "incident_id": "inc_1", "source": "rehearsal", "product": "generic", "raw_sha256": "0" * 64},
-    **{"dedup_key": "rehearsal", "title": "An alert", "class": "other", "severity": 3, "severity_name": "medium"},
-    **{"time": STARTED.isoformat(), "techniques": [], "observables": [], "resolved": False},
+    "id": "alert_1",
+    "incident_id": "inc_1",
+    "source": "rehearsal",
+    "product": "generic",
+    "raw_sha256": "0" * 64,
+    "dedup_key": "rehearsal",
+    "title": "An alert",
+    "class": "other",
+    "severity": 3,
+    "severity_name": "medium",
+    "time": STARTED.isoformat(),
+    "techniques": [],
+    "observables": [],
+    "resolved": False,
 }
 _PARTS: dict[str, dict[str, Any]] = {
     "host": {"id": None, "name": None, "address": None, "kind": "unknown", "critical": False, "tags": []},

@@ -67,7 +67,9 @@ def test_a_leashed_program_ends_when_the_pipe_closes(tmp_path: Path) -> None:
 
 async def test_a_child_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
     reading, writing = os.pipe()
-    code = "import pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN); pathlib.Path(sys.argv[1]).write_text('1'); time.sleep(600)"
+    code = (
+        "import pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN); pathlib.Path(sys.argv[1]).write_text('1'); time.sleep(600)"
+    )
     said: list[str] = []
     program = Program("deaf", (sys.executable, "-c", code, str(tmp_path / "up")), dict(os.environ), ours=False)
     child = Child(program, tmp_path / "log", reading, said.append)

@@ -9,7 +9,14 @@ import pytest
 
 def tocsin(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "orchestrator.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment}, check=False)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
+        check=False,
+    )
 
 
 def test_a_file_that_is_no_export_is_unreadable(tmp_path: Path) -> None:
@@ -40,7 +47,9 @@ def test_a_secret_is_made_where_none_is_given_and_shown_this_once(tmp_path: Path
 
 def test_a_given_secret_is_never_printed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("a-secret-of-the-siem-itself\n")
-    made = tocsin("source", "add", "s", "--product", "wazuh", "--auth", "bearer", "--secret-file", tmp_path / "secret", "--data-dir", tmp_path / "d")
+    made = tocsin(
+        "source", "add", "s", "--product", "wazuh", "--auth", "bearer", "--secret-file", tmp_path / "secret", "--data-dir", tmp_path / "d"
+    )
     assert made.returncode == 0, made.stderr
     assert "a-secret" not in made.stdout + made.stderr
 
@@ -70,7 +79,9 @@ def test_a_setting_that_is_wrong_is_named(tmp_path: Path) -> None:
 
 
 def test_a_bad_playbook_is_named_by_file_line_and_mend(tmp_path: Path) -> None:
-    (tmp_path / "bad.yaml").write_text("playbook: bad\nversion: 1\ntitle: T\nowner: o\nsteps:\n  - id: a\n    use: firewall.blok_address\n    with: {}\n")
+    (tmp_path / "bad.yaml").write_text(
+        "playbook: bad\nversion: 1\ntitle: T\nowner: o\nsteps:\n  - id: a\n    use: firewall.blok_address\n    with: {}\n"
+    )
     refused = tocsin("playbook", "check", tmp_path / "bad.yaml", "--data-dir", tmp_path / "d")
     assert refused.returncode == 1
     assert "bad.yaml" in refused.stderr

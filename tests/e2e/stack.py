@@ -45,7 +45,9 @@ def environment(**more: str) -> dict[str, str]:
 
 def tocsin(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
     """Runs one command to its end."""
-    return subprocess.run([*TOCSIN, *map(str, arguments)], capture_output=True, text=True, timeout=120, env=environment(**more), check=False)
+    return subprocess.run(
+        [*TOCSIN, *map(str, arguments)], capture_output=True, text=True, timeout=120, env=environment(**more), check=False
+    )
 
 
 class Stack:

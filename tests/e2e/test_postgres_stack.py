@@ -85,12 +85,25 @@ def cluster(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     lab = free_port()
     from orchestrator.cli.stack import temporal_binary
 
-    temporal = [temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(cluster.temporal), "--log-level", "error"]
+    temporal = [
+        temporal_binary(),
+        "server",
+        "start-dev",
+        "--headless",
+        "--ip",
+        "127.0.0.1",
+        "--port",
+        str(cluster.temporal),
+        "--log-level",
+        "error",
+    ]
     cluster.start("temporal", temporal, environment())
     cluster.start("lab", [*TOCSIN, "lab", "--port", str(lab), "--data-dir", str(cluster.folder / "lab")], environment())
     until(lambda: httpx.get(f"http://127.0.0.1:{lab}/_lab/state").is_success, 30, "the lab")
     settings = cluster.settings("migrate", TOCSIN_LAB_URL=f"http://127.0.0.1:{lab}")
-    migrated = subprocess.run([*TOCSIN, *SERVICES["migrate"]["command"]], env=settings, capture_output=True, text=True, timeout=120, check=False)
+    migrated = subprocess.run(
+        [*TOCSIN, *SERVICES["migrate"]["command"]], env=settings, capture_output=True, text=True, timeout=120, check=False
+    )
     assert migrated.returncode == 0, migrated.stderr
     for number in (1, 2):
         cluster.service("api", number)
@@ -108,7 +121,14 @@ def _get(cluster: Cluster, api: str, path: str, **query: Any) -> Any:
 
 def test_an_alert_at_one_api_is_a_completed_run_at_the_other(cluster: Cluster) -> None:
     made = tocsin(
-        "source", "add", "edge", "--product", "crowdsec", "--auth", "bearer", **{k: v for k, v in cluster.settings("migrate").items() if k.startswith("TOCSIN_")}
+        "source",
+        "add",
+        "edge",
+        "--product",
+        "crowdsec",
+        "--auth",
+        "bearer",
+        **{k: v for k, v in cluster.settings("migrate").items() if k.startswith("TOCSIN_")},
     )
     assert made.returncode == 0, made.stderr
     headers = {"Authorization": f"Bearer {made.stdout.split()[-1]}"}

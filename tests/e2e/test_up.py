@@ -62,7 +62,9 @@ def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
     assert told.returncode == 0, told.stdout
 
 
-@pytest.mark.parametrize(("name", "address"), [("api", "203.0.113.11"), ("worker", "203.0.113.12"), ("temporal", "203.0.113.13"), ("lab", "203.0.113.14")])
+@pytest.mark.parametrize(
+    ("name", "address"), [("api", "203.0.113.11"), ("worker", "203.0.113.12"), ("temporal", "203.0.113.13"), ("lab", "203.0.113.14")]
+)
 def test_what_was_accepted_is_done_once_though_a_child_is_killed(stack: Stack, secret: str, name: str, address: str) -> None:
     body = attack_from(address)
     reply = stack.send("edge", secret, body)

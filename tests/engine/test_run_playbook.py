@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from world import World
 
 from connectors.capabilities import CAPABILITIES
 from orchestrator.domain.judgement import Verdict
@@ -25,7 +25,6 @@ from orchestrator.engine.workflows.run_batch import RunBatch
 from orchestrator.engine.workflows.run_playbook import RunPlaybook
 from orchestrator.playbook.catalogue import ActionType, Catalogue
 from orchestrator.playbook.compiler import compile_playbook
-from world import World
 
 PASSED = ("orchestrator.domain", "orchestrator.playbook", "jinja2", "markupsafe", "pydantic", "pydantic_core", "annotated_types", "rfc8785")
 SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package
@@ -68,11 +67,13 @@ class Rig:
     def __init__(self, server: WorkflowEnvironment, world: World, catalogue: Catalogue) -> None:
         self.server, self.world, self.catalogue = server, world, catalogue
 
-    def given(self, body: str, mode: Mode = Mode.LIVE, carried: dict[str, Any] | None = None) -> RunInput:
+    def given(
+        self, body: str, mode: Mode = Mode.LIVE, carried: dict[str, Any] | None = None, inputs: dict[str, Any] | None = None
+    ) -> RunInput:
         compiled = compile_playbook(HEAD + body, "tried.yaml", self.catalogue, lambda _name, _version: None)
         about = {"run_id": "run_1", "attempt": 1, "playbook": "tried", "version": 1, "plan_digest": compiled.plan.digest}
         run = RunContext(**about, mode=mode, source=None, severity=4, started_by="person:test")
-        return RunInput(run=run, plan=compiled.plan, alert=None, inputs={}, started_at=datetime.now(UTC), carried=carried or {})
+        return RunInput(run=run, plan=compiled.plan, alert=None, inputs=inputs or {}, started_at=datetime.now(UTC), carried=carried or {})
 
     async def run(self, body: str, **more: Any) -> RunResult:
         async with self.worker():
@@ -204,9 +205,9 @@ async def test_a_cancelled_run_takes_back_what_it_did(rig: Rig, world: World) ->
 
 
 async def test_more_items_than_at_most_is_an_error_before_anything_is_done(rig: Rig, world: World) -> None:
-    each = "  - id: each\n    for_each: ['203.0.113.1', '203.0.113.2']\n    as: address\n    at_most: 1\n    steps:\n"
-    body = f"steps:\n{each}      - id: block\n        use: firewall.block_address\n        with: {{address: '${{{{ address }}}}'}}\n"
-    result = await rig.run(body)
+    each = "  - id: each\n    for_each: ${{ inputs.addresses }}\n    as: address\n    at_most: 1\n    steps:\n"
+    body = f"inputs:\n  addresses: {{type: list}}\nsteps:\n{each}      - id: block\n        use: firewall.block_address\n        with: {{address: '${{{{ address }}}}'}}\n"
+    result = await rig.run(body, inputs={"addresses": ["203.0.113.1", "203.0.113.2"]})
     assert (result.status, world.applied) == (RunStatus.FAILED, [])
     assert "at_most" in str(result.error)
 

@@ -6,7 +6,7 @@ import pytest
 
 import playbooks
 from orchestrator.domain.errors import Invalid
-from orchestrator.staging.cases import Case, Cases, Expectation, Given, read_cases
+from orchestrator.staging.cases import Case, Cases, Expectation, Given, Stub, read_cases
 from orchestrator.staging.rehearse import Rehearsal, alert_of, rehearse
 
 from .reading import ROOT, cases_of, plan_of
@@ -47,7 +47,7 @@ async def test_a_trigger_that_does_not_fit_is_said() -> None:
 
 
 async def test_a_read_without_stub_fails_and_says_which() -> None:
-    text = f"playbook: account-compromise\ncases: [{{name: a, expect: {{status: rolled_back}}}}]"
+    text = "playbook: account-compromise\ncases: [{name: a, expect: {status: rolled_back}}]"
     cases = read_cases(text, "t.yaml", plan_of("account-compromise"))
     case = Case(
         name="bare",
@@ -65,6 +65,6 @@ def test_a_field_that_no_alert_has_is_refused(alert: dict[str, object]) -> None:
 
 
 async def test_a_lost_reply_that_stays_lost_is_no_success() -> None:
-    stubs = {**CASES[BRUTE].stubs, "firewall.block_address": CASES[BRUTE].stubs["chat.post"].model_copy(update={"fails": "unknown"})}
+    stubs = {**CASES[BRUTE].stubs, "firewall.block_address": Stub(fails="unknown")}
     case = Case(name="lost", given=GIVEN, stubs=stubs, expect=Expectation(status="rolled_back", applied=["tickets.open"]))
     assert (await of(BRUTE, case)).problems == ()

@@ -246,8 +246,8 @@ def _translated() -> Iterator[None]:
     """Temporal's errors become ours."""
     try:
         yield
-    except ActivityError as error:
-        cause = error.cause
+    except (ActivityError, ApplicationError) as error:
+        cause = error.cause if isinstance(error, ActivityError) else error
         if isinstance(cause, ApplicationError):
             raise _ERRORS.get(cause.type or "", Rejected)(cause.message) from error
         if isinstance(cause, BaseException) and type(cause).__name__ == "TimeoutError":
