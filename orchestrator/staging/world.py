@@ -98,7 +98,7 @@ class World:
         found = self._effects.get(path)
         if found is None or found[1].effect not in _UNDOABLE or _effect(found[1]) in self.undone:
             return UndoReply(outcome="not_ours")
-        pass
+        self.undone.append(_effect(found[1]))
         self.states[path] = StepState.UNDONE
         return UndoReply(outcome="undone")
 

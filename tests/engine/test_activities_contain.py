@@ -233,6 +233,11 @@ async def test_a_ticket_cannot_be_taken_back_and_is_opened_once(bench: Rig) -> N
     assert (await undo(bench, path="ticket")).outcome == "not_ours"
 
 
+async def test_nobody_holds_a_ticket(bench: Rig) -> None:
+    await bench.plan(bench.call("tickets", "ticketing", "open", Effect.NOTIFY, {"title": "Contained"}), lease=True)
+    assert await bench.rows(LeaseRow) == []
+
+
 async def test_a_later_attempt_may_contain_again(bench: Rig) -> None:
     await bench.contained(bench.block())
     await undo(bench)

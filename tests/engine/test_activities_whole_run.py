@@ -62,7 +62,7 @@ async def at_most(seconds: int) -> AsyncIterator[None]:
 
 async def start(made: Rig, client: Client, *steps: AnyStep, on_failure: Any = "stop", run: str = "run_w", attempt: int = 1) -> None:
     plan = Plan(playbook="whole", version=1, title="t", owner="o", steps=steps, on_failure=on_failure)
-    columns = {"source": "", "published_at": START, "published_by": "x", "plan": plan.model_dump(mode="json")}
+    columns: dict[str, Any] = {"source": "", "published_at": START, "published_by": "x", "plan": plan.model_dump(mode="json")}
     await made.add(PlaybookRow(name="whole", version=1, digest=plan.digest, title="t", owner="o", **columns))
     await made.add(run_row(run, playbook="whole", plan_digest=plan.digest, dispatched=False, attempt=attempt))
     assert await dispatch(made.rt, client, [run]) == 1

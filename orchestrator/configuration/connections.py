@@ -1,0 +1,106 @@
+"""Connections: which connector and which settings stand behind the names that playbooks use."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from connectors.registry import connector as connector_named
+from connectors.sdk.connector import Connector
+from connectors.sdk.open import open_connector, parse_settings
+from connectors.sdk.settings import secret_fields
+from connectors.sdk.transport import Access
+from orchestrator.audit import trail
+from orchestrator.configuration.pool import Slot
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.errors import NotFound
+from orchestrator.domain.model import Frozen
+from orchestrator.runtime import Runtime
+from orchestrator.store import configured
+from orchestrator.store.tables import ConnectionRow
+
+
+class ConnectionView(Frozen):
+    """A connection without its secrets; `secrets` names the fields that hold one."""
+
+    name: str
+    connector: str
+    capability: str
+    settings: dict[str, Any]
+    secrets: tuple[str, ...]
+    revision: int
+    saved_at: datetime
+
+
+async def save_connection(
+    rt: Runtime, name: str, connector: str, settings: dict[str, Any], *, actor: str, check: bool = True
+) -> ConnectionView:
+    """Tries the credential first, unless told not to; saves it sealed. Raises Invalid, NotFound, ActionError; then nothing was saved."""
+    cls = connector_named(connector)
+    parse_settings(cls, settings)
+    if check:
+        async with open_connector(cls, settings, Access.READ) as opened:
+            await opened.check()
+    hidden = {field: settings[field] for field in secret_fields(cls.settings_type) if settings.get(field) is not None}
+    clear = {field: value for field, value in settings.items() if field not in hidden}
+    now = rt.clock()
+    async with rt.store.write() as session:
+        before = await configured.one(session, ConnectionRow, name)
+        revision = before.revision + 1 if before else 1
+        sealed = rt.secrets.seal(json.dumps(hidden).encode(), _context(name))
+        capability = getattr(cls, "capability", "")
+        row = ConnectionRow(
+            name=name, connector=connector, capability=capability, settings=clear, secrets=sealed, revision=revision, saved_at=now
+        )
+        await configured.put(session, row)
+        told = {"connector": connector, "revision": revision, "checked": check}
+        await trail.record(session, EventKind.CONNECTION_SAVED, actor=actor, subject=name, data=told, now=now)
+    return _view(row)
+
+
+async def list_connections(rt: Runtime) -> tuple[ConnectionView, ...]:
+    """All of them."""
+    async with rt.store.read() as session:
+        return tuple(_view(row) for row in await configured.every(session, ConnectionRow))
+
+
+async def remove_connection(rt: Runtime, name: str, *, actor: str) -> None:
+    """Raises NotFound."""
+    async with rt.store.write() as session:
+        row = await _row(rt, session, name)
+        await configured.remove(session, row)
+        await trail.record(session, EventKind.CONNECTION_REMOVED, actor=actor, subject=name, data={}, now=rt.clock())
+
+
+async def check_connection(rt: Runtime, name: str) -> str:
+    """Tries the credential; one line. Raises NotFound, ActionError."""
+    return await (await open_connection_for(rt, name, Access.READ)).check()
+
+
+async def open_connection_for(rt: Runtime, name: str, access: Access) -> Connector[Any]:
+    """The open connector of a connection, kept for its revision. With READ its write credential is not loaded. Raises NotFound."""
+    async with rt.store.read() as session:
+        row = await _row(rt, session, name)
+
+    def make() -> Connector[Any]:
+        hidden = json.loads(rt.secrets.open(row.secrets, _context(name)))
+        return open_connector(connector_named(row.connector), {**row.settings, **hidden}, access)
+
+    return rt.connections.get(Slot(name, row.revision, access), make)
+
+
+async def _row(rt: Runtime, session: Any, name: str) -> ConnectionRow:
+    row = await configured.one(session, ConnectionRow, name)
+    if row is None:
+        raise NotFound(f"there is no connection {name!r} in {rt.settings.environment}; add it with `tocsin connection add {name}`")
+    return row
+
+
+def _context(name: str) -> bytes:
+    return f"connection:{name}".encode()
+
+
+def _view(row: ConnectionRow) -> ConnectionView:
+    fields = tuple(sorted(secret_fields(connector_named(row.connector).settings_type)))
+    return ConnectionView(**row.model_dump(exclude={"secrets"}), secrets=fields)

@@ -1,0 +1,63 @@
+"""Kill switches: stop all new changes, those of a connection, or those of a playbook."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchestrator.audit import trail
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.errors import Invalid, NotFound
+from orchestrator.domain.model import Frozen
+from orchestrator.runtime import Runtime
+from orchestrator.store import configured
+from orchestrator.store.tables import KillSwitchRow
+
+SCOPES = ("global", "connection", "playbook")
+
+
+class KillSwitchView(Frozen):
+    """An engaged kill switch; `name` is `*` for the global one."""
+
+    scope: str
+    name: str
+    reason: str
+    engaged_by: str
+    engaged_at: datetime
+
+
+async def engage(rt: Runtime, scope: str, name: str, reason: str, *, actor: str) -> KillSwitchView:
+    """From the next judgement on nothing of that scope is applied; releases go on. Raises Invalid."""
+    name = _name(scope, name)
+    if not reason.strip():
+        raise Invalid("a kill switch needs a reason; others will ask why nothing moves")
+    now = rt.clock()
+    row = KillSwitchRow(scope=scope, name=name, reason=reason, engaged_by=actor, engaged_at=now)
+    view = KillSwitchView(**row.model_dump())
+    async with rt.store.write() as session:
+        await configured.put(session, row)
+        told = {"scope": scope, "name": name, "reason": reason}
+        await trail.record(session, EventKind.KILL_SWITCH_ENGAGED, actor=actor, subject=f"{scope}:{name}", data=told, now=now)
+    return view
+
+
+async def lift(rt: Runtime, scope: str, name: str, *, actor: str) -> None:
+    """Lets changes through again. Raises NotFound where it was not engaged."""
+    name = _name(scope, name)
+    async with rt.store.write() as session:
+        if not await configured.lift(session, scope, name):
+            raise NotFound(f"the kill switch {scope} {name} is not engaged")
+        await trail.record(session, EventKind.KILL_SWITCH_LIFTED, actor=actor, subject=f"{scope}:{name}", data={}, now=rt.clock())
+
+
+async def list_switches(rt: Runtime) -> tuple[KillSwitchView, ...]:
+    """All that are engaged."""
+    async with rt.store.read() as session:
+        return tuple(KillSwitchView(**row.model_dump()) for row in await configured.every(session, KillSwitchRow))
+
+
+def _name(scope: str, name: str) -> str:
+    if scope not in SCOPES:
+        raise Invalid(f"unknown scope {scope!r}; it is one of {', '.join(SCOPES)}")
+    if scope != "global" and name in {"", "*"}:
+        raise Invalid(f"say which {scope} is to stop")
+    return "*" if scope == "global" else name

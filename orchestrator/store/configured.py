@@ -1,0 +1,59 @@
+"""What is configured: sources, connections, keys, policies, switches, playbook versions, assets; one statement each."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel, col
+
+from orchestrator.store.tables import KillSwitchRow, PlaybookRow, PolicyRow
+
+R = TypeVar("R", bound=SQLModel)
+
+
+async def one(session: AsyncSession, table: type[R], key: Any) -> R | None:
+    """The row with this primary key."""
+    return await session.get(table, key)
+
+
+async def every(session: AsyncSession, table: type[R]) -> list[R]:
+    """All rows, by primary key."""
+    keys = [col(getattr(table, column.name)) for column in table.__table__.primary_key]  # type: ignore[attr-defined]
+    return list(await session.scalars(select(table).order_by(*keys)))
+
+
+async def put(session: AsyncSession, row: SQLModel) -> None:
+    """Insert, or replace what has this primary key."""
+    await session.merge(row)
+
+
+async def add(session: AsyncSession, row: SQLModel) -> None:
+    """Insert. Raises IntegrityError where the key is taken."""
+    session.add(row)
+    await session.flush()
+
+
+async def remove(session: AsyncSession, row: SQLModel) -> None:
+    """Delete."""
+    await session.delete(row)
+
+
+async def lift(session: AsyncSession, scope: str, name: str) -> bool:
+    """Whether there was such a kill switch."""
+    found = await session.get(KillSwitchRow, (scope, name))
+    if found is None:
+        return False
+    await session.execute(delete(KillSwitchRow).where(col(KillSwitchRow.scope) == scope, col(KillSwitchRow.name) == name))
+    return True
+
+
+async def newest_policy_version(session: AsyncSession) -> int:
+    """0 where none was published."""
+    return int(await session.scalar(select(func.max(PolicyRow.version))) or 0)
+
+
+async def versions(session: AsyncSession, name: str) -> list[PlaybookRow]:
+    """All versions of a playbook, newest first."""
+    return list(await session.scalars(select(PlaybookRow).where(col(PlaybookRow.name) == name).order_by(col(PlaybookRow.version).desc())))
