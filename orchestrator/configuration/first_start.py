@@ -1,0 +1,62 @@
+"""What a start makes sure of: tables, a policy, an admin key; and with a lab its connections, assets and the shipped playbooks."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+from connectors.lab import lab_settings
+from connectors.registry import connector
+from orchestrator.configuration import assets, connections, keys, playbooks, policies
+from orchestrator.crypto.private_file import create_private
+from orchestrator.domain.access import Role
+from orchestrator.domain.errors import NotFound
+from orchestrator.policy.document import DEFAULT_POLICY
+from orchestrator.runtime import Runtime
+from orchestrator.store.migrate import migrate
+from playbooks import shipped
+
+ACTOR = "system"
+
+
+async def prepare(rt: Runtime, lab_url: str | None) -> None:
+    """Does what is missing and nothing else, so that every start may call it."""
+    await migrate(rt.store)
+    await _policy(rt, lab=lab_url is not None)
+    await _admin(rt)
+    if lab_url is not None:
+        await _lab(rt, lab_url)
+
+
+async def _policy(rt: Runtime, *, lab: bool) -> None:
+    try:
+        await policies.current_policy(rt)
+    except NotFound:
+        await policies.publish_policy(rt, _read("lab_policy.yaml") if lab else DEFAULT_POLICY, actor=ACTOR)
+
+
+async def _admin(rt: Runtime) -> None:
+    path = rt.settings.data_dir / "admin.key"
+    if path.exists():
+        return
+    _, token = await keys.create_key(rt, "admin", (Role.ADMIN,), actor=ACTOR)
+    create_private(path, token.get_secret_value().encode() + b"\n")
+
+
+async def _lab(rt: Runtime, lab_url: str) -> None:
+    saved = {view.name: view for view in await connections.list_connections(rt)}
+    for name, settings in lab_settings(lab_url).items():
+        cls = connector(name)
+        usual = str(getattr(cls, "usual_connection", name))
+        before = saved.get(usual)
+        if before is None or (before.connector == name and before.settings.get("base_url") != settings.get("base_url")):
+            await connections.save_connection(rt, usual, name, settings, actor=ACTOR, check=False)
+    if not await assets.list_assets(rt):
+        await assets.import_assets(rt, json.loads(_read("lab_assets.json")), actor=ACTOR)
+    for each in shipped():
+        file = each / "playbook.yaml"
+        await playbooks.publish_playbook(rt, file.read_text(encoding="utf-8"), f"playbooks/{each.name}/playbook.yaml", actor=ACTOR)
+
+
+def _read(name: str) -> str:
+    return resources.files("orchestrator.configuration").joinpath(name).read_text(encoding="utf-8")
