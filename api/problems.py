@@ -10,7 +10,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -148,6 +148,8 @@ async def _tocsin(request: Request, error: TocsinError) -> ProblemResponse:
 
 async def _database(request: Request, error: Exception) -> ProblemResponse:
     """What the driver says may hold the statement with its values: it goes to the log by name only."""
+    if isinstance(error, DataError):
+        return problem(request, 422, "the request holds a value that cannot be looked for or stored, such as NUL in a text")
     _log.error("the database failed", request=request.scope.get("request_id"), error=type(error).__name__)
     return problem(request, 503, "the database does not answer; try again", headers={"Retry-After": str(_RETRY_SECONDS)})
 

@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_text, within
 from orchestrator.cli.show import console, listing, say, show_json
-from orchestrator.configuration import connections, playbooks
+from orchestrator.configuration import playbooks
 from orchestrator.playbook.editor_schema import json_schema
 from orchestrator.runtime import Runtime
 
@@ -64,7 +64,7 @@ def show(
 @app.command("schema")
 def schema(data_dir: DataDir = None, config: Config = None) -> None:
     """The JSON Schema that an editor checks playbooks with; it knows the connections of this data directory."""
-    show_json(json_schema(within(data_dir, config, connections.catalogue)))
+    show_json(json_schema(within(data_dir, config, playbooks.catalogue)))
 
 
 def _playbook(path: Path) -> Path:

@@ -30,7 +30,7 @@ class Scope(StrEnum):
 @app.command("show")
 def show(data_dir: DataDir = None, config: Config = None) -> None:
     """The policy in force, as it was published."""
-    console.out(within(data_dir, config, policies.current_policy_view).source, highlight=False)
+    console.out(within(data_dir, config, policies.current_policy).source, highlight=False)
 
 
 @app.command("check")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
@@ -40,30 +40,30 @@ async def add_source(
     name: str,
     product: str,
     scheme: str,
-    secret: str | None = None,
+    secret: SecretStr | None = None,
     options: dict[str, Any] | None = None,
     mapping: dict[str, Any] | None = None,
     correlate_by: str = "host",
-    correlate_within: int = 3600,
+    correlate_within: timedelta = timedelta(hours=1),
     *,
     actor: str,
-) -> tuple[SourceView, str | None]:
+) -> tuple[SourceView, SecretStr | None]:
     """Saves a source; the secret is given back once where it was made here. Raises Invalid, Conflict."""
     kind = _checked(name, product, scheme, correlate_by, correlate_within)
     if secret is not None:
-        check_secret(kind, SecretStr(secret))
-    made = None if secret is not None else generate_secret(kind)
+        check_secret(kind, secret)
+    chosen = secret or SecretStr(generate_secret(kind))
     read = check_mapping(mapping) if mapping is not None else None
     parser_for(product, read)
     row = SourceRow(
         name=name,
         product=product,
         scheme=kind.value,
-        secret=rt.secrets.seal((secret or made or "").encode(), context(name)),
+        secret=rt.secrets.seal(chosen.get_secret_value().encode(), context(name)),
         options=SchemeOptions.model_validate(options or {}).model_dump(),
         mapping=read.model_dump(mode="json", by_alias=True) if read else None,
         correlate_by=correlate_by,
-        correlate_within=correlate_within,
+        correlate_within=int(correlate_within.total_seconds()),
         created_at=rt.clock(),
     )
     view = _view(row)
@@ -73,7 +73,7 @@ async def add_source(
         await configured.add(session, row)
         told = {"product": product, "scheme": kind.value}
         await trail.record(session, EventKind.SOURCE_SAVED, actor=actor, subject=name, data=told, now=view.created_at)
-    return view, made
+    return view, None if secret else chosen
 
 
 async def list_sources(rt: Runtime) -> tuple[SourceView, ...]:
@@ -97,12 +97,12 @@ def context(name: str) -> bytes:
     return f"source:{name}".encode()
 
 
-def _checked(name: str, product: str, scheme: str, correlate_by: str, correlate_within: int) -> Scheme:
+def _checked(name: str, product: str, scheme: str, correlate_by: str, correlate_within: timedelta) -> Scheme:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
         raise Invalid(f"{name!r} is no name for a source: use a-z, 0-9, - and _")
     if product not in PRODUCTS:
         raise Invalid(f"unknown product {product!r}; it is one of {', '.join(sorted(PRODUCTS))}")
-    if correlate_by not in CORRELATIONS or correlate_within < 0:
+    if correlate_by not in CORRELATIONS or correlate_within < timedelta(0):
         raise Invalid(f"alerts are correlated by one of {', '.join(CORRELATIONS)}, within 0 or more seconds")
     try:
         return Scheme(scheme)

@@ -58,7 +58,7 @@ def test_a_given_secret_is_never_printed(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("source", "add", "x", "--product", "nessus9", "--auth", "bearer"), "nessus9"),
-        (("connection", "add", "firewall", "--connector", "palo_alto"), "host"),
+        (("connection", "add", "firewall", "--connector", "palo_alto"), "base_url"),
         (("connection", "check", "firewall"), "tocsin connection add"),
         (("playbook", "show", "nothing"), "nothing"),
         (("run", "list"), "tocsin up"),
