@@ -1,1 +1,1 @@
-"""The HTTP API of Tocsin."""
+"""The HTTP API: authenticates, checks permissions, and calls the use cases; it decides nothing itself."""

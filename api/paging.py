@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many items at most.", examples=[50])]
 Cursor = Annotated[
-    str | None, Query(min_length=1, max_length=512, description="`next` of the page before.", examples=["MjAyNi0wMS0wMVQwMDowMDowMCswMDowMCBydW5fMQ=="])
+    str | None,
+    Query(
+        min_length=1, max_length=512, description="`next` of the page before.", examples=["MjAyNi0wMS0wMVQwMDowMDowMCswMDowMCBydW5fMQ=="]
+    ),
 ]
 
 

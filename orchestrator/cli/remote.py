@@ -62,8 +62,8 @@ class Remote:
 def remote(data_dir: Path | None, config: Path | None, url: str | None) -> Remote:
     """Reaches the API with the key in TOCSIN_API_KEY, or the admin key of the data directory. Raises NotFound with the mend."""
     settings = Settings.load(config, data_dir=data_dir)
-    key = os.environ.get(KEY) or _admin_key(settings.admin_key_path)
-    return Remote(url or ports.running(settings.data_dir).api_url, key)
+    address = url or ports.running(settings.data_dir).api_url
+    return Remote(address, os.environ.get(KEY) or _admin_key(settings.admin_key_path))
 
 
 def _admin_key(path: Path) -> str:
