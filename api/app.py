@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from socket import socket
 
 import structlog
 import uvicorn
@@ -36,12 +37,12 @@ def create_app(rt: Runtime, client: Callable[[], Client | None]) -> FastAPI:
     return app
 
 
-def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Takes alerts whether or not Temporal is up."""
-    asyncio.run(_serve(settings))
+def serve(settings: Settings, sockets: list[socket] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, on sockets that a supervisor listens on already, where given. Needs no Temporal to take alerts."""
+    asyncio.run(_serve(settings, sockets))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
     rt = open_runtime(settings)
     found: list[Client] = []
     app = create_app(rt, lambda: found[0] if found else None)
@@ -49,10 +50,10 @@ async def _serve(settings: Settings) -> None:
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=8
     )
-    await uvicorn.Server(config).serve()
+    await uvicorn.Server(config).serve(sockets=sockets)
 
 
-def _lifespan(rt: Runtime, found: list[Client]) -> Callable[[FastAPI], object]:
+def _lifespan(rt: Runtime, found: list[Client]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         connecting = asyncio.create_task(_connect(rt, found))

@@ -28,9 +28,11 @@ STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (TocsinError, 400, "Refused"),
 )
 
+_TOLD = ((400, "Bad request"), (401, "Not authenticated"), (403, "Forbidden"), (404, "Not found"), (409, "Conflict"), (422, "Invalid"))
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": title, "content": {MEDIA_TYPE: {"example": {"title": title, "status": status, "detail": "what, and the mend"}}}}
-    for status, title in ((400, "Bad request"), (401, "Not authenticated"), (403, "Forbidden"), (404, "Not found"), (409, "Conflict"), (422, "Invalid"))
+    for status, title in _TOLD
 }  # fmt: skip
 
 

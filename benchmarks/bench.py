@@ -67,7 +67,7 @@ def run_bare(folder: Path, levels: list[int], seconds: float) -> System:
     settings = Settings.load(data_dir=folder)
     listening = Listening(pid=0, host="127.0.0.1", api=1, temporal=choose("127.0.0.1"))
     address = str(listening.temporal_address)
-    temporal = next(program for program in programs(settings, None, listening) if program.name == "temporal")
+    temporal = next(program for program in programs(settings, None, listening, {}) if program.name == "temporal")
     with Processes(folder) as processes:
         url = start_target(processes)
         processes.start("temporal", list(temporal.command), temporal.environment)

@@ -67,7 +67,7 @@ def commands(settings: Settings) -> tuple[list[tuple[str, list[str], dict[str, s
     """What to start, in order, and where the API is then."""
     listening = Listening(pid=0, host="127.0.0.1", api=choose("127.0.0.1"), temporal=choose("127.0.0.1"))
     found = []
-    for program in programs(settings, None, listening):
+    for program in programs(settings, None, listening, {}):
         ours = program.name == "worker"
         command = [sys.executable, str(Path(__file__).with_name("worker.py"))] if ours else list(program.command)
         found.append((program.name, command, program.environment))

@@ -125,6 +125,10 @@ def _explain(error: ValidationError, file: Path | None) -> str:
         name = ".".join(map(str, problem["loc"]))
         known = str(problem["loc"][0]) in Settings.model_fields if problem["loc"] else False
         place = f"{name} ({PREFIX}{name.upper()})" if known else f"{name} ({file or 'given'})"
-        said = problem["msg"].removeprefix("Value error, ") if known else f"there is no such setting; there are: {', '.join(Settings.model_fields)}"
+        said = (
+            problem["msg"].removeprefix("Value error, ")
+            if known
+            else f"there is no such setting; there are: {', '.join(Settings.model_fields)}"
+        )
         lines.append(f"setting {place}: {said}")
     return "\n".join(lines)

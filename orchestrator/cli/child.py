@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.cli import lifeline
+from orchestrator.cli.ports import LISTENER
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds
 _STEADY = 20.0  # seconds of life after which a death is a new matter
@@ -21,13 +22,18 @@ _LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is put aside when its proce
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `ours`: it watches the lifeline by itself; `tied`: it ends when its supervisor does, however that ends."""
+    """What to run.
+
+    `ours`: it watches the lifeline by itself. `tied`: it ends when its supervisor does, however that ends. `listener`: the file
+    descriptor of a socket that it serves.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str]
     ours: bool = True
     tied: bool = True
+    listener: int | None = None
 
 
 @dataclass(slots=True)
@@ -38,9 +44,9 @@ class Child:
     log: Path
     lifeline: int  # the reading end, which the child inherits
     say: Callable[[str], None]
+    deaths: int = 0  # in a row, each soon after its start
     _process: asyncio.subprocess.Process | None = None
     _ending: bool = False
-    _deaths: int = 0
     _started: float = field(default=0.0)
 
     @property
@@ -55,8 +61,8 @@ class Child:
             code = await self._wait()
             if self._ending:
                 return
-            self._deaths = 1 if time.monotonic() - self._started > _STEADY else self._deaths + 1
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (self._deaths - 1))
+            self.deaths = 1 if time.monotonic() - self._started > _STEADY else self.deaths + 1
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (self.deaths - 1))
             self.say(f"{self.program.name} ended ({_reason(code)}); it is started again in {pause:.1f} s{self._last_words()}")
             await asyncio.sleep(pause)
 
@@ -78,6 +84,9 @@ class Child:
 
     async def _start(self) -> None:
         program = self.program
+        handed = {lifeline.VARIABLE: self.lifeline} if program.tied else {}
+        if program.listener is not None:
+            handed[LISTENER] = program.listener
         leashed = not program.ours and sys.platform != "linux"
         command = (sys.executable, "-m", "orchestrator.cli.leash", *program.command) if leashed else program.command
         _put_aside(self.log)
@@ -87,8 +96,8 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**program.environment, lifeline.VARIABLE: str(self.lifeline)} if program.tied else program.environment,
-                pass_fds=(self.lifeline,) if program.tied else (),
+                env={**program.environment, **{name: str(descriptor) for name, descriptor in handed.items()}},
+                pass_fds=tuple(handed.values()),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends the others in order
                 preexec_fn=lifeline.die_with_parent if program.tied else None,
             )
@@ -101,7 +110,7 @@ class Child:
 
     def _last_words(self) -> str:
         """Where it dies again and again, the end of its log."""
-        if self._deaths < 3:
+        if self.deaths < 3:
             return ""
         lines = self.log.read_bytes()[-2000:].decode("utf-8", "replace").strip().splitlines()
         return f"; {self.log} ends with: {lines[-1]}" if lines else f"; see {self.log}"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import lifeline
+from orchestrator.cli import lifeline, ports
 from orchestrator.cli.options import Config, DataDir, within
 from orchestrator.cli.show import say
 from orchestrator.runtime import Runtime
@@ -38,7 +38,7 @@ def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> N
     from api.app import serve
 
     lifeline.hold()
-    serve(Settings.load(config, data_dir=data_dir, port=port))
+    serve(Settings.load(config, data_dir=data_dir, port=port), ports.inherited())
 
 
 def worker(data_dir: DataDir = None, config: Config = None) -> None:
@@ -62,7 +62,7 @@ def lab(
     lifeline.hold()
     folder = Settings.load(config, data_dir=data_dir).data_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    uvicorn.run(
+    options = uvicorn.Config(
         lab_app(state_file=folder / "lab.json"),
         host="127.0.0.1",
         port=port,
@@ -70,6 +70,8 @@ def lab(
         access_log=False,
         timeout_graceful_shutdown=2,
     )
+    listener = ports.inherited()
+    uvicorn.Server(options).run(sockets=[listener] if listener else None)
 
 
 def migrate(data_dir: DataDir = None, config: Config = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -13,6 +14,10 @@ from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 
 FILE = "up.json"
+LISTENER = "TOCSIN_LISTENER"
+"""Names the file descriptor of the socket to serve, in a child's environment."""
+
+_BACKLOG = 2048  # connections that wait while a child is started again
 
 
 class Listening(Frozen):
@@ -64,12 +69,25 @@ def remember(data_dir: Path, listening: Listening) -> None:
     fresh.replace(data_dir / FILE)
 
 
-def demand_free(host: str, port: int, option: str) -> int:
-    """The port, if nobody listens there. Raises Invalid that names the option to change."""
-    if not _free(host, port):
-        message = f"{option} {port}: another program listens on {host}:{port}; end it, or choose another port with {option}"
-        raise Invalid(message)
-    return port
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """A socket that listens there. Raises Invalid that names the option to change, where another program does already."""
+    try:
+        listener = _socket(host)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what lately ended is no obstacle
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        why = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror
+        message = f"{option} {port}: {host}:{port} cannot be had ({why}); end that program, or choose another port with {option}"
+        raise Invalid(message) from error
+    return listener
+
+
+def inherited() -> socket.socket | None:
+    """In a child of the supervisor: the socket that it listens on for us, so that nobody is refused while we are started again."""
+    descriptor = os.environ.pop(LISTENER, None)
+    return socket.socket(fileno=int(descriptor)) if descriptor else None
 
 
 def choose(host: str, *wishes: int | None) -> int:

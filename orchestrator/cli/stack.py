@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.cli.child import Program
@@ -17,17 +18,12 @@ _DYNAMIC = ("history.transferProcessorMaxPollRPS=5000", "matching.numTaskqueueRe
 _PRAGMAS = ("journal_mode=wal", "synchronous=full")
 
 
-def programs(settings: Settings, config: Path | None, listening: Listening) -> list[Program]:
-    """In the order in which they are started; they are ended in the opposite one."""
+def programs(settings: Settings, config: Path | None, listening: Listening, listeners: Mapping[str, int]) -> list[Program]:
+    """Every program of the stack. `listeners`: the file descriptors of the sockets that the supervisor opened, by program."""
     environment = _environment(settings, config, listening)
-    ours = ["worker", "api"]
-    found = [Program(name, (sys.executable, "-m", "orchestrator.cli", name), environment) for name in ours]
-    if listening.lab:
-        command = (sys.executable, "-m", "orchestrator.cli", "lab", "--port", str(listening.lab))
-        found.insert(0, Program("lab", command, environment))
-    if listening.temporal:
-        found.insert(0, _temporal(settings, listening.temporal))
-    return found
+    ours = ["api", "worker", "lab"] if listening.lab else ["api", "worker"]
+    found = [Program(name, (sys.executable, "-m", "orchestrator.cli", name), environment, listener=listeners.get(name)) for name in ours]
+    return [*found, _temporal(settings, listening.temporal)] if listening.temporal else found
 
 
 def temporal_binary() -> str:

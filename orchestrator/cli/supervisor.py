@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ from orchestrator.settings import Settings
 _READY_WITHIN = 120.0  # seconds: a machine under load starts slowly
 _END_WITHIN = 9.0  # seconds for the whole tree
 _LAB_BESIDE, _TEMPORAL_BESIDE = 2, 1  # how far their ports lie from the API's, where those are free
+
+_LOOPBACK = "127.0.0.1"
 
 Say = Callable[[str], None]
 
@@ -66,19 +68,16 @@ async def stack(wanted: Wanted, say: Say, stop: asyncio.Event | None = None) -> 
     """The running stack, ready to work; ended when the block is left. `stop` ends the wait for it to get ready."""
     settings = wanted.settings
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(settings.data_dir):
-        listening = _listening(wanted)
+    async with AsyncExitStack() as ending:
+        ending.enter_context(_only_one(settings.data_dir))
+        listening, listeners = _listen(wanted, ending)
         ports.remember(settings.data_dir, listening)
-        reading, writing = os.pipe()
-        children = [_child(program, settings, reading, say) for program in programs(settings, wanted.config, listening)]
+        reading = _lifeline(ending)
+        children = [_child(program, settings, reading, say) for program in programs(settings, wanted.config, listening, listeners)]
         tree = _Tree(children)
-        try:
-            await _begin(tree, settings, listening, say, stop or asyncio.Event())
-            yield listening
-        finally:
-            await tree.end()
-            os.close(writing)
-            os.close(reading)
+        ending.push_async_callback(tree.end)
+        await _begin(tree, settings, listening, say, stop or asyncio.Event())
+        yield listening
 
 
 class _Tree:
@@ -165,19 +164,27 @@ def _announce(settings: Settings, listening: Listening, say: Say) -> None:
     say("ready")
 
 
-def _listening(wanted: Wanted) -> Listening:
+def _listen(wanted: Wanted, ending: AsyncExitStack) -> tuple[Listening, dict[str, int]]:
+    """The sockets are ours, so that whoever calls waits, rather than being refused, while a child is started again."""
     settings, before = wanted.settings, ports.remembered(wanted.settings.data_dir)
-    api = ports.demand_free(settings.host, settings.port, "--port")
-    lab = temporal = None
+    sockets = {"api": ports.listen(settings.host, settings.port, "--port")}
+    ending.enter_context(sockets["api"])
+    temporal = None
     if settings.temporal_bundled:
-        temporal = ports.choose("127.0.0.1", before.temporal if before else None, api + _TEMPORAL_BESIDE)
+        temporal = ports.choose(_LOOPBACK, before.temporal if before else None, settings.port + _TEMPORAL_BESIDE)
     if wanted.lab:
-        lab = (
-            ports.demand_free("127.0.0.1", wanted.lab_port, "--lab-port")
-            if wanted.lab_port
-            else ports.choose("127.0.0.1", before.lab if before else None, api + _LAB_BESIDE)
-        )
-    return Listening(pid=os.getpid(), host=settings.host, api=api, temporal=temporal, lab=lab)
+        port = wanted.lab_port or ports.choose(_LOOPBACK, before.lab if before else None, settings.port + _LAB_BESIDE)
+        sockets["lab"] = ending.enter_context(ports.listen(_LOOPBACK, port, "--lab-port"))
+    lab = sockets["lab"].getsockname()[1] if wanted.lab else None
+    listening = Listening(pid=os.getpid(), host=settings.host, api=settings.port, temporal=temporal, lab=lab)
+    return listening, {name: each.fileno() for name, each in sockets.items()}
+
+
+def _lifeline(ending: AsyncExitStack) -> int:
+    reading, writing = os.pipe()
+    ending.callback(os.close, writing)
+    ending.callback(os.close, reading)
+    return reading
 
 
 def _child(program: Program, settings: Settings, reading: int, say: Say) -> Child:

@@ -34,7 +34,7 @@ class End(StrEnum):
 
 
 def inside(address: str | None) -> bool:
-    """Whether a canonical address lies in private space. (Documentation networks do not: examples use them for the outside.)"""
+    """Whether a canonical address lies in private space. (Documentation networks do not: examples use them for the outside.)."""
     if address is None:
         return False
     parsed = ipaddress.ip_address(address)

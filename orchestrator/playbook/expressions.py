@@ -45,7 +45,8 @@ Scope = Mapping[str, Json]
 def evaluate(template: Json, scope: Scope) -> Json:
     """A JSON value with every `${{ }}` in its texts replaced.
 
-    A text that is one whole `${{ x }}` becomes x, type and all; in a longer one each becomes its text. Raises ExpressionError: undefined, null in a text, too large, wrong type.
+    A text that is one whole `${{ x }}` becomes x, type and all;
+    in a longer one each becomes its text. Raises ExpressionError: undefined, null in a text, too large, wrong type.
     """
     result = _evaluate(template, scope, 0)
     measure(result)

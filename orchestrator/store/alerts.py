@@ -28,7 +28,7 @@ async def replayed(session: AsyncSession, source: str, message_id: str, now: dat
     await session.execute(delete(ReplayRow).where(col(ReplayRow.seen_at) < now - keep))
     row = {"source": source, "message_id": message_id, "seen_at": now}
     done = await session.execute(insert(session, ReplayRow).values(**row).on_conflict_do_nothing())
-    return done.rowcount == 0  # type: ignore[attr-defined]
+    return bool(done.rowcount == 0)  # type: ignore[attr-defined]
 
 
 async def open_incident(session: AsyncSession, key: str, since: datetime) -> IncidentRow | None:

@@ -34,7 +34,7 @@ async def unsealed(session: AsyncSession, *, everywhere: bool = False) -> list[t
     Numbers are given before a transaction commits, so one may turn up late: the last batches are searched too, or all of them.
     """
     floor = 0 if everywhere else await _floor(session)
-    sealed = select(AuditSealRow.event_number).where(col(AuditSealRow.event_number) == col(AuditEventRow.number)).exists()
+    sealed = select(col(AuditSealRow.event_number)).where(col(AuditSealRow.event_number) == col(AuditEventRow.number)).exists()
     wanted = select(AuditEventRow).where(col(AuditEventRow.number) > floor, ~sealed)
     rows = await session.scalars(wanted.order_by(col(AuditEventRow.number)).limit(MAX_BATCH))
     return [(row.number or 0, event_of(row)) for row in rows]
@@ -71,14 +71,16 @@ async def sealed_rows(session: AsyncSession, up_to: int) -> AsyncIterator[Entry 
 
 async def stray_entries(session: AsyncSession, after_seq: int) -> list[int]:
     """Places beyond the last batch, which no batch vouches for."""
-    return list(await session.scalars(select(AuditSealRow.seq).where(col(AuditSealRow.seq) > after_seq).limit(10)))
+    return list(await session.scalars(select(col(AuditSealRow.seq)).where(col(AuditSealRow.seq) > after_seq).limit(10)))
 
 
 async def page(
     session: AsyncSession, *, after: int | None, limit: int, subject: str | None = None, kind: EventKind | None = None
 ) -> list[tuple[int, int | None, Event]]:
     """Events newest first, from below number `after`, with their number and (once sealed) their place in the chain."""
-    wanted = select(AuditEventRow, AuditSealRow.seq).outerjoin(AuditSealRow, col(AuditSealRow.event_number) == col(AuditEventRow.number))
+    wanted = select(AuditEventRow, col(AuditSealRow.seq)).outerjoin(
+        AuditSealRow, col(AuditSealRow.event_number) == col(AuditEventRow.number)
+    )
     if after is not None:
         wanted = wanted.where(col(AuditEventRow.number) < after)
     if subject is not None:
@@ -97,8 +99,8 @@ def event_of(row: AuditEventRow) -> Event:
 
 async def _floor(session: AsyncSession) -> int:
     newest = select(func.max(AuditBatchRow.number)).scalar_subquery()
-    batch = select(AuditBatchRow.last_seq).where(col(AuditBatchRow.number) == newest - _RECENT).scalar_subquery()
-    return await session.scalar(select(AuditSealRow.event_number).where(col(AuditSealRow.seq) == batch)) or 0
+    batch = select(col(AuditBatchRow.last_seq)).where(col(AuditBatchRow.number) == newest - _RECENT).scalar_subquery()
+    return await session.scalar(select(col(AuditSealRow.event_number)).where(col(AuditSealRow.seq) == batch)) or 0
 
 
 async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list[Entry]:

@@ -18,8 +18,8 @@ def taken():
 
 
 def test_a_port_that_another_program_has_is_refused_by_the_option_to_change(taken: int) -> None:
-    with pytest.raises(Invalid, match=f"--port {taken}: another program listens"):
-        ports.demand_free("127.0.0.1", taken, "--port")
+    with pytest.raises(Invalid, match=f"--port {taken}: 127.0.0.1:{taken} cannot be had .another program listens there"):
+        ports.listen("127.0.0.1", taken, "--port")
 
 
 def test_a_wish_that_is_taken_is_passed_over(taken: int) -> None:

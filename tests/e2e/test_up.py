@@ -54,7 +54,7 @@ def test_a_second_start_on_the_same_data_directory_is_refused(stack: Stack) -> N
 def test_a_port_that_is_taken_is_named(stack: Stack, tmp_path: Path) -> None:
     other = tocsin("up", "--data-dir", tmp_path / "other", "--port", stack.port)
     assert other.returncode == 1
-    assert f"--port {stack.port}: another program listens" in other.stderr
+    assert f"--port {stack.port}: 127.0.0.1:{stack.port} cannot be had (another program listens there)" in other.stderr
 
 
 def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:

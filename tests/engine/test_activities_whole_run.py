@@ -106,7 +106,7 @@ async def test_a_person_is_asked_and_the_answer_carries_the_change(bench: tuple[
     made, client = bench
     await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
     async with at_most(30):
-        while not (found := (await list_approvals(made.rt, state="pending"))["items"]):  # noqa: ASYNC110  # nothing says when
+        while not (found := (await list_approvals(made.rt, state="pending"))["items"]):  # nothing says when
             await asyncio.sleep(0.05)
     assert (await get_run(made.rt, "run_w"))["status"] == "waiting"
     assert made.effects("firewall") == 0

@@ -22,6 +22,7 @@ from orchestrator.settings import PREFIX
 
 _READY_WITHIN = 180.0  # seconds
 _USUAL_PORT = 8080
+_TOO_OFTEN = 3
 
 
 def fresh(folder: Path) -> None:
@@ -73,6 +74,9 @@ async def _ready(folder: Path, child: Child) -> Listening:
         listening = ports.remembered(folder)
         if listening and listening.pid == child.pid and "ready" in (folder / "up.log").read_text("utf-8").splitlines():
             return listening
+        if child.deaths >= _TOO_OFTEN:
+            message = f"the stack does not start: {(folder / 'up.log').read_text('utf-8').strip().splitlines()[-1]}"
+            raise Unavailable(message)
         await asyncio.sleep(0.1)
     message = f"the stack did not get ready within {_READY_WITHIN:.0f} s; see {folder}/up.log and {folder}/logs/"
     raise Unavailable(message)

@@ -7,7 +7,7 @@ from sqlmodel import SQLModel
 
 from orchestrator.store import tables
 
-assert tables.SourceRow.metadata is SQLModel.metadata  # the import is what fills the metadata
+assert tables.SourceRow.metadata is SQLModel.metadata  # noqa: S101 - the import is what fills the metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
