@@ -37,12 +37,12 @@ def create_app(rt: Runtime, client: Callable[[], Client | None]) -> FastAPI:
     return app
 
 
-def serve(settings: Settings, sockets: list[socket] | None = None) -> None:
-    """Serves until SIGTERM or SIGINT, on sockets that a supervisor listens on already, where given. Needs no Temporal to take alerts."""
-    asyncio.run(_serve(settings, sockets))
+def serve(settings: Settings, listening: socket | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, on the socket that a supervisor listens on already, where given. Needs no Temporal to take alerts."""
+    asyncio.run(_serve(settings, listening))
 
 
-async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
+async def _serve(settings: Settings, listening: socket | None) -> None:
     rt = open_runtime(settings)
     found: list[Client] = []
     app = create_app(rt, lambda: found[0] if found else None)
@@ -50,7 +50,7 @@ async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=8
     )
-    await uvicorn.Server(config).serve(sockets=sockets)
+    await uvicorn.Server(config).serve(sockets=[listening] if listening else None)
 
 
 def _lifespan(rt: Runtime, found: list[Client]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

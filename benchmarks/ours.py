@@ -37,7 +37,7 @@ steps:
 async def prepare(data_dir: Path, target: str) -> tuple[Settings, str]:
     """A data directory that is ready to start on, and the source's secret."""
     settings = Settings.load(data_dir=data_dir)
-    runtime = await open_runtime(settings)
+    runtime = open_runtime(settings)
     try:
         await first_start.prepare(runtime, None)
         reached = lab_settings(target)
