@@ -34,14 +34,16 @@ async def import_assets(rt: Runtime, rows: Iterable[Mapping[str, Any]], *, actor
         try:
             asset = Asset.model_validate(row)
             value = CANONICAL[asset.type](asset.value)
-        except (ValidationError, ValueError) as error:
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            raise Invalid(f"asset {number}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from None
+        except ValueError as error:
             raise Invalid(f"asset {number}: {error}") from None
         if (asset.type.value, value) in found:
             raise Invalid(f"asset {number}: {asset.type.value} {value} stands twice; leave one out")
         found[asset.type.value, value] = asset.model_copy(update={"value": value})
     async with rt.store.write() as session:
-        for asset in found.values():
-            await configured.put(session, AssetRow(**asset.model_dump(mode="json")))
+        await configured.put_assets(session, [asset.model_dump(mode="json") for asset in found.values()])
         told = {"count": len(found)}
         await trail.record(session, EventKind.ASSETS_IMPORTED, actor=actor, subject="assets", data=told, now=rt.clock())
     return len(found)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from connectors.registry import connector as connector_named
 from connectors.sdk.connector import Connector
+from connectors.sdk.guard import reading_only
 from connectors.sdk.open import open_connector, parse_settings
-from connectors.sdk.settings import secret_fields
+from connectors.sdk.settings import secret_fields, write_fields
 from connectors.sdk.transport import Access
 from orchestrator.audit import trail
-from orchestrator.configuration.pool import Slot
+from orchestrator.configuration.pool import slot
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import NotFound
+from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured
+from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.tables import ConnectionRow
+
+NAME = r"[a-z][a-z0-9_]{0,63}"
 
 
 class ConnectionView(Frozen):
@@ -37,15 +44,17 @@ async def save_connection(
     rt: Runtime, name: str, connector: str, settings: dict[str, Any], *, actor: str, check: bool = True
 ) -> ConnectionView:
     """Tries the credential first, unless told not to; saves it sealed. Raises Invalid, NotFound, ActionError; then nothing was saved."""
+    if not re.fullmatch(NAME, name):
+        raise Invalid(f"{name!r} is no name for a connection: use a-z, 0-9 and _, a letter first; playbooks write it before the dot")
     cls = connector_named(connector)
     parse_settings(cls, settings)
     if check:
-        async with open_connector(cls, settings, Access.READ) as opened:
-            await opened.check()
+        await _try(cls, settings)
     hidden = {field: settings[field] for field in secret_fields(cls.settings_type) if settings.get(field) is not None}
     clear = {field: value for field, value in settings.items() if field not in hidden}
     now = rt.clock()
     async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, [f"connection {name}"])
         before = await configured.one(session, ConnectionRow, name)
         revision = before.revision + 1 if before else 1
         sealed = rt.secrets.seal(json.dumps(hidden).encode(), _context(name))
@@ -87,10 +96,19 @@ async def open_connection_for(rt: Runtime, name: str, access: Access) -> Connect
         hidden = json.loads(rt.secrets.open(row.secrets, _context(name)))
         return open_connector(connector_named(row.connector), {**row.settings, **hidden}, access)
 
-    return rt.connections.get(Slot(name, row.revision, access), make)
+    return rt.connections.get(slot(row, access), make)
 
 
-async def _row(rt: Runtime, session: Any, name: str) -> ConnectionRow:
+async def _try(cls: type[Connector[Any]], settings: dict[str, Any]) -> None:
+    """Both credentials, where reading and writing have one each; neither changes anything."""
+    apart = any(settings.get(field) is not None for field in write_fields(cls.settings_type))
+    for access in (Access.READ, Access.WRITE) if apart else (Access.READ,):
+        async with open_connector(cls, settings, access) as opened:
+            with reading_only():
+                await opened.check()
+
+
+async def _row(rt: Runtime, session: AsyncSession, name: str) -> ConnectionRow:
     row = await configured.one(session, ConnectionRow, name)
     if row is None:
         raise NotFound(f"there is no connection {name!r} in {rt.settings.environment}; add it with `tocsin connection add {name}`")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from importlib import resources
 
+import structlog
+
 from connectors.lab import lab_settings
 from connectors.registry import connector
 from orchestrator.configuration import assets, connections, keys, playbooks, policies
 from orchestrator.crypto.private_file import create_private
 from orchestrator.domain.access import Role
-from orchestrator.domain.errors import NotFound
+from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import Runtime
 from orchestrator.store.migrate import migrate
 from playbooks import shipped
 
 ACTOR = "system"
+_log = structlog.get_logger(__name__)
 
 
 async def prepare(rt: Runtime, lab_url: str | None) -> None:
@@ -36,11 +39,12 @@ async def _policy(rt: Runtime, *, lab: bool) -> None:
 
 
 async def _admin(rt: Runtime) -> None:
-    path = rt.settings.data_dir / "admin.key"
+    path = rt.settings.admin_key_path
     if path.exists():
         return
-    _, token = await keys.create_key(rt, "admin", (Role.ADMIN,), actor=ACTOR)
-    create_private(path, token.get_secret_value().encode() + b"\n")
+    made, token = await keys.create_key(rt, "admin", (Role.ADMIN,), actor=ACTOR)
+    if not create_private(path, token.get_secret_value().encode() + b"\n"):
+        await keys.revoke_key(rt, made.id, actor=ACTOR)  # another process was first; nobody will ever see this token
 
 
 async def _lab(rt: Runtime, lab_url: str) -> None:
@@ -54,8 +58,11 @@ async def _lab(rt: Runtime, lab_url: str) -> None:
     if not await assets.list_assets(rt):
         await assets.import_assets(rt, json.loads(_read("lab_assets.json")), actor=ACTOR)
     for each in shipped():
-        file = each / "playbook.yaml"
-        await playbooks.publish_playbook(rt, file.read_text(encoding="utf-8"), f"playbooks/{each.name}/playbook.yaml", actor=ACTOR)
+        text, file = (each / "playbook.yaml").read_text(encoding="utf-8"), f"playbooks/{each.name}/playbook.yaml"
+        try:
+            await playbooks.publish_playbook(rt, text, file, actor=ACTOR)
+        except Conflict as conflict:  # published by an earlier Tocsin or altered by its owner: theirs stays, and the start goes on
+            _log.warning("a shipped playbook was not published", reason=str(conflict))
 
 
 def _read(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -16,6 +17,8 @@ from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured
 from orchestrator.store.tables import KeyRow
+
+_PERSON = r"[^\W_][^\x00-\x1f\x7f]{0,99}"
 
 
 class KeyView(Frozen):
@@ -43,8 +46,12 @@ async def create_key(
     actor: str,
 ) -> tuple[KeyView, SecretStr]:
     """The key, and its token for the one time that it is seen. Raises Invalid."""
-    if not person.strip() or not roles:
-        raise Invalid("a key belongs to a person and has at least one role")
+    if not roles:
+        raise Invalid(f"a key has at least one role: {', '.join(Role)}")
+    if not re.fullmatch(_PERSON, person.strip()):
+        raise Invalid("a key belongs to a person: 1 to 100 printable characters, such as a.smith")
+    if expires_in is not None and expires_in <= timedelta(0):
+        raise Invalid("a key expires after some time, such as 90 days, not before it is made")
     made, now = tokens.new_token(), rt.clock()
     row = KeyRow(
         id=made.id,

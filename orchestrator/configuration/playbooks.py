@@ -15,6 +15,7 @@ from orchestrator.playbook.compiler import Compiled, compile_playbook
 from orchestrator.playbook.plan import Plan
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured
+from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.tables import ConnectionRow, PlaybookRow
 
 _BY_NAME: dict[str, type[Capability]] = {kind.capability: kind for kind in CAPABILITIES}
@@ -83,6 +84,7 @@ async def publish_playbook(rt: Runtime, text: str, file: str, *, actor: str) -> 
     )
     view = _view(row)
     async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, [f"playbook {plan.playbook}"])
         before = await configured.one(session, PlaybookRow, (plan.playbook, plan.version))
         if before is not None and before.digest == plan.digest:
             return _view(before)

@@ -12,6 +12,7 @@ from orchestrator.domain.model import Frozen
 from orchestrator.policy.document import parse_policy
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured, facts
+from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.tables import PolicyRow
 
 
@@ -30,6 +31,7 @@ async def publish_policy(rt: Runtime, text: str, *, actor: str) -> PolicyView:
     document = parse_policy(text).model_dump(mode="json")
     now = rt.clock()
     async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, ["policy"])
         newest = await facts.newest_policy(session)
         if newest is not None and newest.source == text:
             return _view(newest)

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
@@ -14,9 +14,10 @@ from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.intake.authentication import Scheme, SchemeOptions, check_secret, generate_secret
 from orchestrator.intake.mapping import check_mapping
-from orchestrator.intake.sources import PRODUCTS, parser_for
+from orchestrator.intake.sources import parser_for
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured
+from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.tables import SourceRow
 
 CORRELATIONS = ("host", "user", "remote", "rule", "none")
@@ -49,7 +50,7 @@ async def add_source(
     actor: str,
 ) -> tuple[SourceView, SecretStr | None]:
     """Saves a source; the secret is given back once where it was made here. Raises Invalid, Conflict."""
-    kind = _checked(name, product, scheme, correlate_by, correlate_within)
+    kind = _checked(name, scheme, correlate_by, correlate_within)
     if secret is not None:
         check_secret(kind, secret)
     chosen = secret or SecretStr(generate_secret(kind))
@@ -60,7 +61,7 @@ async def add_source(
         product=product,
         scheme=kind.value,
         secret=rt.secrets.seal(chosen.get_secret_value().encode(), context(name)),
-        options=SchemeOptions.model_validate(options or {}).model_dump(),
+        options=_options(options).model_dump(),
         mapping=read.model_dump(mode="json", by_alias=True) if read else None,
         correlate_by=correlate_by,
         correlate_within=int(correlate_within.total_seconds()),
@@ -68,6 +69,7 @@ async def add_source(
     )
     view = _view(row)
     async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, [f"source {name}"])
         if await configured.one(session, SourceRow, name) is not None:
             raise Conflict(f"there is a source {name!r} already; remove it first, or choose another name")
         await configured.add(session, row)
@@ -97,11 +99,17 @@ def context(name: str) -> bytes:
     return f"source:{name}".encode()
 
 
-def _checked(name: str, product: str, scheme: str, correlate_by: str, correlate_within: timedelta) -> Scheme:
+def _options(given: dict[str, Any] | None) -> SchemeOptions:
+    try:
+        return SchemeOptions.model_validate(given or {})
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        raise Invalid("; ".join(f"option {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)) from None
+
+
+def _checked(name: str, scheme: str, correlate_by: str, correlate_within: timedelta) -> Scheme:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
         raise Invalid(f"{name!r} is no name for a source: use a-z, 0-9, - and _")
-    if product not in PRODUCTS:
-        raise Invalid(f"unknown product {product!r}; it is one of {', '.join(sorted(PRODUCTS))}")
     if correlate_by not in CORRELATIONS or correlate_within < timedelta(0):
         raise Invalid(f"alerts are correlated by one of {', '.join(CORRELATIONS)}, within 0 or more seconds")
     try:

@@ -43,6 +43,20 @@ def create_public(path: Path, content: bytes) -> bool:
     return _place(path, content, mode=0o644)
 
 
+def replace_private(path: Path, content: bytes) -> None:
+    """Writes a file of mode 600 in place of what was there: the old or the new is there, never a half. Raises Invalid as `create_private`."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        try:
+            _write_new(beside, content, 0o600)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise Invalid(f"{path}: cannot be written ({error.strerror}); let the user that runs Tocsin write to {path.parent}") from error
+
+
 def sync_folder(folder: Path) -> None:
     """Makes a created or renamed entry of the folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -108,7 +108,7 @@ async def _agreed(
         planned = await port.plan(step, call, lease=lease, hold=hold)
         if live and not lease and not planned.change.changed:
             planned = await port.plan(step, call, lease=True, hold=hold)  # nothing to ask about, but ours to hold from now on
-        _not_denied(planned.judgement)
+        not_denied(planned.judgement)
         digest = planned.change.digest
         if digest in place.declined:
             raise Declined("it was left out by those who approved the rest")
@@ -132,7 +132,8 @@ def _due(planned: PlanReply, question: Question | None, *, covered: bool) -> Que
     return None
 
 
-def _not_denied(judgement: Judgement) -> None:
+def not_denied(judgement: Judgement) -> None:
+    """Raises Refused."""
     if judgement.verdict is Verdict.DENY:
         raise Refused("; ".join(judgement.reasons))
 

@@ -1,108 +1,158 @@
-"""Which playbooks an alert starts, as rows in the transaction that commits the alert."""
+"""Which playbooks does an alert start? As rows in the transaction that commits the alert; every decision stands in the trail."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.audit import trail
-from orchestrator.domain.audit_event import EventKind
+from orchestrator.audit.trail import event
+from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.identifiers import new_id
-from orchestrator.domain.observable import canonical_host, canonical_user
+from orchestrator.domain.run import RunStatus
 from orchestrator.playbook.expressions import ExpressionError, condition, evaluate_text
-from orchestrator.playbook.plan import Plan
+from orchestrator.playbook.plan import Plan, Trigger
 from orchestrator.store import alerts, runs
-from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
+from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.tables import AlertRow, RunRow
 
-MAX_PLANS = 1024  # compiled plans that are kept parsed
-
-_log = structlog.get_logger(__name__)
-
-
-async def start_matching(session: AsyncSession, alert: AlertRow, now: datetime) -> list[str]:
-    """Makes a run for each playbook whose trigger fits; their ids. Every decision stands in the trail."""
-    made: list[str] = []
-    for row in await alerts.newest_triggers(session):
-        plan = _plan(row.digest, row.name, row.version) or _remember(row)
-        if plan.trigger is not None and (key := _key(plan, alert.view)) is not None:
-            run_id = await _start(session, plan, row, alert, key, now)
-            made += [run_id] if run_id else []
-    return made
+MAX_PLANS = 1024
+"""Compiled plans that are kept parsed."""
+_LONGEST_KEY = 200  # characters; an index entry has to hold it
+_plans: dict[tuple[str, int, str], Plan] = {}
 
 
-async def with_assets(session: AsyncSession, view: dict[str, Any]) -> dict[str, Any]:
-    """The view with `kind`, `critical` and `tags` from the inventory: the alert itself has no say in them."""
-    host, user = view.get("host"), view.get("user")
-    if host:
-        names = [canonical_host(name) for name in (host.get("id"), host.get("name")) if name]
-        known = await alerts.asset(session, "host", names) or await alerts.asset(session, "address", [host.get("address") or ""])
-        kept = {"kind": known.kind, "critical": known.critical, "tags": list(known.tags)} if known else {}
-        host = {**host, "kind": "unknown", "critical": False, "tags": [], **kept}
-    if user:
-        names = [canonical_user(name) for name in (user.get("name"), user.get("email")) if name]
-        known = await alerts.asset(session, "user", names)
-        user = {**user, "critical": bool(known and known.critical), "tags": list(known.tags) if known else []}
-    return {**view, "host": host, "user": user}
+class Candidate(NamedTuple):
+    """A playbook that an alert may start."""
+
+    plan: Plan
+    trigger: Trigger
+    digest: str
 
 
-async def _start(session: AsyncSession, plan: Plan, row: PlaybookRow, alert: AlertRow, key: str, now: datetime) -> str | None:
-    assert plan.trigger is not None  # noqa: S101 - the caller has looked
-    run_id = new_id("run")
-    about = {"playbook": row.name, "version": row.version, "alert_id": alert.id, "once_per": key}
-    holder = await alerts.claim(session, row.name, key, run_id, now, timedelta(seconds=plan.trigger.within))
-    if holder != run_id:
-        await trail.record(session, EventKind.RUN_SUPPRESSED, actor="system", subject=holder, data=about, now=now)
-        return None
-    limit = plan.limits.runs_per_hour
-    over = limit is not None and await alerts.runs_since(session, row.name, now - timedelta(hours=1)) >= limit
-    run = RunRow(
-        id=run_id,
-        playbook=row.name,
-        version=row.version,
-        plan_digest=row.digest,
-        incident_id=alert.incident_id,
-        alert_id=alert.id,
-        source=alert.source,
-        severity=alert.severity,
-        status="failed" if over else "running",
-        once_key=key,
-        started_by=f"source:{alert.source}",
-        dispatched=over,
-        error=f"not started: the playbook's limit of {limit} runs per hour is used up; start it by hand if it is needed" if over else None,
+class Match(NamedTuple):
+    """A playbook that an alert does start, under this key. `trouble`: why the key is not what `once_per` says."""
+
+    candidate: Candidate
+    alert: AlertRow
+    key: str
+    trouble: str | None
+
+
+class Started(NamedTuple):
+    """The runs to insert, and what the trail says of them. A run that is over already was stopped by its playbook's limit."""
+
+    runs: list[RunRow]
+    events: list[Event]
+
+
+async def candidates(session: AsyncSession) -> list[Candidate]:
+    """The newest version of every playbook that has a trigger and is not retired."""
+    found = []
+    for name, version, digest in await alerts.newest_triggers(session):
+        plan = _plans.get((name, version, digest)) or await _load(session, name, version, digest)
+        if plan.trigger is not None:
+            found.append(Candidate(plan, plan.trigger, digest))
+    return found
+
+
+def matches(those: Sequence[Candidate], alert: AlertRow) -> tuple[list[Match], dict[str, str]]:
+    """Those whose trigger fits the alert; and, by playbook, why a trigger could not be evaluated: that is no match."""
+    found: list[Match] = []
+    troubles: dict[str, str] = {}
+    for each in those:
+        try:
+            fits = condition(each.trigger.when, {"alert": alert.view})
+        except ExpressionError as error:
+            troubles[each.plan.playbook] = str(error)[:200]
+            continue
+        if fits:
+            found.append(Match(each, alert, *_key(each.trigger, alert)))
+    return found, troubles
+
+
+async def start(session: AsyncSession, found: Sequence[Match], now: datetime) -> Started:
+    """A run for each match that no earlier run covers and no limit stops."""
+    await lock(session, Lock.RUN, [name for match in found for name in _names(match)])
+    started = Started([], [])
+    fresh: dict[str, int] = {}
+    for match in found:
+        await _start(session, match, started, fresh, now)
+    return started
+
+
+async def _start(session: AsyncSession, match: Match, started: Started, fresh: dict[str, int], now: datetime) -> None:
+    """`fresh`: how many runs of each playbook this transaction has made, which are not inserted yet."""
+    plan, trigger, key = match.candidate.plan, match.candidate.trigger, match.key
+    within, limit = timedelta(seconds=trigger.within), plan.limits.runs_per_hour
+    told: dict[str, Any] = {"playbook": plan.playbook, "version": plan.version, "alert_id": match.alert.id, "once_per": key}
+    told |= {"once_per_failed": match.trouble} if match.trouble else {}
+
+    def note(kind: EventKind, subject: str) -> None:
+        started.events.append(event(kind, actor="system", subject=subject, data=told, now=now))
+
+    if limit is not None and await alerts.holder(session, plan.playbook, key, now - within) is None:
+        # Before the key is taken: a run that was stopped must not cover the next alert.
+        counted = await alerts.runs_since(session, plan.playbook, now - timedelta(hours=1)) + fresh.get(plan.playbook, 0)
+        if counted >= limit:
+            stopped = _run(match, now, limit)
+            started.runs.append(stopped)
+            note(EventKind.RUN_LIMITED, stopped.id)
+            return
+    run = _run(match, now)
+    holder = await alerts.claim(session, plan.playbook, key, run.id, now, within)
+    if holder != run.id:
+        note(EventKind.RUN_SUPPRESSED, holder)
+        return
+    fresh[plan.playbook] = fresh.get(plan.playbook, 0) + 1
+    started.runs.append(run)
+    note(EventKind.RUN_CREATED, run.id)
+
+
+def _run(match: Match, now: datetime, limit: int | None = None) -> RunRow:
+    """`limit`: the one that stops it."""
+    stopped = limit is not None
+    why = f"not started: the limit of {limit} runs per hour of this playbook is used up; start it by hand if it is needed"
+    return RunRow(
+        id=new_id("run"),
+        playbook=match.candidate.plan.playbook,
+        version=match.candidate.plan.version,
+        plan_digest=match.candidate.digest,
+        incident_id=match.alert.incident_id,
+        alert_id=match.alert.id,
+        source=match.alert.source,
+        severity=match.alert.severity,
+        status=RunStatus.FAILED.value if stopped else RunStatus.RUNNING.value,
+        once_key=match.key,
+        started_by=f"source:{match.alert.source}",
+        dispatched=stopped,  # there is nothing to dispatch
+        error=why if stopped else None,
         created_at=now,
-        ended_at=now if over else None,
+        ended_at=now if stopped else None,
     )
-    await runs.add(session, run)
-    kind = EventKind.RUN_LIMITED if over else EventKind.RUN_CREATED
-    await trail.record(session, kind, actor="system", subject=run_id, data=about, now=now)
-    return None if over else run_id
 
 
-def _key(plan: Plan, view: dict[str, Any]) -> str | None:
-    """The run's key where the trigger fits. A field that this alert does not have is no match."""
-    assert plan.trigger is not None  # noqa: S101
+def _key(trigger: Trigger, alert: AlertRow) -> tuple[str, str | None]:
+    """Where `once_per` fails on this alert, the alert itself is the key: rather a run too many than one that never was."""
     try:
-        if not condition(plan.trigger.when, {"alert": view}):
-            return None
-        return evaluate_text(plan.trigger.once_per, {"alert": view})
+        key = evaluate_text(trigger.once_per, {"alert": alert.view})
     except ExpressionError as error:
-        _log.info("a trigger could not be evaluated", playbook=plan.playbook, reason=str(error), alert=view.get("id"))
-        return None
+        return alert.id, str(error)[:200]
+    return (key if len(key) <= _LONGEST_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"), None
 
 
-_plans: dict[tuple[str, str, int], Plan] = {}
+def _names(match: Match) -> list[str]:
+    playbook = match.candidate.plan.playbook
+    return [f"{playbook}\n{match.key}", *([playbook] if match.candidate.plan.limits.runs_per_hour is not None else [])]
 
 
-def _plan(digest: str, name: str, version: int) -> Plan | None:
-    return _plans.get((digest, name, version))
-
-
-def _remember(row: PlaybookRow) -> Plan:
+async def _load(session: AsyncSession, name: str, version: int, digest: str) -> Plan:
+    row = await runs.playbook(session, name, version)
+    assert row is not None  # noqa: S101 - it was listed in this transaction, and versions are never deleted
     if len(_plans) >= MAX_PLANS:
         _plans.clear()
-    plan = Plan.model_validate(row.plan)
-    _plans[row.digest, row.name, row.version] = plan
+    plan = _plans[name, version, digest] = Plan.model_validate(row.plan)
     return plan

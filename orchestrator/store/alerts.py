@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
 from orchestrator.store.dialect import insert
-from orchestrator.store.tables import AlertRow, AssetRow, IncidentRow, PlaybookRow, ReplayRow, RunKeyRow, RunRow
+from orchestrator.store.tables import AlertRow, IncidentRow, PlaybookRow, ReplayRow, RunKeyRow, RunRow
+
+_MOST = 500
 
 
-async def known(session: AsyncSession, source: str, dedup_key: str) -> AlertRow | None:
-    """The alert that came before with this key."""
-    return await session.scalar(select(AlertRow).where(col(AlertRow.source) == source, col(AlertRow.dedup_key) == dedup_key))
+async def known(session: AsyncSession, source: str, dedup_keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The ids of the alert and its incident by dedup key, for those that came before."""
+    found: dict[str, tuple[str, str]] = {}
+    for part in _parts(dedup_keys):
+        wanted = select(col(AlertRow.dedup_key), col(AlertRow.id), col(AlertRow.incident_id))
+        rows = await session.execute(wanted.where(col(AlertRow.source) == source, col(AlertRow.dedup_key).in_(part)))
+        found |= {row[0]: (row[1], row[2]) for row in rows}
+    return found
 
 
-async def seen_again(session: AsyncSession, alert_id: str, now: datetime) -> None:
-    """Counts one more."""
-    await session.execute(update(AlertRow).where(col(AlertRow.id) == alert_id).values(seen=col(AlertRow.seen) + 1, last_seen_at=now))
+async def seen_again(session: AsyncSession, alert_ids: Sequence[str], now: datetime) -> None:
+    """Counts one more for each."""
+    for part in _parts(alert_ids):
+        again = update(AlertRow).where(col(AlertRow.id).in_(part))
+        await session.execute(again.values(seen=col(AlertRow.seen) + 1, last_seen_at=now), execution_options={"synchronize_session": False})
 
 
-async def replayed(session: AsyncSession, source: str, message_id: str, now: datetime, keep: timedelta) -> bool:
-    """Whether the message id was seen already; remembers it. Old ones are forgotten."""
+async def add_all(session: AsyncSession, rows: Iterable[SQLModel]) -> None:
+    """Inserts alerts, incidents and runs, many in a statement."""
+    session.add_all(rows)
+    await session.flush()
+
+
+async def remember(session: AsyncSession, source: str, message_id: str, body_sha256: str, now: datetime, keep: timedelta) -> bool:
+    """Remembers a message id for as long as `keep`. False where it came before with another body."""
     await session.execute(delete(ReplayRow).where(col(ReplayRow.seen_at) < now - keep))
-    row = {"source": source, "message_id": message_id, "seen_at": now}
-    done = await session.execute(insert(session, ReplayRow).values(**row).on_conflict_do_nothing())
-    return bool(done.rowcount == 0)  # type: ignore[attr-defined]
+    row = {"source": source, "message_id": message_id, "body_sha256": body_sha256, "seen_at": now}
+    done = await session.execute(insert(session, ReplayRow).values(**row).on_conflict_do_nothing(index_elements=["source", "message_id"]))
+    if done.rowcount == 1:  # type: ignore[attr-defined]
+        return True
+    held = select(col(ReplayRow.body_sha256)).where(col(ReplayRow.source) == source, col(ReplayRow.message_id) == message_id)
+    return await session.scalar(held) == body_sha256
 
 
-async def open_incident(session: AsyncSession, key: str, since: datetime) -> IncidentRow | None:
-    """The newest incident with this key that had an alert since then."""
-    found = select(IncidentRow).where(
-        col(IncidentRow.correlation_key) == key, col(IncidentRow.last_alert_at) >= since, col(IncidentRow.status) == "open"
-    )
-    return await session.scalar(found.order_by(col(IncidentRow.last_alert_at).desc()).limit(1))
+async def open_incidents(session: AsyncSession, keys: Sequence[str], since: datetime) -> dict[str, IncidentRow]:
+    """By key the newest open incident that had an alert since then."""
+    found: dict[str, IncidentRow] = {}
+    for part in _parts(keys):
+        wanted = select(IncidentRow).where(
+            col(IncidentRow.correlation_key).in_(part), col(IncidentRow.last_alert_at) >= since, col(IncidentRow.status) == "open"
+        )
+        found |= {row.correlation_key: row for row in await session.scalars(wanted.order_by(col(IncidentRow.last_alert_at)))}
+    return found
 
 
-async def newest_triggers(session: AsyncSession) -> list[PlaybookRow]:
-    """The newest version of each playbook that is not retired."""
+async def newest_triggers(session: AsyncSession) -> list[tuple[str, int, str]]:
+    """Name, version and digest of the newest version of each playbook that is not retired."""
     newest = (
         select(col(PlaybookRow.name), func.max(col(PlaybookRow.version)).label("version"))
         .where(col(PlaybookRow.retired).is_(False))
@@ -48,7 +70,8 @@ async def newest_triggers(session: AsyncSession) -> list[PlaybookRow]:
         .subquery()
     )
     joined = (newest.c.name == col(PlaybookRow.name)) & (newest.c.version == col(PlaybookRow.version))
-    return list(await session.scalars(select(PlaybookRow).join(newest, joined).order_by(col(PlaybookRow.name))))
+    wanted = select(col(PlaybookRow.name), col(PlaybookRow.version), col(PlaybookRow.digest)).join(newest, joined)
+    return [(row[0], row[1], row[2]) for row in await session.execute(wanted.order_by(col(PlaybookRow.name)))]
 
 
 async def claim(session: AsyncSession, playbook: str, once_key: str, run_id: str, now: datetime, within: timedelta) -> str:
@@ -58,24 +81,28 @@ async def claim(session: AsyncSession, playbook: str, once_key: str, run_id: str
         index_elements=["playbook", "once_key"], set_={"run_id": run_id, "at": now}, where=col(RunKeyRow.at) < now - within
     )
     await session.execute(statement)
-    held = await session.scalar(
-        select(RunKeyRow.run_id).where(col(RunKeyRow.playbook) == playbook, col(RunKeyRow.once_key) == once_key)  # type: ignore[call-overload]
-    )
-    return str(held)
+    return await holder(session, playbook, once_key) or run_id
+
+
+async def holder(session: AsyncSession, playbook: str, once_key: str, since: datetime | None = None) -> str | None:
+    """The newest run with this key, if it has one (and has had it since then)."""
+    wanted = select(col(RunKeyRow.run_id)).where(col(RunKeyRow.playbook) == playbook, col(RunKeyRow.once_key) == once_key)
+    return await session.scalar(wanted if since is None else wanted.where(col(RunKeyRow.at) >= since))
 
 
 async def runs_since(session: AsyncSession, playbook: str, since: datetime) -> int:
-    """How many runs of a playbook were made since then."""
-    counted = select(func.count()).select_from(RunRow).where(col(RunRow.playbook) == playbook, col(RunRow.created_at) >= since)
+    """How many runs of a playbook were started since then. One that the limit stopped ended when it was made, and doesn't count."""
+    started = or_(col(RunRow.ended_at).is_(None), col(RunRow.ended_at) > col(RunRow.created_at))
+    counted = select(func.count()).select_from(RunRow).where(col(RunRow.playbook) == playbook, col(RunRow.created_at) >= since, started)
     return int(await session.scalar(counted) or 0)
 
 
-async def asset(session: AsyncSession, kind: str, values: list[str]) -> AssetRow | None:
-    """The first of these that is in the inventory."""
-    found = {
-        row.value: row for row in await session.scalars(select(AssetRow).where(col(AssetRow.type) == kind, col(AssetRow.value).in_(values)))
-    }
-    return next((found[value] for value in values if value in found), None)
+async def raw_of(session: AsyncSession, alert: AlertRow) -> bytes:
+    """The body that the alert came in, byte for byte. The alerts of one body share it."""
+    if alert.raw:
+        return alert.raw
+    wanted = select(col(AlertRow.raw)).where(col(AlertRow.raw_sha256) == alert.raw_sha256, func.length(col(AlertRow.raw)) > 0)
+    return await session.scalar(wanted.limit(1)) or b""
 
 
 async def page(session: AsyncSession, table: type[Any], moment: Any, before: tuple[datetime, str] | None, limit: int) -> list[Any]:
@@ -85,3 +112,9 @@ async def page(session: AsyncSession, table: type[Any], moment: Any, before: tup
         at, id_ = before
         wanted = wanted.where((moment < at) | ((moment == at) & (table.id < id_)))
     return list(await session.scalars(wanted))
+
+
+def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Few enough for one statement's parameters."""
+    for start in range(0, len(values), _MOST):
+        yield values[start : start + _MOST]

@@ -28,15 +28,15 @@ async def append(session: AsyncSession, events: Sequence[Event]) -> None:
         await session.execute(insert(session, AuditEventRow).values(rows).on_conflict_do_nothing(index_elements=["id"]))
 
 
-async def unsealed(session: AsyncSession, *, everywhere: bool = False) -> list[tuple[int, Event]]:
-    """The oldest events without a place in the chain, at most a batch, with their numbers.
+async def unsealed(session: AsyncSession, *, everywhere: bool = False, limit: int = MAX_BATCH) -> list[tuple[int, Event]]:
+    """The oldest events without a place in the chain, at most `limit` (a batch), with their numbers.
 
     Numbers are given before a transaction commits, so one may turn up late: the last batches are searched too, or all of them.
     """
     floor = 0 if everywhere else await _floor(session)
     sealed = select(col(AuditSealRow.event_number)).where(col(AuditSealRow.event_number) == col(AuditEventRow.number)).exists()
     wanted = select(AuditEventRow).where(col(AuditEventRow.number) > floor, ~sealed)
-    rows = await session.scalars(wanted.order_by(col(AuditEventRow.number)).limit(MAX_BATCH))
+    rows = await session.scalars(wanted.order_by(col(AuditEventRow.number)).limit(limit))
     return [(row.number or 0, event_of(row)) for row in rows]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
-from orchestrator.store.tables import KillSwitchRow, PlaybookRow, PolicyRow
+from orchestrator.store.dialect import insert
+from orchestrator.store.tables import AssetRow, KillSwitchRow, PlaybookRow, PolicyRow
 
 R = TypeVar("R", bound=SQLModel)
+_MOST = 500  # rows in one statement
 
 
 async def one(session: AsyncSession, table: type[R], key: Any) -> R | None:
@@ -27,6 +30,14 @@ async def every(session: AsyncSession, table: type[R]) -> list[R]:
 async def put(session: AsyncSession, row: SQLModel) -> None:
     """Insert, or replace what has this primary key."""
     await session.merge(row)
+
+
+async def put_assets(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert or replace thousands at once."""
+    for start in range(0, len(rows), _MOST):
+        added = insert(session, AssetRow).values(rows[start : start + _MOST])
+        fresh = {name: added.excluded[name] for name in ("kind", "critical", "tags")}
+        await session.execute(added.on_conflict_do_update(index_elements=["type", "value"], set_=fresh))
 
 
 async def add(session: AsyncSession, row: SQLModel) -> None:

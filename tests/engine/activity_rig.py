@@ -22,7 +22,7 @@ from connectors.sdk.connector import Connector
 from connectors.sdk.emulator import Emulator, EmulatorTransport
 from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
-from orchestrator.configuration.pool import Slot
+from orchestrator.configuration.pool import slot
 from orchestrator.domain.effect import Effect
 from orchestrator.domain.run import Mode
 from orchestrator.engine.activities.applying import Applying
@@ -149,12 +149,12 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
     made = Rig(rt, now)
     for name, (connector, emulator) in _SYSTEMS.items():
         world = made.worlds[name] = emulator()
-        await made.add(
-            ConnectionRow(name=name, connector=connector.name, capability="", settings={}, secrets=b"", revision=1, saved_at=START)
-        )
+        row = ConnectionRow(name=name, connector=connector.name, capability="", settings={}, secrets=b"", revision=1, saved_at=START)
+        places = {access: slot(row, access) for access in Access}
+        await made.add(row)
         for access in Access:
             opened = open_connector(connector, emulator.settings(_URL), access, EmulatorTransport(world))
-            rt.connections.get(Slot(name, 1, access), lambda opened=opened: opened)  # type: ignore[misc]
+            rt.connections.get(places[access], lambda opened=opened: opened)  # type: ignore[misc]
     await made.add(alert())
     await made.add(*(run_row(f"run_{number}") for number in (1, 2, 3)))
     try:

@@ -52,7 +52,7 @@ SAID = {
     "c2-beacon-containment/alerts/suricata-dns-beacon.json": ("c2_beacon", "10.20.0.7", None, "c2.evil.example"),
     "malware-on-endpoint/alerts/crowdstrike-on-domain-controller.json": ("malware", "dc-01", "system", None),
     "malware-on-endpoint/alerts/crowdstrike-ransomware.json": ("malware", "ws-023", "j.doe", None),
-    "malware-on-endpoint/alerts/crowdstrike-unknown-file.json": ("malware", "ws-042", "m.ross", None),
+    "malware-on-endpoint/alerts/crowdstrike-unknown-file.json": ("malware", "ws-007", "m.ross", None),
     "malware-on-endpoint/alerts/falco-drop-and-execute.json": ("malware", "db-01", "postgres", None),
     "malware-on-endpoint/alerts/falco-shell-in-container.json": ("other", "web-01", "root", None),
     "malware-on-endpoint/alerts/suricata-coinminer.json": ("malware", "10.20.0.200", None, "203.0.113.12"),

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("source", "dedup_key"),
     )
     op.create_index(op.f("ix_alerts_incident_id"), "alerts", ["incident_id"], unique=False)
+    op.create_index(op.f("ix_alerts_raw_sha256"), "alerts", ["raw_sha256"], unique=False)
     op.create_index(op.f("ix_alerts_received_at"), "alerts", ["received_at"], unique=False)
     op.create_table(
         "api_keys",

@@ -1,0 +1,186 @@
+"""How do the alerts of one body get into the store? De-duplicated, joined to incidents, matched to playbooks; all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.audit import trail
+from orchestrator.domain.alert import Alert, view
+from orchestrator.domain.audit_event import Event, EventKind
+from orchestrator.domain.digest import digest
+from orchestrator.domain.identifiers import new_id
+from orchestrator.domain.model import Frozen
+from orchestrator.intake import enrich, match
+from orchestrator.intake.authentication import REPLAY_WINDOW, NotAuthentic, Reason
+from orchestrator.runtime import Runtime
+from orchestrator.store import alerts, facts
+from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.tables import AlertRow, AssetRow, IncidentRow, SourceRow
+
+_LOOKUPS = 400  # names in one statement
+
+
+class AcceptedAlert(Frozen):
+    """One alert of a body."""
+
+    alert_id: str
+    incident_id: str
+    duplicate: bool
+
+
+class Accepted(Frozen):
+    """What became of a body; `ignored` says why it held no alert. `run_ids`: the runs to dispatch."""
+
+    alerts: tuple[AcceptedAlert, ...] = ()
+    run_ids: tuple[str, ...] = ()
+    ignored: str | None = None
+
+    @property
+    def duplicate(self) -> bool:
+        """Whether all of it was known."""
+        return bool(self.alerts) and all(alert.duplicate for alert in self.alerts)
+
+
+async def commit(rt: Runtime, source: SourceRow, found: Sequence[Alert], body: bytes, replay_id: str | None, now: datetime) -> Accepted:
+    """Commits the alerts of a body. Raises NotAuthentic for a message id that came before with another body; then nothing is kept."""
+    arrival = _Arrival(source, body, now)
+    found = list({alert.dedup_key: alert for alert in reversed(found)}.values())[::-1]  # the first of each
+    async with rt.store.write() as session:
+        await lock(session, Lock.ALERT, arrival.names(found, replay_id))
+        await arrival.refuse_replay(session, replay_id)
+        before = await alerts.known(session, source.name, _keys(found))
+        await alerts.seen_again(session, [alert_id for alert_id, _ in before.values()], now)
+        made = await arrival.new(session, [alert for alert in found if alert.dedup_key not in before])
+        await alerts.add_all(session, arrival.rows)
+        await trail.record_all(session, [*(arrival.duplicate(*known) for known in before.values()), *arrival.events])
+    ids = {row.dedup_key: (row.id, row.incident_id) for row in made} | before
+    accepted = [AcceptedAlert(alert_id=ids[key][0], incident_id=ids[key][1], duplicate=key in before) for key in _keys(found)]
+    return Accepted(alerts=tuple(accepted), run_ids=tuple(arrival.run_ids))
+
+
+class _Arrival:
+    """One body on its way in: the rows and events that it comes to."""
+
+    def __init__(self, source: SourceRow, body: bytes, now: datetime) -> None:
+        self._source, self._body, self._now = source, body, now
+        self._sha256 = hashlib.sha256(body).hexdigest()
+        self.rows: list[AlertRow | IncidentRow | Any] = []
+        self.events: list[Event] = []
+        self.run_ids: list[str] = []
+
+    def names(self, found: Sequence[Alert], replay_id: str | None) -> list[str]:
+        """What nobody else may be about to insert: these alerts, their incidents, this message."""
+        own = [f"alert {self._source.name} {alert.dedup_key}" for alert in found]
+        shared = [f"incident {key}" for alert in found if (key := _correlation(self._source, alert))]
+        return [*own, *shared, *([f"message {self._source.name} {replay_id}"] if replay_id else [])]
+
+    async def refuse_replay(self, session: AsyncSession, replay_id: str | None) -> None:
+        """A sender that got no answer sends the same message again, and is answered as before; other content is an attack."""
+        keep = 2 * REPLAY_WINDOW
+        if replay_id and not await alerts.remember(session, self._source.name, replay_id, self._sha256, self._now, keep):
+            raise NotAuthentic(Reason.REPLAYED)
+
+    async def new(self, session: AsyncSession, found: Sequence[Alert]) -> list[AlertRow]:
+        """The rows of alerts that are not known yet, with those of their incidents and runs."""
+        if not found:
+            return []
+        keys = [key for alert in found if (key := _correlation(self._source, alert))]
+        since = self._now - timedelta(seconds=self._source.correlate_within)
+        incidents = await alerts.open_incidents(session, keys, since)
+        made = [self._row(alert, self._incident(alert, incidents), first=number == 0) for number, alert in enumerate(found)]
+        inventory = await _inventory(session, made)
+        for row in made:
+            row.view = enrich.enriched(row.view, inventory)
+        self.rows += made
+        await self._match(session, [(row, alert.resolved) for row, alert in zip(made, found, strict=True)])
+        return made
+
+    async def _match(self, session: AsyncSession, made: Sequence[tuple[AlertRow, bool]]) -> None:
+        those = await match.candidates(session)
+        matched: list[match.Match] = []
+        for row, resolved in made:
+            fits, troubles = ([], {}) if resolved else match.matches(those, row)
+            matched += fits
+            told = {"incident_id": row.incident_id, "raw_sha256": row.raw_sha256, "class": row.alert_class, "severity": row.severity}
+            self._note(EventKind.ALERT_ACCEPTED, row.id, {**told, **({"triggers_failed": troubles} if troubles else {})})
+        started = await match.start(session, matched, self._now)
+        self.rows += started.runs
+        self.events += started.events
+        self.run_ids += [run.id for run in started.runs if run.ended_at is None]
+
+    def _incident(self, alert: Alert, incidents: dict[str, IncidentRow]) -> IncidentRow:
+        key = _correlation(self._source, alert)
+        joined = incidents.get(key) if key else None
+        if joined is not None:
+            joined.alerts, joined.severity = joined.alerts + 1, max(joined.severity, int(alert.severity))
+            joined.last_alert_at = max(joined.last_alert_at, self._now)
+            return joined
+        made = IncidentRow(
+            id=new_id("inc"),
+            correlation_key=key or digest(["alone", self._source.name, alert.dedup_key]),
+            title=alert.title,
+            severity=int(alert.severity),
+            opened_at=self._now,
+            last_alert_at=self._now,
+        )
+        self.rows.append(made)
+        incidents |= {key: made} if key else {}
+        return made
+
+    def _row(self, alert: Alert, incident: IncidentRow, *, first: bool) -> AlertRow:
+        alert_id, source = new_id("alert"), self._source
+        about = {"alert_id": alert_id, "incident_id": incident.id, "source": source.name, "product": source.product}
+        return AlertRow(
+            id=alert_id,
+            source=source.name,
+            product=source.product,
+            dedup_key=alert.dedup_key,
+            incident_id=incident.id,
+            title=alert.title,
+            severity=int(alert.severity),
+            alert_class=alert.alert_class,
+            view=view(alert, **about, raw_sha256=self._sha256),
+            raw=self._body if first else b"",  # once per body, or a body of thousands of alerts would be kept thousands of times
+            raw_sha256=self._sha256,
+            received_at=self._now,
+            last_seen_at=self._now,
+        )
+
+    def duplicate(self, alert_id: str, incident_id: str) -> Event:
+        """What the trail says of an alert that came again."""
+        told = {"incident_id": incident_id, "raw_sha256": self._sha256}
+        actor = f"source:{self._source.name}"
+        return trail.event(EventKind.ALERT_DUPLICATE, actor=actor, subject=alert_id, data=told, now=self._now)
+
+    def _note(self, kind: EventKind, subject: str, told: dict[str, Any]) -> None:
+        self.events.append(trail.event(kind, actor=f"source:{self._source.name}", subject=subject, data=told, now=self._now))
+
+
+async def _inventory(session: AsyncSession, made: Sequence[AlertRow]) -> dict[enrich.Name, AssetRow]:
+    names = list(dict.fromkeys(name for row in made for name in enrich.names(row.view)))
+    found: dict[enrich.Name, AssetRow] = {}
+    for start in range(0, len(names), _LOOKUPS):
+        rows = await facts.assets(session, names[start : start + _LOOKUPS])
+        found |= {(asset.type, asset.value): asset for asset in rows}
+    return found
+
+
+def _keys(found: Sequence[Alert]) -> list[str]:
+    return [alert.dedup_key for alert in found]
+
+
+def _correlation(source: SourceRow, alert: Alert) -> str | None:
+    """What alerts of one incident share; None for an alert without it, which stands alone."""
+    host, user, remote = alert.host, alert.user, alert.remote
+    value = {
+        "host": host and (host.name or host.address or host.id),  # other products know the name, and only the product its id
+        "user": user and (user.name or user.email),
+        "remote": remote and (remote.address or remote.domain),
+        "rule": alert.rule,
+    }.get(source.correlate_by)
+    return digest([source.correlate_by, value.lower()]) if value else None
