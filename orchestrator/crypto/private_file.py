@@ -44,7 +44,7 @@ def create_public(path: Path, content: bytes) -> bool:
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Writes a file of mode 600 in place of what was there: the old or the new is there, never a half. Raises Invalid as `create_private`."""
+    """Writes a file of mode 600 in place of what was there: never a half of it. Raises Invalid as `create_private`."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.domain.errors import Halted, TocsinError
+from orchestrator.engine.limit import Limit
+from orchestrator.engine.question import Question
 
 
 class StepFailed(TocsinError):
@@ -21,23 +23,35 @@ class Declined(Halted):
     """People said no, or nobody answered in time."""
 
 
+class LeftOut(Halted):
+    """People agreed with other changes of the group, and not with this one: the step ends, and the group goes on."""
+
+
 class Refused(Halted):
     """The policy said no."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the interpreter is. `steps` is shared by all that are seen flat together.
+class Cover:
+    """A group's approval: what people are asked about changes that they have not seen yet, and what they said of those they have.
 
-    `approved`: digests of changes that people agreed with for a whole group, by the approval that covers them;
-    `declined`: digests they left out.
+    `approved`: digest of a change -> the approval that covers it; `declined`: digests that were left out.
     """
+
+    question: Question
+    approved: Mapping[str, str]
+    declined: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the interpreter is. `steps` is shared by all that are seen flat together; `limits` are the timeouts around."""
 
     names: Mapping[str, Any]
     steps: dict[str, Any]
     prefix: str = ""
-    approved: Mapping[str, str] | None = None
-    declined: frozenset[str] = frozenset()
+    cover: Cover | None = None
+    limits: tuple[Limit, ...] = ()
 
     def path(self, step_id: str) -> str:
         """The step's path in the run."""
@@ -54,3 +68,15 @@ class Place:
     def item(self, part: str, name: str, value: Any) -> Place:
         """Inside one item of a `for_each`: its steps are its own."""
         return replace(self, prefix=f"{self.prefix}{part}/", names={**self.names, name: value}, steps=dict(self.steps))
+
+    def called(self, part: str, inputs: Mapping[str, Any]) -> Place:
+        """Inside a called playbook, which sees its inputs only."""
+        return replace(self, prefix=f"{self.prefix}{part}/", names={"alert": None, "inputs": inputs, "run": self.names["run"]}, steps={})
+
+    def covered(self, cover: Cover) -> Place:
+        """Inside a group that people are asked about."""
+        return replace(self, cover=cover)
+
+    def limited(self, limit: Limit) -> Place:
+        """Inside a step with a timeout."""
+        return replace(self, limits=(*self.limits, limit))

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,13 @@ class Stack:
         """The supervised processes by name."""
         assert self.process is not None
         found = {}
-        for line in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-            words = Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0")
-            name = "temporal" if words[0].endswith("temporal") else words[3] if len(words) > 3 else words[0]
-            found[name] = int(line)
+        for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            except FileNotFoundError:  # ended since
+                continue
+            if len(words) > 3:
+                found["temporal" if words[0].endswith("temporal") else words[3]] = int(pid)
         return found
 
     def kill_child(self, name: str) -> None:
@@ -123,16 +127,19 @@ class Stack:
         headers = {"Authorization": f"Bearer {secret}"}
         return httpx.post(f"http://127.0.0.1:{self.port}/v1/alerts/{source}", content=body, headers=headers, timeout=20)
 
-    def run_of(self, incident: str) -> dict[str, Any]:
-        """The ended run of an incident."""
+    def run_of(self, accepted: dict[str, Any]) -> dict[str, Any]:
+        """The run of an accepted alert, once it has ended."""
+        return until(lambda: ended(self.get("/v1/runs", incident_id=accepted["incident_id"]), accepted), 90, "the end of the run")
 
-        def ended() -> dict[str, Any] | None:
-            items = self.get("/v1/runs", incident_id=incident)["items"]
-            return items[0] if items and items[0]["status"] in FINAL else None
 
-        return until(ended, 90, "the end of the run")
+def ended(runs: dict[str, Any], accepted: dict[str, Any]) -> dict[str, Any] | None:
+    """The run of an accepted alert, if it has ended."""
+    for run in runs["items"]:
+        if run["alert_id"] == accepted["alert_id"] and run["status"] in FINAL:
+            return run
+    return None
 
 
 def attack_from(address: str) -> bytes:
     """The brute-force alert, from another attacker."""
-    return CROWDSEC.replace(b"203.0.113.9", address.encode())
+    return CROWDSEC.replace(b"203.0.113.9", address.encode()).replace(b"1f0ad7b2-5a6e-4a52-b12f-0f6f5d6d9a01", str(uuid.uuid4()).encode())

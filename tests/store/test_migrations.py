@@ -1,0 +1,46 @@
+"""Does a migrated database have exactly the tables that the code declares, on both databases?"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlmodel import SQLModel
+
+from orchestrator.domain.errors import Conflict
+from orchestrator.store.migrate import current_revision, migrate, newest_revision
+from orchestrator.store.session import Store
+from tests.store.databases import opened
+
+
+async def test_the_migrated_schema_is_the_declared_one(tmp_path: Path, database: str | None) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, SQLModel.metadata))
+
+    async with opened(tmp_path, database) as [rt], rt.store.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+        assert await current_revision(rt.store) == newest_revision()
+
+
+async def test_processes_that_migrate_at_the_same_moment_do_not_disturb_each_other(tmp_path: Path, database: str | None) -> None:
+    url = database.replace("postgresql://", "postgresql+asyncpg://") if database else f"sqlite+aiosqlite:///{tmp_path}/t.db"
+    stores = [Store(url) for _ in range(4)]
+    try:
+        await asyncio.gather(*(migrate(store) for store in stores))
+        assert await current_revision(stores[0]) == newest_revision()
+    finally:
+        for store in stores:
+            await store.close()
+
+
+async def test_a_database_of_a_newer_tocsin_is_refused(tmp_path: Path, database: str | None) -> None:
+    async with opened(tmp_path, database) as [rt]:
+        async with rt.store.write() as session:
+            await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(Conflict, match="a newer Tocsin"):
+            await migrate(rt.store)
