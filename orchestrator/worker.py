@@ -18,32 +18,12 @@ from orchestrator.audit.sealer import seal_pending
 from orchestrator.domain.errors import TocsinError, Unavailable
 from orchestrator.engine.activities.registry import activities
 from orchestrator.engine.contracts import TASK_QUEUE
-from orchestrator.engine.workflows.hold_containment import HoldContainment
-from orchestrator.engine.workflows.run_batch import RunBatch
-from orchestrator.engine.workflows.run_playbook import RunPlaybook
+from orchestrator.engine.workflows.registered import PASSED_THROUGH, WORKFLOWS
 from orchestrator.runs.client import connect
 from orchestrator.runs.sweep import sweep
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 
-WORKFLOWS = (RunPlaybook, RunBatch, HoldContainment)
-
-# Pure modules of ours, and what they stand on: imported once rather than per workflow. Jinja imports lazily, which the sandbox breaks.
-PASSED_THROUGH = (
-    "orchestrator.domain",
-    "orchestrator.playbook",
-    "orchestrator.engine.contracts",
-    "orchestrator.engine.interpreter",
-    "orchestrator.engine.pipeline",
-    "orchestrator.engine.port",
-    "orchestrator.engine.scope",
-    "annotated_types",
-    "jinja2",
-    "markupsafe",
-    "pydantic",
-    "pydantic_core",
-    "rfc8785",
-)
 SWEEP_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 MAX_WORKFLOWS = 200

@@ -54,7 +54,9 @@ async def get_alert(alert_id: str, holds: TheHeld, who: Principal = requires(Per
 @router.get("/v1/alerts/{alert_id}/raw")
 async def get_raw(alert_id: str, holds: TheHeld, who: Principal = requires(Permission.READ)) -> Response:
     """What came, byte for byte."""
-    return Response((await _row(holds, alert_id)).raw, media_type="application/octet-stream")
+    row = await _row(holds, alert_id)
+    async with holds.rt.store.read() as session:
+        return Response(await kept.raw_of(session, row), media_type="application/octet-stream")
 
 
 @router.get("/v1/incidents")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from urllib.parse import urlsplit
 
 import structlog
 
 from connectors.lab import lab_settings
 from connectors.registry import connector
+from connectors.sdk.settings import is_this_machine
 from orchestrator.configuration import assets, connections, keys, playbooks, policies
+from orchestrator.configuration.connections import ConnectionView
 from orchestrator.crypto.private_file import create_private
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import Conflict, NotFound
@@ -53,7 +56,7 @@ async def _lab(rt: Runtime, lab_url: str) -> None:
         cls = connector(name)
         usual = str(getattr(cls, "usual_connection", name))
         before = saved.get(usual)
-        if before is None or (before.connector == name and before.settings.get("base_url") != settings.get("base_url")):
+        if before is None or (_is_lab(before) and before.settings["base_url"] != settings["base_url"]):
             await connections.save_connection(rt, usual, name, settings, actor=ACTOR, check=False)
     if not await assets.list_assets(rt):
         await assets.import_assets(rt, json.loads(_read("lab_assets.json")), actor=ACTOR)
@@ -63,6 +66,12 @@ async def _lab(rt: Runtime, lab_url: str) -> None:
             await playbooks.publish_playbook(rt, text, file, actor=ACTOR)
         except Conflict as conflict:  # published by an earlier Tocsin or altered by its owner: theirs stays, and the start goes on
             _log.warning("a shipped playbook was not published", reason=str(conflict))
+
+
+def _is_lab(view: ConnectionView) -> bool:
+    """Whether it leads to a lab, which may have moved; anything else is somebody's own, and stays as they made it."""
+    parts = urlsplit(str(view.settings.get("base_url", "")))
+    return is_this_machine(parts.hostname or "") and parts.path == f"/{view.connector}"
 
 
 def _read(name: str) -> str:

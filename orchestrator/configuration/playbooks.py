@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 
 from connectors.capabilities import CAPABILITIES
-from connectors.sdk.capability import Capability
+from connectors.registry import connector
+from connectors.sdk.capability import ActionSpec
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
@@ -17,8 +20,6 @@ from orchestrator.runtime import Runtime
 from orchestrator.store import configured
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.tables import ConnectionRow, PlaybookRow
-
-_BY_NAME: dict[str, type[Capability]] = {kind.capability: kind for kind in CAPABILITIES}
 
 
 class PlaybookView(Frozen):
@@ -36,25 +37,15 @@ class PlaybookView(Frozen):
 
 
 async def catalogue(rt: Runtime | None = None) -> Catalogue:
-    """What `use:` can name here: the connections, and the usual names of capabilities that no connection serves yet."""
-    bound: dict[str, str] = {}
+    """What `use:` can name here: what the connections can do, and the usual names of capabilities that no connection serves yet."""
+    bound: list[ConnectionRow] = []
     if rt is not None:
         async with rt.store.read() as session:
-            bound = {row.name: row.capability for row in await configured.every(session, ConnectionRow)}
-    names = {kind.usual_connection: kind.capability for kind in CAPABILITIES if kind.capability not in bound.values()} | bound
-    return Catalogue.of(
-        ActionType(
-            connection=name,
-            capability=capability,
-            action=spec.name,
-            effect=spec.effect,
-            summary=spec.summary,
-            input_schema=spec.input.model_json_schema(),
-            result_schema=spec.result_schema(),
-        )
-        for name, capability in sorted(names.items())
-        for spec in _BY_NAME[capability].actions
-    )
+            bound = await configured.every(session, ConnectionRow)
+    served = {row.capability for row in bound}
+    usual = [_offer(kind.usual_connection, kind.capability, kind.actions) for kind in CAPABILITIES if kind.capability not in served]
+    own = [_offer(row.name, row.capability, (each.spec for each in connector(row.connector).bound.values())) for row in bound]
+    return Catalogue.of(chain.from_iterable([*usual, *own]))
 
 
 async def check_playbook(rt: Runtime | None, text: str, file: str) -> Compiled:
@@ -122,6 +113,19 @@ async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -
         told = {"version": version}
         await trail.record(session, EventKind.PLAYBOOK_RETIRED, actor=actor, subject=name, data=told, now=rt.clock())
         return _view(row)
+
+
+def _offer(connection: str, capability: str, specs: Iterable[ActionSpec]) -> Iterator[ActionType]:
+    for spec in specs:
+        yield ActionType(
+            connection=connection,
+            capability=capability,
+            action=spec.name,
+            effect=spec.effect,
+            summary=spec.summary,
+            input_schema=spec.input.model_json_schema(),
+            result_schema=spec.result_schema(),
+        )
 
 
 def _view(row: PlaybookRow) -> PlaybookView:

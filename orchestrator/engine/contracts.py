@@ -13,7 +13,8 @@ from orchestrator.domain.judgement import Judgement, Verdict
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import Mode, RunStatus, StepState
-from orchestrator.playbook.plan import AnyStep, FormField, Plan
+from orchestrator.engine.question import Question
+from orchestrator.playbook.plan import ForEach, FormField, Plan
 
 __all__ = ["Judgement", "Verdict"]  # beside all that is defined here: the policy's words cross too
 
@@ -26,6 +27,7 @@ class Workflow(StrEnum):
     RUN = "RunPlaybook"
     BATCH = "RunBatch"
     HOLD = "HoldContainment"
+    ROLL_BACK = "RollBack"
 
 
 class Activity(StrEnum):
@@ -95,13 +97,32 @@ class BatchInput(Frozen):
     """A slice of a `for_each`, run as a child so that no history grows without bound."""
 
     run: RunInput
-    step: AnyStep
-    path: str
+    step: ForEach
     first: int
     items: list[Any]
-    scope: dict[str, Any]
-    approved: dict[str, str]  # digest of an agreed change -> its approval
-    first_seq: int
+    names: dict[str, Any]
+    steps: dict[str, Any]
+    prefix: str
+    question: Question | None  # of the group's approval around, with what people said
+    approved: dict[str, str] = {}  # digest of an agreed change -> its approval
+    declined: tuple[str, ...] = ()
+    next_seq: int
+
+
+class BatchReply(Frozen):
+    """What became of each item, and where the numbering of steps goes on."""
+
+    items: list[dict[str, Any]]
+    next_seq: int
+
+
+class RollBackInput(Frozen):
+    """Steps to take back, in this order, in a history of their own."""
+
+    run_id: str
+    paths: tuple[str, ...]
+    reason: str
+    actor: str
 
 
 class ActionCall(Frozen):

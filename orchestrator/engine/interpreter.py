@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from orchestrator.domain.errors import Halted, Rejected, TocsinError
-from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import Mode, RunStatus, StepState
-from orchestrator.engine import pipeline
+from orchestrator.engine import group, pipeline, waiting
+from orchestrator.engine.bounded import bounded, recorded
 from orchestrator.engine.contracts import ActionCall, RunInput, RunResult, StepRef
-from orchestrator.engine.pipeline import Question
+from orchestrator.engine.limit import Limit
 from orchestrator.engine.port import Port
-from orchestrator.engine.scope import Declined, Place, Refused, StepFailed
+from orchestrator.engine.question import Question
+from orchestrator.engine.rollback import roll_back
+from orchestrator.engine.scope import Declined, LeftOut, Place, Refused, StepFailed
 from orchestrator.playbook.durations import duration
-from orchestrator.playbook.expressions import condition, evaluate, evaluate_text
+from orchestrator.playbook.expressions import ExpressionError, condition, evaluate, evaluate_text
+from orchestrator.playbook.inputs import accept
 from orchestrator.playbook.plan import AnyStep, Ask, Call, Choose, ForEach, Parallel, Plan, Repeat, Use, Wait
 from orchestrator.playbook.results import flat_ids
 
@@ -24,7 +26,6 @@ T = TypeVar("T")
 
 BATCH = 100
 """Items of a `for_each` that share one history."""
-POLL_SECONDS = 60
 
 
 class Interpreter:
@@ -34,6 +35,8 @@ class Interpreter:
         self._port = port
         self._run = run
         self._seq = run.next_seq
+        self._waiting = waiting.Waiting(port, run.started_at)
+        self._dry = port.run.mode is Mode.DRY_RUN
 
     @property
     def next_seq(self) -> int:
@@ -42,84 +45,86 @@ class Interpreter:
 
     async def whole(self) -> RunResult:
         """The plan from its first step to its end, what is taken back included. Cancellation passes through."""
-        plan = self._run.plan
-        place = Place(names=self._names(), steps={})
+        plan, place = self._run.plan, Place(names=self._names(), steps={})
         try:
             await self.steps(plan.steps, place)
         except TocsinError as error:
-            return await self._failed(plan, place, error)
+            declined = _is(error, Declined)
+            problems = await self._after_failure(plan, place, "the run was declined" if declined else "the run failed")
+            back = plan.on_failure == "roll_back" and not declined and not problems and not self._dry
+            status = RunStatus.DECLINED if declined else RunStatus.ROLLED_BACK if back else RunStatus.FAILED
+            return RunResult(status=status, error="; ".join([str(error), *problems]), steps=self._seq - 1)
         return RunResult(status=RunStatus.COMPLETED, steps=self._seq - 1)
 
     async def steps(self, steps: Sequence[AnyStep], place: Place) -> None:
-        """One after the other; results go to `place.steps`."""
-        for name in flat_ids(steps):
-            place.steps.setdefault(name, None)
+        """One after the other; results go to `place.steps`, null for those that do not run."""
+        place.steps.update(dict.fromkeys(flat_ids(steps)))
         for step in steps:
             place.steps[step.id] = await self._step(step, place)
 
     async def items(self, step: ForEach, first: int, items: Sequence[Any], place: Place) -> list[dict[str, Any]]:
-        """Some items of a `for_each`, at most `at_once` at a time, in the order of the items."""
+        """Some items of a `for_each`, at most `at_once` at a time, in the order of the items. `declined`: a person's no ended it."""
         gate = asyncio.Semaphore(step.at_once)
 
         async def one(index: int, item: Any) -> dict[str, Any]:
-            inner = place.item(f"{step.id}[{index}]", step.name, item)
-            names = set(flat_ids(step.steps))
+            inner, error = place.item(f"{step.id}[{index}]", step.name, item), None
             async with gate:
                 try:
                     await self.steps(step.steps, inner)
-                except TocsinError as error:
-                    return {"item": item, "ok": False, "error": str(error), "steps": {name: inner.steps.get(name) for name in names}}
-            return {"item": item, "ok": True, "error": None, "steps": {name: inner.steps.get(name) for name in names}}
+                except TocsinError as failed:
+                    error = failed
+            results = {name: inner.steps.get(name) for name in flat_ids(step.steps)}
+            return {"item": item, "ok": error is None, "error": error and str(error), "steps": results, "declined": _is(error, Declined)}
 
         return await _all([one(first + offset, item) for offset, item in enumerate(items)])
 
-    async def roll_back(self, reason: str) -> list[str]:
-        """Newest first, only what we changed, until nothing is left; what could not be taken back, as sentences."""
-        problems: dict[str, str] = {}
-        while due := [each for each in await self._port.to_undo() if each.path not in problems]:
-            for each in due:
-                try:
-                    reply = await self._port.undo(each.path, reason)
-                except TocsinError as error:
-                    problems[each.path] = f"{each.path} could not be taken back: {error}"
-                    continue
-                problems[each.path] = f"{each.path} could not be taken back: {reply.detail}" if reply.outcome == "stuck" else ""
-        return [problem for problem in problems.values() if problem]
+    async def slice(self, step: ForEach, first: int, items: Sequence[Any], place: Place) -> list[dict[str, Any]]:
+        """Some items of a long `for_each`, asked about together. Results of steps are null: they stand in the run's record."""
+        ref = self._ref(place.path(f"{step.id}[{first}+]"))
+        covered = await self._covered(step, ref, place, group.foreseen_items(step, first, items, place))
+        names = flat_ids(step.steps)
+        return [{**each, "steps": dict.fromkeys(names)} for each in await self.items(step, first, items, covered)]
 
     def _names(self) -> dict[str, Any]:
         run = self._run.run
         about = {"id": run.run_id, "mode": run.mode.value, "playbook": run.playbook, "version": run.version}
         return {"alert": self._run.alert, "inputs": self._run.inputs, "run": {**about, "started_at": self._run.started_at.isoformat()}}
 
-    async def _failed(self, plan: Plan, place: Place, error: TocsinError) -> RunResult:
-        status = RunStatus.DECLINED if _is(error, Declined) else RunStatus.FAILED
-        text = str(error)
+    async def _after_failure(self, plan: Plan, place: Place, reason: str) -> list[str]:
+        """What the author wants done after a failure in these steps; what went wrong with it, as sentences."""
         match plan.on_failure:
             case "stop":
-                pass
+                return []
             case "roll_back":
-                problems = await self.roll_back("the run failed" if status is RunStatus.FAILED else "the run was declined")
-                text = "; ".join([text, *problems])
-                status = RunStatus.ROLLED_BACK if status is RunStatus.FAILED and not problems else status
+                return [] if self._dry else await roll_back(self._port, reason, place.prefix)
             case steps:
                 try:
                     await self.steps(steps, place.within("on_failure"))
-                except TocsinError as again:
-                    text = f"{text}; and on_failure: {again}"
-        return RunResult(status=status, error=text, steps=self._seq - 1)
+                except TocsinError as error:
+                    return [f"and on_failure: {error}"]
+                return []
 
     async def _step(self, step: AnyStep, place: Place) -> Any:
         path = place.path(step.id)
-        if path in self._run.carried:
-            return self._run.carried[path]
+        carried = self._run.carried.get(path)
+        if path in self._run.carried and (carried is None or not isinstance(step, Parallel | Choose | Repeat)):
+            return carried  # of a block, the steps inside of it are carried one by one, as they are seen too
         ref = self._ref(path)
         try:
             if step.when is not None and not condition(step.when, place.scope()):
                 await self._port.note(ref, step.kind, StepState.SKIPPED)
                 return None
             return await self._timed(step, ref, place)
+        except LeftOut as error:
+            await self._port.note(ref, step.kind, StepState.DECLINED, error=str(error))
+            return None
         except (Declined, Refused, StepFailed) as error:
             return await self._otherwise(step, ref, place, error)
+        except ExpressionError as error:
+            if self._dry:
+                await self._port.note(ref, step.kind, StepState.SKIPPED, error=f"a dry run cannot tell: {error}")
+                return None
+            return await self._otherwise(step, ref, place, StepFailed(path, str(error)))
         except TocsinError as error:
             return await self._otherwise(step, ref, place, StepFailed(path, str(error)))
 
@@ -132,8 +137,8 @@ class Interpreter:
         if step.timeout is None:
             return await self._do(step, ref, place)
         try:
-            async with asyncio.timeout(step.timeout):
-                return await self._do(step, ref, place)
+            async with Limit.of(step.timeout) as limit:
+                return await self._do(step, ref, place.limited(limit))
         except TimeoutError:
             raise StepFailed(ref.path, f"it took longer than its timeout of {step.timeout} s") from None
 
@@ -159,15 +164,15 @@ class Interpreter:
             case Ask():
                 return await self._ask(step, ref, place)
             case Wait():
-                return await self._noted(step, ref, self._wait(step, place))
-            case Call():
-                return await self._noted(step, ref, self._call(step, place))
-        place = await self._covered(step, ref, place)
-        match step:
-            case Parallel():
-                return await self._noted(step, ref, self._parallel(step, place))
+                return await self._noted(step, ref, self._wait(step, ref, place))
             case ForEach():
                 return await self._noted(step, ref, self._for_each(step, ref, place))
+        place = await self._covered(step, ref, place, group.foreseen(step, place))
+        match step:
+            case Call():
+                return await self._noted(step, ref, self._call(step, place))
+            case Parallel():
+                return await self._noted(step, ref, self._parallel(step, place))
             case Choose():
                 return await self._noted(step, ref, self._choose(step, place))
             case Repeat():
@@ -175,59 +180,44 @@ class Interpreter:
 
     async def _noted(self, step: AnyStep, ref: StepRef, work: Awaitable[Any]) -> Any:
         result = await work
-        await self._port.note(ref, step.kind, StepState.DONE, result=result)
+        await self._port.note(ref, step.kind, StepState.DONE, result=recorded(bounded(step, ref, result)))
         return result
 
     async def _use(self, step: Use, ref: StepRef, place: Place) -> Any:
         call = self._call_of(step, ref, place)
         if not step.effect.changes:
-            return await self._port.read(step, call)
+            return bounded(step, ref, await self._port.read(step, call))
         hold = None if step.hold is None else duration(evaluate(step.hold, place.scope()))
         question = None
         if step.approve is not None and (step.approve.when is None or condition(step.approve.when, place.scope())):
             question = Question.of(step.approve, evaluate_text(step.approve.question, place.scope()))
-        return await pipeline.change(self._port, step, call, place, question, hold)
+        return bounded(step, ref, await pipeline.change(self._port, step, call, place, question, hold))
 
     def _call_of(self, step: Use, ref: StepRef, place: Place) -> ActionCall:
         given = evaluate(step.inputs, place.scope())
-        if not isinstance(given, Mapping):
-            raise Rejected("its inputs are not an object")
         return ActionCall(
             ref=ref, connection=step.connection, capability=step.capability, action=step.action, effect=step.effect, input=dict(given)
         )
 
-    async def _covered(self, step: AnyStep, ref: StepRef, place: Place) -> Place:
-        """After a group's approval: the changes that people agreed with, and those they left out."""
+    async def _covered(self, step: AnyStep, ref: StepRef, place: Place, found: Iterator[group.Found]) -> Place:
+        """After a group's approval, where it has one: people have seen all changes that can be told before."""
         approve = step.approve
-        if approve is None or self._port.run.mode is Mode.DRY_RUN or not (approve.when is None or condition(approve.when, place.scope())):
-            return place
-        changes = [change for change in await self._foreseen(step, place) if change.changed]
-        if not changes:
+        if approve is None or self._dry or not (approve.when is None or condition(approve.when, place.scope())):
             return place
         question = Question.of(approve, evaluate_text(approve.question, place.scope()))
-        decision = await pipeline.ask(self._port, ref, question, changes)
-        chosen = dict.fromkeys(decision.approved_changes, decision.approval_id)
-        left_out = frozenset(change.digest for change in changes if change.digest not in chosen)
-        return Place(place.names, place.steps, place.prefix, {**(place.approved or {}), **chosen}, place.declined | left_out)
+        return place.covered(await group.asked(self._port, ref, place, question, found, self._foreseen_call))
 
-    async def _foreseen(self, step: AnyStep, place: Place) -> list[Change]:
-        """The changes under a group whose inputs are known by now; the others are asked about when they come up."""
-        found: list[Change] = []
-        for use, inner in _uses(step, place):
-            try:
-                if use.when is not None and not condition(use.when, inner.scope()):
-                    continue
-                call = self._call_of(use, self._ref(inner.path(use.id)), inner)
-            except TocsinError:
-                continue  # it depends on a result that is not there yet
-            planned = await self._port.plan(use, call, lease=False, hold=None)
-            pipeline.not_denied(planned.judgement)  # nobody is asked about what the policy forbids
-            found.append(planned.change)
-        return found
+    def _foreseen_call(self, step: Use, place: Place) -> ActionCall | None:
+        path = place.path(step.id)
+        if path in self._run.carried:
+            return None
+        try:
+            return self._call_of(step, self._ref(path), place)
+        except TocsinError:
+            return None  # it depends on a result that is not there yet
 
     async def _parallel(self, step: Parallel, place: Place) -> dict[str, Any]:
-        for name in flat_ids(step.steps):
-            place.steps.setdefault(name, None)
+        place.steps.update(dict.fromkeys(flat_ids(step.steps)))
         inner = place.within(step.id)
         results = await _all([self._step(branch, inner) for branch in step.steps])
         result = {branch.id: value for branch, value in zip(step.steps, results, strict=True)}
@@ -241,17 +231,20 @@ class Interpreter:
         if len(items) > step.at_most:
             raise StepFailed(ref.path, f"{len(items)} items are more than at_most: {step.at_most}; nothing was done for any of them")
         if len(items) <= BATCH:
-            done = await self.items(step, 0, items, place)
+            found = group.foreseen_items(step, 0, items, place)
+            done = await self.items(step, 0, items, await self._covered(step, ref, place, found))
         else:
             done = []
             for first in range(0, len(items), BATCH):
-                scope = {**place.names, "steps": place.steps, "prefix": place.prefix}
-                done += await self._port.batch(ref, step, first, items[first : first + BATCH], scope, dict(place.approved or {}))
+                reply = await self._port.batch(ref, step, first, items[first : first + BATCH], place, self._seq)
+                self._seq = max(self._seq, reply.next_seq)
+                done += reply.items
+        declined = sum(each.pop("declined") for each in done)
         failed = [each for each in done if not each["ok"]]
-        result = {"count": len(done), "succeeded": len(done) - len(failed), "failed": len(failed), "items": done}
         if failed and step.on_error == "fail":
-            raise StepFailed(ref.path, f"{len(failed)} of {len(done)} items failed; first: {failed[0]['error']}")
-        return result
+            problem = StepFailed(ref.path, f"{len(failed)} of {len(done)} items failed; first: {failed[0]['error']}")
+            raise problem from (Declined("an item was declined") if declined else None)
+        return {"count": len(done), "succeeded": len(done) - len(failed), "failed": len(failed), "items": done}
 
     async def _choose(self, step: Choose, place: Place) -> dict[str, Any]:
         for index, branch in enumerate(step.branches):
@@ -262,39 +255,35 @@ class Interpreter:
         return {"branch": None}
 
     async def _repeat(self, step: Repeat, place: Place) -> dict[str, Any]:
+        over = place.path(step.id) in self._run.carried
         for round_ in range(1, step.at_most + 1):
             await self.steps(step.steps, place.within(f"{step.id}[{round_}]"))
             if condition(step.until, place.scope()):
                 return {"rounds": round_, "met": True}
-            if round_ < step.at_most:
+            if round_ < step.at_most and not over and not self._dry:
                 await self._port.sleep(step.every)
         return {"rounds": step.at_most, "met": False}
 
-    async def _wait(self, step: Wait, place: Place) -> dict[str, Any]:
+    async def _wait(self, step: Wait, ref: StepRef, place: Place) -> dict[str, Any]:
+        if self._dry:
+            return {"waited": step.event is None, "event": None}
+        await self._port.note(ref, step.kind, StepState.WAITING)
         if step.event is None:
             await self._port.sleep(duration(evaluate(step.seconds, place.scope())))
             return {"waited": True, "event": None}
-        event = await self._event(step.event, step.within or 0, place)
+        event = await self._waiting.event(step.event, step.within or 0, place)
         if event is None and step.otherwise == "fail":
             raise Rejected(f"no alert that fits came within {step.within} s")
         return {"waited": event is not None, "event": event}
 
-    async def _event(self, fits: str, within: int, place: Place) -> dict[str, Any] | None:
-        since = self._port.now()
-        deadline = since + timedelta(seconds=within)
-        while True:
-            for alert in await self._port.events(since):
-                if _fits(fits, place.scope(event=alert)):
-                    return dict(alert)
-            left = (deadline - self._port.now()).total_seconds()
-            if left <= 0:
-                return None
-            await self._port.nudged(min(left, POLL_SECONDS))
-
     async def _ask(self, step: Ask, ref: StepRef, place: Place) -> Any:
+        nothing = dict.fromkeys(step.form)
+        if self._dry:
+            await self._port.note(ref, "ask", StepState.SKIPPED, error="a dry run asks nobody")
+            return nothing
         decision = await self._port.ask_form(ref, evaluate_text(step.question, place.scope()), step)
         if decision.state == "approved":
-            answers = {name: (decision.form or {}).get(name) for name in step.form}
+            answers = {name: (decision.form or {}).get(name) for name in nothing}
             await self._port.note(ref, "ask", StepState.DONE, result=answers)
             return answers
         if step.otherwise == "continue":
@@ -303,39 +292,15 @@ class Interpreter:
         raise Declined("nobody answered in time" if decision.state == "expired" else f"declined by {', '.join(decision.by) or 'people'}")
 
     async def _call(self, step: Call, place: Place) -> dict[str, Any]:
-        given = evaluate(step.inputs, place.scope())
-        steps: dict[str, Any] = {}
-        names = {**place.names, "alert": None, "inputs": given}
-        inner = Place(names, steps, f"{place.prefix}{step.id}/", place.approved, place.declined)
-        await self.steps(step.plan.steps, inner)
-        return {"status": RunStatus.COMPLETED.value, "steps": steps}
-
-
-def _uses(step: AnyStep, place: Place) -> list[tuple[Use, Place]]:
-    match step:
-        case Use():
-            return [(step, place)] if step.effect.changes else []
-        case Parallel():
-            return [found for each in step.steps for found in _uses(each, place.within(step.id))]
-        case ForEach():
-            items = evaluate(step.items, place.scope())
-            listed = items if isinstance(items, list) and len(items) <= step.at_most else []
-            places = [place.item(f"{step.id}[{index}]", step.name, item) for index, item in enumerate(listed)]
-            return [found for inner in places for each in step.steps for found in _uses(each, inner)]
-        case Choose():
-            for branch in step.branches:
-                if condition(branch.when, place.scope()):
-                    return [found for each in branch.steps for found in _uses(each, place.within(step.id))]
-            return [found for each in step.otherwise for found in _uses(each, place.within(step.id))]
-        case _:
-            return []
-
-
-def _fits(fits: str, scope: dict[str, Any]) -> bool:
-    try:
-        return condition(fits, scope)
-    except TocsinError:
-        return False  # an alert without the field is not the one that is waited for
+        inner = place.called(step.id, accept(step.plan.inputs, evaluate(step.inputs, place.scope())))
+        try:
+            await self.steps(step.plan.steps, inner)
+        except StepFailed as error:
+            problems = await self._after_failure(step.plan, inner, f"the called {step.plan.playbook} failed")
+            if problems:
+                raise StepFailed(error.path, "; ".join([str(error), *problems])) from error
+            raise
+        return {"status": RunStatus.COMPLETED.value, "steps": inner.steps}
 
 
 def _is(error: BaseException | None, kind: type[Halted]) -> bool:

@@ -3,133 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.domain.effect import Effect
-from orchestrator.domain.errors import ActionError, Rejected
-from orchestrator.domain.receipt import Change
+from orchestrator.domain.errors import ActionError, Rejected, TocsinError
+from orchestrator.domain.judgement import Judgement, Verdict
+from orchestrator.domain.receipt import Change, Receipt
 from orchestrator.domain.run import Mode, StepState
-from orchestrator.engine.contracts import ActionCall, ApplyReply, Decision, Judgement, PlanReply, Verdict
+from orchestrator.engine.contracts import ActionCall, ApplyReply, Decision, PlanReply, StepRef
+from orchestrator.engine.limit import all_paused
 from orchestrator.engine.port import Port
-from orchestrator.engine.scope import Declined, Place, Refused
-from orchestrator.playbook.plan import Approve, Use
+from orchestrator.engine.question import Question
+from orchestrator.engine.scope import Declined, LeftOut, Place, Refused
+from orchestrator.playbook.plan import Use
 
 ASKED_AT_MOST = 3
 LOOKS_AT_MOST = 3
-APPROVAL_SECONDS = int(timedelta(minutes=15).total_seconds())
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """How people are asked about changes."""
-
-    text: str
-    by: str | None = None
-    quorum: int = 1
-    within: int = APPROVAL_SECONDS
-    otherwise: str = "stop"
-    escalate_to: str | None = None
-    reasons: tuple[str, ...] = ()
-    escalated: bool = False
-
-    @classmethod
-    def of(cls, approve: Approve, text: str, judgement: Judgement | None = None) -> Question:
-        """What the author wrote, made stricter where the policy asks for more."""
-        judged = judgement if judgement and judgement.verdict is Verdict.APPROVE else None
-        return cls(
-            text=text,
-            by=approve.by or (judged.by if judged else None),
-            quorum=max(approve.quorum, judged.quorum if judged else 1),
-            within=approve.within,
-            otherwise=approve.otherwise,
-            escalate_to=approve.escalate_to,
-            reasons=judged.reasons if judged else (),
-        )
-
-    @classmethod
-    def by_policy(cls, change: Change, judgement: Judgement) -> Question:
-        """What the policy alone demands."""
-        return cls(text=f"{change.summary}?", by=judgement.by, quorum=judgement.quorum, reasons=judgement.reasons)
 
 
 async def change(port: Port, step: Use, call: ActionCall, place: Place, question: Question | None, hold: int | None) -> dict[str, Any]:
-    """Carry one change through; the step's result. Raises Refused, Declined, ActionError."""
-    try:
-        planned, approval_id = await _agreed(port, step, call, place, question, hold)
-    except (Declined, Refused):
-        if port.run.mode is Mode.LIVE:
-            await port.undo(call.ref.path, "it was not agreed with")  # ends a lease that the plan registered
-        raise
+    """Carry one change through; the step's result. `question`: the step's own approval; without it, that of the group around.
+
+    Raises Refused, Declined, LeftOut, ActionError.
+    """
     if port.run.mode is Mode.DRY_RUN:
-        return planned.change.receipt
-    if not planned.change.changed and step.effect is not Effect.NOTIFY:
-        await port.note(call.ref, "use", StepState.DONE, result=planned.change.receipt)
-        output: dict[str, Any] = {}
-    else:
-        output, planned = await _made(port, step, call, planned, approval_id, hold)
-        if planned.change.changed and not await port.verify(step, call, planned.change, output):
-            raise Rejected("failed verification: the device does not show the change that it reported as made")
-    if hold is not None:
-        await port.hold(call.ref, planned.change.containment_key, hold)
-    return {**planned.change.receipt, **output}
+        return _told((await port.plan(step, call, lease=False, hold=hold)).change, {})
+    return await _Passage(port, step, call, place, question, hold).carried_through()
 
 
-async def ask(port: Port, call_ref: Any, question: Question, changes: Sequence[Change]) -> Decision:
-    """Ask, and once more further up where the author wants that. Raises Declined."""
-    decision = await port.ask_change(call_ref, question.text, changes, question)
-    if decision.state == "expired" and question.otherwise == "escalate" and not question.escalated:
-        higher = Question(
-            text=question.text,
-            by=question.escalate_to,
-            quorum=question.quorum,
-            within=question.within,
-            reasons=question.reasons,
-            escalated=True,
-        )
-        return await ask(port, call_ref, higher, changes)
-    if decision.state == "expired":
-        raise Declined("nobody decided in time")
+async def ask(port: Port, ref: StepRef, place: Place, question: Question, changes: Sequence[Change]) -> Decision:
+    """Ask, and once more further up where the author wants that; an approval. Raises Declined."""
+    with all_paused(place.limits):
+        decision = await port.ask_change(ref, question.text, changes, question)
+    if decision.state == "approved":
+        return decision
     if decision.state == "declined":
         raise Declined(f"declined by {', '.join(decision.by) or 'people'}" + (f": {decision.comment}" if decision.comment else ""))
-    return decision
-
-
-async def _agreed(
-    port: Port, step: Use, call: ActionCall, place: Place, question: Question | None, hold: int | None
-) -> tuple[PlanReply, str | None]:
-    """The plan to carry out, leased, and the approval that covers exactly it. Asked again when the change is another one by then."""
-    covered: dict[str, str] = dict(place.approved or {})
-    live = port.run.mode is Mode.LIVE
-    leased = live and question is None
-    for _ in range(ASKED_AT_MOST + 1):
-        lease = leased or (live and bool(covered))
-        planned = await port.plan(step, call, lease=lease, hold=hold)
-        if live and not lease and not planned.change.changed:
-            planned = await port.plan(step, call, lease=True, hold=hold)  # nothing to ask about, but ours to hold from now on
-        not_denied(planned.judgement)
-        digest = planned.change.digest
-        if digest in place.declined:
-            raise Declined("it was left out by those who approved the rest")
-        if not live or (digest in covered) or not planned.change.changed:
-            return planned, covered.get(digest)
-        due = _due(planned, question, covered=bool(place.approved))
-        if due is None:
-            return planned, None
-        decision = await ask(port, call.ref, due, [planned.change])
-        if digest not in decision.approved_changes:
-            raise Declined("it was not among the changes that were approved")
-        covered = {digest: decision.approval_id}
-    raise Declined(f"what would be done changed after each of {ASKED_AT_MOST} approvals")
-
-
-def _due(planned: PlanReply, question: Question | None, *, covered: bool) -> Question | None:
-    if question is not None:
-        return question
-    if covered or planned.judgement.verdict is Verdict.APPROVE:  # a group's approval is void for a change that was not shown
-        return Question.by_policy(planned.change, planned.judgement)
-    return None
+    if question.otherwise == "escalate":
+        return await ask(port, ref, place, question.higher(), changes)
+    raise Declined("nobody decided in time")
 
 
 def not_denied(judgement: Judgement) -> None:
@@ -138,35 +52,108 @@ def not_denied(judgement: Judgement) -> None:
         raise Refused("; ".join(judgement.reasons))
 
 
-async def _made(
-    port: Port, step: Use, call: ActionCall, planned: PlanReply, approval_id: str | None, hold: int | None
-) -> tuple[dict[str, Any], PlanReply]:
-    """Apply; after a lost reply look first, and only then again. Raises Refused, Declined, ActionError."""
-    looks = 0
-    while True:
-        reply = await port.apply(step, call, planned.change, approval_id)
-        match reply.outcome:
-            case "applied":
-                return reply.output, planned
-            case "refused":
+@dataclass(slots=True)
+class _Passage:
+    """One change on its way. `agreed`: digests that people agreed with, by approval; an approval is void for any other digest."""
+
+    port: Port
+    step: Use
+    call: ActionCall
+    place: Place
+    question: Question | None
+    hold: int | None
+    agreed: dict[str, str] = field(default_factory=dict)
+    declined: frozenset[str] = frozenset()
+    asked: int = 0
+
+    async def carried_through(self) -> dict[str, Any]:
+        """From the plan to the lease."""
+        if self.question is None and self.place.cover is not None:
+            self.question, self.declined = self.place.cover.question, self.place.cover.declined
+            self.agreed = dict(self.place.cover.approved)
+        try:
+            planned, output = await self._in_force()
+        except TocsinError as error:
+            await self._let_go(error)
+            raise
+        if planned.changed and not await self.port.verify(self.step, self.call, planned, output):
+            raise Rejected("failed verification: the device does not show the change that it reported as made")
+        if self.hold is not None:
+            await self.port.hold(self.call.ref, planned.containment_key, self.hold)
+        return _told(planned, output)
+
+    async def _in_force(self) -> tuple[Change, dict[str, Any]]:
+        """What was made, or was so already. Planned again, with a lease, after each approval."""
+        demanded: Judgement | None = None
+        while True:
+            planned = await self._planned()
+            approval_id = await self._approval(planned, demanded)
+            if approval_id is None and self._asks(planned, demanded):
+                continue
+            found = planned.change
+            if not found.changed and self.step.effect is not Effect.NOTIFY:
+                await self.port.note(self.call.ref, "use", StepState.DONE, result=_told(found, {}))
+                return found, {}
+            reply = await self._made(found, approval_id)
+            if reply.outcome == "applied":
+                return found, reply.output
+            # The policy of this moment wants an approval, or a stricter one than there is.
+            self.agreed.pop(found.digest, None)
+            demanded = reply.judgement.model_copy(update={"verdict": Verdict.APPROVE})
+
+    async def _planned(self) -> PlanReply:
+        lease = self.question is None or bool(self.agreed)
+        planned = await self.port.plan(self.step, self.call, lease=lease, hold=self.hold)
+        if not lease and not planned.change.changed:  # nothing to ask about, but ours to hold from now on
+            planned = await self.port.plan(self.step, self.call, lease=True, hold=self.hold)
+        not_denied(planned.judgement)
+        return planned
+
+    def _asks(self, planned: PlanReply, demanded: Judgement | None) -> bool:
+        due = self.question is not None or demanded is not None or planned.judgement.verdict is Verdict.APPROVE
+        return planned.change.changed and due
+
+    async def _approval(self, planned: PlanReply, demanded: Judgement | None) -> str | None:
+        """The approval that covers exactly this change; None where there is none yet (people were asked just now), or none is due."""
+        found, digest = planned.change, planned.change.digest
+        if not self._asks(planned, demanded) or digest in self.agreed:
+            return self.agreed.get(digest)
+        if digest in self.declined:
+            raise LeftOut("it was left out by those who approved the rest")
+        if self.asked == ASKED_AT_MOST:
+            raise Rejected(f"people agreed {ASKED_AT_MOST} times, and each time it was another change by then, or they were not enough")
+        self.asked += 1
+        due = (self.question or Question.by_policy(found, demanded or planned.judgement)).stricter(planned.judgement)
+        decision = await ask(self.port, self.call.ref, self.place, due.stricter(demanded) if demanded else due, [found])
+        if digest not in decision.approved_changes:
+            raise LeftOut("it was not among the changes that were approved")
+        self.agreed = {digest: decision.approval_id}
+        return None
+
+    async def _made(self, found: Change, approval_id: str | None) -> ApplyReply:
+        """Apply; after a lost reply look first, and only then again. Raises Refused, ActionError."""
+        for _ in range(LOOKS_AT_MOST + 1):
+            reply = await self.port.apply(self.step, self.call, found, approval_id)
+            if reply.outcome == "refused":
                 raise Refused(reply.detail or "; ".join(reply.judgement.reasons))
-            case "needs_approval":
-                question = Question.by_policy(planned.change, reply.judgement)
-                decision = await ask(port, call.ref, question, [planned.change])
-                approval_id = decision.approval_id
-            case "unknown":
-                looks += 1
-                if looks > LOOKS_AT_MOST:
-                    raise ActionError(f"the reply was lost {looks} times: {reply.detail}")
-                seen = await port.plan(step, call, lease=port.run.mode is Mode.LIVE, hold=hold)
-                if seen.change.changed and seen.change.digest != planned.change.digest:
-                    raise ActionError("the reply was lost, and the device has changed since: it needs a person to look")
-                if not seen.change.changed:
-                    return _found(seen, reply), planned
+            if reply.outcome != "unknown":
+                return reply
+            seen = (await self.port.plan(self.step, self.call, lease=True, hold=self.hold)).change
+            if seen.changed and seen.digest != found.digest:
+                raise ActionError("the reply was lost, and the device has changed since: it needs a person to look")
+            if not seen.changed and self.step.effect is not Effect.NOTIFY:
+                return reply.model_copy(update={"outcome": "applied"})
+            # Not made yet; or made, and the same call again (it has the same key) tells what came of it.
+        raise ActionError(f"the reply was lost {LOOKS_AT_MOST + 1} times: {reply.detail}")
+
+    async def _let_go(self, error: TocsinError) -> None:
+        """Ends the lease of a step that came to no change; else it would hold other runs' containment for ever."""
+        came_to_nothing = isinstance(error, (Refused, Declined, LeftOut, Rejected))
+        if self.step.effect in {Effect.CONTAIN, Effect.RESTORE} and came_to_nothing:
+            with suppress(TocsinError):  # the end of the run ends it too
+                await self.port.undo(self.call.ref.path, "the step came to no change")
 
 
-def _found(seen: PlanReply, reply: ApplyReply) -> dict[str, Any]:
-    own = {"target", "changed", "summary"}
-    return reply.output or {
-        key: value for key, value in seen.change.receipt.items() if key in {"key", "url", "id", "channel"} and key not in own
-    }
+def _told(found: Change, output: dict[str, Any]) -> dict[str, Any]:
+    """What later steps see: the output, and of the receipt what every receipt has."""
+    return {**output, **{name: found.receipt[name] for name in Receipt.model_fields}}

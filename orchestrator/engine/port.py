@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import StepState
 from orchestrator.engine.contracts import (
     ActionCall,
     ApplyReply,
+    BatchReply,
     Decision,
     PlanReply,
     RunContext,
@@ -18,10 +19,9 @@ from orchestrator.engine.contracts import (
     Undoable,
     UndoReply,
 )
+from orchestrator.engine.question import Question
+from orchestrator.engine.scope import Place
 from orchestrator.playbook.plan import Ask, ForEach, Use
-
-if TYPE_CHECKING:
-    from orchestrator.engine.pipeline import Question
 
 
 class Port(Protocol):
@@ -43,7 +43,10 @@ class Port(Protocol):
         """Start the clock of the lease."""
 
     async def undo(self, path: str, reason: str) -> UndoReply:
-        """Take one step back."""
+        """End the step's lease, and take back what it changed. Raises ActionError."""
+
+    async def undo_all(self, paths: Sequence[str], reason: str) -> Sequence[UndoReply]:
+        """Take back one step after the other; one that cannot be is `stuck`, and the others are taken back all the same."""
 
     async def to_undo(self) -> Sequence[Undoable]:
         """What this run can take back, newest first."""
@@ -71,9 +74,7 @@ class Port(Protocol):
     ) -> None:
         """Record where a step stands."""
 
-    async def batch(
-        self, ref: StepRef, step: ForEach, first: int, items: list[Any], scope: dict[str, Any], approved: dict[str, str]
-    ) -> list[Any]:
+    async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
         """Run a slice of a long `for_each` in a history of its own."""
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -42,11 +43,20 @@ class Match(NamedTuple):
     trouble: str | None
 
 
-class Started(NamedTuple):
-    """The runs to insert, and what the trail says of them. A run that is over already was stopped by its playbook's limit."""
+@dataclass
+class Started:
+    """The runs to insert, and what the trail says of them. A run that is over already was stopped by its playbook's limit.
 
-    runs: list[RunRow]
-    events: list[Event]
+    `holders`: which run has a playbook's key, as far as this transaction has asked.
+    """
+
+    runs: list[RunRow] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    holders: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def made(self, playbook: str) -> int:
+        """How many runs of the playbook there are to insert."""
+        return sum(run.playbook == playbook and run.ended_at is None for run in self.runs)
 
 
 async def candidates(session: AsyncSession) -> list[Candidate]:
@@ -77,15 +87,13 @@ def matches(those: Sequence[Candidate], alert: AlertRow) -> tuple[list[Match], d
 async def start(session: AsyncSession, found: Sequence[Match], now: datetime) -> Started:
     """A run for each match that no earlier run covers and no limit stops."""
     await lock(session, Lock.RUN, [name for match in found for name in _names(match)])
-    started = Started([], [])
-    fresh: dict[str, int] = {}
+    started = Started()
     for match in found:
-        await _start(session, match, started, fresh, now)
+        await _start(session, match, started, now)
     return started
 
 
-async def _start(session: AsyncSession, match: Match, started: Started, fresh: dict[str, int], now: datetime) -> None:
-    """`fresh`: how many runs of each playbook this transaction has made, which are not inserted yet."""
+async def _start(session: AsyncSession, match: Match, started: Started, now: datetime) -> None:
     plan, trigger, key = match.candidate.plan, match.candidate.trigger, match.key
     within, limit = timedelta(seconds=trigger.within), plan.limits.runs_per_hour
     told: dict[str, Any] = {"playbook": plan.playbook, "version": plan.version, "alert_id": match.alert.id, "once_per": key}
@@ -94,20 +102,22 @@ async def _start(session: AsyncSession, match: Match, started: Started, fresh: d
     def note(kind: EventKind, subject: str) -> None:
         started.events.append(event(kind, actor="system", subject=subject, data=told, now=now))
 
+    if (before := started.holders.get((plan.playbook, key))) is not None:
+        note(EventKind.RUN_SUPPRESSED, before)
+        return
     if limit is not None and await alerts.holder(session, plan.playbook, key, now - within) is None:
         # Before the key is taken: a run that was stopped must not cover the next alert.
-        counted = await alerts.runs_since(session, plan.playbook, now - timedelta(hours=1)) + fresh.get(plan.playbook, 0)
+        counted = await alerts.runs_since(session, plan.playbook, now - timedelta(hours=1)) + started.made(plan.playbook)
         if counted >= limit:
             stopped = _run(match, now, limit)
             started.runs.append(stopped)
             note(EventKind.RUN_LIMITED, stopped.id)
             return
     run = _run(match, now)
-    holder = await alerts.claim(session, plan.playbook, key, run.id, now, within)
+    holder = started.holders[plan.playbook, key] = await alerts.claim(session, plan.playbook, key, run.id, now, within)
     if holder != run.id:
         note(EventKind.RUN_SUPPRESSED, holder)
         return
-    fresh[plan.playbook] = fresh.get(plan.playbook, 0) + 1
     started.runs.append(run)
     note(EventKind.RUN_CREATED, run.id)
 

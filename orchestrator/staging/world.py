@@ -13,9 +13,20 @@ from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unkno
 from orchestrator.domain.observable import CANONICAL, ObservableType, Target
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import StepState
-from orchestrator.engine.contracts import ActionCall, ApplyReply, Decision, PlanReply, RunContext, RunInput, StepRef, Undoable, UndoReply
+from orchestrator.engine.contracts import (
+    ActionCall,
+    ApplyReply,
+    BatchReply,
+    Decision,
+    PlanReply,
+    RunContext,
+    RunInput,
+    StepRef,
+    Undoable,
+    UndoReply,
+)
 from orchestrator.engine.interpreter import Interpreter
-from orchestrator.engine.pipeline import Question
+from orchestrator.engine.question import Question
 from orchestrator.engine.scope import Place
 from orchestrator.playbook.plan import Ask, ForEach, Use
 from orchestrator.policy.judge import COUNTED, Context, Facts, InForce, judge
@@ -102,6 +113,10 @@ class World:
         self.states[path] = StepState.UNDONE
         return UndoReply(outcome="undone")
 
+    async def undo_all(self, paths: Sequence[str], reason: str) -> Sequence[UndoReply]:
+        """One after the other."""
+        return [await self.undo(path, reason) for path in paths]
+
     async def to_undo(self) -> Sequence[Undoable]:
         """Newest first."""
         live = [Undoable(path=path, seq=seq) for path, (seq, change) in self._effects.items() if self._live(change)]
@@ -133,13 +148,10 @@ class World:
         """Kept by path."""
         self.states[ref.path] = state
 
-    async def batch(
-        self, ref: StepRef, step: ForEach, first: int, items: list[Any], scope: dict[str, Any], approved: dict[str, str]
-    ) -> list[Any]:
+    async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
         """As a run of its own would do it."""
-        names = {name: value for name, value in scope.items() if name not in {"steps", "prefix"}}
-        place = Place(names, dict(scope["steps"]), str(scope["prefix"]), approved)
-        return await Interpreter(self, self._run).items(step, first, items, place)
+        slice_ = Interpreter(self, self._run.model_copy(update={"next_seq": next_seq}))
+        return BatchReply(items=await slice_.slice(step, first, items, place), next_seq=slice_.next_seq)
 
     def _live(self, change: Change) -> bool:
         return change.effect in _UNDOABLE and _effect(change) not in self.undone

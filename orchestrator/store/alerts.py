@@ -80,8 +80,8 @@ async def claim(session: AsyncSession, playbook: str, once_key: str, run_id: str
     statement = statement.on_conflict_do_update(
         index_elements=["playbook", "once_key"], set_={"run_id": run_id, "at": now}, where=col(RunKeyRow.at) < now - within
     )
-    await session.execute(statement)
-    return await holder(session, playbook, once_key) or run_id
+    taken = await session.scalar(statement.returning(RunKeyRow.run_id))
+    return taken or await holder(session, playbook, once_key) or run_id
 
 
 async def holder(session: AsyncSession, playbook: str, once_key: str, since: datetime | None = None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import subprocess
 import sys
 import textwrap
 import tomllib
@@ -28,7 +29,17 @@ from orchestrator.staging.cases import read_cases
 
 KNOWN = {
     *("yaml playbook", "yaml steps", "yaml policy", "yaml tests", "json alert", "json mapping", "toml settings"),
-    *("python connector", "python contract", "bash make", "bash tocsin", "bash tocsin up", "bash curl", "bash approval", "mermaid"),
+    *(
+        "python connector",
+        "python contract",
+        "bash make",
+        "bash tocsin",
+        "bash tocsin up",
+        "bash curl",
+        "bash approval",
+        "bash bench",
+        "mermaid",
+    ),
 }
 HEAD = "playbook: x\nversion: 1\ntitle: X\nowner: soc\ntrigger:\n  when: alert.severity >= 4\nsteps:\n"
 CATALOGUE = Catalogue.of(
@@ -127,6 +138,14 @@ def test_make_has_these_targets(block: Block) -> None:
     for line in block.text.splitlines():
         assert line.split()[0] == "make"
         assert line.split()[1] in targets
+
+
+@pytest.mark.parametrize("block", of("bash bench"), ids=str)
+def test_the_benchmark_takes_these_options(block: Block) -> None:
+    _, script, *options = block.text.split()
+    done = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(option in done.stdout for option in options if option.startswith("--"))
 
 
 def test_the_tables_are_in_step_with_the_code() -> None:

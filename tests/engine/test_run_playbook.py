@@ -2,108 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-
-import pytest
-from temporalio.client import WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from run_answers import agree, decline
+from run_rig import Rig
 from world import World
 
-from connectors.capabilities import CAPABILITIES
 from orchestrator.domain.judgement import Verdict
 from orchestrator.domain.run import Mode, RunStatus, StepState
-from orchestrator.engine.contracts import AskRequest, Decision, RunContext, RunInput, RunResult
-from orchestrator.engine.workflows.hold_containment import HoldContainment
-from orchestrator.engine.workflows.run_batch import RunBatch
-from orchestrator.engine.workflows.run_playbook import RunPlaybook
-from orchestrator.playbook.catalogue import ActionType, Catalogue
-from orchestrator.playbook.compiler import compile_playbook
 
-PASSED = ("orchestrator.domain", "orchestrator.playbook", "jinja2", "markupsafe", "pydantic", "pydantic_core", "annotated_types", "rfc8785")
-SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package
-HEAD = "playbook: tried\nversion: 1\ntitle: Tried\nowner: soc\n"
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
 ISOLATE = "  - id: isolate\n    use: edr.isolate_host\n    with: {host: ws-042}\n"
-
-
-@pytest.fixture(scope="module")
-def catalogue() -> Catalogue:
-    return Catalogue.of(
-        ActionType(
-            connection=kind.usual_connection,
-            capability=kind.capability,
-            action=spec.name,
-            effect=spec.effect,
-            summary=spec.summary,
-            input_schema=spec.input.model_json_schema(),
-            result_schema=spec.result_schema(),
-        )
-        for kind in CAPABILITIES
-        for spec in kind.actions
-    )
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[WorkflowEnvironment]:
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=SERVER
-    ) as env:
-        yield env
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-class Rig:
-    def __init__(self, server: WorkflowEnvironment, world: World, catalogue: Catalogue) -> None:
-        self.server, self.world, self.catalogue = server, world, catalogue
-
-    def given(
-        self, body: str, mode: Mode = Mode.LIVE, carried: dict[str, Any] | None = None, inputs: dict[str, Any] | None = None
-    ) -> RunInput:
-        compiled = compile_playbook(HEAD + body, "tried.yaml", self.catalogue, lambda _name, _version: None)
-        about = {"run_id": "run_1", "attempt": 1, "playbook": "tried", "version": 1, "plan_digest": compiled.plan.digest}
-        run = RunContext(**about, mode=mode, source=None, severity=4, started_by="person:test")
-        return RunInput(run=run, plan=compiled.plan, alert=None, inputs=inputs or {}, started_at=datetime.now(UTC), carried=carried or {})
-
-    async def run(self, body: str, **more: Any) -> RunResult:
-        async with self.worker():
-            return await (await self.start(self.given(body, **more))).result()
-
-    def worker(self) -> Worker:
-        runner = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED))
-        return Worker(
-            self.server.client,
-            task_queue="t",
-            workflows=[RunPlaybook, RunBatch, HoldContainment],
-            activities=self.world.activities(),
-            workflow_runner=runner,
-        )
-
-    async def start(self, given: RunInput) -> WorkflowHandle[Any, RunResult]:
-        return await self.server.client.start_workflow(RunPlaybook.run, given, id="run-run_1-1", task_queue="t")
-
-
-@pytest.fixture
-def rig(server: WorkflowEnvironment, world: World, catalogue: Catalogue) -> Rig:
-    return Rig(server, world, catalogue)
-
-
-def agree(request: AskRequest) -> Decision:
-    return Decision(approval_id="", state="approved", approved_changes=tuple(change.digest for change in request.changes), by=("ann",))
-
-
-def decline(_: AskRequest) -> Decision:
-    return Decision(approval_id="", state="declined", by=("ann",), comment="not today")
 
 
 async def test_a_change_is_made_once_verified_and_held(rig: Rig, world: World) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -58,6 +58,23 @@ class World:
     effects: dict[str, tuple[int, str]] = field(default_factory=dict)
     approvals: dict[str, AskRequest] = field(default_factory=dict)
     decided: dict[str, Decision] = field(default_factory=dict)
+    planned: list[PlanRequest] = field(default_factory=list)
+    before_plan: Callable[[PlanRequest], None] = lambda _: None
+    before_apply: Callable[[ApplyRequest], Awaitable[None]] | None = None
+    reads: list[ActionCall] = field(default_factory=list)
+    read_at: list[datetime] = field(default_factory=list)
+    retry_after: timedelta | None = None
+    leases: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    store_away: int = 0
+    due_replies: list[DueReply] = field(default_factory=list)
+    undo_requests: list[UndoRequest] = field(default_factory=list)
+    on_ask: Callable[[str], Awaitable[None]] | None = None
+    generation: int = 0
+    tags: list[str] = field(default_factory=list)
+    policy_by: str | None = None
+    policy_quorum: int = 1
 
     def activities(self) -> list[Callable[..., Any]]:
         """All of the contract's."""
@@ -68,9 +85,11 @@ class World:
 
     @activity.defn(name=Activity.READ)
     async def read(self, call: ActionCall) -> ReadReply:
+        self.reads.append(call)
+        self.read_at.append(activity.info().current_attempt_scheduled_time)
         if self.fail_reads:
             self.fail_reads -= 1
-            raise ApplicationError("the vendor is away", type="Unavailable")
+            raise ApplicationError("the vendor is away", type="Unavailable", next_retry_delay=self.retry_after)
         output = {
             "known": True,
             "malicious": 50,
@@ -78,18 +97,24 @@ class World:
             "harmless": 0,
             "undetected": 0,
             "reputation": 0,
-            "tags": [],
+            "tags": self.tags,
             "link": None,
         }
         return ReadReply(output=output)
 
     @activity.defn(name=Activity.PLAN)
     async def plan(self, request: PlanRequest) -> PlanReply:
+        self.before_plan(request)
+        self.planned.append(request)
+        if request.lease:
+            self.leases.add(request.call.ref.path)
         return PlanReply(change=self._change(request.call), judgement=self._judgement())
 
     @activity.defn(name=Activity.APPLY)
     async def apply(self, request: ApplyRequest) -> ApplyReply:
         target = request.change.target.value
+        if self.before_apply is not None:
+            await self.before_apply(request)
         if self.verdict is Verdict.APPROVE and request.approval_id not in self.approvals:
             return ApplyReply(outcome="needs_approval", judgement=self._judgement())
         self.effects[request.call.ref.path] = (request.call.ref.seq, target)
@@ -111,6 +136,10 @@ class World:
 
     @activity.defn(name=Activity.UNDO)
     async def undo(self, request: UndoRequest) -> UndoReply:
+        self.leases.discard(request.path)
+        self.undo_requests.append(request)
+        if request.path in self.stuck:
+            return UndoReply(outcome="stuck", detail="the system refuses")
         found = self.effects.pop(request.path, None)
         if found is None:
             return UndoReply(outcome="not_ours")
@@ -121,7 +150,8 @@ class World:
     @activity.defn(name=Activity.TO_UNDO)
     async def to_undo(self, _: RunContext) -> list[Undoable]:
         newest = sorted(self.effects.items(), key=lambda item: -item[1][0])
-        return [Undoable(path=path, seq=seq) for path, (seq, _target) in newest]
+        due = [Undoable(path=path, seq=seq) for path, (seq, _target) in newest]
+        return [*due, *(Undoable(path=path, seq=0) for path in sorted(self.leases - self.effects.keys()))][:200]
 
     @activity.defn(name=Activity.ASK)
     async def ask(self, request: AskRequest) -> AskReply:
@@ -133,6 +163,8 @@ class World:
                 self.approvals[approval_id] = request
             decision = decision.model_copy(update={"approval_id": approval_id})
             self.decided[approval_id] = decision
+        if self.on_ask is not None:
+            await self.on_ask(approval_id)
         started = activity.info().current_attempt_scheduled_time
         return AskReply(approval_id=approval_id, digest="d", expires_at=started + timedelta(seconds=request.within))
 
@@ -142,7 +174,7 @@ class World:
 
     @activity.defn(name=Activity.EVENTS)
     async def events(self, _: EventsRequest) -> EventsReply:
-        return EventsReply(alerts=())
+        return EventsReply(alerts=tuple(self.alerts))
 
     @activity.defn(name=Activity.RECORD)
     async def record(self, records: list[StepRecord]) -> None:
@@ -154,19 +186,33 @@ class World:
 
     @activity.defn(name=Activity.END)
     async def end(self, end: RunEnd) -> None:
+        if self.store_away:
+            self.store_away -= 1
+            raise ApplicationError("the database does not answer", type="Unavailable")
         self.ended.append(end)
 
     @activity.defn(name=Activity.DUE)
     async def due(self, _: HoldInput) -> DueReply:
-        return DueReply()
+        return self.due_replies.pop(0) if self.due_replies else DueReply()
 
     def _judgement(self) -> Judgement:
-        return Judgement(verdict=self.verdict, reasons=("said the test",), policy_version=1, policy_digest="p")
+        return Judgement(
+            verdict=self.verdict,
+            reasons=("said the test",),
+            policy_version=1,
+            policy_digest="p",
+            by=self.policy_by,
+            quorum=self.policy_quorum,
+        )
 
     def _change(self, call: ActionCall) -> Change:
         value = str(next(iter(call.input.values())))
         kind = "host" if "host" in call.input else "address"
-        receipt = {"target": {"type": kind, "value": value}, "changed": value not in self.in_force, "summary": f"{call.action} {value}"}
+        receipt = {
+            "target": {"type": kind, "value": value},
+            "changed": value not in self.in_force,
+            "summary": f"{call.action} {value}{' again' * self.generation}",
+        }
         return Change(
             connection=call.connection, connector="memory", action=call.action, effect=call.effect, input=call.input, receipt=receipt
         )

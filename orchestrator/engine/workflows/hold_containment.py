@@ -7,10 +7,14 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from orchestrator.engine.contracts import Activity, DueReply, HoldInput, UndoReply, Workflow
-    from orchestrator.engine.workflows.temporal_port import ACTION_TIME, BOOKKEEPING, RELEASING, _regular
+    from orchestrator.engine.contracts import Activity, DueReply, HoldInput, Workflow
+    from orchestrator.engine.workflows.calls import BOOKKEEPING, regular, take_back
 
 MAX_ROUNDS = 500
+SHORTEST = timedelta(milliseconds=50)
+"""The store's clock may be a little behind."""
+STUCK = timedelta(minutes=5)
+"""Until the next try, when a lease could not be ended."""
 
 
 @workflow.defn(name=Workflow.HOLD)
@@ -30,19 +34,18 @@ class HoldContainment:
         """Until no lease with an end is left."""
         for _ in range(MAX_ROUNDS):
             seen = self._changes
-            due: DueReply = await _regular(Activity.DUE, given, DueReply, BOOKKEEPING)
-            for each in due.ended:
-                await _regular(Activity.UNDO, each, UndoReply, RELEASING, ACTION_TIME)
-            if due.ended or self._changes > seen:
-                continue
-            if due.wake_at is None:
-                return
-            await self._wait(seen, due)
+            due: DueReply = await regular(Activity.DUE, given, DueReply, BOOKKEEPING)
+            replies = await take_back(due.ended)
+            if any(reply.outcome == "stuck" for reply in replies):
+                await self._wait(seen, STUCK)
+            elif not due.ended and self._changes == seen:
+                if due.wake_at is None:
+                    return
+                await self._wait(seen, max(due.wake_at - workflow.now(), SHORTEST))
         workflow.continue_as_new(given)
 
-    async def _wait(self, seen: int, due: DueReply) -> None:
-        left = (due.wake_at - workflow.now()).total_seconds() if due.wake_at else 0.0
+    async def _wait(self, seen: int, most: timedelta) -> None:
         try:
-            await workflow.wait_condition(lambda: self._changes > seen, timeout=timedelta(seconds=max(left, 0.05)))
+            await workflow.wait_condition(lambda: self._changes > seen, timeout=most)
         except TimeoutError:
             return

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from orchestrator.engine.contracts import BatchInput, Decision, Workflow
+    from orchestrator.domain.errors import TocsinError
+    from orchestrator.engine.contracts import BatchInput, BatchReply, Decision, Workflow
     from orchestrator.engine.interpreter import Interpreter
-    from orchestrator.engine.scope import Place
-    from orchestrator.engine.workflows.temporal_port import Mail, TemporalPort
-    from orchestrator.playbook.plan import ForEach
+    from orchestrator.engine.scope import Cover, Place
+    from orchestrator.engine.workflows.mail import Mail
+    from orchestrator.engine.workflows.temporal_port import TemporalPort
 
 
 @workflow.defn(name=Workflow.BATCH)
@@ -24,25 +24,35 @@ class RunBatch:
         self._mail = Mail()
 
     @workflow.run
-    async def run(self, given: BatchInput) -> list[dict[str, Any]]:
-        """What became of each item, without the results of its steps: those stand in the run's record."""
-        if not isinstance(given.step, ForEach):
-            message = f"a batch is of a for_each, not of a {given.step.kind}"
-            raise TypeError(message)
-        whole = given.run.model_copy(update={"next_seq": given.first_seq})
-        port = TemporalPort(whole, self._mail, f"run:{given.run.run.run_id}")
-        names = {name: value for name, value in given.scope.items() if name not in {"steps", "prefix"}}
-        place = Place(names, dict(given.scope["steps"]), str(given.scope["prefix"]), given.approved)
-        done = await Interpreter(port, whole).items(given.step, given.first, given.items, place)
+    async def run(self, given: BatchInput) -> BatchReply:
+        """What became of each item. Fails with the reason when the slice as a whole could not be done."""
+        whole = given.run.model_copy(update={"next_seq": given.next_seq})
+        interpreter = Interpreter(TemporalPort(whole, self._mail, f"run:{given.run.run.run_id}"), whole)
+        try:
+            done = await interpreter.slice(given.step, given.first, given.items, _place(given))
+        except TocsinError as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        except Exception as error:
+            workflow.logger.exception("a slice failed inside the engine")
+            raise ApplicationError(f"inside the engine: {type(error).__name__}: {error}", non_retryable=True) from error
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return [{**each, "steps": {}} for each in done]
+        return BatchReply(items=done, next_seq=interpreter.next_seq)
 
     @workflow.update
     def decide(self, decision: Decision) -> None:
-        """People have decided about something in this slice."""
-        self._mail.decisions.setdefault(decision.approval_id, decision)
+        """People have decided about something in this slice. The same decision again is no harm."""
+        self._mail.hear(decision)
+
+    @decide.validator
+    def _may_decide(self, decision: Decision) -> None:
+        self._mail.check(decision)
 
     @workflow.signal
     def nudge(self) -> None:
         """An alert has joined the incident."""
         self._mail.nudges += 1
+
+
+def _place(given: BatchInput) -> Place:
+    cover = Cover(given.question, given.approved, frozenset(given.declined)) if given.question else None
+    return Place(given.names, dict(given.steps), given.prefix, cover)

@@ -8,10 +8,14 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from orchestrator.domain.errors import TocsinError
     from orchestrator.domain.run import Mode, RunStatus
     from orchestrator.engine.contracts import Activity, Decision, RunEnd, RunInput, RunResult, Workflow
     from orchestrator.engine.interpreter import Interpreter
-    from orchestrator.engine.workflows.temporal_port import BOOKKEEPING, Mail, TemporalPort, _regular
+    from orchestrator.engine.rollback import roll_back
+    from orchestrator.engine.workflows.calls import kept
+    from orchestrator.engine.workflows.mail import Mail
+    from orchestrator.engine.workflows.temporal_port import TemporalPort
 
 
 @workflow.defn(name=Workflow.RUN)
@@ -22,34 +26,30 @@ class RunPlaybook:
     def __init__(self, given: RunInput) -> None:
         self._given = given
         self._mail = Mail()
-        self._task: asyncio.Task[RunResult] | None = None
+        self._port = TemporalPort(given, self._mail, f"run:{given.run.run_id}")
+        self._interpreter = Interpreter(self._port, given)
+        self._walk: asyncio.Task[RunResult] | None = None
         self._cancelled_by: str | None = None
 
     @workflow.run
     async def run(self, given: RunInput) -> RunResult:
         """The whole run. Whatever goes wrong, the row says how it ended."""
-        port = TemporalPort(given, self._mail, f"run:{given.run.run_id}")
-        interpreter = Interpreter(port, given)
-        await _regular(Activity.BEGIN, given.run, None, BOOKKEEPING)
-        self._task = asyncio.ensure_future(interpreter.whole())
-        if self._cancelled_by is not None:
-            self._task.cancel()
-        result = await self._outcome(interpreter)
-        await _regular(Activity.END, RunEnd(run=given.run, status=result.status, error=result.error), None, BOOKKEEPING)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return result
+        whole = asyncio.ensure_future(self._whole(given))
+        while not whole.done():
+            try:
+                await asyncio.shield(whole)
+            except asyncio.CancelledError:
+                self.cancel_run("Temporal")
+        return whole.result()
 
     @workflow.update
     def decide(self, decision: Decision) -> None:
         """People have decided. The same decision again is no harm."""
-        self._mail.decisions.setdefault(decision.approval_id, decision)
+        self._mail.hear(decision)
 
     @decide.validator
     def _may_decide(self, decision: Decision) -> None:
-        known = self._mail.decisions.get(decision.approval_id)
-        if known is not None and known != decision:
-            message = f"approval {decision.approval_id} was decided already"
-            raise ValueError(message)
+        self._mail.check(decision)
 
     @workflow.signal
     def nudge(self) -> None:
@@ -59,25 +59,45 @@ class RunPlaybook:
     @workflow.signal
     def cancel_run(self, actor: str) -> None:
         """Stop, and take back what was done."""
-        self._cancelled_by = actor
-        if self._task is not None:
-            self._task.cancel()
+        if self._cancelled_by is None:
+            self._cancelled_by = actor
+            if self._walk is not None:
+                self._walk.cancel()
 
-    async def _outcome(self, interpreter: Interpreter) -> RunResult:
+    async def _whole(self, given: RunInput) -> RunResult:
+        self._walk = asyncio.ensure_future(self._walked(given))
+        if self._cancelled_by is not None:
+            self._walk.cancel()
+        result = await self._outcome(self._walk)
         try:
-            assert self._task is not None  # noqa: S101 - set by run, the only caller
-            return await self._task
-        except asyncio.CancelledError:
-            who = self._cancelled_by or "Temporal"
-            reason = f"cancelled by {who}"
-        except Exception as error:  # noqa: BLE001 - a bug must not leave a run hanging; what it did is taken back
-            if is_cancelled_exception(error):
-                reason = f"cancelled by {self._cancelled_by or 'Temporal'}"
-            else:
-                workflow.logger.exception("the run failed inside the engine")
-                return await self._back(interpreter, RunStatus.FAILED, f"inside the engine: {type(error).__name__}: {error}")
-        return await self._back(interpreter, RunStatus.CANCELLED, reason)
+            await kept(Activity.END, RunEnd(run=given.run, status=result.status, error=result.error), None)
+        except TocsinError:
+            workflow.logger.exception("the end of the run could not be recorded")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return result
 
-    async def _back(self, interpreter: Interpreter, status: RunStatus, reason: str) -> RunResult:
-        problems = [] if self._given.run.mode is Mode.DRY_RUN else await interpreter.roll_back(reason)
-        return RunResult(status=status, error="; ".join([reason, *problems]), steps=interpreter.next_seq - 1)
+    async def _walked(self, given: RunInput) -> RunResult:
+        await kept(Activity.BEGIN, given.run, None)
+        return await self._interpreter.whole()
+
+    async def _outcome(self, walk: asyncio.Task[RunResult]) -> RunResult:
+        try:
+            return await walk
+        except asyncio.CancelledError:
+            reason = f"cancelled by {self._cancelled_by or 'Temporal'}"
+        except Exception as error:  # noqa: BLE001 - a bug must not leave a run hanging; what it did is taken back
+            if not is_cancelled_exception(error):
+                workflow.logger.exception("the run failed inside the engine")
+                return await self._back(RunStatus.FAILED, f"inside the engine: {type(error).__name__}: {error}")
+            reason = f"cancelled by {self._cancelled_by or 'Temporal'}"
+        return await self._back(RunStatus.CANCELLED, reason)
+
+    async def _back(self, status: RunStatus, reason: str) -> RunResult:
+        problems: list[str] = []
+        try:
+            if self._given.run.mode is Mode.LIVE:
+                problems = await roll_back(self._port, reason)
+        except Exception as error:  # noqa: BLE001 - as above
+            workflow.logger.exception("taking back failed inside the engine")
+            problems = [f"not all was taken back: {type(error).__name__}: {error}"]
+        return RunResult(status=status, error="; ".join([reason, *problems]), steps=self._interpreter.next_seq - 1)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError
+from temporalio.exceptions import ChildWorkflowError, is_cancelled_exception
 
-from orchestrator.domain.errors import Halted, Rejected, TocsinError, Unavailable
+from orchestrator.domain.errors import Rejected
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import StepState
 from orchestrator.engine.contracts import (
@@ -24,6 +21,7 @@ from orchestrator.engine.contracts import (
     AskReply,
     AskRequest,
     BatchInput,
+    BatchReply,
     Decision,
     EventsReply,
     EventsRequest,
@@ -31,6 +29,7 @@ from orchestrator.engine.contracts import (
     PlanReply,
     PlanRequest,
     ReadReply,
+    RollBackInput,
     RunContext,
     RunInput,
     StepRecord,
@@ -42,28 +41,19 @@ from orchestrator.engine.contracts import (
     VerifyRequest,
     Workflow,
 )
-from orchestrator.engine.pipeline import Question
-from orchestrator.playbook.plan import Ask, ForEach, Retry, Use
+from orchestrator.engine.question import Question
+from orchestrator.engine.scope import Place
+from orchestrator.engine.workflows.calls import ACTION_TIME, BOOKKEEPING, RELEASING, kept, quick, regular, retry_of, take_back, to_the_end
+from orchestrator.engine.workflows.mail import Mail
+from orchestrator.playbook.plan import Ask, ForEach, Use
 
-R = TypeVar("R")
-
-LOCAL_SECONDS = 10
-"""What a read may take as a local activity; a step with a longer timeout is a regular one from the start."""
-ACTION_TIME = timedelta(minutes=10)
-HEARTBEAT = timedelta(seconds=60)
-BOOKKEEPING = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
-"""The store being away is no reason to give up: nothing is done that is not written down."""
-RELEASING = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5))
-MAX_RESULT = 200_000  # bytes of one step's result
-
-
-@dataclass
-class Mail:
-    """What reaches the workflow from outside."""
-
-    decisions: dict[str, Decision] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
-    nudges: int = 0
+MESSAGE_AT_MOST = 1_800_000
+"""Bytes of one message; Temporal refuses 2 MiB."""
+UNDONE_HERE = 50
+"""Steps that are taken back in the run's own history."""
+EVENTS_AT_MOST = 40_000
+HISTORY_AT_MOST = 40_000_000
+"""Events and bytes of a history; Temporal ends a run at some 50,000 and 50 MB."""
 
 
 class TemporalPort:
@@ -85,38 +75,46 @@ class TemporalPort:
 
     async def read(self, step: Use, call: ActionCall) -> dict[str, Any]:
         """A local activity while it is quick, a regular one when not."""
-        reply = await _quick(Activity.READ, call, ReadReply, step)
-        if len(str(reply.output)) > MAX_RESULT:
-            raise Rejected(f"the result is larger than {MAX_RESULT} bytes")
-        return reply.output
+        _not_too_long()
+        return (await quick(Activity.READ, call, ReadReply, step)).output
 
     async def plan(self, step: Use, call: ActionCall, *, lease: bool, hold: int | None) -> PlanReply:
-        """Recorded in history with the same task that schedules what follows, so before any apply."""
-        return await _quick(Activity.PLAN, PlanRequest(call=call, lease=lease, hold_seconds=hold), PlanReply, step)
+        """Recorded in history with the same task that schedules what follows, so before any apply; a lease is never lost sight of."""
+        _not_too_long()
+        request = PlanRequest(call=call, lease=lease, hold_seconds=hold)
+        return await to_the_end(quick(Activity.PLAN, request, PlanReply, step))
 
     async def apply(self, step: Use, call: ActionCall, change: Change, approval_id: str | None) -> ApplyReply:
         """A regular activity, awaited whatever happens."""
         request = ApplyRequest(call=call, change=change, approval_id=approval_id)
-        return await _to_the_end(_regular(Activity.APPLY, request, ApplyReply, _retry(step.retry), ACTION_TIME))
+        return await to_the_end(regular(Activity.APPLY, request, ApplyReply, retry_of(step.retry), ACTION_TIME))
 
     async def verify(self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]) -> bool:
         """A read like any other."""
-        reply = await _quick(Activity.VERIFY, VerifyRequest(call=call, change=change, output=output), VerifyReply, step)
+        reply = await quick(Activity.VERIFY, VerifyRequest(call=call, change=change, output=output), VerifyReply, step)
         return reply.verified
 
     async def hold(self, ref: StepRef, containment_key: str, seconds: int) -> None:
         """The lease's clock starts in a workflow of its own."""
         request = HoldRequest(ref=ref, containment_key=containment_key, seconds=seconds)
-        await _to_the_end(_regular(Activity.HOLD, request, None, BOOKKEEPING))
+        await to_the_end(regular(Activity.HOLD, request, None, BOOKKEEPING))
 
     async def undo(self, path: str, reason: str) -> UndoReply:
         """Tried until it is done or the system refuses."""
-        request = UndoRequest(run_id=self.run.run_id, path=path, reason=reason, actor=self._actor)
-        return await _to_the_end(_regular(Activity.UNDO, request, UndoReply, RELEASING, ACTION_TIME))
+        return await to_the_end(regular(Activity.UNDO, self._undo(path, reason), UndoReply, RELEASING, ACTION_TIME))
+
+    async def undo_all(self, paths: Sequence[str], reason: str) -> Sequence[UndoReply]:
+        """Many in a child run, so that this history stays short."""
+        if len(paths) <= UNDONE_HERE:
+            return await to_the_end(take_back([self._undo(path, reason) for path in paths]))
+        given = RollBackInput(run_id=self.run.run_id, paths=tuple(paths), reason=reason, actor=self._actor)
+        name = f"{workflow.info().workflow_id}/roll_back/{paths[0]}"
+        child = workflow.execute_child_workflow(Workflow.ROLL_BACK, given, id=name, result_type=list[UndoReply])
+        return await to_the_end(child)
 
     async def to_undo(self) -> Sequence[Undoable]:
         """From the store, which is the truth about effects."""
-        return await _regular(Activity.TO_UNDO, self.run, list[Undoable], BOOKKEEPING)
+        return await kept(Activity.TO_UNDO, self.run, list[Undoable])
 
     async def ask_change(self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question) -> Decision:
         """The question goes to the store; the answer comes as an update."""
@@ -139,8 +137,7 @@ class TemporalPort:
 
     async def events(self, since: datetime) -> Sequence[dict[str, Any]]:
         """From the store."""
-        reply = await _regular(Activity.EVENTS, EventsRequest(run=self.run, since=since), EventsReply, BOOKKEEPING)
-        return reply.alerts
+        return (await kept(Activity.EVENTS, EventsRequest(run=self.run, since=since), EventsReply)).alerts
 
     async def nudged(self, seconds: float) -> None:
         """Until a signal says that an alert has come."""
@@ -160,101 +157,62 @@ class TemporalPort:
     ) -> None:
         """One record, in a local activity."""
         record = StepRecord(ref=ref, kind=kind, state=state, result=result, error=error, inputs=inputs)
-        await _local(Activity.RECORD, [record], None, BOOKKEEPING, timedelta(seconds=30))
+        await kept(Activity.RECORD, [record], None)
 
-    async def batch(
-        self, ref: StepRef, step: ForEach, first: int, items: list[Any], scope: dict[str, Any], approved: dict[str, str]
-    ) -> list[Any]:
+    async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
         """A child run, so that this history grows by a few events a hundred items."""
-        given = BatchInput(
-            run=self._given, step=step, path=ref.path, first=first, items=items, scope=scope, approved=approved, first_seq=ref.seq + first
-        )
+        _not_too_long()
+        given = self._slice(ref, step, first, items, place, next_seq)
+        if (size := len(given.model_dump_json())) > MESSAGE_AT_MOST:
+            raise Rejected(f"what items {first} to {first + len(items) - 1} need to know has {size} bytes, more than {MESSAGE_AT_MOST}")
         try:
-            done: list[Any] = await workflow.execute_child_workflow(
-                Workflow.BATCH, given, id=f"{workflow.info().workflow_id}/{ref.path}/{first}", result_type=list[Any],
-                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-            )  # fmt: skip
+            reply: BatchReply = await workflow.execute_child_workflow(
+                Workflow.BATCH, given, id=f"{workflow.info().workflow_id}/{ref.path}/{first}", result_type=BatchReply
+            )
         except ChildWorkflowError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from error
             raise Rejected(f"items {first} to {first + len(items) - 1}: {error.cause or error}") from error
-        return done
+        return reply
+
+    def _slice(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchInput:
+        """With no more of the run than the slice needs: of its plan nothing, as the step is there."""
+        whole, cover = self._given, place.cover
+        carried = {path: result for path, result in whole.carried.items() if path.startswith(f"{ref.path}[")}
+        plan = whole.plan.model_copy(update={"steps": (), "on_failure": "stop", "trigger": None})
+        return BatchInput(
+            run=whole.model_copy(update={"plan": plan, "carried": carried, "alert": None, "inputs": {}}),
+            step=step,
+            first=first,
+            items=items,
+            names=dict(place.names),
+            steps=place.steps,
+            prefix=place.prefix,
+            question=cover.question if cover else None,
+            approved=dict(cover.approved) if cover else {},
+            declined=tuple(sorted(cover.declined)) if cover else (),
+            next_seq=next_seq,
+        )
+
+    def _undo(self, path: str, reason: str) -> UndoRequest:
+        return UndoRequest(run_id=self.run.run_id, path=path, reason=reason, actor=self._actor)
 
     async def _asked(self, request: AskRequest) -> Decision:
-        reply = await _regular(Activity.ASK, request, AskReply, BOOKKEEPING)
-        self._mail.asked.add(reply.approval_id)
+        if (size := len(request.model_dump_json())) > MESSAGE_AT_MOST:
+            raise Rejected(f"the question has {size} bytes, more than {MESSAGE_AT_MOST}; approve smaller groups")
+        with self._mail.asking():
+            reply = await regular(Activity.ASK, request, AskReply, BOOKKEEPING)
+            self._mail.asked.add(reply.approval_id)
         left = (reply.expires_at - workflow.now()).total_seconds()
         try:
             await workflow.wait_condition(lambda: reply.approval_id in self._mail.decisions, timeout=timedelta(seconds=max(left, 0.001)))
         except TimeoutError:
-            return await _regular(Activity.CLOSE_APPROVAL, reply.approval_id, Decision, BOOKKEEPING)
+            self._mail.hear(await regular(Activity.CLOSE_APPROVAL, reply.approval_id, Decision, BOOKKEEPING))
         return self._mail.decisions[reply.approval_id]
 
 
-async def _quick(name: Activity, request: Any, result: type[R], step: Use) -> R:
-    """Local first; an outage that lasts is waited for by the server and not by a worker."""
-    retry = _retry(step.retry)
-    if (step.timeout or 0) <= LOCAL_SECONDS:
-        brief = RetryPolicy(maximum_attempts=1)
-        try:
-            return await _local(name, request, result, brief, timedelta(seconds=LOCAL_SECONDS))
-        except Unavailable:
-            if retry.maximum_attempts == 1:
-                raise
-    return await _regular(name, request, result, retry, ACTION_TIME)
-
-
-async def _local(name: Activity, request: Any, result: type[R] | None, retry: RetryPolicy, limit: timedelta) -> R:
-    with _translated():
-        answer: R = await workflow.execute_local_activity(
-            name, request, result_type=result, start_to_close_timeout=limit, retry_policy=retry
-        )
-        return answer
-
-
-async def _regular(name: Activity, request: Any, result: type[R] | None, retry: RetryPolicy, limit: timedelta = timedelta(minutes=2)) -> R:
-    with _translated():
-        answer: R = await workflow.execute_activity(
-            name,
-            request,
-            result_type=result,
-            start_to_close_timeout=limit,
-            heartbeat_timeout=HEARTBEAT if limit >= ACTION_TIME else None,
-            retry_policy=retry,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        )
-        return answer
-
-
-async def _to_the_end(work: Awaitable[R]) -> R:
-    """Awaited even when the run is cancelled: what was begun must be known before it is taken back."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
-
-
-def _retry(retry: Retry | None) -> RetryPolicy:
-    given = retry or Retry()
-    return RetryPolicy(
-        initial_interval=timedelta(seconds=max(given.wait, 1)), maximum_interval=timedelta(minutes=5), maximum_attempts=given.attempts
-    )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Temporal's errors become ours."""
-    try:
-        yield
-    except (ActivityError, ApplicationError) as error:
-        cause = error.cause if isinstance(error, ActivityError) else error
-        if isinstance(cause, ApplicationError):
-            raise _ERRORS.get(cause.type or "", Rejected)(cause.message) from error
-        if isinstance(cause, BaseException) and type(cause).__name__ == "TimeoutError":
-            raise Unavailable("it did not answer in time") from error
-        if isinstance(cause, BaseException) and type(cause).__name__ == "CancelledError":
-            raise asyncio.CancelledError from error
-        raise Rejected(str(cause or error)) from error
-
-
-_ERRORS: dict[str, type[TocsinError]] = {"Unavailable": Unavailable, "Rejected": Rejected, "Unknown": Unavailable, "Halted": Halted}
+def _not_too_long() -> None:
+    """Before the server ends the run in the middle of something. Raises Rejected; taking back goes on."""
+    about = workflow.info()
+    if about.get_current_history_length() > EVENTS_AT_MOST or about.get_current_history_size() > HISTORY_AT_MOST:
+        raise Rejected("the run has done so much that its history is full; split the playbook with a long `for_each`, or in two")

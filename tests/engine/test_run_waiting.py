@@ -1,0 +1,145 @@
+"""What a run waits for: people, time and further alerts; and what of it counts against a timeout."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from run_answers import agree
+from run_rig import Rig
+from temporalio.client import WorkflowUpdateFailedError
+from world import World
+
+from orchestrator.domain.run import Mode, RunStatus, StepState
+from orchestrator.engine.contracts import Decision
+from orchestrator.engine.workflows.run_playbook import RunPlaybook
+
+BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
+ASK = "  - id: ask\n    ask: {question: 'Which?', form: {why: {type: text, label: Why}}, within: 1h}\n"
+EVENT = "  - id: more\n    wait: {event: \"event.class == 'malware'\", within: 30d, otherwise: continue}\n"
+
+
+async def test_a_decision_reaches_the_run_and_the_same_one_again_is_no_harm(rig: Rig, world: World) -> None:
+    async with rig.worker():
+        handle = await rig.start(rig.given(f"steps:\n{BLOCK}    approve: {{question: 'Go?', within: 7d}}\n"))
+        await rig.until(lambda: bool(world.asked))
+        decision = agree(world.asked[0]).model_copy(update={"approval_id": "apr_1"})
+        world.approvals["apr_1"] = world.asked[0]
+        with rig.server.auto_time_skipping_disabled():
+            await handle.execute_update(RunPlaybook.decide, decision)
+            await handle.execute_update(RunPlaybook.decide, decision)
+        result = await handle.result()
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
+
+
+@pytest.mark.parametrize(("approval_id", "says"), [("apr_1", "decided already"), ("apr_9", "nobody waits")])
+async def test_a_second_decision_and_one_that_nobody_waits_for_are_refused(rig: Rig, world: World, approval_id: str, says: str) -> None:
+    async with rig.worker():
+        handle = await rig.start(rig.given(f"steps:\n  - id: a\n    parallel: [{{id: p, wait: 1h}}]\n{ASK}"))
+        await rig.until(lambda: bool(world.records))
+        await rig.server.sleep(timedelta(hours=1, seconds=5))
+        await rig.until(lambda: bool(world.asked))
+        with rig.server.auto_time_skipping_disabled():
+            answer = Decision(approval_id="apr_1", state="approved", form={"why": "so"}, by=("ann",))
+            await handle.execute_update(RunPlaybook.decide, answer)
+            with pytest.raises(WorkflowUpdateFailedError) as refused:
+                await handle.execute_update(RunPlaybook.decide, answer.model_copy(update={"approval_id": approval_id, "by": ("bob",)}))
+        assert says in str(refused.value.cause)
+
+
+async def test_an_answer_that_comes_before_the_run_knows_its_question_counts(rig: Rig, world: World) -> None:
+    async def answered(approval_id: str) -> None:
+        handle = rig.server.client.get_workflow_handle("run-run_1-1")
+        await handle.execute_update("decide", Decision(approval_id=approval_id, state="approved", form={"why": "so"}, by=("ann",)))
+
+    world.on_ask = answered
+    result = await rig.run(f"steps:\n{ASK}")
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert world.records[-1].result == {"why": "so"}
+
+
+async def test_time_that_people_take_does_not_count_against_a_timeout(rig: Rig, world: World) -> None:
+    world.decide = agree  # heard when the question's time is up
+    result = await rig.run(f"steps:\n{BLOCK}    timeout: 30s\n    approve: {{question: 'Go?', within: 1h}}\n")
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
+
+
+async def test_a_step_that_takes_too_long_fails_and_says_so(rig: Rig, world: World) -> None:
+    result = await rig.run("steps:\n  - id: slow\n    timeout: 30s\n    parallel: [{id: pause, wait: 1h}]\n")
+    assert result.status is RunStatus.FAILED
+    assert "step slow: it took longer than its timeout of 30 s" in str(result.error)
+
+
+async def test_what_was_begun_when_a_timeout_struck_is_seen_to_its_end_and_taken_back(rig: Rig, world: World) -> None:
+    async def slow(_: Any) -> None:
+        await rig.server.sleep(timedelta(seconds=40))
+
+    world.before_apply = slow
+    result = await rig.run(f"steps:\n{BLOCK}    timeout: 30s\non_failure: roll_back\n")
+    assert (result.status, world.applied, world.undone) == (RunStatus.ROLLED_BACK, ["203.0.113.7"], ["203.0.113.7"]), result.error
+
+
+async def test_a_further_alert_that_fits_ends_the_wait(rig: Rig, world: World) -> None:
+    world.alerts = [{"id": "a1", "class": "scan"}, {"id": "a2", "class": "malware"}]
+    result = await rig.run(f"steps:\n{EVENT}")
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert world.records[-1].result == {"waited": True, "event": {"id": "a2", "class": "malware"}}
+
+
+async def test_an_alert_ends_one_wait_only(rig: Rig, world: World) -> None:
+    world.alerts = [{"id": "a2", "class": "malware"}]
+    result = await rig.run(f"steps:\n{EVENT}{EVENT.replace('more', 'again')}")
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert world.records[-1].result == {"waited": False, "event": None}
+
+
+async def test_a_nudge_makes_the_run_look_at_once(rig: Rig, world: World) -> None:
+    async with rig.worker():
+        handle = await rig.start(rig.given(f"steps:\n{EVENT}"))
+        await rig.until(lambda: any(record.state is StepState.WAITING for record in world.records))
+        with rig.server.auto_time_skipping_disabled():
+            world.alerts = [{"id": "a2", "class": "malware"}]
+            await handle.signal(RunPlaybook.nudge)
+            result = await handle.result()
+    assert world.records[-1].result["waited"], result.error
+
+
+async def test_a_wait_of_a_month_has_a_short_history(rig: Rig) -> None:
+    async with rig.worker():
+        handle = await rig.start(rig.given(f"steps:\n{EVENT}"))
+        await handle.result()
+        length = (await handle.describe()).history_length
+    assert length < 20_000
+
+
+async def test_a_dry_run_asks_nobody_and_waits_for_nothing(rig: Rig, world: World) -> None:
+    began = await rig.server.get_current_time()
+    body = f"steps:\n{BLOCK}    approve: {{question: 'Go?'}}\n{ASK}{EVENT}  - id: pause\n    wait: 7d\n"
+    result = await rig.run(body, mode=Mode.DRY_RUN)
+    assert (result.status, world.asked, world.applied) == (RunStatus.COMPLETED, [], []), result.error
+    assert await rig.server.get_current_time() - began < timedelta(minutes=1)
+
+
+async def test_a_dry_run_goes_on_where_it_cannot_tell(rig: Rig, world: World) -> None:
+    ticket = "  - id: ticket\n    use: tickets.open\n    with: {title: T}\n"
+    told = "  - id: told\n    use: chat.post\n    with: {channel: soc, text: '${{ steps.ticket.key }}'}\n"
+    result = await rig.run(f"steps:\n{ticket}{told}{BLOCK}", mode=Mode.DRY_RUN)
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, []), result.error
+    assert [(record.ref.path, record.state) for record in world.records] == [("told", StepState.SKIPPED)]
+    assert [request.call.ref.path for request in world.planned] == ["ticket", "block"]
+
+
+async def test_a_busy_vendor_is_asked_again_no_sooner_than_it_said(rig: Rig, world: World) -> None:
+    world.fail_reads, world.retry_after = 1, timedelta(seconds=90)
+    look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 2, wait: 1s}\n"
+    result = await rig.run(f"steps:\n{look}")
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert world.read_at[1] - world.read_at[0] >= timedelta(seconds=90)
+
+
+async def test_attempts_are_counted_over_both_ways_of_calling(rig: Rig, world: World) -> None:
+    world.fail_reads = 99
+    look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 3, wait: 1s}\n"
+    result = await rig.run(f"steps:\n{look}")
+    assert (result.status, len(world.reads)) == (RunStatus.FAILED, 3)
