@@ -1,81 +1,161 @@
-"""The composition root of the API."""
+"""The composition root of the API: what it is made of, and how it is served."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from socket import socket
+from typing import Any
 
-import structlog
 import uvicorn
-from fastapi import FastAPI, Request, Response
-from starlette.middleware.base import RequestResponseEndpoint
-from temporalio.client import Client
-from temporalio.service import RPCError
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
 from api import problems
-from api.dependencies import Held
-from api.routes import alerts, approvals, audit, configuration, containments, health, runs
-from orchestrator.runs.client import connect
+from api.dispatching import Dispatcher
+from api.envelope import Envelope
+from api.metrics import Metrics
+from api.parts import ClientProvider, Parts
+from api.refusals import Refusals
+from api.routes import (
+    alerts,
+    approvals,
+    assets,
+    audit,
+    connections,
+    containments,
+    health,
+    incidents,
+    keys,
+    kill_switches,
+    playbooks,
+    policy,
+    runs,
+    sources,
+)
+from api.switches import Switches
+from api.temporal import TemporalLink
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 
-ROUTERS = (alerts.router, runs.router, approvals.router, containments.router, configuration.router, audit.router, health.router)
-RECONNECT_SECONDS = 1.0
-_log = structlog.get_logger(__name__)
+GUARDED = (
+    alerts.router,
+    incidents.router,
+    runs.router,
+    approvals.router,
+    containments.router,
+    playbooks.router,
+    policy.router,
+    kill_switches.router,
+    assets.router,
+    audit.router,
+    sources.router,
+    connections.router,
+    keys.router,
+)
+"""Every route in these demands a permission."""
+
+OPEN = (alerts.intake_router, health.router)
+"""Alerts prove by themselves who sent them; health says nothing that is not for all."""
+
+_VERSION = "1"
+_DRAIN_SECONDS = 1.0
+_KEEP_ALIVE_SECONDS = 15
+_BACKLOG = 1024
 
 
-def create_app(rt: Runtime, client: Callable[[], Client | None]) -> FastAPI:
-    """The application on a runtime. `client`: Temporal's, or None while it is away."""
-    app = FastAPI(title="Tocsin", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    app.state.held = Held(rt, client)
-    problems.install(app)
-    app.middleware("http")(_headers)
-    for router in ROUTERS:
+def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
+    """The app on a runtime, which stays the caller's to close. `client` gives Temporal's, or None while that is down."""
+    dispatcher = Dispatcher(rt, client)
+    parts = Parts(rt, client, dispatcher, Metrics(), Refusals(rt), Switches(rt))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await dispatcher.drained(_DRAIN_SECONDS)
+
+    app = FastAPI(
+        title="Tocsin",
+        version=_VERSION,
+        description="Incident response that plans, asks, applies, verifies and lifts, and can prove what it did.",
+        docs_url=None,  # the pages would load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.parts = parts
+    for router in (*OPEN, *GUARDED):
         app.include_router(router)
+    problems.install(app)
+    app.add_middleware(Envelope, parts=parts)
+    _document(app)
     return app
 
 
-def serve(settings: Settings, listening: socket | None = None) -> None:
-    """Serves until SIGTERM or SIGINT, on the socket that a supervisor listens on already, where given. Needs no Temporal to take alerts."""
-    asyncio.run(_serve(settings, listening))
+def serve(settings: Settings, sockets: list[socket] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, then ends what it is at, for at most `shutdown_seconds`.
+
+    `sockets`: those that a supervisor listens on already; else the configured host and port.
+    """
+    asyncio.run(_serve(settings, sockets))
 
 
-async def _serve(settings: Settings, listening: socket | None) -> None:
+async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
     rt = open_runtime(settings)
-    found: list[Client] = []
-    app = create_app(rt, lambda: found[0] if found else None)
-    app.router.lifespan_context = _lifespan(rt, found)
-    config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=8
-    )
-    await uvicorn.Server(config).serve(sockets=[listening] if listening else None)
-
-
-def _lifespan(rt: Runtime, found: list[Client]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        connecting = asyncio.create_task(_connect(rt, found))
-        yield
-        connecting.cancel()
-        with suppress(asyncio.CancelledError):
-            await connecting
+    link = TemporalLink(rt)
+    link.start()
+    try:
+        await _Server(_config(create_app(rt, link.client), settings)).serve(sockets=sockets)
+    finally:
+        await link.close()
         await rt.close()
 
-    return lifespan
+
+class _Server(uvicorn.Server):
+    """Ends with its process alive, so that what was opened is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self.handle_exit, each, None)
+        yield
 
 
-async def _connect(rt: Runtime, found: list[Client]) -> None:
-    while not found:
-        try:
-            found.append(await connect(rt))
-        except (RPCError, RuntimeError, OSError):
-            await asyncio.sleep(RECONNECT_SECONDS)
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # who is behind a proxy is not ours to believe
+        ws="none",
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds) - 1),
+    )
 
 
-async def _headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    response = await call_next(request)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-store"
-    return response
+def _document(app: FastAPI) -> None:
+    """OpenAPI as the app really answers: every error a problem, the framework's own error bodies left out."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _openapi(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    shown = schema.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        shown.pop(name, None)
+    problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    shown.update(problem.pop("$defs", {}))
+    shown["Problem"] = problem
+    return schema

@@ -1,70 +1,120 @@
-"""What routes need: the runtime, the Temporal client where there is one, and who is asking."""
+"""Who asks, and may they? Settled before anything of the request's body is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from temporalio.client import Client
+from starlette.responses import Response
 
-from orchestrator.audit import trail
+from api.parts import parts
 from orchestrator.configuration.keys import authenticate_key
+from orchestrator.crypto.tokens import token_id
 from orchestrator.domain.access import Permission, Principal
-from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Forbidden
-from orchestrator.intake.authentication import NotAuthentic, Reason
-from orchestrator.runtime import Runtime
+from orchestrator.intake.body import BodyRefused, parse_json
 
-_bearer = HTTPBearer(auto_error=False, description="An API key: `tocsin key create`")
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="ApiKey",
+    bearerFormat="tocsin_<16 hex>_<64 hex>",
+    description="An API key, made with `tocsin key create`.",
+)
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+_LONGEST_TOKEN = 200
 
-
-@dataclass
-class Held:
-    """What the application holds; `client` is None while Temporal is away."""
-
-    rt: Runtime
-    client: Callable[[], Client | None]
-
-
-def held(request: Request) -> Held:
-    """The application's runtime and client."""
-    found: Held = request.app.state.held
-    return found
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-TheHeld = Annotated[Held, Depends(held)]
+class Requirement:
+    """What a route demands of who asks."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    def __call__(self, request: Request, _: _Credentials) -> Principal:
+        """The principal, whom the route's guard has found already."""
+        return cast("Principal", request.state.principal)
+
+    async def admit(self, request: Request) -> None:
+        """Finds the principal. Raises 401 for nobody that we know, 403 for somebody who may not."""
+        token = _token(request)
+        if token is None:
+            raise await _unknown(request, "no key", None)
+        try:
+            principal = await authenticate_key(parts(request).rt, token)
+        except Forbidden:
+            raise await _unknown(request, "key not valid", token_id(token)) from None
+        if not principal.may(self.permission):
+            await parts(request).refusals.forbidden(request, principal, self.permission)
+            raise HTTPException(403, f"{principal.person} may not; it takes the permission {self.permission}")
+        request.state.principal = principal
 
 
 def requires(permission: Permission) -> Any:
-    """The authenticated person, who has the permission. A refusal is audited."""
+    """For `dependencies=[...]` of a route: only who holds the permission comes through."""
+    return Depends(Requirement(permission))
 
-    async def check(request: Request, holds: TheHeld, credentials: Credentials) -> Principal:
-        if credentials is None:
-            raise NotAuthentic(Reason.HEADER_MISSING)
+
+def requirement(route: APIRoute) -> Requirement | None:
+    """What a route demands; None where nothing is declared."""
+    found = [each.dependency for each in route.dependencies if isinstance(each.dependency, Requirement)]
+    return found[0] if len(found) == 1 else None
+
+
+class Guarded(APIRoute):
+    """A route that cannot be made without saying its permission, and that reads a body only of those who hold it."""
+
+    def get_route_handler(self) -> Handler:
+        """The guard, then the route."""
+        demanded = requirement(self)
+        if demanded is None:
+            message = f"{self.path}: declare one permission: dependencies=[requires(Permission.X)]"
+            raise TypeError(message)
+        answer = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            await demanded.admit(request)
+            return await answer(_Strict(request.scope, request.receive))
+
+        return guarded
+
+
+class _Strict(Request):
+    """A request whose JSON is read as that of an alert: bounded in depth, no key twice, nothing that a database can't store."""
+
+    async def json(self) -> Any:
         try:
-            principal = await authenticate_key(holds.rt, credentials.credentials)
-        except Forbidden:
-            await _refused(holds.rt, request, "unknown", "the key is not valid")
-            raise NotAuthentic(Reason.MISMATCH) from None
-        if not principal.may(permission):
-            await _refused(holds.rt, request, f"person:{principal.person}", f"lacks {permission.value}")
-            raise Forbidden(f"this needs the permission {permission.value}; your key has {', '.join(sorted(principal.permissions))}")
-        return principal
-
-    check.permission = permission  # type: ignore[attr-defined]
-    return Depends(check)
+            return parse_json(await self.body(), parts(self).rt.settings.max_body_bytes)
+        except BodyRefused as refused:  # the framework would make a 400 without detail of it
+            raise HTTPException(refused.status, refused.reason) from refused
 
 
-def actor(principal: Principal) -> str:
-    """How a person stands in the trail."""
-    return f"person:{principal.person}"
+def _principal(request: Request) -> Principal:
+    return cast("Principal", request.state.principal)
 
 
-async def _refused(rt: Runtime, request: Request, who: str, why: str) -> None:
-    told = {"method": request.method, "path": request.url.path[:200], "why": why}
-    async with rt.store.write() as session:
-        await trail.record(session, EventKind.ACCESS_REFUSED, actor=who, subject=request.url.path[:200], data=told, now=rt.clock())
+def _actor(request: Request) -> str:
+    return f"person:{_principal(request).person}"
+
+
+Who = Annotated[Principal, Depends(_principal)]
+"""The principal, in a guarded route."""
+Actor = Annotated[str, Depends(_actor)]
+"""How the audit trail names who asks."""
+
+
+def _token(request: Request) -> str | None:
+    """A second Authorization header would be read differently by two readers, so there may be only one."""
+    given = request.headers.getlist("authorization")
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and 0 < len(token) <= _LONGEST_TOKEN else None
+
+
+async def _unknown(request: Request, reason: str, key_id: str | None) -> HTTPException:
+    await parts(request).refusals.unknown(request, reason, key_id)
+    return HTTPException(401, "give an API key that is valid: Authorization: Bearer ...", {"WWW-Authenticate": "Bearer"})

@@ -1,75 +1,215 @@
-"""How errors are told: application/problem+json (RFC 9457), what is wrong and the mend, never what is inside."""
+"""How does the API say no? As application/problem+json (RFC 9457): what and why, and never what is inside."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import traceback
+from http import HTTPStatus
+from typing import Annotated, Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
-from orchestrator.domain.errors import ActionError, Conflict, Forbidden, Invalid, NotFound, TocsinError, Unavailable
+from orchestrator.domain.errors import ActionError, Conflict, Forbidden, Halted, Invalid, NotFound, TocsinError, Unavailable
 from orchestrator.intake.authentication import NotAuthentic
 from orchestrator.intake.body import BodyRefused
+from orchestrator.playbook.problems import PlaybookInvalid
 
-_log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
+_log = structlog.get_logger(__name__)
 
-STATUS: tuple[tuple[type[Exception], int, str], ...] = (
-    (NotAuthentic, 401, "Not authenticated"),
-    (Forbidden, 403, "Forbidden"),
-    (NotFound, 404, "Not found"),
-    (Conflict, 409, "Conflict"),
-    (Invalid, 422, "Invalid"),
-    (Unavailable, 503, "Unavailable"),
-    (ActionError, 502, "The system behind refused"),
-    (TocsinError, 400, "Refused"),
-)
-
-_TOLD = ((400, "Bad request"), (401, "Not authenticated"), (403, "Forbidden"), (404, "Not found"), (409, "Conflict"), (422, "Invalid"))
-
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": title, "content": {MEDIA_TYPE: {"example": {"title": title, "status": status, "detail": "what, and the mend"}}}}
-    for status, title in _TOLD
-}  # fmt: skip
+_MOST_PLACES = 50
+_FRAMES = 8
+_RETRY_SECONDS = 1
 
 
-def problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """One problem document."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+class Misfit(BaseModel):
+    """One place of the request, or of the playbook in it, that is wrong."""
+
+    place: Annotated[str, Field(examples=["body.decision"])]
+    message: Annotated[str, Field(examples=["Input should be 'approve' or 'decline'"])]
+    line: int | None = None
+    column: int | None = None
+    step: str | None = None
+    mend: str | None = None
+
+
+class Problem(BaseModel):
+    """The body of every error. `type` is stable and meant for programs, `detail` for people."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:tocsin:problem:not-found",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "there is no run run_1",
+                    "request_id": "0f6a1c9e4b7d4c0e",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    request_id: str | None = None
+    errors: list[Misfit] | None = None
+
+
+class ProblemResponse(JSONResponse):
+    """A response whose body is a Problem."""
+
+    media_type = MEDIA_TYPE
+
+
+class TooLarge(HTTPException):
+    """The body is longer than we read."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the body is over the limit of {limit} bytes")
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str | None = None,
+    *,
+    errors: list[Misfit] | None = None,
+    headers: dict[str, str] | None = None,
+) -> ProblemResponse:
+    """An answer that says no."""
+    title = HTTPStatus(status).phrase
+    body = Problem(
+        type=f"urn:tocsin:problem:{title.lower().replace(' ', '-')}",
+        title=title,
+        status=status,
+        detail=detail,
+        request_id=request.scope.get("request_id"),
+        errors=errors,
+    )
+    return ProblemResponse(body.model_dump(exclude_none=True), status, headers=headers)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` of the errors that a route may answer, each with an example."""
+    return {status: _documented(status) for status in sorted({400, 408, 413, *statuses, 500, 503})}
 
 
 def install(app: FastAPI) -> None:
-    """Every error of the application becomes a problem document."""
-    app.add_exception_handler(TocsinError, _ours)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _bug)
+    """Every error of the app is answered as a problem."""
+    handlers: dict[Any, Any] = {
+        HTTPException: _http,
+        RequestValidationError: _invalid_request,
+        TocsinError: _tocsin,
+        SQLAlchemyError: _database,
+        ConnectionError: _database,
+        TimeoutError: _database,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
 
 
-async def _ours(_: Request, error: Exception) -> Response:
-    if isinstance(error, BodyRefused):
-        return problem(error.status, "The body is refused", str(error))
-    for kind, status, title in STATUS:
-        if isinstance(error, kind):
-            return problem(status, title, str(error), {"WWW-Authenticate": "Bearer"} if status == 401 else None)
-    return problem(400, "Refused", str(error))
+def unexpected(request: Request, error: Exception) -> ProblemResponse:
+    """The answer to an error of ours; what it was stands in the log, under the request's id."""
+    # Where, not with what: a traceback's locals hold the API key, and an error's text may hold what was sent.
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]]
+    _log.error("a request failed", request=request.scope.get("request_id"), error=type(error).__name__, where=where)
+    return problem(request, 500, "something went wrong here; the log tells more under this request's id")
 
 
-async def _validation(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
-    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5]]
-    return problem(422, "Invalid", "; ".join(found).encode("utf-8", "replace").decode())
+async def _http(request: Request, error: HTTPException) -> ProblemResponse:
+    detail = None if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
+    return problem(request, error.status_code, detail, headers=dict(error.headers or {}))
 
 
-async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-    return problem(error.status_code, str(error.detail), str(error.detail), dict(error.headers or {}))
+async def _invalid_request(request: Request, error: RequestValidationError) -> ProblemResponse:
+    """Places and messages only: what was sent may be a secret."""
+    found = [Misfit(place=_place(each["loc"]), message=str(each["msg"])) for each in error.errors()[:_MOST_PLACES]]
+    said = "; ".join(f"{each.place}: {each.message}" for each in found[:3])
+    return problem(request, 422, f"the request does not fit: {said}", errors=found)
 
 
-async def _bug(request: Request, error: Exception) -> Response:
-    _log.error("an error inside", path=request.url.path, kind=type(error).__name__, exc_info=error)
-    return problem(500, "An error inside", "the log of the API says more")
+async def _tocsin(request: Request, error: TocsinError) -> ProblemResponse:
+    match error:
+        case NotAuthentic():
+            return problem(request, 401, headers={"WWW-Authenticate": "Source"})
+        case PlaybookInvalid():
+            return problem(request, 422, str(error), errors=[_of_playbook(each) for each in error.problems[:_MOST_PLACES]])
+        case Unavailable():
+            return problem(request, 503, str(error), headers={"Retry-After": str(_seconds(error))})
+        case _:
+            return problem(request, _status(error), str(error))
+
+
+async def _database(request: Request, error: Exception) -> ProblemResponse:
+    """What the driver says may hold the statement with its values: it goes to the log by name only."""
+    if isinstance(error, DataError):
+        return problem(request, 422, "the request holds a value that cannot be looked for or stored, such as NUL in a text")
+    _log.error("the database failed", request=request.scope.get("request_id"), error=type(error).__name__)
+    return problem(request, 503, "the database does not answer; try again", headers={"Retry-After": str(_RETRY_SECONDS)})
+
+
+def _status(error: TocsinError) -> int:
+    match error:
+        case BodyRefused():
+            return error.status
+        case Invalid():
+            return 422
+        case NotFound():
+            return 404
+        case Conflict() | Halted():
+            return 409
+        case Forbidden():
+            return 403
+        case ActionError():
+            return 502
+        case _:
+            return 500
+
+
+def _seconds(error: Unavailable) -> int:
+    return _RETRY_SECONDS if error.retry_after is None else max(_RETRY_SECONDS, math.ceil(error.retry_after.total_seconds()))
+
+
+def _of_playbook(found: Any) -> Misfit:
+    return Misfit(place=found.file, message=found.message, line=found.line, column=found.column, step=found.step, mend=found.mend)
+
+
+def _place(loc: Any) -> str:
+    return ".".join(str(part) for part in loc)[:200]
+
+
+_EXAMPLES = {
+    400: "the body is not JSON: Expecting value at line 1, column 2",
+    401: "give an API key: Authorization: Bearer ...",
+    403: "ann may not; it takes the permission run:control",
+    404: "there is no such thing under that name",
+    408: "the body did not arrive in time",
+    409: "run run_018f is completed already",
+    413: "the body is over the limit of 1048576 bytes",
+    422: "the request does not fit: body.playbook: Field required",
+    500: "something went wrong here; the log tells more under this request's id",
+    502: "palo_alto refused the credential",
+    503: "the database does not answer; try again",
+}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    title = HTTPStatus(status).phrase
+    example = {
+        "type": f"urn:tocsin:problem:{title.lower().replace(' ', '-')}",
+        "title": title,
+        "status": status,
+        "detail": _EXAMPLES[status],
+        "request_id": "0f6a1c9e4b7d4c0e",
+    }
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}}
+    return {"description": title, "content": content}

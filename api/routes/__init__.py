@@ -1,1 +1,1 @@
-"""One noun a file."""
+"""What can be asked of the API, one noun per file."""

@@ -1,116 +1,121 @@
-"""Alerts in, alerts and incidents out."""
+"""Alerts: taken from the products that send them, and shown to people."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import JSONResponse, Response
 
-from api.dependencies import Held, TheHeld, requires
-from api.problems import RESPONSES
-from orchestrator.domain.access import Permission, Principal
-from orchestrator.domain.errors import NotFound
-from orchestrator.intake.accept import Accepted, accept
-from orchestrator.intake.body import BodyRefused
-from orchestrator.runs import paging
-from orchestrator.runs.dispatch import dispatch
-from orchestrator.runs.nudge import nudge
-from orchestrator.store import alerts as kept
-from orchestrator.store import configured
-from orchestrator.store.tables import AlertRow, IncidentRow
+from api.dependencies import Guarded, requires
+from api.paging import Cursor, Limit, Page
+from api.parts import Rt, parts
+from api.problems import documented
+from api.schemas.alerts import Accepted, AlertDetail, AlertSummary, Ignored, Taken
+from orchestrator.domain.access import Permission
+from orchestrator.domain.errors import Invalid, NotFound
+from orchestrator.intake import accept as intake
+from orchestrator.intake.authentication import NotAuthentic
+from orchestrator.runs import received
 
-router = APIRouter(tags=["alerts"], responses=RESPONSES)
-Limit = Annotated[int, Query(ge=1, le=200)]
+intake_router = APIRouter(tags=["intake"])
+router = APIRouter(tags=["alerts"], route_class=Guarded)
+
+Source = Annotated[str, Path(min_length=1, max_length=64, description="The source's name (GET: an alert's id).", examples=["edge-ids"])]
+AlertId = Annotated[str, Path(min_length=1, max_length=200, description="The alert's id.", examples=["alert_019a8c7d21f04b6c1e2f3a4b5c6d"])]
+_INTAKE = {
+    "security": [],
+    "requestBody": {
+        "required": True,
+        "description": "What the product sends, as it sends it. It is authenticated over these very bytes.",
+        "content": {"application/json": {"schema": {}, "example": {"event_type": "alert", "alert": {"signature": "ET MALWARE Beacon"}}}},
+    },
+}
 
 
-@router.post("/v1/alerts/{source}", status_code=202, openapi_extra={"security": []})
-async def post_alert(source: str, request: Request, holds: TheHeld, background: BackgroundTasks) -> Response:
-    """Take what a product sends. 202: committed; 200: known already, or telemetry that is no alert. The source's own authentication."""
-    body = await _body(request, holds.rt.settings.max_body_bytes)
-    done = await accept(holds.rt, source, request.headers.raw, body)
-    background.add_task(_begin, holds, done)
-    return JSONResponse(_told(done), status_code=200 if done.duplicate or done.ignored else 202, background=background)
+@intake_router.post(
+    "/v1/alerts/{source}",
+    status_code=202,
+    response_model=Accepted,
+    responses={
+        200: {"model": Accepted | Ignored, "description": "All of it is known already, or it is no alert"},
+        **documented(401, 404, 422),
+    },
+    openapi_extra=_INTAKE,
+)
+async def accept(source: Source, request: Request) -> Response:
+    """Take an alert. Answered once it is committed; its runs start right afterwards, whether Temporal is up or not.
+
+    Authenticated by the scheme of the source, not by an API key.
+    """
+    held = parts(request)
+    body = await request.body()
+    try:
+        done = await intake.accept(held.rt, source, request.headers.raw, body)
+    except NotFound:
+        held.metrics.alert(None, "refused")
+        raise
+    except (NotAuthentic, Invalid):
+        held.metrics.alert(source, "refused")
+        raise
+    if not done.alerts:
+        held.metrics.alert(source, "ignored")
+        return JSONResponse({"ignored": done.ignored or "it holds no alert"})
+    held.metrics.alert(source, "duplicate" if done.duplicate else "accepted")
+    held.dispatcher.soon(done.run_ids, (each.incident_id for each in done.alerts if not each.duplicate))
+    return JSONResponse(_answer(done), 200 if done.duplicate else 202)
 
 
-@router.get("/v1/alerts")
+@router.get(
+    "/v1/alerts",
+    response_model=Page[AlertSummary],
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 422),
+)
 async def list_alerts(
-    holds: TheHeld, cursor: str | None = None, limit: Limit = 50, who: Principal = requires(Permission.READ)
-) -> dict[str, Any]:
-    """Newest first."""
-    async with holds.rt.store.read() as session:
-        rows = await kept.page(session, AlertRow, AlertRow.received_at, paging.after(cursor), limit)
-    last = (rows[-1].received_at, rows[-1].id) if rows else None
-    return paging.page([_alert(row) for row in rows], limit, last)
+    rt: Rt,
+    incident_id: Annotated[str | None, Query(max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])] = None,
+    source: Annotated[str | None, Query(max_length=64, examples=["edge-ids"])] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> object:
+    """Alerts, newest first."""
+    return await received.list_alerts(rt, incident_id=incident_id, source=source, cursor=cursor, limit=limit)
 
 
-@router.get("/v1/alerts/{alert_id}")
-async def get_alert(alert_id: str, holds: TheHeld, who: Principal = requires(Permission.READ)) -> dict[str, Any]:
-    """One alert in its normal form."""
-    row = await _row(holds, alert_id)
-    return {**_alert(row), "alert": row.view}
+@router.get(
+    "/v1/alerts/{source}",
+    response_model=AlertDetail,
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 404, 422),
+)
+async def show_alert(rt: Rt, source: AlertId) -> object:
+    """One alert, with what playbooks see of it."""
+    return await received.get_alert(rt, source)
 
 
-@router.get("/v1/alerts/{alert_id}/raw")
-async def get_raw(alert_id: str, holds: TheHeld, who: Principal = requires(Permission.READ)) -> Response:
-    """What came, byte for byte."""
-    row = await _row(holds, alert_id)
-    async with holds.rt.store.read() as session:
-        return Response(await kept.raw_of(session, row), media_type="application/octet-stream")
+@router.get(
+    "/v1/alerts/{source}/raw",
+    response_class=Response,
+    dependencies=[requires(Permission.READ)],
+    responses={
+        200: {
+            "description": "The bytes",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "{}"}},
+        },
+        **documented(401, 403, 404, 422),
+    },
+)
+async def raw_alert(rt: Rt, source: AlertId) -> Response:
+    """What was sent, byte for byte: a stranger's data, so that no browser shows it."""
+    raw = await received.get_raw(rt, source)
+    return Response(raw, media_type="application/octet-stream", headers={"Content-Disposition": "attachment; filename=alert.bin"})
 
 
-@router.get("/v1/incidents")
-async def list_incidents(
-    holds: TheHeld, cursor: str | None = None, limit: Limit = 50, who: Principal = requires(Permission.READ)
-) -> dict[str, Any]:
-    """Newest first."""
-    async with holds.rt.store.read() as session:
-        rows = await kept.page(session, IncidentRow, IncidentRow.opened_at, paging.after(cursor), limit)
-    last = (rows[-1].opened_at, rows[-1].id) if rows else None
-    return paging.page([row.model_dump(mode="json") for row in rows], limit, last)
-
-
-async def _row(holds: Held, alert_id: str) -> AlertRow:
-    async with holds.rt.store.read() as session:
-        row = await configured.one(session, AlertRow, alert_id)
-    if row is None:
-        raise NotFound(f"there is no alert {alert_id}")
-    return row
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """Read only as far as the limit, whatever the sender says of its length."""
-    parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > limit:
-            raise BodyRefused(413, f"the body is larger than {limit} bytes; send alerts one by one, or raise max_body_bytes")
-    return bytes(parts)
-
-
-async def _begin(holds: Held, done: Accepted) -> None:
-    """After the answer: the sweeper does the same when Temporal is away."""
-    client = holds.client()
-    if client is None:
-        return
-    if done.run_ids:
-        await dispatch(holds.rt, client, done.run_ids)
-    for incident_id in {alert.incident_id for alert in done.alerts if not alert.duplicate}:
-        await nudge(holds.rt, client, incident_id)
-
-
-def _told(done: Accepted) -> dict[str, Any]:
-    if done.ignored is not None:
-        return {"ignored": done.ignored, "alerts": []}
+def _answer(done: intake.Accepted) -> dict[str, object]:
     first = done.alerts[0]
-    return {
-        "alert_id": first.alert_id,
-        "incident_id": first.incident_id,
-        "duplicate": done.duplicate,
-        "alerts": [alert.model_dump() for alert in done.alerts],
-        "run_ids": list(done.run_ids),
-    }
-
-
-def _alert(row: AlertRow) -> dict[str, Any]:
-    return row.model_dump(mode="json", exclude={"raw", "view"})
+    taken = [Taken(**each.model_dump()) for each in done.alerts]
+    answer = Accepted(
+        alert_id=first.alert_id, incident_id=first.incident_id, duplicate=done.duplicate, alerts=taken, run_ids=list(done.run_ids)
+    )
+    return answer.model_dump()

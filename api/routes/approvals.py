@@ -1,53 +1,60 @@
-"""Approvals: what is asked, and the answers."""
+"""Approvals: questions to people, and their answers."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query
-from pydantic import Field
+from fastapi import APIRouter, Path, Query
 
-from api.dependencies import TheHeld, requires
-from api.problems import RESPONSES
-from orchestrator.domain.access import Permission, Principal
-from orchestrator.domain.model import Frozen
+from api.dependencies import Guarded, Who, requires
+from api.paging import Cursor, Limit, Page
+from api.parts import Rt, Temporal
+from api.problems import documented
+from api.schemas.approvals import Approval, ApprovalState, Decide
+from orchestrator.domain.access import Permission
 from orchestrator.runs import approvals
 
-router = APIRouter(prefix="/v1/approvals", tags=["approvals"], responses=RESPONSES)
-Limit = Annotated[int, Query(ge=1, le=200)]
-State = Literal["pending", "approved", "declined", "expired", "withdrawn"]
+router = APIRouter(tags=["approvals"], route_class=Guarded)
+
+ApprovalId = Annotated[str, Path(min_length=1, max_length=200, examples=["apr_1f0c"])]
 
 
-class Answer(Frozen):
-    """One person's answer, about exactly what `digest` stands for. `changes`: only these of it; null: all."""
-
-    decision: Literal["approve", "decline"]
-    digest: str
-    comment: Annotated[str, Field(max_length=2000)] = ""
-    changes: list[str] | None = None
-    form: dict[str, Any] | None = None
-
-
-@router.get("")
+@router.get(
+    "/v1/approvals",
+    response_model=Page[Approval],
+    dependencies=[requires(Permission.APPROVAL_READ)],
+    responses=documented(401, 403, 422),
+)
 async def list_approvals(
-    holds: TheHeld,
-    state: State | None = None,
-    run_id: str | None = None,
-    cursor: str | None = None,
+    rt: Rt,
+    state: Annotated[ApprovalState | None, Query(examples=["pending"])] = None,
+    run_id: Annotated[str | None, Query(max_length=200, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])] = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
-    who: Principal = requires(Permission.APPROVAL_READ),
-) -> dict[str, Any]:
-    """Newest first, each with its exact receipts."""
-    return await approvals.list_approvals(holds.rt, state=state, run_id=run_id, cursor=cursor, limit=limit)
+) -> object:
+    """Questions, newest first."""
+    return await approvals.list_approvals(rt, state=state, run_id=run_id, cursor=cursor, limit=limit)
 
 
-@router.get("/{approval_id}")
-async def get_approval(approval_id: str, holds: TheHeld, who: Principal = requires(Permission.APPROVAL_READ)) -> dict[str, Any]:
-    """Question, receipts, digest, who may answer, until when."""
-    return await approvals.get_approval(holds.rt, approval_id)
+@router.get(
+    "/v1/approvals/{approval_id}",
+    response_model=Approval,
+    dependencies=[requires(Permission.APPROVAL_READ)],
+    responses=documented(401, 403, 404, 422),
+)
+async def show_approval(rt: Rt, approval_id: ApprovalId) -> object:
+    """One question: the exact receipts, the digest, who may answer, until when."""
+    return await approvals.get_approval(rt, approval_id)
 
 
-@router.post("/{approval_id}/decision")
-async def decide(approval_id: str, answer: Answer, holds: TheHeld, who: Principal = requires(Permission.APPROVAL_DECIDE)) -> dict[str, Any]:
-    """Approve or decline. Another digest, a person who may not, a second or a late answer: refused, with the reason."""
-    return await approvals.decide(holds.rt, holds.client(), approval_id, who, **dict(answer))
+@router.post(
+    "/v1/approvals/{approval_id}/decision",
+    response_model=Approval,
+    dependencies=[requires(Permission.APPROVAL_DECIDE)],
+    responses=documented(401, 403, 404, 409, 422),
+)
+async def decide(rt: Rt, client: Temporal, who: Who, approval_id: ApprovalId, body: Decide) -> object:
+    """Answer. Another digest, a person who may not, a second answer or a late one is refused, with the reason."""
+    return await approvals.decide(
+        rt, client, approval_id, who, body.decision, body.digest, comment=body.comment, changes=body.changes, form=body.form
+    )

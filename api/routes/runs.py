@@ -1,65 +1,79 @@
-"""Runs: list, show, start by hand, cancel, retry."""
+"""Runs: what playbooks do and did."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
-from api.dependencies import TheHeld, actor, requires
-from api.problems import RESPONSES
-from orchestrator.domain.access import Permission, Principal
-from orchestrator.domain.model import Frozen
-from orchestrator.domain.run import Mode, RunStatus
+from api.dependencies import Actor, Guarded, requires
+from api.paging import Cursor, Limit, Page
+from api.parts import Rt, Temporal
+from api.problems import documented
+from api.schemas.runs import Run, RunWithSteps, StartRun
+from orchestrator.domain.access import Permission
+from orchestrator.domain.run import RunStatus
 from orchestrator.runs import control, query
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"], responses=RESPONSES)
-Limit = Annotated[int, Query(ge=1, le=200)]
+router = APIRouter(tags=["runs"], route_class=Guarded)
+
+RunId = Annotated[str, Path(min_length=1, max_length=200, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])]
 
 
-class Start(Frozen):
-    """A run by hand: of a playbook's newest version unless told otherwise."""
-
-    playbook: str
-    version: int | None = None
-    inputs: dict[str, Any] = {}
-    alert_id: str | None = None
-    mode: Mode = Mode.LIVE
-
-
-@router.get("")
+@router.get("/v1/runs", response_model=Page[Run], dependencies=[requires(Permission.READ)], responses=documented(401, 403, 422))
 async def list_runs(
-    holds: TheHeld,
-    incident_id: str | None = None,
-    status: RunStatus | None = None,
-    playbook: str | None = None,
-    cursor: str | None = None,
+    rt: Rt,
+    incident_id: Annotated[str | None, Query(max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])] = None,
+    status: Annotated[RunStatus | None, Query(examples=["waiting"])] = None,
+    playbook: Annotated[str | None, Query(max_length=64, examples=["c2-beacon-containment"])] = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
-    who: Principal = requires(Permission.READ),
-) -> dict[str, Any]:
-    """Newest first."""
-    return await query.list_runs(holds.rt, incident_id=incident_id, status=status, playbook=playbook, cursor=cursor, limit=limit)
+) -> object:
+    """Runs, newest first, without their steps."""
+    return await query.list_runs(rt, incident_id=incident_id, status=status, playbook=playbook, cursor=cursor, limit=limit)
 
 
-@router.post("", status_code=201)
-async def start_run(start: Start, holds: TheHeld, who: Principal = requires(Permission.RUN_START)) -> dict[str, Any]:
-    """Start a playbook by hand."""
-    return await control.start_run(holds.rt, holds.client(), **dict(start), actor=actor(who))
+@router.post(
+    "/v1/runs",
+    status_code=201,
+    response_model=RunWithSteps,
+    dependencies=[requires(Permission.RUN_START)],
+    responses=documented(401, 403, 404, 409, 422),
+)
+async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> object:
+    """Start a playbook by hand. It is committed first, and begins even when Temporal is down now."""
+    return await control.start_run(
+        rt, client, body.playbook, version=body.version, inputs=body.inputs, alert_id=body.alert_id, mode=body.mode, actor=actor
+    )
 
 
-@router.get("/{run_id}")
-async def get_run(run_id: str, holds: TheHeld, who: Principal = requires(Permission.READ)) -> dict[str, Any]:
-    """A run with its steps."""
-    return await query.get_run(holds.rt, run_id)
+@router.get(
+    "/v1/runs/{run_id}", response_model=RunWithSteps, dependencies=[requires(Permission.READ)], responses=documented(401, 403, 404, 422)
+)
+async def show_run(rt: Rt, run_id: RunId) -> object:
+    """One run with its steps: states, times, inputs with secrets masked, receipts, errors."""
+    return await query.get_run(rt, run_id)
 
 
-@router.post("/{run_id}/cancel", status_code=202)
-async def cancel_run(run_id: str, holds: TheHeld, who: Principal = requires(Permission.RUN_CONTROL)) -> dict[str, Any]:
-    """Stop a run and take back what it changed."""
-    return await control.cancel_run(holds.rt, holds.client(), run_id, actor=actor(who))
+@router.post(
+    "/v1/runs/{run_id}/cancel",
+    status_code=202,
+    response_model=RunWithSteps,
+    dependencies=[requires(Permission.RUN_CONTROL)],
+    responses=documented(401, 403, 404, 409, 422),
+)
+async def cancel_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> object:
+    """End a run; what it changed is taken back as its playbook says."""
+    return await control.cancel_run(rt, client, run_id, actor=actor)
 
 
-@router.post("/{run_id}/retry", status_code=202)
-async def retry_run(run_id: str, holds: TheHeld, who: Principal = requires(Permission.RUN_CONTROL)) -> dict[str, Any]:
-    """Go on from the step that failed."""
-    return await control.retry_run(holds.rt, holds.client(), run_id, actor=actor(who))
+@router.post(
+    "/v1/runs/{run_id}/retry",
+    status_code=202,
+    response_model=RunWithSteps,
+    dependencies=[requires(Permission.RUN_CONTROL)],
+    responses=documented(401, 403, 404, 409, 422),
+)
+async def retry_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> object:
+    """Go on from the step that failed, as the run's next attempt."""
+    return await control.retry_run(rt, client, run_id, actor=actor)

@@ -38,7 +38,8 @@ def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> N
     from api.app import serve
 
     lifeline.hold()
-    serve(Settings.load(config, data_dir=data_dir, port=port), ports.inherited())
+    listener = ports.inherited()
+    serve(Settings.load(config, data_dir=data_dir, port=port), [listener] if listener else None)
 
 
 def worker(data_dir: DataDir = None, config: Config = None) -> None:

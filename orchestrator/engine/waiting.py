@@ -10,7 +10,7 @@ from orchestrator.engine.port import Port
 from orchestrator.engine.scope import Place
 from orchestrator.playbook.expressions import condition
 
-SHORTEST, LONGEST = 60.0, 1800.0
+SHORTEST, LONGEST = 60.0, 10_800.0
 """Seconds between two looks; a twentieth of the time waited so far, so that a wait of weeks has a short history."""
 SLACK = timedelta(minutes=2)
 """The store's clock and the workflow's may differ by this; an alert that is seen twice is looked at once."""

@@ -14,7 +14,7 @@ from orchestrator.audit import trail
 from orchestrator.configuration.sources import context
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
-from orchestrator.intake.authentication import NotAuthentic, Reason, Scheme, SchemeOptions, authenticate, single_headers
+from orchestrator.intake.authentication import NotAuthentic, Reason, Scheme, SchemeOptions, Verified, authenticate, single_headers
 from orchestrator.intake.body import parse_json
 from orchestrator.intake.commit import Accepted, AcceptedAlert, commit
 from orchestrator.intake.mapping import check_mapping
@@ -31,14 +31,14 @@ async def accept(rt: Runtime, source: str, headers: Iterable[tuple[bytes, bytes]
     """Commits the alerts of a body. Raises NotFound, NotAuthentic, BodyRefused, Unparseable; then nothing was kept but the refusal."""
     now = rt.clock()
     row = await _source(rt, source)
-    replay_id = await _authenticated(rt, row, headers, body, now)
+    verified = await _authenticated(rt, row, headers, body, now)
     payload = parse_json(body, rt.settings.max_body_bytes)
     try:
         found = _parser(row.product, json.dumps(row.mapping))(payload, now)
     except NotAnAlert as telemetry:
         return Accepted(ignored=str(telemetry))
     try:
-        return await commit(rt, row, found, body, replay_id, now)
+        return await commit(rt, row, found, body, verified, now)
     except NotAuthentic as refusal:
         await _refused(rt, row.name, refusal.reason, body, now)
         raise
@@ -59,11 +59,11 @@ async def _source(rt: Runtime, name: str) -> SourceRow:
     return row
 
 
-async def _authenticated(rt: Runtime, row: SourceRow, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: datetime) -> str | None:
+async def _authenticated(rt: Runtime, row: SourceRow, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: datetime) -> Verified:
     secret = SecretStr(rt.secrets.open(row.secret, context(row.name)).decode())
     try:
         options = SchemeOptions.model_validate(row.options)
-        return authenticate(Scheme(row.scheme), secret, single_headers(headers), body, now, options).replay_id
+        return authenticate(Scheme(row.scheme), secret, single_headers(headers), body, now, options)
     except NotAuthentic as refusal:
         await _refused(rt, row.name, refusal.reason, body, now)
         raise

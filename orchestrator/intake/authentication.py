@@ -63,9 +63,10 @@ class NotAuthentic(TocsinError):
 
 
 class Verified(Frozen):
-    """The request is authentic. `replay_id`: what must not come twice within `REPLAY_WINDOW`; None where the scheme has no such thing."""
+    """The request is authentic. `replay_id`, `sent`: the signed message id and its time (seconds); None and 0 where the scheme has none."""
 
     replay_id: str | None = None
+    sent: int = 0
 
 
 def authenticate(
@@ -155,7 +156,7 @@ def _standard_webhooks(secret: str, request: _Request) -> Verified:
     expected = base64.b64encode(hmac.digest(key, f"{message_id}.{sent}.".encode() + request.body, "sha256")).decode()
     # Every candidate is compared, so that time does not tell which one fits.
     fits = [_same(candidate, f"v1,{expected}") for candidate in signatures.split(" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]]
-    return _verdict(any(fits), message_id)
+    return _verdict(any(fits), message_id, int(sent))
 
 
 def _github(secret: str, request: _Request) -> Verified:
@@ -202,10 +203,10 @@ def _same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(left, right)
 
 
-def _verdict(fits: bool, replay_id: str | None = None) -> Verified:  # noqa: FBT001 - private, read as a sentence
+def _verdict(fits: bool, replay_id: str | None = None, sent: int = 0) -> Verified:  # noqa: FBT001 - private, read as a sentence
     if not fits:
         raise NotAuthentic(Reason.MISMATCH)
-    return Verified(replay_id=replay_id)
+    return Verified(replay_id=replay_id, sent=sent)
 
 
 _SCHEMES: dict[Scheme, Callable[[str, _Request], Verified]] = {

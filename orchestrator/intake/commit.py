@@ -16,7 +16,7 @@ from orchestrator.domain.digest import digest
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.model import Frozen
 from orchestrator.intake import enrich, match
-from orchestrator.intake.authentication import REPLAY_WINDOW, NotAuthentic, Reason
+from orchestrator.intake.authentication import REPLAY_WINDOW, NotAuthentic, Reason, Verified
 from orchestrator.runtime import Runtime
 from orchestrator.store import alerts, facts
 from orchestrator.store.dialect import Lock, lock
@@ -46,13 +46,13 @@ class Accepted(Frozen):
         return bool(self.alerts) and all(alert.duplicate for alert in self.alerts)
 
 
-async def commit(rt: Runtime, source: SourceRow, found: Sequence[Alert], body: bytes, replay_id: str | None, now: datetime) -> Accepted:
-    """Commits the alerts of a body. Raises NotAuthentic for a message id that came before with another body; then nothing is kept."""
+async def commit(rt: Runtime, source: SourceRow, found: Sequence[Alert], body: bytes, verified: Verified, now: datetime) -> Accepted:
+    """Commits the alerts of a body. Raises NotAuthentic for a message id that is a replay; then nothing is kept."""
     arrival = _Arrival(source, body, now)
     found = list({alert.dedup_key: alert for alert in reversed(found)}.values())[::-1]  # the first of each
     async with rt.store.write() as session:
-        await lock(session, Lock.ALERT, arrival.names(found, replay_id))
-        await arrival.refuse_replay(session, replay_id)
+        await lock(session, Lock.ALERT, arrival.names(found, verified.replay_id))
+        await arrival.refuse_replay(session, verified)
         before = await alerts.known(session, source.name, _keys(found))
         await alerts.seen_again(session, [alert_id for alert_id, _ in before.values()], now)
         made = await arrival.new(session, [alert for alert in found if alert.dedup_key not in before])
@@ -79,10 +79,12 @@ class _Arrival:
         shared = [f"incident {key}" for alert in found if (key := _correlation(self._source, alert))]
         return [*own, *shared, *([f"message {self._source.name} {replay_id}"] if replay_id else [])]
 
-    async def refuse_replay(self, session: AsyncSession, replay_id: str | None) -> None:
-        """A sender that got no answer sends the same message again, and is answered as before; other content is an attack."""
+    async def refuse_replay(self, session: AsyncSession, verified: Verified) -> None:
+        """A sender that got no answer signs the same message anew, and is answered as before; anything else is a replay."""
         keep = 2 * REPLAY_WINDOW
-        if replay_id and not await alerts.remember(session, self._source.name, replay_id, self._sha256, self._now, keep):
+        if verified.replay_id is None:
+            return
+        if not await alerts.remember(session, self._source.name, verified.replay_id, verified.sent, self._sha256, self._now, keep):
             raise NotAuthentic(Reason.REPLAYED)
 
     async def new(self, session: AsyncSession, found: Sequence[Alert]) -> list[AlertRow]:

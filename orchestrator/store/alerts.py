@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,15 +38,22 @@ async def add_all(session: AsyncSession, rows: Iterable[SQLModel]) -> None:
     await session.flush()
 
 
-async def remember(session: AsyncSession, source: str, message_id: str, body_sha256: str, now: datetime, keep: timedelta) -> bool:
-    """Remembers a message id for as long as `keep`. False where it came before with another body."""
+async def remember(
+    session: AsyncSession, source: str, message_id: str, sent: int, body_sha256: str, now: datetime, keep: timedelta
+) -> bool:
+    """Remembers a message id for as long as `keep`. False for a replay.
+
+    A sender that got no answer signs the same message anew, so a later `sent` (seconds) with the same body is no replay;
+    the same signed bytes once more, or another body, are.
+    """
     await session.execute(delete(ReplayRow).where(col(ReplayRow.seen_at) < now - keep))
-    row = {"source": source, "message_id": message_id, "body_sha256": body_sha256, "seen_at": now}
+    row = {"source": source, "message_id": message_id, "sent": sent, "body_sha256": body_sha256, "seen_at": now}
     done = await session.execute(insert(session, ReplayRow).values(**row).on_conflict_do_nothing(index_elements=["source", "message_id"]))
     if done.rowcount == 1:  # type: ignore[attr-defined]
         return True
-    held = select(col(ReplayRow.body_sha256)).where(col(ReplayRow.source) == source, col(ReplayRow.message_id) == message_id)
-    return await session.scalar(held) == body_sha256
+    same = (col(ReplayRow.source) == source) & (col(ReplayRow.message_id) == message_id) & (col(ReplayRow.body_sha256) == body_sha256)
+    later = await session.execute(update(ReplayRow).where(same, col(ReplayRow.sent) < sent).values(sent=sent, seen_at=now))
+    return bool(later.rowcount == 1)  # type: ignore[attr-defined]
 
 
 async def open_incidents(session: AsyncSession, keys: Sequence[str], since: datetime) -> dict[str, IncidentRow]:
@@ -103,15 +109,6 @@ async def raw_of(session: AsyncSession, alert: AlertRow) -> bytes:
         return alert.raw
     wanted = select(col(AlertRow.raw)).where(col(AlertRow.raw_sha256) == alert.raw_sha256, func.length(col(AlertRow.raw)) > 0)
     return await session.scalar(wanted.limit(1)) or b""
-
-
-async def page(session: AsyncSession, table: type[Any], moment: Any, before: tuple[datetime, str] | None, limit: int) -> list[Any]:
-    """Newest first, from below a moment and id."""
-    wanted = select(table).order_by(moment.desc(), table.id.desc()).limit(limit)
-    if before is not None:
-        at, id_ = before
-        wanted = wanted.where((moment < at) | ((moment == at) & (table.id < id_)))
-    return list(await session.scalars(wanted))
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -50,6 +50,7 @@ class ReplayRow(SQLModel, table=True):
     __tablename__ = "replays"
     source: str = Field(primary_key=True)
     message_id: str = Field(primary_key=True)
+    sent: int  # seconds since 1970, as signed
     body_sha256: str  # the sender's own retry has the same body, and is answered as before
     seen_at: datetime = Field(sa_type=UtcDateTime, index=True)
 

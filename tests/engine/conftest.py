@@ -18,8 +18,8 @@ from orchestrator.playbook.catalogue import ActionType, Catalogue
 SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package
 
 
-@pytest.fixture(scope="module")
-def catalogue() -> Catalogue:
+def usual_catalogue() -> Catalogue:
+    """Every action of every capability, under its usual connection name."""
     return Catalogue.of(
         ActionType(
             connection=kind.usual_connection,
@@ -33,6 +33,11 @@ def catalogue() -> Catalogue:
         for kind in CAPABILITIES
         for spec in kind.actions
     )
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return usual_catalogue()
 
 
 @pytest.fixture

@@ -65,15 +65,11 @@ async def test_a_slice_under_way_is_cancelled_with_its_run(rig: Rig, world: Worl
 
 
 async def test_a_bug_ends_the_run_and_what_it_did_is_taken_back(rig: Rig, world: World) -> None:
-    def broken(request: PlanRequest) -> None:
-        if request.call.action == "isolate_host":
-            object.__setattr__(request.call, "input", {"host": ""})
-
-    world.before_plan = broken
+    world.broken = {"isolate_host"}
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}")
     assert result.status is RunStatus.FAILED
     assert "inside the engine" in str(result.error)
-    assert (world.undone, [end.status for end in world.ended]) == (["203.0.113.7"], [RunStatus.FAILED])
+    assert (world.undone, [end.status for end in world.ended]) == (["ws-042", "203.0.113.7"], [RunStatus.FAILED])
 
 
 async def test_the_end_is_recorded_when_the_store_is_back(rig: Rig, world: World) -> None:
@@ -169,14 +165,14 @@ async def test_a_lost_reply_of_a_ticket_is_asked_for_again_with_the_same_change(
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["T", "T"]), result.error
 
 
-@pytest.mark.parametrize("cached", [0, 1])
-async def test_a_run_that_is_taken_from_memory_at_any_moment_ends_the_same(rig: Rig, world: World, cached: int) -> None:
+@pytest.mark.parametrize(("cached", "count"), [(0, 8), (1, 101)])
+async def test_a_run_that_is_taken_from_memory_at_any_moment_ends_the_same(rig: Rig, world: World, cached: int, count: int) -> None:
     world.fail_reads = 1
     async with rig.worker(max_cached_workflows=cached):
-        started = rig.given(f"steps:\n{each(101)}{BLOCK}  - id: pause\n    wait: 1h\n{LOOK}on_failure: roll_back\n")
+        started = rig.given(f"steps:\n{each(count)}{BLOCK}  - id: pause\n    wait: 1h\n{LOOK}on_failure: roll_back\n")
         result = await (await rig.start(started)).result()
     assert (result.status, world.in_force) == (RunStatus.ROLLED_BACK, set()), result.error
-    assert len(world.applied) == 102
+    assert len(world.applied) == count + 1
 
 
 async def test_a_result_that_is_too_large_is_an_error_that_names_its_step(rig: Rig, world: World) -> None:

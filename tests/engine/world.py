@@ -72,6 +72,7 @@ class World:
     undo_requests: list[UndoRequest] = field(default_factory=list)
     on_ask: Callable[[str], Awaitable[None]] | None = None
     generation: int = 0
+    broken: set[str] = field(default_factory=set)  # actions whose receipts lack what every receipt has
     tags: list[str] = field(default_factory=list)
     policy_by: str | None = None
     policy_quorum: int = 1
@@ -213,6 +214,8 @@ class World:
             "changed": value not in self.in_force,
             "summary": f"{call.action} {value}{' again' * self.generation}",
         }
+        if call.action in self.broken:
+            del receipt["summary"]
         return Change(
             connection=call.connection, connector="memory", action=call.action, effect=call.effect, input=call.input, receipt=receipt
         )

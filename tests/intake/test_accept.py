@@ -282,6 +282,13 @@ async def test_a_senders_retry_is_answered_as_before(processes: list[Runtime]) -
     assert (again.duplicate, again.alerts[0].alert_id) == (True, first.alerts[0].alert_id)
 
 
+async def test_the_same_signed_bytes_once_more_are_refused(processes: list[Runtime]) -> None:
+    await send_signed(processes[0], beacon(), "msg_1")
+    with pytest.raises(NotAuthentic):
+        await send_signed(processes[1], beacon(), "msg_1")
+    assert await count(processes[0], AlertRow) == 1
+
+
 async def test_a_message_id_with_another_body_is_refused_and_nothing_kept(processes: list[Runtime]) -> None:
     await send_signed(processes[0], beacon(), "msg_1")
     with pytest.raises(NotAuthentic):
@@ -292,9 +299,9 @@ async def test_a_message_id_with_another_body_is_refused_and_nothing_kept(proces
 
 async def test_message_ids_are_forgotten_once_their_signature_is_too_old(rt: Runtime) -> None:
     async with rt.store.write() as session:
-        session.add(ReplayRow(source="ids", message_id="old", body_sha256="0", seen_at=START - timedelta(minutes=11)))
+        session.add(ReplayRow(source="ids", message_id="old", sent=1, body_sha256="0", seen_at=START - timedelta(minutes=11)))
         await session.flush()
-        assert await alerts.remember(session, "ids", "new", "1", START, timedelta(minutes=10))
+        assert await alerts.remember(session, "ids", "new", 1, "1", START, timedelta(minutes=10))
     assert [row.message_id for row in await rows(rt, ReplayRow)] == ["new"]
 
 

@@ -43,11 +43,11 @@ class Sender:
                 headers = signed(self._scheme, self._secret, body, message_id)
                 reply = await self._client.post(f"/v1/alerts/{self._source}", content=body, headers=headers)
             except httpx.HTTPError:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(1.1)  # signed anew, with a later time: the same signed bytes would be a replay
                 continue
             if not reply.is_server_error:
                 return Answer(status=reply.status_code, body=reply.json(), attempts=attempts)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.1)
         message = f"the webhook of {self._source} gave no answer for {_GIVE_UP:.0f} s"
         raise Unavailable(message)
 

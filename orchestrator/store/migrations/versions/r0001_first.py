@@ -247,6 +247,7 @@ def upgrade() -> None:
         "replays",
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("message_id", sa.String(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
         sa.Column("body_sha256", sa.String(), nullable=False),
         sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("source", "message_id"),

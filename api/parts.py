@@ -1,0 +1,50 @@
+"""What do the routes stand on? Made once by the composition root, found by each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+from temporalio.client import Client
+
+from orchestrator.runtime import Runtime
+
+if TYPE_CHECKING:
+    from api.dispatching import Dispatcher
+    from api.metrics import Metrics
+    from api.refusals import Refusals
+    from api.switches import Switches
+
+ClientProvider = Callable[[], Client | None]
+"""The client of Temporal; None while it is down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One of each per process."""
+
+    rt: Runtime
+    client: ClientProvider
+    dispatcher: Dispatcher
+    metrics: Metrics
+    refusals: Refusals
+    switches: Switches
+
+
+def parts(request: Request) -> Parts:
+    """Those of this app."""
+    return cast("Parts", request.app.state.parts)
+
+
+def _runtime(request: Request) -> Runtime:
+    return parts(request).rt
+
+
+def _client(request: Request) -> Client | None:
+    return parts(request).client()
+
+
+Rt = Annotated[Runtime, Depends(_runtime)]
+Temporal = Annotated[Client | None, Depends(_client)]

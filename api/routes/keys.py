@@ -1,0 +1,62 @@
+"""API keys: who may use this API."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from api.dependencies import Actor, Guarded, Who, requires
+from api.paging import Cursor, Limit, Page, page_of
+from api.parts import Rt
+from api.problems import documented
+from api.schemas.configuration import CreatedKey, CreateKey
+from api.schemas.shown import KEY, listed
+from orchestrator.configuration import keys
+from orchestrator.configuration.keys import KeyView
+from orchestrator.domain.access import Permission, Principal
+from orchestrator.domain.errors import Forbidden
+
+router = APIRouter(tags=["keys"], route_class=Guarded)
+
+KeyId = Annotated[str, Path(min_length=1, max_length=64, examples=["0123456789abcdef"])]
+
+
+@router.get(
+    "/v1/keys", response_model=Page[KeyView], dependencies=[requires(Permission.ADMIN)], responses=listed(KEY) | documented(401, 403, 422)
+)
+async def list_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
+    """All keys, revoked and expired ones too; never a token."""
+    return page_of(await keys.list_keys(rt), lambda key: key.id, cursor, limit)
+
+
+@router.post(
+    "/v1/keys",
+    status_code=201,
+    response_model=CreatedKey,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=documented(401, 403, 422),
+)
+async def create_key(rt: Rt, who: Who, actor: Actor, body: CreateKey) -> object:
+    """Make a key; its token is in this answer and nowhere else."""
+    scopes = None if body.scopes is None else tuple(body.scopes)
+    _check_no_more(who, Principal(key_id="", person=body.person, roles=tuple(body.roles), scopes=scopes))
+    life = timedelta(seconds=body.expires_in) if body.expires_in is not None else None
+    view, token = await keys.create_key(rt, body.person, body.roles, groups=body.groups, scopes=scopes, expires_in=life, actor=actor)
+    return CreatedKey(**view.model_dump(), token=token.get_secret_value())
+
+
+@router.delete("/v1/keys/{key_id}", status_code=204, dependencies=[requires(Permission.ADMIN)], responses=documented(401, 403, 404, 422))
+async def revoke_key(rt: Rt, actor: Actor, key_id: KeyId) -> Response:
+    """End a key now."""
+    await keys.revoke_key(rt, key_id, actor=actor)
+    return Response(status_code=204)
+
+
+def _check_no_more(who: Principal, wanted: Principal) -> None:
+    """A key that was narrowed by scopes can't make itself a wider one."""
+    beyond = sorted(wanted.permissions - who.permissions)
+    if beyond:
+        raise Forbidden(f"this key lacks {', '.join(beyond)}, so it cannot give that to another")

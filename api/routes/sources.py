@@ -1,0 +1,65 @@
+"""Sources: who may send alerts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from api.dependencies import Actor, Guarded, requires
+from api.paging import Cursor, Limit, Page, page_of
+from api.parts import Rt
+from api.problems import documented
+from api.schemas.configuration import AddedSource, AddSource
+from api.schemas.shown import SOURCE, listed
+from orchestrator.configuration import sources
+from orchestrator.configuration.sources import SourceView
+from orchestrator.domain.access import Permission
+
+router = APIRouter(tags=["sources"], route_class=Guarded)
+
+SourceName = Annotated[str, Path(min_length=1, max_length=64, examples=["edge-ids"])]
+
+
+@router.get(
+    "/v1/sources",
+    response_model=Page[SourceView],
+    dependencies=[requires(Permission.ADMIN)],
+    responses=listed(SOURCE) | documented(401, 403, 422),
+)
+async def list_sources(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
+    """All sources by name, without their secrets."""
+    return page_of(await sources.list_sources(rt), lambda source: source.name, cursor, limit)
+
+
+@router.post(
+    "/v1/sources",
+    status_code=201,
+    response_model=AddedSource,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=documented(401, 403, 409, 422),
+)
+async def add_source(rt: Rt, actor: Actor, body: AddSource) -> object:
+    """Let a product send alerts to /v1/alerts/{name}."""
+    view, made = await sources.add_source(
+        rt,
+        body.name,
+        body.product,
+        body.scheme,
+        secret=body.secret,
+        options=body.options.model_dump(),
+        mapping=body.mapping,
+        correlate_by=body.correlate_by,
+        correlate_within=timedelta(seconds=body.correlate_within),
+        actor=actor,
+    )
+    return AddedSource(**view.model_dump(), secret=made.get_secret_value() if made else None)
+
+
+@router.delete("/v1/sources/{name}", status_code=204, dependencies=[requires(Permission.ADMIN)], responses=documented(401, 403, 404, 422))
+async def remove_source(rt: Rt, actor: Actor, name: SourceName) -> Response:
+    """Take no more alerts from it; what it sent stays."""
+    await sources.remove_source(rt, name, actor=actor)
+    return Response(status_code=204)

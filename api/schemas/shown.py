@@ -1,0 +1,72 @@
+"""How do the views of the use cases look? An example of each, for OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PLAYBOOK = {
+    "name": "c2-beacon-containment",
+    "version": 3,
+    "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+    "title": "Contain a host that beacons to a command-and-control server",
+    "owner": "soc-tier-2",
+    "source": "playbook: c2-beacon-containment\nversion: 3\n...",
+    "published_at": "2026-01-01T12:00:00Z",
+    "published_by": "person:ann",
+    "retired": False,
+}
+POLICY = {
+    "version": 2,
+    "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+    "source": "protect:\n  networks: [10.0.0.0/24]\n",
+    "published_at": "2026-01-01T12:00:00Z",
+    "published_by": "person:ann",
+}
+KILL_SWITCH = {
+    "scope": "connection",
+    "name": "firewall",
+    "reason": "maintenance",
+    "engaged_by": "person:ann",
+    "engaged_at": "2026-01-01T12:00:00Z",
+}
+ASSET = {"type": "host", "value": "dc-1", "kind": "domain_controller", "critical": True, "tags": ["tier-0"]}
+SOURCE = {
+    "name": "edge-ids",
+    "product": "suricata",
+    "scheme": "standard_webhooks",
+    "options": {"header": "x-tocsin-token"},
+    "mapping": None,
+    "correlate_by": "host",
+    "correlate_within": 3600,
+    "created_at": "2026-01-01T12:00:00Z",
+}
+CONNECTION = {
+    "name": "firewall",
+    "connector": "palo_alto",
+    "capability": "firewall",
+    "settings": {"base_url": "https://firewall.example"},
+    "secrets": ["api_key"],
+    "revision": 1,
+    "saved_at": "2026-01-01T12:00:00Z",
+}
+KEY = {
+    "id": "0123456789abcdef",
+    "person": "ann",
+    "roles": ["analyst", "approver"],
+    "groups": ["soc-leads"],
+    "scopes": None,
+    "created_by": "person:admin",
+    "created_at": "2026-01-01T12:00:00Z",
+    "expires_at": None,
+    "revoked_at": None,
+}
+
+
+def shown(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` of one view."""
+    return {status: {"content": {"application/json": {"example": example}}}}
+
+
+def listed(example: Any) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` of a page of views."""
+    return shown({"items": [example], "next": None})

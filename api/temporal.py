@@ -1,0 +1,64 @@
+"""Is Temporal there? Looked for in the background, so that the API starts and accepts alerts without it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from orchestrator.domain.errors import Unavailable
+from orchestrator.runs.client import connect
+from orchestrator.runtime import Runtime
+
+_RETRY_SECONDS = 1.0
+_CHECK_TIMEOUT = timedelta(seconds=1)
+_log = structlog.get_logger(__name__)
+
+
+class TemporalLink:
+    """A client as soon as there is one; it reconnects by itself from then on."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+        self._client: Client | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def client(self) -> Client | None:
+        """None until Temporal has answered once."""
+        return self._client
+
+    def start(self) -> None:
+        """Begins to look for it."""
+        self._task = asyncio.create_task(self._connect())
+
+    async def close(self) -> None:
+        """Looks no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _connect(self) -> None:
+        said = False
+        while self._client is None:
+            try:
+                self._client = await connect(self._rt)
+            except Unavailable as error:
+                if not said:
+                    _log.warning("waiting for Temporal; alerts are accepted meanwhile", reason=str(error))
+                said = True
+                await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def answers(client: Client | None) -> bool:
+    """Whether Temporal answers now."""
+    if client is None:
+        return False
+    try:
+        return await client.service_client.check_health(timeout=_CHECK_TIMEOUT)
+    except (RPCError, RuntimeError):
+        return False

@@ -1,0 +1,80 @@
+"""An API on a fresh database, and people with keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from api_calls import People
+from fastapi import FastAPI
+
+from api.app import create_app
+from orchestrator.configuration import keys, policies
+from orchestrator.domain.access import Permission, Role
+from orchestrator.policy.document import DEFAULT_POLICY
+from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.settings import Settings
+from orchestrator.store.migrate import migrate
+
+
+@pytest.fixture
+async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
+    """A migrated data directory with a small limit for bodies."""
+    runtime = open_runtime(Settings.load(data_dir=tmp_path / "data", max_body_bytes=20_000))
+    await migrate(runtime.store)
+    await policies.publish_policy(runtime, DEFAULT_POLICY, actor="system")
+    yield runtime
+    await runtime.close()
+
+
+@pytest.fixture
+def app(rt: Runtime) -> FastAPI:
+    """The app, with Temporal down."""
+    return create_app(rt, lambda: None)
+
+
+@pytest.fixture
+async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody without a key."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tocsin") as client:
+        yield client
+
+
+@pytest.fixture
+async def people(app: FastAPI, rt: Runtime) -> AsyncIterator[People]:
+    """Somebody for every role, by the role's name."""
+    found = People()
+    for role in Role:
+        _, token = await keys.create_key(rt, f"{role}-person", (role,), actor="system")
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+        found[role] = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tocsin", headers=headers)
+    yield found
+    for client in found.values():
+        await client.aclose()
+
+
+@pytest.fixture
+def admin(people: People) -> httpx.AsyncClient:
+    """Who may everything."""
+    return people[Role.ADMIN]
+
+
+Narrow = Callable[[tuple[Permission, ...]], Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def narrowed(app: FastAPI, rt: Runtime) -> AsyncIterator[Narrow]:
+    """Makes an admin whose key has these scopes only."""
+    made: list[httpx.AsyncClient] = []
+
+    async def make(scopes: tuple[Permission, ...]) -> httpx.AsyncClient:
+        _, token = await keys.create_key(rt, "narrow", (Role.ADMIN,), scopes=scopes, actor="system")
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+        made.append(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tocsin", headers=headers))
+        return made[-1]
+
+    yield make
+    for client in made:
+        await client.aclose()

@@ -1,0 +1,250 @@
+"""Do the names hold that outside scripts rely on, and do lists page to their end?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from api_calls import EDGE, People, add_edge, alert, is_problem
+
+from orchestrator.domain.access import Permission, Role
+from orchestrator.runtime import Runtime
+from orchestrator.store.tables import ApprovalRow, ContainmentRow, LeaseRow, RunRow, StepRow
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+LATER = datetime(2126, 3, 4, 5, 6, 7, tzinfo=UTC)
+CHANGE = {
+    "connection": "firewall",
+    "connector": "palo_alto",
+    "action": "block_address",
+    "effect": "contain",
+    "input": {"address": "198.51.100.7"},
+    "receipt": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
+    "digest": "c1",
+}
+PLAYBOOK = """\
+playbook: {name}
+version: {version}
+title: Ask a person
+owner: soc
+steps:
+  - id: pause
+    wait: 1m
+"""
+
+
+@pytest.fixture
+async def rows(rt: Runtime) -> Runtime:
+    """A run that waits for an answer, and a containment."""
+    async with rt.store.write() as session:
+        for number in range(5):
+            session.add(
+                RunRow(
+                    id=f"run_{number}",
+                    playbook="c2",
+                    version=3,
+                    plan_digest="p",
+                    incident_id="inc_1",
+                    status="waiting",
+                    started_by="source:edge",
+                    created_at=NOW + timedelta(seconds=number // 2),
+                    dispatched=True,
+                )
+            )
+        session.add(
+            StepRow(
+                run_id="run_1",
+                path="block",
+                kind="use",
+                state="verified",
+                seq=1,
+                receipt=CHANGE["receipt"],
+                inputs={"password": "hunter2"},
+                started_at=NOW,
+            )
+        )
+        session.add(
+            ApprovalRow(
+                id="apr_1",
+                run_id="run_1",
+                workflow_id="w",
+                path="block",
+                kind="change",
+                question="Block?",
+                changes=[CHANGE],
+                digest="d",
+                state="pending",
+                asked_at=NOW,
+                expires_at=LATER,
+            )
+        )
+        session.add(
+            ContainmentRow(
+                key="k1",
+                connection="firewall",
+                action="block_address",
+                target_type="address",
+                target_value="198.51.100.7",
+                state="held",
+                ours=True,
+                since=NOW,
+            )
+        )
+        session.add(LeaseRow(id="l1", containment_key="k1", run_id="run_1", path="block", until=LATER, created_at=NOW))
+    return rt
+
+
+async def every(client: httpx.AsyncClient, path: str, limit: int, **query: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    for _ in range(50):
+        reply = await client.get(path, params={"limit": limit, **query, **cursor})
+        assert reply.status_code == 200, reply.text
+        page = reply.json()
+        assert set(page) == {"items", "next"}
+        assert len(page["items"]) <= limit
+        found += page["items"]
+        if page["next"] is None:
+            return found
+        cursor = {"cursor": page["next"]}
+    raise AssertionError("the list has no end")
+
+
+async def test_runs_of_an_incident_page_to_the_end_each_once(admin: httpx.AsyncClient, rows: Runtime) -> None:
+    for limit in (1, 2, 3, 5, 200):
+        found = await every(admin, "/v1/runs", limit, incident_id="inc_1")
+        assert [run["id"] for run in found] == ["run_4", "run_3", "run_2", "run_1", "run_0"]
+    assert {"id", "status", "playbook", "version"} <= set(found[0])
+    assert await every(admin, "/v1/runs", 5, incident_id="inc_2") == []
+
+
+async def test_a_run_shows_its_steps_with_secrets_masked(admin: httpx.AsyncClient, rows: Runtime) -> None:
+    run = (await admin.get("/v1/runs/run_1")).json()
+    assert (run["id"], run["status"]) == ("run_1", "waiting")
+    (step,) = run["steps"]
+    assert (step["id"], step["state"], step["receipt"]["summary"]) == ("block", "verified", "Tag it")
+    assert "hunter2" not in str(run)
+    is_problem(await admin.get("/v1/runs/run_x"), 404)
+
+
+async def test_an_approval_is_listed_shown_and_decided_once(people: People, rows: Runtime) -> None:
+    approver, admin = people[Role.APPROVER], people[Role.ADMIN]
+    (item,) = await every(approver, "/v1/approvals", 5, state="pending")
+    assert {"id", "digest", "question", "receipts"} <= set(item)
+    body = {"decision": "approve", "digest": item["digest"], "comment": "seen"}
+    is_problem(await approver.post("/v1/approvals/apr_1/decision", json={**body, "digest": "other"}), 409)
+    is_problem(await people[Role.ANALYST].post("/v1/approvals/apr_1/decision", json=body), 403)
+    done = await approver.post("/v1/approvals/apr_1/decision", json=body)
+    assert (done.status_code, done.json()["state"]) == (200, "approved")
+    is_problem(await admin.post("/v1/approvals/apr_1/decision", json=body), 409)
+    assert await every(approver, "/v1/approvals", 5, state="pending") == []
+
+
+async def test_a_containment_is_shown_and_released_while_temporal_is_down(people: People, rows: Runtime) -> None:
+    (item,) = await every(people[Role.VIEWER], "/v1/containments", 5, state="held")
+    assert item["target"] == {"type": "address", "value": "198.51.100.7"}
+    assert item["leases"][0]["run_id"] == "run_1"
+    is_problem(await people[Role.VIEWER].post("/v1/containments/k1/release"), 403)
+    assert (await people[Role.ANALYST].post("/v1/containments/k1/release")).status_code == 202
+    is_problem(await people[Role.ANALYST].post("/v1/containments/none/release"), 404)
+
+
+async def test_a_run_is_started_by_hand_and_cancelled_before_temporal_has_it(people: People) -> None:
+    author, analyst = people[Role.AUTHOR], people[Role.ANALYST]
+    published = await author.post("/v1/playbooks", json={"text": PLAYBOOK.format(name="pause", version=1)})
+    assert published.status_code == 201, published.text
+    is_problem(await author.post("/v1/runs", json={"playbook": "pause"}), 403)
+    is_problem(await analyst.post("/v1/runs", json={"playbook": "nothing"}), 404)
+    is_problem(await analyst.post("/v1/runs", json={"playbook": "pause", "inputs": {"a": 1}}), 422)
+    run = await analyst.post("/v1/runs", json={"playbook": "pause", "mode": "dry_run"})
+    assert (run.status_code, run.json()["mode"], run.json()["version"]) == (201, "dry_run", 1)
+    cancelled = await analyst.post(f"/v1/runs/{run.json()['id']}/cancel")
+    assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
+    is_problem(await analyst.post(f"/v1/runs/{run.json()['id']}/cancel"), 409)
+    assert (await analyst.post(f"/v1/runs/{run.json()['id']}/retry")).json()["attempt"] == 2
+
+
+async def test_a_playbook_is_checked_published_shown_and_retired(people: People) -> None:
+    author = people[Role.AUTHOR]
+    problem = is_problem(
+        await author.post("/v1/playbooks/check", json={"text": "playbook: x\nversion: 1\nstepz: []\n", "file": "x.yaml"}), 422
+    )
+    assert any(each["line"] == 3 and each["place"] == "x.yaml" for each in problem["errors"])
+    text = PLAYBOOK.format(name="pause", version=2)
+    assert (await author.post("/v1/playbooks/check", json={"text": text})).json()["version"] == 2
+    assert (await author.post("/v1/playbooks", json={"text": text})).status_code == 201
+    assert (await author.post("/v1/playbooks", json={"text": text})).status_code == 201
+    assert "raise `version`" in is_problem(await author.post("/v1/playbooks", json={"text": text.replace("1m", "2m")}), 409)["detail"]
+    assert (await author.get("/v1/playbooks/pause")).json()["source"] == text
+    assert (await author.get("/v1/playbooks/schema")).json()["$schema"]
+    assert (await author.post("/v1/playbooks/pause/2/retire")).json()["retired"] is True
+    is_problem(await author.get("/v1/playbooks/pause"), 404)
+    assert [item["version"] for item in await every(author, "/v1/playbooks", 1)] == [2]
+
+
+async def test_a_policy_is_published_and_a_bad_one_is_told_by_line(admin: httpx.AsyncClient) -> None:
+    assert (await admin.get("/v1/policy")).json()["version"] == 1
+    assert "2:" in is_problem(await admin.put("/v1/policy", json={"text": "protect:\n  hostz: [a]\n"}), 422)["detail"]
+    assert (await admin.put("/v1/policy", json={"text": "protect: {hosts: [dc-1]}\n"})).json()["version"] == 2
+
+
+async def test_the_audit_trail_pages_newest_first_each_once(admin: httpx.AsyncClient) -> None:
+    await add_edge(admin)
+    found = await every(admin, "/v1/audit", 2)
+    numbers = [item["number"] for item in found]
+    assert numbers == sorted(set(numbers), reverse=True)
+    assert [item["kind"] for item in await every(admin, "/v1/audit", 1, kind="source:source:saved")] == ["source:source:saved"]
+
+
+async def test_alerts_and_incidents_page_and_are_found_by_incident(admin: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+    await add_edge(admin, correlate_by="remote")
+    ids = {}
+    for last in range(1, 6):
+        taken = (await stranger.post("/v1/alerts/edge", content=alert(f"198.51.100.{last}"), headers=EDGE)).json()
+        ids[taken["incident_id"]] = taken["alert_id"]
+    assert {item["id"] for item in await every(admin, "/v1/alerts", 2)} == set(ids.values())
+    assert {item["id"] for item in await every(admin, "/v1/incidents", 2, status="open")} == set(ids)
+    incident, alert_id = next(iter(ids.items()))
+    assert [item["id"] for item in await every(admin, "/v1/alerts", 2, incident_id=incident)] == [alert_id]
+    shown = (await admin.get(f"/v1/alerts/{alert_id}")).json()
+    assert shown["alert"]["remote"]["address"] == "198.51.100.1"
+    assert (await admin.get(f"/v1/incidents/{incident}")).json()["alerts"] == 1
+    is_problem(await admin.get("/v1/incidents/none"), 404)
+    is_problem(await admin.get("/v1/alerts/none/raw"), 404)
+
+
+async def test_secrets_go_in_and_never_come_out(admin: httpx.AsyncClient) -> None:
+    made = await add_edge(admin, secret=None)
+    assert made["secret"]
+    for path in ("/v1/sources", "/v1/audit", "/v1/keys"):
+        assert made["secret"] not in (await admin.get(path)).text
+    settings = {"base_url": "https://firewall.example", "api_key": "hunter2-hunter2"}
+    saved = await admin.put("/v1/connections/firewall", json={"connector": "palo_alto", "settings": settings, "check": False})
+    assert saved.status_code == 200, saved.text
+    for text in (saved.text, (await admin.get("/v1/connections")).text, (await admin.get("/v1/audit")).text):
+        assert "hunter2" not in text
+    refused = await admin.put(
+        "/v1/connections/firewall", json={"connector": "palo_alto", "settings": {"api_key": "hunter2", "base_url": 7}}
+    )
+    assert "hunter2" not in str(is_problem(refused, 422))
+    assert (await admin.delete("/v1/connections/firewall")).status_code == 204
+    is_problem(await admin.post("/v1/connections/firewall/check"), 404)
+    assert (await admin.delete("/v1/sources/edge")).status_code == 204
+
+
+async def test_a_narrowed_admin_key_cannot_make_itself_a_wider_one(narrowed: Any) -> None:
+    client = await narrowed((Permission.ADMIN, Permission.READ))
+    is_problem(await client.post("/v1/keys", json={"person": "eve", "roles": ["admin"]}), 403)
+    is_problem(await client.post("/v1/keys", json={"person": "eve", "roles": ["approver"]}), 403)
+    made = await client.post("/v1/keys", json={"person": "eve", "roles": ["viewer"], "scopes": ["read"], "expires_in": 3600})
+    assert made.status_code == 201
+    assert [item["person"] for item in await every(client, "/v1/keys", 2)].count("eve") == 1
+
+
+async def test_assets_are_imported_all_or_none(admin: httpx.AsyncClient) -> None:
+    good = {"type": "address", "value": "10.0.0.1", "critical": True}
+    assert (await admin.post("/v1/assets", json=[good])).json() == {"imported": 1}
+    is_problem(await admin.post("/v1/assets", json=[{**good, "value": "10.0.0.2"}, {**good, "value": "no address"}]), 422)
+    assert [item["value"] for item in await every(admin, "/v1/assets", 1)] == ["10.0.0.1"]

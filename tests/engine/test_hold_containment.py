@@ -1,0 +1,73 @@
+"""The workflow of a containment: lifts when a lease ends, looks again when told, and is gone when nothing is left to wait for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from run_rig import Rig
+from temporalio.client import WorkflowHandle
+from world import World
+
+from orchestrator.engine.contracts import DueReply, HoldInput, UndoRequest
+from orchestrator.engine.workflows.hold_containment import HoldContainment
+
+LEASE = UndoRequest(run_id="run_1", path="block", reason="its time is up", actor="system")
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+async def start(rig: Rig) -> WorkflowHandle[HoldContainment, None]:
+    return await rig.server.client.start_workflow(
+        HoldContainment.run, HoldInput(containment_key="k"), id="hold-k", task_queue="t", start_signal="changed"
+    )
+
+
+async def test_a_lease_is_ended_when_its_time_is_up_and_not_before(rig: Rig, world: World) -> None:
+    began = await rig.server.get_current_time()
+    world.due_replies = [DueReply(wake_at=began + timedelta(hours=24), live=1), DueReply(ended=(LEASE,), live=1)]
+    async with rig.worker():
+        await (await start(rig)).result()
+    assert world.undo_requests == [LEASE]
+    assert await rig.server.get_current_time() - began >= timedelta(hours=24)
+
+
+async def test_it_looks_at_once_when_a_lease_was_changed(rig: Rig, world: World) -> None:
+    world.due_replies = [
+        DueReply(wake_at=await rig.server.get_current_time() + timedelta(hours=24), live=1),
+        DueReply(ended=(LEASE,), live=1),
+    ]
+    async with rig.worker():
+        handle = await start(rig)
+        await rig.until(lambda: len(world.due_replies) == 1)
+        with rig.server.auto_time_skipping_disabled():
+            await handle.signal(HoldContainment.changed)
+            await handle.result()
+    assert world.undo_requests == [LEASE]
+
+
+async def test_what_cannot_be_lifted_is_tried_again_later(rig: Rig, world: World) -> None:
+    began = await rig.server.get_current_time()
+    world.stuck = {"block"}
+    world.due_replies = [DueReply(ended=(LEASE,), live=1), DueReply(ended=(LEASE,), live=1)]
+    async with rig.worker():
+        await (await start(rig)).result()
+    assert world.undo_requests == [LEASE, LEASE]
+    assert await rig.server.get_current_time() - began >= timedelta(minutes=10)
+
+
+async def test_a_lease_without_an_end_needs_nobody_to_wait_for_it(rig: Rig, world: World) -> None:
+    world.due_replies = [DueReply(live=1)]
+    async with rig.worker():
+        await (await start(rig)).result()
+    assert world.undo_requests == []
+
+
+@pytest.mark.parametrize("rounds", [620])
+async def test_its_history_stays_short_however_often_it_looks(rig: Rig, world: World, rounds: int) -> None:
+    world.due_replies = [DueReply(wake_at=LONG_AGO, live=1)] * rounds
+    async with rig.worker():
+        handle = await start(rig)
+        await handle.result()
+        length = (await rig.server.client.get_workflow_handle("hold-k").describe()).history_length
+    assert world.due_replies == []
+    assert length < 2_000
