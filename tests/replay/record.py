@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -136,3 +137,4 @@ def _without_traces(value: Any) -> Any:
 
 if __name__ == "__main__":
     asyncio.run(record())
+    os._exit(0)  # the interpreter's own end races the SDK's threads, and aborts
