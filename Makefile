@@ -34,6 +34,7 @@ check: setup-dev
 	try $(BIN)/mypy orchestrator connectors api; \
 	try $(BIN)/lint-imports; \
 	try $(BIN)/python -m connectors.sdk.readme --check; \
+	try $(BIN)/python -m orchestrator.cli.docs --check; \
 	test -z "$$failed" || { printf '\nfailed:%s\n' "$$failed"; exit 1; }
 
 # The runtime's versions are held to those that were tested.

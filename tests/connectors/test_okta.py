@@ -88,7 +88,7 @@ class TestOkta(HttpConnectorContract):
 
     async def test_another_clearing_of_sessions_is_not_taken_for_ours(self) -> None:
         world = self.world()
-        async with self.open(world, Access.WRITE) as okta:
+        async with self.open(world, Access.WRITE, **self.patience()) as okta:
             receipt = await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare("other"))
             await okta.apply("end_sessions", receipt, Call.bare("other"))
             assert (await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare()))["changed"] is True

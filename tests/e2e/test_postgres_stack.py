@@ -133,9 +133,10 @@ def test_an_alert_at_one_api_is_a_completed_run_at_the_other(cluster: Cluster) -
     assert made.returncode == 0, made.stderr
     headers = {"Authorization": f"Bearer {made.stdout.split()[-1]}"}
     first, second = cluster.apis
-    reply = httpx.post(f"{first}/v1/alerts/edge", content=attack_from("203.0.113.30"), headers=headers, timeout=20)
+    body = attack_from("203.0.113.30")
+    reply = httpx.post(f"{first}/v1/alerts/edge", content=body, headers=headers, timeout=20)
     assert reply.status_code == 202, reply.text
-    again = httpx.post(f"{second}/v1/alerts/edge", content=attack_from("203.0.113.30"), headers=headers, timeout=20)
+    again = httpx.post(f"{second}/v1/alerts/edge", content=body, headers=headers, timeout=20)
     assert (again.status_code, again.json()["duplicate"]) == (200, True)
 
     accepted = reply.json()
