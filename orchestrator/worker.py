@@ -16,8 +16,10 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from orchestrator.audit.sealer import seal_pending
 from orchestrator.domain.errors import TocsinError, Unavailable
+from orchestrator.engine.activities.heartbeats import Heartbeats
 from orchestrator.engine.activities.registry import activities
 from orchestrator.engine.contracts import TASK_QUEUE
+from orchestrator.engine.workflows.calls import HEARTBEAT
 from orchestrator.engine.workflows.registered import PASSED_THROUGH, WORKFLOWS
 from orchestrator.runs.client import connect
 from orchestrator.runs.sweep import sweep
@@ -65,6 +67,8 @@ def make_worker(rt: Runtime, client: Client) -> Worker:
         workflows=list(WORKFLOWS),
         activities=activities(rt, client),
         workflow_runner=SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)),
+        interceptors=[Heartbeats()],
+        max_heartbeat_throttle_interval=HEARTBEAT / 3,
         max_cached_workflows=MAX_WORKFLOWS,
         max_concurrent_activities=MAX_AT_ONCE,
         max_concurrent_local_activities=MAX_AT_ONCE,

@@ -22,7 +22,7 @@ ApprovalId = Annotated[str, typer.Argument(help="The approval's id.")]
 _RUN = ("id", "playbook", "version", "status", "severity", "incident_id", "created_at", "ended_at", "error")
 _STEP = ("id", "state", "connection", "action", "started_at", "ended_at", "error")
 _APPROVAL = ("id", "state", "question", "by_group", "quorum", "expires_at", "run_id")
-_CONTAINMENT = ("key", "state", "connection", "action", "target_type", "target_value", "since", "lifted_at")
+_CONTAINMENT = ("key", "state", "connection", "action", "target", "since", "lifted_at")
 
 
 @app.command("list")
@@ -130,7 +130,8 @@ def show_containments(
     config: Config = None,
 ) -> None:
     """What is contained, and what was."""
-    listing(remote(data_dir, config, url).items("/v1/containments", limit, state=state), _CONTAINMENT, as_json=as_json)
+    found = remote(data_dir, config, url).items("/v1/containments", limit, state=state)
+    listing(found if as_json else map(_readable, found), _CONTAINMENT, as_json=as_json)
 
 
 @containments.command("release")
@@ -140,3 +141,7 @@ def release(
     """End all leases on a containment, and lift it."""
     remote(data_dir, config, url).post(f"/v1/containments/{key}/release")
     say(f"containment {key} is being released")
+
+
+def _readable(item: dict[str, Any]) -> dict[str, Any]:
+    return {**item, "target": f"{item['target']['type']} {item['target']['value']}"}

@@ -14,6 +14,8 @@ from rich.text import Text
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_UNBROKEN = 1000  # columns
+
 Item = BaseModel | Mapping[str, Any]
 
 
@@ -28,7 +30,7 @@ def listing(items: Iterable[Item], columns: Sequence[str], *, as_json: bool = Fa
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    Console(highlight=False).print(table) if rows else say("none")
+    _wide().print(table) if rows else say("none")
 
 
 def show_json(value: Any) -> None:
@@ -39,6 +41,12 @@ def show_json(value: Any) -> None:
 def say(text: str) -> None:
     """A line as it stands, at once; control characters in it are made visible."""
     console.out(_visible(text), highlight=False)
+
+
+def _wide() -> Console:
+    """As wide as the terminal; where the output goes to a file or a program, no line is broken for width."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_UNBROKEN)
 
 
 def plain(item: Item) -> dict[str, Any]:

@@ -25,7 +25,7 @@ async def append(session: AsyncSession, events: Sequence[Event]) -> None:
     """Adds events that `sealable` has made safe. One whose id is there already is left out: a retry says nothing new."""
     for start in range(0, len(events), _CHUNK):
         rows = [_row(event) for event in events[start : start + _CHUNK]]
-        await session.execute(insert(session, AuditEventRow).values(rows).on_conflict_do_nothing(index_elements=["id"]))
+        await session.execute(insert(session, AuditEventRow).on_conflict_do_nothing(index_elements=["id"]), rows)
 
 
 async def unsealed(session: AsyncSession, *, everywhere: bool = False, limit: int = MAX_BATCH) -> list[tuple[int, Event]]:
@@ -52,7 +52,7 @@ async def add_batch(session: AsyncSession, numbers: Sequence[int], entries: Sequ
         {"seq": entry.record["seq"], "event_number": number, "leaf": entry.leaf} for number, entry in zip(numbers, entries, strict=True)
     ]
     for start in range(0, len(places), _CHUNK):
-        await session.execute(insert(session, AuditSealRow).values(places[start : start + _CHUNK]))
+        await session.execute(insert(session, AuditSealRow), places[start : start + _CHUNK])
     session.add(AuditBatchRow(number=batch.number, first_seq=batch.first_seq, last_seq=batch.last_seq, record=batch.model_dump()))
     await session.flush()
 

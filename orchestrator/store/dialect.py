@@ -24,8 +24,12 @@ class Lock(IntEnum):
 
 
 def insert(session: AsyncSession, table: type[Any]) -> Any:
-    """An INSERT that knows ON CONFLICT, in the session's own dialect."""
-    return postgresql.insert(table) if is_postgresql(session) else sqlite.insert(table)
+    """An INSERT that knows ON CONFLICT, in the session's own dialect.
+
+    Give its rows beside it, `session.execute(statement, rows)`: with rows inside, SQLAlchemy compiles it anew each time.
+    """
+    rows: Any = table.__table__  # the table itself: no objects are made of what is only written
+    return postgresql.insert(rows) if is_postgresql(session) else sqlite.insert(rows)
 
 
 def is_postgresql(session: AsyncSession) -> bool:

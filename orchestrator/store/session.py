@@ -7,23 +7,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-BUSY_TIMEOUT_MS = 30_000
+from orchestrator.store import in_loop
+
 _LIMITS_LOCK = 7_262_011  # an arbitrary number that names the advisory lock
 
 
 class Store:
-    """The database: SQLite through aiosqlite, or PostgreSQL through asyncpg, by its URL."""
+    """The database: SQLite on the event loop (see `in_loop`), or PostgreSQL through asyncpg, by its URL."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.sqlite = url.startswith("sqlite")
-        options: dict[str, Any] = {} if self.sqlite else {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
-        self.engine: AsyncEngine = create_async_engine(url, **options)
+        options: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
         if self.sqlite:
-            _prepare_sqlite(self.engine)
+            path = make_url(url).database or ""
+            options = {"async_creator": lambda: in_loop.connect(path)}
+        self.engine: AsyncEngine = create_async_engine(url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._writer = asyncio.Lock()  # SQLite has one writer: queue here rather than spin on its busy lock
 
@@ -57,15 +59,3 @@ class Store:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
-
-
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def _connect(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")  # a committed intent survives a power cut
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()

@@ -27,10 +27,11 @@ async def save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
 
 
 async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    statement = insert(session, StepRow).values([{"result": None, **row} for row in rows])
+    statement = insert(session, StepRow)
     kept = {"run_id", "path", "started_at"}
     fresh = {name: statement.excluded[name] for name in rows[0] if name not in kept}
-    await session.execute(statement.on_conflict_do_update(index_elements=["run_id", "path"], set_=fresh))
+    written = [{"result": None, **row} for row in rows]
+    await session.execute(statement.on_conflict_do_update(index_elements=["run_id", "path"], set_=fresh), written)
 
 
 async def get(session: AsyncSession, run_id: str, path: str) -> StepRow | None:

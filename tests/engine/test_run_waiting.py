@@ -90,10 +90,10 @@ async def test_a_step_that_takes_too_long_fails_and_says_so(rig: Rig, world: Wor
 
 async def test_what_was_begun_when_a_timeout_struck_is_seen_to_its_end_and_taken_back(rig: Rig, world: World) -> None:
     async def slow(_: Any) -> None:
-        await rig.server.sleep(timedelta(seconds=40))
+        await rig.server.sleep(timedelta(seconds=10))
 
     world.before_apply = slow
-    result = await rig.run(f"steps:\n{BLOCK}    timeout: 30s\non_failure: roll_back\n")
+    result = await rig.run(f"steps:\n{BLOCK}    timeout: 5s\non_failure: roll_back\n")
     assert (result.status, world.applied, world.undone) == (RunStatus.ROLLED_BACK, ["203.0.113.7"], ["203.0.113.7"]), result.error
 
 

@@ -22,7 +22,8 @@ R = TypeVar("R")
 LOCAL_SECONDS = 10
 """What a read may take as a local activity; a step with a longer timeout is a regular one from the start."""
 ACTION_TIME = timedelta(minutes=10)
-HEARTBEAT = timedelta(seconds=60)
+HEARTBEAT = timedelta(seconds=15)
+"""After it without a sign of life, an activity is given to another worker; activities/heartbeats.py gives the signs."""
 BOOKKEEPING = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 """The store being away is no reason to give up: nothing is done that is not written down."""
 RELEASING = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5))
@@ -53,14 +54,14 @@ async def kept(name: Activity, request: Any, result: type[R] | None) -> R:
 
 
 async def regular(name: Activity, request: Any, result: type[R] | None, retry: RetryPolicy, limit: timedelta = timedelta(minutes=2)) -> R:
-    """By the server. `limit`: of one try; a long one has to show that it lives."""
+    """By the server. `limit`: of one try."""
     with _translated():
         answer: R = await workflow.execute_activity(
             name,
             request,
             result_type=result,
             start_to_close_timeout=limit,
-            heartbeat_timeout=HEARTBEAT if limit >= ACTION_TIME else None,
+            heartbeat_timeout=HEARTBEAT,
             retry_policy=retry,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )

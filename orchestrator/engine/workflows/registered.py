@@ -24,6 +24,7 @@ PASSED_THROUGH = (
     "orchestrator.engine.rollback",
     "orchestrator.engine.scope",
     "orchestrator.engine.waiting",
+    "orchestrator.engine.workflows",  # hold no state but in their objects
     "annotated_types",
     "jinja2",
     "markupsafe",
