@@ -65,7 +65,9 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
         return AddressTags(
             target=Target.of(ObservableType.ADDRESS, wish.address),
             changed=not blocked,
-            summary=f"{wish.address} is already tagged {self.settings.tag}" if blocked else f"Tag {wish.address} {self.settings.tag}",
+            summary=f"{wish.address} is already tagged {self.settings.tag}"
+            if blocked
+            else f"Block {wish.address} (by the tag {self.settings.tag})",
             address=wish.address,
             add=() if blocked else (self.settings.tag, call.tag),
         )

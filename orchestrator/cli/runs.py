@@ -1,4 +1,4 @@
-"""`tocsin run`, `tocsin approval` and `tocsin containment`: what runs, who has to answer, what is in force?"""
+"""`tocsin run`, `tocsin approval` and `tocsin containments`: what runs, who has to answer, what is in force?"""
 
 from __future__ import annotations
 
