@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 
@@ -42,10 +42,13 @@ async def catalogue(rt: Runtime | None = None) -> Catalogue:
     if rt is not None:
         async with rt.store.read() as session:
             bound = await configured.every(session, ConnectionRow)
-    served = {row.capability for row in bound}
-    usual = [_offer(kind.usual_connection, kind.capability, kind.actions) for kind in CAPABILITIES if kind.capability not in served]
     own = [_offer(row.name, row.capability, (each.spec for each in connector(row.connector).bound.values())) for row in bound]
-    return Catalogue.of(chain.from_iterable([*usual, *own]))
+    return Catalogue.of(chain.from_iterable([*_usual(without={row.capability for row in bound}), *own]))
+
+
+def usual_catalogue() -> Catalogue:
+    """Every action of every capability under its usual connection name: what playbooks are written against where nothing is connected."""
+    return Catalogue.of(chain.from_iterable(_usual()))
 
 
 async def check_playbook(rt: Runtime | None, text: str, file: str) -> Compiled:
@@ -113,6 +116,10 @@ async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -
         told = {"version": version}
         await trail.record(session, EventKind.PLAYBOOK_RETIRED, actor=actor, subject=name, data=told, now=rt.clock())
         return _view(row)
+
+
+def _usual(without: Container[str] = ()) -> list[Iterator[ActionType]]:
+    return [_offer(kind.usual_connection, kind.capability, kind.actions) for kind in CAPABILITIES if kind.capability not in without]
 
 
 def _offer(connection: str, capability: str, specs: Iterable[ActionSpec]) -> Iterator[ActionType]:

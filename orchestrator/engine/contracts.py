@@ -166,9 +166,9 @@ class ApplyRequest(Frozen):
 
 
 class ApplyReply(Frozen):
-    """What became of it. `unknown`: the reply was lost, look before anything else."""
+    """What became of it. A lost reply is the error `Unknown`: look before anything else."""
 
-    outcome: Literal["applied", "refused", "needs_approval", "unknown"]
+    outcome: Literal["applied", "refused", "needs_approval"]
     judgement: Judgement
     output: dict[str, Any] = {}
     detail: str = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.domain.effect import Effect
-from orchestrator.domain.errors import ActionError, Rejected, TocsinError
+from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unavailable, Unknown
 from orchestrator.domain.judgement import Judgement, Verdict
 from orchestrator.domain.receipt import Change, Receipt
 from orchestrator.domain.run import Mode, StepState
@@ -95,8 +95,8 @@ class _Passage:
                 await self.port.note(self.call.ref, "use", StepState.DONE, result=_told(found, {}))
                 return found, {}
             reply = await self._made(found, approval_id)
-            if reply.outcome == "applied":
-                return found, reply.output
+            if reply is None or reply.outcome == "applied":
+                return found, reply.output if reply else {}
             # The policy of this moment wants an approval, or a stricter one than there is.
             self.agreed.pop(found.digest, None)
             demanded = reply.judgement.model_copy(update={"verdict": Verdict.APPROVE})
@@ -130,21 +130,29 @@ class _Passage:
         self.agreed = {digest: decision.approval_id}
         return None
 
-    async def _made(self, found: Change, approval_id: str | None) -> ApplyReply:
-        """Apply; after a lost reply look first, and only then again. Raises Refused, ActionError."""
-        for _ in range(LOOKS_AT_MOST + 1):
-            reply = await self.port.apply(self.step, self.call, found, approval_id)
+    async def _made(self, found: Change, approval_id: str | None) -> ApplyReply | None:
+        """Apply; without an answer look first, and only then again. None: it was made, unheard of. Raises Refused, ActionError."""
+        looks = 0
+        while True:
+            try:
+                reply = await self.port.apply(self.step, self.call, found, approval_id)
+            except (Unavailable, Unknown) as lost:
+                if await self._is_made(found):
+                    return None
+                looks += 1
+                if isinstance(lost, Unavailable) or looks > LOOKS_AT_MOST:
+                    raise
+                continue
             if reply.outcome == "refused":
                 raise Refused(reply.detail or "; ".join(reply.judgement.reasons))
-            if reply.outcome != "unknown":
-                return reply
-            seen = (await self.port.plan(self.step, self.call, lease=True, hold=self.hold)).change
-            if seen.changed and seen.digest != found.digest:
-                raise ActionError("the reply was lost, and the device has changed since: it needs a person to look")
-            if not seen.changed and self.step.effect is not Effect.NOTIFY:
-                return reply.model_copy(update={"outcome": "applied"})
-            # Not made yet; or made, and the same call again (it has the same key) tells what came of it.
-        raise ActionError(f"the reply was lost {LOOKS_AT_MOST + 1} times: {reply.detail}")
+            return reply
+
+    async def _is_made(self, found: Change) -> bool:
+        """Read back. What has an answer of its own (a ticket's key) is called again instead: the same call, by its key, tells it."""
+        seen = (await self.port.plan(self.step, self.call, lease=True, hold=self.hold)).change
+        if seen.changed and seen.digest != found.digest:
+            raise ActionError("the reply was lost, and the device has changed since: it needs a person to look")
+        return not seen.changed and self.step.effect is not Effect.NOTIFY
 
     async def _let_go(self, error: TocsinError) -> None:
         """Ends the lease of a step that came to no change; else it would hold other runs' containment for ever."""

@@ -32,7 +32,7 @@ from orchestrator.playbook.plan import Ask, ForEach, Use
 from orchestrator.policy.judge import COUNTED, Context, Facts, InForce, judge
 from orchestrator.staging.cases import Answer, Stub
 
-_FAILURES: dict[str, type[ActionError]] = {"unavailable": Unavailable, "rejected": Rejected}
+_FAILURES: dict[str, type[ActionError]] = {"unavailable": Unavailable, "rejected": Rejected, "unknown": Unknown}
 _UNDOABLE = {Effect.CONTAIN, Effect.RESTORE}
 _CRITICAL = {"domain_controller"}
 
@@ -67,7 +67,7 @@ class World:
         if stub is None:
             raise Rejected(f"{_name(call)} has no stub; add it under `stubs`")
         if stub.fails:
-            raise _FAILURES.get(stub.fails, Unknown)(f"{_name(call)} fails, as its stub says")
+            raise _FAILURES[stub.fails](f"{_name(call)} fails, as its stub says")
         self.states[call.ref.path] = StepState.DONE
         return stub.output
 
@@ -87,8 +87,6 @@ class World:
         """Recorded as applied, unless the stub fails."""
         stub = self._stubs.get(_name(call), Stub())
         judgement = (await self.plan(step, call, lease=False, hold=None)).judgement
-        if stub.fails == "unknown":
-            return ApplyReply(outcome="unknown", judgement=judgement, detail="the stub says so")
         if stub.fails:
             raise _FAILURES[stub.fails](f"{_name(call)} fails, as its stub says")
         if change.changed:

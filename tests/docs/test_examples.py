@@ -15,13 +15,12 @@ from types import ModuleType
 import pytest
 from blocks import ROOT, Block, blocks, of
 
-from connectors.capabilities import CAPABILITIES
 from connectors.sdk.connector import Connector
 from connectors.sdk.contract import HttpConnectorContract
 from orchestrator.cli.docs import generated, main
+from orchestrator.configuration.playbooks import usual_catalogue
 from orchestrator.intake.mapping import check_mapping
 from orchestrator.intake.sources import parser_for
-from orchestrator.playbook.catalogue import ActionType, Catalogue
 from orchestrator.playbook.compiler import Compiled, compile_playbook
 from orchestrator.policy.document import parse_policy
 from orchestrator.settings import Settings
@@ -42,19 +41,7 @@ KNOWN = {
     ),
 }
 HEAD = "playbook: x\nversion: 1\ntitle: X\nowner: soc\ntrigger:\n  when: alert.severity >= 4\nsteps:\n"
-CATALOGUE = Catalogue.of(
-    ActionType(
-        connection=capability.usual_connection,
-        capability=capability.capability,
-        action=spec.name,
-        effect=spec.effect,
-        summary=spec.summary,
-        input_schema=spec.input.model_json_schema(),
-        result_schema=spec.result_schema(),
-    )
-    for capability in CAPABILITIES
-    for spec in capability.actions
-)
+CATALOGUE = usual_catalogue()
 
 
 def compiled(text: str, name: str) -> Compiled:

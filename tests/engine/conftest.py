@@ -12,27 +12,10 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from world import World
 
-from connectors.capabilities import CAPABILITIES
-from orchestrator.playbook.catalogue import ActionType, Catalogue
+from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.playbook.catalogue import Catalogue
 
 SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package
-
-
-def usual_catalogue() -> Catalogue:
-    """Every action of every capability, under its usual connection name."""
-    return Catalogue.of(
-        ActionType(
-            connection=kind.usual_connection,
-            capability=kind.capability,
-            action=spec.name,
-            effect=spec.effect,
-            summary=spec.summary,
-            input_schema=spec.input.model_json_schema(),
-            result_schema=spec.result_schema(),
-        )
-        for kind in CAPABILITIES
-        for spec in kind.actions
-    )
 
 
 @pytest.fixture(scope="module")

@@ -210,12 +210,28 @@ async def test_a_step_released_while_people_were_asked_is_not_applied_afterwards
 async def test_a_lost_reply_is_unknown_and_can_be_taken_back(bench: Rig) -> None:
     planned = await bench.plan(bench.block())
     bench.worlds["firewall"].inject(kind="lost_reply", times=10)
-    assert (await bench.apply(bench.block(), planned)).outcome == "unknown"
+    with pytest.raises(ApplicationError) as caught:
+        await bench.apply(bench.block(), planned)
+    assert caught.value.type == "Unknown"
     bench.worlds["firewall"].clear_faults()
     found = await ActivityEnvironment().run(Undoing(bench.rt).to_undo, context())
     assert [each.path for each in found] == ["block"]
     assert (await undo(bench)).outcome == "undone"
     assert await ActivityEnvironment().run(Undoing(bench.rt).to_undo, context()) == []
+
+
+async def test_a_refusal_after_a_lost_reply_does_not_disown_what_may_have_been_made(bench: Rig) -> None:
+    planned = await bench.plan(bench.block())
+    bench.worlds["firewall"].inject(kind="lost_reply", times=1)
+    for fault in ({"kind": "status", "status": 403, "times": 9}, {"kind": "status", "status": 403, "times": 9}):
+        with pytest.raises(ApplicationError) as caught:
+            await bench.apply(bench.block(), planned)
+        assert caught.value.type == "Unknown"
+        bench.worlds["firewall"].clear_faults()
+        bench.worlds["firewall"].inject(**fault)
+    bench.worlds["firewall"].clear_faults()
+    assert (await undo(bench)).outcome == "undone"
+    assert bench.worlds["firewall"].in_force()["addresses"] == []
 
 
 async def test_a_ticket_cannot_be_taken_back_and_is_opened_once(bench: Rig) -> None:

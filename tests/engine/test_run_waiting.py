@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from world import World
 
 from orchestrator.domain.run import Mode, RunStatus, StepState
-from orchestrator.engine.contracts import Decision
+from orchestrator.engine.contracts import ApplyRequest, Decision
 from orchestrator.engine.workflows.mail import Mail
 from orchestrator.engine.workflows.run_playbook import RunPlaybook
 
@@ -95,6 +95,16 @@ async def test_what_was_begun_when_a_timeout_struck_is_seen_to_its_end_and_taken
     world.before_apply = slow
     result = await rig.run(f"steps:\n{BLOCK}    timeout: 5s\non_failure: roll_back\n")
     assert (result.status, world.applied, world.undone) == (RunStatus.ROLLED_BACK, ["203.0.113.7"], ["203.0.113.7"]), result.error
+
+
+async def test_a_change_whose_worker_died_over_it_is_looked_at_before_it_is_given_up(rig: Rig, world: World) -> None:
+    async def made_and_never_heard_of(request: ApplyRequest) -> None:
+        world.in_force.add(request.change.target.value)
+        await rig.server.sleep(timedelta(seconds=40))  # no sign of life for so long
+
+    world.before_apply = made_and_never_heard_of
+    result = await rig.run(f"steps:\n{BLOCK}    retry: {{attempts: 1}}\n")
+    assert result.status is RunStatus.COMPLETED, result.error
 
 
 async def test_a_further_alert_that_fits_ends_the_wait(rig: Rig, world: World) -> None:

@@ -124,7 +124,7 @@ class World:
         self.applied.append(target)
         if self.lose_replies:
             self.lose_replies -= 1
-            return ApplyReply(outcome="unknown", judgement=self._judgement(), detail="lost")
+            raise ApplicationError("the reply was lost", type="Unknown", non_retryable=True)
         return ApplyReply(outcome="applied", judgement=self._judgement())
 
     @activity.defn(name=Activity.VERIFY)

@@ -4,12 +4,11 @@ import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.configuration.playbooks import usual_catalogue
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compiler import Compiled, compile_playbook
 from orchestrator.playbook.plan import AnyStep, Plan
 from orchestrator.playbook.problems import PlaybookInvalid, Problem
-
-from .catalogue import usual_catalogue
 
 FILE = "playbooks/x/playbook.yaml"
 HEAD = """\

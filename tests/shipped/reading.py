@@ -8,33 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import playbooks
-from connectors.capabilities import CAPABILITIES
+from orchestrator.configuration.playbooks import usual_catalogue
 from orchestrator.domain.alert import Alert, view
 from orchestrator.intake.sources import parser_for
-from orchestrator.playbook.catalogue import ActionType, Catalogue
 from orchestrator.playbook.compiler import compile_playbook
 from orchestrator.playbook.plan import Plan
 from orchestrator.staging.cases import Cases, read_cases
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ROOT = Path(playbooks.__file__).parent
-
-
-def usual_catalogue() -> Catalogue:
-    """Every action of every capability, under its usual connection name."""
-    return Catalogue.of(
-        ActionType(
-            connection=capability.usual_connection,
-            capability=capability.capability,
-            action=spec.name,
-            effect=spec.effect,
-            summary=spec.summary,
-            input_schema=spec.input.model_json_schema(),
-            result_schema=spec.result_schema(),
-        )
-        for capability in CAPABILITIES
-        for spec in capability.actions
-    )
 
 
 def plan_of(name: str) -> Plan:

@@ -34,9 +34,10 @@ ANOTHER_PATIENCE = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class _Go:
-    """The call is to be made: the intent is written (when anything changes)."""
+    """The call is to be made: the intent is written (when anything changes). `again`: an earlier call may have made it already."""
 
     judgement: Judgement
+    again: bool = False
 
 
 class Applying:
@@ -47,14 +48,14 @@ class Applying:
 
     @activity.defn(name=Activity.APPLY)
     async def apply(self, request: ApplyRequest) -> ApplyReply:
-        """Carries out a change. Raises Unavailable (try again), Rejected; a lost reply is the outcome `unknown`."""
+        """Carries out a change. Raises Unavailable (try again), Rejected, Unknown (the reply was lost: look)."""
         with told_to_workflow():
             _check(request)
             started = self._rt.clock()
             async with self._rt.store.write() as session:
                 decided = await self._decide(session, request, started)
             # The intent is committed: from here on a crash can be undone.
-            return await self._carry_out(request, decided.judgement, started) if isinstance(decided, _Go) else decided
+            return await self._carry_out(request, decided, started) if isinstance(decided, _Go) else decided
 
     async def _decide(self, session: AsyncSession, request: ApplyRequest, now: datetime) -> ApplyReply | _Go:
         change, run = request.change, request.call.ref.run
@@ -70,9 +71,12 @@ class Applying:
             return await _refuse(session, request, judgement, now, "needs_approval", lack)
         if not change.changed:
             return _Go(judgement)
-        return await self._intend(session, request, judgement, now)
+        again = earlier is not None and earlier.state == "intended"
+        return await self._intend(session, request, judgement, now, again=again)
 
-    async def _intend(self, session: AsyncSession, request: ApplyRequest, judgement: Judgement, now: datetime) -> ApplyReply | _Go:
+    async def _intend(
+        self, session: AsyncSession, request: ApplyRequest, judgement: Judgement, now: datetime, *, again: bool
+    ) -> ApplyReply | _Go:
         change, ref = request.change, request.call.ref
         lease = await containments.lease(session, containments.lease_id(ref.run.run_id, ref.path))
         if lease is not None:
@@ -93,20 +97,20 @@ class Applying:
         await trail.record_all(session, [step_event(ref, EventKind.STEP_INTENDED, told, now, change.digest)])
         kept = judgement_kept(judgement, now)
         await save_step(session, request.call, StepState.INTENDED, now, now, receipt=masked(change.receipt), judgement=kept)
-        return _Go(judgement)
+        return _Go(judgement, again)
 
-    async def _carry_out(self, request: ApplyRequest, judgement: Judgement, started: datetime) -> ApplyReply:
+    async def _carry_out(self, request: ApplyRequest, go: _Go, started: datetime) -> ApplyReply:
         call, change = request.call, request.change
         try:
             connector = await open_connection_for(self._rt, change.connection, Access.WRITE if change.changed else Access.READ)
             output = await connector.apply(change.action, change.receipt, call_for(call.ref, change.action))
-        except Unknown as error:
-            return ApplyReply(outcome="unknown", judgement=judgement, detail=str(error))
         except Rejected as error:
+            if go.again:  # the refusal says nothing of the call before it: it stays ours until somebody has looked
+                raise Unknown(str(error)) from error
             await self._failed(request, str(error), started)
             raise
         await self._applied(request, output, started)
-        return ApplyReply(outcome="applied", judgement=judgement, output=output)
+        return ApplyReply(outcome="applied", judgement=go.judgement, output=output)
 
     async def _applied(self, request: ApplyRequest, output: dict[str, Any], started: datetime) -> None:
         now, change = self._rt.clock(), request.change

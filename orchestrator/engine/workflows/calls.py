@@ -13,7 +13,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 from temporalio.exceptions import TimeoutError as TookTooLong
 
-from orchestrator.domain.errors import Halted, Rejected, TocsinError, Unavailable
+from orchestrator.domain.errors import Halted, Rejected, TocsinError, Unavailable, Unknown
 from orchestrator.engine.contracts import Activity, UndoReply, UndoRequest
 from orchestrator.playbook.plan import Retry, Use
 
@@ -53,9 +53,21 @@ async def kept(name: Activity, request: Any, result: type[R] | None) -> R:
         return await regular(name, request, result, BOOKKEEPING)
 
 
-async def regular(name: Activity, request: Any, result: type[R] | None, retry: RetryPolicy, limit: timedelta = timedelta(minutes=2)) -> R:
+async def changing(name: Activity, request: Any, result: type[R], retry: RetryPolicy) -> R:
+    """A call that changes the world, by the server. Without an answer, its worker died over it: raises Unknown."""
+    return await regular(name, request, result, retry, ACTION_TIME, lost=Unknown)
+
+
+async def regular(
+    name: Activity,
+    request: Any,
+    result: type[R] | None,
+    retry: RetryPolicy,
+    limit: timedelta = timedelta(minutes=2),
+    lost: type[Unavailable | Unknown] = Unavailable,
+) -> R:
     """By the server. `limit`: of one try."""
-    with _translated():
+    with _translated(lost):
         answer: R = await workflow.execute_activity(
             name,
             request,
@@ -113,20 +125,22 @@ async def _local(name: Activity, request: Any, result: type[R] | None, retry: Re
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Temporal's errors become ours."""
+def _translated(lost: type[Unavailable | Unknown] = Unavailable) -> Iterator[None]:
+    """Temporal's errors become ours; `lost`: what it means that no answer came."""
     try:
         yield
     except (ActivityError, ApplicationError) as error:
         match error.cause if isinstance(error, ActivityError) else error:
-            case ApplicationError(type="Unavailable" | "Unknown") as cause:
+            case ApplicationError(type="Unavailable") as cause:
                 raise Unavailable(cause.message, cause.next_retry_delay) from error
+            case ApplicationError(type="Unknown") as cause:
+                raise Unknown(cause.message) from error
             case ApplicationError(type="Halted") as cause:
                 raise Halted(cause.message) from error
             case ApplicationError() as cause:
                 raise Rejected(cause.message) from error
             case TookTooLong():
-                raise Unavailable("it did not answer in time") from error
+                raise lost("it did not answer in time") from error
             case CancelledError():
                 raise asyncio.CancelledError from error
             case cause:

@@ -43,7 +43,18 @@ from orchestrator.engine.contracts import (
 )
 from orchestrator.engine.question import Question
 from orchestrator.engine.scope import Place
-from orchestrator.engine.workflows.calls import ACTION_TIME, BOOKKEEPING, RELEASING, kept, quick, regular, retry_of, take_back, to_the_end
+from orchestrator.engine.workflows.calls import (
+    ACTION_TIME,
+    BOOKKEEPING,
+    RELEASING,
+    changing,
+    kept,
+    quick,
+    regular,
+    retry_of,
+    take_back,
+    to_the_end,
+)
 from orchestrator.engine.workflows.mail import Mail
 from orchestrator.playbook.plan import Ask, ForEach, Use
 
@@ -85,9 +96,9 @@ class TemporalPort:
         return await to_the_end(quick(Activity.PLAN, request, PlanReply, step))
 
     async def apply(self, step: Use, call: ActionCall, change: Change, approval_id: str | None) -> ApplyReply:
-        """A regular activity, awaited whatever happens."""
+        """A regular activity, awaited whatever happens. Raises Unknown when its worker died over it."""
         request = ApplyRequest(call=call, change=change, approval_id=approval_id)
-        return await to_the_end(regular(Activity.APPLY, request, ApplyReply, retry_of(step.retry), ACTION_TIME))
+        return await to_the_end(changing(Activity.APPLY, request, ApplyReply, retry_of(step.retry)))
 
     async def verify(self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]) -> bool:
         """A read like any other."""
