@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from orchestrator.domain.run import StepState
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import StepRow
 
@@ -32,6 +34,12 @@ async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     fresh = {name: statement.excluded[name] for name in rows[0] if name not in kept}
     written = [{"result": None, **row} for row in rows]
     await session.execute(statement.on_conflict_do_update(index_elements=["run_id", "path"], set_=fresh), written)
+
+
+async def stop_waiting(session: AsyncSession, run_id: str, error: str, now: datetime) -> None:
+    """Steps that waited when their run ended are skipped."""
+    waited = (col(StepRow.run_id) == run_id) & (col(StepRow.state) == StepState.WAITING.value)
+    await session.execute(update(StepRow).where(waited).values(state=StepState.SKIPPED.value, error=error, ended_at=now))
 
 
 async def get(session: AsyncSession, run_id: str, path: str) -> StepRow | None:

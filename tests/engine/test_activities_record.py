@@ -97,8 +97,19 @@ async def test_a_run_begins_waits_goes_on_and_ends(bench: Rig) -> None:
 async def test_an_earlier_attempt_does_not_write_over_a_later_one(bench: Rig) -> None:
     async with bench.rt.store.write() as session:
         await session.execute(update(RunRow).values(attempt=2))
+    pause = step("pause", StepState.WAITING).model_copy(update={"kind": "wait"})
+    await ActivityEnvironment().run(Recording(bench.rt).record, [pause])
     await ActivityEnvironment().run(Recording(bench.rt).end, RunEnd(run=context(attempt=1), status=RunStatus.FAILED))
-    assert (await get_run(bench.rt, "run_1"))["status"] == "running"
+    run = await get_run(bench.rt, "run_1")
+    assert (run["status"], run["steps"][0]["state"]) == ("running", "waiting")
+
+
+async def test_nothing_waits_in_a_run_that_ended(bench: Rig) -> None:
+    pause = step("pause", StepState.WAITING).model_copy(update={"kind": "wait"})
+    await ActivityEnvironment().run(Recording(bench.rt).record, [pause])
+    await ActivityEnvironment().run(Recording(bench.rt).end, RunEnd(run=context(), status=RunStatus.CANCELLED))
+    (pause,) = (await get_run(bench.rt, "run_1"))["steps"]
+    assert (pause["state"], pause["error"]) == ("skipped", "the run ended: cancelled")
 
 
 async def test_events_are_the_alerts_that_joined_since_without_the_own_one(bench: Rig) -> None:

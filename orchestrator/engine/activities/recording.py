@@ -70,12 +70,14 @@ class Recording:
 
     @activity.defn(name=Activity.END)
     async def end(self, ended: RunEnd) -> None:
-        """The run is over: open questions are withdrawn, and leases of steps that never came to a change are ended."""
+        """The run is over: nothing of it waits any more, and leases of steps that never came to a change are ended."""
         with told_to_workflow():
             now, run = self._rt.clock(), ended.run
             async with self._rt.store.write() as session:
+                if not await runs.set_status(session, run.run_id, run.attempt, ended.status, error=ended.error, ended_at=now):
+                    return  # said before; a later attempt may be at work by now
                 withdrawn = await approvals.withdraw(session, run.run_id, now)
-                await runs.set_status(session, run.run_id, run.attempt, ended.status, error=ended.error, ended_at=now)
+                await steps.stop_waiting(session, run.run_id, f"the run ended: {ended.status.value}", now)
                 await _end_idle_leases(session, run, now)
                 told = {"status": ended.status, "error": ended.error, "withdrawn": withdrawn}
                 await _tell(session, EventKind.RUN_ENDED, run, told, now)
