@@ -13,6 +13,7 @@ class Permission(StrEnum):
     READ = "read"  # alerts, incidents, runs, playbooks, containments, policy
     APPROVAL_READ = "approval:read"
     APPROVAL_DECIDE = "approval:decide"
+    BREAK_GLASS = "approval:break_glass"  # decide alone, with a reason, and be reviewed for it
     RUN_START = "run:start"
     RUN_CONTROL = "run:control"  # cancel, retry
     PLAYBOOK_PUBLISH = "playbook:publish"

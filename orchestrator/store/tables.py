@@ -105,6 +105,36 @@ class PlaybookRow(SQLModel, table=True):
     published_at: datetime = Field(sa_type=UtcDateTime)
     published_by: str
     retired: bool = False
+    stage: str = "live"  # live: the newest takes the next alert; shadow: runs dry beside it
+    tests: str | None = Field(default=None, sa_type=Text)  # its tests.yaml, as it was when it was published
+    files: dict[str, str] = Field(sa_type=JSON, default={})  # the files that its tests name, base64
+    report: dict[str, Any] | None = Field(sa_type=JSON, default=None)  # what checks, tests and coverage said of it
+
+
+class SigningKeyRow(SQLModel, table=True):
+    """A person's public key, by which their signatures under playbook versions are believed."""
+
+    __tablename__ = "signing_keys"
+    fingerprint: str = Field(primary_key=True)
+    person: str = Field(index=True)
+    public_key: str  # base64 of the 32 bytes
+    added_by: str
+    added_at: datetime = Field(sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class SignatureRow(SQLModel, table=True):
+    """A signature under a published version: its author's, or of one who has reviewed it."""
+
+    __tablename__ = "version_signatures"
+    name: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    role: str = Field(primary_key=True)  # author, reviewer
+    person: str = Field(primary_key=True)
+    fingerprint: str
+    digest: str  # of the plan that was signed
+    signature: str
+    at: datetime = Field(sa_type=UtcDateTime)
 
 
 class RunRow(SQLModel, table=True):
@@ -125,6 +155,7 @@ class RunRow(SQLModel, table=True):
     once_key: str | None = None
     inputs: dict[str, Any] = Field(sa_type=JSON, default={})
     started_by: str
+    shadow_of: str | None = Field(default=None, index=True)  # the live run beside which this one runs dry
     dispatched: bool = Field(default=False, index=True)  # whether Temporal has it
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
@@ -153,8 +184,10 @@ class StepRow(SQLModel, table=True):
     connection: str | None = None
     action: str | None = None
     inputs: dict[str, Any] | None = Field(sa_type=JSON, default=None)
+    inputs_digest: str | None = Field(default=None, index=True)  # of connection, action and input, so that a read is found again
     receipt: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     judgement: dict[str, Any] | None = Field(sa_type=JSON, default=None)
+    asked: dict[str, Any] | None = Field(sa_type=JSON, default=None)  # who is, or would be, asked: question, by, quorum, reasons
     result: Any = Field(sa_type=JSON, default=None)
     error: str | None = Field(default=None, sa_type=Text)
     started_at: datetime = Field(sa_type=UtcDateTime)
@@ -171,7 +204,9 @@ class EffectRow(SQLModel, table=True):
     path: str
     seq: int
     playbook: str
+    source: str | None = Field(default=None, index=True)
     connection: str = Field(index=True)
+    connector: str
     action: str
     effect: str
     target_type: str
@@ -202,6 +237,10 @@ class ContainmentRow(SQLModel, table=True):
     lifted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str | None = Field(default=None, sa_type=Text)
+    drift: str | None = None  # gone: the device does not show it any more, and it was not made again
+    failures: int = 0  # releases in a row that did not come off
+    retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # when a stuck release is tried again
+    escalated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class LeaseRow(SQLModel, table=True):
@@ -241,6 +280,14 @@ class ApprovalRow(SQLModel, table=True):
     asked_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
     decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reminders: int = 0
+    remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    glass_broken_by: str | None = None  # an admin who decided alone
+    glass_reason: str | None = Field(default=None, sa_type=Text)
+    review: str | None = Field(default=None, index=True)  # pending, accepted, objected: what somebody else says of it afterwards
+    reviewed_by: str | None = None
+    reviewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    review_comment: str = Field(default="", sa_type=Text)
 
 
 class AnswerRow(SQLModel, table=True):
@@ -253,7 +300,56 @@ class AnswerRow(SQLModel, table=True):
     decision: str
     comment: str = Field(default="", sa_type=Text)
     form: dict[str, Any] | None = Field(sa_type=JSON, default=None)
+    via: str = "api"  # api, email, slack
     at: datetime = Field(sa_type=UtcDateTime)
+    withdrawn_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ContactRow(SQLModel, table=True):
+    """How a person is reached; what they may do is said by their API keys."""
+
+    __tablename__ = "contacts"
+    person: str = Field(primary_key=True)
+    email: str | None = None
+    slack_user: str | None = Field(default=None, index=True)
+    saved_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class NoticeRow(SQLModel, table=True):
+    """A message to a person about a question or a matter, and the one-time link in it; sent by the worker, tried until it is."""
+
+    __tablename__ = "notices"
+    id: str = Field(primary_key=True)
+    about: str = Field(index=True)  # the id of an approval or of a matter
+    person: str
+    channel: str  # email, slack
+    kind: str  # asked, reminder, escalated, closed, matter
+    state: str = Field(default="waiting", index=True)  # waiting, sent, failed, void
+    token_hash: str | None = Field(default=None, unique=True)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    attempts: int = 0
+    next_at: datetime = Field(sa_type=UtcDateTime)
+    external_id: str | None = None  # by which the channel knows the message
+    error: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class MatterRow(SQLModel, table=True):
+    """Something that needs a person: a release that does not come off, drift, a tripped breaker, a broken glass."""
+
+    __tablename__ = "matters"
+    id: str = Field(primary_key=True)
+    kind: str
+    subject: str = Field(index=True)
+    summary: str = Field(sa_type=Text)
+    to_group: str | None = None
+    state: str = Field(default="open", index=True)  # open, closed
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    closed_by: str | None = None
+    comment: str = Field(default="", sa_type=Text)
 
 
 class ConnectionRow(SQLModel, table=True):
@@ -282,7 +378,7 @@ class PolicyRow(SQLModel, table=True):
 
 
 class KillSwitchRow(SQLModel, table=True):
-    """An engaged kill switch: scope `global`, `connection` or `playbook`."""
+    """An engaged kill switch: scope `global`, `connection`, `playbook` or `source`."""
 
     __tablename__ = "kill_switches"
     scope: str = Field(primary_key=True)
@@ -290,6 +386,27 @@ class KillSwitchRow(SQLModel, table=True):
     reason: str
     engaged_by: str
     engaged_at: datetime = Field(sa_type=UtcDateTime)
+    stop_releases: bool = False
+
+
+class BreakerRow(SQLModel, table=True):
+    """A source that asked for many more containments than it used to: people are asked about each, until somebody resets it."""
+
+    __tablename__ = "breakers"
+    source: str = Field(primary_key=True)
+    reason: str = Field(sa_type=Text)
+    tripped_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class OwnRow(SQLModel, table=True):
+    """What Tocsin itself stands on, as each process found it: protected without being listed."""
+
+    __tablename__ = "own_infrastructure"
+    node: str = Field(primary_key=True)
+    type: str = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+    why: str
+    seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class AssetRow(SQLModel, table=True):

@@ -207,6 +207,8 @@ def _row(request: ApplyRequest, now: datetime) -> dict[str, Any]:
         "path": ref.path,
         "seq": ref.seq,
         "playbook": ref.run.playbook,
+        "source": ref.run.source,
+        "connector": change.connector,
         "connection": change.connection,
         "action": change.action,
         "effect": change.effect.value,

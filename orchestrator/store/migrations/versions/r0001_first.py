@@ -15,7 +15,7 @@ depends_on = None
 APPEND_ONLY = ("audit_events", "audit_seals", "audit_batches")
 
 
-def upgrade() -> None:
+def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     """Everything that the first version keeps."""
     op.create_table(
         "alerts",
@@ -61,7 +61,9 @@ def upgrade() -> None:
         sa.Column("decision", sa.String(), nullable=False),
         sa.Column("comment", sa.Text(), nullable=False),
         sa.Column("form", sa.JSON(), nullable=True),
+        sa.Column("via", sa.String(), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("withdrawn_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("approval_id", "person"),
     )
     op.create_table(
@@ -84,8 +86,18 @@ def upgrade() -> None:
         sa.Column("asked_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("reminders", sa.Integer(), nullable=False),
+        sa.Column("remind_at", UtcDateTime(), nullable=True),
+        sa.Column("glass_broken_by", sa.String(), nullable=True),
+        sa.Column("glass_reason", sa.Text(), nullable=True),
+        sa.Column("review", sa.String(), nullable=True),
+        sa.Column("reviewed_by", sa.String(), nullable=True),
+        sa.Column("reviewed_at", UtcDateTime(), nullable=True),
+        sa.Column("review_comment", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index(op.f("ix_approvals_remind_at"), "approvals", ["remind_at"], unique=False)
+    op.create_index(op.f("ix_approvals_review"), "approvals", ["review"], unique=False)
     op.create_index(op.f("ix_approvals_run_id"), "approvals", ["run_id"], unique=False)
     op.create_index(op.f("ix_approvals_state"), "approvals", ["state"], unique=False)
     op.create_table(
@@ -128,6 +140,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("event_number"),
     )
     op.create_table(
+        "breakers",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("tripped_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("source"),
+    )
+    op.create_table(
         "connections",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("connector", sa.String(), nullable=False),
@@ -138,6 +157,15 @@ def upgrade() -> None:
         sa.Column("saved_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_table(
+        "contacts",
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("email", sa.String(), nullable=True),
+        sa.Column("slack_user", sa.String(), nullable=True),
+        sa.Column("saved_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("person"),
+    )
+    op.create_index(op.f("ix_contacts_slack_user"), "contacts", ["slack_user"], unique=False)
     op.create_table(
         "containments",
         sa.Column("key", sa.String(), nullable=False),
@@ -152,6 +180,10 @@ def upgrade() -> None:
         sa.Column("lifted_at", UtcDateTime(), nullable=True),
         sa.Column("verified_at", UtcDateTime(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("drift", sa.String(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("retry_at", UtcDateTime(), nullable=True),
+        sa.Column("escalated_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
@@ -161,7 +193,9 @@ def upgrade() -> None:
         sa.Column("path", sa.String(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("playbook", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=True),
         sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("connector", sa.String(), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("effect", sa.String(), nullable=False),
         sa.Column("target_type", sa.String(), nullable=False),
@@ -177,9 +211,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_effects_connection"), "effects", ["connection"], unique=False)
-    op.create_index("ix_effects_containment", "effects", ["containment_key"], unique=False)
+    op.create_index(op.f("ix_effects_containment"), "effects", ["containment_key"], unique=False)
     op.create_index(op.f("ix_effects_intended_at"), "effects", ["intended_at"], unique=False)
-    op.create_index("ix_effects_run", "effects", ["run_id", "seq"], unique=False)
+    op.create_index(op.f("ix_effects_run"), "effects", ["run_id", "seq"], unique=False)
+    op.create_index(op.f("ix_effects_source"), "effects", ["source"], unique=False)
     op.create_table(
         "incidents",
         sa.Column("id", sa.String(), nullable=False),
@@ -200,6 +235,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("engaged_by", sa.String(), nullable=False),
         sa.Column("engaged_at", UtcDateTime(), nullable=False),
+        sa.Column("stop_releases", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("scope", "name"),
     )
     op.create_table(
@@ -219,6 +255,53 @@ def upgrade() -> None:
     op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
     op.create_index(op.f("ix_leases_until"), "leases", ["until"], unique=False)
     op.create_table(
+        "matters",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("to_group", sa.String(), nullable=True),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("opened_at", UtcDateTime(), nullable=False),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("closed_by", sa.String(), nullable=True),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_matters_state"), "matters", ["state"], unique=False)
+    op.create_index(op.f("ix_matters_subject"), "matters", ["subject"], unique=False)
+    op.create_table(
+        "notices",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("about", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("token_hash", sa.String(), nullable=True),
+        sa.Column("expires_at", UtcDateTime(), nullable=True),
+        sa.Column("used_at", UtcDateTime(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", UtcDateTime(), nullable=False),
+        sa.Column("external_id", sa.String(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("token_hash"),
+    )
+    op.create_index(op.f("ix_notices_about"), "notices", ["about"], unique=False)
+    op.create_index(op.f("ix_notices_state"), "notices", ["state"], unique=False)
+    op.create_table(
+        "own_infrastructure",
+        sa.Column("node", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("node", "type", "value"),
+    )
+    op.create_table(
         "playbook_versions",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -231,6 +314,10 @@ def upgrade() -> None:
         sa.Column("published_at", UtcDateTime(), nullable=False),
         sa.Column("published_by", sa.String(), nullable=False),
         sa.Column("retired", sa.Boolean(), nullable=False),
+        sa.Column("stage", sa.String(), nullable=False),
+        sa.Column("tests", sa.Text(), nullable=True),
+        sa.Column("files", sa.JSON(), nullable=False),
+        sa.Column("report", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("name", "version"),
     )
     op.create_table(
@@ -277,6 +364,7 @@ def upgrade() -> None:
         sa.Column("once_key", sa.String(), nullable=True),
         sa.Column("inputs", sa.JSON(), nullable=False),
         sa.Column("started_by", sa.String(), nullable=False),
+        sa.Column("shadow_of", sa.String(), nullable=True),
         sa.Column("dispatched", sa.Boolean(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
@@ -288,7 +376,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_runs_dispatched"), "runs", ["dispatched"], unique=False)
     op.create_index(op.f("ix_runs_incident_id"), "runs", ["incident_id"], unique=False)
     op.create_index(op.f("ix_runs_playbook"), "runs", ["playbook"], unique=False)
+    op.create_index(op.f("ix_runs_shadow_of"), "runs", ["shadow_of"], unique=False)
     op.create_index(op.f("ix_runs_status"), "runs", ["status"], unique=False)
+    op.create_table(
+        "signing_keys",
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("public_key", sa.String(), nullable=False),
+        sa.Column("added_by", sa.String(), nullable=False),
+        sa.Column("added_at", UtcDateTime(), nullable=False),
+        sa.Column("revoked_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("fingerprint"),
+    )
+    op.create_index(op.f("ix_signing_keys_person"), "signing_keys", ["person"], unique=False)
     op.create_table(
         "sources",
         sa.Column("name", sa.String(), nullable=False),
@@ -312,13 +412,28 @@ def upgrade() -> None:
         sa.Column("connection", sa.String(), nullable=True),
         sa.Column("action", sa.String(), nullable=True),
         sa.Column("inputs", sa.JSON(), nullable=True),
+        sa.Column("inputs_digest", sa.String(), nullable=True),
         sa.Column("receipt", sa.JSON(), nullable=True),
         sa.Column("judgement", sa.JSON(), nullable=True),
+        sa.Column("asked", sa.JSON(), nullable=True),
         sa.Column("result", sa.JSON(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("started_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "path"),
+    )
+    op.create_index(op.f("ix_steps_inputs_digest"), "steps", ["inputs_digest"], unique=False)
+    op.create_table(
+        "version_signatures",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("signature", sa.String(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "version", "role", "person"),
     )
     for table in APPEND_ONLY:
         for statement in _guards(table):
