@@ -26,6 +26,7 @@ from api.routes import (
     audit,
     connections,
     containments,
+    graphs,
     health,
     incidents,
     keys,
@@ -46,6 +47,7 @@ GUARDED = (
     runs.router,
     approvals.router,
     containments.router,
+    graphs.router,  # before the playbooks: /v1/playbooks/graph is no playbook's name
     playbooks.router,
     policy.router,
     kill_switches.router,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.graphs import graph
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_text, within
 from orchestrator.cli.show import console, listing, say, show_json
 from orchestrator.configuration import playbooks
@@ -14,6 +15,8 @@ from orchestrator.playbook.editor_schema import json_schema
 from orchestrator.runtime import Runtime
 
 app = typer.Typer(help="Check, publish and look at playbooks.", no_args_is_help=True)
+
+app.command("graph")(graph)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Playbooks, or folders that hold a playbook.yaml.")]
 Name = Annotated[str, typer.Argument(help="The playbook's name.")]

@@ -33,6 +33,10 @@ class Remote:
         """The JSON at a path."""
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
 
+    def text(self, path: str, **query: Any) -> str:
+        """What stands at a path, as it is."""
+        return self._reply("GET", path, params={name: value for name, value in query.items() if value is not None}).text
+
     def post(self, path: str, body: Any = None) -> Any:
         """What a POST answers."""
         return self._ask("POST", path, json=body if body is not None else {})
@@ -49,13 +53,17 @@ class Remote:
                 return
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
+        reply = self._reply(method, path, **request)
+        return reply.json() if reply.content else None
+
+    def _reply(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             reply = self._client.request(method, path, **request)
         except httpx.HTTPError as error:
             message = f"{self._client.base_url}: no answer ({error}); is the stack up? Start it with `tocsin up`"
             raise Unavailable(message) from error
         if reply.is_success:
-            return reply.json() if reply.content else None
+            return reply
         raise _KINDS.get(reply.status_code, Unavailable)(_said(reply))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.cli.graphs import As, Output, Picture, write
 from orchestrator.cli.options import AsJson, Config, DataDir, pair
 from orchestrator.cli.remote import Url, remote
 from orchestrator.cli.show import listing, say, show_json
@@ -41,9 +42,22 @@ def show_runs(
 
 
 @app.command("show")
-def show_run(run_id: RunId, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
+def show_run(
+    run_id: RunId,
+    as_json: AsJson = False,
+    graph: Annotated[bool, typer.Option("--graph", help="A picture of what happened.")] = False,
+    as_: As = Picture.SVG,
+    output: Output = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
     """One run with its steps."""
-    run = remote(data_dir, config, url).get(f"/v1/runs/{run_id}")
+    api = remote(data_dir, config, url)
+    if graph:
+        write(api.text(f"/v1/runs/{run_id}/graph", format=as_.value), output)
+        return
+    run = api.get(f"/v1/runs/{run_id}")
     if as_json:
         show_json(run)
         return
