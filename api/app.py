@@ -35,6 +35,7 @@ from api.routes import (
     policy,
     runs,
     sources,
+    writing,
 )
 from api.switches import Switches
 from api.temporal import TemporalLink
@@ -47,7 +48,8 @@ GUARDED = (
     runs.router,
     approvals.router,
     containments.router,
-    graphs.router,  # before the playbooks: /v1/playbooks/graph is no playbook's name
+    graphs.router,  # before the playbooks, as is what follows: /v1/playbooks/graph is no playbook's name
+    writing.router,
     playbooks.router,
     policy.router,
     kill_switches.router,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
@@ -15,7 +15,6 @@ from api.schemas.shown import PLAYBOOK, listed, shown
 from orchestrator.configuration import playbooks
 from orchestrator.configuration.playbooks import PlaybookView
 from orchestrator.domain.access import Permission
-from orchestrator.playbook.editor_schema import json_schema
 
 router = APIRouter(tags=["playbooks"], route_class=Guarded)
 
@@ -57,22 +56,6 @@ async def check_playbook(rt: Rt, body: PlaybookText) -> object:
     compiled = await playbooks.check_playbook(rt, body.text, body.file)
     plan = compiled.plan
     return CheckedPlaybook(playbook=plan.playbook, version=plan.version, title=plan.title, digest=plan.digest, positions=compiled.positions)
-
-
-@router.get(
-    "/v1/playbooks/schema",
-    response_model=dict[str, Any],
-    dependencies=[requires(Permission.READ)],
-    responses={
-        200: {
-            "content": {"application/json": {"example": {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Playbook"}}}
-        },
-        **documented(401, 403),
-    },
-)
-async def playbook_schema(rt: Rt) -> object:
-    """The JSON Schema for editors; it knows the connections of this environment."""
-    return json_schema(await playbooks.catalogue(rt))
 
 
 @router.get(

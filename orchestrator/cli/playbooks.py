@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import writing
 from orchestrator.cli.graphs import graph
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_text, within
-from orchestrator.cli.show import console, listing, say, show_json
+from orchestrator.cli.show import console, listing, say
 from orchestrator.configuration import playbooks
-from orchestrator.playbook.editor_schema import json_schema
 from orchestrator.runtime import Runtime
 
 app = typer.Typer(help="Check, publish and look at playbooks.", no_args_is_help=True)
 
+app.command("new")(writing.new)
+app.command("schema")(writing.schema)
+app.command("editor")(writing.editor)
 app.command("graph")(graph)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Playbooks, or folders that hold a playbook.yaml.")]
@@ -62,12 +65,6 @@ def show(
 ) -> None:
     """A published version, as its author wrote it."""
     console.out(within(data_dir, config, lambda runtime: playbooks.get_playbook(runtime, name, version)).source, highlight=False)
-
-
-@app.command("schema")
-def schema(data_dir: DataDir = None, config: Config = None) -> None:
-    """The JSON Schema that an editor checks playbooks with; it knows the connections of this data directory."""
-    show_json(json_schema(within(data_dir, config, playbooks.catalogue)))
 
 
 def _playbook(path: Path) -> Path:
