@@ -24,21 +24,31 @@ from api.routes import (
     approvals,
     assets,
     audit,
+    authoring,
+    breakers,
     connections,
+    contacts,
     containments,
     graphs,
     health,
     incidents,
     keys,
     kill_switches,
+    links,
+    matters,
+    own_infrastructure,
     playbooks,
     policy,
+    promotion,
+    rehearsals,
     runs,
+    slack,
     sources,
     writing,
 )
 from api.switches import Switches
 from api.temporal import TemporalLink
+from orchestrator.configuration.own_infrastructure import note_safely
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 
@@ -48,21 +58,31 @@ GUARDED = (
     runs.router,
     approvals.router,
     containments.router,
+    matters.router,
+    authoring.router,  # as the next
     graphs.router,  # before the playbooks, as is what follows: /v1/playbooks/graph is no playbook's name
     writing.router,
+    promotion.router,
+    rehearsals.router,
     playbooks.router,
     policy.router,
     kill_switches.router,
+    breakers.router,
     assets.router,
+    own_infrastructure.router,
     audit.router,
     sources.router,
     connections.router,
     keys.router,
+    contacts.router,
 )
 """Every route in these demands a permission."""
 
-OPEN = (alerts.intake_router, health.router)
-"""Alerts prove by themselves who sent them; health says nothing that is not for all."""
+OPEN = (alerts.intake_router, health.router, slack.router)
+"""Alerts and clicks in Slack prove by themselves who sent them; health says nothing that is not for all."""
+
+PAGES = (links.router,)
+"""For people in a browser, who come by a one-time link; not a part of the documented API."""
 
 _VERSION = "1"
 _DRAIN_SECONDS = 1.0
@@ -89,7 +109,7 @@ def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.parts = parts
-    for router in (*OPEN, *GUARDED):
+    for router in (*OPEN, *PAGES, *GUARDED):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(Envelope, parts=parts)
@@ -109,9 +129,12 @@ async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
     rt = open_runtime(settings)
     link = TemporalLink(rt)
     link.start()
+    own = asyncio.create_task(note_safely(rt))
     try:
         await _Server(_config(create_app(rt, link.client), settings)).serve(sockets=sockets)
     finally:
+        own.cancel()
+        await asyncio.gather(own, return_exceptions=True)
         await link.close()
         await rt.close()
 

@@ -195,6 +195,7 @@ _EXAMPLES = {
     408: "the body did not arrive in time",
     409: "run run_018f is completed already",
     413: "the body is over the limit of 1048576 bytes",
+    415: "send application/json or text/csv",
     422: "the request does not fit: body.playbook: Field required",
     500: "something went wrong here; the log tells more under this request's id",
     502: "palo_alto refused the credential",

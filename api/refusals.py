@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Refusals:
-    """Writes ACCESS_REFUSED. Never a token; of a key only its id."""
+    """Writes ACCESS_REFUSED and LINK_REFUSED. Never a token; of a key only its id."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
@@ -32,6 +32,12 @@ class Refusals:
         if left_out is not None:
             more = {"key": key_id, "reason": reason, "left_out_before": left_out}
             await self._write(request, "anonymous", more)
+
+    async def link(self, request: Request, reason: str) -> None:
+        """A link that nobody was sent: bounded as strangers are."""
+        left_out = self._take()
+        if left_out is not None:
+            await self._write(request, "anonymous", {"reason": reason, "left_out_before": left_out}, EventKind.LINK_REFUSED)
 
     async def forbidden(self, request: Request, principal: Principal, permission: Permission) -> None:
         """Somebody who may not: each one is written."""
@@ -49,14 +55,12 @@ class Refusals:
         left_out, self._left_out = self._left_out, 0
         return left_out
 
-    async def _write(self, request: Request, actor: str, more: dict[str, Any]) -> None:
+    async def _write(self, request: Request, actor: str, more: dict[str, Any], kind: EventKind = EventKind.ACCESS_REFUSED) -> None:
         """The refusal stands even when it cannot be written."""
         path = getattr(request.scope.get("route"), "path", "?")  # as declared: what was sent in it may be a secret
         told = {"method": request.method, "route": path, "from": request.client.host if request.client else None, **more}
         try:
             async with self._rt.store.write() as session:
-                await trail.record(
-                    session, EventKind.ACCESS_REFUSED, actor=actor, subject=f"{request.method} {path}", data=told, now=self._rt.clock()
-                )
+                await trail.record(session, kind, actor=actor, subject=f"{request.method} {path}", data=told, now=self._rt.clock())
         except (SQLAlchemyError, OSError) as error:
             _log.error("a refusal could not be written into the trail", error=type(error).__name__, **told)

@@ -34,7 +34,7 @@ class Switches:
         self._at = -math.inf
 
     async def header(self) -> bytes | None:
-        """`global`, `connection=firewall`, `playbook=c2`, apart by commas; None when none is on."""
+        """`global`, `connection=firewall`, `source=siem;releases` (releases stop too), apart by commas; None when none is on."""
         if not self._looking and time.monotonic() - self._at > _FRESH_SECONDS:
             self._looking = True
             try:
@@ -56,4 +56,5 @@ class Switches:
 
 
 def _said(switch: KillSwitchView) -> str:
-    return switch.scope if switch.name == "*" else f"{switch.scope}={quote(switch.name, safe='')[:100]}"
+    said = switch.scope if switch.name == "*" else f"{switch.scope}={quote(switch.name, safe='')[:100]}"
+    return f"{said};releases" if switch.stop_releases else said

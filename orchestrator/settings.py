@@ -45,7 +45,27 @@ def _temporal_address(address: str) -> str:
     return address
 
 
+def _smtp_url(url: SecretStr | None) -> SecretStr | None:
+    if url is None:
+        return None
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/") or parts.query not in {"", "tls=none"}:
+        raise ValueError("write it like smtp://user:password@mail.example:587, or smtps://...; ?tls=none sends in the clear")
+    if parts.query and (parts.scheme == "smtps" or parts.password):
+        raise ValueError("tls=none goes with smtp:// and without a password, which would be sent in the clear")
+    return url
+
+
+def _public_url(url: str | None) -> str | None:
+    """Who reads a link on its way can decide with it."""
+    address = _web_address(url)
+    if address is not None and urlsplit(address).scheme == "http" and urlsplit(address).hostname not in {"127.0.0.1", "::1", "localhost"}:
+        raise ValueError("links decide approvals, so they go by https://; http:// is for this machine alone")
+    return address
+
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
+MailAddress = Annotated[str, Field(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")]
 
 
 class Settings(BaseSettings):
@@ -65,7 +85,15 @@ class Settings(BaseSettings):
     encryption_key: SecretStr | None = None
     encryption_key_file: Path | None = None
     audit_key_file: Path | None = None
+    require_signed: bool = False  # only versions run that an author and a reviewer have signed
+    trusted_signers_file: Path | None = None  # `PERSON KEY` lines; where it is set, no other keys are believed
+    minimum_coverage: Annotated[int, Field(ge=0, le=100)] = 90  # percent of a playbook that its tests have to reach to be promoted
     lab_url: Annotated[str | None, AfterValidator(_web_address)] = None
+    public_url: Annotated[str | None, AfterValidator(_public_url)] = None  # where people reach the API: the base of links in mails
+    smtp_url: Annotated[SecretStr | None, AfterValidator(_smtp_url)] = None
+    smtp_ca_file: Path | None = None  # whom to trust beside the system's authorities
+    mail_from: MailAddress | None = None
+    slack_connection: Annotated[str, Field(min_length=1, max_length=64)] = "chat"  # by which people are asked in Slack
     worker_metrics_port: Port | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     shutdown_seconds: Annotated[float, Field(gt=0, le=300)] = 8.0

@@ -15,12 +15,14 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.audit.sealer import seal_pending
+from orchestrator.configuration.own_infrastructure import note_safely, note_until
 from orchestrator.domain.errors import TocsinError, Unavailable
 from orchestrator.engine.activities.heartbeats import Heartbeats
 from orchestrator.engine.activities.registry import activities
 from orchestrator.engine.contracts import TASK_QUEUE
 from orchestrator.engine.workflows.calls import HEARTBEAT
 from orchestrator.engine.workflows.registered import PASSED_THROUGH, WORKFLOWS
+from orchestrator.notices.sending import send_until
 from orchestrator.runs.client import connect
 from orchestrator.runs.sweep import sweep
 from orchestrator.runtime import Runtime, open_runtime
@@ -52,11 +54,14 @@ async def run_worker(settings: Settings) -> None:
 
 async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
     """A worker and a sweeper on this runtime until `stop` is set."""
+    await note_safely(rt)  # before the first change: what we stand on is protected from it
     async with make_worker(rt, client):
         _log.info("the worker works", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
         sweeping = asyncio.create_task(_sweep_until(rt, client, stop))
+        sending = asyncio.create_task(send_until(rt, stop))  # beside it: a slow mail server holds up nothing else
+        noting = asyncio.create_task(note_until(rt, stop))
         await stop.wait()
-        await sweeping
+        await asyncio.gather(sweeping, sending, noting)
 
 
 def make_worker(rt: Runtime, client: Client) -> Worker:

@@ -19,7 +19,7 @@ from orchestrator.domain.access import Permission
 
 router = APIRouter(tags=["kill switches"], route_class=Guarded)
 
-Scope = Annotated[Literal["global", "connection", "playbook"], Path(examples=["connection"])]
+Scope = Annotated[Literal["global", "connection", "playbook", "source"], Path(examples=["connection"])]
 SwitchName = Annotated[str, Path(min_length=1, max_length=64, description="`*` for the global one.", examples=["firewall"])]
 
 
@@ -42,8 +42,8 @@ async def list_switches(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> obj
     responses=shown(KILL_SWITCH, 201) | documented(401, 403, 422),
 )
 async def engage(rt: Rt, actor: Actor, request: Request, body: Engage) -> object:
-    """Nothing of this scope is applied from now on; what is in force stays, and is still released."""
-    view = await kill_switches.engage(rt, body.scope, body.name, body.reason, actor=actor)
+    """Nothing of this scope is applied from now on; what is in force stays, and is still released unless told otherwise."""
+    view = await kill_switches.engage(rt, body.scope, body.name, body.reason, actor=actor, stop_releases=body.stop_releases)
     parts(request).switches.forget()
     return view
 

@@ -8,10 +8,13 @@ from api.dependencies import Actor, Guarded, requires
 from api.parts import Rt
 from api.problems import documented
 from api.schemas.configuration import PublishPolicy
+from api.schemas.judging import EXPLANATION, EvaluatePolicy, TestedPolicy, TestPolicy
 from api.schemas.shown import POLICY, shown
-from orchestrator.configuration import policies
+from orchestrator.configuration import judging, policies
 from orchestrator.configuration.policies import PolicyView
 from orchestrator.domain.access import Permission
+from orchestrator.policy.trace import Explanation
+from orchestrator.policy.wishes import Imagined
 
 router = APIRouter(tags=["policy"], route_class=Guarded)
 
@@ -33,3 +36,26 @@ async def show_policy(rt: Rt) -> object:
 async def publish_policy(rt: Rt, actor: Actor, body: PublishPolicy) -> object:
     """Put a policy in force. Every change from now on is judged by it, also those that wait for an approval."""
     return await policies.publish_policy(rt, body.text, actor=actor)
+
+
+@router.post(
+    "/v1/policy/evaluate",
+    response_model=Explanation,
+    dependencies=[requires(Permission.READ)],
+    responses=shown(EXPLANATION) | documented(401, 403, 422),
+)
+async def evaluate_policy(rt: Rt, body: EvaluatePolicy) -> object:
+    """What would be said of a change, and why, with the inventory, switches and counts of now. Nothing is done."""
+    return await judging.evaluate(rt, Imagined(**body.model_dump(exclude={"policy"}, exclude_unset=True)), body.policy)
+
+
+@router.post(
+    "/v1/policy/test",
+    response_model=TestedPolicy,
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 422),
+)
+async def try_policy(rt: Rt, body: TestPolicy) -> object:
+    """Judge the cases beside a policy: what each should say, what it says, and which rule says so."""
+    found = await judging.try_policy(rt, body.policy, body.tests)
+    return TestedPolicy(failures=sum(result.failure is not None for result in found), cases=list(found))

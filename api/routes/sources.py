@@ -53,6 +53,7 @@ async def add_source(rt: Rt, actor: Actor, body: AddSource) -> object:
         mapping=body.mapping,
         correlate_by=body.correlate_by,
         correlate_within=timedelta(seconds=body.correlate_within),
+        mode=body.mode,
         actor=actor,
     )
     return AddedSource(**view.model_dump(), secret=made.get_secret_value() if made else None)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Body
 from pydantic import BaseModel, Field, SecretStr
 
 from api.schemas.written import Document, Name, Text, Written, example
-from orchestrator.configuration.assets import Asset
 from orchestrator.configuration.keys import KeyView
 from orchestrator.configuration.sources import SourceView
 from orchestrator.domain.access import Permission, Role
+from orchestrator.domain.run import Mode
 from orchestrator.intake.authentication import Scheme, SchemeOptions
 
 _YEAR_SECONDS = 366 * 24 * 3600
@@ -34,6 +33,7 @@ class AddSource(Written):
     mapping: Annotated[dict[str, Any] | None, Field(description="For the product `generic`: where its fields lie.")] = None
     correlate_by: Literal["host", "user", "remote", "rule", "none"] = "host"
     correlate_within: Annotated[int, Field(ge=0, le=_YEAR_SECONDS, description="Seconds.")] = 3600
+    mode: Annotated[Mode, Field(description="dry_run: its alerts start runs that only look, and say what they would do.")] = Mode.LIVE
 
 
 class AddedSource(SourceView):
@@ -113,21 +113,23 @@ class CreatedKey(KeyView):
 class PublishPolicy(Written):
     """Put a policy in force, for every change from now on."""
 
-    model_config = example({"text": "protect:\n  networks: [10.0.0.0/24]\nlimits:\n  per_run: {hosts: 5}\n"})
+    model_config = example({"text": "protect:\n  networks: [10.0.0.0/24]\nrules:\n  - {tags: executive, approve: {by: leads}}\n"})
 
     text: Document
 
 
 class Engage(Written):
-    """Stop changes at once: all, of one connection, or of one playbook. Releases go on."""
+    """Stop changes at once: all, of one connection, playbook or source. Releases go on, unless `stop_releases` is given."""
 
     model_config = example(
-        {"scope": "global", "reason": "the sensors are being spoofed"}, {"scope": "connection", "name": "firewall", "reason": "maintenance"}
+        {"scope": "source", "name": "edge-ids", "reason": "the sensors are being spoofed"},
+        {"scope": "connection", "name": "firewall", "reason": "maintenance", "stop_releases": True},
     )
 
-    scope: Literal["global", "connection", "playbook"]
-    name: Annotated[Name, Field(description="The connection or playbook; `*` for the global one.")] = "*"
+    scope: Literal["global", "connection", "playbook", "source"]
+    name: Annotated[Name, Field(description="The connection (or its connector), playbook or source; `*` for the global one.")] = "*"
     reason: Annotated[Text, Field(min_length=1)]
+    stop_releases: Annotated[bool, Field(description="Whether nothing is lifted either, until the switch is off.")] = False
 
 
 class PlaybookText(Written):
@@ -153,15 +155,8 @@ class CheckedPlaybook(BaseModel):
     positions: Annotated[dict[str, tuple[int, int]], Field(description="Line and column of each step.")]
 
 
-Assets = Annotated[
-    list[Asset],
-    Body(
-        min_length=1,
-        max_length=10_000,
-        examples=[[{"type": "host", "value": "dc-1", "kind": "domain_controller", "critical": True, "tags": ["tier-0"]}]],
-    ),
-]
-"""What is known of assets."""
+MOST_ASSETS = 10_000
+"""In one request; a larger inventory comes in parts, or from the command line."""
 
 
 class Imported(BaseModel):

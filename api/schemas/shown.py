@@ -21,6 +21,7 @@ POLICY = {
     "source": "protect:\n  networks: [10.0.0.0/24]\n",
     "published_at": "2026-01-01T12:00:00Z",
     "published_by": "person:ann",
+    "warnings": [],
 }
 KILL_SWITCH = {
     "scope": "connection",
@@ -28,6 +29,19 @@ KILL_SWITCH = {
     "reason": "maintenance",
     "engaged_by": "person:ann",
     "engaged_at": "2026-01-01T12:00:00Z",
+    "stop_releases": False,
+}
+BREAKER = {
+    "source": "edge-ids",
+    "reason": "source edge-ids had 21 targets contained within 1:00:00, and on average 1.5 before",
+    "tripped_at": "2026-01-01T12:00:00Z",
+}
+OWN = {
+    "node": "soc-1",
+    "type": "address",
+    "value": "10.0.0.1",
+    "why": "a default gateway",
+    "seen_at": "2026-01-01T12:00:00Z",
 }
 ASSET = {"type": "host", "value": "dc-1", "kind": "domain_controller", "critical": True, "tags": ["tier-0"]}
 SOURCE = {
@@ -38,6 +52,7 @@ SOURCE = {
     "mapping": None,
     "correlate_by": "host",
     "correlate_within": 3600,
+    "mode": "live",
     "created_at": "2026-01-01T12:00:00Z",
 }
 CONNECTION = {
@@ -60,6 +75,7 @@ KEY = {
     "expires_at": None,
     "revoked_at": None,
 }
+CONTACT = {"person": "ann", "email": "ann@corp.example", "slack_user": "U012AB3CD4", "saved_at": "2026-01-01T12:00:00Z"}
 
 
 def shown(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:

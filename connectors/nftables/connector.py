@@ -12,7 +12,7 @@ from connectors.nftables.receipts import SetChange
 from connectors.nftables.settings import NftablesSettings
 from connectors.nftables.tool import Nft
 from connectors.sdk.action import action
-from connectors.sdk.call import Call
+from connectors.sdk.call import Call, Tagged, is_tag
 from connectors.sdk.connector import Connector
 from connectors.sdk.http import HttpClient
 from orchestrator.domain.effect import Effect
@@ -39,6 +39,15 @@ class Nftables(Connector[NftablesSettings], Firewall):
         counts = ", ".join(f"{len(held[version])} elements in {self.settings.sets[version]}" for version in (4, 6))
         warning = f"; no rule in the table drops by {' and '.join(idle)}: add one, or nothing is blocked" if idle else ""
         return f"table {self.settings.family} {self.settings.table}: {counts}{warning}"
+
+    async def tagged(self) -> tuple[Tagged, ...]:
+        """The elements of both sets whose comment is a tag of ours."""
+        held = [element for version in (4, 6) for element in await self._nft.elements(version)]
+        return tuple(
+            Tagged("block_address" if element.first == element.last else "block_network", str(element), element.comment)
+            for element in held
+            if element.comment and is_tag(element.comment)
+        )
 
     async def plan_block_address(self, wish: AddressInput, call: Call) -> SetChange:
         """Looks whether the address is in the set, by itself or in a wider element."""

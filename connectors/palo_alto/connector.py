@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,18 +14,16 @@ import httpx
 
 from connectors.capabilities.firewall import AddressInput, Firewall, NetworkInput
 from connectors.palo_alto.panos import PanOs
-from connectors.palo_alto.receipts import AddressTags, GroupMember, covering, object_name
+from connectors.palo_alto.receipts import AddressTags, GroupMember, covering, network_of, object_name
 from connectors.palo_alto.settings import PaloAltoSettings
 from connectors.sdk.action import action
-from connectors.sdk.call import Call
+from connectors.sdk.call import Call, Tagged, is_tag
 from connectors.sdk.connector import Connector
 from connectors.sdk.http import Access, HttpClient
 from connectors.sdk.rate import RateLimit
 from orchestrator.domain.effect import Effect
 from orchestrator.domain.errors import ActionError, Rejected
 from orchestrator.domain.observable import ObservableType, Target
-
-_OUR_TAG = re.compile(r"^tocsin-[0-9a-f]{16}$")
 
 
 class PaloAlto(Connector[PaloAltoSettings], Firewall):
@@ -59,6 +56,15 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
             return f"{system}; addresses only, because `admin` is not set"
         return f"{system}; {len(await self._panos.members())} members in {self.settings.network_group}"
 
+    async def tagged(self) -> tuple[Tagged, ...]:
+        """Addresses with a tag of ours, and members of the network group that are objects of ours."""
+        addresses = await self._panos.registered()
+        ours = [Tagged("block_address", address, tag) for address, tags in addresses for tag in tags if is_tag(tag)]
+        if self.settings.admin is None:
+            return tuple(ours)
+        networks = [(name, network_of(name)) for name in await self._panos.members()]
+        return (*ours, *(Tagged("block_network", str(network), name) for name, network in networks if network))
+
     async def plan_block_address(self, wish: AddressInput, call: Call) -> AddressTags:
         """Looks whether the address carries the tag of the deny rule."""
         blocked = self.settings.tag in await self._panos.tags_of(wish.address)
@@ -81,7 +87,7 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
             changed=blocked,
             summary=f"Take {self.settings.tag} off {wish.address}" if blocked else f"{wish.address} is not tagged {self.settings.tag}",
             address=wish.address,
-            remove=tuple(tag for tag in tags if tag == self.settings.tag or _OUR_TAG.match(tag)) if blocked else (),
+            remove=tuple(tag for tag in tags if tag == self.settings.tag or is_tag(tag)) if blocked else (),
         )
 
     async def undo_tags(self, tags: AddressTags, call: Call) -> None:

@@ -95,6 +95,8 @@ class PaloAltoEmulator(Emulator):
             return _success("<system><hostname>lab-fw</hostname><model>PA-VM</model><sw-version>11.1.4</sw-version></system>")
         if (address := command.findtext("object/registered-ip/ip")) is not None:
             return self._registered(address)
+        if command.find("object/registered-ip") is not None:
+            return self._all_registered(command.find("object/registered-ip"))
         if (job := command.findtext("jobs/id")) is not None:
             self._advance(polled=job)
             return self._job(job)
@@ -104,6 +106,16 @@ class PaloAltoEmulator(Emulator):
         tags = "".join(f"<member>{tag}</member>" for tag in self.tags.get(address, []))
         entry = f'<entry ip="{address}" from_agent="0" persistent="1"><tag>{tags}</tag></entry>' if tags else ""
         return _success(f"{entry}<count>{1 if tags else 0}</count>")
+
+    def _all_registered(self, asked: ET.Element | None) -> Response:
+        first = int((asked.findtext("start-point") if asked is not None else None) or 1) - 1
+        most = int((asked.findtext("limit") if asked is not None else None) or 500)
+        known = [(address, tags) for address, tags in sorted(self.tags.items()) if tags][first : first + most]
+        entries = "".join(
+            f'<entry ip="{address}" from_agent="0" persistent="1"><tag>{"".join(f"<member>{tag}</member>" for tag in tags)}</tag></entry>'
+            for address, tags in known
+        )
+        return _success(f"{entries}<count>{len(known)}</count>")
 
     def _user_id(self, request: Request, message: ET.Element) -> Response:
         problems: list[str] = []

@@ -15,6 +15,7 @@ from orchestrator.domain.errors import Rejected, Unknown
 _ALREADY = ("already exists, ignore",)
 _GONE = ("doesn't exist, ignore", "does not exist, ignore")
 _NO_NODE = ("No such node",)
+_PAGE = 500
 _LOCATION = "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='{vsys}']"
 
 
@@ -36,6 +37,20 @@ class PanOs:
         root = await self._send(type="op", cmd=xml.write(xml.path("show", "object", "registered-ip", "ip", text=address)))
         entries = (entry for entry in root.iter("entry") if entry.get("ip") == address)
         return tuple(member.text or "" for entry in entries for member in entry.iter("member"))
+
+    async def registered(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """All addresses that tags are registered for, each with its tags."""
+        found: list[tuple[str, tuple[str, ...]]] = []
+        while True:  # PAN-OS answers at most 500 at a time, the newest versions 20,000
+            start = str(len(found) + 1)
+            parts = [xml.element("limit", text=str(_PAGE)), xml.element("start-point", text=start)]
+            root = await self._send(
+                type="op", cmd=xml.write(xml.element("show", xml.element("object", xml.element("registered-ip", *parts))))
+            )
+            page = [(entry.get("ip", ""), tuple(member.text or "" for member in entry.iter("member"))) for entry in root.iter("entry")]
+            found += page
+            if len(page) < _PAGE:
+                return tuple(found)
 
     async def register(self, address: str, tags: tuple[str, ...]) -> None:
         """Put tags on an address; those that are there already are fine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from typing import Any
 
 JSON = Any  # a JSON value
 
+_TAG = re.compile(r"tocsin-[0-9a-f]{16}", re.ASCII)
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
 
 
@@ -45,6 +47,21 @@ class Call:
 def tag_of(key: str) -> str:
     """The short tag that stands for an idempotency key on a vendor's objects."""
     return f"tocsin-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Something on a system that carries a tag of ours. `action`: by which it would have been made; `note`: what else stands there."""
+
+    action: str
+    target: str
+    tag: str
+    note: str = ""
+
+
+def is_tag(text: str) -> bool:
+    """Whether a text is one of our tags."""
+    return _TAG.fullmatch(text) is not None
 
 
 @contextmanager

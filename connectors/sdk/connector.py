@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 import httpx
 from pydantic import ValidationError
 
-from connectors.sdk.call import Call, in_call
+from connectors.sdk.call import Call, Tagged, in_call
 from connectors.sdk.capability import Nothing, Output
 from connectors.sdk.declared import BoundAction, bind_actions
 from connectors.sdk.guard import reading_only
@@ -95,6 +95,14 @@ class Connector(ABC, Generic[S]):
     @abstractmethod
     async def check(self) -> str:
         """Try the credential, reading only; one line for the person who adds the connection. Raises an ActionError."""
+
+    async def tagged(self) -> tuple[Tagged, ...]:
+        """All on the system that carries a tag of ours, so that what we do not know of is found. Override where the vendor can list it.
+
+        Reads only. Raises Rejected where it cannot be listed, Unavailable.
+        """
+        message = f"{self.title} cannot list what carries our tag"
+        raise Rejected(message)
 
     async def read(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002  # the engine's word
         """Carry out a read. Raises Unavailable, Rejected."""

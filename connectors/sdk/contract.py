@@ -136,6 +136,23 @@ class ConnectorContract(ABC):
             await connector.undo(undoable, receipt, Call.bare("undo"))
         assert world.in_force() == before
 
+    async def test_what_we_made_is_listed_by_its_tag_until_it_is_taken_back(self, undoable: str) -> None:
+        world, given = self.prepared(undoable)
+        async with self.open(world, Access.WRITE) as connector:
+            receipt = await connector.plan(undoable, given, Call.bare())
+            if type(connector).tagged is Connector.tagged:
+                with pytest.raises(Rejected, match="cannot list"):
+                    await connector.tagged()
+                return
+            before = await connector.tagged()
+            await connector.apply(undoable, receipt, Call.bare())
+            made = set(await connector.tagged()) - set(before)
+            contains = connector.bound[undoable].spec.effect is Effect.CONTAIN
+            assert bool(made) is contains
+            assert all(each.action in connector.bound for each in made)
+            await connector.undo(undoable, receipt, Call.bare("undo"))
+            assert set(await connector.tagged()) == set(before)
+
     async def test_undo_leaves_alone_what_was_there_before_us(self, undoable: str) -> None:
         world, given = self.prepared(undoable)
         async with self.open(world, Access.WRITE) as connector:

@@ -41,7 +41,7 @@ class SlackWeb:
 
     async def whoami(self) -> str:
         """`user in team` of the token."""
-        answer = _judged(await self._http.get("/api/auth.test"))
+        answer = judged(await self._http.get("/api/auth.test"))
         return f"{answer.get('user')} in {answer.get('team')}"
 
     async def channel_id(self, channel: str) -> str:
@@ -80,7 +80,7 @@ class SlackWeb:
         """Post a message; its timestamp, which is its id."""
         metadata = {"event_type": EVENT, "event_payload": {"key": tag}}
         reply = await self._http.post("/api/chat.postMessage", json={"channel": channel, **message, "metadata": metadata})
-        return _ts(reply, _judged(reply))
+        return timestamp(reply, judged(reply))
 
     async def _named(self, name: str) -> str | None:
         query = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": str(_AT_ONCE)}
@@ -94,14 +94,14 @@ class SlackWeb:
         query = {"channel": channel, "limit": str(_AT_ONCE), "include_all_metadata": "true", **bounds}
         async for reply, answer in self._pages("conversations.history", query):
             for message in _dicts(reply, answer, "messages"):
-                _ts(reply, message)
+                timestamp(reply, message)
                 yield message
 
     async def _pages(self, method: str, query: dict[str, str]) -> AsyncIterator[tuple[Reply, dict[str, Any]]]:
         cursor = ""
         for _ in range(_MOST_PAGES):
             reply = await self._http.get(f"/api/{method}", params={**query, **({"cursor": cursor} if cursor else {})})
-            answer = _judged(reply)
+            answer = judged(reply)
             yield reply, answer
             follows = answer.get("response_metadata")
             cursor = str(follows.get("next_cursor") or "") if isinstance(follows, dict) else ""
@@ -115,8 +115,8 @@ def carries(message: dict[str, Any], tag: str) -> bool:
     return isinstance(metadata, dict) and metadata.get("event_type") == EVENT and metadata.get("event_payload") == {"key": tag}
 
 
-def _judged(reply: Reply) -> dict[str, Any]:
-    """The answer, if it is a success: only `ok` tells, whatever HTTP says."""
+def judged(reply: Reply) -> dict[str, Any]:
+    """The answer, if it is a success: only `ok` tells, whatever HTTP says. Raises Unavailable, Rejected, Unknown."""
     answer = reply.json()
     if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
         raise reply.garbage("does not say whether it is ok")
@@ -145,7 +145,8 @@ def _dicts(reply: Reply, answer: dict[str, Any], name: str) -> list[dict[str, An
     return value
 
 
-def _ts(reply: Reply, message: dict[str, Any]) -> str:
+def timestamp(reply: Reply, message: dict[str, Any]) -> str:
+    """By which Slack knows a message in its channel. Raises what an unreadable reply means."""
     ts = message.get("ts")
     if not isinstance(ts, str) or not _TS.fullmatch(ts):
         raise reply.garbage("has a message without a timestamp")

@@ -2,52 +2,75 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_json, read_text, within
-from orchestrator.cli.show import listing, say
-from orchestrator.configuration import assets
+from orchestrator.cli.show import console, listing, say
+from orchestrator.configuration import asset_csv, assets, own_infrastructure
 from orchestrator.domain.errors import Invalid
 
-app = typer.Typer(help="The inventory: which hosts, users and addresses are critical.", no_args_is_help=True)
-
-_TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0", ""}
+app = typer.Typer(help="The inventory: which hosts, users, addresses and networks are ours, and what they are.", no_args_is_help=True)
 
 
 @app.command("import")
 def import_assets(
-    file: Annotated[Path, typer.Argument(help="JSON list of objects, or CSV: type, value, kind, critical, tags (apart by spaces).")],
+    file: Annotated[Path, typer.Argument(help="CSV: type,value,kind,critical,tags (tags apart by ; or |); or a JSON list of objects.")],
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Add assets, or replace what is known of them."""
-    rows = _rows_of_csv(file) if file.suffix.lower() == ".csv" else read_json(file)
-    if not isinstance(rows, list):
-        message = f"{file}: must hold a JSON list of assets"
-        raise Invalid(message)
-    within(data_dir, config, lambda runtime: assets.import_assets(runtime, rows, actor=actor()))
-    say(f"{len(rows)} assets are imported")
+    """Add assets, or replace what is known of them: all in the file, or none."""
+    try:
+        if file.suffix.lower() == ".csv":
+            rows = asset_csv.read_csv(read_text(file))
+        else:
+            rows = [(f"asset {number}", row) for number, row in enumerate(_json(file), 1)]
+        count = within(data_dir, config, lambda runtime: assets.import_numbered(runtime, rows, actor=actor()))
+    except Invalid as error:
+        lines = str(error).splitlines()
+        raise Invalid("\n".join(line if line.startswith(str(file)) else f"{file}: {line}" for line in lines)) from error
+    say(f"{count} assets are imported")
 
 
 @app.command("list")
-def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+def show(
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV, as `tocsin asset import` reads it.")] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
     """All assets."""
-    listing(within(data_dir, config, assets.list_assets), ("type", "value", "kind", "critical", "tags"), as_json=as_json)
+    found = within(data_dir, config, assets.list_assets)
+    if as_csv:
+        console.out(asset_csv.write_csv(found), end="", highlight=False)
+    else:
+        listing(found, ("type", "value", "kind", "critical", "tags"), as_json=as_json)
 
 
-def _rows_of_csv(file: Path) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(read_text(file)))
-    return [_row(row, f"{file}, line {reader.line_num}") for row in reader]
+@app.command("remove")
+def remove(
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help="host, user, email, address, network, ...")],
+    value: str,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Forget one asset: it is unknown from now on."""
+    within(data_dir, config, lambda runtime: assets.remove_asset(runtime, type_, value, actor=actor()))
+    say(f"asset {type_} {value} is removed")
 
 
-def _row(row: dict[str, Any], place: str) -> dict[str, Any]:
-    said = str(row.get("critical") or "").strip().lower()
-    if said not in _TRUE | _FALSE:
-        message = f"{place}: critical is {said!r}; write true or false"
+@app.command("own")
+def own(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+    """What Tocsin itself stands on, as its processes found it: protected without being listed."""
+    found = within(data_dir, config, own_infrastructure.list_own)
+    listing(found, ("type", "value", "why", "node", "seen_at"), as_json=as_json)
+
+
+def _json(file: Path) -> list[dict[str, object]]:
+    rows = read_json(file)
+    if not isinstance(rows, list):
+        message = f"{file}: must hold a JSON list of assets"
         raise Invalid(message)
-    return {**row, "critical": said in _TRUE, "tags": str(row.get("tags") or "").split()}
+    return rows

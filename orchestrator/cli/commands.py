@@ -4,7 +4,24 @@ from __future__ import annotations
 
 import typer
 
-from orchestrator.cli import assets, audit, connections, doctor, keys, parts, playbooks, policies, runs, sources
+from orchestrator.cli import (
+    approvals,
+    assets,
+    audit,
+    connections,
+    contacts,
+    containments,
+    doctor,
+    keys,
+    kill_switches,
+    matters,
+    parts,
+    playbooks,
+    policies,
+    runs,
+    signing_keys,
+    sources,
+)
 from orchestrator.cli.demo.command import demo
 
 app = typer.Typer(
@@ -24,11 +41,15 @@ app.command()(parts.migrate)
 app.add_typer(sources.app, name="source")
 app.add_typer(connections.app, name="connection")
 app.add_typer(keys.app, name="key")
+app.add_typer(signing_keys.app, name="signing-key")
+app.add_typer(contacts.app, name="contact")
 app.add_typer(playbooks.app, name="playbook")
 app.add_typer(policies.app, name="policy")
-app.add_typer(policies.switches, name="kill-switch")
+app.add_typer(kill_switches.app, name="kill-switch")
+app.add_typer(kill_switches.breaker, name="breaker")
 app.add_typer(assets.app, name="asset")
 app.add_typer(runs.app, name="run")
-app.add_typer(runs.approvals, name="approval")
-app.add_typer(runs.containments, name="containments")
+app.add_typer(approvals.app, name="approval")
+app.add_typer(containments.app, name="containments")
+app.add_typer(matters.app, name="matter")
 app.add_typer(audit.app, name="audit")

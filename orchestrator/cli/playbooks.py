@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli import writing
+from orchestrator.cli import authoring, promotion, rehearsals, writing
 from orchestrator.cli.graphs import graph
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_text, within
 from orchestrator.cli.show import console, listing, say
 from orchestrator.configuration import playbooks
+from orchestrator.promotion.folder import beside
 from orchestrator.runtime import Runtime
 
 app = typer.Typer(help="Check, publish and look at playbooks.", no_args_is_help=True)
@@ -20,6 +21,16 @@ app.command("new")(writing.new)
 app.command("schema")(writing.schema)
 app.command("editor")(writing.editor)
 app.command("graph")(graph)
+app.command("lint")(authoring.lint)
+app.command("diff")(authoring.diff)
+app.command("test")(rehearsals.rehearse)
+app.command("sign")(promotion.sign)
+app.command("bundle")(promotion.bundle)
+app.command("promote")(promotion.promote)
+app.command("reinstate")(promotion.reinstate)
+app.command("roll-back")(promotion.roll_back)
+app.command("usage")(promotion.usage)
+app.command("sync")(promotion.synchronize)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Playbooks, or folders that hold a playbook.yaml.")]
 Name = Annotated[str, typer.Argument(help="The playbook's name.")]
@@ -38,13 +49,15 @@ def check(files: Files, data_dir: DataDir = None, config: Config = None) -> None
 
 
 @app.command("publish")
-def publish(files: Files, data_dir: DataDir = None, config: Config = None) -> None:
-    """Publish; a published version never changes, and the newest takes the next alert."""
+def publish(files: Files, shadow: promotion.Shadow = False, data_dir: DataDir = None, config: Config = None) -> None:
+    """Publish; a published version never changes, and the newest takes the next alert. A folder brings its tests along."""
 
     async def publish_each(runtime: Runtime) -> None:
-        for file in map(_playbook, files):
-            view = await playbooks.publish_playbook(runtime, read_text(file), str(file), actor=actor())
-            say(f"published {view.name} version {view.version} (digest {view.digest})")
+        for path in files:
+            file, tests = _playbook(path), beside(path) if path.is_dir() else None
+            stage: Literal["live", "shadow"] = "shadow" if shadow else "live"
+            view = await playbooks.publish_playbook(runtime, read_text(file), str(file), actor=actor(), beside=tests, stage=stage)
+            say(f"published {view.name} version {view.version}{' as a shadow' if shadow else ''} (digest {view.digest})")
 
     within(data_dir, config, publish_each)
 
@@ -53,7 +66,19 @@ def publish(files: Files, data_dir: DataDir = None, config: Config = None) -> No
 def versions(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All published versions."""
     found = within(data_dir, config, playbooks.list_playbooks)
-    listing(found, ("name", "version", "title", "owner", "digest", "published_at", "published_by", "retired"), as_json=as_json)
+    listing(
+        found,
+        ("name", "version", "title", "owner", "digest", "published_at", "published_by", "stage", "tested", "retired"),
+        as_json=as_json,
+    )
+
+
+@app.command("retire")
+def retire(version: promotion.Version, data_dir: DataDir = None, config: Config = None) -> None:
+    """Start no new run with a version; those that run go on."""
+    name, number = promotion.named(version)
+    within(data_dir, config, lambda runtime: playbooks.retire_playbook(runtime, name, number, actor=actor()))
+    say(f"{name} version {number} is retired")
 
 
 @app.command("show")

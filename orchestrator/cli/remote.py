@@ -41,6 +41,10 @@ class Remote:
         """What a POST answers."""
         return self._ask("POST", path, json=body if body is not None else {})
 
+    def patch(self, path: str, body: Any) -> Any:
+        """What a PATCH answers."""
+        return self._ask("PATCH", path, json=body)
+
     def items(self, path: str, limit: int, **query: Any) -> Iterator[dict[str, Any]]:
         """The items of a list, over as many pages as `limit` items need."""
         cursor: str | None = None

@@ -40,7 +40,7 @@ def show_json(value: Any) -> None:
 
 def say(text: str) -> None:
     """A line as it stands, at once; control characters in it are made visible."""
-    console.out(_visible(text), highlight=False)
+    console.out(visible(text), highlight=False)
 
 
 def _wide() -> Console:
@@ -65,9 +65,9 @@ def _cell(value: Any) -> str:
         case dict():
             return json.dumps(value, ensure_ascii=False)
         case _:
-            return _visible(str(value))
+            return visible(str(value))
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """An alert must not be able to move the cursor of whoever reads about it."""
     return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, json_object, length, pair, read_text, within
 from orchestrator.cli.show import console, listing, say
 from orchestrator.configuration import sources
+from orchestrator.domain.run import Mode
 from orchestrator.intake.authentication import Scheme
 
 app = typer.Typer(help="Who may send alerts, and how they prove who they are.", no_args_is_help=True)
@@ -28,6 +29,7 @@ def add(
     mapping_file: Annotated[Path | None, typer.Option(help="JSON: where the fields of a generic product lie.")] = None,
     correlate_by: Annotated[str, typer.Option(help="What joins alerts into one incident.")] = "host",
     correlate_within: Annotated[str, typer.Option(help="For how long they are joined, such as 1h.")] = "1h",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Its alerts start runs that only look, and say what they would do.")] = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -47,6 +49,7 @@ def add(
             mapping=mapping,
             correlate_by=correlate_by,
             correlate_within=length(correlate_within, "--correlate-within"),
+            mode=Mode.DRY_RUN if dry_run else Mode.LIVE,
             actor=actor(),
         ),
     )
@@ -60,7 +63,7 @@ def add(
 def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All sources, without their secrets."""
     found = within(data_dir, config, sources.list_sources)
-    listing(found, ("name", "product", "scheme", "correlate_by", "correlate_within", "created_at"), as_json=as_json)
+    listing(found, ("name", "product", "scheme", "correlate_by", "correlate_within", "mode", "created_at"), as_json=as_json)
 
 
 @app.command("remove")

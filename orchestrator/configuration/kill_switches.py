@@ -1,4 +1,4 @@
-"""Kill switches: stop all new changes, those of a connection, or those of a playbook."""
+"""Kill switches: stop all new changes, those of a connection or its connector, of a playbook, or of a source's alerts."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
+from orchestrator.playbook.problems import did_you_mean
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured
 from orchestrator.store.tables import KillSwitchRow
 
-SCOPES = ("global", "connection", "playbook")
+SCOPES = ("global", "connection", "playbook", "source")
 
 
 class KillSwitchView(Frozen):
-    """An engaged kill switch; `name` is `*` for the global one."""
+    """An engaged kill switch; `name` is `*` for the global one, and a connection's may be its connector's."""
 
     scope: str
     name: str
     reason: str
     engaged_by: str
     engaged_at: datetime
+    stop_releases: bool = False
 
 
-async def engage(rt: Runtime, scope: str, name: str, reason: str, *, actor: str) -> KillSwitchView:
-    """From the next judgement on nothing of that scope is applied; releases go on. Raises Invalid."""
+async def engage(rt: Runtime, scope: str, name: str, reason: str, *, actor: str, stop_releases: bool = False) -> KillSwitchView:
+    """From the next judgement on nothing of that scope is applied; releases go on, unless they are to stop too. Raises Invalid."""
     name = _name(scope, name)
     if not reason.strip():
         raise Invalid("a kill switch needs a reason; others will ask why nothing moves")
     now = rt.clock()
-    row = KillSwitchRow(scope=scope, name=name, reason=reason, engaged_by=actor, engaged_at=now)
+    row = KillSwitchRow(scope=scope, name=name, reason=reason, engaged_by=actor, engaged_at=now, stop_releases=stop_releases)
     view = KillSwitchView(**row.model_dump())
     async with rt.store.write() as session:
         await configured.put(session, row)
-        told = {"scope": scope, "name": name, "reason": reason}
+        told = {"scope": scope, "name": name, "reason": reason, "stop_releases": stop_releases}
         await trail.record(session, EventKind.KILL_SWITCH_ENGAGED, actor=actor, subject=f"{scope}:{name}", data=told, now=now)
     return view
 
@@ -57,7 +59,8 @@ async def list_switches(rt: Runtime) -> tuple[KillSwitchView, ...]:
 
 def _name(scope: str, name: str) -> str:
     if scope not in SCOPES:
-        raise Invalid(f"unknown scope {scope!r}; it is one of {', '.join(SCOPES)}")
+        mend = did_you_mean(scope, SCOPES)
+        raise Invalid(f"unknown scope {scope[:64]!r}" + (f"; {mend}" if mend else ""))
     if scope != "global" and name in {"", "*"}:
         raise Invalid(f"say which {scope} is to stop")
     return "*" if scope == "global" else name

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from datetime import datetime
 from itertools import chain
+from typing import Any, Literal
 
 from connectors.capabilities import CAPABILITIES
-from connectors.registry import connector
+from connectors.registry import CONNECTORS, connector
 from connectors.sdk.capability import ActionSpec
+from connectors.sdk.connector import Connector
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
@@ -34,6 +36,15 @@ class PlaybookView(Frozen):
     published_at: datetime
     published_by: str
     retired: bool
+    stage: str = "live"
+    tested: bool = False  # whether its tests were published with it
+
+
+class Beside(Frozen):
+    """What lies beside a playbook: its tests.yaml, and the files that they name, by their relative names, in base64."""
+
+    tests: str | None = None
+    files: dict[str, str] = {}
 
 
 async def catalogue(rt: Runtime | None = None) -> Catalogue:
@@ -42,7 +53,7 @@ async def catalogue(rt: Runtime | None = None) -> Catalogue:
     if rt is not None:
         async with rt.store.read() as session:
             bound = await configured.every(session, ConnectionRow)
-    own = [_offer(row.name, row.capability, (each.spec for each in connector(row.connector).bound.values())) for row in bound]
+    own = [_offer(row.name, row.capability, _specs(row.connector), _slow([connector(row.connector)])) for row in bound]
     return Catalogue.of(chain.from_iterable([*_usual(without={row.capability for row in bound}), *own]))
 
 
@@ -51,17 +62,25 @@ def usual_catalogue() -> Catalogue:
     return Catalogue.of(chain.from_iterable(_usual()))
 
 
+async def published_plans(rt: Runtime) -> dict[tuple[str, int], Plan]:
+    """The plans of all versions, by name and version."""
+    async with rt.store.read() as session:
+        return {(row.name, row.version): Plan.model_validate(row.plan) for row in await configured.every(session, PlaybookRow)}
+
+
 async def check_playbook(rt: Runtime | None, text: str, file: str) -> Compiled:
     """Compiles it against this environment. Raises PlaybookInvalid with every problem."""
-    known: dict[tuple[str, int], Plan] = {}
-    if rt is not None:
-        async with rt.store.read() as session:
-            known = {(row.name, row.version): Plan.model_validate(row.plan) for row in await configured.every(session, PlaybookRow)}
+    known = await published_plans(rt) if rt is not None else {}
     return compile_playbook(text, file, await catalogue(rt), lambda name, version: known.get((name, version)))
 
 
-async def publish_playbook(rt: Runtime, text: str, file: str, *, actor: str) -> PlaybookView:
-    """Publishes a version; the same content again is no change. Raises PlaybookInvalid, Conflict."""
+async def publish_playbook(
+    rt: Runtime, text: str, file: str, *, actor: str, beside: Beside | None = None, stage: Literal["live", "shadow"] = "live"
+) -> PlaybookView:
+    """Publishes a version; the same content again is no change, but tests that it came without are kept with it.
+
+    `stage` shadow: it runs dry beside the live version. Raises PlaybookInvalid, Conflict.
+    """
     compiled = await check_playbook(rt, text, file)
     plan, now = compiled.plan, rt.clock()
     row = PlaybookRow(
@@ -75,17 +94,22 @@ async def publish_playbook(rt: Runtime, text: str, file: str, *, actor: str) -> 
         positions={step: list(place) for step, place in compiled.positions.items()},
         published_at=now,
         published_by=actor,
+        stage=stage,
+        tests=beside.tests if beside else None,
+        files=beside.files if beside else {},
     )
     view = _view(row)
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {plan.playbook}"])
         before = await configured.one(session, PlaybookRow, (plan.playbook, plan.version))
         if before is not None and before.digest == plan.digest:
+            if before.tests is None and beside is not None:
+                before.tests, before.files = beside.tests, beside.files
             return _view(before)
         if before is not None:
             raise Conflict(f"{file}: version {plan.version} of {plan.playbook} is published with other content; raise `version`")
         await configured.add(session, row)
-        told = {"version": plan.version, "digest": view.digest}
+        told = {"version": plan.version, "digest": view.digest, "stage": stage}
         await trail.record(session, EventKind.PLAYBOOK_PUBLISHED, actor=actor, subject=plan.playbook, data=told, now=now)
     return view
 
@@ -97,11 +121,11 @@ async def list_playbooks(rt: Runtime) -> tuple[PlaybookView, ...]:
 
 
 async def get_playbook(rt: Runtime, name: str, version: int | None = None) -> PlaybookView:
-    """A version, or the newest that is not retired. Raises NotFound."""
+    """A version, or the newest that is live and not retired. Raises NotFound."""
     async with rt.store.read() as session:
         found = await configured.versions(session, name)
     for row in found:
-        if row.version == version or (version is None and not row.retired):
+        if row.version == version or (version is None and not row.retired and row.stage == "live"):
             return _view(row)
     raise NotFound(f"there is no playbook {name}" + (f" version {version}" if version is not None else ""))
 
@@ -119,10 +143,20 @@ async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -
 
 
 def _usual(without: Container[str] = ()) -> list[Iterator[ActionType]]:
-    return [_offer(kind.usual_connection, kind.capability, kind.actions) for kind in CAPABILITIES if kind.capability not in without]
+    slow = _slow(CONNECTORS)
+    return [_offer(kind.usual_connection, kind.capability, kind.actions, slow) for kind in CAPABILITIES if kind.capability not in without]
 
 
-def _offer(connection: str, capability: str, specs: Iterable[ActionSpec]) -> Iterator[ActionType]:
+def _specs(name: str) -> list[ActionSpec]:
+    return [each.spec for each in connector(name).bound.values()]
+
+
+def _slow(connectors: Iterable[type[Connector[Any]]]) -> frozenset[tuple[str, str]]:
+    """Capability and name of the actions that are polled with one of these connectors."""
+    return frozenset((each.capability, each.spec.name) for kind in connectors for each in kind.bound.values() if each.slow)
+
+
+def _offer(connection: str, capability: str, specs: Iterable[ActionSpec], slow: Container[tuple[str, str]]) -> Iterator[ActionType]:
     for spec in specs:
         yield ActionType(
             connection=connection,
@@ -132,8 +166,9 @@ def _offer(connection: str, capability: str, specs: Iterable[ActionSpec]) -> Ite
             summary=spec.summary,
             input_schema=spec.input.model_json_schema(),
             result_schema=spec.result_schema(),
+            slow=(capability, spec.name) in slow,
         )
 
 
 def _view(row: PlaybookRow) -> PlaybookView:
-    return PlaybookView(**row.model_dump(exclude={"plan", "positions"}))
+    return PlaybookView(**row.model_dump(exclude={"plan", "positions", "tests", "files", "report"}), tested=row.tests is not None)

@@ -12,6 +12,7 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.model import Frozen
+from orchestrator.domain.run import Mode
 from orchestrator.intake.authentication import Scheme, SchemeOptions, check_secret, generate_secret
 from orchestrator.intake.mapping import check_mapping
 from orchestrator.intake.sources import parser_for
@@ -33,6 +34,7 @@ class SourceView(Frozen):
     mapping: dict[str, Any] | None
     correlate_by: str
     correlate_within: int
+    mode: Mode
     created_at: datetime
 
 
@@ -47,6 +49,7 @@ async def add_source(
     correlate_by: str = "host",
     correlate_within: timedelta = timedelta(hours=1),
     *,
+    mode: Mode = Mode.LIVE,
     actor: str,
 ) -> tuple[SourceView, SecretStr | None]:
     """Saves a source; the secret is given back once where it was made here. Raises Invalid, Conflict."""
@@ -65,6 +68,7 @@ async def add_source(
         mapping=read.model_dump(mode="json", by_alias=True) if read else None,
         correlate_by=correlate_by,
         correlate_within=int(correlate_within.total_seconds()),
+        mode=mode.value,
         created_at=rt.clock(),
     )
     view = _view(row)
@@ -73,7 +77,7 @@ async def add_source(
         if await configured.one(session, SourceRow, name) is not None:
             raise Conflict(f"there is a source {name!r} already; remove it first, or choose another name")
         await configured.add(session, row)
-        told = {"product": product, "scheme": kind.value}
+        told = {"product": product, "scheme": kind.value, "mode": mode}
         await trail.record(session, EventKind.SOURCE_SAVED, actor=actor, subject=name, data=told, now=view.created_at)
     return view, None if secret else chosen
 

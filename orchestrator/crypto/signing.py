@@ -115,6 +115,14 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
     return key
 
 
+def load_signing_key(path: Path) -> SigningKey:
+    """The private key in a file of mode 600. Raises Invalid that names the file."""
+    content = read_private(path)
+    if content is None:
+        raise Invalid(f"{path}: there is no such file; name your private key, or make one with `tocsin signing-key new`")
+    return _parse_private(content, path)
+
+
 def load_public_key(path: Path) -> PublicKey:
     """Reads a public key file: PEM, or 64 hex digits. Raises Invalid."""
     try:

@@ -52,6 +52,7 @@ class EventKind(StrEnum):
     APPROVAL_EXPIRED = "approval:approval:expired"
     APPROVAL_REMINDED = "approval:approval:reminded"
     APPROVAL_WITHDRAWN = "approval:decision:withdrawn"
+    APPROVAL_VOIDED = "approval:approval:voided"  # what it was about is another change by now; asked anew
     GLASS_BROKEN = "approval:glass:broken"  # an admin decided alone
     GLASS_REVIEWED = "approval:glass:reviewed"
     LINK_OPENED = "approval:link:opened"
@@ -83,6 +84,7 @@ class EventKind(StrEnum):
     KEY_REVOKED = "access:key:revoked"
     ACCESS_REFUSED = "access:request:refused"
     ASSETS_IMPORTED = "asset:inventory:imported"
+    ASSET_REMOVED = "asset:inventory:removed"
 
 
 class Event(Frozen):

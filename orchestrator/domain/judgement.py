@@ -16,7 +16,7 @@ class Verdict(StrEnum):
 
 
 class Judgement(Frozen):
-    """The policy's verdict, why, and which policy said so."""
+    """The policy's verdict, why, and which policy said so. `rule`: the one that decided; None: a protection or a kill switch did."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -24,3 +24,4 @@ class Judgement(Frozen):
     policy_digest: str
     by: str | None = None
     quorum: int = 1
+    rule: str | None = None

@@ -14,13 +14,18 @@ _SECRET = re.compile(
 _DEPTH = 40
 
 
+def names_a_secret(key: str) -> bool:
+    """Whether what stands under this key is a secret by its name."""
+    return _SECRET.search(key) is not None
+
+
 def masked(value: Any, depth: int = 0) -> Any:
     """The JSON value with each entry masked whose key looks like a secret's; nothing in it is changed otherwise."""
     if depth > _DEPTH:
         return MASK
     match value:
         case Mapping():
-            return {key: MASK if _SECRET.search(str(key)) and item is not None else masked(item, depth + 1) for key, item in value.items()}
+            return {key: MASK if names_a_secret(str(key)) and item is not None else masked(item, depth + 1) for key, item in value.items()}
         case list() | tuple():
             return [masked(item, depth + 1) for item in value]
         case _:

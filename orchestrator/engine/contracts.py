@@ -46,6 +46,7 @@ class Activity(StrEnum):
     END = "end"
     TO_UNDO = "to_undo"
     DUE = "due"
+    CHECK = "check"
     EVENTS = "events"
 
 
@@ -190,11 +191,11 @@ class VerifyReply(Frozen):
 
 
 class HoldRequest(Frozen):
-    """Start the clock of the lease that this step registered."""
+    """Have the containment watched, and start the clock of the lease that this step registered. `seconds`: None for no end."""
 
     ref: StepRef
     containment_key: str
-    seconds: int
+    seconds: int | None
 
 
 class UndoRequest(Frozen):
@@ -233,6 +234,8 @@ class AskRequest(Frozen):
     within: int
     reasons: tuple[str, ...] = ()
     escalated: bool = False
+    level: int = 0
+    replaces: str | None = None  # an approval that does not hold any more
 
 
 class AskReply(Frozen):
@@ -284,9 +287,10 @@ class RunResult(Frozen):
 
 
 class HoldInput(Frozen):
-    """The containment whose leases this workflow watches."""
+    """The containment that this workflow watches. `checked_at`: when it last had the device looked at, whatever came of it."""
 
     containment_key: str
+    checked_at: AwareDatetime | None = None
 
 
 class EventsRequest(Frozen):
@@ -303,8 +307,9 @@ class EventsReply(Frozen):
 
 
 class DueReply(Frozen):
-    """What is to be done about a containment now. `wake_at`: when to look again; None: never."""
+    """What is to be done about a containment now. `check`: read the device; `wake_at`: when to look again; None: never."""
 
     ended: tuple[UndoRequest, ...] = ()
+    check: bool = False
     wake_at: datetime | None = None
     live: int = 0

@@ -34,7 +34,7 @@ async def change(port: Port, step: Use, call: ActionCall, place: Place, question
 
 
 async def ask(port: Port, ref: StepRef, place: Place, question: Question, changes: Sequence[Change]) -> Decision:
-    """Ask, and once more further up where the author wants that; an approval. Raises Declined."""
+    """Ask, and then further up the chain where the author wants that; an approval. Raises Declined."""
     with all_paused(place.limits):
         decision = await port.ask_change(ref, question.text, changes, question)
     if decision.state == "approved":
@@ -63,6 +63,7 @@ class _Passage:
     question: Question | None
     hold: int | None
     agreed: dict[str, str] = field(default_factory=dict)
+    own: str | None = None  # the newest approval of this change alone, which is void once it is asked about anew
     declined: frozenset[str] = frozenset()
     asked: int = 0
 
@@ -78,7 +79,7 @@ class _Passage:
             raise
         if planned.changed and not await self.port.verify(self.step, self.call, planned, output):
             raise Rejected("failed verification: the device does not show the change that it reported as made")
-        if self.hold is not None:
+        if self.hold is not None or self.step.effect is Effect.CONTAIN:
             await self.port.hold(self.call.ref, planned.containment_key, self.hold)
         return _told(planned, output)
 
@@ -124,7 +125,9 @@ class _Passage:
             raise Rejected(f"people agreed {ASKED_AT_MOST} times, and each time it was another change by then, or they were not enough")
         self.asked += 1
         due = (self.question or Question.by_policy(found, demanded or planned.judgement)).stricter(planned.judgement)
-        decision = await ask(self.port, self.call.ref, self.place, due.stricter(demanded) if demanded else due, [found])
+        due = (due.stricter(demanded) if demanded else due).instead_of(self.own)
+        decision = await ask(self.port, self.call.ref, self.place, due, [found])
+        self.own = decision.approval_id
         if digest not in decision.approved_changes:
             raise LeftOut("it was not among the changes that were approved")
         self.agreed = {digest: decision.approval_id}

@@ -39,8 +39,8 @@ class Port(Protocol):
     async def verify(self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]) -> bool:
         """Read the device back."""
 
-    async def hold(self, ref: StepRef, containment_key: str, seconds: int) -> None:
-        """Start the clock of the lease."""
+    async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
+        """Have the containment watched, and start the clock of the lease where it has an end."""
 
     async def undo(self, path: str, reason: str) -> UndoReply:
         """End the step's lease, and take back what it changed. Raises ActionError."""

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from orchestrator.domain.judgement import Judgement, Verdict
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.receipt import Change
-from orchestrator.playbook.plan import Approve
+from orchestrator.playbook.plan import Approve, Chain
 
 APPROVAL_SECONDS = int(timedelta(minutes=15).total_seconds())
 
 
 class Question(Frozen):
-    """What is asked, of whom, how many have to agree, and for how many seconds the answer is waited for."""
+    """What is asked, of whom, how many have to agree, and for how many seconds the answer is waited for.
+
+    `level`: how far up the chain it is; `replaces`: the approval that is void, as its change is another by now.
+    """
 
     text: str
     by: str | None = None
     quorum: int = 1
     within: int = APPROVAL_SECONDS
     otherwise: Literal["stop", "escalate"] = "stop"
-    escalate_to: str | None = None
+    escalate_to: Chain = ()
     reasons: tuple[str, ...] = ()
     escalated: bool = False
+    level: int = 0
+    replaces: str | None = None
 
     @classmethod
     def of(cls, approve: Approve, text: str) -> Self:
@@ -43,14 +48,27 @@ class Question(Frozen):
         return cls(text=f"{change.summary}?", by=judgement.by, quorum=judgement.quorum, reasons=judgement.reasons)
 
     def stricter(self, judgement: Judgement) -> Self:
-        """The same question, with the policy's group and quorum where it asks for an approval too."""
+        """The same question, with the policy's group and quorum where it asks for an approval too.
+
+        Where the policy names a group, nobody else answers: no playbook may hand its question on to people of its own choice.
+        """
         if judgement.verdict is not Verdict.APPROVE:
             return self
-        reasons = tuple(dict.fromkeys((*self.reasons, *judgement.reasons)))
-        return self.model_copy(
-            update={"by": judgement.by or self.by, "quorum": max(self.quorum, judgement.quorum), "reasons": reasons},
-        )
+        update: dict[str, Any] = {
+            "quorum": max(self.quorum, judgement.quorum),
+            "reasons": tuple(dict.fromkeys((*self.reasons, *judgement.reasons))),
+        }
+        if judgement.by is not None:
+            update |= {"by": judgement.by, "otherwise": "stop", "escalate_to": ()}
+        return self.model_copy(update=update)
 
     def higher(self) -> Self:
-        """The same question, further up; it goes up once."""
-        return self.model_copy(update={"by": self.escalate_to, "otherwise": "stop", "escalate_to": None, "escalated": True})
+        """The same question, asked of the next group of the chain; with the last one the chain ends."""
+        group, *rest = self.escalate_to
+        otherwise = "escalate" if rest else "stop"
+        update = {"by": group, "otherwise": otherwise, "escalate_to": tuple(rest), "escalated": True, "level": self.level + 1}
+        return self.model_copy(update=update)
+
+    def instead_of(self, approval_id: str | None) -> Self:
+        """The same question, asked because that approval does not hold any more."""
+        return self.model_copy(update={"replaces": approval_id})

@@ -15,12 +15,14 @@ from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.digest import digest
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.model import Frozen
+from orchestrator.domain.run import Mode
 from orchestrator.intake import enrich, match
 from orchestrator.intake.authentication import REPLAY_WINDOW, NotAuthentic, Reason, Verified
 from orchestrator.runtime import Runtime
 from orchestrator.store import alerts, facts
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.tables import AlertRow, AssetRow, IncidentRow, SourceRow
+from orchestrator.store.facts import KnownAsset
+from orchestrator.store.tables import AlertRow, IncidentRow, SourceRow
 
 _LOOKUPS = 400  # names in one statement
 
@@ -110,7 +112,7 @@ class _Arrival:
             matched += fits
             told = {"incident_id": row.incident_id, "raw_sha256": row.raw_sha256, "class": row.alert_class, "severity": row.severity}
             self._note(EventKind.ALERT_ACCEPTED, row.id, {**told, **({"triggers_failed": troubles} if troubles else {})})
-        started = await match.start(session, matched, self._now)
+        started = await match.start(session, matched, self._now, dry=self._source.mode != Mode.LIVE)
         self.rows += started.runs
         self.events += started.events
         self.run_ids += [run.id for run in started.runs if run.ended_at is None]
@@ -163,9 +165,9 @@ class _Arrival:
         self.events.append(trail.event(kind, actor=f"source:{self._source.name}", subject=subject, data=told, now=self._now))
 
 
-async def _inventory(session: AsyncSession, made: Sequence[AlertRow]) -> dict[enrich.Name, AssetRow]:
+async def _inventory(session: AsyncSession, made: Sequence[AlertRow]) -> dict[enrich.Name, KnownAsset]:
     names = list(dict.fromkeys(name for row in made for name in enrich.names(row.view)))
-    found: dict[enrich.Name, AssetRow] = {}
+    found: dict[enrich.Name, KnownAsset] = {}
     for start in range(0, len(names), _LOOKUPS):
         rows = await facts.assets(session, names[start : start + _LOOKUPS])
         found |= {(asset.type, asset.value): asset for asset in rows}

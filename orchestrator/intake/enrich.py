@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orchestrator.domain.observable import canonical_address, canonical_email, canonical_host, canonical_user
-from orchestrator.store.tables import AssetRow
+from orchestrator.store.facts import KnownAsset
 
 Name = tuple[str, str]
 """Type and canonical value."""
@@ -17,7 +17,7 @@ def names(view: Mapping[str, Any]) -> list[Name]:
     return [*_host_names(view.get("host")), *_user_names(view.get("user"))]
 
 
-def enriched(view: dict[str, Any], inventory: Mapping[Name, AssetRow]) -> dict[str, Any]:
+def enriched(view: dict[str, Any], inventory: Mapping[Name, KnownAsset]) -> dict[str, Any]:
     """The view with what is known. Where several entries fit, it is critical if one is."""
     host, user = view.get("host"), view.get("user")
     if host:
@@ -29,8 +29,9 @@ def enriched(view: dict[str, Any], inventory: Mapping[Name, AssetRow]) -> dict[s
     return {**view, "host": host, "user": user}
 
 
-def _weight(known: list[AssetRow]) -> dict[str, Any]:
-    return {"critical": any(asset.critical for asset in known), "tags": sorted({tag for asset in known for tag in asset.tags})}
+def _weight(known: list[KnownAsset]) -> dict[str, Any]:
+    critical = any(asset.critical or "critical" in asset.tags for asset in known)
+    return {"critical": critical, "tags": sorted({tag for asset in known for tag in asset.tags})}
 
 
 def _host_names(host: Mapping[str, Any] | None) -> list[Name]:

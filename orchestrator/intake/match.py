@@ -13,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.audit.trail import event
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.identifiers import new_id
-from orchestrator.domain.run import RunStatus
+from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.playbook.expressions import ExpressionError, condition, evaluate_text
 from orchestrator.playbook.plan import Plan, Trigger
 from orchestrator.store import alerts, runs
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.tables import AlertRow, RunRow
 
+SHADOW = "shadow"
+"""Who starts the runs of a version that only runs dry."""
 MAX_PLANS = 1024
 """Compiled plans that are kept parsed."""
 _LONGEST_KEY = 200  # characters; an index entry has to hold it
@@ -32,6 +34,7 @@ class Candidate(NamedTuple):
     plan: Plan
     trigger: Trigger
     digest: str
+    shadow: bool = False  # it only runs dry, beside the live version
 
 
 class Match(NamedTuple):
@@ -56,16 +59,16 @@ class Started:
 
     def made(self, playbook: str) -> int:
         """How many runs of the playbook there are to insert."""
-        return sum(run.playbook == playbook and run.ended_at is None for run in self.runs)
+        return sum(run.playbook == playbook and run.mode == Mode.LIVE and run.ended_at is None for run in self.runs)
 
 
 async def candidates(session: AsyncSession) -> list[Candidate]:
-    """The newest version of every playbook that has a trigger and is not retired."""
+    """The newest version of every playbook that has a trigger and is not retired, and the newest that runs as its shadow."""
     found = []
-    for name, version, digest in await alerts.newest_triggers(session):
+    for name, version, digest, stage in await alerts.newest_triggers(session):
         plan = _plans.get((name, version, digest)) or await _load(session, name, version, digest)
         if plan.trigger is not None:
-            found.append(Candidate(plan, plan.trigger, digest))
+            found.append(Candidate(plan, plan.trigger, digest, shadow=stage != "live"))
     return found
 
 
@@ -77,20 +80,42 @@ def matches(those: Sequence[Candidate], alert: AlertRow) -> tuple[list[Match], d
         try:
             fits = condition(each.trigger.when, {"alert": alert.view})
         except ExpressionError as error:
-            troubles[each.plan.playbook] = str(error)[:200]
+            troubles[f"{each.plan.playbook}{' (shadow)' if each.shadow else ''}"] = str(error)[:200]
             continue
         if fits:
             found.append(Match(each, alert, *_key(each.trigger, alert)))
     return found, troubles
 
 
-async def start(session: AsyncSession, found: Sequence[Match], now: datetime) -> Started:
-    """A run for each match that no earlier run covers and no limit stops."""
+async def start(session: AsyncSession, found: Sequence[Match], now: datetime, *, dry: bool = False) -> Started:
+    """A run for each match that no earlier run covers and no limit stops; beside it, one of the shadow. `dry`: none may change anything."""
     await lock(session, Lock.RUN, [name for match in found for name in _names(match)])
     started = Started()
-    for match in found:
-        await _start(session, match, started, now)
+    for match in sorted(found, key=lambda match: match.candidate.shadow):  # the live ones first
+        if dry or match.candidate.shadow:
+            await _start_dry(session, match, started, now)
+        else:
+            await _start(session, match, started, now)
     return started
+
+
+async def _start_dry(session: AsyncSession, match: Match, started: Started, now: datetime) -> None:
+    """Under keys of its own, and counted nowhere: a dry run neither covers nor stops a live one."""
+    playbook, shadow = match.candidate.plan.playbook, match.candidate.shadow
+    live = next((run.id for run in started.runs if (run.playbook, run.alert_id, run.mode) == (playbook, match.alert.id, Mode.LIVE)), None)
+    run = _run(match, now)
+    run.mode, run.shadow_of = Mode.DRY_RUN.value, live
+    run.started_by = SHADOW if shadow else run.started_by
+    within = timedelta(seconds=match.candidate.trigger.within)
+    key = (_dry_name(match), match.key)
+    told = {"playbook": playbook, "version": run.version, "alert_id": match.alert.id, "once_per": match.key}
+    told |= {"mode": Mode.DRY_RUN, "shadow": shadow, "shadow_of": live}
+    holder = started.holders.get(key) or await alerts.claim(session, *key, run.id, now, within)
+    started.holders[key] = holder
+    kind = EventKind.RUN_CREATED if holder == run.id else EventKind.RUN_SUPPRESSED
+    started.events.append(event(kind, actor="system", subject=holder, data=told, now=now))
+    if holder == run.id:
+        started.runs.append(run)
 
 
 async def _start(session: AsyncSession, match: Match, started: Started, now: datetime) -> None:
@@ -136,6 +161,7 @@ def _run(match: Match, now: datetime, limit: int | None = None) -> RunRow:
         source=match.alert.source,
         severity=match.alert.severity,
         status=RunStatus.FAILED.value if stopped else RunStatus.RUNNING.value,
+        mode=Mode.LIVE.value,
         once_key=match.key,
         started_by=f"source:{match.alert.source}",
         dispatched=stopped,  # there is nothing to dispatch
@@ -154,9 +180,17 @@ def _key(trigger: Trigger, alert: AlertRow) -> tuple[str, str | None]:
     return (key if len(key) <= _LONGEST_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"), None
 
 
+def _dry_name(match: Match) -> str:
+    """Under what a dry run keeps its keys; no playbook's name has a space."""
+    return f"{match.candidate.plan.playbook} {SHADOW if match.candidate.shadow else Mode.DRY_RUN}"
+
+
 def _names(match: Match) -> list[str]:
     playbook = match.candidate.plan.playbook
-    return [f"{playbook}\n{match.key}", *([playbook] if match.candidate.plan.limits.runs_per_hour is not None else [])]
+    dry = f"{_dry_name(match)}\n{match.key}"
+    if match.candidate.shadow:
+        return [dry]
+    return [dry, f"{playbook}\n{match.key}", *([playbook] if match.candidate.plan.limits.runs_per_hour is not None else [])]
 
 
 async def _load(session: AsyncSession, name: str, version: int, digest: str) -> Plan:

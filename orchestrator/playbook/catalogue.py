@@ -20,6 +20,7 @@ class ActionType(Frozen):
     summary: str
     input_schema: dict[str, Any]
     result_schema: dict[str, Any]  # of `steps.ID`, once the step is done
+    slow: bool = False  # a vendor's job that is polled, of this connection's connector or (where none is bound) of any
 
     @property
     def name(self) -> str:

@@ -37,10 +37,28 @@ class Known:
         return self.names if self.steps is None else {**self.names, "steps": ObjectOf(self.steps)}
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What was checked where, and what is known there.
+
+    `schema` None: a bare condition, or a text that holds expressions; else: a whole value that has to fit it.
+    """
+
+    path: Path
+    value: Any
+    known: Known
+    condition: bool = False
+    schema: Schema | None = None
+
+
 class Checks:
-    """Checks expressions in their places, and reports. `ids`: every step of the playbook and its path."""
+    """Checks expressions in their places, and reports. `ids`: every step of the playbook and its path.
+
+    `places` are all that were checked, for whoever asks more of them than whether they can be right.
+    """
 
     def __init__(self, report: Report, data: Any, ids: Mapping[str, Path]) -> None:
+        self.places: list[Place] = []
         self._report = report
         self._data = data
         self._ids = ids
@@ -49,6 +67,7 @@ class Checks:
         """A bare expression that has to yield true or false."""
         if source is None:
             return
+        self.places.append(Place(path, source, known, condition=True))
         try:
             if self._steps_are_seen(parse(source), path, known):
                 require_bool(source, known.types())
@@ -57,6 +76,7 @@ class Checks:
 
     def infer(self, template: str, path: Path, known: Known) -> Type:
         """The type of a text that holds expressions; ANY where it is wrong, which is then reported."""
+        self.places.append(Place(path, template, known))
         try:
             seen = [self._steps_are_seen(piece, path, known) for piece in parts(template) if not isinstance(piece, str)]
             return infer_text(template, known.types()) if all(seen) else ANY
@@ -72,6 +92,7 @@ class Checks:
 
     def value(self, value: Any, schema: Schema, path: Path, known: Known) -> None:
         """A value that has to fit a JSON Schema."""
+        self.places.append(Place(path, value, known, schema=schema))
         for misfit in misfits(value, schema, path, lambda template, place: self.infer(template, place, known)):
             self._report.add(misfit.path, misfit.message, misfit.mend, key=misfit.key)
         self._refuse_templates_in_keys(value, path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.playbook import plan, results
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.checks import Checks, Known
+from orchestrator.playbook.checks import Checks, Known, Place
 from orchestrator.playbook.fitting import misfits
 from orchestrator.playbook.inputs import schema_of_one
 from orchestrator.playbook.problems import PlaybookInvalid, Problem
@@ -19,7 +19,7 @@ from orchestrator.playbook.steps import MAX_STEPS, Resolve, StepCompiler, all_nu
 from orchestrator.playbook.types import ANY, STRING, Type, alert_type, nullable
 from orchestrator.playbook.yaml import BadYaml, Document, Path, load
 
-__all__ = ["Compiled", "Resolve", "compile_playbook"]
+__all__ = ["Compiled", "Examined", "Resolve", "compile_playbook", "examine_playbook"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,26 @@ class Compiled:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A playbook that can be published, with what was learnt on the way: its text's places, its steps' paths, its expressions."""
+
+    compiled: Compiled
+    document: Document
+    paths: dict[str, Path]  # of each step, by its id
+    places: tuple[Place, ...]
+
+
 def compile_playbook(text: str, file: str, catalogue: Catalogue, resolve: Resolve) -> Compiled:
     """Compile the text of one playbook. `file` is how messages call it; `resolve` finds a published plan by name and version.
 
     Raises PlaybookInvalid with every problem that was found.
     """
+    return examine_playbook(text, file, catalogue, resolve).compiled
+
+
+def examine_playbook(text: str, file: str, catalogue: Catalogue, resolve: Resolve) -> Examined:
+    """As `compile_playbook`, for who asks more of a playbook than whether it is good."""
     try:
         document = load(text)
     except BadYaml as error:
@@ -45,10 +60,13 @@ def compile_playbook(text: str, file: str, catalogue: Catalogue, resolve: Resolv
     if not (found := read(document, report)):
         report.raise_any()
         raise PlaybookInvalid([Problem(file, 1, 1, None, "not a playbook")])
-    compiled = _Compiler(document, report, found, catalogue, resolve).compiled()
+    compiler = _Compiler(document, report, found, catalogue, resolve)
+    compiled = compiler.compiled()
     report.raise_any()
-    positions = {name: document.at(path) for name, path in _ids(document.data, ())}
-    return Compiled(compiled, {name: (place.line, place.column) for name, place in positions.items()}, text)
+    paths = dict(_ids(document.data, ()))
+    positions = {name: document.at(path) for name, path in paths.items()}
+    done = Compiled(compiled, {name: (place.line, place.column) for name, place in positions.items()}, text)
+    return Examined(done, document, paths, compiler.places)
 
 
 class _Compiler:
@@ -80,6 +98,11 @@ class _Compiler:
             steps=steps,
             on_failure=on_failure,
         )
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every expression and value that was checked."""
+        return tuple(self._checks.places)
 
     def _names(self, inputs: Mapping[str, plan.InputField]) -> dict[str, Type]:
         """A run that an alert started has it; one that was started by hand or by `call` sees null."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from orchestrator.domain.digest import digest
 from orchestrator.domain.effect import Effect
@@ -17,6 +17,15 @@ from orchestrator.domain.model import Frozen
 Condition = str  # a bare expression that yields a bool
 Value = Any  # JSON, strings of which may hold `${{ }}`
 Seconds = Annotated[int, Field(ge=0)]
+
+
+def _groups(written: Any) -> Any:
+    """One group is a chain of one; none at all is what plans before the chain have."""
+    return () if written is None else (written,) if isinstance(written, str) else written
+
+
+Chain = Annotated[tuple[str, ...], BeforeValidator(_groups)]
+"""Groups that are asked one after the other."""
 
 
 class Retry(Frozen):
@@ -35,7 +44,7 @@ class Approve(Frozen):
     quorum: Annotated[int, Field(ge=1, le=10)] = 1
     within: Seconds = 900
     otherwise: Literal["stop", "escalate"] = "stop"
-    escalate_to: str | None = None
+    escalate_to: Chain = ()  # each has `within` of its own
 
 
 class Step(Frozen):

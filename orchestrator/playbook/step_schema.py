@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from orchestrator.playbook.written import (
     ActionName,
@@ -28,6 +28,18 @@ class Retry(Written):
     wait: Annotated[Duration, Field(description="The pause before the second try; doubled before each further one.")] = 1
 
 
+def _one_or_more(written: Any) -> Any:
+    return [] if written is None else [written] if isinstance(written, str) else written
+
+
+_LINE = {"type": "string", "minLength": 1, "maxLength": 250}
+_GROUPS = {"type": "array", "minItems": 1, "maxItems": 5, "items": _LINE}
+Groups = Annotated[
+    list[Line], Field(max_length=5), BeforeValidator(_one_or_more), WithJsonSchema({"anyOf": [_LINE, _GROUPS, {"type": "null"}]})
+]
+"""One group, or several that are asked in turn."""
+
+
 class Approve(Written):
     """A person has to agree with the exact change before it is made."""
 
@@ -37,7 +49,10 @@ class Approve(Written):
     quorum: Annotated[int, Field(ge=1, le=10, description="How many people have to agree.")] = 1
     within: Annotated[Duration, Field(description="How long the answer is waited for.")] = 900
     otherwise: Annotated[Literal["stop", "escalate"], Field(description="What happens when nobody answered in time.")] = "stop"
-    escalate_to: Annotated[Line | None, Field(description="The group that is asked next, with `otherwise: escalate`.")] = None
+    escalate_to: Annotated[
+        Groups,
+        Field(description="With `otherwise: escalate`: the group that is asked next, or several in turn, each with `within` of its own."),
+    ] = []
 
 
 class Step(Written):

@@ -88,10 +88,13 @@ class StepCompiler:
             return None
         self._checks.condition(approve.when, (*path, "when"), known)
         self._checks.text(approve.question, (*path, "question"), known)
-        if approve.otherwise == "escalate" and approve.escalate_to is None:
+        if approve.otherwise == "escalate" and not approve.escalate_to:
             self._report.add((*path, "otherwise"), "escalates to nobody", "add `escalate_to: GROUP`")
-        if approve.otherwise != "escalate" and approve.escalate_to is not None:
+        if approve.otherwise != "escalate" and approve.escalate_to:
             self._report.add((*path, "escalate_to"), "'escalate_to' is never used", "add `otherwise: escalate`", key=True)
+        for place, group in enumerate(approve.escalate_to):
+            if group in approve.escalate_to[:place]:
+                self._report.add((*path, "escalate_to", place), f"'{group}' is asked twice", "name each group of the chain once")
         return plan.Approve(**approve.model_dump())
 
     def _kind(self, step: written.AnyStep, path: Path, known: Known, level: int, common: dict[str, Any]) -> Compiled:

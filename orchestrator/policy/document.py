@@ -1,95 +1,57 @@
-"""What may a policy say? One YAML file: what is protected, how much may be touched, what people have to agree with."""
+"""What may a policy say? One YAML file: what is protected, what is allowed, asked about and denied, how much may be touched."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from orchestrator.domain.digest import digest
 from orchestrator.domain.effect import Effect
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.observable import Address, Domain, Host, Network, User
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.playbook.yaml import BadYaml, Document, load
+from orchestrator.policy.rules import Ask, Hours, Rule, SeverityIs, TargetIs
+from orchestrator.policy.sections import Approvals, Breaker, Counts, Drift, PolicyLimits, Protected, Releases, Widest, Window
 
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
-
-
-class Protected(Frozen):
-    """What no playbook may contain or destroy, whoever asks. A network protects all that overlaps it, a domain all below it."""
-
-    addresses: tuple[Address, ...] = ()
-    networks: tuple[Network, ...] = ()
-    hosts: tuple[Host, ...] = ()
-    users: tuple[User, ...] = ()
-    domains: tuple[Domain, ...] = ()
-
-
-class Counts(Frozen):
-    """How many different targets of a kind; None: as many as you like."""
-
-    hosts: Count | None = None
-    users: Count | None = None
-    addresses: Count | None = None
-    networks: Count | None = None
-    domains: Count | None = None
-    hashes: Count | None = None
-
-
-class PolicyLimits(Frozen):
-    """How much may be touched by one run, and by all runs within any 60 minutes."""
-
-    per_run: Counts = Counts()
-    per_hour: Counts = Counts()
-
-
-class Rule(Frozen):
-    """Changes that people have to agree with: those that fit all that is said here. `by`: a group; None: anyone who may decide."""
-
-    effect: Effect | None = None
-    action: Annotated[str | None, Field(min_length=1)] = None  # `block_network`, or with its connection `firewall.block_network`
-    critical: bool | None = None  # whether the target is a critical asset
-    by: Annotated[str | None, Field(min_length=1)] = None
-    quorum: Annotated[int, Field(ge=1, le=10)] = 1
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Rule:
-        if self.effect is None and self.action is None and self.critical is None:
-            raise ValueError("fits nothing in particular; give `effect`, `action` or `critical`")
-        if self.effect is Effect.READ:
-            raise ValueError("reads are never asked about; name an effect that changes something")
-        return self
-
-
-class Widest(Frozen):
-    """The shortest prefix that a network to be blocked may have: 16 refuses 10.0.0.0/8."""
-
-    ipv4: Annotated[int, Field(ge=1, le=32)] = 16
-    ipv6: Annotated[int, Field(ge=1, le=128)] = 32
-
-
-def _rule(written: Any) -> Any:
-    """`destroy` is short for `{effect: destroy}`."""
-    return {"effect": written} if isinstance(written, str) else written
-
-
-_BY_DEFAULT = (Rule(effect=Effect.DESTROY), Rule(effect=Effect.CONTAIN, critical=True))
+DEFAULT_RULES = (
+    Rule(name="default:reads", effect=(Effect.READ,), allow=True),
+    Rule(name="default:critical", effect=(Effect.CONTAIN,), tags=("critical",), approve=Ask()),
+    Rule(name="default:destroy", effect=(Effect.DESTROY,), approve=Ask()),
+    Rule(name="default:unknown", effect=(Effect.CONTAIN,), known=False, approve=Ask()),
+    Rule(name="default:rest", effect=(Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY), allow=True),
+    Rule(name="default:else", approve=Ask()),
+)
+"""What closes every list of rules. The last one asks about whatever a later version may bring."""
 
 
 class Policy(Frozen):
-    """A whole policy. Left out, `approve` asks about `destroy`, and about `contain` of critical assets."""
+    """A whole policy. Of the rules the first that fits decides; the default rules stand behind those that are written."""
 
     protect: Protected = Protected()
+    rules: Annotated[tuple[Rule, ...], Field(max_length=1_000)] = ()
     limits: PolicyLimits = PolicyLimits()
-    approve: tuple[Annotated[Rule, BeforeValidator(_rule)], ...] = _BY_DEFAULT
+    breaker: Breaker = Breaker()
+    drift: Drift = Drift()
+    releases: Releases = Releases()
+    approvals: Approvals = Approvals()
     widest_network: Widest = Widest()
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 over RFC 8785 JSON of the policy."""
-        return digest(self.model_dump(mode="json"))
+        """Hex SHA-256 over RFC 8785 JSON of the policy; where a rule stands in its file makes no difference."""
+        return digest(self.model_dump(mode="json", exclude={"rules": {"__all__": {"line"}}}))
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """Those that are written, then the default ones."""
+        return (*self.rules, *DEFAULT_RULES)
+
+    def name_of(self, number: int) -> str:
+        """How a rule of `all_rules` is called (counted from 0): by its name, else `rule 3 (line 14)`."""
+        rule = self.all_rules[number]
+        return rule.name or f"rule {number + 1}" + (f" (line {rule.line})" if rule.line else "")
 
 
 def parse_policy(text: str, file: str = "policy.yaml") -> Policy:
@@ -100,43 +62,87 @@ def parse_policy(text: str, file: str = "policy.yaml") -> Policy:
         raise Invalid(f"{file}:{error}") from error
     if not isinstance(document.data, dict):
         raise Invalid(f"{file}:1:1: a policy is a mapping; it may have: {', '.join(Policy.model_fields)}")
+    return parse_data(document.data, file, document)
+
+
+def parse_data(data: Any, file: str, document: Document, at: tuple[str | int, ...] = ()) -> Policy:
+    """A policy that is a part of a document, at a place in it. Raises Invalid as `parse_policy` does."""
+    if problems := [*_ours(data, file, document, at)]:
+        raise Invalid("\n".join(problems))
     try:
-        return Policy.model_validate(document.data)
+        policy = Policy.model_validate(data)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
-        raise Invalid("\n".join(_said(file, document, problem) for problem in problems)) from None
+        problems = [_said(file, document, problem, at) for problem in error.errors(include_url=False, include_context=False)]
+        raise Invalid("\n".join(dict.fromkeys(problems))) from None
+    lines = [document.at((*at, "rules", number)).line for number in range(len(policy.rules))]
+    rules = tuple(rule.model_copy(update={"line": line}) for rule, line in zip(policy.rules, lines, strict=True))
+    return policy.model_copy(update={"rules": rules})
 
 
-def _said(file: str, document: Document, problem: Any) -> str:
-    path = tuple(problem["loc"])
-    position = document.at(path, key=problem["type"] == "extra_forbidden")
+def _ours(data: Any, file: str, document: Document, at: tuple[str | int, ...]) -> list[str]:
+    """What is a field of a stored policy, but nothing that an author writes."""
+    rules = data.get("rules") if isinstance(data, dict) else None
+    found = []
+    for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if not isinstance(rule, dict):
+            continue
+        path = (*at, "rules", number)
+        if "line" in rule:
+            found.append(_placed(file, document, (*path, "line"), "line: there is no such field", key=True))
+        if str(rule.get("name", "")).startswith("default:"):
+            found.append(
+                _placed(file, document, (*path, "name"), "name: `default:` is for the rules that close every list; choose another")
+            )
+    return found
+
+
+def _said(file: str, document: Document, problem: Any, at: tuple[str | int, ...]) -> str:
+    path = tuple(part for part in problem["loc"] if part != "tuple")
     name = ".".join(map(str, path))
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
+    message = (
+        problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list").replace("valid dictionary or instance of", "mapping:")
+    )
+    extra = problem["type"] == "extra_forbidden"
+    if extra:
         mend = did_you_mean(str(path[-1]), _known(path[:-1]))
         message = "there is no such field" + (f"; {mend}" if mend else "")
-    return f"{file}:{position.line}:{position.column}: {name}: {message}"
+    return _placed(file, document, (*at, *path), f"{name}: {message}", key=extra)
+
+
+def _placed(file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False) -> str:
+    position = document.at(path, key=key)
+    return f"{file}:{position.line}:{position.column}: {words}"
 
 
 _FIELDS: dict[str, type[Frozen]] = {
     "protect": Protected,
+    "rules": Rule,
+    "target": TargetIs,
+    "severity": SeverityIs,
+    "time": Hours,
+    "approve": Ask,
     "limits": PolicyLimits,
     "per_run": Counts,
-    "per_hour": Counts,
-    "approve": Rule,
+    "windows": Window,
+    "breaker": Breaker,
+    "drift": Drift,
+    "releases": Releases,
+    "approvals": Approvals,
     "widest_network": Widest,
 }
 
 
 def _known(path: tuple[str | int, ...]) -> list[str]:
-    """The fields that there are at a place."""
+    """The fields that there are at a place, as an author writes them."""
     names = [part for part in path if isinstance(part, str)]
-    return list((_FIELDS.get(names[-1], Policy) if names else Policy).model_fields)
+    fields = (_FIELDS.get(names[-1], Policy) if names else Policy).model_fields
+    return [field.alias or name for name, field in fields.items() if name != "line"]
 
 
 DEFAULT_POLICY = """\
-# What no playbook may contain or destroy, whoever asks. Add your own: name servers, gateways, domain controllers,
-# break-glass accounts, the domains you live by.
+# What no playbook may contain or destroy, whoever asks. Tocsin's own addresses, its resolvers, gateways and the devices
+# that it works on are protected without being listed. Add your own: name servers, domain controllers, break-glass
+# accounts, the domains you live by.
 protect:
   addresses: []
   networks: []
@@ -144,15 +150,21 @@ protect:
   users: [administrator, root]
   domains: []
 
-# How many different targets one run, and all runs of any 60 minutes together, may touch.
+# Who may do what: the first rule that fits decides. Behind them stand, always: reads are allowed; people are asked about
+# containing what is critical or not in the inventory, and about what can't be taken back; all else is allowed.
+rules: []
+
+# How many different targets one run, and all runs of any hour together, may touch before people are asked.
 limits:
   per_run: {hosts: 10, users: 10, addresses: 100, networks: 5}
-  per_hour: {hosts: 50, users: 50, addresses: 1000, networks: 20}
+  windows:
+    - {per: overall, within: 1h, hosts: 50, users: 50, addresses: 1000, networks: 20}
 
-# What people have to agree with, even where a playbook does not ask.
-approve:
-  - destroy
-  - {effect: contain, critical: true}
+# A source that asks for far more than it used to may be spoofed: people are asked about each of its changes.
+breaker: {within: 1h, at_least: 20, factor: 5, compared_with: 7d}
+
+# What is in force is read back; `reapply` puts back what somebody took from the device, `report` tells of it.
+drift: {every: 15m, then: report}
 
 # The widest network that may be blocked.
 widest_network: {ipv4: 16, ipv6: 32}

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Set as AbstractSet
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.digest import canonical
-from orchestrator.domain.observable import CANONICAL, ObservableType, Target
+from orchestrator.domain.observable import ObservableType
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import Mode
 from orchestrator.playbook.plan import Limits
+from orchestrator.policy import breaker
 from orchestrator.policy.document import Policy
-from orchestrator.policy.judge import COUNTED, GUARDED, Context, Facts, InForce, Switch
-from orchestrator.store import effects, facts, runs, steps
+from orchestrator.policy.inventory import NAMED, Said, said_of
+from orchestrator.policy.judge import GUARDED, Context, Facts, InForce, Own, Switch
+from orchestrator.policy.own import OWN_FOR
+from orchestrator.policy.radius import used
+from orchestrator.store import facts, runs, steps
 
-HOUR = timedelta(hours=1)
-_NAMED = {ObservableType.HOST, ObservableType.ADDRESS, ObservableType.USER, ObservableType.EMAIL}
 _LOOKUPS = ("find_host", "find_user")
-_CRITICAL_KINDS = {"domain_controller"}
 _MOST_LIMITS = 1000
 _limits: dict[str, Limits] = {}  # by the plan's digest, of which they are a part: they never change
-_COUNTED = sorted(effect.value for effect in COUNTED)
+
+
+class RunLike(Protocol):
+    """What is asked of a run."""
+
+    @property
+    def playbook(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def plan_digest(self) -> str: ...
+    @property
+    def mode(self) -> Mode: ...
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def severity(self) -> int: ...
 
 
 async def policy_in_force(session: AsyncSession) -> InForce:
@@ -36,28 +54,50 @@ async def policy_in_force(session: AsyncSession) -> InForce:
     return InForce(row.version, row.digest, _parsed(canonical(row.document)))
 
 
-async def context_of(session: AsyncSession, playbook: str, version: int, plan_digest: str, mode: Mode) -> Context:
+async def context_of(session: AsyncSession, run: RunLike, now: datetime) -> Context:
     """On whose behalf a run's changes are made. A playbook that is not in the store has no limits of its own, only the policy's."""
-    if plan_digest not in _limits:
-        row = await facts.playbook_of(session, playbook, version)
+    if run.plan_digest not in _limits:
+        row = await facts.playbook_of(session, run.playbook, run.version)
         if len(_limits) >= _MOST_LIMITS:
             _limits.clear()
-        _limits[plan_digest] = Limits.model_validate(row.plan.get("limits", {})) if row and row.digest == plan_digest else Limits()
-    return Context(playbook=playbook, mode=mode, limits=_limits[plan_digest])
+        found = row is not None and row.digest == run.plan_digest
+        _limits[run.plan_digest] = Limits.model_validate(row.plan.get("limits", {})) if row and found else Limits()
+    return Context(playbook=run.playbook, mode=run.mode, limits=_limits[run.plan_digest], source=run.source, severity=run.severity, at=now)
 
 
-async def gather(session: AsyncSession, change: Change, run_id: str, now: datetime) -> Facts:
-    """All that the judgement of a change depends on, counts without the change itself."""
-    switches = tuple(Switch(scope=row.scope, name=row.name, reason=row.reason) for row in await facts.switches(session))
-    names = await _names(session, change, run_id) if change.effect in GUARDED else ()
-    critical = await _critical(session, change.target, names) if change.effect.changes else False
-    in_run: int | None = 0
-    in_hour: int | None = 0
-    if change.effect in COUNTED and change.changed:
-        target = (change.target.type.value, change.target.value)
-        in_run = await effects.touched_in_run(session, run_id, target, _COUNTED)
-        in_hour = await effects.touched_since(session, now - HOUR, target, _COUNTED)
-    return Facts(names=names, critical=critical, switches=switches, others_in_run=in_run, others_in_hour=in_hour)
+async def gather(session: AsyncSession, change: Change, run_id: str | None, now: datetime, context: Context, in_force: InForce) -> Facts:
+    """All that the judgement of a change depends on, counts without the change itself. `run_id` None: no run's, as in a what-if."""
+    switches = tuple(
+        Switch(scope=row.scope, name=row.name, reason=row.reason, stop_releases=row.stop_releases) for row in await facts.switches(session)
+    )
+    guarded = change.effect in GUARDED
+    names, sure = await _names(session, change, run_id) if guarded else (frozenset[str](), frozenset[str]())
+    said = await said_of(session, change.target, names, sure) if change.effect.changes else Said()
+    return Facts(
+        names=tuple(sorted(names)),
+        tags=said.tags,
+        critical=said.critical,
+        known=said.known,
+        switches=switches,
+        own=await _own(session, now) if guarded else (),
+        used=tuple(await used(session, change, run_id, now, context, in_force.policy.limits)),
+        breaker=await breaker.tripped(session, context.source),
+    )
+
+
+async def releases_stopped(session: AsyncSession, *, connection: str, connector: str, playbook: str, source: str | None) -> str | None:
+    """Why nothing of this is released now: a kill switch was told to stop releases too. None: releases go on."""
+    named: dict[str, set[str | None]] = {
+        "connection": {connection, connector},
+        "connector": {connection, connector},
+        "playbook": {playbook},
+        "source": {source},
+    }
+    for row in await facts.switches(session):
+        if row.stop_releases and (row.scope not in named or row.name in named[row.scope]):  # global, or one that only a later version knows
+            where = "everything" if row.scope == "global" else f"{row.scope} {row.name}"
+            return f"the kill switch for {where} stops releases too: {row.reason}"
+    return None
 
 
 @lru_cache(maxsize=8)
@@ -65,18 +105,35 @@ def _parsed(document: bytes) -> Policy:
     return Policy.model_validate_json(document)
 
 
-async def _names(session: AsyncSession, change: Change, run_id: str) -> tuple[str, ...]:
-    """What else the target is known as: by the receipt, by the alert, by what the run looked up. More names only protect more."""
-    if change.target.type not in _NAMED:
-        return ()
-    known = {change.target.value, *_texts(change.receipt, but={"target", "summary", "note"}), *_texts(change.input)}
+async def _own(session: AsyncSession, now: datetime) -> tuple[Own, ...]:
+    return tuple(_one_own(*row) for row in sorted(await facts.own(session, now - OWN_FOR)))
+
+
+@lru_cache(maxsize=1024)
+def _one_own(kind: str, value: str, why: str) -> Own:
+    return Own(type=ObservableType(kind), value=value, why=why)
+
+
+async def _names(session: AsyncSession, change: Change, run_id: str | None) -> tuple[AbstractSet[str], AbstractSet[str]]:
+    """What else the target is known as, by receipt, look-ups and alert; and those of them that no alert can have made up."""
+    if change.target.type not in NAMED:
+        return frozenset(), frozenset()
+    sure = {change.target.value, *_texts(change.receipt, but={"target", "summary", "note"})}
+    known = {*sure, *_texts(change.input)}
+    if run_id is None:
+        return known, sure
     alert = await runs.alert_of(session, run_id)
     parts = [alert.view.get("host"), alert.view.get("user"), alert.view.get("local")] if alert else []
-    looked_up = await steps.results_of(session, run_id, _LOOKUPS)
-    found = [set(_texts(part)) for part in [*parts, *looked_up] if isinstance(part, Mapping)]
-    for _ in found:  # a name may lead to a record, and that to another
-        known.update(*(record for record in found if record & known))
-    return tuple(sorted(known))
+    looked_up = [set(_texts(part)) for part in await steps.results_of(session, run_id, _LOOKUPS) if isinstance(part, Mapping)]
+    found = [set(_texts(part)) for part in parts if isinstance(part, Mapping)]
+    return _joined(known, [*found, *looked_up]), _joined(sure, looked_up)
+
+
+def _joined(names: set[str], records: list[set[str]]) -> set[str]:
+    """Names with those of each record that has one of them; a name may lead to a record, and that to another."""
+    for _ in records:
+        names = names.union(*(record for record in records if record & names))
+    return names
 
 
 def _texts(record: Mapping[str, Any], but: Iterable[str] = ()) -> Iterator[str]:
@@ -85,17 +142,3 @@ def _texts(record: Mapping[str, Any], but: Iterable[str] = ()) -> Iterator[str]:
     for key, value in record.items():
         if key not in skipped and isinstance(value, str) and 0 < len(value) <= 255:
             yield value.strip().rstrip(".").lower()
-
-
-async def _critical(session: AsyncSession, target: Target, names: Iterable[str]) -> bool:
-    wanted = {(target.type.value, _canonical(target.type, target.value))}
-    wanted |= {(kind.value, _canonical(kind, name)) for name in names for kind in _NAMED}
-    rows = await facts.assets(session, sorted(wanted))
-    return any(row.critical or row.kind in _CRITICAL_KINDS for row in rows)
-
-
-def _canonical(kind: ObservableType, value: str) -> str:
-    try:
-        return CANONICAL[kind](value)
-    except ValueError:
-        return value

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from orchestrator.domain.observable import CANONICAL, ObservableType, Target
-from orchestrator.policy.document import Policy, Protected
+from orchestrator.policy.document import Policy
+from orchestrator.policy.moment import Own
+from orchestrator.policy.naming import forms, is_address, is_own, known_as, same_host, same_user
+from orchestrator.policy.sections import Protected
 
-IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_LOW = ipaddress.IPv6Network("::/96")  # the old IPv4-compatible form
 _NOBODYS = tuple(
     (ipaddress.ip_network(network), name)
     for network, name in (
@@ -30,27 +30,20 @@ _NOBODYS = tuple(
 )
 
 
-def objections(target: Target, names: Iterable[str], policy: Policy) -> Iterator[str]:
-    """Why a target may not be contained or destroyed; one that cannot be read is one more reason. `names`: what else it is known as."""
+def objections(target: Target, names: Iterable[str], policy: Policy, own: Iterable[Own] = ()) -> Iterator[str]:
+    """Why a target may not be contained or destroyed; one that cannot be read is one more reason. `names`: what else it is known as.
+
+    `own`: protected as if it were listed.
+    """
     try:
         value = CANONICAL[target.type](target.value)
     except ValueError:
         yield f"{target} cannot be read as a {target.type.value}, so nobody can say whether it is protected"
         return
-    seen = [(target.type, value), *((kind, name) for name in names for kind in _known_as(target.type))]
+    seen = [(target.type, value), *((kind, name) for name in names for kind in known_as(target.type))]
     said = {reason: None for kind, name in seen for reason in _one(kind, name, policy, main=(kind, name) == (target.type, value))}
-    yield from said
-
-
-def _known_as(kind: ObservableType) -> tuple[ObservableType, ...]:
-    """As what another name of a target is looked up. A host's may be its address; an address's may be its host."""
-    match kind:
-        case ObservableType.HOST | ObservableType.ADDRESS:
-            return (ObservableType.HOST, ObservableType.ADDRESS)
-        case ObservableType.USER | ObservableType.EMAIL:
-            return (ObservableType.USER,)
-        case _:
-            return ()
+    ours = {f"{each.type.value} {each.value} is Tocsin's own: {each.why}": None for each in own if any(is_own(*one, each) for one in seen)}
+    yield from (said | ours)
 
 
 def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Iterator[str]:
@@ -61,11 +54,11 @@ def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Ite
         case ObservableType.NETWORK:
             yield from _network(ipaddress.ip_network(value), policy)
         case ObservableType.HOST:
-            yield from (f"host {entry} is protected" for entry in protected.hosts if _same_host(entry, value))
+            yield from (f"host {entry} is protected" for entry in protected.hosts if same_host(entry, value))
             if main:
                 yield from _address(value, protected, main=True)
         case ObservableType.USER | ObservableType.EMAIL:
-            yield from (f"user {entry} is protected" for entry in protected.users if _same_user(entry, value))
+            yield from (f"user {entry} is protected" for entry in protected.users if same_user(entry, value))
         case ObservableType.DOMAIN:
             yield from _domain(value, protected)
         case ObservableType.URL:
@@ -79,21 +72,11 @@ def _address(text: str, protected: Protected, *, main: bool) -> Iterator[str]:
         address = ipaddress.ip_address(text)
     except ValueError:
         return  # a name
-    for form in _forms(address):
+    for form in forms(address):
         if main:  # our own host may well be known as 127.0.0.1 too
             yield from (f"{form} is a {name} address" for network, name in _NOBODYS if form in network)
         yield from (f"address {entry} is protected" for entry in protected.addresses if ipaddress.ip_address(entry) == form)
         yield from (f"{form} lies in the protected network {entry}" for entry in protected.networks if form in ipaddress.ip_network(entry))
-
-
-def _forms(address: IP) -> tuple[IP, ...]:
-    """The address, and the IPv4 address that it carries inside."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return (address,)
-    inside = address.ipv4_mapped or address.sixtofour
-    if inside is None and (address in _NAT64 or (address in _LOW and int(address) > 1)):
-        inside = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return (address, inside) if inside else (address,)
 
 
 def _network(network: Net, policy: Policy) -> Iterator[str]:
@@ -115,39 +98,6 @@ def _overlap(one: Net, other: Net) -> bool:
     return one.version == other.version and one.overlaps(other)
 
 
-def _same_host(entry: str, name: str) -> bool:
-    """`dc-01` and `dc-01.corp.example` are one host; two full names are only when they are equal."""
-    name = name.strip().rstrip(".").lower()
-    if entry == name:
-        return True
-    bare = "." not in entry or "." not in name
-    return bare and not _is_address(entry) and not _is_address(name) and entry.partition(".")[0] == name.partition(".")[0]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _same_user(entry: str, name: str) -> bool:
-    r"""`root`, `CORP\root` and `root@corp.example` are one user; with two domains, only when those are alike."""
-    (one, one_domain), (other, other_domain) = _user(entry), _user(name.strip().lower())
-    if one != other:
-        return False
-    return not one_domain or not other_domain or one_domain.partition(".")[0] == other_domain.partition(".")[0]
-
-
-def _user(text: str) -> tuple[str, str]:
-    if "\\" in text:
-        domain, _, name = text.partition("\\")
-        return name, domain
-    name, _, domain = text.partition("@")
-    return name, domain
-
-
 def _domain(value: str, protected: Protected) -> Iterator[str]:
     """Below a protected domain is ours, and above it would take it along."""
     if value == "localhost":
@@ -159,8 +109,8 @@ def _domain(value: str, protected: Protected) -> Iterator[str]:
 
 def _url(value: str, protected: Protected) -> Iterator[str]:
     host = (urlsplit(value).hostname or "").rstrip(".")
-    if _is_address(host):
+    if is_address(host):
         yield from _address(host, protected, main=True)
     else:
         yield from _domain(host, protected)
-        yield from (f"host {entry} is protected" for entry in protected.hosts if _same_host(entry, host))
+        yield from (f"host {entry} is protected" for entry in protected.hosts if same_host(entry, host))

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from orchestrator.audit import trail
 from orchestrator.domain.access import Permission, Principal
+from orchestrator.domain.approval import one_person
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound, TocsinError
+from orchestrator.domain.errors import Conflict, Forbidden, Invalid, TocsinError
 from orchestrator.domain.masking import masked
-from orchestrator.engine.decision import decision_of
+from orchestrator.engine.decision import counted
+from orchestrator.notices import outbox
 from orchestrator.runs.answers import fitting_choice, fitting_form
+from orchestrator.runs.approval_view import view
+from orchestrator.runs.delivery import deliver
+from orchestrator.runs.duties import barred
 from orchestrator.runs.paging import after, bounded, page, said
+from orchestrator.runs.refusing import keep_refusal, now_for, too_long, unknown
 from orchestrator.runtime import Runtime
 from orchestrator.store import approvals, runs
-from orchestrator.store.tables import AnswerRow, ApprovalRow, RunRow
+from orchestrator.store.tables import AnswerRow, ApprovalRow
 
-_log = structlog.get_logger(__name__)
-
-DELIVERY_SECONDS = 2.0
-"""How long the run may take to hear of a decision before it is left to the sweeper."""
-MAX_COMMENT = 4000
 Answer = Literal["approve", "decline"]
+Via = Literal["api", "email", "slack"]
 
 
 async def list_approvals(
-    rt: Runtime, *, state: str | None = None, run_id: str | None = None, cursor: str | None = None, limit: int = 50
+    rt: Runtime,
+    *,
+    state: str | None = None,
+    run_id: str | None = None,
+    review: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> dict[str, Any]:
     """Questions, newest first. Raises Invalid for a bad cursor or limit."""
+    chosen = {"state": state, "run_id": run_id, "review": review}
     async with rt.store.read() as session:
-        rows = await approvals.page(session, after=after(cursor), limit=bounded(limit), state=state, run_id=run_id)
+        rows = await approvals.page(session, after=after(cursor), limit=bounded(limit), **chosen)
         given = await approvals.answers(session, [row.id for row, _ in rows])
-    items = [_view(row, run, [answer for answer in given if answer.approval_id == row.id]) for row, run in rows]
+    items = [view(row, run, [answer for answer in given if answer.approval_id == row.id]) for row, run in rows]
     return page(items, limit, (rows[-1][0].asked_at, rows[-1][0].id) if rows else None)
 
 
@@ -48,8 +54,8 @@ async def get_approval(rt: Runtime, approval_id: str) -> dict[str, Any]:
         row = await approvals.get(session, approval_id)
         run = await runs.get(session, row.run_id) if row else None
         if row is None or run is None:
-            raise NotFound(f"there is no approval {approval_id}")
-        return _view(row, run, await approvals.answers(session, [row.id]))
+            raise unknown(approval_id)
+        return view(row, run, await approvals.answers(session, [row.id]))
 
 
 async def decide(
@@ -62,23 +68,33 @@ async def decide(
     comment: str = "",
     changes: Sequence[str] | None = None,
     form: dict[str, Any] | None = None,
+    via: Via = "api",
 ) -> dict[str, Any]:
     """One person's answer. `changes`: digests of those that may be made, None for all. The approval as it stands afterwards.
 
     Raises NotFound, Forbidden (may not), Conflict (decided, late, second answer, other digest), Invalid (form, choice); each refusal is
     in the trail. The answer holds even when Temporal is down: the sweeper delivers it.
     """
-    answer = AnswerRow(
-        approval_id=approval_id, person=principal.person, key_id=principal.key_id, decision=decision, comment=comment, at=rt.clock()
-    )
     async with rt.store.write() as session:
         row = await approvals.get(session, approval_id, lock=True)
-        before = await approvals.answers(session, [approval_id])
-        refused = _refusal(row, before, principal, answer, digest, changes, form)
+        given = await approvals.answers(session, [approval_id])
+        answer = AnswerRow(
+            approval_id=approval_id,
+            person=principal.person,
+            key_id=principal.key_id,
+            decision=decision,
+            comment=comment,
+            via=via,
+            at=now_for(rt.clock(), row, given),
+        )
+        refused = await _may_not(session, row, principal, answer)
+        if refused is None and row is not None:
+            refused = _stale(row, counted(given), answer, digest) or _misfit(row, answer, changes, form)
         if refused is not None or row is None:
-            await _record_refusal(session, answer, row, digest, refused)
+            error = refused or unknown(approval_id)
+            await keep_refusal(session, principal, approval_id, row, error, answer.at, decision=decision, digest=digest, via=via)
         else:
-            await _keep(session, row, before, answer)
+            await _keep(session, row, counted(given), answer)
     if refused is not None:
         raise refused
     if client is not None and row is not None and row.state != "pending":
@@ -86,51 +102,22 @@ async def decide(
     return await get_approval(rt, approval_id)
 
 
-async def deliver(rt: Runtime, client: Client, approval_id: str) -> bool:
-    """Tells the waiting run what was decided. Whether it knows, or nobody waits any more; never raises for Temporal's sake."""
-    async with rt.store.read() as session:
-        row = await approvals.get(session, approval_id)
-        if row is None or row.state not in {"approved", "declined"}:
-            return False
-        decision = decision_of(row, await approvals.answers(session, [row.id]))
-    try:
-        async with asyncio.timeout(DELIVERY_SECONDS):
-            handle = client.get_workflow_handle(row.workflow_id)
-            await handle.execute_update("decide", decision, id=f"decision-{row.id}")
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            _log.warning("a decision could not be delivered yet", approval=row.id, status=error.status.name)
-            return False
-    except (TimeoutError, RuntimeError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-        _log.warning("a decision could not be delivered yet", approval=row.id, reason=type(error).__name__)
-        return False
-    async with rt.store.write() as session:
-        await approvals.mark_delivered(session, approval_id)
-    return True
-
-
-def _refusal(
-    row: ApprovalRow | None,
-    before: Sequence[AnswerRow],
-    principal: Principal,
-    answer: AnswerRow,
-    digest: str,
-    changes: Sequence[str] | None,
-    form: dict[str, Any] | None,
-) -> TocsinError | None:
-    """Why the answer does not count; who may not answer learns nothing of the question's state. Puts what fits into the answer."""
+async def _may_not(session: AsyncSession, row: ApprovalRow | None, principal: Principal, answer: AnswerRow) -> TocsinError | None:
+    """Why this person's answer does not count, whatever it says; who may not answer learns nothing of the question's state."""
     if not principal.may(Permission.APPROVAL_DECIDE):
         return Forbidden(f"{principal.person} may not decide approvals; it takes the permission {Permission.APPROVAL_DECIDE}")
     if row is None:
-        return NotFound(f"there is no approval {answer.approval_id}")
+        return unknown(answer.approval_id)
     if row.by_group is not None and row.by_group not in principal.groups:
         return Forbidden(f"{principal.person} is not in {row.by_group}, whose question this is")
-    return _stale(row, before, answer, digest) or _misfit(row, answer, changes, form)
+    if answer.decision != "decline" and row.kind == "change" and (did := await barred(session, row.run_id, principal.person)):
+        return Forbidden(f"{principal.person} {did}, and may decline its changes, but not approve them; somebody else has to")
+    return None
 
 
 def _stale(row: ApprovalRow, before: Sequence[AnswerRow], answer: AnswerRow, digest: str) -> TocsinError | None:
-    if any(other.person == answer.person for other in before):
-        return Conflict(f"{answer.person} has answered already; an answer cannot be changed")
+    if any(one_person(other.person) == one_person(answer.person) for other in before):
+        return Conflict(f"{answer.person} has answered already; take that answer back first, as long as it can be")
     if row.state != "pending":
         return Conflict(f"approval {row.id} is {row.state} already")
     if row.expires_at <= answer.at:
@@ -143,8 +130,8 @@ def _stale(row: ApprovalRow, before: Sequence[AnswerRow], answer: AnswerRow, dig
 def _misfit(row: ApprovalRow, answer: AnswerRow, changes: Sequence[str] | None, form: dict[str, Any] | None) -> TocsinError | None:
     if answer.decision not in {"approve", "decline"}:
         return Invalid("decision: give approve or decline")
-    if len(answer.comment) > MAX_COMMENT:
-        return Invalid(f"comment: at most {MAX_COMMENT} characters")
+    if error := too_long(answer.comment):
+        return error
     if (form is not None and row.kind != "form") or (changes is not None and row.kind != "change"):
         return Invalid(f"this question is about a {row.kind}; leave `{'form' if form is not None else 'changes'}` out")
     if answer.decision == "decline":
@@ -164,9 +151,12 @@ async def _keep(session: AsyncSession, row: ApprovalRow, before: Sequence[Answer
     await approvals.answer(session, answer)
     agreeing = sum(other.decision == "approve" for other in [*before, answer])
     if answer.decision == "decline":
-        row.state, row.decided_at = "declined", answer.at
+        row.state = "declined"
     elif agreeing >= row.quorum:
-        row.state, row.decided_at = "approved", answer.at
+        row.state = "approved"
+    if row.state != "pending":
+        row.decided_at, row.remind_at = answer.at, None
+        await outbox.tell(session, row, "closed", answer.at)
     told = {
         "approval": row.id,
         "run": row.run_id,
@@ -175,74 +165,11 @@ async def _keep(session: AsyncSession, row: ApprovalRow, before: Sequence[Answer
         "decision": answer.decision,
         "comment": answer.comment,
         "key": answer.key_id,
+        "via": answer.via,
         "chosen": answer.form,
         "state": row.state,
         "agreeing": agreeing,
         "quorum": row.quorum,
     }
-    await _tell(session, EventKind.APPROVAL_DECIDED, answer, told)
-
-
-async def _record_refusal(
-    session: AsyncSession, answer: AnswerRow, row: ApprovalRow | None, digest: str, error: TocsinError | None
-) -> None:
-    told = {
-        "approval": answer.approval_id,
-        "run": row.run_id if row else None,
-        "decision": answer.decision,
-        "digest": digest,
-        "key": answer.key_id,
-        "reason": str(error),
-    }
-    await _tell(session, EventKind.APPROVAL_REFUSED, answer, told)
-
-
-async def _tell(session: AsyncSession, kind: EventKind, answer: AnswerRow, told: dict[str, Any]) -> None:
     actor = f"person:{answer.person}"
-    await trail.record(session, kind, actor=actor, subject=answer.approval_id, data=masked(told), now=answer.at)
-
-
-def _view(row: ApprovalRow, run: RunRow, given: Sequence[AnswerRow]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "digest": row.digest,
-        "kind": row.kind,
-        "question": row.question,
-        "receipts": [_receipt(change) for change in row.changes],
-        "form": row.form,
-        "run_id": row.run_id,
-        "path": row.path,
-        "playbook": run.playbook,
-        "version": run.version,
-        "incident_id": run.incident_id,
-        "by": row.by_group,
-        "quorum": row.quorum,
-        "answers": [_answer(answer) for answer in given],
-        "state": row.state,
-        "reasons": row.reasons,
-        "escalated": row.escalated,
-        "asked_at": said(row.asked_at),
-        "expires_at": said(row.expires_at),
-        "decided_at": said(row.decided_at),
-    }
-
-
-def _receipt(change: dict[str, Any]) -> dict[str, Any]:
-    """What is to be changed, as a person sees it before agreeing."""
-    receipt = change["receipt"]
-    return {
-        "connection": change["connection"],
-        "connector": change["connector"],
-        "action": change["action"],
-        "effect": change["effect"],
-        "input": masked(change["input"]),
-        "target": receipt["target"],
-        "summary": receipt["summary"],
-        "changed": receipt["changed"],
-        "digest": change["digest"],
-        "receipt": masked(receipt),
-    }
-
-
-def _answer(answer: AnswerRow) -> dict[str, Any]:
-    return {"person": answer.person, "decision": answer.decision, "comment": answer.comment, "form": answer.form, "at": said(answer.at)}
+    await trail.record(session, EventKind.APPROVAL_DECIDED, actor=actor, subject=row.id, data=masked(told), now=answer.at)

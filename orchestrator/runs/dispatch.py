@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 
 AT_ONCE = 20
 _PRIORITY = {6: 1, 5: 1, 4: 2, 3: 3, 2: 4}
+_LAST = 5  # what changes nothing waits for what does
 _FAIRNESS_BYTES = 64
 _CARRIED = {StepState.DONE.value, StepState.VERIFIED.value, StepState.SKIPPED.value}
 _RETRYABLE_REFUSALS = {RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.OUT_OF_RANGE}
@@ -67,7 +68,9 @@ async def _start(client: Client, run: RunRow, playbook: PlaybookRow | None, aler
             id=workflow_id(run.id, run.attempt),
             task_queue=TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            priority=Priority(priority_key=_PRIORITY.get(run.severity, 5), fairness_key=_fairness_key(run.source)),
+            priority=Priority(
+                priority_key=_PRIORITY.get(run.severity, 5) if run.mode == Mode.LIVE else _LAST, fairness_key=_fairness_key(run.source)
+            ),
             rpc_timeout=RPC_TIMEOUT,
         )
     except WorkflowAlreadyStartedError:

@@ -1,4 +1,4 @@
-"""How do runs and containments look from outside? As plain JSON, without secrets."""
+"""How do runs look from outside? As plain JSON, without secrets."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from orchestrator.domain.errors import NotFound
 from orchestrator.domain.masking import masked
 from orchestrator.runs.paging import after, bounded, page, said
 from orchestrator.runtime import Runtime
-from orchestrator.store import containments, runs, steps
-from orchestrator.store.tables import ContainmentRow, LeaseRow, RunRow, StepRow
+from orchestrator.store import runs, steps
+from orchestrator.store.tables import RunRow, StepRow
 
 
 async def list_runs(
@@ -36,32 +36,6 @@ async def get_run(rt: Runtime, run_id: str) -> dict[str, Any]:
         if run is None:
             raise NotFound(f"there is no run {run_id}")
         return {**_run(run), "steps": [_step(row) for row in await steps.of_run(session, run_id)]}
-
-
-async def list_containments(rt: Runtime, *, state: str | None = None, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
-    """Containments with their leases, newest first. Raises Invalid for a bad cursor or limit."""
-    async with rt.store.read() as session:
-        rows = await containments.page(session, after=after(cursor), limit=bounded(limit), state=state)
-        leases = await containments.leases_of(session, [row.key for row in rows])
-    items = [containment_view(row, [lease for lease in leases if lease.containment_key == row.key]) for row in rows]
-    return page(items, limit, (rows[-1].since, rows[-1].key) if rows else None)
-
-
-def containment_view(row: ContainmentRow, leases: list[LeaseRow]) -> dict[str, Any]:
-    """One containment as it stands."""
-    return {
-        "key": row.key,
-        "connection": row.connection,
-        "action": row.action,
-        "target": {"type": row.target_type, "value": row.target_value},
-        "state": row.state,
-        "ours": row.ours,
-        "since": said(row.since),
-        "lifted_at": said(row.lifted_at),
-        "verified_at": said(row.verified_at),
-        "error": row.error,
-        "leases": [_lease(lease) for lease in leases],
-    }
 
 
 def _run(row: RunRow) -> dict[str, Any]:
@@ -97,18 +71,5 @@ def _step(row: StepRow) -> dict[str, Any]:
         "result": masked(row.result),
         "error": row.error,
         "started_at": said(row.started_at),
-        "ended_at": said(row.ended_at),
-    }
-
-
-def _lease(row: LeaseRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "run_id": row.run_id,
-        "path": row.path,
-        "state": row.state,
-        "until": said(row.until),
-        "reason": row.reason,
-        "created_at": said(row.created_at),
         "ended_at": said(row.ended_at),
     }

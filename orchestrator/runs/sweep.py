@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio.client import Client
 
-from orchestrator.engine.activities.holding import watch
-from orchestrator.runs.approvals import deliver
+from orchestrator.engine.activities.holding import ensure_watched, watch
+from orchestrator.policy.facts import policy_in_force
+from orchestrator.runs.delivery import deliver
 from orchestrator.runs.dispatch import dispatch
+from orchestrator.runs.reminding import remind
 from orchestrator.runtime import Runtime
 from orchestrator.store import approvals, containments, runs
 
@@ -17,18 +19,34 @@ LATE = timedelta(seconds=3)
 """A lease that is over by more than this has nobody who watches it."""
 ABANDONED = timedelta(minutes=2)
 """A containment of ours that no lease holds for longer than this is nobody's any more."""
+LOOK_AGAIN = timedelta(minutes=1)
+"""A workflow that is at work on what it watches is not looked after more often than this."""
 
 
 async def sweep(rt: Runtime, client: Client) -> int:
-    """Starts runs, delivers decisions, wakes watchers; how many things were on the way. Raises what Temporal raises when it is down."""
+    """Reminds people, starts runs, delivers decisions, wakes watchers; how many things were due. Raises what Temporal raises."""
     now = rt.clock()
+    reminded = await remind(rt, MOST)
     async with rt.store.read() as session:
         waiting = await runs.undispatched(session, MOST)
         decided = await approvals.undelivered(session, MOST)
-        held = {*await containments.overdue(session, now - LATE, MOST), *await containments.orphans(session, now - ABANDONED, MOST)}
+        overdue = await containments.overdue(session, now - LATE, MOST)
     await dispatch(rt, client, waiting)
     for approval_id in decided:
         await deliver(rt, client, approval_id)
-    for key in sorted(held):
+    for key in sorted(overdue):
         await watch(client, key)
-    return len(waiting) + len(decided) + len(held)
+    return reminded + len(waiting) + len(decided) + len(overdue) + await _watch_neglected(rt, client, now)
+
+
+async def _watch_neglected(rt: Runtime, client: Client, now: datetime) -> int:
+    """Whatever became of their workflows: what is held is looked at, and what is to be lifted is lifted. How many were found."""
+    async with rt.store.read() as session:
+        unchecked = now - 2 * timedelta(seconds=(await policy_in_force(session)).policy.drift.every) - ABANDONED
+        found = await containments.neglected(session, now, now - ABANDONED, unchecked, MOST)
+    for key in found:
+        await ensure_watched(client, key)
+    if found:
+        async with rt.store.write() as session:
+            await containments.seen_to(session, found, now + LOOK_AGAIN)
+    return len(found)

@@ -5,33 +5,52 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from connectors.capabilities import CAPABILITIES
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.plan import Plan, Use
 from orchestrator.playbook.problems import did_you_mean
-from orchestrator.playbook.written import ActionName, PlaybookName, Written
+from orchestrator.playbook.written import ActionName, Duration, PlaybookName, Written
 from orchestrator.playbook.yaml import BadYaml, Document, load
 
 Status = Literal["completed", "failed", "declined", "rolled_back"]
-Answer = Literal["approve", "decline", "expire"] | dict[str, Any]
-"""What people say; a mapping is a filled form."""
+
+
+class Picked(Written):
+    """An approval of some of the changes: by target, or as effects are written."""
+
+    approve: Annotated[list[str], Field(max_length=200, description="The targets (or `connection.action target`) that are agreed with.")]
+
+
+Answer = Literal["approve", "decline", "expire"] | Picked | dict[str, Any]
+"""What people say; a mapping is a filled form, or picks changes."""
 
 
 class Stub(Written):
     """What an action does in a rehearsal. `output`: what a read answers, or what a change tells beside its receipt."""
 
     output: Annotated[dict[str, Any], Field(description="The fields of the action's output.")] = {}
+    outputs: Annotated[list[dict[str, Any]], Field(max_length=100, description="One for each call, in order; the last one stays.")] = []
     changed: Annotated[bool, Field(description="Whether a change finds something to change.")] = True
+    accepts_only: Annotated[bool, Field(description="Whether the system says yes and does nothing.")] = False
     fails: Annotated[
         Literal["unavailable", "rejected", "unknown"] | None,
         Field(description="How it fails: to be tried again, for good, or with its reply lost."),
     ] = None
 
+    times: Annotated[int | None, Field(ge=1, description="How often it fails before it works; left out: always.")] = None
+
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:
-        if self.fails and self.output:
-            message = "a stub that fails has no output; remove `output` or `fails`"
+        if self.fails and self.times is None and (self.output or self.outputs):
+            message = "a stub that always fails has no output; remove `output` or `fails`, or say how many `times` it fails"
+            raise ValueError(message)
+        if self.output and self.outputs:
+            message = "`output` and `outputs` exclude each other; keep one"
+            raise ValueError(message)
+        if self.times is not None and self.fails is None:
+            message = "`times` says how often it fails; say how with `fails`"
             raise ValueError(message)
         return self
 
@@ -55,6 +74,13 @@ class Given(Written):
         return self
 
 
+class Took(Written):
+    """How long a run may take, in the rehearsal's own time."""
+
+    at_least: Annotated[Duration, Field(description="Such as 15m.")] = 0
+    at_most: Annotated[Duration | None, Field(description="Such as 1h.")] = None
+
+
 class Expectation(Written):
     """What has to come of a case. Effects are written `connection.action target`, in any order. Left out: not looked at."""
 
@@ -62,6 +88,10 @@ class Expectation(Written):
     applied: Annotated[list[str] | None, Field(description="The changes that were made, those taken back again included.")] = None
     undone: Annotated[list[str] | None, Field(description="The changes that were taken back.")] = None
     asked: Annotated[list[str] | None, Field(description="For each question, in order, a part of its text.")] = None
+    released: Annotated[list[str] | None, Field(description="What was lifted because its time was up; see `after`.")] = None
+    order: Annotated[list[str] | None, Field(description="Some of the changes, in the order in which they have to be made.")] = None
+    results: Annotated[dict[str, Any] | None, Field(description="By the step's path, a part of its result.")] = None
+    took: Annotated[Duration | Took | None, Field(description="How long the run takes, in whole seconds.")] = None
 
 
 class Case(Written):
@@ -71,6 +101,8 @@ class Case(Written):
     given: Annotated[Given, Field(description="What starts the run.")] = Given()
     decide: Annotated[list[Answer], Field(description="How people answer; a mapping fills a form.")] = []
     stubs: Annotated[dict[ActionName, Stub], Field(description="Stubs of this case, in the place of the general ones.")] = {}
+    assets: Annotated[list[dict[str, Any]], Field(max_length=200, description="What the inventory knows: type, value, kind, tags.")] = []
+    after: Annotated[Duration | None, Field(description="How long the case goes on after the run, so that leases end; such as 25h.")] = None
     policy: Annotated[str | None, Field(description="The policy that judges, as YAML text; left out, the one that ships.")] = None
     triggers: Annotated[bool, Field(description="Whether the alert fits the trigger; where it does not, nothing runs.")] = True
     expect: Annotated[Expectation | None, Field(description="What has to come of it.")] = None
@@ -144,3 +176,61 @@ def _said(file: str, document: Document, problem: Any) -> str:
 def _line(file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False) -> str:
     place = document.at(path, key=key)
     return f"{file}:{place.line}:{place.column}: {words}"
+
+
+def case_lines(text: str) -> list[int]:
+    """The line of each case."""
+    document = load(text)
+    return [document.at(("cases", number)).line for number in range(len(document.data.get("cases", [])))]
+
+
+def check_stubs(text: str, file: str, plan: Plan) -> None:
+    """Stubs answer what their actions can answer. Raises Invalid with file, line, column and mend of all that do not."""
+    document = load(text)
+    specs = {f"{use.connection}.{use.action}": _output(use) for use in _uses(plan.model_dump(mode="python"))}
+    places = [("stubs",), *(("cases", number, "stubs") for number in range(len(document.data["cases"])))]
+    found: list[str] = []
+    for path in places:
+        stubs = _at(document.data, path)
+        for name, stub in (stubs or {}).items():
+            model = specs.get(name)
+            if model is None:
+                continue
+            given: list[tuple[tuple[str | int, ...], Any]] = [(("output",), stub["output"])] if stub.get("output") else []
+            given += [(("outputs", number), each) for number, each in enumerate(stub.get("outputs") or [])]
+            found += [line for place, output in given for line in _misfits(document, file, (*path, name, *place), model, output)]
+    if found:
+        raise Invalid("\n".join(found))
+
+
+def _output(use: Use) -> type[BaseModel] | None:
+    for capability in CAPABILITIES:
+        if capability.capability == use.capability:
+            try:
+                return capability.spec(use.action).output
+            except KeyError:
+                return None
+    return None
+
+
+def _misfits(document: Document, file: str, path: tuple[str | int, ...], model: type[BaseModel], output: Any) -> list[str]:
+    try:
+        model.model_validate(output)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False, include_context=False):
+            place = (*path, *problem["loc"])
+            name = ".".join(map(str, problem["loc"]))
+            mend = did_you_mean(str(problem["loc"][-1]), model.model_fields) if problem["type"] == "extra_forbidden" else None
+            words = "there is no such field in what the action answers" if problem["type"] == "extra_forbidden" else problem["msg"]
+            lines.append(_line(file, document, place, f"the stub's {name or 'output'}: {words}" + (f"; {mend}" if mend else "")))
+        return lines
+    return []
+
+
+def _at(data: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else data[part] if isinstance(part, int) else None
+        if data is None:
+            return None
+    return data

@@ -1,19 +1,21 @@
-"""What would a playbook have done? One case is run by the interpreter on a world of stubs, and compared with what it expects."""
+"""What would a playbook have done? A case is played, by the real workflows or in memory, and compared with what it expects."""
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.domain.alert import view
 from orchestrator.domain.errors import Invalid
-from orchestrator.domain.run import Mode
-from orchestrator.engine.contracts import RunContext, RunInput
-from orchestrator.engine.interpreter import Interpreter
+from orchestrator.domain.observable import CANONICAL, ObservableType
+from orchestrator.domain.run import Mode, StepState
+from orchestrator.engine.contracts import RunContext, RunInput, RunResult
 from orchestrator.intake.body import parse_json
 from orchestrator.intake.sources import parser_for
 from orchestrator.playbook.expressions import condition
@@ -21,46 +23,70 @@ from orchestrator.playbook.inputs import accept
 from orchestrator.playbook.plan import Plan
 from orchestrator.policy.document import DEFAULT_POLICY, parse_policy
 from orchestrator.policy.judge import InForce
-from orchestrator.staging.cases import Case, Cases, Expectation, Given
-from orchestrator.staging.world import World
+from orchestrator.staging.cases import Case, Cases, Given
+from orchestrator.staging.expecting import Difference, differences
+from orchestrator.staging.inventory import Inventory
+from orchestrator.staging.served import Theatre
+from orchestrator.staging.stage import Asked, Stage
+from orchestrator.staging.world import played
+from orchestrator.store.facts import KnownAsset
 
 Read = Callable[[str], bytes]
 """A file below the playbook's folder, by its relative name."""
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What came of a case. `problems`: in what it differs from what was expected, as sentences; empty: it is as expected."""
+    """What came of a case. `differences`: from what was expected; none: it is as expected. `status` None: it did not start."""
 
     case: str
-    status: str | None  # None: it did not start
-    error: str | None
-    applied: tuple[str, ...]
-    undone: tuple[str, ...]
-    asked: tuple[str, ...]
-    problems: tuple[str, ...]
+    status: str | None
+    error: str | None = None
+    applied: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    took: timedelta = timedelta()
+    states: dict[str, StepState] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The differences as sentences."""
+        return tuple(each.said for each in self.differences)
 
 
-async def rehearse(plan: Plan, cases: Cases, case: Case, read: Read) -> Rehearsal:
-    """One case. Raises Invalid for a case that makes no sense: a file that is no alert, inputs that do not fit, a bad policy."""
+async def rehearse(plan: Plan, cases: Cases, case: Case, read: Read, theatre: Theatre | None = None) -> Rehearsal:
+    """One case, by the real workflows in the theatre, else in memory.
+
+    Raises Invalid for a case that makes no sense: a file that is no alert, inputs that do not fit, a bad policy.
+    """
     alert = alert_of(case.given, read)
     started = plan.trigger is None or alert is None or condition(plan.trigger.when, {"alert": alert})
     if not case.triggers or not started:
-        problems = [] if started is case.triggers else [f"the alert {'fits' if started else 'does not fit'} the trigger"]
-        return Rehearsal(case.name, None, None, (), (), (), tuple(problems))
+        fits = f"the alert {'fits' if started else 'does not fit'} the trigger"
+        return Rehearsal(case.name, None, differences=() if started is case.triggers else (Difference("triggers", said=fits),))
+    stage = staged(plan, cases, case, alert)
+    after = None if case.after is None else timedelta(seconds=case.after)
+    result, took = await (theatre.play(stage, after) if theatre is not None else played(stage, after))
+    return _told(case, stage, result, took)
+
+
+def staged(plan: Plan, cases: Cases, case: Case, alert: dict[str, Any] | None) -> Stage:
+    """The stage on which a case is played. Raises Invalid."""
     context = RunContext(
-        run_id="run_rehearsal", attempt=1, playbook=plan.playbook, version=plan.version, plan_digest=plan.digest,
+        run_id=f"run_rehearsal_{next(_numbers)}", attempt=1, playbook=plan.playbook, version=plan.version, plan_digest=plan.digest,
         mode=Mode.LIVE, source=None, severity=int(alert["severity"]) if alert else 0, started_by="rehearsal",
     )  # fmt: skip
     run = RunInput(run=context, plan=plan, alert=alert, inputs=accept(plan.inputs, case.given.inputs), started_at=STARTED)
     policy = parse_policy(case.policy or DEFAULT_POLICY, f"the policy of the case {case.name!r}")
-    world = World(run, {**cases.stubs, **case.stubs}, case.decide, InForce(1, policy.digest, policy))
-    result = await Interpreter(world, run).whole()
-    found = (tuple(world.applied), tuple(world.undone), tuple(world.asked))
-    problems = [*_differences(case.expect, result.status.value, result.error, *found)] if case.expect else []
-    return Rehearsal(case.name, result.status.value, result.error, *found, tuple(problems))
+    inventory = Inventory(tuple(_asset(case, number, row) for number, row in enumerate(case.assets, 1)))
+    return Stage(run, {**cases.stubs, **case.stubs}, case.decide, InForce(1, policy.digest, policy), inventory)
 
 
 def alert_of(given: Given, read: Read) -> dict[str, Any] | None:
@@ -114,16 +140,30 @@ def _over(seen: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _differences(
-    expect: Expectation, status: str, error: str | None, applied: tuple[str, ...], undone: tuple[str, ...], asked: tuple[str, ...]
-) -> list[str]:
-    found = [] if status == expect.status else [f"status is {status}, not {expect.status}" + (f" ({error})" if error else "")]
-    for name, wanted, got in (("applied", expect.applied, applied), ("undone", expect.undone, undone)):
-        if wanted is not None and Counter(wanted) != Counter(got):
-            missing, more = list((Counter(wanted) - Counter(got)).elements()), list((Counter(got) - Counter(wanted)).elements())
-            found.append(f"{name}: missing {missing or 'nothing'}, and beyond that {more or 'nothing'}")
-    if expect.asked is not None and not (
-        len(expect.asked) == len(asked) and all(part in text for part, text in zip(expect.asked, asked, strict=True))
-    ):
-        found.append(f"asked: {list(asked)}, not {expect.asked}")
-    return found
+def _asset(case: Case, number: int, row: dict[str, Any]) -> KnownAsset:
+    try:
+        kind = ObservableType(row["type"])
+        value = CANONICAL[kind](row["value"])
+        return KnownAsset(kind.value, value, str(row.get("kind", "unknown")), bool(row.get("critical", False)), list(row.get("tags", [])))
+    except (KeyError, ValueError, TypeError, ValidationError) as error:
+        raise Invalid(
+            f"case {case.name!r}, asset {number}: {error}; give type and value, and where they matter kind, critical, tags"
+        ) from error
+
+
+def _told(case: Case, stage: Stage, result: RunResult, took: timedelta) -> Rehearsal:
+    found = Rehearsal(
+        case=case.name,
+        status=result.status.value,
+        error=result.error,
+        applied=tuple(stage.applied),
+        undone=tuple(stage.undone),
+        released=tuple(stage.released),
+        asked=tuple(stage.asked),
+        took=took,
+        states=stage.states,
+        results=stage.results,
+        errors=stage.errors,
+    )
+    wrong = tuple(differences(case.expect, found)) if case.expect else ()
+    return Rehearsal(**{**{name: getattr(found, name) for name in Rehearsal.__slots__}, "differences": wrong})

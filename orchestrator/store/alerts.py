@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
+from orchestrator.domain.run import Mode
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import AlertRow, IncidentRow, PlaybookRow, ReplayRow, RunKeyRow, RunRow
 
@@ -67,17 +68,18 @@ async def open_incidents(session: AsyncSession, keys: Sequence[str], since: date
     return found
 
 
-async def newest_triggers(session: AsyncSession) -> list[tuple[str, int, str]]:
-    """Name, version and digest of the newest version of each playbook that is not retired."""
+async def newest_triggers(session: AsyncSession) -> list[tuple[str, int, str, str]]:
+    """Name, version, digest and stage of the newest live version of each playbook, and of the newest shadow; retired ones left out."""
     newest = (
         select(col(PlaybookRow.name), func.max(col(PlaybookRow.version)).label("version"))
         .where(col(PlaybookRow.retired).is_(False))
-        .group_by(col(PlaybookRow.name))
+        .group_by(col(PlaybookRow.name), col(PlaybookRow.stage))
         .subquery()
     )
     joined = (newest.c.name == col(PlaybookRow.name)) & (newest.c.version == col(PlaybookRow.version))
-    wanted = select(col(PlaybookRow.name), col(PlaybookRow.version), col(PlaybookRow.digest)).join(newest, joined)
-    return [(row[0], row[1], row[2]) for row in await session.execute(wanted.order_by(col(PlaybookRow.name)))]
+    columns = (col(PlaybookRow.name), col(PlaybookRow.version), col(PlaybookRow.digest), col(PlaybookRow.stage))
+    rows = await session.execute(select(*columns).join(newest, joined).order_by(col(PlaybookRow.name)))
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 async def claim(session: AsyncSession, playbook: str, once_key: str, run_id: str, now: datetime, within: timedelta) -> str:
@@ -97,9 +99,13 @@ async def holder(session: AsyncSession, playbook: str, once_key: str, since: dat
 
 
 async def runs_since(session: AsyncSession, playbook: str, since: datetime) -> int:
-    """How many runs of a playbook were started since then. One that the limit stopped ended when it was made, and doesn't count."""
+    """How many live runs of a playbook were started since then. One that the limit stopped ended when it was made, and doesn't count."""
     started = or_(col(RunRow.ended_at).is_(None), col(RunRow.ended_at) > col(RunRow.created_at))
-    counted = select(func.count()).select_from(RunRow).where(col(RunRow.playbook) == playbook, col(RunRow.created_at) >= since, started)
+    counted = (
+        select(func.count())
+        .select_from(RunRow)
+        .where(col(RunRow.playbook) == playbook, col(RunRow.mode) == Mode.LIVE.value, col(RunRow.created_at) >= since, started)
+    )
     return int(await session.scalar(counted) or 0)
 
 

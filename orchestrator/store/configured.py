@@ -36,7 +36,7 @@ async def put_assets(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> N
     """Insert or replace thousands at once."""
     for start in range(0, len(rows), _MOST):
         added = insert(session, AssetRow).values(rows[start : start + _MOST])
-        fresh = {name: added.excluded[name] for name in ("kind", "critical", "tags")}
+        fresh = {name: added.excluded[name] for name in ("kind", "critical", "tags", "short")}
         await session.execute(added.on_conflict_do_update(index_elements=["type", "value"], set_=fresh))
 
 

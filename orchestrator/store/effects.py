@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, distinct, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, distinct, extract, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -66,22 +67,62 @@ async def of_run_in_force(session: AsyncSession, run_id: str) -> list[EffectRow]
     return list(await session.scalars(wanted.order_by(col(EffectRow.seq).desc())))
 
 
-async def touched_in_run(session: AsyncSession, run_id: str, target: tuple[str, str], kinds: Sequence[str]) -> int | None:
-    """How many other targets of the target's type this run touched; None when it touched this one already."""
-    return await _others(session, target, kinds, col(EffectRow.run_id) == run_id)
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which effects one limit counts: those that have these columns, since a moment (None: ever)."""
+
+    columns: tuple[tuple[str, str], ...]
+    since: datetime | None
+
+    def holds(self) -> ColumnElement[bool]:
+        """As a condition."""
+        wanted = [col(getattr(EffectRow, name)) == value for name, value in self.columns]
+        return and_(true(), *wanted, *([col(EffectRow.intended_at) > self.since] if self.since else []))
 
 
-async def touched_since(session: AsyncSession, since: datetime, target: tuple[str, str], kinds: Sequence[str]) -> int | None:
-    """How many other targets of the target's type anyone touched since; None when this one was among them."""
-    return await _others(session, target, kinds, col(EffectRow.intended_at) > since)
+async def touched(
+    session: AsyncSession, spans: Sequence[Span], types: Sequence[str], value: str, kinds: Sequence[str]
+) -> list[tuple[int, bool]]:
+    """Per span: how many different targets of these types were touched, and whether this one was among them; in one statement.
+
+    What failed for certain does not count.
+    """
+    if not spans:
+        return []
+    target = col(EffectRow.target_value)
+    held = [span.holds() for span in spans]
+    columns: list[Any] = [func.count(distinct(case((condition, target)))) for condition in held]
+    columns += [func.max(case((condition & (target == value), 1), else_=0)) for condition in held]
+    row = (await session.execute(select(*columns).where(or_(*held), *_counted(types, kinds)))).one()
+    return [(int(count), bool(ours)) for count, ours in zip(row[: len(spans)], row[len(spans) :], strict=True)]
 
 
-async def _others(session: AsyncSession, target: tuple[str, str], kinds: Sequence[str], where: Any) -> int | None:
-    """What failed for certain does not count."""
-    kind, value = target
-    ours = func.max((col(EffectRow.target_value) == value).cast(Integer))
-    counted = select(func.count(distinct(col(EffectRow.target_value))), ours).where(
-        where, col(EffectRow.target_type) == kind, col(EffectRow.effect).in_(kinds), col(EffectRow.state) != "failed"
-    )
-    count, already = (await session.execute(counted)).one()
-    return None if already else int(count)
+async def networks_touched(session: AsyncSession, spans: Sequence[Span], kinds: Sequence[str]) -> list[tuple[str, tuple[bool, ...]]]:
+    """Each network that was touched within any span, and within which of them."""
+    held = [span.holds() for span in spans]
+    flags = [func.max(case((condition, 1), else_=0)) for condition in held]
+    wanted = select(col(EffectRow.target_value), *flags).where(or_(*held), *_counted(["network"], kinds))
+    rows = (await session.execute(wanted.group_by(col(EffectRow.target_value)))).all()
+    return [(row[0], tuple(map(bool, row[1:]))) for row in rows]
+
+
+async def contained_for(session: AsyncSession, source: str, since: datetime) -> set[tuple[str, str]]:
+    """The different targets that a source's alerts have had contained since a moment."""
+    wanted = select(col(EffectRow.target_type), col(EffectRow.target_value)).where(*_of_source(source), col(EffectRow.intended_at) > since)
+    return {(kind, value) for kind, value in (await session.execute(wanted.distinct())).all()}
+
+
+async def contained_per_window(session: AsyncSession, source: str, begin: datetime, end: datetime, window: int, enough: int) -> int:
+    """The sum, over windows of so many seconds in a row, of the different targets that a source had contained in each; up to `enough`."""
+    number = cast(extract("epoch", col(EffectRow.intended_at)), BigInteger) // window
+    within = (col(EffectRow.intended_at) > begin, col(EffectRow.intended_at) <= end)
+    each = select(number.label("number"), col(EffectRow.target_type), col(EffectRow.target_value)).where(*_of_source(source), *within)
+    return int(await session.scalar(select(func.count()).select_from(each.distinct().limit(enough).subquery())) or 0)
+
+
+def _of_source(source: str) -> tuple[ColumnElement[bool], ...]:
+    return (col(EffectRow.source) == source, col(EffectRow.effect) == "contain", col(EffectRow.state) != "failed")
+
+
+def _counted(types: Sequence[str], kinds: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    return (col(EffectRow.target_type).in_(types), col(EffectRow.effect).in_(kinds), col(EffectRow.state) != "failed")

@@ -100,10 +100,14 @@ async def waiting_in(session: AsyncSession, incident_id: str) -> list[tuple[str,
 
 
 async def playbook(session: AsyncSession, name: str, version: int | None) -> PlaybookRow | None:
-    """A published version; None: the newest that is not retired."""
+    """A published version; None: the newest that is live and not retired."""
     wanted = select(PlaybookRow).where(col(PlaybookRow.name) == name)
     if version is None:
-        wanted = wanted.where(col(PlaybookRow.retired).is_(False)).order_by(col(PlaybookRow.version).desc()).limit(1)
+        wanted = (
+            wanted.where(col(PlaybookRow.retired).is_(False), col(PlaybookRow.stage) == "live")
+            .order_by(col(PlaybookRow.version).desc())
+            .limit(1)
+        )
     else:
         wanted = wanted.where(col(PlaybookRow.version) == version)
     return await session.scalar(wanted)

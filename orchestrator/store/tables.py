@@ -41,6 +41,7 @@ class SourceRow(SQLModel, table=True):
     mapping: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     correlate_by: str = "host"
     correlate_within: int = 3600  # seconds
+    mode: str = "live"  # dry_run: its alerts start runs that only look
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -198,13 +199,17 @@ class EffectRow(SQLModel, table=True):
     """An intent and what became of it: written before the vendor is called."""
 
     __tablename__ = "effects"
-    __table_args__ = (Index("ix_effects_run", "run_id", "seq"), Index("ix_effects_containment", "containment_key"))
+    __table_args__ = (
+        Index("ix_effects_run", "run_id", "seq"),
+        Index("ix_effects_containment", "containment_key"),
+        Index("ix_effects_source", "source", "intended_at"),
+    )
     id: str = Field(primary_key=True)  # run, path, attempt
     run_id: str
     path: str
     seq: int
     playbook: str
-    source: str | None = Field(default=None, index=True)
+    source: str | None = None
     connection: str = Field(index=True)
     connector: str
     action: str
@@ -274,12 +279,14 @@ class ApprovalRow(SQLModel, table=True):
     digest: str
     by_group: str | None = None
     quorum: int = 1
-    state: str = Field(index=True)  # pending, approved, declined, expired, withdrawn
+    state: str = Field(index=True)  # pending, approved, declined, expired, withdrawn, void
     reasons: list[str] = Field(sa_type=JSON, default=[])
     escalated: bool = False
+    level: int = 0  # how far up the chain: 0 asks those who were named first
     asked_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
     decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    replaced_by: str | None = None  # the approval that asks anew, of one that is void
     reminders: int = 0
     remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     glass_broken_by: str | None = None  # an admin who decided alone
@@ -396,6 +403,7 @@ class BreakerRow(SQLModel, table=True):
     source: str = Field(primary_key=True)
     reason: str = Field(sa_type=Text)
     tripped_at: datetime = Field(sa_type=UtcDateTime)
+    reset_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # from here on it is counted anew
 
 
 class OwnRow(SQLModel, table=True):
@@ -415,6 +423,7 @@ class AssetRow(SQLModel, table=True):
     __tablename__ = "assets"
     type: str = Field(primary_key=True)
     value: str = Field(primary_key=True)
+    short: str = Field(default="", index=True)  # a host's name without its domain, a user's without theirs
     kind: str = "unknown"
     critical: bool = False
     tags: list[str] = Field(sa_type=JSON, default=[])

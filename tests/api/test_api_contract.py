@@ -142,6 +142,29 @@ async def test_an_approval_is_listed_shown_and_decided_once(people: People, rows
     assert await every(approver, "/v1/approvals", 5, state="pending") == []
 
 
+async def test_an_approval_is_taken_back_while_nothing_is_made(people: People, rows: Runtime) -> None:
+    approver, path = people[Role.APPROVER], "/v1/approvals/apr_1/withdrawal"
+    is_problem(await approver.post(path, json={}), 409)
+    await approver.post("/v1/approvals/apr_1/decision", json={"decision": "approve", "digest": "d"})
+    is_problem(await people[Role.ANALYST].post(path, json={}), 403)
+    done = (await approver.post(path, json={"comment": "not this one"})).json()
+    assert (done["approval"]["state"], done["made"], done["note"]) == ("withdrawn", [], "")
+
+
+async def test_a_broken_glass_waits_for_the_review_of_somebody_else(people: People, rows: Runtime) -> None:
+    approver, admin = people[Role.APPROVER], people[Role.ADMIN]
+    body = {"digest": "d", "reason": "nobody else is awake"}
+    is_problem(await approver.post("/v1/approvals/apr_1/break-glass", json=body), 403)
+    is_problem(await admin.post("/v1/approvals/apr_1/break-glass", json={**body, "reason": "so"}), 422)
+    done = (await admin.post("/v1/approvals/apr_1/break-glass", json=body)).json()
+    assert (done["state"], done["glass"]["review"]) == ("approved", "pending")
+    assert [item["id"] for item in await every(approver, "/v1/approvals", 5, review="pending")] == ["apr_1"]
+    is_problem(await admin.post("/v1/approvals/apr_1/review", json={"verdict": "accepted"}), 403)
+    done = (await approver.post("/v1/approvals/apr_1/review", json={"verdict": "objected", "comment": "call me"})).json()
+    assert (done["glass"]["review"], done["glass"]["reviewed_by"]) == ("objected", "approver-person")
+    assert await every(approver, "/v1/approvals", 5, review="pending") == []
+
+
 async def test_a_containment_is_shown_and_released_while_temporal_is_down(people: People, rows: Runtime) -> None:
     (item,) = await every(people[Role.VIEWER], "/v1/containments", 5, state="held")
     assert item["target"] == {"type": "address", "value": "198.51.100.7"}
@@ -248,3 +271,15 @@ async def test_assets_are_imported_all_or_none(admin: httpx.AsyncClient) -> None
     assert (await admin.post("/v1/assets", json=[good])).json() == {"imported": 1}
     is_problem(await admin.post("/v1/assets", json=[{**good, "value": "10.0.0.2"}, {**good, "value": "no address"}]), 422)
     assert [item["value"] for item in await every(admin, "/v1/assets", 1)] == ["10.0.0.1"]
+
+
+async def test_an_inventory_comes_as_csv_too_and_one_asset_is_forgotten(admin: httpx.AsyncClient) -> None:
+    text = {"content-type": "text/csv; charset=utf-8"}
+    good = "type,value,kind,critical,tags\nnetwork,10.77.0.0/16,network,false,own-network\nhost,csv-1,server,true,tier-0|europe\n"
+    assert (await admin.post("/v1/assets", content=good, headers=text)).json() == {"imported": 2}
+    wrong = await admin.post("/v1/assets", content="type,value\nhost,csv-2\nhost,CSV-2.\n", headers=text)
+    is_problem(wrong, 422)
+    assert "line 3: host csv-2 stands in line 2 already" in wrong.json()["detail"]
+    is_problem(await admin.post("/v1/assets", content=good, headers={"content-type": "text/plain"}), 415)
+    assert (await admin.delete("/v1/assets", params={"type": "network", "value": "10.77.0.1/16"})).status_code == 204
+    is_problem(await admin.delete("/v1/assets", params={"type": "network", "value": "10.77.0.0/16"}), 404)

@@ -10,7 +10,7 @@ from api_calls import People, events, is_problem
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from api.app import GUARDED, OPEN
+from api.app import GUARDED, OPEN, PAGES
 from api.dependencies import Guarded, requirement
 from orchestrator.domain.access import PERMISSIONS, Permission, Role
 from orchestrator.domain.audit_event import EventKind
@@ -18,12 +18,19 @@ from orchestrator.runtime import Runtime
 
 ROUTES = [route for router in GUARDED for route in router.routes if isinstance(route, APIRoute)]
 EACH = [(method, route) for route in ROUTES for method in sorted(route.methods)]
-OPEN_PATHS = {("POST", "/v1/alerts/{source}"), ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")}
+OPEN_PATHS = {
+    ("POST", "/v1/alerts/{source}"),
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+    ("POST", "/v1/slack/interactions"),
+}
+PAGE_PATHS = {("GET", "/a/{token}"), ("HEAD", "/a/{token}"), ("POST", "/a/{token}")}
 
 
 def at(path: str) -> str:
-    names = ("source", "incident_id", "run_id", "approval_id", "key", "key_id", "version", "scope", "name")
-    for name, value in zip(names, ("a", "a", "a", "a", "a", "a", "1", "global", "a"), strict=True):
+    names = ("source", "incident_id", "run_id", "approval_id", "key", "key_id", "version", "scope", "name", "person")
+    for name, value in zip(names, ("a", "a", "a", "a", "a", "a", "1", "global", "a", "a"), strict=True):
         path = path.replace(f"{{{name}}}", value)
     return path
 
@@ -40,8 +47,9 @@ def test_every_route_declares_one_permission(route: APIRoute) -> None:
     assert isinstance(demanded(route), Permission)
 
 
-def test_nothing_is_open_but_intake_and_health(app: FastAPI) -> None:
+def test_nothing_is_open_but_intake_clicks_one_time_links_and_health(app: FastAPI) -> None:
     assert {(method, route.path) for router in OPEN for route in router.routes for method in route.methods} == OPEN_PATHS  # type: ignore[attr-defined]
+    assert {(method, route.path) for router in PAGES for route in router.routes for method in route.methods} == PAGE_PATHS  # type: ignore[attr-defined]
     documented = {(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item}
     assert documented == OPEN_PATHS | {(method, route.path) for method, route in EACH}
 

@@ -209,7 +209,7 @@ async def test_thousands_of_assets_are_added_or_replaced_in_their_canonical_spel
         ({"type": "address", "value": "x"}, "asset 2"),
         ({"type": "moon", "value": "x"}, "asset 2: type"),
         ({"type": "host"}, "asset 2: value"),
-        ({"type": "host", "value": "OK"}, "twice"),
+        ({"type": "host", "value": "OK"}, "stands in asset 1"),
     ],
 )
 async def test_one_wrong_asset_is_named_and_none_is_imported(rt: Runtime, row: dict[str, str], said: str) -> None:

@@ -18,16 +18,19 @@ from blocks import ROOT, Block, blocks, of
 from connectors.sdk.connector import Connector
 from connectors.sdk.contract import HttpConnectorContract
 from orchestrator.cli.docs import generated, main
+from orchestrator.configuration.asset_csv import read_csv
+from orchestrator.configuration.assets import Asset
 from orchestrator.configuration.playbooks import usual_catalogue
 from orchestrator.intake.mapping import check_mapping
 from orchestrator.intake.sources import parser_for
 from orchestrator.playbook.compiler import Compiled, compile_playbook
-from orchestrator.policy.document import parse_policy
+from orchestrator.policy.document import Policy, parse_policy
 from orchestrator.settings import Settings
 from orchestrator.staging.cases import read_cases
 
 KNOWN = {
-    *("yaml playbook", "yaml steps", "yaml policy", "yaml tests", "json alert", "json mapping", "toml settings"),
+    *("yaml playbook", "yaml steps", "yaml policy", "yaml policy tests", "yaml tests", "json alert", "json mapping"),
+    *("toml settings", "csv assets"),
     *(
         "python connector",
         "python contract",
@@ -66,7 +69,7 @@ def test_steps_compile(block: Block) -> None:
 
 @pytest.mark.parametrize("block", of("yaml policy"), ids=str)
 def test_a_policy_is_one(block: Block) -> None:
-    assert parse_policy(block.text, str(block)).protect.addresses
+    assert parse_policy(block.text, str(block)) != Policy()
 
 
 @pytest.mark.parametrize("block", of("yaml tests"), ids=str)
@@ -78,6 +81,11 @@ def test_cases_are_some(block: Block) -> None:
 @pytest.mark.parametrize("block", of("json alert"), ids=str)
 def test_an_alert_is_parsed(block: Block) -> None:
     assert parser_for(block.kind.split()[2])(json.loads(block.text), datetime(2026, 11, 24, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("block", of("csv assets"), ids=str)
+def test_an_inventory_can_be_imported(block: Block) -> None:
+    assert [Asset.model_validate(row) for _, row in read_csv(block.text)]
 
 
 @pytest.mark.parametrize("block", of("json mapping"), ids=str)

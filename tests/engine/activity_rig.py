@@ -33,10 +33,11 @@ from orchestrator.engine.activities.recording import Recording
 from orchestrator.engine.activities.undoing import Undoing
 from orchestrator.engine.activities.verifying import Verifying
 from orchestrator.engine.contracts import ActionCall, ApplyReply, ApplyRequest, PlanReply, PlanRequest, RunContext, StepRef
+from orchestrator.playbook.plan import Plan
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
-from orchestrator.store.tables import AlertRow, AuditEventRow, ConnectionRow, KillSwitchRow, PolicyRow, RunRow
+from orchestrator.store.tables import AlertRow, AuditEventRow, ConnectionRow, KillSwitchRow, PlaybookRow, PolicyRow, RunRow
 
 START = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 _SYSTEMS: dict[str, tuple[type[Connector[Any]], type[Emulator]]] = {
@@ -44,6 +45,8 @@ _SYSTEMS: dict[str, tuple[type[Connector[Any]], type[Emulator]]] = {
     "edr": (CrowdStrike, CrowdStrikeEmulator),
     "tickets": (Jira, JiraEmulator),
 }
+PLAN = Plan(playbook="contain", version=1, title="Contain", owner="soc", steps=())
+"""What the runs are runs of; their steps are called one by one."""
 _URL = "http://127.0.0.1:1"
 
 
@@ -131,7 +134,7 @@ def context(run: str = "run_1", attempt: int = 1, mode: Mode = Mode.LIVE) -> Run
         attempt=attempt,
         playbook="contain",
         version=1,
-        plan_digest="p",
+        plan_digest=PLAN.digest,
         mode=mode,
         source="test",
         severity=4,
@@ -155,7 +158,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
         for access in Access:
             opened = open_connector(connector, emulator.settings(_URL), access, EmulatorTransport(world))
             rt.connections.get(places[access], lambda opened=opened: opened)  # type: ignore[misc]
-    await made.add(alert())
+    await made.add(alert(), published(PLAN))
     await made.add(*(run_row(f"run_{number}") for number in (1, 2, 3)))
     try:
         yield made
@@ -163,12 +166,18 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
         await rt.close()
 
 
+def published(plan: Plan, **columns: Any) -> PlaybookRow:
+    """A version as it is published."""
+    about = {"name": plan.playbook, "version": plan.version, "digest": plan.digest, "title": plan.title, "owner": plan.owner}
+    return PlaybookRow(**about, plan=plan.model_dump(mode="json"), source="", published_at=START, published_by="person:author", **columns)
+
+
 def run_row(run: str, **columns: Any) -> RunRow:
     """A run that goes on."""
     given: dict[str, Any] = {
         "playbook": "contain",
         "version": 1,
-        "plan_digest": "p",
+        "plan_digest": PLAN.digest,
         "status": "running",
         "started_by": "source:test",
         "created_at": START,

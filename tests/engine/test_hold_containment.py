@@ -45,14 +45,35 @@ async def test_it_looks_at_once_when_a_lease_was_changed(rig: Rig, world: World)
     assert world.undo_requests == [LEASE]
 
 
-async def test_what_cannot_be_lifted_is_tried_again_later(rig: Rig, world: World) -> None:
+async def test_what_cannot_be_lifted_is_tried_again_when_the_store_says_so(rig: Rig, world: World) -> None:
     began = await rig.server.get_current_time()
     world.stuck = {"block"}
-    world.due_replies = [DueReply(ended=(LEASE,), live=1), DueReply(ended=(LEASE,), live=1)]
+    again = began + timedelta(hours=1)
+    world.due_replies = [DueReply(ended=(LEASE,)), DueReply(wake_at=again), DueReply(ended=(LEASE,))]
     async with rig.worker():
         await (await start(rig)).result()
     assert world.undo_requests == [LEASE, LEASE]
-    assert await rig.server.get_current_time() - began >= timedelta(minutes=10)
+    assert await rig.server.get_current_time() >= again
+
+
+async def test_the_device_is_looked_at_when_it_is_time_and_the_moment_is_remembered(rig: Rig, world: World) -> None:
+    began = await rig.server.get_current_time()
+    at = began + timedelta(minutes=15)
+    world.due_replies = [DueReply(wake_at=at, live=1), DueReply(check=True, live=1), DueReply(live=1)]
+    async with rig.worker():
+        await (await start(rig)).result()
+    assert world.checked == ["k"]
+    assert [given.checked_at is None for given in world.due_asked] == [True, True, False]
+    assert (world.due_asked[-1].checked_at or began) >= at
+
+
+async def test_a_check_that_does_not_come_off_keeps_no_lease_from_its_end(rig: Rig, world: World) -> None:
+    world.check_fails = True
+    world.due_replies = [DueReply(check=True, live=1), DueReply(ended=(LEASE,), live=1)]
+    async with rig.worker():
+        await (await start(rig)).result()
+    assert world.checked == ["k"] * 3
+    assert world.undo_requests == [LEASE]
 
 
 async def test_a_lease_without_an_end_needs_nobody_to_wait_for_it(rig: Rig, world: World) -> None:

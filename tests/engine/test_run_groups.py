@@ -73,6 +73,18 @@ async def test_a_called_playbook_is_asked_about_as_a_whole(rig: Rig, world: Worl
     assert [len(asked.changes) for asked in world.asked] == [2]
 
 
+async def test_groups_nested_in_groups_are_asked_about_in_one_question_of_which_a_part_may_be_chosen(rig: Rig, world: World) -> None:
+    world.decide = agree_with("203.0.113.8", "ws-042")
+    called = rig.plan(f"playbook: other\nversion: 1\ntitle: O\nowner: soc\nsteps:\n  - {ISOLATE}\n")
+    each = "{id: one, use: firewall.block_address, with: {address: '${{ each }}'}}"
+    items = f"{{id: all, for_each: [203.0.113.8, 203.0.113.9], as: each, at_most: 5, steps: [{{id: pick, choose: [{{when: 'true', steps: [{each}]}}]}}]}}"
+    inside = f"parallel: [{BLOCK}, {items}, {{id: sub, call: other@1}}]"
+    result = await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    {inside}\n", called=called)
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert [len(asked.changes) for asked in world.asked] == [4]
+    assert sorted(world.applied) == ["203.0.113.8", "ws-042"]
+
+
 async def test_a_step_with_an_approval_of_its_own_is_left_to_that(rig: Rig, world: World) -> None:
     world.decide = agree
     own = "{id: isolate, use: edr.isolate_host, with: {host: ws-042}, approve: {question: 'Isolate?', by: edr-team}}"

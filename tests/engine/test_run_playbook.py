@@ -21,6 +21,12 @@ async def test_a_change_is_made_once_verified_and_held(rig: Rig, world: World) -
     assert [end.status for end in world.ended] == [RunStatus.COMPLETED]
 
 
+async def test_what_is_held_without_an_end_is_watched_too_and_a_ticket_is_not(rig: Rig, world: World) -> None:
+    result = await rig.run(f"steps:\n{BLOCK}  - id: ticket\n    use: tickets.open\n    with: {{title: Done}}\n")
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert [(hold.ref.path, hold.seconds) for hold in world.held] == [("block", None)]
+
+
 async def test_what_is_so_already_is_left_alone(rig: Rig, world: World) -> None:
     world.in_force.add("203.0.113.7")
     result = await rig.run(f"steps:\n{BLOCK}")
@@ -78,6 +84,22 @@ async def test_without_an_answer_the_question_goes_up_once_and_then_the_run_stop
     result = await rig.run(f"steps:\n{BLOCK}{approve}")
     assert (result.status, world.applied) == (RunStatus.DECLINED, [])
     assert [(asked.by, asked.escalated) for asked in world.asked] == [("soc", False), ("leads", True)]
+
+
+async def test_a_question_goes_up_the_chain_one_group_after_the_other_each_with_its_own_time(rig: Rig, world: World) -> None:
+    approve = "    approve: {question: 'Block it?', by: soc, within: 5m, otherwise: escalate, escalate_to: [leads, ciso]}\n"
+    world.decide = lambda asked: agree(asked) if asked.by == "ciso" else None
+    result = await rig.run(f"steps:\n{BLOCK}{approve}")
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
+    assert [(asked.by, asked.level, asked.within) for asked in world.asked] == [("soc", 0, 300), ("leads", 1, 300), ("ciso", 2, 300)]
+
+
+async def test_where_the_policy_names_a_group_no_playbook_s_chain_leads_away_from_it(rig: Rig, world: World) -> None:
+    world.verdict, world.policy_by = Verdict.APPROVE, "board"
+    approve = "    approve: {question: 'Block it?', by: soc, otherwise: escalate, escalate_to: [friends]}\n"
+    result = await rig.run(f"steps:\n{BLOCK}{approve}")
+    assert (result.status, world.applied) == (RunStatus.DECLINED, [])
+    assert [asked.by for asked in world.asked] == ["board"]
 
 
 async def test_a_group_is_asked_about_once_with_all_its_changes(rig: Rig, world: World) -> None:

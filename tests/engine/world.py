@@ -69,6 +69,9 @@ class World:
     alerts: list[dict[str, Any]] = field(default_factory=list)
     store_away: int = 0
     due_replies: list[DueReply] = field(default_factory=list)
+    due_asked: list[HoldInput] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    check_fails: bool = False
     undo_requests: list[UndoRequest] = field(default_factory=list)
     on_ask: Callable[[str], Awaitable[None]] | None = None
     generation: int = 0
@@ -81,7 +84,7 @@ class World:
         """All of the contract's."""
         return [
             self.read, self.plan, self.apply, self.verify, self.hold, self.undo, self.to_undo, self.ask,
-            self.close_approval, self.events, self.record, self.begin, self.end, self.due,
+            self.close_approval, self.events, self.record, self.begin, self.end, self.due, self.check,
         ]  # fmt: skip
 
     @activity.defn(name=Activity.READ)
@@ -193,8 +196,15 @@ class World:
         self.ended.append(end)
 
     @activity.defn(name=Activity.DUE)
-    async def due(self, _: HoldInput) -> DueReply:
+    async def due(self, given: HoldInput) -> DueReply:
+        self.due_asked.append(given)
         return self.due_replies.pop(0) if self.due_replies else DueReply()
+
+    @activity.defn(name=Activity.CHECK)
+    async def check(self, key: str) -> None:
+        self.checked.append(key)
+        if self.check_fails:
+            raise ApplicationError("the database does not answer", type="Unavailable")
 
     def _judgement(self) -> Judgement:
         return Judgement(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from intake_samples import EVE
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from orchestrator.configuration.assets import import_assets
 from orchestrator.configuration.playbooks import publish_playbook, retire_playbook
@@ -28,7 +28,7 @@ from orchestrator.intake.body import BodyRefused
 from orchestrator.intake.refusal import Unparseable
 from orchestrator.runtime import Runtime
 from orchestrator.store import alerts
-from orchestrator.store.tables import AlertRow, AuditEventRow, IncidentRow, ReplayRow, RunKeyRow, RunRow
+from orchestrator.store.tables import AlertRow, AuditEventRow, IncidentRow, ReplayRow, RunKeyRow, RunRow, SourceRow
 from tests.store.conftest import database, server  # noqa: F401 - fixtures
 from tests.store.databases import START, opened
 
@@ -315,3 +315,39 @@ async def test_a_resolved_alert_joins_its_incident_and_starts_nothing(tmp_path: 
         over = await send(runtime, {"version": "4", "alerts": [{**firing, "status": "resolved"}]}, source="mon")
         assert (len(first.run_ids), over.run_ids, over.duplicate) == (1, (), False)
         assert first.alerts[0].incident_id == over.alerts[0].incident_id
+
+
+async def test_a_shadow_runs_dry_beside_the_live_version_and_takes_none_of_its_keys(rt: Runtime) -> None:
+    await publish_playbook(rt, playbook(version=1), "p.yaml", actor="person:ann")
+    await publish_playbook(rt, playbook(version=2), "p.yaml", actor="person:ann", stage="shadow")
+    await send(rt, beacon())
+    await send(rt, beacon(10))
+    live, shadow = sorted(await rows(rt, RunRow), key=lambda run: run.version)
+    assert (live.version, live.mode, live.shadow_of) == (1, "live", None)
+    assert (shadow.version, shadow.mode, shadow.shadow_of, shadow.started_by) == (2, "dry_run", live.id, "shadow")
+
+
+async def test_a_shadow_whose_trigger_alone_fits_runs_without_a_live_twin(rt: Runtime) -> None:
+    await publish_playbook(rt, playbook(version=2), "p.yaml", actor="person:ann", stage="shadow")
+    await send(rt, beacon())
+    [shadow] = await rows(rt, RunRow)
+    assert (shadow.mode, shadow.shadow_of) == ("dry_run", None)
+
+
+async def test_shadows_do_not_count_against_the_live_version_s_limit(rt: Runtime) -> None:
+    limited = playbook(limits="{runs_per_hour: 1}")
+    await publish_playbook(rt, limited, "p.yaml", actor="person:ann")
+    await publish_playbook(rt, playbook(version=2, limits="{runs_per_hour: 1}"), "p.yaml", actor="person:ann", stage="shadow")
+    await send(rt, beacon())
+    assert sorted((run.mode, run.error) for run in await rows(rt, RunRow)) == [("dry_run", None), ("live", None)]
+
+
+async def test_alerts_of_a_dry_source_only_look_and_keep_no_live_run_from_starting(rt: Runtime) -> None:
+    await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
+    async with rt.store.write() as session:
+        await session.execute(update(SourceRow).values(mode="dry_run"))
+    await send(rt, beacon())
+    async with rt.store.write() as session:
+        await session.execute(update(SourceRow).values(mode="live"))
+    await send(rt, beacon(10))
+    assert sorted(run.mode for run in await rows(rt, RunRow)) == ["dry_run", "live"]

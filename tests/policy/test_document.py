@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.domain.effect import Effect
 from orchestrator.domain.errors import Invalid
 from orchestrator.policy.document import DEFAULT_POLICY, Policy, parse_policy
 
 
 def test_the_policy_of_a_first_start_is_read() -> None:
     policy = parse_policy(DEFAULT_POLICY)
-    assert [rule.effect for rule in policy.approve] == [Effect.DESTROY, Effect.CONTAIN]
+    assert policy.rules == ()
     assert policy.limits.per_run.hosts == 10
+    assert [window.within for window in policy.limits.windows] == [3600]
+    assert (policy.drift.every, policy.breaker.compared_with, policy.approvals.remind_every) == (900, 604_800, 300)
 
 
 def test_an_empty_mapping_is_the_defaults() -> None:
@@ -27,7 +28,21 @@ def test_names_are_kept_in_their_canonical_spelling() -> None:
 
 
 def test_the_same_policy_written_otherwise_has_the_same_digest() -> None:
-    assert parse_policy("approve: [destroy]").digest == parse_policy("approve:\n  - {effect: destroy}\n").digest
+    one, other = (
+        parse_policy("rules: [{effect: destroy, approve: true}]"),
+        parse_policy("# x\nrules:\n  - {effect: [destroy], approve: {}}\n"),
+    )
+    assert one.rules[0].line != other.rules[0].line
+    assert one.digest == other.digest
+    assert one.digest != parse_policy("rules: [{effect: destroy, deny: no}]").digest
+
+
+def test_a_policy_is_the_same_after_it_was_kept() -> None:
+    text = "rules:\n  - {time: {from: '22:00', to: '06:00'}, severity: 4, target: {networks: [10.0.0.1/8]}, deny: no}\nlimits: {windows: [{within: 1h30m, hosts: 2}]}\n"
+    policy = parse_policy(text)
+    kept = Policy.model_validate_json(policy.model_dump_json())
+    assert kept == policy
+    assert kept.digest == policy.digest
 
 
 @pytest.mark.parametrize(
@@ -35,9 +50,26 @@ def test_the_same_policy_written_otherwise_has_the_same_digest() -> None:
     [
         ("protect:\n  adresses: []\n", "p.yaml:2:3", "did you mean 'addresses'?"),
         ("limits:\n  per_run:\n    hosts: -1\n", "p.yaml:3:12", "greater than or equal to 0"),
-        ("approve:\n  - dstroy\n", "p.yaml:2:5", "'destroy'"),
-        ("approve:\n  - {effect: read}\n", "p.yaml:2:5", "reads are never asked about"),
-        ("approve:\n  - {quorum: 2}\n", "p.yaml:2:5", "fits nothing in particular"),
+        ("rules:\n  - {efect: contain, allow: true}\n", "p.yaml:2:6", "did you mean 'effect'?"),
+        ("rules:\n  - {effect: [contan], deny: no}\n", "p.yaml:2:15", "'contain'"),
+        ("rules:\n  - {effect: read, deny: no}\n", "p.yaml:2:5", "reads change nothing"),
+        ("rules:\n  - {effect: contain}\n", "p.yaml:2:5", "decides nothing; give exactly one of"),
+        ("rules:\n  - {allow: true, deny: no}\n", "p.yaml:2:5", "decides `allow` and `deny`"),
+        ("rules:\n  - {allow: false}\n", "p.yaml:2:13", "write `deny:` with the reason"),
+        ("rules:\n  - {approve: false}\n", "p.yaml:2:15", "is `allow: true`"),
+        ("rules:\n  - {approve: {quorm: 2}}\n", "p.yaml:2:16", "did you mean 'quorum'?"),
+        ("rules:\n  - {allow: true, line: 3}\n", "p.yaml:2:19", "there is no such field"),
+        ("rules:\n  - {allow: true, name: 'default:x'}\n", "p.yaml:2:25", "choose another"),
+        ("rules:\n  - {time: {from: '25:00', to: '06:00'}, deny: no}\n", "p.yaml:2:19", "is not a time of day"),
+        ("rules:\n  - {time: {from: '22:00'}, deny: no}\n", "p.yaml:2:12", "give both"),
+        ("rules:\n  - {time: {days: sun, zone: Europe/Berln}, deny: no}\n", "p.yaml:2:30", "did you mean 'Europe/Berlin'?"),
+        ("rules:\n  - {target: {}, deny: no}\n", "p.yaml:2:14", "fits every target"),
+        ("rules:\n  - {severity: {at_least: 5, at_most: 2}, deny: no}\n", "p.yaml:2:16", "exchange the two"),
+        ("rules: {a: b}\n", "p.yaml:1:8", "a list"),
+        ("limits:\n  per_hour: {hosts: 1}\n", "p.yaml:2:3", "there is no such field"),
+        ("limits: {windows: [{within: 1x}]}\n", "p.yaml:1:29", "write such as 90s"),
+        ("limits: {windows: [{per: sorce, within: 1h}]}\n", "p.yaml:1:26", "'source'"),
+        ("approve: [destroy]\n", "p.yaml:1:1", "there is no such field"),
         ("protect:\n  addresses: [evil]\n", "p.yaml:2:15", "evil"),
         ("protect: {hosts: [a], hosts: [b]}\n", "p.yaml:1:23", "there twice"),
         ("- a\n", "p.yaml:1:1", "a policy is a mapping"),

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.domain.effect import Effect
 from orchestrator.domain.judgement import Judgement, Verdict
+from orchestrator.domain.observable import ObservableType
 from orchestrator.domain.receipt import Change
-from orchestrator.playbook.plan import Limits
 from orchestrator.policy.document import Policy, parse_policy
-from orchestrator.policy.judge import Context, Facts, InForce, Switch, judge
+from orchestrator.policy.judge import Context, Facts, InForce, Own, Switch, Used, judge
 
 POLICY = parse_policy("""\
 protect:
@@ -20,9 +20,9 @@ protect:
   hosts: [dc-01, gw.corp.example]
   users: [administrator, "svc@corp.example"]
   domains: [corp.example]
-limits: {per_run: {hosts: 2}, per_hour: {addresses: 5}}
+limits: {per_run: {hosts: 2}, by: leads, quorum: 2}
 """)
-CONTEXT = Context(playbook="c2")
+CONTEXT = Context(playbook="c2", source="siem")
 
 
 def change(kind: str, value: str, effect: Effect = Effect.CONTAIN, *, changed: bool = True, action: str = "act", **receipt: Any) -> Change:
@@ -74,6 +74,10 @@ def said(wish: Change, facts: Facts | None = None, context: Context = CONTEXT, p
         ("user", "administrator"),
         ("user", "CORP\\Administrator"),
         ("user", "administrator@corp.example"),
+        ("host", "\uff44\uff43-01"),
+        ("user", "\uff41dministrator"),
+        ("address", "\uff11\uff19\uff12.0.2.53"),
+        ("domain", "corp\u3002example"),
         ("user", "svc"),
         ("user", "corp\\svc"),
         ("email", "Administrator@Corp.Example"),
@@ -133,6 +137,8 @@ def test_taking_a_block_back_is_not_refused_for_protected_assets() -> None:
         ("connection", "edr", False),
         ("playbook", "c2", True),
         ("playbook", "other", False),
+        ("source", "siem", True),
+        ("source", "other", False),
         ("unheard of", "x", True),
     ],
 )
@@ -143,25 +149,51 @@ def test_a_kill_switch_stops_what_it_names(scope: str, name: str, stops: bool, e
     assert any("drill" in reason for reason in judgement.reasons) is stops
 
 
-@pytest.mark.parametrize(("others", "verdict"), [(0, Verdict.ALLOW), (1, Verdict.ALLOW), (2, Verdict.DENY), (None, Verdict.ALLOW)])
-def test_the_limit_of_a_run_counts_this_change_too(others: int | None, verdict: Verdict) -> None:
-    assert said(change("host", "ws-1"), Facts(others_in_run=others)).verdict is verdict
+def used(others: int | None, limit: int = 2, **more: Any) -> Used:
+    return Used(**{"kind": "hosts", "per": "run", "name": "", "within": None, "limit": limit, "others": others, **more})
 
 
-@pytest.mark.parametrize(("others", "verdict"), [(4, Verdict.ALLOW), (5, Verdict.DENY)])
-def test_the_limit_of_an_hour_holds(others: int, verdict: Verdict) -> None:
-    assert said(change("address", "198.51.100.7"), Facts(others_in_hour=others)).verdict is verdict
+@pytest.mark.parametrize(
+    ("others", "adds", "verdict"),
+    [(0, 1, Verdict.ALLOW), (1, 1, Verdict.ALLOW), (2, 1, Verdict.APPROVE), (None, 9, Verdict.ALLOW), (0, 3, Verdict.APPROVE)],
+)
+def test_a_limit_that_is_reached_asks_and_counts_this_change_too(others: int | None, adds: int, verdict: Verdict) -> None:
+    judgement = said(change("host", "ws-1"), Facts(used=(used(others, adds=adds),)))
+    assert judgement.verdict is verdict
+    assert (judgement.by, judgement.quorum) == (("leads", 2) if verdict is Verdict.APPROVE else (None, 1))
 
 
-def test_a_playbook_may_allow_itself_less_than_the_policy_does() -> None:
-    context = Context(playbook="c2", limits=Limits(hosts_per_run=1))
-    judgement = said(change("host", "ws-1"), Facts(others_in_run=1), context)
-    assert judgement.verdict is Verdict.DENY
-    assert "c2 allows itself 1 in a run" in judgement.reasons[0]
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"name": "c2"}, "c2 allows itself 2 in a run"),
+        ({"per": "source", "name": "siem", "within": 3600}, "the policy allows 2 within 1h for the source siem"),
+        ({"per": "overall", "within": 90}, "the policy allows 2 within 90s"),
+    ],
+)
+def test_a_limit_says_whose_it_is(more: dict[str, Any], words: str) -> None:
+    assert words in said(change("host", "ws-1"), Facts(used=(used(2, **more),))).reasons[0]
+
+
+def test_a_question_of_a_rule_keeps_the_stricter_quorum_of_a_limit() -> None:
+    judgement = said(change("host", "ws-1", Effect.DESTROY), Facts(used=(used(2),)))
+    assert (judgement.verdict, judgement.quorum, len(judgement.reasons)) == (Verdict.APPROVE, 2, 2)
+
+
+def test_a_tripped_breaker_asks_about_each_change() -> None:
+    policy = parse_policy("breaker: {by: leads, quorum: 3}")
+    judgement = said(change("host", "ws-1"), Facts(breaker="siem asks for far more than it used to"), policy=policy)
+    assert (judgement.verdict, judgement.by, judgement.quorum) == (Verdict.APPROVE, "leads", 3)
+    assert said(change("host", "ws-1", Effect.NOTIFY), Facts(breaker="x"), policy=policy).verdict is Verdict.ALLOW
+
+
+def test_a_limit_opens_nothing_that_is_denied() -> None:
+    policy = parse_policy("rules: [{effect: contain, deny: not today}]")
+    assert said(change("host", "ws-1"), Facts(used=(used(9),), breaker="x"), policy=policy).verdict is Verdict.DENY
 
 
 def test_what_changes_nothing_meets_no_limit_and_no_question() -> None:
-    assert said(change("host", "ws-1", changed=False), Facts(others_in_run=9, critical=True)).verdict is Verdict.ALLOW
+    assert said(change("host", "ws-1", changed=False), Facts(used=(used(9),), critical=True)).verdict is Verdict.ALLOW
 
 
 def test_what_cannot_be_taken_back_is_asked_about() -> None:
@@ -173,11 +205,34 @@ def test_containing_a_critical_asset_is_asked_about() -> None:
     assert said(change("host", "ws-1"), Facts(critical=False)).verdict is Verdict.ALLOW
 
 
-def test_the_strictest_of_the_rules_counts() -> None:
-    policy = parse_policy("approve: [contain, {action: firewall.act, by: leads, quorum: 2}, {action: other, quorum: 9}]")
-    judgement = said(change("address", "198.51.100.7"), policy=policy)
-    assert (judgement.verdict, judgement.by, judgement.quorum) == (Verdict.APPROVE, "leads", 2)
-
-
 def test_nobody_is_asked_about_what_is_denied() -> None:
     assert said(change("host", "dc-01", Effect.DESTROY)).verdict is Verdict.DENY
+
+
+OWN = (
+    Own(type=ObservableType.ADDRESS, value="10.9.0.5", why="default gateway"),
+    Own(type=ObservableType.HOST, value="fw.mgmt.example", why="the connection firewall"),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("address", "::ffff:10.9.0.5"),
+        ("network", "10.9.0.0/24"),
+        ("host", "FW.mgmt.example."),
+        ("host", "fw"),
+        ("domain", "mgmt.example"),
+        ("url", "https://fw.mgmt.example/api"),
+    ],
+)
+def test_what_tocsin_stands_on_is_protected_and_the_reason_says_why(kind: str, value: str) -> None:
+    judgement = said(change(kind, value), Facts(own=OWN))
+    assert judgement.verdict is Verdict.DENY
+    assert "is Tocsin's own: " in judgement.reasons[0]
+    assert said(change(kind, value, Effect.RESTORE), Facts(own=OWN)).verdict is Verdict.ALLOW
+
+
+def test_what_only_looks_like_our_own_is_not_protected() -> None:
+    for kind, value in (("address", "10.9.0.6"), ("domain", "xfw.mgmt.example"), ("host", "fw2")):
+        assert said(change(kind, value), Facts(own=OWN)).verdict is Verdict.ALLOW

@@ -94,10 +94,12 @@ async def cancelled(rig: Rig) -> None:
 
 
 async def held(rig: Rig) -> None:
-    """A lease that ends."""
+    """A lease that ends, after the device was looked at."""
     lease = UndoRequest(run_id="run_1", path="block", reason="its time is up", actor="system")
     wake = await rig.server.get_current_time() + timedelta(hours=24)
-    rig.world.due_replies = [DueReply(wake_at=wake, live=1), DueReply(ended=(lease,), live=1)]
+    look = await rig.server.get_current_time() + timedelta(minutes=15)
+    waits = [DueReply(wake_at=look, live=1), DueReply(check=True, live=1), DueReply(wake_at=wake, live=1)]
+    rig.world.due_replies = [*waits, DueReply(ended=(lease,), live=1)]
     async with rig.worker():
         client = rig.server.client
         hold = HoldInput(containment_key="k")

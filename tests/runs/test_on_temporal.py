@@ -27,7 +27,8 @@ from orchestrator.runs.client import connect
 from orchestrator.runs.containments import release
 from orchestrator.runs.control import cancel_run, retry_run, start_run
 from orchestrator.runs.dispatch import dispatch
-from orchestrator.runs.query import get_run, list_containments, list_runs
+from orchestrator.runs.in_force import list_containments
+from orchestrator.runs.query import get_run, list_runs
 from orchestrator.runs.sweep import sweep
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings

@@ -1,4 +1,4 @@
-"""Every case in every tests.yaml comes out as it says, by the interpreter that also runs playbooks for real."""
+"""Every case in every tests.yaml comes out as it says, by the real workflows and by the interpreter in memory alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import pytest
 import playbooks
 from orchestrator.domain.errors import Invalid
 from orchestrator.staging.cases import Case, Cases, Expectation, Given, Stub, read_cases
+from orchestrator.staging.coverage import coverage
 from orchestrator.staging.rehearse import Rehearsal, alert_of, rehearse
+from orchestrator.staging.report import trail
+from orchestrator.staging.served import theatre
 
 from .reading import ROOT, cases_of, plan_of
 
@@ -22,6 +25,19 @@ async def of(name: str, case: Case, cases: Cases | None = None) -> Rehearsal:
 @pytest.mark.parametrize(("name", "case"), NAMED, ids=[f"{name}: {case.name}" for name, case in NAMED])
 async def test_a_case_comes_out_as_it_says(name: str, case: Case) -> None:
     assert (await of(name, case)).problems == ()
+
+
+@pytest.mark.parametrize("name", playbooks.NAMES)
+async def test_the_real_workflows_leave_the_same_trail_as_the_interpreter_in_memory_and_reach_nearly_all_of_it(name: str) -> None:
+    plan, cases = plan_of(name), CASES[name]
+    async with theatre() as stage:
+        real = [await rehearse(plan, cases, case, lambda file: (ROOT / name / file).read_bytes(), stage) for case in cases.cases]
+    assert [found.problems for found in real] == [()] * len(real)
+    memory = [await of(name, case) for case in cases.cases]
+    for one, other in zip(real, memory, strict=True):
+        assert trail(one) == trail(other), one.case
+    assert coverage(plan, real) == coverage(plan, memory)
+    assert coverage(plan, real).percent >= 90
 
 
 BRUTE = "brute-force-block"

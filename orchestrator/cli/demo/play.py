@@ -138,7 +138,7 @@ async def _ended(scene: _Scene) -> bool:
 
 
 async def _released(scene: _Scene) -> bool:
-    held = await scene.admin.items("/v1/containments")
+    held = await scene.admin.items("/v1/containments", state="all")
     return any(item["target"]["value"] == _LEASED and item["state"] == "lifted" for item in held)
 
 
@@ -162,7 +162,7 @@ async def _account(scene: _Scene, folder: Path, asked: dict[str, str], lease: st
         sent=scene.sent,
         runs=runs,
         asked=asked,
-        containments=await scene.admin.items("/v1/containments"),
+        containments=await scene.admin.items("/v1/containments", state="all"),
         lab=await scene.lab.get("/_lab/state"),
         export=export,
         public_key=scene.runtime.audit_key.public,

@@ -64,11 +64,13 @@ class Applying:
             return ApplyReply(outcome="applied", judgement=await _judged_before(session, request), output=earlier.output or {})
         if change.effect in COUNTED:
             await self._rt.store.serialize_limits(session)
-        judgement = await judged(session, change, run, now)
+        judgement = await judged(session, change, run, now, to_apply=True)
         if judgement.verdict is Verdict.DENY:
             return await _refuse(session, request, judgement, now, "refused", "; ".join(judgement.reasons))
-        if (request.approval_id or judgement.verdict is Verdict.APPROVE) and (lack := await lack_of_agreement(session, request, judgement)):
-            return await _refuse(session, request, judgement, now, "needs_approval", lack)
+        if request.approval_id or judgement.verdict is Verdict.APPROVE:
+            under = earlier.approval_id if earlier and earlier.change_digest == change.digest and earlier.state == "intended" else None
+            if lack := await lack_of_agreement(session, request, judgement, intended_under=under):
+                return await _refuse(session, request, judgement, now, "needs_approval", lack)
         if not change.changed:
             return _Go(judgement)
         again = earlier is not None and earlier.state == "intended"

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from orchestrator.audit import trail
-from orchestrator.domain.approval import approval_digest
+from orchestrator.domain.approval import approval_digest, moment, next_reminder
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
@@ -18,9 +18,14 @@ from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.written import event_id, step_event
 from orchestrator.engine.contracts import Activity, AskReply, AskRequest, Decision
 from orchestrator.engine.decision import decision_of
+from orchestrator.notices import outbox
+from orchestrator.policy.facts import policy_in_force
 from orchestrator.runtime import Runtime
 from orchestrator.store import approvals, runs
 from orchestrator.store.tables import ApprovalRow
+
+_OVER = {"withdrawn", "void", "expired"}
+"""States in which no run waits for the answer; a declined or an approved one may just not have been heard of."""
 
 
 class Asking:
@@ -35,13 +40,19 @@ class Asking:
         with told_to_workflow():
             now = self._rt.clock()
             run = request.ref.run
-            row = _row(request, now, activity.info().workflow_id or "")
             async with self._rt.store.write() as session:
-                if await approvals.ask(session, row):
-                    await trail.record_all(session, [step_event(request.ref, EventKind.APPROVAL_ASKED, _told(row), now, row["id"])])
+                row = await _named(session, _row(request, now, activity.info().workflow_id or ""), request.replaces)
+                row["remind_at"] = await _first_reminder(session, row)
+                new = await approvals.ask(session, row)
                 asked = await approvals.get(session, row["id"])
                 if asked is None:
                     raise Rejected(f"approval {row['id']} is gone; approvals are never deleted")
+                if new:
+                    told = {**_told(row), "replaces": request.replaces}
+                    await trail.record_all(session, [step_event(request.ref, EventKind.APPROVAL_ASKED, told, now, row["id"])])
+                    await outbox.tell(session, asked, "escalated" if request.escalated else "asked", now)
+                if request.replaces is not None:
+                    await _void(session, request, asked, now)
                 if asked.state == "pending":
                     await runs.set_status(session, run.run_id, run.attempt, RunStatus.WAITING)
             return AskReply(approval_id=asked.id, digest=asked.digest, expires_at=asked.expires_at)
@@ -62,11 +73,39 @@ class Asking:
                 return decision_of(row, await approvals.answers(session, [row.id]))
 
 
-async def _expire(session: AsyncSession, row: ApprovalRow, now: datetime) -> None:
-    row.state, row.decided_at = "expired", now
+async def _expire(session: AsyncSession, row: ApprovalRow, clock: datetime) -> None:
+    now = moment(clock, row.asked_at)
+    row.state, row.decided_at, row.remind_at = "expired", now, None
+    await outbox.tell(session, row, "closed", now)
     told = {"approval": row.id, "digest": row.digest, "expires_at": row.expires_at}
     id_ = event_id(row.id, EventKind.APPROVAL_EXPIRED)
     await trail.record(session, EventKind.APPROVAL_EXPIRED, actor="system", subject=row.id, data=told, now=now, event_id=id_)
+
+
+async def _named(session: AsyncSession, row: dict[str, Any], replaces: str | None) -> dict[str, Any]:
+    """The question under the first name that belongs to none which is over: that one is asked anew, not found again."""
+    name: str = row["id"]
+    while (known := await approvals.get(session, name)) is not None and (known.state in _OVER or name == replaces):
+        name = f"apr_{digest(name)[:32]}"
+    return {**row, "id": name}
+
+
+async def _first_reminder(session: AsyncSession, row: dict[str, Any]) -> datetime | None:
+    every = (await policy_in_force(session)).policy.approvals.remind_every
+    return next_reminder(row["asked_at"], row["asked_at"], row["expires_at"], every, 0)
+
+
+async def _void(session: AsyncSession, request: AskRequest, asked: ApprovalRow, now: datetime) -> None:
+    """The approval that this question replaces holds no more: what it was about is another change by now, or too few were asked."""
+    old = await approvals.get(session, request.replaces or "", lock=True)
+    if old is None or old.run_id != asked.run_id or old.id == asked.id or old.state not in {"approved", "pending"}:
+        return
+    # A pending one was answered for the workflow alone, past the store: nobody waits for its answer any more.
+    old.state, old.replaced_by, old.remind_at, old.delivered = "void", asked.id, None, True
+    old.decided_at = old.decided_at or now
+    told = {"approval": old.id, "digest": old.digest, "replaced_by": asked.id, "replaced_by_digest": asked.digest}
+    await trail.record_all(session, [step_event(request.ref, EventKind.APPROVAL_VOIDED, told, now, old.id)])
+    await outbox.tell(session, old, "closed", now)
 
 
 async def _run_goes_on(session: AsyncSession, run_id: str) -> None:
@@ -89,7 +128,7 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
         changes=[change["digest"] for change in changes],
         form=form,
     )
-    name = digest([run.run_id, path, run.attempt, request.ref.seq, request.kind, asked, request.by, request.quorum, request.escalated])
+    name = digest([run.run_id, path, run.attempt, request.ref.seq, request.kind, asked, request.by, request.quorum, request.level])
     return {
         "id": f"apr_{name[:32]}",
         "run_id": run.run_id,
@@ -106,11 +145,12 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
         "state": "pending",
         "reasons": list(request.reasons),
         "escalated": request.escalated,
+        "level": request.level,
         "asked_at": now,
         "expires_at": now + timedelta(seconds=request.within),
     }
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
-    kept = ("id", "digest", "question", "changes", "form", "by_group", "quorum", "reasons", "expires_at", "escalated")
+    kept = ("id", "digest", "question", "changes", "form", "by_group", "quorum", "reasons", "expires_at", "escalated", "level")
     return {name: row[name] for name in kept}

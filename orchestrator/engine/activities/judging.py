@@ -8,12 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.receipt import Change
 from orchestrator.engine.contracts import Judgement, RunContext
+from orchestrator.policy.breaker import trip_when_too_many
 from orchestrator.policy.facts import context_of, gather, policy_in_force
 from orchestrator.policy.judge import judge
 
 
-async def judged(session: AsyncSession, change: Change, run: RunContext, now: datetime) -> Judgement:
-    """The verdict on a run's change, from the store as this transaction sees it."""
+async def judged(session: AsyncSession, change: Change, run: RunContext, now: datetime, *, to_apply: bool = False) -> Judgement:
+    """The verdict on a run's change, from the store as this transaction sees it. `to_apply`: the source's breaker may trip over it."""
     in_force = await policy_in_force(session)
-    context = await context_of(session, run.playbook, run.version, run.plan_digest, run.mode)
-    return judge(change, in_force, await gather(session, change, run.run_id, now), context)
+    context = await context_of(session, run, now)
+    if to_apply:  # before the facts are read, so that this very change is asked about
+        await trip_when_too_many(session, change, run.source, now, in_force.policy.breaker)
+    return judge(change, in_force, await gather(session, change, run.run_id, now, context, in_force), context)

@@ -90,6 +90,8 @@ def _take_up(row: ContainmentRow, now: datetime) -> None:
     """A lifted containment begins anew, as nobody's; one that could not be lifted is still ours."""
     if row.state == "lifted":
         row.ours, row.effect_id, row.since, row.lifted_at, row.verified_at = False, None, now, None, None
+    if row.state != "held":
+        row.retry_at = None
     row.state, row.error = "held", None
 
 

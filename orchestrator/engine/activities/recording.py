@@ -12,11 +12,14 @@ from temporalio import activity
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.digest import digest
+from orchestrator.domain.errors import Rejected
 from orchestrator.domain.masking import masked
 from orchestrator.domain.run import RunStatus, StepState
+from orchestrator.engine.activities.admission import refusal
 from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.written import event_id, step_event
 from orchestrator.engine.contracts import Activity, EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
+from orchestrator.notices import outbox
 from orchestrator.runtime import Runtime
 from orchestrator.store import approvals, containments, effects, runs, steps
 
@@ -50,11 +53,16 @@ class Recording:
 
     @activity.defn(name=Activity.BEGIN)
     async def begin(self, run: RunContext) -> None:
-        """The run has begun."""
+        """The run has begun. Raises Rejected when its version is not what was published, or not signed as it has to be."""
         with told_to_workflow():
+            now = self._rt.clock()
             async with self._rt.store.write() as session:
-                await runs.set_status(session, run.run_id, run.attempt, RunStatus.RUNNING)
-                await _tell(session, EventKind.RUN_STARTED, run, {"mode": run.mode, "started_by": run.started_by}, self._rt.clock())
+                refused = await refusal(session, self._rt.settings, run, now)
+                if refused is None:
+                    await runs.set_status(session, run.run_id, run.attempt, RunStatus.RUNNING)
+                    await _tell(session, EventKind.RUN_STARTED, run, {"mode": run.mode, "started_by": run.started_by}, now)
+            if refused is not None:  # said in the trail by then
+                raise Rejected(refused)
 
     @activity.defn(name=Activity.RECORD)
     async def record(self, records: list[StepRecord]) -> None:
@@ -79,7 +87,9 @@ class Recording:
                 withdrawn = await approvals.withdraw(session, run.run_id, now)
                 await steps.stop_waiting(session, run.run_id, f"the run ended: {ended.status.value}", now)
                 await _end_idle_leases(session, run, now)
-                told = {"status": ended.status, "error": ended.error, "withdrawn": withdrawn}
+                for question in withdrawn:
+                    await outbox.tell(session, question, "closed", now)
+                told = {"status": ended.status, "error": ended.error, "withdrawn": [question.id for question in withdrawn]}
                 await _tell(session, EventKind.RUN_ENDED, run, told, now)
 
     @activity.defn(name=Activity.EVENTS)

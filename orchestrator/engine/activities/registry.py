@@ -9,6 +9,7 @@ from temporalio.client import Client
 
 from orchestrator.engine.activities.applying import Applying
 from orchestrator.engine.activities.asking import Asking
+from orchestrator.engine.activities.drift import Checking
 from orchestrator.engine.activities.holding import Holding
 from orchestrator.engine.activities.planning import Planning
 from orchestrator.engine.activities.reading import Reading
@@ -30,6 +31,7 @@ def activities(rt: Runtime, client: Client) -> list[Callable[..., Any]]:
         undoing.to_undo,
         holding.hold,
         holding.due,
+        Checking(rt).check,
         asking.ask,
         asking.close_approval,
         recording.begin,

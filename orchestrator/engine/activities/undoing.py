@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,9 +20,11 @@ from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import StepState
 from orchestrator.engine.activities.calling import undo_call
 from orchestrator.engine.activities.failures import told_to_workflow
+from orchestrator.engine.activities.stuck import came_off, escalate, keep_stuck, note_refusal, taking_long
 from orchestrator.engine.activities.verifying import seen
 from orchestrator.engine.activities.written import event_id
 from orchestrator.engine.contracts import Activity, RunContext, Undoable, UndoReply, UndoRequest
+from orchestrator.policy.facts import releases_stopped
 from orchestrator.runtime import Runtime
 from orchestrator.store import containments, effects, steps
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
@@ -30,6 +32,10 @@ from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
 MOST = 200
 """How many are handed out at once; the workflow asks again until there are none."""
 TIME_IS_UP = "its time is up"
+MENDING = "mending"
+"""The `drift` of a containment that is being put on the device again; until its `retry_at`, after which its worker is taken for dead."""
+STOPPED_WAIT = timedelta(seconds=5)
+MENDING_WAIT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,11 @@ class _Lift:
 
     effect: EffectRow
     containment: str | None
+    older: tuple[EffectRow, ...] = ()  # what was made before it, of what was partly there
 
 
 class Undoing:
-    """Lifted once, after the last lease, and only what we changed. Neither policy nor kill switch stands against it."""
+    """Lifted once, after the last lease, and only what we changed. No policy stands against it, and a kill switch only if told to."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
@@ -63,26 +70,35 @@ class Undoing:
 
     @activity.defn(name=Activity.UNDO)
     async def undo(self, request: UndoRequest) -> UndoReply:
-        """Ends the step's lease and lifts the containment if that was the last. Raises Unavailable; what the system refuses is `stuck`."""
+        """Ends the step's lease and lifts the containment if that was the last. Raises Unavailable; what the system refuses is `stuck`.
+
+        An end that is put off (a kill switch that stops releases, a drift that is just being mended) is tried again within seconds.
+        """
         with told_to_workflow():
             now = self._rt.clock()
             async with self._rt.store.write() as session:
                 decided = await self._decide(session, request, now)
+            if isinstance(decided, Unavailable):
+                raise decided
             return await self._lift(request, decided) if isinstance(decided, _Lift) else decided
 
-    async def _decide(self, session: AsyncSession, request: UndoRequest, now: datetime) -> UndoReply | _Lift:
+    async def _decide(self, session: AsyncSession, request: UndoRequest, now: datetime) -> UndoReply | _Lift | Unavailable:
         lease = await containments.lease(session, containments.lease_id(request.run_id, request.path))
         if lease is None:
             return await self._decide_alone(session, request, now)
         held = await containments.lock(session, lease.containment_key)
         if held is None:
             raise Rejected(f"the containment of step {request.path} is not in the store; it was altered by hand")
+        if request.reason == TIME_IS_UP and lease.state == "live" and (lease.until is None or lease.until > now):
+            return UndoReply(outcome="kept", detail="it was extended in time")
         await _end_lease(session, request, lease, now)
         if others := await containments.live_count(session, held.key):
             return await _kept(session, request, held, others, now)
         return await self._decide_last(session, request, held, now)
 
-    async def _decide_last(self, session: AsyncSession, request: UndoRequest, held: ContainmentRow, now: datetime) -> UndoReply | _Lift:
+    async def _decide_last(
+        self, session: AsyncSession, request: UndoRequest, held: ContainmentRow, now: datetime
+    ) -> UndoReply | _Lift | Unavailable:
         """Nobody holds it any more. A crash may have come after any of these lines before."""
         own = await effects.newest_in_force(session, request.run_id, request.path)
         if held.state == "lifted":
@@ -90,42 +106,55 @@ class Undoing:
             return UndoReply(outcome="undone", detail="it was lifted before")
         effect = await effects.get(session, held.effect_id) if held.ours and held.effect_id else own
         if effect is None:
-            held.state, held.lifted_at = "lifted", now
+            await came_off(session, held, request.actor, "it is held no longer, and was not ours", now)
             await _mark_step(session, request, now)
             return UndoReply(outcome="not_ours", detail=f"{held.target_type} {held.target_value} was so before us")
-        held.state, held.error = "lifting", None
+        if wait := await _put_off(session, effect) or _being_mended(held, now):
+            return wait
+        held.state, held.error, held.retry_at = "lifting", None, None
         await _intended(session, request, effect, now)
-        return _Lift(effect, held.key)
+        older = await containments.effects_of(session, held.key) if held.ours else []
+        return _Lift(effect, held.key, tuple(row for row in older if row.id != effect.id and _has_undo(row.change)))
 
-    async def _decide_alone(self, session: AsyncSession, request: UndoRequest, now: datetime) -> UndoReply | _Lift:
+    async def _decide_alone(self, session: AsyncSession, request: UndoRequest, now: datetime) -> UndoReply | _Lift | Unavailable:
         """A change that is not shared: a restore, or one made without a lease."""
         effect = await effects.newest_in_force(session, request.run_id, request.path)
         if effect is None or not _has_undo(effect.change):
             return UndoReply(outcome="not_ours", detail="nothing of this step is there to be taken back")
+        if wait := await _put_off(session, effect):
+            return wait
         await _intended(session, request, effect, now)
         return _Lift(effect, None)
 
     async def _lift(self, request: UndoRequest, lift: _Lift) -> UndoReply:
-        change = Change.model_validate(lift.effect.change)
-        call = undo_call(lift.effect.run_id, lift.effect.path, change.action, request.reason)
         try:
-            connector = await open_connection_for(self._rt, change.connection, Access.WRITE)
-            await connector.undo(change.action, change.receipt, call)
-            gone = await seen(lambda: connector.verify_undone(change.action, change.input, change.receipt, call))
-        except Unknown as error:
-            raise Unavailable(str(error)) from error  # taking back twice is taking back once
+            for effect in (lift.effect, *lift.older):
+                await self._take_back(request, effect)
+        except (Unavailable, Unknown) as error:  # taking back twice is taking back once
+            if taking_long():
+                await self._escalate(request, lift, str(error))
+            raise error if isinstance(error, Unavailable) else Unavailable(str(error)) from error
         except (Rejected, NotFound, Invalid, Conflict) as error:
             return await self._stuck(request, lift, str(error))
-        if not gone:
-            raise Unavailable(f"{change.connection} was told to take back {change.action} of {change.target}, but still shows it")
-        return await self._lifted(request, lift, change)
+        return await self._lifted(request, lift)
 
-    async def _lifted(self, request: UndoRequest, lift: _Lift, change: Change) -> UndoReply:
-        now = self._rt.clock()
+    async def _take_back(self, request: UndoRequest, effect: EffectRow) -> None:
+        """Raises ActionError, NotFound (the connection is gone), and Unavailable when the system still shows it."""
+        change = Change.model_validate(effect.change)
+        call = undo_call(effect.run_id, effect.path, change.action, request.reason)
+        connector = await open_connection_for(self._rt, change.connection, Access.WRITE)
+        if connector.name != change.connector:
+            raise Rejected(f"{change.connection} is a {connector.name} by now, and {change.action} was made on a {change.connector}")
+        await connector.undo(change.action, change.receipt, call)
+        if not await seen(lambda: connector.verify_undone(change.action, change.input, change.receipt, call)):
+            raise Unavailable(f"{change.connection} was told to take back {change.action} of {change.target}, but still shows it")
+
+    async def _lifted(self, request: UndoRequest, lift: _Lift) -> UndoReply:
+        now, change = self._rt.clock(), Change.model_validate(lift.effect.change)
         async with self._rt.store.write() as session:
             held = await containments.lock(session, lift.containment) if lift.containment else None
             if held is not None:
-                held.state, held.lifted_at, held.ours, held.error = "lifted", now, False, None
+                await came_off(session, held, request.actor, "it was taken back", now)
             await effects.end(session, lift.effect.id, "undone", now)
             if lift.containment:
                 await effects.end_shared(session, lift.containment, now)
@@ -137,14 +166,40 @@ class Undoing:
     async def _stuck(self, request: UndoRequest, lift: _Lift, error: str) -> UndoReply:
         now = self._rt.clock()
         async with self._rt.store.write() as session:
-            held = await containments.lock(session, lift.containment) if lift.containment else None
+            held = await containments.lock(session, lift.containment or lift.effect.containment_key)
+            if lift.containment is None:
+                held = await keep_stuck(session, request, lift.effect, now)
+            elif held is not None and held.state != "lifting":
+                held = None  # a person has settled it in the meantime
             if held is not None:
-                held.state, held.error = "stuck", error
-            else:
-                await effects.end(session, lift.effect.id, "stuck", now)
+                await note_refusal(session, request, held, error, now)
             told = {"effect": lift.effect.id, "containment": lift.containment, "reason": request.reason, "error": error}
             await _tell(session, EventKind.UNDO_FAILED, request, told, now, lift.effect.id, now)
         return UndoReply(outcome="stuck", detail=error)
+
+    async def _escalate(self, request: UndoRequest, lift: _Lift, error: str) -> None:
+        """The system does not answer for so long that people should know; it is asked all the same."""
+        now = self._rt.clock()
+        async with self._rt.store.write() as session:
+            held = await containments.lock(session, lift.containment) if lift.containment else None
+            if held is not None:
+                held.error = error
+                await escalate(session, request, held, error, now)
+
+
+async def _put_off(session: AsyncSession, effect: EffectRow) -> Unavailable | None:
+    """A kill switch that was told to stop releases too: the lease is over, and the lifting waits."""
+    stopped = await releases_stopped(
+        session, connection=effect.connection, connector=effect.connector, playbook=effect.playbook, source=effect.source
+    )
+    return Unavailable(stopped, STOPPED_WAIT) if stopped else None
+
+
+def _being_mended(held: ContainmentRow, now: datetime) -> Unavailable | None:
+    """A call that puts it on the device again may be under way: lifted before that, it would be in force with nobody to lift it."""
+    if held.drift == MENDING and held.retry_at is not None and held.retry_at > now:
+        return Unavailable(f"{held.target_type} {held.target_value} is being put in force again; it is lifted after that", MENDING_WAIT)
+    return None
 
 
 async def _end_lease(session: AsyncSession, request: UndoRequest, lease: LeaseRow, now: datetime) -> None:

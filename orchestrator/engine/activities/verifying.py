@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -20,15 +20,15 @@ from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.written import save_step, step_event
 from orchestrator.engine.contracts import Activity, VerifyReply, VerifyRequest
 from orchestrator.runtime import Runtime
-from orchestrator.store import containments, effects
+from orchestrator.store import containments, effects, matters
 
 LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each look: many systems answer before they have done it."""
 
 
-async def seen(look: Callable[[], Awaitable[bool]]) -> bool:
-    """Whether one of the looks finds it so; heartbeats before each."""
-    for pause in LOOKS:
+async def seen(look: Callable[[], Awaitable[bool]], pauses: Sequence[float] = LOOKS) -> bool:
+    """Whether one of the looks finds it so; heartbeats before each. `pauses`: seconds before each look."""
+    for pause in pauses:
         await asyncio.sleep(pause)
         if not activity.info().is_local:
             activity.heartbeat()
@@ -74,3 +74,6 @@ class Verifying:
         held = await containments.lock(session, request.change.containment_key)
         if held is not None:
             held.verified_at = self._rt.clock()
+            if held.drift is not None:
+                held.drift = None
+                await matters.close_matters(session, "drift", held.key, "system", "it was put in force again", held.verified_at)

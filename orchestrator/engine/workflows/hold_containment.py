@@ -1,20 +1,25 @@
-"""The workflow that holds one containment: sleeps until a lease ends, and lifts it after the last."""
+"""The workflow that holds one containment: looks at the device now and then, sleeps until a lease ends, and lifts after the last."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
+    from orchestrator.domain.errors import TocsinError
     from orchestrator.engine.contracts import Activity, DueReply, HoldInput, Workflow
-    from orchestrator.engine.workflows.calls import BOOKKEEPING, regular, take_back
+    from orchestrator.engine.workflows.calls import ACTION_TIME, BOOKKEEPING, regular, take_back
 
 MAX_ROUNDS = 500
 SHORTEST = timedelta(milliseconds=50)
 """The store's clock may be a little behind."""
-STUCK = timedelta(minutes=5)
-"""Until the next try, when a lease could not be ended."""
+STUCK = timedelta(minutes=1)
+"""At least so long until the next try, when a lease could not be ended; the store says when."""
+CHECKING = RetryPolicy(maximum_attempts=3)
+"""What does not come off is done at the next check."""
 
 
 @workflow.defn(name=Workflow.HOLD)
@@ -31,13 +36,17 @@ class HoldContainment:
 
     @workflow.run
     async def run(self, given: HoldInput) -> None:
-        """Until no lease with an end is left."""
+        """Until nothing holds it any more, and it is lifted."""
         for _ in range(MAX_ROUNDS):
             seen = self._changes
             due: DueReply = await regular(Activity.DUE, given, DueReply, BOOKKEEPING)
             replies = await take_back(due.ended)
             if any(reply.outcome == "stuck" for reply in replies):
                 await self._wait(seen, STUCK)
+            elif due.check:
+                given = given.model_copy(update={"checked_at": workflow.now()})
+                with suppress(TocsinError):  # it is recorded where it is found out
+                    await regular(Activity.CHECK, given.containment_key, None, CHECKING, ACTION_TIME)
             elif not due.ended and self._changes == seen:
                 if due.wake_at is None:
                     return

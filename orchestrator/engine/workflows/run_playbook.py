@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from orchestrator.domain.errors import TocsinError
+    from orchestrator.domain.errors import Rejected, TocsinError
     from orchestrator.domain.run import Mode, RunStatus
     from orchestrator.engine.contracts import Activity, Decision, RunEnd, RunInput, RunResult, Workflow
     from orchestrator.engine.interpreter import Interpreter
@@ -77,7 +77,12 @@ class RunPlaybook:
         return result
 
     async def _walked(self, given: RunInput) -> RunResult:
-        await kept(Activity.BEGIN, given.run, None)
+        if given.plan.digest != given.run.plan_digest:
+            return RunResult(status=RunStatus.FAILED, error="the plan that came with the run is not the one that it names")
+        try:
+            await kept(Activity.BEGIN, given.run, None)
+        except Rejected as refused:
+            return RunResult(status=RunStatus.FAILED, error=str(refused))
         return await self._interpreter.whole()
 
     async def _outcome(self, walk: asyncio.Task[RunResult]) -> RunResult:

@@ -105,8 +105,8 @@ class TemporalPort:
         reply = await quick(Activity.VERIFY, VerifyRequest(call=call, change=change, output=output), VerifyReply, step)
         return reply.verified
 
-    async def hold(self, ref: StepRef, containment_key: str, seconds: int) -> None:
-        """The lease's clock starts in a workflow of its own."""
+    async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
+        """The containment is watched, and its lease's clock runs, in a workflow of its own."""
         request = HoldRequest(ref=ref, containment_key=containment_key, seconds=seconds)
         await to_the_end(regular(Activity.HOLD, request, None, BOOKKEEPING))
 
@@ -139,6 +139,8 @@ class TemporalPort:
             within=asked.within,
             reasons=asked.reasons,
             escalated=asked.escalated,
+            level=asked.level,
+            replaces=asked.replaces,
         )
         return await self._asked(request)
 

@@ -83,9 +83,11 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("reasons", sa.JSON(), nullable=False),
         sa.Column("escalated", sa.Boolean(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("asked_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("replaced_by", sa.String(), nullable=True),
         sa.Column("reminders", sa.Integer(), nullable=False),
         sa.Column("remind_at", UtcDateTime(), nullable=True),
         sa.Column("glass_broken_by", sa.String(), nullable=True),
@@ -104,11 +106,13 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         "assets",
         sa.Column("type", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("critical", sa.Boolean(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("type", "value"),
     )
+    op.create_index(op.f("ix_assets_short"), "assets", ["short"], unique=False)
     op.create_table(
         "audit_batches",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -144,6 +148,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("tripped_at", UtcDateTime(), nullable=False),
+        sa.Column("reset_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("source"),
     )
     op.create_table(
@@ -214,7 +219,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_effects_containment"), "effects", ["containment_key"], unique=False)
     op.create_index(op.f("ix_effects_intended_at"), "effects", ["intended_at"], unique=False)
     op.create_index(op.f("ix_effects_run"), "effects", ["run_id", "seq"], unique=False)
-    op.create_index(op.f("ix_effects_source"), "effects", ["source"], unique=False)
+    op.create_index("ix_effects_source", "effects", ["source", "intended_at"], unique=False)
     op.create_table(
         "incidents",
         sa.Column("id", sa.String(), nullable=False),
@@ -399,6 +404,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("mapping", sa.JSON(), nullable=True),
         sa.Column("correlate_by", sa.String(), nullable=False),
         sa.Column("correlate_within", sa.Integer(), nullable=False),
+        sa.Column("mode", sa.String(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )

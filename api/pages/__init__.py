@@ -1,0 +1,1 @@
+"""Pages that people see in a browser: HTML without scripts, escaped throughout."""

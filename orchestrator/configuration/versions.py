@@ -1,0 +1,100 @@
+"""Which version of a playbook takes the next alert? Retired, brought back, rolled back, run as a shadow; and which are still in use."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.audit import trail
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.errors import Conflict, NotFound
+from orchestrator.domain.model import Frozen
+from orchestrator.runtime import Runtime
+from orchestrator.store import configured, usage
+from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.tables import PlaybookRow
+
+Stage = Literal["live", "shadow"]
+
+
+class VersionUse(Frozen):
+    """What of a version still goes on: `runs` that are open, and `leases` of its runs that hold something."""
+
+    version: int
+    stage: str
+    retired: bool
+    takes_alerts: bool
+    open_runs: tuple[str, ...]
+    live_leases: int
+
+
+async def reinstate(rt: Runtime, name: str, version: int, *, actor: str) -> None:
+    """A retired version may be started again. Raises NotFound."""
+    async with rt.store.write() as session:
+        row = await _version(session, name, version)
+        row.retired = False
+        await _tell(rt, session, row, actor, "reinstated")
+
+
+async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> list[int]:
+    """Makes an earlier version the one that takes alerts: newer live ones are retired, it is brought back; those that were retired."""
+    async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
+        row = await _version(session, name, to)
+        newer = [
+            each for each in await configured.versions(session, name) if each.version > to and each.stage == "live" and not each.retired
+        ]
+        if not newer and not row.retired and row.stage == "live":
+            raise Conflict(f"{name} version {to} takes the next alert already")
+        for each in newer:
+            each.retired = True
+            await _tell(rt, session, each, actor, "retired", f"rolled back to version {to}")
+        row.retired, row.stage = False, "live"
+        await _tell(rt, session, row, actor, "live", "rolled back to it")
+        return [each.version for each in newer]
+
+
+async def set_stage(rt: Runtime, name: str, version: int, stage: Stage, *, actor: str) -> None:
+    """`shadow`: it runs dry beside the live version, on the same alerts. Raises NotFound, Conflict (it is so already)."""
+    async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
+        row = await _version(session, name, version)
+        if row.stage == stage:
+            raise Conflict(f"{name} version {version} is {stage} already")
+        row.stage = stage
+        await _tell(rt, session, row, actor, stage)
+
+
+async def used_versions(rt: Runtime, name: str) -> list[VersionUse]:
+    """Every version, newest first, with the runs and leases that still depend on it. Raises NotFound."""
+    async with rt.store.read() as session:
+        rows = await configured.versions(session, name)
+        if not rows:
+            raise NotFound(f"there is no playbook {name}")
+        runs = await usage.open_runs(session, name)
+        leases = await usage.live_leases(session, name)
+    live = next((row.version for row in rows if row.stage == "live" and not row.retired), None)
+    return [
+        VersionUse(
+            version=row.version,
+            stage=row.stage,
+            retired=row.retired,
+            takes_alerts=row.version == live,
+            open_runs=tuple(runs.get(row.version, ())),
+            live_leases=leases.get(row.version, 0),
+        )
+        for row in rows
+    ]
+
+
+async def _version(session: AsyncSession, name: str, version: int) -> PlaybookRow:
+    row = await configured.one(session, PlaybookRow, (name, version))
+    if row is None:
+        raise NotFound(f"there is no playbook {name} version {version}; see `tocsin playbook list`")
+    return row
+
+
+async def _tell(rt: Runtime, session: AsyncSession, row: PlaybookRow, actor: str, what: str, why: str = "") -> None:
+    told = {"version": row.version, "digest": row.digest, "stage": row.stage, "retired": row.retired, "what": what, "why": why}
+    await trail.record(session, EventKind.PLAYBOOK_STAGED, actor=actor, subject=row.name, data=told, now=rt.clock())

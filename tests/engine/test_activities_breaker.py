@@ -1,0 +1,36 @@
+"""Does a source that suddenly asks for too much find people in its way, whatever was planned before?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.configuration.breakers import reset_breaker
+from orchestrator.domain.judgement import Verdict
+from orchestrator.store.tables import BreakerRow, MatterRow
+from tests.engine.activity_rig import Rig, rig
+
+
+async def planned_many(bench: Rig, count: int) -> None:
+    """Another run's containments for the same source."""
+    for number in range(count):
+        await bench.contained(bench.block(run="run_1", address=f"198.51.100.{number + 1}", path=f"block[{number}]"))
+
+
+async def test_a_change_that_trips_the_breaker_is_asked_about_and_so_is_the_next_plan(tmp_path: Path) -> None:
+    async with rig(tmp_path) as bench:
+        await bench.policy({"breaker": {"within": "1h", "at_least": 4, "factor": 2, "compared_with": "1d"}})
+        await planned_many(bench, 3)
+        call = bench.block(address="198.51.100.99", path="last")
+        planned = await bench.plan(call)
+        assert planned.judgement.verdict is Verdict.ALLOW  # a plan trips nothing
+        assert await bench.rows(BreakerRow) == []
+        reply = await bench.apply(call, planned)
+        assert (reply.outcome, reply.judgement.verdict) == ("needs_approval", Verdict.APPROVE)
+        [tripped] = await bench.rows(BreakerRow)
+        [matter] = await bench.rows(MatterRow)
+        assert (tripped.source, matter.subject, matter.state) == (call.ref.run.source, call.ref.run.source, "open")
+        again = await bench.plan(bench.block(address="198.51.100.50", path="next"))
+        assert again.judgement.verdict is Verdict.APPROVE
+        assert any(tripped.reason in reason for reason in again.judgement.reasons)
+        await reset_breaker(bench.rt, tripped.source, actor="person:ann")
+        assert (await bench.apply(call, planned)).outcome == "applied"

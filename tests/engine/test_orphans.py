@@ -1,0 +1,72 @@
+"""What carries our tag on a device and is not known is listed, and what cannot be listed says why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from activity_rig import Rig, Undoing, rig
+from sqlalchemy import delete
+from temporalio.testing import ActivityEnvironment
+
+from orchestrator.domain.errors import NotFound
+from orchestrator.engine.contracts import UndoRequest
+from orchestrator.runs.orphans import list_orphans
+from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+async def firewall(bench: Rig) -> list[tuple[str, str]]:
+    (found,) = await list_orphans(bench.rt, connection="firewall")
+    assert (found["listed"], found["why"]) == (True, None)
+    return [(orphan["action"], orphan["target"]) for orphan in found["orphans"]]
+
+
+async def test_what_we_hold_and_what_others_blocked_is_no_orphan(bench: Rig) -> None:
+    world: Any = bench.worlds["firewall"]
+    world.tags["203.0.113.9"] = [world.tag]
+    await bench.contained(bench.block())
+    assert await firewall(bench) == []
+
+
+async def test_what_the_store_has_forgotten_is_an_orphan(bench: Rig) -> None:
+    await bench.contained(bench.block())
+    async with bench.rt.store.write() as session:
+        for table in (EffectRow, LeaseRow, ContainmentRow):
+            await session.execute(delete(table))
+    assert await firewall(bench) == [("block_address", "198.51.100.7")]
+
+
+async def test_what_came_back_after_it_was_lifted_is_an_orphan(bench: Rig) -> None:
+    world: Any = bench.worlds["firewall"]
+    await bench.contained(bench.block())
+    before = {address: list(tags) for address, tags in world.tags.items()}
+    request = UndoRequest(run_id="run_1", path="block", reason="rolled back", actor="system")
+    await ActivityEnvironment().run(Undoing(bench.rt).undo, request)
+    assert await firewall(bench) == []
+    world.tags.update(before)
+    assert await firewall(bench) == [("block_address", "198.51.100.7")]
+
+
+async def test_a_system_that_cannot_list_or_does_not_answer_says_so(bench: Rig) -> None:
+    bench.worlds["firewall"].inject(kind="status", status=503, times=100)
+    found = {each["connection"]: each for each in await list_orphans(bench.rt)}
+    assert not found["firewall"]["listed"]
+    assert not found["edr"]["listed"]
+    assert "cannot list what carries our tag" in found["edr"]["why"]
+    with pytest.raises(NotFound):
+        await list_orphans(bench.rt, connection="nowhere")
+
+
+async def test_more_than_a_page_is_listed(bench: Rig) -> None:
+    world: Any = bench.worlds["firewall"]
+    for number in range(1203):
+        world.tags[f"198.18.{number // 256}.{number % 256}"] = [world.tag, "tocsin-0123456789abcdef"]
+    assert len(await firewall(bench)) == 1203

@@ -1,0 +1,125 @@
+"""Does a source that suddenly asks for far too much trip its breaker, once, and count anew after a reset?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from orchestrator.configuration.breakers import list_breakers, reset_breaker
+from orchestrator.domain.effect import Effect
+from orchestrator.domain.errors import NotFound
+from orchestrator.domain.receipt import Change
+from orchestrator.policy.breaker import trip_when_too_many, tripped
+from orchestrator.policy.sections import Breaker
+from orchestrator.runtime import Runtime
+from orchestrator.store.tables import AuditEventRow, EffectRow, MatterRow
+from tests.store.conftest import database, server  # noqa: F401 - fixtures
+from tests.store.databases import START, opened
+
+RULES = Breaker(within=3600, at_least=5, factor=3, compared_with=24 * 3600, by="soc")
+
+
+@pytest.fixture
+async def rt(tmp_path: Path, database: str | None) -> AsyncIterator[Runtime]:  # noqa: F811
+    async with opened(tmp_path, database) as [runtime]:
+        yield runtime
+
+
+def change(value: str = "198.51.100.99", effect: Effect = Effect.CONTAIN, *, changed: bool = True) -> Change:
+    receipt = {"target": {"type": "address", "value": value}, "changed": changed, "summary": ""}
+    return Change(connection="edge", connector="palo_alto", action="act", effect=effect, input={}, receipt=receipt)
+
+
+async def contained(rt: Runtime, count: int, minutes: int, **columns: Any) -> None:
+    """That many different addresses, so many minutes ago."""
+    at = START - timedelta(minutes=minutes)
+    usual: dict[str, Any] = {"run_id": "r", "path": "p", "seq": 1, "playbook": "c2", "source": "siem", "connection": "edge"}
+    usual |= {"connector": "palo_alto", "action": "act", "effect": "contain", "containment_key": "k", "change": {}, "change_digest": "d"}
+    usual |= {"state": "applied", "target_type": "address", "intended_at": at, **columns}
+    async with rt.store.write() as session:
+        rows = (EffectRow(id=f"{minutes}/{number}/{columns}", target_value=f"198.51.100.{number}", **usual) for number in range(count))
+        session.add_all(rows)
+
+
+async def judged(rt: Runtime, wish: Change | None = None, source: str | None = "siem") -> str | None:
+    async with rt.store.write() as session:
+        return await trip_when_too_many(session, wish or change(), source, START, RULES)
+
+
+async def kinds(rt: Runtime) -> list[str]:
+    async with rt.store.read() as session:
+        return [row.kind for row in await session.scalars(select(AuditEventRow).order_by(AuditEventRow.number))]
+
+
+async def test_the_change_that_makes_it_too_many_trips_the_breaker_once(rt: Runtime) -> None:
+    await contained(rt, 3, 10)
+    assert await judged(rt) is None
+    await contained(rt, 1, 20, target_type="host")
+    reason = await judged(rt)
+    assert reason == "source siem had 5 targets contained within 1:00:00, and on average 0.0 before"
+    assert await judged(rt, change("198.51.100.200")) == reason
+    assert await judged(rt, change(effect=Effect.NOTIFY)) == reason
+    assert await kinds(rt) == ["policy:breaker:tripped", "matter:matter:opened"]
+    assert [view.source for view in await list_breakers(rt)] == ["siem"]
+    async with rt.store.read() as session:
+        assert await tripped(session, "siem") == reason
+        assert await tripped(session, "other") is None
+        [matter] = await session.scalars(select(MatterRow))
+    assert (matter.kind, matter.subject, matter.to_group) == ("breaker", "siem", "soc")
+
+
+async def test_a_source_that_always_asks_for_as_much_may_go_on(rt: Runtime) -> None:
+    for hour in range(1, 25):
+        await contained(rt, 3, 60 * hour + 30)
+    await contained(rt, 8, 5)
+    assert await judged(rt) is None  # 9 is not more than 3 times 3
+    await contained(rt, 1, 6, target_type="host")
+    assert "on average 3.0 before" in (await judged(rt) or "")
+
+
+async def test_the_same_target_again_and_again_is_one_target(rt: Runtime) -> None:
+    for minutes in range(1, 20):
+        await contained(rt, 1, minutes)
+    assert await judged(rt) is None
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"source": "other"}, {"source": None}, {"state": "failed"}, {"effect": "destroy"}, {"intended_at": START - timedelta(hours=2)}],
+)
+async def test_what_is_not_its_own_containment_now_is_not_counted(rt: Runtime, columns: dict[str, Any]) -> None:
+    await contained(rt, 50, 10, **columns)
+    assert await judged(rt) is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "source"), [(change(effect=Effect.NOTIFY), "siem"), (change(changed=False), "siem"), (change(), None), (change(), "other")]
+)
+async def test_only_a_containment_for_the_source_trips_it(rt: Runtime, wish: Change, source: str | None) -> None:
+    await contained(rt, 50, 10)
+    assert await judged(rt, wish, source) is None
+
+
+async def test_after_a_reset_it_is_counted_anew_and_may_trip_again(rt: Runtime) -> None:
+    await contained(rt, 9, 10)
+    assert await judged(rt)
+    await reset_breaker(rt, "siem", actor="person:ann")
+    assert await list_breakers(rt) == ()
+    assert await judged(rt) is None
+    with pytest.raises(NotFound):
+        await reset_breaker(rt, "siem", actor="person:ann")
+    await contained(rt, 9, -1)
+    assert await judged(rt)
+    assert [kind.split(":", 1)[1] for kind in await kinds(rt)] == [
+        "breaker:tripped",
+        "matter:opened",
+        "breaker:reset",
+        "matter:closed",
+        "breaker:tripped",
+        "matter:opened",
+    ]

@@ -1,0 +1,49 @@
+"""What stands between the engine and a connector: it writes down each call, and lets a worker die before or after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+from connectors.sdk.call import Call
+from connectors.sdk.connector import Connector
+
+Moment = Literal["apply:before", "apply:after", "undo:before", "undo:after"]
+MOMENTS: tuple[Moment, ...] = ("apply:before", "apply:after", "undo:before", "undo:after")
+
+
+class WorkerDied(Exception):
+    """Nothing of ours catches it: what the activity would have written down afterwards is never written."""
+
+
+class Interposed:
+    """A connector as the engine sees it. `due`: at which of the next calls its worker dies; `undone`: how often what was taken back."""
+
+    def __init__(self, inner: Connector[Any], on_apply: Callable[[dict[str, Any], Call], None]) -> None:
+        self._inner = inner
+        self._on_apply = on_apply
+        self.due: list[Moment] = []
+        self.undone: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def apply(self, action: str, receipt: dict[str, Any], call: Call) -> dict[str, Any]:
+        if receipt["changed"]:
+            self._on_apply(receipt, call)
+            self._die("apply:before")
+        output = await self._inner.apply(action, receipt, call)
+        self._die("apply:after")
+        return output
+
+    async def undo(self, action: str, receipt: dict[str, Any], call: Call) -> None:
+        self._die("undo:before")
+        await self._inner.undo(action, receipt, call)
+        self._die("undo:after")
+        self.undone[f"{call.run_id}/{call.step_id}"] += 1
+
+    def _die(self, moment: Moment) -> None:
+        if moment in self.due:
+            self.due.remove(moment)
+            raise WorkerDied(moment)

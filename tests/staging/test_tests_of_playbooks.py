@@ -1,0 +1,175 @@
+"""Do the tests of a playbook say what is wrong, where it stands, and how much of the playbook they reach?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from xml.etree import ElementTree as ET
+
+import pytest
+import pytest_asyncio
+
+from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.domain.errors import Invalid
+from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.staging.coverage import coverage
+from orchestrator.staging.junit import junit
+from orchestrator.staging.page import page
+from orchestrator.staging.report import Report, Subject, rehearsed
+from orchestrator.staging.served import Theatre, theatre
+
+CATALOGUE = usual_catalogue()
+PLAYBOOK = """\
+playbook: tried
+version: 1
+title: Tried
+owner: soc
+inputs:
+  address: {type: address}
+steps:
+  - id: verdict
+    use: reputation.lookup_address
+    with: {address: "${{ inputs.address }}"}
+    on_error: continue
+  - id: block
+    when: steps.verdict is none or steps.verdict.malicious > 3
+    approve: {question: "Block ${{ inputs.address }}?", by: leads, within: 10m, otherwise: escalate, escalate_to: chiefs}
+    use: firewall.block_address
+    with: {address: "${{ inputs.address }}"}
+    for: 2h
+  - id: tell
+    use: chat.post
+    with: {channel: soc, text: "${{ steps.block.summary | default('nothing') }}"}
+on_failure: roll_back
+"""
+STUBS = """\
+playbook: tried
+stubs:
+  reputation.lookup_address:
+    output: {known: true, malicious: 9, suspicious: 0, harmless: 0, undetected: 0}
+  chat.post:
+    output: {channel: soc, id: "1"}
+cases:
+"""
+GIVEN = "given: {inputs: {address: 203.0.113.9}}"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def stage() -> AsyncIterator[Theatre]:
+    async with theatre() as made:
+        yield made
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def tried(stage: Theatre | None, cases: str, only: str | None = None) -> Report:
+    tested = Subject(text=PLAYBOOK, file="tried/playbook.yaml", tests=STUBS + cases, tests_file="tried/tests.yaml")
+    return await rehearsed(tested, lambda _name: b"", CATALOGUE, lambda _name, _version: None, stage, only=only)
+
+
+def case(rest: str, name: str = "one") -> str:
+    return f"  - name: {name}\n    {GIVEN}\n    {rest}\n"
+
+
+async def test_a_lease_of_two_hours_runs_out_in_the_rehearsal(stage: Theatre) -> None:
+    expect = "expect: {status: completed, released: [firewall.block_address 203.0.113.9], undone: []}"
+    both = [await tried(each, case(f"decide: [approve]\n    after: 3h\n    {expect}")) for each in (stage, None)]
+    assert [report.failed for report in both] == [0, 0]
+    sooner = await tried(stage, case(f"decide: [approve]\n    after: 1h\n    {expect}"))
+    assert sooner.cases[0].differences[0].field == "released"
+
+
+async def test_nobody_answers_twice_and_it_goes_up_the_chain_in_virtual_time(stage: Theatre) -> None:
+    report = await tried(stage, case("decide: [expire, expire]\n    expect: {status: declined, took: 20m, applied: []}"))
+    assert report.cases[0].differences == ()
+    assert report.coverage is not None
+    assert "block: escalated" not in [f"{each.path}: {each.what}" for each in report.coverage.missing]
+
+
+async def test_a_difference_names_the_line_of_the_step_and_shows_what_was_wanted_and_what_came(stage: Theatre) -> None:
+    stubs = "stubs: {firewall.block_address: {fails: rejected}}"
+    report = await tried(stage, case(f"decide: [approve]\n    {stubs}\n    expect: {{status: completed, applied: [chat.post]}}"))
+    status, applied = report.cases[0].differences
+    assert (status.field, status.at) == ("status", "tried/playbook.yaml:12")
+    assert (status.wanted, status.got) == (("completed",), ("rolled_back",))
+    assert (applied.at, applied.wanted, applied.got) == ("tried/tests.yaml:8", ("chat.post",), ())
+
+
+@pytest.mark.parametrize(
+    ("stub", "said"),
+    [
+        ("{output: {known: true}}", "tests.yaml:11:43: the stub's malicious: Field required"),
+        (
+            "{output: {known: true, malicious: many, suspicious: 0, harmless: 0, undetected: 0}}",
+            "the stub's malicious: Input should be a valid",
+        ),
+        ("{output: {known: true, malicous: 1, malicious: 1, suspicious: 0, harmless: 0, undetected: 0}}", "did you mean 'malicious'?"),
+        ("{fails: rejected, output: {known: true}}", "a stub that always fails has no output"),
+        ("{times: 2}", "`times` says how often it fails"),
+    ],
+)
+async def test_a_stub_that_the_action_could_never_answer_is_refused_with_its_place(stub: str, said: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        await tried(None, case(f"stubs:\n      reputation.lookup_address: {stub}\n    expect: {{status: completed}}"))
+    assert said in str(refused.value)
+
+
+async def test_a_system_that_is_away_twice_is_tried_again_and_answers_change_from_call_to_call(stage: Theatre) -> None:
+    away = "stubs: {firewall.block_address: {fails: unavailable, times: 2}}"
+    report = await tried(
+        stage, case(f"decide: [approve]\n    {away}\n    expect: {{status: completed, took: {{at_least: 1s, at_most: 1h}}}}")
+    )
+    assert report.failed == 0
+
+
+async def test_order_and_results_are_compared_in_part(stage: Theatre) -> None:
+    good = "order: [firewall.block_address 203.0.113.9, chat.post], results: {verdict: {malicious: 9}, block: {changed: true}}"
+    bad = "order: [chat.post, firewall.block_address 203.0.113.9], results: {verdict: {malicious: 8}}"
+    report = await tried(
+        stage,
+        case(f"decide: [approve]\n    expect: {{status: completed, {good}}}", "good")
+        + case(f"decide: [approve]\n    expect: {{status: completed, {bad}}}", "bad"),
+    )
+    assert [each.passed for each in report.cases] == [True, False]
+    assert [each.field for each in report.cases[1].differences] == ["order", "results"]
+
+
+async def test_the_inventory_of_a_case_is_what_the_policy_sees(stage: Theatre) -> None:
+    assets = "assets: [{type: address, value: 203.0.113.9, tags: [critical]}]"
+    policy = 'policy: "rules: [{tags: [critical], deny: it is ours}]"'
+    report = await tried(stage, case(f"{assets}\n    {policy}\n    decide: [approve]\n    expect: {{status: rolled_back, applied: []}}"))
+    assert [each.said for each in report.cases[0].differences] == []
+
+
+async def test_coverage_names_each_side_that_no_case_reaches(stage: Theatre) -> None:
+    report = await tried(stage, case("decide: [approve]\n    expect: {status: completed}"))
+    assert report.coverage is not None
+    missing = [f"{each.path}: {each.what}" for each in report.coverage.missing]
+    assert missing == [
+        "verdict: fails and goes on",
+        "block: is skipped",
+        "block: declined",
+        "block: expired",
+        "block: escalated",
+        "on_failure: rolls back",
+    ]
+    assert coverage(compile_playbook(PLAYBOOK, "p", CATALOGUE, lambda _n, _v: None).plan, []).percent == 0
+
+
+async def test_only_some_cases_say_nothing_of_coverage(stage: Theatre) -> None:
+    text = case("decide: [approve]\n    expect: {status: completed}", "first") + case("expect: {status: declined}", "second")
+    report = await tried(stage, text, only="FIRST")
+    assert ([each.name for each in report.cases], report.coverage) == (["first"], None)
+
+
+async def test_reports_for_machines_and_people_hold_hostile_names_as_text(stage: Theatre) -> None:
+    name = "'<script>alert(1)</script> \" ]]>'"
+    report = await tried(stage, case("decide: [decline]\n    expect: {status: completed}", name))
+    suite = ET.fromstring(junit([report]))
+    failure = suite.find(".//failure")
+    assert failure is not None
+    assert "status is declined, not completed" in str(failure.text)
+    positions = compile_playbook(PLAYBOOK, "p", CATALOGUE, lambda _n, _v: None).positions
+    html = page(report, PLAYBOOK, positions)
+    assert "<script>" not in html
+    assert '<span class="line part"><span class="n">   8</span>' in html
