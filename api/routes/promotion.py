@@ -13,6 +13,7 @@ from api.parts import Rt
 from api.problems import documented
 from api.routes.playbooks import PlaybookName
 from api.schemas.promotion import AddSigningKey, Promote, Retired, RollBackTo, SetStage, Sign, SyncWith
+from api.schemas.shown import BUNDLE, EXAMINATION, SIGNED, SIGNING_KEY, SYNCED, USAGE, listed, shown
 from orchestrator.configuration import signing_keys, versions
 from orchestrator.configuration.signing_keys import SigningKeyView
 from orchestrator.configuration.versions import VersionUse
@@ -35,7 +36,9 @@ _PUBLISH = [requires(Permission.PLAYBOOK_PUBLISH)]
 _READ = [requires(Permission.READ)]
 
 
-@router.get("/v1/signing-keys", response_model=Page[SigningKeyView], dependencies=_READ, responses=documented(401, 403, 422))
+@router.get(
+    "/v1/signing-keys", response_model=Page[SigningKeyView], dependencies=_READ, responses=listed(SIGNING_KEY) | documented(401, 403, 422)
+)
 async def list_signing_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """By whose keys signatures are believed."""
     return page_of(await signing_keys.list_signing_keys(rt), lambda key: key.fingerprint, cursor, limit)
@@ -46,7 +49,7 @@ async def list_signing_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) ->
     status_code=201,
     response_model=SigningKeyView,
     dependencies=[requires(Permission.ADMIN)],
-    responses=documented(401, 403, 409, 422),
+    responses=shown(SIGNING_KEY, 201) | documented(401, 403, 409, 422),
 )
 async def add_signing_key(rt: Rt, actor: Actor, body: AddSigningKey) -> object:
     """Believe a person's key."""
@@ -66,7 +69,10 @@ async def revoke_signing_key(rt: Rt, actor: Actor, fingerprint: Fingerprint) -> 
 
 
 @router.get(
-    "/v1/playbooks/{name}/{version}/signatures", response_model=Signed, dependencies=_READ, responses=documented(401, 403, 404, 422)
+    "/v1/playbooks/{name}/{version}/signatures",
+    response_model=Signed,
+    dependencies=_READ,
+    responses=shown(SIGNED) | documented(401, 403, 404, 422),
 )
 async def show_signatures(rt: Rt, name: PlaybookName, version: Number) -> object:
     """What was signed, what is still missing, and the digests that a statement holds."""
@@ -78,20 +84,27 @@ async def show_signatures(rt: Rt, name: PlaybookName, version: Number) -> object
     status_code=201,
     response_model=Signed,
     dependencies=_PUBLISH,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=shown(SIGNED, 201) | documented(401, 403, 404, 409, 422),
 )
 async def add_signature(rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: Sign) -> object:
     """Keep a signature that was made elsewhere; private keys never come here."""
     return await signing.add_signature(rt, name, version, Signature.model_validate(body.model_dump()), actor=actor)
 
 
-@router.get("/v1/playbooks/{name}/{version}/bundle", response_model=Bundle, dependencies=_READ, responses=documented(401, 403, 404, 422))
+@router.get(
+    "/v1/playbooks/{name}/{version}/bundle",
+    response_model=Bundle,
+    dependencies=_READ,
+    responses=shown(BUNDLE) | documented(401, 403, 404, 422),
+)
 async def show_bundle(rt: Rt, name: PlaybookName, version: Number) -> object:
     """The version with its tests and signatures, for another installation."""
     return await bundles.bundled(rt, name, version)
 
 
-@router.post("/v1/promotions", response_model=Examination, dependencies=_PUBLISH, responses=documented(401, 403, 409, 422))
+@router.post(
+    "/v1/promotions", response_model=Examination, dependencies=_PUBLISH, responses=shown(EXAMINATION) | documented(401, 403, 409, 422)
+)
 async def promote(rt: Rt, actor: Actor, body: Promote) -> object:
     """Publish a bundle here when nothing stands against it: same digest, tests and coverage, lint, signature, review."""
     if not body.check:
@@ -103,7 +116,7 @@ async def promote(rt: Rt, actor: Actor, body: Promote) -> object:
     "/v1/playbooks/{name}/{version}/stage",
     response_model=list[VersionUse],
     dependencies=_PUBLISH,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=shown(USAGE) | documented(401, 403, 404, 409, 422),
 )
 async def set_stage(rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: SetStage) -> object:
     """Let a version take alerts, or run dry beside the one that does."""
@@ -115,7 +128,7 @@ async def set_stage(rt: Rt, actor: Actor, name: PlaybookName, version: Number, b
     "/v1/playbooks/{name}/{version}/reinstate",
     response_model=list[VersionUse],
     dependencies=_PUBLISH,
-    responses=documented(401, 403, 404, 422),
+    responses=shown(USAGE) | documented(401, 403, 404, 422),
 )
 async def reinstate(rt: Rt, actor: Actor, name: PlaybookName, version: Number) -> object:
     """Let a retired version be started again."""
@@ -129,13 +142,18 @@ async def roll_back(rt: Rt, actor: Actor, name: PlaybookName, body: RollBackTo) 
     return Retired(retired=await versions.roll_back(rt, name, body.to, actor=actor))
 
 
-@router.get("/v1/playbooks/{name}/usage", response_model=list[VersionUse], dependencies=_READ, responses=documented(401, 403, 404, 422))
+@router.get(
+    "/v1/playbooks/{name}/usage",
+    response_model=list[VersionUse],
+    dependencies=_READ,
+    responses=shown(USAGE) | documented(401, 403, 404, 422),
+)
 async def usage(rt: Rt, name: PlaybookName) -> object:
     """Which versions still have open runs, or hold something."""
     return await versions.used_versions(rt, name)
 
 
-@router.post("/v1/sync", response_model=Synced, dependencies=_PUBLISH, responses=documented(401, 403, 409, 422))
+@router.post("/v1/sync", response_model=Synced, dependencies=_PUBLISH, responses=shown(SYNCED) | documented(401, 403, 409, 422))
 async def synchronize(rt: Rt, who: Who, actor: Actor, body: SyncWith) -> object:
     """Bring this installation to what a folder holds. A policy in it takes the permission to publish policies as well."""
     if body.policy is not None and not who.may(Permission.POLICY_WRITE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.written import Written, example
 from orchestrator.promotion.bundle import Bundle
@@ -71,5 +71,15 @@ class Retired(BaseModel):
 
 class SyncWith(Wanted):
     """What a folder holds. `plan`: only say what would change."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"environment": "staging", "playbooks": [{"file": "say/playbook.yaml", "text": "playbook: say\n..."}], "plan": True}
+            ]
+        },
+    )
 
     plan: bool = False

@@ -14,6 +14,8 @@ PLAYBOOK = {
     "published_at": "2026-01-01T12:00:00Z",
     "published_by": "person:ann",
     "retired": False,
+    "stage": "live",
+    "tested": True,
 }
 POLICY = {
     "version": 2,
@@ -31,6 +33,51 @@ KILL_SWITCH = {
     "engaged_at": "2026-01-01T12:00:00Z",
     "stop_releases": False,
 }
+SIGNING_KEY = {
+    "fingerprint": "0123456789abcdef",
+    "person": "a.author",
+    "public_key": "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29",
+    "added_by": "person:ann",
+    "added_at": "2026-01-01T12:00:00Z",
+    "revoked_at": None,
+}
+SIGNED = {
+    "name": "c2-beacon-containment",
+    "version": 3,
+    "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+    "tests": "1f0c2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f90123456789",
+    "signatures": [
+        {
+            "role": "author",
+            "person": "a.author",
+            "fingerprint": "0123456789abcdef",
+            "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+            "signature": "00" * 64,
+            "at": "2026-01-01T12:00:00Z",
+        }
+    ],
+    "missing": ["nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)"],
+}
+BUNDLE = {
+    "format": "tocsin-bundle/1",
+    "name": "c2-beacon-containment",
+    "version": 3,
+    "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+    "source": "playbook: c2-beacon-containment\nversion: 3\n...",
+    "tests": "playbook: c2-beacon-containment\ncases: ...",
+    "files": {},
+    "signatures": [],
+    "came_from": "staging",
+}
+EXAMINATION = {
+    "name": "c2-beacon-containment",
+    "version": 3,
+    "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+    "lacking": [],
+    "trial": {"cases": 10, "failed": [], "coverage": 96.4, "findings": []},
+}
+USAGE = [{"version": 3, "stage": "live", "retired": False, "takes_alerts": True, "open_runs": ["run_019a8c7d"], "live_leases": 2}]
+SYNCED = {"steps": [{"verb": "publish", "what": "c2-beacon-containment version 3", "detail": "after version 2"}], "done": True}
 BREAKER = {
     "source": "edge-ids",
     "reason": "source edge-ids had 21 targets contained within 1:00:00, and on average 1.5 before",

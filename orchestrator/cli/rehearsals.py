@@ -23,12 +23,13 @@ from orchestrator.staging.junit import junit
 from orchestrator.staging.page import page
 from orchestrator.staging.report import CaseReport, Report, Subject, as_json, rehearsed
 from orchestrator.staging.served import Theatre, theatre
+from playbooks import shipped as playbooks_shipped
 
 WATCH_SECONDS = 0.5
 
 
 def rehearse(
-    places: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Playbooks' folders; else all in ./playbooks.")] = None,
+    places: Annotated[list[Path] | None, typer.Argument(metavar="[NAME|FOLDER]...", help="Playbooks; else all in ./playbooks.")] = None,
     only: Annotated[str | None, typer.Option("-k", metavar="TEXT", help="Only cases whose name holds this.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again whenever a file changes; Ctrl-C ends it.")] = False,
     to_junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")] = None,
@@ -110,10 +111,16 @@ def _folders(places: Sequence[Path] | None) -> list[Path]:
         if not found:
             raise Invalid("there is no playbooks/*/tests.yaml here; name the folders of your playbooks")
         return found
-    for place in places:
-        if not (place / "tests.yaml").exists():
-            raise Invalid(f"{place / 'tests.yaml'}: is not there; name a folder with a playbook.yaml and a tests.yaml")
-    return list(places)
+    return [_folder(place) for place in places]
+
+
+def _folder(place: Path) -> Path:
+    """A folder, or a name: of one in ./playbooks, else of one that ships."""
+    shipped = [Path(str(folder)) for folder in playbooks_shipped() if folder.name == str(place)]
+    for folder in (place, Path("playbooks") / place, *shipped):
+        if (folder / "tests.yaml").exists():
+            return folder
+    raise Invalid(f"{place / 'tests.yaml'}: is not there; name a folder with a playbook.yaml and a tests.yaml, or a playbook")
 
 
 def _environment(data_dir: Path | None, config: Path | None) -> tuple[Catalogue, dict[tuple[str, int], Plan]]:

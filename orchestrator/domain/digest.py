@@ -14,3 +14,8 @@ def canonical(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """Hex SHA-256 of the canonical form of a JSON value."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def wish_digest(connection: str, action: str, wish: dict[str, Any]) -> str:
+    """Names what a step asks of a system: the same for the same action and input, whichever run asks."""
+    return digest([connection, action, wish])

@@ -83,7 +83,7 @@ def matches(those: Sequence[Candidate], alert: AlertRow) -> tuple[list[Match], d
             troubles[f"{each.plan.playbook}{' (shadow)' if each.shadow else ''}"] = str(error)[:200]
             continue
         if fits:
-            found.append(Match(each, alert, *_key(each.trigger, alert)))
+            found.append(Match(each, alert, *once_key(each.trigger, alert.id, alert.view)))
     return found, troubles
 
 
@@ -171,12 +171,15 @@ def _run(match: Match, now: datetime, limit: int | None = None) -> RunRow:
     )
 
 
-def _key(trigger: Trigger, alert: AlertRow) -> tuple[str, str | None]:
-    """Where `once_per` fails on this alert, the alert itself is the key: rather a run too many than one that never was."""
+def once_key(trigger: Trigger, alert_id: str, alert: dict[str, Any]) -> tuple[str, str | None]:
+    """The key under which an alert starts one run, and why it is not what `once_per` says, if so.
+
+    Where `once_per` fails on this alert, the alert itself is the key: rather a run too many than one that never was.
+    """
     try:
-        key = evaluate_text(trigger.once_per, {"alert": alert.view})
+        key = evaluate_text(trigger.once_per, {"alert": alert})
     except ExpressionError as error:
-        return alert.id, str(error)[:200]
+        return alert_id, str(error)[:200]
     return (key if len(key) <= _LONGEST_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"), None
 
 

@@ -136,14 +136,12 @@ def _moved(before: Mapping[str, _Placed], after: Mapping[str, _Placed]) -> Itera
 
 def _longest_rising(numbers: list[int]) -> set[int]:
     """The longest run of numbers that kept their order: what did not move."""
-    best: list[list[int]] = []
+    best: list[tuple[int, ...]] = [()]
     for number in numbers:
-        best.append([*max((run for run in best if run[-1] < number), key=_size, default=[]), number])
-    return set(max(best, key=_size, default=[]))
-
-
-def _size(run: list[int]) -> int:
-    return len(run)
+        before = max((run for run in best if not run or run[-1] < number), key=len)
+        best.append((*before, number))
+    longest: tuple[int, ...] = max(best, key=len)
+    return set(longest)
 
 
 def _placed(of: plan.Plan) -> dict[str, _Placed]:

@@ -12,6 +12,7 @@ from orchestrator.playbook.difference import Change, Danger, length, quoted
 from orchestrator.playbook.steps import inside
 
 _STEPS = frozenset({"id", "kind", "steps"})  # told of one by one
+_APPROVAL = frozenset({"when", "quorum", "by", "otherwise", "escalate_to", "within", "question"})
 _TARGETED = frozenset({Effect.CONTAIN, Effect.RESTORE, Effect.DESTROY})
 
 
@@ -121,12 +122,20 @@ def _approval(step: plan.AnyStep, a: plan.Approve, b: plan.Approve) -> Iterator[
         was = quoted(a.by) if a.by else "anyone with the permission"
         yield told(Danger.SAFER if a.by is None else Danger.GRAVE, f"is approved {whom} now, not by {was}")
     if a.otherwise != b.otherwise or a.escalate_to != b.escalate_to:
-        silence = f"asks {quoted(b.escalate_to)}" if b.otherwise == "escalate" else "stops"
+        silence = f"asks {_whom(b.escalate_to)}" if b.otherwise == "escalate" else "stops"
         yield told(Danger.SAFER if b.otherwise == "stop" else Danger.WIDER, f"{silence} when nobody answers, which is new")
     if a.within != b.within:
         yield told(Danger.CHANGED, f"waits {length(b.within)} for an answer now, not {length(a.within)}")
     if a.question != b.question:
         yield told(Danger.CHANGED, f"asks {quoted(b.question)} now, not {quoted(a.question)}")
+    for name in type(b).model_fields:
+        was, now = getattr(a, name), getattr(b, name)
+        if name not in _APPROVAL and was != now:
+            yield told(Danger.WIDER, f"has {name.replace('_', ' ')} {quoted(now)} in its approval now, not {quoted(was)}")
+
+
+def _whom(groups: str | tuple[str, ...] | None) -> str:
+    return " and then ".join(map(quoted, (groups,) if isinstance(groups, str) else groups or ("nobody",)))
 
 
 def _asked(before: str | None, after: str | None) -> tuple[Danger, str]:

@@ -54,7 +54,10 @@ def length(seconds: int | str | None) -> str:
     return f"{seconds}s"
 
 
-def quoted(value: object, most: int = 160) -> str:
+LONGEST = 4_000  # no condition is longer: a change at its end must be seen
+
+
+def quoted(value: object, most: int = LONGEST) -> str:
     """An author's text in a sentence: one line, bounded, and unable to end its quotes."""
     text = " ".join(str(value).split()).replace("`", "'")
     return f"`{text if len(text) <= most else text[: most - 3] + '...'}`"

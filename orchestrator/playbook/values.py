@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.domain.digest import canonical
 from orchestrator.playbook.syntax import MAX_INTEGER, ExpressionError
+from orchestrator.playbook.unknown import NotKnown
 
 MAX_TEXT = 64 * 1024  # characters
 MAX_ITEMS = 10_000  # of one list or object
@@ -17,9 +18,11 @@ Json = Any  # None, bool, int, float, str, list, dict
 
 
 def kind_of(value: Json) -> str:
-    """null, bool, int, number, string, list or object. Raises ExpressionError for what is not JSON."""
+    """null, bool, int, number, string, list or object. Raises ExpressionError for what is not JSON, CannotTell for what is not known."""
     name = _KINDS.get(type(value))
     if name is None:
+        if isinstance(value, NotKnown):
+            value.tell()
         message = f"a {type(value).__name__} is not JSON"
         raise ExpressionError(message)
     return name

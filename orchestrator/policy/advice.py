@@ -49,7 +49,7 @@ def _called(policy: Policy, number: int) -> str:
 
 
 def _contradicts(earlier: Rule, rule: Rule) -> bool:
-    """A looser rule before a stricter one takes from it; the other way round is how exceptions are written, unless both are about the same."""
+    """A looser rule before a stricter one takes from it; the other way round is an exception, unless both are about the same."""
     looser = RANK[earlier.verdict] < RANK[rule.verdict]
     return looser or (earlier.verdict is not rule.verdict and set(earlier.conditions) == set(rule.conditions))
 

@@ -23,7 +23,8 @@ from orchestrator.policy.own import OWN_FOR
 from orchestrator.policy.radius import used
 from orchestrator.store import facts, runs, steps
 
-_LOOKUPS = ("find_host", "find_user")
+LOOKUPS = ("find_host", "find_user")
+"""Actions whose results say what else a host or user is called."""
 _MOST_LIMITS = 1000
 _limits: dict[str, Limits] = {}  # by the plan's digest, of which they are a part: they never change
 
@@ -76,6 +77,7 @@ async def gather(session: AsyncSession, change: Change, run_id: str | None, now:
     return Facts(
         names=tuple(sorted(names)),
         tags=said.tags,
+        sure_tags=said.sure_tags,
         critical=said.critical,
         known=said.known,
         switches=switches,
@@ -116,17 +118,22 @@ def _one_own(kind: str, value: str, why: str) -> Own:
 
 async def _names(session: AsyncSession, change: Change, run_id: str | None) -> tuple[AbstractSet[str], AbstractSet[str]]:
     """What else the target is known as, by receipt, look-ups and alert; and those of them that no alert can have made up."""
+    if run_id is None or change.target.type not in NAMED:
+        return names_of(change, None, ())
+    alert = await runs.alert_of(session, run_id)
+    return names_of(change, alert.view if alert else None, await steps.results_of(session, run_id, LOOKUPS))
+
+
+def names_of(change: Change, alert: Mapping[str, Any] | None, looked_up: Iterable[Any]) -> tuple[AbstractSet[str], AbstractSet[str]]:
+    """What else a target is known as, and those of its names that no alert can have made up; `looked_up`: results of LOOKUPS."""
     if change.target.type not in NAMED:
         return frozenset(), frozenset()
     sure = {change.target.value, *_texts(change.receipt, but={"target", "summary", "note"})}
     known = {*sure, *_texts(change.input)}
-    if run_id is None:
-        return known, sure
-    alert = await runs.alert_of(session, run_id)
-    parts = [alert.view.get("host"), alert.view.get("user"), alert.view.get("local")] if alert else []
-    looked_up = [set(_texts(part)) for part in await steps.results_of(session, run_id, _LOOKUPS) if isinstance(part, Mapping)]
+    parts = [alert.get("host"), alert.get("user"), alert.get("local")] if alert else []
+    records = [set(_texts(part)) for part in looked_up if isinstance(part, Mapping)]
     found = [set(_texts(part)) for part in parts if isinstance(part, Mapping)]
-    return _joined(known, [*found, *looked_up]), _joined(sure, looked_up)
+    return _joined(known, [*found, *records]), _joined(sure, records)
 
 
 def _joined(names: set[str], records: list[set[str]]) -> set[str]:

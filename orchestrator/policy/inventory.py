@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -34,9 +34,13 @@ Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Said(NamedTuple):
-    """What the inventory says. `known`: true as well of what can't be an asset of ours, such as a public address."""
+    """What the inventory says. `sure_tags`: by names that no alert can have made up.
+
+    `known`: true as well of what can't be an asset of ours, such as a public address.
+    """
 
     tags: tuple[str, ...] = ()
+    sure_tags: tuple[str, ...] = ()
     critical: bool = False
     known: bool = True
 
@@ -45,16 +49,46 @@ async def said_of(session: AsyncSession, target: Target, names: Iterable[str], s
     """`names`: what the target may be known as; more of them only find more tags. `sure`: those that no alert can have made up."""
     kind, value = target.type, _canonical(target.type, target.value) or target.value
     found = await _rows(session, kind, value, {value, *names})
-    tags = {tag for row in found for tag in _tags(row)}
-    return Said(tuple(sorted(tags)), CRITICAL in tags, _known(kind, value, {value, *sure}, found))
+    return _said(kind, value, found, {value, *sure})
 
 
-def said_by(inventory: Iterable[KnownAsset], target: Target, names: Iterable[str] = ()) -> Said:
-    """As `said_of`, of an inventory that is at hand; `names` are taken as sure."""
+def said_by(inventory: Iterable[KnownAsset], target: Target, names: Iterable[str] = (), sure: Iterable[str] | None = None) -> Said:
+    """As `said_of`, of an inventory that is at hand; without `sure`, all `names` are."""
     kind, value = target.type, _canonical(target.type, target.value) or target.value
-    found = [row for row in inventory if _is_about(row, kind, value, {value, *names})]
+    known = {value, *names}
+    found = [row for row in inventory if _is_about(row, kind, value, known)]
+    return _said(kind, value, found, known if sure is None else {value, *sure})
+
+
+class Indexed:
+    """An inventory at hand in which what may be about a target is found without looking at every asset."""
+
+    def __init__(self, inventory: Iterable[KnownAsset]) -> None:
+        self._by_short: dict[tuple[str, str], list[KnownAsset]] = {}
+        self._with_addresses: list[KnownAsset] = []
+        self._networks: list[KnownAsset] = []
+        for row in inventory:
+            self._by_short.setdefault((row.type, short(row.type, row.value)), []).append(row)
+            if row.type in {_ADDRESS.value, _NETWORK.value}:
+                self._with_addresses.append(row)
+            if row.type == _NETWORK.value:
+                self._networks.append(row)
+
+    def near(self, target: Target, names: Iterable[str]) -> list[KnownAsset]:
+        """Those that `said_by` has to look at; the others are not about the target."""
+        kind, value = target.type, _canonical(target.type, target.value) or target.value
+        if kind is _NETWORK:
+            return self._with_addresses
+        if kind not in NAMED:
+            return self._by_short.get((kind.value, value), [])
+        meant = {(each.value, short(each.value, name)) for each, name in _meant(kind, {value, *names})}
+        return [*(row for key in sorted(meant) for row in self._by_short.get(key, ())), *self._networks]
+
+
+def _said(kind: ObservableType, value: str, found: Sequence[KnownAsset], sure: set[str]) -> Said:
     tags = {tag for row in found for tag in _tags(row)}
-    return Said(tuple(sorted(tags)), CRITICAL in tags, _known(kind, value, {value, *names}, found))
+    surely = {tag for row in found if _is_about(row, kind, value, sure) for tag in _tags(row)}
+    return Said(tuple(sorted(tags)), tuple(sorted(surely)), CRITICAL in tags, _known(kind, value, sure, found))
 
 
 def canonical_tag(text: str) -> str:

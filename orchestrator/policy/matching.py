@@ -82,6 +82,12 @@ def _target(rule: Rule, moment: Moment, names: Names) -> bool:
     return any(touches(*each, wanted) for each in (moment.spelled, *others))
 
 
+def _tags(rule: Rule, moment: Moment, _: Names) -> bool:
+    """A name that an alert made up must not lead to a tag by which something is allowed."""
+    surely = moment.facts.sure_tags if rule.verdict is Verdict.ALLOW else None
+    return not set(moment.tags if surely is None else surely).isdisjoint(rule.tags or ())
+
+
 def _time(rule: Rule, moment: Moment, _: Names) -> bool:
     if rule.time is None:
         return True
@@ -108,7 +114,7 @@ _HOLDS: dict[str, Callable[[Rule, Moment, Names], bool]] = {
     "effect": lambda rule, moment, _: moment.change.effect in (rule.effect or ()),
     "action": lambda rule, moment, _: not _actions(moment).isdisjoint(rule.action or ()),
     "target": _target,
-    "tags": lambda rule, moment, _: not set(moment.tags).isdisjoint(rule.tags or ()),
+    "tags": _tags,
     "severity": lambda rule, moment, _: rule.severity is None or rule.severity.at_least <= moment.context.severity <= rule.severity.at_most,
     "source": lambda rule, moment, _: moment.context.source in (rule.source or ()),
     "playbook": lambda rule, moment, _: moment.context.playbook in (rule.playbook or ()),

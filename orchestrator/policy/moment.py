@@ -58,7 +58,8 @@ class Used(Frozen):
 class Facts(Frozen):
     """The state of the moment.
 
-    `names`: what else the target is known as. `critical`: it is a critical asset, or a domain controller. `known`: the inventory
+    `names`: what else the target is known as. `sure_tags`: those of `tags` that it has by names that no alert
+    can have made up; None: all of them. `critical`: it is a critical asset, or a domain controller. `known`: the inventory
     knows it, or it can't be an asset of ours. `used`: one entry for each limit that applies. `breaker`: why the source is asked about.
     """
 
@@ -66,6 +67,7 @@ class Facts(Frozen):
     critical: bool = False
     switches: tuple[Switch, ...] = ()
     tags: tuple[str, ...] = ()
+    sure_tags: tuple[str, ...] | None = None
     known: bool = True
     own: tuple[Own, ...] = ()
     used: tuple[Used, ...] = ()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from connectors.capabilities import CAPABILITIES
 from orchestrator.domain.errors import Invalid
+from orchestrator.playbook.durations import LONGEST
 from orchestrator.playbook.plan import Plan, Use
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.playbook.written import ActionName, Duration, PlaybookName, Written
 from orchestrator.playbook.yaml import BadYaml, Document, load
+from orchestrator.staging.signatures import spec_of
 
 Status = Literal["completed", "failed", "declined", "rolled_back"]
 
@@ -94,6 +96,13 @@ class Expectation(Written):
     took: Annotated[Duration | Took | None, Field(description="How long the run takes, in whole seconds.")] = None
 
 
+class Further(Written):
+    """An alert that joins the incident while the run is at work."""
+
+    after: Annotated[Duration, Field(description="How long after the run began; such as 10m.")]
+    alert: Annotated[dict[str, Any], Field(description="Fields laid over the first alert.")] = {}
+
+
 class Case(Written):
     """One run of the playbook. `decide` answers the questions in order; the last answer stands for all further ones."""
 
@@ -103,6 +112,10 @@ class Case(Written):
     stubs: Annotated[dict[ActionName, Stub], Field(description="Stubs of this case, in the place of the general ones.")] = {}
     assets: Annotated[list[dict[str, Any]], Field(max_length=200, description="What the inventory knows: type, value, kind, tags.")] = []
     after: Annotated[Duration | None, Field(description="How long the case goes on after the run, so that leases end; such as 25h.")] = None
+    until: Annotated[Literal["end of leases"] | None, Field(description="Instead of `after`: until every lease with an end is over.")] = (
+        None
+    )
+    alerts: Annotated[list[Further], Field(max_length=50, description="Further alerts, which `wait` for an event sees.")] = []
     policy: Annotated[str | None, Field(description="The policy that judges, as YAML text; left out, the one that ships.")] = None
     triggers: Annotated[bool, Field(description="Whether the alert fits the trigger; where it does not, nothing runs.")] = True
     expect: Annotated[Expectation | None, Field(description="What has to come of it.")] = None
@@ -112,7 +125,15 @@ class Case(Written):
         if self.triggers == (self.expect is None):
             message = "give `expect` where the run starts, and none with `triggers: false`"
             raise ValueError(message)
+        if self.after is not None and self.until is not None:
+            message = "`after` and `until` exclude each other; keep one"
+            raise ValueError(message)
         return self
+
+    @property
+    def watched(self) -> timedelta:
+        """How long leases are watched after the run."""
+        return timedelta(seconds=LONGEST if self.until else self.after or 0)
 
 
 class Cases(Written):
@@ -204,13 +225,8 @@ def check_stubs(text: str, file: str, plan: Plan) -> None:
 
 
 def _output(use: Use) -> type[BaseModel] | None:
-    for capability in CAPABILITIES:
-        if capability.capability == use.capability:
-            try:
-                return capability.spec(use.action).output
-            except KeyError:
-                return None
-    return None
+    spec = spec_of(use.capability, use.action)
+    return spec.output if spec is not None else None
 
 
 def _misfits(document: Document, file: str, path: tuple[str | int, ...], model: type[BaseModel], output: Any) -> list[str]:

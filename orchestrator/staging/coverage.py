@@ -60,9 +60,9 @@ def _seen(found: Rehearsal, kinds: Mapping[str, AnyStep]) -> Iterator[Point]:
         yield Point("trigger", "does not fit")
         return
     yield Point("trigger", "fits")
-    if found.status == "rolled_back" or found.undone:
+    if found.status == "rolled_back" or (found.status == "failed" and found.undone):
         yield Point("on_failure", "rolls back")
-    asked = {plain(each.path) for each in found.asked}
+    asked = {plain(each.path) for each in found.asked if not each.by_policy}
     for full, state in found.states.items():
         path = plain(full)
         if path.startswith("on_failure/"):
@@ -72,15 +72,23 @@ def _seen(found: Rehearsal, kinds: Mapping[str, AnyStep]) -> Iterator[Point]:
             continue
         yield from _of_state(path, state, step, found.errors.get(full))
         if state not in _SKIPPED:
-            if step.approve is not None and path not in asked:
+            if step.approve is not None and path not in asked and _changed(full, found.results):
                 yield Point(path, "is not asked about")
             yield from _of_result(path, step, found.results.get(full))
     yield from _of_questions(found)
 
 
+def _changed(path: str, results: Mapping[str, Any]) -> bool:
+    """Whether something was changed there without a question: where nothing was to be changed, nobody would have been asked anyhow."""
+    inside = (value for name, value in results.items() if name == path or name.startswith(f"{path}/") or name.startswith(f"{path}["))
+    return any(isinstance(value, Mapping) and value.get("changed") is True for value in inside)
+
+
 def _of_questions(found: Rehearsal) -> Iterator[Point]:
     for question in found.asked:
         path = plain(question.path)
+        if question.by_policy:
+            continue
         if question.form:
             yield Point(path, "is answered" if question.outcome == "approved" else "is not answered")
             yield Point(path, "runs")

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -21,7 +22,7 @@ from orchestrator.intake.sources import parser_for
 from orchestrator.playbook.expressions import condition
 from orchestrator.playbook.inputs import accept
 from orchestrator.playbook.plan import Plan
-from orchestrator.policy.document import DEFAULT_POLICY, parse_policy
+from orchestrator.policy.document import DEFAULT_POLICY, Policy, parse_policy
 from orchestrator.policy.judge import InForce
 from orchestrator.staging.cases import Case, Cases, Given
 from orchestrator.staging.expecting import Difference, differences
@@ -72,8 +73,7 @@ async def rehearse(plan: Plan, cases: Cases, case: Case, read: Read, theatre: Th
         fits = f"the alert {'fits' if started else 'does not fit'} the trigger"
         return Rehearsal(case.name, None, differences=() if started is case.triggers else (Difference("triggers", said=fits),))
     stage = staged(plan, cases, case, alert)
-    after = None if case.after is None else timedelta(seconds=case.after)
-    result, took = await (theatre.play(stage, after) if theatre is not None else played(stage, after))
+    result, took = await (theatre.play(stage, case.watched) if theatre is not None else played(stage, case.watched))
     return _told(case, stage, result, took)
 
 
@@ -84,9 +84,13 @@ def staged(plan: Plan, cases: Cases, case: Case, alert: dict[str, Any] | None) -
         mode=Mode.LIVE, source=None, severity=int(alert["severity"]) if alert else 0, started_by="rehearsal",
     )  # fmt: skip
     run = RunInput(run=context, plan=plan, alert=alert, inputs=accept(plan.inputs, case.given.inputs), started_at=STARTED)
-    policy = parse_policy(case.policy or DEFAULT_POLICY, f"the policy of the case {case.name!r}")
+    policy = _policy(case.policy, f"the policy of the case {case.name!r}") if case.policy else _policy(DEFAULT_POLICY, "the policy")
     inventory = Inventory(tuple(_asset(case, number, row) for number, row in enumerate(case.assets, 1)))
-    return Stage(run, {**cases.stubs, **case.stubs}, case.decide, InForce(1, policy.digest, policy), inventory)
+    further = [
+        (timedelta(seconds=each.after), _over({**(alert or _BARE), "id": f"alert_{number}"}, each.alert))
+        for number, each in enumerate(case.alerts, 2)
+    ]
+    return Stage(run, {**cases.stubs, **case.stubs}, case.decide, InForce(1, policy.digest, policy), inventory, further)
 
 
 def alert_of(given: Given, read: Read) -> dict[str, Any] | None:
@@ -138,6 +142,12 @@ def _over(seen: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
             raise Invalid(f"an alert has no field {unknown}")
         result[name] = {**(part or {}), **(seen[name] or {}), **value} if part and isinstance(value, dict) else value
     return result
+
+
+@lru_cache(maxsize=32)
+def _policy(text: str, file: str) -> Policy:
+    """Most cases share one, and reading it takes as long as playing a case. Raises Invalid."""
+    return parse_policy(text, file)
 
 
 def _asset(case: Case, number: int, row: dict[str, Any]) -> KnownAsset:

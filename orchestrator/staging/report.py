@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from orchestrator.domain.model import Frozen
@@ -74,7 +75,7 @@ async def rehearsed(
     check_stubs(tested.tests, tested.tests_file, plan)
     lines = case_lines(tested.tests)
     chosen = [(number, case) for number, case in enumerate(cases.cases) if only is None or only.lower() in case.name.lower()]
-    found = [await rehearse(plan, cases, case, read, theatre) for _, case in chosen]
+    found = await _all(rehearse(plan, cases, case, read, theatre) for _, case in chosen)
     told = [_case(each, tested, compiled, lines[number]) for each, (number, _) in zip(found, chosen, strict=True)]
     whole = len(chosen) == len(cases.cases)
     return Report(
@@ -114,6 +115,15 @@ def coverage_told(found: Coverage | None) -> dict[str, Any] | None:
         "missing": [f"{each.path}: {each.what}" for each in found.missing],
         "points": len(found.points),
     }
+
+
+async def _all(cases: Iterable[Awaitable[Rehearsal]]) -> list[Rehearsal]:
+    """Side by side, to their end, before the first error is raised."""
+    results = await asyncio.gather(*cases, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _case(found: Rehearsal, tested: Subject, compiled: Compiled, line: int) -> CaseReport:

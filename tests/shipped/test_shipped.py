@@ -165,7 +165,7 @@ PLAN = PLANS["brute-force-block"]
         ),
         (
             "playbook: brute-force-block\nstubs: {chat.post: {fails: rejected, output: {a: 1}}}\ncases: [{name: a, expect: {status: completed}}]",
-            "a stub that fails has no output",
+            "a stub that always fails has no output",
         ),
         ("playbook: brute-force-block\ncases: []", "at least 1 item"),
         ("playbook: [", "t.yaml:"),

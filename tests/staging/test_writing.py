@@ -12,13 +12,26 @@ from orchestrator.cli.writing import Template
 from orchestrator.configuration.playbooks import usual_catalogue
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.playbook.lint.rules import lint_playbook
 from orchestrator.playbook.scaffold import TEMPLATES, begun, scaffold
 from orchestrator.playbook.yaml import load
 from orchestrator.staging.cases import read_cases
 from orchestrator.staging.editor import schema_of_policies, schema_of_tests, set_up_editor
+from orchestrator.staging.report import Subject, rehearsed
 
 CATALOGUE = usual_catalogue()
 SHIPPED = Path(__file__).parents[2] / "playbooks"
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+async def test_a_new_playbook_pleases_the_lint_rules_and_its_tests_pass_and_reach_nearly_all_of_it(template: str) -> None:
+    texts = begun("mine", template)
+    assert lint_playbook(texts["playbook.yaml"], "p.yaml", CATALOGUE, lambda _name, _version: None) == ()
+    subject = Subject(text=texts["playbook.yaml"], file="p.yaml", tests=texts["tests.yaml"], tests_file="t.yaml")
+    report = await rehearsed(subject, lambda _file: b"", CATALOGUE, lambda _name, _version: None, None)
+    assert [case.differences for case in report.cases] == [()] * len(report.cases)
+    assert report.coverage is not None
+    assert report.coverage.percent >= 90
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import Event, EventKind
-from orchestrator.domain.digest import digest
+from orchestrator.domain.digest import digest, wish_digest
 from orchestrator.domain.masking import masked
 from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import StepState
@@ -68,6 +68,7 @@ async def save_step(session: AsyncSession, call: ActionCall, state: StepState, s
         "connection": call.connection,
         "action": call.action,
         "inputs": masked(call.input),
+        "inputs_digest": wish_digest(call.connection, call.action, call.input),
         "started_at": started,
         "ended_at": now if state in _FINAL else None,
         "error": None,
