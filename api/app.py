@@ -25,6 +25,7 @@ from api.routes import (
     assets,
     audit,
     authoring,
+    backtests,
     breakers,
     connections,
     contacts,
@@ -60,6 +61,7 @@ GUARDED = (
     containments.router,
     matters.router,
     authoring.router,  # as the next
+    backtests.router,
     graphs.router,  # before the playbooks, as is what follows: /v1/playbooks/graph is no playbook's name
     writing.router,
     promotion.router,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from api.schemas.written import Name, Version, Written, example
+from orchestrator.domain.effect import Effect
+from orchestrator.domain.judgement import Verdict
 from orchestrator.domain.run import Mode, RunStatus, StepState
 
 _RUN = {
@@ -17,6 +19,7 @@ _RUN = {
     "version": 3,
     "playbook_digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
     "mode": "live",
+    "shadow_of": None,
     "attempt": 1,
     "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d",
     "alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d",
@@ -40,6 +43,28 @@ _STEP = {
     "error": None,
     "started_at": "2026-01-01T12:00:01Z",
     "ended_at": "2026-01-01T12:00:02Z",
+}
+
+_WOULD = {
+    "path": "contain/block",
+    "connection": "firewall",
+    "action": "block_address",
+    "target": {"type": "address", "value": "198.51.100.7"},
+    "effect": "contain",
+    "summary": "Tag 198.51.100.7 as blocked",
+    "changed": True,
+    "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+    "judgement": {"verdict": "approve", "reasons": ["contain of address:198.51.100.7: rules[2] wants people"], "rule": "rules[2]"},
+    "asked": {
+        "source": "step",
+        "question": "Block 198.51.100.7?",
+        "by": "soc-leads",
+        "quorum": 1,
+        "within": 900,
+        "otherwise": "stop",
+        "reasons": [],
+    },
+    "hold_seconds": 86400,
 }
 
 
@@ -73,6 +98,7 @@ class Run(BaseModel):
     version: int
     playbook_digest: str
     mode: Mode
+    shadow_of: str | None
     attempt: int
     incident_id: str | None
     alert_id: str | None
@@ -84,12 +110,54 @@ class Run(BaseModel):
     ended_at: datetime | None
 
 
-class RunWithSteps(Run):
-    """A run with its steps, in the order in which they began."""
+class Opinion(BaseModel):
+    """What the policy says of a change. `rule`: the one that decided."""
 
-    model_config = example({**_RUN, "steps": [_STEP]})
+    verdict: Verdict
+    reasons: list[str]
+    rule: str | None
+
+
+class WouldAsk(BaseModel):
+    """Who would be asked, and who wants that: the step, the group around it, the policy, or the form itself."""
+
+    source: Literal["step", "group", "policy", "form"]
+    question: str
+    by: str | None
+    quorum: int
+    within: int
+    otherwise: str
+    reasons: list[str]
+
+
+class WouldBe(BaseModel):
+    """A receipt that would have been applied, or a form (then without action) that people would have been asked to fill.
+
+    `changed: false`: it is as wished already. `asked`: null where nobody would be. `hold_seconds`: null for no end.
+    """
+
+    model_config = example(_WOULD)
+
+    path: str
+    connection: str | None
+    action: str | None
+    target: dict[str, Any] | None
+    effect: Effect | None
+    summary: str | None
+    changed: bool
+    digest: str | None
+    judgement: Opinion | None
+    asked: WouldAsk | None
+    hold_seconds: int | None
+
+
+class RunWithSteps(Run):
+    """A run with its steps, in the order in which they began. `would`: of a dry run, what it would have done."""
+
+    model_config = example({**_RUN, "steps": [_STEP], "would": []}, {**_RUN, "mode": "dry_run", "steps": [], "would": [_WOULD]})
 
     steps: list[Step]
+    would: list[WouldBe]
 
 
 class StartRun(Written):

@@ -54,6 +54,7 @@ class Connector(ABC, Generic[S]):
     def __init__(self, settings: S, http: HttpClient) -> None:
         self.settings = settings
         self.http = http
+        self._way_out = http.way_out
 
     @property
     def access(self) -> Access:
@@ -180,7 +181,7 @@ class Connector(ABC, Generic[S]):
 
     @contextmanager
     def _reading(self, call: Call, action: str) -> Iterator[None]:
-        with in_call(call), reading_only(), _ours_only(f"{self.name}: {action}", Rejected):
+        with in_call(call), reading_only(self._way_out), _ours_only(f"{self.name}: {action}", Rejected):
             yield
 
     @contextmanager

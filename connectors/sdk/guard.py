@@ -1,8 +1,11 @@
 """What keeps a plan from changing anything behind our back: while it reads, only our own transport may reach out.
 
 An audit hook sees each socket that connects, each process and each thread that starts, whatever library asked for it. It
-stops mistakes and careless libraries for certain, and hostile code as far as one process can: code that hands work to a
-thread that was already there escapes it, which is why a dry run does not load the write credential either.
+stops mistakes and careless libraries for certain, and hostile code as far as one process can: code that digs through our
+objects with `ctypes`, or hands work to a thread of its own that was already there, escapes it, which is why a dry run does not load the
+write credential either.
+
+Each attempt is noted where the connector cannot take it back: an exception that it swallows fails the call all the same.
 """
 
 from __future__ import annotations
@@ -11,13 +14,27 @@ import functools
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.domain.errors import Rejected
 
-_reading: ContextVar[bool] = ContextVar("tocsin_reading_only", default=False)
+MOST_ATTEMPTS = 20
+"""Attempts that are told of one call; code that tries without end says nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A call that may only read. `way_out`: the one transport that may send for it; None: any of ours. `attempts`: what was refused."""
+
+    way_out: object | None = None
+    attempts: list[str] = field(default_factory=list)
+
+
+_reading: ContextVar[Reading | None] = ContextVar("tocsin_reading_only", default=None)
 _trusted: ContextVar[bool] = ContextVar("tocsin_trusted_io", default=False)
 
 _REACHING_OUT = {
@@ -47,18 +64,29 @@ def install_guard() -> None:
     if not _installed:
         sys.addaudithook(_refuse)
         _watch_threads()
+        _watch_pools()
         _installed = True
 
 
 @contextmanager
-def reading_only() -> Iterator[None]:
-    """Within: whatever reaches out other than through our transport or `run_tool` raises WriteRefused. Tasks inherit it."""
+def reading_only(way_out: object | None = None) -> Iterator[Reading]:
+    """Within: whatever reaches out other than through our transport or `run_tool` raises WriteRefused. Tasks inherit it.
+
+    Raises WriteRefused at its end where something was refused meanwhile, whatever became of that exception.
+    """
     install_guard()
-    token = _reading.set(True)
+    reading = Reading(way_out)
+    token = _reading.set(reading)
     try:
-        yield
+        yield reading
+    except Exception:
+        if not reading.attempts:  # else it is said below, with all that was tried
+            raise
     finally:
         _reading.reset(token)
+    if reading.attempts:
+        message = f"the connector tried to change something where it may only read: {'; '.join(reading.attempts)}"
+        raise WriteRefused(message)
 
 
 @contextmanager
@@ -73,14 +101,32 @@ def trusted_io() -> Iterator[None]:
 
 def is_reading() -> bool:
     """Whether only reading is allowed at this moment."""
-    return _reading.get()
+    return _reading.get() is not None
+
+
+def is_trusted() -> bool:
+    """Whether our own transport is at work at this moment."""
+    return _trusted.get()
+
+
+def is_the_way_out(transport: object) -> bool:
+    """Whether this transport may send now. While reading, one that the connector made for itself may not, whatever it calls a read."""
+    reading = _reading.get()
+    return reading is None or reading.way_out is None or reading.way_out is transport
+
+
+def refused(attempt: str) -> WriteRefused:
+    """The refusal to raise; it is noted."""
+    reading = _reading.get()
+    if reading is not None and attempt not in reading.attempts and len(reading.attempts) < MOST_ATTEMPTS:
+        reading.attempts.append(attempt)
+    return WriteRefused(attempt)
 
 
 def _refuse(event: str, _arguments: tuple[Any, ...]) -> None:
     deed = _REACHING_OUT.get(event)
-    if deed and _reading.get() and not _trusted.get():
-        message = f"the connector tried to {deed} by itself while planning; use self.http or run_tool"
-        raise WriteRefused(message)
+    if deed and _reading.get() is not None and not _trusted.get():
+        raise refused(f"it tried to {deed} by itself; use self.http or run_tool")
 
 
 def _watch_threads() -> None:
@@ -93,3 +139,16 @@ def _watch_threads() -> None:
         start(thread)
 
     threading.Thread.start = asked  # type: ignore[assignment, method-assign]
+
+
+def _watch_pools() -> None:
+    """A pool's thread that was there already does not know either who hands it work: the work brings that along."""
+    submit: Any = ThreadPoolExecutor.submit
+
+    @functools.wraps(submit)
+    def told(pool: ThreadPoolExecutor, work: Any, /, *given: Any, **named: Any) -> Any:
+        if _reading.get() is None:
+            return submit(pool, work, *given, **named)
+        return submit(pool, copy_context().run, work, *given, **named)
+
+    ThreadPoolExecutor.submit = told  # type: ignore[method-assign, assignment]

@@ -57,9 +57,10 @@ class HttpClient:
         self._secrets = tuple(secret for secret in secrets if secret)
         self._retry_after = retry_after
         egress = egress or Egress([url for url in (base_url, *allow_hosts) if url])
+        self.way_out = GuardedTransport(access, is_read, egress, inner=transport, trust=trust)
         self._client = httpx.AsyncClient(
             base_url=base_url or "",
-            transport=GuardedTransport(access, is_read, egress, inner=transport, trust=trust),
+            transport=self.way_out,
             headers={"User-Agent": "tocsin", **(headers or {})},
             timeout=httpx.Timeout(timeout.total_seconds(), connect=min(5.0, timeout.total_seconds())),
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),

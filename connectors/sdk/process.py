@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from connectors.sdk.guard import WriteRefused, is_reading, trusted_io
+from connectors.sdk.guard import is_reading, refused, trusted_io
 from connectors.sdk.http import lost
 from connectors.sdk.transport import Access
 from orchestrator.domain.errors import ActionError, Rejected
@@ -43,8 +43,7 @@ async def run_tool(
     floods its output: Unknown after a write, Unavailable after a read.
     """
     if writes and (access is Access.READ or is_reading()):
-        message = f"{argv[0]} would change something, and only reading is allowed here"
-        raise WriteRefused(message)
+        raise refused(f"{argv[0]} would change something, and only reading is allowed here")
     with trusted_io():
         process = await _start(argv)
         try:

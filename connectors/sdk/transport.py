@@ -9,7 +9,7 @@ from enum import StrEnum
 import httpx
 
 from connectors.sdk.egress import Egress
-from connectors.sdk.guard import WriteRefused, is_reading, trusted_io
+from connectors.sdk.guard import is_reading, is_the_way_out, is_trusted, refused, trusted_io
 
 _TRIES = 3  # addresses of one name
 
@@ -41,14 +41,22 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._egress = egress
         self._inner = inner
         self._trust = trust
-        self._per_host: dict[str, httpx.AsyncHTTPTransport] = {}  # one pool per name: certificates are checked per name
+        self._per_host: dict[str, _Pool] = {}  # one pool per name: certificates are checked per name
+        self._whole = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Stays as it was made: what it judges by is not the connector's to alter. Raises WriteRefused."""
+        if "_whole" in vars(self):
+            raise refused(f"it tried to alter {name.strip('_')} of our transport")
+        super().__setattr__(name, value)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises WriteRefused, Rejected, Unavailable, or what httpx raises."""
         self._egress.admit(request.url)
+        if not is_the_way_out(self):
+            raise refused(f"{request.method} {request.url.path} through a client of its own; only self.http may send while it reads")
         if (self._access is Access.READ or is_reading()) and not self._is_read(request):
-            message = f"{request.method} {request.url.path} changes something, and only reading is allowed here"
-            raise WriteRefused(message)
+            raise refused(f"{request.method} {request.url.path} changes something, and only reading is allowed here")
         if self._inner is not None:
             with trusted_io():
                 return await self._inner.handle_async_request(request)
@@ -70,13 +78,22 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 continue  # nothing was sent: the next address may answer
         return await _send(pool, request, addresses[-1])
 
-    def _pool(self, host: str) -> httpx.AsyncHTTPTransport:
+    def _pool(self, host: str) -> _Pool:
         if host not in self._per_host:
-            self._per_host[host] = httpx.AsyncHTTPTransport(verify=self._trust, trust_env=False, retries=0)
+            self._per_host[host] = _Pool(verify=self._trust, trust_env=False, retries=0)
         return self._per_host[host]
 
 
-async def _send(pool: httpx.AsyncHTTPTransport, request: httpx.Request, address: str) -> httpx.Response:
+class _Pool(httpx.AsyncHTTPTransport):
+    """Connections that are open already need no `connect`, which the audit hook would see: so who sends on them is asked too."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if is_reading() and not is_trusted():
+            raise refused(f"{request.method} {request.url.path} past our transport")
+        return await super().handle_async_request(request)
+
+
+async def _send(pool: _Pool, request: httpx.Request, address: str) -> httpx.Response:
     """Sends to the address; the Host header and the certificate check keep the name."""
     pinned = httpx.Request(
         request.method,

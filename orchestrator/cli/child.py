@@ -88,7 +88,7 @@ class Child:
         if program.listener is not None:
             handed[LISTENER] = program.listener
         leashed = not program.ours and sys.platform != "linux"
-        command = (sys.executable, "-m", "orchestrator.cli.leash", *program.command) if leashed else program.command
+        command = (sys.executable, "-P", "-m", "orchestrator.cli.leash", *program.command) if leashed else program.command
         _put_aside(self.log)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

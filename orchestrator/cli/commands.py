@@ -8,6 +8,7 @@ from orchestrator.cli import (
     approvals,
     assets,
     audit,
+    backtest,
     connections,
     contacts,
     containments,
@@ -38,6 +39,7 @@ app.command()(parts.api)
 app.command()(parts.worker)
 app.command()(parts.lab)
 app.command()(parts.migrate)
+app.command()(backtest.backtest)
 app.add_typer(sources.app, name="source")
 app.add_typer(connections.app, name="connection")
 app.add_typer(keys.app, name="key")

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from orchestrator.cli.options import Config, DataDir, read_text, within
-from orchestrator.cli.show import console, say, show_json
+from orchestrator.cli.show import console, say, show_json, visible
 from orchestrator.configuration import playbooks
 from orchestrator.domain.errors import Invalid, TocsinError
 from orchestrator.playbook.catalogue import Catalogue
@@ -142,7 +142,7 @@ def _show(reports: Sequence[Report]) -> None:
     for report in reports:
         console.print(Text(f"{report.playbook} version {report.version}", style="bold"))
         for case in report.cases:
-            console.print(Text("  ✓ " if case.passed else "  ✗ ", style="green" if case.passed else "red") + Text(case.name))
+            console.print(Text("  ✓ " if case.passed else "  ✗ ", style="green" if case.passed else "red") + Text(visible(case.name)))
             _differences(case)
         if report.coverage is not None:
             covered = report.coverage
@@ -159,7 +159,7 @@ def _differences(case: CaseReport) -> None:
         for line in difflib.ndiff(each.wanted, each.got):
             if not line.startswith("?"):
                 what = {"-": ("expected ", "red"), "+": ("got      ", "green")}.get(line[0], ("both     ", "dim"))
-                console.print(Text(f"        {what[0]}{line[2:]}", style=what[1]))
+                console.print(Text(f"        {what[0]}{visible(line[2:])}", style=what[1]))
         if each.field == "status" and case.error:
             say(f"        because: {case.error}")
 

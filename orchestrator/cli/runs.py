@@ -57,6 +57,32 @@ def show_run(
         return
     say(f"{run['id']}: {run['playbook']} version {run['version']}, {run['status']}{': ' + run['error'] if run.get('error') else ''}")
     listing(run["steps"], _STEP)
+    if run["would"]:
+        say("\nWould have done:")
+        for each in run["would"]:
+            say(f"  {would_line(each)}")
+
+
+def would_line(each: dict[str, Any]) -> str:
+    """What a dry run says of one change, or of one form."""
+    asked = each["asked"]
+    people = f"would ask {_people(asked)} ({_WHO_ASKS[asked['source']]}): {asked['question']}" if asked else "would ask nobody"
+    if each["action"] is None:
+        return f"{each['path']}: {people}"
+    if each["judgement"] and each["judgement"]["verdict"] == "deny":
+        people = f"denied: {'; '.join(each['judgement']['reasons'])}"
+    elif not each["changed"]:
+        people = "it is so already"
+    held = f", for {each['hold_seconds']} s" if each["hold_seconds"] else ""
+    return f"{each['path']}: {each['connection']}.{each['action']} ({each['effect']}): {each['summary']}{held}; {people}"
+
+
+def _people(asked: dict[str, Any]) -> str:
+    whom = asked["by"] or "whoever may approve"
+    return whom if asked["quorum"] == 1 else f"{asked['quorum']} of {whom}"
+
+
+_WHO_ASKS = {"step": "by the step", "group": "by the group around it", "policy": "by the policy", "form": "a form"}
 
 
 @app.command("start")
@@ -65,13 +91,22 @@ def start(
     version: Annotated[int | None, typer.Option(help="Which; else the newest.")] = None,
     alert: Annotated[str | None, typer.Option(help="The id of the alert to run it on.")] = None,
     given: Annotated[list[str] | None, typer.Option("--input", help="An input: name=value.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Plan and judge, and change nothing; see what it would do with `run show`.")
+    ] = False,
     url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """Start a run by hand."""
     inputs = dict(pair(text, "--input") for text in given or [])
-    body: dict[str, Any] = {"playbook": playbook, "version": version, "alert_id": alert, "inputs": inputs}
+    body: dict[str, Any] = {
+        "playbook": playbook,
+        "version": version,
+        "alert_id": alert,
+        "inputs": inputs,
+        "mode": "dry_run" if dry_run else None,
+    }
     run = remote(data_dir, config, url).post("/v1/runs", {name: value for name, value in body.items() if value is not None})
     say(f"run {run['id']} is started")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,7 @@ from connectors.sdk.open import open_connector, parse_settings
 from connectors.sdk.settings import secret_fields, write_fields
 from connectors.sdk.transport import Access
 from orchestrator.audit import trail
+from orchestrator.configuration import credentials
 from orchestrator.configuration.pool import slot
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid, NotFound
@@ -50,17 +50,16 @@ async def save_connection(
     parse_settings(cls, settings)
     if check:
         await _try(cls, settings)
-    hidden = {field: settings[field] for field in secret_fields(cls.settings_type) if settings.get(field) is not None}
-    clear = {field: value for field, value in settings.items() if field not in hidden}
+    clear = {field: value for field, value in settings.items() if value is None or field not in secret_fields(cls.settings_type)}
     now = rt.clock()
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"connection {name}"])
         before = await configured.one(session, ConnectionRow, name)
         revision = before.revision + 1 if before else 1
-        sealed = rt.secrets.seal(json.dumps(hidden).encode(), _context(name))
+        secrets = credentials.sealed(rt.secrets, name, cls.settings_type, settings)
         capability = getattr(cls, "capability", "")
         row = ConnectionRow(
-            name=name, connector=connector, capability=capability, settings=clear, secrets=sealed, revision=revision, saved_at=now
+            name=name, connector=connector, capability=capability, settings=clear, secrets=secrets, revision=revision, saved_at=now
         )
         await configured.put(session, row)
         told = {"connector": connector, "revision": revision, "checked": check}
@@ -93,7 +92,7 @@ async def open_connection_for(rt: Runtime, name: str, access: Access) -> Connect
         row = await _row(rt, session, name)
 
     def make() -> Connector[Any]:
-        hidden = json.loads(rt.secrets.open(row.secrets, _context(name)))
+        hidden = credentials.opened(rt.secrets, name, row.secrets, access)
         return open_connector(connector_named(row.connector), {**row.settings, **hidden}, access)
 
     return rt.connections.get(slot(row, access), make)
@@ -113,10 +112,6 @@ async def _row(rt: Runtime, session: AsyncSession, name: str) -> ConnectionRow:
     if row is None:
         raise NotFound(f"there is no connection {name!r} in {rt.settings.environment}; add it with `tocsin connection add {name}`")
     return row
-
-
-def _context(name: str) -> bytes:
-    return f"connection:{name}".encode()
 
 
 def _view(row: ConnectionRow) -> ConnectionView:

@@ -268,6 +268,7 @@ class StepRecord(Frozen):
     inputs: dict[str, Any] | None = None
     result: Any = None
     error: str | None = None
+    asked: dict[str, Any] | None = None  # in a dry run, whom it would ask
 
 
 class RunEnd(Frozen):

@@ -15,11 +15,11 @@ from orchestrator.engine.limit import Limit
 from orchestrator.engine.port import Port
 from orchestrator.engine.question import Question
 from orchestrator.engine.rollback import roll_back
-from orchestrator.engine.scope import Declined, LeftOut, Place, Refused, StepFailed
+from orchestrator.engine.scope import Cover, Declined, LeftOut, Place, Refused, StepFailed
 from orchestrator.playbook.durations import duration
 from orchestrator.playbook.expressions import ExpressionError, condition, evaluate, evaluate_text
 from orchestrator.playbook.inputs import accept
-from orchestrator.playbook.plan import AnyStep, Ask, Call, Choose, ForEach, Parallel, Plan, Repeat, Use, Wait
+from orchestrator.playbook.plan import AnyStep, Approve, Ask, Call, Choose, ForEach, Parallel, Plan, Repeat, Use, Wait
 from orchestrator.playbook.results import flat_ids
 
 T = TypeVar("T")
@@ -188,10 +188,21 @@ class Interpreter:
         if not step.effect.changes:
             return bounded(step, ref, await self._port.read(step, call))
         hold = None if step.hold is None else duration(evaluate(step.hold, place.scope()))
-        question = None
-        if step.approve is not None and (step.approve.when is None or condition(step.approve.when, place.scope())):
-            question = Question.of(step.approve, evaluate_text(step.approve.question, place.scope()))
+        question = self._question(step.approve, place)
         return bounded(step, ref, await pipeline.change(self._port, step, call, place, question, hold))
+
+    def _question(self, approve: Approve | None, place: Place) -> Question | None:
+        """What the author wants asked now. A dry run that cannot tell asks: it must not look as if nobody were."""
+        if approve is None:
+            return None
+        try:
+            if approve.when is not None and not condition(approve.when, place.scope()):
+                return None
+            return Question.of(approve, evaluate_text(approve.question, place.scope()))
+        except ExpressionError as error:
+            if not self._dry:
+                raise
+            return Question.of(approve, f"a dry run cannot tell: {error}")
 
     def _call_of(self, step: Use, ref: StepRef, place: Place) -> ActionCall:
         given = evaluate(step.inputs, place.scope())
@@ -201,10 +212,11 @@ class Interpreter:
 
     async def _covered(self, step: AnyStep, ref: StepRef, place: Place, found: Iterator[group.Found]) -> Place:
         """After a group's approval, where it has one: people have seen all changes that can be told before."""
-        approve = step.approve
-        if approve is None or self._dry or not (approve.when is None or condition(approve.when, place.scope())):
+        question = self._question(step.approve, place)
+        if question is None:
             return place
-        question = Question.of(approve, evaluate_text(approve.question, place.scope()))
+        if self._dry:  # each change tells by itself that it would be asked about
+            return place.covered(Cover(question, {}))
         return place.covered(await group.asked(self._port, ref, place, question, found, self._foreseen_call))
 
     def _foreseen_call(self, step: Use, place: Place) -> ActionCall | None:
@@ -279,7 +291,8 @@ class Interpreter:
     async def _ask(self, step: Ask, ref: StepRef, place: Place) -> Any:
         nothing = dict.fromkeys(step.form)
         if self._dry:
-            await self._port.note(ref, "ask", StepState.SKIPPED, error="a dry run asks nobody")
+            asked = Question(text=self._text(step.question, place), by=step.by, within=step.within)
+            await self._port.note(ref, "ask", StepState.SKIPPED, error="a dry run asks nobody", asked=asked.told("form"))
             return nothing
         decision = await self._port.ask_form(ref, evaluate_text(step.question, place.scope()), step)
         if decision.state == "approved":
@@ -290,6 +303,13 @@ class Interpreter:
             await self._port.note(ref, "ask", StepState.DONE)
             return None
         raise Declined("nobody answered in time" if decision.state == "expired" else f"declined by {', '.join(decision.by) or 'people'}")
+
+    def _text(self, template: str, place: Place) -> str:
+        """Of a dry run."""
+        try:
+            return evaluate_text(template, place.scope())
+        except ExpressionError as error:
+            return f"a dry run cannot tell: {error}"
 
     async def _call(self, step: Call, place: Place) -> dict[str, Any]:
         inner = place.called(step.id, accept(step.plan.inputs, evaluate(step.inputs, place.scope())))

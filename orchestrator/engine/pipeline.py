@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.domain.effect import Effect
 from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unavailable, Unknown
@@ -29,7 +29,7 @@ async def change(port: Port, step: Use, call: ActionCall, place: Place, question
     Raises Refused, Declined, LeftOut, ActionError.
     """
     if port.run.mode is Mode.DRY_RUN:
-        return _told((await port.plan(step, call, lease=False, hold=hold)).change, {})
+        return await _only_planned(port, step, call, place, question, hold)
     return await _Passage(port, step, call, place, question, hold).carried_through()
 
 
@@ -44,6 +44,21 @@ async def ask(port: Port, ref: StepRef, place: Place, question: Question, change
     if question.otherwise == "escalate":
         return await ask(port, ref, place, question.higher(), changes)
     raise Declined("nobody decided in time")
+
+
+async def _only_planned(
+    port: Port, step: Use, call: ActionCall, place: Place, question: Question | None, hold: int | None
+) -> dict[str, Any]:
+    """A dry run: what would change, what the policy says of it, and who would be asked. A denied change is told, and the run goes on."""
+    planned = await port.plan(step, call, lease=False, hold=hold)
+    asked = question or (place.cover.question if place.cover else None)
+    source: Literal["step", "group", "policy"] = "step" if question else "group" if asked else "policy"
+    if asked is None and planned.judgement.verdict is Verdict.APPROVE:
+        asked = Question.by_policy(planned.change, planned.judgement)
+    if asked is not None and planned.judgement.verdict is not Verdict.DENY:  # nobody is asked about what the policy forbids
+        asked = asked.stricter(planned.judgement)
+        await port.note(call.ref, "use", StepState.PLANNED, asked=asked.told(source))
+    return _told(planned.change, {})
 
 
 def not_denied(judgement: Judgement) -> None:

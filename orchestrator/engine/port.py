@@ -70,9 +70,17 @@ class Port(Protocol):
         """The present moment."""
 
     async def note(
-        self, ref: StepRef, kind: str, state: StepState, *, result: Any = None, error: str | None = None, inputs: Any = None
+        self,
+        ref: StepRef,
+        kind: str,
+        state: StepState,
+        *,
+        result: Any = None,
+        error: str | None = None,
+        inputs: Any = None,
+        asked: dict[str, Any] | None = None,
     ) -> None:
-        """Record where a step stands."""
+        """Record where a step stands. `asked`: in a dry run, whom it would ask."""
 
     async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
         """Run a slice of a long `for_each` in a history of its own."""

@@ -30,6 +30,18 @@ class Question(Frozen):
     level: int = 0
     replaces: str | None = None
 
+    def told(self, source: Literal["step", "group", "policy", "form"]) -> dict[str, Any]:
+        """What a dry run says of it: who would be asked, and who wants that."""
+        return {
+            "source": source,
+            "question": self.text,
+            "by": self.by,
+            "quorum": self.quorum,
+            "within": self.within,
+            "otherwise": self.otherwise,
+            "reasons": list(self.reasons),
+        }
+
     @classmethod
     def of(cls, approve: Approve, text: str) -> Self:
         """What the author wrote."""

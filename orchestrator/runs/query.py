@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.masking import masked
+from orchestrator.runs.dry import would
 from orchestrator.runs.paging import after, bounded, page, said
 from orchestrator.runtime import Runtime
 from orchestrator.store import runs, steps
@@ -30,12 +31,13 @@ async def list_runs(
 
 
 async def get_run(rt: Runtime, run_id: str) -> dict[str, Any]:
-    """A run with its steps, in the order in which they began. Raises NotFound."""
+    """A run with its steps, in the order in which they began, and what a dry one would have done. Raises NotFound."""
     async with rt.store.read() as session:
         run = await runs.get(session, run_id)
         if run is None:
             raise NotFound(f"there is no run {run_id}")
-        return {**_run(run), "steps": [_step(row) for row in await steps.of_run(session, run_id)]}
+        rows = await steps.of_run(session, run_id)
+        return {**_run(run), "steps": [_step(row) for row in rows], "would": would(run, rows)}
 
 
 def _run(row: RunRow) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def _run(row: RunRow) -> dict[str, Any]:
         "version": row.version,
         "playbook_digest": row.plan_digest,
         "mode": row.mode,
+        "shadow_of": row.shadow_of,
         "attempt": row.attempt,
         "incident_id": row.incident_id,
         "alert_id": row.alert_id,

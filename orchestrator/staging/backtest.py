@@ -30,6 +30,7 @@ from orchestrator.store.history import StoredAlert
 from orchestrator.store.session import Store
 
 CHUNK = 200
+MOST_DIGESTS = 200_000
 MOST_ALERTS = 5_000
 _PAUSE = 5  # alerts, after which others on the event loop have their turn
 
@@ -59,7 +60,7 @@ class Tried:
 
 
 async def backtest(store: Store, tried: Tried, span: Span) -> Backtest:
-    """Writes nothing, and calls nothing but `live`. Raises Invalid for a playbook that no alert starts, Unavailable when it takes too long."""
+    """Writes nothing, and calls nothing but `live`. Raises Invalid for a playbook that no alert starts, Unavailable after `seconds`."""
     if tried.plan.trigger is None:
         raise Invalid(f"{tried.draft}: has no trigger, so that no alert starts it; add one, or try it with `tocsin playbook test`")
     began = time.monotonic()
@@ -71,6 +72,7 @@ async def backtest(store: Store, tried: Tried, span: Span) -> Backtest:
     for alert in before:
         keys.start(alert)
     play = _Play(store, tried, keys)
+    await play.open()
     judged: list[Judged] = []
     for start in range(0, len(found), CHUNK):
         async for each in play.chunk(found[start : start + CHUNK]):
@@ -108,9 +110,17 @@ class _Play:
         self._keys = keys
         self._inputs = accept(tried.plan.inputs, {})
         self._digest = tried.plan.digest
-        self._matters = dict(_that_matter(tried.plan))
+        self._matters: dict[str, bool] = {}
+        for step, matters in that_matter(tried.plan):
+            self._matters[step] = self._matters.get(step, False) or matters  # a called playbook may have a step of the same name
         self._loaded: set[str] = set()
+        self._digests: frozenset[str] | None = None  # those that anything was recorded of; None: not known
         self.recollection = Recollection(Past(), tried.reads, tried.stubs or {}, self._fetch, self._joined, tried.live)
+
+    async def open(self) -> None:
+        """Looks what there is."""
+        async with self._store.read() as session:
+            self._digests = await history.recorded_digests(session, MOST_DIGESTS)
 
     async def chunk(self, alerts: Sequence[StoredAlert]) -> Any:
         """Each alert with what was done and what would be done."""
@@ -161,6 +171,8 @@ class _Play:
         return not path or self._matters.get(path.rpartition("/")[2].partition("[")[0], True)
 
     async def _fetch(self, digest: str, at: datetime) -> Sequence[history.Recorded]:
+        if self._digests is not None and digest not in self._digests:
+            return ()
         async with self._store.read() as session:
             return await history.recorded_of(session, digest, at)
 
@@ -183,7 +195,7 @@ def staged(tried: Tried, alert: StoredAlert, recollection: Recollection, inputs:
     )  # fmt: skip
 
 
-def _that_matter(plan: Plan) -> Iterator[tuple[str, bool]]:
+def that_matter(plan: Plan) -> Iterator[tuple[str, bool]]:
     """By step id, whether something could be contained, or somebody asked, in it."""
 
     def walk(node: Any) -> Iterator[Any]:

@@ -65,10 +65,11 @@ class Recollection:
     counts: Counter[str] = field(default_factory=Counter)
     _asked: set[str] = field(default_factory=set)
     _living: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _latest: tuple[ActionCall | None, str] = (None, "")
 
     async def prepare(self, call: ActionCall, alert: StoredAlert) -> None:
         """Loads what may answer this. Raises ActionError of a live read."""
-        digest = _digest(call)
+        digest = self._digest(call)
         known = self.past.planned(digest, alert) if call.effect.changes else self.past.read(digest, alert)
         if known is None and digest not in self._asked:
             self._asked.add(digest)
@@ -79,7 +80,7 @@ class Recollection:
 
     def read(self, call: ActionCall, alert: StoredAlert) -> dict[str, Any]:
         """What a read is taken to answer."""
-        digest = _digest(call)
+        digest = self._digest(call)
         if (found := self.past.read(digest, alert)) is not None:
             self.counts["recorded"] += 1
             return found
@@ -97,7 +98,7 @@ class Recollection:
 
     def planned(self, call: ActionCall, alert: StoredAlert) -> dict[str, Any]:
         """The receipt of then; without one, it is taken to change something."""
-        if (found := self.past.planned(_digest(call), alert)) is not None and found.receipt is not None:
+        if (found := self.past.planned(self._digest(call), alert)) is not None and found.receipt is not None:
             return found.receipt
         target = target_of(call)
         what = f"{call.action.replace('_', ' ')} {target.value}".capitalize()[:500]
@@ -105,13 +106,19 @@ class Recollection:
 
     def output(self, call: ActionCall, alert: StoredAlert) -> dict[str, Any]:
         """What a change told beside its receipt; of one that was not made then, each field is unknown."""
-        found = self.past.planned(_digest(call), alert)
+        found = self.past.planned(self._digest(call), alert)
         told = found.result if found is not None and isinstance(found.result, dict) else {}
         if self.reads is Reads.STUB and not told:
             told = self.stubs.get(name_of(call), Stub()).output
         fields = _fields(call.capability, call.action)
         unknown = {name: NotKnown(f"{name} of {name_of(call)} at step {call.ref.path}, which was not made then") for name in fields}
         return {**unknown, **told}
+
+    def _digest(self, call: ActionCall) -> str:
+        """One call is asked about several times in a row."""
+        if self._latest[0] is not call:
+            self._latest = (call, wish_digest(call.connection, call.action, call.input))
+        return self._latest[1]
 
 
 @dataclass(kw_only=True)
@@ -126,6 +133,7 @@ class HistoryStage(Stage):
     would_ask: list[str] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
     looked_up: list[dict[str, Any]] = field(default_factory=list)
+    _judgements: dict[str, Judgement] = field(default_factory=dict)
 
     def read(self, call: ActionCall) -> dict[str, Any]:
         """What was recorded, or what was chosen to stand for it."""
@@ -142,14 +150,14 @@ class HistoryStage(Stage):
         change = Change(
             connection=call.connection, connector=connector, action=call.action, effect=call.effect, input=call.input, receipt=receipt
         )
-        judgement = self._judged(change, now)
+        judgement = self._judgements[call.ref.path] = self._judged(change, now)
         if judgement.verdict is Verdict.DENY:
             self.denied.append(effect_of(change))
         return PlanReply(change=change, judgement=judgement)
 
     def apply(self, call: ActionCall, change: Change, now: datetime) -> ApplyReply:
         """Counted, never made."""
-        judgement = self._judged(change, now)
+        judgement = self._judgements[call.ref.path]  # no time has passed since the plan
         output = self.recollection.output(call, self.alert)
         if change.changed:
             self._effects[call.ref.path] = (call.ref.seq, change)
@@ -242,10 +250,6 @@ class Telling(Interpreter):
             self._stage.unknown[path] = str(why)
             self._stage.note(path, StepState.SKIPPED, None, f"cannot tell: {why}")
             return NotKnown(f"step {path} is unknown, as {why}")
-
-
-def _digest(call: ActionCall) -> str:
-    return wish_digest(call.connection, call.action, call.input)
 
 
 def _fields(capability: str, action: str) -> Sequence[str]:

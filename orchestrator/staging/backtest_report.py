@@ -77,11 +77,15 @@ def summed(judged: Iterable[Judged]) -> tuple[int, tuple[Group, ...], tuple[Day,
         found = differences(each.then, each.now)
         same += not found
         if failed := found.get(Difference.FAILED):
-            found[Difference.FAILED] = tuple(f"{what}: {each.errors[what]}" if each.errors.get(what) else what for what in failed)
+            found[Difference.FAILED] = tuple(_with_reason(what, each.errors.get(what)) for what in failed)
         pairs.append((each.about, found))
         name = each.received_at.date().isoformat()
         days[name] = _more(days.get(name) or Day(day=name), each)
     return same, tuple(grouped(pairs)), tuple(days[name] for name in sorted(days))
+
+
+def _with_reason(what: str, why: str | None) -> str:
+    return f"{what}: {why.removeprefix(f'{what}: ')}" if why else what
 
 
 def _more(day: Day, each: Judged) -> Day:

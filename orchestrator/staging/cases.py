@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.durations import LONGEST
@@ -14,7 +14,6 @@ from orchestrator.playbook.plan import Plan, Use
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.playbook.written import ActionName, Duration, PlaybookName, Written
 from orchestrator.playbook.yaml import BadYaml, Document, load
-from orchestrator.staging.signatures import spec_of
 
 Status = Literal["completed", "failed", "declined", "rolled_back"]
 
@@ -163,21 +162,21 @@ def read_cases(text: str, file: str, plan: Plan) -> Cases:
 
 def actions_of(plan: Plan) -> set[str]:
     """Every `connection.action` that the plan can call, those of called playbooks included."""
-    return {f"{use.connection}.{use.action}" for use in _uses(plan.model_dump(mode="python"))}
+    return {f"{use.connection}.{use.action}" for use in uses_in(plan.model_dump(mode="python"))}
 
 
-def _uses(node: Any) -> list[Use]:
+def uses_in(node: Any) -> list[Use]:
     """All `use` steps in a dumped plan, wherever they stand."""
     if isinstance(node, dict):
         own = [Use.model_validate(node)] if node.get("kind") == "use" else []
-        return own + [use for value in node.values() for use in _uses(value)]
-    return [use for value in node for use in _uses(value)] if isinstance(node, list | tuple) else []
+        return own + [use for value in node.values() for use in uses_in(value)]
+    return [use for value in node for use in uses_in(value)] if isinstance(node, list | tuple) else []
 
 
 def _wrong_names(cases: Cases, file: str, document: Document, plan: Plan) -> list[str]:
     known = actions_of(plan)
     found = (
-        [] if cases.playbook == plan.playbook else [_line(file, document, ("playbook",), f"the playbook beside it is {plan.playbook!r}")]
+        [] if cases.playbook == plan.playbook else [line_of(file, document, ("playbook",), f"the playbook beside it is {plan.playbook!r}")]
     )
     places = [(("stubs",), cases.stubs), *((("cases", number, "stubs"), case.stubs) for number, case in enumerate(cases.cases))]
     for path, stubs in places:
@@ -185,68 +184,16 @@ def _wrong_names(cases: Cases, file: str, document: Document, plan: Plan) -> lis
             if name not in known:
                 mend = did_you_mean(name, known)
                 words = f"the playbook does not use {name!r}" + (f"; {mend}" if mend else "")
-                found.append(_line(file, document, (*path, name), words, key=True))
+                found.append(line_of(file, document, (*path, name), words, key=True))
     return found
 
 
 def _said(file: str, document: Document, problem: Any) -> str:
     path = tuple(problem["loc"])
-    return _line(file, document, path, f"{'.'.join(map(str, path))}: {problem['msg'].removeprefix('Value error, ')}")
+    return line_of(file, document, path, f"{'.'.join(map(str, path))}: {problem['msg'].removeprefix('Value error, ')}")
 
 
-def _line(file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False) -> str:
+def line_of(file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False) -> str:
+    """A problem with its file, line and column."""
     place = document.at(path, key=key)
     return f"{file}:{place.line}:{place.column}: {words}"
-
-
-def case_lines(text: str) -> list[int]:
-    """The line of each case."""
-    document = load(text)
-    return [document.at(("cases", number)).line for number in range(len(document.data.get("cases", [])))]
-
-
-def check_stubs(text: str, file: str, plan: Plan) -> None:
-    """Stubs answer what their actions can answer. Raises Invalid with file, line, column and mend of all that do not."""
-    document = load(text)
-    specs = {f"{use.connection}.{use.action}": _output(use) for use in _uses(plan.model_dump(mode="python"))}
-    places = [("stubs",), *(("cases", number, "stubs") for number in range(len(document.data["cases"])))]
-    found: list[str] = []
-    for path in places:
-        stubs = _at(document.data, path)
-        for name, stub in (stubs or {}).items():
-            model = specs.get(name)
-            if model is None:
-                continue
-            given: list[tuple[tuple[str | int, ...], Any]] = [(("output",), stub["output"])] if stub.get("output") else []
-            given += [(("outputs", number), each) for number, each in enumerate(stub.get("outputs") or [])]
-            found += [line for place, output in given for line in _misfits(document, file, (*path, name, *place), model, output)]
-    if found:
-        raise Invalid("\n".join(found))
-
-
-def _output(use: Use) -> type[BaseModel] | None:
-    spec = spec_of(use.capability, use.action)
-    return spec.output if spec is not None else None
-
-
-def _misfits(document: Document, file: str, path: tuple[str | int, ...], model: type[BaseModel], output: Any) -> list[str]:
-    try:
-        model.model_validate(output)
-    except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False, include_context=False):
-            place = (*path, *problem["loc"])
-            name = ".".join(map(str, problem["loc"]))
-            mend = did_you_mean(str(problem["loc"][-1]), model.model_fields) if problem["type"] == "extra_forbidden" else None
-            words = "there is no such field in what the action answers" if problem["type"] == "extra_forbidden" else problem["msg"]
-            lines.append(_line(file, document, place, f"the stub's {name or 'output'}: {words}" + (f"; {mend}" if mend else "")))
-        return lines
-    return []
-
-
-def _at(data: Any, path: tuple[str | int, ...]) -> Any:
-    for part in path:
-        data = data.get(part) if isinstance(data, dict) else data[part] if isinstance(part, int) else None
-        if data is None:
-            return None
-    return data

@@ -43,7 +43,7 @@ class Coverage(Frozen):
 
 def coverage(plan: Plan, rehearsals: Iterable[Rehearsal]) -> Coverage:
     """What these rehearsals of the plan reached together."""
-    kinds = dict(_steps(plan))
+    kinds = dict(steps_of(plan))
     seen: set[Point] = set()
     for each in rehearsals:
         seen.update(_seen(each, kinds))
@@ -80,7 +80,7 @@ def _seen(found: Rehearsal, kinds: Mapping[str, AnyStep]) -> Iterator[Point]:
 
 def _changed(path: str, results: Mapping[str, Any]) -> bool:
     """Whether something was changed there without a question: where nothing was to be changed, nobody would have been asked anyhow."""
-    inside = (value for name, value in results.items() if name == path or name.startswith(f"{path}/") or name.startswith(f"{path}["))
+    inside = (value for name, value in results.items() if name == path or name.startswith((f"{path}/", f"{path}[")))
     return any(isinstance(value, Mapping) and value.get("changed") is True for value in inside)
 
 
@@ -122,7 +122,8 @@ def _of_result(path: str, step: AnyStep, result: Any) -> Iterator[Point]:
             return
 
 
-def _steps(plan: Plan) -> Iterator[tuple[str, AnyStep]]:
+def steps_of(plan: Plan) -> Iterator[tuple[str, AnyStep]]:
+    """Every step of a plan with its path, loops without their rounds; those of called playbooks included."""
     yield from _walk(plan.steps, "")
     if not isinstance(plan.on_failure, str):
         yield from _walk(plan.on_failure, "on_failure/")

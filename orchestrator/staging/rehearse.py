@@ -87,7 +87,7 @@ def staged(plan: Plan, cases: Cases, case: Case, alert: dict[str, Any] | None) -
     policy = _policy(case.policy, f"the policy of the case {case.name!r}") if case.policy else _policy(DEFAULT_POLICY, "the policy")
     inventory = Inventory(tuple(_asset(case, number, row) for number, row in enumerate(case.assets, 1)))
     further = [
-        (timedelta(seconds=each.after), _over({**(alert or _BARE), "id": f"alert_{number}"}, each.alert))
+        (timedelta(seconds=each.after), _over({**(alert or BARE), "id": f"alert_{number}"}, each.alert))
         for number, each in enumerate(case.alerts, 2)
     ]
     return Stage(run, {**cases.stubs, **case.stubs}, case.decide, InForce(1, policy.digest, policy), inventory, further)
@@ -96,7 +96,7 @@ def staged(plan: Plan, cases: Cases, case: Case, alert: dict[str, Any] | None) -
 def alert_of(given: Given, read: Read) -> dict[str, Any] | None:
     """The alert as the playbook sees it, with the case's own fields laid over; None where the case gives none. Raises Invalid."""
     if given.file is None or given.product is None:
-        return _over(_BARE, given.alert) if given.alert else None
+        return _over(BARE, given.alert) if given.alert else None
     raw = read(given.file)
     alerts = parser_for(given.product)(parse_json(raw), STARTED)
     seen = view(
@@ -105,7 +105,7 @@ def alert_of(given: Given, read: Read) -> dict[str, Any] | None:
     return _over(seen, given.alert)
 
 
-_BARE: dict[str, Any] = {
+BARE: dict[str, Any] = {
     **dict.fromkeys(("rule", "host", "user", "remote", "local", "file", "process", "url")),
     "id": "alert_1",
     "incident_id": "inc_1",

@@ -9,10 +9,11 @@ from typing import Any
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compiler import Compiled, Resolve, compile_playbook
-from orchestrator.staging.cases import case_lines, check_stubs, read_cases
+from orchestrator.staging.cases import read_cases
 from orchestrator.staging.coverage import Coverage, coverage, plain
 from orchestrator.staging.rehearse import Read, Rehearsal, rehearse
 from orchestrator.staging.served import Theatre
+from orchestrator.staging.stub_checks import case_lines, check_stubs
 
 
 class Differs(Frozen):

@@ -139,7 +139,15 @@ class World:
         self._later(seconds)
 
     async def note(
-        self, ref: StepRef, kind: str, state: StepState, *, result: Any = None, error: str | None = None, inputs: Any = None
+        self,
+        ref: StepRef,
+        kind: str,
+        state: StepState,
+        *,
+        result: Any = None,
+        error: str | None = None,
+        inputs: Any = None,
+        asked: dict[str, Any] | None = None,
     ) -> None:
         """Kept by path."""
         self._stage.note(ref.path, state, result, error)

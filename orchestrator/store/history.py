@@ -87,6 +87,13 @@ async def recorded_of(session: AsyncSession, digest: str, at: datetime) -> list[
     return [Recorded(*row) for wanted in (before, after) for row in await session.execute(wanted)]
 
 
+async def recorded_digests(session: AsyncSession, most: int) -> frozenset[str] | None:
+    """All digests that anything was recorded of, so that nobody looks for others; None where there are more than `most`."""
+    wanted = select(col(StepRow.inputs_digest)).where(col(StepRow.inputs_digest).is_not(None)).distinct().limit(most + 1)
+    found = frozenset(digest for digest in await session.scalars(wanted) if digest is not None)
+    return found if len(found) <= most else None
+
+
 class Done(NamedTuple):
     """What the runs of one playbook about one alert did."""
 

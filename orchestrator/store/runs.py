@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from orchestrator.domain.run import RunStatus
+from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 
 
@@ -26,9 +26,13 @@ async def add(session: AsyncSession, run: RunRow) -> None:
 
 
 async def undispatched(session: AsyncSession, limit: int) -> list[str]:
-    """Ids of runs that Temporal does not have yet, the most severe first, then the oldest."""
+    """Ids of runs that Temporal does not have yet: live ones before dry ones, the most severe first, then the oldest."""
     wanted = select(col(RunRow.id)).where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN))
-    return list(await session.scalars(wanted.order_by(col(RunRow.severity).desc(), col(RunRow.created_at)).limit(limit)))
+    return list(
+        await session.scalars(
+            wanted.order_by(col(RunRow.mode) != Mode.LIVE.value, col(RunRow.severity).desc(), col(RunRow.created_at)).limit(limit)
+        )
+    )
 
 
 async def to_start(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[RunRow, PlaybookRow | None, AlertRow | None]]:

@@ -8,7 +8,7 @@ import pytest
 
 
 def tocsin(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "orchestrator.cli", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "orchestrator.cli", *map(str, arguments)]
     return subprocess.run(
         command,
         capture_output=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from connectors.lab import lab_app, lab_settings
+from connectors.sdk.connector import Connector
 from connectors.sdk.http import Access
+from connectors.sdk.settings import secret_fields
 from orchestrator.configuration.connections import (
     check_connection,
     list_connections,
@@ -51,6 +54,24 @@ async def test_a_credential_that_does_not_work_is_not_saved(rt: Runtime, firewal
     with pytest.raises(ActionError):
         await save_connection(rt, "firewall", "palo_alto", {**firewall, field: "wrong"}, actor=ANN)
     assert await list_connections(rt) == ()
+
+
+async def test_whoever_reads_never_opens_the_seal_of_the_write_credential(rt: Runtime, firewall: dict[str, Any]) -> None:
+    await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
+    async with rt.store.write() as session:
+        [row] = await session.scalars(select(ConnectionRow))
+        row.secrets = json.dumps({**json.loads(row.secrets), "write": "cannot be opened"}).encode()
+    reader = await open_connection_for(rt, "firewall", Access.READ)
+    assert await reader.check()
+    assert firewall["write_api_key"] not in {str(value) for value in credentials_of(reader)}
+    with pytest.raises(Invalid):
+        await open_connection_for(rt, "firewall", Access.WRITE)
+
+
+def credentials_of(connector: Connector[Any]) -> list[str]:
+    """The secrets in clear that an open connector holds."""
+    values = [getattr(connector.settings, name) for name in secret_fields(type(connector.settings))]
+    return [value.get_secret_value() for value in values if value is not None]
 
 
 async def test_secrets_are_in_no_view_and_not_in_clear_in_the_store(rt: Runtime, firewall: dict[str, Any]) -> None:

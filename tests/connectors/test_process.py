@@ -60,7 +60,7 @@ async def test_a_missing_tool_is_named() -> None:
 async def test_a_writing_tool_is_refused_where_only_reading_is_allowed() -> None:
     with pytest.raises(WriteRefused):
         await run_tool(["/bin/true"], writes=True, access=Access.READ)
-    with reading_only(), pytest.raises(WriteRefused):
+    with pytest.raises(WriteRefused), reading_only():
         await run_tool(["/bin/true"], writes=True, access=Access.WRITE)
     with reading_only():
         assert (await run_tool(["/bin/true"], writes=False, access=Access.WRITE)).code == 0

@@ -30,7 +30,7 @@ class Place:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-m", "orchestrator.cli", *command[1:]] if command[0] == "tocsin" else command
+        program = [sys.executable, "-P", "-m", "orchestrator.cli", *command[1:]] if command[0] == "tocsin" else command
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         return subprocess.run(
             program, cwd=self.folder, env={**clean, **self.environment}, capture_output=True, text=True, timeout=60, check=False
@@ -67,7 +67,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     url = f"http://127.0.0.1:{port}"
     with (place.folder / "up.log").open("wb") as log:
         started = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", *command[1:], "--lab"], cwd=place.folder, stdout=log, stderr=log
+            [sys.executable, "-P", "-m", "orchestrator.cli", *command[1:], "--lab"], cwd=place.folder, stdout=log, stderr=log
         )
     try:
         _wait(lambda: httpx.get(f"{url}/readyz", timeout=2).status_code == 200, started)

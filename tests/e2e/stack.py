@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-TOCSIN = (sys.executable, "-m", "orchestrator.cli")
+TOCSIN = (sys.executable, "-P", "-m", "orchestrator.cli")
 CROWDSEC = (ROOT / "playbooks/brute-force-block/alerts/crowdsec-ssh.json").read_bytes()
 FINAL = {"completed", "failed", "declined", "rolled_back", "cancelled"}
 

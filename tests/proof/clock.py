@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import temporalio.client
+import temporalio.worker
 from temporalio import activity
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from orchestrator.domain.clock import utc_now
 
 
-class VirtualClock(Interceptor):
-    """Time goes on as outside; the server skips ahead only while told to, and this follows at the first activity afterwards."""
+class VirtualClock(temporalio.client.Interceptor, temporalio.worker.Interceptor):
+    """Time goes on as outside; the server skips ahead only while told to, and this follows at the first activity afterwards.
+
+    A client's interceptor too, because a worker takes over those of its client.
+    """
 
     def __init__(self) -> None:
         self._ahead = timedelta()

@@ -18,11 +18,14 @@ class WorkerDied(Exception):
 
 
 class Interposed:
-    """A connector as the engine sees it. `due`: at which of the next calls its worker dies; `undone`: how often what was taken back."""
+    """A connector as the engine sees it. `due`: at which of the next calls its worker dies; `undone`: how often what was taken back.
 
-    def __init__(self, inner: Connector[Any], on_apply: Callable[[dict[str, Any], Call], None]) -> None:
+    `on_apply` looks at each change at the moment before it is made.
+    """
+
+    def __init__(self, inner: Connector[Any]) -> None:
         self._inner = inner
-        self._on_apply = on_apply
+        self.on_apply: Callable[[dict[str, Any], Call], None] = _unseen
         self.due: list[Moment] = []
         self.undone: Counter[str] = Counter()
 
@@ -31,7 +34,7 @@ class Interposed:
 
     async def apply(self, action: str, receipt: dict[str, Any], call: Call) -> dict[str, Any]:
         if receipt["changed"]:
-            self._on_apply(receipt, call)
+            self.on_apply(receipt, call)
             self._die("apply:before")
         output = await self._inner.apply(action, receipt, call)
         self._die("apply:after")
@@ -47,3 +50,7 @@ class Interposed:
         if moment in self.due:
             self.due.remove(moment)
             raise WorkerDied(moment)
+
+
+def _unseen(_receipt: dict[str, Any], _call: Call) -> None:
+    """Before the first sequence."""

@@ -173,3 +173,79 @@ async def test_reports_for_machines_and_people_hold_hostile_names_as_text(stage:
     html = page(report, PLAYBOOK, positions)
     assert "<script>" not in html
     assert '<span class="line part"><span class="n">   8</span>' in html
+
+
+WAITS = """\
+playbook: tried
+version: 1
+title: Waits
+owner: soc
+steps:
+  - id: more
+    wait: {event: "event.severity >= 5", within: 2h, otherwise: continue}
+  - id: block
+    use: firewall.block_address
+    with: {address: 203.0.113.9}
+    for: 30m
+  - id: rest
+    wait: 1h
+  - id: host
+    use: edr.find_host
+    with: {host: ws-1}
+  - id: tell
+    use: chat.post
+    with: {channel: soc, text: "${{ steps.host.isolation }} ${{ steps.more.waited }}"}
+"""
+FOUND = "playbook: tried\nstubs:\n  edr.find_host: {output: {id: h1, name: ws-1}}\n  chat.post: {output: {channel: soc, id: '1'}}\ncases:\n"
+
+
+async def waited(stage: Theatre | None, cases: str) -> Report:
+    tested = Subject(text=WAITS, file="tried/playbook.yaml", tests=FOUND + cases, tests_file="tried/tests.yaml")
+    return await rehearsed(tested, lambda _name: b"", CATALOGUE, lambda _name, _version: None, stage)
+
+
+@pytest.mark.parametrize("real", [True, False], ids=["server", "memory"])
+async def test_a_further_alert_ends_a_wait_and_a_lease_ends_while_the_run_still_waits(stage: Theatre, real: bool) -> None:
+    came = "{after: 10m, alert: {severity: 2}}, {after: 20m, alert: {severity: 5}}"
+    report = await waited(
+        stage if real else None,
+        f"  - name: it comes\n    alerts: [{came}]\n    expect: {{status: completed, took: {{at_least: 80m, at_most: 85m}},"
+        " results: {more: {waited: true}, host: {isolation: none}}, released: [firewall.block_address 203.0.113.9]}\n"
+        "  - name: it does not\n    expect: {status: completed, took: 3h, results: {more: {waited: false}}}\n",
+    )
+    assert [each.differences for each in report.cases] == [(), ()]
+    assert report.coverage is not None
+    assert report.coverage.percent == 100
+
+
+async def test_cases_side_by_side_keep_their_own_time(stage: Theatre) -> None:
+    few = "".join(f"  - {{name: case {number}, expect: {{status: completed, took: 3h}}}}\n" for number in range(25))
+    assert [each.name for each in (await waited(stage, few)).cases if not each.passed] == []
+
+
+async def test_leases_are_watched_to_their_end_where_a_case_says_so(stage: Theatre) -> None:
+    expect = "expect: {status: completed, released: [firewall.block_address 203.0.113.9]}"
+    both = [await tried(each, case(f"decide: [approve]\n    until: end of leases\n    {expect}")) for each in (stage, None)]
+    assert [report.failed for report in both] == [0, 0]
+
+
+async def test_an_input_that_the_action_does_not_take_is_refused_as_the_system_would(stage: Theatre) -> None:
+    text = PLAYBOOK.replace("{type: address}", "{type: text}")
+    tested = Subject(
+        text=text, file="p.yaml", tests=STUBS + case("expect: {status: completed}").replace("203.0.113.9", "nowhere"), tests_file="t"
+    )
+    report = await rehearsed(tested, lambda _name: b"", CATALOGUE, lambda _name, _version: None, stage)
+    assert "firewall.block_address does not take this input: address: " in str(report.cases[0].error)
+
+
+async def test_a_question_of_the_policy_is_not_the_authors(stage: Theatre) -> None:
+    text = PLAYBOOK.replace("approve: {question", "approve: {when: steps.verdict is none, question")
+    policy = 'policy: "rules: [{effect: contain, approve: {by: leads}}]"'
+    cases = STUBS + case(f"{policy}\n    decide: [approve]\n    expect: {{status: completed, asked: [Block address 203.0.113.9?]}}")
+    tested = Subject(text=text, file="p.yaml", tests=cases, tests_file="t")
+    report = await rehearsed(tested, lambda _name: b"", CATALOGUE, lambda _name, _version: None, stage)
+    assert report.failed == 0, report.cases[0].differences
+    assert report.coverage is not None
+    reached = {f"{each.path}: {each.what}" for each in report.coverage.points if each.reached}
+    assert "block: is not asked about" in reached
+    assert "block: approved" not in reached

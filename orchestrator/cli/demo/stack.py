@@ -44,7 +44,7 @@ async def running(folder: Path, *, keep: bool, say: Callable[[str], None]) -> As
     """`tocsin up --lab` on the folder, started again if it is killed. With `keep` it outlives this process when all goes well."""
     reading, writing = os.pipe()
     port = ports.choose("127.0.0.1", _USUAL_PORT)
-    command = (sys.executable, "-m", "orchestrator.cli", "up", "--lab", "--data-dir", str(folder), "--port", str(port))
+    command = (sys.executable, "-P", "-m", "orchestrator.cli", "up", "--lab", "--data-dir", str(folder), "--port", str(port))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}  # the demo is the same everywhere
     child = Child(Program("up", command, clean, tied=not keep), folder / "up.log", reading, say)
     keeping = asyncio.create_task(child.keep())

@@ -21,6 +21,7 @@ from orchestrator.domain.run import Mode, StepState
 from orchestrator.engine.activities.calling import call_for
 from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.judging import judged
+from orchestrator.engine.activities.refused_writes import attempts_reported
 from orchestrator.engine.activities.written import change_told, judgement_kept, save_step, step_event
 from orchestrator.engine.contracts import ActionCall, Activity, Judgement, PlanReply, PlanRequest, Verdict
 from orchestrator.runtime import Runtime
@@ -42,14 +43,21 @@ class Planning:
         with told_to_workflow():
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, request.call.connection, Access.READ)
-            change = await _look(connector, request.call)
+            change = await self._look(connector, request.call)
             judgement = await self._settle(request, change, started, stale=not change.changed)
             if judgement is None:  # What it saw in force may have been lifted before our lease counted: look again.
-                change = await _look(connector, request.call)
+                change = await self._look(connector, request.call)
                 judgement = await self._settle(request, change, started, stale=False)
             if judgement is None:
                 raise Unavailable(f"{change.target} changed hands while it was looked at", LIFTING_WAIT)
             return PlanReply(change=change, judgement=judgement)
+
+    async def _look(self, connector: Connector[Any], call: ActionCall) -> Change:
+        async with attempts_reported(self._rt, call):
+            receipt = await connector.plan(call.action, call.input, call_for(call.ref, call.action))
+        return Change(
+            connection=call.connection, connector=connector.name, action=call.action, effect=call.effect, input=call.input, receipt=receipt
+        )
 
     async def _settle(self, request: PlanRequest, change: Change, started: datetime, *, stale: bool) -> Judgement | None:
         """Judges, registers the lease and records the plan, in one transaction; None when the look was too early to rely on."""
@@ -61,7 +69,7 @@ class Planning:
                 held_before = await register_lease(session, call, change, now)
                 if stale and not held_before:
                     return None
-            await _record(session, call, change, judgement, started, now)
+            await _record(session, request, change, judgement, started, now)
         return judgement
 
 
@@ -109,18 +117,14 @@ def _containment(change: Change, now: datetime) -> dict[str, Any]:
     }
 
 
-async def _look(connector: Connector[Any], call: ActionCall) -> Change:
-    receipt = await connector.plan(call.action, call.input, call_for(call.ref, call.action))
-    return Change(
-        connection=call.connection, connector=connector.name, action=call.action, effect=call.effect, input=call.input, receipt=receipt
-    )
-
-
-async def _record(session: AsyncSession, call: ActionCall, change: Change, judgement: Judgement, started: datetime, now: datetime) -> None:
-    verdict = judgement_kept(judgement, started)
+async def _record(
+    session: AsyncSession, request: PlanRequest, change: Change, judgement: Judgement, started: datetime, now: datetime
+) -> None:
+    call, verdict = request.call, judgement_kept(judgement, started)
+    about = {"effect": change.effect.value, "digest": change.digest, "hold_seconds": request.hold_seconds}
     state = StepState.REFUSED if judgement.verdict is Verdict.DENY else StepState.PLANNED
     error = "; ".join(judgement.reasons) if judgement.verdict is Verdict.DENY else None
-    await save_step(session, call, state, started, now, receipt=masked(change.receipt), judgement=verdict, error=error)
+    await save_step(session, call, state, started, now, receipt=masked(change.receipt), planned=about, judgement=verdict, error=error)
     planned = step_event(call.ref, EventKind.STEP_PLANNED, change_told(change), now, change.digest, started)
     heard = {"change_digest": change.digest, "target": str(change.target), "judgement": verdict}
     await trail.record_all(session, [planned, step_event(call.ref, EventKind.STEP_JUDGED, heard, now, change.digest, started)])

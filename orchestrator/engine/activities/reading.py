@@ -15,6 +15,7 @@ from orchestrator.domain.masking import masked
 from orchestrator.domain.run import StepState
 from orchestrator.engine.activities.calling import call_for
 from orchestrator.engine.activities.failures import told_to_workflow
+from orchestrator.engine.activities.refused_writes import attempts_reported
 from orchestrator.engine.activities.written import save_step, step_event
 from orchestrator.engine.contracts import ActionCall, Activity, ReadReply
 from orchestrator.runtime import Runtime
@@ -32,7 +33,8 @@ class Reading:
         with told_to_workflow():
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, call.connection, Access.READ)
-            output = await connector.read(call.action, call.input, call_for(call.ref, call.action))
+            async with attempts_reported(self._rt, call):
+                output = await connector.read(call.action, call.input, call_for(call.ref, call.action))
             await self._record(call, output, started)
             return ReadReply(output=output)
 

@@ -139,7 +139,13 @@ def _row(record: StepRecord, now: datetime) -> dict[str, Any]:
         "started_at": now,
         "ended_at": now if record.state in _FINAL else None,
     }
-    given = {"connection": record.connection, "action": record.action, "inputs": record.inputs, "result": record.result}
+    given = {
+        "connection": record.connection,
+        "action": record.action,
+        "inputs": record.inputs,
+        "result": record.result,
+        "asked": record.asked,
+    }
     return row | {name: masked(value) for name, value in given.items() if value is not None}
 
 

@@ -17,6 +17,7 @@ from orchestrator.domain.receipt import Receipt
 from orchestrator.domain.run import StepState
 from orchestrator.engine.activities.calling import call_for
 from orchestrator.engine.activities.failures import told_to_workflow
+from orchestrator.engine.activities.refused_writes import attempts_reported
 from orchestrator.engine.activities.written import save_step, step_event
 from orchestrator.engine.contracts import Activity, VerifyReply, VerifyRequest
 from orchestrator.runtime import Runtime
@@ -51,7 +52,8 @@ class Verifying:
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, change.connection, Access.READ)
             bound = call_for(call.ref, change.action)
-            verified = await seen(lambda: connector.verify(change.action, change.input, change.receipt, request.output, bound))
+            async with attempts_reported(self._rt, call):
+                verified = await seen(lambda: connector.verify(change.action, change.input, change.receipt, request.output, bound))
             detail = "" if verified else f"{change.connection} took {change.action} of {change.target}, but does not show it"
             await self._record(request, started, verified=verified, detail=detail)
             return VerifyReply(verified=verified, detail=detail)

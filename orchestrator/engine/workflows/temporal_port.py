@@ -166,10 +166,18 @@ class TemporalPort:
             await workflow.sleep(timedelta(seconds=seconds))
 
     async def note(
-        self, ref: StepRef, kind: str, state: StepState, *, result: Any = None, error: str | None = None, inputs: Any = None
+        self,
+        ref: StepRef,
+        kind: str,
+        state: StepState,
+        *,
+        result: Any = None,
+        error: str | None = None,
+        inputs: Any = None,
+        asked: dict[str, Any] | None = None,
     ) -> None:
         """One record, in a local activity."""
-        record = StepRecord(ref=ref, kind=kind, state=state, result=result, error=error, inputs=inputs)
+        record = StepRecord(ref=ref, kind=kind, state=state, result=result, error=error, inputs=inputs, asked=asked)
         await kept(Activity.RECORD, [record], None)
 
     async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:

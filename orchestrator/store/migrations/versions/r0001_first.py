@@ -420,6 +420,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("inputs", sa.JSON(), nullable=True),
         sa.Column("inputs_digest", sa.String(), nullable=True),
         sa.Column("receipt", sa.JSON(), nullable=True),
+        sa.Column("planned", sa.JSON(), nullable=True),
         sa.Column("judgement", sa.JSON(), nullable=True),
         sa.Column("asked", sa.JSON(), nullable=True),
         sa.Column("result", sa.JSON(), nullable=False),

@@ -1,0 +1,57 @@
+"""Does the API run the tests of playbooks that need not be published, for those who may publish, and for nobody else?"""
+
+from __future__ import annotations
+
+import base64
+
+from api_calls import People, is_problem
+
+import playbooks
+from orchestrator.domain.access import Role
+
+FOLDER = playbooks.folder("brute-force-block")
+FILE = "alerts/crowdsec-ssh.json"
+TESTS = """\
+playbook: brute-force-block
+stubs:
+  reputation.lookup_address: {output: {known: true, malicious: 14, suspicious: 2, harmless: 0, undetected: 76}}
+  tickets.open: {output: {key: SOC-7, url: "https://tickets.corp.example/browse/SOC-7"}}
+cases:
+  - name: a guesser is blocked
+    given: {file: alerts/crowdsec-ssh.json, product: crowdsec}
+    after: 25h
+    expect: {status: completed, released: [firewall.block_address 203.0.113.9]}
+  - name: a guesser is left alone
+    given: {file: alerts/crowdsec-ssh.json, product: crowdsec}
+    expect: {status: declined}
+"""
+BODY = {
+    "playbook": FOLDER.joinpath("playbook.yaml").read_text("utf-8"),
+    "tests": TESTS,
+    "files": {FILE: base64.b64encode(FOLDER.joinpath(FILE).read_bytes()).decode()},
+}
+
+
+async def test_tests_are_run_and_told_with_their_coverage(people: People) -> None:
+    found = (await people[Role.AUTHOR].post("/v1/playbooks/test", json=BODY)).json()
+    assert [(each["name"], each["passed"]) for each in found["cases"]] == [
+        ("a guesser is blocked", True),
+        ("a guesser is left alone", False),
+    ]
+    assert found["cases"][1]["differences"][0]["said"] == "status is completed, not declined"
+    assert 0 < found["coverage"]["percent"] < 100
+
+
+async def test_who_may_not_publish_may_not_run_tests(people: People) -> None:
+    is_problem(await people[Role.VIEWER].post("/v1/playbooks/test", json=BODY), 403)
+
+
+async def test_what_is_wrong_with_playbook_tests_or_files_is_told(people: People) -> None:
+    author = people[Role.AUTHOR]
+    for wrong, said in (
+        ({"playbook": "playbook: x"}, "playbook.yaml:1:1"),
+        ({"tests": "playbook: brute-force-block\ncases: []"}, "tests.yaml:2:"),
+        ({"files": {}}, "is named by a case, and is not among the files"),
+        ({"files": {FILE: "%"}}, "is not base64"),
+    ):
+        assert said in str(is_problem(await author.post("/v1/playbooks/test", json={**BODY, **wrong}), 422))

@@ -1,0 +1,207 @@
+"""In which order do things happen? In any: hypothesis chooses the deeds and when to wait for quiet; the laws are checked at each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from .crashes import MOMENTS
+from .model import Target
+from .play import Play
+from .playbooks import WAYS
+from .stage import Stage
+
+SYSTEMS = ("firewall", "firewall", "edr")
+LENGTHS = (timedelta(minutes=40), timedelta(hours=3), timedelta(hours=20))
+PAUSES = (timedelta(minutes=30), timedelta(hours=1.5), timedelta(hours=4), timedelta(hours=9))
+numbers = st.integers(0, 2)
+often_quiet = st.sampled_from((True, True, False))
+
+
+class Theatre:
+    """The stage of this process, opened for the first sequence, and how many were played on it to their end."""
+
+    def __init__(self) -> None:
+        self.played = 0
+        self.begun = 0
+        self.deeds: list[str] = []
+        self.failures: list[tuple[str, tuple[str, ...]]] = []  # what broke, after which deeds
+        self._runner: asyncio.Runner | None = None
+        self._folder: Path | None = None
+        self.stage: Stage
+
+    def do(self, deed: Coroutine[Any, Any, None]) -> None:
+        """On this process's event loop."""
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+            memory = Path("/dev/shm")  # the store is real, and its disk quick, where there is such a one
+            self._folder = Path(tempfile.mkdtemp(prefix="tocsin-proof-", dir=memory if memory.is_dir() else None))
+            self.stage = Stage(self._folder)
+            self._runner.run(self.stage.open())
+        self._runner.run(deed)
+
+    def close(self) -> None:
+        if self._runner is not None and self._folder is not None:
+            self._runner.run(self.stage.close())
+            self._runner.close()
+            shutil.rmtree(self._folder)
+        self._runner = self._folder = None
+
+
+THEATRE = Theatre()
+
+
+class Containments(RuleBasedStateMachine):
+    """A sequence: three targets, shared by all runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.play: Play
+        self.sound = False
+        THEATRE.begun += 1
+        THEATRE.deeds = []
+        THEATRE.do(self._begin())
+
+    async def _begin(self) -> None:
+        number = THEATRE.begun
+        await THEATRE.stage.begin()
+        names = [f"198.18.{number // 100 % 256}.{number % 100 * 2 + each}" for each in (0, 1)] + [f"ws-{number}"]
+        THEATRE.stage.devices["edr"].add_host(f"{number + 1_000:032x}", names[2])  # type: ignore[union-attr]
+        self.targets = [Target(name, system) for name, system in zip(names, SYSTEMS, strict=True)]
+        self.play = Play(THEATRE.stage, self.targets)
+        self.sound = True
+
+    @rule(number=numbers, way=st.sampled_from(WAYS), quiet=often_quiet)
+    def start(self, number: int, way: Any, quiet: bool) -> None:
+        self._do(f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet)
+
+    @rule(number=numbers, way=st.sampled_from(WAYS), quiet=often_quiet)
+    def start_more(self, number: int, way: Any, quiet: bool) -> None:
+        """So that there is something to share."""
+        self._do(f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet)
+
+    @rule(quiet=often_quiet)
+    def start_both(self, quiet: bool) -> None:
+        self._do("start both", self.play.start_both(self.targets[0], self.targets[1]), quiet=quiet)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(number=numbers, quiet=often_quiet)
+    def release(self, number: int, quiet: bool) -> None:
+        self._do(f"release {number}", self.play.release(self.targets[number]), quiet=quiet)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(number=numbers, length=st.sampled_from(LENGTHS), quiet=often_quiet)
+    def change(self, number: int, length: timedelta, quiet: bool) -> None:
+        self._do(f"end {number} in {length}", self.play.change(self.targets[number], length), quiet=quiet)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(by=st.sampled_from(PAUSES))
+    def pass_time(self, by: timedelta) -> None:
+        self._do(f"pass {by}", self.play.pass_time(by), quiet=True)
+
+    @precondition(lambda self: any(run.open for run in self.play.model.runs.values()))
+    @rule(number=st.integers(0, 5), quiet=often_quiet)
+    def cancel(self, number: int, quiet: bool) -> None:
+        runs = [run for run in self.play.model.runs.values() if run.open]
+        run = runs[number % len(runs)]
+        self._do(f"cancel {run.way.name}", self.play.cancel(run), quiet=quiet)
+
+    @precondition(lambda self: any(run.status == "waiting" for run in self.play.model.runs.values()))
+    @rule(number=numbers, how=st.sampled_from(("approve", "approve", "approve", "decline", "subset", "forged")), quiet=often_quiet)
+    def answer(self, number: int, how: str, quiet: bool) -> None:
+        self._do(f"answer {how}", self.play.answer(number, how), quiet=quiet)
+
+    @rule()
+    def kill(self) -> None:
+        self._do("kill switch", self.play.kill(), quiet=True)
+
+    @rule(verdict=st.sampled_from(("allow", "ask", "deny")), reapply=st.booleans(), quiet=often_quiet)
+    def policy(self, verdict: str, reapply: bool, quiet: bool) -> None:
+        self._do(f"policy {verdict} {reapply}", self.play.publish(verdict, reapply=reapply), quiet=quiet)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(system=st.sampled_from(("firewall", "edr")), moment=st.sampled_from(MOMENTS))
+    def crash(self, system: str, moment: Any) -> None:
+        self._note(f"crash {system} {moment}")
+        self.play.crash(system, moment)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(system=st.sampled_from(("firewall", "edr")), kind=st.sampled_from(("lost_reply", "silent")))
+    def fault(self, system: str, kind: str) -> None:
+        self._note(f"fault {system} {kind}")
+        self.play.fault(system, kind)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(quiet=often_quiet)
+    def restart(self, quiet: bool) -> None:
+        self._do("worker", self.play.restart(), quiet=quiet)
+
+    @rule(number=numbers)
+    def by_hand(self, number: int) -> None:
+        target = self.targets[number]
+        if not self._shown(target) and not target.by_hand and self._untouched(target):
+            self._note(f"by hand {number}")
+            self.play.by_hand(target)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(number=numbers)
+    def forget(self, number: int) -> None:
+        target = self.targets[number]
+        ours = self.play.stage.journal.of(target.name)[-1:] == ["up"]
+        if ours and self._shown(target) and target.held(self.play.stage.clock.now()):
+            self._note(f"forget {number}")
+            self.play.forget(target)
+
+    def teardown(self) -> None:
+        try:
+            if self.sound:
+                self._do("end", self.play.end(), quiet=False)
+        finally:
+            if not self.sound and os.environ.get("DUMP"):
+                for row in THEATRE.stage.ledger.rows("SELECT * FROM audit_events"):
+                    print(row["number"], row["time"], row["kind"], row["actor"], row["subject"], row["data"][:300])
+                for table in ("runs", "steps", "leases", "containments", "effects", "approvals"):
+                    for row in THEATRE.stage.ledger.rows(f"SELECT * FROM {table}"):
+                        print(table, {k: v for k, v in row.items() if k not in ("change", "changes", "receipt", "judgement", "inputs")})
+                print(THEATRE.stage.journal.entries)
+            THEATRE.do(THEATRE.stage.end(broken=not self.sound))
+        THEATRE.played += 1
+
+    def _do(self, what: str, deed: Coroutine[Any, Any, None], *, quiet: bool) -> None:
+        self._note(what if quiet else f"{what} (and on)")
+        self.sound = False
+        try:
+            THEATRE.do(self._done(deed, quiet=quiet))
+        except Exception as error:
+            THEATRE.failures.append((f"{type(error).__name__}: {error}", tuple(THEATRE.deeds)))
+            raise
+        self.sound = True
+
+    async def _done(self, deed: Coroutine[Any, Any, None], *, quiet: bool) -> None:
+        await deed
+        self.play.look()
+        self.play.laws.check_kept()
+        if quiet:
+            await self.play.settle()
+
+    def _note(self, what: str) -> None:
+        THEATRE.deeds.append(what)
+
+    def _has_runs(self) -> bool:
+        return bool(self.play.model.runs)
+
+    def _shown(self, target: Target) -> bool:
+        return self.play.stage.devices[target.system].shows(target.name)
+
+    def _untouched(self, target: Target) -> bool:
+        now = self.play.stage.clock.now()
+        return target.free(now) and not self.play.model.waited_for(target.name)

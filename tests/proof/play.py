@@ -1,0 +1,258 @@
+"""What can happen in a sequence? Each deed as people, time or bad luck would do it, by the same calls as the API makes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from orchestrator.audit.sealer import export_trail
+from orchestrator.audit.verify import verify
+from orchestrator.configuration import kill_switches
+from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.errors import Conflict, TocsinError
+from orchestrator.runs.approvals import decide
+from orchestrator.runs.containments import change_lease, release
+from orchestrator.runs.control import cancel_run, start_run
+from orchestrator.runs.sweep import sweep
+
+from .crashes import Moment
+from .laws import Broken, Laws
+from .model import Model, Run, Target
+from .playbooks import BOTH, Way
+from .stage import Stage
+
+ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER, Role.ADMIN))
+STARTER = "person:starter"
+_SOON = 0.15
+_PAUSES = (2, 2, 5, 15, 30, 60, 120, 300, 300, 600, 600, 900, 3600, 3600, 3600)
+"""Seconds of virtual time that are let pass, one after the other, until all is quiet: retries wait for them."""
+_PATIENCE = 20.0
+"""Seconds of real time that an activity may take."""
+
+
+class Play:
+    """One sequence."""
+
+    def __init__(self, stage: Stage, targets: Sequence[Target]) -> None:
+        self.stage = stage
+        self.model = Model({target.name: target for target in targets})
+        self.laws = Laws(stage, self.model)
+
+    async def start(self, target: Target, way: Way) -> None:
+        await self._start(f"{target.system}-{way.name}", way, {"target": target.name}, {"block": target.name})
+
+    async def start_both(self, first: Target, second: Target) -> None:
+        inputs = {"target": first.name, "other": second.name}
+        await self._start("firewall-both", BOTH, inputs, {"group/block": first.name, "group/other": second.name})
+
+    async def _start(self, playbook: str, way: Way, inputs: dict[str, str], paths: dict[str, str]) -> None:
+        troubled = self.model.hinders or way.fails
+        before = self.stage.clock.now()
+        stage = self.stage
+        # Known before it is begun, as the device may change while we still wait for the answer.
+        started = await start_run(stage.rt, None, playbook, inputs=inputs, actor=STARTER)
+        self.model.runs[started["id"]] = Run(started["id"], way, paths, before, troubled)
+        await sweep(stage.rt, stage.client)
+
+    async def release(self, target: Target) -> None:
+        key = self.stage.ledger.key_of(target.name)
+        if key is None:
+            return
+        held = [hold for hold in target.holds.values() if not hold.over]
+        for hold in held:
+            hold.unsure = True
+        try:
+            await release(self.stage.rt, self.stage.client, key, actor="person:ann")
+        except Conflict:
+            return  # it is lifted already
+        finally:
+            for hold in held:
+                hold.over, hold.unsure = True, False
+
+    async def change(self, target: Target, length: timedelta) -> None:
+        """Its leases end so long from now, whether that is later or sooner."""
+        key = self.stage.ledger.key_of(target.name)
+        if key is None:
+            return
+        held = [hold for hold in target.holds.values() if not hold.ended(self.stage.clock.now())]
+        for hold in held:
+            hold.unsure = True
+        try:
+            await change_lease(self.stage.rt, self.stage.client, key, length=length, actor="person:ann")
+        except Conflict:
+            return
+        else:
+            end = self.stage.clock.now() + length
+            for hold in held:
+                hold.set_end(end)
+        finally:
+            for hold in held:
+                hold.unsure = False
+
+    async def cancel(self, run: Run) -> None:
+        """Not while a question may just be on its way to the store.
+
+        The test server (not the real one) takes it ill when an activity is to be cancelled that has ended a moment ago, and the run hangs.
+        """
+        if run.way.asks or self.model.asked_ever:
+            await self.settle()
+        run.cancelled = run.troubled = True
+        for hold in self.model.holds_of(run.id):
+            hold.unsure = True
+        with suppress(Conflict):  # over already
+            await cancel_run(self.stage.rt, self.stage.client, run.id, actor="person:ann")
+
+    async def answer(self, number: int, how: str) -> None:
+        """`subset`: only the first of the changes. An answer to another question than the one that is asked must be refused."""
+        pending = self.stage.ledger.rows("SELECT id, digest, changes, run_id FROM approvals WHERE state = 'pending' ORDER BY id")
+        if not pending:
+            return
+        asked = pending[number % len(pending)]
+        run = self.model.runs[asked["run_id"]]
+        digest = "0" * 64 if how == "forged" else asked["digest"]
+        chosen = [_first_digest(asked["changes"])] if how == "subset" else None
+        run.troubled |= how in {"decline", "subset"}
+        decision = "decline" if how == "decline" else "approve"
+        try:
+            await decide(self.stage.rt, self.stage.client, asked["id"], ANN, decision, digest, changes=chosen)  # type: ignore[arg-type]
+        except TocsinError:
+            if how != "forged":
+                raise
+        else:
+            if how == "forged":
+                raise Broken("an answer to another question was taken")
+
+    async def kill(self) -> None:
+        """Engaged, or lifted when it was."""
+        stage, model = self.stage, self.model
+        if model.killed:
+            await kill_switches.lift(stage.rt, "global", "*", actor="person:ann")
+            model.killed = False
+        else:
+            self.trouble()
+            model.killed = True
+            await kill_switches.engage(stage.rt, "global", "*", "drill", actor="person:ann")
+        model.decreed()
+
+    async def publish(self, verdict: str, *, reapply: bool) -> None:
+        if verdict != "allow":
+            self.trouble()
+        self.model.policy, self.model.reapplies = verdict, reapply
+        self.model.asked_ever |= verdict == "ask"
+        self.model.decreed()
+        await self.stage.publish(verdict, reapply=reapply)
+
+    def by_hand(self, target: Target) -> None:
+        """Somebody contains it on the device itself, before any of us does."""
+        target.by_hand = True
+        self.stage.journal.add("hand", target.name)
+        self.stage.devices[target.system].put(target.name, shown=True)
+
+    def forget(self, target: Target) -> None:
+        """The device loses what we hold there."""
+        self.trouble(broken=True)
+        target.forgot = self.stage.clock.now()
+        self.stage.journal.add("forgot", target.name)
+        self.stage.devices[target.system].put(target.name, shown=False)
+
+    def crash(self, system: str, moment: Moment) -> None:
+        self.trouble(broken=True)
+        self.stage.connectors[system].due.append(moment)
+
+    def fault(self, system: str, kind: str) -> None:
+        self.trouble(broken=True)
+        self.stage.devices[system].inject(kind=kind)
+
+    async def restart(self) -> None:
+        """The worker is gone, and another one begins."""
+        self.trouble(broken=True)
+        await self.stage.stop()
+        await self.stage.work()
+
+    def trouble(self, *, broken: bool = False) -> None:
+        """From now on runs may fail for a reason."""
+        self.model.calm &= not broken
+        for run in self.model.runs.values():
+            run.troubled |= run.open
+
+    async def pass_time(self, by: timedelta) -> None:
+        await self.stage.pass_time(by)
+
+    async def settle(self) -> None:
+        """Until all laws hold. Raises Broken when they do not, however long one waits."""
+        for pause in (0, *_PAUSES):
+            if pause:
+                await sweep(self.stage.rt, self.stage.client)
+                await self.stage.pass_time(timedelta(seconds=pause))
+            if await self._quiet(_SOON):
+                self.model.now_quiet()
+                return
+        raise Broken(self.laws.unmet() or "it does not come to rest")
+
+    async def _quiet(self, seconds: float) -> bool:
+        """Whether all is well within so long, not counting the time that activities take."""
+        began = time.monotonic()
+        while True:
+            self.look()
+            self.laws.check_kept()
+            if not self.stage.clock.busy and self.laws.unmet() is None:
+                return True
+            passed = time.monotonic() - began
+            if passed > (_PATIENCE if self.stage.clock.busy else seconds):
+                return False
+            await asyncio.sleep(0.003)
+
+    def look(self) -> None:
+        """How do the runs say that they went?"""
+        now, model = self.stage.clock.now(), self.model
+        rows = {row["id"]: row for row in self.stage.ledger.rows("SELECT id, status, error FROM runs")}
+        came = self.stage.ledger.rows("SELECT run_id, path FROM steps WHERE state IN ('verified', 'done')")
+        for run in model.runs.values():
+            run.status = rows[run.id]["status"]
+        for row in came:
+            run, path = model.runs[row["run_id"]], row["path"]
+            if path in run.paths and path not in run.seen:
+                run.seen.add(path)
+                model.targets[run.paths[path]].holds[run.id] = run.hold(now)
+        for run in model.runs.values():
+            for hold in model.holds_of(run.id):
+                hold.over |= run.status in {"rolled_back", "cancelled"} or (run.way.fails and not run.open)
+                hold.unsure = (run.cancelled and run.open) or (run.open and run.way.fails)
+
+    async def end(self) -> None:
+        """Everything is let go; after that nothing may be left. Raises Broken."""
+        stage, model = self.stage, self.model
+        for name, device in stage.devices.items():
+            device.clear_faults()
+            stage.connectors[name].due.clear()
+        if model.killed:
+            await self.kill()
+        await self.publish("allow", reapply=False)
+        for run in model.runs.values():
+            if run.open:
+                await self.cancel(run)
+        await self.settle()
+        for target in model.targets.values():
+            await self.release(target)
+        await self.settle()
+        await self.stage.pass_time(timedelta(hours=3))
+        await self.settle()
+        self.laws.check_end()
+        await self._check_trail()
+
+    async def _check_trail(self) -> None:
+        path = self.stage.folder / "trail.jsonl"
+        await export_trail(self.stage.rt, path)
+        report = verify(path, self.stage.rt.audit_key.public)
+        self.stage.rt.settings.audit_head_path.unlink()  # the next sequence has a trail of its own
+        path.unlink()
+        if report.status != "intact":
+            raise Broken(f"the trail is {report.status}: {report.problems}")
+
+
+def _first_digest(changes: str) -> str:
+    return str(json.loads(changes)[0]["digest"])

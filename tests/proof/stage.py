@@ -1,0 +1,165 @@
+"""What do the sequences play on? The real workflows and activities in a real worker, a store in a file, devices in this process; made once."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from connectors.sdk.emulator import Emulator, EmulatorTransport
+from connectors.sdk.open import open_connector
+from connectors.sdk.transport import Access
+from orchestrator.configuration.policies import publish_policy
+from orchestrator.configuration.pool import slot
+from orchestrator.domain.clock import utc_now
+from orchestrator.engine.activities import drift, verifying
+from orchestrator.engine.activities.holding import workflow_id as watcher_id
+from orchestrator.engine.codec import data_converter
+from orchestrator.runs.dispatch import workflow_id
+from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.settings import Settings
+from orchestrator.store.migrate import migrate
+from orchestrator.store.tables import ConnectionRow, PlaybookRow
+from orchestrator.worker import make_worker
+
+from .clock import VirtualClock
+from .crashes import Interposed
+from .devices import SYSTEMS, Device, Journal
+from .ledger import Ledger
+from .playbooks import all_plans
+
+SERVER = Path(sys.executable).with_name("temporal-test-server")  # from its package
+URL = "http://127.0.0.1:1"
+ABRUPT = 0.001
+"""Seconds that a worker is given to end what it is at."""
+POLICY = """\
+rules: [{effect: contain, %s}]
+limits: {per_run: {}, windows: []}
+breaker: {at_least: 1000000}
+drift: {every: 1h, then: %s}
+"""
+VERDICTS = {"allow": "allow: true", "ask": "approve: true", "deny": "deny: not now"}
+
+
+class Stage:
+    """One per process. `begin` and `end` are called around each sequence."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = VirtualClock()
+        self.journal = Journal()
+        self.devices: dict[str, Device] = {}
+        self.connectors: dict[str, Interposed] = {}
+        self.ledger: Ledger
+        self.rt: Runtime
+        self.client: Client
+        self._server: WorkflowEnvironment
+        self._worker: Worker
+        self._working: asyncio.Task[None]
+
+    async def open(self) -> None:
+        """All that takes long."""
+        verifying.LOOKS = (0.0, 0.001, 0.001)  # an emulator is as quick as that
+        drift.LOOKS = (0.0, 0.001, 0.001)
+        self.rt = open_runtime(Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT), clock=self.clock.now)
+        await migrate(self.rt.store)
+        await self._furnish()
+        await self.rt.store.close()
+        shutil.copyfile(self._database, self.folder / "template.db")
+        self._server = await WorkflowEnvironment.start_time_skipping(
+            data_converter=data_converter(self.rt.payloads), interceptors=[self.clock], test_server_existing_path=str(SERVER)
+        )
+        self.client = self._server.client
+        await self.work()
+
+    async def close(self) -> None:
+        await self.stop()
+        await self._server.shutdown()
+        await self.rt.close()
+
+    async def begin(self) -> None:
+        """A store as it was at first, and devices on which nothing has happened."""
+        await self.rt.store.close()
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{self._database}{ending}").unlink(missing_ok=True)
+        shutil.copyfile(self.folder / "template.db", self._database)
+        self.journal.entries.clear()
+        for name, device in self.devices.items():
+            device.reset()
+            self.connectors[name].due.clear()
+            self.connectors[name].undone.clear()
+        self.ledger = Ledger(self._database)
+
+    async def end(self, *, broken: bool) -> None:
+        """Nothing of the sequence goes on afterwards."""
+        if broken:
+            await self.stop()
+            for name in self._workflows():
+                with suppress(RPCError):
+                    await self.client.get_workflow_handle(name).terminate()
+            await self.work()
+        self.ledger.close()
+
+    async def work(self) -> None:
+        """A worker begins."""
+        self._worker = make_worker(self.rt, self.client)
+        self._working = asyncio.ensure_future(self._worker.run())
+        while not self._worker.is_running:  # one that is stopped before would never let go of its task queue
+            await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        """The worker is gone in the middle of whatever it was at."""
+        self._working.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._working
+
+    async def pass_time(self, by: timedelta) -> None:
+        """On the server, and so everywhere."""
+        async with asyncio.timeout(60):
+            await self._server.sleep(by)
+        self.clock.hear(await self._server.get_current_time())
+
+    async def publish(self, verdict: str, *, reapply: bool) -> None:
+        text = POLICY % (VERDICTS[verdict], "reapply" if reapply else "report")
+        await publish_policy(self.rt, text, actor="person:owner")
+
+    @property
+    def _database(self) -> Path:
+        return self.folder / "data" / "tocsin.db"
+
+    def _workflows(self) -> list[str]:
+        runs = [workflow_id(row["id"], row["attempt"]) for row in self.ledger.rows("SELECT id, attempt FROM runs")]
+        return [*runs, *(watcher_id(row["key"]) for row in self.ledger.rows("SELECT key FROM containments"))]
+
+    async def _furnish(self) -> None:
+        """Connections, open already, with one door for reading and writing each; playbooks; a policy."""
+        now = utc_now()
+        async with self.rt.store.write() as session:
+            for name, (connector, emulator) in SYSTEMS.items():
+                row = ConnectionRow(name=name, connector=connector.name, capability="", settings={}, secrets=b"", revision=1, saved_at=now)
+                session.add(row)
+                self._connect(name, connector, emulator(), row)
+            for plan in all_plans():
+                about = {"title": "t", "owner": "o", "source": "", "published_at": now, "published_by": "person:author"}
+                document = plan.model_dump(mode="json")
+                session.add(PlaybookRow(name=plan.playbook, version=1, digest=plan.digest, plan=document, **about))
+        await self.publish("allow", reapply=False)
+
+    def _connect(self, name: str, connector: type[Any], emulator: Emulator, row: ConnectionRow) -> None:
+        emulator.journal = self.journal  # type: ignore[attr-defined]
+        self.devices[name] = emulator  # type: ignore[assignment]
+        settings = {**emulator.settings(URL), "poll_seconds": 0.001}
+        for access in Access:
+            opened = open_connector(connector, settings, access, EmulatorTransport(emulator))
+            opened.http._bucket = None  # an emulator needs no sparing
+            self.connectors[name] = interposed = Interposed(opened)
+            self.rt.connections.get(slot(row, access), lambda made=interposed: made)  # type: ignore[misc,arg-type]
