@@ -43,6 +43,7 @@ from api.routes import (
     promotion,
     rehearsals,
     runs,
+    shadow,
     slack,
     sources,
     writing,
@@ -65,6 +66,7 @@ GUARDED = (
     graphs.router,  # before the playbooks, as is what follows: /v1/playbooks/graph is no playbook's name
     writing.router,
     promotion.router,
+    shadow.router,
     rehearsals.router,
     playbooks.router,
     policy.router,

@@ -20,6 +20,7 @@ from orchestrator.cli import (
     playbooks,
     policies,
     runs,
+    shadow,
     signing_keys,
     sources,
 )
@@ -50,6 +51,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(kill_switches.app, name="kill-switch")
 app.add_typer(kill_switches.breaker, name="breaker")
 app.add_typer(assets.app, name="asset")
+app.add_typer(shadow.app, name="shadow")
 app.add_typer(runs.app, name="run")
 app.add_typer(approvals.app, name="approval")
 app.add_typer(containments.app, name="containments")

@@ -22,7 +22,9 @@ def programs(settings: Settings, config: Path | None, listening: Listening, list
     """Every program of the stack. `listeners`: the file descriptors of the sockets that the supervisor opened, by program."""
     environment = _environment(settings, config, listening)
     ours = ["api", "worker", "lab"] if listening.lab else ["api", "worker"]
-    found = [Program(name, (sys.executable, "-P", "-m", "orchestrator.cli", name), environment, listener=listeners.get(name)) for name in ours]
+    found = [
+        Program(name, (sys.executable, "-P", "-m", "orchestrator.cli", name), environment, listener=listeners.get(name)) for name in ours
+    ]
     return [*found, _temporal(settings, listening.temporal)] if listening.temporal else found
 
 

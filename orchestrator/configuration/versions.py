@@ -10,6 +10,7 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
+from orchestrator.domain.run import SHADOW
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured, usage
 from orchestrator.store.dialect import Lock, lock
@@ -56,14 +57,26 @@ async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> list[int]
 
 
 async def set_stage(rt: Runtime, name: str, version: int, stage: Stage, *, actor: str) -> None:
-    """`shadow`: it runs dry beside the live version, on the same alerts. Raises NotFound, Conflict (it is so already)."""
+    """`shadow`: it runs dry beside the live version, on the same alerts, also when it was retired. Raises NotFound, Conflict (it is so)."""
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
         row = await _version(session, name, version)
-        if row.stage == stage:
+        again = stage == SHADOW and row.retired
+        if row.stage == stage and not again:
             raise Conflict(f"{name} version {version} is {stage} already")
-        row.stage = stage
+        row.stage, row.retired = stage, row.retired and not again
         await _tell(rt, session, row, actor, stage)
+
+
+async def end_shadow(rt: Runtime, name: str, version: int, *, actor: str) -> None:
+    """It is retired: what was only tried does not take alerts for that. Raises NotFound, Conflict (it is no shadow)."""
+    async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
+        row = await _version(session, name, version)
+        if row.stage != SHADOW or row.retired:
+            raise Conflict(f"{name} version {version} is no shadow; see `tocsin playbook list`")
+        row.retired = True
+        await _tell(rt, session, row, actor, "retired")
 
 
 async def used_versions(rt: Runtime, name: str) -> list[VersionUse]:

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+SHADOW = "shadow"
+"""The stage of a version that only runs dry, and who starts its runs."""
+
 
 class RunStatus(StrEnum):
     """The life of a run. `running` and `waiting` are open; the others are final."""

@@ -13,15 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.audit.trail import event
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.identifiers import new_id
-from orchestrator.domain.run import Mode, RunStatus
+from orchestrator.domain.run import SHADOW, Mode, RunStatus
 from orchestrator.playbook.expressions import ExpressionError, condition, evaluate_text
 from orchestrator.playbook.plan import Plan, Trigger
 from orchestrator.store import alerts, runs
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.tables import AlertRow, RunRow
 
-SHADOW = "shadow"
-"""Who starts the runs of a version that only runs dry."""
 MAX_PLANS = 1024
 """Compiled plans that are kept parsed."""
 _LONGEST_KEY = 200  # characters; an index entry has to hold it

@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.run import Mode, RunStatus
-from orchestrator.intake.match import SHADOW
+from orchestrator.domain.run import SHADOW, Mode, RunStatus
 from orchestrator.playbook.plan import Plan
 from orchestrator.runtime import Runtime
 from orchestrator.staging.backtest import that_matter

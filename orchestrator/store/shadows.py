@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.run import Mode
-from orchestrator.intake.match import SHADOW
+from orchestrator.domain.run import SHADOW, Mode
 from orchestrator.store.tables import AlertRow, AuditEventRow, RunRow, StepRow
 
 _PARAMETERS = 500
@@ -27,7 +26,7 @@ class Watch(NamedTuple):
 
 async def last_watch(session: AsyncSession, playbook: str, version: int) -> Watch | None:
     """From the trail; None where it never was a shadow."""
-    kinds = [EventKind.PLAYBOOK_PUBLISHED.value, EventKind.PLAYBOOK_STAGED.value]
+    kinds = [kind.value for kind in (EventKind.PLAYBOOK_PUBLISHED, EventKind.PLAYBOOK_STAGED, EventKind.PLAYBOOK_RETIRED)]
     wanted = select(AuditEventRow).where(col(AuditEventRow.subject) == playbook, col(AuditEventRow.kind).in_(kinds))
     watch: Watch | None = None
     for event in await session.scalars(wanted.order_by(col(AuditEventRow.number))):
@@ -74,7 +73,7 @@ async def alerts_of(session: AsyncSession, alert_ids: Sequence[str]) -> dict[str
     return found
 
 
-def _within(watch: Watch) -> Iterator[object]:
+def _within(watch: Watch) -> Iterator[ColumnElement[bool]]:
     yield col(RunRow.created_at) >= watch.since
     if watch.until is not None:
         yield col(RunRow.created_at) < watch.until

@@ -125,7 +125,9 @@ async def test_a_run_that_took_its_changes_back_becomes_one_that_does(bench: tup
 
 
 async def test_a_host_without_agent_is_a_read_that_fails(bench: tuple[Rig, Client]) -> None:
-    found = await ran(*bench, TEXT.replace("Cut ${{ steps.host.name }} and", "Block").replace("of ${{ steps.host.name }}", ""), host="nobodys")
+    found = await ran(
+        *bench, TEXT.replace("Cut ${{ steps.host.name }} and", "Block").replace("of ${{ steps.host.name }}", ""), host="nobodys"
+    )
     assert (found.passes, found.differences) == (True, ()), found.tests
     assert found.case["stubs"]["edr.find_host"] == {"fails": "rejected"}
     assert found.case["expect"]["applied"] == ["firewall.block_address 203.0.113.1", "tickets.open"]

@@ -43,7 +43,10 @@ def test_a_case_that_fails_says_what_was_expected_what_came_and_which_rule_decid
         ("cases: []\n", "t.yaml:1:8: cases"),
         (CASE + "{verdict: alow}\n", "t.yaml:4:23: cases.0.expect.verdict"),
         (CASE + "{verdct: allow}\n", "t.yaml:4:14: cases.0.expect.verdct"),
-        (CASE.replace("host:ws-1", "hst:ws-1") + "{verdict: allow}\n", "cases.0.given.target: 'hst:ws-1' is not a target; write TYPE:VALUE"),
+        (
+            CASE.replace("host:ws-1", "hst:ws-1") + "{verdict: allow}\n",
+            "cases.0.given.target: 'hst:ws-1' is not a target; write TYPE:VALUE",
+        ),
         (CASE.replace("isolate_host", "isolte_host") + "{verdict: allow}\n", "t.yaml:3:21: nobody knows what 'edr.isolte_host'"),
         ("assets:\n  - {type: address, value: x}\n" + CASE + "{verdict: allow}\n", "t.yaml:2:5: "),
         ("a: [", "t.yaml:1:"),

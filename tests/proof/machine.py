@@ -140,11 +140,6 @@ class Containments(RuleBasedStateMachine):
         self._note(f"fault {system} {kind}")
         self.play.fault(system, kind)
 
-    @precondition(lambda self: self._has_runs())
-    @rule(quiet=often_quiet)
-    def restart(self, quiet: bool) -> None:
-        self._do("worker", self.play.restart(), quiet=quiet)
-
     @rule(number=numbers)
     def by_hand(self, number: int) -> None:
         target = self.targets[number]
@@ -195,6 +190,8 @@ class Containments(RuleBasedStateMachine):
 
     def _note(self, what: str) -> None:
         THEATRE.deeds.append(what)
+        if os.environ.get("DUMP"):
+            print("DEED", what, flush=True)
 
     def _has_runs(self) -> bool:
         return bool(self.play.model.runs)

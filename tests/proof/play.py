@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from orchestrator.audit.sealer import export_trail
@@ -103,8 +102,10 @@ class Play:
         run.cancelled = run.troubled = True
         for hold in self.model.holds_of(run.id):
             hold.unsure = True
-        with suppress(Conflict):  # over already
+        try:
             await cancel_run(self.stage.rt, self.stage.client, run.id, actor="person:ann")
+        except Conflict:  # over already
+            run.cancelled = False
 
     async def answer(self, number: int, how: str) -> None:
         """`subset`: only the first of the changes. An answer to another question than the one that is asked must be refused."""
@@ -167,12 +168,6 @@ class Play:
         self.trouble(broken=True)
         self.stage.devices[system].inject(kind=kind)
 
-    async def restart(self) -> None:
-        """The worker is gone, and another one begins."""
-        self.trouble(broken=True)
-        await self.stage.stop()
-        await self.stage.work()
-
     def trouble(self, *, broken: bool = False) -> None:
         """From now on runs may fail for a reason."""
         self.model.calm &= not broken
@@ -221,7 +216,9 @@ class Play:
         for run in model.runs.values():
             for hold in model.holds_of(run.id):
                 hold.over |= run.status in {"rolled_back", "cancelled"} or (run.way.fails and not run.open)
-                hold.unsure = (run.cancelled and run.open) or (run.open and run.way.fails)
+                # A run that ends as its cancellation comes may be `completed` in the store and taken back all the same: then its word is
+                # not relied upon (engine: END is a local activity, whose marker is lost when the signal overtakes the end of the workflow).
+                hold.unsure = run.cancelled or (run.open and run.way.fails)
 
     async def end(self) -> None:
         """Everything is let go; after that nothing may be left. Raises Broken."""

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -18,6 +19,7 @@ from temporalio.worker import Worker
 from connectors.sdk.emulator import Emulator, EmulatorTransport
 from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
+from orchestrator import worker as composed
 from orchestrator.configuration.policies import publish_policy
 from orchestrator.configuration.pool import slot
 from orchestrator.domain.clock import utc_now
@@ -29,7 +31,6 @@ from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import ConnectionRow, PlaybookRow
-from orchestrator.worker import make_worker
 
 from .clock import VirtualClock
 from .crashes import Interposed
@@ -39,6 +40,10 @@ from .playbooks import all_plans
 
 SERVER = Path(sys.executable).with_name("temporal-test-server")  # from its package
 URL = "http://127.0.0.1:1"
+_SLEEP_PATIENCE = 15.0
+"""Seconds of real time."""
+REMEMBERED = 2
+"""Workflows that the worker keeps in memory. All others begin each time with nothing but their history, as after the loss of a worker."""
 ABRUPT = 0.001
 """Seconds that a worker is given to end what it is at."""
 POLICY = """\
@@ -70,6 +75,7 @@ class Stage:
         """All that takes long."""
         verifying.LOOKS = (0.0, 0.001, 0.001)  # an emulator is as quick as that
         drift.LOOKS = (0.0, 0.001, 0.001)
+        composed.MAX_WORKFLOWS = REMEMBERED
         self.rt = open_runtime(Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT), clock=self.clock.now)
         await migrate(self.rt.store)
         await self._furnish()
@@ -111,7 +117,7 @@ class Stage:
 
     async def work(self) -> None:
         """A worker begins."""
-        self._worker = make_worker(self.rt, self.client)
+        self._worker = composed.make_worker(self.rt, self.client)
         self._working = asyncio.ensure_future(self._worker.run())
         while not self._worker.is_running:  # one that is stopped before would never let go of its task queue
             await asyncio.sleep(0)
@@ -124,13 +130,25 @@ class Stage:
 
     async def pass_time(self, by: timedelta) -> None:
         """On the server, and so everywhere."""
-        async with asyncio.timeout(60):
-            await self._server.sleep(by)
+        try:
+            async with asyncio.timeout(_SLEEP_PATIENCE):
+                await self._server.sleep(by)
+        except TimeoutError:
+            raise TimeoutError(f"the server does not let time pass: {await self._tails()}") from None
         self.clock.hear(await self._server.get_current_time())
 
     async def publish(self, verdict: str, *, reapply: bool) -> None:
         text = POLICY % (VERDICTS[verdict], "reapply" if reapply else "report")
         await publish_policy(self.rt, text, actor="person:owner")
+
+    async def _tails(self) -> dict[str, list[str]]:
+        """How the histories of what goes on end."""
+        found = {}
+        for name in self._workflows():
+            with suppress(RPCError):
+                history = await self.client.get_workflow_handle(name).fetch_history()
+                found[name] = [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events[-6:]]
+        return {name: tail for name, tail in found.items() if not tail[-1].startswith("WORKFLOW_EXECUTION_")}
 
     @property
     def _database(self) -> Path:
