@@ -54,7 +54,7 @@ async def show_shadow(
     rt: Rt,
     name: PlaybookName,
     since: Annotated[str, Query(min_length=2, max_length=20, examples=["7d"], description="How far back.")] = "7d",
-    version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Null: the newest that is or was a shadow.")] = None,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1, examples=[4], description="Null: the newest that is or was a shadow.")] = None,
 ) -> object:
     """Alert by alert what was done against what the shadow would have done, grouped, the most dangerous difference first.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.text import Text
 
 from orchestrator.cli.options import AsJson, Config, DataDir, length, read_text, within
-from orchestrator.cli.show import console, say, show_json, visible
-from orchestrator.domain.errors import Invalid
+from orchestrator.cli.show import console, errors, say, show_json, visible
+from orchestrator.domain.errors import Invalid, TocsinError
 from orchestrator.staging.backtest import MOST_ALERTS
 from orchestrator.staging.backtest_page import backtest_page
 from orchestrator.staging.backtest_port import Reads
@@ -40,17 +40,15 @@ def backtest(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Play a draft over stored alerts, and tell how it differs from what was done. Changes nothing. Exit 1 when anything differs."""
-    tried = _draft(draft, stubs)
-    wish = Wish(
-        since=length(since, "--since"),
-        source=source,
-        limit=limit,
-        reads=reads,
-        policy=None if policy is None else read_text(policy),
-        policy_file=str(policy or "policy.yaml"),
-    )
-    found = within(data_dir, config, lambda rt: backtested(rt, tried, wish))
+    """Play a draft over stored alerts, and tell how it differs from what was done. Changes nothing.
+
+    Exit 0: it differs in nothing; 1: it does; 2: it could not be played.
+    """
+    try:
+        found = _played(draft, stubs, Asked(since, source, limit, reads, policy), data_dir, config)
+    except TocsinError as error:
+        errors.print(Text(f"tocsin: {visible(str(error))}"))
+        raise typer.Exit(2) from error
     if html is not None:
         _write(html, backtest_page(found))
     if json_:
@@ -58,6 +56,29 @@ def backtest(
     else:
         _show(found)
     raise typer.Exit(1 if found.differs else 0)
+
+
+class Asked(NamedTuple):
+    """The options that say how it is played."""
+
+    since: str
+    source: str | None
+    limit: int
+    reads: Reads
+    policy: Path | None
+
+
+def _played(draft: str, stubs: Path | None, asked: Asked, data_dir: Path | None, config: Path | None) -> Backtest:
+    tried, policy = _draft(draft, stubs), asked.policy
+    wish = Wish(
+        since=length(asked.since, "--since"),
+        source=asked.source,
+        limit=asked.limit,
+        reads=asked.reads,
+        policy=None if policy is None else read_text(policy),
+        policy_file=str(policy or "policy.yaml"),
+    )
+    return within(data_dir, config, lambda rt: backtested(rt, tried, wish))
 
 
 def _draft(written: str, stubs: Path | None) -> Draft:

@@ -157,7 +157,7 @@ class _Play:
         unknown = [f"step {path}: {why}" if path else why for path, why in stage.unknown.items() if self._may_matter(path)]
         outcome = Outcome(
             started=True,
-            status=status,
+            status="unknown" if stage.unknown else status,
             contained=_once(stage.contained),
             asked=_once(stage.would_ask),
             denied=_once(stage.denied),

@@ -142,6 +142,8 @@ class Play:
     async def publish(self, verdict: str, *, reapply: bool) -> None:
         if verdict != "allow":
             self.trouble()
+        if verdict == "ask" and any(run.cancelled and run.open for run in self.model.runs.values()):
+            await self.settle()  # as in `cancel`
         self.model.policy, self.model.reapplies = verdict, reapply
         self.model.asked_ever |= verdict == "ask"
         self.model.decreed()

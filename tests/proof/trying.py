@@ -42,7 +42,7 @@ def tried(sequences: int, number: int, *, shrink: bool = False, expect: Callable
     error, deeds = None, ()
     try:
         run_state_machine_as_test(seed(number)(Containments), settings=chosen)
-    except Exception as failed:  # whatever it is, it is what is reported
+    except Exception as failed:  # noqa: BLE001 - whatever it is, it is what is reported
         # The first failure: replayed, a sequence may go another way, as real workers race in it.
         found = THEATRE.failures[-1] if shrink and THEATRE.failures else next(iter(THEATRE.failures), None)
         error, deeds = found or (f"{type(failed).__name__}: {failed}", tuple(THEATRE.deeds))

@@ -16,6 +16,7 @@ class Mail:
     decisions: dict[str, Decision] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     nudges: int = 0
+    stopped: bool = False  # somebody has cancelled the run: it begins nothing more
     _asking: int = 0
 
     def check(self, decision: Decision) -> None:

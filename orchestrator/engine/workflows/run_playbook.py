@@ -61,6 +61,7 @@ class RunPlaybook:
         """Stop, and take back what was done."""
         if self._cancelled_by is None:
             self._cancelled_by = actor
+            self._mail.stopped = True  # a cancellation that comes with an activity's reply is lost to the task that waits for it
             if self._walk is not None:
                 self._walk.cancel()
 
@@ -87,7 +88,10 @@ class RunPlaybook:
 
     async def _outcome(self, walk: asyncio.Task[RunResult]) -> RunResult:
         try:
-            return await walk
+            result = await walk
+            if self._cancelled_by is None:
+                return result
+            reason = f"cancelled by {self._cancelled_by}"  # heard of before the end, if only just
         except asyncio.CancelledError:
             reason = f"cancelled by {self._cancelled_by or 'Temporal'}"
         except Exception as error:  # noqa: BLE001 - a bug must not leave a run hanging; what it did is taken back

@@ -86,17 +86,18 @@ class TemporalPort:
 
     async def read(self, step: Use, call: ActionCall) -> dict[str, Any]:
         """A local activity while it is quick, a regular one when not."""
-        _not_too_long()
+        self._goes_on()
         return (await quick(Activity.READ, call, ReadReply, step)).output
 
     async def plan(self, step: Use, call: ActionCall, *, lease: bool, hold: int | None) -> PlanReply:
         """Recorded in history with the same task that schedules what follows, so before any apply; a lease is never lost sight of."""
-        _not_too_long()
+        self._goes_on()
         request = PlanRequest(call=call, lease=lease, hold_seconds=hold)
         return await to_the_end(quick(Activity.PLAN, request, PlanReply, step))
 
     async def apply(self, step: Use, call: ActionCall, change: Change, approval_id: str | None) -> ApplyReply:
         """A regular activity, awaited whatever happens. Raises Unknown when its worker died over it."""
+        self._goes_on()
         request = ApplyRequest(call=call, change=change, approval_id=approval_id)
         return await to_the_end(changing(Activity.APPLY, request, ApplyReply, retry_of(step.retry)))
 
@@ -129,6 +130,7 @@ class TemporalPort:
 
     async def ask_change(self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question) -> Decision:
         """The question goes to the store; the answer comes as an update."""
+        self._goes_on()
         request = AskRequest(
             ref=ref,
             kind="change",
@@ -146,14 +148,17 @@ class TemporalPort:
 
     async def ask_form(self, ref: StepRef, question: str, step: Ask) -> Decision:
         """As for changes, with a form."""
+        self._goes_on()
         return await self._asked(AskRequest(ref=ref, kind="form", question=question, form=step.form, by=step.by, within=step.within))
 
     async def events(self, since: datetime) -> Sequence[dict[str, Any]]:
         """From the store."""
+        self._goes_on()
         return (await kept(Activity.EVENTS, EventsRequest(run=self.run, since=since), EventsReply)).alerts
 
     async def nudged(self, seconds: float) -> None:
         """Until a signal says that an alert has come."""
+        self._goes_on()
         seen = self._mail.nudges
         try:
             await workflow.wait_condition(lambda: self._mail.nudges > seen, timeout=timedelta(seconds=seconds))
@@ -162,6 +167,7 @@ class TemporalPort:
 
     async def sleep(self, seconds: int) -> None:
         """A durable timer."""
+        self._goes_on()
         if seconds > 0:
             await workflow.sleep(timedelta(seconds=seconds))
 
@@ -182,7 +188,7 @@ class TemporalPort:
 
     async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
         """A child run, so that this history grows by a few events a hundred items."""
-        _not_too_long()
+        self._goes_on()
         given = self._slice(ref, step, first, items, place, next_seq)
         if (size := len(given.model_dump_json())) > MESSAGE_AT_MOST:
             raise Rejected(f"what items {first} to {first + len(items) - 1} need to know has {size} bytes, more than {MESSAGE_AT_MOST}")
@@ -232,8 +238,15 @@ class TemporalPort:
         return self._mail.decisions[reply.approval_id]
 
 
+    def _goes_on(self) -> None:
+        """Before anything is begun; taking back goes on. Raises CancelledError, and Rejected before the server would end the run."""
+        if self._mail.stopped:
+            raise asyncio.CancelledError
+        _not_too_long()
+
+
 def _not_too_long() -> None:
-    """Before the server ends the run in the middle of something. Raises Rejected; taking back goes on."""
+    """Raises Rejected."""
     about = workflow.info()
     if about.get_current_history_length() > EVENTS_AT_MOST or about.get_current_history_size() > HISTORY_AT_MOST:
         raise Rejected("the run has done so much that its history is full; split the playbook with a long `for_each`, or in two")
