@@ -93,8 +93,8 @@ class Stack:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
             except FileNotFoundError:  # ended since
                 continue
-            if len(words) > 3:
-                found["temporal" if words[0].endswith("temporal") else words[3]] = int(pid)
+            if len(words) > 4 or words[0].endswith("temporal"):
+                found["temporal" if words[0].endswith("temporal") else words[4]] = int(pid)
         return found
 
     def kill_child(self, name: str) -> None:

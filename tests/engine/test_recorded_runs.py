@@ -19,7 +19,7 @@ from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.playbook.compiler import compile_playbook
-from orchestrator.runs.approvals import decide, list_approvals
+from orchestrator.runs.approvals import decide, get_approval, list_approvals
 from orchestrator.runs.client import connect
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.staging.recording import RecordedRun, record_run
@@ -92,7 +92,7 @@ async def ran(made: Rig, client: Client, text: str, answer: Any = "approve", hos
         if answer is not None:
             while not (found := (await list_approvals(made.rt, state="pending"))["items"]):  # nothing says when
                 await asyncio.sleep(0.05)
-            digests = [change["digest"] for change in found[0]["changes"]]
+            digests = [change["digest"] for change in found[0]["receipts"]]
             only = {} if answer != "the first" else {"changes": digests[:1]}
             said = "approve" if answer == "the first" else answer
             await decide(made.rt, client, found[0]["id"], ANN, said, found[0]["digest"], **only)
@@ -122,6 +122,13 @@ async def test_a_run_that_took_its_changes_back_becomes_one_that_does(bench: tup
     assert found.case["expect"]["status"] == "rolled_back"
     assert len(found.case["expect"]["undone"]) == 2
     assert found.case["stubs"]["tickets.comment"] == {"fails": "rejected"}
+
+
+async def test_an_approval_of_a_part_becomes_one_of_that_part(bench: tuple[Rig, Client]) -> None:
+    found = await ran(*bench, TEXT, "the first")
+    assert (found.passes, found.differences) == (True, ()), found.tests
+    assert found.case["decide"] == [{"approve": ["firewall.block_address 203.0.113.1"]}]
+    assert found.case["expect"]["applied"] == ["firewall.block_address 203.0.113.1", "tickets.open"]
 
 
 async def test_a_host_without_agent_is_a_read_that_fails(bench: tuple[Rig, Client]) -> None:
