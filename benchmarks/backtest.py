@@ -30,7 +30,8 @@ from orchestrator.settings import Settings
 from orchestrator.staging.backtest import Tried, staged
 from orchestrator.staging.backtest_facts import Surroundings
 from orchestrator.staging.backtest_past import Past
-from orchestrator.staging.backtest_port import HistoryStage, HistoryWorld, Reads, Recollection, Telling
+from orchestrator.staging.backtest_port import HistoryStage, HistoryWorld, Telling
+from orchestrator.staging.backtest_recall import Reads, Recollection
 from orchestrator.staging.backtested import Draft, Wish, backtested
 from orchestrator.staging.cases import Stub
 from orchestrator.staging.stage import effect_of

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from api.schemas.authoring import Published
 from api.schemas.written import Document, Written, example
 from orchestrator.staging.backtest import MOST_ALERTS
-from orchestrator.staging.backtest_port import Reads
+from orchestrator.staging.backtest_recall import Reads
 
 BACKTEST: dict[str, Any] = {
     "playbook": "brute-force-block",

@@ -78,6 +78,16 @@ EXAMINATION = {
 }
 USAGE = [{"version": 3, "stage": "live", "retired": False, "takes_alerts": True, "open_runs": ["run_019a8c7d"], "live_leases": 2}]
 SYNCED = {"steps": [{"verb": "publish", "what": "c2-beacon-containment version 3", "detail": "after version 2"}], "done": True}
+RECORDED = {
+    "run_id": "run_019a8c7d",
+    "playbook": "c2-beacon-containment",
+    "version": 3,
+    "case": {"name": "as run_019a8c7d was", "expect": {"status": "completed"}},
+    "tests": "playbook: c2-beacon-containment\ncases: ...",
+    "passes": True,
+    "differences": [],
+    "notes": [],
+}
 BREAKER = {
     "source": "edge-ids",
     "reason": "source edge-ids had 21 targets contained within 1:00:00, and on average 1.5 before",

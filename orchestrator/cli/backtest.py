@@ -13,7 +13,7 @@ from orchestrator.cli.show import console, errors, say, show_json, visible
 from orchestrator.domain.errors import Invalid, TocsinError
 from orchestrator.staging.backtest import MOST_ALERTS
 from orchestrator.staging.backtest_page import backtest_page
-from orchestrator.staging.backtest_port import Reads
+from orchestrator.staging.backtest_recall import Reads
 from orchestrator.staging.backtest_report import Backtest
 from orchestrator.staging.backtested import Draft, Wish, backtested
 from orchestrator.staging.compare import Difference, Example

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli import authoring, promotion, rehearsals, writing
+from orchestrator.cli import authoring, promotion, recording, rehearsals, writing
 from orchestrator.cli.graphs import graph
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_text, within
 from orchestrator.cli.show import console, listing, say
@@ -24,6 +24,7 @@ app.command("graph")(graph)
 app.command("lint")(authoring.lint)
 app.command("diff")(authoring.diff)
 app.command("test")(rehearsals.rehearse)
+app.command("record")(recording.record)
 app.command("sign")(promotion.sign)
 app.command("bundle")(promotion.bundle)
 app.command("promote")(promotion.promote)

@@ -69,6 +69,8 @@ class EventKind(StrEnum):
     PLAYBOOK_PROMOTED = "playbook:version:promoted"
     PLAYBOOK_STAGED = "playbook:version:staged"  # live or shadow
     PLAYBOOK_REFUSED = "playbook:version:refused"  # altered, or not signed as it has to be: it does not run
+    DEBUG_STARTED = "playbook:debug:started"  # somebody steps through a draft, in staging
+    DEBUG_ENDED = "playbook:debug:ended"
     PLAYBOOK_PUBLISHED = "playbook:version:published"
     PLAYBOOK_RETIRED = "playbook:version:retired"
     POLICY_PUBLISHED = "policy:version:published"

@@ -20,7 +20,8 @@ from orchestrator.staging.backtest_done import outcome_of
 from orchestrator.staging.backtest_facts import Surroundings
 from orchestrator.staging.backtest_keys import Keys, Start
 from orchestrator.staging.backtest_past import Past
-from orchestrator.staging.backtest_port import HistoryStage, HistoryWorld, Live, Reads, Recollection, Telling
+from orchestrator.staging.backtest_port import HistoryStage, HistoryWorld, Telling
+from orchestrator.staging.backtest_recall import Live, Reads, Recollection
 from orchestrator.staging.backtest_report import Backtest, Judged, Reading, summed
 from orchestrator.staging.cases import Stub
 from orchestrator.staging.compare import NOT_STARTED, About, Outcome

@@ -25,7 +25,7 @@ from orchestrator.policy.own import OWN_FOR
 from orchestrator.runtime import Runtime
 from orchestrator.staging.backtest import MOST_ALERTS, Span, Tried, backtest
 from orchestrator.staging.backtest_facts import Surroundings
-from orchestrator.staging.backtest_port import Live, Reads
+from orchestrator.staging.backtest_recall import Live, Reads
 from orchestrator.staging.backtest_report import Backtest
 from orchestrator.staging.cases import Stub, read_cases
 from orchestrator.staging.stub_checks import check_stubs

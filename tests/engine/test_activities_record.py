@@ -13,6 +13,7 @@ from sqlalchemy import update
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from orchestrator.domain.digest import wish_digest
 from orchestrator.domain.effect import Effect
 from orchestrator.domain.run import RunStatus, StepState
 from orchestrator.engine.activities.holding import Holding
@@ -47,6 +48,7 @@ async def test_a_read_is_answered_and_recorded(bench: Rig) -> None:
     reply = await ActivityEnvironment().run(Reading(bench.rt).read, call)
     (row,) = await bench.rows(StepRow)
     assert (row.state, row.result, row.action) == ("done", reply.output, "find_host")
+    assert row.inputs_digest == wish_digest("edr", "find_host", call.input)  # by which a backtest finds it
     assert await bench.kinds() == ["run:step:read"]
 
 

@@ -19,7 +19,7 @@ from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.playbook.compiler import compile_playbook
-from orchestrator.runs.approvals import decide, get_approval, list_approvals
+from orchestrator.runs.approvals import decide, list_approvals
 from orchestrator.runs.client import connect
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.staging.recording import RecordedRun, record_run

@@ -10,6 +10,8 @@ import time
 from typing import Any
 
 BATCH = 50
+PATIENCE = 90.0
+"""Seconds that a batch may take beyond the time that was given."""
 
 
 def main() -> int:
@@ -31,7 +33,7 @@ def _all(given: argparse.Namespace) -> int:
         subprocess.Popen([*common, "--seed", str(given.seed + number * 1_000_000)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for number in range(given.processes)
     ]
-    found = [_told(child) for child in children]
+    found = [_told(child, given.seconds) for child in children]
     played = sum(each["sequences"] for each in found)
     print(f"{played} sequences in {time.monotonic() - began:.0f} s by {given.processes} processes", flush=True)
     for each in found:
@@ -41,8 +43,12 @@ def _all(given: argparse.Namespace) -> int:
     return 1 if short or any(each["error"] for each in found) else 0
 
 
-def _told(child: subprocess.Popen[bytes]) -> dict[str, Any]:
-    out, _ = child.communicate()
+def _told(child: subprocess.Popen[bytes], limit: float) -> dict[str, Any]:
+    try:
+        out, _ = child.communicate(timeout=None if limit == float("inf") else limit + PATIENCE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return {"sequences": 0, "seed": None, "deeds": [], "error": f"a sequence did not come to its end within {PATIENCE} s"}
     lines = [line for line in out.decode(errors="replace").splitlines() if line.startswith("{")]
     if child.returncode == 0 and lines:
         return dict(json.loads(lines[-1]))

@@ -10,12 +10,18 @@ import pytest
 from history_rig import LIVE, NOW, Rig, rig
 from sqlalchemy import func, select
 
+from connectors.sdk.emulator import EmulatorTransport
+from connectors.sdk.open import open_connector
+from connectors.sdk.transport import Access
+from connectors.virustotal.connector import VirusTotal
+from connectors.virustotal.emulator import VirusTotalEmulator
+from orchestrator.configuration.pool import slot
 from orchestrator.domain.errors import Invalid, Unavailable
-from orchestrator.staging.backtest_port import Reads
+from orchestrator.staging.backtest_recall import Reads
 from orchestrator.staging.backtest_report import Backtest
 from orchestrator.staging.backtested import Draft, Wish, backtested
 from orchestrator.staging.compare import Difference
-from orchestrator.store.tables import AssetRow, AuditEventRow, RunRow, StepRow
+from orchestrator.store.tables import AssetRow, AuditEventRow, ConnectionRow, RunRow, StepRow
 
 BAD, WORSE, GOOD = "198.51.100.7", "198.51.100.8", "203.0.113.9"
 
@@ -113,6 +119,24 @@ async def test_what_was_not_recorded_is_not_guessed(past: Rig) -> None:
     assert Difference.CONTAINED_MORE not in unknown
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        "steps.verdict.malicious | default(9) >= 5",
+        "steps.verdict.malicious is defined",
+        "'malicious' in steps.verdict",
+        "steps.verdict == {}",
+        "steps.verdict | length == 0",
+        "(steps.verdict | json) != ''",
+    ],
+)
+async def test_no_expression_makes_something_of_the_unknown(past: Rig, when: str) -> None:
+    await past.alert("a", BAD)
+    text = LIVE.replace("steps.verdict.malicious >= 5", f'"{when}"').replace("    for: 24h", "    for: 24h\n    on_error: continue")
+    found = told(await past.try_(text, reads=Reads.UNKNOWN))
+    assert found.keys() == {Difference.STARTED_ONLY_NOW, Difference.CANNOT_TELL}
+
+
 async def test_what_does_not_need_the_unknown_is_told_all_the_same(past: Rig) -> None:
     await past.alert("a", BAD)
     further = LIVE + f'  - id: worse\n    use: firewall.block_address\n    with: {{address: "{WORSE}"}}\n    for: 24h\n'
@@ -144,6 +168,23 @@ async def test_stubs_answer_where_nothing_was_recorded(past: Rig) -> None:
 def full(tests: str) -> str:
     answer = "{known: true, malicious: 9, suspicious: 0, harmless: 0, undetected: 0, reputation: 0, tags: [], link: null}"
     return tests.replace("{malicious: 9}", answer)
+
+
+async def test_live_reads_ask_the_real_system_and_change_nothing(past: Rig) -> None:
+    await past.alert("a", BAD)
+    await past.alert("b", BAD, NOW - timedelta(minutes=30))
+    world = VirusTotalEmulator()
+    row = ConnectionRow(
+        name="reputation", connector="virustotal", capability="reputation", settings={}, secrets=b"", revision=1, saved_at=NOW
+    )
+    for access in Access:
+        opened = open_connector(VirusTotal, VirusTotalEmulator.settings("http://127.0.0.1:1"), access, EmulatorTransport(world))
+        past.rt.connections.get(slot(row, access), lambda opened=opened: opened)  # type: ignore[misc]
+    await past.add(row)
+    found = await past.try_(LIVE, reads=Reads.LIVE)
+    assert (found.reads.live, found.reads.unknown) == (2, 0)
+    assert Difference.CANNOT_TELL not in told(found)
+    assert sum(each["count"] for each in world.effects) == 0
 
 
 async def test_a_step_that_fails_is_told_with_its_reason(past: Rig) -> None:

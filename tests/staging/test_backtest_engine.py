@@ -15,7 +15,8 @@ from orchestrator.policy.judge import InForce
 from orchestrator.staging.backtest import Tried, staged
 from orchestrator.staging.backtest_facts import Surroundings
 from orchestrator.staging.backtest_past import Past
-from orchestrator.staging.backtest_port import HistoryStage, HistoryWorld, Reads, Recollection, Telling
+from orchestrator.staging.backtest_port import HistoryStage, HistoryWorld, Telling
+from orchestrator.staging.backtest_recall import Reads, Recollection
 from orchestrator.staging.served import theatre
 from orchestrator.store import history
 

@@ -230,13 +230,13 @@ class TemporalPort:
         with self._mail.asking():
             reply = await regular(Activity.ASK, request, AskReply, BOOKKEEPING)
             self._mail.asked.add(reply.approval_id)
+        self._goes_on()  # while it was put, the run may have been cancelled, and the task that waited not have heard of it
         left = (reply.expires_at - workflow.now()).total_seconds()
         try:
             await workflow.wait_condition(lambda: reply.approval_id in self._mail.decisions, timeout=timedelta(seconds=max(left, 0.001)))
         except TimeoutError:
             self._mail.hear(await regular(Activity.CLOSE_APPROVAL, reply.approval_id, Decision, BOOKKEEPING))
         return self._mail.decisions[reply.approval_id]
-
 
     def _goes_on(self) -> None:
         """Before anything is begun; taking back goes on. Raises CancelledError, and Rejected before the server would end the run."""
