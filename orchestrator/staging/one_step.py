@@ -13,7 +13,7 @@ from temporalio.client import Client
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.effect import Effect
-from orchestrator.domain.errors import Conflict, NotFound
+from orchestrator.domain.errors import Conflict, NotFound, Unavailable
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.masking import masked
 from orchestrator.domain.model import Frozen
@@ -97,7 +97,7 @@ async def result_of(rt: Runtime, run_id: str, path: str) -> Any:
 
 async def take_back(rt: Runtime, client: Client | None, run_id: str, actor: str) -> None:
     """Ends the run if it goes on, and all that it holds. The worker carries it out, also when Temporal is down now."""
-    with suppress(Conflict):  # it is over, as it mostly is
+    with suppress(Conflict, Unavailable):  # it is over, as it mostly is; or its lease ends by itself
         await cancel_run(rt, client, run_id, actor=actor)
     async with rt.store.read() as session:
         leases = await containments.live_of_run(session, run_id)

@@ -18,6 +18,7 @@ from orchestrator.audit.sealer import export_trail
 from orchestrator.cli.demo import stack as demo_stack
 from orchestrator.cli.demo.account import Account, Sent
 from orchestrator.cli.demo.api import Api
+from orchestrator.cli.demo.backtest import tried_on_them
 from orchestrator.cli.demo.people import People
 from orchestrator.cli.demo.script import Line, script
 from orchestrator.cli.demo.sender import Sender
@@ -168,4 +169,7 @@ async def _account(scene: _Scene, folder: Path, asked: dict[str, str], lease: st
         public_key=scene.runtime.audit_key.public,
         lease_run=lease,
     )
+    say("\nA draft, tried on these alerts")
+    for line in await tried_on_them(scene.runtime, folder / "backtest.html"):
+        say(f"  {line}")
     return account.show(Console(highlight=False, soft_wrap=True))
