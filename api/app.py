@@ -30,6 +30,7 @@ from api.routes import (
     connections,
     contacts,
     containments,
+    debugging,
     graphs,
     health,
     incidents,
@@ -54,6 +55,7 @@ from api.temporal import TemporalLink
 from orchestrator.configuration.own_infrastructure import note_safely
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
+from orchestrator.staging.debug_sessions import Sessions
 
 GUARDED = (
     alerts.router,
@@ -69,6 +71,7 @@ GUARDED = (
     promotion.router,
     shadow.router,
     rehearsals.router,
+    debugging.router,
     recordings.router,
     playbooks.router,
     policy.router,
@@ -99,11 +102,12 @@ _BACKLOG = 1024
 def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
     """The app on a runtime, which stays the caller's to close. `client` gives Temporal's, or None while that is down."""
     dispatcher = Dispatcher(rt, client)
-    parts = Parts(rt, client, dispatcher, Metrics(), Refusals(rt), Switches(rt))
+    parts = Parts(rt, client, dispatcher, Metrics(), Refusals(rt), Switches(rt), Sessions(rt, client))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await parts.debugging.close()
         await dispatcher.drained(_DRAIN_SECONDS)
 
     app = FastAPI(

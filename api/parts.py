@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from temporalio.client import Client
 
 from orchestrator.runtime import Runtime
+from orchestrator.staging.debug_sessions import Sessions
 
 if TYPE_CHECKING:
     from api.dispatching import Dispatcher
@@ -31,6 +32,7 @@ class Parts:
     metrics: Metrics
     refusals: Refusals
     switches: Switches
+    debugging: Sessions
 
 
 def parts(request: Request) -> Parts:
@@ -46,5 +48,10 @@ def _client(request: Request) -> Client | None:
     return parts(request).client()
 
 
+def _debugging(request: Request) -> Sessions:
+    return parts(request).debugging
+
+
 Rt = Annotated[Runtime, Depends(_runtime)]
 Temporal = Annotated[Client | None, Depends(_client)]
+Debugging = Annotated[Sessions, Depends(_debugging)]

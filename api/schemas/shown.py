@@ -134,6 +134,36 @@ KEY = {
 }
 CONTACT = {"person": "ann", "email": "ann@corp.example", "slack_user": "U012AB3CD4", "saved_at": "2026-01-01T12:00:00Z"}
 
+DEBUGGED = {
+    "id": "dbg_019a8c7d21f04b6c1e2f3a4b5c6d",
+    "playbook": "c2-beacon-containment",
+    "version": 3,
+    "standing": "paused",
+    "at": {
+        "path": "contain/block",
+        "kind": "use",
+        "uses": "firewall.block_address",
+        "effect": "contain",
+        "inputs": {"address": "198.51.100.7"},
+        "planned": {
+            "target": "198.51.100.7",
+            "summary": "Block 198.51.100.7",
+            "changed": True,
+            "receipt": {},
+            "verdict": "allow",
+            "reasons": [],
+        },
+        "asked": None,
+        "problem": None,
+    },
+    "steps": [{"path": "look/endpoint", "kind": "use", "state": "done", "result": {"name": "ws-042"}, "error": None}],
+    "breakpoints": ["contain/block"],
+    "applied": [],
+    "said": None,
+    "result": None,
+    "error": None,
+}
+
 
 def shown(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """OpenAPI `responses` of one view."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli import authoring, promotion, recording, rehearsals, writing
+from orchestrator.cli import authoring, debugging, promotion, recording, rehearsals, writing
 from orchestrator.cli.graphs import graph
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_text, within
 from orchestrator.cli.show import console, listing, say
@@ -25,6 +25,7 @@ app.command("lint")(authoring.lint)
 app.command("diff")(authoring.diff)
 app.command("test")(rehearsals.rehearse)
 app.command("record")(recording.record)
+app.command("debug")(debugging.debug)
 app.command("sign")(promotion.sign)
 app.command("bundle")(promotion.bundle)
 app.command("promote")(promotion.promote)

@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import AsJson, Config, DataDir, within
-from orchestrator.cli.show import console, errors, show_json
-from orchestrator.staging.recording import record_run
+from orchestrator.cli.options import AsJson, Config, DataDir, read_text, within
+from orchestrator.cli.show import console, errors, say, show_json
+from orchestrator.domain.errors import Invalid
+from orchestrator.playbook.yaml import load
+from orchestrator.staging.recording import RecordedRun, record_run
+from orchestrator.staging.tests_file import added
 
 
 def record(
     run_id: Annotated[str, typer.Argument(help="The run's id; it has to be over.")],
+    into: Annotated[Path | None, typer.Option("--into", metavar="FOLDER", help="Put it behind the cases of FOLDER/tests.yaml.")] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """Write a run as a tests.yaml: alert, stubs, answers, expectations; secrets and personal data masked. It is rehearsed at once."""
     found = within(data_dir, config, lambda runtime: record_run(runtime, run_id))
-    if as_json:
+    if into is not None:
+        _put(found, into / "tests.yaml")
+    elif as_json:
         show_json(found.model_dump(mode="json"))
     else:
         console.out(found.tests, end="", highlight=False)
     for each in (*found.notes, *found.differences):
         errors.out(each, highlight=False)
     raise typer.Exit(0 if found.passes else 1)
+
+
+def _put(found: RecordedRun, path: Path) -> None:
+    """Behind the cases that are there, which stay as they are. Raises Invalid where they are those of another playbook."""
+    text = found.tests
+    if path.exists():
+        before = read_text(path)
+        text = added(before, str(path), found.case, found.notes)
+        if (named := load(before).data.get("playbook")) != found.playbook:
+            raise Invalid(f"{path}: holds the tests of {named}, and run {found.run_id} is one of {found.playbook}; name its folder")
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise Invalid(f"{path}: cannot be written ({error.strerror}); name another folder") from error
+    say(f"{path}: has the case of run {found.run_id}")

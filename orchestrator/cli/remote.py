@@ -45,6 +45,10 @@ class Remote:
         """What a PATCH answers."""
         return self._ask("PATCH", path, json=body)
 
+    def delete(self, path: str) -> Any:
+        """What a DELETE answers."""
+        return self._ask("DELETE", path)
+
     def items(self, path: str, limit: int, **query: Any) -> Iterator[dict[str, Any]]:
         """The items of a list, over as many pages as `limit` items need."""
         cursor: str | None = None

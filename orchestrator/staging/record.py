@@ -14,6 +14,7 @@ from orchestrator.domain.receipt import Receipt
 from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.engine.contracts import ActionCall, RunContext, StepRef
 from orchestrator.playbook.plan import Plan
+from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.staging.rehearse import BARE
 from orchestrator.staging.signatures import spec_of
 from orchestrator.staging.stage import target_of
@@ -100,6 +101,8 @@ def recorded(evidence: Evidence) -> Recorded:
 
 def _noticed(evidence: Evidence) -> StandIns:
     names = StandIns()
+    names.notice_networks(evidence.policy or DEFAULT_POLICY)
+    names.notice_networks(evidence.plan.model_dump_json())
     names.notice(evidence.alert or {})
     names.notice([view for _, view in evidence.later])
     names.notice(evidence.inputs)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from orchestrator.domain.masking import MASK, masked
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Kind = Literal["user", "host", "email", "domain", "user_id", "host_id"]
 
 NOBODY = {"root", "administrator", "admin", "system", "guest", "nobody", "unknown", "local system", "network service", "www-data"}
@@ -25,20 +27,27 @@ _PARTS: dict[str, dict[str, Kind]] = {
     "user": {"name": "user", "id": "user_id", "domain": "domain"},
 }
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_ADDRESS = re.compile(r"(?<![\w.:-])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)")
+_ADDRESS = re.compile(r"(?<![\w.:-])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?:/\d{1,3})?(?![\w:]|\.\d)")
 _HOME = re.compile(r"(?:[\\/](?:Users|home)[\\/]+)([^\\/\s:*?\"<>|]+)", re.IGNORECASE)
 _SHORTEST = 3
 """A shorter name is replaced where it stands alone, not inside of texts: it would be found in ordinary words."""
+_INNER_NETS = ("10.255", "192.168", "172.31")
 _TEST_NETS = ("203.0.113", "198.51.100", "192.0.2")
 _HOSTS_OF_A_NET = 254
+_SMALLEST_NETWORK = 2
+_TRIES = 300
 
 
 @dataclass(slots=True)
 class StandIns:
-    """First everything is looked through by `notice`, then written anew by `instead`."""
+    """First everything is looked through by `notice`, then written anew by `instead`.
+
+    A network that is named somewhere stays as it is, and whoever lies in it goes on doing so: policies and conditions speak of networks.
+    """
 
     _known: dict[str, str] = field(default_factory=dict)  # in small letters -> what stands for it
     _counts: dict[str, int] = field(default_factory=dict)
+    _networks: set[Network] = field(default_factory=set)
     _pattern: re.Pattern[str] | None = None
 
     def notice(self, value: Any, about: str | None = None) -> None:
@@ -50,10 +59,15 @@ class StandIns:
                 for each in value:
                     self.notice(each, about)
             case str():
+                self.notice_networks(value)
                 for address in _EMAIL.findall(value):
                     self._learn(address, "email")
                 for name in _HOME.findall(value):
                     self._learn(name, "user")
+
+    def notice_networks(self, text: str) -> None:
+        """Finds nothing but networks, such as in a policy or in a condition."""
+        self._networks.update(network for found in _ADDRESS.findall(text) if (network := _network(found)) is not None)
 
     def instead(self, value: Any) -> Any:
         """The value with stand-ins, and with what looks like a secret masked."""
@@ -143,25 +157,45 @@ class StandIns:
         return _ADDRESS.sub(lambda found: self._address(found[0]), told)
 
     def _address(self, text: str) -> str:
+        plain, slash, length = text.partition("/")
         try:
-            address = ipaddress.ip_address(text)
+            address = ipaddress.ip_address(plain)
         except ValueError:
+            return text
+        if _network(text) is not None:
             return text
         if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
             return text  # says nothing of anybody, and policies name it
         known = str(address)
         if known not in self._known:
             self._known[known] = self._stand_in(address)
-        return self._known[known]
+        return f"{self._known[known]}{slash}{length}"
 
-    def _stand_in(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    def _stand_in(self, address: Address) -> str:
+        """The next one that lies in the same of the networks that are named. In one that has no room for it, it stays as it is."""
+        around = self._around(address)
+        for inner in _INNER_NETS:
+            for _ in range(_TRIES):
+                if self._around(ipaddress.ip_address(found := self._next(address, inner))) == around:
+                    return found
+        innermost = max(around, key=lambda network: network.prefixlen, default=None)
+        for number in range(1, _TRIES) if innermost is not None else ():
+            within = innermost.network_address + number if innermost is not None else address
+            if self._around(within) == around and str(within) not in self._known.values():
+                return str(within)
+        return str(address)
+
+    def _around(self, address: Address) -> frozenset[Network]:
+        return frozenset(network for network in self._networks if address.version == network.version and address in network)
+
+    def _next(self, address: Address, inner: str) -> str:
         internal = address.is_private and not _documentation(address)
         six = isinstance(address, ipaddress.IPv6Address)
-        number = self._number(f"{'inner' if internal else 'outer'} {six}")
+        number = self._number(f"{inner if internal else 'outer'} {six}")
         if six:
             return f"{'fd00::' if internal else '2001:db8::'}{number:x}"
         if internal:
-            return f"10.255.{number // 254}.{number % 254 + 1}"
+            return f"{inner}.{number // 254}.{number % 254 + 1}"
         net, last = divmod(number - 1, _HOSTS_OF_A_NET)
         # Beyond 762 addresses those of the range for measurements go on, which is nobody's either.
         return f"{_TEST_NETS[net]}.{last + 1}" if net < len(_TEST_NETS) else f"198.18.{(net - len(_TEST_NETS)) % 256}.{last + 1}"
@@ -175,7 +209,18 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _documentation(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _network(text: str) -> Network | None:
+    """A network of more than two addresses, written as one; in `10.1.2.3/24` an address stands."""
+    if "/" not in text:
+        return None
+    try:
+        found = ipaddress.ip_network(text)
+    except ValueError:
+        return None
+    return found if found.num_addresses > _SMALLEST_NETWORK else None
+
+
+def _documentation(address: Address) -> bool:
     """What Python calls private too, though lessons and emulators use it for strangers."""
     nets = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
     return any(address in ipaddress.ip_network(net) for net in nets)

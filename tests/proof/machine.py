@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import Coroutine
@@ -11,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -23,38 +23,62 @@ from .stage import Stage
 SYSTEMS = ("firewall", "firewall", "edr")
 LENGTHS = (timedelta(minutes=40), timedelta(hours=3), timedelta(hours=20))
 PAUSES = (timedelta(minutes=30), timedelta(hours=1.5), timedelta(hours=4), timedelta(hours=9))
+PATIENCE = 90.0
+"""Seconds of real time that one deed may take; all of them take less than ten, unless the test server hangs."""
 numbers = st.integers(0, 2)
 often_quiet = st.sampled_from((True, True, False))
 
 
 class Theatre:
-    """The stage of this process, opened for the first sequence, and how many were played on it to their end."""
+    """The stage of this process, opened for the first sequence, and how many were played on it to their end.
+
+    `hung`: what Temporal's test server was at when it let nothing happen any more. Such a sequence is given up and counted apart, and
+    the next one gets another stage.
+    """
 
     def __init__(self) -> None:
         self.played = 0
         self.begun = 0
         self.deeds: list[str] = []
         self.failures: list[tuple[str, tuple[str, ...]]] = []  # what broke, after which deeds
+        self.hung: list[str] = []
         self._runner: asyncio.Runner | None = None
         self._folder: Path | None = None
         self.stage: Stage
 
-    def do(self, deed: Coroutine[Any, Any, None]) -> None:
-        """On this process's event loop."""
+    def do(self, deed: Coroutine[Any, Any, None], seconds: float = PATIENCE) -> None:
+        """On this process's event loop. Raises TimeoutError after so long."""
         if self._runner is None:
             self._runner = asyncio.Runner()
+        self._runner.run(_within(deed, seconds))
+
+    async def opened(self) -> Stage:
+        """The stage, made where there is none."""
+        if self._folder is None:
             memory = Path("/dev/shm")  # the store is real, and its disk quick, where there is such a one
             self._folder = Path(tempfile.mkdtemp(prefix="tocsin-proof-", dir=memory if memory.is_dir() else None))
             self.stage = Stage(self._folder)
-            self._runner.run(self.stage.open())
-        self._runner.run(deed)
+            await self.stage.open()
+        return self.stage
+
+    async def shut(self) -> None:
+        """The stage is gone, whether its server answers or not."""
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            await self.stage.close()
+            shutil.rmtree(folder)
 
     def close(self) -> None:
-        if self._runner is not None and self._folder is not None:
-            self._runner.run(self.stage.close())
+        """The end of the process."""
+        if self._runner is not None:
+            self.do(self.shut())
             self._runner.close()
-            shutil.rmtree(self._folder)
-        self._runner = self._folder = None
+        self._runner = None
+
+
+async def _within(deed: Coroutine[Any, Any, None], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await deed
 
 
 THEATRE = Theatre()
@@ -73,11 +97,12 @@ class Containments(RuleBasedStateMachine):
 
     async def _begin(self) -> None:
         number = THEATRE.begun
-        await THEATRE.stage.begin()
+        stage = await THEATRE.opened()
+        await stage.begin()
         names = [f"198.18.{number // 100 % 256}.{number % 100 * 2 + each}" for each in (0, 1)] + [f"ws-{number}"]
-        THEATRE.stage.devices["edr"].add_host(f"{number + 1_000:032x}", names[2])  # type: ignore[union-attr]
+        stage.devices["edr"].add_host(f"{number + 1_000:032x}", names[2])  # type: ignore[union-attr]
         self.targets = [Target(name, system) for name, system in zip(names, SYSTEMS, strict=True)]
-        self.play = Play(THEATRE.stage, self.targets)
+        self.play = Play(stage, self.targets)
         self.sound = True
 
     @rule(number=numbers, way=st.sampled_from(WAYS), quiet=often_quiet)
@@ -160,22 +185,18 @@ class Containments(RuleBasedStateMachine):
         try:
             if self.sound:
                 self._do("end", self.play.end(), quiet=False)
+                THEATRE.played += 1
         finally:
-            if not self.sound and os.environ.get("DUMP"):
-                for row in THEATRE.stage.ledger.rows("SELECT * FROM audit_events"):
-                    print(row["number"], row["time"], row["kind"], row["actor"], row["subject"], row["data"][:300])
-                for table in ("runs", "steps", "leases", "containments", "effects", "approvals"):
-                    for row in THEATRE.stage.ledger.rows(f"SELECT * FROM {table}"):
-                        print(table, {k: v for k, v in row.items() if k not in ("change", "changes", "receipt", "judgement", "inputs")})
-                print(THEATRE.stage.journal.entries)
-            THEATRE.do(THEATRE.stage.end(broken=not self.sound))
-        THEATRE.played += 1
+            THEATRE.do(THEATRE.stage.end() if self.sound else THEATRE.shut())
 
     def _do(self, what: str, deed: Coroutine[Any, Any, None], *, quiet: bool) -> None:
         self._note(what if quiet else f"{what} (and on)")
         self.sound = False
         try:
             THEATRE.do(self._done(deed, quiet=quiet))
+        except TimeoutError as hung:
+            THEATRE.hung.append(f"{hung or 'a deed took too long'}, after {', '.join(THEATRE.deeds)}")
+            reject()
         except Exception as error:
             THEATRE.failures.append((f"{type(error).__name__}: {error}", tuple(THEATRE.deeds)))
             raise
@@ -190,8 +211,6 @@ class Containments(RuleBasedStateMachine):
 
     def _note(self, what: str) -> None:
         THEATRE.deeds.append(what)
-        if os.environ.get("DUMP"):
-            print("DEED", what, flush=True)
 
     def _has_runs(self) -> bool:
         return bool(self.play.model.runs)

@@ -41,11 +41,15 @@ from .playbooks import all_plans
 SERVER = Path(sys.executable).with_name("temporal-test-server")  # from its package
 URL = "http://127.0.0.1:1"
 _SLEEP_PATIENCE = 15.0
+_LAST_SECONDS = 5.0
 """Seconds of real time."""
 REMEMBERED = 2
 """Workflows that the worker keeps in memory. All others begin each time with nothing but their history, as after the loss of a worker."""
 ABRUPT = 0.001
 """Seconds that a worker is given to end what it is at."""
+QUICK_LOOKS = (0.0, 0.001, 0.001)
+"""An emulator does at once what it is going to do. Waiting for more is done in real time, in which the server lets no other pass."""
+WAITS = {"edr": {"containment_timeout_seconds": 0.1}}
 POLICY = """\
 rules: [{effect: contain, %s}]
 limits: {per_run: {}, windows: []}
@@ -73,8 +77,8 @@ class Stage:
 
     async def open(self) -> None:
         """All that takes long."""
-        verifying.LOOKS = (0.0, 0.001, 0.001)  # an emulator is as quick as that
-        drift.LOOKS = (0.0, 0.001, 0.001)
+        verifying.seen.__defaults__ = (QUICK_LOOKS,)
+        drift.LOOKS = QUICK_LOOKS
         composed.MAX_WORKFLOWS = REMEMBERED
         self.rt = open_runtime(Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT), clock=self.clock.now)
         await migrate(self.rt.store)
@@ -85,11 +89,16 @@ class Stage:
             data_converter=data_converter(self.rt.payloads), interceptors=[self.clock], test_server_existing_path=str(SERVER)
         )
         self.client = self._server.client
-        await self.work()
+        await self._work()
 
     async def close(self) -> None:
-        await self.stop()
-        await self._server.shutdown()
+        """Also when the server does not answer any more."""
+        self._working.cancel()
+        await asyncio.wait([self._working], timeout=_LAST_SECONDS)
+        with suppress(TimeoutError, RPCError, RuntimeError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._server.shutdown()
+        self.ledger.close()
         await self.rt.close()
 
     async def begin(self) -> None:
@@ -105,28 +114,16 @@ class Stage:
             self.connectors[name].undone.clear()
         self.ledger = Ledger(self._database)
 
-    async def end(self, *, broken: bool) -> None:
-        """Nothing of the sequence goes on afterwards."""
-        if broken:
-            await self.stop()
-            for name in self._workflows():
-                with suppress(RPCError):
-                    await self.client.get_workflow_handle(name).terminate()
-            await self.work()
+    async def end(self) -> None:
+        """Of a sequence of which nothing goes on."""
         self.ledger.close()
 
-    async def work(self) -> None:
+    async def _work(self) -> None:
         """A worker begins."""
         self._worker = composed.make_worker(self.rt, self.client)
         self._working = asyncio.ensure_future(self._worker.run())
         while not self._worker.is_running:  # one that is stopped before would never let go of its task queue
             await asyncio.sleep(0)
-
-    async def stop(self) -> None:
-        """The worker is gone in the middle of whatever it was at."""
-        self._working.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._working
 
     async def pass_time(self, by: timedelta) -> None:
         """On the server, and so everywhere."""
@@ -175,7 +172,7 @@ class Stage:
     def _connect(self, name: str, connector: type[Any], emulator: Emulator, row: ConnectionRow) -> None:
         emulator.journal = self.journal  # type: ignore[attr-defined]
         self.devices[name] = emulator  # type: ignore[assignment]
-        settings = {**emulator.settings(URL), "poll_seconds": 0.001}
+        settings = {**emulator.settings(URL), "poll_seconds": 0.001} | WAITS.get(name, {})
         for access in Access:
             opened = open_connector(connector, settings, access, EmulatorTransport(emulator))
             opened.http._bucket = None  # an emulator needs no sparing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -16,15 +15,16 @@ STEPS = 12
 
 @dataclass(frozen=True)
 class Outcome:
-    """`error`: of the sequence that broke a law, with its `deeds`; None: all held."""
+    """`error`: of the sequence that broke a law, with its `deeds`; None: all held. `hung`: sequences that the test server did not end."""
 
     sequences: int
     seconds: float
     error: str | None = None
     deeds: tuple[str, ...] = ()
+    hung: tuple[str, ...] = ()
 
 
-def tried(sequences: int, number: int, *, shrink: bool = False, expect: Callable[[BaseException], bool] | None = None) -> Outcome:
+def tried(sequences: int, number: int, *, shrink: bool = False) -> Outcome:
     """As many sequences as asked, or up to the first that breaks a law."""
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     chosen = settings(
@@ -39,6 +39,7 @@ def tried(sequences: int, number: int, *, shrink: bool = False, expect: Callable
     )
     before, began = THEATRE.played, time.monotonic()
     THEATRE.failures.clear()
+    THEATRE.hung.clear()
     error, deeds = None, ()
     try:
         run_state_machine_as_test(seed(number)(Containments), settings=chosen)
@@ -46,4 +47,4 @@ def tried(sequences: int, number: int, *, shrink: bool = False, expect: Callable
         # The first failure: replayed, a sequence may go another way, as real workers race in it.
         found = THEATRE.failures[-1] if shrink and THEATRE.failures else next(iter(THEATRE.failures), None)
         error, deeds = found or (f"{type(failed).__name__}: {failed}", tuple(THEATRE.deeds))
-    return Outcome(THEATRE.played - before, time.monotonic() - began, error, deeds)
+    return Outcome(THEATRE.played - before, time.monotonic() - began, error, deeds, tuple(THEATRE.hung))

@@ -59,3 +59,19 @@ def test_a_short_name_is_not_looked_for_inside_of_words_and_texts() -> None:
 def test_a_name_that_was_met_in_one_place_is_hidden_in_all_others() -> None:
     found = told({"note": "carol was here"}, {"login": "carol"})
     assert found == {"note": "user-1 was here"}
+
+
+def test_a_network_stays_and_who_lies_in_it_goes_on_doing_so() -> None:
+    names = StandIns()
+    names.notice_networks("protect: {networks: [10.10.0.0/24, 10.0.0.0/8, 8.8.8.0/24]}")
+    found = names.instead(
+        {"dc": "10.10.0.10", "ws": "10.20.1.1", "other": "192.168.1.1", "dns": "8.8.8.8", "us": "10.10.0.0/24", "one": "10.10.0.10/32"}
+    )
+    assert found["us"] == "10.10.0.0/24"
+    assert found["dc"].startswith("10.10.0.")
+    assert found["dc"] != "10.10.0.10"
+    assert found["one"] == f"{found['dc']}/32"
+    assert found["ws"].startswith("10.255.")
+    assert found["dns"].startswith("8.8.8.")
+    assert found["other"].startswith("192.168.")
+    assert found["other"] != "192.168.1.1"
