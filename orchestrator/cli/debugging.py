@@ -57,6 +57,7 @@ def debug(
         console_.until_over()
     finally:
         console_.end()
+        api.close()
 
 
 class _Console:
@@ -143,8 +144,9 @@ class _Console:
             say(self._state["said"])
         if command["command"] in {"show", "break", "clear", "keep"}:
             return
+        here = (self._state["at"] or {}).get("path")
         for each in self._state["steps"]:
-            if each["path"] not in seen:
+            if each["path"] not in seen and each["path"] != here:
                 say(f"  {each['path']}: {each['state']}{': ' + each['error'] if each['error'] else ''}")
         self._show()
 

@@ -60,6 +60,10 @@ class Remote:
             if cursor is None:
                 return
 
+    def close(self) -> None:
+        """Lets its connections go; a command that ends with its process need not."""
+        self._client.close()
+
     def _ask(self, method: str, path: str, **request: Any) -> Any:
         reply = self._reply(method, path, **request)
         return reply.json() if reply.content else None

@@ -10,7 +10,7 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.run import SHADOW
+from orchestrator.domain.run import DEBUG, SHADOW
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured, usage
 from orchestrator.store.dialect import Lock, lock
@@ -105,6 +105,8 @@ async def _version(session: AsyncSession, name: str, version: int) -> PlaybookRo
     row = await configured.one(session, PlaybookRow, (name, version))
     if row is None:
         raise NotFound(f"there is no playbook {name} version {version}; see `tocsin playbook list`")
+    if row.stage == DEBUG:
+        raise Conflict(f"{name} version {version} is one step of a draft, carried out in a debug session; it runs no more")
     return row
 
 

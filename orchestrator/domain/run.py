@@ -4,6 +4,8 @@ from enum import StrEnum
 
 SHADOW = "shadow"
 """The stage of a version that only runs dry, and who starts its runs."""
+DEBUG = "debug"
+"""The stage of a version that holds one step of a draft, carried out in a debug session: nothing starts it again."""
 
 
 class RunStatus(StrEnum):

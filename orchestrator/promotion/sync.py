@@ -11,6 +11,7 @@ from orchestrator.configuration import playbooks, policies
 from orchestrator.configuration.playbooks import Beside
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.model import Frozen
+from orchestrator.domain.run import DEBUG
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compiler import compile_playbook
 from orchestrator.playbook.plan import Plan
@@ -126,7 +127,7 @@ def _compiled(given: Sequence[WantedPlaybook], catalogue: Catalogue, rows: Itera
 
 
 def _step(each: WantedPlaybook, plan: Plan, rows: Iterable[PlaybookRow]) -> Step:
-    own = {row.version: row for row in rows if row.name == plan.playbook}
+    own = {row.version: row for row in rows if row.name == plan.playbook and row.stage != DEBUG}
     what = f"{plan.playbook} version {plan.version}"
     if (same := own.get(plan.version)) is not None:
         if same.digest != plan.digest:

@@ -13,7 +13,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound, Unavailable
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.masking import masked
-from orchestrator.domain.run import Mode, RunStatus
+from orchestrator.domain.run import DEBUG, Mode, RunStatus
 from orchestrator.playbook.inputs import accept
 from orchestrator.playbook.plan import Plan
 from orchestrator.runs.client import RPC_TIMEOUT
@@ -85,6 +85,9 @@ async def retry_run(rt: Runtime, client: Client | None, run_id: str, *, actor: s
             raise NotFound(f"there is no run {run_id}")
         if run.status not in RETRYABLE:
             raise Conflict(f"run {run_id} is {run.status}; only a run that {', '.join(sorted(RETRYABLE))} can be retried")
+        version = await runs.playbook(session, run.playbook, run.version)
+        if version is not None and version.stage == DEBUG:
+            raise Conflict(f"run {run_id} carried out one step in a debug session, which is over; begin another session")
         before = {"status": run.status, "error": run.error}
         run.attempt, run.status, run.dispatched, run.error, run.ended_at = run.attempt + 1, RunStatus.RUNNING, False, None, None
         told = {"attempt": run.attempt, "before": before}

@@ -17,7 +17,7 @@ from orchestrator.domain.errors import Conflict, NotFound, Unavailable
 from orchestrator.domain.identifiers import new_id
 from orchestrator.domain.masking import masked
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.run import Mode, RunStatus
+from orchestrator.domain.run import DEBUG, Mode, RunStatus
 from orchestrator.engine.contracts import ActionCall
 from orchestrator.engine.question import Question
 from orchestrator.playbook.inputs import accept
@@ -34,8 +34,6 @@ FIRST_VERSION = 1_000_000_000
 """Versions of single steps begin here, so that none is in the way of an author's own."""
 LEASE_SECONDS = 3600
 """What a session applied is over then in any case, also when its process dies."""
-DEBUG = "debug"
-"""The `stage` of such a version. It is retired from the start, so no alert and nobody by hand starts it again."""
 _HELD = {Effect.CONTAIN, Effect.RESTORE}
 _LOOK_SECONDS = 0.2
 

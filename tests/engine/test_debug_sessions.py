@@ -14,10 +14,12 @@ from activity_rig import Rig, alert, rig
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from orchestrator.configuration import versions
 from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.runs.approvals import list_approvals
 from orchestrator.runs.client import connect
+from orchestrator.runs.control import retry_run
 from orchestrator.runs.in_force import list_containments
 from orchestrator.staging.debug_sessions import MOST, Begin, Sessions
 from orchestrator.staging.debug_state import Command, DebugState
@@ -173,6 +175,8 @@ async def test_what_is_applied_goes_the_whole_way_and_is_taken_back_at_the_end(b
     assert (run.mode, run.started_by, run.playbook, run.alert_id) == ("live", "person:eve", "draft", "alert_w")
     (version,) = [row for row in await made.rows(PlaybookRow) if row.name == "draft"]
     assert (version.retired, version.stage, version.digest, version.published_by) == (True, "debug", run.plan_digest, "person:eve")
+    with pytest.raises(Conflict, match="it runs no more"):
+        await versions.reinstate(made.rt, "draft", version.version, actor="person:eve")
     state = await say(sessions, state, "continue")
     assert (state.standing, [each.taken_back for each in state.applied]) == ("over", [True])
     await lifted(made)
@@ -218,6 +222,8 @@ async def test_a_group_s_approval_is_asked_for_and_an_ended_session_leaves_nothi
         while (await list_approvals(made.rt, state="pending"))["items"]:  # nothing says when
             await asyncio.sleep(0.05)
     assert made.effects("firewall") == 0
+    with pytest.raises(Conflict, match="begin another session"):
+        await retry_run(made.rt, None, state.applied[0].run_id, actor="person:ann")
 
 
 async def test_a_step_is_not_applied_on_an_alert_that_never_came(sessions: Sessions) -> None:

@@ -93,8 +93,8 @@ async def ran(made: Rig, client: Client, text: str, answer: Any = "approve", hos
             while not (found := (await list_approvals(made.rt, state="pending"))["items"]):  # nothing says when
                 await asyncio.sleep(0.05)
             digests = [change["digest"] for change in found[0]["receipts"]]
-            only = {} if answer != "the first" else {"changes": digests[:1]}
-            said = "approve" if answer == "the first" else answer
+            only: dict[str, Any] = {} if answer != "the first" else {"changes": digests[:1]}
+            said: Any = "approve" if answer == "the first" else answer
             await decide(made.rt, client, found[0]["id"], ANN, said, found[0]["digest"], **only)
         await client.get_workflow_handle("run-run_w-1").result()
     return await record_run(made.rt, "run_w")
