@@ -11,9 +11,10 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
-BATCH = 50
+BATCH = 25
 HUNG_AT_MOST = 0.01
 """Of all sequences: those that Temporal's test server did not end (docs/proof.md). More of them is a failure."""
 PATIENCE = 90.0
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="no new batch after so many")
     parser.add_argument("--seed", type=int, default=1, help="where the seeds of the batches begin")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)  # whose engine is tried: a planted bug has to be the one that runs
     given = parser.parse_args()
     return _one(given) if given.one else _all(given)
 
@@ -35,7 +37,7 @@ def main() -> int:
 def _all(given: argparse.Namespace) -> int:
     began, share = time.monotonic(), -(-given.sequences // given.processes)
     common = ["--one", "--sequences", str(share), "--seconds", str(given.seconds)]
-    children = [_Child([*common, "--seed", str(given.seed + number * 1_000_000)]) for number in range(given.processes)]
+    children = [Child([*common, "--seed", str(given.seed + number * 1_000_000)]) for number in range(given.processes)]
     found = [child.told() for child in children]
     played = sum(each["sequences"] for each in found)
     print(f"{played} sequences in {time.monotonic() - began:.0f} s by {given.processes} processes", flush=True)
@@ -50,13 +52,13 @@ def _all(given: argparse.Namespace) -> int:
     return 1 if short or too_many or any(each["error"] for each in found) else 0
 
 
-class _Child:
+class Child:
     """A process that plays. It writes to files: its server would hold a pipe open, should it die before its server."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], folder: Path | None = None, environment: dict[str, str] | None = None) -> None:
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - read at the end
         command = [sys.executable, "-X", "faulthandler", "-m", "tests.proof", *arguments]
-        self._process = subprocess.Popen(command, stdout=self._out, stderr=self._err, start_new_session=True)
+        self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=self._out, stderr=self._err, start_new_session=True)
 
     def told(self) -> dict[str, Any]:
         """What it says at its end; what it died of, when it does not."""
@@ -81,11 +83,17 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _one(given: argparse.Namespace) -> int:
+    import orchestrator
+
     from .machine import THEATRE
     from .trying import tried
 
+    if given.root is not None and given.root not in Path(orchestrator.__file__).parents:
+        sys.exit(f"{orchestrator.__file__} is not the engine that was to be tried")
     began, played, number = time.monotonic(), 0, given.seed
-    error, deeds, hung = None, (), []
+    error: str | None = None
+    deeds: tuple[str, ...] = ()
+    hung: list[str] = []
     while played < given.sequences and error is None and time.monotonic() - began < given.seconds:
         outcome = tried(min(BATCH, given.sequences - played), number)
         played, error, deeds = played + outcome.sequences, outcome.error, outcome.deeds

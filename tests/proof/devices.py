@@ -70,7 +70,7 @@ class Falcon(Written, CrowdStrikeEmulator):
         self._named(target).update(status="contained" if shown else "normal", looks=0, since=0.0)
 
     def shows(self, target: str) -> bool:
-        return self._named(target)["status"] != "normal"
+        return bool(self._named(target)["status"] != "normal")
 
     def _named(self, target: str) -> dict[str, Any]:
         return next(device for device in self.devices.values() if device["hostname"].lower() == target)

@@ -19,6 +19,7 @@ class Hold:
     earliest: datetime | None
     latest: datetime | None
     over: bool = False
+    doubtful: bool = False  # it was touched before it was seen, and may be over or not
     unsure: bool = False  # a person has just done something about it, and what came of that is not known yet
 
     def lives(self, now: datetime) -> bool:
@@ -31,6 +32,7 @@ class Hold:
 
     def set_end(self, end: datetime) -> None:
         self.earliest = self.latest = end
+        self.doubtful = False
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Run:
     cancelled: bool = False
     status: str = "running"
     seen: set[str] = field(default_factory=set)  # paths that came through
+    touched: set[str] = field(default_factory=set)  # targets of which people released or changed all leases before it was seen to hold them
 
     @property
     def open(self) -> bool:
@@ -70,7 +73,7 @@ class Run:
     def hold(self, now: datetime) -> Hold:
         """Of a step that has come through by now."""
         length = self.way.length
-        return Hold(self.id, length and self.started + length, length and now + length)
+        return Hold(self.id, None, None) if length is None else Hold(self.id, self.started + length, now + length)
 
 
 @dataclass
@@ -106,6 +109,12 @@ class Model:
 
     def holds_of(self, run: str) -> list[Hold]:
         return [hold for target in self.targets.values() for hold in target.holds.values() if hold.run == run]
+
+    def touch(self, target: str) -> None:
+        """People are doing something about all leases there, also those of which it is not known yet whether there are any."""
+        for run in self.runs.values():
+            if target in run.paths.values() and run.id not in self.targets[target].holds:
+                run.touched.add(target)
 
     def waited_for(self, target: str) -> bool:
         """Whether a run that is not over may hold the target, or come to."""

@@ -61,6 +61,7 @@ class Play:
         key = self.stage.ledger.key_of(target.name)
         if key is None:
             return
+        self.model.touch(target.name)
         held = [hold for hold in target.holds.values() if not hold.over]
         for hold in held:
             hold.unsure = True
@@ -77,6 +78,7 @@ class Play:
         key = self.stage.ledger.key_of(target.name)
         if key is None:
             return
+        self.model.touch(target.name)
         held = [hold for hold in target.holds.values() if not hold.ended(self.stage.clock.now())]
         for hold in held:
             hold.unsure = True
@@ -214,13 +216,13 @@ class Play:
             run, path = model.runs[row["run_id"]], row["path"]
             if path in run.paths and path not in run.seen:
                 run.seen.add(path)
-                model.targets[run.paths[path]].holds[run.id] = run.hold(now)
+                target = model.targets[run.paths[path]]
+                target.holds[run.id] = hold = run.hold(now)
+                hold.doubtful = target.name in run.touched
         for run in model.runs.values():
             for hold in model.holds_of(run.id):
                 hold.over |= run.status in {"rolled_back", "cancelled"} or (run.way.fails and not run.open)
-                # A run that ends as its cancellation comes may be `completed` in the store and taken back all the same: then its word is
-                # not relied upon (engine: END is a local activity, whose marker is lost when the signal overtakes the end of the workflow).
-                hold.unsure = run.cancelled or (run.open and run.way.fails)
+                hold.unsure = hold.doubtful or (run.open and (run.cancelled or run.way.fails))
 
     async def end(self) -> None:
         """Everything is let go; after that nothing may be left. Raises Broken."""

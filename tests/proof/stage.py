@@ -49,7 +49,7 @@ ABRUPT = 0.001
 """Seconds that a worker is given to end what it is at."""
 QUICK_LOOKS = (0.0, 0.001, 0.001)
 """An emulator does at once what it is going to do. Waiting for more is done in real time, in which the server lets no other pass."""
-WAITS = {"edr": {"containment_timeout_seconds": 0.1}}
+WAITS = {"edr": {"containment_timeout_seconds": 0.5}}
 POLICY = """\
 rules: [{effect: contain, %s}]
 limits: {per_run: {}, windows: []}
@@ -78,7 +78,7 @@ class Stage:
     async def open(self) -> None:
         """All that takes long."""
         verifying.seen.__defaults__ = (QUICK_LOOKS,)
-        drift.LOOKS = QUICK_LOOKS
+        drift.LOOKS = QUICK_LOOKS[:2]
         composed.MAX_WORKFLOWS = REMEMBERED
         self.rt = open_runtime(Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT), clock=self.clock.now)
         await migrate(self.rt.store)
@@ -164,7 +164,7 @@ class Stage:
                 session.add(row)
                 self._connect(name, connector, emulator(), row)
             for plan in all_plans():
-                about = {"title": "t", "owner": "o", "source": "", "published_at": now, "published_by": "person:author"}
+                about: dict[str, Any] = {"title": "t", "owner": "o", "source": "", "published_at": now, "published_by": "person:author"}
                 document = plan.model_dump(mode="json")
                 session.add(PlaybookRow(name=plan.playbook, version=1, digest=plan.digest, plan=document, **about))
         await self.publish("allow", reapply=False)
@@ -177,4 +177,4 @@ class Stage:
             opened = open_connector(connector, settings, access, EmulatorTransport(emulator))
             opened.http._bucket = None  # an emulator needs no sparing
             self.connectors[name] = interposed = Interposed(opened)
-            self.rt.connections.get(slot(row, access), lambda made=interposed: made)  # type: ignore[misc,arg-type]
+            self.rt.connections.get(slot(row, access), lambda made=interposed: made)  # type: ignore[misc]

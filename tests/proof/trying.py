@@ -40,7 +40,8 @@ def tried(sequences: int, number: int, *, shrink: bool = False) -> Outcome:
     before, began = THEATRE.played, time.monotonic()
     THEATRE.failures.clear()
     THEATRE.hung.clear()
-    error, deeds = None, ()
+    error: str | None = None
+    deeds: tuple[str, ...] = ()
     try:
         run_state_machine_as_test(seed(number)(Containments), settings=chosen)
     except Exception as failed:  # noqa: BLE001 - whatever it is, it is what is reported

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestrator.engine.contracts import Activity, Decision, RunEnd, RunInput, RunResult, Workflow
     from orchestrator.engine.interpreter import Interpreter
     from orchestrator.engine.rollback import roll_back
-    from orchestrator.engine.workflows.calls import kept
+    from orchestrator.engine.workflows.calls import BOOKKEEPING, kept, regular
     from orchestrator.engine.workflows.mail import Mail
     from orchestrator.engine.workflows.temporal_port import TemporalPort
 
@@ -71,7 +71,8 @@ class RunPlaybook:
             self._walk.cancel()
         result = await self._outcome(self._walk)
         try:
-            await kept(Activity.END, RunEnd(run=given.run, status=result.status, error=result.error), None)
+            # By the server, not locally: a local reply is lost when a cancellation overtakes it, and the end would be told twice, differently.
+            await regular(Activity.END, RunEnd(run=given.run, status=result.status, error=result.error), None, BOOKKEEPING)
         except TocsinError:
             workflow.logger.exception("the end of the run could not be recorded")
         await workflow.wait_condition(workflow.all_handlers_finished)

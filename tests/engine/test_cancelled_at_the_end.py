@@ -1,0 +1,42 @@
+"""A cancellation that comes while the end of the run is written down: what was written and what is done have to be the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from run_rig import Rig
+from temporalio import activity
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from world import World
+
+from orchestrator.domain.run import RunStatus
+from orchestrator.engine.contracts import Activity, RunEnd, RunResult
+from orchestrator.playbook.catalogue import Catalogue
+
+BLOCK = "  - {id: block, use: firewall.block_address, with: {address: 203.0.113.7}}\n"
+
+
+class CancelledWhileItEnds(World):
+    """Somebody cancels the run at the moment at which its end is written."""
+
+    handle: WorkflowHandle[Any, RunResult] | None = None
+
+    @activity.defn(name=Activity.END)
+    async def end(self, end: RunEnd) -> None:
+        self.ended.append(end)
+        if self.handle is not None:
+            handle, self.handle = self.handle, None
+            await handle.signal("cancel_run", "person:ann")
+
+
+async def test_a_run_that_was_written_down_as_completed_is_not_taken_back_by_a_late_cancellation(
+    server: WorkflowEnvironment, catalogue: Catalogue
+) -> None:
+    world = CancelledWhileItEnds()
+    rig = Rig(server, world, catalogue)
+    async with rig.worker():
+        world.handle = await rig.start(rig.given(f"steps:\n{BLOCK}"))
+        result = await world.handle.result()
+    assert [end.status for end in world.ended] == [RunStatus.COMPLETED]
+    assert (result.status, world.undone) == (RunStatus.COMPLETED, [])
