@@ -71,7 +71,7 @@ class RunPlaybook:
             self._walk.cancel()
         result = await self._outcome(self._walk)
         try:
-            # By the server, not locally: a local reply is lost when a cancellation overtakes it, and the end would be told twice, differently.
+            # By the server: a local reply is lost when a cancellation overtakes it, and the end would be told twice, differently.
             await regular(Activity.END, RunEnd(run=given.run, status=result.status, error=result.error), None, BOOKKEEPING)
         except TocsinError:
             workflow.logger.exception("the end of the run could not be recorded")
