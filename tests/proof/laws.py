@@ -56,7 +56,6 @@ class Laws:
         if not self._ledger.intents_since(target.name, self._last_down[target.name]):
             self._found(f"{target.name} was contained without a recorded intent")
         self._last_up[target.name] = self._ledger.last_event()
-        target.forgot = None
 
     def _on_down(self, target: Target) -> None:
         key, before = self._ledger.key_of(target.name), self._stage.journal.of(target.name)[:-1]
@@ -105,8 +104,9 @@ class Laws:
                 return f"run {run.id} ({run.way.name}) goes on and on"
             if run.cancelled and run.open:
                 return f"run {run.id} ({run.way.name}) was cancelled, and goes on"
-            if run.status == "failed" and not run.troubled:
-                return f"run {run.id} ({run.way.name}) failed though nothing stood in its way"
+            if run.status == "failed" and not run.troubled and not run.touched:  # what people release meanwhile cannot be verified
+                why = self._ledger.rows("SELECT error FROM runs WHERE id = ?", run.id)
+                return f"run {run.id} ({run.way.name}) failed though nothing stood in its way: {why}"
         if self._ledger.count("approvals WHERE state IN ('approved', 'declined') AND NOT delivered"):
             return "a run has not heard of a decision"
         return None
@@ -128,7 +128,7 @@ class Laws:
 
     def _may_be_gone(self, target: Target) -> bool:
         """The device has lost it, and it is not time yet to have found out, or nobody wants it back on the device."""
-        if target.forgot is None:
+        if target.forgot is None or self._stage.journal.of(target.name)[-1:] != ["forgot"]:
             return False
         due = self._stage.clock.now() > target.forgot + DRIFT
         return not due or not self._model.reapplies or self._model.policy != "allow" or self._model.killed

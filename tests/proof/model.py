@@ -20,11 +20,12 @@ class Hold:
     latest: datetime | None
     over: bool = False
     doubtful: bool = False  # it was touched before it was seen, and may be over or not
+    failed: bool = False  # the device was told, but shows nothing: it may yet come to, and is let go in the same way
     unsure: bool = False  # a person has just done something about it, and what came of that is not known yet
 
     def lives(self, now: datetime) -> bool:
         """For certain."""
-        return not self.over and not self.unsure and (self.earliest is None or now < self.earliest - INEXACT)
+        return not (self.over or self.unsure or self.failed) and (self.earliest is None or now < self.earliest - INEXACT)
 
     def ended(self, now: datetime) -> bool:
         """For certain."""
@@ -37,7 +38,7 @@ class Hold:
 
 @dataclass
 class Target:
-    """`by_hand`: it was in force before us, and is to be left alone. `forgot`: since when the device has lost what we hold there."""
+    """`by_hand`: it was in force before us, and is to be left alone. `forgot`: when the device lost it last."""
 
     name: str
     system: str

@@ -29,6 +29,10 @@ STARTER = "person:starter"
 _SOON = 0.15
 _PAUSES = (2, 2, 5, 15, 30, 60, 120, 300, 300, 600, 600, 900, 3600, 3600, 3600)
 """Seconds of virtual time that are let pass, one after the other, until all is quiet: retries wait for them."""
+_CAME = """
+SELECT run_id, path, state FROM steps WHERE state IN ('verified', 'done')
+    OR state = 'failed' AND EXISTS (SELECT 1 FROM effects WHERE effects.run_id = steps.run_id AND effects.path = steps.path)
+"""
 _PATIENCE = 20.0
 """Seconds of real time that an activity may take."""
 
@@ -209,7 +213,7 @@ class Play:
         """How do the runs say that they went?"""
         now, model = self.stage.clock.now(), self.model
         rows = {row["id"]: row for row in self.stage.ledger.rows("SELECT id, status, error FROM runs")}
-        came = self.stage.ledger.rows("SELECT run_id, path FROM steps WHERE state IN ('verified', 'done')")
+        came = self.stage.ledger.rows(_CAME)
         for run in model.runs.values():
             run.status = rows[run.id]["status"]
         for row in came:
@@ -218,7 +222,7 @@ class Play:
                 run.seen.add(path)
                 target = model.targets[run.paths[path]]
                 target.holds[run.id] = hold = run.hold(now)
-                hold.doubtful = target.name in run.touched
+                hold.doubtful, hold.failed = target.name in run.touched, row["state"] == "failed"
         for run in model.runs.values():
             for hold in model.holds_of(run.id):
                 hold.over |= run.status in {"rolled_back", "cancelled"} or (run.way.fails and not run.open)
