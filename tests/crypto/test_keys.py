@@ -82,6 +82,7 @@ def test_a_derived_key_stays_the_same_across_versions() -> None:
         ("a:{0},b:{0}".format(_text()), "one key stands under two ids"),
         (",", "holds no key"),
     ],
+    ids=["no base64", "too short", "one byte", "no id", "an id twice", "a key twice", "nothing"],
 )
 def test_what_is_no_key_is_refused_with_the_place_and_without_the_text(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(Invalid, match=says) as caught:
