@@ -25,7 +25,7 @@ router = APIRouter(tags=["assets"], route_class=Guarded)
 _CSV, _JSON = "text/csv", "application/json"
 _REF = "#/components/schemas/{model}"
 
-AssetType = Annotated[str, Query(min_length=1, max_length=64, examples=["host"])]
+AssetType = Annotated[str, Query(alias="type", min_length=1, max_length=64, examples=["host"])]
 AssetValue = Annotated[str, Query(min_length=1, max_length=4096, description="In any spelling.", examples=["dc-1"])]
 
 
@@ -69,9 +69,9 @@ async def import_assets(rt: Rt, actor: Actor, request: Request) -> object:
     dependencies=[requires(Permission.ADMIN)],
     responses=documented(401, 403, 404, 422),
 )
-async def remove_asset(rt: Rt, actor: Actor, type: AssetType, value: AssetValue) -> Response:  # noqa: A002 - its name in the query
+async def remove_asset(rt: Rt, actor: Actor, type_: AssetType, value: AssetValue) -> Response:
     """Forget one: it is unknown from now on."""
-    await assets.remove_asset(rt, type, value, actor=actor)
+    await assets.remove_asset(rt, type_, value, actor=actor)
     return Response(status_code=204)
 
 

@@ -165,7 +165,7 @@ class OrphanView(BaseModel):
 
 
 class ConnectionOrphans(BaseModel):
-    """What a system shows of ours that we do not know of. `why`: why it cannot say so, where it cannot."""
+    """What a system shows of ours that we do not know of. `why`: why it cannot say so, where it cannot, or not of all actions."""
 
     model_config = example(
         {

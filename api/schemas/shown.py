@@ -32,6 +32,7 @@ KILL_SWITCH = {
     "engaged_by": "person:ann",
     "engaged_at": "2026-01-01T12:00:00Z",
     "stop_releases": False,
+    "warning": None,
 }
 SIGNING_KEY = {
     "fingerprint": "0123456789abcdef",

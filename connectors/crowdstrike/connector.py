@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 import httpx
 
@@ -16,9 +16,10 @@ from connectors.crowdstrike.falcon import Device, Falcon, is_ban
 from connectors.crowdstrike.receipts import Containment, HashBan
 from connectors.crowdstrike.settings import CrowdStrikeSettings
 from connectors.sdk.action import action
-from connectors.sdk.call import Call
-from connectors.sdk.connector import Connector, JsonObject
+from connectors.sdk.call import Call, Tagged, is_tag
+from connectors.sdk.connector import Connector
 from connectors.sdk.http import HttpClient, Reply
+from connectors.sdk.plain import JsonObject
 from connectors.sdk.rate import RateLimit
 from connectors.sdk.reply import bounded_wait
 from orchestrator.domain.effect import Effect
@@ -42,6 +43,10 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
     title = "CrowdStrike Falcon"
     docs = "https://falcon.crowdstrike.com/documentation/page/a2a7fc0e/crowdstrike-oauth2-based-apis"
     rate_limit = RateLimit(50)
+    untagged: ClassVar = {
+        "isolate_host": "Falcon keeps no tag and no comment with a containment, so a contained host does not show who contained it; "
+        "grouping tags would, but put hosts into groups, and with that under other policies"
+    }
 
     def __init__(self, settings: CrowdStrikeSettings, http: HttpClient) -> None:
         super().__init__(settings, http)
@@ -63,6 +68,11 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
     async def check(self) -> str:
         """Gets a token and looks for one device and one indicator, which tries both scopes."""
         return await self._falcon.probe()
+
+    async def tagged(self) -> tuple[Tagged, ...]:
+        """The indicators with a tag of ours that prevent a file."""
+        ours = await self._falcon.ours()
+        return tuple(Tagged("ban_hash", hash_, tag, note) for hash_, tags, note in ours for tag in tags if is_tag(tag))
 
     @action(Effect.READ)
     async def find_host(self, query: HostInput, call: Call) -> HostDetails:

@@ -156,11 +156,14 @@ class CrowdStrikeEmulator(Emulator):
         )
 
     async def search_indicators(self, request: Request) -> Response:
-        """FQL over type, value and tags."""
+        """FQL over type, value, source and tags; page by page, each with the token of the next."""
         if refused := self._refuse(request, writes=False):
             return refused
         terms = _TERM.findall(request.query_params.get("filter", ""))
-        return _answer([entry for entry in self.indicators.values() if all(_has(entry, name, value) for name, value in terms)])
+        found = [entry for entry in self.indicators.values() if all(_has(entry, name, value) for name, value in terms)]
+        first, limit = int(request.query_params.get("after") or 0), int(request.query_params.get("limit") or 100)
+        after = str(first + limit) if first + limit < len(found) else ""
+        return _answer(found[first : first + limit], total=len(found), after=after)
 
     async def create_indicators(self, request: Request) -> Response:
         """Create; one per type and value."""
@@ -237,8 +240,15 @@ def _has(entry: dict[str, Any], name: str, value: str) -> bool:
 
 
 def _answer(
-    resources: Sequence[Any] = (), *, errors: Sequence[tuple[int, str]] = (), status: int = 200, headers: dict[str, str] | None = None
+    resources: Sequence[Any] = (),
+    *,
+    errors: Sequence[tuple[int, str]] = (),
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    total: int | None = None,
+    after: str = "",
 ) -> Response:
-    meta = {"query_time": 0.01, "trace_id": "lab", "pagination": {"offset": 0, "limit": 100, "total": len(resources)}}
+    paging = {"offset": 0, "limit": 100, "total": len(resources) if total is None else total, "after": after}
+    meta = {"query_time": 0.01, "trace_id": "lab", "pagination": paging}
     wrong = [{"code": code, "message": words} for code, words in errors]
     return JSONResponse({"meta": meta, "resources": list(resources), "errors": wrong}, status, headers)

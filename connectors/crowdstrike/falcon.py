@@ -37,6 +37,12 @@ class Device(BaseModel):
     tags: tuple[str, ...] = ()
 
 
+_SOURCE = "Tocsin"
+"""What an IOC of ours names as its source."""
+_HASHES = {"md5", "sha256"}
+_PAGE = 500
+
+
 class _Ioc(BaseModel):
     id: str
     type: str
@@ -47,6 +53,7 @@ class _Ioc(BaseModel):
     host_groups: tuple[str, ...] = ()
     severity: str | None = None
     tags: tuple[str, ...] = ()
+    description: str | None = None
     expired: bool = False
     deleted: bool = False
 
@@ -101,13 +108,26 @@ class Falcon:
         fitting = (ioc for ioc in iocs if (ioc.type, ioc.value.lower()) == (hash_type, value) and not (ioc.expired or ioc.deleted))
         return next((Indicator.model_validate(ioc.model_dump(include=set(Indicator.model_fields))) for ioc in fitting), None)
 
+    async def ours(self) -> list[tuple[str, tuple[str, ...], str]]:
+        """The live IOCs of hashes that name us as their source and prevent the file: hash, tags, description."""
+        found: list[tuple[str, tuple[str, ...], str]] = []
+        query, after = {"filter": f"source:'{_SOURCE}'", "limit": str(_PAGE)}, ""
+        while True:
+            reply = await self._send("GET", "/iocs/combined/indicator/v1", params={**query, "after": after} if after else query)
+            iocs = [_read(_Ioc, entry, reply) for entry in _resources(reply)]
+            live = (ioc for ioc in iocs if ioc.type in _HASHES and ioc.action == "prevent" and not (ioc.expired or ioc.deleted))
+            found += [(ioc.value.lower(), ioc.tags, ioc.description or "") for ioc in live]
+            after = _after(reply)
+            if not after or not iocs:
+                return found
+
     async def create_ban(self, ban: HashBan) -> None:
         """Make an IOC that prevents the file on all platforms and hosts."""
         indicator = {
             "type": ban.hash_type,
             "value": ban.hash,
             **_PREVENT,
-            "source": "Tocsin",
+            "source": _SOURCE,
             "description": ban.note[:500],
             "tags": [ban.tag],
         }
@@ -116,7 +136,7 @@ class Falcon:
     async def recreate(self, ban: HashBan, before: Indicator) -> None:
         """Make an IOC like the one that was there."""
         fields = before.model_dump(mode="json", exclude={"id"}, exclude_none=True)
-        indicator = {"type": ban.hash_type, "value": ban.hash, "source": "Tocsin", "description": ban.note[:500], **fields}
+        indicator = {"type": ban.hash_type, "value": ban.hash, "source": _SOURCE, "description": ban.note[:500], **fields}
         await self._send("POST", _INDICATORS, json={"comment": "put back", "indicators": [indicator]})
 
     async def update(self, indicator_id: str, note: str, **fields: Any) -> None:
@@ -219,6 +239,13 @@ def _total(reply: Reply) -> str:
     meta = reply.json().get("meta")
     paging = meta.get("pagination") if isinstance(meta, dict) else None
     return str(paging["total"]) if isinstance(paging, dict) and isinstance(paging.get("total"), int) else "an unknown number of"
+
+
+def _after(reply: Reply) -> str:
+    """Where the next page begins; empty after the last."""
+    paging = (reply.json().get("meta") or {}).get("pagination")
+    after = paging.get("after") if isinstance(paging, dict) else None
+    return after if isinstance(after, str) else ""
 
 
 def _judge(reply: Reply, fine: tuple[int, ...] = ()) -> None:

@@ -10,27 +10,28 @@ from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 import httpx
-from pydantic import ValidationError
 
 from connectors.sdk.call import Call, Tagged, in_call
-from connectors.sdk.capability import Nothing, Output
+from connectors.sdk.capability import Nothing
 from connectors.sdk.declared import BoundAction, bind_actions
-from connectors.sdk.guard import reading_only
+from connectors.sdk.guard import reading_only, refused
 from connectors.sdk.http import Access, HttpClient
+from connectors.sdk.plain import JsonObject, as_json, as_model, receipt_of
 from connectors.sdk.rate import RateLimit
 from connectors.sdk.reply import Reply
 from connectors.sdk.settings import ConnectorSettings, HttpSettings, secret_values
 from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unknown
-from orchestrator.domain.receipt import Receipt
 
 S = TypeVar("S", bound=ConnectorSettings)
-JsonObject = dict[str, Any]
+_OURS = ("read", "plan", "apply", "verify", "undo", "verify_undone", "access", "way_out", "_bound", "_reading", "_changing")
+"""Behind these stands the guard: a connector writes its actions, not these."""
 
 
 class Connector(ABC, Generic[S]):
     """Subclassed once per vendor, beside a capability: `class PaloAlto(Connector[PaloAltoSettings], Firewall)`.
 
     `docs`: where the vendor documents the API. `unsupported`: actions of the capability that the system cannot do, and why.
+    `untagged`: actions of which nothing on the system says that it was us, and why: `tagged` cannot list what they made.
     """
 
     name: ClassVar[str]
@@ -38,6 +39,7 @@ class Connector(ABC, Generic[S]):
     docs: ClassVar[str]
     rate_limit: ClassVar[RateLimit | None] = None
     unsupported: ClassVar[Mapping[str, str]] = {}
+    untagged: ClassVar[Mapping[str, str]] = {}
     settings_type: ClassVar[type[ConnectorSettings]]
     bound: ClassVar[Mapping[str, BoundAction]]
 
@@ -48,6 +50,10 @@ class Connector(ABC, Generic[S]):
             if not isinstance(getattr(cls, attribute, None), str):
                 message = f"{cls.__module__}.{cls.__name__} has no `{attribute}`; add it as a class attribute"
                 raise TypeError(message)
+        for attribute in _OURS:
+            if getattr(cls, attribute) is not getattr(Connector, attribute):
+                message = f"{cls.__module__}.{cls.__name__}: {attribute} is the sdk's own; give yours another name"
+                raise TypeError(message)
         cls.settings_type = _settings_type(cls)
         cls.bound = bind_actions(cls, cls.unsupported, reserved=set(vars(Connector)))
 
@@ -56,10 +62,21 @@ class Connector(ABC, Generic[S]):
         self.http = http
         self._way_out = http.way_out
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """The one way out stays as it was when it was opened, also when `http` is exchanged. Raises WriteRefused."""
+        if name == "_way_out" and name in vars(self):
+            raise refused("it tried to alter its way out")
+        super().__setattr__(name, value)
+
     @property
     def access(self) -> Access:
         """What this connector was opened for."""
         return self.http.access
+
+    @property
+    def way_out(self) -> object:
+        """The transport that it was opened with: the only one that may send while it reads."""
+        return self._way_out
 
     @classmethod
     def is_read(cls, request: httpx.Request) -> bool:
@@ -109,15 +126,15 @@ class Connector(ABC, Generic[S]):
         """Carry out a read. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=False)
         with self._reading(call, action):
-            output = await getattr(self, action)(_parse(bound.spec.input, input, action), call)
-            return _dump(output)
+            output = await getattr(self, action)(as_model(bound.spec.input, input, action), call)
+            return as_json(output)
 
     async def plan(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002
         """The receipt of the change that is due. Changes nothing. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         with self._reading(call, action):
-            receipt = await getattr(self, str(bound.plan))(_parse(bound.spec.input, input, action), call)
-            return _dump(receipt)
+            receipt = await getattr(self, str(bound.plan))(as_model(bound.spec.input, input, action), call)
+            return as_json(receipt)
 
     async def apply(self, action: str, receipt: JsonObject, call: Call) -> JsonObject:
         """Carry out a receipt; the output's fields ({} for Nothing). Raises Unavailable, Rejected, Unknown.
@@ -125,12 +142,12 @@ class Connector(ABC, Generic[S]):
         A receipt with `changed: False` makes no change: an action that has an output reads it, any other does nothing.
         """
         bound = self._bound(action, changes=True)
-        parsed = _receipt(bound, receipt, action)
+        parsed = receipt_of(bound, receipt, action)
         if not parsed.changed and bound.spec.output is Nothing:
             return {}
         with self._changing(call, action) if parsed.changed else self._reading(call, action):
             output = await getattr(self, action)(parsed, call)
-        return _dump(output) if output is not None else {}
+        return as_json(output) if output is not None else {}
 
     async def verify(self, action: str, input: JsonObject, receipt: JsonObject, output: JsonObject, call: Call) -> bool:  # noqa: A002
         """Whether the system now is as asked, read back from it. Raises Unavailable, Rejected."""
@@ -138,8 +155,8 @@ class Connector(ABC, Generic[S]):
         if bound.verify is None:
             return not (await self.plan(action, input, call))["changed"]
         with self._reading(call, action):
-            wish = _parse(bound.spec.input, input, action)
-            return bool(await getattr(self, bound.verify)(wish, _receipt(bound, receipt, action), output, call))
+            wish = as_model(bound.spec.input, input, action)
+            return bool(await getattr(self, bound.verify)(wish, receipt_of(bound, receipt, action), output, call))
 
     async def undo(self, action: str, receipt: JsonObject, call: Call) -> None:
         """Take back what the receipt changed; nothing when it changed nothing. Raises Unavailable, Rejected, Unknown."""
@@ -147,14 +164,14 @@ class Connector(ABC, Generic[S]):
         if bound.undo is None:
             message = f"{self.name}: {action} cannot be undone"
             raise Rejected(message)
-        parsed = _receipt(bound, receipt, action)
+        parsed = receipt_of(bound, receipt, action)
         if parsed.changed:
             with self._changing(call, action):
                 await getattr(self, bound.undo)(parsed, call)
 
     async def verify_undone(self, action: str, input: JsonObject, receipt: JsonObject, call: Call) -> bool:  # noqa: A002
         """Whether what the receipt changed is gone again: planning anew finds the change due. Raises Unavailable, Rejected."""
-        if not _receipt(self._bound(action, changes=True), receipt, action).changed:
+        if not receipt_of(self._bound(action, changes=True), receipt, action).changed:
             return True
         return bool((await self.plan(action, input, call))["changed"])
 
@@ -210,34 +227,6 @@ def _ours_only(place: str, otherwise: type[ActionError]) -> Iterator[None]:
 
 def _leaf(group: BaseException) -> BaseException:
     return _leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
-
-
-def _parse(model: type[Any], value: JsonObject, action: str) -> Any:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        message = f"{action}: the input does not fit: {_problems(error)}"
-        raise Rejected(message) from None
-
-
-def _receipt(bound: BoundAction, value: JsonObject, action: str) -> Receipt:
-    if bound.receipt is None:
-        message = f"{action} has no receipt"
-        raise Rejected(message)
-    try:
-        return bound.receipt.model_validate(value)
-    except ValidationError as error:
-        message = f"{action}: the receipt was made by another version of the connector: {_problems(error)}"
-        raise Rejected(message) from None
-
-
-def _problems(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:5])
-
-
-def _dump(model: Output | Receipt) -> JsonObject:
-    return model.model_dump(mode="json")
 
 
 def _settings_type(cls: type) -> type[ConnectorSettings]:

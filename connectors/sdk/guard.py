@@ -1,19 +1,23 @@
 """What keeps a plan from changing anything behind our back: while it reads, only our own transport may reach out.
 
 An audit hook sees each socket that connects, each process and each thread that starts, whatever library asked for it. It
-stops mistakes and careless libraries for certain, and hostile code as far as one process can: code that digs through our
-objects with `ctypes`, or hands work to a thread of its own that was already there, escapes it, which is why a dry run does not load the
-write credential either.
+stops mistakes and careless libraries for certain, and hostile code as far as one process can. What escapes it: code that ran before,
+when its module was imported (it may have left a thread that takes work, or hold what `ctypes` found); code that looks up the context
+variables below and alters them, or takes an empty context (`contextvars.Context()`); a request that the connector's own `is_read`
+calls a read; files of this machine. This is why a dry run does not load the write credential either.
 
 Each attempt is noted where the connector cannot take it back: an exception that it swallows fails the call all the same.
 """
 
 from __future__ import annotations
 
+import _posixsubprocess
+import _thread
+import asyncio
 import functools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -49,7 +53,12 @@ _REACHING_OUT = {
     "os.posix_spawn": "start a process",
     "os.spawn": "start a process",
     "pty.spawn": "start a process",
-    "_thread.start_new_thread": "start a thread",  # audited by newer interpreters only: see _watch_threads
+    "os.kill": "signal a process",
+    "os.killpg": "signal a process",
+    "ctypes.dlopen": "load a library past Python",
+    "ctypes.dlsym": "call a library past Python",
+    "_thread.start_new_thread": "start a thread",  # audited by newer interpreters only: see _watch_starts
+    "_thread.start_joinable_thread": "start a thread",
 }
 _installed = False
 
@@ -63,7 +72,7 @@ def install_guard() -> None:
     global _installed  # noqa: PLW0603  # the interpreter's hooks are just as global
     if not _installed:
         sys.addaudithook(_refuse)
-        _watch_threads()
+        _watch_starts()
         _watch_pools()
         _installed = True
 
@@ -79,7 +88,7 @@ def reading_only(way_out: object | None = None) -> Iterator[Reading]:
     token = _reading.set(reading)
     try:
         yield reading
-    except Exception:
+    except (Exception, asyncio.CancelledError):  # also when it was cancelled: to wait for ever after an attempt must not hide it
         if not reading.attempts:  # else it is said below, with all that was tried
             raise
     finally:
@@ -129,16 +138,25 @@ def _refuse(event: str, _arguments: tuple[Any, ...]) -> None:
         raise refused(f"it tried to {deed} by itself; use self.http or run_tool")
 
 
-def _watch_threads() -> None:
-    """A new thread does not know that its starter may only read, and Python 3.11 audits no thread that starts: ask before."""
-    start = threading.Thread.start
+def _watch_starts() -> None:
+    """What Python 3.11 starts without a word: a thread, which does not know that its starter may only read, and `multiprocessing`."""
+    for module, name, event in (
+        (threading, "_start_new_thread", "_thread.start_new_thread"),  # by which every `threading.Thread` starts
+        (_thread, "start_new_thread", "_thread.start_new_thread"),
+        (_thread, "start_new", "_thread.start_new_thread"),
+        (_posixsubprocess, "fork_exec", "subprocess.Popen"),
+    ):
+        if (start := getattr(module, name, None)) is not None:
+            setattr(module, name, _asking(start, event))
 
+
+def _asking(start: Callable[..., Any], event: str) -> Callable[..., Any]:
     @functools.wraps(start)
-    def asked(thread: threading.Thread) -> None:
-        _refuse("_thread.start_new_thread", ())
-        start(thread)
+    def asked(*given: Any, **named: Any) -> Any:
+        _refuse(event, ())
+        return start(*given, **named)
 
-    threading.Thread.start = asked  # type: ignore[assignment, method-assign]
+    return asked
 
 
 def _watch_pools() -> None:

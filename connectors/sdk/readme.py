@@ -28,6 +28,9 @@ def render(cls: type[Connector[Any]]) -> str:
     if cls.unsupported:
         rows = ((f"`{name}`", reason) for name, reason in cls.unsupported.items())
         parts += ["## Not supported\n", _table(("action", "why"), rows)]
+    if cls.untagged:
+        rows = ((f"`{name}`", reason) for name, reason in cls.untagged.items())
+        parts += ["## Not found as an orphan\n", _table(("action", "why"), rows)]
     parts += ["## Settings\n", _settings(cls)]
     if cls.rate_limit:
         parts.append(f"At most {cls.rate_limit.count} requests in {cls.rate_limit.per.total_seconds():g} s are sent.\n")

@@ -8,6 +8,8 @@ import sys
 
 def main() -> int:
     """Runs the command that the arguments name. 0: done; 1: refused or altered; 2: unreadable, or typed wrongly; 130: interrupted."""
+    from sqlalchemy.exc import DBAPIError
+
     from orchestrator.cli.commands import app
     from orchestrator.domain.errors import TocsinError
 
@@ -15,6 +17,10 @@ def main() -> int:
         app(prog_name="tocsin")
     except TocsinError as error:
         sys.stderr.write(f"tocsin: {error}\n")
+        return 1
+    except DBAPIError as error:  # its text holds the statement with its values; that of the driver only what is wrong
+        said = str(error.orig).partition("\n")[0]
+        sys.stderr.write(f"tocsin: the database refused: {said}; look whether it is whole, and of this version, with `tocsin doctor`\n")
         return 1
     except KeyboardInterrupt:
         return 130

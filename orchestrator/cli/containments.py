@@ -131,8 +131,8 @@ def orphans(
         show_json(found)
         return
     for each in found:
-        if not each["listed"]:
-            say(f"{each['connection']}: cannot be listed: {each['why']}")
+        if each["why"]:
+            say(f"{each['connection']}: {'' if each['listed'] else 'cannot be listed: '}{each['why']}")
     lost = [{"connection": each["connection"], **orphan} for each in found for orphan in each["orphans"]]
     listing(lost, ("connection", "action", "target", "tag", "note"))
 

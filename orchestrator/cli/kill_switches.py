@@ -35,8 +35,10 @@ def on(
 ) -> None:
     """Stop changes from now on; what is in force stays, and is still released when its time is over, unless told otherwise."""
     by = actor()
-    within(data_dir, config, lambda rt: kill_switches.engage(rt, scope.value, name, reason, actor=by, stop_releases=stop_releases))
+    view = within(data_dir, config, lambda rt: kill_switches.engage(rt, scope.value, name, reason, actor=by, stop_releases=stop_releases))
     say(f"kill switch {scope.value} {name} is on" + ("; releases stop too" if stop_releases else ""))
+    if view.warning:
+        say(f"warning: {view.warning}")
 
 
 @app.command("off")

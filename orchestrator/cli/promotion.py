@@ -92,8 +92,8 @@ def promote(
             say(f"- {each}")
         say(f"{found.name} version {found.version}: {'can be promoted' if not examined.lacking else 'cannot be promoted'}")
         raise typer.Exit(1 if examined.lacking else 0)
-    stage = "shadow" if shadow else "live"
-    view = within(data_dir, config, lambda runtime: promotion.promote(runtime, found, actor=actor(), stage=stage))  # type: ignore[arg-type]
+    stage: versions.Stage = "shadow" if shadow else "live"
+    view = within(data_dir, config, lambda runtime: promotion.promote(runtime, found, actor=actor(), stage=stage))
     say(f"{view.name} version {view.version} is published here as {stage} (digest {view.digest})")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import AsJson, Config, DataDir, read_text, within
+from orchestrator.cli.remote import Remote, Url, remote
 from orchestrator.cli.show import console, errors, say, show_json
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.yaml import load
@@ -19,11 +20,15 @@ def record(
     run_id: Annotated[str, typer.Argument(help="The run's id; it has to be over.")],
     into: Annotated[Path | None, typer.Option("--into", metavar="FOLDER", help="Put it behind the cases of FOLDER/tests.yaml.")] = None,
     as_json: AsJson = False,
+    url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Write a run as a tests.yaml: alert, stubs, answers, expectations; secrets and personal data masked. It is rehearsed at once."""
-    found = within(data_dir, config, lambda runtime: record_run(runtime, run_id))
+    """Write a run as a tests.yaml: alert, stubs, answers, expectations; secrets and personal data masked. It is rehearsed at once.
+
+    With --url from that installation, through its API; else from the data directory, for which no stack has to run.
+    """
+    found = _of_api(remote(data_dir, config, url), run_id) if url else within(data_dir, config, lambda runtime: record_run(runtime, run_id))
     if into is not None:
         _put(found, into / "tests.yaml")
     elif as_json:
@@ -33,6 +38,10 @@ def record(
     for each in (*found.notes, *found.differences):
         errors.out(each, highlight=False)
     raise typer.Exit(0 if found.passes else 1)
+
+
+def _of_api(api: Remote, run_id: str) -> RecordedRun:
+    return RecordedRun.model_validate(api.get(f"/v1/runs/{run_id}/case"))
 
 
 def _put(found: RecordedRun, path: Path) -> None:

@@ -10,13 +10,14 @@ from orchestrator.cli.graphs import As, Output, Picture, write
 from orchestrator.cli.options import AsJson, Config, DataDir, pair
 from orchestrator.cli.remote import Url, remote
 from orchestrator.cli.show import listing, say, show_json
+from orchestrator.playbook.durations import spelled
 
 app = typer.Typer(help="Runs of playbooks, through the API of a running stack.", no_args_is_help=True)
 
 Limit = Annotated[int, typer.Option(min=1, help="How many at most, newest first.")]
 RunId = Annotated[str, typer.Argument(help="The run's id.")]
 
-_RUN = ("id", "playbook", "version", "status", "severity", "incident_id", "created_at", "ended_at", "error")
+_RUN = ("id", "playbook", "version", "mode", "status", "severity", "incident_id", "created_at", "ended_at", "error")
 _STEP = ("id", "state", "connection", "action", "started_at", "ended_at", "error")
 
 
@@ -55,10 +56,12 @@ def show_run(
     if as_json:
         show_json(run)
         return
-    say(f"{run['id']}: {run['playbook']} version {run['version']}, {run['status']}{': ' + run['error'] if run.get('error') else ''}")
+    how = f", shadow of {run['shadow_of']}" if run["shadow_of"] else ", dry run" if run["mode"] == "dry_run" else ""
+    why = f": {run['error']}" if run.get("error") else ""
+    say(f"{run['id']}: {run['playbook']} version {run['version']}{how}, {run['status']}{why}")
     listing(run["steps"], _STEP)
     if run["would"]:
-        say("\nWould have done:")
+        say("\nWould have done, and has not:")
         for each in run["would"]:
             say(f"  {would_line(each)}")
 
@@ -73,7 +76,7 @@ def would_line(each: dict[str, Any]) -> str:
         people = f"denied: {'; '.join(each['judgement']['reasons'])}"
     elif not each["changed"]:
         people = "it is so already"
-    held = f", for {each['hold_seconds']} s" if each["hold_seconds"] else ""
+    held = f", for {spelled(each['hold_seconds'])}" if each["hold_seconds"] else ""
     return f"{each['path']}: {each['connection']}.{each['action']} ({each['effect']}): {each['summary']}{held}; {people}"
 
 

@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, length, within
 from orchestrator.cli.promotion import Version, named
+from orchestrator.cli.remote import Url, remote
 from orchestrator.cli.show import say, show_json
 from orchestrator.configuration import versions
 from orchestrator.runs.shadow import ShadowReport, shadow_report
@@ -44,13 +45,17 @@ def report(
     playbook: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="The playbook; without a version, its newest shadow.")],
     since: Annotated[str, typer.Option(help="How far back, such as 24h; never further than since it is a shadow.")] = "7d",
     as_json: AsJson = False,
+    url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Where the shadow would have done otherwise than was done, the most dangerous first, with examples."""
+    """Where the shadow would have done otherwise than was done, the most dangerous first. With --url through its API."""
     name, number = named(playbook) if "@" in playbook else (playbook, None)
     how_far = length(since, "--since")
-    found = within(data_dir, config, lambda runtime: shadow_report(runtime, name, since=how_far, version=number))
+    if url:
+        found = ShadowReport.model_validate(remote(data_dir, config, url).get(f"/v1/shadow/{name}", since=since, version=number))
+    else:
+        found = within(data_dir, config, lambda runtime: shadow_report(runtime, name, since=how_far, version=number))
     show_json(found.model_dump(mode="json")) if as_json else _print(found)
 
 

@@ -169,12 +169,12 @@ def _listen(wanted: Wanted, ending: AsyncExitStack) -> tuple[Listening, dict[str
     settings, before = wanted.settings, ports.remembered(wanted.settings.data_dir)
     sockets = {"api": ports.listen(settings.host, settings.port, "--port")}
     ending.enter_context(sockets["api"])
-    temporal = None
-    if settings.temporal_bundled:
-        temporal = ports.choose(_LOOPBACK, before.temporal if before else None, settings.port + _TEMPORAL_BESIDE)
     if wanted.lab:
         port = wanted.lab_port or ports.choose(_LOOPBACK, before.lab if before else None, settings.port + _LAB_BESIDE)
         sockets["lab"] = ending.enter_context(ports.listen(_LOOPBACK, port, "--lab-port"))
+    temporal = None
+    if settings.temporal_bundled:  # last: it binds its port itself, and must not choose one that we have just taken
+        temporal = ports.choose(_LOOPBACK, before.temporal if before else None, settings.port + _TEMPORAL_BESIDE)
     lab = sockets["lab"].getsockname()[1] if wanted.lab else None
     listening = Listening(pid=os.getpid(), host=settings.host, api=settings.port, temporal=temporal, lab=lab)
     return listening, {name: each.fileno() for name, each in sockets.items()}

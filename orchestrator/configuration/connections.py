@@ -17,6 +17,7 @@ from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.configuration import credentials
 from orchestrator.configuration.pool import slot
+from orchestrator.configuration.refused_writes import attempts_noted
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
@@ -49,7 +50,8 @@ async def save_connection(
     cls = connector_named(connector)
     parse_settings(cls, settings)
     if check:
-        await _try(cls, settings)
+        async with attempts_noted(rt, name, "whether it answers, before it is saved"):
+            await _try(cls, settings)
     clear = {field: value for field, value in settings.items() if value is None or field not in secret_fields(cls.settings_type)}
     now = rt.clock()
     async with rt.store.write() as session:
@@ -83,7 +85,10 @@ async def remove_connection(rt: Runtime, name: str, *, actor: str) -> None:
 
 async def check_connection(rt: Runtime, name: str) -> str:
     """Tries the credential; one line. Raises NotFound, ActionError."""
-    return await (await open_connection_for(rt, name, Access.READ)).check()
+    opened = await open_connection_for(rt, name, Access.READ)
+    async with attempts_noted(rt, name, "whether it answers"):
+        with reading_only(opened.way_out):
+            return await opened.check()
 
 
 async def open_connection_for(rt: Runtime, name: str, access: Access) -> Connector[Any]:
@@ -103,7 +108,7 @@ async def _try(cls: type[Connector[Any]], settings: dict[str, Any]) -> None:
     apart = any(settings.get(field) is not None for field in write_fields(cls.settings_type))
     for access in (Access.READ, Access.WRITE) if apart else (Access.READ,):
         async with open_connector(cls, settings, access) as opened:
-            with reading_only():
+            with reading_only(opened.way_out):
                 await opened.check()
 
 

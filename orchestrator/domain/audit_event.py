@@ -18,7 +18,7 @@ class EventKind(StrEnum):
     ALERT_REFUSED = "alert:intake:refused"  # authentication failed
     RUN_CREATED = "run:run:created"
     RUN_SUPPRESSED = "run:run:suppressed"  # once_per: an earlier run covers it
-    RUN_LIMITED = "run:run:limited"  # the playbook's runs_per_hour is used up
+    RUN_LIMITED = "run:run:limited"  # the playbook's runs_per_hour is used up: people are asked before it begins
     RUN_STARTED = "run:run:started"
     RUN_CANCEL_REQUESTED = "run:run:cancel_requested"
     RUN_RETRIED = "run:run:retried"
@@ -79,6 +79,7 @@ class EventKind(StrEnum):
     BREAKER_TRIPPED = "policy:breaker:tripped"
     BREAKER_RESET = "policy:breaker:reset"
     CONNECTION_SAVED = "connection:connection:saved"
+    CONNECTION_WRITE_REFUSED = "connection:call:write_refused"  # as of a step, while it was only asked: a check, drift, a release, orphans
     CONNECTION_REMOVED = "connection:connection:removed"
     SOURCE_SAVED = "source:source:saved"
     SOURCE_REMOVED = "source:source:removed"

@@ -7,6 +7,9 @@ SHADOW = "shadow"
 DEBUG = "debug"
 """The stage of a version that holds one step of a draft, carried out in a debug session: nothing starts it again."""
 
+BEFORE = "(before the first step)"
+"""Where a run stands that people have to let begin; no step is called so."""
+
 
 class RunStatus(StrEnum):
     """The life of a run. `running` and `waiting` are open; the others are final."""

@@ -40,6 +40,7 @@ class Activity(StrEnum):
     UNDO = "undo"
     HOLD = "hold"
     ASK = "ask"
+    READ_ANSWER = "read_answer"
     CLOSE_APPROVAL = "close_approval"
     RECORD = "record"
     BEGIN = "begin"
@@ -184,10 +185,11 @@ class VerifyRequest(Frozen):
 
 
 class VerifyReply(Frozen):
-    """Whether the change is in force."""
+    """Whether the change is in force. `released`: it is not, because a person released it meanwhile."""
 
     verified: bool
     detail: str = ""
+    released: bool = False
 
 
 class HoldRequest(Frozen):
@@ -247,7 +249,7 @@ class AskReply(Frozen):
 
 
 class Decision(Frozen):
-    """What people answered; sent to the workflow as an update."""
+    """What people answered, as the store has it. The update that brings it to the workflow only says where to look."""
 
     approval_id: str
     state: Literal["approved", "declined", "expired"]
@@ -255,6 +257,18 @@ class Decision(Frozen):
     form: dict[str, Any] | None = None
     by: tuple[str, ...] = ()
     comment: str = ""
+
+
+class AnswerReply(Frozen):
+    """What the store has of a question. None: nobody has decided it, whatever the workflow was told."""
+
+    decision: Decision | None = None
+
+
+class BeginReply(Frozen):
+    """The run may begin; with a `question`, only once people agree that it does."""
+
+    question: Question | None = None
 
 
 class StepRecord(Frozen):

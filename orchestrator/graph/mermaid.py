@@ -87,7 +87,8 @@ def _texts(node: Node) -> list[str]:
     lines += [f"asks {node.approval}"] if node.approval else []
     lines += [node.lease] if node.lease else []
     if node.happened is not None:
-        lines.append(node.happened.outcome.replace("_", " ") + (f": {node.happened.summary}" if node.happened.summary else ""))
+        outcome = "done" if node.happened.outcome == "read" and node.effect is None else node.happened.outcome.replace("_", " ")
+        lines.append(outcome + (f": {node.happened.summary}" if node.happened.summary else ""))
     return lines
 
 

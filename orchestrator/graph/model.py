@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from orchestrator.domain.effect import Effect
 from orchestrator.domain.model import Frozen
+from orchestrator.playbook.durations import spelled
 from orchestrator.playbook.plan import AnyStep, Approve, Ask, Call, Choose, ForEach, Parallel, Plan, Repeat, Use, Wait
 
 Outcome = Literal["made", "read", "skipped", "refused", "failed", "taken_back", "waiting", "not_reached"]
@@ -165,12 +166,7 @@ def _inputs(inputs: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _time(seconds: Any) -> str:
-    if not isinstance(seconds, int):
-        return str(seconds)
-    for size, name in ((86_400, "d"), (3600, "h"), (60, "m")):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size}{name}"
-    return f"{seconds}s"
+    return spelled(seconds) if isinstance(seconds, int) else str(seconds)
 
 
 def _happened(steps: Iterable[Mapping[str, Any]]) -> dict[str, Happened]:

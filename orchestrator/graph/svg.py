@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from html import escape
 
 from orchestrator.domain.effect import Effect
+from orchestrator.graph.drawing import BOLD, GAP, LETTER, LINE, PAD, Drawn, breadth, clean, placed, shortened, stroke, written
 from orchestrator.graph.model import Graph, Lane, Node
 
-_PAD, _GAP, _LINE = 12.0, 26.0, 16.0
 _NARROWEST, _WIDEST = 190.0, 430.0
-_LETTER, _BOLD = 6.3, 7.4
-_LONGEST = 62
 _LONGEST_HEAD = 140
 
 # Told apart by shape of the edge and by the word too, for those who see colours differently.
@@ -41,43 +37,33 @@ _STYLE = (
 )
 
 
-@dataclass(slots=True)
-class _Drawn:
-    """Something laid out: its size, where the line comes in and goes out (x), and its elements from its own corner."""
-
-    width: float
-    height: float
-    middle: float
-    parts: list[str] = field(default_factory=list)
-
-
 def svg(graph: Graph) -> str:
     """One SVG document, readable without anything else. Texts of authors and alerts are escaped."""
-    head = [_text(graph.title, 0, 16, "h", _LONGEST_HEAD), _text(f"{graph.playbook} version {graph.version}", 0, 36, "s")]
+    head = [written(graph.title, 0, 16, "h", _LONGEST_HEAD), written(f"{graph.playbook} version {graph.version}", 0, 36, "s")]
     head += (
-        [_text(f"starts when {graph.trigger}", 0, 54, "w", _LONGEST_HEAD)]
+        [written(f"starts when {graph.trigger}", 0, 54, "w", _LONGEST_HEAD)]
         if graph.trigger
-        else [_text("started by hand or by a call", 0, 54, "w")]
+        else [written("started by hand or by a call", 0, 54, "w")]
     )
-    head += [_text(graph.run, 0, 72, "t", _LONGEST_HEAD)] if graph.run else []
-    body = _stack(graph.nodes, graph.run is not None)
-    below = [_frame(graph.on_failure, shown=graph.run is not None)] if graph.on_failure else []
+    head += [written(graph.run, 0, 72, "t", _LONGEST_HEAD)] if graph.run else []
+    body = _stack(graph.nodes)
+    below = [_frame(graph.on_failure)] if graph.on_failure else []
     legend = _legend(with_outcomes=graph.run is not None)
     top = 92.0 if graph.run else 74.0
     top += legend.height + 14
-    width = max(body.width, legend.width, *(each.width for each in below), *(_long(text) * 1.3 for text in _heads(graph)))
-    height = top + body.height + sum(each.height + _GAP for each in below)
+    width = max(body.width, legend.width, *(each.width for each in below), *(breadth(text) * 1.3 for text in _heads(graph)))
+    height = top + body.height + sum(each.height + GAP for each in below)
     left = (width - body.width) / 2
-    parts = [*head, _at(legend, 0, top - legend.height - 14), _at(body, left, top)]
-    y = top + body.height + _GAP
+    parts = [*head, placed(legend, 0, top - legend.height - 14), placed(body, left, top)]
+    y = top + body.height + GAP
     for each in below:
-        parts.append(_at(each, (width - each.width) / 2, y))
-        y += each.height + _GAP
+        parts.append(placed(each, (width - each.width) / 2, y))
+        y += each.height + GAP
     return _document(graph, parts, width + 48, height + 48)
 
 
 def _heads(graph: Graph) -> list[str]:
-    return [_short(text or "", _LONGEST_HEAD) for text in (graph.title, graph.trigger and f"starts when {graph.trigger}", graph.run)]
+    return [shortened(text or "", _LONGEST_HEAD) for text in (graph.title, graph.trigger and f"starts when {graph.trigger}", graph.run)]
 
 
 def _document(graph: Graph, parts: Iterable[str], width: float, height: float) -> str:
@@ -85,45 +71,45 @@ def _document(graph: Graph, parts: Iterable[str], width: float, height: float) -
     about = f"Steps of {graph.playbook} version {graph.version}, from the first at the top to the last."
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>'
-        f"<title>{_clean(graph.title)}</title><desc>{_clean(about)}</desc><style>{_STYLE}</style>"
+        f"<title>{clean(graph.title)}</title><desc>{clean(about)}</desc><style>{_STYLE}</style>"
         '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#475569"/></marker></defs>'
         f'<rect x="-24" y="-24" width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>{"".join(parts)}</svg>\n'
     )
 
 
-def _stack(nodes: Sequence[Node], shown: bool) -> _Drawn:  # noqa: FBT001 - whether outcomes are shown, passed down everywhere
+def _stack(nodes: Sequence[Node]) -> Drawn:
     """Steps below each other, joined by arrows."""
-    drawn = [_step(node, shown) for node in nodes]
+    drawn = [_step(node) for node in nodes]
     if not drawn:
-        return _Drawn(120, 24, 60, [_text("nothing", 36, 16, "s")])
+        return Drawn(120, 24, 60, [written("nothing", 36, 16, "s")])
     middle = max(each.middle for each in drawn)
     width = max(middle - each.middle + each.width for each in drawn)
-    stack = _Drawn(width, 0, middle)
+    stack = Drawn(width, 0, middle)
     for number, each in enumerate(drawn):
         if number:
-            stack.parts.append(_line(middle, stack.height, middle, stack.height + _GAP))
-            stack.height += _GAP
-        stack.parts.append(_at(each, middle - each.middle, stack.height))
+            stack.parts.append(stroke(middle, stack.height, middle, stack.height + GAP))
+            stack.height += GAP
+        stack.parts.append(placed(each, middle - each.middle, stack.height))
         stack.height += each.height
     return stack
 
 
-def _step(node: Node, shown: bool) -> _Drawn:  # noqa: FBT001 - as above
+def _step(node: Node) -> Drawn:
     """A step, its condition above it, its way out after an error beside it."""
-    box = _block(node, shown) if node.lanes else _box(node, shown)
+    box = _block(node) if node.lanes else _box(node)
     top = 18.0 if node.when else 0.0
-    drawn = _Drawn(box.width, box.height + top, box.middle)
+    drawn = Drawn(box.width, box.height + top, box.middle)
     if node.when:
-        drawn.parts.append(_text(f"when {node.when}", 0, 11, "w"))
-        drawn.width = max(drawn.width, _long(_short(f"when {node.when}")))
-    drawn.parts.append(_at(box, 0, top))
+        drawn.parts.append(written(f"when {node.when}", 0, 11, "w"))
+        drawn.width = max(drawn.width, breadth(shortened(f"when {node.when}")))
+    drawn.parts.append(placed(box, 0, top))
     if node.on_error is not None:
-        aside = _frame(node.on_error, shown=shown)
+        aside = _frame(node.on_error)
         left = drawn.width + 34
-        drawn.parts += [_line(box.width, top + 18, left, top + 18, dashed=True), _at(aside, left, top)]
+        drawn.parts += [stroke(box.width, top + 18, left, top + 18, dashed=True), placed(aside, left, top)]
         if top + aside.height > drawn.height:  # the way on goes down beside it
-            drawn.parts.append(_line(box.middle, drawn.height, box.middle, top + aside.height, arrow=False))
+            drawn.parts.append(stroke(box.middle, drawn.height, box.middle, top + aside.height, arrow=False))
         drawn.width, drawn.height = left + aside.width, max(drawn.height, top + aside.height)
     return drawn
 
@@ -140,55 +126,55 @@ def _texts(node: Node) -> list[str]:
     return lines
 
 
-def _box(node: Node, shown: bool) -> _Drawn:  # noqa: FBT001 - as above
+def _box(node: Node) -> Drawn:
     lines, mark = _texts(node), _mark(node)
-    wide = [_long(_short(line)) for line in lines] + [len(node.title) * _BOLD + len(mark) * _LETTER + 24]
-    width = min(_WIDEST, max(_NARROWEST, *wide) + 2 * _PAD)
-    height = 2 * _PAD + _LINE * (1 + len(lines))
-    drawn = _Drawn(width, height, width / 2, [_border(node, width, height, shown), *_named(node, mark, width)])
-    drawn.parts += [_text(line, _PAD, _PAD + 12 + _LINE * (number + 1), "s") for number, line in enumerate(lines)]
+    wide = [breadth(shortened(line)) for line in lines] + [len(node.title) * BOLD + len(mark) * LETTER + 24]
+    width = min(_WIDEST, max(_NARROWEST, *wide) + 2 * PAD)
+    height = 2 * PAD + LINE * (1 + len(lines))
+    drawn = Drawn(width, height, width / 2, [_border(node, width, height), *_named(node, mark, width)])
+    drawn.parts += [written(line, PAD, PAD + 12 + LINE * (number + 1), "s") for number, line in enumerate(lines)]
     return drawn
 
 
-def _block(node: Node, shown: bool) -> _Drawn:  # noqa: FBT001 - as above
+def _block(node: Node) -> Drawn:
     """A frame around lanes."""
     lines, mark = _texts(node), _mark(node)
-    lanes = [_lane(lane, shown) for lane in node.lanes]
+    lanes = [_lane(lane) for lane in node.lanes]
     inner = sum(lane.width for lane in lanes) + 24 * (len(lanes) - 1)
-    head = len(node.title) * _BOLD + len(mark) * _LETTER + 24
-    width = max(inner, head, *(_long(_short(line)) for line in lines), _NARROWEST) + 2 * _PAD
-    top = _PAD + _LINE * (1 + len(lines)) + 10
-    drawn = _Drawn(width, top + max(lane.height for lane in lanes) + _PAD, width / 2)
-    drawn.parts += [_border(node, width, drawn.height, shown), *_named(node, mark, width)]
-    drawn.parts += [_text(line, _PAD, _PAD + 12 + _LINE * (number + 1), "s") for number, line in enumerate(lines)]
+    head = len(node.title) * BOLD + len(mark) * LETTER + 24
+    width = max(inner, head, *(breadth(shortened(line)) for line in lines), _NARROWEST) + 2 * PAD
+    top = PAD + LINE * (1 + len(lines)) + 10
+    drawn = Drawn(width, top + max(lane.height for lane in lanes) + PAD, width / 2)
+    drawn.parts += [_border(node, width, drawn.height), *_named(node, mark, width)]
+    drawn.parts += [written(line, PAD, PAD + 12 + LINE * (number + 1), "s") for number, line in enumerate(lines)]
     x = (width - inner) / 2
     for lane in lanes:
-        drawn.parts.append(_at(lane, x, top))
+        drawn.parts.append(placed(lane, x, top))
         x += lane.width + 24
     return drawn
 
 
-def _lane(lane: Lane, shown: bool) -> _Drawn:  # noqa: FBT001 - as above
-    body = _stack(lane.nodes, shown)
+def _lane(lane: Lane) -> Drawn:
+    body = _stack(lane.nodes)
     if not lane.label:
         return body
-    width = max(body.width, _long(_short(lane.label)))
-    drawn = _Drawn(width, body.height + 20, width / 2, [_text(lane.label, 0, 11, "w")])
-    drawn.parts.append(_at(body, (width - body.width) / 2, 20))
+    width = max(body.width, breadth(shortened(lane.label)))
+    drawn = Drawn(width, body.height + 20, width / 2, [written(lane.label, 0, 11, "w")])
+    drawn.parts.append(placed(body, (width - body.width) / 2, 20))
     return drawn
 
 
-def _frame(lane: Lane, *, shown: bool) -> _Drawn:
+def _frame(lane: Lane) -> Drawn:
     """What happens after a failure."""
     label = lane.label or ""
     if not lane.nodes:
-        width = _long(_short(label)) + 2 * _PAD
+        width = breadth(shortened(label)) + 2 * PAD
         border = f'<rect width="{width:.1f}" height="30" rx="6" fill="#ffffff" stroke="#b91c1c" stroke-dasharray="4 3"/>'
-        return _Drawn(width, 30, width / 2, [border, _text(label, _PAD, 19, "s")])
-    body = _stack(lane.nodes, shown)
-    width, height = max(body.width, _long(_short(label))) + 2 * _PAD, body.height + 2 * _PAD + 20
+        return Drawn(width, 30, width / 2, [border, written(label, PAD, 19, "s")])
+    body = _stack(lane.nodes)
+    width, height = max(body.width, breadth(shortened(label))) + 2 * PAD, body.height + 2 * PAD + 20
     border = f'<rect width="{width:.1f}" height="{height:.1f}" rx="6" fill="none" stroke="#b91c1c" stroke-dasharray="4 3"/>'
-    return _Drawn(width, height, width / 2, [border, _text(label, _PAD, 19, "s"), _at(body, (width - body.width) / 2, _PAD + 20)])
+    return Drawn(width, height, width / 2, [border, written(label, PAD, 19, "s"), placed(body, (width - body.width) / 2, PAD + 20)])
 
 
 def _mark(node: Node) -> str:
@@ -198,15 +184,15 @@ def _mark(node: Node) -> str:
 def _named(node: Node, mark: str, width: float) -> list[str]:
     gone = node.happened is not None and node.happened.outcome == "taken_back"
     colour = _EFFECTS[node.effect][0] if node.effect is not None else _PLAIN[0]
-    right = f'<text x="{width - _PAD:.1f}" y="{_PAD + 12:.1f}" text-anchor="end" class="s" style="fill:{colour}">{_clean(mark)}</text>'
-    return [_text(node.title, _PAD, _PAD + 12, "t", struck=gone), right]
+    right = f'<text x="{width - PAD:.1f}" y="{PAD + 12:.1f}" text-anchor="end" class="s" style="fill:{colour}">{clean(mark)}</text>'
+    return [written(node.title, PAD, PAD + 12, "t", struck=gone), right]
 
 
-def _border(node: Node, width: float, height: float, shown: bool) -> str:  # noqa: FBT001 - as above
+def _border(node: Node, width: float, height: float) -> str:
     colour, fill, dashes = _EFFECTS[node.effect] if node.effect is not None else _PLAIN
     size = f'width="{width:.1f}" height="{height:.1f}" rx="6"'
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    outcome = node.happened.outcome if shown and node.happened is not None else None
+    outcome = node.happened.outcome if node.happened is not None else None
     pale = ' opacity="0.55"' if outcome in {"skipped", "not_reached"} else ""
     fill = "#ffffff" if node.lanes else fill
     parts = [f'<rect {size} fill="{fill}" stroke="{colour}" stroke-width="1.4"{dashed}{pale}/>']
@@ -214,50 +200,20 @@ def _border(node: Node, width: float, height: float, shown: bool) -> str:  # noq
         edge = _OUTCOMES[outcome][0]
         parts.append(f'<rect width="5" height="{height:.1f}" rx="2" fill="{edge}"/>')
     full = [node.path, *([f"when {node.when}"] if node.when else []), *_texts(node)]
-    return f"<g><title>{_clean(chr(10).join(full))}</title>{''.join(parts)}</g>"
+    return f"<g><title>{clean(chr(10).join(full))}</title>{''.join(parts)}</g>"
 
 
-def _legend(*, with_outcomes: bool) -> _Drawn:
-    drawn = _Drawn(0, 18, 0)
+def _legend(*, with_outcomes: bool) -> Drawn:
+    drawn = Drawn(0, 18, 0)
     for effect, (colour, fill, dashes) in _EFFECTS.items():
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         drawn.parts.append(f'<rect x="{drawn.width:.1f}" y="3" width="16" height="11" fill="{fill}" stroke="{colour}"{dashed}/>')
-        drawn.parts.append(_text(effect.value, drawn.width + 21, 13, "s"))
-        drawn.width += 40 + len(effect.value) * _LETTER
+        drawn.parts.append(written(effect.value, drawn.width + 21, 13, "s"))
+        drawn.width += 40 + len(effect.value) * LETTER
     if with_outcomes:
         drawn.height, x = 38, 0.0
         for colour, word in dict.fromkeys(_OUTCOMES.values()):
-            drawn.parts += [f'<rect x="{x:.1f}" y="23" width="5" height="12" fill="{colour}"/>', _text(word, x + 9, 33, "s")]
-            x += 26 + len(word) * _LETTER
+            drawn.parts += [f'<rect x="{x:.1f}" y="23" width="5" height="12" fill="{colour}"/>', written(word, x + 9, 33, "s")]
+            x += 26 + len(word) * LETTER
         drawn.width = max(drawn.width, x)
     return drawn
-
-
-def _at(drawn: _Drawn, x: float, y: float) -> str:
-    return f'<g transform="translate({x:.1f} {y:.1f})">{"".join(drawn.parts)}</g>'
-
-
-def _line(x: float, y: float, to_x: float, to_y: float, *, dashed: bool = False, arrow: bool = True) -> str:
-    look = ' stroke-dasharray="4 3" stroke="#b91c1c"' if dashed else ' stroke="#475569"'
-    end = ' marker-end="url(#a)"' if arrow else ""
-    return f'<path d="M{x:.1f} {y:.1f}L{to_x:.1f} {to_y:.1f}" fill="none"{look}{end}/>'
-
-
-def _text(text: str, x: float, y: float, kind: str, longest: int = _LONGEST, *, struck: bool = False) -> str:
-    strike = ' text-decoration="line-through"' if struck else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}"{strike}>{_clean(_short(text, longest))}</text>'
-
-
-def _short(text: str, longest: int = _LONGEST) -> str:
-    """One line; the whole stands in the title of the box."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
-
-
-def _long(text: str) -> float:
-    return len(text) * _LETTER
-
-
-def _clean(text: str) -> str:
-    """Escaped, and without what XML cannot hold or what would turn the reading direction."""
-    return escape("".join(letter for letter in text if letter == "\n" or (letter.isprintable() and letter not in "\u200e\u200f")))

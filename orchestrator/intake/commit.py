@@ -115,7 +115,7 @@ class _Arrival:
         started = await match.start(session, matched, self._now, dry=self._source.mode != Mode.LIVE)
         self.rows += started.runs
         self.events += started.events
-        self.run_ids += [run.id for run in started.runs if run.ended_at is None]
+        self.run_ids += [run.id for run in started.runs]
 
     def _incident(self, alert: Alert, incidents: dict[str, IncidentRow]) -> IncidentRow:
         key = _correlation(self._source, alert)

@@ -46,7 +46,7 @@ class Match(NamedTuple):
 
 @dataclass
 class Started:
-    """The runs to insert, and what the trail says of them. A run that is over already was stopped by its playbook's limit.
+    """The runs to insert, and what the trail says of them. Of one that goes beyond its playbook's limit, people are asked first.
 
     `holders`: which run has a playbook's key, as far as this transaction has asked.
     """
@@ -57,7 +57,7 @@ class Started:
 
     def made(self, playbook: str) -> int:
         """How many runs of the playbook there are to insert."""
-        return sum(run.playbook == playbook and run.mode == Mode.LIVE and run.ended_at is None for run in self.runs)
+        return sum(run.playbook == playbook and run.mode == Mode.LIVE and run.over_limit is None for run in self.runs)
 
 
 async def candidates(session: AsyncSession) -> list[Candidate]:
@@ -86,7 +86,7 @@ def matches(those: Sequence[Candidate], alert: AlertRow) -> tuple[list[Match], d
 
 
 async def start(session: AsyncSession, found: Sequence[Match], now: datetime, *, dry: bool = False) -> Started:
-    """A run for each match that no earlier run covers and no limit stops; beside it, one of the shadow. `dry`: none may change anything."""
+    """A run for each match that no earlier run covers; beside it, one of the shadow. `dry`: none may change anything."""
     await lock(session, Lock.RUN, [name for match in found for name in _names(match)])
     started = Started()
     for match in sorted(found, key=lambda match: match.candidate.shadow):  # the live ones first
@@ -122,33 +122,29 @@ async def _start(session: AsyncSession, match: Match, started: Started, now: dat
     told: dict[str, Any] = {"playbook": plan.playbook, "version": plan.version, "alert_id": match.alert.id, "once_per": key}
     told |= {"once_per_failed": match.trouble} if match.trouble else {}
 
-    def note(kind: EventKind, subject: str) -> None:
-        started.events.append(event(kind, actor="system", subject=subject, data=told, now=now))
+    def note(kind: EventKind, subject: str, **more: Any) -> None:
+        started.events.append(event(kind, actor="system", subject=subject, data={**told, **more}, now=now))
 
     if (before := started.holders.get((plan.playbook, key))) is not None:
         note(EventKind.RUN_SUPPRESSED, before)
         return
+    over: int | None = None
     if limit is not None and await alerts.holder(session, plan.playbook, key, now - within) is None:
-        # Before the key is taken: a run that was stopped must not cover the next alert.
         counted = await alerts.runs_since(session, plan.playbook, now - timedelta(hours=1)) + started.made(plan.playbook)
-        if counted >= limit:
-            stopped = _run(match, now, limit)
-            started.runs.append(stopped)
-            note(EventKind.RUN_LIMITED, stopped.id)
-            return
-    run = _run(match, now)
+        over = limit if counted >= limit else None
+    run = _run(match, now, over)
     holder = started.holders[plan.playbook, key] = await alerts.claim(session, plan.playbook, key, run.id, now, within)
     if holder != run.id:
         note(EventKind.RUN_SUPPRESSED, holder)
         return
     started.runs.append(run)
     note(EventKind.RUN_CREATED, run.id)
+    if over is not None:
+        note(EventKind.RUN_LIMITED, run.id, limit=over)
 
 
-def _run(match: Match, now: datetime, limit: int | None = None) -> RunRow:
-    """`limit`: the one that stops it."""
-    stopped = limit is not None
-    why = f"not started: the limit of {limit} runs per hour of this playbook is used up; start it by hand if it is needed"
+def _run(match: Match, now: datetime, over: int | None = None) -> RunRow:
+    """`over`: the limit that it goes beyond."""
     return RunRow(
         id=new_id("run"),
         playbook=match.candidate.plan.playbook,
@@ -158,14 +154,12 @@ def _run(match: Match, now: datetime, limit: int | None = None) -> RunRow:
         alert_id=match.alert.id,
         source=match.alert.source,
         severity=match.alert.severity,
-        status=RunStatus.FAILED.value if stopped else RunStatus.RUNNING.value,
+        status=RunStatus.RUNNING.value,
         mode=Mode.LIVE.value,
         once_key=match.key,
         started_by=f"source:{match.alert.source}",
-        dispatched=stopped,  # there is nothing to dispatch
-        error=why if stopped else None,
+        over_limit=over,
         created_at=now,
-        ended_at=now if stopped else None,
     )
 
 

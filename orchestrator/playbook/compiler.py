@@ -115,6 +115,9 @@ class _Compiler:
         known = Known({"alert": alert_type()}, None)
         self._checks.condition(written.trigger.when, ("trigger", "when"), known)
         self._checks.text(written.trigger.once_per, ("trigger", "once_per"), known, name=True)
+        if written.trigger.once_per.strip().startswith("alert."):
+            message = "this is the same text for every alert, so that the first one covers all"
+            self._report.add(("trigger", "once_per"), message, f"write ${{{{ {written.trigger.once_per.strip()} }}}}")
         return plan.Trigger(**written.trigger.model_dump())
 
     def _check_inputs(self, inputs: Mapping[str, plan.InputField]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from orchestrator.domain.model import Frozen
+from orchestrator.playbook.durations import spelled
 
 
 class Danger(IntEnum):
@@ -46,12 +47,7 @@ class Difference(Frozen):
 
 def length(seconds: int | str | None) -> str:
     """A length of time as an author writes it."""
-    if not isinstance(seconds, int):
-        return str(seconds)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    return spelled(seconds) if isinstance(seconds, int) else str(seconds)
 
 
 LONGEST = 4_000  # no condition is longer: a change at its end must be seen

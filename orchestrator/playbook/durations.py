@@ -28,3 +28,14 @@ def duration(value: object) -> int:
         message = f"a duration of {seconds} seconds; it has to be from 1s to ten years"
         raise Invalid(message)
     return seconds
+
+
+def spelled(seconds: int) -> str:
+    """As an author would write it: `1h30m`, `24h`, `7d`; 0 is `0s`."""
+    whole_days = seconds >= 2 * _SECONDS[0] and seconds % _SECONDS[0] == 0
+    left, parts = seconds, ""
+    for unit, letter in zip(_SECONDS, "dhms", strict=True):
+        if letter != "d" or whole_days:
+            count, left = divmod(left, unit)
+            parts += f"{count}{letter}" if count else ""
+    return parts or "0s"

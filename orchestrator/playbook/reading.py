@@ -87,7 +87,7 @@ def _path(location: tuple[str | int, ...]) -> Path:
     return tuple(part for part in location if not (isinstance(part, str) and (part.startswith("~") or part == "[key]")))
 
 
-_WANTED = {
+WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
     "bool_type": "true or false",
@@ -110,8 +110,10 @@ def _said(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
             expected = error["ctx"]["expected"]
             words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
             return f"{name} cannot be {str(error['input'])[:60]!r}", did_you_mean(str(error["input"]), words) or f"it is {expected}"
-        case kind if kind in _WANTED:
-            return f"{name} is not {_WANTED[kind]}", "quote it: '...'" if kind == "string_type" and not isinstance(
+        case "too_short":
+            return f"{name} is empty", "write at least one, or remove it"
+        case kind if kind in WANTED:
+            return f"{name} is not {WANTED[kind]}", "quote it: '...'" if kind == "string_type" and not isinstance(
                 error["input"], (dict, list)
             ) else None
         case _:

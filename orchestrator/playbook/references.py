@@ -34,7 +34,7 @@ def _collect(node: Node, found: set[str]) -> None:
     if isinstance(node, (Name, Item)) and (path := _path(node)):
         found.add(path)
         return
-    for child in _children(node):
+    for child in children(node):
         _collect(child, found)
 
 
@@ -49,7 +49,8 @@ def _path(node: Node) -> str | None:
             return None
 
 
-def _children(node: Node) -> tuple[Node, ...]:
+def children(node: Node) -> tuple[Node, ...]:
+    """What a construct is put together of."""
     match node:
         case Constant() | Name():
             return ()

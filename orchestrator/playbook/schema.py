@@ -35,7 +35,7 @@ class InputField(Written):
 class Limits(Written):
     """What this playbook may do at most, beside the policy's own limits."""
 
-    runs_per_hour: Annotated[int | None, Field(ge=1, description="Runs of this playbook in an hour.")] = None
+    runs_per_hour: Annotated[int | None, Field(ge=1, description="Runs in an hour; of each more, people are asked first.")] = None
     hosts_per_run: Annotated[int | None, Field(ge=0, description="Hosts that one run may change.")] = None
     users_per_run: Annotated[int | None, Field(ge=0, description="Users that one run may change.")] = None
     addresses_per_run: Annotated[int | None, Field(ge=0, description="Addresses that one run may change.")] = None

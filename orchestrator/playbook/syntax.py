@@ -69,7 +69,8 @@ def parse(source: str) -> Node:
         tree = parser.parse_expression()
         if not parser.stream.eos:
             message = f"{_short(source)} is not one expression: it goes on after a part that is complete"
-            raise ExpressionError(message)
+            mend = "compare with `==`" if parser.stream.current.type == "assign" else None
+            raise ExpressionError(message, mend)
     except (jinja2.TemplateError, RecursionError, ValueError, OverflowError) as error:
         message = f"{_short(source)} is not an expression: {str(error).splitlines()[0] if str(error) else 'too deep'}"
         raise ExpressionError(message) from error

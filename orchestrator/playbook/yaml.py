@@ -30,6 +30,7 @@ from orchestrator.domain.errors import Invalid
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 40
 MAX_INTEGER = 2**53 - 1  # what JSON (RFC 8785) carries exactly
+_INDENTED = "look whether this line and those above it begin in the same column"
 
 Path = tuple[str | int, ...]
 
@@ -80,7 +81,8 @@ def load(text: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-        raise BadYaml(" ".join(filter(None, [error.context, error.problem])) or "not YAML", position) from error
+        message = " ".join(filter(None, [error.context, error.problem])) or "not YAML"
+        raise BadYaml(message, position, _INDENTED if "block" in message else None) from error
     except (YAMLError, ValueError) as error:
         message = f"not YAML: {str(error).splitlines()[0]}"
         raise BadYaml(message, Position(1, 1)) from error

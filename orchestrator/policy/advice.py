@@ -6,13 +6,21 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from orchestrator.domain.observable import ObservableType
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.policy.document import Policy
 from orchestrator.policy.inventory import WELL_KNOWN_TAGS
 from orchestrator.policy.judge import RANK
+from orchestrator.policy.naming import touches
 from orchestrator.policy.rules import Hours, Rule, SeverityIs, TargetIs
 
-_LISTS = ("addresses", "networks", "domains", "hosts", "users")
+_LISTS = {
+    "addresses": ObservableType.ADDRESS,
+    "networks": ObservableType.NETWORK,
+    "domains": ObservableType.DOMAIN,
+    "hosts": ObservableType.HOST,
+    "users": ObservableType.USER,
+}
 
 
 def warnings(policy: Policy, known_tags: Iterable[str] = (), file: str = "policy.yaml") -> tuple[str, ...]:
@@ -108,8 +116,12 @@ def _meet_target(one: TargetIs, other: TargetIs) -> bool:
         return False
     if not (one.named and other.named):
         return True
-    pairs = ((name, a, b) for name in _LISTS for a in getattr(one, name) for b in getattr(other, name))
-    return any(_holds(name, a, b) or _holds(name, b, a) for name, a, b in pairs)
+    return _named_in(one, other) or _named_in(other, one)
+
+
+def _named_in(one: TargetIs, other: TargetIs) -> bool:
+    """Whether an entry of one, whatever its list, has to do with the other: an address with a network, say."""
+    return any(touches(kind, entry, other) for name, kind in _LISTS.items() for entry in getattr(one, name))
 
 
 def _holds(name: str, big: str, small: str) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.observable import CANONICAL, ObservableType, Target
-from orchestrator.policy.naming import forms, same_host, same_user
+from orchestrator.policy.spelling import forms, net_forms, same_host, same_user
 from orchestrator.store import facts
 from orchestrator.store.facts import KnownAsset
 
@@ -135,7 +135,7 @@ async def _rows(session: AsyncSession, type_: ObservableType, value: str, names:
 
 def _is_about(row: KnownAsset, type_: ObservableType, value: str, names: Collection[str]) -> bool:
     if type_ is _NETWORK:
-        return row.type in {_ADDRESS.value, _NETWORK.value} and _overlaps(network(value), network(row.value))
+        return row.type in {_ADDRESS.value, _NETWORK.value} and _touches(value, row)
     if type_ not in NAMED:
         return (row.type, row.value) == (type_.value, value)
     return any(_is(row, kind, name) for kind, name in _meant(type_, names))
@@ -151,10 +151,15 @@ def _meant(type_: ObservableType, names: Iterable[str]) -> set[tuple[ObservableT
 async def _about_network(session: AsyncSession, value: str) -> list[KnownAsset]:
     """The network itself, those that hold it, and all that lies inside of it."""
     try:
-        target = network(value)
+        network(value)
     except ValueError:
         return []
-    return [row for row in await facts.assets_with_addresses(session) if _overlaps(target, network(row.value))]
+    return [row for row in await facts.assets_with_addresses(session) if _touches(value, row)]
+
+
+def _touches(value: str, row: KnownAsset) -> bool:
+    """Also by the IPv4 addresses that those of an IPv6 network carry inside."""
+    return any(_overlaps(form, network(row.value)) for form in net_forms(network(value)))
 
 
 def _overlaps(one: Net, other: Net) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Protocol
@@ -12,12 +11,7 @@ from urllib.parse import urlsplit
 from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.policy.moment import Own
 from orchestrator.policy.sections import Protected
-
-IP = ipaddress.IPv4Address | ipaddress.IPv6Address
-Net = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_LOW = ipaddress.IPv6Network("::/96")  # the old IPv4-compatible form
+from orchestrator.policy.spelling import Net, forms, is_address, net_forms, readings, same_host, same_user
 
 
 class Named(Protocol):
@@ -49,7 +43,7 @@ def lies_within(kind: ObservableType, value: str, named: Named) -> bool:
     match kind:
         case ObservableType.NETWORK:
             net = ipaddress.ip_network(value)
-            return any(_inside(net, ipaddress.ip_network(entry)) for entry in (*named.networks, *named.addresses))
+            return any(_inside(net, entry) for entry in networks_of(named))
         case ObservableType.DOMAIN:
             return any(_below(value, entry) for entry in named.domains)
         case _:
@@ -60,9 +54,10 @@ def touches(kind: ObservableType, value: str, named: Named) -> bool:
     """Whether a target (in its canonical spelling) has to do with what is named: enough to ask about it, or to deny it."""
     match kind:
         case ObservableType.NETWORK:
-            net = ipaddress.ip_network(value)
-            entries = [ipaddress.ip_network(entry) for entry in (*named.networks, *named.addresses)]
-            return any(net.version == entry.version and net.overlaps(entry) for entry in entries)
+            entries = networks_of(named)
+            return any(
+                net.version == entry.version and net.overlaps(entry) for net in net_forms(ipaddress.ip_network(value)) for entry in entries
+            )
         case ObservableType.DOMAIN:
             return any(_below(value, entry) or _below(entry, value) for entry in named.domains)
         case _:
@@ -107,7 +102,7 @@ def _said(kind: ObservableType, value: str, named: Named, *, first_form: bool) -
             yield _address(value, named, first_form=first_form)
             yield any(same_host(entry, value) for entry in named.hosts)
         case ObservableType.USER | ObservableType.EMAIL:
-            yield any(same_user(entry, value) for entry in named.users)
+            yield any(same_user(entry, value, mailbox=not first_form) for entry in named.users)
         case ObservableType.URL:
             host = (urlsplit(value).hostname or "").rstrip(".")
             yield _address(host, named, first_form=first_form)
@@ -117,16 +112,22 @@ def _said(kind: ObservableType, value: str, named: Named, *, first_form: bool) -
             return
 
 
+def networks_of(named: Named) -> tuple[Net, ...]:
+    """All that is listed by address: networks, addresses, and hosts that go by theirs."""
+    return _networks((*named.networks, *named.addresses), named.hosts)
+
+
+@lru_cache(maxsize=256)
+def _networks(listed: tuple[str, ...], hosts: tuple[str, ...]) -> tuple[Net, ...]:
+    by_name = (address for entry in hosts for address in readings(entry))
+    return tuple(ipaddress.ip_network(entry) for entry in (*listed, *by_name))
+
+
 def _address(text: str, named: Named, *, first_form: bool) -> bool:
-    if not is_address(text):
-        return False
-    found = forms(ipaddress.ip_address(text))
-    for form in found[:1] if first_form else found:
-        if any(ipaddress.ip_address(entry) == form for entry in named.addresses):
-            return True
-        if any(form in ipaddress.ip_network(entry) for entry in named.networks):
-            return True
-    return False
+    """`first_form`: only in the one way in which it surely is meant."""
+    found = readings(text)
+    meant = found if first_form and len(found) == 1 else () if first_form else [form for each in found for form in forms(each)]
+    return any(form in entry for form in meant for entry in networks_of(named))
 
 
 def _inside(net: Net, outer: Net) -> bool:
@@ -148,52 +149,3 @@ def known_as(kind: ObservableType) -> tuple[ObservableType, ...]:
             return (ObservableType.USER,)
         case _:
             return ()
-
-
-def forms(address: IP) -> tuple[IP, ...]:
-    """The address, and the IPv4 address that it carries inside."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return (address,)
-    inside = address.ipv4_mapped or address.sixtofour
-    if inside is None and (address in _NAT64 or (address in _LOW and int(address) > 1)):
-        inside = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return (address, inside) if inside else (address,)
-
-
-def same_host(entry: str, name: str) -> bool:
-    """`dc-01` and `dc-01.corp.example` are one host; two full names are only when they are equal."""
-    name = _plain(name).rstrip(".")
-    if entry == name:
-        return True
-    bare = "." not in entry or "." not in name
-    return bare and not is_address(entry) and not is_address(name) and entry.partition(".")[0] == name.partition(".")[0]
-
-
-def is_address(text: str) -> bool:
-    """Whether a name is an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def same_user(entry: str, name: str) -> bool:
-    r"""`root`, `CORP\root` and `root@corp.example` are one user; with two domains, only when those are alike."""
-    (one, one_domain), (other, other_domain) = _user(entry), _user(_plain(name))
-    if one != other:
-        return False
-    return not one_domain or not other_domain or one_domain.partition(".")[0] == other_domain.partition(".")[0]
-
-
-def _user(text: str) -> tuple[str, str]:
-    if "\\" in text:
-        domain, _, name = text.partition("\\")
-        return name, domain
-    name, _, domain = text.partition("@")
-    return name, domain
-
-
-def _plain(name: str) -> str:
-    """Full-width and other look-alikes of one letter are that letter."""
-    return unicodedata.normalize("NFKC", name).strip().lower()

@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 from orchestrator.domain.observable import CANONICAL, ObservableType, Target
 from orchestrator.policy.document import Policy
 from orchestrator.policy.moment import Own
-from orchestrator.policy.naming import forms, is_address, is_own, known_as, same_host, same_user
+from orchestrator.policy.naming import is_own, known_as
 from orchestrator.policy.sections import Protected
-
-Net = ipaddress.IPv4Network | ipaddress.IPv6Network
+from orchestrator.policy.spelling import Net, forms, is_address, net_forms, readings, same_host, same_user
 
 _NOBODYS = tuple(
     (ipaddress.ip_network(network), name)
@@ -38,7 +37,7 @@ def objections(target: Target, names: Iterable[str], policy: Policy, own: Iterab
     try:
         value = CANONICAL[target.type](target.value)
     except ValueError:
-        yield f"{target} cannot be read as a {target.type.value}, so nobody can say whether it is protected"
+        yield f"{target} cannot be read, so nobody can say whether it is protected"
         return
     seen = [(target.type, value), *((kind, name) for name in names for kind in known_as(target.type))]
     said = {reason: None for kind, name in seen for reason in _one(kind, name, policy, main=(kind, name) == (target.type, value))}
@@ -52,15 +51,17 @@ def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Ite
         case ObservableType.ADDRESS:
             yield from _address(value, protected, main=main)
         case ObservableType.NETWORK:
-            yield from _network(ipaddress.ip_network(value), policy)
+            for network in net_forms(ipaddress.ip_network(value)):
+                yield from _network(network, policy)
         case ObservableType.HOST:
             yield from (f"host {entry} is protected" for entry in protected.hosts if same_host(entry, value))
             if main:
                 yield from _address(value, protected, main=True)
         case ObservableType.USER | ObservableType.EMAIL:
-            yield from (f"user {entry} is protected" for entry in protected.users if same_user(entry, value))
+            yield from (f"user {entry} is protected" for entry in protected.users if same_user(entry, value, mailbox=True))
         case ObservableType.DOMAIN:
             yield from _domain(value, protected)
+            yield from (f"host {entry} is protected" for entry in protected.hosts if same_host(entry, value))
         case ObservableType.URL:
             yield from _url(value, protected)
         case _:
@@ -68,14 +69,11 @@ def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Ite
 
 
 def _address(text: str, protected: Protected, *, main: bool) -> Iterator[str]:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return  # a name
-    for form in forms(address):
+    for form in (form for address in readings(text) for form in forms(address)):
         if main:  # our own host may well be known as 127.0.0.1 too
             yield from (f"{form} is a {name} address" for network, name in _NOBODYS if form in network)
         yield from (f"address {entry} is protected" for entry in protected.addresses if ipaddress.ip_address(entry) == form)
+        yield from (f"host {entry} is protected" for entry in protected.hosts if form in readings(entry))
         yield from (f"{form} lies in the protected network {entry}" for entry in protected.networks if form in ipaddress.ip_network(entry))
 
 
@@ -90,6 +88,9 @@ def _network(network: Net, policy: Policy) -> Iterator[str]:
     for entry in policy.protect.addresses:
         if _overlap(network, ipaddress.ip_network(entry)):
             yield f"{network} holds the protected address {entry}"
+    for entry in policy.protect.hosts:
+        if any(address in network for address in readings(entry)):
+            yield f"{network} holds the protected host {entry}"
     if network.prefixlen == network.max_prefixlen:
         yield from _address(str(network.network_address), policy.protect, main=True)
 

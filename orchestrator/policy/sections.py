@@ -97,10 +97,14 @@ class Breaker(Frozen):
 
 
 class Drift(Frozen):
-    """How often what is in force is read back, and what happens when it is gone from the device."""
+    """How often what is in force is read back, and what happens when it is gone from the device.
+
+    `to`: the group that is told; None: the one that is told of releases which do not come off.
+    """
 
     every: Span = 900
     then: Literal["reapply", "report"] = "report"
+    to: Word | None = None
 
 
 class Releases(Frozen):

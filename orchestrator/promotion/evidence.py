@@ -64,11 +64,12 @@ def missing(about: Statement, given: Sequence[Signature], keys: Mapping[str, Sig
             problems.append(why)
         else:
             good[each.role].add(each.person.casefold())
+    lacks = []
     if not good["author"]:
-        return ["the author has not signed it (`tocsin playbook sign`)", *problems]
+        lacks.append("the author has not signed it (`tocsin playbook sign`)")
     if not good["reviewer"] - good["author"]:
-        return ["nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)", *problems]
-    return []
+        lacks.append("nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)")
+    return [*lacks, *problems] if lacks else []
 
 
 def _wrong(about: Statement, given: Signature, keys: Mapping[str, SigningKeyRow]) -> str | None:

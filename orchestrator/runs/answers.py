@@ -32,9 +32,9 @@ def fitting_choice(asked: Sequence[str], chosen: Sequence[str] | None) -> list[s
         return None
     if strange := [change for change in chosen if change not in asked]:
         raise Invalid(f"{strange[0][:80]!r} is none of the changes asked about; take `digest` of the receipts")
-    if not chosen:
+    if asked and not chosen:
         raise Invalid("no change is chosen; decline instead")
-    return list(dict.fromkeys(chosen))
+    return list(dict.fromkeys(chosen)) or None
 
 
 def _problem(name: str, field: FormField, value: Any) -> str | None:

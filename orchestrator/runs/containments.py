@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
-from orchestrator.engine.activities.holding import BY_HAND, watch
+from orchestrator.engine.activities.holding import watch
 from orchestrator.runs.in_force import get_containment, get_containments
 from orchestrator.runtime import Runtime
 from orchestrator.store import containments
@@ -138,7 +138,7 @@ async def _end(session: AsyncSession, rt: Runtime, held: ContainmentRow, leases:
     if held.state == "stuck":
         held.retry_at = now  # tried once more
     for lease in leases:
-        await containments.set_until(session, lease.id, now, f"{BY_HAND}{actor.removeprefix('person:')}")
+        await containments.set_until(session, lease.id, now, f"{containments.BY_HAND}{actor.removeprefix('person:')}")
         told = {"containment": held.key, "lease": lease.id, "until": now, "reason": reason or "released by hand"}
         await trail.record(session, EventKind.LEASE_CHANGED, actor=actor, subject=lease.run_id, data=told, now=now)
 

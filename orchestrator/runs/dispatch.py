@@ -16,7 +16,9 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.run import Mode, RunStatus, StepState
-from orchestrator.engine.contracts import TASK_QUEUE, RunContext, RunInput, Workflow
+from orchestrator.engine.activities.admission import refused_version
+from orchestrator.engine.context import context_of
+from orchestrator.engine.contracts import TASK_QUEUE, RunInput, Workflow
 from orchestrator.playbook.plan import Plan
 from orchestrator.runs.client import RPC_TIMEOUT
 from orchestrator.runtime import Runtime
@@ -94,28 +96,13 @@ def _input(run: RunRow, playbook: PlaybookRow | None, alert: AlertRow | None, be
     if run.alert_id is not None and alert is None:
         raise Invalid(f"alert {run.alert_id} is not in the store")
     return RunInput(
-        run=_context(run),
+        run=context_of(run),
         plan=Plan.model_validate(playbook.plan),
         alert=alert.view if alert else None,
         inputs=run.inputs,
         started_at=run.created_at,
         carried=carried(before),
         next_seq=max((step.seq for step in before), default=0) + 1,
-    )
-
-
-def _context(run: RunRow) -> RunContext:
-    return RunContext(
-        run_id=run.id,
-        attempt=run.attempt,
-        playbook=run.playbook,
-        version=run.version,
-        plan_digest=run.plan_digest,
-        mode=Mode(run.mode),
-        source=run.source,
-        severity=run.severity,
-        started_by=run.started_by,
-        incident_id=run.incident_id,
     )
 
 
@@ -152,3 +139,5 @@ async def _mark(rt: Runtime, started: Sequence[RunRow], failed: Sequence[tuple[R
                     "version": run.version,
                 }
                 await trail.record(session, EventKind.RUN_ENDED, actor="system", subject=run.id, data=told, now=now)
+                # A plan that cannot be read, or is another than the run's, comes no further than here.
+                await refused_version(session, rt.settings, context_of(run), now)

@@ -10,6 +10,7 @@ from connectors.sdk.call import Tagged, tag_of
 from connectors.sdk.guard import reading_only
 from connectors.sdk.transport import Access
 from orchestrator.configuration.connections import list_connections, open_connection_for
+from orchestrator.configuration.refused_writes import attempts_noted
 from orchestrator.domain.errors import NotFound, TocsinError, Unavailable
 from orchestrator.engine.activities.calling import call_key
 from orchestrator.runtime import Runtime
@@ -32,8 +33,9 @@ async def _looked(rt: Runtime, connection: str) -> dict[str, Any]:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             opened = await open_connection_for(rt, connection, Access.READ)
-            with reading_only():
-                tagged = await opened.tagged()
+            async with attempts_noted(rt, connection, "what carries our tag"):
+                with reading_only(opened.way_out):
+                    tagged = await opened.tagged()
     except TimeoutError:
         return {"listed": False, "why": f"no answer within {PATIENCE_SECONDS} seconds", "orphans": []}
     except TocsinError as error:
@@ -45,7 +47,8 @@ async def _looked(rt: Runtime, connection: str) -> dict[str, Any]:
         held, made = await containments.of_connection(session, connection)
     known = _Known(held, made)
     orphans = [{"action": each.action, "target": each.target, "tag": each.tag, "note": each.note} for each in tagged if each not in known]
-    return {"listed": True, "why": None, "orphans": orphans}
+    not_seen = "; ".join(f"{action} is not listed: {why}" for action, why in opened.untagged.items())
+    return {"listed": True, "why": not_seen or None, "orphans": orphans}
 
 
 class _Known:

@@ -11,6 +11,7 @@ from connectors.sdk.call import Call
 from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.configuration.connections import open_connection_for
+from orchestrator.configuration.refused_writes import attempts_noted
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Conflict, Invalid, NotFound, TocsinError
@@ -91,7 +92,9 @@ async def _shown(rt: Runtime, made: list[EffectRow]) -> str | None:
             connector = await open_connection_for(rt, change.connection, Access.READ)
             if connector.name != change.connector:
                 return f"{change.connection} is a {connector.name} by now, so it cannot be asked about a {change.connector}"
-            if not await connector.verify_undone(change.action, change.input, change.receipt, call):
+            async with attempts_noted(rt, change.connection, f"whether {change.action} is gone", effect.run_id):
+                gone = await connector.verify_undone(change.action, change.input, change.receipt, call)
+            if not gone:
                 return f"{change.connection} still shows {change.action} of {change.target}"
         except TocsinError as error:
             return f"{change.connection} cannot be asked: {error}"

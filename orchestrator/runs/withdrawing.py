@@ -81,6 +81,8 @@ async def _refusal(
     run = await runs.get(session, row.run_id)
     if row.state == "approved" and (run is None or run.ended_at is not None):
         return Conflict(f"run {row.run_id} is over; release what it made instead")
+    if row.state == "approved" and not row.changes:
+        return Conflict("the run has begun by that; cancel it instead")
     if row.state == "approved" and not left:
         return Conflict("all of its changes are made already; release them instead")
     return too_long(comment)

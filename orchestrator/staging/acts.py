@@ -14,10 +14,12 @@ from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.contracts import (
     ActionCall,
     Activity,
+    AnswerReply,
     ApplyReply,
     ApplyRequest,
     AskReply,
     AskRequest,
+    BeginReply,
     Decision,
     DueReply,
     EventsReply,
@@ -57,7 +59,7 @@ class Acts:
     def all(self) -> list[Callable[..., Any]]:
         return [
             self.read, self.plan, self.apply, self.verify, self.undo, self.to_undo, self.hold, self.due, self.check,
-            self.ask, self.close_approval, self.record, self.begin, self.end, self.events,
+            self.ask, self.read_answer, self.close_approval, self.record, self.begin, self.end, self.events,
         ]  # fmt: skip
 
     @activity.defn(name=Activity.READ)
@@ -136,6 +138,11 @@ class Acts:
         expires = _now() + timedelta(seconds=request.within)
         return AskReply(approval_id=decision.approval_id, digest="", expires_at=expires)
 
+    @activity.defn(name=Activity.READ_ANSWER)
+    async def read_answer(self, approval_id: str) -> AnswerReply:
+        """The case's."""
+        return AnswerReply(decision=self.decisions.get(approval_id))
+
     @activity.defn(name=Activity.CLOSE_APPROVAL)
     async def close_approval(self, approval_id: str) -> Decision:
         """Nobody has answered."""
@@ -148,9 +155,10 @@ class Acts:
             self.stages[each.ref.run.run_id].note(each.ref.path, each.state, each.result, each.error)
 
     @activity.defn(name=Activity.BEGIN)
-    async def begin(self, run: RunContext) -> None:
+    async def begin(self, run: RunContext) -> BeginReply:
         """Every rehearsal may begin; its own time starts now."""
         self.stages[run.run_id].began = await self.clock()
+        return BeginReply()
 
     @activity.defn(name=Activity.END)
     async def end(self, end: RunEnd) -> None:

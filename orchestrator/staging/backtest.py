@@ -143,8 +143,8 @@ class _Play:
             case Start.NO:
                 return NOT_STARTED, {}
             case Start.LIMITED:
-                why = f"not started: its limit of {self._tried.plan.limits.runs_per_hour} runs per hour is used up"
-                return Outcome(started=True, status="failed", failed=("the run",)), {"the run": why}
+                why = f"it waits for people first: its limit of {self._tried.plan.limits.runs_per_hour} runs per hour is used up"
+                return Outcome(started=True, status="waiting", failed=("the run",)), {"the run": why}
         stage = staged(self._tried, alert, self.recollection, self._inputs, self._digest)
         status: str | None = None
         try:

@@ -16,7 +16,7 @@ class Start(StrEnum):
     """What becomes of an alert."""
 
     NO = "no"  # it does not fit, or an earlier run covers it
-    LIMITED = "limited"
+    LIMITED = "limited"  # people are asked before it begins
     YES = "yes"
 
 
@@ -49,8 +49,8 @@ class Keys:
             return Start.NO
         while self._begun and self._begun[0] < at - timedelta(hours=1):
             self._begun.popleft()
+        self._taken[key] = at
         if self._limit is not None and len(self._begun) >= self._limit:
             return Start.LIMITED
-        self._taken[key] = at
         self._begun.append(at)
         return Start.YES

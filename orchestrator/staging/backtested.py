@@ -10,6 +10,7 @@ from connectors.sdk.call import Call
 from connectors.sdk.transport import Access
 from orchestrator.configuration.connections import open_connection_for
 from orchestrator.configuration.playbooks import check_playbook
+from orchestrator.configuration.refused_writes import attempts_noted
 from orchestrator.domain.digest import wish_digest
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
@@ -128,6 +129,8 @@ def _live(rt: Runtime) -> Live:
             heartbeat=lambda _: None,
             deadline=rt.clock() + LIVE_SECONDS,
         )
-        return await connector.read(call.action, call.input, about)
+        async with attempts_noted(rt, call.connection, call.action, call.ref.run.run_id):
+            output: dict[str, Any] = await connector.read(call.action, call.input, about)
+        return output
 
     return read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +15,8 @@ from orchestrator.playbook.plan import Plan, Use
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.playbook.written import ActionName, Duration, PlaybookName, Written
 from orchestrator.playbook.yaml import BadYaml, Document, load
+from orchestrator.staging.alert_fields import misfits
+from orchestrator.staging.cases_said import told
 
 Status = Literal["completed", "failed", "declined", "rolled_back"]
 
@@ -152,10 +155,9 @@ def read_cases(text: str, file: str, plan: Plan) -> Cases:
     try:
         cases = Cases.model_validate(document.data)
     except ValidationError as error:
-        raise Invalid(
-            "\n".join(_said(file, document, problem) for problem in error.errors(include_url=False, include_context=False))
-        ) from None
-    if problems := [*_wrong_names(cases, file, document, plan)]:
+        wrong = told(error.errors(include_url=False), Cases)
+        raise Invalid("\n".join(line_of(file, document, place, words, key=key) for place, words, key in wrong)) from None
+    if problems := [*_wrong_names(cases, file, document, plan), *_wrong_alerts(cases, file, document)]:
         raise Invalid("\n".join(problems))
     return cases
 
@@ -188,9 +190,13 @@ def _wrong_names(cases: Cases, file: str, document: Document, plan: Plan) -> lis
     return found
 
 
-def _said(file: str, document: Document, problem: Any) -> str:
-    path = tuple(problem["loc"])
-    return line_of(file, document, path, f"{'.'.join(map(str, path))}: {problem['msg'].removeprefix('Value error, ')}")
+def _wrong_alerts(cases: Cases, file: str, document: Document) -> Iterator[str]:
+    for number, case in enumerate(cases.cases):
+        places: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("given", "alert"), case.given.alert)]
+        places += [(("alerts", each, "alert"), further.alert) for each, further in enumerate(case.alerts)]
+        for place, said in places:
+            for misfit in misfits(said):
+                yield line_of(file, document, ("cases", number, *place, *misfit.path), f"case {case.name!r}: {misfit}", key=True)
 
 
 def line_of(file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False) -> str:

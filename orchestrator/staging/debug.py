@@ -11,29 +11,24 @@ from typing import Any
 import structlog
 from temporalio.client import Client
 
-from orchestrator.domain.effect import Effect
 from orchestrator.domain.errors import Conflict, Invalid, TocsinError
 from orchestrator.domain.masking import masked
-from orchestrator.domain.run import RunStatus
 from orchestrator.engine.contracts import PlanReply, RunInput, StepRef
 from orchestrator.engine.scope import Place
 from orchestrator.playbook.expressions import evaluate
 from orchestrator.playbook.plan import AnyStep, Ask, Call, Use, Wait
-from orchestrator.policy.facts import LOOKUPS
 from orchestrator.runtime import Runtime
-from orchestrator.staging import one_step
 from orchestrator.staging.coverage import plain
+from orchestrator.staging.debug_applied import AppliedSteps
 from orchestrator.staging.debug_port import DebugPort
-from orchestrator.staging.debug_state import Applied, At, Command, DebugState, planned_of
+from orchestrator.staging.debug_state import At, Command, DebugState, planned_of
 from orchestrator.staging.stepping import Foreseen, Go, Instead, Order, Skip, Stepping
 
 IDLE_SECONDS = 900
 """After so long without a command a session is over, and what it applied is taken back."""
 PATIENCE_SECONDS = 20.0
 """How long a command waits for the next stop before it says that the session is at work."""
-_MOST_LOOKED_UP = 20
 _MOST_SHOWN = 20_000
-_UNDONE = {Effect.CONTAIN, Effect.RESTORE}
 _log = structlog.get_logger(__name__)
 
 
@@ -52,8 +47,6 @@ class Session:
     ) -> None:
         self.person = person
         self._on_end = on_end
-        self._rt = rt
-        self._client = client
         self._given = given
         self._alert_id = alert_id
         self._port = DebugPort(rt, given.run, self._interpreter)
@@ -66,10 +59,7 @@ class Session:
         self._planned: PlanReply | None = None
         self._foreseen: Foreseen | None = None
         self._place: Place | None = None
-        self._looked_up: dict[str, tuple[Use, dict[str, Any]]] = {}
-        self._applied: dict[str, Applied] = {}
-        self._applying = False
-        self._keep = False
+        self._applied = AppliedSteps(rt, client, given, alert_id)
         self._said: str | None = None
         self._ended: tuple[str, str | None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -81,12 +71,12 @@ class Session:
 
     def state(self) -> DebugState:
         """As it stands."""
-        standing: Any = "over" if self.over else "applying" if self._applying else "paused" if self._at else "working"
+        standing: Any = "over" if self.over else "applying" if self._applied.busy else "paused" if self._at else "working"
         result, error = self._ended or (None, None)
         return DebugState(
             id=self._given.run.run_id, playbook=self._given.plan.playbook, version=self._given.plan.version, standing=standing,
             at=self._at, steps=tuple(self._port.notes.values()), breakpoints=tuple(self._breakpoints),
-            applied=tuple(self._applied.values()), said=self._said, result=result, error=error,
+            applied=self._applied.told(), said=self._said, result=result, error=error,
         )  # fmt: skip
 
     async def begin(self, breakpoints: list[str]) -> DebugState:
@@ -109,11 +99,10 @@ class Session:
                 self._breakpoints.pop(str(command.path), None)
                 return self.state()
             case "keep":
-                self._keep = True
-                self._applied = {run_id: each.model_copy(update={"kept": True}) for run_id, each in self._applied.items()}
+                self._applied.keep()
                 self._said = "what this session applies stays after its end, until its lease of an hour is over"
                 return self.state()
-        if self._at is None or self._applying:
+        if self._at is None or self._applied.busy:
             raise Conflict("the debug session is at work; look again in a moment, or end it")
         if command.command == "show":
             self._said = self._shown(str(command.expression))
@@ -135,7 +124,7 @@ class Session:
         """The gate before each step: one branch after the other stands at it."""
         async with self._turn:
             if not self._stepping and not {ref.path, plain(ref.path), step.id} & self._breakpoints.keys():
-                self._note_look_up(step, foreseen)
+                self._applied.note_look_up(step, foreseen)
                 return Go()
             self._place = place
             self._at = await self._look(step, ref, foreseen)
@@ -158,9 +147,9 @@ class Session:
                 case "apply":
                     if (done := await self._apply(step)) is not None:
                         return done
-                    self._stopped.set()
+                    self._stopped.set()  # it stands where it stood
                 case _:
-                    self._note_look_up(step, foreseen)
+                    self._applied.note_look_up(step, foreseen)
                     return Go()
 
     async def _look(self, step: AnyStep, ref: StepRef, foreseen: Callable[[], Foreseen] | None) -> At:
@@ -180,30 +169,11 @@ class Session:
         return about
 
     async def _apply(self, step: AnyStep) -> Order | None:
-        """The step's result, once its run has ended well; None otherwise, and the session stands where it stood."""
         if not isinstance(step, Use) or self._foreseen is None or self._planned is None:
             return None
-        run = self._given.run
-        wish = one_step.Wish(
-            draft=self._given.plan, step=step, call=self._foreseen.call, question=self._foreseen.question,
-            looked_up=tuple(self._looked_up.values()), alert_id=self._alert_id, session_id=run.run_id, actor=run.started_by,
-        )  # fmt: skip
-        self._applying = True
-        try:
-            run_id = await one_step.start_step(self._rt, self._client(), wish)
-            self._applied[run_id] = Applied(
-                path=wish.call.ref.path, target=self._planned.change.target.value, run_id=run_id, status=RunStatus.RUNNING,
-                can_be_undone=step.effect in _UNDONE, kept=self._keep,
-            )  # fmt: skip
-            status, error = await one_step.ended(self._rt, run_id)
-            self._applied[run_id] = self._applied[run_id].model_copy(update={"status": status.value})
-            self._said = f"run {run_id} is {status.value}" + (f": {error}" if error else "")
-            return Instead(await one_step.result_of(self._rt, run_id, step.id)) if status is RunStatus.COMPLETED else None
-        except TocsinError as error:
-            self._said = str(error)
-            return None
-        finally:
-            self._applying = False
+        done = await self._applied.apply(step, self._foreseen, self._planned)
+        self._said = self._applied.said
+        return done
 
     async def _whole(self) -> None:
         """To the end of the playbook or of the session."""
@@ -213,21 +183,14 @@ class Session:
             ended = (found.status.value, found.error)
         except TimeoutError:
             ended = ("ended", f"nobody said anything for {IDLE_SECONDS // 60} minutes")
-        except Exception as error:  # noqa: BLE001 - the person is told that it is over, and what was applied is taken back whatever happened
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task: what a draft or a connector does wrong is told to the person, here or never
             _log.warning("a debug session failed", session=self._given.run.run_id, error=type(error).__name__, exc_info=error)
             ended = ("ended", f"the session failed ({type(error).__name__}); the log tells more")
         finally:
             await asyncio.shield(asyncio.ensure_future(self._over(ended)))
 
     async def _over(self, ended: tuple[str, str | None]) -> None:
-        for run_id, each in self._applied.items():
-            if each.kept or each.taken_back:
-                continue
-            try:
-                await one_step.take_back(self._rt, self._client(), run_id, self._given.run.started_by)
-                self._applied[run_id] = each.model_copy(update={"taken_back": each.can_be_undone})
-            except Exception as error:  # noqa: BLE001 - the lease ends it, and the session has to end too
-                _log.warning("what a debug session applied is left to its lease", run=run_id, error=type(error).__name__)
+        await self._applied.take_back()
         self._ended = ended
         try:
             await self._on_end(self._given, self.state())
@@ -242,13 +205,6 @@ class Session:
 
     def _interpreter(self, next_seq: int) -> Stepping:
         return Stepping(self._port, self._given.model_copy(update={"next_seq": next_seq}), self)
-
-    def _note_look_up(self, step: AnyStep, foreseen: Callable[[], Foreseen] | None) -> None:
-        """What a target is else known as decides whether it may be touched: a step that is applied looks it up itself."""
-        if isinstance(step, Use) and step.action in LOOKUPS and foreseen is not None and len(self._looked_up) < _MOST_LOOKED_UP:
-            with suppress(TocsinError):
-                call = foreseen().call
-                self._looked_up[call.ref.path] = (step, call.input)
 
     def _check(self, command: Command) -> None:
         step_kind = self._at.kind if self._at else ""

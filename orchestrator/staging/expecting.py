@@ -57,7 +57,10 @@ def differences(expect: Expectation, found: Rehearsal) -> Iterator[Difference]:
 
 
 def _failed(found: Rehearsal) -> str | None:
-    return next((path for path in found.errors if found.states.get(path) in {"failed", "refused", "declined"}), None)
+    """The step that ended the run; others may have failed before it, and let the run go on."""
+    failed = [path for path in found.errors if found.states.get(path) in {"failed", "refused", "declined"}]
+    ended = [path for path in failed if (found.error or "").startswith(f"step {path}: ")]
+    return next(iter([*ended, *failed]), None)
 
 
 def _asked_so(wanted: Sequence[str], texts: Sequence[str]) -> bool:

@@ -83,7 +83,9 @@ async def ended(rt: Runtime, run_id: str) -> tuple[RunStatus, str | None]:
             raise NotFound(f"there is no run {run_id}")
         if not RunStatus(run.status).open:
             return RunStatus(run.status), run.error
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(
+            _LOOK_SECONDS
+        )  # a worker writes it, in another process, at times long after Temporal was down: nothing says when
 
 
 async def result_of(rt: Runtime, run_id: str, path: str) -> Any:

@@ -15,7 +15,7 @@ from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.engine.contracts import ActionCall, RunContext, StepRef
 from orchestrator.playbook.plan import Plan
 from orchestrator.policy.document import DEFAULT_POLICY
-from orchestrator.staging.rehearse import BARE
+from orchestrator.staging.alert_fields import BARE
 from orchestrator.staging.signatures import spec_of
 from orchestrator.staging.stage import target_of
 from orchestrator.staging.standins import StandIns

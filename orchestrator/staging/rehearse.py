@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.domain.alert import view
+from orchestrator.configuration.assets import Asset
+from orchestrator.domain.alert import Alert, view
 from orchestrator.domain.errors import Invalid
-from orchestrator.domain.observable import CANONICAL, ObservableType
+from orchestrator.domain.observable import CANONICAL
 from orchestrator.domain.run import Mode, StepState
 from orchestrator.engine.contracts import RunContext, RunInput, RunResult
-from orchestrator.intake.body import parse_json
+from orchestrator.intake.body import BodyRefused, parse_json
+from orchestrator.intake.refusal import NotAnAlert, Unparseable
 from orchestrator.intake.sources import parser_for
 from orchestrator.playbook.expressions import condition
 from orchestrator.playbook.inputs import accept
 from orchestrator.playbook.plan import Plan
 from orchestrator.policy.document import DEFAULT_POLICY, Policy, parse_policy
 from orchestrator.policy.judge import InForce
+from orchestrator.staging.alert_fields import BARE, STARTED, laid_over
 from orchestrator.staging.cases import Case, Cases, Given
 from orchestrator.staging.expecting import Difference, differences
 from orchestrator.staging.inventory import Inventory
@@ -35,7 +39,6 @@ from orchestrator.store.facts import KnownAsset
 Read = Callable[[str], bytes]
 """A file below the playbook's folder, by its relative name."""
 
-STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
@@ -84,10 +87,10 @@ def staged(plan: Plan, cases: Cases, case: Case, alert: dict[str, Any] | None) -
         mode=Mode.LIVE, source=None, severity=int(alert["severity"]) if alert else 0, started_by="rehearsal",
     )  # fmt: skip
     run = RunInput(run=context, plan=plan, alert=alert, inputs=accept(plan.inputs, case.given.inputs), started_at=STARTED)
-    policy = _policy(case.policy, f"the policy of the case {case.name!r}") if case.policy else _policy(DEFAULT_POLICY, "the policy")
-    inventory = Inventory(tuple(_asset(case, number, row) for number, row in enumerate(case.assets, 1)))
+    policy = _policy(case.policy, "its policy") if case.policy else _policy(DEFAULT_POLICY, "the policy")
+    inventory = Inventory(tuple(_asset(number, row) for number, row in enumerate(case.assets, 1)))
     further = [
-        (timedelta(seconds=each.after), _over({**(alert or BARE), "id": f"alert_{number}"}, each.alert))
+        (timedelta(seconds=each.after), laid_over({**(alert or BARE), "id": f"alert_{number}"}, each.alert))
         for number, each in enumerate(case.alerts, 2)
     ]
     return Stage(run, {**cases.stubs, **case.stubs}, case.decide, InForce(1, policy.digest, policy), inventory, further)
@@ -96,52 +99,24 @@ def staged(plan: Plan, cases: Cases, case: Case, alert: dict[str, Any] | None) -
 def alert_of(given: Given, read: Read) -> dict[str, Any] | None:
     """The alert as the playbook sees it, with the case's own fields laid over; None where the case gives none. Raises Invalid."""
     if given.file is None or given.product is None:
-        return _over(BARE, given.alert) if given.alert else None
+        return laid_over(BARE, given.alert) if given.alert else None
     raw = read(given.file)
-    alerts = parser_for(given.product)(parse_json(raw), STARTED)
     seen = view(
-        alerts[0], alert_id="alert_1", incident_id="inc_1", source=given.product, product=given.product, raw_sha256=sha256(raw).hexdigest()
-    )
-    return _over(seen, given.alert)
+        _sent(given.file, given.product, raw), alert_id="alert_1", incident_id="inc_1", source=given.product, product=given.product,
+        raw_sha256=sha256(raw).hexdigest(),
+    )  # fmt: skip
+    return laid_over(seen, given.alert)
 
 
-BARE: dict[str, Any] = {
-    **dict.fromkeys(("rule", "host", "user", "remote", "local", "file", "process", "url")),
-    "id": "alert_1",
-    "incident_id": "inc_1",
-    "source": "rehearsal",
-    "product": "generic",
-    "raw_sha256": "0" * 64,
-    "dedup_key": "rehearsal",
-    "title": "An alert",
-    "class": "other",
-    "severity": 3,
-    "severity_name": "medium",
-    "time": STARTED.isoformat(),
-    "techniques": [],
-    "observables": [],
-    "resolved": False,
-}
-_PARTS: dict[str, dict[str, Any]] = {
-    "host": {"id": None, "name": None, "address": None, "kind": "unknown", "critical": False, "tags": []},
-    "user": {"name": None, "domain": None, "email": None, "critical": False, "tags": []},
-    "remote": dict.fromkeys(("address", "domain", "port")),
-    "local": dict.fromkeys(("address", "domain", "port")),
-    "file": dict.fromkeys(("name", "path", "sha256", "sha1", "md5")),
-    "process": dict.fromkeys(("name", "command_line", "pid")),
-}
-
-
-def _over(seen: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
-    """Raises Invalid for a field that no alert has."""
-    result = dict(seen)
-    for name, value in said.items():
-        part = _PARTS.get(name)
-        if name not in seen or (part and isinstance(value, dict) and (value.keys() - part.keys())):
-            unknown = name if name not in seen else ", ".join(sorted(f"{name}.{key}" for key in value.keys() - (part or {}).keys()))
-            raise Invalid(f"an alert has no field {unknown}")
-        result[name] = {**(part or {}), **(seen[name] or {}), **value} if part and isinstance(value, dict) else value
-    return result
+def _sent(file: str, product: str, raw: bytes) -> Alert:
+    """The first alert in what a product sent. Raises Invalid that names the file, and says what to put there."""
+    parser = parser_for(product)
+    try:
+        return parser(parse_json(raw), STARTED)[0]
+    except BodyRefused as error:
+        raise Invalid(f"{file}: {error}") from error
+    except (Unparseable, NotAnAlert) as error:
+        raise Invalid(f"{file}: is no alert as {product} sends it ({error}); name the product that sent it, or another file") from error
 
 
 @lru_cache(maxsize=32)
@@ -150,15 +125,17 @@ def _policy(text: str, file: str) -> Policy:
     return parse_policy(text, file)
 
 
-def _asset(case: Case, number: int, row: dict[str, Any]) -> KnownAsset:
+def _asset(number: int, row: dict[str, Any]) -> KnownAsset:
     try:
-        kind = ObservableType(row["type"])
-        value = CANONICAL[kind](row["value"])
-        return KnownAsset(kind.value, value, str(row.get("kind", "unknown")), bool(row.get("critical", False)), list(row.get("tags", [])))
-    except (KeyError, ValueError, TypeError, ValidationError) as error:
-        raise Invalid(
-            f"case {case.name!r}, asset {number}: {error}; give type and value, and where they matter kind, critical, tags"
-        ) from error
+        asset = Asset.model_validate_json(json.dumps(row), strict=True)
+        return KnownAsset(asset.type.value, CANONICAL[asset.type](asset.value), asset.kind, asset.critical, list(asset.tags))
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False, include_input=False)
+        )
+    except ValueError as error:
+        wrong = f"value: {error}"
+    raise Invalid(f"asset {number}: {wrong}; give type and value, and where they matter kind, critical, tags")
 
 
 def _told(case: Case, stage: Stage, result: RunResult, took: timedelta) -> Rehearsal:
@@ -175,5 +152,14 @@ def _told(case: Case, stage: Stage, result: RunResult, took: timedelta) -> Rehea
         results=stage.results,
         errors=stage.errors,
     )
-    wrong = tuple(differences(case.expect, found)) if case.expect else ()
+    wrong = (*_misanswered(case, stage.asked), *(differences(case.expect, found) if case.expect else ()))
     return Rehearsal(**{**{name: getattr(found, name) for name in Rehearsal.__slots__}, "differences": wrong})
+
+
+def _misanswered(case: Case, asked: Sequence[Asked]) -> Iterator[Difference]:
+    """A misspelt `{aprove: [...]}` reads as a filled form: it must not pass for agreement with everything."""
+    for number, question in enumerate(asked):
+        answer = case.decide[min(number, len(case.decide) - 1)] if case.decide else None
+        if isinstance(answer, dict) and not question.form:
+            said = f"decide: {question.text!r} asks about changes, and its answer fills a form; write approve or `{{approve: [TARGET]}}`"
+            yield Difference("decide", said, step=question.path)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
+from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compiler import Compiled, Resolve, compile_playbook
@@ -76,7 +77,10 @@ async def rehearsed(
     check_stubs(tested.tests, tested.tests_file, plan)
     lines = case_lines(tested.tests)
     chosen = [(number, case) for number, case in enumerate(cases.cases) if only is None or only.lower() in case.name.lower()]
-    found = await _all(rehearse(plan, cases, case, read, theatre) for _, case in chosen)
+    found = await _all(
+        _placed(rehearse(plan, cases, case, read, theatre), f"{tested.tests_file}:{lines[number]}: case {case.name!r}")
+        for number, case in chosen
+    )
     told = [_case(each, tested, compiled, lines[number]) for each, (number, _) in zip(found, chosen, strict=True)]
     whole = len(chosen) == len(cases.cases)
     return Report(
@@ -86,6 +90,13 @@ async def rehearsed(
         cases=tuple(told),
         coverage=coverage(plan, found) if whole else None,
     )
+
+
+def some(reports: Sequence[Report], only: str | None) -> Sequence[Report]:
+    """The reports. Raises Invalid where `only` left no case: that nothing failed would say nothing."""
+    if only is not None and not any(each.cases for each in reports):
+        raise Invalid(f"no case has {only!r} in its name; write a part of one, as it stands in tests.yaml")
+    return reports
 
 
 def trail(found: Rehearsal) -> dict[str, Any]:
@@ -116,6 +127,14 @@ def coverage_told(found: Coverage | None) -> dict[str, Any] | None:
         "missing": [f"{each.path}: {each.what}" for each in found.missing],
         "points": len(found.points),
     }
+
+
+async def _placed(case: Awaitable[Rehearsal], place: str) -> Rehearsal:
+    """What makes no sense in a case is told with its place."""
+    try:
+        return await case
+    except Invalid as error:
+        raise Invalid(f"{place}: {error}") from error
 
 
 async def _all(cases: Iterable[Awaitable[Rehearsal]]) -> list[Rehearsal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
@@ -98,13 +98,22 @@ async def holder(session: AsyncSession, playbook: str, once_key: str, since: dat
     return await session.scalar(wanted if since is None else wanted.where(col(RunKeyRow.at) >= since))
 
 
+async def free(session: AsyncSession, run_id: str) -> None:
+    """The key that a run has covers no later alert any more."""
+    await session.execute(delete(RunKeyRow).where(col(RunKeyRow.run_id) == run_id))
+
+
 async def runs_since(session: AsyncSession, playbook: str, since: datetime) -> int:
-    """How many live runs of a playbook were started since then. One that the limit stopped ended when it was made, and doesn't count."""
-    started = or_(col(RunRow.ended_at).is_(None), col(RunRow.ended_at) > col(RunRow.created_at))
+    """How many live runs of a playbook began by themselves since then. One that goes beyond the limit is people's, and doesn't count."""
     counted = (
         select(func.count())
         .select_from(RunRow)
-        .where(col(RunRow.playbook) == playbook, col(RunRow.mode) == Mode.LIVE.value, col(RunRow.created_at) >= since, started)
+        .where(
+            col(RunRow.playbook) == playbook,
+            col(RunRow.mode) == Mode.LIVE.value,
+            col(RunRow.created_at) >= since,
+            col(RunRow.over_limit).is_(None),
+        )
     )
     return int(await session.scalar(counted) or 0)
 

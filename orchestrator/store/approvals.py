@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.run import BEFORE
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import AnswerRow, ApprovalRow, AuditEventRow, EffectRow, PlaybookRow, RunRow, SignatureRow
 
@@ -77,6 +78,12 @@ async def due_for_reminder(session: AsyncSession, now: datetime, limit: int) -> 
     """Ids of pending questions that people are to be reminded of."""
     pending = select(col(ApprovalRow.id)).where(col(ApprovalRow.state) == "pending", col(ApprovalRow.remind_at) <= now)
     return list(await session.scalars(pending.order_by(col(ApprovalRow.remind_at)).limit(limit)))
+
+
+async def begun(session: AsyncSession, run_id: str) -> bool:
+    """Whether people agreed that a run begins."""
+    agreed = (col(ApprovalRow.path) == BEFORE, col(ApprovalRow.state) == "approved")
+    return await session.scalar(select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, *agreed).limit(1)) is not None
 
 
 async def made_under(session: AsyncSession, approval_id: str) -> set[str]:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
 from orchestrator.store.dialect import insert
-from orchestrator.store.tables import AssetRow, KillSwitchRow, PlaybookRow, PolicyRow
+from orchestrator.store.tables import AssetRow, ConnectionRow, KillSwitchRow, PlaybookRow, PolicyRow, SourceRow
 
 R = TypeVar("R", bound=SQLModel)
 _MOST = 500  # rows in one statement
@@ -25,6 +25,18 @@ async def every(session: AsyncSession, table: type[R]) -> list[R]:
     """All rows, by primary key."""
     keys = [col(getattr(table, column.name)) for column in table.__table__.primary_key]  # type: ignore[attr-defined]
     return list(await session.scalars(select(table).order_by(*keys)))
+
+
+async def names_of(session: AsyncSession, scope: str) -> set[str] | None:
+    """What things are called that a switch of this scope can be about; a connection goes by its connector too. None: by no name."""
+    columns = {
+        "connection": (ConnectionRow.name, ConnectionRow.connector),
+        "playbook": (PlaybookRow.name,),
+        "source": (SourceRow.name,),
+    }.get(scope)
+    if columns is None:
+        return None
+    return {name for column in columns for name in await session.scalars(select(col(column)).distinct())}
 
 
 async def put(session: AsyncSession, row: SQLModel) -> None:

@@ -14,6 +14,9 @@ from orchestrator.store.dialect import insert
 from orchestrator.store.effects import IN_FORCE
 from orchestrator.store.tables import AlertRow, ConnectionRow, ContainmentRow, EffectRow, LeaseRow, RunRow
 
+BY_HAND = "released by "
+"""How the reason of a lease begins that a person ends; the person's name follows."""
+
 
 def lease_id(run_id: str, path: str) -> str:
     """One lease per step of a run."""

@@ -41,7 +41,7 @@ def test_diff_ends_with_0_for_the_same_1_for_another_and_2_for_what_cannot_be_re
     found = tocsin("playbook", "diff", SHIPPED, file, "--json")
     assert found.returncode == 1
     (change,) = json.loads(found.stdout)["changes"]
-    assert change["sentence"] == "step block stays until it is lifted by hand now, not 1d"
+    assert change["sentence"] == "step block stays until it is lifted by hand now, not 24h"
     assert tocsin("playbook", "diff", SHIPPED, tmp_path / "none.yaml").returncode == 2
 
 

@@ -48,9 +48,10 @@ def test_coverage_below_what_is_asked_for_fails(folder: Path) -> None:
     tests = folder / "tests.yaml"
     text = tests.read_text("utf-8")
     tests.write_text(text[: text.index("  - name: an address that nobody")], "utf-8")
-    done = CliRunner().invoke(app, ["playbook", "test", str(folder), "--fail-under", "90"])
+    done = CliRunner().invoke(app, ["playbook", "test", str(folder), "--fail-under", "90", "--json"])
     assert done.exit_code == 1
-    assert "is below 90%" in done.output
+    assert "is below 90%" in done.stderr
+    assert json.loads(done.stdout)[0]["coverage"]["percent"] < 90
 
 
 def test_a_name_that_is_nowhere_is_told() -> None:

@@ -158,6 +158,21 @@ async def test_a_kill_switch_is_engaged_twice_and_lifted_once(rt: Runtime) -> No
     assert await kinds(rt) == [EventKind.KILL_SWITCH_ENGAGED] * 2 + [EventKind.KILL_SWITCH_LIFTED]
 
 
+@pytest.mark.parametrize(
+    ("scope", "name", "warning"),
+    [
+        ("playbook", "sya", "it is on, and no playbook is called 'sya'; did you mean 'say'?"),
+        ("playbook", "say", None),
+        ("source", "siem", "it is on, and no source is called 'siem'"),
+        ("global", "*", None),
+    ],
+)
+async def test_a_kill_switch_for_a_name_that_nothing_has_is_on_and_says_so(rt: Runtime, scope: str, name: str, warning: str | None) -> None:
+    await playbooks.publish_playbook(rt, PLAYBOOK.format(version=1, title="One"), "p.yaml", actor=ANN)
+    assert (await kill_switches.engage(rt, scope, name, "odd", actor=ANN)).warning == warning
+    assert [view.name for view in await kill_switches.list_switches(rt)] == [name]
+
+
 @pytest.mark.parametrize(("scope", "name", "reason"), [("moon", "x", "r"), ("playbook", "", "r"), ("global", "*", " ")])
 async def test_a_kill_switch_that_stops_nothing_is_refused(rt: Runtime, scope: str, name: str, reason: str) -> None:
     with pytest.raises(Invalid):

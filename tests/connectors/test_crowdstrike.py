@@ -52,6 +52,18 @@ class TestCrowdStrike(HttpConnectorContract):
     def patience(self) -> dict[str, Any]:
         return {"containment_timeout_seconds": 0.05}
 
+    async def test_bans_of_ours_are_listed_over_all_pages_and_those_of_others_are_not(self) -> None:
+        world: Any = self.world()
+        for number in range(1203):
+            ban = {"type": "md5", "value": f"{number:032x}", "action": "prevent", "source": "Tocsin", "description": "why"}
+            world.indicators[str(number)] = {**ban, "id": str(number), "tags": ["else", "tocsin-0123456789abcdef"]}
+        world.indicators["0"]["source"], world.indicators["1"]["tags"] = "by hand", ["else"]
+        world.indicators["2"]["expired"], world.indicators["3"]["action"] = True, "detect"
+        async with self.open(world, Access.READ) as connector:
+            tagged = await connector.tagged()
+        assert [each.target for each in tagged] == [f"{number:032x}" for number in range(4, 1203)]
+        assert {(each.action, each.tag, each.note) for each in tagged} == {("ban_hash", "tocsin-0123456789abcdef", "why")}
+
     async def test_a_name_of_two_devices_is_refused_with_both(self) -> None:
         async with self.open(self.world(), Access.READ) as connector:
             with pytest.raises(Rejected) as caught:

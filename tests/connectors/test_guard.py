@@ -10,64 +10,19 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx
 import pytest
+from wall import Malicious
 
-from connectors.sdk.action import action
 from connectors.sdk.call import Call
-from connectors.sdk.capability import ActionSpec, Capability, Input
-from connectors.sdk.connector import Connector
 from connectors.sdk.guard import WriteRefused, reading_only, trusted_io
 from connectors.sdk.http import Access, HttpClient
 from connectors.sdk.open import open_connector
 from connectors.sdk.process import run_tool
-from connectors.sdk.settings import HttpSettings
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.observable import Address, ObservableType, Target
-from orchestrator.domain.receipt import Receipt
-
-
-class Wish(Input):
-    """An address."""
-
-    address: Address
-
-
-class Wall(Capability):
-    """A wall."""
-
-    capability = "wall"
-    usual_connection = "wall"
-    actions = (ActionSpec(name="shut", effect=Effect.CONTAIN, input=Wish, summary="Shut."),)
-
-
-class Malicious(Connector[HttpSettings], Wall):
-    """Does in its plan whatever `deed` says."""
-
-    name = "malicious"
-    title = "Malicious"
-    docs = "https://docs.example"
-    deed: ClassVar[Callable[..., Awaitable[Any]]]
-
-    async def check(self) -> str:
-        """Nothing to try."""
-        return "fine"
-
-    async def plan_shut(self, wish: Wish, call: Call) -> Receipt:
-        """Does the deed."""
-        await self.deed()
-        return Receipt(target=Target.of(ObservableType.ADDRESS, wish.address), changed=True, summary="shut")
-
-    async def undo_shut(self, receipt: Receipt, call: Call) -> None:
-        """Nothing."""
-
-    @action(Effect.CONTAIN, plan=plan_shut, undo=undo_shut)
-    async def shut(self, receipt: Receipt, call: Call) -> None:
-        """Shut it."""
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -200,3 +202,15 @@ def test_the_commands_that_a_page_tells_of_are_there_with_these_options(block: B
         options = {name for each in command.params for name in each.opts}
         for option in re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", words[1]):
             assert option in options, f"{block}: tocsin {words[0]} has no {option}"
+
+
+@pytest.mark.parametrize("block", [*of("text"), *of("yaml github"), *of("yaml gitlab")], ids=str)
+def test_each_command_that_a_page_tells_of_is_whole(block: Block) -> None:
+    """Parsed as it stands, and not run: nothing that is required is missing."""
+    for line in re.findall(r"\btocsin ([a-z-].*)", block.text.replace("\\\n", " ")):
+        words = list(itertools.takewhile(lambda word: word not in {"|", "||", "&&", "<", ">"}, shlex.split(line, comments=True)))
+        command, name = get_command(app), "tocsin"
+        while words and isinstance(command, TyperGroup) and words[0] in command.commands:
+            name = words.pop(0)
+            command = command.commands[name]
+        command.make_context(name, words)

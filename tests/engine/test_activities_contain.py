@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from activity_rig import Recording, Rig, Undoing, Verifying, context, rig
@@ -17,6 +18,7 @@ from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.engine.activities.applying import Applying
 from orchestrator.engine.activities.planning import Planning
 from orchestrator.engine.contracts import ApplyRequest, PlanRequest, RunEnd, StepRef, UndoReply, UndoRequest, VerifyRequest
+from orchestrator.runs.containments import release
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow, StepRow
 
 
@@ -52,6 +54,37 @@ async def test_the_way_of_a_containment_is_in_the_trail_in_order(bench: Rig) -> 
     assert [row.state for row in await bench.rows(StepRow)] == ["undone"]
     assert [row.state for row in await bench.rows(ContainmentRow)] == ["lifted"]
     assert [row.state for row in await bench.rows(EffectRow)] == ["undone"]
+
+
+@pytest.mark.parametrize("lifted", [True, False])
+async def test_a_release_by_hand_during_the_verification_is_told_as_that_and_by_whom(
+    bench: Rig, monkeypatch: pytest.MonkeyPatch, *, lifted: bool
+) -> None:
+    monkeypatch.setattr("orchestrator.engine.activities.verifying.LOOKS", (0.0,))
+    call = bench.block()
+    planned = await bench.contained(call)
+    key = planned.change.containment_key
+    await release(bench.rt, None, key, actor="person:bob")
+    if lifted:
+        await undo(bench, reason="released by bob")
+    firewall: Any = bench.worlds["firewall"]
+    firewall.tags.clear()
+    request = VerifyRequest(call=call, change=planned.change, output={})
+    reply = await ActivityEnvironment().run(Verifying(bench.rt).verify, request)
+    assert (reply.verified, reply.released) == (False, True)
+    assert reply.detail == "it was released by bob before the device was read back, and is not in force"
+    assert [row.error for row in await bench.rows(StepRow)] == [reply.detail]
+
+
+async def test_a_device_that_does_not_show_it_is_not_told_as_a_release(bench: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.engine.activities.verifying.LOOKS", (0.0,))
+    call = bench.block()
+    planned = await bench.contained(call)
+    firewall: Any = bench.worlds["firewall"]
+    firewall.tags.clear()
+    reply = await ActivityEnvironment().run(Verifying(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={}))
+    assert (reply.verified, reply.released) == (False, False)
+    assert "took block_address of address 198.51.100.7, but does not show it" in reply.detail
 
 
 async def test_the_intent_is_committed_before_the_vendor_is_called(bench: Rig) -> None:

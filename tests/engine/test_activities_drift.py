@@ -82,6 +82,22 @@ async def test_what_is_gone_is_reported_once_and_a_person_is_told(bench: Rig) ->
     assert bench.effects("firewall") == made
 
 
+@pytest.mark.parametrize(
+    ("document", "group"),
+    [
+        ({"releases": {"to": "leads"}}, "leads"),
+        ({"releases": {"to": "leads"}, "drift": {"to": "network"}}, "network"),
+        ({}, None),
+    ],
+)
+async def test_drift_is_told_to_the_group_that_the_policy_names(bench: Rig, document: dict[str, Any], group: str | None) -> None:
+    key = await held(bench)
+    await bench.policy(document)
+    forget(bench)
+    await check(bench, key)
+    assert [matter.to_group for matter in await bench.rows(MatterRow)] == [group]
+
+
 async def test_what_is_back_is_not_drifted_any_more_and_the_matter_is_closed(bench: Rig) -> None:
     key = await held(bench)
     firewall: Any = bench.worlds["firewall"]

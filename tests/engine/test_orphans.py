@@ -11,6 +11,7 @@ from activity_rig import Rig, Undoing, rig
 from sqlalchemy import delete
 from temporalio.testing import ActivityEnvironment
 
+from orchestrator.domain.effect import Effect
 from orchestrator.domain.errors import NotFound
 from orchestrator.engine.contracts import UndoRequest
 from orchestrator.runs.orphans import list_orphans
@@ -59,10 +60,23 @@ async def test_a_system_that_cannot_list_or_does_not_answer_says_so(bench: Rig) 
     bench.worlds["firewall"].inject(kind="status", status=503, times=100)
     found = {each["connection"]: each for each in await list_orphans(bench.rt)}
     assert not found["firewall"]["listed"]
-    assert not found["edr"]["listed"]
-    assert "cannot list what carries our tag" in found["edr"]["why"]
+    assert not found["tickets"]["listed"]
+    assert "cannot list what carries our tag" in found["tickets"]["why"]
     with pytest.raises(NotFound):
         await list_orphans(bench.rt, connection="nowhere")
+
+
+async def test_a_ban_in_falcon_that_the_store_has_forgotten_is_an_orphan_and_of_hosts_it_is_said_that_none_can_be_told(bench: Rig) -> None:
+    hash_ = "44d88612fea8a8f36de82e1278abb02f"
+    await bench.contained(bench.call("edr", "edr", "ban_hash", Effect.CONTAIN, {"hash": hash_}))
+    (found,) = await list_orphans(bench.rt, connection="edr")
+    assert (found["listed"], found["orphans"]) == (True, [])
+    assert found["why"].startswith("isolate_host is not listed: Falcon keeps no tag")
+    async with bench.rt.store.write() as session:
+        for table in (EffectRow, LeaseRow, ContainmentRow):
+            await session.execute(delete(table))
+    (found,) = await list_orphans(bench.rt, connection="edr")
+    assert [(orphan["action"], orphan["target"]) for orphan in found["orphans"]] == [("ban_hash", hash_)]
 
 
 async def test_more_than_a_page_is_listed(bench: Rig) -> None:

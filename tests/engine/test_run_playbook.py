@@ -47,6 +47,14 @@ async def test_a_device_that_reports_success_and_does_nothing_fails_verification
     assert "failed verification" in str(result.error)
 
 
+async def test_a_containment_that_a_person_released_meanwhile_is_told_as_that_and_not_as_a_lie_of_the_device(
+    rig: Rig, world: World
+) -> None:
+    world.lies, world.released = True, "it was released by bob before the device was read back, and is not in force"
+    result = await rig.run(f"steps:\n{BLOCK}")
+    assert (result.status, result.error) == (RunStatus.FAILED, f"step block: {world.released}")
+
+
 async def test_a_failure_takes_back_newest_first_what_was_changed(rig: Rig, world: World) -> None:
     world.fail_reads = 99
     look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 2, wait: 1s}\n"

@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from run_answers import agree
+from run_answers import agree, decline
 from run_rig import Rig
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from world import World
 
-from orchestrator.domain.run import Mode, RunStatus, StepState
+from orchestrator.domain.run import BEFORE, Mode, RunStatus, StepState
 from orchestrator.engine.contracts import ApplyRequest, Decision
+from orchestrator.engine.question import Question
 from orchestrator.engine.workflows.mail import Mail
 from orchestrator.engine.workflows.run_playbook import RunPlaybook
 
@@ -27,7 +28,7 @@ async def test_a_decision_reaches_the_run_and_the_same_one_again_is_no_harm(rig:
         handle = await rig.start(rig.given(f"steps:\n{BLOCK}    approve: {{question: 'Go?', within: 7d}}\n"))
         await rig.until(lambda: bool(world.asked))
         decision = agree(world.asked[0]).model_copy(update={"approval_id": "apr_1"})
-        world.approvals["apr_1"] = world.asked[0]
+        world.approvals["apr_1"], world.decided["apr_1"] = world.asked[0], decision
         with rig.server.auto_time_skipping_disabled():
             await handle.execute_update(RunPlaybook.decide, decision)
             await handle.execute_update(RunPlaybook.decide, decision)
@@ -40,35 +41,62 @@ async def test_a_second_decision_and_one_that_nobody_waits_for_change_nothing(ri
     async with rig.worker():
         handle = await rig.start(rig.given(f"steps:\n{ASK}  - id: pause\n    wait: 1h\n"))
         await rig.until(lambda: bool(world.asked))
+        world.decided["apr_1"] = first
         with rig.server.auto_time_skipping_disabled():
             await handle.execute_update(RunPlaybook.decide, first)
-            for other in (first.model_copy(update={"by": ("bob",)}), first.model_copy(update={"approval_id": "apr_9"})):
-                with pytest.raises((WorkflowUpdateFailedError, RPCError)):
-                    await handle.execute_update(RunPlaybook.decide, other)
+            await handle.execute_update(RunPlaybook.decide, first.model_copy(update={"form": {"why": "not so"}}))
+            with pytest.raises((WorkflowUpdateFailedError, RPCError)):
+                await handle.execute_update(RunPlaybook.decide, first.model_copy(update={"approval_id": "apr_9"}))
         result = await handle.result()
     assert result.status is RunStatus.COMPLETED
     assert [record.result for record in world.records if record.ref.path == "ask"] == [{"why": "so"}]
 
 
-@pytest.mark.parametrize(
-    ("decision", "says"),
-    [
-        (Decision(approval_id="apr_1", state="declined"), "approval apr_1 was decided already"),
-        (Decision(approval_id="apr_9", state="approved"), "nobody waits for approval apr_9 here"),
-    ],
-)
-def test_a_decision_is_refused_with_its_reason(decision: Decision, says: str) -> None:
+@pytest.mark.parametrize("state", ["approved", "declined", "expired"])
+async def test_an_answer_that_was_forged_past_the_store_is_looked_into_and_forgotten(rig: Rig, world: World, state: Any) -> None:
+    forged = Decision(approval_id="apr_1", state=state, form={"why": "because I say so"}, by=("ann",))
+    async with rig.worker():
+        handle = await rig.start(rig.given(f"steps:\n{ASK}"))
+        await rig.until(lambda: bool(world.asked))
+        with rig.server.auto_time_skipping_disabled():
+            await handle.execute_update(RunPlaybook.decide, forged)
+            await rig.until(lambda: world.looked_for == ["apr_1"])
+            world.decided["apr_1"] = forged.model_copy(update={"state": "approved", "form": {"why": "so"}})
+            await handle.execute_update(RunPlaybook.decide, forged)
+        result = await handle.result()
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert [record.result for record in world.records if record.ref.path == "ask"] == [{"why": "so"}]
+
+
+def test_a_decision_that_nobody_waits_for_is_refused_with_its_reason() -> None:
     mail = Mail(asked={"apr_1"})
-    mail.hear(Decision(approval_id="apr_1", state="approved"))
-    mail.check(Decision(approval_id="apr_1", state="approved"))
-    with pytest.raises(ValueError, match=says):
-        mail.check(decision)
+    mail.check(Decision(approval_id="apr_1", state="declined"))
+    with pytest.raises(ValueError, match="nobody waits for approval apr_9 here"):
+        mail.check(Decision(approval_id="apr_9", state="approved"))
+
+
+async def test_a_run_that_people_have_to_let_begin_waits_for_them_before_its_first_step(rig: Rig, world: World) -> None:
+    world.asked_first, world.decide = Question(text="Let it?", by="soc", quorum=2), agree
+    result = await rig.run(f"steps:\n{BLOCK}")
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert [(asked.ref.path, asked.by, asked.quorum, asked.changes) for asked in world.asked] == [(BEFORE, "soc", 2, ())]
+
+
+@pytest.mark.parametrize(("answer", "why"), [(decline, "declined by ann: not today"), (lambda _: None, "nobody decided in time")])
+async def test_a_run_that_nobody_lets_begin_ends_with_nothing_done(rig: Rig, world: World, answer: Any, why: str) -> None:
+    world.asked_first, world.decide = Question(text="Let it?"), answer
+    result = await rig.run(f"steps:\n{BLOCK}on_failure:\n{ASK}")
+    assert (result.status, result.error) == (RunStatus.DECLINED, f"it was not let begin: {why}")
+    assert (world.planned, world.applied, len(world.asked)) == ([], [], 1)
+    assert [end.status for end in world.ended] == [RunStatus.DECLINED]
 
 
 async def test_an_answer_that_comes_before_the_run_knows_its_question_counts(rig: Rig, world: World) -> None:
     async def answered(approval_id: str) -> None:
         handle = rig.server.client.get_workflow_handle("run-run_1-1")
-        await handle.execute_update("decide", Decision(approval_id=approval_id, state="approved", form={"why": "so"}, by=("ann",)))
+        decision = Decision(approval_id=approval_id, state="approved", form={"why": "so"}, by=("ann",))
+        world.decided[approval_id] = decision
+        await handle.execute_update("decide", decision)
 
     world.on_ask = answered
     result = await rig.run(f"steps:\n{ASK}")

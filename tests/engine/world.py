@@ -15,10 +15,12 @@ from orchestrator.domain.receipt import Change
 from orchestrator.engine.contracts import (
     ActionCall,
     Activity,
+    AnswerReply,
     ApplyReply,
     ApplyRequest,
     AskReply,
     AskRequest,
+    BeginReply,
     Decision,
     DueReply,
     EventsReply,
@@ -37,6 +39,7 @@ from orchestrator.engine.contracts import (
     VerifyReply,
     VerifyRequest,
 )
+from orchestrator.engine.question import Question
 
 
 @dataclass
@@ -79,12 +82,15 @@ class World:
     tags: list[str] = field(default_factory=list)
     policy_by: str | None = None
     policy_quorum: int = 1
+    looked_for: list[str] = field(default_factory=list)  # approvals of which the run asked whether they are decided
+    released: str = ""  # by a person, before the device is read back
+    asked_first: Question | None = None  # before the run may begin
 
     def activities(self) -> list[Callable[..., Any]]:
         """All of the contract's."""
         return [
             self.read, self.plan, self.apply, self.verify, self.hold, self.undo, self.to_undo, self.ask,
-            self.close_approval, self.events, self.record, self.begin, self.end, self.due, self.check,
+            self.read_answer, self.close_approval, self.events, self.record, self.begin, self.end, self.due, self.check,
         ]  # fmt: skip
 
     @activity.defn(name=Activity.READ)
@@ -132,7 +138,7 @@ class World:
 
     @activity.defn(name=Activity.VERIFY)
     async def verify(self, request: VerifyRequest) -> VerifyReply:
-        return VerifyReply(verified=request.change.target.value in self.in_force)
+        return VerifyReply(verified=request.change.target.value in self.in_force, detail=self.released, released=bool(self.released))
 
     @activity.defn(name=Activity.HOLD)
     async def hold(self, request: HoldRequest) -> None:
@@ -172,6 +178,11 @@ class World:
         started = activity.info().current_attempt_scheduled_time
         return AskReply(approval_id=approval_id, digest="d", expires_at=started + timedelta(seconds=request.within))
 
+    @activity.defn(name=Activity.READ_ANSWER)
+    async def read_answer(self, approval_id: str) -> AnswerReply:
+        self.looked_for.append(approval_id)
+        return AnswerReply(decision=self.decided.get(approval_id))
+
     @activity.defn(name=Activity.CLOSE_APPROVAL)
     async def close_approval(self, approval_id: str) -> Decision:
         return self.decided.get(approval_id) or Decision(approval_id=approval_id, state="expired")
@@ -185,8 +196,8 @@ class World:
         self.records += records
 
     @activity.defn(name=Activity.BEGIN)
-    async def begin(self, _: RunContext) -> None:
-        return None
+    async def begin(self, _: RunContext) -> BeginReply:
+        return BeginReply(question=self.asked_first)
 
     @activity.defn(name=Activity.END)
     async def end(self, end: RunEnd) -> None:

@@ -78,10 +78,15 @@ def test_every_step_stands_in_the_picture_with_its_effect_approval_and_lease(pla
     found = nodes(graph_of(plan))
     assert list(found) == ["verdict", "choice", "choice/block", "choice/tell"]
     block = found["choice/block"]
-    assert (block.effect, block.lease, block.undo) == ("contain", "for 1d", True)
+    assert (block.effect, block.lease, block.undo) == ("contain", "for 24h", True)
     assert block.approval == "2 of soc-leads within 15m, otherwise stop"
     drawing = svg(graph_of(plan))
-    for text in ("for 1d, can be taken back", "firewall.block_address", "on error: goes on", "on failure: take back what this run changed"):
+    for text in (
+        "for 24h, can be taken back",
+        "firewall.block_address",
+        "on error: goes on",
+        "on failure: take back what this run changed",
+    ):
         assert text in drawing
 
 

@@ -16,6 +16,7 @@ import pytest
 from intake_samples import EVE
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
+from sqlmodel import col
 
 from orchestrator.configuration.assets import import_assets
 from orchestrator.configuration.playbooks import publish_playbook, retire_playbook
@@ -176,18 +177,29 @@ async def test_a_run_key_is_free_again_after_its_time(rt: Runtime) -> None:
     assert len((await send(rt, beacon(2))).run_ids) == 0
 
 
-async def test_a_run_over_the_limit_is_kept_as_failed_and_does_not_cover_later_alerts(rt: Runtime) -> None:
+async def test_a_run_over_the_limit_is_made_and_waits_for_people_and_is_not_counted_itself(rt: Runtime) -> None:
     limited = playbook(once_per="${{ alert.id }}", limits="{runs_per_hour: 2}")
     await publish_playbook(rt, limited, "p.yaml", actor="person:ann")
     done = [await send(rt, beacon(number)) for number in range(4)]
-    assert [len(each.run_ids) for each in done] == [1, 1, 0, 0]
-    stopped = [run for run in await rows(rt, RunRow) if run.status == "failed"]
-    assert [("2 runs per hour" in run.error, run.dispatched) for run in stopped] == [(True, True)] * 2
-    assert len(await trail(rt, EventKind.RUN_LIMITED)) == 2
-    async with rt.store.write() as session:  # an hour later, but the stopped ones were made just now
-        for run in await session.scalars(select(RunRow).where(RunRow.status == "running")):
+    assert [len(each.run_ids) for each in done] == [1, 1, 1, 1]
+    made = {run.id: (run.status, run.over_limit, run.dispatched) for run in await rows(rt, RunRow)}
+    assert [made[each.run_ids[0]] for each in done] == [("running", None, False)] * 2 + [("running", 2, False)] * 2
+    limited_runs = [each["limit"] for each in await trail(rt, EventKind.RUN_LIMITED)]
+    assert limited_runs == [2, 2]
+    assert len(await trail(rt, EventKind.RUN_CREATED)) == 4
+    async with rt.store.write() as session:  # an hour later, but those that wait were made just now
+        for run in await session.scalars(select(RunRow).where(col(RunRow.over_limit).is_(None))):
             run.created_at -= timedelta(hours=1, seconds=1)
-    assert len((await send(rt, beacon(9))).run_ids) == 1
+    late = await send(rt, beacon(9))
+    assert [run.over_limit for run in await rows(rt, RunRow) if run.id in late.run_ids] == [None]
+
+
+async def test_alerts_of_one_key_beyond_the_limit_are_one_question(rt: Runtime) -> None:
+    await publish_playbook(rt, playbook(once_per="${{ alert.host.address }}", limits="{runs_per_hour: 1}"), "p.yaml", actor="person:ann")
+    await send(rt, beacon(0, **of_host(1)))
+    done = [await send(rt, beacon(number, **of_host(2))) for number in range(1, 4)]
+    assert [len(each.run_ids) for each in done] == [1, 0, 0]
+    assert [run.over_limit for run in await rows(rt, RunRow)].count(1) == 1
 
 
 async def test_the_limit_holds_for_processes_together_and_within_one_body(processes: list[Runtime]) -> None:
@@ -196,8 +208,8 @@ async def test_the_limit_holds_for_processes_together_and_within_one_body(proces
     answers = await asyncio.gather(
         *(send(processes[part % 2], [beacon(10 * part + number, **of_host(part)) for number in range(3)]) for part in range(6))
     )
-    assert sum(len(each.run_ids) for each in answers) == 3
-    assert await count(processes[0], RunRow) == 18
+    assert sum(len(each.run_ids) for each in answers) == 18
+    assert [run.over_limit for run in await rows(processes[0], RunRow)].count(None) == 3
 
 
 async def test_only_the_newest_version_that_is_not_retired_starts_runs(rt: Runtime) -> None:
@@ -339,7 +351,7 @@ async def test_shadows_do_not_count_against_the_live_version_s_limit(rt: Runtime
     await publish_playbook(rt, limited, "p.yaml", actor="person:ann")
     await publish_playbook(rt, playbook(version=2, limits="{runs_per_hour: 1}"), "p.yaml", actor="person:ann", stage="shadow")
     await send(rt, beacon())
-    assert sorted((run.mode, run.error) for run in await rows(rt, RunRow)) == [("dry_run", None), ("live", None)]
+    assert sorted((run.mode, run.over_limit) for run in await rows(rt, RunRow)) == [("dry_run", None), ("live", None)]
 
 
 async def test_alerts_of_a_dry_source_only_look_and_keep_no_live_run_from_starting(rt: Runtime) -> None:

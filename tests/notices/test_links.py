@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import re
 from typing import Any
 
 import pytest
@@ -117,6 +120,15 @@ async def test_only_what_stays_ticked_is_agreed_with(world: World) -> None:
     assert answer is not None and answer.form == {"changes": ["c2"]}
 
 
+async def test_a_question_about_no_change_whether_a_run_may_begin_is_answered_by_the_link_too(world: World) -> None:
+    await world.ask(changes=[], question="Let one more run begin?")
+    page = (await world.browser.get(world.link())).text
+    assert "Let one more run begin?" in page
+    assert "The run would begin." in page
+    assert (await world.post(world.link(), change=[])).status_code == 200
+    assert await world.state() == "approved"
+
+
 async def test_decided_already_is_said_with_its_status(world: World) -> None:
     await world.ask()
     assert (await world.post(world.link("bob"), "decline")).status_code == 200
@@ -153,7 +165,11 @@ async def test_hostile_text_stays_text(world: World) -> None:
 
 async def test_the_page_loads_nothing_and_is_not_kept(world: World) -> None:
     await world.ask()
-    headers = (await world.browser.get(world.link())).headers
+    page = await world.browser.get(world.link())
+    headers = page.headers
+    (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)  # the one that is allowed, by its hash; nothing else is
+    assert f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" in headers["content-security-policy"]
+    assert not re.search(r"\son\w+=|\sstyle=|javascript:|<script|<link|<img|<iframe", page.text)
     assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
     assert "form-action 'self'" in headers["content-security-policy"]
     assert (headers["referrer-policy"], headers["cache-control"], headers["x-frame-options"]) == ("no-referrer", "no-store", "DENY")

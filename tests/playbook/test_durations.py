@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.durations import LONGEST, duration
+from orchestrator.playbook.durations import LONGEST, duration, spelled
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,15 @@ def test_what_is_no_duration_is_refused(written: object) -> None:
 def test_anything_is_a_bounded_duration_or_refused(written: object) -> None:
     with contextlib.suppress(Invalid):
         assert 1 <= duration(written) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(90, "1m30s"), (5_400, "1h30m"), (86_400, "24h"), (604_800, "7d"), (90_000, "25h"), (0, "0s")]
+)
+def test_it_is_told_as_an_author_would_write_it(seconds: int, said: str) -> None:
+    assert spelled(seconds) == said
+
+
+@given(st.integers(min_value=1, max_value=LONGEST))
+def test_what_is_told_reads_back(seconds: int) -> None:
+    assert duration(spelled(seconds)) == seconds

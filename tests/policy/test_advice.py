@@ -38,6 +38,10 @@ def test_a_rule_that_never_decides_is_told_with_both_lines(rules: tuple[str, str
         ("action: [a.b, c.d], deny: no", "action: [c.d, e.f], allow: true"),
         ("target: {networks: [10.0.0.0/8]}, allow: true", "tags: vip, deny: no"),
         ("tags: vip, allow: true", "effect: contain, source: siem, approve: true"),
+        ("target: {networks: [10.30.0.0/16]}, allow: true", "target: {addresses: [10.30.5.7]}, deny: no"),
+        ("target: {addresses: [10.30.5.7]}, allow: true", "target: {networks: [10.30.0.0/16]}, deny: no"),
+        ("target: {hosts: [dc-01]}, allow: true", "target: {hosts: [dc-01.corp.example]}, deny: no"),
+        ("target: {users: ['CORP\\root']}, allow: true", "target: {users: [root@corp.example]}, deny: no"),
     ],
 )
 def test_rules_that_contradict_each_other_are_told_with_both_lines(rules: tuple[str, str]) -> None:

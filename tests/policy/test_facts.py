@@ -83,6 +83,7 @@ async def touch(rt: Runtime, kind: str, *values: str, **columns: Any) -> None:
         ("network", "10.20.0.0/24", {"own-network", "critical"}),
         ("network", "10.16.0.0/12", {"own-network", "guests", "critical"}),
         ("network", "2001:db8::/32", {"own-network", "v6"}),
+        ("network", "64:ff9b::10.20.0.0/120", {"own-network", "critical"}),
         ("domain", "corp.example", set()),
     ],
 )

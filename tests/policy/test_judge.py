@@ -17,7 +17,7 @@ POLICY = parse_policy("""\
 protect:
   addresses: [192.0.2.53]
   networks: [10.10.0.0/24, "2001:db8:1::/48"]
-  hosts: [dc-01, gw.corp.example]
+  hosts: [dc-01, gw.corp.example, 203.0.113.99, "b\u00fccher"]
   users: [administrator, "svc@corp.example"]
   domains: [corp.example]
 limits: {per_run: {hosts: 2}, by: leads, quorum: 2}
@@ -87,6 +87,37 @@ def said(wish: Change, facts: Facts | None = None, context: Context = CONTEXT, p
         ("url", "https://mail.corp.example/x"),
         ("url", "http://192.0.2.53/x"),
         ("url", "http://[::1]/"),
+        ("url", "http://3221226037/"),
+        ("url", "http://0xc0.0x0.0x235/"),
+        ("address", "::ffff:0:192.0.2.53"),
+        ("address", "64:ff9b:1::192.0.2.53"),
+        ("address", "2001:0:53aa:64c::3fff:fdca"),  # Teredo
+        ("address", "2001:DB8:0001:0:0:0:0:5"),
+        ("address", "2001:db8:1::5%eth0"),
+        ("address", "[2001:db8:1::5]"),
+        ("address", "203.0.113.99"),
+        ("network", "203.0.113.64/26"),
+        ("network", "64:ff9b::192.0.2.0/120"),
+        ("network", "64:ff9b::/96"),
+        ("network", "2002:c000:200::/40"),
+        ("network", "::fffe:0:0/95"),
+        ("network", "10.10.0.0/255.255.255.128"),
+        ("host", "[2001:db8:1::5]"),
+        ("host", "2001:db8:1::5%2"),
+        ("host", "192.0.565"),
+        ("host", "0300.0.2.53"),
+        ("host", "0xc0000235"),
+        ("host", "192.000.002.053"),
+        ("host", "192.0.2.53:443"),
+        ("host", "127.1"),
+        ("host", "DC-01$"),
+        ("host", "\\\\dc-01"),
+        ("host", "xn--bcher-kva"),
+        ("host", "B\u00dcCHER.corp.example"),
+        ("user", "administrator+news@corp.example"),
+        ("user", "CORP/administrator"),
+        ("email", "administrator+x@corp.example."),
+        ("domain", "gw.corp.example"),
     ],
 )
 def test_what_is_protected_is_denied_in_every_spelling(kind: str, value: str) -> None:
@@ -101,9 +132,13 @@ def test_what_is_protected_is_denied_in_every_spelling(kind: str, value: str) ->
         ("address", "10.10.1.7"),
         ("network", "198.51.100.0/24"),
         ("host", "dc-011"),
+        ("host", "12345"),  # the id of something, not 0.0.48.57
+        ("network", "2002:c633:6407::/48"),  # 6to4 of somebody else
+        ("address", "64:ff9b::198.51.100.7"),
         ("host", "gw.other.example"),
         ("user", "svc@other.example"),
         ("user", "j.doe"),
+        ("user", "admin+administrator"),
         ("domain", "evilcorp.example"),
         ("url", "https://evil.test/corp.example"),
         ("hash", "44d88612fea8a8f36de82e1278abb02f"),

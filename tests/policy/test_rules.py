@@ -96,6 +96,21 @@ def test_a_network_is_allowed_only_where_all_of_it_is_named_and_denied_where_any
     assert said(f"  - {named}, deny: no}}\n", wide).rule == "it"
 
 
+@pytest.mark.parametrize(
+    ("named", "kind", "value"),
+    [
+        ("addresses: [8.0.0.5]", "host", "010.0.0.5"),  # to some it is 10.0.0.5
+        ("addresses: [10.0.0.5]", "address", "64:ff9b::10.0.0.5"),
+        ("networks: [10.0.0.0/24]", "network", "64:ff9b::10.0.0.0/120"),
+        ("users: [j.doe]", "user", "j.doe+x@corp.example"),
+    ],
+)
+def test_what_only_some_read_as_the_same_is_denied_with_it_and_not_allowed_with_it(named: str, kind: str, value: str) -> None:
+    wish, rest = change(kind, value), "  - {name: rest, approve: true}\n"
+    assert said(f"  - {{name: it, target: {{{named}}}, allow: true}}\n{rest}", wish).rule == "rest"
+    assert said(f"  - {{name: it, target: {{{named}}}, deny: no}}\n{rest}", wish).rule == "it"
+
+
 def test_the_other_names_of_a_target_make_it_stricter_and_never_looser() -> None:
     facts = Facts(names=("0123", "lab-7"))
     wish = change("host", "0123")

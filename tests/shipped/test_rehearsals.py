@@ -76,7 +76,7 @@ async def test_a_read_without_stub_fails_and_says_which() -> None:
 
 @pytest.mark.parametrize("alert", [{"clas": "x"}, {"host": {"nam": "x"}}])
 def test_a_field_that_no_alert_has_is_refused(alert: dict[str, object]) -> None:
-    with pytest.raises(Invalid, match="an alert has no field"):
+    with pytest.raises(Invalid, match="an alert has no such field; did you mean"):
         alert_of(Given(alert=alert), lambda _file: b"")
 
 

@@ -167,7 +167,7 @@ PLAN = PLANS["brute-force-block"]
             "playbook: brute-force-block\nstubs: {chat.post: {fails: rejected, output: {a: 1}}}\ncases: [{name: a, expect: {status: completed}}]",
             "a stub that always fails has no output",
         ),
-        ("playbook: brute-force-block\ncases: []", "at least 1 item"),
+        ("playbook: brute-force-block\ncases: []", "cases is empty; write at least one"),
         ("playbook: [", "t.yaml:"),
     ],
 )

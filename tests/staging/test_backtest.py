@@ -197,7 +197,7 @@ async def test_the_limit_of_runs_is_honoured(past: Rig) -> None:
     await past.handled("a", BAD, 9, NOW - timedelta(hours=2))
     await past.handled("b", WORSE, 9, NOW - timedelta(hours=1, minutes=30))
     found = told(await past.try_(LIVE.replace("steps:", "limits: {runs_per_hour: 1}\nsteps:", 1)))
-    assert found[Difference.FAILED] == [("b", ("the run: not started: its limit of 1 runs per hour is used up",))]
+    assert found[Difference.FAILED] == [("b", ("the run: it waits for people first: its limit of 1 runs per hour is used up",))]
 
 
 async def test_other_classes_sources_and_times_are_left_out(past: Rig) -> None:

@@ -11,10 +11,11 @@ import pytest_asyncio
 from orchestrator.configuration.playbooks import usual_catalogue
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.staging.alert_fields import BARE, laid_over
 from orchestrator.staging.coverage import coverage
 from orchestrator.staging.junit import junit
 from orchestrator.staging.page import page
-from orchestrator.staging.report import Report, Subject, rehearsed
+from orchestrator.staging.report import Report, Subject, rehearsed, some
 from orchestrator.staging.served import Theatre, theatre
 
 CATALOGUE = usual_catalogue()
@@ -93,6 +94,13 @@ async def test_a_difference_names_the_line_of_the_step_and_shows_what_was_wanted
     assert (status.field, status.at) == ("status", "tried/playbook.yaml:12")
     assert (status.wanted, status.got) == (("completed",), ("rolled_back",))
     assert (applied.at, applied.wanted, applied.got) == ("tried/tests.yaml:8", ("chat.post",), ())
+
+
+async def test_a_failure_is_told_of_the_step_that_ended_the_run_and_not_of_one_that_let_it_go_on(stage: Theatre) -> None:
+    refused = "stubs: {reputation.lookup_address: {fails: rejected}}"
+    report = await tried(stage, case(f"decide: [decline]\n    {refused}\n    expect: {{status: completed}}"))
+    (status,) = report.cases[0].differences
+    assert PLAYBOOK.splitlines()[int(status.at.rpartition(":")[2]) - 1] == "  - id: block"
 
 
 @pytest.mark.parametrize(
@@ -249,3 +257,84 @@ async def test_a_question_of_the_policy_is_not_the_authors(stage: Theatre) -> No
     reached = {f"{each.path}: {each.what}" for each in report.coverage.points if each.reached}
     assert "block: is not asked about" in reached
     assert "block: approved" not in reached
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        ("{severity: high}", "tests.yaml:9:21: case 'one': alert.severity: Input should be 0, 1, 2, 3, 4, 5 or 6; high is 4"),
+        ("{severity: 3.7}", "alert.severity: Input should be 0, 1"),
+        ("{severity: null}", "alert.severity: Input should be 0, 1"),
+        ("{severity: 99}", "alert.severity: Input should be 0, 1"),
+        ("{titel: a}", "alert.titel: an alert has no such field; did you mean 'title'?"),
+        ("{title: 5}", "alert.title: Input should be a valid string"),
+        ("{class: Brute Force}", "alert.class: String should match pattern"),
+        ("{host: web1}", "alert.host: "),
+        ("{host: {critical: of course}}", "alert.host.critical: Input should be a valid boolean"),
+        ("{remote: {port: high}}", "alert.remote.port: Input should be a valid integer"),
+        ("{observables: [{type: address}]}", "alert.observables.0.value: Field required"),
+        ("{techniques: T1110}", "alert.techniques: Input should be a valid"),
+        ("{time: yesterday}", "alert.time: Input should be a valid datetime"),
+        ("{resolved: 'no'}", "alert.resolved: Input should be a valid boolean"),
+        ("{source: 5}", "alert.source: is a text"),
+    ],
+)
+@pytest.mark.parametrize("where", ["given", "later"])
+async def test_an_alert_that_no_product_could_have_sent_is_refused_with_its_place(alert: str, said: str, where: str) -> None:
+    given = f"given: {{alert: {alert}}}" if where == "given" else f"{GIVEN}\n    alerts: [{{after: 5m, alert: {alert}}}]"
+    with pytest.raises(Invalid) as refused:
+        await tried(None, f"  - name: one\n    {given}\n    expect: {{status: completed}}\n")
+    assert said.removeprefix("tests.yaml:9:21: " if where == "later" else "") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[]", "a.json: is no alert as crowdsec sends it (crowdsec: $ is an empty list)"),
+        (b'{"x": 1}', "a.json: is no alert as crowdsec sends it (crowdsec: $.scenario is missing"),
+        (b'{"x":', "a.json: the body is not JSON"),
+    ],
+)
+async def test_a_file_that_is_no_alert_is_refused_with_its_name_and_the_case(content: bytes, said: str) -> None:
+    text = STUBS + "  - name: one\n    given: {file: a.json, product: crowdsec}\n    expect: {status: completed}\n"
+    tested = Subject(text=PLAYBOOK, file="p.yaml", tests=text, tests_file="t.yaml")
+    with pytest.raises(Invalid) as refused:
+        await rehearsed(tested, lambda _name: content, CATALOGUE, lambda _n, _v: None, None)
+    assert str(refused.value).startswith("t.yaml:8: case 'one': ")
+    assert said in str(refused.value)
+
+
+async def test_severity_has_the_name_that_goes_with_it() -> None:
+    assert laid_over(BARE, {"severity": 5})["severity_name"] == "critical"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("expct: {status: completed}", "tests.yaml:10:5: unknown key cases.0.expct; did you mean 'expect'?"),
+        ("expect: {statu: completed}", "unknown key cases.0.expect.statu; did you mean 'status'?"),
+        ("expect: {status: complete}", "cases.0.expect.status cannot be 'complete'; did you mean 'completed'?"),
+        ("expect: {status: completed, took: soon}", "cases.0.expect.took: 'soon' is not a duration; write such as 90s"),
+        ("expect: {status: completed, took: {at_most: 1x}}", "cases.0.expect.took.at_most: '1x' is not a duration; write such as 90s"),
+        ("decide: [maybe]\n    expect: {status: completed}", "write approve, decline, expire"),
+        ("stubs: {firewall.block_address: {fail: x}}\n    expect: {status: completed}", "did you mean 'fails'?"),
+    ],
+)
+async def test_each_thing_that_is_wrong_with_a_case_is_told_once_with_its_mend(wrong: str, said: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        await tried(None, case(wrong))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+async def test_a_misspelt_answer_does_not_pass_for_agreement() -> None:
+    report = await tried(None, case("decide: [{aprove: [203.0.113.9]}]\n    expect: {status: completed}"))
+    assert [each.field for each in report.cases[0].differences] == ["decide"]
+    assert "write approve or `{approve: [TARGET]}`" in report.cases[0].differences[0].said
+
+
+async def test_a_part_of_a_name_that_no_case_has_is_an_error_and_not_a_success() -> None:
+    tested = Subject(text=PLAYBOOK, file="p.yaml", tests=STUBS + case("expect: {status: completed}"), tests_file="t.yaml")
+    report = await rehearsed(tested, lambda _name: b"", CATALOGUE, lambda _n, _v: None, None, only="nothing such")
+    with pytest.raises(Invalid, match="no case has 'nothing such' in its name"):
+        some([report], "nothing such")

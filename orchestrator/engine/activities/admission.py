@@ -1,4 +1,4 @@
-"""May this run begin? Only with the plan that was published, and where it is demanded, signed; before anything is done."""
+"""May this run begin? Only with the plan that was published, where it is demanded signed, and within its limit or with people's yes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,25 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.engine.activities.written import event_id
 from orchestrator.engine.contracts import RunContext
+from orchestrator.engine.question import Question
+from orchestrator.policy.facts import policy_in_force
 from orchestrator.promotion.evidence import objection
 from orchestrator.settings import Settings
-from orchestrator.store import runs
+from orchestrator.store import approvals, runs
 from orchestrator.store.matters import open_matter
+
+
+async def question(session: AsyncSession, run: RunContext) -> Question | None:
+    """What people are asked before it begins: it goes beyond its playbook's `runs_per_hour`, and nobody has agreed with that yet."""
+    row = await runs.get(session, run.run_id)
+    if row is None or row.over_limit is None or await approvals.begun(session, run.run_id):
+        return None
+    limits = (await policy_in_force(session)).policy.limits
+    alert = await runs.alert_of(session, run.run_id)
+    why = f"{run.playbook} allows itself {row.over_limit} runs in an hour, which are used up: people are asked"
+    about = f" about {alert.title}" if alert else ""
+    key = (f"once per: {row.once_key}",) if row.once_key else ()
+    return Question(text=f"Let one more run of {run.playbook} begin{about}?", by=limits.by, quorum=limits.quorum, reasons=(why, *key))
 
 
 async def refusal(session: AsyncSession, settings: Settings, run: RunContext, now: datetime) -> str | None:
@@ -21,6 +36,11 @@ async def refusal(session: AsyncSession, settings: Settings, run: RunContext, no
     row = await runs.get(session, run.run_id)
     if row is None or (row.playbook, row.version, row.plan_digest) != (run.playbook, run.version, run.plan_digest):
         return "the run is not in the store as it was started"
+    return await refused_version(session, settings, run, now)
+
+
+async def refused_version(session: AsyncSession, settings: Settings, run: RunContext, now: datetime) -> str | None:
+    """What is wrong with the run's version as it stands in the store, recorded, and people told; None: nothing."""
     why = await objection(session, settings, await runs.playbook(session, run.playbook, run.version), run.plan_digest)
     if why is not None:
         told = {"version": run.version, "playbook_digest": run.plan_digest, "run": run.run_id, "reason": why}

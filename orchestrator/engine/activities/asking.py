@@ -1,4 +1,4 @@
-"""The activities `ask` and `close_approval`: put a question to people, and end it when its time is up."""
+"""The activities `ask`, `read_answer` and `close_approval`: put a question to people, hear them, and end it when its time is up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.domain.errors import Rejected
 from orchestrator.domain.run import RunStatus
 from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.written import event_id, step_event
-from orchestrator.engine.contracts import Activity, AskReply, AskRequest, Decision
+from orchestrator.engine.contracts import Activity, AnswerReply, AskReply, AskRequest, Decision
 from orchestrator.engine.decision import decision_of
 from orchestrator.notices import outbox
 from orchestrator.policy.facts import policy_in_force
@@ -63,14 +63,33 @@ class Asking:
         with told_to_workflow():
             now = self._rt.clock()
             async with self._rt.store.write() as session:
-                row = await approvals.get(session, approval_id, lock=True)
-                if row is None:
-                    raise Rejected(f"there is no approval {approval_id}")
+                row = await _locked(session, approval_id)
                 if row.state == "pending":
                     await _expire(session, row, now)
-                row.delivered = True
-                await _run_goes_on(session, row.run_id)
-                return decision_of(row, await approvals.answers(session, [row.id]))
+                return await _heard(session, row)
+
+    @activity.defn(name=Activity.READ_ANSWER)
+    async def read_answer(self, approval_id: str) -> AnswerReply:
+        """What people decided, if they have: from their answers in the store, and from nothing that the run was told."""
+        with told_to_workflow():
+            async with self._rt.store.write() as session:
+                row = await _locked(session, approval_id)
+                return AnswerReply(decision=None if row.state == "pending" else await _heard(session, row))
+
+
+async def _locked(session: AsyncSession, approval_id: str) -> ApprovalRow:
+    """Raises Rejected."""
+    row = await approvals.get(session, approval_id, lock=True)
+    if row is None:
+        raise Rejected(f"there is no approval {approval_id}")
+    return row
+
+
+async def _heard(session: AsyncSession, row: ApprovalRow) -> Decision:
+    """The decision, of which the run knows from now on."""
+    row.delivered = True
+    await _run_goes_on(session, row.run_id)
+    return decision_of(row, await approvals.answers(session, [row.id]))
 
 
 async def _expire(session: AsyncSession, row: ApprovalRow, clock: datetime) -> None:
@@ -100,7 +119,7 @@ async def _void(session: AsyncSession, request: AskRequest, asked: ApprovalRow, 
     old = await approvals.get(session, request.replaces or "", lock=True)
     if old is None or old.run_id != asked.run_id or old.id == asked.id or old.state not in {"approved", "pending"}:
         return
-    # A pending one was answered for the workflow alone, past the store: nobody waits for its answer any more.
+    # A pending one cannot be answered any more either: the run waits for the new one.
     old.state, old.replaced_by, old.remind_at, old.delivered = "void", asked.id, None, True
     old.decided_at = old.decided_at or now
     told = {"approval": old.id, "digest": old.digest, "replaced_by": asked.id, "replaced_by_digest": asked.digest}

@@ -18,10 +18,8 @@ from orchestrator.engine.contracts import TASK_QUEUE, Activity, DueReply, HoldIn
 from orchestrator.policy.facts import policy_in_force
 from orchestrator.runtime import Runtime
 from orchestrator.store import containments
+from orchestrator.store.containments import BY_HAND
 from orchestrator.store.tables import ContainmentRow, LeaseRow
-
-BY_HAND = "released by "
-"""How the reason of a lease begins that a person ends; the person's name follows, and after `: ` what the person said."""
 
 
 async def watch(client: Client, key: str) -> None:
@@ -107,7 +105,7 @@ def _check_at(held: ContainmentRow, checked_at: datetime | None, every: timedelt
 
 def _over(lease: LeaseRow) -> UndoRequest:
     reason = lease.reason or TIME_IS_UP
-    actor = f"person:{reason.removeprefix(BY_HAND).partition(': ')[0]}" if reason.startswith(BY_HAND) else "system"
+    actor = f"person:{reason.removeprefix(BY_HAND)}" if reason.startswith(BY_HAND) else "system"
     return UndoRequest(run_id=lease.run_id, path=lease.path, reason=reason, actor=actor)
 
 

@@ -15,13 +15,13 @@ from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.masking import masked
 from orchestrator.domain.run import RunStatus, StepState
-from orchestrator.engine.activities.admission import refusal
+from orchestrator.engine.activities.admission import question, refusal
 from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.written import event_id, step_event
-from orchestrator.engine.contracts import Activity, EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
+from orchestrator.engine.contracts import Activity, BeginReply, EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
 from orchestrator.notices import outbox
 from orchestrator.runtime import Runtime
-from orchestrator.store import approvals, containments, effects, runs, steps
+from orchestrator.store import alerts, approvals, containments, effects, runs, steps
 
 MOST_EVENTS = 100
 
@@ -52,17 +52,19 @@ class Recording:
         self._rt = rt
 
     @activity.defn(name=Activity.BEGIN)
-    async def begin(self, run: RunContext) -> None:
-        """The run has begun. Raises Rejected when its version is not what was published, or not signed as it has to be."""
+    async def begin(self, run: RunContext) -> BeginReply:
+        """The run has begun, or begins once people agree. Raises Rejected when its version is not what was published and signed."""
         with told_to_workflow():
             now = self._rt.clock()
             async with self._rt.store.write() as session:
-                refused = await refusal(session, self._rt.settings, run, now)
+                refused, asked = await refusal(session, self._rt.settings, run, now), None
                 if refused is None:
                     await runs.set_status(session, run.run_id, run.attempt, RunStatus.RUNNING)
                     await _tell(session, EventKind.RUN_STARTED, run, {"mode": run.mode, "started_by": run.started_by}, now)
+                    asked = await question(session, run)
             if refused is not None:  # said in the trail by then
                 raise Rejected(refused)
+            return BeginReply(question=asked)
 
     @activity.defn(name=Activity.RECORD)
     async def record(self, records: list[StepRecord]) -> None:
@@ -87,6 +89,7 @@ class Recording:
                 withdrawn = await approvals.withdraw(session, run.run_id, now)
                 await steps.stop_waiting(session, run.run_id, f"the run ended: {ended.status.value}", now)
                 await _end_idle_leases(session, run, now)
+                await _free_key(session, run)
                 for question in withdrawn:
                     await outbox.tell(session, question, "closed", now)
                 told = {"status": ended.status, "error": ended.error, "withdrawn": [question.id for question in withdrawn]}
@@ -120,6 +123,13 @@ async def _end_idle_leases(session: AsyncSession, run: RunContext, now: datetime
             await containments.end_lease(session, lease.id, "the step came to no change", now)
             told = {"path": lease.path, "containment": lease.containment_key, "reason": "the step came to no change"}
             await _tell(session, EventKind.LEASE_ENDED, run, told, now, lease.path)
+
+
+async def _free_key(session: AsyncSession, run: RunContext) -> None:
+    """A run that people did not let begin must not cover the next alert."""
+    row = await runs.get(session, run.run_id)
+    if row is not None and row.over_limit is not None and not await approvals.begun(session, run.run_id):
+        await alerts.free(session, run.run_id)
 
 
 async def _tell(session: AsyncSession, kind: EventKind, run: RunContext, told: dict[str, Any], now: datetime, *more: object) -> None:

@@ -33,6 +33,7 @@ def activities(rt: Runtime, client: Client) -> list[Callable[..., Any]]:
         holding.due,
         Checking(rt).check,
         asking.ask,
+        asking.read_answer,
         asking.close_approval,
         recording.begin,
         recording.record,

@@ -14,6 +14,7 @@ from connectors.registry import CONNECTORS
 from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.configuration.connections import open_connection_for
+from orchestrator.configuration.refused_writes import attempts_noted
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid, NotFound, Rejected, Unavailable, Unknown
 from orchestrator.domain.receipt import Change
@@ -146,7 +147,9 @@ class Undoing:
         if connector.name != change.connector:
             raise Rejected(f"{change.connection} is a {connector.name} by now, and {change.action} was made on a {change.connector}")
         await connector.undo(change.action, change.receipt, call)
-        if not await seen(lambda: connector.verify_undone(change.action, change.input, change.receipt, call)):
+        async with attempts_noted(self._rt, change.connection, f"whether {change.action} is gone", effect.run_id):
+            gone = await seen(lambda: connector.verify_undone(change.action, change.input, change.receipt, call))
+        if not gone:
             raise Unavailable(f"{change.connection} was told to take back {change.action} of {change.target}, but still shows it")
 
     async def _lifted(self, request: UndoRequest, lift: _Lift) -> UndoReply:

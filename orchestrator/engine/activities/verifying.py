@@ -19,7 +19,7 @@ from orchestrator.engine.activities.calling import call_for
 from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.refused_writes import attempts_reported
 from orchestrator.engine.activities.written import save_step, step_event
-from orchestrator.engine.contracts import Activity, VerifyReply, VerifyRequest
+from orchestrator.engine.contracts import Activity, StepRef, VerifyReply, VerifyRequest
 from orchestrator.runtime import Runtime
 from orchestrator.store import containments, effects, matters
 
@@ -27,9 +27,9 @@ LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each look: many systems answer before they have done it."""
 
 
-async def seen(look: Callable[[], Awaitable[bool]], pauses: Sequence[float] = LOOKS) -> bool:
+async def seen(look: Callable[[], Awaitable[bool]], pauses: Sequence[float] | None = None) -> bool:
     """Whether one of the looks finds it so; heartbeats before each. `pauses`: seconds before each look."""
-    for pause in pauses:
+    for pause in LOOKS if pauses is None else pauses:
         await asyncio.sleep(pause)
         if not activity.info().is_local:
             activity.heartbeat()
@@ -54,9 +54,18 @@ class Verifying:
             bound = call_for(call.ref, change.action)
             async with attempts_reported(self._rt, call):
                 verified = await seen(lambda: connector.verify(change.action, change.input, change.receipt, request.output, bound))
-            detail = "" if verified else f"{change.connection} took {change.action} of {change.target}, but does not show it"
+            released = None if verified else await self._released(call.ref)
+            detail = "" if verified else released or f"{change.connection} took {change.action} of {change.target}, but does not show it"
             await self._record(request, started, verified=verified, detail=detail)
-            return VerifyReply(verified=verified, detail=detail)
+            return VerifyReply(verified=verified, detail=detail, released=released is not None)
+
+    async def _released(self, ref: StepRef) -> str | None:
+        """That a person ended the step's lease meanwhile, and who."""
+        async with self._rt.store.read() as session:
+            lease = await containments.lease(session, containments.lease_id(ref.run.run_id, ref.path))
+        if lease is None or not (lease.reason or "").startswith(containments.BY_HAND):
+            return None
+        return f"it was {lease.reason} before the device was read back, and is not in force"
 
     async def _record(self, request: VerifyRequest, started: object, *, verified: bool, detail: str) -> None:
         call, change, now = request.call, request.change, self._rt.clock()

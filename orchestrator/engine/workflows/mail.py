@@ -1,4 +1,4 @@
-"""What reaches a running workflow from outside: decisions of people, and word of new alerts."""
+"""What reaches a running workflow from outside: word that people have decided, and of new alerts."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from orchestrator.engine.contracts import Decision
 
 @dataclass
 class Mail:
-    """One workflow's. `asked`: approvals that it knows of."""
+    """One workflow's. `asked`: approvals that it knows of; `heard`: those of which somebody says that they are decided.
 
-    decisions: dict[str, Decision] = field(default_factory=dict)
+    What the word says of the decision is not used: whoever can reach Temporal can write one. The decision is read from the store.
+    """
+
+    heard: set[str] = field(default_factory=set)
     asked: set[str] = field(default_factory=set)
     nudges: int = 0
     stopped: bool = False  # somebody has cancelled the run: it begins nothing more
     _asking: int = 0
 
     def check(self, decision: Decision) -> None:
-        """Raises ValueError for an approval that is not waited for, and for another decision on one that was decided; the same is no harm.
+        """Raises ValueError for an approval that is not waited for.
 
         While a question is on its way its name is not known yet, and its answer may come first.
         """
-        known = self.decisions.get(decision.approval_id)
-        if known is not None and known != decision:
-            raise ValueError(f"approval {decision.approval_id} was decided already")
         if decision.approval_id not in self.asked and not self._asking:
             raise ValueError(f"nobody waits for approval {decision.approval_id} here")
 
     def hear(self, decision: Decision) -> None:
-        """The first decision stands."""
-        self.decisions.setdefault(decision.approval_id, decision)
+        """There is something to look at."""
+        self.heard.add(decision.approval_id)
 
     @contextmanager
     def asking(self) -> Iterator[None]:

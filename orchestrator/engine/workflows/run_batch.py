@@ -40,7 +40,7 @@ class RunBatch:
 
     @workflow.update
     def decide(self, decision: Decision) -> None:
-        """People have decided about something in this slice. The same decision again is no harm."""
+        """People have decided about something in this slice: the store knows what. To be told so again is no harm."""
         self._mail.hear(decision)
 
     @decide.validator

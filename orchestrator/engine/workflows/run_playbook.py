@@ -9,10 +9,12 @@ from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from orchestrator.domain.errors import Rejected, TocsinError
-    from orchestrator.domain.run import Mode, RunStatus
-    from orchestrator.engine.contracts import Activity, Decision, RunEnd, RunInput, RunResult, Workflow
+    from orchestrator.domain.run import BEFORE, Mode, RunStatus
+    from orchestrator.engine.contracts import Activity, BeginReply, Decision, RunEnd, RunInput, RunResult, StepRef, Workflow
     from orchestrator.engine.interpreter import Interpreter
+    from orchestrator.engine.pipeline import ask
     from orchestrator.engine.rollback import roll_back
+    from orchestrator.engine.scope import Declined, Place
     from orchestrator.engine.workflows.calls import BOOKKEEPING, kept, regular
     from orchestrator.engine.workflows.mail import Mail
     from orchestrator.engine.workflows.temporal_port import TemporalPort
@@ -44,7 +46,7 @@ class RunPlaybook:
 
     @workflow.update
     def decide(self, decision: Decision) -> None:
-        """People have decided. The same decision again is no harm."""
+        """People have decided: the store knows what. To be told so again is no harm."""
         self._mail.hear(decision)
 
     @decide.validator
@@ -79,13 +81,21 @@ class RunPlaybook:
         return result
 
     async def _walked(self, given: RunInput) -> RunResult:
-        if given.plan.digest != given.run.plan_digest:
-            return RunResult(status=RunStatus.FAILED, error="the plan that came with the run is not the one that it names")
         try:
-            await kept(Activity.BEGIN, given.run, None)
+            await self._begun(given)
+        except Declined as no:
+            return RunResult(status=RunStatus.DECLINED, error=f"it was not let begin: {no}")
         except Rejected as refused:
             return RunResult(status=RunStatus.FAILED, error=str(refused))
         return await self._interpreter.whole()
+
+    async def _begun(self, given: RunInput) -> None:
+        """With the store's word, and where that asks for it, with people's. Raises Rejected, Declined."""
+        question = (await kept(Activity.BEGIN, given.run, BeginReply)).question  # first, as it tells people of a version that was altered
+        if given.plan.digest != given.run.plan_digest:
+            raise Rejected("the plan that came with the run is not the one that it names")
+        if question is not None:
+            await ask(self._port, StepRef(run=given.run, path=BEFORE, seq=0), Place(names={}, steps={}), question, [])
 
     async def _outcome(self, walk: asyncio.Task[RunResult]) -> RunResult:
         try:

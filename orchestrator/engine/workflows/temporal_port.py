@@ -16,6 +16,7 @@ from orchestrator.domain.run import StepState
 from orchestrator.engine.contracts import (
     ActionCall,
     Activity,
+    AnswerReply,
     ApplyReply,
     ApplyRequest,
     AskReply,
@@ -102,8 +103,10 @@ class TemporalPort:
         return await to_the_end(changing(Activity.APPLY, request, ApplyReply, retry_of(step.retry)))
 
     async def verify(self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]) -> bool:
-        """A read like any other."""
+        """A read like any other. Raises Rejected when a person has released it meanwhile: then the device is right not to show it."""
         reply = await quick(Activity.VERIFY, VerifyRequest(call=call, change=change, output=output), VerifyReply, step)
+        if reply.released:
+            raise Rejected(reply.detail)
         return reply.verified
 
     async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
@@ -129,7 +132,7 @@ class TemporalPort:
         return await kept(Activity.TO_UNDO, self.run, list[Undoable])
 
     async def ask_change(self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question) -> Decision:
-        """The question goes to the store; the answer comes as an update."""
+        """The question goes to the store, and so does the answer; an update says when to look."""
         self._goes_on()
         request = AskRequest(
             ref=ref,
@@ -230,13 +233,21 @@ class TemporalPort:
         with self._mail.asking():
             reply = await regular(Activity.ASK, request, AskReply, BOOKKEEPING)
             self._mail.asked.add(reply.approval_id)
-        self._goes_on()  # while it was put, the run may have been cancelled, and the task that waited not have heard of it
-        left = (reply.expires_at - workflow.now()).total_seconds()
-        try:
-            await workflow.wait_condition(lambda: reply.approval_id in self._mail.decisions, timeout=timedelta(seconds=max(left, 0.001)))
-        except TimeoutError:
-            self._mail.hear(await regular(Activity.CLOSE_APPROVAL, reply.approval_id, Decision, BOOKKEEPING))
-        return self._mail.decisions[reply.approval_id]
+        return await self._decided(reply)
+
+    async def _decided(self, asked: AskReply) -> Decision:
+        """As the store has it: a word that came past the store is heard, looked into, and forgotten."""
+        heard, id_ = self._mail.heard, asked.approval_id
+        while True:
+            self._goes_on()  # meanwhile the run may have been cancelled, and the task that waited not have heard of it
+            left = (asked.expires_at - workflow.now()).total_seconds()
+            try:
+                await workflow.wait_condition(lambda: id_ in heard, timeout=timedelta(seconds=max(left, 0.001)))
+            except TimeoutError:
+                return await regular(Activity.CLOSE_APPROVAL, id_, Decision, BOOKKEEPING)
+            heard.discard(id_)  # before the look, so that a word that comes meanwhile is looked into too
+            if (decision := (await kept(Activity.READ_ANSWER, id_, AnswerReply)).decision) is not None:
+                return decision
 
     def _goes_on(self) -> None:
         """Before anything is begun; taking back goes on. Raises CancelledError, and Rejected before the server would end the run."""

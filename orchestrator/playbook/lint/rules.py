@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compiler import Resolve, examine_playbook
+from orchestrator.playbook.lint.classes import CLASS
 from orchestrator.playbook.lint.danger import APPROVAL, LEASE, TIMEOUT
 from orchestrator.playbook.lint.draft import Draft
 from orchestrator.playbook.lint.finding import Finding, Rule
@@ -21,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     TIMEOUT,
     TEXT_DECIDES,
     EVERYTHING,
+    CLASS,
     SECRET,
 )
 

@@ -1,0 +1,45 @@
+"""How does the plain JSON of the engine become a connector's models, and they JSON again?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from connectors.sdk.capability import Output
+from connectors.sdk.declared import BoundAction
+from orchestrator.domain.errors import Rejected
+from orchestrator.domain.receipt import Receipt
+
+JsonObject = dict[str, Any]
+
+
+def as_model(model: type[Any], value: JsonObject, action: str) -> Any:
+    """The input of an action. Raises Rejected naming each wrong field, never its value."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        message = f"{action}: the input does not fit: {_problems(error)}"
+        raise Rejected(message) from None
+
+
+def receipt_of(bound: BoundAction, value: JsonObject, action: str) -> Receipt:
+    """The receipt of an action, as this version of its connector knows it. Raises Rejected."""
+    if bound.receipt is None:
+        message = f"{action} has no receipt"
+        raise Rejected(message)
+    try:
+        return bound.receipt.model_validate(value)
+    except ValidationError as error:
+        message = f"{action}: the receipt was made by another version of the connector: {_problems(error)}"
+        raise Rejected(message) from None
+
+
+def _problems(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:5])
+
+
+def as_json(model: Output | Receipt) -> JsonObject:
+    """As plain JSON."""
+    return model.model_dump(mode="json")

@@ -1,0 +1,26 @@
+"""What is kept of who may call the API?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import JSON
+from sqlmodel import Field, SQLModel
+
+from orchestrator.store.tables.columns import UtcDateTime
+
+
+class KeyRow(SQLModel, table=True):
+    """An API key; the token itself is not kept."""
+
+    __tablename__ = "api_keys"
+    id: str = Field(primary_key=True)
+    hash: str
+    person: str
+    roles: list[str] = Field(sa_type=JSON)
+    groups: list[str] = Field(sa_type=JSON, default=[])
+    scopes: list[str] | None = Field(sa_type=JSON, default=None)
+    created_by: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

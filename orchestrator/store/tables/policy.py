@@ -1,0 +1,45 @@
+"""What is kept of what holds actions back: policies, kill switches, breakers?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Text
+from sqlmodel import Field, SQLModel
+
+from orchestrator.store.tables.columns import UtcDateTime
+
+
+class PolicyRow(SQLModel, table=True):
+    """A published policy; the newest is in force."""
+
+    __tablename__ = "policies"
+    version: int = Field(primary_key=True)
+    digest: str
+    document: dict[str, Any] = Field(sa_type=JSON)
+    source: str = Field(sa_type=Text)
+    published_at: datetime = Field(sa_type=UtcDateTime)
+    published_by: str
+
+
+class KillSwitchRow(SQLModel, table=True):
+    """An engaged kill switch: scope `global`, `connection`, `playbook` or `source`."""
+
+    __tablename__ = "kill_switches"
+    scope: str = Field(primary_key=True)
+    name: str = Field(primary_key=True, default="*")
+    reason: str
+    engaged_by: str
+    engaged_at: datetime = Field(sa_type=UtcDateTime)
+    stop_releases: bool = False
+
+
+class BreakerRow(SQLModel, table=True):
+    """A source that asked for many more containments than it used to: people are asked about each, until somebody resets it."""
+
+    __tablename__ = "breakers"
+    source: str = Field(primary_key=True)
+    reason: str = Field(sa_type=Text)
+    tripped_at: datetime = Field(sa_type=UtcDateTime)
+    reset_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # from here on it is counted anew

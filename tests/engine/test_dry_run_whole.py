@@ -1,0 +1,109 @@
+"""Does a whole dry run, from Temporal to the vendors' wire, never open a connection that could write?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from activity_rig import Rig, published, run_row
+from temporal_rig import on_temporal
+from temporalio.client import Client
+
+from connectors.sdk.connector import Connector
+from connectors.sdk.transport import Access
+from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.configuration.pool import ConnectionPool, Slot
+from orchestrator.domain.run import Mode
+from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.runs.dispatch import dispatch
+from orchestrator.runs.query import get_run
+from orchestrator.runs.sweep import sweep
+from orchestrator.store.tables import ApprovalRow, AssetRow, ContainmentRow, EffectRow, LeaseRow
+
+TEXT = """\
+playbook: everything
+version: 1
+title: One step of each effect, one that fails, and what is done then
+owner: soc
+trigger: {when: alert.severity >= 4}
+steps:
+  - id: host
+    use: edr.find_host
+    with: {host: mac-113}
+  - id: contain
+    parallel:
+      - id: block
+        use: firewall.block_address
+        with: {address: 198.51.100.7}
+        for: 1s
+      - id: isolate
+        use: edr.isolate_host
+        with: {host: "${{ steps.host.id }}"}
+  - id: ticket
+    approve: {question: "Open a ticket?", within: 15m}
+    use: tickets.open
+    with: {title: Contained}
+  - id: again
+    use: firewall.unblock_address
+    with: {address: 198.51.100.8}
+  - id: comment
+    use: tickets.comment
+    with: {key: NOPE-1, text: x}
+on_failure: roll_back
+"""
+
+
+class Watched(ConnectionPool):
+    """Notes for what each connection is wanted, whoever wants it."""
+
+    def __init__(self, within: ConnectionPool) -> None:
+        super().__init__()
+        self._within = within
+        self.wanted: list[tuple[str, Access]] = []
+
+    def get(self, slot: Slot, make: Callable[[], Connector[Any]]) -> Connector[Any]:
+        self.wanted.append((slot.name, slot.access))
+        return self._within.get(slot, make)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client, list[tuple[str, Access]]]]:
+    """As it is wired in production; the list: what was wanted of the connections."""
+    async with on_temporal(tmp_path, pool=Watched) as (made, client):
+        assert isinstance(made.rt.connections, Watched)
+        yield made, client, made.rt.connections.wanted
+
+
+async def ran(made: Rig, client: Client, mode: Mode, text: str = TEXT) -> dict[str, Any]:
+    """The run, over."""
+    plan = compile_playbook(text, "p.yaml", usual_catalogue(), lambda _name, _version: None).plan
+    await made.add(published(plan))
+    await made.add(run_row("run_w", playbook=plan.playbook, plan_digest=plan.digest, mode=mode.value, dispatched=False))
+    assert await dispatch(made.rt, client, ["run_w"]) == 1
+    async with asyncio.timeout(60):
+        await client.get_workflow_handle("run-run_w-1").result()
+    await sweep(made.rt, client)
+    return await get_run(made.rt, "run_w")
+
+
+async def test_a_whole_dry_run_reads_from_all_systems_and_never_wants_to_write_to_one(bench: tuple[Rig, Client, Any]) -> None:
+    made, client, wanted = bench
+    run = await ran(made, client, Mode.DRY_RUN)
+    assert run["status"] == "failed", run  # at the comment, of which the plan is refused already; there is nothing to take back
+    assert [each["path"] for each in run["would"]] == ["contain/block", "contain/isolate", "ticket", "again"], run["would"]
+    assert set(wanted) == {(name, Access.READ) for name in ("edr", "firewall", "tickets")}
+    assert [made.effects(name) for name in made.worlds] == [0, 0, 0]
+    assert [await made.rows(table) for table in (EffectRow, ContainmentRow, LeaseRow, ApprovalRow)] == [[], [], [], []]
+
+
+async def test_the_same_steps_live_write_to_each(bench: tuple[Rig, Client, Any]) -> None:
+    made, client, wanted = bench
+    nobody_is_asked = TEXT.replace("    approve:", "    # ").replace("unblock_address", "block_address")
+    await made.add(AssetRow(type="host", value="mac-113", short="mac-113", kind="workstation"))
+    run = await ran(made, client, Mode.LIVE, nobody_is_asked)
+    assert run["status"] == "rolled_back", run  # after the comment, which comes after all the others
+    assert {(name, Access.WRITE) for name in made.worlds} <= set(wanted)
+    assert all(made.effects(name) for name in made.worlds)
