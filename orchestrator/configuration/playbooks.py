@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.capabilities import CAPABILITIES
 from connectors.registry import CONNECTORS, connector
@@ -21,7 +23,7 @@ from orchestrator.playbook.plan import Plan
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.tables import ConnectionRow, PlaybookRow
+from orchestrator.store.tables import ConnectionRow, PlaybookRow, SignatureRow
 
 
 class PlaybookView(Frozen):
@@ -45,6 +47,15 @@ class Beside(Frozen):
 
     tests: str | None = None
     files: dict[str, str] = {}
+
+
+class Vouched(NamedTuple):
+    """What speaks for a version that was promoted: signatures that were looked at, what its trial said, and what the trail is told."""
+
+    signatures: Sequence[SignatureRow]
+    report: dict[str, Any] | None
+    told: dict[str, Any]
+    actor: str
 
 
 async def catalogue(rt: Runtime | None = None) -> Catalogue:
@@ -75,11 +86,19 @@ async def check_playbook(rt: Runtime | None, text: str, file: str) -> Compiled:
 
 
 async def publish_playbook(
-    rt: Runtime, text: str, file: str, *, actor: str, beside: Beside | None = None, stage: Literal["live", "shadow"] = "live"
+    rt: Runtime,
+    text: str,
+    file: str,
+    *,
+    actor: str,
+    beside: Beside | None = None,
+    stage: Literal["live", "shadow"] = "live",
+    vouched: Vouched | None = None,
 ) -> PlaybookView:
-    """Publishes a version; the same content again is no change, but tests that it came without are kept with it.
+    """Publishes a version; the same content again is no change, but tests and signatures that it came without are kept with it.
 
-    `stage` shadow: it runs dry beside the live version. Raises PlaybookInvalid, Conflict.
+    `stage` shadow: it runs dry beside the live version. Raises PlaybookInvalid, Conflict: also where only signed versions run and nobody
+    vouches for it, as it would take the place of the one that does.
     """
     compiled = await check_playbook(rt, text, file)
     plan, now = compiled.plan, rt.clock()
@@ -105,13 +124,27 @@ async def publish_playbook(
         if before is not None and before.digest == plan.digest:
             if before.tests is None and beside is not None:
                 before.tests, before.files = beside.tests, beside.files
+            await _vouch(session, before, vouched, now)
             return _view(before)
         if before is not None:
             raise Conflict(f"{file}: version {plan.version} of {plan.playbook} is published with other content; raise `version`")
+        if rt.settings.require_signed and vouched is None:
+            raise Conflict(f"{file}: only signed versions run here (`require_signed`); bring it with `tocsin playbook promote`")
         await configured.add(session, row)
         told = {"version": plan.version, "digest": view.digest, "stage": stage}
         await trail.record(session, EventKind.PLAYBOOK_PUBLISHED, actor=actor, subject=plan.playbook, data=told, now=now)
+        await _vouch(session, row, vouched, now)
     return view
+
+
+async def _vouch(session: AsyncSession, row: PlaybookRow, vouched: Vouched | None, now: datetime) -> None:
+    """In the same transaction: at no moment does the newest version stand there without what lets it run."""
+    if vouched is None:
+        return
+    row.report = vouched.report
+    for each in vouched.signatures:
+        await configured.put(session, each)
+    await trail.record(session, EventKind.PLAYBOOK_PROMOTED, actor=vouched.actor, subject=row.name, data=vouched.told, now=now)
 
 
 async def list_playbooks(rt: Runtime) -> tuple[PlaybookView, ...]:

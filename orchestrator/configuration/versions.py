@@ -11,6 +11,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import DEBUG, SHADOW
+from orchestrator.promotion.evidence import objection
 from orchestrator.runtime import Runtime
 from orchestrator.store import configured, usage
 from orchestrator.store.dialect import Lock, lock
@@ -31,9 +32,10 @@ class VersionUse(Frozen):
 
 
 async def reinstate(rt: Runtime, name: str, version: int, *, actor: str) -> None:
-    """A retired version may be started again. Raises NotFound."""
+    """A retired version may be started again. Raises NotFound, Conflict (it would not run)."""
     async with rt.store.write() as session:
         row = await _version(session, name, version)
+        await _may_run(rt, session, row)
         row.retired = False
         await _tell(rt, session, row, actor, "reinstated")
 
@@ -48,6 +50,7 @@ async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> list[int]
         ]
         if not newer and not row.retired and row.stage == "live":
             raise Conflict(f"{name} version {to} takes the next alert already")
+        await _may_run(rt, session, row)
         for each in newer:
             each.retired = True
             await _tell(rt, session, each, actor, "retired", f"rolled back to version {to}")
@@ -64,6 +67,7 @@ async def set_stage(rt: Runtime, name: str, version: int, stage: Stage, *, actor
         again = stage == SHADOW and row.retired
         if row.stage == stage and not again:
             raise Conflict(f"{name} version {version} is {stage} already")
+        await _may_run(rt, session, row)
         row.stage, row.retired = stage, row.retired and not again
         await _tell(rt, session, row, actor, stage)
 
@@ -108,6 +112,12 @@ async def _version(session: AsyncSession, name: str, version: int) -> PlaybookRo
     if row.stage == DEBUG:
         raise Conflict(f"{name} version {version} is one step of a draft, carried out in a debug session; it runs no more")
     return row
+
+
+async def _may_run(rt: Runtime, session: AsyncSession, row: PlaybookRow) -> None:
+    """Raises Conflict: in its place a version would take alerts of which every run is refused."""
+    if (why := await objection(session, rt.settings, row, row.digest)) is not None:
+        raise Conflict(f"it would not run: {why}")
 
 
 async def _tell(rt: Runtime, session: AsyncSession, row: PlaybookRow, actor: str, what: str, why: str = "") -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from orchestrator.audit import trail
-from orchestrator.configuration.playbooks import Beside, PlaybookView, check_playbook, publish_playbook
+from orchestrator.configuration.playbooks import Beside, PlaybookView, Vouched, check_playbook, publish_playbook
 from orchestrator.configuration.signing_keys import believed
-from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.plan import Plan
@@ -58,28 +56,23 @@ async def promote(rt: Runtime, bundle: Bundle, *, actor: str, stage: Literal["li
     if found.lacking:
         raise Conflict(f"{bundle.name} version {bundle.version} is not promoted:\n" + "\n".join(f"- {each}" for each in found.lacking))
     author = next(each.person for each in bundle.signatures if each.role == "author")
-    beside = Beside(tests=bundle.tests, files=bundle.files)
-    view = await publish_playbook(rt, bundle.source, f"{bundle.name}.yaml", actor=f"person:{author}", beside=beside, stage=stage)
-    if view.digest != bundle.digest:
-        raise Invalid(f"{bundle.name}: its digest became another while it was published; try again")
-    now = rt.clock()
     report = found.trial.model_dump(mode="json") if found.trial else None
-    async with rt.store.write() as session:
-        row = await configured.one(session, PlaybookRow, (bundle.name, bundle.version))
-        if row is not None:
-            row.report = report
-        for each in bundle.signatures:
-            await configured.put(session, _row(bundle, each, now))
-        told = {
-            "version": bundle.version,
-            "digest": bundle.digest,
-            "from": bundle.came_from,
-            "to": rt.settings.environment,
-            "stage": stage,
-            "signatures": [each.model_dump(mode="json") for each in bundle.signatures],
-            "trial": report,
-        }
-        await trail.record(session, EventKind.PLAYBOOK_PROMOTED, actor=actor, subject=bundle.name, data=told, now=now)
+    told = {
+        "version": bundle.version,
+        "digest": bundle.digest,
+        "from": bundle.came_from,
+        "to": rt.settings.environment,
+        "stage": stage,
+        "signatures": [each.model_dump(mode="json") for each in bundle.signatures],
+        "trial": report,
+    }
+    now = rt.clock()
+    vouched = Vouched([_row(bundle, each, now) for each in bundle.signatures], report, told, actor)
+    beside = Beside(tests=bundle.tests, files=bundle.files)
+    file = f"{bundle.name}.yaml"
+    view = await publish_playbook(rt, bundle.source, file, actor=f"person:{author}", beside=beside, stage=stage, vouched=vouched)
+    if view.digest != bundle.digest:  # its signatures are over another: it does not run where they are demanded
+        raise Invalid(f"{bundle.name}: its digest became another while it was published; try again")
     return view
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from orchestrator.configuration import signing_keys
-from orchestrator.configuration.playbooks import Beside, list_playbooks, publish_playbook
+from orchestrator.configuration import signing_keys, versions
+from orchestrator.configuration.playbooks import Beside, list_playbooks, publish_playbook, retire_playbook
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict
@@ -126,3 +126,25 @@ async def test_one_key_for_both_roles_is_no_review(places: tuple[Runtime, Runtim
     await signed_by(staging, "ann", "reviewer")
     examined = await examine(production, await bundled(staging, "look-up", 1))
     assert examined.lacking == ("nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)",)
+
+
+async def test_what_nobody_vouches_for_does_not_take_the_place_of_what_runs(places: tuple[Runtime, Runtime]) -> None:
+    staging, production = places
+    await promote(production, await ready(staging), actor=ADMIN)
+    unsigned = TEXTS["playbook.yaml"].replace("version: 1", "version: 2", 1)
+    for stage in ("live", "shadow"):
+        with pytest.raises(Conflict, match="bring it with `tocsin playbook promote`"):
+            await publish_playbook(production, unsigned, "p.yaml", actor=ADMIN, stage=stage)  # type: ignore[arg-type]
+    assert [view.version for view in await list_playbooks(production)] == [1]
+
+
+async def test_an_unsigned_version_from_before_is_not_brought_back(places: tuple[Runtime, Runtime]) -> None:
+    _, production = places
+    free = dataclasses.replace(production, settings=production.settings.model_copy(update={"require_signed": False}))
+    for number in (1, 2):
+        await publish_playbook(free, TEXTS["playbook.yaml"].replace("version: 1", f"version: {number}", 1), "p.yaml", actor=ADMIN)
+    await retire_playbook(production, "look-up", 1, actor=ADMIN)
+    for brought in (versions.reinstate(production, "look-up", 1, actor=ADMIN), versions.roll_back(production, "look-up", 1, actor=ADMIN)):
+        with pytest.raises(Conflict, match="it would not run: look-up version 1 is not signed"):
+            await brought
+    assert [(use.version, use.takes_alerts) for use in await versions.used_versions(production, "look-up")] == [(2, True), (1, False)]

@@ -39,7 +39,7 @@ steps:
 async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
     async with opened(tmp_path, None) as [runtime]:
         demanding = dataclasses.replace(runtime, settings=runtime.settings.model_copy(update={"require_signed": True}))
-        await publish_playbook(demanding, PLAYBOOK, "say.yaml", actor="person:ann", beside=Beside(tests="cases: []", files={"a": "YQ=="}))
+        await publish_playbook(runtime, PLAYBOOK, "say.yaml", actor="person:ann", beside=Beside(tests="cases: []", files={"a": "YQ=="}))
         yield demanding
 
 
