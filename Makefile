@@ -23,7 +23,7 @@ demo: setup
 	@$(BIN)/tocsin demo $(ARGS)
 
 test: setup-dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # Every check is made, so that one run names all there is to mend.
 check: setup-dev
