@@ -196,7 +196,7 @@ class Containments(RuleBasedStateMachine):
         try:
             if self.sound:
                 self._do("end", self.play.end(), quiet=False)
-                THEATRE.played += 1
+                THEATRE.played += self.sound
         finally:
             THEATRE.do(THEATRE.stage.end() if self.sound else THEATRE.shut())
 
@@ -207,7 +207,9 @@ class Containments(RuleBasedStateMachine):
             THEATRE.do(self._done(deed, quiet=quiet))
         except TimeoutError as hung:
             THEATRE.hung.append(f"{hung or 'a deed took too long'}, after {', '.join(THEATRE.deeds)}")
-            reject()
+            if what != "end":  # after which there is nothing left to reject
+                reject()
+            return
         except Exception as error:
             THEATRE.failures.append((f"{type(error).__name__}: {error}", tuple(THEATRE.deeds)))
             raise
