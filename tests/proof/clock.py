@@ -22,6 +22,7 @@ class VirtualClock(temporalio.client.Interceptor, temporalio.worker.Interceptor)
     def __init__(self) -> None:
         self._ahead = timedelta()
         self.busy = 0  # activities that are being carried out at this moment
+        self.begun = 0  # of all activities
 
     def now(self) -> datetime:
         """What the store takes for now."""
@@ -44,6 +45,7 @@ class _Listening(ActivityInboundInterceptor):
         if not activity.info().is_local:
             self._clock.hear(activity.info().started_time)
         self._clock.busy += 1
+        self._clock.begun += 1
         try:
             return await super().execute_activity(input)
         finally:

@@ -12,15 +12,11 @@ from orchestrator.domain.receipt import Change
 
 from .devices import Kind
 from .ledger import Ledger
-from .model import Model, Target
+from .model import Broken, Model, Target
 from .stage import Stage
 
 DRIFT = timedelta(hours=2)
 """After so long every check has been made that was due."""
-
-
-class Broken(AssertionError):
-    """A law was broken."""
 
 
 class Laws:

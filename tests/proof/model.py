@@ -11,6 +11,10 @@ INEXACT = timedelta(minutes=2)
 """Between two calls of ours so much time may pass on the server that a lease may have ended or not."""
 
 
+class Broken(AssertionError):
+    """A law was broken."""
+
+
 @dataclass
 class Hold:
     """One step's hold on a target, as seen from outside: it ends at some moment between `earliest` and `latest` (None: never)."""

@@ -19,8 +19,8 @@ from orchestrator.runs.control import cancel_run, start_run
 from orchestrator.runs.sweep import sweep
 
 from .crashes import Moment
-from .laws import Broken, Laws
-from .model import Model, Run, Target
+from .laws import Laws
+from .model import Broken, Model, Run, Target
 from .playbooks import BOTH, Way
 from .stage import Stage
 

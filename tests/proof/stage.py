@@ -36,11 +36,14 @@ from .clock import VirtualClock
 from .crashes import Interposed
 from .devices import SYSTEMS, Device, Journal
 from .ledger import Ledger
+from .model import Broken
 from .playbooks import all_plans
 
 SERVER = Path(sys.executable).with_name("temporal-test-server")  # from its package
 URL = "http://127.0.0.1:1"
 _SLEEP_PATIENCE = 15.0
+RESTLESS = 300
+"""Activities while no time passes: a server that hangs begins none, and what is due at one moment is less."""
 _LAST_SECONDS = 5.0
 """Seconds of real time."""
 REMEMBERED = 2
@@ -127,10 +130,13 @@ class Stage:
 
     async def pass_time(self, by: timedelta) -> None:
         """On the server, and so everywhere."""
+        before = self.clock.begun
         try:
             async with asyncio.timeout(_SLEEP_PATIENCE):
                 await self._server.sleep(by)
         except TimeoutError:
+            if (times := self.clock.begun - before) > RESTLESS:
+                raise Broken(f"the engine does not come to rest: {times} activities in {_SLEEP_PATIENCE:.0f} s of standing time") from None
             raise TimeoutError(f"the server does not let time pass: {await self._tails()}") from None
         self.clock.hear(await self._server.get_current_time())
 
