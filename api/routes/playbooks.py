@@ -10,10 +10,10 @@ from api.dependencies import Actor, Guarded, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.parts import Rt
 from api.problems import documented
-from api.schemas.configuration import CheckedPlaybook, PlaybookText
+from api.schemas.configuration import CheckedPlaybook, PlaybookText, PublishedText
 from api.schemas.shown import PLAYBOOK, listed, shown
 from orchestrator.configuration import playbooks
-from orchestrator.configuration.playbooks import PlaybookView
+from orchestrator.configuration.playbooks import Beside, PlaybookView
 from orchestrator.domain.access import Permission
 
 router = APIRouter(tags=["playbooks"], route_class=Guarded)
@@ -40,9 +40,10 @@ async def list_playbooks(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> ob
     dependencies=[requires(Permission.PLAYBOOK_PUBLISH)],
     responses=shown(PLAYBOOK, 201) | documented(401, 403, 409, 422),
 )
-async def publish_playbook(rt: Rt, actor: Actor, body: PlaybookText) -> object:
-    """Publish a version, which never changes from then on. The same text again is no change."""
-    return await playbooks.publish_playbook(rt, body.text, body.file, actor=actor)
+async def publish_playbook(rt: Rt, actor: Actor, body: PublishedText) -> object:
+    """Publish a version, which never changes from then on. The same text again is no change; tests that it lacked are kept with it."""
+    beside = Beside(tests=body.tests, files=body.files) if body.tests is not None else None
+    return await playbooks.publish_playbook(rt, body.text, body.file, actor=actor, beside=beside, stage=body.stage)
 
 
 @router.post(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from api.schemas.written import Document, Name, Text, Written, example
 from orchestrator.configuration.keys import KeyView
@@ -139,6 +139,20 @@ class PlaybookText(Written):
 
     text: Document
     file: Annotated[str, Field(min_length=1, max_length=200, description="How messages call it.")] = "playbook.yaml"
+
+
+class PublishedText(PlaybookText):
+    """A playbook with what lies beside it. `stage` shadow: it runs dry beside the live version."""
+
+    tests: Annotated[Document | None, Field(description="Its tests.yaml. What is signed and promoted are both.")] = None
+    files: Annotated[dict[str, str], Field(max_length=500, description="What the tests name, by relative name, in base64.")] = {}
+    stage: Literal["live", "shadow"] = "live"
+
+    @model_validator(mode="after")
+    def _files_of_tests(self) -> Self:
+        if self.files and self.tests is None:
+            raise ValueError("`files` are those that `tests` name; send the tests along")
+        return self
 
 
 class CheckedPlaybook(BaseModel):

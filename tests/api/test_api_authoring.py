@@ -36,3 +36,14 @@ async def test_a_draft_is_compared_with_a_published_version(people: People) -> N
     assert same["same"] is True
     is_problem(await author.post("/v1/playbooks/diff", json={"a": {"name": "nope"}, "b": draft}), 404)
     is_problem(await author.post("/v1/playbooks/diff", json={"a": {}, "b": draft}), 422)
+
+
+async def test_a_version_is_published_with_its_tests_and_as_a_shadow(people: People) -> None:
+    author = people[Role.AUTHOR]
+    beside = {"text": TEXT, "tests": "playbook: block\ncases: []\n", "files": {"alerts/a.json": "e30="}, "stage": "shadow"}
+    published = (await author.post("/v1/playbooks", json=beside)).json()
+    assert (published["stage"], published["tested"]) == ("shadow", True)
+    bundle = (await author.get("/v1/playbooks/block/1/bundle")).json()
+    assert (bundle["tests"], bundle["files"]) == (beside["tests"], beside["files"])
+    lost = is_problem(await author.post("/v1/playbooks", json={"text": TEXT, "files": {"a": "e30="}}), 422)
+    assert "send the tests along" in str(lost)
