@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -38,17 +39,19 @@ def _all(given: argparse.Namespace) -> int:
     began, share = time.monotonic(), -(-given.sequences // given.processes)
     common = ["--one", "--sequences", str(share), "--seconds", str(given.seconds)]
     children = [Child([*common, "--seed", str(given.seed + number * 1_000_000)]) for number in range(given.processes)]
-    found = [child.told() for child in children]
-    played = sum(each["sequences"] for each in found)
-    print(f"{played} sequences in {time.monotonic() - began:.0f} s by {given.processes} processes", flush=True)
-    hung = [what for each in found for what in each["hung"]]
-    for what in hung:
-        print(f"given up: {what}")
-    for each in found:
-        if each["error"]:
-            print(f"seed {each['seed']}: {each['error']}\n  after: {', '.join(each['deeds'])}")
+    found = []
+    with ThreadPoolExecutor(len(children)) as waiting:
+        for ended in as_completed(waiting.submit(child.told) for child in children):
+            each = ended.result()
+            found.append(each)
+            for what in each["hung"]:
+                print(f"given up: {what}", flush=True)
+            if each["error"]:
+                print(f"seed {each['seed']}: {each['error']}\n  after: {', '.join(each['deeds'])}", flush=True)
+    played, hung = sum(each["sequences"] for each in found), sum(len(each["hung"]) for each in found)
+    print(f"{played} sequences in {time.monotonic() - began:.0f} s by {given.processes} processes, {hung} more given up", flush=True)
     short = played < given.sequences and given.seconds == float("inf")
-    too_many = len(hung) > max(1, HUNG_AT_MOST * played)
+    too_many = hung > max(1, HUNG_AT_MOST * played)
     return 1 if short or too_many or any(each["error"] for each in found) else 0
 
 
