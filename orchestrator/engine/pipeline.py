@@ -81,6 +81,7 @@ class _Passage:
     own: str | None = None  # the newest approval of this change alone, which is void once it is asked about anew
     declined: frozenset[str] = frozenset()
     asked: int = 0
+    tried: Change | None = None  # it may have been made
 
     async def carried_through(self) -> dict[str, Any]:
         """From the plan to the lease."""
@@ -92,11 +93,20 @@ class _Passage:
         except TocsinError as error:
             await self._let_go(error)
             raise
-        if planned.changed and not await self.port.verify(self.step, self.call, planned, output):
+        try:
+            shown = not planned.changed or await self.port.verify(self.step, self.call, planned, output)
+        except TocsinError:
+            await self._held(planned)
+            raise
+        await self._held(planned)
+        if not shown:
             raise Rejected("failed verification: the device does not show the change that it reported as made")
-        if self.hold is not None or self.step.effect is Effect.CONTAIN:
-            await self.port.hold(self.call.ref, planned.containment_key, self.hold)
         return _told(planned, output)
+
+    async def _held(self, made: Change) -> None:
+        """Its time begins, shown or not: what a device may yet come to show has an end too, and holds nobody else's for ever."""
+        if self.hold is not None or self.step.effect is Effect.CONTAIN:
+            await self.port.hold(self.call.ref, made.containment_key, self.hold)
 
     async def _in_force(self) -> tuple[Change, dict[str, Any]]:
         """What was made, or was so already. Planned again, with a lease, after each approval."""
@@ -150,7 +160,7 @@ class _Passage:
 
     async def _made(self, found: Change, approval_id: str | None) -> ApplyReply | None:
         """Apply; without an answer look first, and only then again. None: it was made, unheard of. Raises Refused, ActionError."""
-        looks = 0
+        looks, self.tried = 0, found
         while True:
             try:
                 reply = await self.port.apply(self.step, self.call, found, approval_id)
@@ -173,11 +183,13 @@ class _Passage:
         return not seen.changed and self.step.effect is not Effect.NOTIFY
 
     async def _let_go(self, error: TocsinError) -> None:
-        """Ends the lease of a step that came to no change; else it would hold other runs' containment for ever."""
+        """Ends the lease of a step that came to no change, and begins the time of one that may have; else it held others' for ever."""
         came_to_nothing = isinstance(error, (Refused, Declined, LeftOut, Rejected))
-        if self.step.effect in {Effect.CONTAIN, Effect.RESTORE} and came_to_nothing:
-            with suppress(TocsinError):  # the end of the run ends it too
+        with suppress(TocsinError):  # the end of the run ends it too
+            if self.step.effect in {Effect.CONTAIN, Effect.RESTORE} and came_to_nothing:
                 await self.port.undo(self.call.ref.path, "the step came to no change")
+            elif self.tried is not None and not came_to_nothing:
+                await self._held(self.tried)
 
 
 def _told(found: Change, output: dict[str, Any]) -> dict[str, Any]:

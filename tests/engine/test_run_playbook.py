@@ -47,6 +47,19 @@ async def test_a_device_that_reports_success_and_does_nothing_fails_verification
     assert "failed verification" in str(result.error)
 
 
+async def test_what_a_device_does_not_show_has_an_end_like_what_it_shows(rig: Rig, world: World) -> None:
+    """It may come to show it; and another run's containment of the same target would be held by it for ever."""
+    world.lies = True
+    result = await rig.run(f"steps:\n{BLOCK}    for: 2h\n")
+    assert (result.status, [(held.ref.path, held.seconds) for held in world.held]) == (RunStatus.FAILED, [("block", 7_200)])
+
+
+async def test_what_may_have_been_made_before_the_replies_were_lost_has_an_end_too(rig: Rig, world: World) -> None:
+    world.lies, world.lose_replies = True, 99
+    result = await rig.run(f"steps:\n{BLOCK}    for: 2h\n")
+    assert (result.status, [(held.ref.path, held.seconds) for held in world.held]) == (RunStatus.FAILED, [("block", 7_200)])
+
+
 async def test_a_containment_that_a_person_released_meanwhile_is_told_as_that_and_not_as_a_lie_of_the_device(
     rig: Rig, world: World
 ) -> None:
