@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from orchestrator.domain.effect import Effect
 from orchestrator.domain.judgement import Verdict
 from orchestrator.domain.run import Mode, RunStatus
+from orchestrator.engine.activities import undoing
 from orchestrator.engine.activities.applying import Applying
 from orchestrator.engine.activities.planning import Planning
 from orchestrator.engine.contracts import ApplyRequest, PlanRequest, RunEnd, StepRef, UndoReply, UndoRequest, VerifyRequest
@@ -183,6 +185,45 @@ async def test_while_a_containment_is_lifted_nobody_takes_it_up(bench: Rig) -> N
     assert caught.value.type == "Unavailable"
     assert (await undo(bench, "run_1")).outcome == "undone"
     assert (await bench.plan(bench.block("run_2"))).change.changed
+
+
+async def test_while_one_lifts_it_nobody_else_tells_the_device_to(bench: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second call could come so late that it lifts what was contained anew meanwhile."""
+    await bench.contained(bench.block("run_1"))
+    reached, go_on, look = asyncio.Event(), asyncio.Event(), undoing.seen
+
+    async def slowly(*given: Any) -> bool:
+        reached.set()
+        await go_on.wait()
+        return await look(*given)
+
+    monkeypatch.setattr(undoing, "seen", slowly)
+    first = asyncio.create_task(undo(bench, "run_1"))
+    await reached.wait()
+    told = bench.effects("firewall")
+    with pytest.raises(ApplicationError, match="is being lifted") as caught:
+        await undo(bench, "run_1")
+    assert (caught.value.type, bench.effects("firewall")) == ("Unavailable", told)
+    go_on.set()
+    assert (await first).outcome == "undone"
+    assert (await undo(bench, "run_1")).outcome == "undone"  # before
+    assert bench.effects("firewall") == told
+
+
+async def test_who_died_while_lifting_is_not_waited_for_long(bench: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.contained(bench.block("run_1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(undoing, "seen", _died)
+        with pytest.raises(MemoryError):
+            await undo(bench, "run_1")
+    with pytest.raises(ApplicationError, match="is being lifted"):
+        await undo(bench, "run_1")
+    bench.pass_time(timedelta(minutes=3))
+    assert (await undo(bench, "run_1")).outcome == "undone"
+
+
+async def _died(*_given: Any) -> bool:
+    raise MemoryError
 
 
 async def test_a_kill_switch_stops_applying_but_not_releasing(bench: Rig) -> None:

@@ -62,7 +62,7 @@ async def escalate(session: AsyncSession, request: UndoRequest, held: Containmen
 async def came_off(session: AsyncSession, held: ContainmentRow, by: str, comment: str, now: datetime) -> None:
     """Lifted: nothing of it is ours, nobody needs to look after it, and what people were told of is settled."""
     held.state, held.lifted_at, held.ours, held.error, held.drift = "lifted", now, False, None, None
-    held.failures, held.retry_at, held.escalated_at = 0, None, None
+    held.failures, held.retry_at, held.escalated_at, held.lifting_until = 0, None, None, None
     for kind in (STUCK_RELEASE, "drift"):
         await matters.close_matters(session, kind, held.key, by, comment, now)
 

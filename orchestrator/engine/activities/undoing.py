@@ -37,6 +37,8 @@ MENDING = "mending"
 """The `drift` of a containment that is being put on the device again; until its `retry_at`, after which its worker is taken for dead."""
 STOPPED_WAIT = timedelta(seconds=5)
 MENDING_WAIT = timedelta(seconds=1)
+LIFTING_TIME = timedelta(minutes=2)
+"""So long somebody who lifts a containment is left alone, and is taken for dead after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,9 @@ class Undoing:
             await came_off(session, held, request.actor, "it is held no longer, and was not ours", now)
             await _mark_step(session, request, now)
             return UndoReply(outcome="not_ours", detail=f"{held.target_type} {held.target_value} was so before us")
-        if wait := await _put_off(session, effect) or _being_mended(held, now):
+        if wait := await _put_off(session, effect) or _being_mended(held, now) or _being_lifted(held, now):
             return wait
-        held.state, held.error, held.retry_at = "lifting", None, None
+        held.state, held.error, held.retry_at, held.lifting_until = "lifting", None, None, now + LIFTING_TIME
         await _intended(session, request, effect, now)
         older = await containments.effects_of(session, held.key) if held.ours else []
         return _Lift(effect, held.key, tuple(row for row in older if row.id != effect.id and _has_undo(row.change)))
@@ -132,8 +134,7 @@ class Undoing:
             for effect in (lift.effect, *lift.older):
                 await self._take_back(request, effect)
         except (Unavailable, Unknown) as error:  # taking back twice is taking back once
-            if taking_long():
-                await self._escalate(request, lift, str(error))
+            await self._left_to_others(request, lift, str(error))
             raise error if isinstance(error, Unavailable) else Unavailable(str(error)) from error
         except (Rejected, NotFound, Invalid, Conflict) as error:
             return await self._stuck(request, lift, str(error))
@@ -175,17 +176,21 @@ class Undoing:
             elif held is not None and held.state != "lifting":
                 held = None  # a person has settled it in the meantime
             if held is not None:
+                held.lifting_until = None
                 await note_refusal(session, request, held, error, now)
             told = {"effect": lift.effect.id, "containment": lift.containment, "reason": request.reason, "error": error}
             await _tell(session, EventKind.UNDO_FAILED, request, told, now, lift.effect.id, now)
         return UndoReply(outcome="stuck", detail=error)
 
-    async def _escalate(self, request: UndoRequest, lift: _Lift, error: str) -> None:
-        """The system does not answer for so long that people should know; it is asked all the same."""
+    async def _left_to_others(self, request: UndoRequest, lift: _Lift, error: str) -> None:
+        """It did not come off, and is tried again by whoever comes. People are told of a system that does not answer for long."""
         now = self._rt.clock()
         async with self._rt.store.write() as session:
             held = await containments.lock(session, lift.containment) if lift.containment else None
-            if held is not None:
+            if held is None:
+                return
+            held.lifting_until = None
+            if taking_long():
                 held.error = error
                 await escalate(session, request, held, error, now)
 
@@ -202,6 +207,13 @@ def _being_mended(held: ContainmentRow, now: datetime) -> Unavailable | None:
     """A call that puts it on the device again may be under way: lifted before that, it would be in force with nobody to lift it."""
     if held.drift == MENDING and held.retry_at is not None and held.retry_at > now:
         return Unavailable(f"{held.target_type} {held.target_value} is being put in force again; it is lifted after that", MENDING_WAIT)
+    return None
+
+
+def _being_lifted(held: ContainmentRow, now: datetime) -> Unavailable | None:
+    """Somebody else is at it. A second call that came late would lift what is contained anew by then."""
+    if held.state == "lifting" and held.lifting_until is not None and held.lifting_until > now:
+        return Unavailable(f"{held.target_type} {held.target_value} is being lifted", MENDING_WAIT)
     return None
 
 

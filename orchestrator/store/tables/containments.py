@@ -62,6 +62,7 @@ class ContainmentRow(SQLModel, table=True):
     failures: int = 0  # releases in a row that did not come off
     retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # when a stuck release is tried again
     escalated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    lifting_until: datetime | None = Field(default=None, sa_type=UtcDateTime)  # who lifts it has the device to itself until then
 
 
 class LeaseRow(SQLModel, table=True):

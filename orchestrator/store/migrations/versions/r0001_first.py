@@ -189,6 +189,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("retry_at", UtcDateTime(), nullable=True),
         sa.Column("escalated_at", UtcDateTime(), nullable=True),
+        sa.Column("lifting_until", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
