@@ -50,8 +50,9 @@ class Beside(Frozen):
 
 
 class Vouched(NamedTuple):
-    """What speaks for a version that was promoted: signatures that were looked at, what its trial said, and what the trail is told."""
+    """What speaks for a version that is promoted: the digest that was signed and tried, by whom, its trial, and what the trail is told."""
 
+    digest: str
     signatures: Sequence[SignatureRow]
     report: dict[str, Any] | None
     told: dict[str, Any]
@@ -98,10 +99,12 @@ async def publish_playbook(
     """Publishes a version; the same content again is no change, but tests and signatures that it came without are kept with it.
 
     `stage` shadow: it runs dry beside the live version. Raises PlaybookInvalid, Conflict: also where only signed versions run and nobody
-    vouches for it, as it would take the place of the one that does.
+    vouches for it, as it would take the place of the one that does, and where what is vouched for is another.
     """
     compiled = await check_playbook(rt, text, file)
     plan, now = compiled.plan, rt.clock()
+    if vouched is not None and vouched.digest != plan.digest:
+        raise Conflict(f"{file}: compiled here it has another digest by now than was signed; look at the connections, and try again")
     row = PlaybookRow(
         name=plan.playbook,
         version=plan.version,

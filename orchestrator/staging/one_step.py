@@ -83,9 +83,8 @@ async def ended(rt: Runtime, run_id: str) -> tuple[RunStatus, str | None]:
             raise NotFound(f"there is no run {run_id}")
         if not RunStatus(run.status).open:
             return RunStatus(run.status), run.error
-        await asyncio.sleep(
-            _LOOK_SECONDS
-        )  # a worker writes it, in another process, at times long after Temporal was down: nothing says when
+        # A worker writes it, in another process, at times long after Temporal was down: nothing says when.
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def result_of(rt: Runtime, run_id: str, path: str) -> Any:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from sqlalchemy import select
@@ -20,7 +20,7 @@ from orchestrator.playbook.scaffold import begun
 from orchestrator.promotion import signing
 from orchestrator.promotion.bundle import Bundle, bundled
 from orchestrator.promotion.evidence import objection
-from orchestrator.promotion.promote import examine, promote
+from orchestrator.promotion.promote import Examination, examine, promote
 from orchestrator.promotion.statement import Role, sign
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow, PlaybookRow
@@ -132,9 +132,9 @@ async def test_what_nobody_vouches_for_does_not_take_the_place_of_what_runs(plac
     staging, production = places
     await promote(production, await ready(staging), actor=ADMIN)
     unsigned = TEXTS["playbook.yaml"].replace("version: 1", "version: 2", 1)
-    for stage in ("live", "shadow"):
+    for stage in get_args(versions.Stage):
         with pytest.raises(Conflict, match="bring it with `tocsin playbook promote`"):
-            await publish_playbook(production, unsigned, "p.yaml", actor=ADMIN, stage=stage)  # type: ignore[arg-type]
+            await publish_playbook(production, unsigned, "p.yaml", actor=ADMIN, stage=stage)
     assert [view.version for view in await list_playbooks(production)] == [1]
 
 
@@ -148,3 +148,20 @@ async def test_an_unsigned_version_from_before_is_not_brought_back(places: tuple
         with pytest.raises(Conflict, match="it would not run: look-up version 1 is not signed"):
             await brought
     assert [(use.version, use.takes_alerts) for use in await versions.used_versions(production, "look-up")] == [(2, True), (1, False)]
+
+
+async def test_a_digest_that_becomes_another_after_the_examination_is_not_published(
+    places: tuple[Runtime, Runtime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging, production = places
+    bundle = await ready(staging)
+    found = await examine(production, bundle)
+
+    async def passed(*_given: Any) -> Examination:
+        return found
+
+    monkeypatch.setattr("orchestrator.promotion.promote.examine", passed)
+    other = changed(bundle, source=TEXTS["playbook.yaml"].replace("channel: soc", "channel: sic"))
+    with pytest.raises(Conflict, match="another digest by now than was signed"):
+        await promote(production, other, actor=ADMIN)
+    assert await list_playbooks(production) == ()

@@ -184,9 +184,11 @@ class Undoing:
 
     async def _left_to_others(self, request: UndoRequest, lift: _Lift, error: str) -> None:
         """It did not come off, and is tried again by whoever comes. People are told of a system that does not answer for long."""
+        if lift.containment is None:
+            return
         now = self._rt.clock()
         async with self._rt.store.write() as session:
-            held = await containments.lock(session, lift.containment) if lift.containment else None
+            held = await containments.lock(session, lift.containment)
             if held is None:
                 return
             held.lifting_until = None
