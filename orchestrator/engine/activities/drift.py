@@ -21,7 +21,7 @@ from orchestrator.engine.activities.agreement import lack_of_agreement
 from orchestrator.engine.activities.failures import told_to_workflow
 from orchestrator.engine.activities.held import Held, find_held, still_held
 from orchestrator.engine.activities.judging import judged
-from orchestrator.engine.activities.undoing import MENDING
+from orchestrator.engine.activities.lifting import MENDING
 from orchestrator.engine.activities.verifying import seen
 from orchestrator.engine.activities.written import event_id
 from orchestrator.engine.context import context_of

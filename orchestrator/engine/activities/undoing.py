@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,11 +21,11 @@ from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import StepState
 from orchestrator.engine.activities.calling import undo_call
 from orchestrator.engine.activities.failures import told_to_workflow
+from orchestrator.engine.activities.lifting import LIFTING_TIME, put_off
 from orchestrator.engine.activities.stuck import came_off, escalate, keep_stuck, note_refusal, taking_long
 from orchestrator.engine.activities.verifying import seen
 from orchestrator.engine.activities.written import event_id
 from orchestrator.engine.contracts import Activity, RunContext, Undoable, UndoReply, UndoRequest
-from orchestrator.policy.facts import releases_stopped
 from orchestrator.runtime import Runtime
 from orchestrator.store import containments, effects, steps
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
@@ -33,12 +33,6 @@ from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
 MOST = 200
 """How many are handed out at once; the workflow asks again until there are none."""
 TIME_IS_UP = "its time is up"
-MENDING = "mending"
-"""The `drift` of a containment that is being put on the device again; until its `retry_at`, after which its worker is taken for dead."""
-STOPPED_WAIT = timedelta(seconds=5)
-MENDING_WAIT = timedelta(seconds=1)
-LIFTING_TIME = timedelta(minutes=2)
-"""So long somebody who lifts a containment is left alone, and is taken for dead after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +106,7 @@ class Undoing:
             await came_off(session, held, request.actor, "it is held no longer, and was not ours", now)
             await _mark_step(session, request, now)
             return UndoReply(outcome="not_ours", detail=f"{held.target_type} {held.target_value} was so before us")
-        if wait := await _put_off(session, effect) or _being_mended(held, now) or _being_lifted(held, now):
+        if wait := await put_off(session, effect, held, now):
             return wait
         held.state, held.error, held.retry_at, held.lifting_until = "lifting", None, None, now + LIFTING_TIME
         await _intended(session, request, effect, now)
@@ -124,7 +118,7 @@ class Undoing:
         effect = await effects.newest_in_force(session, request.run_id, request.path)
         if effect is None or not _has_undo(effect.change):
             return UndoReply(outcome="not_ours", detail="nothing of this step is there to be taken back")
-        if wait := await _put_off(session, effect):
+        if wait := await put_off(session, effect, None, now):
             return wait
         await _intended(session, request, effect, now)
         return _Lift(effect, None)
@@ -195,28 +189,6 @@ class Undoing:
             if taking_long():
                 held.error = error
                 await escalate(session, request, held, error, now)
-
-
-async def _put_off(session: AsyncSession, effect: EffectRow) -> Unavailable | None:
-    """A kill switch that was told to stop releases too: the lease is over, and the lifting waits."""
-    stopped = await releases_stopped(
-        session, connection=effect.connection, connector=effect.connector, playbook=effect.playbook, source=effect.source
-    )
-    return Unavailable(stopped, STOPPED_WAIT) if stopped else None
-
-
-def _being_mended(held: ContainmentRow, now: datetime) -> Unavailable | None:
-    """A call that puts it on the device again may be under way: lifted before that, it would be in force with nobody to lift it."""
-    if held.drift == MENDING and held.retry_at is not None and held.retry_at > now:
-        return Unavailable(f"{held.target_type} {held.target_value} is being put in force again; it is lifted after that", MENDING_WAIT)
-    return None
-
-
-def _being_lifted(held: ContainmentRow, now: datetime) -> Unavailable | None:
-    """Somebody else is at it. A second call that came late would lift what is contained anew by then."""
-    if held.state == "lifting" and held.lifting_until is not None and held.lifting_until > now:
-        return Unavailable(f"{held.target_type} {held.target_value} is being lifted", MENDING_WAIT)
-    return None
 
 
 async def _end_lease(session: AsyncSession, request: UndoRequest, lease: LeaseRow, now: datetime) -> None:
