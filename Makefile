@@ -33,7 +33,7 @@ check: setup-dev
 	try $(BIN)/ruff format --check .; \
 	try $(BIN)/mypy orchestrator connectors api; \
 	try $(BIN)/lint-imports; \
-	try $(BIN)/python -m connectors.sdk.readme --check; \
+	try $(BIN)/python -m connectors.readme --check; \
 	try $(BIN)/python -m orchestrator.cli.docs --check; \
 	test -z "$$failed" || { printf '\nfailed:%s\n' "$$failed"; exit 1; }
 

@@ -14,48 +14,48 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
-from api.dispatching import Dispatcher
-from api.envelope import Envelope
+from api.access_audit import Refusals
+from api.container import Parts
+from api.kill_switch_header import Switches
 from api.metrics import Metrics
-from api.parts import ClientProvider, Parts
-from api.refusals import Refusals
+from api.middleware import Envelope
 from api.routes import (
     alerts,
     approvals,
     assets,
     audit,
-    authoring,
     backtests,
     breakers,
     connections,
     contacts,
     containments,
-    debugging,
+    debug_sessions,
+    email_links,
     graphs,
     health,
     incidents,
     keys,
     kill_switches,
-    links,
-    matters,
     own_infrastructure,
+    playbook_checks,
+    playbook_scaffold,
+    playbook_tests,
     playbooks,
     policy,
     promotion,
     recordings,
-    rehearsals,
     runs,
     shadow,
     slack,
     sources,
-    writing,
+    tasks,
 )
-from api.switches import Switches
 from api.temporal import TemporalLink
-from orchestrator.configuration.own_infrastructure import note_safely
+from orchestrator.authoring.debug.sessions import Sessions
+from orchestrator.policy.stops.own_infrastructure import note_safely
+from orchestrator.runs.background_dispatch import ClientProvider, Dispatcher
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.staging.debug_sessions import Sessions
 
 GUARDED = (
     alerts.router,
@@ -63,15 +63,15 @@ GUARDED = (
     runs.router,
     approvals.router,
     containments.router,
-    matters.router,
-    authoring.router,  # as the next
+    tasks.router,
+    playbook_checks.router,  # as the next
     backtests.router,
     graphs.router,  # before the playbooks, as is what follows: /v1/playbooks/graph is no playbook's name
-    writing.router,
+    playbook_scaffold.router,
     promotion.router,
     shadow.router,
-    rehearsals.router,
-    debugging.router,
+    playbook_tests.router,
+    debug_sessions.router,
     recordings.router,
     playbooks.router,
     policy.router,
@@ -90,7 +90,7 @@ GUARDED = (
 OPEN = (alerts.intake_router, health.router, slack.router)
 """Alerts and clicks in Slack prove by themselves who sent them; health says nothing that is not for all."""
 
-PAGES = (links.router,)
+PAGES = (email_links.router,)
 """For people in a browser, who come by a one-time link; not a part of the documented API."""
 
 _VERSION = "1"

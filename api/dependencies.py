@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
-from api.parts import parts
-from orchestrator.configuration.keys import authenticate_key
+from api.container import parts
+from orchestrator.access.keys import authenticate_key
 from orchestrator.crypto.tokens import token_id
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden

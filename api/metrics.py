@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from orchestrator.domain.run import RunStatus
 from orchestrator.runtime import Runtime
-from orchestrator.store import counts
+from orchestrator.store.queries import counts
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _MOST_SOURCES = 200

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from orchestrator.domain.errors import ActionError, Conflict, Forbidden, Halted, Invalid, NotFound, TocsinError, Unavailable
-from orchestrator.intake.authentication import NotAuthentic
+from orchestrator.intake.authenticate import NotAuthentic
 from orchestrator.intake.body import BodyRefused
 from orchestrator.playbook.problems import PlaybookInvalid
 

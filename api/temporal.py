@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from orchestrator.domain.errors import Unavailable
-from orchestrator.runs.client import connect
+from orchestrator.engine.temporal.client import connect
 from orchestrator.runtime import Runtime
 
 _RETRY_SECONDS = 1.0

@@ -17,26 +17,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.configuration.assets import import_assets
-from orchestrator.configuration.playbooks import check_playbook
+from orchestrator.assets.facts import Indexed
+from orchestrator.assets.inventory import import_assets
+from orchestrator.authoring.backtest.history_index import Past
+from orchestrator.authoring.backtest.policy_inputs import Surroundings
+from orchestrator.authoring.backtest.port import HistoryStage, HistoryWorld, Telling
+from orchestrator.authoring.backtest.read_resolver import Reads, Recollection
+from orchestrator.authoring.backtest.replay import Tried, staged
+from orchestrator.authoring.backtest.service import Draft, Wish, backtested
+from orchestrator.authoring.rehearsal.state import effect_of
+from orchestrator.authoring.rehearsal.tests_yaml.model import Stub
+from orchestrator.contracts.messages import ActionCall, PlanReply
 from orchestrator.domain.digest import wish_digest
 from orchestrator.domain.run import StepState
-from orchestrator.engine.contracts import ActionCall, PlanReply
 from orchestrator.policy.document import Policy
-from orchestrator.policy.inventory import Indexed
-from orchestrator.policy.judge import InForce
+from orchestrator.policy.evaluate import InForce
+from orchestrator.registry.playbooks import check_playbook
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.staging.backtest import Tried, staged
-from orchestrator.staging.backtest_facts import Surroundings
-from orchestrator.staging.backtest_past import Past
-from orchestrator.staging.backtest_port import HistoryStage, HistoryWorld, Telling
-from orchestrator.staging.backtest_recall import Reads, Recollection
-from orchestrator.staging.backtested import Draft, Wish, backtested
-from orchestrator.staging.cases import Stub
-from orchestrator.staging.stage import effect_of
-from orchestrator.store.history import StoredAlert
 from orchestrator.store.migrate import migrate
+from orchestrator.store.queries.history import StoredAlert
 from orchestrator.store.tables import AlertRow, ApprovalRow, EffectRow, RunRow, StepRow
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)

@@ -23,8 +23,8 @@ from load import Measured, addresses, load, percentile
 from processes import Processes, size, wait_for
 from temporalio.client import Client
 
-from orchestrator.cli.ports import Listening, choose
-from orchestrator.cli.stack import programs
+from orchestrator.cli.stack.ports import Listening, choose
+from orchestrator.cli.stack.programs import programs
 from orchestrator.settings import Settings
 
 HERE = Path(__file__).parent

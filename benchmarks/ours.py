@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from connectors.lab import lab_settings
-from orchestrator.cli.ports import Listening, choose
-from orchestrator.cli.stack import programs
-from orchestrator.configuration import connections, first_start, playbooks, policies, sources
-from orchestrator.intake.authentication import Scheme
+from orchestrator import first_start
+from orchestrator.cli.stack.ports import Listening, choose
+from orchestrator.cli.stack.programs import programs
+from orchestrator.connections import connections
+from orchestrator.intake import sources
+from orchestrator.intake.authenticate import Scheme
+from orchestrator.policy import policies
+from orchestrator.registry import playbooks
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
 

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import playbooks
-from orchestrator.configuration.playbooks import usual_catalogue
-from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.authoring.rehearsal.rehearse import Read, rehearse
+from orchestrator.authoring.rehearsal.temporal_harness import theatre
+from orchestrator.authoring.rehearsal.tests_yaml.model import Case, Cases, read_cases
+from orchestrator.connections.catalogue import usual_catalogue
+from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.plan import Plan
-from orchestrator.staging.cases import Case, Cases, read_cases
-from orchestrator.staging.rehearse import Read, rehearse
-from orchestrator.staging.served import theatre
 
 Played = tuple[str, Plan, Cases, Case]
 

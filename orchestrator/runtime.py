@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.configuration.pool import ConnectionPool
+from connectors.pool import ConnectionPool
 from orchestrator.crypto.box import Box
 from orchestrator.crypto.keys import load_or_create_ring
 from orchestrator.crypto.signing import SigningKey, load_or_create_signing_key

@@ -15,16 +15,16 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.audit.sealer import seal_pending
-from orchestrator.configuration.own_infrastructure import note_safely, note_until
+from orchestrator.contracts.messages import TASK_QUEUE
 from orchestrator.domain.errors import TocsinError, Unavailable
-from orchestrator.engine.activities.heartbeats import Heartbeats
 from orchestrator.engine.activities.registry import activities
-from orchestrator.engine.contracts import TASK_QUEUE
-from orchestrator.engine.workflows.calls import HEARTBEAT
-from orchestrator.engine.workflows.registered import PASSED_THROUGH, WORKFLOWS
-from orchestrator.notices.sending import send_until
-from orchestrator.runs.client import connect
-from orchestrator.runs.sweep import sweep
+from orchestrator.engine.temporal.activity_calls import HEARTBEAT
+from orchestrator.engine.temporal.client import connect
+from orchestrator.engine.temporal.heartbeats import Heartbeats
+from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.notifications.sender import send_until
+from orchestrator.policy.stops.own_infrastructure import note_safely, note_until
+from orchestrator.runs.reconcile import sweep
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 

@@ -7,16 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from api.container import Rt, parts
 from api.dependencies import Guarded, requires
 from api.paging import Cursor, Limit, Page
-from api.parts import Rt, parts
 from api.problems import documented
 from api.schemas.alerts import Accepted, AlertDetail, AlertSummary, Ignored, Taken
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Invalid, NotFound
+from orchestrator.incidents import queries
 from orchestrator.intake import accept as intake
-from orchestrator.intake.authentication import NotAuthentic
-from orchestrator.runs import received
+from orchestrator.intake.authenticate import NotAuthentic
 
 intake_router = APIRouter(tags=["intake"])
 router = APIRouter(tags=["alerts"], route_class=Guarded)
@@ -80,7 +80,7 @@ async def list_alerts(
     limit: Limit = 50,
 ) -> object:
     """Alerts, newest first."""
-    return await received.list_alerts(rt, incident_id=incident_id, source=source, cursor=cursor, limit=limit)
+    return await queries.list_alerts(rt, incident_id=incident_id, source=source, cursor=cursor, limit=limit)
 
 
 @router.get(
@@ -91,7 +91,7 @@ async def list_alerts(
 )
 async def show_alert(rt: Rt, source: AlertId) -> object:
     """One alert, with what playbooks see of it."""
-    return await received.get_alert(rt, source)
+    return await queries.get_alert(rt, source)
 
 
 @router.get(
@@ -108,7 +108,7 @@ async def show_alert(rt: Rt, source: AlertId) -> object:
 )
 async def raw_alert(rt: Rt, source: AlertId) -> Response:
     """What was sent, byte for byte: a stranger's data, so that no browser shows it."""
-    raw = await received.get_raw(rt, source)
+    raw = await queries.get_raw(rt, source)
     return Response(raw, media_type="application/octet-stream", headers={"Content-Disposition": "attachment; filename=alert.bin"})
 
 

@@ -6,16 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from api.container import Rt, Temporal
 from api.dependencies import Guarded, Who, requires
 from api.paging import Cursor, Limit, Page
-from api.parts import Rt, Temporal
 from api.problems import documented
 from api.schemas.approvals import Approval, ApprovalState, BreakGlass, Decide, Review, ReviewGlass, Withdraw, Withdrawal
+from orchestrator.approvals import decide as approvals
+from orchestrator.approvals.break_glass import break_glass
+from orchestrator.approvals.review import review
+from orchestrator.approvals.withdraw import withdraw
 from orchestrator.domain.access import Permission
-from orchestrator.runs import approvals
-from orchestrator.runs.glass import break_glass
-from orchestrator.runs.reviewing import review
-from orchestrator.runs.withdrawing import withdraw
 
 router = APIRouter(tags=["approvals"], route_class=Guarded)
 

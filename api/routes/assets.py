@@ -8,15 +8,15 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
+from api.container import Rt
 from api.dependencies import Actor, Guarded, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.configuration import MOST_ASSETS, Imported
-from api.schemas.shown import ASSET, listed
-from orchestrator.configuration import assets
-from orchestrator.configuration.asset_csv import read_csv
-from orchestrator.configuration.assets import Asset
+from api.schemas.examples import ASSET, listed
+from orchestrator.assets import inventory
+from orchestrator.assets.csv_import import read_csv
+from orchestrator.assets.inventory import Asset
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Invalid
 
@@ -45,7 +45,7 @@ def _body() -> dict[str, Any]:
 )
 async def list_assets(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """The inventory, by type and value."""
-    return page_of(await assets.list_assets(rt), lambda asset: f"{asset.type} {asset.value}", cursor, limit)
+    return page_of(await inventory.list_assets(rt), lambda asset: f"{asset.type} {asset.value}", cursor, limit)
 
 
 @router.post(
@@ -60,7 +60,7 @@ async def import_assets(rt: Rt, actor: Actor, request: Request) -> object:
     rows = await _rows(request)
     if not 0 < len(rows) <= MOST_ASSETS:
         raise Invalid(f"there are {len(rows)} assets; give 1 to {MOST_ASSETS} at a time")
-    return Imported(imported=await assets.import_numbered(rt, rows, actor=actor))
+    return Imported(imported=await inventory.import_numbered(rt, rows, actor=actor))
 
 
 @router.delete(
@@ -71,7 +71,7 @@ async def import_assets(rt: Rt, actor: Actor, request: Request) -> object:
 )
 async def remove_asset(rt: Rt, actor: Actor, type_: AssetType, value: AssetValue) -> Response:
     """Forget one: it is unknown from now on."""
-    await assets.remove_asset(rt, type_, value, actor=actor)
+    await inventory.remove_asset(rt, type_, value, actor=actor)
     return Response(status_code=204)
 
 

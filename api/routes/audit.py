@@ -6,15 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api.container import Rt
 from api.dependencies import Guarded, requires
 from api.paging import Cursor, Limit, Page, decoded, encoded
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.audit import AuditEvent
 from orchestrator.domain.access import Permission
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid
-from orchestrator.store import audit
+from orchestrator.store.queries import audit
 
 router = APIRouter(tags=["audit"], route_class=Guarded)
 

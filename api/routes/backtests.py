@@ -8,16 +8,16 @@ from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter
 
+from api.container import Rt
 from api.dependencies import Guarded, Who, requires
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.backtests import BACKTEST, BacktestDraft, BacktestWish
-from api.schemas.shown import shown
+from api.schemas.examples import shown
+from orchestrator.authoring.backtest.report import Backtest
+from orchestrator.authoring.backtest.service import Draft, Wish, backtested
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Forbidden
-from orchestrator.playbook.durations import duration
-from orchestrator.staging.backtest_report import Backtest
-from orchestrator.staging.backtested import Draft, Wish, backtested
+from orchestrator.playbook.language.durations import duration
 
 MOST_SECONDS = 60
 

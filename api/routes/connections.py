@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
+from api.container import Rt
 from api.dependencies import Actor, Guarded, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.configuration import Checked, SaveConnection
-from api.schemas.shown import CONNECTION, listed, shown
-from orchestrator.configuration import connections
-from orchestrator.configuration.connections import ConnectionView
+from api.schemas.examples import CONNECTION, listed, shown
+from orchestrator.connections import connections
+from orchestrator.connections.connections import ConnectionView
 from orchestrator.domain.access import Permission
 
 router = APIRouter(tags=["connections"], route_class=Guarded)

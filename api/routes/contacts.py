@@ -7,17 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from api.container import Rt
 from api.dependencies import Actor, Guarded, Who, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.contacts import Notice, NoticeState, SaveContact
-from api.schemas.shown import CONTACT, listed, shown
-from orchestrator.configuration import contacts
-from orchestrator.configuration.contacts import ContactView
+from api.schemas.examples import CONTACT, listed, shown
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
-from orchestrator.runs.told import list_notices
+from orchestrator.notifications import contacts
+from orchestrator.notifications.contacts import ContactView
+from orchestrator.notifications.queries import list_notices
 
 router = APIRouter(tags=["contacts"], route_class=Guarded)
 

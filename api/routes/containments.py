@@ -7,23 +7,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from api.container import Rt, Temporal
 from api.dependencies import Actor, Guarded, requires
 from api.paging import Cursor, Limit, Page
-from api.parts import Rt, Temporal
 from api.problems import documented
 from api.routes.incidents import IncidentId
-from api.schemas.containments import (
-    ConnectionOrphans,
-    Containment,
-    IncidentReleaseAsked,
-    LeaseChange,
-    ReleaseAsked,
-    Settlement,
-)
+from api.schemas.containments import ConnectionOrphans, Containment, IncidentReleaseAsked, LeaseChange, ReleaseAsked, Settlement
+from orchestrator.containments import orphans, queries, resolve
+from orchestrator.containments import release as releases
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.durations import duration
-from orchestrator.runs import containments, in_force, orphans, settling
+from orchestrator.playbook.language.durations import duration
 
 router = APIRouter(tags=["containments"], route_class=Guarded)
 
@@ -38,13 +32,13 @@ Key = Annotated[str, Path(min_length=1, max_length=200, examples=["6f1c0f2b9d3e4
 )
 async def list_containments(
     rt: Rt,
-    state: Annotated[in_force.Which, Query(examples=["held"], description="`in_force`: held, lifting and stuck.")] = "in_force",
+    state: Annotated[queries.Which, Query(examples=["held"], description="`in_force`: held, lifting and stuck.")] = "in_force",
     lease: Annotated[str | None, Query(max_length=400, description="The one that this lease holds.", examples=["run_1/block"])] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> object:
     """What is in force now with its leases, newest first; with `state`, also what was."""
-    return await in_force.list_containments(rt, state=state, lease=lease, cursor=cursor, limit=limit)
+    return await queries.list_containments(rt, state=state, lease=lease, cursor=cursor, limit=limit)
 
 
 @router.get(
@@ -52,7 +46,7 @@ async def list_containments(
 )
 async def show_containment(rt: Rt, key: Key) -> object:
     """One containment with its leases."""
-    return await in_force.get_containment(rt, key)
+    return await queries.get_containment(rt, key)
 
 
 @router.patch(
@@ -63,7 +57,7 @@ async def show_containment(rt: Rt, key: Key) -> object:
 )
 async def change_lease(rt: Rt, client: Temporal, actor: Actor, key: Key, body: LeaseChange) -> object:
     """Extend or shorten it: give one lease, or all of them, another end."""
-    return await containments.change_lease(
+    return await releases.change_lease(
         rt,
         client,
         key,
@@ -86,7 +80,7 @@ async def change_lease(rt: Rt, client: Temporal, actor: Actor, key: Key, body: L
 async def release(rt: Rt, client: Temporal, actor: Actor, key: Key, body: ReleaseAsked | None = None) -> object:
     """End all leases of a containment now (or one), and lift it. Only a kill switch that stops releases too stands against it."""
     asked = body or ReleaseAsked()
-    return await containments.release(rt, client, key, lease=asked.lease, actor=actor, reason=asked.reason)
+    return await releases.release(rt, client, key, lease=asked.lease, actor=actor, reason=asked.reason)
 
 
 @router.post(
@@ -97,7 +91,7 @@ async def release(rt: Rt, client: Temporal, actor: Actor, key: Key, body: Releas
 )
 async def settle(rt: Rt, actor: Actor, key: Key, body: Settlement) -> object:
     """Say that what could not be lifted is off. The device is read first: while it shows it, that takes `force`."""
-    return await settling.settle(rt, key, comment=body.comment, force=body.force, actor=actor)
+    return await resolve.settle(rt, key, comment=body.comment, force=body.force, actor=actor)
 
 
 @router.post(
@@ -112,7 +106,7 @@ async def release_incident(
 ) -> object:
     """End all leases of an incident's runs. What other incidents hold too stays in force."""
     reason = body.reason if body else ""
-    return {"items": await containments.release_incident(rt, client, incident_id, actor=actor, reason=reason), "next": None}
+    return {"items": await releases.release_incident(rt, client, incident_id, actor=actor, reason=reason), "next": None}
 
 
 @router.get(

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from api.container import Rt
 from api.dependencies import Guarded, requires
-from api.parts import Rt
 from api.problems import documented
 from api.routes.playbooks import PlaybookName
 from api.routes.runs import RunId
 from api.schemas.configuration import PlaybookText
+from orchestrator.authoring import graphs
+from orchestrator.authoring.graphs import Format
 from orchestrator.domain.access import Permission
-from orchestrator.graph.model import Graph
-from orchestrator.runs import pictures
-from orchestrator.runs.pictures import Format
+from orchestrator.playbook.graph.model import Graph
 
 router = APIRouter(tags=["pictures"], route_class=Guarded)
 
@@ -41,7 +41,7 @@ _SHOWN: dict[int | str, dict[str, Any]] = {
 )
 async def draw_draft(rt: Rt, body: PlaybookText, as_: As = Format.SVG) -> Response:
     """How a playbook looks that need not be published."""
-    return _answer(await pictures.draft_picture(rt, body.text, body.file), as_)
+    return _answer(await graphs.draft_picture(rt, body.text, body.file), as_)
 
 
 @router.get(
@@ -54,7 +54,7 @@ async def draw_playbook(
     rt: Rt, name: PlaybookName, version: Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])], as_: As = Format.SVG
 ) -> Response:
     """Its steps, their effects by colour, approvals, leases and what can be taken back."""
-    return _answer(await pictures.playbook_picture(rt, name, version), as_)
+    return _answer(await graphs.playbook_picture(rt, name, version), as_)
 
 
 @router.get(
@@ -65,8 +65,8 @@ async def draw_playbook(
 )
 async def draw_run(rt: Rt, run_id: RunId, as_: As = Format.SVG) -> Response:
     """The same, with what happened."""
-    return _answer(await pictures.run_picture(rt, run_id), as_)
+    return _answer(await graphs.run_picture(rt, run_id), as_)
 
 
 def _answer(graph: Graph, as_: Format) -> Response:
-    return Response(pictures.drawn(graph, as_), media_type=_TYPES[as_], headers=_HEADERS)
+    return Response(graphs.drawn(graph, as_), media_type=_TYPES[as_], headers=_HEADERS)

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
+from api.container import parts
 from api.metrics import MEDIA_TYPE
-from api.parts import parts
 from api.problems import documented
-from api.schemas.written import example
+from api.schemas.request_model import example
 from api.temporal import answers
 from orchestrator.runtime import Runtime
 from orchestrator.store.migrate import current_revision, newest_revision

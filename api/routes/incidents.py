@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
+from api.container import Rt
 from api.dependencies import Guarded, requires
 from api.paging import Cursor, Limit, Page
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.alerts import IncidentSummary
 from orchestrator.domain.access import Permission
-from orchestrator.runs import received
+from orchestrator.incidents import queries
 
 router = APIRouter(tags=["incidents"], route_class=Guarded)
 
@@ -32,7 +32,7 @@ async def list_incidents(
     limit: Limit = 50,
 ) -> object:
     """Incidents, newest first."""
-    return await received.list_incidents(rt, status=status, cursor=cursor, limit=limit)
+    return await queries.list_incidents(rt, status=status, cursor=cursor, limit=limit)
 
 
 @router.get(
@@ -43,4 +43,4 @@ async def list_incidents(
 )
 async def show_incident(rt: Rt, incident_id: IncidentId) -> object:
     """One incident; its alerts are under /v1/alerts?incident_id=, its runs under /v1/runs?incident_id=."""
-    return await received.get_incident(rt, incident_id)
+    return await queries.get_incident(rt, incident_id)

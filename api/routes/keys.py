@@ -8,14 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
+from api.container import Rt
 from api.dependencies import Actor, Guarded, Who, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.configuration import CreatedKey, CreateKey
-from api.schemas.shown import KEY, listed
-from orchestrator.configuration import keys
-from orchestrator.configuration.keys import KeyView
+from api.schemas.examples import KEY, listed
+from orchestrator.access import keys
+from orchestrator.access.keys import KeyView
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
 

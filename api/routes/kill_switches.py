@@ -7,15 +7,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from api.container import Rt, parts
 from api.dependencies import Actor, Guarded, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt, parts
 from api.problems import documented
 from api.schemas.configuration import Engage
-from api.schemas.shown import KILL_SWITCH, listed, shown
-from orchestrator.configuration import kill_switches
-from orchestrator.configuration.kill_switches import KillSwitchView
+from api.schemas.examples import KILL_SWITCH, listed, shown
 from orchestrator.domain.access import Permission
+from orchestrator.policy.stops import kill_switches
+from orchestrator.policy.stops.kill_switches import KillSwitchView
 
 router = APIRouter(tags=["kill switches"], route_class=Guarded)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from api.container import Rt
 from api.dependencies import Guarded, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt
 from api.problems import documented
-from api.schemas.shown import OWN, listed
-from orchestrator.configuration import own_infrastructure
-from orchestrator.configuration.own_infrastructure import OwnView
+from api.schemas.examples import OWN, listed
 from orchestrator.domain.access import Permission
+from orchestrator.policy.stops import own_infrastructure
+from orchestrator.policy.stops.own_infrastructure import OwnView
 
 router = APIRouter(tags=["assets"], route_class=Guarded)
 

@@ -6,15 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from api.container import Rt
 from api.dependencies import Actor, Guarded, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.configuration import CheckedPlaybook, PlaybookText, PublishedText
-from api.schemas.shown import PLAYBOOK, listed, shown
-from orchestrator.configuration import playbooks
-from orchestrator.configuration.playbooks import Beside, PlaybookView
+from api.schemas.examples import PLAYBOOK, listed, shown
 from orchestrator.domain.access import Permission
+from orchestrator.registry import playbooks
+from orchestrator.registry.playbooks import Beside, PlaybookView
 
 router = APIRouter(tags=["playbooks"], route_class=Guarded)
 

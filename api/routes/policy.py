@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from api.container import Rt
 from api.dependencies import Actor, Guarded, requires
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.configuration import PublishPolicy
-from api.schemas.judging import EXPLANATION, EvaluatePolicy, TestedPolicy, TestPolicy
-from api.schemas.shown import POLICY, shown
-from orchestrator.configuration import judging, policies
-from orchestrator.configuration.policies import PolicyView
+from api.schemas.examples import POLICY, shown
+from api.schemas.policy import EXPLANATION, EvaluatePolicy, TestedPolicy, TestPolicy
 from orchestrator.domain.access import Permission
-from orchestrator.policy.trace import Explanation
-from orchestrator.policy.wishes import Imagined
+from orchestrator.policy import policies, what_if
+from orchestrator.policy.explain import Explanation
+from orchestrator.policy.hypothetical import Imagined
+from orchestrator.policy.policies import PolicyView
 
 router = APIRouter(tags=["policy"], route_class=Guarded)
 
@@ -46,7 +46,7 @@ async def publish_policy(rt: Rt, actor: Actor, body: PublishPolicy) -> object:
 )
 async def evaluate_policy(rt: Rt, body: EvaluatePolicy) -> object:
     """What would be said of a change, and why, with the inventory, switches and counts of now. Nothing is done."""
-    return await judging.evaluate(rt, Imagined(**body.model_dump(exclude={"policy"}, exclude_unset=True)), body.policy)
+    return await what_if.evaluate(rt, Imagined(**body.model_dump(exclude={"policy"}, exclude_unset=True)), body.policy)
 
 
 @router.post(
@@ -57,5 +57,5 @@ async def evaluate_policy(rt: Rt, body: EvaluatePolicy) -> object:
 )
 async def try_policy(rt: Rt, body: TestPolicy) -> object:
     """Judge the cases beside a policy: what each should say, what it says, and which rule says so."""
-    found = await judging.try_policy(rt, body.policy, body.tests)
+    found = await what_if.try_policy(rt, body.policy, body.tests)
     return TestedPolicy(failures=sum(result.failure is not None for result in found), cases=list(found))

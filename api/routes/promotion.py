@@ -7,26 +7,25 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
+from api.container import Rt
 from api.dependencies import Actor, Guarded, Who, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt
 from api.problems import documented
 from api.routes.playbooks import PlaybookName
+from api.schemas.examples import BUNDLE, EXAMINATION, SIGNED, SIGNING_KEY, SYNCED, USAGE, listed, shown
 from api.schemas.promotion import AddSigningKey, Promote, Retired, RollBackTo, SetStage, Sign, SyncWith
-from api.schemas.shown import BUNDLE, EXAMINATION, SIGNED, SIGNING_KEY, SYNCED, USAGE, listed, shown
-from orchestrator.configuration import signing_keys, versions
-from orchestrator.configuration.signing_keys import SigningKeyView
-from orchestrator.configuration.versions import VersionUse
+from orchestrator.authoring.promotion import promote as promotion
+from orchestrator.authoring.promotion.promote import Examination
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Forbidden
-from orchestrator.promotion import bundle as bundles
-from orchestrator.promotion import promote as promotion
-from orchestrator.promotion import signing
-from orchestrator.promotion.bundle import Bundle
-from orchestrator.promotion.promote import Examination
-from orchestrator.promotion.signing import Signed
-from orchestrator.promotion.statement import Signature
-from orchestrator.promotion.sync import Synced, Wanted, sync
+from orchestrator.registry import bundle as bundles
+from orchestrator.registry import signing, signing_keys, versions
+from orchestrator.registry.bundle import Bundle
+from orchestrator.registry.signing import Signed
+from orchestrator.registry.signing_keys import SigningKeyView
+from orchestrator.registry.statement import Signature
+from orchestrator.registry.sync import Synced, Wanted, sync
+from orchestrator.registry.versions import VersionUse
 
 router = APIRouter(tags=["promotion"], route_class=Guarded)
 

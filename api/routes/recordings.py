@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from api.container import Rt
 from api.dependencies import Guarded, requires
-from api.parts import Rt
 from api.problems import documented
 from api.routes.runs import RunId
-from api.schemas.shown import RECORDED, shown
+from api.schemas.examples import RECORDED, shown
+from orchestrator.authoring.recording.service import RecordedRun, record_run
 from orchestrator.domain.access import Permission
-from orchestrator.staging.recording import RecordedRun, record_run
 
 router = APIRouter(tags=["runs"], route_class=Guarded)
 

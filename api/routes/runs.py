@@ -6,14 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from api.container import Rt, Temporal
 from api.dependencies import Actor, Guarded, requires
 from api.paging import Cursor, Limit, Page
-from api.parts import Rt, Temporal
 from api.problems import documented
 from api.schemas.runs import Run, RunWithSteps, StartRun
 from orchestrator.domain.access import Permission
 from orchestrator.domain.run import RunStatus
-from orchestrator.runs import control, query
+from orchestrator.runs import lifecycle, queries
 
 router = APIRouter(tags=["runs"], route_class=Guarded)
 
@@ -30,7 +30,7 @@ async def list_runs(
     limit: Limit = 50,
 ) -> object:
     """Runs, newest first, without their steps."""
-    return await query.list_runs(rt, incident_id=incident_id, status=status, playbook=playbook, cursor=cursor, limit=limit)
+    return await queries.list_runs(rt, incident_id=incident_id, status=status, playbook=playbook, cursor=cursor, limit=limit)
 
 
 @router.post(
@@ -42,7 +42,7 @@ async def list_runs(
 )
 async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> object:
     """Start a playbook by hand. It is committed first, and begins even when Temporal is down now."""
-    return await control.start_run(
+    return await lifecycle.start_run(
         rt, client, body.playbook, version=body.version, inputs=body.inputs, alert_id=body.alert_id, mode=body.mode, actor=actor
     )
 
@@ -52,7 +52,7 @@ async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> o
 )
 async def show_run(rt: Rt, run_id: RunId) -> object:
     """One run with its steps: states, times, inputs with secrets masked, receipts, errors."""
-    return await query.get_run(rt, run_id)
+    return await queries.get_run(rt, run_id)
 
 
 @router.post(
@@ -64,7 +64,7 @@ async def show_run(rt: Rt, run_id: RunId) -> object:
 )
 async def cancel_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> object:
     """End a run; what it changed is taken back as its playbook says."""
-    return await control.cancel_run(rt, client, run_id, actor=actor)
+    return await lifecycle.cancel_run(rt, client, run_id, actor=actor)
 
 
 @router.post(
@@ -76,4 +76,4 @@ async def cancel_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> o
 )
 async def retry_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> object:
     """Go on from the step that failed, as the run's next attempt."""
-    return await control.retry_run(rt, client, run_id, actor=actor)
+    return await lifecycle.retry_run(rt, client, run_id, actor=actor)

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from api.container import Rt
 from api.dependencies import Guarded, requires
-from api.parts import Rt
 from api.problems import documented
 from api.routes.playbooks import PlaybookName
-from api.schemas.shown import shown
+from api.schemas.examples import shown
+from orchestrator.authoring.shadow.report import ShadowReport, shadow_report
 from orchestrator.domain.access import Permission
-from orchestrator.playbook.durations import duration
-from orchestrator.runs.shadow import ShadowReport, shadow_report
+from orchestrator.playbook.language.durations import duration
 
 _REPORT: dict[str, Any] = {
     "playbook": "c2-beacon-containment",

@@ -6,10 +6,10 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
-from api.parts import Rt, Temporal, parts
+from api.container import Rt, Temporal, parts
 from api.problems import documented
 from api.schemas.contacts import Ephemeral
-from orchestrator.runs.clicks import NotSlack, click, whisper
+from orchestrator.approvals.slack_callback import NotSlack, click, whisper
 
 router = APIRouter(tags=["slack"])
 

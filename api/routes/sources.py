@@ -8,15 +8,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
+from api.container import Rt
 from api.dependencies import Actor, Guarded, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.parts import Rt
 from api.problems import documented
 from api.schemas.configuration import AddedSource, AddSource
-from api.schemas.shown import SOURCE, listed
-from orchestrator.configuration import sources
-from orchestrator.configuration.sources import SourceView
+from api.schemas.examples import SOURCE, listed
 from orchestrator.domain.access import Permission
+from orchestrator.intake import sources
+from orchestrator.intake.sources import SourceView
 
 router = APIRouter(tags=["sources"], route_class=Guarded)
 

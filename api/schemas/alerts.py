@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from api.schemas.written import example
+from api.schemas.request_model import example
 
 _IDS = {"alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d", "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d", "duplicate": False}
 _ALERT = {

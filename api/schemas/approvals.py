@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.written import Text, Written, example
+from api.schemas.request_model import Text, Written, example
 
 ApprovalState = Literal["pending", "approved", "declined", "expired", "withdrawn", "void"]
 Review = Literal["pending", "accepted", "objected"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from api.schemas.written import example
+from api.schemas.request_model import example
 from orchestrator.domain.audit_event import EventKind
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from api.schemas.written import Document, Version, Written, example
-from orchestrator.playbook.difference import Change
+from api.schemas.request_model import Document, Version, Written, example
+from orchestrator.playbook.diff.model import Change
 from orchestrator.playbook.lint.finding import Finding
 
 

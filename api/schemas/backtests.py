@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from api.schemas.authoring import Published
-from api.schemas.written import Document, Written, example
-from orchestrator.staging.backtest import MOST_ALERTS
-from orchestrator.staging.backtest_recall import Reads
+from api.schemas.request_model import Document, Written, example
+from orchestrator.authoring.backtest.read_resolver import Reads
+from orchestrator.authoring.backtest.replay import MOST_ALERTS
 
 BACKTEST: dict[str, Any] = {
     "playbook": "brute-force-block",

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
-from api.schemas.written import Document, Name, Text, Written, example
-from orchestrator.configuration.keys import KeyView
-from orchestrator.configuration.sources import SourceView
+from api.schemas.request_model import Document, Name, Text, Written, example
+from orchestrator.access.keys import KeyView
 from orchestrator.domain.access import Permission, Role
 from orchestrator.domain.run import Mode
-from orchestrator.intake.authentication import Scheme, SchemeOptions
+from orchestrator.intake.authenticate import Scheme, SchemeOptions
+from orchestrator.intake.sources import SourceView
 
 _YEAR_SECONDS = 366 * 24 * 3600
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=512)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.written import Written, example
+from api.schemas.request_model import Written, example
 
 NoticeState = Literal["waiting", "sent", "failed", "void"]
 

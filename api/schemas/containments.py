@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.schemas.written import Written, example
+from api.schemas.request_model import Written, example
 
 ContainmentState = Literal["held", "lifting", "lifted", "stuck"]
 Key = Annotated[str, Field(min_length=1, max_length=400)]

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas.written import Written, example
-from orchestrator.promotion.bundle import Bundle
-from orchestrator.promotion.sync import Wanted
+from api.schemas.request_model import Written, example
+from orchestrator.registry.bundle import Bundle
+from orchestrator.registry.sync import Wanted
 
 _PERSON = Annotated[str, Field(min_length=1, max_length=100)]
 

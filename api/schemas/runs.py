@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.written import Name, Version, Written, example
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.judgement import Verdict
+from api.schemas.request_model import Name, Version, Written, example
+from orchestrator.domain.change import Effect, Verdict
 from orchestrator.domain.run import Mode, RunStatus, StepState
 
 _RUN = {

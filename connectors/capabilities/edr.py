@@ -3,7 +3,7 @@
 from typing import Literal
 
 from connectors.sdk.capability import ActionSpec, Capability, Input, Output
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.observable import Hash, Host
 
 

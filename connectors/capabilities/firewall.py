@@ -1,7 +1,7 @@
 """Firewalls: deny traffic to and from an address or a network."""
 
 from connectors.sdk.capability import ActionSpec, Capability, Input
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.observable import Address, Network
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from connectors.sdk.capability import ActionSpec, Capability, Input, Output
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 
 
 class PostMessage(Input):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from connectors.sdk.capability import ActionSpec, Capability, Input, Output
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 
 
 class OpenTicket(Input):

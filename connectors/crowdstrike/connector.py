@@ -22,7 +22,7 @@ from connectors.sdk.http import HttpClient, Reply
 from connectors.sdk.plain import JsonObject
 from connectors.sdk.rate import RateLimit
 from connectors.sdk.reply import bounded_wait
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Rejected, Unknown
 from orchestrator.domain.observable import ObservableType, Target
 

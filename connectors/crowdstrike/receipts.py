@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from orchestrator.domain.change import Receipt
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.receipt import Receipt
 
 
 class Containment(Receipt):

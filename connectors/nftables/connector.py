@@ -15,7 +15,7 @@ from connectors.sdk.action import action
 from connectors.sdk.call import Call, Tagged, is_tag
 from connectors.sdk.connector import Connector
 from connectors.sdk.http import HttpClient
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.observable import ObservableType, Target
 

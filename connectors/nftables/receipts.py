@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.nftables.intervals import Element
-from orchestrator.domain.receipt import Receipt
+from orchestrator.domain.change import Receipt
 
 
 class SetChange(Receipt):

@@ -16,7 +16,7 @@ from connectors.sdk.call import Call
 from connectors.sdk.connector import Connector
 from connectors.sdk.http import Access, HttpClient, Reply
 from connectors.sdk.rate import RateLimit
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.observable import ObservableType, Target
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orchestrator.domain.receipt import Receipt
+from orchestrator.domain.change import Receipt
 
 
 class StatusReceipt(Receipt):

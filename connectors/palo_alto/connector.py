@@ -21,7 +21,7 @@ from connectors.sdk.call import Call, Tagged, is_tag
 from connectors.sdk.connector import Connector
 from connectors.sdk.http import Access, HttpClient
 from connectors.sdk.rate import RateLimit
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import ActionError, Rejected
 from orchestrator.domain.observable import ObservableType, Target
 

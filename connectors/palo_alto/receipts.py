@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from orchestrator.domain.receipt import Receipt
+from orchestrator.domain.change import Receipt
 
 _PREFIX = "tocsin-net-"
 

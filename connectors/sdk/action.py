@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 MARK = "__tocsin_action__"

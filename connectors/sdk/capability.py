@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.receipt import Receipt
+from orchestrator.domain.change import Effect, Receipt
 
 
 class Input(BaseModel):

@@ -18,7 +18,7 @@ from connectors.sdk.emulator import Emulator, EmulatorTransport
 from connectors.sdk.open import open_connector
 from connectors.sdk.settings import secret_fields
 from connectors.sdk.transport import Access
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
 
 

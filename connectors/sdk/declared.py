@@ -11,8 +11,7 @@ from typing import Any
 
 from connectors.sdk.action import MARK, Declaration
 from connectors.sdk.capability import ActionSpec, Capability
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.receipt import Receipt
+from orchestrator.domain.change import Effect, Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from connectors.sdk.capability import Output
 from connectors.sdk.declared import BoundAction
+from orchestrator.domain.change import Receipt
 from orchestrator.domain.errors import Rejected
-from orchestrator.domain.receipt import Receipt
 
 JsonObject = dict[str, Any]
 

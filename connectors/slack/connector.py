@@ -12,9 +12,8 @@ from connectors.sdk.http import Access, HttpClient
 from connectors.slack.settings import SlackSettings
 from connectors.slack.text import message
 from connectors.slack.web import SlackWeb, carries
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect, Receipt
 from orchestrator.domain.observable import ObservableType, Target
-from orchestrator.domain.receipt import Receipt
 
 _SHOWN = 300  # characters of a text that the summary shows
 

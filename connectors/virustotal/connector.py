@@ -15,7 +15,7 @@ from connectors.sdk.connector import Connector
 from connectors.sdk.http import Access, Reply
 from connectors.virustotal.inside import is_internal_address, is_internal_name, is_internal_url
 from connectors.virustotal.settings import VirusTotalSettings
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import ActionError, Rejected
 
 _GUI = "https://www.virustotal.com/gui"

@@ -9,11 +9,12 @@ from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.audit.lines import Head, Header, HeadLine, batch_line, event_line, sign_head
-from orchestrator.audit.safe import canonical_time
-from orchestrator.audit.seal import GENESIS, Batch, Entry
+from orchestrator.audit.seal import GENESIS
+from orchestrator.audit.verify.lines import Head, Header, HeadLine, batch_line, event_line, sign_head
 from orchestrator.crypto.private_file import sync_folder
 from orchestrator.crypto.signing import SigningKey
+from orchestrator.domain.audit_batch import Batch, Entry
+from orchestrator.domain.audit_event import canonical_time
 from orchestrator.domain.errors import Conflict, Invalid
 
 Row = Entry | Batch

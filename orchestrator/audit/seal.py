@@ -8,73 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
-
-from pydantic import ConfigDict, Field
+from typing import Any
 
 from orchestrator.audit.merkle import leaf_hash, merkle_root
-from orchestrator.audit.safe import EXACT, canonical_time
-from orchestrator.crypto.signing import PublicKey, SigningKey
-from orchestrator.domain.audit_event import Event
+from orchestrator.crypto.signing import SigningKey
+from orchestrator.domain.audit_batch import MAX_BATCH, SHORT, Batch, Entry, header_bytes
+from orchestrator.domain.audit_event import Event, canonical_time
 from orchestrator.domain.digest import canonical
 from orchestrator.domain.errors import Conflict, Invalid
-from orchestrator.domain.model import Frozen
-
-MAX_BATCH = 4096
-"""Events in one batch; bounds what a verifier holds in memory."""
-SHORT = 16
-"""Hex digits of a leaf that stand in the signed header."""
 
 EVENT_PREFIX = b"tocsin:audit:event:1\n"
-_BATCH = b"tocsin:audit:batch:1\n"
 GENESIS = hashlib.sha256(b"tocsin:audit:genesis:1\n").hexdigest()
 """What the first batch names as its predecessor."""
-
-Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An event as it lies in the trail: its record (`seq, id, kind, time, actor, subject, data`) and its leaf hash, in hex."""
-
-    record: dict[str, Any]
-    leaf: str
-
-
-class Batch(Frozen):
-    """A run of events that somebody vouches for: the signed header, its digest, and the signature."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    number: Annotated[int, Field(ge=1, le=EXACT, description="1, 2, 3, ...")]
-    first_seq: Annotated[int, Field(ge=1, le=EXACT)]
-    last_seq: Annotated[int, Field(ge=1, le=EXACT)]
-    root: Hash
-    leaves: Annotated[str, Field(pattern=r"^([0-9a-f]{16})+$", description="The first 16 hex digits of each leaf, joined")]
-    previous: Annotated[Hash, Field(description="The digest of the batch before; GENESIS for the first")]
-    sealed_at: Annotated[str, Field(description="UTC, microseconds, Z")]
-    key_id: str
-    digest: Annotated[Hash, Field(description="SHA-256 of the header: everything above")]
-    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 over the header")]
-
-    @property
-    def short_leaves(self) -> list[str]:
-        """The leaves' first 16 hex digits, in order."""
-        return [self.leaves[at : at + SHORT] for at in range(0, len(self.leaves), SHORT)]
-
-    def header_bytes(self) -> bytes:
-        """What is hashed and signed."""
-        return _header_bytes(self.model_dump(exclude={"digest", "signature"}))
-
-    def header_digest(self) -> str:
-        """The digest as computed now; equals `digest` unless the batch was altered."""
-        return hashlib.sha256(self.header_bytes()).hexdigest()
-
-    def signed_by(self, key: PublicKey) -> bool:
-        """Whether the key vouches for the header as it stands."""
-        return key.verifies(self.signature, self.header_bytes())
 
 
 def event_record(event: Event, seq: int) -> dict[str, Any]:
@@ -131,7 +77,7 @@ def seal(entries: Sequence[Entry], previous: Batch | None, key: SigningKey, now:
         "sealed_at": canonical_time(now),
         "key_id": key.id,
     }
-    signed = _header_bytes(header)
+    signed = header_bytes(header)
     return Batch.model_validate({**header, "digest": hashlib.sha256(signed).hexdigest(), "signature": key.sign(signed)})
 
 
@@ -150,7 +96,3 @@ def _checked_leaves(entries: Sequence[Entry], previous: Batch | None) -> list[by
             raise Conflict(f"{name} was changed in the store before it was sealed; find out by whom, then mend it")
         leaves.append(computed)
     return leaves
-
-
-def _header_bytes(header: dict[str, Any]) -> bytes:
-    return _BATCH + canonical(header)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.audit.export import write_export
-from orchestrator.audit.lines import Head, load_head
-from orchestrator.audit.seal import Batch, number, seal
+from orchestrator.audit.seal import number, seal
+from orchestrator.audit.verify.lines import Head, load_head
 from orchestrator.crypto.private_file import replace_private
+from orchestrator.domain.audit_batch import Batch
 from orchestrator.domain.errors import Conflict
 from orchestrator.runtime import Runtime
-from orchestrator.store import audit
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.queries import audit
 
 
 async def seal_pending(rt: Runtime, *, everywhere: bool = False) -> int:

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.audit.safe import sealable
+from orchestrator.audit.sanitize import sealable
 from orchestrator.domain.audit_event import Event, EventKind
-from orchestrator.domain.identifiers import new_id
-from orchestrator.store import audit
+from orchestrator.domain.digest import digest, new_id
+from orchestrator.store.queries import audit
 
 
 async def record(
@@ -36,3 +36,8 @@ async def record_all(session: AsyncSession, events: Sequence[Event]) -> None:
 def event(kind: EventKind, *, actor: str, subject: str, data: Mapping[str, Any], now: datetime, event_id: str | None = None) -> Event:
     """An event with an id of its own, unless one is given."""
     return Event(id=event_id or new_id("evt"), kind=kind, time=now, actor=actor, subject=subject, data=dict(data))
+
+
+def event_id(*parts: object) -> str:
+    """The same for the same parts, so that a retried activity says a thing once."""
+    return f"evt_{digest([str(part) for part in parts])[:40]}"

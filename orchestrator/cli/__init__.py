@@ -10,7 +10,7 @@ def main() -> int:
     """Runs the command that the arguments name. 0: done; 1: refused or altered; 2: unreadable, or typed wrongly; 130: interrupted."""
     from sqlalchemy.exc import DBAPIError
 
-    from orchestrator.cli.commands import app
+    from orchestrator.cli.app import app
     from orchestrator.domain.errors import TocsinError
 
     try:

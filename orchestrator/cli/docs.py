@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.playbook import results
-from orchestrator.playbook.filters import FILTERS, Filter
+from orchestrator.playbook.compile import results
+from orchestrator.playbook.language.filters import FILTERS, Filter
 from orchestrator.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.durations import duration
+from orchestrator.playbook.language.durations import duration
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate

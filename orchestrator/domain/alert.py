@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, StringConstraints
@@ -21,6 +21,20 @@ class Severity(IntEnum):
     HIGH = 4
     CRITICAL = 5
     FATAL = 6
+
+
+class AlertClass(StrEnum):
+    """The classes that the shipped parsers give."""
+
+    C2_BEACON = "c2_beacon"
+    BRUTE_FORCE = "brute_force"
+    MALWARE = "malware"
+    ACCOUNT_COMPROMISE = "account_compromise"
+    PHISHING = "phishing"
+    EXFILTRATION = "exfiltration"
+    SCAN = "scan"
+    POLICY_VIOLATION = "policy_violation"
+    OTHER = "other"
 
 
 class Host(Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -99,3 +100,10 @@ class Event(Frozen):
     actor: str
     subject: str  # the id of what it is about: a run, an alert, an approval, ...
     data: dict[str, Any]
+
+
+def canonical_time(moment: datetime) -> str:
+    """The one spelling of a time in the trail: `2026-02-03T04:05:06.000007Z`. Raises ValueError for a time without zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a time in the audit trail needs its zone; read it from the store as UTC")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

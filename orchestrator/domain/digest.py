@@ -1,6 +1,8 @@
 """How anything is fingerprinted: SHA-256 over RFC 8785 canonical JSON."""
 
 import hashlib
+import secrets
+import time
 from typing import Any
 
 import rfc8785
@@ -19,3 +21,8 @@ def digest(value: Any) -> str:
 def wish_digest(connection: str, action: str, wish: dict[str, Any]) -> str:
     """Names what a step asks of a system: the same for the same action and input, whichever run asks."""
     return digest([connection, action, wish])
+
+
+def new_id(prefix: str) -> str:
+    """`run_01j8...`: sortable by creation time (ms), 80 random bits; prefixes: alert, inc, run, apr, evt, key, con, lease."""
+    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

@@ -11,17 +11,17 @@ from functools import lru_cache
 from pydantic import SecretStr
 
 from orchestrator.audit import trail
-from orchestrator.configuration.sources import context
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
-from orchestrator.intake.authentication import NotAuthentic, Reason, Scheme, SchemeOptions, Verified, authenticate, single_headers
+from orchestrator.intake.authenticate import NotAuthentic, Reason, Scheme, SchemeOptions, Verified, authenticate, single_headers
 from orchestrator.intake.body import parse_json
-from orchestrator.intake.commit import Accepted, AcceptedAlert, commit
 from orchestrator.intake.mapping import check_mapping
+from orchestrator.intake.parsers import Parser, parser_for
+from orchestrator.intake.persist import Accepted, AcceptedAlert, commit
 from orchestrator.intake.refusal import NotAnAlert
-from orchestrator.intake.sources import Parser, parser_for
+from orchestrator.intake.sources import context
 from orchestrator.runtime import Runtime
-from orchestrator.store import configured
+from orchestrator.store.queries import records
 from orchestrator.store.tables import SourceRow
 
 __all__ = ["Accepted", "AcceptedAlert", "accept"]
@@ -53,7 +53,7 @@ def _parser(product: str, mapping: str) -> Parser:
 
 async def _source(rt: Runtime, name: str) -> SourceRow:
     async with rt.store.read() as session:
-        row = await configured.one(session, SourceRow, name)
+        row = await records.one(session, SourceRow, name)
     if row is None:
         raise NotFound("there is no such source; an admin adds one with `tocsin source add`")
     return row

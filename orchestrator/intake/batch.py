@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.domain.alert import Alert
-from orchestrator.intake.reading import Reading
+from orchestrator.intake.normalize.json_cursor import Reading
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
 
 MAX_ALERTS = 5000

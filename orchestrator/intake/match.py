@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit.trail import event
 from orchestrator.domain.audit_event import Event, EventKind
-from orchestrator.domain.identifiers import new_id
+from orchestrator.domain.digest import new_id
 from orchestrator.domain.run import SHADOW, Mode, RunStatus
-from orchestrator.playbook.expressions import ExpressionError, condition, evaluate_text
+from orchestrator.playbook.language.evaluate import ExpressionError, condition, evaluate_text
 from orchestrator.playbook.plan import Plan, Trigger
-from orchestrator.store import alerts, runs
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.queries import alerts, runs
 from orchestrator.store.tables import AlertRow, RunRow
 
 MAX_PLANS = 1024

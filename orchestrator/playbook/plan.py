@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from orchestrator.domain.change import Effect
 from orchestrator.domain.digest import digest
-from orchestrator.domain.effect import Effect
 from orchestrator.domain.model import Frozen
 
 Condition = str  # a bare expression that yields a bool

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from orchestrator.domain.change import Effect
 from orchestrator.domain.digest import digest
-from orchestrator.domain.effect import Effect
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
+from orchestrator.playbook.language.yaml import BadYaml, Document, load
 from orchestrator.playbook.problems import did_you_mean
-from orchestrator.playbook.yaml import BadYaml, Document, load
 from orchestrator.policy.rules import Ask, Hours, Rule, SeverityIs, TargetIs
 from orchestrator.policy.sections import Approvals, Breaker, Counts, Drift, PolicyLimits, Protected, Releases, Widest, Window
 

@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.judgement import Verdict
+from orchestrator.domain.change import Effect, Verdict
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import Address, Domain, Host, Network, ObservableType, User
 from orchestrator.playbook.problems import did_you_mean

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import Address, Domain, Host, Network, User
-from orchestrator.playbook.durations import PATTERN, duration
+from orchestrator.playbook.language.durations import PATTERN, duration
 from orchestrator.policy.rules import Quorum, Word
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]

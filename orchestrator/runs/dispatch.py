@@ -13,16 +13,16 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.audit import trail
+from orchestrator.contracts.messages import TASK_QUEUE, RunInput, Workflow
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.run import Mode, RunStatus, StepState
-from orchestrator.engine.activities.admission import refused_version
-from orchestrator.engine.context import context_of
-from orchestrator.engine.contracts import TASK_QUEUE, RunInput, Workflow
+from orchestrator.engine.activities.start_checks import refused_version
+from orchestrator.engine.run_context import context_of
+from orchestrator.engine.temporal.client import RPC_TIMEOUT
 from orchestrator.playbook.plan import Plan
-from orchestrator.runs.client import RPC_TIMEOUT
 from orchestrator.runtime import Runtime
-from orchestrator.store import runs, steps
+from orchestrator.store.queries import runs, steps
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow, StepRow
 
 _log = structlog.get_logger(__name__)

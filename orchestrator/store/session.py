@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from orchestrator.store import in_loop
+from orchestrator.store import sqlite_event_loop
 
 _LIMITS_LOCK = 7_262_011  # an arbitrary number that names the advisory lock
 
@@ -24,7 +24,7 @@ class Store:
         options: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
         if self.sqlite:
             path = make_url(url).database or ""
-            options = {"async_creator": lambda: in_loop.connect(path)}
+            options = {"async_creator": lambda: sqlite_event_loop.connect(path)}
         self.engine: AsyncEngine = create_async_engine(url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._writer = asyncio.Lock()  # SQLite has one writer: queue here rather than spin on its busy lock

@@ -15,7 +15,7 @@ from orchestrator.audit.trail import event
 from orchestrator.domain.access import Role
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.runtime import Runtime
-from orchestrator.store import audit
+from orchestrator.store.queries import audit
 
 __all__ = ["EDGE", "SECRET", "People", "add_edge", "alert", "event", "events", "is_problem", "signed"]
 

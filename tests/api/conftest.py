@@ -11,8 +11,9 @@ from api_calls import People
 from fastapi import FastAPI
 
 from api.app import create_app
-from orchestrator.configuration import keys, policies
+from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
+from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings

@@ -8,10 +8,10 @@ import httpx
 from api_calls import EDGE, People, add_edge, alert, is_problem
 from fastapi import FastAPI
 
-from orchestrator.configuration import keys
+from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
 from orchestrator.runtime import Runtime
-from orchestrator.store.history import alerts_between
+from orchestrator.store.queries.history import alerts_between
 
 DRAFT = """\
 playbook: block-beacons

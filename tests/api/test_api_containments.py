@@ -10,8 +10,8 @@ from api_calls import People, events, is_problem
 
 from orchestrator.domain.access import Role
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.incidents.tasks import open_matter
 from orchestrator.runtime import Runtime
-from orchestrator.store.matters import open_matter
 from orchestrator.store.tables import ConnectionRow, ContainmentRow, IncidentRow, LeaseRow, RunRow
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -12,8 +12,9 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
 from api.app import GUARDED, OPEN, create_app
-from orchestrator.configuration import keys, policies
+from orchestrator.access import keys
 from orchestrator.domain.access import Role
+from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings

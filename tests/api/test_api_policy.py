@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 from api_calls import is_problem
 
-from orchestrator.configuration import assets, kill_switches
+from orchestrator.assets import inventory
+from orchestrator.policy.stops import kill_switches
 from orchestrator.runtime import Runtime
 
 BLOCK = {"action": "firewall.block_address", "target": {"type": "address", "value": "::FFFF:203.0.113.5"}}
@@ -23,7 +24,7 @@ async def test_a_what_if_is_judged_by_the_policy_in_force_with_the_switches_of_n
 
 
 async def test_a_draft_is_judged_with_the_tags_of_the_inventory(admin: httpx.AsyncClient, rt: Runtime) -> None:
-    await assets.import_assets(rt, [{"type": "host", "value": "ws-1", "tags": ["vip"]}], actor="person:ann")
+    await inventory.import_assets(rt, [{"type": "host", "value": "ws-1", "tags": ["vip"]}], actor="person:ann")
     wish = {"action": "edr.isolate_host", "target": {"type": "host", "value": "WS-1.corp.example."}, "policy": DRAFT}
     found = (await admin.post("/v1/policy/evaluate", json=wish)).json()
     assert (found["judgement"]["rule"], found["tags"]) == ("vips", ["vip"])

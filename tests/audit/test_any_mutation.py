@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.audit.verify import Report, verify
+from orchestrator.audit.verify.check import Report, verify
 from orchestrator.domain.digest import canonical
 
 from .trails import KEY, export, grow

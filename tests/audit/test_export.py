@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.audit.export import Row, write_export
-from orchestrator.audit.lines import load_head
-from orchestrator.audit.seal import GENESIS, Entry
-from orchestrator.audit.verify import verify
+from orchestrator.audit.seal import GENESIS
+from orchestrator.audit.verify.check import verify
+from orchestrator.audit.verify.lines import load_head
+from orchestrator.domain.audit_batch import Entry
 from orchestrator.domain.errors import Conflict, Invalid
 
 from .trails import KEY, START, grow

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from orchestrator.audit.safe import MAX_DEPTH, MAX_LABEL, MAX_SIZE, MAX_TEXT, audit_safe, canonical_time, sealable
-from orchestrator.domain.audit_event import Event, EventKind
+from orchestrator.audit.sanitize import MAX_DEPTH, MAX_LABEL, MAX_SIZE, MAX_TEXT, audit_safe, sealable
+from orchestrator.domain.audit_event import Event, EventKind, canonical_time
 from orchestrator.domain.digest import canonical
 
 _wild_text = st.text(st.characters(), max_size=30) | st.sampled_from(["\ud800", "a\x00b", "\udfff\ud800", "é\U0001f600"])

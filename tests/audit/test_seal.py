@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from orchestrator.audit.seal import GENESIS, MAX_BATCH, Batch, Entry, entry, leaf, number, seal
+from orchestrator.audit.seal import GENESIS, entry, leaf, number, seal
 from orchestrator.crypto.signing import SigningKey
+from orchestrator.domain.audit_batch import MAX_BATCH, Batch, Entry
 from orchestrator.domain.errors import Conflict, Invalid
 
 from .trails import KEY, START, event, grow

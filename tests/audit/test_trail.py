@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 
 from orchestrator.audit import trail
 from orchestrator.audit.sealer import export_trail, seal_pending
-from orchestrator.audit.verify import verify
+from orchestrator.audit.verify.check import verify
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict
 from orchestrator.runtime import Runtime

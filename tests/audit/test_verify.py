@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from orchestrator.audit.export import Row
-from orchestrator.audit.lines import BatchLine
-from orchestrator.audit.seal import Batch, Entry, record_leaf
-from orchestrator.audit.verify import Report, verify
+from orchestrator.audit.seal import record_leaf
+from orchestrator.audit.verify.check import Report, verify
+from orchestrator.audit.verify.lines import BatchLine
 from orchestrator.crypto.signing import SigningKey
+from orchestrator.domain.audit_batch import Batch, Entry
 from orchestrator.domain.digest import canonical
 
 from .trails import KEY, export, grow

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestrator.audit.export import Row, write_export
-from orchestrator.audit.lines import Head
-from orchestrator.audit.safe import sealable
-from orchestrator.audit.seal import Batch, Entry, number, seal
+from orchestrator.audit.sanitize import sealable
+from orchestrator.audit.seal import number, seal
+from orchestrator.audit.verify.lines import Head
 from orchestrator.crypto.signing import SigningKey
+from orchestrator.domain.audit_batch import Batch, Entry
 from orchestrator.domain.audit_event import Event, EventKind
 
 KEY = SigningKey.new()

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from orchestrator.cli.child import Child, Program
+from orchestrator.cli.stack.child import Child, Program
 
 CHILD = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.schemas.approvals import Approval
-from orchestrator.cli.approvals import app, lines
+from orchestrator.cli.commands.approval import app, lines
 
 EXAMPLE: dict[str, Any] = Approval.model_config["json_schema_extra"]["examples"][0]  # type: ignore[call-overload, index]
 ANSWER = {

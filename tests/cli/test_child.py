@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.child import Child, Program
-from orchestrator.cli.ports import alive
+from orchestrator.cli.stack.child import Child, Program
+from orchestrator.cli.stack.ports import alive
 
 
 def _until(ready: Callable[[], object], within: float = 20) -> object:
@@ -57,7 +57,7 @@ def test_no_child_outlives_a_supervisor_that_is_killed(supervisor: subprocess.Po
 def test_a_leashed_program_ends_when_the_pipe_closes(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     code = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
-    command = [sys.executable, "-P", "-m", "orchestrator.cli.leash", sys.executable, "-c", code, str(tmp_path / "pid")]
+    command = [sys.executable, "-P", "-m", "orchestrator.cli.stack.parent_death", sys.executable, "-c", code, str(tmp_path / "pid")]
     leash = subprocess.Popen(command, env={**os.environ, "TOCSIN_LIFELINE": str(reading)}, pass_fds=(reading,))
     _pid(tmp_path / "pid")
     os.close(writing)

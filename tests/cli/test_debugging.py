@@ -12,8 +12,8 @@ import uvicorn
 from typer.testing import CliRunner
 
 from api.app import create_app
-from orchestrator.cli.commands import app
-from orchestrator.configuration import keys
+from orchestrator.access import keys
+from orchestrator.cli.app import app
 from orchestrator.domain.access import Role
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import ports
+from orchestrator.cli.stack import ports
 from orchestrator.domain.errors import Invalid, NotFound
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import playbooks
-from orchestrator.cli.commands import app
+from orchestrator.cli.app import app
 
 FEW = "nobody answers"
 

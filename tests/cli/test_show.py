@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.cli.show import listing, say
+from orchestrator.cli.output import listing, say
 
 
 def test_markup_and_control_characters_of_an_alert_stay_text(capsys: pytest.CaptureFixture[str]) -> None:

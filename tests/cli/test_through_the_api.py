@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.cli.commands import app
+from orchestrator.cli.app import app
 
 CASE = {"run_id": "run_1", "playbook": "block", "version": 1, "case": {"name": "a"}, "tests": "playbook: block\n", "passes": False}
 ANSWERS = {

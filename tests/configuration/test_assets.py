@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.configuration import assets
-from orchestrator.configuration.asset_csv import read_csv, write_csv
+from orchestrator.assets import inventory
+from orchestrator.assets.csv_import import read_csv, write_csv
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.runtime import Runtime
@@ -25,9 +25,9 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-async def imported(rt: Runtime, text: str) -> tuple[assets.Asset, ...]:
-    await assets.import_numbered(rt, read_csv(text), actor=ANN)
-    return await assets.list_assets(rt)
+async def imported(rt: Runtime, text: str) -> tuple[inventory.Asset, ...]:
+    await inventory.import_numbered(rt, read_csv(text), actor=ANN)
+    return await inventory.list_assets(rt)
 
 
 async def test_a_csv_comes_back_as_it_went_in(rt: Runtime) -> None:
@@ -61,7 +61,7 @@ async def test_a_wrong_file_is_refused_with_the_line_and_the_mend(rt: Runtime, t
     with pytest.raises(Invalid) as refused:
         await imported(rt, HEADER + "" if text is None else text)
     assert said in str(refused.value)
-    assert await assets.list_assets(rt) == ()
+    assert await inventory.list_assets(rt) == ()
 
 
 async def test_all_wrong_lines_are_named_at_once(rt: Runtime) -> None:
@@ -73,12 +73,12 @@ async def test_all_wrong_lines_are_named_at_once(rt: Runtime) -> None:
 
 async def test_one_asset_is_forgotten_in_any_spelling(rt: Runtime) -> None:
     await imported(rt, HEADER + "host,a,,true,\nhost,b,,,\n")
-    await assets.remove_asset(rt, "host", "A.", actor=ANN)
-    assert [asset.value for asset in await assets.list_assets(rt)] == ["b"]
+    await inventory.remove_asset(rt, "host", "A.", actor=ANN)
+    assert [asset.value for asset in await inventory.list_assets(rt)] == ["b"]
     with pytest.raises(NotFound):
-        await assets.remove_asset(rt, "host", "a", actor=ANN)
+        await inventory.remove_asset(rt, "host", "a", actor=ANN)
     with pytest.raises(Invalid, match="did you mean 'host'"):
-        await assets.remove_asset(rt, "hots", "a", actor=ANN)
+        await inventory.remove_asset(rt, "hots", "a", actor=ANN)
     async with rt.store.read() as session:
         events = [await session.get(AuditEventRow, number) for number in (1, 2)]
     assert [each.kind for each in events if each] == [EventKind.ASSETS_IMPORTED, EventKind.ASSET_REMOVED]

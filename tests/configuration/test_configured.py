@@ -11,11 +11,16 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from orchestrator.configuration import assets, keys, kill_switches, playbooks, policies, sources
+from orchestrator.access import keys
+from orchestrator.assets import inventory
 from orchestrator.domain.access import Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from orchestrator.intake import sources
+from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
+from orchestrator.policy.stops import kill_switches
+from orchestrator.registry import playbooks
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow, KeyRow, SourceRow
 from tests.store.conftest import database, server  # noqa: F401 - fixtures
@@ -211,9 +216,9 @@ async def test_a_retired_version_is_not_the_newest_but_can_still_be_shown(rt: Ru
 async def test_thousands_of_assets_are_added_or_replaced_in_their_canonical_spelling(processes: list[Runtime]) -> None:
     rt = processes[0]
     rows = [{"type": "address", "value": f"10.0.{number // 250}.{number % 250}"} for number in range(1_200)]
-    assert await assets.import_assets(rt, rows, actor=ANN) == 1_200
-    await assets.import_assets(rt, [{"type": "address", "value": "::ffff:10.0.0.1", "critical": True, "tags": ["dns"]}], actor=ANN)
-    found = await assets.list_assets(rt)
+    assert await inventory.import_assets(rt, rows, actor=ANN) == 1_200
+    await inventory.import_assets(rt, [{"type": "address", "value": "::ffff:10.0.0.1", "critical": True, "tags": ["dns"]}], actor=ANN)
+    found = await inventory.list_assets(rt)
     assert len(found) == 1_200
     assert [asset.value for asset in found if asset.critical] == ["10.0.0.1"]
 
@@ -229,5 +234,5 @@ async def test_thousands_of_assets_are_added_or_replaced_in_their_canonical_spel
 )
 async def test_one_wrong_asset_is_named_and_none_is_imported(rt: Runtime, row: dict[str, str], said: str) -> None:
     with pytest.raises(Invalid, match=said):
-        await assets.import_assets(rt, [{"type": "host", "value": "ok"}, row], actor=ANN)
-    assert await assets.list_assets(rt) == ()
+        await inventory.import_assets(rt, [{"type": "host", "value": "ok"}, row], actor=ANN)
+    assert await inventory.list_assets(rt) == ()

@@ -14,13 +14,7 @@ from connectors.lab import lab_app, lab_settings
 from connectors.sdk.connector import Connector
 from connectors.sdk.http import Access
 from connectors.sdk.settings import secret_fields
-from orchestrator.configuration.connections import (
-    check_connection,
-    list_connections,
-    open_connection_for,
-    remove_connection,
-    save_connection,
-)
+from orchestrator.connections.connections import check_connection, list_connections, open_connection_for, remove_connection, save_connection
 from orchestrator.domain.errors import ActionError, Invalid, NotFound
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ConnectionRow

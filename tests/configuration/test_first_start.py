@@ -7,9 +7,14 @@ import stat
 from pathlib import Path
 
 from connectors.registry import CONNECTORS
-from orchestrator.configuration import assets, connections, first_start, keys, playbooks, policies
+from orchestrator import first_start
+from orchestrator.access import keys
+from orchestrator.assets import inventory
+from orchestrator.connections import connections
 from orchestrator.domain.access import Role
+from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
+from orchestrator.registry import playbooks
 from playbooks import NAMES
 from tests.store.conftest import database, server  # noqa: F401 - fixtures
 from tests.store.databases import opened
@@ -36,7 +41,7 @@ async def test_with_a_lab_every_capability_has_a_connection_and_the_shipped_play
         assert bound == wanted
         assert set(bound.values()) < {each.name for each in CONNECTORS}
         assert sorted(view.name for view in await playbooks.list_playbooks(rt)) == sorted(NAMES)
-        assert len(await assets.list_assets(rt)) > 0
+        assert len(await inventory.list_assets(rt)) > 0
 
 
 async def test_further_starts_change_nothing(tmp_path: Path) -> None:

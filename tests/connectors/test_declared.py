@@ -12,8 +12,7 @@ from connectors.sdk.call import Call
 from connectors.sdk.capability import ActionSpec, Capability, Input, Output
 from connectors.sdk.connector import Connector
 from connectors.sdk.settings import ConnectorSettings
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.receipt import Receipt
+from orchestrator.domain.change import Effect, Receipt
 
 
 class Wish(Input):

@@ -9,13 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from connectors.capabilities import CAPABILITIES
+from connectors.readme import drifted
 from connectors.registry import CONNECTORS, connector
 from connectors.sdk.capability import Nothing
 from connectors.sdk.http import Access
 from connectors.sdk.open import open_connector, parse_settings
-from connectors.sdk.readme import drifted
 from connectors.sdk.settings import secret_fields, without_write, write_fields
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Invalid, NotFound
 
 each_connector = pytest.mark.parametrize("cls", CONNECTORS, ids=lambda cls: cls.name)
@@ -93,4 +93,4 @@ def test_plain_http_is_for_this_machine_or_by_decision() -> None:
 
 
 def test_the_pages_about_connectors_say_what_the_code_says() -> None:
-    assert drifted(CONNECTORS) == [], "run `python -m connectors.sdk.readme`"
+    assert drifted(CONNECTORS) == [], "run `python -m connectors.readme`"

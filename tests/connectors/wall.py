@@ -10,9 +10,8 @@ from connectors.sdk.call import Call
 from connectors.sdk.capability import ActionSpec, Capability, Input
 from connectors.sdk.connector import Connector
 from connectors.sdk.settings import HttpSettings
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect, Receipt
 from orchestrator.domain.observable import Address, ObservableType, Target
-from orchestrator.domain.receipt import Receipt
 
 
 class Wish(Input):

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from blocks import ROOT, Block, of
 
-from orchestrator.cli.ports import choose
+from orchestrator.cli.stack.ports import choose
 
 ALERT = ROOT / "playbooks/c2-beacon-containment/alerts/suricata-cobalt-strike.json"
 SECRET = "a-secret-of-the-documentation"

@@ -22,19 +22,19 @@ from typer.main import get_command
 
 from connectors.sdk.connector import Connector
 from connectors.sdk.contract import HttpConnectorContract
-from orchestrator.cli.commands import app
+from orchestrator.assets.csv_import import read_csv
+from orchestrator.assets.inventory import Asset
+from orchestrator.authoring.rehearsal.tests_yaml.model import read_cases
+from orchestrator.cli.app import app
 from orchestrator.cli.docs import generated, main
-from orchestrator.configuration.asset_csv import read_csv
-from orchestrator.configuration.assets import Asset
-from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.intake.mapping import check_mapping
-from orchestrator.intake.sources import parser_for
-from orchestrator.playbook.compiler import Compiled, compile_playbook
-from orchestrator.policy.advice import warnings
-from orchestrator.policy.cases import run_cases
+from orchestrator.intake.parsers import parser_for
+from orchestrator.playbook.compile.compiler import Compiled, compile_playbook
 from orchestrator.policy.document import Policy, parse_policy
+from orchestrator.policy.lint import warnings
+from orchestrator.policy.tests import run_cases
 from orchestrator.settings import Settings
-from orchestrator.staging.cases import read_cases
 
 KNOWN = {
     *("yaml playbook", "yaml steps", "yaml policy", "yaml policy tests", "yaml tests", "json alert", "json mapping"),

@@ -83,7 +83,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def cluster(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("cluster"), database)
     lab = free_port()
-    from orchestrator.cli.stack import temporal_binary
+    from orchestrator.cli.stack.programs import temporal_binary
 
     temporal = [
         temporal_binary(),

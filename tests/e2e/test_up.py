@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.cli.ports import alive
+from orchestrator.cli.stack.ports import alive
 from tests.e2e.stack import Stack, attack_from, tocsin, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")

@@ -22,17 +22,17 @@ from connectors.sdk.connector import Connector
 from connectors.sdk.emulator import Emulator, EmulatorTransport
 from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
-from orchestrator.configuration.pool import slot
-from orchestrator.domain.effect import Effect
+from orchestrator.connections.connections import slot
+from orchestrator.contracts.messages import ActionCall, ApplyReply, ApplyRequest, PlanReply, PlanRequest, RunContext, StepRef
+from orchestrator.domain.change import Effect
 from orchestrator.domain.run import Mode
-from orchestrator.engine.activities.applying import Applying
-from orchestrator.engine.activities.asking import Asking
-from orchestrator.engine.activities.planning import Planning
-from orchestrator.engine.activities.reading import Reading
-from orchestrator.engine.activities.recording import Recording
-from orchestrator.engine.activities.undoing import Undoing
-from orchestrator.engine.activities.verifying import Verifying
-from orchestrator.engine.contracts import ActionCall, ApplyReply, ApplyRequest, PlanReply, PlanRequest, RunContext, StepRef
+from orchestrator.engine.activities.apply import Applying
+from orchestrator.engine.activities.ask import Asking
+from orchestrator.engine.activities.plan import Planning
+from orchestrator.engine.activities.read import Reading
+from orchestrator.engine.activities.record import Recording
+from orchestrator.engine.activities.undo import Undoing
+from orchestrator.engine.activities.verify import Verifying
 from orchestrator.playbook.plan import Plan
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings

@@ -12,7 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from world import World
 
-from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.playbook.catalogue import Catalogue
 
 SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package

@@ -7,9 +7,9 @@ from typing import Any
 
 from activity_rig import Rig, alert
 
-from orchestrator.staging.alert_fields import BARE
-from orchestrator.staging.debug_sessions import Begin, Sessions
-from orchestrator.staging.debug_state import Command, DebugState
+from orchestrator.authoring.debug.sessions import Begin, Sessions
+from orchestrator.authoring.debug.state import Command, DebugState
+from orchestrator.authoring.rehearsal.alert_fields import BARE
 
 TEXT = """\
 playbook: draft

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.engine.contracts import AskRequest, Decision
+from orchestrator.contracts.messages import AskRequest, Decision
 
 
 def agree(request: AskRequest) -> Decision:

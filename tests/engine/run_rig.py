@@ -13,12 +13,12 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from world import World
 
+from orchestrator.contracts.messages import RunContext, RunInput, RunResult
 from orchestrator.domain.run import Mode
-from orchestrator.engine.contracts import RunContext, RunInput, RunResult
-from orchestrator.engine.workflows.registered import PASSED_THROUGH, WORKFLOWS
-from orchestrator.engine.workflows.run_playbook import RunPlaybook
+from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.engine.temporal.workflows.run_playbook import RunPlaybook
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.plan import Plan
 
 HEAD = "playbook: tried\nversion: 1\ntitle: Tried\nowner: soc\n"

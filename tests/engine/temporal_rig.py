@@ -13,9 +13,9 @@ from activity_rig import Rig, rig
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from orchestrator.configuration.pool import ConnectionPool
+from connectors.pool import ConnectionPool
 from orchestrator.domain.clock import utc_now
-from orchestrator.runs.client import connect
+from orchestrator.engine.temporal.client import connect
 from orchestrator.worker import make_worker
 
 TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"

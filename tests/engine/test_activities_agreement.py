@@ -13,13 +13,13 @@ from activity_rig import Asking, Rig, context, rig
 from sqlalchemy import update
 from temporalio.testing import ActivityEnvironment
 
+from orchestrator.approvals.break_glass import break_glass
+from orchestrator.approvals.decide import decide, get_approval
+from orchestrator.approvals.withdraw import withdraw
+from orchestrator.contracts.messages import AskReply, AskRequest, StepRef
 from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.change import Change
 from orchestrator.domain.errors import Conflict
-from orchestrator.domain.receipt import Change
-from orchestrator.engine.contracts import AskReply, AskRequest, StepRef
-from orchestrator.runs.approvals import decide, get_approval
-from orchestrator.runs.glass import break_glass
-from orchestrator.runs.withdrawing import withdraw
 from orchestrator.store.tables import ApprovalRow, AuditEventRow, EffectRow
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))

@@ -12,12 +12,12 @@ from activity_rig import Asking, Recording, Rig, context, rig
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from orchestrator.approvals.decide import decide
+from orchestrator.contracts.messages import AskReply, AskRequest, Decision, RunEnd, StepRef
 from orchestrator.domain.access import Principal, Role
-from orchestrator.domain.receipt import Change
+from orchestrator.domain.change import Change
 from orchestrator.domain.run import RunStatus
-from orchestrator.engine.contracts import AskReply, AskRequest, Decision, RunEnd, StepRef
 from orchestrator.playbook.plan import FormField
-from orchestrator.runs.approvals import decide
 from orchestrator.store.tables import ApprovalRow, EffectRow, RunRow
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.configuration.breakers import reset_breaker
-from orchestrator.domain.judgement import Verdict
+from orchestrator.domain.change import Verdict
+from orchestrator.policy.stops.breaker_reset import reset_breaker
 from orchestrator.store.tables import BreakerRow, MatterRow
 from tests.engine.activity_rig import Rig, rig
 

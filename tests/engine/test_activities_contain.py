@@ -13,14 +13,13 @@ from activity_rig import Recording, Rig, Undoing, Verifying, context, rig
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.judgement import Verdict
+from orchestrator.containments.release import release
+from orchestrator.contracts.messages import ApplyRequest, PlanRequest, RunEnd, StepRef, UndoReply, UndoRequest, VerifyRequest
+from orchestrator.domain.change import Effect, Verdict
 from orchestrator.domain.run import Mode, RunStatus
-from orchestrator.engine.activities import undoing
-from orchestrator.engine.activities.applying import Applying
-from orchestrator.engine.activities.planning import Planning
-from orchestrator.engine.contracts import ApplyRequest, PlanRequest, RunEnd, StepRef, UndoReply, UndoRequest, VerifyRequest
-from orchestrator.runs.containments import release
+from orchestrator.engine.activities import undo as undoing
+from orchestrator.engine.activities.apply import Applying
+from orchestrator.engine.activities.plan import Planning
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow, StepRow
 
 
@@ -62,7 +61,7 @@ async def test_the_way_of_a_containment_is_in_the_trail_in_order(bench: Rig) -> 
 async def test_a_release_by_hand_during_the_verification_is_told_as_that_and_by_whom(
     bench: Rig, monkeypatch: pytest.MonkeyPatch, *, lifted: bool
 ) -> None:
-    monkeypatch.setattr("orchestrator.engine.activities.verifying.LOOKS", (0.0,))
+    monkeypatch.setattr("orchestrator.engine.activities.verify.LOOKS", (0.0,))
     call = bench.block()
     planned = await bench.contained(call)
     key = planned.change.containment_key
@@ -79,7 +78,7 @@ async def test_a_release_by_hand_during_the_verification_is_told_as_that_and_by_
 
 
 async def test_a_device_that_does_not_show_it_is_not_told_as_a_release(bench: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.engine.activities.verifying.LOOKS", (0.0,))
+    monkeypatch.setattr("orchestrator.engine.activities.verify.LOOKS", (0.0,))
     call = bench.block()
     planned = await bench.contained(call)
     firewall: Any = bench.worlds["firewall"]

@@ -12,8 +12,8 @@ from activity_rig import Rig, Undoing, Verifying, rig
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.engine.activities.drift import Checking
-from orchestrator.engine.contracts import UndoReply, UndoRequest, VerifyRequest
+from orchestrator.contracts.messages import UndoReply, UndoRequest, VerifyRequest
+from orchestrator.engine.activities.check import Checking
 from orchestrator.store.tables import ContainmentRow, EffectRow, MatterRow
 
 ADDRESS = "198.51.100.7"

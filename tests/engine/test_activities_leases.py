@@ -12,10 +12,10 @@ from activity_rig import START, Rig, Undoing, rig
 from sqlalchemy import event
 from temporalio.testing import ActivityEnvironment
 
+from orchestrator.containments.queries import get_containment, list_containments
+from orchestrator.containments.release import change_lease, release, release_incident
+from orchestrator.contracts.messages import UndoReply, UndoRequest
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
-from orchestrator.engine.contracts import UndoReply, UndoRequest
-from orchestrator.runs.containments import change_lease, release, release_incident
-from orchestrator.runs.in_force import get_containment, list_containments
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, IncidentRow, LeaseRow, RunRow
 
 HOUR = timedelta(hours=1)

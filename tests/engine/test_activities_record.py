@@ -13,12 +13,12 @@ from sqlalchemy import update
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from orchestrator.contracts.messages import DueReply, EventsRequest, HoldInput, HoldRequest, RunEnd, StepRecord, StepRef
+from orchestrator.domain.change import Effect
 from orchestrator.domain.digest import wish_digest
-from orchestrator.domain.effect import Effect
 from orchestrator.domain.run import RunStatus, StepState
-from orchestrator.engine.activities.holding import Holding
-from orchestrator.engine.contracts import DueReply, EventsRequest, HoldInput, HoldRequest, RunEnd, StepRecord, StepRef
-from orchestrator.runs.query import get_run
+from orchestrator.engine.activities.hold import Holding
+from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow, RunRow, StepRow
 
 

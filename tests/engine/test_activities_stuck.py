@@ -13,14 +13,14 @@ from activity_rig import START, Rig, Undoing, rig
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.configuration.connections import remove_connection
-from orchestrator.domain.effect import Effect
+from orchestrator.connections.connections import remove_connection
+from orchestrator.containments.release import release
+from orchestrator.containments.resolve import settle
+from orchestrator.contracts.messages import DueReply, HoldInput, UndoReply, UndoRequest
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Conflict, Invalid
-from orchestrator.engine.activities.holding import Holding
-from orchestrator.engine.contracts import DueReply, HoldInput, UndoReply, UndoRequest
-from orchestrator.runs.containments import release
-from orchestrator.runs.matters import close_matter
-from orchestrator.runs.settling import settle
+from orchestrator.engine.activities.hold import Holding
+from orchestrator.incidents.tasks import close_matter
 from orchestrator.store.tables import ContainmentRow, EffectRow, KillSwitchRow, LeaseRow, MatterRow
 
 ADDRESS = "198.51.100.7"

@@ -13,7 +13,7 @@ from activity_rig import Rig, Undoing, rig
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.engine.contracts import UndoReply, UndoRequest
+from orchestrator.contracts.messages import UndoReply, UndoRequest
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow
 
 RUNS = 8

@@ -13,19 +13,19 @@ from activity_rig import START, Rig, run_row
 from temporal_rig import on_temporal
 from temporalio.client import Client
 
+from orchestrator.approvals.decide import decide, get_approval, list_approvals
+from orchestrator.approvals.withdraw import withdraw
+from orchestrator.containments.queries import list_containments
+from orchestrator.containments.release import release
+from orchestrator.contracts.messages import Decision
 from orchestrator.domain.access import Principal, Role
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Conflict, Forbidden
 from orchestrator.domain.run import BEFORE
-from orchestrator.engine.contracts import Decision
 from orchestrator.playbook.plan import AnyStep, Approve, Ask, FormField, Parallel, Plan, Use
-from orchestrator.runs.approvals import decide, get_approval, list_approvals
-from orchestrator.runs.containments import release
 from orchestrator.runs.dispatch import dispatch
-from orchestrator.runs.in_force import list_containments
-from orchestrator.runs.query import get_run
-from orchestrator.runs.sweep import sweep
-from orchestrator.runs.withdrawing import withdraw
+from orchestrator.runs.queries import get_run
+from orchestrator.runs.reconcile import sweep
 from orchestrator.store.tables import PlaybookRow, RunKeyRow
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))

@@ -14,10 +14,10 @@ from temporal_rig import on_temporal
 from temporalio.client import Client
 
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.playbook.plan import Plan, Use
 from orchestrator.runs.dispatch import dispatch
-from orchestrator.runs.query import get_run
+from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, MatterRow, PlaybookRow
 
 BLOCK = Use(

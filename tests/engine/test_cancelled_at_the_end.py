@@ -10,8 +10,8 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from world import World
 
+from orchestrator.contracts.messages import Activity, RunEnd, RunResult
 from orchestrator.domain.run import RunStatus
-from orchestrator.engine.contracts import Activity, RunEnd, RunResult
 from orchestrator.playbook.catalogue import Catalogue
 
 BLOCK = "  - {id: block, use: firewall.block_address, with: {address: 203.0.113.7}}\n"

@@ -18,8 +18,8 @@ from temporalio.exceptions import ApplicationError
 from orchestrator.crypto.box import Box
 from orchestrator.crypto.keys import Key, KeyRing
 from orchestrator.domain.errors import Invalid
-from orchestrator.engine import codec as under_test
-from orchestrator.engine.codec import COMPRESS_OVER, ENCODING, EncryptionCodec, data_converter
+from orchestrator.engine.temporal import codec as under_test
+from orchestrator.engine.temporal.codec import COMPRESS_OVER, ENCODING, EncryptionCodec, data_converter
 
 BOX = Box(KeyRing([Key("k1", secrets.token_bytes(32))]))
 CODEC = EncryptionCodec(BOX)

@@ -11,7 +11,7 @@ from debug_rig import ADDRESS, begun, opened, path, say
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.staging.debug_sessions import Sessions
+from orchestrator.authoring.debug.sessions import Sessions
 from orchestrator.store.tables import RunRow
 
 

@@ -12,13 +12,13 @@ from activity_rig import Rig, rig
 from debug_rig import ADDRESS, TEXT, begun, opened, path, say
 from temporal_rig import on_temporal
 
-from orchestrator.configuration import versions
+from orchestrator.approvals.decide import list_approvals
+from orchestrator.authoring.debug.sessions import MOST, Sessions
+from orchestrator.authoring.debug.state import Command
+from orchestrator.containments.queries import list_containments
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
-from orchestrator.runs.approvals import list_approvals
-from orchestrator.runs.control import retry_run
-from orchestrator.runs.in_force import list_containments
-from orchestrator.staging.debug_sessions import MOST, Sessions
-from orchestrator.staging.debug_state import Command
+from orchestrator.registry import versions
+from orchestrator.runs.lifecycle import retry_run
 from orchestrator.store.tables import PlaybookRow, RunRow
 
 
@@ -142,7 +142,7 @@ async def test_a_group_s_approval_is_asked_for_and_an_ended_session_leaves_nothi
     bench: tuple[Rig, Sessions], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, sessions = bench
-    monkeypatch.setattr("orchestrator.staging.debug.PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr("orchestrator.authoring.debug.session.PATIENCE_SECONDS", 1.0)
     text = TEXT.replace("  - id: contain\n", '  - id: contain\n    approve: {question: "Block ${{ alert.title }}?", by: soc-leads}\n')
     state = await begun(sessions, text, breakpoints=["block"])
     assert state.at is not None
@@ -186,7 +186,7 @@ async def test_sessions_are_for_staging_are_few_and_are_their_owner_s_alone(made
 
 
 async def test_a_session_that_nobody_speaks_to_ends(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.staging.debug.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("orchestrator.authoring.debug.session.IDLE_SECONDS", 0.05)
     state = await begun(sessions)
     async with asyncio.timeout(10):
         while sessions.state(state.id, person="eve").standing != "over":  # nothing says when

@@ -19,13 +19,12 @@ from world import World
 
 from connectors.palo_alto.connector import PaloAlto
 from connectors.sdk.call import Call
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.judgement import Verdict
+from orchestrator.contracts.messages import ActionCall, ApplyRequest, PlanRequest, StepRef
+from orchestrator.domain.change import Effect, Verdict
 from orchestrator.domain.run import Mode
-from orchestrator.engine.activities.applying import Applying
-from orchestrator.engine.activities.planning import Planning
-from orchestrator.engine.contracts import ActionCall, ApplyRequest, PlanRequest, StepRef
-from orchestrator.runs.query import get_run
+from orchestrator.engine.activities.apply import Applying
+from orchestrator.engine.activities.plan import Planning
+from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, LeaseRow, StepRow
 
 DRY = "run_dry"

@@ -12,15 +12,15 @@ from activity_rig import Rig, published, run_row
 from temporal_rig import on_temporal
 from temporalio.client import Client
 
+from connectors.pool import ConnectionPool, Slot
 from connectors.sdk.connector import Connector
 from connectors.sdk.transport import Access
-from orchestrator.configuration.playbooks import usual_catalogue
-from orchestrator.configuration.pool import ConnectionPool, Slot
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.run import Mode
-from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.runs.dispatch import dispatch
-from orchestrator.runs.query import get_run
-from orchestrator.runs.sweep import sweep
+from orchestrator.runs.queries import get_run
+from orchestrator.runs.reconcile import sweep
 from orchestrator.store.tables import ApprovalRow, AssetRow, ContainmentRow, EffectRow, LeaseRow
 
 TEXT = """\

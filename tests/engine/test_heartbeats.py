@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
-from orchestrator.engine.activities.heartbeats import Heartbeats
+from orchestrator.engine.temporal.heartbeats import Heartbeats
 
 
 class _Runs(ActivityInboundInterceptor):

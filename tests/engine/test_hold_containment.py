@@ -9,8 +9,8 @@ from run_rig import Rig
 from temporalio.client import WorkflowHandle
 from world import World
 
-from orchestrator.engine.contracts import DueReply, HoldInput, UndoRequest
-from orchestrator.engine.workflows.hold_containment import HoldContainment
+from orchestrator.contracts.messages import DueReply, HoldInput, UndoRequest
+from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
 
 LEASE = UndoRequest(run_id="run_1", path="block", reason="its time is up", actor="system")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from activity_rig import Rig, rig
 
-from orchestrator.configuration import kill_switches
+from orchestrator.policy.stops import kill_switches
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.store.tables import EffectRow
 

@@ -11,10 +11,10 @@ from activity_rig import Rig, Undoing, rig
 from sqlalchemy import delete
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.domain.effect import Effect
+from orchestrator.containments.orphans import list_orphans
+from orchestrator.contracts.messages import UndoRequest
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import NotFound
-from orchestrator.engine.contracts import UndoRequest
-from orchestrator.runs.orphans import list_orphans
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
 
 

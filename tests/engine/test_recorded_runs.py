@@ -12,14 +12,14 @@ from activity_rig import START, Rig, alert, published, rig, run_row
 from temporal_rig import on_temporal
 from temporalio.client import Client
 
-from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.approvals.decide import decide, list_approvals
+from orchestrator.authoring.recording.service import RecordedRun, record_run
+from orchestrator.authoring.rehearsal.alert_fields import BARE
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.errors import Conflict, NotFound
-from orchestrator.playbook.compiler import compile_playbook
-from orchestrator.runs.approvals import decide, list_approvals
+from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.runs.dispatch import dispatch
-from orchestrator.staging.alert_fields import BARE
-from orchestrator.staging.recording import RecordedRun, record_run
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
 TEXT = """\

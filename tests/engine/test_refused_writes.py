@@ -15,12 +15,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from connectors.palo_alto.connector import PaloAlto
-from orchestrator.configuration.connections import check_connection
+from orchestrator.connections.connections import check_connection
+from orchestrator.containments.orphans import list_orphans
+from orchestrator.containments.resolve import settle
+from orchestrator.contracts.messages import UndoRequest, VerifyRequest
 from orchestrator.domain.errors import TocsinError
-from orchestrator.engine.activities.drift import Checking
-from orchestrator.engine.contracts import UndoRequest, VerifyRequest
-from orchestrator.runs.orphans import list_orphans
-from orchestrator.runs.settling import settle
+from orchestrator.engine.activities.check import Checking
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow
 
 HELD = "run_1"

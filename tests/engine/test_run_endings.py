@@ -9,8 +9,8 @@ import pytest
 from run_rig import Rig
 from world import World
 
+from orchestrator.contracts.messages import ApplyRequest, PlanRequest
 from orchestrator.domain.run import RunStatus
-from orchestrator.engine.contracts import ApplyRequest, PlanRequest
 
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
 ISOLATE = "  - id: isolate\n    use: edr.isolate_host\n    with: {host: ws-042}\n"

@@ -7,9 +7,9 @@ from run_answers import agree, agree_with, decline
 from run_rig import Rig
 from world import World
 
-from orchestrator.domain.judgement import Verdict
+from orchestrator.contracts.messages import AskRequest, Decision, PlanRequest
+from orchestrator.domain.change import Verdict
 from orchestrator.domain.run import RunStatus, StepState
-from orchestrator.engine.contracts import AskRequest, Decision, PlanRequest
 
 LOOK = "{id: look, use: reputation.lookup_address, with: {address: 203.0.113.7}}"
 BLOCK = "{id: block, use: firewall.block_address, with: {address: 203.0.113.7}}"

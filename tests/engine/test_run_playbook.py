@@ -6,7 +6,7 @@ from run_answers import agree, decline
 from run_rig import Rig
 from world import World
 
-from orchestrator.domain.judgement import Verdict
+from orchestrator.domain.change import Verdict
 from orchestrator.domain.run import Mode, RunStatus, StepState
 
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"

@@ -12,11 +12,11 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from world import World
 
+from orchestrator.contracts.messages import ApplyRequest, Decision
+from orchestrator.contracts.question import Question
 from orchestrator.domain.run import BEFORE, Mode, RunStatus, StepState
-from orchestrator.engine.contracts import ApplyRequest, Decision
-from orchestrator.engine.question import Question
-from orchestrator.engine.workflows.mail import Mail
-from orchestrator.engine.workflows.run_playbook import RunPlaybook
+from orchestrator.engine.temporal.inbox import Mail
+from orchestrator.engine.temporal.workflows.run_playbook import RunPlaybook
 
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
 ASK = "  - id: ask\n    ask: {question: 'Which?', form: {why: {type: text, label: Why}}, within: 1h}\n"

@@ -11,15 +11,15 @@ import pytest
 from activity_rig import PLAN, START, Rig, alert, published, rig, run_row
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.configuration import versions
-from orchestrator.configuration.playbooks import retire_playbook
-from orchestrator.domain.effect import Effect
+from orchestrator.authoring.shadow.report import ShadowReport, shadow_report
+from orchestrator.contracts.messages import ActionCall, PlanRequest, RunContext, StepRecord, StepRef
+from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.run import Mode, StepState
-from orchestrator.engine.activities.planning import Planning
-from orchestrator.engine.activities.recording import Recording
-from orchestrator.engine.contracts import ActionCall, PlanRequest, RunContext, StepRecord, StepRef
-from orchestrator.runs.shadow import ShadowReport, shadow_report
+from orchestrator.engine.activities.plan import Planning
+from orchestrator.engine.activities.record import Recording
+from orchestrator.registry import versions
+from orchestrator.registry.playbooks import retire_playbook
 from orchestrator.store.tables import RunRow
 
 ANN = "person:ann"

@@ -10,9 +10,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from orchestrator.domain.judgement import Judgement, Verdict
-from orchestrator.domain.receipt import Change
-from orchestrator.engine.contracts import (
+from orchestrator.contracts.messages import (
     ActionCall,
     Activity,
     AnswerReply,
@@ -39,7 +37,8 @@ from orchestrator.engine.contracts import (
     VerifyReply,
     VerifyRequest,
 )
-from orchestrator.engine.question import Question
+from orchestrator.contracts.question import Question
+from orchestrator.domain.change import Change, Judgement, Verdict
 
 
 @dataclass

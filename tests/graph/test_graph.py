@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from orchestrator.configuration.playbooks import usual_catalogue
-from orchestrator.graph.mermaid import mermaid
-from orchestrator.graph.model import Graph, Node, graph_of
-from orchestrator.graph.svg import svg
-from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.connections.catalogue import usual_catalogue
+from orchestrator.playbook.compile.compiler import compile_playbook
+from orchestrator.playbook.graph.mermaid import mermaid
+from orchestrator.playbook.graph.model import Graph, Node, graph_of
+from orchestrator.playbook.graph.svg import svg
 from orchestrator.playbook.plan import Plan
 
 PLAYBOOKS = sorted((Path(__file__).parents[2] / "playbooks").glob("*/playbook.yaml"))

@@ -18,17 +18,17 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from orchestrator.configuration.assets import import_assets
-from orchestrator.configuration.playbooks import publish_playbook, retire_playbook
-from orchestrator.configuration.sources import add_source
+from orchestrator.assets.inventory import import_assets
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
 from orchestrator.intake.accept import Accepted, accept
-from orchestrator.intake.authentication import NotAuthentic
+from orchestrator.intake.authenticate import NotAuthentic
 from orchestrator.intake.body import BodyRefused
 from orchestrator.intake.refusal import Unparseable
+from orchestrator.intake.sources import add_source
+from orchestrator.registry.playbooks import publish_playbook, retire_playbook
 from orchestrator.runtime import Runtime
-from orchestrator.store import alerts
+from orchestrator.store.queries import alerts
 from orchestrator.store.tables import AlertRow, AuditEventRow, IncidentRow, ReplayRow, RunKeyRow, RunRow, SourceRow
 from tests.store.conftest import database, server  # noqa: F401 - fixtures
 from tests.store.databases import START, opened

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.intake.authentication import (
+from orchestrator.intake.authenticate import (
     DEFAULT_HEADER,
     REPLAY_WINDOW,
     NotAuthentic,

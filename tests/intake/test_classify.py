@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.intake import classify
-from orchestrator.intake.classify import AlertClass
+from orchestrator.domain.alert import AlertClass
+from orchestrator.intake.normalize import classify
 
 
 @pytest.mark.parametrize(

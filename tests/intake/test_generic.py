@@ -12,8 +12,8 @@ from orchestrator.domain.errors import Invalid
 from orchestrator.domain.observable import Role
 from orchestrator.intake.mapping import Mapping, check_mapping
 from orchestrator.intake.mappings import SHIPPED
+from orchestrator.intake.parsers import PARSERS, PRODUCTS, parser_for
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
-from orchestrator.intake.sources import PARSERS, PRODUCTS, parser_for
 
 MINIMAL: dict[str, Any] = {"title": "name"}
 

@@ -15,8 +15,8 @@ from orchestrator.domain.alert import Alert, view
 from orchestrator.domain.digest import canonical
 from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.intake.mappings import SHIPPED
+from orchestrator.intake.parsers import PRODUCTS, parser_for
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
-from orchestrator.intake.sources import PRODUCTS, parser_for
 
 READABLE = [product for product in PRODUCTS if product != "generic"]
 FOLDERS = {

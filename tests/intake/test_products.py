@@ -11,8 +11,8 @@ from intake_samples import ALERTMANAGER, CROWDSEC, EVE, FALCO, GUARDDUTY, NATIVE
 
 from orchestrator.domain.alert import Alert, Severity
 from orchestrator.domain.observable import ObservableType, Role
+from orchestrator.intake.parsers import PARSERS
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
-from orchestrator.intake.sources import PARSERS
 
 
 def one(product: str, payload: Any) -> Alert:

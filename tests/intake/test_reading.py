@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.intake.reading import MAX_KEY, Reading, clean, fingerprint, identity
+from orchestrator.intake.normalize.json_cursor import MAX_KEY, Reading, clean, fingerprint, identity
 from orchestrator.intake.refusal import Unparseable
 
 

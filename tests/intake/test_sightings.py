@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.alert import Endpoint
+from orchestrator.domain.alert import AlertClass, Endpoint
 from orchestrator.domain.observable import CANONICAL, ObservableType, Role
-from orchestrator.intake.classify import AlertClass
-from orchestrator.intake.sides import End, inside, our_end, someone
-from orchestrator.intake.sightings import MAX_OBSERVABLES, Sightings, split_address
+from orchestrator.intake.normalize.endpoints import End, inside, our_end, someone
+from orchestrator.intake.normalize.observables import MAX_OBSERVABLES, Sightings, split_address
 
 
 @pytest.mark.parametrize(

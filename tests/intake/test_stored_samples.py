@@ -11,8 +11,8 @@ from intake_samples import NOW, load, stored
 
 from orchestrator.domain.alert import Alert, Severity
 from orchestrator.intake.body import parse_json
+from orchestrator.intake.parsers import parser_for
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
-from orchestrator.intake.sources import parser_for
 
 
 def read(product: str, path: Path) -> tuple[Alert, ...] | NotAnAlert | Unparseable:

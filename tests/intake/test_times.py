@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from intake_samples import NOW
 
-from orchestrator.intake.times import moment
+from orchestrator.intake.normalize.times import moment
 
 
 @pytest.mark.parametrize(

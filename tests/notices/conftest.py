@@ -17,14 +17,17 @@ from connectors.sdk.http import Access
 from connectors.sdk.open import open_connector
 from connectors.slack.connector import Slack
 from connectors.slack.emulator import SlackEmulator
-from orchestrator.configuration import connections, contacts, keys, policies
-from orchestrator.configuration.pool import slot
+from orchestrator.access import keys
+from orchestrator.connections import connections
+from orchestrator.connections.connections import slot
 from orchestrator.domain.access import Role
+from orchestrator.notifications import contacts
+from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store import configured
 from orchestrator.store.migrate import migrate
+from orchestrator.store.queries import records
 from orchestrator.store.tables import ConnectionRow, RunRow
 
 
@@ -54,7 +57,7 @@ async def world(tmp_path: Path, mail: MailServer) -> AsyncIterator[World]:
     slack_settings = SlackEmulator.settings("http://127.0.0.1:1")
     await connections.save_connection(rt, "chat", "slack", slack_settings, actor="system", check=False)
     async with rt.store.read() as session:
-        row = await configured.one(session, ConnectionRow, "chat")
+        row = await records.one(session, ConnectionRow, "chat")
     assert row is not None
     for access in Access:
         opened = open_connector(Slack, slack_settings, access, EmulatorTransport(slack))

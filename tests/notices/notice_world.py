@@ -12,12 +12,12 @@ from mail_server import MailServer
 from sqlalchemy import select
 
 from connectors.slack.emulator import SlackEmulator
+from orchestrator.approvals.decide import get_approval
 from orchestrator.domain.audit_event import Event, EventKind
-from orchestrator.notices.outbox import Kind, tell
-from orchestrator.notices.sending import send_due
-from orchestrator.runs.approvals import get_approval
+from orchestrator.notifications.outbox import Kind, tell
+from orchestrator.notifications.sender import send_due
 from orchestrator.runtime import Runtime
-from orchestrator.store import approvals, audit
+from orchestrator.store.queries import approvals, audit
 from orchestrator.store.tables import ApprovalRow, NoticeRow
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -8,10 +8,12 @@ import pytest
 from notice_world import CHANGE, World
 
 from connectors.slack.emulator import signed
-from orchestrator.configuration import connections, contacts, keys
+from orchestrator.access import keys
+from orchestrator.connections import connections
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict
-from orchestrator.notices.sending import send_due
+from orchestrator.notifications import contacts
+from orchestrator.notifications.sender import send_due
 from orchestrator.store.tables import AnswerRow
 
 ANN, ANNS_CHANNEL = "U0ANALYST01", "D0ANALYST01"

@@ -8,11 +8,12 @@ import httpx
 import pytest
 from notice_world import World
 
-from orchestrator.configuration import contacts, keys
-from orchestrator.configuration.contacts import principal_of
+from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid
+from orchestrator.notifications import contacts
+from orchestrator.notifications.contacts import principal_of
 
 
 async def key(world: World, person: str, *roles: Role, **more: Any) -> dict[str, str]:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from notice_world import CHANGE, World
 
-from orchestrator.configuration import contacts, keys
+from orchestrator.access import keys
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.notifications import contacts
 from orchestrator.store.tables import AnswerRow
 
 

@@ -15,14 +15,14 @@ from cryptography.x509.oid import NameOID
 from mail_server import MailServer
 from notice_world import World
 
-from orchestrator.configuration import keys
+from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Rejected, Unavailable
-from orchestrator.notices.email import send_mail
-from orchestrator.notices.letters import Letter, addressed
-from orchestrator.notices.outbox import tell, tell_matter
-from orchestrator.notices.sending import send_due, send_until
+from orchestrator.notifications.email import send_mail
+from orchestrator.notifications.outbox import tell, tell_matter
+from orchestrator.notifications.sender import send_due, send_until
+from orchestrator.notifications.templates import Letter, addressed
 from orchestrator.settings import Settings
 from orchestrator.store.tables import MatterRow
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.playbook.step_schema import KINDS
+from orchestrator.playbook.schema.steps import KINDS
 
 from .test_constructs import DESIGN
 from .writing import problems_of

@@ -3,10 +3,10 @@
 import pytest
 
 from orchestrator.playbook import plan
-from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.problems import PlaybookInvalid
-from orchestrator.playbook.schema import Playbook
-from orchestrator.playbook.step_schema import KINDS
+from orchestrator.playbook.schema.playbook import Playbook
+from orchestrator.playbook.schema.steps import KINDS
 
 from .test_constructs import CALLED
 from .writing import CATALOGUE, FILE, FIRST_STEP_LINE, HEAD, cases, compiled, problems_of, with_steps, within_steps

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.playbook import plan
 
 from .writing import HEAD, compiled, problems_of, steps_of, with_steps

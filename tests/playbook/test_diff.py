@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.playbook.diff import difference
-from orchestrator.playbook.difference import Danger, markdown_of, text_of
+from orchestrator.playbook.diff.model import Danger, markdown_of, text_of
+from orchestrator.playbook.diff.plans import difference
 
 from .writing import compiled
 

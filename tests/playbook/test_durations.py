@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.durations import LONGEST, duration, spelled
+from orchestrator.playbook.language.durations import LONGEST, duration, spelled
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orchestrator.playbook.editor_schema import json_schema
-from orchestrator.playbook.yaml import load
+from orchestrator.playbook.language.yaml import load
+from orchestrator.playbook.schema.editor import json_schema
 
 from .test_bad_playbooks import STEPS
 from .test_constructs import CALLED, DESIGN

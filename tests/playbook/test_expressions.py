@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.playbook.expressions import ExpressionError, condition, evaluate, evaluate_text, parse, references
-from orchestrator.playbook.filters import FILTERS
-from orchestrator.playbook.values import MAX_ITEMS, MAX_TEXT
+from orchestrator.playbook.language.evaluate import ExpressionError, condition, evaluate, evaluate_text, parse, references
+from orchestrator.playbook.language.filters import FILTERS
+from orchestrator.playbook.language.values import MAX_ITEMS, MAX_TEXT
 
 SCOPE: dict[str, Any] = {
     "alert": {

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.alert import Alert, Severity, view
-from orchestrator.playbook.expressions import ExpressionError, condition, evaluate
-from orchestrator.playbook.inference import infer, infer_text
-from orchestrator.playbook.types import (
+from orchestrator.playbook.language.evaluate import ExpressionError, condition, evaluate
+from orchestrator.playbook.language.infer import infer, infer_text
+from orchestrator.playbook.language.types import (
     ANY,
     BOOL,
     INT,
@@ -213,7 +213,7 @@ def _type_of(value: object) -> Type:
 
 
 def test_expressions_and_plans_load_nothing_that_can_act() -> None:
-    pure = "expressions, orchestrator.playbook.plan, orchestrator.playbook.durations, orchestrator.playbook.results"
+    pure = "expressions, orchestrator.playbook.plan, orchestrator.playbook.language.durations, orchestrator.playbook.compile.results"
     forbidden = ("httpx", "sqlmodel", "fastapi", "connectors", "ruamel.yaml", "orchestrator.store")
     program = f"import sys, orchestrator.playbook.{pure}; print([name for name in {forbidden} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.inputs import accept, schema_of
+from orchestrator.playbook.compile.inputs import accept, schema_of
 from orchestrator.playbook.plan import InputField
 
 FIELDS = {

@@ -1,6 +1,7 @@
 """What later steps see: ids that are seen flat, and every documented kind of step."""
 
-from orchestrator.playbook import plan, results
+from orchestrator.playbook import plan
+from orchestrator.playbook.compile import results
 
 from .writing import steps_of
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.playbook.yaml import MAX_BYTES, BadYaml, Position, load
+from orchestrator.playbook.language.yaml import MAX_BYTES, BadYaml, Position, load
 
 
 def test_on_yes_no_and_off_stay_text() -> None:

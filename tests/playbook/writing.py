@@ -4,9 +4,9 @@ import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compiler import Compiled, compile_playbook
+from orchestrator.playbook.compile.compiler import Compiled, compile_playbook
 from orchestrator.playbook.plan import AnyStep, Plan
 from orchestrator.playbook.problems import PlaybookInvalid, Problem
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.policy.advice import warnings
 from orchestrator.policy.document import DEFAULT_POLICY, parse_policy
+from orchestrator.policy.lint import warnings
 
 
 def warned(*rules: str) -> tuple[str, ...]:

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from orchestrator.configuration.breakers import list_breakers, reset_breaker
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Change, Effect
 from orchestrator.domain.errors import NotFound
-from orchestrator.domain.receipt import Change
-from orchestrator.policy.breaker import trip_when_too_many, tripped
 from orchestrator.policy.sections import Breaker
+from orchestrator.policy.stops.breaker_reset import list_breakers, reset_breaker
+from orchestrator.policy.stops.circuit_breaker import trip_when_too_many, tripped
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow, EffectRow, MatterRow
 from tests.store.conftest import database, server  # noqa: F401 - fixtures

@@ -7,11 +7,11 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.errors import Invalid
-from orchestrator.policy.advice import warnings
-from orchestrator.policy.cases import CaseResult, junit_xml, policy_beside, run_cases
 from orchestrator.policy.document import parse_policy
+from orchestrator.policy.lint import warnings
+from orchestrator.policy.tests import CaseResult, junit_xml, policy_beside, run_cases
 
 LAB = Path(__file__).parents[2] / "orchestrator" / "configuration" / "lab_policy.tests.yaml"
 POLICY = parse_policy("rules:\n  - {name: leads, effect: contain, tags: vip, approve: {by: soc-leads}}\n")

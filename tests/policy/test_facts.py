@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.configuration.assets import import_assets
-from orchestrator.configuration.kill_switches import engage
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.receipt import Change
+from orchestrator.assets.inventory import import_assets
+from orchestrator.domain.change import Change, Effect
 from orchestrator.playbook.plan import Limits
 from orchestrator.policy.document import Policy
-from orchestrator.policy.facts import gather, releases_stopped
-from orchestrator.policy.judge import Context, Facts, InForce
+from orchestrator.policy.evaluate import Context, Facts, InForce
+from orchestrator.policy.load_inputs import gather, releases_stopped
+from orchestrator.policy.stops.kill_switches import engage
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import EffectRow, OwnRow
 from tests.store.conftest import database, server  # noqa: F401 - fixtures

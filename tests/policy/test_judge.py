@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.judgement import Judgement, Verdict
+from orchestrator.domain.change import Change, Effect, Judgement, Verdict
 from orchestrator.domain.observable import ObservableType
-from orchestrator.domain.receipt import Change
 from orchestrator.policy.document import Policy, parse_policy
-from orchestrator.policy.judge import Context, Facts, InForce, Own, Switch, Used, judge
+from orchestrator.policy.evaluate import Context, Facts, InForce, Own, Switch, Used, judge
 
 POLICY = parse_policy("""\
 protect:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.observable import ObservableType
-from orchestrator.policy.own import Found, Places, of_hosts, of_this_machine
+from orchestrator.policy.stops.self_protection import Found, Places, of_hosts, of_this_machine
 
 FIB = """\
 Main:

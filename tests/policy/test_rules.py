@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.effect import Effect
-from orchestrator.domain.judgement import Judgement, Verdict
-from orchestrator.domain.receipt import Change
+from orchestrator.domain.change import Change, Effect, Judgement, Verdict
 from orchestrator.policy.document import parse_policy
-from orchestrator.policy.judge import Context, Facts, InForce, judge
-from orchestrator.policy.trace import explain, told
+from orchestrator.policy.evaluate import Context, Facts, InForce, judge
+from orchestrator.policy.explain import explain, told
 
 BERLIN_NIGHT = '{from: "22:00", to: "06:00", days: [fri, sat], zone: Europe/Berlin}'
 

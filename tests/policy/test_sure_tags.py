@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.domain.effect import Effect
+from orchestrator.assets.facts import said_by
+from orchestrator.domain.change import Change, Effect
 from orchestrator.domain.observable import ObservableType, Target
-from orchestrator.domain.receipt import Change
 from orchestrator.policy.document import parse_policy
-from orchestrator.policy.inventory import said_by
-from orchestrator.policy.judge import Context, Facts, InForce, judge
-from orchestrator.store.facts import KnownAsset
+from orchestrator.policy.evaluate import Context, Facts, InForce, judge
+from orchestrator.store.queries.policy_inputs import KnownAsset
 
 INVENTORY = [KnownAsset("host", "lab-1", "unknown", critical=False, tags=["lab"])]
 TARGET = Target(type=ObservableType.HOST, value="crown-jewels")

@@ -11,17 +11,16 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import select
 
-from orchestrator.configuration import signing_keys, versions
-from orchestrator.configuration.playbooks import Beside, list_playbooks, publish_playbook, retire_playbook
+from orchestrator.authoring.promotion.promote import Examination, examine, promote
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict
-from orchestrator.playbook.scaffold import begun
-from orchestrator.promotion import signing
-from orchestrator.promotion.bundle import Bundle, bundled
-from orchestrator.promotion.evidence import objection
-from orchestrator.promotion.promote import Examination, examine, promote
-from orchestrator.promotion.statement import Role, sign
+from orchestrator.playbook.schema.scaffold import begun
+from orchestrator.registry import signing, signing_keys, versions
+from orchestrator.registry.bundle import Bundle, bundled
+from orchestrator.registry.evidence import objection
+from orchestrator.registry.playbooks import Beside, list_playbooks, publish_playbook, retire_playbook
+from orchestrator.registry.statement import Role, sign
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow, PlaybookRow
 from tests.store.databases import opened
@@ -160,7 +159,7 @@ async def test_a_digest_that_becomes_another_after_the_examination_is_not_publis
     async def passed(*_given: Any) -> Examination:
         return found
 
-    monkeypatch.setattr("orchestrator.promotion.promote.examine", passed)
+    monkeypatch.setattr("orchestrator.authoring.promotion.promote.examine", passed)
     other = changed(bundle, source=TEXTS["playbook.yaml"].replace("channel: soc", "channel: sic"))
     with pytest.raises(Conflict, match="another digest by now than was signed"):
         await promote(production, other, actor=ADMIN)

@@ -11,15 +11,14 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.configuration import signing_keys
-from orchestrator.configuration.playbooks import Beside, publish_playbook
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid
 from orchestrator.playbook.plan import Plan
-from orchestrator.promotion import signing
-from orchestrator.promotion.bundle import bundled, read_bundle
-from orchestrator.promotion.evidence import objection
-from orchestrator.promotion.statement import Role, Statement, sign
+from orchestrator.registry import signing, signing_keys
+from orchestrator.registry.bundle import bundled, read_bundle
+from orchestrator.registry.evidence import objection
+from orchestrator.registry.playbooks import Beside, publish_playbook
+from orchestrator.registry.statement import Role, Statement, sign
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import PlaybookRow, SigningKeyRow
 from tests.store.databases import opened

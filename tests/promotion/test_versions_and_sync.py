@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.configuration import versions
-from orchestrator.configuration.playbooks import Beside, get_playbook, list_playbooks, publish_playbook
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.policy.document import DEFAULT_POLICY
-from orchestrator.promotion.folder import read_folder
-from orchestrator.promotion.sync import Synced, sync
+from orchestrator.registry import versions
+from orchestrator.registry.folder import read_folder
+from orchestrator.registry.playbooks import Beside, get_playbook, list_playbooks, publish_playbook
+from orchestrator.registry.sync import Synced, sync
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import LeaseRow, PlaybookRow, RunRow
 from tests.store.databases import START, opened

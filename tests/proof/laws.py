@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from connectors.sdk.call import Call
-from orchestrator.domain.receipt import Change
+from orchestrator.domain.change import Change
 
 from .devices import Kind
 from .ledger import Ledger

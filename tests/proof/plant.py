@@ -53,7 +53,7 @@ BUGS = (
     ),
     Bug(
         "who approves some of the changes has approved all of them",
-        "orchestrator/engine/decision.py",
+        "orchestrator/approvals/decision_reply.py",
         '    return agreed_changes(asked, ((answer.form or {}).get("changes") for answer in _agreeing(row, answers)))',
         "    return tuple(asked)",
     ),
@@ -71,13 +71,13 @@ BUGS = (
     ),
     Bug(
         "an extension is said to hold, and the lease ends when it would have ended",
-        "orchestrator/runs/containments.py",
+        "orchestrator/containments/release.py",
         "            await containments.set_until(session, each.id, end)",
         "            await containments.set_until(session, each.id, min(end, each.until or end))",
     ),
     Bug(
         "the kill switch is not read when a change is judged",
-        "orchestrator/policy/judge.py",
+        "orchestrator/policy/evaluate.py",
         "    for switch in facts.switches:",
         "    for switch in facts.switches[:0]:",
     ),

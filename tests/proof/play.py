@@ -8,15 +8,15 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
+from orchestrator.approvals.decide import decide
 from orchestrator.audit.sealer import export_trail
-from orchestrator.audit.verify import verify
-from orchestrator.configuration import kill_switches
+from orchestrator.audit.verify.check import verify
+from orchestrator.containments.release import change_lease, release
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.errors import Conflict, TocsinError
-from orchestrator.runs.approvals import decide
-from orchestrator.runs.containments import change_lease, release
-from orchestrator.runs.control import cancel_run, start_run
-from orchestrator.runs.sweep import sweep
+from orchestrator.policy.stops import kill_switches
+from orchestrator.runs.lifecycle import cancel_run, start_run
+from orchestrator.runs.reconcile import sweep
 
 from .crashes import Moment
 from .laws import Laws

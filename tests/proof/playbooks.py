@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.playbook.plan import AnyStep, Approve, InputField, Parallel, Plan, Retry, Use, Wait
 
 HOUR = 3600

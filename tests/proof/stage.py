@@ -20,12 +20,12 @@ from connectors.sdk.emulator import Emulator, EmulatorTransport
 from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
 from orchestrator import worker as composed
-from orchestrator.configuration.policies import publish_policy
-from orchestrator.configuration.pool import slot
+from orchestrator.connections.connections import slot
+from orchestrator.containments.watch import workflow_id as watcher_id
 from orchestrator.domain.clock import utc_now
-from orchestrator.engine.activities import drift, verifying
-from orchestrator.engine.activities.holding import workflow_id as watcher_id
-from orchestrator.engine.codec import data_converter
+from orchestrator.engine.activities import check, verify
+from orchestrator.engine.temporal.codec import data_converter
+from orchestrator.policy.policies import publish_policy
 from orchestrator.runs.dispatch import workflow_id
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
@@ -80,8 +80,8 @@ class Stage:
 
     async def open(self) -> None:
         """All that takes long."""
-        verifying.seen.__defaults__ = (QUICK_LOOKS,)
-        drift.LOOKS = QUICK_LOOKS[:2]
+        verify.seen.__defaults__ = (QUICK_LOOKS,)
+        check.LOOKS = QUICK_LOOKS[:2]
         composed.MAX_WORKFLOWS = REMEMBERED
         self.rt = open_runtime(Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT), clock=self.clock.now)
         await migrate(self.rt.store)

@@ -24,9 +24,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter  # noqa: E402
 from temporalio.testing import WorkflowEnvironment  # noqa: E402
 from world import World  # noqa: E402
 
+from orchestrator.contracts.messages import DueReply, HoldInput, UndoRequest  # noqa: E402
 from orchestrator.domain.run import Mode  # noqa: E402
-from orchestrator.engine.contracts import DueReply, HoldInput, UndoRequest  # noqa: E402
-from orchestrator.engine.workflows.hold_containment import HoldContainment  # noqa: E402
+from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment  # noqa: E402
 
 WHOLE = """\
 steps:

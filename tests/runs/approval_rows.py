@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from orchestrator.approvals.decide import decide
 from orchestrator.domain.access import Principal, Role
-from orchestrator.runs.approvals import decide
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate

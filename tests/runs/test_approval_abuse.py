@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 from approval_rows import ADA, ANN, ANN_AGAIN, BOB, EVE, NOW, Desk, desk
 
+from orchestrator.approvals.break_glass import break_glass
+from orchestrator.approvals.coverage import lack_of_agreement
+from orchestrator.approvals.decide import decide
+from orchestrator.approvals.withdraw import withdraw
+from orchestrator.contracts.messages import ActionCall, ApplyRequest, RunContext, StepRef
+from orchestrator.domain.change import Change, Judgement, Verdict
 from orchestrator.domain.errors import Conflict
-from orchestrator.domain.judgement import Judgement, Verdict
-from orchestrator.domain.receipt import Change
 from orchestrator.domain.run import Mode
-from orchestrator.engine.activities.agreement import lack_of_agreement
-from orchestrator.engine.contracts import ActionCall, ApplyRequest, RunContext, StepRef
-from orchestrator.runs.approvals import decide
-from orchestrator.runs.glass import break_glass
-from orchestrator.runs.withdrawing import withdraw
 from orchestrator.store.tables import AnswerRow
 from tests.store.databases import NewDatabase, postgresql
 

@@ -11,13 +11,13 @@ import pytest
 from approval_rows import ADA, ANN, BOB, EVE, NOW, Desk, desk
 from sqlalchemy import update
 
+from orchestrator.approvals.break_glass import break_glass
+from orchestrator.approvals.decide import list_approvals
+from orchestrator.approvals.decision_reply import agreed
+from orchestrator.approvals.review import review
 from orchestrator.domain.access import Permission, Principal, Role
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
-from orchestrator.engine.decision import agreed
-from orchestrator.runs.approvals import list_approvals
-from orchestrator.runs.glass import break_glass
-from orchestrator.runs.reviewing import review
-from orchestrator.store import approvals
+from orchestrator.store.queries import approvals
 from orchestrator.store.tables import MatterRow, RunRow
 
 REASON = "the leads are on a plane"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from orchestrator.approvals.decide import decide, get_approval, list_approvals
 from orchestrator.domain.access import Permission, Principal, Role
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
-from orchestrator.runs.approvals import decide, get_approval, list_approvals
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate

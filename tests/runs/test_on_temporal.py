@@ -17,19 +17,19 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from orchestrator.approvals.decide import decide
+from orchestrator.containments.queries import list_containments
+from orchestrator.containments.release import release
+from orchestrator.contracts.messages import TASK_QUEUE, Decision, HoldInput, RunInput
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.errors import Conflict, NotFound, Unavailable
-from orchestrator.engine.codec import data_converter
-from orchestrator.engine.contracts import TASK_QUEUE, Decision, HoldInput, RunInput
+from orchestrator.engine.temporal.client import connect
+from orchestrator.engine.temporal.codec import data_converter
 from orchestrator.playbook.plan import Plan, Wait
-from orchestrator.runs.approvals import decide
-from orchestrator.runs.client import connect
-from orchestrator.runs.containments import release
-from orchestrator.runs.control import cancel_run, retry_run, start_run
 from orchestrator.runs.dispatch import dispatch
-from orchestrator.runs.in_force import list_containments
-from orchestrator.runs.query import get_run, list_runs
-from orchestrator.runs.sweep import sweep
+from orchestrator.runs.lifecycle import cancel_run, retry_run, start_run
+from orchestrator.runs.queries import get_run, list_runs
+from orchestrator.runs.reconcile import sweep
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate

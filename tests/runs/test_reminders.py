@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from approval_rows import ANN, NOW, Desk, desk
 
-from orchestrator.configuration.contacts import save_contact
-from orchestrator.configuration.keys import create_key
+from orchestrator.access.keys import create_key
+from orchestrator.approvals.reminders import remind
 from orchestrator.domain.access import Role
 from orchestrator.domain.approval import next_reminder
-from orchestrator.runs.reminding import remind
+from orchestrator.notifications.contacts import save_contact
 from orchestrator.store.tables import NoticeRow
 
 HOUR = NOW + timedelta(hours=1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from temporalio.common import WorkflowIDConflictPolicy
 
-from orchestrator.runs.sweep import sweep
+from orchestrator.runs.reconcile import sweep
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate

@@ -9,11 +9,11 @@ import pytest
 from approval_rows import ADA, ANN, ANN_AGAIN, BOB, NOW, Desk, desk
 from sqlalchemy import update
 
+from orchestrator.approvals.break_glass import break_glass
+from orchestrator.approvals.decision_reply import decision_of
+from orchestrator.approvals.withdraw import withdraw
 from orchestrator.domain.errors import Conflict, Forbidden, NotFound
-from orchestrator.engine.decision import decision_of
-from orchestrator.runs.glass import break_glass
-from orchestrator.runs.withdrawing import withdraw
-from orchestrator.store import approvals
+from orchestrator.store.queries import approvals
 from orchestrator.store.tables import RunRow
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import playbooks
-from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.authoring.rehearsal.tests_yaml.model import Cases, read_cases
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.alert import Alert, view
-from orchestrator.intake.sources import parser_for
-from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.intake.parsers import parser_for
+from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.plan import Plan
-from orchestrator.staging.cases import Cases, read_cases
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ROOT = Path(playbooks.__file__).parent

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 import playbooks
+from orchestrator.authoring.rehearsal.coverage import coverage
+from orchestrator.authoring.rehearsal.rehearse import alert_of, rehearse
+from orchestrator.authoring.rehearsal.report import trail
+from orchestrator.authoring.rehearsal.result import Rehearsal
+from orchestrator.authoring.rehearsal.temporal_harness import theatre
+from orchestrator.authoring.rehearsal.tests_yaml.model import Case, Cases, Expectation, Given, Stub, read_cases
 from orchestrator.domain.errors import Invalid
-from orchestrator.staging.cases import Case, Cases, Expectation, Given, Stub, read_cases
-from orchestrator.staging.coverage import coverage
-from orchestrator.staging.rehearse import Rehearsal, alert_of, rehearse
-from orchestrator.staging.report import trail
-from orchestrator.staging.served import theatre
 
 from .reading import ROOT, cases_of, plan_of
 

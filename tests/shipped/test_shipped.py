@@ -10,13 +10,13 @@ from pydantic import BaseModel
 
 import playbooks
 from connectors.capabilities import CAPABILITIES
+from orchestrator.authoring.rehearsal.tests_yaml.model import Stub, read_cases
 from orchestrator.domain.alert import Severity
 from orchestrator.domain.errors import Invalid
-from orchestrator.intake.authentication import Scheme
-from orchestrator.playbook.expressions import condition, evaluate
-from orchestrator.playbook.yaml import load
+from orchestrator.intake.authenticate import Scheme
+from orchestrator.playbook.language.evaluate import condition, evaluate
+from orchestrator.playbook.language.yaml import load
 from orchestrator.policy.document import parse_policy
-from orchestrator.staging.cases import Stub, read_cases
 
 from .reading import ROOT, alerts_in, asset_view, cases_of, plan_of
 

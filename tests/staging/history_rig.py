@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from orchestrator.authoring.backtest.report import Backtest
+from orchestrator.authoring.backtest.service import Draft, Wish, backtested
+from orchestrator.domain.change import Change
 from orchestrator.domain.digest import wish_digest
-from orchestrator.domain.receipt import Change
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.staging.backtest_report import Backtest
-from orchestrator.staging.backtested import Draft, Wish, backtested
 from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import AlertRow, ApprovalRow, EffectRow, RunRow, StepRow
 

@@ -15,12 +15,12 @@ from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
 from connectors.virustotal.connector import VirusTotal
 from connectors.virustotal.emulator import VirusTotalEmulator
-from orchestrator.configuration.pool import slot
+from orchestrator.authoring.backtest.read_resolver import Reads
+from orchestrator.authoring.backtest.report import Backtest
+from orchestrator.authoring.backtest.service import Draft, Wish, backtested
+from orchestrator.authoring.outcomes import Difference
+from orchestrator.connections.connections import slot
 from orchestrator.domain.errors import Invalid, Unavailable
-from orchestrator.staging.backtest_recall import Reads
-from orchestrator.staging.backtest_report import Backtest
-from orchestrator.staging.backtested import Draft, Wish, backtested
-from orchestrator.staging.compare import Difference
 from orchestrator.store.tables import AssetRow, AuditEventRow, ConnectionRow, RunRow, StepRow
 
 BAD, WORSE, GOOD = "198.51.100.7", "198.51.100.8", "203.0.113.9"

@@ -8,17 +8,17 @@ from typing import Any
 
 from history_rig import LIVE, NOW, Rig, rig
 
-from orchestrator.configuration.playbooks import check_playbook
+from orchestrator.assets.facts import Indexed
+from orchestrator.authoring.backtest.history_index import Past
+from orchestrator.authoring.backtest.policy_inputs import Surroundings
+from orchestrator.authoring.backtest.port import HistoryStage, HistoryWorld, Telling
+from orchestrator.authoring.backtest.read_resolver import Reads, Recollection
+from orchestrator.authoring.backtest.replay import Tried, staged
+from orchestrator.authoring.rehearsal.temporal_harness import theatre
 from orchestrator.policy.document import Policy
-from orchestrator.policy.inventory import Indexed
-from orchestrator.policy.judge import InForce
-from orchestrator.staging.backtest import Tried, staged
-from orchestrator.staging.backtest_facts import Surroundings
-from orchestrator.staging.backtest_past import Past
-from orchestrator.staging.backtest_port import HistoryStage, HistoryWorld, Telling
-from orchestrator.staging.backtest_recall import Reads, Recollection
-from orchestrator.staging.served import theatre
-from orchestrator.store import history
+from orchestrator.policy.evaluate import InForce
+from orchestrator.registry.playbooks import check_playbook
+from orchestrator.store.queries import history
 
 WHOLE = (
     LIVE

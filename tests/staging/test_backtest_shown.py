@@ -11,9 +11,9 @@ import pytest
 from history_rig import LIVE, Rig, rig
 from typer.testing import CliRunner
 
-from orchestrator.cli.commands import app
-from orchestrator.staging.backtest_page import backtest_page, plotted
-from orchestrator.staging.backtest_report import Day
+from orchestrator.authoring.backtest.page import backtest_page, plotted
+from orchestrator.authoring.backtest.report import Day
+from orchestrator.cli.app import app
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 

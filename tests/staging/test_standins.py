@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.staging.standins import StandIns
+from orchestrator.authoring.recording.anonymize import StandIns
 
 
 def told(value: Any, *more: Any) -> Any:

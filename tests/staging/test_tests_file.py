@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.authoring.rehearsal.tests_yaml.edit import added, begun_tests
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.yaml import load
-from orchestrator.staging.tests_file import added, begun_tests
+from orchestrator.playbook.language.yaml import load
 
 CASE: dict[str, Any] = {
     "name": "as in run run_1",

@@ -8,15 +8,15 @@ from xml.etree import ElementTree as ET
 import pytest
 import pytest_asyncio
 
-from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.authoring.rehearsal.alert_fields import BARE, laid_over
+from orchestrator.authoring.rehearsal.coverage import coverage
+from orchestrator.authoring.rehearsal.junit import junit
+from orchestrator.authoring.rehearsal.page import page
+from orchestrator.authoring.rehearsal.report import Report, Subject, rehearsed, some
+from orchestrator.authoring.rehearsal.temporal_harness import Theatre, theatre
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.compiler import compile_playbook
-from orchestrator.staging.alert_fields import BARE, laid_over
-from orchestrator.staging.coverage import coverage
-from orchestrator.staging.junit import junit
-from orchestrator.staging.page import page
-from orchestrator.staging.report import Report, Subject, rehearsed, some
-from orchestrator.staging.served import Theatre, theatre
+from orchestrator.playbook.compile.compiler import compile_playbook
 
 CATALOGUE = usual_catalogue()
 PLAYBOOK = """\

@@ -8,16 +8,16 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from orchestrator.cli.writing import Template
-from orchestrator.configuration.playbooks import usual_catalogue
+from orchestrator.authoring.editor import schema_of_policies, schema_of_tests, set_up_editor
+from orchestrator.authoring.rehearsal.report import Subject, rehearsed
+from orchestrator.authoring.rehearsal.tests_yaml.model import read_cases
+from orchestrator.cli.commands.playbook_write import Template
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.errors import Conflict, Invalid
-from orchestrator.playbook.compiler import compile_playbook
+from orchestrator.playbook.compile.compiler import compile_playbook
+from orchestrator.playbook.language.yaml import load
 from orchestrator.playbook.lint.rules import lint_playbook
-from orchestrator.playbook.scaffold import TEMPLATES, begun, scaffold
-from orchestrator.playbook.yaml import load
-from orchestrator.staging.cases import read_cases
-from orchestrator.staging.editor import schema_of_policies, schema_of_tests, set_up_editor
-from orchestrator.staging.report import Subject, rehearsed
+from orchestrator.playbook.schema.scaffold import TEMPLATES, begun, scaffold
 
 CATALOGUE = usual_catalogue()
 SHIPPED = Path(__file__).parents[2] / "playbooks"

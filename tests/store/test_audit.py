@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from orchestrator.audit import trail
 from orchestrator.audit.sealer import export_trail, seal_pending
-from orchestrator.audit.verify import verify
+from orchestrator.audit.verify.check import verify
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.runtime import Runtime
-from orchestrator.store import audit
+from orchestrator.store.queries import audit
 from orchestrator.store.tables import AuditEventRow, AuditSealRow
 from tests.store.databases import START, opened
 

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from orchestrator.store import notices
+from orchestrator.store.queries import notifications
 from orchestrator.store.tables import NoticeRow
 from tests.store.databases import START, opened
 
@@ -21,11 +21,11 @@ def notice(number: int, **more: object) -> NoticeRow:
 async def test_workers_at_the_same_instant_claim_each_message_once(database: str | None, tmp_path: Path) -> None:
     async with opened(tmp_path, database, processes=4) as workers:
         async with workers[0].store.write() as session:
-            await notices.add(session, [notice(number) for number in range(12)])
+            await notifications.add(session, [notice(number) for number in range(12)])
 
         async def claim(number: int) -> list[str]:
             async with workers[number].store.write() as session:
-                return [row.id for row in await notices.claim(session, START, LEASE, 5)]
+                return [row.id for row in await notifications.claim(session, START, LEASE, 5)]
 
         claimed = [id_ for ids in await asyncio.gather(*map(claim, range(4))) for id_ in ids]
         assert len(claimed) == len(set(claimed)) == 12
@@ -34,31 +34,31 @@ async def test_workers_at_the_same_instant_claim_each_message_once(database: str
 async def test_a_worker_that_died_leaves_its_messages_to_the_next(database: str | None, tmp_path: Path) -> None:
     async with opened(tmp_path, database) as (rt,):
         async with rt.store.write() as session:
-            await notices.add(session, [notice(1)])
-            assert len(await notices.claim(session, START, LEASE, 5)) == 1
+            await notifications.add(session, [notice(1)])
+            assert len(await notifications.claim(session, START, LEASE, 5)) == 1
         async with rt.store.write() as session:
-            assert await notices.claim(session, START + LEASE - timedelta(seconds=1), LEASE, 5) == []
-            (again,) = await notices.claim(session, START + LEASE, LEASE, 5)
+            assert await notifications.claim(session, START + LEASE - timedelta(seconds=1), LEASE, 5) == []
+            (again,) = await notifications.claim(session, START + LEASE, LEASE, 5)
         assert again.attempts == 2
 
 
 async def test_a_link_is_used_once_in_time_and_not_after_its_end(database: str | None, tmp_path: Path) -> None:
     async with opened(tmp_path, database, processes=4) as processes:
         async with processes[0].store.write() as session:
-            await notices.add(session, [notice(1, token_hash="h", expires_at=START + LEASE)])
+            await notifications.add(session, [notice(1, token_hash="h", expires_at=START + LEASE)])
 
         async def use(number: int) -> bool:
             async with processes[number].store.write() as session:
-                return await notices.use(session, "h", START)
+                return await notifications.use(session, "h", START)
 
         assert sorted(await asyncio.gather(*map(use, range(4)))) == [False, False, False, True]
         async with processes[0].store.write() as session:
-            await notices.give_back(session, "h")
-            assert not await notices.use(session, "h", START + LEASE)
-            await notices.close(session, "apr_1", START + timedelta(seconds=1))
-            assert not await notices.use(session, "h", START + timedelta(seconds=2))
+            await notifications.give_back(session, "h")
+            assert not await notifications.use(session, "h", START + LEASE)
+            await notifications.close(session, "apr_1", START + timedelta(seconds=1))
+            assert not await notifications.use(session, "h", START + timedelta(seconds=2))
 
 
 async def test_a_signed_request_is_new_once(database: str | None, tmp_path: Path) -> None:
     async with opened(tmp_path, database) as (rt,), rt.store.write() as session:
-        assert [await notices.first_time(session, ":slack", "v0=1", 1, "b", START) for _ in range(2)] == [True, False]
+        assert [await notifications.first_time(session, ":slack", "v0=1", 1, "b", START) for _ in range(2)] == [True, False]

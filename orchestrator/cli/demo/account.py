@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.audit.verify import verify
-from orchestrator.cli.audit import lines_of
+from orchestrator.audit.verify.check import verify
+from orchestrator.cli.commands.audit import lines_of
 from orchestrator.cli.demo.script import Line
 from orchestrator.cli.demo.sender import Answer
 from orchestrator.crypto.signing import PublicKey

@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import playbooks
+from orchestrator.authoring.backtest.page import backtest_page
+from orchestrator.authoring.backtest.read_resolver import Reads
+from orchestrator.authoring.backtest.service import Draft, Wish, backtested
 from orchestrator.runtime import Runtime
-from orchestrator.staging.backtest_page import backtest_page
-from orchestrator.staging.backtest_recall import Reads
-from orchestrator.staging.backtested import Draft, Wish, backtested
 
 _NAME = "c2-beacon-containment"
 _MORE = 70

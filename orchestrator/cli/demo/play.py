@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 from rich.console import Console
 
+from orchestrator.access import keys
 from orchestrator.audit.sealer import export_trail
 from orchestrator.cli.demo import stack as demo_stack
 from orchestrator.cli.demo.account import Account, Sent
@@ -22,12 +23,13 @@ from orchestrator.cli.demo.backtest import tried_on_them
 from orchestrator.cli.demo.people import People
 from orchestrator.cli.demo.script import Line, script
 from orchestrator.cli.demo.sender import Sender
-from orchestrator.cli.ports import Listening
-from orchestrator.cli.show import say
-from orchestrator.configuration import keys, playbooks, sources
+from orchestrator.cli.output import say
+from orchestrator.cli.stack.ports import Listening
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.run import RunStatus
+from orchestrator.intake import sources
+from orchestrator.registry import playbooks
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 

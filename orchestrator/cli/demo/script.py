@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 import playbooks
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
-from orchestrator.intake.authentication import Scheme
-from orchestrator.playbook.yaml import load
+from orchestrator.intake.authenticate import Scheme
+from orchestrator.playbook.language.yaml import load
 
 
 class Line(Frozen):

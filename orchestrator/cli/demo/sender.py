@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.model import Frozen
-from orchestrator.intake.authentication import DEFAULT_HEADER, Scheme
+from orchestrator.intake.authenticate import DEFAULT_HEADER, Scheme
 
 _GIVE_UP = 90.0  # seconds; whatever was killed is up again long before
 

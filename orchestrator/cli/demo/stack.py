@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 
-from orchestrator.cli import ports
-from orchestrator.cli.child import Child, Program
-from orchestrator.cli.ports import Listening
+from orchestrator.cli.stack import ports
+from orchestrator.cli.stack.child import Child, Program
+from orchestrator.cli.stack.ports import Listening
 from orchestrator.domain.errors import Conflict, Unavailable
 from orchestrator.settings import PREFIX
 

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 from connectors.sdk.guard import WriteRefused
 from orchestrator.audit import trail
+from orchestrator.contracts.messages import ActionCall
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest
 from orchestrator.domain.run import StepState
-from orchestrator.engine.activities.written import save_step, step_event
-from orchestrator.engine.contracts import ActionCall
+from orchestrator.engine.activities.step_records import save_step, step_event
 from orchestrator.runtime import Runtime
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from temporalio.client import Client
 
-from orchestrator.engine.activities.applying import Applying
-from orchestrator.engine.activities.asking import Asking
-from orchestrator.engine.activities.drift import Checking
-from orchestrator.engine.activities.holding import Holding
-from orchestrator.engine.activities.planning import Planning
-from orchestrator.engine.activities.reading import Reading
-from orchestrator.engine.activities.recording import Recording
-from orchestrator.engine.activities.undoing import Undoing
-from orchestrator.engine.activities.verifying import Verifying
+from orchestrator.engine.activities.apply import Applying
+from orchestrator.engine.activities.ask import Asking
+from orchestrator.engine.activities.check import Checking
+from orchestrator.engine.activities.hold import Holding
+from orchestrator.engine.activities.plan import Planning
+from orchestrator.engine.activities.read import Reading
+from orchestrator.engine.activities.record import Recording
+from orchestrator.engine.activities.undo import Undoing
+from orchestrator.engine.activities.verify import Verifying
 from orchestrator.runtime import Runtime
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from orchestrator.intake.classify import AlertClass
-from orchestrator.playbook.lint.draft import Draft
+from orchestrator.domain.alert import AlertClass
+from orchestrator.playbook.language.ast import Compare, Constant, ListOfNodes, Node
+from orchestrator.playbook.language.references import children, references
+from orchestrator.playbook.language.syntax import parse
+from orchestrator.playbook.lint.context import Draft
 from orchestrator.playbook.lint.example import example
 from orchestrator.playbook.lint.finding import Found, Rule
-from orchestrator.playbook.references import children, references
-from orchestrator.playbook.syntax import parse
-from orchestrator.playbook.tree import Compare, Constant, ListOfNodes, Node
 
 _CLASSES = [each.value for each in AlertClass]
 _NEAR = 0.8

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.domain.model import Frozen
-from orchestrator.playbook.lint.draft import Draft
-from orchestrator.playbook.yaml import Path
+from orchestrator.playbook.language.yaml import Path
+from orchestrator.playbook.lint.context import Draft
 
 
 class Finding(Frozen):

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.domain.effect import Effect
+from orchestrator.domain.change import Effect
 from orchestrator.playbook import plan
-from orchestrator.playbook.checks import Place
-from orchestrator.playbook.expressions import is_template, parts
-from orchestrator.playbook.fitting import misfits
-from orchestrator.playbook.lint.draft import Draft, Site
+from orchestrator.playbook.compile.expression_checks import Place
+from orchestrator.playbook.compile.schema_fit import misfits
+from orchestrator.playbook.language.ast import Node
+from orchestrator.playbook.language.evaluate import is_template, parts
+from orchestrator.playbook.language.references import references
+from orchestrator.playbook.language.syntax import parse
+from orchestrator.playbook.language.types import ANY, NULL, Type
+from orchestrator.playbook.language.yaml import Path
+from orchestrator.playbook.lint.context import Draft, Site
 from orchestrator.playbook.lint.example import example
 from orchestrator.playbook.lint.finding import Found, Rule
-from orchestrator.playbook.lint.holes import Hole, holes, spoken
-from orchestrator.playbook.references import references
-from orchestrator.playbook.syntax import parse
-from orchestrator.playbook.tree import Node
-from orchestrator.playbook.types import ANY, NULL, Type
-from orchestrator.playbook.yaml import Path
+from orchestrator.playbook.lint.null_safety import Hole, holes, spoken
 
 _NEVER = "remove it, or mend the condition"
 

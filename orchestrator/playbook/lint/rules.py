@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compiler import Resolve, examine_playbook
+from orchestrator.playbook.compile.compiler import Resolve, examine_playbook
 from orchestrator.playbook.lint.classes import CLASS
-from orchestrator.playbook.lint.danger import APPROVAL, LEASE, TIMEOUT
-from orchestrator.playbook.lint.draft import Draft
+from orchestrator.playbook.lint.context import Draft
+from orchestrator.playbook.lint.effects import APPROVAL, LEASE, TIMEOUT
 from orchestrator.playbook.lint.finding import Finding, Rule
 from orchestrator.playbook.lint.flow import UNDEFINED, UNREACHABLE, UNUSED
-from orchestrator.playbook.lint.hostile import EVERYTHING, TEXT_DECIDES
-from orchestrator.playbook.lint.secret import SECRET
+from orchestrator.playbook.lint.secrets import SECRET
+from orchestrator.playbook.lint.untrusted_text import EVERYTHING, TEXT_DECIDES
 from orchestrator.playbook.lint.waivers import waived
 
 RULES: tuple[Rule, ...] = (

@@ -1,0 +1,94 @@
+"""What an action does to the world."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from orchestrator.domain.digest import digest
+from orchestrator.domain.model import Frozen
+from orchestrator.domain.observable import Target
+
+
+class Effect(StrEnum):
+    """The five kinds of action; everything but `read` goes through plan, judge, approve, record, apply, verify."""
+
+    READ = "read"
+    CONTAIN = "contain"  # raises a defence; has an undo
+    RESTORE = "restore"  # lowers a defence
+    NOTIFY = "notify"  # a ticket, a message
+    DESTROY = "destroy"  # no undo; the policy asks for approval by default
+
+    @property
+    def changes(self) -> bool:
+        """Whether the world is different afterwards."""
+        return self is not Effect.READ
+
+
+class Verdict(StrEnum):
+    """What the policy says of a change."""
+
+    ALLOW = "allow"
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+class Judgement(Frozen):
+    """The policy's verdict, why, and which policy said so. `rule`: the one that decided; None: a protection or a kill switch did."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    policy_version: int
+    policy_digest: str
+    by: str | None = None
+    quorum: int = 1
+    rule: str | None = None
+
+
+class Receipt(Frozen):
+    """What a vendor's plan returns; vendors add fields of their own (what was there before, object names).
+
+    `changed: False` says the world already is as asked, so that there is nothing to apply and nothing of ours to undo.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: Target
+    changed: bool
+    summary: Annotated[str, Field(max_length=500, description="One line for the person who approves")]
+
+
+class Change(Frozen):
+    """One exact change, as it is judged, approved, recorded, applied and undone."""
+
+    connection: str
+    connector: str
+    action: str
+    effect: Effect
+    input: dict[str, Any]
+    receipt: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over RFC 8785 JSON of the whole change."""
+        return digest(self.model_dump(mode="json"))
+
+    @property
+    def target(self) -> Target:
+        """What it touches."""
+        return Target.model_validate(self.receipt["target"])
+
+    @property
+    def changed(self) -> bool:
+        """Whether applying it would change anything."""
+        return bool(self.receipt["changed"])
+
+    @property
+    def summary(self) -> str:
+        """One line for the person who approves."""
+        return str(self.receipt["summary"])
+
+    @property
+    def containment_key(self) -> str:
+        """Names the containment that runs share: connection, action and canonical target."""
+        return digest([self.connection, self.action, self.target.type.value, self.target.value])[:32]

@@ -1,0 +1,32 @@
+"""How is Temporal reached? By one client, whose payloads are encrypted before they leave this process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, TelemetryConfig
+from temporalio.runtime import Runtime as TemporalRuntime
+from temporalio.service import RPCError
+
+from orchestrator.domain.errors import Unavailable
+from orchestrator.engine.temporal.codec import data_converter
+from orchestrator.runtime import Runtime
+
+RPC_TIMEOUT = timedelta(seconds=5)
+
+
+async def connect(rt: Runtime, *, metrics_port: int | None = None) -> Client:
+    """A client of the configured Temporal. `metrics_port`: where its own metrics are served, on the loopback. Raises Unavailable."""
+    settings = rt.settings
+    telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=f"127.0.0.1:{metrics_port}")) if metrics_port else None
+    try:
+        return await Client.connect(
+            settings.temporal_address,
+            namespace=settings.temporal_namespace,
+            data_converter=data_converter(rt.payloads),
+            runtime=TemporalRuntime(telemetry=telemetry) if telemetry else None,
+        )
+    except (RPCError, RuntimeError, OSError) as error:
+        message = f"Temporal does not answer at {settings.temporal_address}; start it, or set temporal_address"
+        raise Unavailable(message) from error

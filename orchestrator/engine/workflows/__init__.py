@@ -1,1 +1,0 @@
-"""The Temporal workflows: they wait, and let the interpreter decide."""

@@ -1,0 +1,82 @@
+"""What a start makes sure of: tables, a policy, an admin key; and with a lab its connections, assets and the shipped playbooks."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from urllib.parse import urlsplit
+
+import structlog
+
+from connectors.lab import lab_settings
+from connectors.registry import connector
+from connectors.sdk.settings import is_this_machine
+from orchestrator.access import keys
+from orchestrator.assets import inventory
+from orchestrator.connections import connections
+from orchestrator.connections.connections import ConnectionView
+from orchestrator.crypto.private_file import create_private
+from orchestrator.domain.access import Role
+from orchestrator.domain.errors import Conflict, NotFound
+from orchestrator.policy import policies
+from orchestrator.policy.document import DEFAULT_POLICY
+from orchestrator.registry import playbooks
+from orchestrator.runtime import Runtime
+from orchestrator.store.migrate import migrate
+from playbooks import shipped
+
+ACTOR = "system"
+_log = structlog.get_logger(__name__)
+
+
+async def prepare(rt: Runtime, lab_url: str | None) -> None:
+    """Does what is missing and nothing else, so that every start may call it."""
+    await migrate(rt.store)
+    await _policy(rt, lab=lab_url is not None)
+    await _admin(rt)
+    if lab_url is not None:
+        await _lab(rt, lab_url)
+
+
+async def _policy(rt: Runtime, *, lab: bool) -> None:
+    try:
+        await policies.current_policy(rt)
+    except NotFound:
+        await policies.publish_policy(rt, _read("lab_policy.yaml") if lab else DEFAULT_POLICY, actor=ACTOR)
+
+
+async def _admin(rt: Runtime) -> None:
+    path = rt.settings.admin_key_path
+    if path.exists():
+        return
+    made, token = await keys.create_key(rt, "admin", (Role.ADMIN,), actor=ACTOR)
+    if not create_private(path, token.get_secret_value().encode() + b"\n"):
+        await keys.revoke_key(rt, made.id, actor=ACTOR)  # another process was first; nobody will ever see this token
+
+
+async def _lab(rt: Runtime, lab_url: str) -> None:
+    saved = {view.name: view for view in await connections.list_connections(rt)}
+    for name, settings in lab_settings(lab_url).items():
+        cls = connector(name)
+        usual = str(getattr(cls, "usual_connection", name))
+        before = saved.get(usual)
+        if before is None or (_is_lab(before) and before.settings["base_url"] != settings["base_url"]):
+            await connections.save_connection(rt, usual, name, settings, actor=ACTOR, check=False)
+    if not await inventory.list_assets(rt):
+        await inventory.import_assets(rt, json.loads(_read("lab_assets.json")), actor=ACTOR)
+    for each in shipped():
+        text, file = (each / "playbook.yaml").read_text(encoding="utf-8"), f"playbooks/{each.name}/playbook.yaml"
+        try:
+            await playbooks.publish_playbook(rt, text, file, actor=ACTOR)
+        except Conflict as conflict:  # published by an earlier Tocsin or altered by its owner: theirs stays, and the start goes on
+            _log.warning("a shipped playbook was not published", reason=str(conflict))
+
+
+def _is_lab(view: ConnectionView) -> bool:
+    """Whether it leads to a lab, which may have moved; anything else is somebody's own, and stays as they made it."""
+    parts = urlsplit(str(view.settings.get("base_url", "")))
+    return is_this_machine(parts.hostname or "") and parts.path == f"/{view.connector}"
+
+
+def _read(name: str) -> str:
+    return resources.files("orchestrator").joinpath("first_start_data", name).read_text(encoding="utf-8")

@@ -1,1 +1,0 @@
-"""Seeing a playbook, and a run of it: steps, effects, approvals and undo as a picture, offline."""

@@ -1,0 +1,65 @@
+"""What do we know of our own things that an alert names? `kind`, `critical` and `tags` come from the inventory, never from the alert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from orchestrator.domain.observable import canonical_address, canonical_email, canonical_host, canonical_user
+from orchestrator.store.queries.policy_inputs import KnownAsset
+
+Name = tuple[str, str]
+"""Type and canonical value."""
+
+
+def names(view: Mapping[str, Any]) -> list[Name]:
+    """What to look up for an alert's host and user."""
+    return [*_host_names(view.get("host")), *_user_names(view.get("user"))]
+
+
+def enriched(view: dict[str, Any], inventory: Mapping[Name, KnownAsset]) -> dict[str, Any]:
+    """The view with what is known. Where several entries fit, it is critical if one is."""
+    host, user = view.get("host"), view.get("user")
+    if host:
+        known = [inventory[name] for name in _host_names(host) if name in inventory]
+        kind = next((asset.kind for asset in known if asset.kind != "unknown"), "unknown")
+        host = {**host, "kind": kind, **_weight(known)}
+    if user:
+        user = {**user, **_weight([inventory[name] for name in _user_names(user) if name in inventory])}
+    return {**view, "host": host, "user": user}
+
+
+def _weight(known: list[KnownAsset]) -> dict[str, Any]:
+    critical = any(asset.critical or "critical" in asset.tags for asset in known)
+    return {"critical": critical, "tags": sorted({tag for asset in known for tag in asset.tags})}
+
+
+def _host_names(host: Mapping[str, Any] | None) -> list[Name]:
+    """A full name is looked up by its first label too: better an approval too many than a domain controller too few."""
+    if not host:
+        return []
+    full = [*_canonical(canonical_host, [host.get("id"), host.get("name")])]
+    short = [name.partition(".")[0] for name in full if "." in name and not name.replace(".", "").isdigit()]
+    addresses = _canonical(canonical_address, [host.get("address")])
+    return [*(("host", name) for name in dict.fromkeys([*full, *short]) if name), *(("address", address) for address in addresses)]
+
+
+def _user_names(user: Mapping[str, Any] | None) -> list[Name]:
+    if not user:
+        return []
+    name, domain, email = user.get("name"), user.get("domain"), user.get("email")
+    spelled = [name, email, f"{domain}\\{name}" if domain and name else None]
+    bare = [part for each in (name, email) if each for part in (each.rpartition("\\")[2], each.partition("@")[0])]
+    users = dict.fromkeys(_canonical(canonical_user, [*spelled, *bare]))
+    return [*(("user", each) for each in users), *(("email", each) for each in _canonical(canonical_email, [email]))]
+
+
+def _canonical(spell: Callable[[str], str], texts: Iterable[str | None]) -> list[str]:
+    """What has no canonical spelling is in no inventory."""
+    found = []
+    for text in texts:
+        try:
+            found += [spell(text)] if text else []
+        except ValueError:
+            continue
+    return found

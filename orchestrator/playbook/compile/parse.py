@@ -1,0 +1,203 @@
+"""How the YAML of a playbook becomes what its author meant: every problem of form, and what can still be checked beside them.
+
+A step that is malformed is taken out and its id kept, so that the data flow of the others is still checked, and the author sees
+all that is wrong at once.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.playbook.compile.diagnostics import STEP_LISTS, Report, is_step, value_at
+from orchestrator.playbook.language.yaml import Document, Path
+from orchestrator.playbook.problems import did_you_mean
+from orchestrator.playbook.schema.fields import ID
+from orchestrator.playbook.schema.playbook import Playbook
+from orchestrator.playbook.schema.steps import TAGGED
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the author meant. `broken`: ids whose steps could not be read; `whole`: whether nothing was taken out."""
+
+    playbook: Playbook
+    broken: frozenset[str] = frozenset()
+    inputs_known: bool = True
+
+
+def read(document: Document, report: Report) -> Read | None:
+    """The playbook of a document, with problems of form in the report. None: too little was left to go on with."""
+    if not isinstance(document.data, dict):
+        report.add((), "a playbook is a mapping", "start with `playbook: its-name`")
+        return None
+    empty = list(_empty(document.data, ()))
+    for path in empty:
+        report.add(path, f"{path[-1]!r} is empty", "give it a value, or remove it", key=isinstance(path[-1], str))
+    errors = _without_misspelt(_errors(document.data))
+    for error in errors:
+        path = _path(error["loc"])
+        if path not in empty:
+            report.add(path, *_said(error, path), key=error["type"] == "extra_forbidden")
+    wrong = [*empty, *(_path(error["loc"]) for error in errors)]
+    return _salvage(document.data, wrong) if wrong else Read(Playbook.model_validate(document.data))
+
+
+_FREE = frozenset({"with", "default", "for_each"})  # where null is a value like any other
+
+
+def _empty(data: Any, path: Path) -> Iterator[Path]:
+    """Keys with nothing behind them: an `approve:` or `when:` that lost its lines must not read as none."""
+    if data is None:
+        yield path
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            if key not in _FREE or (value is None and key != "default"):
+                yield from _empty(value, (*path, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _empty(value, (*path, index))
+
+
+def _errors(data: Any) -> list[ErrorDetails]:
+    try:
+        Playbook.model_validate(data)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _without_misspelt(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without those that say 'missing' of a key that is there, misspelt: that is told once."""
+    extra = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
+    mends = {(where[:-1], did_you_mean(str(where[-1]), _keys_at(where[:-1]))) for where in extra}
+    return [
+        error for error in errors if error["type"] != "missing" or (error["loc"][:-1], f"did you mean {error['loc'][-1]!r}?") not in mends
+    ]
+
+
+def _path(location: tuple[str | int, ...]) -> Path:
+    """Pydantic's location without its tags: a path of the YAML. A key that is missing ends it, so that it can be named."""
+    return tuple(part for part in location if not (isinstance(part, str) and (part.startswith("~") or part == "[key]")))
+
+
+WANTED = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def _said(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
+    """Message and mend."""
+    name = _called(path)
+    match error["type"]:
+        case "missing":
+            return f"{name} is missing", "add it"
+        case "extra_forbidden":
+            return f"unknown key {name}", did_you_mean(str(path[-1]), _keys_at(error["loc"][:-1]))
+        case "literal_error":
+            expected = error["ctx"]["expected"]
+            words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
+            return f"{name} cannot be {str(error['input'])[:60]!r}", did_you_mean(str(error["input"]), words) or f"it is {expected}"
+        case "too_short":
+            return f"{name} is empty", "write at least one, or remove it"
+        case kind if kind in WANTED:
+            return f"{name} is not {WANTED[kind]}", "quote it: '...'" if kind == "string_type" and not isinstance(
+                error["input"], (dict, list)
+            ) else None
+        case _:
+            message, _, mend = error["msg"].removeprefix("Value error, ").partition("; ")
+            return (message if error["type"] == "step_kind" else f"{name}: {message}"), mend or None
+
+
+def _called(path: Path) -> str:
+    return repr(path[-1]) if isinstance(path[-1], str) else f"item {path[-1]} of {path[-2]!r}"
+
+
+def _keys_at(location: tuple[str | int, ...]) -> list[str]:
+    """The keys that an author may write at a location."""
+    model: type[BaseModel] = Playbook
+    for part in location:
+        if isinstance(part, str) and part in TAGGED:
+            model = TAGGED[part]
+        elif isinstance(part, str) and (found := _model_of(model, part)):
+            model = found
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    for name, field in model.model_fields.items():
+        if key == (field.alias or name):
+            return _first_model(field.annotation)
+    return None
+
+
+def _first_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return None if annotation in TAGGED.values() else annotation
+    return next((found for argument in get_args(annotation) if (found := _first_model(argument))), None)
+
+
+_SPARE = frozenset({"when", "retry", "timeout", "on_error", "approve", "for"})  # a step can be checked without
+_STAND_INS: dict[str, Any] = {"playbook": "unnamed", "version": 1, "title": "unnamed", "owner": "unnamed"}
+
+
+def _salvage(data: dict[str, Any], wrong: list[Path]) -> Read | None:
+    rest = copy.deepcopy(data)
+    broken: set[str] = set()
+    for path in sorted(wrong, key=len):
+        step = _step_of(path)
+        if step and len(path) > len(step) and path[len(step)] in _SPARE:
+            _remove(rest, step, str(path[len(step)]))
+        elif step:
+            broken |= set(_ids(value_at(data, step)))
+            _replace(rest, step, f"unreadable_{len(broken)}")
+        else:
+            rest.pop(str(path[0]) if path else "", None)
+    kept = {key: value for key, value in rest.items() if key in Playbook.model_fields}
+    if _errors(candidate := {**_STAND_INS, **kept}):
+        return None
+    return Read(Playbook.model_validate(candidate), frozenset(broken), inputs_known=not any(path[:1] == ("inputs",) for path in wrong))
+
+
+def _remove(data: Any, step: Path, key: str) -> None:
+    found = value_at(data, step)
+    if isinstance(found, dict):
+        found.pop(key, None)
+
+
+def _step_of(path: Path) -> Path | None:
+    return next((path[:end] for end in range(len(path), 1, -1) if is_step(path[:end])), None)
+
+
+def _ids(data: Any) -> Iterator[str]:
+    """The ids of a step and of all inside of it, as far as they can be made out."""
+    if isinstance(data, list):
+        for part in data:
+            yield from _ids(part)
+    elif isinstance(data, dict):
+        if isinstance(data.get("id"), str):
+            yield data["id"]
+        for key, value in data.items():
+            if key in STEP_LISTS or key in {"choose", "repeat"}:
+                yield from _ids(value)
+
+
+def _replace(data: Any, step: Path, name: str) -> None:
+    """Puts a step that does nothing in the place of one that cannot be read, unless an outer one was replaced already."""
+    steps = value_at(data, step[:-1])
+    if isinstance(steps, list) and isinstance(step[-1], int) and step[-1] < len(steps):
+        old = steps[step[-1]]
+        own = old.get("id") if isinstance(old, dict) else None
+        steps[step[-1]] = {"id": own if isinstance(own, str) and re.fullmatch(ID, own) else name, "wait": "1s"}

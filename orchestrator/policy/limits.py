@@ -1,0 +1,134 @@
+"""How much was touched already, for every limit that a change runs against? A /8 is not one target: it is as many as it has addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.assets.facts import network, parsed
+from orchestrator.domain.change import Change
+from orchestrator.domain.observable import ObservableType, Target
+from orchestrator.policy.evaluate import COUNTED, Context, Used
+from orchestrator.policy.sections import Counts, Per, PolicyLimits
+from orchestrator.store.queries import effects
+from orchestrator.store.queries.effects import Span
+
+Kind = Literal["hosts", "users", "addresses", "networks", "domains", "hashes"]
+KINDS: dict[ObservableType, Kind] = {
+    ObservableType.HOST: "hosts",
+    ObservableType.USER: "users",
+    ObservableType.EMAIL: "users",
+    ObservableType.ADDRESS: "addresses",
+    ObservableType.NETWORK: "networks",
+    ObservableType.DOMAIN: "domains",
+    ObservableType.HASH: "hashes",
+}
+_TYPES: dict[Kind, list[str]] = {kind: [each.value for each, of in KINDS.items() if of == kind] for kind in KINDS.values()}
+_COUNTED = sorted(effect.value for effect in COUNTED)
+_IPV6_SITE = 64
+"""Whoever has one IPv6 address has all of its /64, so that is what is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit on one kind of target."""
+
+    kind: Kind
+    per: Literal["run", "playbook", "source", "connector", "overall"]
+    name: str
+    within: int | None
+    most: int
+    span: Span
+
+
+async def used(
+    session: AsyncSession, change: Change, run_id: str | None, now: datetime, context: Context, limits: PolicyLimits
+) -> list[Used]:
+    """What is used up of each limit that applies, without the change itself; `others` None where its target is counted already."""
+    if change.effect not in COUNTED or not change.changed or change.target.type not in KINDS:
+        return []
+    kind = KINDS[change.target.type]
+    kinds: list[Kind] = ["networks", "addresses"] if kind == "networks" else [kind]
+    found = [limit for each in kinds for limit in limits_on(limits, context, change, run_id, each, now)]
+    inside = await _networks(session, [limit.span for limit in found if limit.kind == "addresses"])
+    said = []
+    for each in kinds:
+        alike = [limit for limit in found if limit.kind == each]
+        spans = list(dict.fromkeys(limit.span for limit in alike))
+        touched = dict(zip(spans, await effects.touched(session, spans, _TYPES[each], change.target.value, _COUNTED), strict=True))
+        said += [used_of(limit, change.target, touched[limit.span], inside.get(limit.span, ())) for limit in alike]
+    return said
+
+
+async def _networks(session: AsyncSession, spans: Sequence[Span]) -> dict[Span, list[str]]:
+    """The networks that were touched within each span: they count as their addresses."""
+    if not spans:
+        return {}
+    asked = list(dict.fromkeys(spans))
+    rows = await effects.networks_touched(session, asked, _COUNTED)
+    return {span: [value for value, within in rows if within[place]] for place, span in enumerate(asked)}
+
+
+def used_of(limit: Limit, target: Target, touched: tuple[int, bool], networks: Sequence[str]) -> Used:
+    """What is used up of one limit. `touched`: how many targets, and whether this is one; `networks` were touched within its span."""
+    count, ours = touched
+    is_network = target.type is ObservableType.NETWORK
+    if limit.kind == "addresses":
+        count += sum(map(size, networks))
+        ours = ours or (is_network and target.value in networks)
+    adds = size(target.value) if is_network and limit.kind == "addresses" else 1
+    return Used(
+        kind=limit.kind,
+        per=limit.per,
+        name=limit.name,
+        within=limit.within,
+        limit=limit.most,
+        others=None if ours else count,
+        adds=adds,
+    )
+
+
+def size(value: str) -> int:
+    """How many addresses a network counts as; of IPv6, how many /64."""
+    if parsed(value) is not None:
+        return 1
+    try:
+        held = network(value)
+    except ValueError:
+        return 1
+    return int(held.num_addresses) if held.version == 4 else 1 << max(0, _IPV6_SITE - held.prefixlen)
+
+
+def limits_on(limits: PolicyLimits, context: Context, change: Change, run_id: str | None, kind: Kind, now: datetime) -> Iterator[Limit]:
+    """Every limit on this kind of target that a change runs against."""
+    in_run = Span((("run_id", run_id or ""),), None)
+    if (most := _of(limits.per_run, kind)) is not None:
+        yield Limit(kind, "run", "", None, most, in_run)
+    own = context.limits
+    allowed = {"hosts": own.hosts_per_run, "users": own.users_per_run, "addresses": own.addresses_per_run}
+    if (most := allowed.get(kind)) is not None:
+        yield Limit(kind, "run", context.playbook, None, most, in_run)
+    for window in limits.windows:
+        if (most := _of(window, kind)) is None:
+            continue
+        since = now - timedelta(seconds=window.within)
+        match window.per:
+            case Per.OVERALL:
+                yield Limit(kind, "overall", "", window.within, most, Span((), since))
+            case Per.PLAYBOOK:
+                yield Limit(kind, "playbook", context.playbook, window.within, most, Span((("playbook", context.playbook),), since))
+            case Per.CONNECTOR:
+                yield Limit(kind, "connector", change.connector, window.within, most, Span((("connector", change.connector),), since))
+            case Per.SOURCE if context.source is not None:  # what a person started has no source
+                yield Limit(kind, "source", context.source, window.within, most, Span((("source", context.source),), since))
+            case Per.SOURCE:
+                pass
+
+
+def _of(counts: Counts, kind: Kind) -> int | None:
+    most: int | None = getattr(counts, kind)
+    return most

@@ -1,1 +1,0 @@
-"""Trying playbooks before they are let loose: rehearsals against stubs."""
