@@ -62,7 +62,7 @@ class Remembering(HistoryStage):
     def plan(self, call: ActionCall, now: datetime) -> PlanReply:
         """Plans, and is recorded."""
         reply = HistoryStage.plan(self, call, now)
-        self._keep(call, StepState.VERIFIED, receipt=reply.change.receipt, result=self.recollection.output(call, self.alert))
+        self._keep(call, StepState.VERIFIED, planned_change=reply.change.planned_change, result=self.recollection.output(call, self.alert))
         return reply
 
     def approvals(self, run_id: str) -> list[ApprovalRow]:

@@ -47,7 +47,7 @@ async def list_approvals(
     responses=documented(401, 403, 404, 422),
 )
 async def show_approval(rt: Rt, approval_id: ApprovalId) -> object:
-    """One question: the exact receipts, the digest, who may answer, until when."""
+    """One question: the exact planned_changes, the digest, who may answer, until when."""
     return await approvals.get_approval(rt, approval_id)
 
 

@@ -11,13 +11,13 @@ from api.container import Rt
 from api.dependencies import Actor, Guarded, Who, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import documented
-from api.schemas.contacts import Notice, NoticeState, SaveContact
+from api.schemas.contacts import Notification, NotificationState, SaveContact
 from api.schemas.examples import CONTACT, listed, shown
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
 from orchestrator.notifications import contacts
 from orchestrator.notifications.contacts import ContactView
-from orchestrator.notifications.queries import list_notices
+from orchestrator.notifications.queries import list_notifications
 
 router = APIRouter(tags=["contacts"], route_class=Guarded)
 
@@ -57,20 +57,20 @@ async def remove_contact(rt: Rt, actor: Actor, person: Person) -> Response:
 
 
 @router.get(
-    "/v1/notices",
-    response_model=Page[Notice],
+    "/v1/notifications",
+    response_model=Page[Notification],
     dependencies=[requires(Permission.APPROVAL_READ)],
     responses=documented(401, 403, 422),
 )
-async def notices(
+async def notifications(
     rt: Rt,
-    state: Annotated[NoticeState | None, Query(examples=["failed"])] = None,
+    state: Annotated[NotificationState | None, Query(examples=["failed"])] = None,
     about: Annotated[str | None, Query(max_length=200, examples=["apr_1f0c"])] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> object:
     """Messages to people, newest first."""
-    return await list_notices(rt, state=state, about=about, cursor=cursor, limit=limit)
+    return await list_notifications(rt, state=state, about=about, cursor=cursor, limit=limit)
 
 
 def _check_no_more(who: Principal) -> None:

@@ -51,7 +51,7 @@ async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> o
     "/v1/runs/{run_id}", response_model=RunWithSteps, dependencies=[requires(Permission.READ)], responses=documented(401, 403, 404, 422)
 )
 async def show_run(rt: Rt, run_id: RunId) -> object:
-    """One run with its steps: states, times, inputs with secrets masked, receipts, errors."""
+    """One run with its steps: states, times, inputs with secrets masked, planned_changes, errors."""
     return await queries.get_run(rt, run_id)
 
 

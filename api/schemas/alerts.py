@@ -46,7 +46,7 @@ class Accepted(BaseModel):
 
 
 class Ignored(BaseModel):
-    """It was understood, and is no alert: a flow record, a heartbeat, a subscription notice. Nothing is kept."""
+    """It was understood, and is no alert: a flow record, a heartbeat, a subscription notification. Nothing is kept."""
 
     model_config = example({"ignored": "a flow record of Suricata asks for nothing"})
 

@@ -13,10 +13,10 @@ ApprovalState = Literal["pending", "approved", "declined", "expired", "withdrawn
 Review = Literal["pending", "accepted", "objected"]
 Changes = Annotated[
     list[Annotated[str, Field(max_length=128)]] | None,
-    Field(max_length=5000, description="Digests of the receipts that may be made; null: all of them."),
+    Field(max_length=5000, description="Digests of the planned_changes that may be made; null: all of them."),
 ]
 _DIGEST = "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
-_RECEIPT = {
+_PLANNED_CHANGE = {
     "connection": "firewall",
     "connector": "palo_alto",
     "action": "block_address",
@@ -26,7 +26,7 @@ _RECEIPT = {
     "summary": "Tag 198.51.100.7 as blocked",
     "changed": True,
     "digest": _DIGEST,
-    "receipt": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag 198.51.100.7 as blocked"},
+    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag 198.51.100.7 as blocked"},
 }
 _GLASS = {
     "broken_by": "ann",
@@ -41,7 +41,7 @@ _APPROVAL = {
     "digest": _DIGEST,
     "kind": "change",
     "question": "Block 198.51.100.7?",
-    "receipts": [_RECEIPT],
+    "planned_changes": [_PLANNED_CHANGE],
     "form": None,
     "run_id": "run_019a8c7d21f04b6c1e2f3a4b5c6d",
     "path": "contain",
@@ -64,10 +64,10 @@ _APPROVAL = {
 }
 
 
-class ReceiptView(BaseModel):
+class PlannedChangeView(BaseModel):
     """One exact change that is asked about."""
 
-    model_config = example(_RECEIPT)
+    model_config = example(_PLANNED_CHANGE)
 
     connection: str
     connector: str
@@ -78,7 +78,7 @@ class ReceiptView(BaseModel):
     summary: str
     changed: bool
     digest: str
-    receipt: dict[str, Any]
+    planned_change: dict[str, Any]
 
 
 class AnswerView(BaseModel):
@@ -115,7 +115,7 @@ class Approval(BaseModel):
     digest: str
     kind: Literal["change", "form"]
     question: str
-    receipts: list[ReceiptView]
+    planned_changes: list[PlannedChangeView]
     form: dict[str, Any] | None
     run_id: str
     path: str

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.schemas.request_model import Written, example
 
-NoticeState = Literal["waiting", "sent", "failed", "void"]
+NotificationState = Literal["waiting", "sent", "failed", "void"]
 
 
 class SaveContact(Written):
@@ -21,8 +21,8 @@ class SaveContact(Written):
     slack_user: Annotated[str | None, Field(max_length=21, description="The member id, which Slack shows in a profile.")] = None
 
 
-class Notice(BaseModel):
-    """A message to a person about an approval or a matter; without address and link."""
+class Notification(BaseModel):
+    """A message to a person about an approval or a task; without address and link."""
 
     model_config = example(
         {
@@ -44,8 +44,8 @@ class Notice(BaseModel):
     about: str
     person: str
     channel: Literal["email", "slack"]
-    kind: Literal["asked", "reminder", "escalated", "closed", "matter"]
-    state: NoticeState
+    kind: Literal["asked", "reminder", "escalated", "closed", "task"]
+    state: NotificationState
     attempts: int
     error: str | None
     created_at: datetime

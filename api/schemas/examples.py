@@ -150,7 +150,7 @@ DEBUGGED = {
             "target": "198.51.100.7",
             "summary": "Block 198.51.100.7",
             "changed": True,
-            "receipt": {},
+            "planned_change": {},
             "verdict": "allow",
             "reasons": [],
         },

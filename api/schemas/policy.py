@@ -81,8 +81,8 @@ class TestedPolicy(BaseModel):
 
 
 EXPLANATION = {
-    "judgement": {
-        "verdict": "approve",
+    "verdict": {
+        "outcome": "ask",
         "reasons": ["default:critical of the policy wants a person to agree with edr.isolate_host (contain)"],
         "policy_version": 2,
         "policy_digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
@@ -99,7 +99,7 @@ EXPLANATION = {
         {
             "name": "default:critical",
             "line": None,
-            "verdict": "approve",
+            "verdict": "ask",
             "fits": True,
             "decides": True,
             "conditions": [{"name": "tags", "wanted": "critical", "found": "critical", "holds": True}],

@@ -36,8 +36,8 @@ _STEP = {
     "connection": "firewall",
     "action": "block_address",
     "inputs": {"address": "198.51.100.7"},
-    "receipt": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag 198.51.100.7 as blocked"},
-    "judgement": {"verdict": "allow", "reasons": [], "policy_version": 1, "policy_digest": "ab12"},
+    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag 198.51.100.7 as blocked"},
+    "verdict": {"outcome": "allow", "reasons": [], "policy_version": 1, "policy_digest": "ab12"},
     "result": None,
     "error": None,
     "started_at": "2026-01-01T12:00:01Z",
@@ -53,7 +53,7 @@ _WOULD = {
     "summary": "Tag 198.51.100.7 as blocked",
     "changed": True,
     "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
-    "judgement": {"verdict": "approve", "reasons": ["contain of address:198.51.100.7: rules[2] wants people"], "rule": "rules[2]"},
+    "verdict": {"outcome": "ask", "reasons": ["contain of address:198.51.100.7: rules[2] wants people"], "rule": "rules[2]"},
     "asked": {
         "source": "step",
         "question": "Block 198.51.100.7?",
@@ -68,7 +68,7 @@ _WOULD = {
 
 
 class Step(BaseModel):
-    """A step of a run. `id` is its path; `inputs`, `receipt` and `result` have their secrets masked."""
+    """A step of a run. `id` is its path; `inputs`, `planned_change` and `result` have their secrets masked."""
 
     model_config = example(_STEP)
 
@@ -78,8 +78,8 @@ class Step(BaseModel):
     connection: str | None
     action: str | None
     inputs: dict[str, Any] | None
-    receipt: dict[str, Any] | None
-    judgement: dict[str, Any] | None
+    planned_change: dict[str, Any] | None
+    verdict: dict[str, Any] | None
     result: Any
     error: str | None
     started_at: datetime
@@ -130,7 +130,7 @@ class WouldAsk(BaseModel):
 
 
 class WouldBe(BaseModel):
-    """A receipt that would have been applied, or a form (then without action) that people would have been asked to fill.
+    """A planned_change that would have been applied, or a form (then without action) that people would have been asked to fill.
 
     `changed: false`: it is as wished already. `asked`: null where nobody would be. `hold_seconds`: null for no end.
     """
@@ -145,7 +145,7 @@ class WouldBe(BaseModel):
     summary: str | None
     changed: bool
     digest: str | None
-    judgement: Opinion | None
+    verdict: Opinion | None
     asked: WouldAsk | None
     hold_seconds: int | None
 

@@ -1,4 +1,4 @@
-"""How does a matter look?"""
+"""How does a task look?"""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.schemas.request_model import Written, example
 
 
-class Matter(BaseModel):
+class Task(BaseModel):
     """Something that needs a person: a release that does not come off, drift, a tripped breaker, a broken glass."""
 
     model_config = example(
         {
-            "id": "matter_019a8c7d21f04b6c1e2f3a4b5c6d",
+            "id": "task_019a8c7d21f04b6c1e2f3a4b5c6d",
             "kind": "stuck_release",
             "subject": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d",
             "summary": "block_address of address 198.51.100.7 on firewall cannot be taken back: the credential is not valid",

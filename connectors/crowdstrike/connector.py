@@ -13,7 +13,7 @@ import httpx
 
 from connectors.capabilities.edr import Edr, HashInput, HostDetails, HostInput
 from connectors.crowdstrike.falcon import Device, Falcon, is_ban
-from connectors.crowdstrike.receipts import Containment, HashBan
+from connectors.crowdstrike.planned_changes import Containment, HashBan
 from connectors.crowdstrike.settings import CrowdStrikeSettings
 from connectors.sdk.action import action
 from connectors.sdk.call import Call, Tagged, is_tag

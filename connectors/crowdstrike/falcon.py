@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from connectors.crowdstrike.receipts import HashBan, Indicator
+from connectors.crowdstrike.planned_changes import HashBan, Indicator
 from connectors.crowdstrike.settings import CrowdStrikeSettings
 from connectors.sdk.http import Access, HttpClient, Reply, lost
 from orchestrator.domain.errors import Rejected, Unavailable

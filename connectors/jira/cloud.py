@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from connectors.jira.receipts import OpenReceipt
+from connectors.jira.planned_changes import PlannedOpen
 from connectors.jira.settings import JiraSettings
 from connectors.sdk.http import HttpClient, Reply
 from orchestrator.domain.errors import Rejected
@@ -60,7 +60,7 @@ class JiraCloud:
             after = max(0, max(map(self._number, newest), default=0) - _AT_ONCE)
         return await self._walk(tag, after)
 
-    async def create(self, new: OpenReceipt, tag: str) -> str:
+    async def create(self, new: PlannedOpen, tag: str) -> str:
         """Create the issue; its key."""
         fields: dict[str, Any] = {
             "project": {"key": self._settings.project},

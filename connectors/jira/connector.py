@@ -11,7 +11,7 @@ import httpx
 from connectors.capabilities.ticketing import CommentTicket, OpenTicket, Ticket, TicketDetails, Ticketing, TicketKey
 from connectors.jira import adf
 from connectors.jira.cloud import API, JiraCloud, is_done, no_ticket
-from connectors.jira.receipts import CloseReceipt, CommentReceipt, OpenReceipt
+from connectors.jira.planned_changes import PlannedClose, PlannedComment, PlannedOpen
 from connectors.jira.settings import JiraSettings
 from connectors.sdk.action import action
 from connectors.sdk.call import Call
@@ -70,11 +70,11 @@ class Jira(Connector[JiraSettings], Ticketing):
             closed=is_done(status),
         )
 
-    async def plan_open(self, wish: OpenTicket, call: Call) -> OpenReceipt:
+    async def plan_open(self, wish: OpenTicket, call: Call) -> PlannedOpen:
         """Looks whether this step has opened its ticket already."""
         key, highest = await self._jira.tagged(call.tag)
         title = adf.one_line(wish.title) or "(no title)"
-        return OpenReceipt(
+        return PlannedOpen(
             target=Target.of(ObservableType.URL, self.settings.project_url),
             changed=key is None,
             summary=f"{key} is this step's ticket already" if key else f"Open a ticket in {self.settings.project}: {title}",
@@ -86,26 +86,26 @@ class Jira(Connector[JiraSettings], Ticketing):
             key=key,
         )
 
-    async def verify_open(self, wish: OpenTicket, receipt: OpenReceipt, output: dict[str, Any], call: Call) -> bool:
+    async def verify_open(self, wish: OpenTicket, planned_change: PlannedOpen, output: dict[str, Any], call: Call) -> bool:
         """Reads the ticket by its key, which does not lag as search does, and looks for the tag."""
         issue = await self._jira.issue(self._key(str(output["key"])), "labels")
         return issue is not None and call.tag in (issue["fields"].get("labels") or ())
 
     @action(Effect.NOTIFY, plan=plan_open, verify=verify_open)
-    async def open(self, receipt: OpenReceipt, call: Call) -> Ticket:
+    async def open(self, planned_change: PlannedOpen, call: Call) -> Ticket:
         """Open a ticket with the evidence in a code block. Creating is not idempotent at Jira: it is looked for first."""
-        key = receipt.key
+        key = planned_change.key
         if key is None:
-            key, _ = await self._jira.tagged(call.tag, after=receipt.after)
+            key, _ = await self._jira.tagged(call.tag, after=planned_change.after)
         if key is None:
-            key = await self._jira.create(receipt, call.tag)
+            key = await self._jira.create(planned_change, call.tag)
         return self._ticket(key)
 
-    async def plan_comment(self, wish: CommentTicket, call: Call) -> CommentReceipt:
+    async def plan_comment(self, wish: CommentTicket, call: Call) -> PlannedComment:
         """Looks whether this step has commented already."""
         key = self._key(wish.key)
         there = await self._jira.has_comment(key, call.tag)
-        return CommentReceipt(
+        return PlannedComment(
             target=self._target(key),
             changed=not there,
             summary=f"{key} has this step's comment already" if there else f"Comment on {key}",
@@ -114,18 +114,18 @@ class Jira(Connector[JiraSettings], Ticketing):
         )
 
     @action(Effect.NOTIFY, plan=plan_comment)
-    async def comment(self, receipt: CommentReceipt, call: Call) -> Ticket:
+    async def comment(self, planned_change: PlannedComment, call: Call) -> Ticket:
         """Add a comment to a ticket of the project."""
-        if receipt.changed and not await self._jira.has_comment(receipt.key, call.tag):
-            await self._jira.comment(receipt.key, receipt.body, call.tag)
-        return self._ticket(receipt.key)
+        if planned_change.changed and not await self._jira.has_comment(planned_change.key, call.tag):
+            await self._jira.comment(planned_change.key, planned_change.body, call.tag)
+        return self._ticket(planned_change.key)
 
-    async def plan_close(self, wish: TicketKey, call: Call) -> CloseReceipt:
+    async def plan_close(self, wish: TicketKey, call: Call) -> PlannedClose:
         """Looks whether the ticket is done, and which transition leads there."""
         key = self._key(wish.key)
         status = (await self._issue(key, "status"))["fields"].get("status")
         done = is_done(status)
-        return CloseReceipt(
+        return PlannedClose(
             target=self._target(key),
             changed=not done,
             summary=f"{key} is closed already ({_name(status)})" if done else f"Close {key}, which is {_name(status)}",
@@ -135,11 +135,11 @@ class Jira(Connector[JiraSettings], Ticketing):
         )
 
     @action(Effect.NOTIFY, plan=plan_close)
-    async def close(self, receipt: CloseReceipt, call: Call) -> Ticket:
+    async def close(self, planned_change: PlannedClose, call: Call) -> Ticket:
         """Close a ticket by a transition that leads to a done status."""
-        if receipt.transition and not is_done((await self._issue(receipt.key, "status"))["fields"].get("status")):
-            await self._jira.transition(receipt.key, receipt.transition)
-        return self._ticket(receipt.key)
+        if planned_change.transition and not is_done((await self._issue(planned_change.key, "status"))["fields"].get("status")):
+            await self._jira.transition(planned_change.key, planned_change.transition)
+        return self._ticket(planned_change.key)
 
     async def _issue(self, key: str, *fields: str) -> dict[str, Any]:
         issue = await self._jira.issue(self._key(key), *fields)

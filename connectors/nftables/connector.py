@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from connectors.capabilities.firewall import AddressInput, Firewall, NetworkInput
 from connectors.nftables.intervals import Element, free_parts
-from connectors.nftables.receipts import SetChange
+from connectors.nftables.planned_changes import SetChange
 from connectors.nftables.settings import NftablesSettings
 from connectors.nftables.tool import Nft
 from connectors.sdk.action import action

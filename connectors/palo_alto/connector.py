@@ -14,7 +14,7 @@ import httpx
 
 from connectors.capabilities.firewall import AddressInput, Firewall, NetworkInput
 from connectors.palo_alto.panos import PanOs
-from connectors.palo_alto.receipts import AddressTags, GroupMember, covering, network_of, object_name
+from connectors.palo_alto.planned_changes import AddressTags, GroupMember, covering, network_of, object_name
 from connectors.palo_alto.settings import PaloAltoSettings
 from connectors.sdk.action import action
 from connectors.sdk.call import Call, Tagged, is_tag

@@ -39,10 +39,10 @@ def action(
     """Marks a method as the action of its name.
 
     A read: `async def lookup_address(self, query: Input, call: Call) -> Output`.
-    A change carries out the receipt that `plan` (`async def plan_x(self, wish: Input, call: Call) -> VendorReceipt`)
-    returned: `async def block_address(self, block: VendorReceipt, call: Call) -> Output | None`.
-    `undo`: `async def undo_x(self, block: VendorReceipt, call: Call) -> None`.
-    `verify`: `async def verify_x(self, wish, receipt, output: dict, call) -> bool`; without it, planning again must
+    A change carries out the planned_change that `plan` (`async def plan_x(self, wish: Input, call: Call) -> PlannedVendor`)
+    returned: `async def block_address(self, block: PlannedVendor, call: Call) -> Output | None`.
+    `undo`: `async def undo_x(self, block: PlannedVendor, call: Call) -> None`.
+    `verify`: `async def verify_x(self, wish, planned_change, output: dict, call) -> bool`; without it, planning again must
     find nothing left to change.
     """
     declaration = Declaration(effect, _name(plan), _name(undo), _name(verify), slow, local)

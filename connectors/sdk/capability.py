@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.domain.change import Effect, Receipt
+from orchestrator.domain.change import Effect, PlannedChange
 
 
 class Input(BaseModel):
@@ -22,7 +22,7 @@ class Output(BaseModel):
 
 
 class Nothing(Output):
-    """A change that tells nothing beyond its receipt."""
+    """A change that tells nothing beyond its planned_change."""
 
 
 class ActionSpec(BaseModel):
@@ -43,11 +43,11 @@ class ActionSpec(BaseModel):
         """JSON Schema of what `steps.ID` holds once the step is done."""
         schema = self.output.model_json_schema(mode="serialization")
         if self.effect.changes:
-            receipt = Receipt.model_json_schema(mode="serialization")
+            planned_change = PlannedChange.model_json_schema(mode="serialization")
             schema = {
                 **schema,
-                "properties": {**schema.get("properties", {}), **receipt["properties"]},
-                "$defs": {**schema.get("$defs", {}), **receipt.get("$defs", {})},
+                "properties": {**schema.get("properties", {}), **planned_change["properties"]},
+                "$defs": {**schema.get("$defs", {}), **planned_change.get("$defs", {})},
             }
         return schema
 

@@ -16,7 +16,7 @@ from connectors.sdk.capability import Nothing
 from connectors.sdk.declared import BoundAction, bind_actions
 from connectors.sdk.guard import reading_only, refused
 from connectors.sdk.http import Access, HttpClient
-from connectors.sdk.plain import JsonObject, as_json, as_model, receipt_of
+from connectors.sdk.plain import JsonObject, as_json, as_model, planned_change_of
 from connectors.sdk.rate import RateLimit
 from connectors.sdk.reply import Reply
 from connectors.sdk.settings import ConnectorSettings, HttpSettings, secret_values
@@ -130,48 +130,48 @@ class Connector(ABC, Generic[S]):
             return as_json(output)
 
     async def plan(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002
-        """The receipt of the change that is due. Changes nothing. Raises Unavailable, Rejected."""
+        """The planned_change of the change that is due. Changes nothing. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         with self._reading(call, action):
-            receipt = await getattr(self, str(bound.plan))(as_model(bound.spec.input, input, action), call)
-            return as_json(receipt)
+            planned_change = await getattr(self, str(bound.plan))(as_model(bound.spec.input, input, action), call)
+            return as_json(planned_change)
 
-    async def apply(self, action: str, receipt: JsonObject, call: Call) -> JsonObject:
-        """Carry out a receipt; the output's fields ({} for Nothing). Raises Unavailable, Rejected, Unknown.
+    async def apply(self, action: str, planned_change: JsonObject, call: Call) -> JsonObject:
+        """Carry out a planned_change; the output's fields ({} for Nothing). Raises Unavailable, Rejected, Unknown.
 
-        A receipt with `changed: False` makes no change: an action that has an output reads it, any other does nothing.
+        A planned_change with `changed: False` makes no change: an action that has an output reads it, any other does nothing.
         """
         bound = self._bound(action, changes=True)
-        parsed = receipt_of(bound, receipt, action)
+        parsed = planned_change_of(bound, planned_change, action)
         if not parsed.changed and bound.spec.output is Nothing:
             return {}
         with self._changing(call, action) if parsed.changed else self._reading(call, action):
             output = await getattr(self, action)(parsed, call)
         return as_json(output) if output is not None else {}
 
-    async def verify(self, action: str, input: JsonObject, receipt: JsonObject, output: JsonObject, call: Call) -> bool:  # noqa: A002
+    async def verify(self, action: str, input: JsonObject, planned_change: JsonObject, output: JsonObject, call: Call) -> bool:  # noqa: A002
         """Whether the system now is as asked, read back from it. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         if bound.verify is None:
             return not (await self.plan(action, input, call))["changed"]
         with self._reading(call, action):
             wish = as_model(bound.spec.input, input, action)
-            return bool(await getattr(self, bound.verify)(wish, receipt_of(bound, receipt, action), output, call))
+            return bool(await getattr(self, bound.verify)(wish, planned_change_of(bound, planned_change, action), output, call))
 
-    async def undo(self, action: str, receipt: JsonObject, call: Call) -> None:
-        """Take back what the receipt changed; nothing when it changed nothing. Raises Unavailable, Rejected, Unknown."""
+    async def undo(self, action: str, planned_change: JsonObject, call: Call) -> None:
+        """Take back what the planned_change changed; nothing when it changed nothing. Raises Unavailable, Rejected, Unknown."""
         bound = self._bound(action, changes=True)
         if bound.undo is None:
             message = f"{self.name}: {action} cannot be undone"
             raise Rejected(message)
-        parsed = receipt_of(bound, receipt, action)
+        parsed = planned_change_of(bound, planned_change, action)
         if parsed.changed:
             with self._changing(call, action):
                 await getattr(self, bound.undo)(parsed, call)
 
-    async def verify_undone(self, action: str, input: JsonObject, receipt: JsonObject, call: Call) -> bool:  # noqa: A002
-        """Whether what the receipt changed is gone again: planning anew finds the change due. Raises Unavailable, Rejected."""
-        if not receipt_of(self._bound(action, changes=True), receipt, action).changed:
+    async def verify_undone(self, action: str, input: JsonObject, planned_change: JsonObject, call: Call) -> bool:  # noqa: A002
+        """Whether what the planned_change changed is gone again: planning anew finds the change due. Raises Unavailable, Rejected."""
+        if not planned_change_of(self._bound(action, changes=True), planned_change, action).changed:
             return True
         return bool((await self.plan(action, input, call))["changed"])
 

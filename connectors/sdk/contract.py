@@ -86,29 +86,29 @@ class ConnectorContract(ABC):
         world, given = self.prepared(change)
         before = _look(world)
         async with self.open(world, Access.READ) as connector:
-            receipt = await connector.plan(change, given, Call.bare())
-        assert receipt["changed"] is True
+            planned_change = await connector.plan(change, given, Call.bare())
+        assert planned_change["changed"] is True
         assert _look(world) == before
 
     async def test_applying_with_read_access_is_refused_and_changes_nothing(self, change: str) -> None:
         world, given = self.prepared(change)
         before = _look(world)
         async with self.open(world, Access.READ) as connector:
-            receipt = await connector.plan(change, given, Call.bare())
+            planned_change = await connector.plan(change, given, Call.bare())
             with pytest.raises(Rejected):
-                await connector.apply(change, receipt, Call.bare())
+                await connector.apply(change, planned_change, Call.bare())
         assert _look(world) == before
 
     async def test_after_apply_nothing_is_left_to_change(self, change: str) -> None:
         world, given = self.prepared(change)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan(change, given, Call.bare())
-            output = await connector.apply(change, receipt, Call.bare())
+            planned_change = await connector.plan(change, given, Call.bare())
+            output = await connector.apply(change, planned_change, Call.bare())
             self.connector.bound[change].spec.output.model_validate(output)
-            assert await connector.verify(change, given, receipt, output, Call.bare())
+            assert await connector.verify(change, given, planned_change, output, Call.bare())
             again = await connector.plan(change, given, Call.bare())
             assert again["changed"] is False
-            assert again["target"] == receipt["target"]
+            assert again["target"] == planned_change["target"]
             before = _look(world)
             assert await connector.apply(change, again, Call.bare()) == output
             assert _look(world) == before
@@ -116,10 +116,10 @@ class ConnectorContract(ABC):
     async def test_apply_twice_is_one_effect(self, change: str) -> None:
         world, given = self.prepared(change)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan(change, given, Call.bare())
-            first = await connector.apply(change, receipt, Call.bare())
+            planned_change = await connector.plan(change, given, Call.bare())
+            first = await connector.apply(change, planned_change, Call.bare())
             once = world.in_force()
-            assert await connector.apply(change, receipt, Call.bare()) == first
+            assert await connector.apply(change, planned_change, Call.bare()) == first
         assert world.in_force() == once
         assert all(effect["count"] == 1 for effect in world.effects)
 
@@ -127,30 +127,30 @@ class ConnectorContract(ABC):
         world, given = self.prepared(undoable)
         before = world.in_force()
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan(undoable, given, Call.bare())
-            await connector.apply(undoable, receipt, Call.bare())
+            planned_change = await connector.plan(undoable, given, Call.bare())
+            await connector.apply(undoable, planned_change, Call.bare())
             assert world.in_force() != before
-            await connector.undo(undoable, receipt, Call.bare("undo"))
+            await connector.undo(undoable, planned_change, Call.bare("undo"))
             assert world.in_force() == before
-            assert await connector.verify_undone(undoable, given, receipt, Call.bare("undo"))
-            await connector.undo(undoable, receipt, Call.bare("undo"))
+            assert await connector.verify_undone(undoable, given, planned_change, Call.bare("undo"))
+            await connector.undo(undoable, planned_change, Call.bare("undo"))
         assert world.in_force() == before
 
     async def test_what_we_made_is_listed_by_its_tag_until_it_is_taken_back(self, undoable: str) -> None:
         world, given = self.prepared(undoable)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan(undoable, given, Call.bare())
+            planned_change = await connector.plan(undoable, given, Call.bare())
             if type(connector).tagged is Connector.tagged:
                 with pytest.raises(Rejected, match="cannot list"):
                     await connector.tagged()
                 return
             before = await connector.tagged()
-            await connector.apply(undoable, receipt, Call.bare())
+            await connector.apply(undoable, planned_change, Call.bare())
             made = set(await connector.tagged()) - set(before)
             contains = connector.bound[undoable].spec.effect is Effect.CONTAIN
             assert bool(made) is (contains and undoable not in connector.untagged)
             assert all(each.action in connector.bound for each in made)
-            await connector.undo(undoable, receipt, Call.bare("undo"))
+            await connector.undo(undoable, planned_change, Call.bare("undo"))
             assert set(await connector.tagged()) == set(before)
 
     async def test_undo_leaves_alone_what_was_there_before_us(self, undoable: str) -> None:
@@ -158,32 +158,32 @@ class ConnectorContract(ABC):
         async with self.open(world, Access.WRITE) as connector:
             await connector.apply(undoable, await connector.plan(undoable, given, Call.bare("other")), Call.bare("other"))
             before = world.in_force()
-            receipt = await connector.plan(undoable, given, Call.bare("ours"))
-            await connector.apply(undoable, receipt, Call.bare("ours"))
-            await connector.undo(undoable, receipt, Call.bare("ours"))
+            planned_change = await connector.plan(undoable, given, Call.bare("ours"))
+            await connector.apply(undoable, planned_change, Call.bare("ours"))
+            await connector.undo(undoable, planned_change, Call.bare("ours"))
         assert world.in_force() == before
 
     async def test_after_a_lost_reply_the_effect_is_found(self, change: str) -> None:
         world, given = self.prepared(change)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan(change, given, Call.bare())
+            planned_change = await connector.plan(change, given, Call.bare())
             world.inject(kind="lost_reply")
             with pytest.raises(Unknown):
-                await connector.apply(change, receipt, Call.bare())
-            output = await connector.apply(change, receipt, Call.bare())
-            assert await connector.verify(change, given, receipt, output, Call.bare())
+                await connector.apply(change, planned_change, Call.bare())
+            output = await connector.apply(change, planned_change, Call.bare())
+            assert await connector.verify(change, given, planned_change, output, Call.bare())
         assert all(effect["count"] == 1 for effect in world.effects)
 
     async def test_a_system_that_lies_about_success_is_caught(self, change: str) -> None:
         world, given = self.prepared(change)
         async with self.open(world, Access.WRITE, **self.patience()) as connector:
-            receipt = await connector.plan(change, given, Call.bare())
+            planned_change = await connector.plan(change, given, Call.bare())
             world.inject(kind="silent")
             try:
-                output = await connector.apply(change, receipt, Call.bare())
+                output = await connector.apply(change, planned_change, Call.bare())
             except (Unknown, Unavailable, Rejected):
                 return
-            assert not await connector.verify(change, given, receipt, output, Call.bare())
+            assert not await connector.verify(change, given, planned_change, output, Call.bare())
 
     async def test_garbage_for_a_reply_is_never_taken_for_an_answer(self, any_action: str) -> None:
         world, given = self.prepared(any_action)
@@ -195,13 +195,13 @@ class ConnectorContract(ABC):
     async def test_garbage_after_a_change_means_look_first(self, change: str) -> None:
         world, given = self.prepared(change)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan(change, given, Call.bare())
+            planned_change = await connector.plan(change, given, Call.bare())
             world.inject(kind="garbage", when="after", times=100)
             with pytest.raises((Unknown, Unavailable)):
-                await connector.apply(change, receipt, Call.bare())
+                await connector.apply(change, planned_change, Call.bare())
             world.clear_faults()
-            output = await connector.apply(change, receipt, Call.bare())
-            assert await connector.verify(change, given, receipt, output, Call.bare())
+            output = await connector.apply(change, planned_change, Call.bare())
+            assert await connector.verify(change, given, planned_change, output, Call.bare())
         assert all(effect["count"] == 1 for effect in world.effects)
 
     def patience(self) -> dict[str, Any]:
@@ -247,13 +247,13 @@ class HttpConnectorContract(ConnectorContract):
     async def test_a_failure_after_a_change_means_look_first(self, change: str) -> None:
         world, given = self.prepared(change)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan(change, given, Call.bare())
+            planned_change = await connector.plan(change, given, Call.bare())
             world.inject(kind="status", status=500, when="after", times=100)
             with pytest.raises((Unknown, Unavailable)):
-                await connector.apply(change, receipt, Call.bare())
+                await connector.apply(change, planned_change, Call.bare())
             world.clear_faults()
-            output = await connector.apply(change, receipt, Call.bare())
-            assert await connector.verify(change, given, receipt, output, Call.bare())
+            output = await connector.apply(change, planned_change, Call.bare())
+            assert await connector.verify(change, given, planned_change, output, Call.bare())
         assert all(effect["count"] == 1 for effect in world.effects)
 
     async def test_a_reply_that_ends_in_the_middle_is_unavailable_to_a_reader(self, any_action: str) -> None:

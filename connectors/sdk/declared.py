@@ -11,17 +11,17 @@ from typing import Any
 
 from connectors.sdk.action import MARK, Declaration
 from connectors.sdk.capability import ActionSpec, Capability
-from orchestrator.domain.change import Effect, Receipt
+from orchestrator.domain.change import Effect, PlannedChange
 
 
 @dataclass(frozen=True, slots=True)
 class BoundAction:
-    """One action of one connector, checked. `receipt` and `plan` are there for every change, and for no read."""
+    """One action of one connector, checked. `planned_change` and `plan` are there for every change, and for no read."""
 
     spec: ActionSpec
     capability: str
     summary: str  # first line of the method's docstring
-    receipt: type[Receipt] | None
+    planned_change: type[PlannedChange] | None
     plan: str | None
     undo: str | None
     verify: str | None
@@ -63,9 +63,9 @@ def _bind(connector: type, spec: ActionSpec, declared: Declaration) -> BoundActi
         _refuse(connector, name, "has no docstring; say in one line what it does, for the catalogue")
     if declared.effect is not spec.effect:
         _refuse(connector, name, f"declares {declared.effect.value}, its capability {spec.effect.value}; declare Effect.{spec.effect.name}")
-    receipt = None
+    planned_change = None
     if spec.effect.changes:
-        receipt = _check_change(connector, spec, declared)
+        planned_change = _check_change(connector, spec, declared)
     else:
         _check_read(connector, spec, declared)
     capability = next(base.capability for base in _capabilities(connector) if spec in base.actions)
@@ -73,7 +73,7 @@ def _bind(connector: type, spec: ActionSpec, declared: Declaration) -> BoundActi
         spec=spec,
         capability=capability,
         summary=(inspect.getdoc(method) or "").splitlines()[0],
-        receipt=receipt,
+        planned_change=planned_change,
         plan=declared.plan,
         undo=declared.undo,
         verify=declared.verify,
@@ -89,24 +89,26 @@ def _check_read(connector: type, spec: ActionSpec, declared: Declaration) -> Non
     _expect(connector, spec.name, _hints(connector, spec.name).get("return"), spec.output, "returns")
 
 
-def _check_change(connector: type, spec: ActionSpec, declared: Declaration) -> type[Receipt]:
+def _check_change(connector: type, spec: ActionSpec, declared: Declaration) -> type[PlannedChange]:
     name = spec.name
     if declared.plan is None:
-        _refuse(connector, name, "changes something without a plan; add plan=plan_..., a method that only reads and returns a receipt")
+        _refuse(
+            connector, name, "changes something without a plan; add plan=plan_..., a method that only reads and returns a planned_change"
+        )
     plan = _method(connector, name, "plan", declared.plan)
-    receipt = _first(connector, name)
-    if not (isinstance(receipt, type) and issubclass(receipt, Receipt)):
-        _refuse(connector, name, "does not take a receipt; its first parameter must be a subclass of Receipt")
+    planned_change = _first(connector, name)
+    if not (isinstance(planned_change, type) and issubclass(planned_change, PlannedChange)):
+        _refuse(connector, name, "does not take a planned_change; its first parameter must be a subclass of PlannedChange")
     _expect(connector, plan, _first(connector, plan), spec.input, "takes")
-    _expect(connector, plan, _hints(connector, plan).get("return"), receipt, "returns")
+    _expect(connector, plan, _hints(connector, plan).get("return"), planned_change, "returns")
     if declared.undo is None and spec.effect is Effect.CONTAIN:
-        _refuse(connector, name, "contains without an undo; add undo=undo_..., a method that takes the receipt back")
+        _refuse(connector, name, "contains without an undo; add undo=undo_..., a method that takes the planned_change back")
     if declared.undo is not None:
         undo = _method(connector, name, "undo", declared.undo)
-        _expect(connector, undo, _first(connector, undo), receipt, "takes")
+        _expect(connector, undo, _first(connector, undo), planned_change, "takes")
     if declared.verify is not None:
         _method(connector, name, "verify", declared.verify)
-    return receipt
+    return planned_change
 
 
 def _method(connector: type, name: str, part: str, method: str | None) -> str:
@@ -121,7 +123,7 @@ def _first(connector: type, method: str) -> Any:
         _refuse(connector, method, "is not async; write `async def`")
     parameters = list(inspect.signature(function).parameters)[1:]
     if not parameters:
-        _refuse(connector, method, "takes nothing; its parameters are the input or the receipt, and the call")
+        _refuse(connector, method, "takes nothing; its parameters are the input or the planned_change, and the call")
     return _hints(connector, method).get(parameters[0])
 
 

@@ -179,5 +179,5 @@ async def _drop(scope: Scope, why: str) -> None:
     if abort is None:
         raise ConnectionDropped(why)
     abort()
-    for _ in range(3):  # let the server notice that its client is gone, so that it does not answer in our place
+    for _ in range(3):  # let the server notification that its client is gone, so that it does not answer in our place
         await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from connectors.sdk.capability import Output
 from connectors.sdk.declared import BoundAction
-from orchestrator.domain.change import Receipt
+from orchestrator.domain.change import PlannedChange
 from orchestrator.domain.errors import Rejected
 
 JsonObject = dict[str, Any]
@@ -23,15 +23,15 @@ def as_model(model: type[Any], value: JsonObject, action: str) -> Any:
         raise Rejected(message) from None
 
 
-def receipt_of(bound: BoundAction, value: JsonObject, action: str) -> Receipt:
-    """The receipt of an action, as this version of its connector knows it. Raises Rejected."""
-    if bound.receipt is None:
-        message = f"{action} has no receipt"
+def planned_change_of(bound: BoundAction, value: JsonObject, action: str) -> PlannedChange:
+    """The planned_change of an action, as this version of its connector knows it. Raises Rejected."""
+    if bound.planned_change is None:
+        message = f"{action} has no planned_change"
         raise Rejected(message)
     try:
-        return bound.receipt.model_validate(value)
+        return bound.planned_change.model_validate(value)
     except ValidationError as error:
-        message = f"{action}: the receipt was made by another version of the connector: {_problems(error)}"
+        message = f"{action}: the planned_change was made by another version of the connector: {_problems(error)}"
         raise Rejected(message) from None
 
 
@@ -40,6 +40,6 @@ def _problems(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:5])
 
 
-def as_json(model: Output | Receipt) -> JsonObject:
+def as_json(model: Output | PlannedChange) -> JsonObject:
     """As plain JSON."""
     return model.model_dump(mode="json")

@@ -12,13 +12,13 @@ from connectors.sdk.http import Access, HttpClient
 from connectors.slack.settings import SlackSettings
 from connectors.slack.text import message
 from connectors.slack.web import SlackWeb, carries
-from orchestrator.domain.change import Effect, Receipt
+from orchestrator.domain.change import Effect, PlannedChange
 from orchestrator.domain.observable import ObservableType, Target
 
 _SHOWN = 300  # characters of a text that the summary shows
 
 
-class PostReceipt(Receipt):
+class PlannedPost(PlannedChange):
     """A message to post. `after`: the newest message there was; ours is newer. `ts`: the one that is there already."""
 
     channel: str
@@ -48,11 +48,11 @@ class Slack(Connector[SlackSettings], Messaging):
         """Asks Slack whose token it is."""
         return f"signed in as {await self._slack.whoami()}"
 
-    async def plan_post(self, wish: PostMessage, call: Call) -> PostReceipt:
+    async def plan_post(self, wish: PostMessage, call: Call) -> PlannedPost:
         """Looks whether this step has posted already."""
         channel = await self._slack.channel_id(wish.channel)
         ts, newest = await self._slack.tagged(channel, call.tag)
-        return PostReceipt(
+        return PlannedPost(
             target=Target.of(ObservableType.URL, f"{self.settings.base_url.rstrip('/')}/archives/{channel}"),
             changed=ts is None,
             summary=f"{wish.channel} has this step's message already" if ts else f"Post to {wish.channel}: {_opening(wish.text)}",
@@ -62,20 +62,20 @@ class Slack(Connector[SlackSettings], Messaging):
             ts=ts,
         )
 
-    async def verify_post(self, wish: PostMessage, receipt: PostReceipt, output: dict[str, Any], call: Call) -> bool:
+    async def verify_post(self, wish: PostMessage, planned_change: PlannedPost, output: dict[str, Any], call: Call) -> bool:
         """Reads the message back by its timestamp and looks for the tag."""
-        posted = await self._slack.at(receipt.channel, str(output["id"]))
+        posted = await self._slack.at(planned_change.channel, str(output["id"]))
         return posted is not None and carries(posted, call.tag)
 
     @action(Effect.NOTIFY, plan=plan_post, verify=verify_post)
-    async def post(self, receipt: PostReceipt, call: Call) -> Message:
+    async def post(self, planned_change: PlannedPost, call: Call) -> Message:
         """Post a message to a channel, as plain text that cannot mention, link or format anything."""
-        ts = receipt.ts
+        ts = planned_change.ts
         if ts is None:
-            ts, _ = await self._slack.tagged(receipt.channel, call.tag, after=receipt.after)
+            ts, _ = await self._slack.tagged(planned_change.channel, call.tag, after=planned_change.after)
         if ts is None:
-            ts = await self._slack.post(receipt.channel, message(receipt.text), call.tag)
-        return Message(channel=receipt.channel, id=ts)
+            ts = await self._slack.post(planned_change.channel, message(planned_change.text), call.tag)
+        return Message(channel=planned_change.channel, id=ts)
 
 
 def _opening(text: str) -> str:

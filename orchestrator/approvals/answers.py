@@ -31,7 +31,7 @@ def fitting_choice(asked: Sequence[str], chosen: Sequence[str] | None) -> list[s
     if chosen is None:
         return None
     if strange := [change for change in chosen if change not in asked]:
-        raise Invalid(f"{strange[0][:80]!r} is none of the changes asked about; take `digest` of the receipts")
+        raise Invalid(f"{strange[0][:80]!r} is none of the changes asked about; take `digest` of the planned_changes")
     if asked and not chosen:
         raise Invalid("no change is chosen; decline instead")
     return list(dict.fromkeys(chosen)) or None

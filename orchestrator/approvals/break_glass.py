@@ -25,7 +25,7 @@ from orchestrator.store.paging import said
 from orchestrator.store.queries import approvals
 from orchestrator.store.tables import AnswerRow, ApprovalRow
 
-MATTER = "break_glass"
+TASK = "break_glass"
 SHORTEST_REASON = 10
 
 
@@ -124,7 +124,7 @@ async def _break(session: AsyncSession, row: ApprovalRow, answer: AnswerRow) -> 
         "by_group": row.by_group,
     }
     actor = f"person:{answer.person}"
-    await trail.record(session, EventKind.GLASS_BROKEN, actor=actor, subject=row.id, data=masked(told), now=answer.at)
+    await trail.record(session, EventKind.BREAK_GLASS_USED, actor=actor, subject=row.id, data=masked(told), now=answer.at)
     summary = f"{answer.person} approved alone: {row.question} Their reason: {answer.comment}"
-    await tasks.open_matter(session, kind=MATTER, subject=row.id, summary=summary, now=answer.at)
+    await tasks.open_task(session, kind=TASK, subject=row.id, summary=summary, now=answer.at)
     await outbox.tell(session, row, "closed", answer.at)

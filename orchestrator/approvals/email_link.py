@@ -21,7 +21,7 @@ from orchestrator.notifications.contacts import principal_of
 from orchestrator.notifications.one_time_links import hash_of
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, notifications
-from orchestrator.store.tables import ApprovalRow, NoticeRow
+from orchestrator.store.tables import ApprovalRow, NotificationRow
 
 
 class LinkOver(Conflict):
@@ -43,17 +43,17 @@ async def open_link(rt: Runtime, token: str) -> Opened:
     now = rt.clock()
     await question_behind(rt, token)  # before anything is written: who makes links up shall not keep others from writing
     async with rt.store.write() as session:
-        notice, row = await _behind(session, token)
-        refused = _over(notice, row, now)
-        if refused is None and await principal_of(session, notice.person, now) is None:
-            refused = _powerless(notice)
+        notification, row = await _behind(session, token)
+        refused = _over(notification, row, now)
+        if refused is None and await principal_of(session, notification.person, now) is None:
+            refused = _powerless(notification)
         if refused is None:
-            await _tell(session, EventKind.LINK_OPENED, notice, now, {}, once="opened")
+            await _tell(session, EventKind.LINK_OPENED, notification, now, {}, once="opened")
         else:
-            await _tell(session, EventKind.LINK_REFUSED, notice, now, {"reason": str(refused)}, once=str(refused))
+            await _tell(session, EventKind.LINK_REFUSED, notification, now, {"reason": str(refused)}, once=str(refused))
     if refused is not None:
         raise refused
-    return Opened(person=notice.person, question=question_of(row))
+    return Opened(person=notification.person, question=question_of(row))
 
 
 async def question_behind(rt: Runtime, token: str) -> Question:
@@ -81,18 +81,18 @@ async def answer_by_link(
     hash_, now = hash_of(token), rt.clock()
     await question_behind(rt, token)
     async with rt.store.write() as session:
-        notice, row = await _behind(session, token)
-        refused = _over(notice, row, now)
-        principal = await principal_of(session, notice.person, now)
+        notification, row = await _behind(session, token)
+        refused = _over(notification, row, now)
+        principal = await principal_of(session, notification.person, now)
         if refused is None and principal is None:
-            refused = _powerless(notice)
+            refused = _powerless(notification)
         if refused is None and not await notifications.use(session, hash_, now):
             refused = LinkOver("this link was used already")
         if refused is not None:
-            await _tell(session, EventKind.LINK_REFUSED, notice, now, {"reason": str(refused), "decision": decision})
+            await _tell(session, EventKind.LINK_REFUSED, notification, now, {"reason": str(refused), "decision": decision})
     if refused is not None or principal is None:
-        raise refused or _powerless(notice)
-    return await _decide(rt, client, hash_, notice.about, principal, decision, digest, comment, changes, form)
+        raise refused or _powerless(notification)
+    return await _decide(rt, client, hash_, notification.about, principal, decision, digest, comment, changes, form)
 
 
 async def _decide(
@@ -116,34 +116,40 @@ async def _decide(
         raise
 
 
-async def _behind(session: AsyncSession, token: str) -> tuple[NoticeRow, ApprovalRow]:
-    notice = await notifications.by_token(session, hash_of(token))
-    row = await approvals.get(session, notice.about) if notice else None
-    if notice is None or row is None:
+async def _behind(session: AsyncSession, token: str) -> tuple[NotificationRow, ApprovalRow]:
+    notification = await notifications.by_token(session, hash_of(token))
+    row = await approvals.get(session, notification.about) if notification else None
+    if notification is None or row is None:
         raise NotFound("there is no such link; one from an earlier mail may have been replaced by that in a later one")
-    return notice, row
+    return notification, row
 
 
-def _over(notice: NoticeRow, row: ApprovalRow, now: datetime) -> TocsinError | None:
-    if notice.used_at is not None:
-        return LinkOver(f"this link was used already, {moment(notice.used_at)}")
+def _over(notification: NotificationRow, row: ApprovalRow, now: datetime) -> TocsinError | None:
+    if notification.used_at is not None:
+        return LinkOver(f"this link was used already, {moment(notification.used_at)}")
     if row.state == "expired" or row.expires_at <= now:
         return LinkOver(f"this could be answered until {moment(row.expires_at)}")
     if row.state != "pending":
         return Conflict(f"this is {row.state} already")
-    if notice.expires_at is None or notice.expires_at <= now:
+    if notification.expires_at is None or notification.expires_at <= now:
         return LinkOver("this link has ended; ask for a new one, or answer through the API")
     return None
 
 
-def _powerless(notice: NoticeRow) -> Forbidden:
-    return Forbidden(f"{notice.person} has no API key any more that may decide approvals")
+def _powerless(notification: NotificationRow) -> Forbidden:
+    return Forbidden(f"{notification.person} has no API key any more that may decide approvals")
 
 
 async def _tell(
-    session: AsyncSession, kind: EventKind, notice: NoticeRow, now: datetime, more: Mapping[str, Any], *, once: str | None = None
+    session: AsyncSession,
+    kind: EventKind,
+    notification: NotificationRow,
+    now: datetime,
+    more: Mapping[str, Any],
+    *,
+    once: str | None = None,
 ) -> None:
     """`once`: what is said a single time per link, however often a mail scanner comes by."""
-    told = {"approval": notice.about, "notice": notice.id, "person": notice.person, **more}
-    id_ = f"evt_{digest_of([notice.token_hash, once])[:40]}" if once is not None else None
-    await trail.record(session, kind, actor=f"person:{notice.person}", subject=notice.about, data=told, now=now, event_id=id_)
+    told = {"approval": notification.about, "notification": notification.id, "person": notification.person, **more}
+    id_ = f"evt_{digest_of([notification.token_hash, once])[:40]}" if once is not None else None
+    await trail.record(session, kind, actor=f"person:{notification.person}", subject=notification.about, data=told, now=now, event_id=id_)

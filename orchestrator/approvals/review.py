@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.approvals.break_glass import MATTER
+from orchestrator.approvals.break_glass import TASK
 from orchestrator.approvals.decide import get_approval
 from orchestrator.approvals.eligibility import started
 from orchestrator.approvals.rejections import keep_refusal, too_long, unknown
@@ -41,8 +41,8 @@ async def review(rt: Runtime, approval_id: str, principal: Principal, verdict: V
             told = {"approval": row.id, "run": row.run_id, "broken_by": row.glass_broken_by, "verdict": verdict, "comment": comment}
             actor = f"person:{principal.person}"
             data = masked({**told, "key": principal.key_id})
-            await trail.record(session, EventKind.GLASS_REVIEWED, actor=actor, subject=row.id, data=data, now=now)
-            await tasks.close_matters(session, MATTER, row.id, actor, f"{verdict}: {comment}".rstrip(": "), now)
+            await trail.record(session, EventKind.BREAK_GLASS_REVIEWED, actor=actor, subject=row.id, data=data, now=now)
+            await tasks.close_tasks(session, TASK, row.id, actor, f"{verdict}: {comment}".rstrip(": "), now)
     if refused is not None:
         raise refused
     return await get_approval(rt, approval_id)

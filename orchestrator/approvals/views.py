@@ -1,4 +1,4 @@
-"""How is a question shown? With its exact receipts, who answered what, and what became of it."""
+"""How is a question shown? With its exact planned_changes, who answered what, and what became of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def view(row: ApprovalRow, run: RunRow, given: Sequence[AnswerRow]) -> dict[str,
         "digest": row.digest,
         "kind": row.kind,
         "question": row.question,
-        "receipts": [_receipt(change) for change in row.changes],
+        "planned_changes": [_planned_change(change) for change in row.changes],
         "form": row.form,
         "run_id": row.run_id,
         "path": row.path,
@@ -40,20 +40,20 @@ def view(row: ApprovalRow, run: RunRow, given: Sequence[AnswerRow]) -> dict[str,
     }
 
 
-def _receipt(change: dict[str, Any]) -> dict[str, Any]:
+def _planned_change(change: dict[str, Any]) -> dict[str, Any]:
     """What is to be changed, as a person sees it before agreeing."""
-    receipt = change["receipt"]
+    planned_change = change["planned_change"]
     return {
         "connection": change["connection"],
         "connector": change["connector"],
         "action": change["action"],
         "effect": change["effect"],
         "input": masked(change["input"]),
-        "target": receipt["target"],
-        "summary": receipt["summary"],
-        "changed": receipt["changed"],
+        "target": planned_change["target"],
+        "summary": planned_change["summary"],
+        "changed": planned_change["changed"],
         "digest": change["digest"],
-        "receipt": masked(receipt),
+        "planned_change": masked(planned_change),
     }
 
 

@@ -90,5 +90,5 @@ async def _refusal(
 
 def _note(row: ApprovalRow | None, made: Collection[str]) -> str:
     begun = [change for change in (row.changes if row else ()) if change["digest"] in made]
-    summaries = ", ".join(str(change["receipt"]["summary"]) for change in begun)
+    summaries = ", ".join(str(change["planned_change"]["summary"]) for change in begun)
     return f"already made: {summaries}; release them instead" if summaries else ""

@@ -135,5 +135,5 @@ def _user(text: str) -> tuple[str, str]:
 
 
 def _plain(name: str) -> str:
-    """Full-width and other look-alikes of one letter are that letter."""
+    """Full-width and other look-alikes of one mail are that mail."""
     return unicodedata.normalize("NFKC", name).strip().lower()

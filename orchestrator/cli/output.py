@@ -70,4 +70,4 @@ def _cell(value: Any) -> str:
 
 def visible(text: str) -> str:
     """An alert must not be able to move the cursor of whoever reads about it."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\x{ord(letter):02x}" for letter in text)
+    return "".join(mail if mail.isprintable() or mail == "\n" else f"\\x{ord(mail):02x}" for mail in text)

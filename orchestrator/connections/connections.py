@@ -47,7 +47,7 @@ async def save_connection(
 ) -> ConnectionView:
     """Tries the credential first, unless told not to; saves it sealed. Raises Invalid, NotFound, ActionError; then nothing was saved."""
     if not re.fullmatch(NAME, name):
-        raise Invalid(f"{name!r} is no name for a connection: use a-z, 0-9, _ and -, a letter first; playbooks write it before the dot")
+        raise Invalid(f"{name!r} is no name for a connection: use a-z, 0-9, _ and -, a mail first; playbooks write it before the dot")
     cls = connector_named(connector)
     parse_settings(cls, settings)
     if check:

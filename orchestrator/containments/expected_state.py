@@ -62,19 +62,19 @@ async def find_held(session: AsyncSession, key: str) -> Held | None:
     if effect is not None:
         return Held(key, Change.model_validate(effect.change), run, effect.path, effect.output or {}, effect)
     step = await steps.get(session, live[0].run_id, live[0].path)
-    if step is None or step.receipt is None or step.inputs is None:
+    if step is None or step.planned_change is None or step.inputs is None:
         return None
-    change = await _was_there(session, row, step.inputs, step.receipt)
+    change = await _was_there(session, row, step.inputs, step.planned_change)
     return Held(key, change, run, live[0].path, {}, None) if change else None
 
 
-async def _was_there(session: AsyncSession, row: ContainmentRow, wish: dict[str, Any], receipt: dict[str, Any]) -> Change | None:
+async def _was_there(session: AsyncSession, row: ContainmentRow, wish: dict[str, Any], planned_change: dict[str, Any]) -> Change | None:
     """What a step found in force already, as it was planned."""
     connection = await records.one(session, ConnectionRow, row.connection)
     if connection is None:
         return None
     given = {"connection": row.connection, "connector": connection.connector, "action": row.action, "effect": Effect.CONTAIN}
-    return Change(**given, input=wish, receipt=receipt)
+    return Change(**given, input=wish, planned_change=planned_change)
 
 
 async def still_held(session: AsyncSession, looked_at: Held) -> ContainmentRow | None:

@@ -21,7 +21,7 @@ LONG = timedelta(minutes=30)
 MANY = 10
 """After so long, or so many tries in one go, people are told of a system that does not answer; it is asked all the same."""
 STUCK_RELEASE = "stuck_release"
-"""The kind of the matter."""
+"""The kind of the task."""
 
 
 def taking_long() -> bool:
@@ -40,10 +40,10 @@ async def note_refusal(session: AsyncSession, request: UndoRequest, held: Contai
 
 
 async def escalate(session: AsyncSession, request: UndoRequest, held: ContainmentRow, error: str, now: datetime) -> None:
-    """Opens a matter, and opens it again when somebody closed it though the release still does not come off."""
+    """Opens a task, and opens it again when somebody closed it though the release still does not come off."""
     group = (await policy_in_force(session)).policy.releases.to
     what = f"{held.action} of {held.target_type} {held.target_value} on {held.connection}"
-    matter = await tasks.open_matter(
+    task = await tasks.open_task(
         session,
         kind=STUCK_RELEASE,
         subject=held.key,
@@ -54,7 +54,7 @@ async def escalate(session: AsyncSession, request: UndoRequest, held: Containmen
     if held.escalated_at is not None:
         return
     held.escalated_at = now
-    told = {"path": request.path, "containment": held.key, "matter": matter, "error": error, "failures": held.failures, "to": group}
+    told = {"path": request.path, "containment": held.key, "task": task, "error": error, "failures": held.failures, "to": group}
     id_ = trail.event_id(request.run_id, request.path, EventKind.UNDO_ESCALATED, held.key, now)
     await trail.record(session, EventKind.UNDO_ESCALATED, actor="system", subject=request.run_id, data=told, now=now, event_id=id_)
 
@@ -64,7 +64,7 @@ async def came_off(session: AsyncSession, held: ContainmentRow, by: str, comment
     held.state, held.lifted_at, held.ours, held.error, held.drift = "lifted", now, False, None, None
     held.failures, held.retry_at, held.escalated_at, held.lifting_until = 0, None, None, None
     for kind in (STUCK_RELEASE, "drift"):
-        await tasks.close_matters(session, kind, held.key, by, comment, now)
+        await tasks.close_tasks(session, kind, held.key, by, comment, now)
 
 
 async def keep_stuck(session: AsyncSession, request: UndoRequest, effect: EffectRow, now: datetime) -> ContainmentRow | None:

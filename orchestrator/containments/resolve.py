@@ -60,7 +60,7 @@ async def _settle(session: AsyncSession, rt: Runtime, key: str, shown: str | Non
     await came_off(session, held, actor, comment, now)
     told = {"containment": key, "comment": comment, "forced": shown is not None, "shown": shown, "effects": [row.id for row in made]}
     subject = made[0].run_id if made else key
-    await trail.record(session, EventKind.CONTAINMENT_SETTLED, actor=actor, subject=subject, data=told, now=now)
+    await trail.record(session, EventKind.CONTAINMENT_RESOLVED, actor=actor, subject=subject, data=told, now=now)
 
 
 async def _refuse_held(session: AsyncSession, held: ContainmentRow) -> None:
@@ -93,7 +93,7 @@ async def _shown(rt: Runtime, made: list[EffectRow]) -> str | None:
             if connector.name != change.connector:
                 return f"{change.connection} is a {connector.name} by now, so it cannot be asked about a {change.connector}"
             async with attempts_noted(rt, change.connection, f"whether {change.action} is gone", effect.run_id):
-                gone = await connector.verify_undone(change.action, change.input, change.receipt, call)
+                gone = await connector.verify_undone(change.action, change.input, change.planned_change, call)
             if not gone:
                 return f"{change.connection} still shows {change.action} of {change.target}"
         except TocsinError as error:

@@ -9,12 +9,12 @@ from typing import Any, Literal
 from pydantic import AwareDatetime
 
 from orchestrator.contracts.question import Question
-from orchestrator.domain.change import Change, Effect, Judgement, Verdict
+from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import Mode, RunStatus, StepState
 from orchestrator.playbook.plan import ForEach, FormField, Plan
 
-__all__ = ["Judgement", "Verdict"]  # beside all that is defined here: the policy's words cross too
+__all__ = ["PolicyVerdict", "Verdict"]  # beside all that is defined here: the policy's words cross too
 
 TASK_QUEUE = "tocsin"
 
@@ -154,7 +154,7 @@ class PlanReply(Frozen):
     """The exact change, and what the policy says of it now."""
 
     change: Change
-    judgement: Judgement
+    verdict: PolicyVerdict
 
 
 class ApplyRequest(Frozen):
@@ -169,7 +169,7 @@ class ApplyReply(Frozen):
     """What became of it. A lost reply is the error `Unknown`: look before anything else."""
 
     outcome: Literal["applied", "refused", "needs_approval"]
-    judgement: Judgement
+    verdict: PolicyVerdict
     output: dict[str, Any] = {}
     detail: str = ""
 

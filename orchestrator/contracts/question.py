@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Literal, Self
 
-from orchestrator.domain.change import Change, Judgement, Verdict
+from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.plan import Approve, Chain
 
@@ -54,23 +54,23 @@ class Question(Frozen):
         )
 
     @classmethod
-    def by_policy(cls, change: Change, judgement: Judgement) -> Self:
+    def by_policy(cls, change: Change, verdict: PolicyVerdict) -> Self:
         """What the policy alone demands."""
-        return cls(text=f"{change.summary}?", by=judgement.by, quorum=judgement.quorum, reasons=judgement.reasons)
+        return cls(text=f"{change.summary}?", by=verdict.by, quorum=verdict.quorum, reasons=verdict.reasons)
 
-    def stricter(self, judgement: Judgement) -> Self:
+    def stricter(self, verdict: PolicyVerdict) -> Self:
         """The same question, with the policy's group and quorum where it asks for an approval too.
 
         Where the policy names a group, nobody else answers: no playbook may hand its question on to people of its own choice.
         """
-        if judgement.verdict is not Verdict.APPROVE:
+        if verdict.outcome is not Verdict.ASK:
             return self
         update: dict[str, Any] = {
-            "quorum": max(self.quorum, judgement.quorum),
-            "reasons": tuple(dict.fromkeys((*self.reasons, *judgement.reasons))),
+            "quorum": max(self.quorum, verdict.quorum),
+            "reasons": tuple(dict.fromkeys((*self.reasons, *verdict.reasons))),
         }
-        if judgement.by is not None:
-            update |= {"by": judgement.by, "otherwise": "stop", "escalate_to": ()}
+        if verdict.by is not None:
+            update |= {"by": verdict.by, "otherwise": "stop", "escalate_to": ()}
         return self.model_copy(update=update)
 
     def higher(self) -> Self:

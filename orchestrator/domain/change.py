@@ -29,14 +29,14 @@ class Verdict(StrEnum):
     """What the policy says of a change."""
 
     ALLOW = "allow"
-    APPROVE = "approve"
+    ASK = "ask"
     DENY = "deny"
 
 
-class Judgement(Frozen):
+class PolicyVerdict(Frozen):
     """The policy's verdict, why, and which policy said so. `rule`: the one that decided; None: a protection or a kill switch did."""
 
-    verdict: Verdict
+    outcome: Verdict
     reasons: tuple[str, ...]
     policy_version: int
     policy_digest: str
@@ -45,7 +45,7 @@ class Judgement(Frozen):
     rule: str | None = None
 
 
-class Receipt(Frozen):
+class PlannedChange(Frozen):
     """What a vendor's plan returns; vendors add fields of their own (what was there before, object names).
 
     `changed: False` says the world already is as asked, so that there is nothing to apply and nothing of ours to undo.
@@ -66,7 +66,7 @@ class Change(Frozen):
     action: str
     effect: Effect
     input: dict[str, Any]
-    receipt: dict[str, Any]
+    planned_change: dict[str, Any]
 
     @property
     def digest(self) -> str:
@@ -76,17 +76,17 @@ class Change(Frozen):
     @property
     def target(self) -> Target:
         """What it touches."""
-        return Target.model_validate(self.receipt["target"])
+        return Target.model_validate(self.planned_change["target"])
 
     @property
     def changed(self) -> bool:
         """Whether applying it would change anything."""
-        return bool(self.receipt["changed"])
+        return bool(self.planned_change["changed"])
 
     @property
     def summary(self) -> str:
         """One line for the person who approves."""
-        return str(self.receipt["summary"])
+        return str(self.planned_change["summary"])
 
     @property
     def containment_key(self) -> str:

@@ -14,26 +14,26 @@ from orchestrator.notifications.approval_text import Question, moment, question_
 from orchestrator.notifications.email import send_mail
 from orchestrator.notifications.one_time_links import address, new_link
 from orchestrator.notifications.plain_text import one_line
-from orchestrator.notifications.templates import Letter, addressed, letter_about, letter_about_matter
+from orchestrator.notifications.templates import Mail, addressed, mail_about, mail_about_task
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, records
-from orchestrator.store.tables import ContactRow, MatterRow, NoticeRow
+from orchestrator.store.tables import ContactRow, NotificationRow, TaskRow
 
 
 class Outgoing(Frozen):
     """One message, ready to go. `to`: the address; `said`: for an edit, what the question came to; `link`: the secret that it carries."""
 
-    notice_id: str
+    notification_id: str
     kind: str
     channel: str
     to: str
     question: Question | None = None
     said: str = ""
-    matter: Letter | None = None
+    task: Mail | None = None
     link: SecretStr | None = None
 
 
-async def prepare(rt: Runtime, session: AsyncSession, row: NoticeRow, now: datetime) -> Outgoing | None:
+async def prepare(rt: Runtime, session: AsyncSession, row: NotificationRow, now: datetime) -> Outgoing | None:
     """The message as it stands now; None, and the row void, where there is nothing to tell any more.
 
     A link is made here, its hash kept before it is sent. Sent again, a message gets another, and the one before opens nothing.
@@ -44,7 +44,7 @@ async def prepare(rt: Runtime, session: AsyncSession, row: NoticeRow, now: datet
         return await _edit(session, row)
     outgoing = None
     if to is not None:
-        outgoing = await (_matter if row.kind == "matter" else _asked)(session, row, to, now)
+        outgoing = await (_task if row.kind == "task" else _asked)(session, row, to, now)
     if outgoing is None:
         row.state = "void"
     elif outgoing.question is not None and row.channel == "email" and rt.settings.public_url is not None:
@@ -64,26 +64,26 @@ async def deliver(rt: Runtime, outgoing: Outgoing) -> str | None:
         channel, _, ts = outgoing.to.partition(":")
         await messages.amend(channel, ts, *slack.answered(outgoing.question, outgoing.said))
         return None
-    text = f"{outgoing.matter.subject}\n{outgoing.matter.text}" if outgoing.matter else ""
-    blocks, notice = slack.asking(outgoing.question, outgoing.kind) if outgoing.question else slack.telling(text)
-    return ":".join(await messages.send(outgoing.to, blocks, notice))
+    text = f"{outgoing.task.subject}\n{outgoing.task.text}" if outgoing.task else ""
+    blocks, notification = slack.asking(outgoing.question, outgoing.kind) if outgoing.question else slack.telling(text)
+    return ":".join(await messages.send(outgoing.to, blocks, notification))
 
 
-async def _asked(session: AsyncSession, row: NoticeRow, to: str, now: datetime) -> Outgoing | None:
+async def _asked(session: AsyncSession, row: NotificationRow, to: str, now: datetime) -> Outgoing | None:
     asked = await approvals.get(session, row.about)
     if asked is None or asked.state != "pending" or asked.expires_at <= now:
         return None
-    return Outgoing(notice_id=row.id, kind=row.kind, channel=row.channel, to=to, question=question_of(asked))
+    return Outgoing(notification_id=row.id, kind=row.kind, channel=row.channel, to=to, question=question_of(asked))
 
 
-async def _matter(session: AsyncSession, row: NoticeRow, to: str, _now: datetime) -> Outgoing | None:
-    matter = await records.one(session, MatterRow, row.about)
-    if matter is None or matter.state != "open":
+async def _task(session: AsyncSession, row: NotificationRow, to: str, _now: datetime) -> Outgoing | None:
+    task = await records.one(session, TaskRow, row.about)
+    if task is None or task.state != "open":
         return None
-    return Outgoing(notice_id=row.id, kind=row.kind, channel=row.channel, to=to, matter=letter_about_matter(matter))
+    return Outgoing(notification_id=row.id, kind=row.kind, channel=row.channel, to=to, task=mail_about_task(task))
 
 
-async def _edit(session: AsyncSession, row: NoticeRow) -> Outgoing | None:
+async def _edit(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
     asked = await approvals.get(session, row.about)
     if asked is None or row.external_id is None:
         row.state = "void"
@@ -92,7 +92,7 @@ async def _edit(session: AsyncSession, row: NoticeRow) -> Outgoing | None:
     by = f" by {', '.join(one_line(person, 100) for person in people)}" if people and asked.state in {"approved", "declined"} else ""
     said = f"This is {asked.state}{by}{f', {moment(asked.decided_at)}' if asked.decided_at else ''}."
     return Outgoing(
-        notice_id=row.id,
+        notification_id=row.id,
         kind=row.kind,
         channel=row.channel,
         to=row.external_id,
@@ -105,8 +105,10 @@ async def _mail(rt: Runtime, outgoing: Outgoing) -> None:
     sender = rt.settings.mail_from
     if rt.settings.smtp_url is None or sender is None or (outgoing.question is not None and outgoing.link is None):
         raise Rejected("no mail can be sent: set smtp_url, mail_from and public_url")
-    letter = outgoing.matter
+    mail = outgoing.task
     if outgoing.question is not None and outgoing.link is not None:
-        letter = letter_about(outgoing.question, outgoing.kind, outgoing.link.get_secret_value())
-    if letter is not None:
-        await send_mail(rt.settings, addressed(letter, sender=sender, to=outgoing.to, notice_id=outgoing.notice_id, now=rt.clock()))
+        mail = mail_about(outgoing.question, outgoing.kind, outgoing.link.get_secret_value())
+    if mail is not None:
+        await send_mail(
+            rt.settings, addressed(mail, sender=sender, to=outgoing.to, notification_id=outgoing.notification_id, now=rt.clock())
+        )

@@ -1,4 +1,4 @@
-"""Who is to hear of a question or a matter? Put into the outbox in the transaction of what it tells of; the worker sends it."""
+"""Who is to hear of a question or a task? Put into the outbox in the transaction of what it tells of; the worker sends it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.domain.access import Permission
 from orchestrator.domain.digest import new_id
 from orchestrator.notifications.contacts import Reachable, reachable
 from orchestrator.store.queries import notifications
-from orchestrator.store.tables import ApprovalRow, MatterRow, NoticeRow
+from orchestrator.store.tables import ApprovalRow, NotificationRow, TaskRow
 
 Kind = Literal["asked", "reminder", "escalated", "closed"]
 
@@ -28,12 +28,12 @@ async def tell(session: AsyncSession, approval: ApprovalRow | Mapping[str, Any],
     await notifications.add(session, _messages(id_, kind, asked, now))
 
 
-async def tell_matter(session: AsyncSession, matter: MatterRow | Mapping[str, Any], now: datetime) -> None:
-    """Tells those in the matter's group; without a group, those who administer Tocsin."""
-    id_, group = (matter.id, matter.to_group) if isinstance(matter, MatterRow) else (matter["id"], matter["to_group"])
+async def notify_task(session: AsyncSession, task: TaskRow | Mapping[str, Any], now: datetime) -> None:
+    """Tells those in the task's group; without a group, those who administer Tocsin."""
+    id_, group = (task.id, task.to_group) if isinstance(task, TaskRow) else (task["id"], task["to_group"])
     people = await reachable(session, Permission.ADMIN if group is None else Permission.READ, now)
     concerned = [each for each in people if group is None or group in each.principal.groups]
-    await notifications.add(session, _messages(id_, "matter", concerned, now))
+    await notifications.add(session, _messages(id_, "task", concerned, now))
 
 
 async def _close(session: AsyncSession, about: str, now: datetime) -> None:
@@ -45,7 +45,7 @@ async def _close(session: AsyncSession, about: str, now: datetime) -> None:
     await notifications.add(session, edits)
 
 
-def _messages(about: str, kind: str, people: Iterable[Reachable], now: datetime) -> list[NoticeRow]:
+def _messages(about: str, kind: str, people: Iterable[Reachable], now: datetime) -> list[NotificationRow]:
     return [
         _message(about, kind, each.person, channel, now)
         for each in people
@@ -54,5 +54,5 @@ def _messages(about: str, kind: str, people: Iterable[Reachable], now: datetime)
     ]
 
 
-def _message(about: str, kind: str, person: str, channel: str, now: datetime) -> NoticeRow:
-    return NoticeRow(id=new_id("ntc"), about=about, person=person, channel=channel, kind=kind, next_at=now, created_at=now)
+def _message(about: str, kind: str, person: str, channel: str, now: datetime) -> NotificationRow:
+    return NotificationRow(id=new_id("ntc"), about=about, person=person, channel=channel, kind=kind, next_at=now, created_at=now)

@@ -7,10 +7,10 @@ from typing import Any
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import after, bounded, page, said
 from orchestrator.store.queries import notifications
-from orchestrator.store.tables import NoticeRow
+from orchestrator.store.tables import NotificationRow
 
 
-async def list_notices(
+async def list_notifications(
     rt: Runtime, *, state: str | None = None, about: str | None = None, cursor: str | None = None, limit: int = 50
 ) -> dict[str, Any]:
     """Messages, newest first, without addresses and links. Raises Invalid for a bad cursor or limit."""
@@ -19,7 +19,7 @@ async def list_notices(
     return page([_view(row) for row in rows], limit, (rows[-1].created_at, rows[-1].id) if rows else None)
 
 
-def _view(row: NoticeRow) -> dict[str, Any]:
+def _view(row: NotificationRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "about": row.about,

@@ -18,7 +18,7 @@ from orchestrator.notifications import compose
 from orchestrator.notifications.compose import Outgoing
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import notifications
-from orchestrator.store.tables import NoticeRow
+from orchestrator.store.tables import NotificationRow
 
 EVERY_SECONDS = 1.0
 MOST = 10
@@ -70,25 +70,27 @@ async def _send(rt: Runtime, outgoing: Outgoing) -> None:
     except Exception as error:  # noqa: BLE001 - a message that breaks our code is kept as failed, not tried each second
         failed = Rejected(f"it cannot be written ({type(error).__name__})")
     async with rt.store.write() as session:
-        row = await notifications.get(session, outgoing.notice_id, lock=True)
+        row = await notifications.get(session, outgoing.notification_id, lock=True)
         if row is not None and failed is None:
             await _sent(session, row, shown, rt.clock())
         elif row is not None and failed is not None:
             await _failed(session, row, failed, rt.clock())
 
 
-async def _sent(session: AsyncSession, row: NoticeRow, shown: str | None, now: datetime) -> None:
+async def _sent(session: AsyncSession, row: NotificationRow, shown: str | None, now: datetime) -> None:
     was_closed = row.state == "void"  # answered while we were sending
     row.state, row.sent_at, row.error = "sent", now, None
     row.external_id = shown or row.external_id
     if was_closed and shown is not None:
-        edit = NoticeRow(id=new_id("ntc"), about=row.about, person=row.person, channel="slack", kind="closed", next_at=now, created_at=now)
+        edit = NotificationRow(
+            id=new_id("ntc"), about=row.about, person=row.person, channel="slack", kind="closed", next_at=now, created_at=now
+        )
         edit.external_id = shown
         await notifications.add(session, [edit])
-    await _tell(session, EventKind.NOTICE_SENT, row, now)
+    await _tell(session, EventKind.NOTIFICATION_SENT, row, now)
 
 
-async def _failed(session: AsyncSession, row: NoticeRow, error: TocsinError, now: datetime) -> None:
+async def _failed(session: AsyncSession, row: NotificationRow, error: TocsinError, now: datetime) -> None:
     """Tried again later, in growing steps, unless it is refused for good or too old."""
     row.error = str(error)[:1000]
     if row.state != "waiting":
@@ -98,11 +100,18 @@ async def _failed(session: AsyncSession, row: NoticeRow, error: TocsinError, now
     if isinstance(error, (Unavailable, Unknown)) and row.next_at < row.created_at + GIVE_UP:
         return
     row.state = "failed"
-    _log.error("a message to a person could not be sent", notice=row.id, about=row.about, channel=row.channel, reason=row.error)
-    await _tell(session, EventKind.NOTICE_FAILED, row, now)
+    _log.error("a message to a person could not be sent", notification=row.id, about=row.about, channel=row.channel, reason=row.error)
+    await _tell(session, EventKind.NOTIFICATION_FAILED, row, now)
 
 
-async def _tell(session: AsyncSession, kind: EventKind, row: NoticeRow, now: datetime) -> None:
+async def _tell(session: AsyncSession, kind: EventKind, row: NotificationRow, now: datetime) -> None:
     """Without address and link."""
-    told = {"notice": row.id, "person": row.person, "channel": row.channel, "kind": row.kind, "attempts": row.attempts, "error": row.error}
+    told = {
+        "notification": row.id,
+        "person": row.person,
+        "channel": row.channel,
+        "kind": row.kind,
+        "attempts": row.attempts,
+        "error": row.error,
+    }
     await trail.record(session, kind, actor="system", subject=row.about, data=told, now=now)

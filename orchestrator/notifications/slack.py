@@ -21,7 +21,7 @@ OFTEN = timedelta(minutes=5)
 """How far a click's time may lie from ours."""
 _SHOWN = 10
 """Changes that a message lists; who is asked about more answers on the page, where all of them can be read."""
-_TEXT, _NOTICE = 2900, 150
+_TEXT, _NOTIFICATION = 2900, 150
 
 
 async def opened(rt: Runtime, access: Access) -> Slack:
@@ -58,17 +58,17 @@ def asking(question: Question, kind: str) -> tuple[list[JsonObject], str]:
         blocks.append(_section("This takes more than a button: answer by the link in the mail, or with `tocsin approval`."))
     else:
         blocks.append({"type": "actions", "elements": [_button(question, *each) for each in _BUTTONS]})
-    return blocks, one_line(opening + question.text, _NOTICE)
+    return blocks, one_line(opening + question.text, _NOTIFICATION)
 
 
 def answered(question: Question, said: str) -> tuple[list[JsonObject], str]:
     """What stands in its place once it is over: the question, what it came to, and no button."""
-    return [_section(question.text), _section(said)], one_line(said, _NOTICE)
+    return [_section(question.text), _section(said)], one_line(said, _NOTIFICATION)
 
 
 def telling(text: str) -> tuple[list[JsonObject], str]:
     """Plain news."""
-    return [_section(text)], one_line(text, _NOTICE)
+    return [_section(text)], one_line(text, _NOTIFICATION)
 
 
 _BUTTONS = (("approve", "Approve", "primary"), ("decline", "Decline", "danger"))

@@ -12,17 +12,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestrator.domain.model import Frozen
 from orchestrator.notifications.approval_text import Question, moment
 from orchestrator.notifications.plain_text import lines, one_line
-from orchestrator.store.tables import MatterRow
+from orchestrator.store.tables import TaskRow
 
 _SUBJECT = 120
 _SHOWN = 20
 """Changes that a mail lists; the page lists all."""
-_MATTER = 4000
+_TASK = 4000
 _OPENINGS = {"asked": "Asked", "reminder": "Still open", "escalated": "Passed on to you"}
 _pages = Environment(loader=PackageLoader("orchestrator.notifications", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
-class Letter(Frozen):
+class Mail(Frozen):
     """A mail before it is addressed."""
 
     subject: str
@@ -30,7 +30,7 @@ class Letter(Frozen):
     html: str
 
 
-def letter_about(question: Question, kind: str, link: str) -> Letter:
+def mail_about(question: Question, kind: str, link: str) -> Mail:
     """Asks. Opening the link decides nothing."""
     subject = one_line(f"[Tocsin] {_OPENINGS.get(kind, 'Asked')}: {question.text}", _SUBJECT)
     shown, more = question.changes[:_SHOWN], max(0, len(question.changes) - _SHOWN)
@@ -48,26 +48,26 @@ def letter_about(question: Question, kind: str, link: str) -> Letter:
     html = _pages.get_template("approval.html").render(
         question=question, changes=shown, more=more, link=link, until=moment(question.expires_at)
     )
-    return Letter(subject=subject, text="\n\n".join(part for part in parts if part) + "\n", html=html)
+    return Mail(subject=subject, text="\n\n".join(part for part in parts if part) + "\n", html=html)
 
 
-def letter_about_matter(matter: MatterRow) -> Letter:
+def mail_about_task(task: TaskRow) -> Mail:
     """Tells of something that needs a person; it holds no link, as nothing is decided from there."""
-    summary, kind = lines(matter.summary, _MATTER), one_line(matter.kind, 80).replace("_", " ")
-    opened = f"Matter {matter.id}, about {one_line(matter.subject, 200)}, open since {moment(matter.opened_at)}"
+    summary, kind = lines(task.summary, _TASK), one_line(task.kind, 80).replace("_", " ")
+    opened = f"Task {task.id}, about {one_line(task.subject, 200)}, open since {moment(task.opened_at)}"
     html = _pages.get_template("task.html").render(kind=kind, summary=summary, opened=opened)
-    return Letter(subject=one_line(f"[Tocsin] {kind}: {summary}", _SUBJECT), text=f"{summary}\n\n{opened}\n", html=html)
+    return Mail(subject=one_line(f"[Tocsin] {kind}: {summary}", _SUBJECT), text=f"{summary}\n\n{opened}\n", html=html)
 
 
-def addressed(letter: Letter, *, sender: str, to: str, notice_id: str, now: datetime) -> EmailMessage:
-    """The mail as it is sent. The same notice keeps its Message-ID, so that a mail program shows a repeated one once."""
+def addressed(mail: Mail, *, sender: str, to: str, notification_id: str, now: datetime) -> EmailMessage:
+    """The mail as it is sent. The same notification keeps its Message-ID, so that a mail program shows a repeated one once."""
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = one_line(letter.subject, _SUBJECT)
+    message["Subject"] = one_line(mail.subject, _SUBJECT)
     message["From"] = f"Tocsin <{sender}>"
     message["To"] = to
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{notice_id}@{sender.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"  # so that no holiday notice answers
-    message.set_content(letter.text)
-    message.add_alternative(letter.html, subtype="html")
+    message["Message-ID"] = f"<{notification_id}@{sender.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"  # so that no holiday notification answers
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
     return message

@@ -36,7 +36,7 @@ class Retry(Frozen):
 
 
 class Approve(Frozen):
-    """A person has to agree with the exact receipts before anything is applied."""
+    """A person has to agree with the exact planned_changes before anything is applied."""
 
     when: Condition | None = None  # None: always
     question: str

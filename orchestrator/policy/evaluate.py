@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.domain.change import Change, Effect, Judgement, Verdict
+from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.policy.document import Policy
 from orchestrator.policy.inputs import Context, Facts, InForce, Own, Switch, Used
 from orchestrator.policy.match import Moment, Names, fits
 from orchestrator.policy.stops.protected_assets import objections
 
-__all__ = ["COUNTED", "GUARDED", "RANK", "Context", "Facts", "InForce", "Own", "Switch", "Used", "judge"]
+__all__ = ["COUNTED", "GUARDED", "RANK", "Context", "Facts", "InForce", "Own", "Switch", "Used", "evaluate"]
 
 GUARDED = frozenset({Effect.CONTAIN, Effect.DESTROY})
 """What protected assets are protected from; taking a containment back is never refused for their sake."""
 COUNTED = frozenset({Effect.CONTAIN, Effect.DESTROY, Effect.RESTORE})
 """What limits count. A ticket has no blast radius."""
 
-RANK = {Verdict.ALLOW: 0, Verdict.APPROVE: 1, Verdict.DENY: 2}
+RANK = {Verdict.ALLOW: 0, Verdict.ASK: 1, Verdict.DENY: 2}
 """The higher, the stricter."""
 
 
@@ -31,7 +31,7 @@ class Wish:
     quorum: int
 
 
-def judge(change: Change, in_force: InForce, facts: Facts, context: Context) -> Judgement:
+def evaluate(change: Change, in_force: InForce, facts: Facts, context: Context) -> PolicyVerdict:
     """The verdict. Denials come before questions: nobody is asked about what may not be."""
     policy = in_force.policy
     if refused := [*stopped(change, facts, context), *protections(change, policy, facts)]:
@@ -45,7 +45,7 @@ def judge(change: Change, in_force: InForce, facts: Facts, context: Context) -> 
     wishes = [*_of_rule(change, policy, number), *over(change, policy, facts), *_of_breaker(change, policy, facts)]
     if not wishes:
         return _verdict(in_force, Verdict.ALLOW, [f"{change.effect.value} of {change.target}: {name} of the policy allows it"], name)
-    asked = _verdict(in_force, Verdict.APPROVE, [wish.why for wish in wishes], name)
+    asked = _verdict(in_force, Verdict.ASK, [wish.why for wish in wishes], name)
     group = next((wish.by for wish in wishes if wish.by), None)
     return asked.model_copy(update={"by": group, "quorum": max(wish.quorum for wish in wishes)})
 
@@ -100,9 +100,9 @@ def _strictness(policy: Policy, number: int) -> tuple[int, int, bool]:
     return RANK[rule.verdict], rule.approve.quorum if rule.approve else 0, bool(rule.approve and rule.approve.by)
 
 
-def _verdict(in_force: InForce, verdict: Verdict, reasons: list[str], rule: str | None = None) -> Judgement:
-    return Judgement(
-        verdict=verdict,
+def _verdict(in_force: InForce, verdict: Verdict, reasons: list[str], rule: str | None = None) -> PolicyVerdict:
+    return PolicyVerdict(
+        outcome=verdict,
         reasons=tuple(dict.fromkeys(reasons)),
         policy_version=in_force.version,
         policy_digest=in_force.digest,

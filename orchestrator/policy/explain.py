@@ -1,10 +1,10 @@
-"""Why is a change allowed, asked about or denied? The judgement, and what each rule, protection and limit had to say."""
+"""Why is a change allowed, asked about or denied? The verdict, and what each rule, protection and limit had to say."""
 
 from __future__ import annotations
 
-from orchestrator.domain.change import Change, Judgement, Verdict
+from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.model import Frozen
-from orchestrator.policy.evaluate import deciding, is_over, judge, protections, stopped
+from orchestrator.policy.evaluate import deciding, evaluate, is_over, protections, stopped
 from orchestrator.policy.inputs import Context, Facts, InForce, Used
 from orchestrator.policy.match import Moment, conditions
 
@@ -36,9 +36,9 @@ class TriedLimit(Used):
 
 
 class Explanation(Frozen):
-    """All that a judgement depends on. `tags`, `names`: of the target; `protections`, `switches`: why it is refused before any rule."""
+    """All that a verdict depends on. `tags`, `names`: of the target; `protections`, `switches`: why it is refused before any rule."""
 
-    judgement: Judgement
+    verdict: PolicyVerdict
     names: tuple[str, ...]
     tags: tuple[str, ...]
     known: bool
@@ -50,12 +50,12 @@ class Explanation(Frozen):
 
 
 def explain(change: Change, in_force: InForce, facts: Facts, context: Context) -> Explanation:
-    """The judgement, and how it came about."""
+    """The verdict, and how it came about."""
     policy, moment = in_force.policy, Moment(change, facts, context)
-    judgement = judge(change, in_force, facts, context)
-    decided = deciding(policy, moment) if judgement.rule is not None else None
+    verdict = evaluate(change, in_force, facts, context)
+    decided = deciding(policy, moment) if verdict.rule is not None else None
     return Explanation(
-        judgement=judgement,
+        verdict=verdict,
         names=facts.names,
         tags=moment.tags,
         known=facts.known,
@@ -69,11 +69,11 @@ def explain(change: Change, in_force: InForce, facts: Facts, context: Context) -
 
 def told(explanation: Explanation) -> list[str]:
     """For a person to read, line by line."""
-    judgement = explanation.judgement
-    head = {Verdict.ALLOW: "allowed", Verdict.APPROVE: "people are asked", Verdict.DENY: "denied"}[judgement.verdict]
-    group = f" of {judgement.by}" if judgement.by else ""
-    asked = f" ({judgement.quorum}{group})" if judgement.verdict is Verdict.APPROVE else ""
-    lines = [f"{head}{asked}, by policy version {judgement.policy_version}", *(f"  because {reason}" for reason in judgement.reasons), ""]
+    verdict = explanation.verdict
+    head = {Verdict.ALLOW: "allowed", Verdict.ASK: "people are asked", Verdict.DENY: "denied"}[verdict.outcome]
+    group = f" of {verdict.by}" if verdict.by else ""
+    asked = f" ({verdict.quorum}{group})" if verdict.outcome is Verdict.ASK else ""
+    lines = [f"{head}{asked}, by policy version {verdict.policy_version}", *(f"  because {reason}" for reason in verdict.reasons), ""]
     lines += [f"target: {'known to' if explanation.known else 'not in'} the inventory; tags: {', '.join(explanation.tags) or 'none'}"]
     lines += [f"protection: {each}" for each in explanation.protections] or ["protection: none"]
     lines += [f"kill switch: {each}" for each in explanation.switches] or ["kill switch: none"]

@@ -59,9 +59,11 @@ class Imagined(Frozen):
         if effect is None:
             mend = catalogue.mend(f"{connection}.{action}")
             raise Invalid(f"nobody knows what {self.action!r} does to the world; {f'{mend}, or ' if mend else ''}give `effect`")
-        receipt = {"target": self.target.model_dump(mode="json"), "changed": True, "summary": ""}
+        planned_change = {"target": self.target.model_dump(mode="json"), "changed": True, "summary": ""}
         vendor = self.connector or connector or connection
-        return Change(connection=connection, connector=vendor, action=action, effect=effect, input=self.input, receipt=receipt)
+        return Change(
+            connection=connection, connector=vendor, action=action, effect=effect, input=self.input, planned_change=planned_change
+        )
 
     def context(self, now: datetime) -> Context:
         """On whose behalf; `now` where no other time is asked about."""

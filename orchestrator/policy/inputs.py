@@ -1,4 +1,4 @@
-"""What does a judgement look at? The policy in force, the state of the moment, and on whose behalf a change is to be made."""
+"""What does a verdict look at? The policy in force, the state of the moment, and on whose behalf a change is to be made."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ async def context_of(session: AsyncSession, run: RunLike, now: datetime) -> Cont
 
 
 async def gather(session: AsyncSession, change: Change, run_id: str | None, now: datetime, context: Context, in_force: InForce) -> Facts:
-    """All that the judgement of a change depends on, counts without the change itself. `run_id` None: no run's, as in a what-if."""
+    """All that the verdict of a change depends on, counts without the change itself. `run_id` None: no run's, as in a what-if."""
     switches = tuple(
         Switch(scope=row.scope, name=row.name, reason=row.reason, stop_releases=row.stop_releases)
         for row in await policy_inputs.switches(session)
@@ -118,7 +118,7 @@ def _one_own(kind: str, value: str, why: str) -> Own:
 
 
 async def _names(session: AsyncSession, change: Change, run_id: str | None) -> tuple[AbstractSet[str], AbstractSet[str]]:
-    """What else the target is known as, by receipt, look-ups and alert; and those of them that no alert can have made up."""
+    """What else the target is known as, by planned_change, look-ups and alert; and those of them that no alert can have made up."""
     if run_id is None or change.target.type not in NAMED:
         return names_of(change, None, ())
     alert = await runs.alert_of(session, run_id)
@@ -129,7 +129,7 @@ def names_of(change: Change, alert: Mapping[str, Any] | None, looked_up: Iterabl
     """What else a target is known as, and those of its names that no alert can have made up; `looked_up`: results of LOOKUPS."""
     if change.target.type not in NAMED:
         return frozenset(), frozenset()
-    sure = {change.target.value, *_texts(change.receipt, but={"target", "summary", "note"})}
+    sure = {change.target.value, *_texts(change.planned_change, but={"target", "summary", "note"})}
     known = {*sure, *_texts(change.input)}
     parts = [alert.get("host"), alert.get("user"), alert.get("local")] if alert else []
     records = [set(_texts(part)) for part in looked_up if isinstance(part, Mapping)]

@@ -175,7 +175,7 @@ class Rule(Frozen):
         """What it says of a change that fits."""
         if self.allow:
             return Verdict.ALLOW
-        return Verdict.DENY if self.deny else Verdict.APPROVE
+        return Verdict.DENY if self.deny else Verdict.ASK
 
     @property
     def conditions(self) -> tuple[str, ...]:

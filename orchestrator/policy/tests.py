@@ -10,14 +10,14 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from pydantic import Field, ValidationError
 
 from orchestrator.assets.facts import said_by
-from orchestrator.domain.change import Judgement, Verdict
+from orchestrator.domain.change import PolicyVerdict, Verdict
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.language.yaml import BadYaml, Document, load
 from orchestrator.policy.document import Policy
-from orchestrator.policy.evaluate import Facts, InForce, Used, judge
+from orchestrator.policy.evaluate import Facts, InForce, Used, evaluate
 from orchestrator.policy.hypothetical import Imagined
 from orchestrator.policy.rules import Tags, Word
 from orchestrator.store.queries.policy_inputs import KnownAsset
@@ -151,14 +151,14 @@ def _result(
     number: int, case: Case, inventory: list[KnownAsset], in_force: InForce, catalogue: Catalogue, file: str, document: Document
 ) -> CaseResult:
     change = _at(_place(file, document, ("cases", number, "given", "action")), lambda: case.given.change(catalogue))
-    judgement = judge(change, in_force, _facts(case.given, inventory, in_force.policy), case.given.context(_AT))
+    verdict = evaluate(change, in_force, _facts(case.given, inventory, in_force.policy), case.given.context(_AT))
     return CaseResult(
         name=case.name,
         line=document.at(("cases", number)).line,
-        verdict=judgement.verdict,
-        rule=judgement.rule,
-        reasons=judgement.reasons,
-        failure=_failure(case.expect, judgement),
+        verdict=verdict.outcome,
+        rule=verdict.rule,
+        reasons=verdict.reasons,
+        failure=_failure(case.expect, verdict),
     )
 
 
@@ -187,13 +187,13 @@ def _used(use: GivenUse, given: Given, policy: Policy) -> list[Used]:
     ]
 
 
-def _failure(expected: Expected, judgement: Judgement) -> str | None:
+def _failure(expected: Expected, verdict: PolicyVerdict) -> str | None:
     wanted = {name: value for name, value in expected.model_dump(mode="json").items() if value is not None}
-    came = {name: judgement.model_dump(mode="json")[name] for name in wanted}
+    came = {name: verdict.model_dump(mode="json")[name] for name in wanted}
     if wanted == came:
         return None
-    decided = judgement.rule or "a protection or a kill switch"
-    return f"expected {_words(wanted)}; it is {_words(came)}: {decided} decided: {'; '.join(judgement.reasons)}"
+    decided = verdict.rule or "a protection or a kill switch"
+    return f"expected {_words(wanted)}; it is {_words(came)}: {decided} decided: {'; '.join(verdict.reasons)}"
 
 
 def _words(fields: dict[str, Any]) -> str:

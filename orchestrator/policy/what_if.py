@@ -27,7 +27,7 @@ from orchestrator.store.tables import ConnectionRow, RunRow
 
 @dataclass(frozen=True, slots=True)
 class _RunOf:
-    """A run, as far as a judgement looks at it."""
+    """A run, as far as a verdict looks at it."""
 
     playbook: str
     version: int
@@ -86,7 +86,7 @@ async def _planned(session: AsyncSession, run_id: str, path: str, offered: Catal
         known = ", ".join(row.path for row in await steps.of_run(session, run_id, 20))
         raise NotFound(f"run {run_id} has no step {path}; it has: {known or 'none'}")
     action = offered.get(f"{step.connection}.{step.action}")
-    if step.receipt is None or action is None or step.connection is None or step.action is None:
+    if step.planned_change is None or action is None or step.connection is None or step.action is None:
         raise Invalid(f"step {path} of run {run_id} planned no change, so there is nothing to judge")
     return Change(
         connection=step.connection,
@@ -94,7 +94,7 @@ async def _planned(session: AsyncSession, run_id: str, path: str, offered: Catal
         action=step.action,
         effect=action.effect,
         input=step.inputs or {},
-        receipt=step.receipt,
+        planned_change=step.planned_change,
     )
 
 

@@ -1,4 +1,4 @@
-"""What would a dry run have done? The receipts that it would have applied, with the policy's judgement and who would have been asked."""
+"""What would a dry run have done? The planned_changes that it would have applied, with the policy's verdict and who would have been asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.domain.masking import masked
 from orchestrator.domain.run import Mode, StepState
 from orchestrator.store.tables import RunRow, StepRow
 
-_SAID_OF_A_JUDGEMENT = ("verdict", "reasons", "rule")
+_VERDICT_FIELDS = ("outcome", "reasons", "rule")
 
 
 def would(run: RunRow, steps: Iterable[StepRow]) -> list[dict[str, Any]]:
@@ -21,22 +21,22 @@ def would(run: RunRow, steps: Iterable[StepRow]) -> list[dict[str, Any]]:
 
 def is_change(row: StepRow) -> bool:
     """Whether the step was planned; one that failed before that has nothing to show."""
-    return row.receipt is not None and row.planned is not None and row.state != StepState.FAILED
+    return row.planned_change is not None and row.planned is not None and row.state != StepState.FAILED
 
 
 def _would(row: StepRow) -> dict[str, Any]:
-    receipt, planned, judgement = row.receipt or {}, row.planned or {}, row.judgement
-    changed = bool(receipt.get("changed"))
+    planned_change, planned, verdict = row.planned_change or {}, row.planned or {}, row.verdict
+    changed = bool(planned_change.get("changed"))
     return {
         "path": row.path,
         "connection": row.connection,
         "action": row.action,
-        "target": receipt.get("target"),
+        "target": planned_change.get("target"),
         "effect": planned.get("effect"),
-        "summary": masked(receipt.get("summary")),
+        "summary": masked(planned_change.get("summary")),
         "changed": changed,
         "digest": planned.get("digest"),
-        "judgement": judgement and {name: judgement.get(name) for name in _SAID_OF_A_JUDGEMENT},
+        "verdict": verdict and {name: verdict.get(name) for name in _VERDICT_FIELDS},
         # What is as wished already nobody is asked about.
         "asked": masked(row.asked) if changed or row.kind == "ask" else None,
         "hold_seconds": planned.get("hold_seconds"),

@@ -21,7 +21,7 @@ class Lock(IntEnum):
     RUN = 7_262_102
     SEALER = 7_262_103
     CONFIGURATION = 7_262_104
-    MATTER = 7_262_105
+    TASK = 7_262_105
 
 
 def insert(session: AsyncSession, table: type[Any]) -> Any:

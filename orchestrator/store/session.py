@@ -1,4 +1,4 @@
-"""How the database is reached: one engine, and transactions that are serialized where it matters."""
+"""How the database is reached: one engine, and transactions that are serialized where it tasks."""
 
 from __future__ import annotations
 

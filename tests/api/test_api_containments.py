@@ -10,7 +10,7 @@ from api_calls import People, events, is_problem
 
 from orchestrator.domain.access import Role
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.incidents.tasks import open_matter
+from orchestrator.incidents.tasks import open_task
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ConnectionRow, ContainmentRow, IncidentRow, LeaseRow, RunRow
 
@@ -93,15 +93,15 @@ async def test_settling_what_a_lease_holds_is_refused(people: People, held: Runt
 async def test_a_matter_is_opened_once_and_closed_once(people: People, rt: Runtime) -> None:
     for _ in range(2):
         async with rt.store.write() as session:
-            found = await open_matter(session, kind="drift", subject="k1", summary="gone", now=NOW)
-    (item,) = (await people[Role.VIEWER].get("/v1/matters")).json()["items"]
+            found = await open_task(session, kind="drift", subject="k1", summary="gone", now=NOW)
+    (item,) = (await people[Role.VIEWER].get("/v1/tasks")).json()["items"]
     assert (item["id"], item["state"]) == (found, "open")
-    is_problem(await people[Role.VIEWER].post(f"/v1/matters/{found}/close", json={"comment": "ok"}), 403)
-    is_problem(await people[Role.ANALYST].post(f"/v1/matters/{found}/close", json={"comment": " "}), 422)
-    assert (await people[Role.ANALYST].post(f"/v1/matters/{found}/close", json={"comment": "ok"})).json()[
+    is_problem(await people[Role.VIEWER].post(f"/v1/tasks/{found}/close", json={"comment": "ok"}), 403)
+    is_problem(await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": " "}), 422)
+    assert (await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": "ok"})).json()[
         "closed_by"
     ] == "person:analyst-person"
-    is_problem(await people[Role.ANALYST].post(f"/v1/matters/{found}/close", json={"comment": "ok"}), 409)
-    assert (await people[Role.VIEWER].get("/v1/matters")).json()["items"] == []
-    assert len((await people[Role.VIEWER].get("/v1/matters", params={"state": "all"})).json()["items"]) == 1
-    assert len(await events(rt, EventKind.MATTER_OPENED)) == 1
+    is_problem(await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": "ok"}), 409)
+    assert (await people[Role.VIEWER].get("/v1/tasks")).json()["items"] == []
+    assert len((await people[Role.VIEWER].get("/v1/tasks", params={"state": "all"})).json()["items"]) == 1
+    assert len(await events(rt, EventKind.TASK_OPENED)) == 1

@@ -21,7 +21,7 @@ CHANGE = {
     "action": "block_address",
     "effect": "contain",
     "input": {"address": "198.51.100.7"},
-    "receipt": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
+    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
     "digest": "c1",
 }
 PLAYBOOK = """\
@@ -60,7 +60,7 @@ async def rows(rt: Runtime) -> Runtime:
                 kind="use",
                 state="verified",
                 seq=1,
-                receipt=CHANGE["receipt"],
+                planned_change=CHANGE["planned_change"],
                 inputs={"password": "hunter2"},
                 started_at=NOW,
             )
@@ -124,7 +124,7 @@ async def test_a_run_shows_its_steps_with_secrets_masked(admin: httpx.AsyncClien
     run = (await admin.get("/v1/runs/run_1")).json()
     assert (run["id"], run["status"]) == ("run_1", "waiting")
     (step,) = run["steps"]
-    assert (step["id"], step["state"], step["receipt"]["summary"]) == ("block", "verified", "Tag it")
+    assert (step["id"], step["state"], step["planned_change"]["summary"]) == ("block", "verified", "Tag it")
     assert "hunter2" not in str(run)
     is_problem(await admin.get("/v1/runs/run_x"), 404)
 
@@ -132,7 +132,7 @@ async def test_a_run_shows_its_steps_with_secrets_masked(admin: httpx.AsyncClien
 async def test_an_approval_is_listed_shown_and_decided_once(people: People, rows: Runtime) -> None:
     approver, admin = people[Role.APPROVER], people[Role.ADMIN]
     (item,) = await every(approver, "/v1/approvals", 5, state="pending")
-    assert {"id", "digest", "question", "receipts"} <= set(item)
+    assert {"id", "digest", "question", "planned_changes"} <= set(item)
     body = {"decision": "approve", "digest": item["digest"], "comment": "seen"}
     is_problem(await approver.post("/v1/approvals/apr_1/decision", json={**body, "digest": "other"}), 409)
     is_problem(await people[Role.ANALYST].post("/v1/approvals/apr_1/decision", json=body), 403)
@@ -218,7 +218,7 @@ async def test_the_audit_trail_pages_newest_first_each_once(admin: httpx.AsyncCl
     found = await every(admin, "/v1/audit", 2)
     numbers = [item["number"] for item in found]
     assert numbers == sorted(set(numbers), reverse=True)
-    assert [item["kind"] for item in await every(admin, "/v1/audit", 1, kind="source:source:saved")] == ["source:source:saved"]
+    assert [item["kind"] for item in await every(admin, "/v1/audit", 1, kind="source:saved")] == ["source:saved"]
 
 
 async def test_alerts_and_incidents_page_and_are_found_by_incident(admin: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:

@@ -16,10 +16,10 @@ TESTS = "cases:\n  - name: {0}\n    given: {{action: edr.isolate_host, target: '
 
 async def test_a_what_if_is_judged_by_the_policy_in_force_with_the_switches_of_now(admin: httpx.AsyncClient, rt: Runtime) -> None:
     found = (await admin.post("/v1/policy/evaluate", json=BLOCK)).json()
-    assert (found["judgement"]["verdict"], found["judgement"]["rule"], found["judgement"]["policy_version"]) == ("allow", "default:rest", 1)
+    assert (found["verdict"]["outcome"], found["verdict"]["rule"], found["verdict"]["policy_version"]) == ("allow", "default:rest", 1)
     await kill_switches.engage(rt, "source", "siem", "spoofed", actor="person:ann")
     found = (await admin.post("/v1/policy/evaluate", json=BLOCK | {"source": "siem"})).json()
-    assert (found["judgement"]["verdict"], found["judgement"]["rule"]) == ("deny", None)
+    assert (found["verdict"]["outcome"], found["verdict"]["rule"]) == ("deny", None)
     assert "spoofed" in found["switches"][0]
 
 
@@ -27,7 +27,7 @@ async def test_a_draft_is_judged_with_the_tags_of_the_inventory(admin: httpx.Asy
     await inventory.import_assets(rt, [{"type": "host", "value": "ws-1", "tags": ["vip"]}], actor="person:ann")
     wish = {"action": "edr.isolate_host", "target": {"type": "host", "value": "WS-1.corp.example."}, "policy": DRAFT}
     found = (await admin.post("/v1/policy/evaluate", json=wish)).json()
-    assert (found["judgement"]["rule"], found["tags"]) == ("vips", ["vip"])
+    assert (found["verdict"]["rule"], found["tags"]) == ("vips", ["vip"])
     assert [rule["name"] for rule in found["rules"] if rule["decides"]] == ["vips"]
 
 

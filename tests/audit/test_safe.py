@@ -87,7 +87,7 @@ def test_plain_values_of_pydantic_models_are_written_as_people_read_them() -> No
         "id": "00000000-0000-0000-0000-000000000007",
         "n": "1.50",
         "for": "1 day, 0:00:00",
-        "kind": "run:run:ended",
+        "kind": "run:ended",
     }
 
 

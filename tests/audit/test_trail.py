@@ -1,4 +1,4 @@
-"""Is what the trail says there exactly when what it tells of is, and does a later start notice that its end was cut?"""
+"""Is what the trail says there exactly when what it tells of is, and does a later start notification that its end was cut?"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_an_approval_is_shown_with_its_receipts_its_people_and_its_digest() -> N
         "  because the host is critical",
         "  contain  firewall.block_address  address 198.51.100.7",
         "    Tag 198.51.100.7 as blocked",
-        f"    change {EXAMPLE['receipts'][0]['digest']}",
+        f"    change {EXAMPLE['planned_changes'][0]['digest']}",
         "  ann said approve at 2026-01-01T12:01:00Z by email: seen",
         "  ada decided alone: no one is awake; review pending",
         f"  digest {EXAMPLE['digest']}",

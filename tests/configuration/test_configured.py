@@ -62,7 +62,7 @@ async def test_a_source_s_secret_is_made_and_given_back_once(rt: Runtime) -> Non
     async with rt.store.read() as session:
         [row] = await session.scalars(select(SourceRow))
     assert rt.secrets.open(row.secret, sources.context("edge")).decode() == secret.get_secret_value()
-    assert await kinds(rt) == ["source:source:saved"]
+    assert await kinds(rt) == ["source:saved"]
 
 
 @pytest.mark.parametrize(

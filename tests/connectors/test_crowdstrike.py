@@ -92,36 +92,36 @@ class TestCrowdStrike(HttpConnectorContract):
     async def test_containing_what_is_contained_in_the_meantime_is_a_success(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("isolate_host", HOST, Call.bare())
+            planned_change = await connector.plan("isolate_host", HOST, Call.bare())
             _contained(world)
-            await connector.apply("isolate_host", receipt, Call.bare())
+            await connector.apply("isolate_host", planned_change, Call.bare())
         assert world.effects == []
 
     async def test_an_error_under_202_is_an_error(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("isolate_host", HOST, Call.bare())
+            planned_change = await connector.plan("isolate_host", HOST, Call.bare())
             world.devices[f"{1:032x}"]["status"] = "odd"
             with pytest.raises(Rejected, match="in state odd"):
-                await connector.apply("isolate_host", receipt, Call.bare())
+                await connector.apply("isolate_host", planned_change, Call.bare())
 
     async def test_while_it_is_pending_the_host_is_not_verified_and_progress_is_told(self) -> None:
         world, beats = self.world(), list[Any]()
         call = replace(Call.bare(), heartbeat=beats.append)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("isolate_host", HOST, call)
+            planned_change = await connector.plan("isolate_host", HOST, call)
             world.devices[f"{1:032x}"].update(status="containment_pending", since=time.time())
-            assert not await connector.verify("isolate_host", HOST, receipt, {}, call)
-            await connector.apply("isolate_host", receipt, call)
-            assert await connector.verify("isolate_host", HOST, receipt, {}, call)
+            assert not await connector.verify("isolate_host", HOST, planned_change, {}, call)
+            await connector.apply("isolate_host", planned_change, call)
+            assert await connector.verify("isolate_host", HOST, planned_change, {}, call)
         assert beats[0] == {"device": f"{1:032x}", "status": "containment_pending"}
 
     async def test_a_host_that_is_never_contained_is_unknown(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE, **self.patience(), poll_seconds=0.06) as connector:
-            receipt = await connector.plan("isolate_host", HOST, Call.bare())
+            planned_change = await connector.plan("isolate_host", HOST, Call.bare())
             with pytest.raises(Unknown, match="may be offline"):
-                await connector.apply("isolate_host", receipt, Call.bare())
+                await connector.apply("isolate_host", planned_change, Call.bare())
 
     async def test_an_expired_token_is_renewed_once(self) -> None:
         world = self.world()
@@ -148,20 +148,20 @@ class TestCrowdStrike(HttpConnectorContract):
         world.indicators["0" * 64].update(action="detect", tags=["soc"])
         before = dict(world.indicators["0" * 64])
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("ban_hash", HASH, Call.bare())
-            await connector.apply("ban_hash", receipt, Call.bare())
+            planned_change = await connector.plan("ban_hash", HASH, Call.bare())
+            await connector.apply("ban_hash", planned_change, Call.bare())
             assert world.in_force()["indicators"] == [f"prevent md5 {HASH['hash']}"]
-            await connector.undo("ban_hash", receipt, Call.bare())
+            await connector.undo("ban_hash", planned_change, Call.bare())
         assert world.indicators["0" * 64] == before
 
     async def test_a_ban_that_somebody_else_made_anew_is_not_ours_to_remove(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("ban_hash", HASH, Call.bare())
-            await connector.apply("ban_hash", receipt, Call.bare())
+            planned_change = await connector.plan("ban_hash", HASH, Call.bare())
+            await connector.apply("ban_hash", planned_change, Call.bare())
             world.indicators.clear()
             _banned(world)
-            await connector.undo("ban_hash", receipt, Call.bare())
+            await connector.undo("ban_hash", planned_change, Call.bare())
         assert list(world.indicators) == ["0" * 64]
 
     @pytest.mark.parametrize("length", [40, 128])

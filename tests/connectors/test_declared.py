@@ -12,7 +12,7 @@ from connectors.sdk.call import Call
 from connectors.sdk.capability import ActionSpec, Capability, Input, Output
 from connectors.sdk.connector import Connector
 from connectors.sdk.settings import ConnectorSettings
-from orchestrator.domain.change import Effect, Receipt
+from orchestrator.domain.change import Effect, PlannedChange
 
 
 class Wish(Input):
@@ -23,12 +23,12 @@ class Answer(Output):
     """Nothing in particular."""
 
 
-class Shut(Receipt):
-    """The right receipt."""
+class Shut(PlannedChange):
+    """The right planned_change."""
 
 
-class Other(Receipt):
-    """Another receipt."""
+class Other(PlannedChange):
+    """Another planned_change."""
 
 
 class Wall(Capability):
@@ -74,7 +74,7 @@ async def shut_without_docstring(self: Any, shut: Shut, call: Call) -> None:
 
 
 async def shut_without_receipt(self: Any, wish: Wish, call: Call) -> None:
-    """Takes no receipt."""
+    """Takes no planned_change."""
 
 
 async def look_wrongly(self: Any, query: Wish, call: Call) -> Wish:
@@ -127,7 +127,7 @@ PLANNED, BOTH = {"plan": "plan_shut"}, {"plan": "plan_shut", "undo": "undo_shut"
 def test_a_right_connector_is_taken() -> None:
     connector = declare()
     assert set(connector.bound) == {"shut", "look"}
-    assert connector.bound["shut"].receipt is Shut
+    assert connector.bound["shut"].planned_change is Shut
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_right_connector_is_taken() -> None:
         ({"shut": (shut_without_docstring, Effect.CONTAIN, BOTH)}, "no docstring"),
         ({"shut": (shut, Effect.CONTAIN, {})}, "without a plan"),
         ({"shut": (shut, Effect.CONTAIN, PLANNED)}, "without an undo"),
-        ({"shut": (shut_without_receipt, Effect.CONTAIN, BOTH)}, "does not take a receipt"),
+        ({"shut": (shut_without_receipt, Effect.CONTAIN, BOTH)}, "does not take a planned_change"),
         ({"undo_shut": undo_other}, "takes Other, but must be annotated to: takes Shut"),
         ({"plan_shut": plan_other}, "returns Other, but must be annotated to: returns Shut"),
         ({"shut": (shut, Effect.RESTORE, BOTH)}, "declares restore, its capability contain"),

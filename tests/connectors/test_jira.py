@@ -46,10 +46,10 @@ class TestJira(HttpConnectorContract):
     async def test_a_ticket_whose_reply_was_lost_is_found_by_a_plan_although_search_does_not_know_it(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as jira:
-            receipt = await jira.plan("open", OPEN, Call.bare())
+            planned_change = await jira.plan("open", OPEN, Call.bare())
             world.inject(kind="lost_reply")
             with pytest.raises(Unknown):
-                await jira.apply("open", receipt, Call.bare())
+                await jira.apply("open", planned_change, Call.bare())
             again = await jira.plan("open", OPEN, Call.bare())
         assert (again["changed"], again["key"]) == (False, "SOC-3")
         assert world.searches < world.issues["SOC-3"]["found_from"]
@@ -57,13 +57,13 @@ class TestJira(HttpConnectorContract):
     async def test_a_lost_ticket_is_found_behind_hundreds_of_newer_ones(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as jira:
-            receipt = await jira.plan("open", OPEN, Call.bare())
+            planned_change = await jira.plan("open", OPEN, Call.bare())
             _others(world, 150)
             world.inject(kind="lost_reply")
             with pytest.raises(Unknown):
-                await jira.apply("open", receipt, Call.bare())
+                await jira.apply("open", planned_change, Call.bare())
             _others(world, 150)
-            assert (await jira.apply("open", receipt, Call.bare()))["key"] == "SOC-153"
+            assert (await jira.apply("open", planned_change, Call.bare()))["key"] == "SOC-153"
         assert len(world.issues) == 303
 
     async def test_a_lost_ticket_is_found_when_search_knows_newer_ones_but_not_this_one(self) -> None:
@@ -83,10 +83,10 @@ class TestJira(HttpConnectorContract):
     async def test_after_more_tickets_than_can_be_looked_through_it_asks_for_a_new_plan(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as jira:
-            receipt = await jira.plan("open", OPEN, Call.bare())
+            planned_change = await jira.plan("open", OPEN, Call.bare())
             _others(world, 5100)
             with pytest.raises(Rejected, match="plan it again"):
-                await jira.apply("open", receipt, Call.bare())
+                await jira.apply("open", planned_change, Call.bare())
         assert world.effects == []
 
     async def test_an_alerts_text_is_plain_text_in_the_ticket(self) -> None:

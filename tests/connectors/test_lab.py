@@ -65,21 +65,21 @@ async def test_the_state_shows_what_is_in_force_and_each_effect_with_its_key_and
 @pytest.mark.parametrize("kind", ["lost_reply", "half_closed"])
 async def test_over_a_real_socket_a_reply_that_is_lost_or_cut_means_look_first(kind: str, serve: Serve) -> None:
     async with serve(lab_app()) as lab, firewall(lab) as connector:
-        receipt = await connector.plan(BLOCK, ADDRESS, Call.bare())
+        planned_change = await connector.plan(BLOCK, ADDRESS, Call.bare())
         await fault(lab, kind=kind)
         with pytest.raises(Unknown):
-            await connector.apply(BLOCK, receipt, Call.bare())
+            await connector.apply(BLOCK, planned_change, Call.bare())
         assert (await connector.plan(BLOCK, ADDRESS, Call.bare()))["changed"] is False
 
 
 async def test_over_a_real_socket_a_slow_system_is_left_after_the_timeout(serve: Serve) -> None:
     async with serve(lab_app()) as lab, firewall(lab, timeout_seconds=0.1) as connector:
-        receipt = await connector.plan(BLOCK, ADDRESS, Call.bare())
+        planned_change = await connector.plan(BLOCK, ADDRESS, Call.bare())
         await fault(lab, kind="latency", seconds=1.0, times=2)
         with pytest.raises(Unavailable):
             await connector.plan(BLOCK, ADDRESS, Call.bare())
         with pytest.raises(Unknown):
-            await connector.apply(BLOCK, receipt, Call.bare())
+            await connector.apply(BLOCK, planned_change, Call.bare())
 
 
 async def test_a_system_that_is_not_there_is_unavailable(serve: Serve) -> None:

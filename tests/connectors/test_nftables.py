@@ -52,9 +52,9 @@ class TestNftables(ConnectorContract):
         world = self.world()
         _blocked(world)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_address", {"address": "203.0.113.5"}, Call.bare())
-            assert (receipt["changed"], receipt["add"]) == (False, [])
-            assert "as 203.0.113.0/24" in receipt["summary"]
+            planned_change = await connector.plan("block_address", {"address": "203.0.113.5"}, Call.bare())
+            assert (planned_change["changed"], planned_change["add"]) == (False, [])
+            assert "as 203.0.113.0/24" in planned_change["summary"]
             with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24; unblock that"):
                 await connector.plan("unblock_address", {"address": "203.0.113.5"}, Call.bare())
 
@@ -62,40 +62,40 @@ class TestNftables(ConnectorContract):
         world = self.world()
         _partly_blocked(world)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_network", NETWORK, Call.bare())
-            assert [(part["first"], part["last"]) for part in receipt["add"]] == [
+            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
+            assert [(part["first"], part["last"]) for part in planned_change["add"]] == [
                 ("203.0.113.0", "203.0.113.8"),
                 ("203.0.113.10", "203.0.113.255"),
             ]
-            await connector.apply("block_network", receipt, Call.bare())
-            await connector.undo("block_network", receipt, Call.bare())
+            await connector.apply("block_network", planned_change, Call.bare())
+            await connector.undo("block_network", planned_change, Call.bare())
         assert world.in_force()["block4"] == ["203.0.113.9"]
 
     async def test_a_block_that_somebody_else_made_anew_is_not_ours_to_remove(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_address", ADDRESS, Call.bare())
-            await connector.apply("block_address", receipt, Call.bare())
+            planned_change = await connector.plan("block_address", ADDRESS, Call.bare())
+            await connector.apply("block_address", planned_change, Call.bare())
             world.alter(sets={"block4": [{"elem": {"val": "198.51.100.7", "comment": "by hand"}}], "block6": []})
-            await connector.undo("block_address", receipt, Call.bare())
+            await connector.undo("block_address", planned_change, Call.bare())
         assert world.in_force()["block4"] == ["198.51.100.7"]
 
     async def test_what_overlaps_since_the_plan_is_refused_and_nothing_is_half_done(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
             world.put("block4", "203.0.113.77")
             with pytest.raises(Rejected, match="after the plan"):
-                await connector.apply("block_network", receipt, Call.bare())
+                await connector.apply("block_network", planned_change, Call.bare())
         assert world.in_force()["block4"] == ["203.0.113.77"]
 
     async def test_a_lifted_block_comes_back_with_its_comment_and_the_time_it_had_left(self) -> None:
         world = self.world()
         world.put("block4", {"elem": {"val": "198.51.100.7", "comment": "fail2ban", "timeout": 600, "expires": 321}})
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("unblock_address", ADDRESS, Call.bare())
-            await connector.apply("unblock_address", receipt, Call.bare())
-            await connector.undo("unblock_address", receipt, Call.bare())
+            planned_change = await connector.plan("unblock_address", ADDRESS, Call.bare())
+            await connector.apply("unblock_address", planned_change, Call.bare())
+            await connector.undo("unblock_address", planned_change, Call.bare())
             again = await connector.plan("unblock_address", ADDRESS, Call.bare())
         (element,) = again["remove"]
         assert (element["comment"], element["timeout"]) == ("fail2ban", 321)

@@ -48,8 +48,8 @@ class TestOkta(HttpConnectorContract):
     @pytest.mark.parametrize("name", ["j.doe", "J.Doe@corp.example", "CORP\\j.doe", "corp\\J.DOE"])
     async def test_one_user_is_one_target_however_the_alert_spells_them(self, name: str) -> None:
         async with self.open(self.world(), Access.READ) as okta:
-            receipt = await okta.plan("suspend_user", {"user": name}, Call.bare())
-        assert receipt["target"] == {"type": "user", "value": JANE}
+            planned_change = await okta.plan("suspend_user", {"user": name}, Call.bare())
+        assert planned_change["target"] == {"type": "user", "value": JANE}
 
     @pytest.mark.parametrize("name", ["EVIL\\j.doe", "nobody", "me", "j.doe/sessions", "..", "CORP\\", "CORP\\me/x"])
     async def test_a_name_that_is_no_user_of_ours_is_rejected(self, name: str) -> None:
@@ -63,10 +63,10 @@ class TestOkta(HttpConnectorContract):
         world = self.world()
         before = world.in_force()
         async with self.open(world, Access.WRITE) as okta:
-            receipt = await okta.plan("suspend_user", {"user": "x.held"}, Call.bare())
-            assert receipt["changed"] is False
-            await okta.apply("suspend_user", receipt, Call.bare())
-            await okta.undo("suspend_user", receipt, Call.bare())
+            planned_change = await okta.plan("suspend_user", {"user": "x.held"}, Call.bare())
+            assert planned_change["changed"] is False
+            await okta.apply("suspend_user", planned_change, Call.bare())
+            await okta.undo("suspend_user", planned_change, Call.bare())
         assert (world.in_force(), world.effects) == (before, [])
 
     async def test_who_is_deactivated_has_nothing_left_to_suspend(self) -> None:
@@ -81,19 +81,19 @@ class TestOkta(HttpConnectorContract):
     async def test_a_status_that_changed_since_the_plan_is_rejected(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as okta:
-            receipt = await okta.plan("suspend_user", {"user": "j.doe"}, Call.bare())
-            world.users[receipt["user"]]["status"] = "DEPROVISIONED"
+            planned_change = await okta.plan("suspend_user", {"user": "j.doe"}, Call.bare())
+            world.users[planned_change["user"]]["status"] = "DEPROVISIONED"
             with pytest.raises(Rejected, match="DEPROVISIONED"):
-                await okta.apply("suspend_user", receipt, Call.bare())
+                await okta.apply("suspend_user", planned_change, Call.bare())
 
     async def test_another_clearing_of_sessions_is_not_taken_for_ours(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE, **self.patience()) as okta:
-            receipt = await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare("other"))
-            await okta.apply("end_sessions", receipt, Call.bare("other"))
+            planned_change = await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare("other"))
+            await okta.apply("end_sessions", planned_change, Call.bare("other"))
             assert (await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare()))["changed"] is True
             assert not await okta.verify(
-                "end_sessions", {"user": "m.ross"}, {**receipt, "user": "00u00000000000000002"}, {}, Call.bare("other")
+                "end_sessions", {"user": "m.ross"}, {**planned_change, "user": "00u00000000000000002"}, {}, Call.bare("other")
             )
 
     async def test_a_used_up_rate_limit_says_when(self) -> None:
@@ -108,10 +108,10 @@ class TestOkta(HttpConnectorContract):
     async def test_a_token_that_may_not_suspend_is_told_apart_from_a_user_who_is_suspended(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as okta:
-            receipt = await okta.plan("suspend_user", {"user": "j.doe"}, Call.bare())
+            planned_change = await okta.plan("suspend_user", {"user": "j.doe"}, Call.bare())
             world.inject(kind="status", status=403)
             with pytest.raises(Rejected, match="credential may not suspend"):
-                await okta.apply("suspend_user", receipt, Call.bare())
+                await okta.apply("suspend_user", planned_change, Call.bare())
 
 
 @pytest.mark.parametrize(

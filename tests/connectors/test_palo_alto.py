@@ -11,7 +11,7 @@ import pytest
 from connectors.palo_alto import xml
 from connectors.palo_alto.connector import PaloAlto
 from connectors.palo_alto.emulator import PaloAltoEmulator
-from connectors.palo_alto.receipts import covering, network_of, object_name
+from connectors.palo_alto.planned_changes import covering, network_of, object_name
 from connectors.sdk.call import Call
 from connectors.sdk.contract import HttpConnectorContract, Sample
 from connectors.sdk.http import Access
@@ -44,13 +44,13 @@ class TestPaloAlto(HttpConnectorContract):
     async def test_a_commit_lock_is_waited_out_and_then_committed_once(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
             world.commit_locks = 1
             with pytest.raises(Unavailable, match="locked") as caught:
-                await connector.apply("block_network", receipt, Call.bare())
+                await connector.apply("block_network", planned_change, Call.bare())
             assert caught.value.retry_after is not None
             assert (await connector.plan("block_network", NETWORK, Call.bare()))["changed"] is True
-            await connector.apply("block_network", receipt, Call.bare())
+            await connector.apply("block_network", planned_change, Call.bare())
         assert world.in_force()["networks"] == ["203.0.113.0/24"]
         assert [effect for effect in world.effects if effect["action"] == "commit"] == [
             {"action": "commit", "target": "job 1", "key": Call.bare().tag, "count": 1}
@@ -60,38 +60,38 @@ class TestPaloAlto(HttpConnectorContract):
         world = self.world()
         before = world.candidate.dump()
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
             world.failing_commits = 1
             with pytest.raises(Rejected, match="commit job 1 failed: Validation error"):
-                await connector.apply("block_network", receipt, Call.bare())
+                await connector.apply("block_network", planned_change, Call.bare())
         assert world.candidate.dump() == before
 
     async def test_after_a_crash_the_job_that_was_started_is_waited_for_and_no_second_one_made(self) -> None:
         world, beats = self.world(), list[Any]()
         call = replace(Call.bare(), heartbeat=beats.append)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_network", NETWORK, call)
+            planned_change = await connector.plan("block_network", NETWORK, call)
             world.inject(kind="status", status=503, when="after", match="jobs")
             with pytest.raises(Unavailable):
-                await connector.apply("block_network", receipt, call)
+                await connector.apply("block_network", planned_change, call)
             assert beats == [{"job": "1"}]
-            await connector.apply("block_network", receipt, replace(call, resume=beats[-1]))
+            await connector.apply("block_network", planned_change, replace(call, resume=beats[-1]))
         assert world.in_force()["networks"] == ["203.0.113.0/24"]
         assert list(world.jobs) == ["1"]
 
     async def test_a_job_without_end_is_unknown(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE, commit_timeout_seconds=0.000001) as connector:
-            receipt = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
             with pytest.raises(Unknown, match="commit job 1 did not end"):
-                await connector.apply("block_network", receipt, Call.bare())
+                await connector.apply("block_network", planned_change, Call.bare())
 
     async def test_a_network_within_a_blocked_one_is_covered_and_not_ours_to_undo(self) -> None:
         world = self.world()
         _grouped(world)
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_network", {"network": "203.0.113.64/26"}, Call.bare())
-            assert receipt["changed"] is False
+            planned_change = await connector.plan("block_network", {"network": "203.0.113.64/26"}, Call.bare())
+            assert planned_change["changed"] is False
             with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24"):
                 await connector.plan("unblock_network", {"network": "203.0.113.64/26"}, Call.bare())
 
@@ -110,10 +110,10 @@ class TestPaloAlto(HttpConnectorContract):
         world, call = self.world(), Call.bare("step-9")
         world.tags["198.51.100.7"] = ["vip"]
         async with self.open(world, Access.WRITE) as connector:
-            receipt = await connector.plan("block_address", ADDRESS, call)
-            await connector.apply("block_address", receipt, call)
+            planned_change = await connector.plan("block_address", ADDRESS, call)
+            await connector.apply("block_address", planned_change, call)
             assert world.tags["198.51.100.7"] == ["vip", "tocsin-blocked", call.tag]
-            await connector.undo("block_address", receipt, call)
+            await connector.undo("block_address", planned_change, call)
         assert world.tags == {"198.51.100.7": ["vip"]}
 
     async def test_an_ipv6_address_is_blocked_like_any_other(self) -> None:

@@ -36,11 +36,11 @@ class TestSlack(HttpConnectorContract):
     async def test_a_message_is_found_behind_a_thousand_newer_ones(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as slack:
-            receipt = await slack.plan("post", WISH, Call.bare())
+            planned_change = await slack.plan("post", WISH, Call.bare())
             _talk(world, 450)
-            output = await slack.apply("post", receipt, Call.bare())
+            output = await slack.apply("post", planned_change, Call.bare())
             _talk(world, 1000)
-            assert await slack.apply("post", receipt, Call.bare()) == output
+            assert await slack.apply("post", planned_change, Call.bare()) == output
             assert (await slack.plan("post", WISH, Call.bare()))["changed"] is False
 
     async def test_two_steps_post_two_messages(self) -> None:
@@ -53,8 +53,8 @@ class TestSlack(HttpConnectorContract):
     @pytest.mark.parametrize("channel", ["#soc", "soc", "C0SOC000001"])
     async def test_a_channel_may_be_named_or_given_by_id(self, channel: str) -> None:
         async with self.open(self.world(), Access.READ) as slack:
-            receipt = await slack.plan("post", {**WISH, "channel": channel}, Call.bare())
-        assert receipt["channel"] == "C0SOC000001"
+            planned_change = await slack.plan("post", {**WISH, "channel": channel}, Call.bare())
+        assert planned_change["channel"] == "C0SOC000001"
 
     @pytest.mark.parametrize(
         ("channel", "mend"),
@@ -107,10 +107,10 @@ class TestSlack(HttpConnectorContract):
     )
     async def test_a_failure_with_http_200_is_a_failure(self, error: str, expected: type[ActionError]) -> None:
         async with self.open(self.world(), Access.READ) as reader:
-            receipt = await reader.plan("post", WISH, Call.bare())
+            planned_change = await reader.plan("post", WISH, Call.bare())
         async with open_connector(Slack, self.emulator.settings("http://127.0.0.1:1"), Access.WRITE, _failing(error)) as slack:
             with pytest.raises(expected, match=error):
-                await slack.apply("post", receipt, Call.bare())
+                await slack.apply("post", planned_change, Call.bare())
 
 
 @settings(max_examples=100, deadline=None)

@@ -10,7 +10,7 @@ from connectors.sdk.call import Call
 from connectors.sdk.capability import ActionSpec, Capability, Input
 from connectors.sdk.connector import Connector
 from connectors.sdk.settings import HttpSettings
-from orchestrator.domain.change import Effect, Receipt
+from orchestrator.domain.change import Effect, PlannedChange
 from orchestrator.domain.observable import Address, ObservableType, Target
 
 
@@ -40,14 +40,14 @@ class Malicious(Connector[HttpSettings], Wall):
         """Nothing to try."""
         return "fine"
 
-    async def plan_shut(self, wish: Wish, call: Call) -> Receipt:
+    async def plan_shut(self, wish: Wish, call: Call) -> PlannedChange:
         """Does the deed."""
         await self.deed()
-        return Receipt(target=Target.of(ObservableType.ADDRESS, wish.address), changed=True, summary="shut")
+        return PlannedChange(target=Target.of(ObservableType.ADDRESS, wish.address), changed=True, summary="shut")
 
-    async def undo_shut(self, receipt: Receipt, call: Call) -> None:
+    async def undo_shut(self, planned_change: PlannedChange, call: Call) -> None:
         """Nothing."""
 
     @action(Effect.CONTAIN, plan=plan_shut, undo=undo_shut)
-    async def shut(self, receipt: Receipt, call: Call) -> None:
+    async def shut(self, planned_change: PlannedChange, call: Call) -> None:
         """Shut it."""

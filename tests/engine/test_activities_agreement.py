@@ -109,7 +109,7 @@ async def test_the_approval_of_a_change_that_is_another_by_now_is_void_and_says_
     new = await ask(bench, otherwise.change, replaces=old.approval_id)
     shown = await get_approval(bench.rt, old.approval_id)
     assert (shown["state"], shown["replaced_by"]) == ("void", new.approval_id)
-    (event,) = [row for row in await bench.rows(AuditEventRow) if row.kind == "approval:approval:voided"]
+    (event,) = [row for row in await bench.rows(AuditEventRow) if row.kind == "approval:voided"]
     assert (event.data["digest"], event.data["replaced_by_digest"]) == (old.digest, new.digest)
     assert "is void" in (await bench.apply(bench.block(), planned, old.approval_id)).detail
 

@@ -77,7 +77,7 @@ async def test_only_the_chosen_changes_are_agreed_with(bench: Rig) -> None:
 async def test_an_approval_laxer_than_the_policy_does_not_count(bench: Rig) -> None:
     await bench.policy({"rules": [{"effect": "contain", "approve": {"by": "board", "quorum": 2}}]})
     planned = await bench.plan(bench.block())
-    assert (planned.judgement.by, planned.judgement.quorum) == ("board", 2)
+    assert (planned.verdict.by, planned.verdict.quorum) == ("board", 2)
     asked = await ask(bench, planned.change, quorum=1)
     await decide(bench.rt, None, asked.approval_id, ANN, "approve", asked.digest)
     assert "the policy wants 2" in (await bench.apply(bench.block(), planned, asked.approval_id)).detail
@@ -88,7 +88,7 @@ async def test_the_same_question_again_is_the_same_approval(bench: Rig) -> None:
     first = await ask(bench, planned.change)
     bench.pass_time(timedelta(minutes=1))
     assert await ask(bench, planned.change) == first
-    assert (await bench.kinds()).count("approval:approval:asked") == 1
+    assert (await bench.kinds()).count("approval:asked") == 1
     assert (await bench.rows(RunRow, RunRow.id))[0].status == "waiting"
 
 
@@ -96,7 +96,7 @@ async def test_a_question_nobody_answered_is_closed_as_expired_and_the_run_goes_
     asked = await ask(bench, (await bench.plan(bench.block())).change)
     assert (await close(bench, asked)).state == "expired"
     assert (await close(bench, asked)).state == "expired"
-    assert (await bench.kinds()).count("approval:approval:expired") == 1
+    assert (await bench.kinds()).count("approval:expired") == 1
     assert (await bench.rows(RunRow, RunRow.id))[0].status == "running"
 
 

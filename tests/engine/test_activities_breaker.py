@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.domain.change import Verdict
 from orchestrator.policy.stops.breaker_reset import reset_breaker
-from orchestrator.store.tables import BreakerRow, MatterRow
+from orchestrator.store.tables import BreakerRow, TaskRow
 from tests.engine.activity_rig import Rig, rig
 
 
@@ -22,15 +22,15 @@ async def test_a_change_that_trips_the_breaker_is_asked_about_and_so_is_the_next
         await planned_many(bench, 3)
         call = bench.block(address="198.51.100.99", path="last")
         planned = await bench.plan(call)
-        assert planned.judgement.verdict is Verdict.ALLOW  # a plan trips nothing
+        assert planned.verdict.outcome is Verdict.ALLOW  # a plan trips nothing
         assert await bench.rows(BreakerRow) == []
         reply = await bench.apply(call, planned)
-        assert (reply.outcome, reply.judgement.verdict) == ("needs_approval", Verdict.APPROVE)
+        assert (reply.outcome, reply.verdict.outcome) == ("needs_approval", Verdict.ASK)
         [tripped] = await bench.rows(BreakerRow)
-        [matter] = await bench.rows(MatterRow)
-        assert (tripped.source, matter.subject, matter.state) == (call.ref.run.source, call.ref.run.source, "open")
+        [task] = await bench.rows(TaskRow)
+        assert (tripped.source, task.subject, task.state) == (call.ref.run.source, call.ref.run.source, "open")
         again = await bench.plan(bench.block(address="198.51.100.50", path="next"))
-        assert again.judgement.verdict is Verdict.APPROVE
-        assert any(tripped.reason in reason for reason in again.judgement.reasons)
+        assert again.verdict.outcome is Verdict.ASK
+        assert any(tripped.reason in reason for reason in again.verdict.reasons)
         await reset_breaker(bench.rt, tripped.source, actor="person:ann")
         assert (await bench.apply(call, planned)).outcome == "applied"

@@ -43,7 +43,7 @@ async def test_the_way_of_a_containment_is_in_the_trail_in_order(bench: Rig) -> 
     assert await bench.kinds() == [
         "containment:lease:registered",
         "run:step:planned",
-        "run:step:judged",
+        "run:step:evaluated",
         "run:step:intended",
         "run:step:applied",
         "run:step:verified",
@@ -237,7 +237,7 @@ async def test_a_kill_switch_stops_applying_but_not_releasing(bench: Rig) -> Non
 
 async def test_the_policy_of_the_moment_counts_not_that_of_the_plan(bench: Rig) -> None:
     planned = await bench.plan(bench.block())
-    assert planned.judgement.verdict is Verdict.ALLOW
+    assert planned.verdict.outcome is Verdict.ALLOW
     await bench.policy({"protect": {"addresses": ["198.51.100.7"]}})
     assert (await bench.apply(bench.block(), planned)).outcome == "refused"
     assert await bench.rows(EffectRow) == []
@@ -245,7 +245,7 @@ async def test_the_policy_of_the_moment_counts_not_that_of_the_plan(bench: Rig) 
 
 async def test_what_is_denied_holds_no_lease(bench: Rig) -> None:
     await bench.policy({"protect": {"addresses": ["198.51.100.7"]}})
-    assert (await bench.plan(bench.block())).judgement.verdict is Verdict.DENY
+    assert (await bench.plan(bench.block())).verdict.outcome is Verdict.DENY
     assert await bench.rows(LeaseRow) == []
 
 
@@ -253,9 +253,9 @@ async def test_limits_are_counted_over_all_runs_of_the_hour(bench: Rig) -> None:
     await bench.policy({"limits": {"windows": [{"within": "1h", "addresses": 1}]}})
     await bench.contained(bench.block("run_1", "198.51.100.7"))
     other = bench.block("run_2", "198.51.100.8")
-    assert (await bench.plan(other)).judgement.verdict is Verdict.APPROVE
+    assert (await bench.plan(other)).verdict.outcome is Verdict.ASK
     bench.pass_time(timedelta(minutes=61))
-    assert (await bench.plan(other)).judgement.verdict is Verdict.ALLOW
+    assert (await bench.plan(other)).verdict.outcome is Verdict.ALLOW
 
 
 async def test_a_change_that_was_swapped_after_the_plan_is_not_applied(bench: Rig) -> None:

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 
 from orchestrator.contracts.messages import UndoReply, UndoRequest, VerifyRequest
 from orchestrator.engine.activities.check import Checking
-from orchestrator.store.tables import ContainmentRow, EffectRow, MatterRow
+from orchestrator.store.tables import ContainmentRow, EffectRow, TaskRow
 
 ADDRESS = "198.51.100.7"
 REAPPLY = {"drift": {"then": "reapply"}}
@@ -75,9 +75,9 @@ async def test_what_is_gone_is_reported_once_and_a_person_is_told(bench: Rig) ->
     forget(bench)
     made = bench.effects("firewall")
     assert (await check(bench, key)).drift == (await check(bench, key)).drift == "gone"
-    (matter,) = await bench.rows(MatterRow)
-    assert (matter.kind, matter.subject, matter.state) == ("drift", key, "open")
-    assert ADDRESS in matter.summary
+    (task,) = await bench.rows(TaskRow)
+    assert (task.kind, task.subject, task.state) == ("drift", key, "open")
+    assert ADDRESS in task.summary
     assert (await bench.kinds()).count("containment:drift:found") == 1
     assert bench.effects("firewall") == made
 
@@ -95,7 +95,7 @@ async def test_drift_is_told_to_the_group_that_the_policy_names(bench: Rig, docu
     await bench.policy(document)
     forget(bench)
     await check(bench, key)
-    assert [matter.to_group for matter in await bench.rows(MatterRow)] == [group]
+    assert [task.to_group for task in await bench.rows(TaskRow)] == [group]
 
 
 async def test_what_is_back_is_not_drifted_any_more_and_the_matter_is_closed(bench: Rig) -> None:
@@ -107,7 +107,7 @@ async def test_what_is_back_is_not_drifted_any_more_and_the_matter_is_closed(ben
     firewall.tags.update(before)
     row = await check(bench, key)
     assert (row.drift, row.verified_at) == (None, bench.now[0])
-    assert [matter.state for matter in await bench.rows(MatterRow)] == ["closed"]
+    assert [task.state for task in await bench.rows(TaskRow)] == ["closed"]
 
 
 async def test_a_device_that_does_not_answer_is_neither_seen_nor_gone(bench: Rig) -> None:
@@ -128,7 +128,7 @@ async def test_what_is_gone_is_made_again_where_the_policy_says_so_and_is_releas
     assert [kind for kind in await bench.kinds() if "drift" in kind] == [
         "containment:drift:found",
         "containment:drift:intended",
-        "containment:drift:mended",
+        "containment:drift:corrected",
     ]
     assert (await undo(bench)).outcome == "undone"
     assert not blocked(bench)
@@ -149,7 +149,7 @@ async def test_what_takes_an_approval_by_now_is_not_made_again_without(bench: Ri
     forget(bench)
     assert (await check(bench, key)).drift == "gone"
     assert not blocked(bench)
-    assert "it takes an approval" in (await bench.rows(MatterRow))[0].summary
+    assert "it takes an approval" in (await bench.rows(TaskRow))[0].summary
 
 
 async def test_a_kill_switch_keeps_it_from_being_made_again(bench: Rig) -> None:
@@ -171,7 +171,7 @@ async def test_another_change_than_the_one_that_was_judged_is_not_made(bench: Ri
     async with bench.rt.store.write() as session:
         effect = await session.get(EffectRow, row.effect_id)
         assert effect is not None
-        effect.change = {**effect.change, "receipt": {**effect.change["receipt"], "add": ["other"]}}
+        effect.change = {**effect.change, "planned_change": {**effect.change["planned_change"], "add": ["other"]}}
     assert (await check(bench, key)).drift == "gone"
     assert firewall.tags == {}
 
@@ -202,7 +202,7 @@ async def test_a_release_that_comes_between_the_look_and_the_intent_wins(bench: 
     assert not blocked(bench)
     assert "containment:drift:intended" not in await bench.kinds()
     assert [row.state for row in await bench.rows(ContainmentRow)] == ["lifted"]
-    assert await bench.rows(MatterRow) == []
+    assert await bench.rows(TaskRow) == []
 
 
 async def test_a_release_waits_for_a_call_that_is_making_it_again_and_then_lifts_it(bench: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ from orchestrator.contracts.messages import DueReply, HoldInput, UndoReply, Undo
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.engine.activities.hold import Holding
-from orchestrator.incidents.tasks import close_matter
-from orchestrator.store.tables import ContainmentRow, EffectRow, KillSwitchRow, LeaseRow, MatterRow
+from orchestrator.incidents.tasks import close_task
+from orchestrator.store.tables import ContainmentRow, EffectRow, KillSwitchRow, LeaseRow, TaskRow
 
 ADDRESS = "198.51.100.7"
 
@@ -96,25 +96,25 @@ async def test_it_is_tried_again_after_longer_and_longer_pauses_for_ever(bench: 
 async def test_people_are_told_after_as_many_failures_as_the_policy_says_and_it_is_closed_when_it_comes_off(bench: Rig) -> None:
     await bench.policy({"releases": {"escalate_after": 2, "to": "soc-leads"}})
     key = await stuck(bench)
-    assert await bench.rows(MatterRow) == []
+    assert await bench.rows(TaskRow) == []
     await undo(bench)
     await undo(bench)
-    (matter,) = await bench.rows(MatterRow)
-    assert (matter.kind, matter.subject, matter.to_group, matter.state) == ("stuck_release", key, "soc-leads", "open")
+    (task,) = await bench.rows(TaskRow)
+    assert (task.kind, task.subject, task.to_group, task.state) == ("stuck_release", key, "soc-leads", "open")
     assert (await bench.kinds()).count("containment:undo:escalated") == 1
     bench.worlds["firewall"].clear_faults()
     assert (await undo(bench)).outcome == "undone"
-    (matter,) = await bench.rows(MatterRow)
-    assert (matter.state, matter.closed_by) == ("closed", "run:run_1")
+    (task,) = await bench.rows(TaskRow)
+    assert (task.state, task.closed_by) == ("closed", "run:run_1")
 
 
 async def test_a_matter_that_was_closed_by_hand_is_opened_again_while_it_does_not_come_off(bench: Rig) -> None:
     await bench.policy({"releases": {"escalate_after": 1}})
     await stuck(bench)
-    (matter,) = await bench.rows(MatterRow)
-    await close_matter(bench.rt, matter.id, comment="seen", actor="person:ann")
+    (task,) = await bench.rows(TaskRow)
+    await close_task(bench.rt, task.id, comment="seen", actor="person:ann")
     await undo(bench)
-    assert sorted(each.state for each in await bench.rows(MatterRow)) == ["closed", "open"]
+    assert sorted(each.state for each in await bench.rows(TaskRow)) == ["closed", "open"]
 
 
 @pytest.mark.parametrize(("attempt", "tried_for"), [(10, timedelta()), (2, timedelta(minutes=30))])
@@ -125,12 +125,12 @@ async def test_a_device_that_does_not_answer_for_long_is_told_to_people_while_it
     bench.worlds["firewall"].inject(kind="status", status=503, times=1000)
     with pytest.raises(ApplicationError):
         await undo(bench)
-    assert await bench.rows(MatterRow) == []
+    assert await bench.rows(TaskRow) == []
     with pytest.raises(ApplicationError) as caught:
         await undo(bench, attempt=attempt, tried_for=tried_for)
     assert caught.value.type == "Unavailable"
     assert not caught.value.non_retryable
-    assert [matter.kind for matter in await bench.rows(MatterRow)] == ["stuck_release"]
+    assert [task.kind for task in await bench.rows(TaskRow)] == ["stuck_release"]
     assert await state(bench) == "lifting"
 
 
@@ -197,9 +197,9 @@ async def test_a_person_settles_what_the_device_shows_to_be_off(bench: Rig) -> N
         await settle(bench.rt, key, comment="  ", actor="person:ann")
     shown = await settle(bench.rt, key, comment="taken off by hand", actor="person:ann")
     assert (shown["state"], shown["ours"], shown["error"]) == ("lifted", False, None)
-    (matter,) = await bench.rows(MatterRow)
-    assert (matter.state, matter.closed_by, matter.comment) == ("closed", "person:ann", "taken off by hand")
-    assert (await bench.kinds())[-1] == "containment:containment:settled"
+    (task,) = await bench.rows(TaskRow)
+    assert (task.state, task.closed_by, task.comment) == ("closed", "person:ann", "taken off by hand")
+    assert (await bench.kinds())[-1] == "containment:resolved"
     assert [effect.state for effect in await bench.rows(EffectRow)] == ["undone"]
     assert (await due(bench, key)).ended == ()
     with pytest.raises(Conflict, match="lifted already"):

@@ -145,7 +145,7 @@ async def test_a_decision_that_is_forged_past_the_store_changes_nothing(bench: t
     made, client = bench
     await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
     asked = await pending(made)
-    digests = (asked["receipts"][0]["digest"],)
+    digests = (asked["planned_changes"][0]["digest"],)
     await tell_past_the_store(client, Decision(approval_id=asked["id"], state="approved", approved_changes=digests, by=("ann",)))
     assert [(each["id"], each["answers"]) for each in (await list_approvals(made.rt))["items"]] == [(asked["id"], [])]
     await decide(made.rt, client, asked["id"], ANN, "decline", asked["digest"])
@@ -175,7 +175,7 @@ async def over_the_limit(made: Rig, client: Client) -> dict[str, Any]:
 async def test_a_run_beyond_the_limit_waits_for_those_whom_the_policy_names_and_goes_on_once_they_agree(bench: tuple[Rig, Client]) -> None:
     made, client = bench
     asked = await over_the_limit(made, client)
-    assert (asked["by"], asked["quorum"], asked["receipts"], asked["path"]) == ("leads", 2, [], BEFORE)
+    assert (asked["by"], asked["quorum"], asked["planned_changes"], asked["path"]) == ("leads", 2, [], BEFORE)
     assert asked["question"] == "Let one more run of whole begin about t?"
     assert asked["reasons"] == ["whole allows itself 3 runs in an hour, which are used up: people are asked", "once per: k"]
     run = await get_run(made.rt, "run_w")
@@ -198,7 +198,7 @@ async def test_a_run_beyond_the_limit_that_people_do_not_let_begin_does_nothing_
     await decide(made.rt, client, asked["id"], lead, "decline", asked["digest"], "a flood")
     assert await ended(client) == {"status": "declined", "error": "it was not let begin: declined by bob: a flood", "steps": 0}
     assert (made.effects("firewall"), await made.rows(RunKeyRow)) == (0, [])
-    assert (await made.kinds())[-2:] == ["approval:approval:decided", "run:run:ended"]
+    assert (await made.kinds())[-2:] == ["approval:decided", "run:ended"]
 
 
 async def test_a_lease_that_is_over_is_lifted_by_itself(bench: tuple[Rig, Client]) -> None:

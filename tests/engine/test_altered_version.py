@@ -18,7 +18,7 @@ from orchestrator.domain.change import Effect
 from orchestrator.playbook.plan import Plan, Use
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
-from orchestrator.store.tables import AuditEventRow, MatterRow, PlaybookRow
+from orchestrator.store.tables import AuditEventRow, PlaybookRow, TaskRow
 
 BLOCK = Use(
     id="block", connection="firewall", capability="firewall", action="block_address", effect=Effect.CONTAIN,
@@ -55,5 +55,5 @@ async def test_it_does_not_run_and_the_trail_and_people_are_told(bench: tuple[Ri
     assert all(made.effects(name) == 0 for name in made.worlds)
     told = [event.data["reason"] for event in await made.rows(AuditEventRow) if event.kind == EventKind.PLAYBOOK_REFUSED]
     assert len(told) == 1
-    (matter,) = await made.rows(MatterRow)
-    assert (matter.kind, matter.subject, matter.summary) == ("refused_playbook", "whole@1", told[0])
+    (task,) = await made.rows(TaskRow)
+    assert (task.kind, task.subject, task.summary) == ("refused_playbook", "whole@1", told[0])

@@ -99,7 +99,7 @@ async def test_without_a_result_of_its_own_no_block_is_overridden(sessions: Sess
 async def test_what_is_applied_goes_the_whole_way_and_is_taken_back_at_the_end(bench: tuple[Rig, Sessions]) -> None:
     made, sessions = bench
     state = await begun(sessions, breakpoints=["block"])
-    with pytest.raises(Invalid, match=f"type the target as it stands in the receipt: {ADDRESS}"):
+    with pytest.raises(Invalid, match=f"type the target as it stands in the planned_change: {ADDRESS}"):
         await say(sessions, state, "apply", target="185.220.101.8")
     assert made.effects("firewall") == 0
     state = await say(sessions, state, "apply", target=ADDRESS)

@@ -54,7 +54,7 @@ async def test_it_tells_the_receipt_the_judgement_and_how_long_it_would_hold(ben
     assert (each["path"], each["connection"], each["action"], each["effect"]) == ("block", "firewall", "block_address", "contain")
     assert (each["target"], each["changed"], each["hold_seconds"]) == ({"type": "address", "value": "198.51.100.7"}, True, 3600)
     assert each["digest"] == planned.change.digest
-    assert each["judgement"] == {name: planned.judgement.model_dump(mode="json")[name] for name in ("verdict", "reasons", "rule")}
+    assert each["verdict"] == {name: planned.verdict.model_dump(mode="json")[name] for name in ("verdict", "reasons", "rule")}
     assert (bench.effects("firewall"), await bench.rows(LeaseRow)) == (0, [])
 
 
@@ -152,7 +152,7 @@ async def test_it_tells_who_would_be_asked_by_step_group_and_form(rig: Rig) -> N
 
 
 async def test_it_tells_that_the_policy_would_ask(rig: Rig, world: World) -> None:
-    world.verdict, world.policy_by, world.policy_quorum = Verdict.APPROVE, "admins", 3
+    world.verdict, world.policy_by, world.policy_quorum = Verdict.ASK, "admins", 3
     asked = (await asked_of(rig, DENIED))["block"]
     assert (asked["source"], asked["by"], asked["quorum"]) == ("policy", "admins", 3)
 

@@ -79,7 +79,7 @@ async def ran(made: Rig, client: Client, text: str, answer: Any = "approve", hos
         if answer is not None:
             while not (found := (await list_approvals(made.rt, state="pending"))["items"]):  # nothing says when
                 await asyncio.sleep(0.05)
-            digests = [change["digest"] for change in found[0]["receipts"]]
+            digests = [change["digest"] for change in found[0]["planned_changes"]]
             only: dict[str, Any] = {} if answer != "the first" else {"changes": digests[:1]}
             said: Any = "approve" if answer == "the first" else answer
             await decide(made.rt, client, found[0]["id"], ANN, said, found[0]["digest"], **only)

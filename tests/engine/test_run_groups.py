@@ -93,13 +93,13 @@ async def test_a_step_with_an_approval_of_its_own_is_left_to_that(rig: Rig, worl
 
 
 async def test_the_policys_quorum_makes_the_authors_question_stricter(rig: Rig, world: World) -> None:
-    world.verdict, world.policy_by, world.policy_quorum, world.decide = Verdict.APPROVE, "ciso", 3, agree
+    world.verdict, world.policy_by, world.policy_quorum, world.decide = Verdict.ASK, "ciso", 3, agree
     await rig.run(BOTH)
     assert [(asked.by, asked.quorum) for asked in world.asked] == [("ciso", 3)]
 
 
 async def test_a_person_s_no_to_one_item_declines_the_run(rig: Rig, world: World) -> None:
-    world.verdict = Verdict.APPROVE
+    world.verdict = Verdict.ASK
     world.decide = lambda request: decline(request) if request.changes[0].target.value.endswith(".2") else agree(request)
     result = await rig.run(
         "steps:\n  - id: each\n    for_each: [203.0.113.1, 203.0.113.2]\n    as: a\n    at_most: 2\n"

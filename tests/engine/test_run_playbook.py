@@ -116,7 +116,7 @@ async def test_a_question_goes_up_the_chain_one_group_after_the_other_each_with_
 
 
 async def test_where_the_policy_names_a_group_no_playbook_s_chain_leads_away_from_it(rig: Rig, world: World) -> None:
-    world.verdict, world.policy_by = Verdict.APPROVE, "board"
+    world.verdict, world.policy_by = Verdict.ASK, "board"
     approve = "    approve: {question: 'Block it?', by: soc, otherwise: escalate, escalate_to: [friends]}\n"
     result = await rig.run(f"steps:\n{BLOCK}{approve}")
     assert (result.status, world.applied) == (RunStatus.DECLINED, [])

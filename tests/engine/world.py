@@ -38,7 +38,7 @@ from orchestrator.contracts.messages import (
     VerifyRequest,
 )
 from orchestrator.contracts.question import Question
-from orchestrator.domain.change import Change, Judgement, Verdict
+from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 
 
 @dataclass
@@ -77,7 +77,7 @@ class World:
     undo_requests: list[UndoRequest] = field(default_factory=list)
     on_ask: Callable[[str], Awaitable[None]] | None = None
     generation: int = 0
-    broken: set[str] = field(default_factory=set)  # actions whose receipts lack what every receipt has
+    broken: set[str] = field(default_factory=set)  # actions whose planned_changes lack what every planned_change has
     tags: list[str] = field(default_factory=list)
     policy_by: str | None = None
     policy_quorum: int = 1
@@ -117,15 +117,15 @@ class World:
         self.planned.append(request)
         if request.lease:
             self.leases.add(request.call.ref.path)
-        return PlanReply(change=self._change(request.call), judgement=self._judgement())
+        return PlanReply(change=self._change(request.call), verdict=self._verdict())
 
     @activity.defn(name=Activity.APPLY)
     async def apply(self, request: ApplyRequest) -> ApplyReply:
         target = request.change.target.value
         if self.before_apply is not None:
             await self.before_apply(request)
-        if self.verdict is Verdict.APPROVE and request.approval_id not in self.approvals:
-            return ApplyReply(outcome="needs_approval", judgement=self._judgement())
+        if self.verdict is Verdict.ASK and request.approval_id not in self.approvals:
+            return ApplyReply(outcome="needs_approval", verdict=self._verdict())
         self.effects[request.call.ref.path] = (request.call.ref.seq, target)
         if not self.lies:
             self.in_force.add(target)
@@ -133,7 +133,7 @@ class World:
         if self.lose_replies:
             self.lose_replies -= 1
             raise ApplicationError("the reply was lost", type="Unknown", non_retryable=True)
-        return ApplyReply(outcome="applied", judgement=self._judgement())
+        return ApplyReply(outcome="applied", verdict=self._verdict())
 
     @activity.defn(name=Activity.VERIFY)
     async def verify(self, request: VerifyRequest) -> VerifyReply:
@@ -216,9 +216,9 @@ class World:
         if self.check_fails:
             raise ApplicationError("the database does not answer", type="Unavailable")
 
-    def _judgement(self) -> Judgement:
-        return Judgement(
-            verdict=self.verdict,
+    def _verdict(self) -> PolicyVerdict:
+        return PolicyVerdict(
+            outcome=self.verdict,
             reasons=("said the test",),
             policy_version=1,
             policy_digest="p",
@@ -229,13 +229,18 @@ class World:
     def _change(self, call: ActionCall) -> Change:
         value = str(next(iter(call.input.values())))
         kind = "host" if "host" in call.input else "address"
-        receipt = {
+        planned_change = {
             "target": {"type": kind, "value": value},
             "changed": value not in self.in_force,
             "summary": f"{call.action} {value}{' again' * self.generation}",
         }
         if call.action in self.broken:
-            del receipt["summary"]
+            del planned_change["summary"]
         return Change(
-            connection=call.connection, connector="memory", action=call.action, effect=call.effect, input=call.input, receipt=receipt
+            connection=call.connection,
+            connector="memory",
+            action=call.action,
+            effect=call.effect,
+            input=call.input,
+            planned_change=planned_change,
         )

@@ -126,8 +126,8 @@ def test_no_box_lies_over_another_or_outside_of_the_picture(plan: Plan) -> None:
 
 def test_a_run_shows_what_was_made_skipped_and_taken_back(plan: Plan) -> None:
     run = run_of(
-        {"id": "verdict", "state": "done", "receipt": None, "error": None},
-        {"id": "choice/block", "state": "released", "receipt": {"summary": "Block 203.0.113.9"}, "error": None},
+        {"id": "verdict", "state": "done", "planned_change": None, "error": None},
+        {"id": "choice/block", "state": "released", "planned_change": {"summary": "Block 203.0.113.9"}, "error": None},
     )
     found = nodes(graph_of(plan, run))
     outcomes = {path: node.happened.outcome for path, node in found.items() if node.happened}
@@ -143,14 +143,16 @@ def test_the_rounds_of_a_loop_are_counted_and_the_worst_one_gives_the_colour() -
         '    for_each: "${{ inputs.all }}"\n    as: one\n    at_most: 9\n    steps:\n      - id: tell\n        use: chat.post\n'
         '        with: {channel: soc, text: "x"}\n'
     )
-    steps = [{"id": f"each[{n}]/tell", "state": state, "receipt": None, "error": None} for n, state in enumerate(["verified", "failed"])]
+    steps = [
+        {"id": f"each[{n}]/tell", "state": state, "planned_change": None, "error": None} for n, state in enumerate(["verified", "failed"])
+    ]
     happened = nodes(graph_of(plan, run_of(*steps)))["each/tell"].happened
     assert happened is not None
     assert (happened.outcome, happened.states) == ("failed", {"verified": 1, "failed": 1})
 
 
 def test_text_from_an_attacker_is_text_in_both_forms(plan: Plan) -> None:
-    run = run_of({"id": "verdict", "state": "failed", "receipt": None, "error": HOSTILE})
+    run = run_of({"id": "verdict", "state": "failed", "planned_change": None, "error": HOSTILE})
     graph = graph_of(plan, run)
     drawing, chart = svg(graph), mermaid(graph)
     ET.fromstring(drawing)

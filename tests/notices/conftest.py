@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from mail_server import MailServer
-from notice_world import NOW, World
+from notification_world import NOW, World
 
 from api.app import create_app
 from connectors.sdk.emulator import EmulatorTransport

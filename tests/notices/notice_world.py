@@ -18,7 +18,7 @@ from orchestrator.notifications.outbox import Kind, tell
 from orchestrator.notifications.sender import send_due
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, audit
-from orchestrator.store.tables import ApprovalRow, NoticeRow
+from orchestrator.store.tables import ApprovalRow, NotificationRow
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 CHANGE = {
@@ -27,7 +27,7 @@ CHANGE = {
     "action": "block_address",
     "effect": "contain",
     "input": {"address": "198.51.100.7", "token": "s3cret"},
-    "receipt": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
+    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
 }
 FORM = "application/x-www-form-urlencoded"
 
@@ -84,9 +84,9 @@ class World:
         async with self.rt.store.read() as session:
             return [found for _, _, found in await audit.page(session, after=None, limit=200, kind=kind)]
 
-    async def notices(self, **columns: Any) -> list[NoticeRow]:
+    async def notifications(self, **columns: Any) -> list[NotificationRow]:
         async with self.rt.store.read() as session:
-            rows = await session.scalars(select(NoticeRow).filter_by(**columns).order_by(NoticeRow.id))  # type: ignore[arg-type]
+            rows = await session.scalars(select(NotificationRow).filter_by(**columns).order_by(NotificationRow.id))  # type: ignore[arg-type]
             return list(rows)
 
     def later(self, **much: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from notice_world import CHANGE, World
+from notification_world import CHANGE, World
 
 from connectors.slack.emulator import signed
 from orchestrator.access import keys
@@ -148,11 +148,11 @@ async def test_hostile_text_cannot_mention_or_link(world: World) -> None:
 async def test_slack_that_is_down_is_tried_again(world: World) -> None:
     world.slack.inject(kind="status", match="chat.postMessage", status=503)
     await world.ask()
-    (row,) = await world.notices(channel="slack")
+    (row,) = await world.notifications(channel="slack")
     assert (row.state, row.attempts) == ("waiting", 1)
     world.later(minutes=1)
     await send_due(world.rt)
-    (row,) = await world.notices(channel="slack")
+    (row,) = await world.notifications(channel="slack")
     assert (row.state, row.error) == ("sent", None)
 
 

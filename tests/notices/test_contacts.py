@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from notice_world import World
+from notification_world import World
 
 from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
@@ -75,10 +75,10 @@ async def test_messages_that_failed_are_listed_without_their_address(world: Worl
     world.mail.answers = ["RCPT 550 no", "RCPT 550 no"]
     await world.ask()
     viewer = await key(world, "vic", Role.VIEWER)
-    reply = await world.browser.get("/v1/notices", params={"state": "failed", "limit": 1}, headers=viewer)
+    reply = await world.browser.get("/v1/notifications", params={"state": "failed", "limit": 1}, headers=viewer)
     (item,) = reply.json()["items"]
     assert (item["about"], item["channel"], item["error"]) == ("apr_1", "email", "the mail server refuses the recipient (550)")
-    more = await world.browser.get("/v1/notices", params={"state": "failed", "cursor": reply.json()["next"]}, headers=viewer)
+    more = await world.browser.get("/v1/notifications", params={"state": "failed", "cursor": reply.json()["next"]}, headers=viewer)
     assert len(more.json()["items"]) == 1
     assert "corp.example" not in reply.text
-    assert (await world.browser.get("/v1/notices", params={"about": "apr_9"}, headers=viewer)).json()["items"] == []
+    assert (await world.browser.get("/v1/notifications", params={"about": "apr_9"}, headers=viewer)).json()["items"] == []

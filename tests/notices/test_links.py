@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from notice_world import CHANGE, World
+from notification_world import CHANGE, World
 
 from orchestrator.access import keys
 from orchestrator.domain.audit_event import EventKind
@@ -153,8 +153,8 @@ async def test_an_answer_from_another_site_is_refused(world: World, headers: dic
 
 async def test_hostile_text_stays_text(world: World) -> None:
     hostile = '<script>alert(1)</script>"><img src=x onerror=alert(1)>\u202etxt.exe\u0007 {{ 7*7 }}'
-    receipt = {**CHANGE["receipt"], "summary": hostile, "target": {"type": "address", "value": hostile}}  # type: ignore[dict-item]
-    change = {**CHANGE, "receipt": receipt, "input": {"address": hostile}, "digest": "c1"}
+    planned_change = {**CHANGE["planned_change"], "summary": hostile, "target": {"type": "address", "value": hostile}}  # type: ignore[dict-item]
+    change = {**CHANGE, "planned_change": planned_change, "input": {"address": hostile}, "digest": "c1"}
     await world.ask(question=hostile + "x" * 9000, reasons=[hostile], changes=[change])
     page = await world.browser.get(world.link())
     assert page.text.count("<script") == page.text.count("<img") == 0

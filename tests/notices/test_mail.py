@@ -13,25 +13,27 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mail_server import MailServer
-from notice_world import World
+from notification_world import World
 
 from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Rejected, Unavailable
 from orchestrator.notifications.email import send_mail
-from orchestrator.notifications.outbox import tell, tell_matter
+from orchestrator.notifications.outbox import notify_task, tell
 from orchestrator.notifications.sender import send_due, send_until
-from orchestrator.notifications.templates import Letter, addressed
+from orchestrator.notifications.templates import Mail, addressed
 from orchestrator.settings import Settings
-from orchestrator.store.tables import MatterRow
+from orchestrator.store.tables import TaskRow
 
-LETTER = Letter(subject="Block it?", text="Block it?\n", html="<p>Block it?</p>")
+MAIL = Mail(subject="Block it?", text="Block it?\n", html="<p>Block it?</p>")
 
 
 def message(subject: str = "Block it?") -> Any:
-    letter = LETTER.model_copy(update={"subject": subject})
-    return addressed(letter, sender="tocsin@soc.example", to="ann@corp.example", notice_id="ntc_1", now=datetime(2026, 3, 4, tzinfo=UTC))
+    mail = MAIL.model_copy(update={"subject": subject})
+    return addressed(
+        mail, sender="tocsin@soc.example", to="ann@corp.example", notification_id="ntc_1", now=datetime(2026, 3, 4, tzinfo=UTC)
+    )
 
 
 async def test_those_in_the_group_who_may_decide_are_asked_and_nobody_else(world: World) -> None:
@@ -39,7 +41,7 @@ async def test_those_in_the_group_who_may_decide_are_asked_and_nobody_else(world
     await keys.create_key(world.rt, "eve", (Role.APPROVER,), groups=("leads",), scopes=(Permission.READ,), actor="system")
     await world.ask()
     assert sorted(mail["To"] for mail in world.mail.taken) == ["ann@corp.example", "bob@corp.example"]
-    assert {row.state for row in await world.notices()} == {"sent"}
+    assert {row.state for row in await world.notifications()} == {"sent"}
 
 
 async def test_a_mail_says_the_question_the_changes_the_end_and_the_link(world: World) -> None:
@@ -82,23 +84,23 @@ async def test_the_token_is_nowhere_but_in_the_mail(world: World) -> None:
 async def test_a_mail_that_does_not_come_off_is_tried_again_with_a_new_link(world: World) -> None:
     world.mail.answers = ["451 not now", "451 not now"]
     await world.ask()
-    assert (world.mail.taken, {row.state for row in await world.notices(channel="email")}) == ([], {"waiting"})
-    first = {row.token_hash for row in await world.notices(channel="email")}
+    assert (world.mail.taken, {row.state for row in await world.notifications(channel="email")}) == ([], {"waiting"})
+    first = {row.token_hash for row in await world.notifications(channel="email")}
     await send_due(world.rt)
     assert world.mail.taken == []
     world.later(seconds=30)
     await send_due(world.rt)
     assert len(world.mail.taken) == 2
-    assert not first & {row.token_hash for row in await world.notices(channel="email")}
+    assert not first & {row.token_hash for row in await world.notifications(channel="email")}
     assert (await world.post(world.link())).status_code == 200
 
 
 async def test_what_is_refused_for_good_has_failed_and_is_seen(world: World) -> None:
     world.mail.answers = ["RCPT 550 no such person", "RCPT 550 no such person"]
     await world.ask()
-    failed = await world.notices(state="failed")
+    failed = await world.notifications(state="failed")
     assert [row.error for row in failed] == ["the mail server refuses the recipient (550)"] * 2
-    events = await world.events(EventKind.NOTICE_FAILED)
+    events = await world.events(EventKind.NOTIFICATION_FAILED)
     assert {(event.subject, event.data["attempts"]) for event in events} == {("apr_1", 1)}
 
 
@@ -108,7 +110,7 @@ async def test_after_hours_it_is_given_up(world: World) -> None:
     for _ in range(60):
         world.later(minutes=15)
         await send_due(world.rt)
-    failed = await world.notices(channel="email")
+    failed = await world.notifications(channel="email")
     assert {row.state for row in failed} == {"failed"}
     assert all(10 < row.attempts < 40 for row in failed)
 
@@ -120,12 +122,12 @@ async def test_nobody_is_asked_what_is_answered_or_over(world: World) -> None:
     world.later(minutes=1)
     await send_due(world.rt)
     assert world.mail.taken == []
-    assert {row.state for row in await world.notices(channel="email")} == {"void"}
+    assert {row.state for row in await world.notifications(channel="email")} == {"void"}
     world.mail.answers = ["451 later", "451 later"]
     await world.ask(id="apr_2")
     world.later(minutes=16)
     await send_due(world.rt)
-    assert {row.state for row in await world.notices(channel="email", about="apr_2")} == {"void"}
+    assert {row.state for row in await world.notifications(channel="email", about="apr_2")} == {"void"}
 
 
 async def test_two_workers_send_each_mail_once(world: World) -> None:
@@ -144,11 +146,9 @@ async def test_the_worker_sends_until_it_is_told_to_stop(world: World) -> None:
     stop = asyncio.Event()
     working = asyncio.create_task(send_until(world.rt, stop))
     async with world.rt.store.write() as session:
-        matter = MatterRow(
-            id="mat_1", kind="release", subject="k1", summary="It does not come off", to_group="leads", opened_at=world.now[0]
-        )
-        session.add(matter)
-        await tell_matter(session, matter, world.now[0])
+        task = TaskRow(id="mat_1", kind="release", subject="k1", summary="It does not come off", to_group="leads", opened_at=world.now[0])
+        session.add(task)
+        await notify_task(session, task, world.now[0])
     async with asyncio.timeout(10):
         while len(world.mail.taken) < 3:
             await asyncio.sleep(0.01)
@@ -160,10 +160,10 @@ async def test_the_worker_sends_until_it_is_told_to_stop(world: World) -> None:
 async def test_without_a_group_a_matter_goes_to_those_who_administer(world: World) -> None:
     await keys.create_key(world.rt, "eve", (Role.ADMIN,), actor="system")
     async with world.rt.store.write() as session:
-        matter = MatterRow(id="mat_1", kind="drift", subject="k1", summary="Gone", opened_at=world.now[0])
-        session.add(matter)
-        await tell_matter(session, matter, world.now[0])
-    assert {row.person for row in await world.notices(about="mat_1")} == {"eve"}
+        task = TaskRow(id="mat_1", kind="drift", subject="k1", summary="Gone", opened_at=world.now[0])
+        session.add(task)
+        await notify_task(session, task, world.now[0])
+    assert {row.person for row in await world.notifications(about="mat_1")} == {"eve"}
 
 
 async def test_mail_goes_over_tls_with_a_login_and_not_otherwise(tmp_path: Path) -> None:

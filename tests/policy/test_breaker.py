@@ -16,7 +16,7 @@ from orchestrator.policy.sections import Breaker
 from orchestrator.policy.stops.breaker_reset import list_breakers, reset_breaker
 from orchestrator.policy.stops.circuit_breaker import trip_when_too_many, tripped
 from orchestrator.runtime import Runtime
-from orchestrator.store.tables import AuditEventRow, EffectRow, MatterRow
+from orchestrator.store.tables import AuditEventRow, EffectRow, TaskRow
 from tests.store.conftest import database, server  # noqa: F401 - fixtures
 from tests.store.databases import START, opened
 
@@ -30,8 +30,8 @@ async def rt(tmp_path: Path, database: str | None) -> AsyncIterator[Runtime]:  #
 
 
 def change(value: str = "198.51.100.99", effect: Effect = Effect.CONTAIN, *, changed: bool = True) -> Change:
-    receipt = {"target": {"type": "address", "value": value}, "changed": changed, "summary": ""}
-    return Change(connection="edge", connector="palo_alto", action="act", effect=effect, input={}, receipt=receipt)
+    planned_change = {"target": {"type": "address", "value": value}, "changed": changed, "summary": ""}
+    return Change(connection="edge", connector="palo_alto", action="act", effect=effect, input={}, planned_change=planned_change)
 
 
 async def contained(rt: Runtime, count: int, minutes: int, **columns: Any) -> None:
@@ -63,13 +63,13 @@ async def test_the_change_that_makes_it_too_many_trips_the_breaker_once(rt: Runt
     assert reason == "source siem had 5 targets contained within 1:00:00, and on average 0.0 before"
     assert await judged(rt, change("198.51.100.200")) == reason
     assert await judged(rt, change(effect=Effect.NOTIFY)) == reason
-    assert await kinds(rt) == ["policy:breaker:tripped", "matter:matter:opened"]
+    assert await kinds(rt) == ["policy:breaker:tripped", "task:opened"]
     assert [view.source for view in await list_breakers(rt)] == ["siem"]
     async with rt.store.read() as session:
         assert await tripped(session, "siem") == reason
         assert await tripped(session, "other") is None
-        [matter] = await session.scalars(select(MatterRow))
-    assert (matter.kind, matter.subject, matter.to_group) == ("breaker", "siem", "soc")
+        [task] = await session.scalars(select(TaskRow))
+    assert (task.kind, task.subject, task.to_group) == ("breaker", "siem", "soc")
 
 
 async def test_a_source_that_always_asks_for_as_much_may_go_on(rt: Runtime) -> None:
@@ -116,9 +116,9 @@ async def test_after_a_reset_it_is_counted_anew_and_may_trip_again(rt: Runtime) 
     assert await judged(rt)
     assert [kind.split(":", 1)[1] for kind in await kinds(rt)] == [
         "breaker:tripped",
-        "matter:opened",
+        "task:opened",
         "breaker:reset",
-        "matter:closed",
+        "task:closed",
         "breaker:tripped",
-        "matter:opened",
+        "task:opened",
     ]

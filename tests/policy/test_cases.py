@@ -34,7 +34,7 @@ def test_a_case_that_fails_says_what_was_expected_what_came_and_which_rule_decid
     assert result.line == 2
     assert result.failure is not None
     assert result.failure.startswith("expected verdict allow, by nobody; it is verdict approve, by soc-leads: leads decided: ")
-    assert run(CASE + "{verdict: approve, rule: leads}\n")[0].failure is None
+    assert run(CASE + "{verdict: ask, rule: leads}\n")[0].failure is None
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,6 @@ def test_what_is_wrong_in_the_tests_is_told_with_its_place(text: str, said: str)
 
 
 def test_build_servers_are_told_of_each_case() -> None:
-    results = (*run(CASE + "{verdict: allow}\n"), *run(CASE + "{verdict: approve}\n"))
+    results = (*run(CASE + "{verdict: allow}\n"), *run(CASE + "{verdict: ask}\n"))
     suite = fromstring(junit_xml(results, "t.yaml"))
     assert (suite.get("tests"), suite.get("failures"), len(suite.findall("testcase/failure"))) == ("2", "1", 1)

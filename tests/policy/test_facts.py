@@ -40,14 +40,14 @@ async def rt(tmp_path: Path, database: str | None) -> AsyncIterator[Runtime]:  #
         yield runtime
 
 
-def change(kind: str, value: str, effect: Effect = Effect.CONTAIN, **receipt: Any) -> Change:
+def change(kind: str, value: str, effect: Effect = Effect.CONTAIN, **planned_change: Any) -> Change:
     return Change(
         connection="edge",
         connector="palo_alto",
         action="act",
         effect=effect,
         input={},
-        receipt={"target": {"type": kind, "value": value}, "changed": True, "summary": "", **receipt},
+        planned_change={"target": {"type": kind, "value": value}, "changed": True, "summary": "", **planned_change},
     )
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.change import Change, Effect, Judgement, Verdict
+from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.domain.observable import ObservableType
 from orchestrator.policy.document import Policy, parse_policy
-from orchestrator.policy.evaluate import Context, Facts, InForce, Own, Switch, Used, judge
+from orchestrator.policy.evaluate import Context, Facts, InForce, Own, Switch, Used, evaluate
 
 POLICY = parse_policy("""\
 protect:
@@ -23,19 +23,21 @@ limits: {per_run: {hosts: 2}, by: leads, quorum: 2}
 CONTEXT = Context(playbook="c2", source="siem")
 
 
-def change(kind: str, value: str, effect: Effect = Effect.CONTAIN, *, changed: bool = True, action: str = "act", **receipt: Any) -> Change:
+def change(
+    kind: str, value: str, effect: Effect = Effect.CONTAIN, *, changed: bool = True, action: str = "act", **planned_change: Any
+) -> Change:
     return Change(
         connection="firewall",
         connector="palo_alto",
         action=action,
         effect=effect,
         input={},
-        receipt={"target": {"type": kind, "value": value}, "changed": changed, "summary": "", **receipt},
+        planned_change={"target": {"type": kind, "value": value}, "changed": changed, "summary": "", **planned_change},
     )
 
 
-def said(wish: Change, facts: Facts | None = None, context: Context = CONTEXT, policy: Policy = POLICY) -> Judgement:
-    return judge(wish, InForce(3, policy.digest, policy), facts or Facts(), context)
+def said(wish: Change, facts: Facts | None = None, context: Context = CONTEXT, policy: Policy = POLICY) -> PolicyVerdict:
+    return evaluate(wish, InForce(3, policy.digest, policy), facts or Facts(), context)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +145,9 @@ def test_what_is_protected_is_denied_in_every_spelling(kind: str, value: str) ->
     ],
 )
 def test_what_is_not_protected_is_allowed(kind: str, value: str) -> None:
-    judgement = said(change(kind, value))
-    assert judgement.verdict is Verdict.ALLOW, judgement.reasons
-    assert (judgement.policy_version, judgement.policy_digest) == (3, POLICY.digest)
+    verdict = said(change(kind, value))
+    assert verdict.outcome is Verdict.ALLOW, verdict.reasons
+    assert (verdict.policy_version, verdict.policy_digest) == (3, POLICY.digest)
 
 
 @pytest.mark.parametrize("name", ["dc-01", "10.10.0.9"])
@@ -177,9 +179,9 @@ def test_taking_a_block_back_is_not_refused_for_protected_assets() -> None:
 )
 @pytest.mark.parametrize("effect", [Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY, Effect.DESTROY])
 def test_a_kill_switch_stops_what_it_names(scope: str, name: str, stops: bool, effect: Effect) -> None:
-    judgement = said(change("address", "198.51.100.7", effect), Facts(switches=(Switch(scope=scope, name=name, reason="drill"),)))
-    assert (judgement.verdict is Verdict.DENY) is stops
-    assert any("drill" in reason for reason in judgement.reasons) is stops
+    verdict = said(change("address", "198.51.100.7", effect), Facts(switches=(Switch(scope=scope, name=name, reason="drill"),)))
+    assert (verdict.outcome is Verdict.DENY) is stops
+    assert any("drill" in reason for reason in verdict.reasons) is stops
 
 
 def used(others: int | None, limit: int = 2, **more: Any) -> Used:
@@ -188,12 +190,12 @@ def used(others: int | None, limit: int = 2, **more: Any) -> Used:
 
 @pytest.mark.parametrize(
     ("others", "adds", "verdict"),
-    [(0, 1, Verdict.ALLOW), (1, 1, Verdict.ALLOW), (2, 1, Verdict.APPROVE), (None, 9, Verdict.ALLOW), (0, 3, Verdict.APPROVE)],
+    [(0, 1, Verdict.ALLOW), (1, 1, Verdict.ALLOW), (2, 1, Verdict.ASK), (None, 9, Verdict.ALLOW), (0, 3, Verdict.ASK)],
 )
 def test_a_limit_that_is_reached_asks_and_counts_this_change_too(others: int | None, adds: int, verdict: Verdict) -> None:
-    judgement = said(change("host", "ws-1"), Facts(used=(used(others, adds=adds),)))
-    assert judgement.verdict is verdict
-    assert (judgement.by, judgement.quorum) == (("leads", 2) if verdict is Verdict.APPROVE else (None, 1))
+    verdict = said(change("host", "ws-1"), Facts(used=(used(others, adds=adds),)))
+    assert verdict.outcome is verdict
+    assert (verdict.by, verdict.quorum) == (("leads", 2) if verdict is Verdict.ASK else (None, 1))
 
 
 @pytest.mark.parametrize(
@@ -209,14 +211,14 @@ def test_a_limit_says_whose_it_is(more: dict[str, Any], words: str) -> None:
 
 
 def test_a_question_of_a_rule_keeps_the_stricter_quorum_of_a_limit() -> None:
-    judgement = said(change("host", "ws-1", Effect.DESTROY), Facts(used=(used(2),)))
-    assert (judgement.verdict, judgement.quorum, len(judgement.reasons)) == (Verdict.APPROVE, 2, 2)
+    verdict = said(change("host", "ws-1", Effect.DESTROY), Facts(used=(used(2),)))
+    assert (verdict.outcome, verdict.quorum, len(verdict.reasons)) == (Verdict.ASK, 2, 2)
 
 
 def test_a_tripped_breaker_asks_about_each_change() -> None:
     policy = parse_policy("breaker: {by: leads, quorum: 3}")
-    judgement = said(change("host", "ws-1"), Facts(breaker="siem asks for far more than it used to"), policy=policy)
-    assert (judgement.verdict, judgement.by, judgement.quorum) == (Verdict.APPROVE, "leads", 3)
+    verdict = said(change("host", "ws-1"), Facts(breaker="siem asks for far more than it used to"), policy=policy)
+    assert (verdict.outcome, verdict.by, verdict.quorum) == (Verdict.ASK, "leads", 3)
     assert said(change("host", "ws-1", Effect.NOTIFY), Facts(breaker="x"), policy=policy).verdict is Verdict.ALLOW
 
 
@@ -230,11 +232,11 @@ def test_what_changes_nothing_meets_no_limit_and_no_question() -> None:
 
 
 def test_what_cannot_be_taken_back_is_asked_about() -> None:
-    assert said(change("user", "j.doe", Effect.DESTROY)).verdict is Verdict.APPROVE
+    assert said(change("user", "j.doe", Effect.DESTROY)).verdict is Verdict.ASK
 
 
 def test_containing_a_critical_asset_is_asked_about() -> None:
-    assert said(change("host", "ws-1"), Facts(critical=True)).verdict is Verdict.APPROVE
+    assert said(change("host", "ws-1"), Facts(critical=True)).verdict is Verdict.ASK
     assert said(change("host", "ws-1"), Facts(critical=False)).verdict is Verdict.ALLOW
 
 
@@ -260,9 +262,9 @@ OWN = (
     ],
 )
 def test_what_tocsin_stands_on_is_protected_and_the_reason_says_why(kind: str, value: str) -> None:
-    judgement = said(change(kind, value), Facts(own=OWN))
-    assert judgement.verdict is Verdict.DENY
-    assert "is Tocsin's own: " in judgement.reasons[0]
+    verdict = said(change(kind, value), Facts(own=OWN))
+    assert verdict.outcome is Verdict.DENY
+    assert "is Tocsin's own: " in verdict.reasons[0]
     assert said(change(kind, value, Effect.RESTORE), Facts(own=OWN)).verdict is Verdict.ALLOW
 
 

@@ -7,29 +7,29 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.change import Change, Effect, Judgement, Verdict
+from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.policy.document import parse_policy
-from orchestrator.policy.evaluate import Context, Facts, InForce, judge
+from orchestrator.policy.evaluate import Context, Facts, InForce, evaluate
 from orchestrator.policy.explain import explain, told
 
 BERLIN_NIGHT = '{from: "22:00", to: "06:00", days: [fri, sat], zone: Europe/Berlin}'
 
 
 def change(kind: str = "host", value: str = "ws-1", effect: Effect = Effect.CONTAIN) -> Change:
-    receipt = {"target": {"type": kind, "value": value}, "changed": True, "summary": ""}
-    return Change(connection="firewall", connector="palo_alto", action="block", effect=effect, input={}, receipt=receipt)
+    planned_change = {"target": {"type": kind, "value": value}, "changed": True, "summary": ""}
+    return Change(connection="firewall", connector="palo_alto", action="block", effect=effect, input={}, planned_change=planned_change)
 
 
-def said(rules: str, wish: Change | None = None, facts: Facts | None = None, **context: Any) -> Judgement:
+def said(rules: str, wish: Change | None = None, facts: Facts | None = None, **context: Any) -> PolicyVerdict:
     policy = parse_policy("rules:\n" + rules)
-    return judge(wish or change(), InForce(1, policy.digest, policy), facts or Facts(), Context(**{"playbook": "c2", **context}))
+    return evaluate(wish or change(), InForce(1, policy.digest, policy), facts or Facts(), Context(**{"playbook": "c2", **context}))
 
 
 def test_the_first_rule_that_fits_decides() -> None:
     rules = "  - {effect: contain, approve: {by: leads, quorum: 2}}\n  - {name: never, effect: contain, deny: no}\n"
-    judgement = said(rules)
-    assert (judgement.verdict, judgement.by, judgement.quorum) == (Verdict.APPROVE, "leads", 2)
-    assert judgement.rule == "rule 1 (line 2)"
+    verdict = said(rules)
+    assert (verdict.outcome, verdict.by, verdict.quorum) == (Verdict.ASK, "leads", 2)
+    assert verdict.rule == "rule 1 (line 2)"
     assert said("  - {name: never, effect: contain, deny: not here}\n" + rules).reasons == ("never of the policy denies it: not here",)
 
 
@@ -63,8 +63,8 @@ def test_the_first_rule_that_fits_decides() -> None:
     ],
 )
 def test_a_rule_fits_when_all_its_conditions_hold(condition: str, fits: bool) -> None:
-    judgement = said(f"  - {{{condition}, deny: it fits}}", facts=Facts(tags=("lab-machine",)), source="siem", severity=4)
-    assert (judgement.verdict is Verdict.DENY) is fits
+    verdict = said(f"  - {{{condition}, deny: it fits}}", facts=Facts(tags=("lab-machine",)), source="siem", severity=4)
+    assert (verdict.outcome is Verdict.DENY) is fits
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_the_other_names_of_a_target_make_it_stricter_and_never_looser() -> None
     ],
 )
 def test_a_span_over_midnight_belongs_to_the_day_on_which_it_began(at: str, fits: bool) -> None:
-    judgement = said(f"  - {{time: {BERLIN_NIGHT}, deny: night}}\n", at=datetime.fromisoformat(at))
-    assert (judgement.verdict is Verdict.DENY) is fits
+    verdict = said(f"  - {{time: {BERLIN_NIGHT}, deny: night}}\n", at=datetime.fromisoformat(at))
+    assert (verdict.outcome is Verdict.DENY) is fits
 
 
 @pytest.mark.parametrize(("verdict", "fits"), [("allow: true", False), ("approve: true", True), ("deny: no", True)])
@@ -145,18 +145,18 @@ def test_an_unknown_time_allows_nothing(verdict: str, fits: bool) -> None:
     ("effect", "facts", "rule", "verdict"),
     [
         (Effect.READ, Facts(critical=True), "default:reads", Verdict.ALLOW),
-        (Effect.CONTAIN, Facts(tags=("critical",)), "default:critical", Verdict.APPROVE),
-        (Effect.CONTAIN, Facts(critical=True, known=False), "default:critical", Verdict.APPROVE),
-        (Effect.CONTAIN, Facts(known=False), "default:unknown", Verdict.APPROVE),
+        (Effect.CONTAIN, Facts(tags=("critical",)), "default:critical", Verdict.ASK),
+        (Effect.CONTAIN, Facts(critical=True, known=False), "default:critical", Verdict.ASK),
+        (Effect.CONTAIN, Facts(known=False), "default:unknown", Verdict.ASK),
         (Effect.CONTAIN, Facts(), "default:rest", Verdict.ALLOW),
         (Effect.RESTORE, Facts(critical=True), "default:rest", Verdict.ALLOW),
         (Effect.NOTIFY, Facts(), "default:rest", Verdict.ALLOW),
-        (Effect.DESTROY, Facts(), "default:destroy", Verdict.APPROVE),
+        (Effect.DESTROY, Facts(), "default:destroy", Verdict.ASK),
     ],
 )
 def test_the_default_rules_close_the_list(effect: Effect, facts: Facts, rule: str, verdict: Verdict) -> None:
-    judgement = said("  - {action: other, deny: no}\n", change(effect=effect), facts)
-    assert (judgement.rule, judgement.verdict) == (rule, verdict)
+    verdict = said("  - {action: other, deny: no}\n", change(effect=effect), facts)
+    assert (verdict.rule, verdict.outcome) == (rule, verdict)
 
 
 def test_no_written_rule_is_about_reads() -> None:
@@ -166,7 +166,7 @@ def test_no_written_rule_is_about_reads() -> None:
 def test_an_explanation_names_each_condition_that_failed_with_both_values() -> None:
     policy = parse_policy("rules:\n  - {name: night, severity: 5, tags: lab, deny: no}\n  - {effect: contain, approve: true}\n")
     found = explain(change(), InForce(4, policy.digest, policy), Facts(tags=("office",)), Context(playbook="c2", severity=3))
-    assert found.judgement.rule == "rule 2 (line 3)"
+    assert found.verdict.rule == "rule 2 (line 3)"
     assert [(each.name, each.wanted, each.found) for each in found.rules[0].conditions if not each.holds] == [
         ("tags", "lab", "office"),
         ("severity", "5 to 6", "3"),

@@ -32,17 +32,17 @@ class Interposed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def apply(self, action: str, receipt: dict[str, Any], call: Call) -> dict[str, Any]:
-        if receipt["changed"]:
-            self.on_apply(receipt, call)
+    async def apply(self, action: str, planned_change: dict[str, Any], call: Call) -> dict[str, Any]:
+        if planned_change["changed"]:
+            self.on_apply(planned_change, call)
             self._die("apply:before")
-        output = await self._inner.apply(action, receipt, call)
+        output = await self._inner.apply(action, planned_change, call)
         self._die("apply:after")
         return output
 
-    async def undo(self, action: str, receipt: dict[str, Any], call: Call) -> None:
+    async def undo(self, action: str, planned_change: dict[str, Any], call: Call) -> None:
         self._die("undo:before")
-        await self._inner.undo(action, receipt, call)
+        await self._inner.undo(action, planned_change, call)
         self._die("undo:after")
         self.undone[f"{call.run_id}/{call.step_id}"] += 1
 
@@ -52,5 +52,5 @@ class Interposed:
             raise WorkerDied(moment)
 
 
-def _unseen(_receipt: dict[str, Any], _call: Call) -> None:
+def _unseen(_planned_change: dict[str, Any], _call: Call) -> None:
     """Before the first sequence."""

@@ -65,13 +65,13 @@ class Laws:
             self._found(f"{target.name} was released while the store has a live lease on it")
         self._last_down[target.name] = self._ledger.last_event()
 
-    def _on_apply(self, receipt: dict[str, Any], call: Call) -> None:
+    def _on_apply(self, planned_change: dict[str, Any], call: Call) -> None:
         effect = self._ledger.newest_effect(call.run_id, call.step_id)
         if effect is None:
             self._found(f"step {call.step_id} of {call.run_id} was applied without a recorded intent")
             return
         change = Change.model_validate(json.loads(effect["change"]))
-        if change.receipt != receipt or change.digest != effect["change_digest"]:
+        if change.planned_change != planned_change or change.digest != effect["change_digest"]:
             self._found(f"what was applied to {change.target} is not what was recorded as intended")
         if self._model.halted:
             self._found(f"{change.target} was contained though that was stopped ({self._why()})")

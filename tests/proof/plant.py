@@ -1,4 +1,4 @@
-"""Would the proof notice? Ten bugs, planted one at a time in a copy of the tree: `python -m tests.proof.plant`, found or missed."""
+"""Would the proof notification? Ten bugs, planted one at a time in a copy of the tree: `python -m tests.proof.plant`, found or missed."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ CHANGE = {
     "action": "block_address",
     "effect": "contain",
     "input": {"address": "198.51.100.7"},
-    "receipt": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
+    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
 }
 
 

@@ -16,7 +16,7 @@ from orchestrator.approvals.coverage import lack_of_agreement
 from orchestrator.approvals.decide import decide
 from orchestrator.approvals.withdraw import withdraw
 from orchestrator.contracts.messages import ActionCall, ApplyRequest, RunContext, StepRef
-from orchestrator.domain.change import Change, Judgement, Verdict
+from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.errors import Conflict
 from orchestrator.domain.run import Mode
 from orchestrator.store.tables import AnswerRow
@@ -115,7 +115,7 @@ async def test_what_was_seen_to_be_late_stays_late_when_the_clock_goes_back(at: 
 async def test_a_withdrawal_waits_for_an_apply_that_has_looked_at_the_approval_already(at: Desk) -> None:
     target = {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"}
     names: dict[str, Any] = {"connection": "firewall", "action": "block_address", "effect": "contain", "input": {"address": "198.51.100.7"}}
-    change = Change(connector="palo_alto", receipt=target, **names)
+    change = Change(connector="palo_alto", planned_change=target, **names)
     await at.ask(changes=[{**change.model_dump(mode="json"), "digest": change.digest}])
     await at.decide(ANN)
     run = RunContext(
@@ -123,7 +123,7 @@ async def test_a_withdrawal_waits_for_an_apply_that_has_looked_at_the_approval_a
     )
     call = ActionCall(ref=StepRef(run=run, path="block", seq=1), capability="firewall", **names)
     request = ApplyRequest(call=call, change=change, approval_id="apr_1")
-    judged = Judgement(verdict=Verdict.APPROVE, reasons=("said the test",), policy_version=1, policy_digest="p")
+    judged = PolicyVerdict(outcome=Verdict.ASK, reasons=("said the test",), policy_version=1, policy_digest="p")
     async with at.rt.store.write() as session:
         assert await lack_of_agreement(session, request, judged) is None
         taking_back = asyncio.create_task(withdraw(at.rt, None, "apr_1", ANN))

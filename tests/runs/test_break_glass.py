@@ -18,7 +18,7 @@ from orchestrator.approvals.review import review
 from orchestrator.domain.access import Permission, Principal, Role
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.store.queries import approvals
-from orchestrator.store.tables import MatterRow, RunRow
+from orchestrator.store.tables import RunRow, TaskRow
 
 REASON = "the leads are on a plane"
 PAT = Principal(key_id="k7", person="pat", roles=(Role.ADMIN,))
@@ -41,11 +41,11 @@ async def test_it_passes_the_quorum_the_group_and_the_separation_and_is_told(at:
     assert (done["state"], done["glass"]["broken_by"], done["glass"]["reason"], done["glass"]["review"]) == (
         "approved", "pat", REASON, "pending",
     )  # fmt: skip
-    (event,) = await at.events("approval:glass:broken")
+    (event,) = await at.events("approval:break_glass:used")
     assert (event.actor, event.data["reason"], event.data["quorum"], event.data["by_group"]) == ("person:pat", REASON, 3, "leads")
-    (matter,) = await at.rows(MatterRow)
-    assert (matter.kind, matter.subject, matter.state) == ("break_glass", "apr_1", "open")
-    assert REASON in matter.summary
+    (task,) = await at.rows(TaskRow)
+    assert (task.kind, task.subject, task.state) == ("break_glass", "apr_1", "open")
+    assert REASON in task.summary
 
 
 async def test_its_breaker_s_choice_counts_and_no_earlier_one(at: Desk) -> None:
@@ -80,7 +80,7 @@ async def test_a_glass_that_stays_whole_leaves_the_reason_in_the_trail(
     (event,) = await at.events("approval:decision:refused")
     assert event.data["wanted"] == "break_glass"
     assert (await at.row()).glass_broken_by is None
-    assert await at.rows(MatterRow) == []
+    assert await at.rows(TaskRow) == []
 
 
 async def test_the_policy_can_take_the_glass_away(at: Desk) -> None:
@@ -103,9 +103,9 @@ async def test_somebody_else_s_review_closes_the_matter(at: Desk, verdict: Any) 
     done = await review(at.rt, "apr_1", EVE, verdict, "seen")
     assert (done["state"], done["glass"]["review"], done["glass"]["reviewed_by"]) == ("approved", verdict, "eve")
     assert (await list_approvals(at.rt, review="pending"))["items"] == []
-    (matter,) = await at.rows(MatterRow)
-    assert (matter.state, matter.closed_by) == ("closed", "person:eve")
-    assert [event.data["verdict"] for event in await at.events("approval:glass:reviewed")] == [verdict]
+    (task,) = await at.rows(TaskRow)
+    assert (task.state, task.closed_by) == ("closed", "person:eve")
+    assert [event.data["verdict"] for event in await at.events("approval:break_glass:reviewed")] == [verdict]
     with pytest.raises(Conflict, match=f"eve {verdict} already"):
         await review(at.rt, "apr_1", BOB, "accepted")
 

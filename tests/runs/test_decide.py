@@ -31,7 +31,7 @@ CHANGE = {
     "action": "block_address",
     "effect": "contain",
     "input": {"address": "198.51.100.7", "token": "s3cret"},
-    "receipt": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
+    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
 }
 FORM = {
     "why": {"type": "text", "label": "Why", "required": True, "choices": []},
@@ -167,8 +167,12 @@ async def test_the_list_shows_exact_receipts_without_secrets_and_pages(rt: Runti
     first = await list_approvals(rt, state="pending", limit=1)
     second = await list_approvals(rt, state="pending", limit=1, cursor=first["next"])
     assert [item["id"] for item in first["items"] + second["items"]] == ["apr_2", "apr_1"]
-    receipt = first["items"][0]["receipts"][0]
-    assert (receipt["target"], receipt["summary"], receipt["digest"]) == ({"type": "address", "value": "198.51.100.7"}, "Tag it", "c1")
+    planned_change = first["items"][0]["planned_changes"][0]
+    assert (planned_change["target"], planned_change["summary"], planned_change["digest"]) == (
+        {"type": "address", "value": "198.51.100.7"},
+        "Tag it",
+        "c1",
+    )
     assert "s3cret" not in str(first)
     assert (await list_approvals(rt, state="pending", cursor=second["next"]))["items"] == []
 

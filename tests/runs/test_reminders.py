@@ -15,7 +15,7 @@ from orchestrator.approvals.reminders import remind
 from orchestrator.domain.access import Role
 from orchestrator.domain.approval import next_reminder
 from orchestrator.notifications.contacts import save_contact
-from orchestrator.store.tables import NoticeRow
+from orchestrator.store.tables import NotificationRow
 
 HOUR = NOW + timedelta(hours=1)
 
@@ -51,15 +51,15 @@ async def test_a_reminder_is_told_and_kept_and_the_next_one_set(at: Desk) -> Non
     assert await remind(at.rt, 10) == 1
     row = await at.row()
     assert (row.reminders, row.remind_at) == (1, NOW + timedelta(seconds=900))
-    assert [event.data["reminder"] for event in await at.events("approval:approval:reminded")] == [1]
-    assert [(notice.person, notice.kind) for notice in await at.rows(NoticeRow)] == [("ann", "reminder")]
+    assert [event.data["reminder"] for event in await at.events("approval:reminded")] == [1]
+    assert [(notification.person, notification.kind) for notification in await at.rows(NotificationRow)] == [("ann", "reminder")]
     assert await remind(at.rt, 10) == 0
 
 
 async def test_workers_that_look_at_once_remind_once(at: Desk) -> None:
     await at.ask(expires_at=HOUR, remind_at=NOW)
     assert sorted(await asyncio.gather(remind(at.rt, 10), remind(at.rt, 10), remind(at.rt, 10))) == [0, 0, 1]
-    assert len(await at.events("approval:approval:reminded")) == 1
+    assert len(await at.events("approval:reminded")) == 1
 
 
 async def test_nobody_is_reminded_of_what_is_over(at: Desk) -> None:

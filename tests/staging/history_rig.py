@@ -100,14 +100,19 @@ def alert_row(name: str, address: str, at: datetime, **more: Any) -> AlertRow:
 
 def change_of(address: str, *, changed: bool = True) -> Change:
     """The block as the firewall's plan told it."""
-    receipt = {
+    planned_change = {
         "target": {"type": "address", "value": address},
         "changed": changed,
         "summary": f"Block {address}",
         "group": "tocsin",
     }
     return Change(
-        connection="firewall", connector="palo_alto", action="block_address", effect="contain", input={"address": address}, receipt=receipt
+        connection="firewall",
+        connector="palo_alto",
+        action="block_address",
+        effect="contain",
+        input={"address": address},
+        planned_change=planned_change,
     )
 
 
@@ -143,7 +148,7 @@ def run_rows(name: str, address: str, at: datetime, malicious: int, *, changed: 
     rows.append(
         StepRow(
             path="block", state="verified" if changed else "done", seq=2, connection="firewall", action="block_address", inputs=wish,
-            inputs_digest=wish_digest("firewall", "block_address", wish), receipt=change.receipt, result={}, **common,
+            inputs_digest=wish_digest("firewall", "block_address", wish), planned_change=change.planned_change, result={}, **common,
         )
     )  # fmt: skip
     told = change.model_dump(mode="json")

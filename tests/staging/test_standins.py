@@ -10,7 +10,7 @@ from orchestrator.authoring.recording.anonymize import StandIns
 def told(value: Any, *more: Any) -> Any:
     names = StandIns()
     for each in (value, *more):
-        names.notice(each)
+        names.notification(each)
     return names.instead(value)
 
 

@@ -1,4 +1,4 @@
-"""Does a case get behind those that are there, without a letter of them changed?"""
+"""Does a case get behind those that are there, without a mail of them changed?"""
 
 from __future__ import annotations
 

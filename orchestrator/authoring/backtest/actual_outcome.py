@@ -30,12 +30,12 @@ def _asked(row: ApprovalRow) -> Iterator[str]:
     if row.kind == "form":
         yield f"the form at step {row.path}"
     for change in row.changes:
-        yield _name(change["connection"], change["action"], change["effect"], change["receipt"]["target"]["value"])
+        yield _name(change["connection"], change["action"], change["effect"], change["planned_change"]["target"]["value"])
 
 
 def _change(row: StepRow) -> Iterator[str]:
-    if row.connection and row.action and row.receipt:
-        yield f"{row.connection}.{row.action} {row.receipt['target']['value']}"
+    if row.connection and row.action and row.planned_change:
+        yield f"{row.connection}.{row.action} {row.planned_change['target']['value']}"
 
 
 def _name(connection: str, action: str, effect: str, target: str) -> str:

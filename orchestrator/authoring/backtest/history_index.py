@@ -18,7 +18,7 @@ class Past:
 
     def __init__(self) -> None:
         self._reads: dict[tuple[str, ...], list[Recorded]] = {}
-        self._receipts: dict[tuple[str, ...], list[Recorded]] = {}
+        self._planned_changes: dict[tuple[str, ...], list[Recorded]] = {}
         self._forms: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._count = 0
 
@@ -31,8 +31,8 @@ class Past:
         """Takes records up, in whatever order."""
         for each in records:
             self._count += 1
-            if each.digest is not None and each.receipt is not None:
-                self._file(self._receipts, each.digest, each)
+            if each.digest is not None and each.planned_change is not None:
+                self._file(self._planned_changes, each.digest, each)
             elif each.digest is not None and each.result is not None:
                 self._file(self._reads, each.digest, each)
             elif each.kind == "ask" and each.alert_id and isinstance(each.result, dict):
@@ -45,7 +45,7 @@ class Past:
 
     def planned(self, digest: str, alert: StoredAlert) -> Recorded | None:
         """What a change was planned as; its result, where it was made."""
-        return self._nearest(self._receipts, digest, alert)
+        return self._nearest(self._planned_changes, digest, alert)
 
     def form(self, playbook: str, alert: StoredAlert, path: str) -> dict[str, Any]:
         """What people filled in."""

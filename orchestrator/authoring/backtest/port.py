@@ -14,13 +14,13 @@ from orchestrator.authoring.backtest.read_resolver import NotRecorded, Recollect
 from orchestrator.authoring.rehearsal.memory_port import World
 from orchestrator.authoring.rehearsal.state import Asked, Stage, effect_of
 from orchestrator.contracts.messages import ActionCall, ApplyReply, BatchReply, Decision, PlanReply, StepRef
-from orchestrator.domain.change import Change, Judgement, Verdict
+from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.run import StepState
 from orchestrator.engine.decide.interpreter import Interpreter
 from orchestrator.engine.decide.scope import Place
 from orchestrator.playbook.language.unknown import CannotTell, NotKnown
 from orchestrator.playbook.plan import AnyStep, ForEach, Use
-from orchestrator.policy.evaluate import COUNTED, Context, judge
+from orchestrator.policy.evaluate import COUNTED, Context, evaluate
 from orchestrator.policy.load_inputs import LOOKUPS
 from orchestrator.store.queries.history import StoredAlert
 
@@ -37,7 +37,7 @@ class HistoryStage(Stage):
     would_ask: list[str] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
     looked_up: list[dict[str, Any]] = field(default_factory=list)
-    _judgements: dict[str, Judgement] = field(default_factory=dict)
+    _verdicts: dict[str, PolicyVerdict] = field(default_factory=dict)
 
     def read(self, call: ActionCall) -> dict[str, Any]:
         """What was recorded, or what was chosen to stand for it."""
@@ -49,19 +49,24 @@ class HistoryStage(Stage):
 
     def plan(self, call: ActionCall, now: datetime) -> PlanReply:
         """As it was planned then, judged by the policy that is tried."""
-        receipt = self.recollection.planned(call, self.alert)
+        planned_change = self.recollection.planned(call, self.alert)
         connector = self.surroundings.connectors.get(call.connection, call.connection)
         change = Change(
-            connection=call.connection, connector=connector, action=call.action, effect=call.effect, input=call.input, receipt=receipt
+            connection=call.connection,
+            connector=connector,
+            action=call.action,
+            effect=call.effect,
+            input=call.input,
+            planned_change=planned_change,
         )
-        judgement = self._judgements[call.ref.path] = self._judged(change, now)
-        if judgement.verdict is Verdict.DENY:
+        verdict = self._verdicts[call.ref.path] = self._judged(change, now)
+        if verdict.outcome is Verdict.DENY:
             self.denied.append(effect_of(change))
-        return PlanReply(change=change, judgement=judgement)
+        return PlanReply(change=change, verdict=verdict)
 
     def apply(self, call: ActionCall, change: Change, now: datetime) -> ApplyReply:
         """Counted, never made."""
-        judgement = self._judgements[call.ref.path]  # no time has passed since the plan
+        verdict = self._verdicts[call.ref.path]  # no time has passed since the plan
         output = self.recollection.output(call, self.alert)
         if change.changed:
             self._effects[call.ref.path] = (call.ref.seq, change)
@@ -70,8 +75,8 @@ class HistoryStage(Stage):
             if change.effect in COUNTED:
                 self.contained.append(effect_of(change))
                 self.surroundings.ledger.touch(change, self.given.run.run_id, self._context(now), now)
-        self.note(call.ref.path, StepState.APPLIED, {**output, **change.receipt}, None)
-        return ApplyReply(outcome="applied", judgement=judgement, output=output)
+        self.note(call.ref.path, StepState.APPLIED, {**output, **change.planned_change}, None)
+        return ApplyReply(outcome="applied", verdict=verdict, output=output)
 
     def ask(self, path: str, question: str, changes: Sequence[Change], form: Mapping[str, Any] | None, *, escalated: bool) -> Decision:
         """They are taken to agree; a form is filled as it was then."""
@@ -85,10 +90,10 @@ class HistoryStage(Stage):
         approval_id = f"apr_{self.given.run.run_id}_{len(self.asked)}"
         return Decision(approval_id=approval_id, state="approved", approved_changes=digests, form=filled, by=("nobody really",))
 
-    def _judged(self, change: Change, now: datetime) -> Judgement:
+    def _judged(self, change: Change, now: datetime) -> PolicyVerdict:
         context = self._context(now)
         facts = self.surroundings.facts(change, self.alert.view, self.looked_up, self.given.run.run_id, now, context)
-        return judge(change, self.policy, facts, context)
+        return evaluate(change, self.policy, facts, context)
 
     def _context(self, now: datetime) -> Context:
         run = self.given.run

@@ -85,15 +85,15 @@ class Recollection:
         return NotKnown(what)
 
     def planned(self, call: ActionCall, alert: StoredAlert) -> dict[str, Any]:
-        """The receipt of then; without one, it is taken to change something."""
-        if (found := self.past.planned(self._digest(call), alert)) is not None and found.receipt is not None:
-            return found.receipt
+        """The planned_change of then; without one, it is taken to change something."""
+        if (found := self.past.planned(self._digest(call), alert)) is not None and found.planned_change is not None:
+            return found.planned_change
         target = target_of(call)
         what = f"{call.action.replace('_', ' ')} {target.value}".capitalize()[:500]
         return {"target": target.model_dump(mode="json"), "changed": True, "summary": what}
 
     def output(self, call: ActionCall, alert: StoredAlert) -> dict[str, Any]:
-        """What a change told beside its receipt; of one that was not made then, each field is unknown."""
+        """What a change told beside its planned_change; of one that was not made then, each field is unknown."""
         found = self.past.planned(self._digest(call), alert)
         told = found.result if found is not None and isinstance(found.result, dict) else {}
         if self.reads is Reads.STUB and not told:

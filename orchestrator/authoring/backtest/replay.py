@@ -111,9 +111,9 @@ class _Play:
         self._keys = keys
         self._inputs = accept(tried.plan.inputs, {})
         self._digest = tried.plan.digest
-        self._matters: dict[str, bool] = {}
-        for step, matters in that_matter(tried.plan):
-            self._matters[step] = self._matters.get(step, False) or matters  # a called playbook may have a step of the same name
+        self._tasks: dict[str, bool] = {}
+        for step, tasks in steps_with_effects(tried.plan):
+            self._tasks[step] = self._tasks.get(step, False) or tasks  # a called playbook may have a step of the same name
         self._loaded: set[str] = set()
         self._digests: frozenset[str] | None = None  # those that anything was recorded of; None: not known
         self.recollection = Recollection(Past(), tried.reads, tried.stubs or {}, self._fetch, self._joined, tried.live)
@@ -169,7 +169,7 @@ class _Play:
 
     def _may_matter(self, path: str) -> bool:
         """Whether a step that is unknown could have contained something, or asked somebody; a message could not."""
-        return not path or self._matters.get(path.rpartition("/")[2].partition("[")[0], True)
+        return not path or self._tasks.get(path.rpartition("/")[2].partition("[")[0], True)
 
     async def _fetch(self, digest: str, at: datetime) -> Sequence[history.Recorded]:
         if self._digests is not None and digest not in self._digests:
@@ -196,7 +196,7 @@ def staged(tried: Tried, alert: StoredAlert, recollection: Recollection, inputs:
     )  # fmt: skip
 
 
-def that_matter(plan: Plan) -> Iterator[tuple[str, bool]]:
+def steps_with_effects(plan: Plan) -> Iterator[tuple[str, bool]]:
     """By step id, whether something could be contained, or somebody asked, in it."""
 
     def walk(node: Any) -> Iterator[Any]:

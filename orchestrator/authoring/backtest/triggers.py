@@ -32,7 +32,7 @@ class Keys:
 
     @property
     def memory(self) -> timedelta:
-        """How far back an alert matters for whether a later one starts a run."""
+        """How far back an alert tasks for whether a later one starts a run."""
         return max(self._within, timedelta(hours=1) if self._limit is not None else timedelta())
 
     def start(self, alert: StoredAlert) -> Start:

@@ -32,7 +32,7 @@ from orchestrator.domain.errors import Halted
 from orchestrator.domain.masking import masked
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import StepState
-from orchestrator.engine.activities.evaluate import judged
+from orchestrator.engine.activities.evaluate import evaluate_change
 from orchestrator.engine.activities.refused_writes import attempts_reported
 from orchestrator.engine.activities.step_records import save_step, step_event
 from orchestrator.engine.decide.interpreter import Interpreter
@@ -87,14 +87,19 @@ class DebugPort:
         """What would change now, and what the policy says of it; no lease is registered, whatever is asked for."""
         connector = await open_connection_for(self._rt, call.connection, Access.READ)
         async with attempts_reported(self._rt, call):
-            receipt = await connector.plan(call.action, call.input, _call(call))
+            planned_change = await connector.plan(call.action, call.input, _call(call))
         change = Change(
-            connection=call.connection, connector=connector.name, action=call.action, effect=call.effect, input=call.input, receipt=receipt
+            connection=call.connection,
+            connector=connector.name,
+            action=call.action,
+            effect=call.effect,
+            input=call.input,
+            planned_change=planned_change,
         )
         async with self._rt.store.read() as session:
-            judgement = await judged(session, change, call.ref.run, self._rt.clock())
-        self.notes[call.ref.path] = Noted(path=call.ref.path, kind="use", state=StepState.PLANNED, result=masked(receipt))
-        return PlanReply(change=change, judgement=judgement)
+            verdict = await evaluate_change(session, change, call.ref.run, self._rt.clock())
+        self.notes[call.ref.path] = Noted(path=call.ref.path, kind="use", state=StepState.PLANNED, result=masked(planned_change))
+        return PlanReply(change=change, verdict=verdict)
 
     async def apply(self, step: Use, call: ActionCall, change: Change, approval_id: str | None) -> ApplyReply:
         """Never. Raises Halted."""

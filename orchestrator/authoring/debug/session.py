@@ -219,7 +219,7 @@ class Session:
         if self._given.alert is not None and self._alert_id is None:
             raise Invalid("a step is applied on an alert that Tocsin has received; send it to a source here, and debug with its id")
         if target != self._planned.change.target.value:
-            raise Invalid(f"type the target as it stands in the receipt: {self._planned.change.target.value}")
+            raise Invalid(f"type the target as it stands in the planned_change: {self._planned.change.target.value}")
 
     def _shown(self, text: str) -> str:
         if (note := self._port.notes.get(text)) is not None:

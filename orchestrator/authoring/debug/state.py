@@ -21,7 +21,7 @@ class Planned(Frozen):
     target: str
     summary: str
     changed: bool
-    receipt: dict[str, Any]
+    planned_change: dict[str, Any]
     verdict: str
     reasons: tuple[str, ...]
 
@@ -89,12 +89,12 @@ class Command(Written):
 
 def planned_of(reply: PlanReply) -> Planned:
     """What a plan comes to, as it is shown."""
-    change, judgement = reply.change, reply.judgement
+    change, verdict = reply.change, reply.verdict
     return Planned(
         target=change.target.value,
         summary=change.summary,
         changed=change.changed,
-        receipt=masked(change.receipt),
-        verdict=judgement.verdict.value,
-        reasons=tuple(judgement.reasons),
+        planned_change=masked(change.planned_change),
+        verdict=verdict.outcome.value,
+        reasons=tuple(verdict.reasons),
     )

@@ -40,7 +40,7 @@ _TRIES = 300
 
 @dataclass(slots=True)
 class StandIns:
-    """First everything is looked through by `notice`, then written anew by `instead`.
+    """First everything is looked through by `notification`, then written anew by `instead`.
 
     A network that is named somewhere stays as it is, and whoever lies in it goes on doing so: policies and conditions speak of networks.
     """
@@ -50,14 +50,14 @@ class StandIns:
     _networks: set[Network] = field(default_factory=set)
     _pattern: re.Pattern[str] | None = None
 
-    def notice(self, value: Any, about: str | None = None) -> None:
+    def notification(self, value: Any, about: str | None = None) -> None:
         """Finds the names in a JSON value. `about`: `host` or `user`, where the whole value is a record of one."""
         match value:
             case Mapping():
                 self._notice_record(value, about)
             case list() | tuple():
                 for each in value:
-                    self.notice(each, about)
+                    self.notification(each, about)
             case str():
                 self.notice_networks(value)
                 for address in _EMAIL.findall(value):
@@ -88,7 +88,7 @@ class StandIns:
         part = _PARTS.get(about or "", {})
         kind = record.get("type")
         for key, value in record.items():
-            self.notice(value, key if key in _PARTS else None)
+            self.notification(value, key if key in _PARTS else None)
             if not isinstance(value, str):
                 continue
             if found := part.get(key) or _KEYS.get(key):

@@ -12,7 +12,7 @@ from orchestrator.authoring.rehearsal.action_schemas import spec_of
 from orchestrator.authoring.rehearsal.alert_fields import BARE
 from orchestrator.authoring.rehearsal.state import target_of
 from orchestrator.contracts.messages import ActionCall, RunContext, StepRef
-from orchestrator.domain.change import Effect, Receipt
+from orchestrator.domain.change import Effect, PlannedChange
 from orchestrator.domain.errors import Conflict, TocsinError
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import Mode, RunStatus
@@ -34,7 +34,7 @@ class Did(Frozen):
     effect: Effect
     inputs: dict[str, Any]
     result: Any = None
-    receipt: dict[str, Any] | None = None
+    planned_change: dict[str, Any] | None = None
     error: str | None = None
     applied: bool = False
     undone: bool = False
@@ -102,14 +102,14 @@ def _noticed(evidence: Evidence) -> StandIns:
     names = StandIns()
     names.notice_networks(evidence.policy or DEFAULT_POLICY)
     names.notice_networks(evidence.plan.model_dump_json())
-    names.notice(evidence.alert or {})
-    names.notice([view for _, view in evidence.later])
-    names.notice(evidence.inputs)
-    names.notice(list(evidence.assets))
+    names.notification(evidence.alert or {})
+    names.notification([view for _, view in evidence.later])
+    names.notification(evidence.inputs)
+    names.notification(list(evidence.assets))
     for each in evidence.did:
-        names.notice(each.inputs)
-        names.notice(each.result, _LOOKED_UP.get(each.action))
-        names.notice(each.receipt or {})
+        names.notification(each.inputs)
+        names.notification(each.result, _LOOKED_UP.get(each.action))
+        names.notification(each.planned_change or {})
     return names
 
 
@@ -161,8 +161,8 @@ def _stub(calls: Sequence[Did], notes: list[str]) -> dict[str, Any]:
         stub["outputs"] = [outputs[0]] * first + outputs
     elif outputs[0]:
         stub["output"] = outputs[0]
-    receipts = [each.receipt for each in calls if each.receipt is not None]
-    if receipts and not any(receipt.get("changed", True) for receipt in receipts):
+    planned_changes = [each.planned_change for each in calls if each.planned_change is not None]
+    if planned_changes and not any(planned_change.get("changed", True) for planned_change in planned_changes):
         stub["changed"] = False
     return stub
 
@@ -172,10 +172,10 @@ def _only_accepted(call: Did) -> bool:
 
 
 def _output(call: Did) -> dict[str, Any]:
-    """Without what stands in the receipt, which the rehearsal makes itself, and with no address of a system of ours."""
+    """Without what stands in the planned_change, which the rehearsal makes itself, and with no address of a system of ours."""
     spec = spec_of(call.capability, call.action)
     told = call.result if isinstance(call.result, Mapping) else {}
-    own = {name: value for name, value in told.items() if name not in Receipt.model_fields} if call.effect.changes else dict(told)
+    own = {name: value for name, value in told.items() if name not in PlannedChange.model_fields} if call.effect.changes else dict(told)
     kept = {name: value for name, value in own.items() if spec is None or name in spec.output.model_fields}
     return {name: _elsewhere(value, call.connection) for name, value in kept.items()} if call.effect.changes else kept
 
@@ -213,7 +213,7 @@ def _effect(call: Did) -> str:
     try:
         return f"{call.name} {target_of(_call(call)).value}"
     except TocsinError:
-        return f"{call.name} {(call.receipt or {}).get('target', {}).get('value', '')}"
+        return f"{call.name} {(call.planned_change or {}).get('target', {}).get('value', '')}"
 
 
 def _call(call: Did) -> ActionCall:

@@ -65,12 +65,12 @@ def _did(rows: Sequence[StepRow], plan: Plan, effects: Mapping[str, EffectRow], 
         if step is None or row.state in _CAME_TO_NOTHING:
             continue
         effect = effects.get(row.path)
-        changed = step.effect.changes and (row.receipt or {}).get("changed", True)
+        changed = step.effect.changes and (row.planned_change or {}).get("changed", True)
         made = changed and (row.state in _MADE or (effect is not None and effect.state in _IN_FORCE))
         back = effect is not None and effect.state == "undone" and _within(effect, run)
         yield Did(
             path=row.path, connection=step.connection, capability=step.capability, action=step.action, effect=step.effect,
-            inputs=row.inputs or {}, result=row.result, receipt=row.receipt, error=row.error, applied=made, undone=made and back,
+            inputs=row.inputs or {}, result=row.result, planned_change=row.planned_change, error=row.error, applied=made, undone=made and back,
             failed=row.state == StepState.FAILED,
         )  # fmt: skip
 
@@ -104,7 +104,7 @@ def _answer(row: ApprovalRow, decided: Any) -> Answered:
     changes = {
         change["digest"]: Did(
             path=row.path, connection=change["connection"], capability="", action=change["action"], effect=Effect(change["effect"]),
-            inputs=change["input"], receipt=change["receipt"],
+            inputs=change["input"], planned_change=change["planned_change"],
         )
         for change in row.changes
     }  # fmt: skip
@@ -138,7 +138,7 @@ def _texts(told: Iterable[Any]) -> Iterator[str]:
 
 async def _policy(session: AsyncSession, rows: Sequence[StepRow]) -> str | None:
     """The text of the policy that judged; None for the one that ships, by which cases are judged anyway."""
-    version = next((row.judgement["policy_version"] for row in rows if row.judgement and row.judgement.get("policy_version")), None)
+    version = next((row.verdict["policy_version"] for row in rows if row.verdict and row.verdict.get("policy_version")), None)
     row = await session.get(PolicyRow, version) if version else None
     if row is None or not row.source or row.digest == parse_policy(DEFAULT_POLICY).digest:
         return None

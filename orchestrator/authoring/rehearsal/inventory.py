@@ -34,7 +34,7 @@ class Inventory:
         policy: Policy,
         plan: Plan,
     ) -> Facts:
-        """What the judgement of a change depends on; `touched`: what this run changed before."""
+        """What the verdict of a change depends on; `touched`: what this run changed before."""
         parts = [part for part in ((alert or {}).get("host"), (alert or {}).get("user")) if part]
         names = _names(change.target.value, [*parts, *looked_up])
         ours = [part for part in parts if names & set(_texts(part))]

@@ -31,4 +31,4 @@ def _case(suite: ET.Element, report: Report, case: CaseReport) -> None:
 
 def _clean(text: str) -> str:
     """Without what XML cannot hold."""
-    return "".join(letter if letter in "\n\t" or letter.isprintable() else "\ufffd" for letter in text)
+    return "".join(mail if mail in "\n\t" or mail.isprintable() else "\ufffd" for mail in text)

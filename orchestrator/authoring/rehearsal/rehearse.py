@@ -112,7 +112,7 @@ def _asset(number: int, row: dict[str, Any]) -> KnownAsset:
         )
     except ValueError as error:
         wrong = f"value: {error}"
-    raise Invalid(f"asset {number}: {wrong}; give type and value, and where they matter kind, critical, tags")
+    raise Invalid(f"asset {number}: {wrong}; give type and value, and where they task kind, critical, tags")
 
 
 def _told(case: Case, stage: Stage, result: RunResult, took: timedelta) -> Rehearsal:

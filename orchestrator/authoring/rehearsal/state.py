@@ -15,7 +15,7 @@ from orchestrator.domain.change import Change, Effect
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
 from orchestrator.domain.observable import CANONICAL, ObservableType, Target
 from orchestrator.domain.run import StepState
-from orchestrator.policy.evaluate import Context, InForce, judge
+from orchestrator.policy.evaluate import Context, InForce, evaluate
 
 FAILURES: dict[str, type[ActionError]] = {"unavailable": Unavailable, "rejected": Rejected, "unknown": Unknown}
 UNDOABLE = {Effect.CONTAIN, Effect.RESTORE}
@@ -82,24 +82,29 @@ class Stage:
         stub = self.stubs.get(name_of(call), Stub())
         target = target_of(call)
         what = f"{call.action.replace('_', ' ')} {target.value}"
-        receipt = {"target": target.model_dump(mode="json"), "changed": stub.changed, "summary": what.capitalize()}
+        planned_change = {"target": target.model_dump(mode="json"), "changed": stub.changed, "summary": what.capitalize()}
         change = Change(
-            connection=call.connection, connector="stub", action=call.action, effect=call.effect, input=call.input, receipt=receipt
+            connection=call.connection,
+            connector="stub",
+            action=call.action,
+            effect=call.effect,
+            input=call.input,
+            planned_change=planned_change,
         )
-        return PlanReply(change=change, judgement=judge(change, self.policy, self._facts(change), self._context(now)))
+        return PlanReply(change=change, verdict=evaluate(change, self.policy, self._facts(change), self._context(now)))
 
     def apply(self, call: ActionCall, change: Change, now: datetime) -> ApplyReply:
         """Recorded as applied, unless the stub fails. A lost reply (`unknown`) is one of a change that was not made."""
         stub = self.stubs.get(name_of(call), Stub())
-        judgement = self.plan(call, now).judgement
+        verdict = self.plan(call, now).verdict
         output = self._called(call, stub)
         if change.changed:
             self._effects[call.ref.path] = (call.ref.seq, change)
             self._undone_paths.discard(call.ref.path)
             self.applied.append(effect_of(change))
         self.states[call.ref.path] = StepState.APPLIED
-        self.results[call.ref.path] = {**output, **change.receipt}
-        return ApplyReply(outcome="applied", judgement=judgement, output=output)
+        self.results[call.ref.path] = {**output, **change.planned_change}
+        return ApplyReply(outcome="applied", verdict=verdict, output=output)
 
     def verify(self, call: ActionCall) -> bool:
         """A stub does what it says, unless it only `accepts`."""

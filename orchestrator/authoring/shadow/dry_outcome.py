@@ -14,12 +14,12 @@ CANNOT_TELL = "a dry run cannot tell"
 """How the error begins of a step that a dry run skips because it depends on what only a change would bring."""
 
 
-def outcome_of_dry(run: RunRow, steps: Sequence[StepRow], matters: Mapping[str, bool], then: Outcome) -> Outcome:
-    """`matters`: by step id, whether it could contain or ask; `then`: what the live run did.
+def outcome_of_dry(run: RunRow, steps: Sequence[StepRow], tasks: Mapping[str, bool], then: Outcome) -> Outcome:
+    """`tasks`: by step id, whether it could contain or ask; `then`: what the live run did.
 
     What the live run had made before the dry one looked is taken as what the dry one would have made too.
     """
-    planned = [row for row in steps if row.receipt and row.planned and row.state != StepState.FAILED]
+    planned = [row for row in steps if row.planned_change and row.planned and row.state != StepState.FAILED]
     allowed = [row for row in planned if not _denied(row) and (_changed(row) or _name(row) in then.contained)]
     asked = [_asked_name(row) for row in allowed if row.asked is not None or (not _changed(row) and _name(row) in then.asked)]
     forms = [f"the form at step {row.path}" for row in steps if row.kind == "ask" and row.asked is not None]
@@ -30,7 +30,7 @@ def outcome_of_dry(run: RunRow, steps: Sequence[StepRow], matters: Mapping[str, 
         asked=_once([*asked, *forms]),
         denied=_once(_name(row) for row in planned if _denied(row)),
         failed=_once([*(f"step {row.path}" for row in steps if row.state == StepState.FAILED), *_never_began(run, steps)]),
-        unknown=_once(f"step {row.path}: {row.error}" for row in steps if _untold(row) and matters.get(_id(row.path), True)),
+        unknown=_once(f"step {row.path}: {row.error}" for row in steps if _untold(row) and tasks.get(_id(row.path), True)),
     )
 
 
@@ -40,11 +40,11 @@ def errors_of(run: RunRow, steps: Iterable[StepRow]) -> dict[str, str]:
 
 
 def _denied(row: StepRow) -> bool:
-    return (row.judgement or {}).get("verdict") == Verdict.DENY
+    return (row.verdict or {}).get("outcome") == Verdict.DENY
 
 
 def _changed(row: StepRow) -> bool:
-    return bool((row.receipt or {}).get("changed"))
+    return bool((row.planned_change or {}).get("changed"))
 
 
 def _effect(row: StepRow) -> Effect:
@@ -52,7 +52,7 @@ def _effect(row: StepRow) -> Effect:
 
 
 def _name(row: StepRow) -> str:
-    return f"{row.connection}.{row.action} {(row.receipt or {})['target']['value']}"
+    return f"{row.connection}.{row.action} {(row.planned_change or {})['target']['value']}"
 
 
 def _asked_name(row: StepRow) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.authoring.backtest.actual_outcome import outcome_of
-from orchestrator.authoring.backtest.replay import that_matter
+from orchestrator.authoring.backtest.replay import steps_with_effects
 from orchestrator.authoring.outcomes import NOT_STARTED, About, Difference, Group, Outcome, differences, grouped
 from orchestrator.authoring.shadow.dry_outcome import errors_of, outcome_of_dry
 from orchestrator.domain.errors import NotFound
@@ -51,7 +51,7 @@ async def shadow_report(rt: Runtime, name: str, *, since: timedelta, version: in
         watch = Watch(max(watch.since, rt.clock() - since), watch.until)
         dry = await shadows.shadow_runs(session, name, row.version, watch, MOST_RUNS)
         live = await shadows.beside(session, name, watch, MOST_RUNS)
-        pairs = _Pairs(dry, live, dict(that_matter(Plan.model_validate(row.plan))))
+        pairs = _Pairs(dry, live, dict(steps_with_effects(Plan.model_validate(row.plan))))
         await pairs.load(session, name)
     return pairs.report(row, watch)
 
@@ -68,10 +68,10 @@ async def _watched(session: AsyncSession, name: str, version: int | None) -> tup
 class _Pairs:
     """The runs of both sides, by alert. `dry`: of the shadow; `live`: of the version beside it."""
 
-    def __init__(self, dry: Sequence[RunRow], live: Sequence[RunRow], matters: Mapping[str, bool]) -> None:
+    def __init__(self, dry: Sequence[RunRow], live: Sequence[RunRow], tasks: Mapping[str, bool]) -> None:
         self._dry = {str(run.alert_id): run for run in reversed(dry)}
         self._live = {str(run.alert_id): run for run in reversed(live)}
-        self._matters = matters
+        self._tasks = tasks
         self._more = MOST_RUNS in {len(dry), len(live)}
         # Where the source is dry, both sides are, and nothing was done that could be compared with.
         for alert in [alert for alert, run in self._live.items() if run.mode != Mode.LIVE]:
@@ -119,7 +119,7 @@ class _Pairs:
     def _compared(self, alert: str) -> dict[Difference, tuple[str, ...]]:
         then, run = outcome_of(self._done.get(alert)), self._dry.get(alert)
         steps = self._steps.get(run.id, []) if run else []
-        now: Outcome = outcome_of_dry(run, steps, self._matters, then) if run else NOT_STARTED
+        now: Outcome = outcome_of_dry(run, steps, self._tasks, then) if run else NOT_STARTED
         found = differences(then, now)
         if run is not None and (failed := found.get(Difference.FAILED)):
             errors = errors_of(run, steps)

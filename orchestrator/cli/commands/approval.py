@@ -138,7 +138,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     level = f", level {found['level']} of the chain" if found["level"] else ""
     yield f"  asked of {found['by'] or 'anyone who may decide'}, {found['quorum']} to agree{level}, until {found['expires_at']}"
     yield from (f"  because {reason}" for reason in found["reasons"])
-    for each in found["receipts"]:
+    for each in found["planned_changes"]:
         yield f"  {each['effect']}  {each['connection']}.{each['action']}  {each['target']['type']} {each['target']['value']}"
         yield f"    {each['summary']}"
         yield f"    change {each['digest']}"

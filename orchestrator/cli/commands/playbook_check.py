@@ -136,7 +136,7 @@ def _annotation(finding: Finding) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
-    return "".join(f"%{ord(letter):02X}" if letter in "%\r\n" or letter in more else letter for letter in text)
+    return "".join(f"%{ord(mail):02X}" if mail in "%\r\n" or mail in more else mail for mail in text)
 
 
 async def _side(runtime: Runtime | None, what: str) -> Plan:

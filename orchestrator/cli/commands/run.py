@@ -72,8 +72,8 @@ def would_line(each: dict[str, Any]) -> str:
     people = f"would ask {_people(asked)} ({_WHO_ASKS[asked['source']]}): {asked['question']}" if asked else "would ask nobody"
     if each["action"] is None:
         return f"{each['path']}: {people}"
-    if each["judgement"] and each["judgement"]["verdict"] == "deny":
-        people = f"denied: {'; '.join(each['judgement']['reasons'])}"
+    if each["verdict"] and each["verdict"]["outcome"] == "deny":
+        people = f"denied: {'; '.join(each['verdict']['reasons'])}"
     elif not each["changed"]:
         people = "it is so already"
     held = f", for {spelled(each['hold_seconds'])}" if each["hold_seconds"] else ""

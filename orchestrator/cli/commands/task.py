@@ -1,4 +1,4 @@
-"""`tocsin matter`: what needs a person?"""
+"""`tocsin task`: what needs a person?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(help="What needs a person, through the API of a running stack.
 
 
 @app.command("list")
-def show_matters(
+def show_tasks(
     state: Annotated[str, typer.Option(help="open, closed or all.")] = "open",
     kind: Annotated[str | None, typer.Option(help="Only those of this kind, such as stuck_release.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most, newest first.")] = 50,
@@ -24,18 +24,18 @@ def show_matters(
     config: Config = None,
 ) -> None:
     """Releases that do not come off, drift, tripped breakers, broken glass: what is open, unless told otherwise."""
-    found = remote(data_dir, config, url).items("/v1/matters", limit, state=state, kind=kind)
+    found = remote(data_dir, config, url).items("/v1/tasks", limit, state=state, kind=kind)
     listing(found, ("id", "kind", "subject", "state", "to_group", "opened_at", "summary"), as_json=as_json)
 
 
 @app.command("close")
 def close(
-    matter_id: Annotated[str, typer.Argument(metavar="ID", help="The matter's id.")],
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
     comment: Annotated[str, typer.Option(help="What was done; kept in the audit trail.")],
     url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Close a matter. What it is about stays as it is; found again, it opens another."""
-    remote(data_dir, config, url).post(f"/v1/matters/{matter_id}/close", {"comment": comment})
-    say(f"matter {matter_id} is closed")
+    """Close a task. What it is about stays as it is; found again, it opens another."""
+    remote(data_dir, config, url).post(f"/v1/tasks/{task_id}/close", {"comment": comment})
+    say(f"task {task_id} is closed")

@@ -79,7 +79,7 @@ class Account:
     def refused(self) -> list[str]:
         """One line per step that policy refused, and why."""
         return [
-            f"{run['playbook']} step {step['id']}: {step['error'] or '; '.join((step['judgement'] or {}).get('reasons', []))}"
+            f"{run['playbook']} step {step['id']}: {step['error'] or '; '.join((step['verdict'] or {}).get('reasons', []))}"
             for run in self.runs
             for step in run["steps"]
             if step["state"] == "refused"

@@ -16,7 +16,7 @@ from orchestrator.cli.stack import lifeline
 from orchestrator.cli.stack.ports import LISTENER
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # seconds
-_STEADY = 20.0  # seconds of life after which a death is a new matter
+_STEADY = 20.0  # seconds of life after which a death is a new task
 _LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is put aside when its process starts
 
 

@@ -14,13 +14,13 @@ from orchestrator.approvals.coverage import lack_of_agreement
 from orchestrator.audit import trail
 from orchestrator.connections.call_context import call_for
 from orchestrator.connections.connections import open_connection_for
-from orchestrator.contracts.messages import Activity, ApplyReply, ApplyRequest, Judgement, Verdict
+from orchestrator.contracts.messages import Activity, ApplyReply, ApplyRequest, PolicyVerdict, Verdict
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Halted, Rejected, Unavailable, Unknown
 from orchestrator.domain.masking import masked
 from orchestrator.domain.run import Mode, StepState
-from orchestrator.engine.activities.evaluate import judged
-from orchestrator.engine.activities.step_records import change_told, judgement_kept, looked_at, save_step, step_event
+from orchestrator.engine.activities.evaluate import evaluate_change
+from orchestrator.engine.activities.step_records import change_told, looked_at, save_step, step_event, stored_verdict
 from orchestrator.engine.temporal.errors import told_to_workflow
 from orchestrator.policy.evaluate import COUNTED
 from orchestrator.runtime import Runtime
@@ -36,7 +36,7 @@ ANOTHER_PATIENCE = timedelta(minutes=2)
 class _Go:
     """The call is to be made: the intent is written (when anything changes). `again`: an earlier call may have made it already."""
 
-    judgement: Judgement
+    verdict: PolicyVerdict
     again: bool = False
 
 
@@ -61,23 +61,23 @@ class Applying:
         change, run = request.change, request.call.ref.run
         earlier = await effects.get(session, _id(request))
         if earlier and earlier.change_digest == change.digest and earlier.state in {"applied", "verified"}:
-            return ApplyReply(outcome="applied", judgement=await _judged_before(session, request), output=earlier.output or {})
+            return ApplyReply(outcome="applied", verdict=await _evaluated_before(session, request), output=earlier.output or {})
         if change.effect in COUNTED:
             await self._rt.store.serialize_limits(session)
-        judgement = await judged(session, change, run, now, to_apply=True)
-        if judgement.verdict is Verdict.DENY:
-            return await _refuse(session, request, judgement, now, "refused", "; ".join(judgement.reasons))
-        if request.approval_id or judgement.verdict is Verdict.APPROVE:
+        verdict = await evaluate_change(session, change, run, now, to_apply=True)
+        if verdict.outcome is Verdict.DENY:
+            return await _refuse(session, request, verdict, now, "refused", "; ".join(verdict.reasons))
+        if request.approval_id or verdict.outcome is Verdict.ASK:
             under = earlier.approval_id if earlier and earlier.change_digest == change.digest and earlier.state == "intended" else None
-            if lack := await lack_of_agreement(session, request, judgement, intended_under=under):
-                return await _refuse(session, request, judgement, now, "needs_approval", lack)
+            if lack := await lack_of_agreement(session, request, verdict, intended_under=under):
+                return await _refuse(session, request, verdict, now, "needs_approval", lack)
         if not change.changed:
-            return _Go(judgement)
+            return _Go(verdict)
         again = earlier is not None and earlier.state == "intended"
-        return await self._intend(session, request, judgement, now, again=again)
+        return await self._intend(session, request, verdict, now, again=again)
 
     async def _intend(
-        self, session: AsyncSession, request: ApplyRequest, judgement: Judgement, now: datetime, *, again: bool
+        self, session: AsyncSession, request: ApplyRequest, verdict: PolicyVerdict, now: datetime, *, again: bool
     ) -> ApplyReply | _Go:
         change, ref = request.change, request.call.ref
         lease = await containments.lease(session, containments.lease_id(ref.run.run_id, ref.path))
@@ -85,34 +85,34 @@ class Applying:
             held = await containments.lock(session, lease.containment_key)
             lease = await containments.lease(session, lease.id)  # again, now that nobody else changes it
             if held is None or lease is None or lease.state != "live":
-                return await _refuse(session, request, judgement, now, "refused", "it was released before it was applied")
+                return await _refuse(session, request, verdict, now, "refused", "it was released before it was applied")
             if shared := await _shared(session, request, held, now):
-                return await _share(session, request, judgement, shared, now)
+                return await _share(session, request, verdict, shared, now)
             held.ours, held.effect_id = True, _id(request)  # may be in force from now on, whatever we hear
         await effects.intend(session, _row(request, now))
         told = {
             **change_told(change),
             "effect": _id(request),
             "approval": request.approval_id,
-            "judgement": judgement.model_dump(mode="json"),
+            "verdict": verdict.model_dump(mode="json"),
         }
         await trail.record_all(session, [step_event(ref, EventKind.STEP_INTENDED, told, now, change.digest)])
-        kept = judgement_kept(judgement, now)
-        await save_step(session, request.call, StepState.INTENDED, now, now, receipt=masked(change.receipt), judgement=kept)
-        return _Go(judgement, again)
+        kept = stored_verdict(verdict, now)
+        await save_step(session, request.call, StepState.INTENDED, now, now, planned_change=masked(change.planned_change), verdict=kept)
+        return _Go(verdict, again)
 
     async def _carry_out(self, request: ApplyRequest, go: _Go, started: datetime) -> ApplyReply:
         call, change = request.call, request.change
         try:
             connector = await open_connection_for(self._rt, change.connection, Access.WRITE if change.changed else Access.READ)
-            output = await connector.apply(change.action, change.receipt, call_for(call.ref, change.action))
+            output = await connector.apply(change.action, change.planned_change, call_for(call.ref, change.action))
         except Rejected as error:
             if go.again:  # the refusal says nothing of the call before it: it stays ours until somebody has looked
                 raise Unknown(str(error)) from error
             await self._failed(request, str(error), started)
             raise
         await self._applied(request, output, started)
-        return ApplyReply(outcome="applied", judgement=go.judgement, output=output)
+        return ApplyReply(outcome="applied", verdict=go.verdict, output=output)
 
     async def _applied(self, request: ApplyRequest, output: dict[str, Any], started: datetime) -> None:
         now, change = self._rt.clock(), request.change
@@ -121,7 +121,7 @@ class Applying:
             if change.changed:
                 await effects.end(session, _id(request), "applied", now, output)
             kind, state = (EventKind.STEP_APPLIED, StepState.APPLIED) if change.changed else (EventKind.STEP_DONE, StepState.DONE)
-            await save_step(session, request.call, state, started, now, receipt=masked(change.receipt), result=masked(output))
+            await save_step(session, request.call, state, started, now, planned_change=masked(change.planned_change), result=masked(output))
             await trail.record_all(session, [step_event(request.call.ref, kind, told, now, change.digest)])
 
     async def _failed(self, request: ApplyRequest, error: str, started: datetime) -> None:
@@ -158,41 +158,42 @@ async def _shared(session: AsyncSession, request: ApplyRequest, held: Containmen
     return other if in_force and other.ended_at is not None and other.ended_at >= looked else None
 
 
-async def _share(session: AsyncSession, request: ApplyRequest, judgement: Judgement, other: EffectRow, now: datetime) -> ApplyReply:
+async def _share(session: AsyncSession, request: ApplyRequest, verdict: PolicyVerdict, other: EffectRow, now: datetime) -> ApplyReply:
     told = {"effect": other.id, "shared": True, "change_digest": request.change.digest, "target": str(request.change.target)}
     await save_step(session, request.call, StepState.APPLIED, now, now, result=masked(other.output or {}))
     await trail.record_all(session, [step_event(request.call.ref, EventKind.STEP_DONE, told, now, request.change.digest)])
-    return ApplyReply(outcome="applied", judgement=judgement, output=other.output or {}, detail=f"run {other.run_id} has done it")
+    return ApplyReply(outcome="applied", verdict=verdict, output=other.output or {}, detail=f"run {other.run_id} has done it")
 
 
 async def _refuse(
     session: AsyncSession,
     request: ApplyRequest,
-    judgement: Judgement,
+    verdict: PolicyVerdict,
     now: datetime,
     outcome: Literal["refused", "needs_approval"],
     detail: str,
 ) -> ApplyReply:
     """Said in the trail too: why a planned change was not made."""
-    verdict = judgement.model_dump(mode="json")
     told = {
         "change_digest": request.change.digest,
         "target": str(request.change.target),
-        "judgement": verdict,
+        "verdict": verdict.model_dump(mode="json"),
         "outcome": outcome,
         "detail": detail,
     }
-    await trail.record_all(session, [step_event(request.call.ref, EventKind.STEP_JUDGED, told, now, request.change.digest, outcome, now)])
+    await trail.record_all(
+        session, [step_event(request.call.ref, EventKind.STEP_EVALUATED, told, now, request.change.digest, outcome, now)]
+    )
     if outcome == "refused":
-        await save_step(session, request.call, StepState.REFUSED, now, now, judgement=verdict, error=detail)
-    return ApplyReply(outcome=outcome, judgement=judgement, detail=detail)
+        await save_step(session, request.call, StepState.REFUSED, now, now, verdict=verdict, error=detail)
+    return ApplyReply(outcome=outcome, verdict=verdict, detail=detail)
 
 
-async def _judged_before(session: AsyncSession, request: ApplyRequest) -> Judgement:
+async def _evaluated_before(session: AsyncSession, request: ApplyRequest) -> PolicyVerdict:
     step = await steps.get(session, request.call.ref.run.run_id, request.call.ref.path)
-    if step is not None and step.judgement is not None:
-        return Judgement.model_validate({name: value for name, value in step.judgement.items() if name in Judgement.model_fields})
-    return Judgement(verdict=Verdict.ALLOW, reasons=("it was applied before",), policy_version=0, policy_digest="")
+    if step is not None and step.verdict is not None:
+        return PolicyVerdict.model_validate({name: value for name, value in step.verdict.items() if name in PolicyVerdict.model_fields})
+    return PolicyVerdict(outcome=Verdict.ALLOW, reasons=("it was applied before",), policy_version=0, policy_digest="")
 
 
 def _id(request: ApplyRequest) -> str:

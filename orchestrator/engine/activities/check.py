@@ -21,7 +21,7 @@ from orchestrator.contracts.messages import Activity, Verdict
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import ActionError, Conflict, Invalid, NotFound, TocsinError
-from orchestrator.engine.activities.evaluate import judged
+from orchestrator.engine.activities.evaluate import evaluate_change
 from orchestrator.engine.activities.verify import seen
 from orchestrator.engine.run_context import context_of
 from orchestrator.engine.temporal.errors import told_to_workflow
@@ -38,7 +38,7 @@ PATIENCE = timedelta(minutes=2)
 """How long a release waits for that; after it, the worker that was at it is taken for dead."""
 _HOUR = 3600
 DRIFT = "drift"
-"""The kind of the matter."""
+"""The kind of the task."""
 
 
 class Checking:
@@ -68,7 +68,7 @@ class Checking:
         connector = await self._open(held, Access.READ)
         change = held.change
         async with attempts_noted(self._rt, change.connection, f"whether {change.action} is in force", held.run.id):
-            return await seen(lambda: connector.verify(change.action, change.input, change.receipt, held.output, held.call), LOOKS)
+            return await seen(lambda: connector.verify(change.action, change.input, change.planned_change, held.output, held.call), LOOKS)
 
     async def _open(self, held: Held, access: Access) -> Connector[Any]:
         connector = await open_connection_for(self._rt, held.change.connection, access)
@@ -104,8 +104,8 @@ class Checking:
         """Only the very change that was judged and agreed with then may be made without asking."""
         connector = await self._open(held, Access.READ)
         async with attempts_noted(self._rt, held.change.connection, f"to plan {held.change.action} anew", held.run.id):
-            receipt = await connector.plan(held.change.action, held.change.input, held.call)
-        same = held.change.model_copy(update={"receipt": receipt}).digest == held.change.digest
+            planned_change = await connector.plan(held.change.action, held.change.input, held.call)
+        same = held.change.model_copy(update={"planned_change": planned_change}).digest == held.change.digest
         return None if same else "what would have to be done by now is another change than the one that was judged then"
 
     async def _intend(self, held: Held, effect: EffectRow) -> str | None:
@@ -117,16 +117,16 @@ class Checking:
             if row is None:
                 return ""
             context = context_of(held.run)
-            judgement = await judged(session, held.change, context, now)
-            if judgement.verdict is Verdict.DENY:
-                return "; ".join(judgement.reasons)
+            verdict = await evaluate_change(session, held.change, context, now)
+            if verdict.outcome is Verdict.DENY:
+                return "; ".join(verdict.reasons)
             request = held.request(effect, context)
-            asked = judgement.verdict is Verdict.APPROVE or effect.approval_id is not None
-            if asked and (lack := await lack_of_agreement(session, request, judgement)):
+            asked = verdict.outcome is Verdict.ASK or effect.approval_id is not None
+            if asked and (lack := await lack_of_agreement(session, request, verdict)):
                 return f"it takes an approval: {lack}"
             row.drift, row.retry_at = MENDING, now + PATIENCE
             await _tell(session, EventKind.DRIFT_FOUND, held, {"reason": "it is put in force again"}, now)
-            told = {"judgement": judgement.model_dump(mode="json"), "approval": effect.approval_id, "effect": effect.id}
+            told = {"verdict": verdict.model_dump(mode="json"), "approval": effect.approval_id, "effect": effect.id}
             await _tell(session, EventKind.DRIFT_INTENDED, held, told, now)
         return None
 
@@ -136,7 +136,7 @@ class Checking:
         failed: ActionError | TimeoutError | None = None
         try:
             async with asyncio.timeout(MENDING_TIME.total_seconds()):
-                await connector.apply(held.change.action, held.change.receipt, held.call)
+                await connector.apply(held.change.action, held.change.planned_change, held.call)
         except (ActionError, TimeoutError) as error:
             failed = error
         if not await self._look(held):
@@ -145,7 +145,7 @@ class Checking:
         async with self._rt.store.write() as session:
             row = await containments.lock(session, held.key)
             if row is not None and row.drift == MENDING:
-                await _tell(session, EventKind.DRIFT_MENDED, held, {}, now)
+                await _tell(session, EventKind.DRIFT_CORRECTED, held, {}, now)
                 await _shown(session, held, row, now)
 
     async def _report(self, held: Held, reason: str) -> None:
@@ -159,7 +159,7 @@ class Checking:
             what = f"{held.change.connection} does not show {held.change.action} of {held.change.target} any more"
             policy = (await policy_in_force(session)).policy
             told, group = f"{what}, which is to be in force; {reason}", policy.drift.to or policy.releases.to
-            await tasks.open_matter(session, kind=DRIFT, subject=held.key, summary=told, now=now, to_group=group)
+            await tasks.open_task(session, kind=DRIFT, subject=held.key, summary=told, now=now, to_group=group)
 
 
 async def _shown(session: AsyncSession, held: Held, row: ContainmentRow, now: datetime) -> None:
@@ -170,7 +170,7 @@ async def _shown(session: AsyncSession, held: Held, row: ContainmentRow, now: da
         await _tell(session, EventKind.CONTAINMENT_CHECKED, held, {"last": before}, now)
     if row.drift is not None:
         row.drift, row.retry_at = None, None
-        await tasks.close_matters(session, DRIFT, held.key, "system", "the device shows it again", now)
+        await tasks.close_tasks(session, DRIFT, held.key, "system", "the device shows it again", now)
 
 
 async def _tell(session: AsyncSession, kind: EventKind, held: Held, told: dict[str, Any], now: datetime) -> None:

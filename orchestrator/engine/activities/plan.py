@@ -13,15 +13,15 @@ from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.connections.call_context import call_for
 from orchestrator.connections.connections import open_connection_for
-from orchestrator.contracts.messages import ActionCall, Activity, Judgement, PlanReply, PlanRequest, Verdict
+from orchestrator.contracts.messages import ActionCall, Activity, PlanReply, PlanRequest, PolicyVerdict, Verdict
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Change, Effect
 from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.masking import masked
 from orchestrator.domain.run import Mode, StepState
-from orchestrator.engine.activities.evaluate import judged
+from orchestrator.engine.activities.evaluate import evaluate_change
 from orchestrator.engine.activities.refused_writes import attempts_reported
-from orchestrator.engine.activities.step_records import change_told, judgement_kept, save_step, step_event
+from orchestrator.engine.activities.step_records import change_told, save_step, step_event, stored_verdict
 from orchestrator.engine.temporal.errors import told_to_workflow
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments
@@ -43,33 +43,38 @@ class Planning:
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, request.call.connection, Access.READ)
             change = await self._look(connector, request.call)
-            judgement = await self._settle(request, change, started, stale=not change.changed)
-            if judgement is None:  # What it saw in force may have been lifted before our lease counted: look again.
+            verdict = await self._settle(request, change, started, stale=not change.changed)
+            if verdict is None:  # What it saw in force may have been lifted before our lease counted: look again.
                 change = await self._look(connector, request.call)
-                judgement = await self._settle(request, change, started, stale=False)
-            if judgement is None:
+                verdict = await self._settle(request, change, started, stale=False)
+            if verdict is None:
                 raise Unavailable(f"{change.target} changed hands while it was looked at", LIFTING_WAIT)
-            return PlanReply(change=change, judgement=judgement)
+            return PlanReply(change=change, verdict=verdict)
 
     async def _look(self, connector: Connector[Any], call: ActionCall) -> Change:
         async with attempts_reported(self._rt, call):
-            receipt = await connector.plan(call.action, call.input, call_for(call.ref, call.action))
+            planned_change = await connector.plan(call.action, call.input, call_for(call.ref, call.action))
         return Change(
-            connection=call.connection, connector=connector.name, action=call.action, effect=call.effect, input=call.input, receipt=receipt
+            connection=call.connection,
+            connector=connector.name,
+            action=call.action,
+            effect=call.effect,
+            input=call.input,
+            planned_change=planned_change,
         )
 
-    async def _settle(self, request: PlanRequest, change: Change, started: datetime, *, stale: bool) -> Judgement | None:
+    async def _settle(self, request: PlanRequest, change: Change, started: datetime, *, stale: bool) -> PolicyVerdict | None:
         """Judges, registers the lease and records the plan, in one transaction; None when the look was too early to rely on."""
         now = self._rt.clock()
         call = request.call
         async with self._rt.store.write() as session:
-            judgement = await judged(session, change, call.ref.run, now)
-            if _holds(request) and judgement.verdict is not Verdict.DENY:
+            verdict = await evaluate_change(session, change, call.ref.run, now)
+            if _holds(request) and verdict.outcome is not Verdict.DENY:
                 held_before = await register_lease(session, call, change, now)
                 if stale and not held_before:
                     return None
-            await _record(session, request, change, judgement, started, now)
-        return judgement
+            await _record(session, request, change, verdict, started, now)
+        return verdict
 
 
 def _holds(request: PlanRequest) -> bool:
@@ -117,13 +122,15 @@ def _containment(change: Change, now: datetime) -> dict[str, Any]:
 
 
 async def _record(
-    session: AsyncSession, request: PlanRequest, change: Change, judgement: Judgement, started: datetime, now: datetime
+    session: AsyncSession, request: PlanRequest, change: Change, verdict: PolicyVerdict, started: datetime, now: datetime
 ) -> None:
-    call, verdict = request.call, judgement_kept(judgement, started)
+    call, stored = request.call, stored_verdict(verdict, started)
     about = {"effect": change.effect.value, "digest": change.digest, "hold_seconds": request.hold_seconds}
-    state = StepState.REFUSED if judgement.verdict is Verdict.DENY else StepState.PLANNED
-    error = "; ".join(judgement.reasons) if judgement.verdict is Verdict.DENY else None
-    await save_step(session, call, state, started, now, receipt=masked(change.receipt), planned=about, judgement=verdict, error=error)
+    state = StepState.REFUSED if verdict.outcome is Verdict.DENY else StepState.PLANNED
+    error = "; ".join(verdict.reasons) if verdict.outcome is Verdict.DENY else None
+    await save_step(
+        session, call, state, started, now, planned_change=masked(change.planned_change), planned=about, verdict=stored, error=error
+    )
     planned = step_event(call.ref, EventKind.STEP_PLANNED, change_told(change), now, change.digest, started)
-    heard = {"change_digest": change.digest, "target": str(change.target), "judgement": verdict}
-    await trail.record_all(session, [planned, step_event(call.ref, EventKind.STEP_JUDGED, heard, now, change.digest, started)])
+    heard = {"change_digest": change.digest, "target": str(change.target), "verdict": stored}
+    await trail.record_all(session, [planned, step_event(call.ref, EventKind.STEP_EVALUATED, heard, now, change.digest, started)])

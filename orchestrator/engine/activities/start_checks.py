@@ -10,7 +10,7 @@ from orchestrator.audit import trail
 from orchestrator.contracts.messages import RunContext
 from orchestrator.contracts.question import Question
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.incidents.tasks import open_matter
+from orchestrator.incidents.tasks import open_task
 from orchestrator.policy.load_inputs import policy_in_force
 from orchestrator.registry.evidence import objection
 from orchestrator.settings import Settings
@@ -47,5 +47,5 @@ async def refused_version(session: AsyncSession, settings: Settings, run: RunCon
         await trail.record(
             session, EventKind.PLAYBOOK_REFUSED, actor=f"run:{run.run_id}", subject=run.playbook, data=told, now=now, event_id=id_
         )
-        await open_matter(session, kind="refused_playbook", subject=f"{run.playbook}@{run.version}", summary=why, now=now)
+        await open_task(session, kind="refused_playbook", subject=f"{run.playbook}@{run.version}", summary=why, now=now)
     return why

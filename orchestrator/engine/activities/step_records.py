@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
-from orchestrator.contracts.messages import ActionCall, Judgement, StepRef
+from orchestrator.contracts.messages import ActionCall, PolicyVerdict, StepRef
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.change import Change
 from orchestrator.domain.digest import wish_digest
@@ -36,14 +36,14 @@ def step_event(ref: StepRef, kind: EventKind, data: Mapping[str, Any], now: date
     return trail.event(kind, actor=f"run:{run.run_id}", subject=run.run_id, data=told, now=now, event_id=id_)
 
 
-def judgement_kept(judgement: Judgement, at: datetime) -> dict[str, Any]:
-    """A judgement as a step keeps it, with the moment at which the device was looked at for it."""
-    return {**judgement.model_dump(mode="json"), "at": at.isoformat()}
+def stored_verdict(verdict: PolicyVerdict, at: datetime) -> dict[str, Any]:
+    """A verdict as a step keeps it, with the moment at which the device was looked at for it."""
+    return {**verdict.model_dump(mode="json"), "at": at.isoformat()}
 
 
 def looked_at(step: StepRow) -> datetime:
     """When a step last looked at the device."""
-    at = (step.judgement or {}).get("at")
+    at = (step.verdict or {}).get("at")
     return datetime.fromisoformat(at) if at else step.started_at
 
 

@@ -140,9 +140,9 @@ class Undoing:
         connector = await open_connection_for(self._rt, change.connection, Access.WRITE)
         if connector.name != change.connector:
             raise Rejected(f"{change.connection} is a {connector.name} by now, and {change.action} was made on a {change.connector}")
-        await connector.undo(change.action, change.receipt, call)
+        await connector.undo(change.action, change.planned_change, call)
         async with attempts_noted(self._rt, change.connection, f"whether {change.action} is gone", effect.run_id):
-            gone = await seen(lambda: connector.verify_undone(change.action, change.input, change.receipt, call))
+            gone = await seen(lambda: connector.verify_undone(change.action, change.input, change.planned_change, call))
         if not gone:
             raise Unavailable(f"{change.connection} was told to take back {change.action} of {change.target}, but still shows it")
 
@@ -228,7 +228,7 @@ async def _tell(
 
 
 def _has_undo(change: Mapping[str, Any]) -> bool:
-    if not change["receipt"].get("changed"):
+    if not change["planned_change"].get("changed"):
         return False
     for connector in CONNECTORS:
         if connector.name == change["connector"]:

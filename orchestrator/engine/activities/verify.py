@@ -14,7 +14,7 @@ from orchestrator.connections.call_context import call_for
 from orchestrator.connections.connections import open_connection_for
 from orchestrator.contracts.messages import Activity, StepRef, VerifyReply, VerifyRequest
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.change import Receipt
+from orchestrator.domain.change import PlannedChange
 from orchestrator.domain.masking import masked
 from orchestrator.domain.run import StepState
 from orchestrator.engine.activities.refused_writes import attempts_reported
@@ -54,7 +54,7 @@ class Verifying:
             connector = await open_connection_for(self._rt, change.connection, Access.READ)
             bound = call_for(call.ref, change.action)
             async with attempts_reported(self._rt, call):
-                verified = await seen(lambda: connector.verify(change.action, change.input, change.receipt, request.output, bound))
+                verified = await seen(lambda: connector.verify(change.action, change.input, change.planned_change, request.output, bound))
             released = None if verified else await self._released(call.ref)
             detail = "" if verified else released or f"{change.connection} took {change.action} of {change.target}, but does not show it"
             await self._record(request, started, verified=verified, detail=detail)
@@ -76,7 +76,7 @@ class Verifying:
             if verified:
                 await self._in_force(session, request)
             state = StepState.VERIFIED if verified else StepState.FAILED
-            result = masked({**request.output, **{name: change.receipt[name] for name in Receipt.model_fields}})
+            result = masked({**request.output, **{name: change.planned_change[name] for name in PlannedChange.model_fields}})
             await save_step(session, call, state, now, now, error=detail or None, result=result)
             await trail.record_all(session, [step_event(call.ref, kind, told, now, change.digest, started)])
 
@@ -88,4 +88,4 @@ class Verifying:
             held.verified_at = self._rt.clock()
             if held.drift is not None:
                 held.drift = None
-                await tasks.close_matters(session, "drift", held.key, "system", "it was put in force again", held.verified_at)
+                await tasks.close_tasks(session, "drift", held.key, "system", "it was put in force again", held.verified_at)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from orchestrator.contracts.messages import ActionCall, ApplyReply, Decision, PlanReply, StepRef
 from orchestrator.contracts.question import Question
-from orchestrator.domain.change import Change, Effect, Judgement, Receipt, Verdict
+from orchestrator.domain.change import Change, Effect, PlannedChange, PolicyVerdict, Verdict
 from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unavailable, Unknown
 from orchestrator.domain.run import Mode, StepState
 from orchestrator.engine.decide.port import Port
@@ -51,18 +51,18 @@ async def _only_planned(
     planned = await port.plan(step, call, lease=False, hold=hold)
     asked = question or (place.cover.question if place.cover else None)
     source: Literal["step", "group", "policy"] = "step" if question else "group" if asked else "policy"
-    if asked is None and planned.judgement.verdict is Verdict.APPROVE:
-        asked = Question.by_policy(planned.change, planned.judgement)
-    if asked is not None and planned.judgement.verdict is not Verdict.DENY:  # nobody is asked about what the policy forbids
-        asked = asked.stricter(planned.judgement)
+    if asked is None and planned.verdict.outcome is Verdict.ASK:
+        asked = Question.by_policy(planned.change, planned.verdict)
+    if asked is not None and planned.verdict.outcome is not Verdict.DENY:  # nobody is asked about what the policy forbids
+        asked = asked.stricter(planned.verdict)
         await port.note(call.ref, "use", StepState.PLANNED, asked=asked.told(source))
     return _told(planned.change, {})
 
 
-def not_denied(judgement: Judgement) -> None:
+def not_denied(verdict: PolicyVerdict) -> None:
     """Raises Refused."""
-    if judgement.verdict is Verdict.DENY:
-        raise Refused("; ".join(judgement.reasons))
+    if verdict.outcome is Verdict.DENY:
+        raise Refused("; ".join(verdict.reasons))
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class _Passage:
 
     async def _in_force(self) -> tuple[Change, dict[str, Any]]:
         """What was made, or was so already. Planned again, with a lease, after each approval."""
-        demanded: Judgement | None = None
+        demanded: PolicyVerdict | None = None
         while True:
             planned = await self._planned()
             approval_id = await self._approval(planned, demanded)
@@ -123,21 +123,21 @@ class _Passage:
                 return found, reply.output if reply else {}
             # The policy of this moment wants an approval, or a stricter one than there is.
             self.agreed.pop(found.digest, None)
-            demanded = reply.judgement.model_copy(update={"verdict": Verdict.APPROVE})
+            demanded = reply.verdict.model_copy(update={"outcome": Verdict.ASK})
 
     async def _planned(self) -> PlanReply:
         lease = self.question is None or bool(self.agreed)
         planned = await self.port.plan(self.step, self.call, lease=lease, hold=self.hold)
         if not lease and not planned.change.changed:  # nothing to ask about, but ours to hold from now on
             planned = await self.port.plan(self.step, self.call, lease=True, hold=self.hold)
-        not_denied(planned.judgement)
+        not_denied(planned.verdict)
         return planned
 
-    def _asks(self, planned: PlanReply, demanded: Judgement | None) -> bool:
-        due = self.question is not None or demanded is not None or planned.judgement.verdict is Verdict.APPROVE
+    def _asks(self, planned: PlanReply, demanded: PolicyVerdict | None) -> bool:
+        due = self.question is not None or demanded is not None or planned.verdict.outcome is Verdict.ASK
         return planned.change.changed and due
 
-    async def _approval(self, planned: PlanReply, demanded: Judgement | None) -> str | None:
+    async def _approval(self, planned: PlanReply, demanded: PolicyVerdict | None) -> str | None:
         """The approval that covers exactly this change; None where there is none yet (people were asked just now), or none is due."""
         found, digest = planned.change, planned.change.digest
         if not self._asks(planned, demanded) or digest in self.agreed:
@@ -147,7 +147,7 @@ class _Passage:
         if self.asked == ASKED_AT_MOST:
             raise Rejected(f"people agreed {ASKED_AT_MOST} times, and each time it was another change by then, or they were not enough")
         self.asked += 1
-        due = (self.question or Question.by_policy(found, demanded or planned.judgement)).stricter(planned.judgement)
+        due = (self.question or Question.by_policy(found, demanded or planned.verdict)).stricter(planned.verdict)
         due = (due.stricter(demanded) if demanded else due).instead_of(self.own)
         decision = await ask(self.port, self.call.ref, self.place, due, [found])
         self.own = decision.approval_id
@@ -170,7 +170,7 @@ class _Passage:
                     raise
                 continue
             if reply.outcome == "refused":
-                raise Refused(reply.detail or "; ".join(reply.judgement.reasons))
+                raise Refused(reply.detail or "; ".join(reply.verdict.reasons))
             return reply
 
     async def _is_made(self, found: Change) -> bool:
@@ -191,5 +191,5 @@ class _Passage:
 
 
 def _told(found: Change, output: dict[str, Any]) -> dict[str, Any]:
-    """What later steps see: the output, and of the receipt what every receipt has."""
-    return {**output, **{name: found.receipt[name] for name in Receipt.model_fields}}
+    """What later steps see: the output, and of the planned_change what every planned_change has."""
+    return {**output, **{name: found.planned_change[name] for name in PlannedChange.model_fields}}

@@ -50,13 +50,13 @@ async def asked(
         raise StepFailed(ref.path, f"it would ask about {len(calls)} changes at once, more than {CHANGES_AT_MOST}; approve smaller groups")
     plans = await _plans(port, calls)
     for each in plans:
-        change_pipeline.not_denied(each.judgement)  # nobody is asked about what the policy forbids
+        change_pipeline.not_denied(each.verdict)  # nobody is asked about what the policy forbids
     due = [each for each in plans if each.change.changed]
     changes = list({each.change.digest: each.change for each in due}.values())
     if not changes:
         return Cover(question, {})
     for each in due:
-        question = question.stricter(each.judgement)
+        question = question.stricter(each.verdict)
     decision = await change_pipeline.ask(port, ref, place, question, changes)
     chosen = dict.fromkeys(decision.approved_changes, decision.approval_id)
     return Cover(question, chosen, frozenset(_digests(changes)) - chosen.keys())

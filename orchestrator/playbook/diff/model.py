@@ -34,7 +34,7 @@ class Change(Frozen):
 
 
 class Difference(Frozen):
-    """All of them, the most dangerous first. `a` and `b`: name@version. `same`: nothing that a run would notice."""
+    """All of them, the most dangerous first. `a` and `b`: name@version. `same`: nothing that a run would notification."""
 
     a: str
     b: str

@@ -145,7 +145,7 @@ def _longest_rising(numbers: list[int]) -> set[int]:
 
 
 def _placed(of: plan.Plan) -> dict[str, _Placed]:
-    """Every step of the plan's own, in the order of the text; those of a called playbook are its own matter."""
+    """Every step of the plan's own, in the order of the text; those of a called playbook are its own task."""
     found: dict[str, _Placed] = {}
     _place(of.steps, "the top", found)
     _place(of.on_failure if isinstance(of.on_failure, tuple) else (), "on_failure", found)

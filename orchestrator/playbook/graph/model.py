@@ -183,8 +183,8 @@ def _together(rounds: list[Mapping[str, Any]]) -> Happened:
     states = Counter(str(step["state"]) for step in rounds)
     outcomes = {_OUTCOMES.get(state, "waiting") for state in states}
     last = rounds[-1]
-    receipt = last.get("receipt") or {}
-    told = last.get("error") or (receipt.get("summary") if isinstance(receipt, Mapping) else None) or ""
+    planned_change = last.get("planned_change") or {}
+    told = last.get("error") or (planned_change.get("summary") if isinstance(planned_change, Mapping) else None) or ""
     return Happened(outcome=next(each for each in _WORST if each in outcomes), states=dict(states), summary=str(told))
 
 

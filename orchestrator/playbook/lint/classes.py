@@ -50,7 +50,7 @@ _TELL = """
 CLASS = Rule(
     id="class-misspelt",
     sentence="A class of alerts that is almost the name of one.",
-    why="Classes are compared as texts: with one letter wrong the playbook never starts, and nobody notices until it should have.",
+    why="Classes are compared as texts: with one letter wrong the playbook never starts, and nobody notifications until it should have.",
     bad=example(_TELL, trigger="when: alert.class == 'c2_becon' and alert.severity >= 4"),
     good=example(_TELL, trigger="when: alert.class == 'c2_beacon' and alert.severity >= 4"),
     check=_misspelt,

@@ -1,4 +1,4 @@
-"""How the examples of the rules are written: only what matters of them."""
+"""How the examples of the rules are written: only what tasks of them."""
 
 from __future__ import annotations
 

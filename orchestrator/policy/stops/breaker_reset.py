@@ -9,7 +9,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.incidents import tasks
-from orchestrator.policy.stops.circuit_breaker import MATTER
+from orchestrator.policy.stops.circuit_breaker import TASK
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import policy_inputs, records
 from orchestrator.store.tables import BreakerRow
@@ -41,4 +41,4 @@ async def reset_breaker(rt: Runtime, source: str, *, actor: str) -> None:
         row.reset_at = now
         told = {"reason": row.reason, "tripped_at": row.tripped_at.isoformat()}
         await trail.record(session, EventKind.BREAKER_RESET, actor=actor, subject=f"source:{source}", data=told, now=now)
-        await tasks.close_matters(session, MATTER, source, actor, "the breaker was reset", now)
+        await tasks.close_tasks(session, TASK, source, actor, "the breaker was reset", now)

@@ -15,8 +15,8 @@ from orchestrator.policy.sections import Breaker
 from orchestrator.store.queries import effects, policy_inputs, records
 from orchestrator.store.tables import BreakerRow
 
-MATTER = "breaker"
-"""The kind of the matter that stands open while a breaker is tripped; its subject is the source."""
+TASK = "breaker"
+"""The kind of the task that stands open while a breaker is tripped; its subject is the source."""
 
 
 async def tripped(session: AsyncSession, source: str | None) -> str | None:
@@ -59,4 +59,4 @@ async def _trip(session: AsyncSession, source: str, reason: str, now: datetime, 
     told = {"reason": reason}
     await trail.record(session, EventKind.BREAKER_TRIPPED, actor="system", subject=f"source:{source}", data=told, now=now)
     summary = f"{reason}: people are asked about each of its changes until `tocsin breaker reset {source}`"
-    await tasks.open_matter(session, kind=MATTER, subject=source, summary=summary, now=now, to_group=by.by)
+    await tasks.open_task(session, kind=TASK, subject=source, summary=summary, now=now, to_group=by.by)

@@ -34,7 +34,7 @@ class KillSwitchView(Frozen):
 
 
 async def engage(rt: Runtime, scope: str, name: str, reason: str, *, actor: str, stop_releases: bool = False) -> KillSwitchView:
-    """From the next judgement on nothing of that scope is applied; releases go on, unless they are to stop too. Raises Invalid.
+    """From the next verdict on nothing of that scope is applied; releases go on, unless they are to stop too. Raises Invalid.
 
     A name that nothing has is engaged too, with a warning: what it means may come yet, or be gone while its runs go on.
     """

@@ -39,14 +39,14 @@ class Recorded(NamedTuple):
     kind: str
     path: str
     result: Any
-    receipt: dict[str, Any] | None
+    planned_change: dict[str, Any] | None
     playbook: str
 
 
 _ALERT = (AlertRow.id, AlertRow.incident_id, AlertRow.source, AlertRow.severity, AlertRow.title, AlertRow.view, AlertRow.received_at)
 _STEP = (
     StepRow.inputs_digest, RunRow.alert_id, RunRow.incident_id, StepRow.started_at, StepRow.kind, StepRow.path, StepRow.result,
-    StepRow.receipt, RunRow.playbook,
+    StepRow.planned_change, RunRow.playbook,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What does the store know that a judgement depends on? The policy in force, engaged kill switches, breakers, assets, what is our own."""
+"""What does the store know that a verdict depends on? The policy in force, engaged kill switches, breakers, assets, what is our own."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from orchestrator.store.tables.audit import AuditBatchRow, AuditEventRow, AuditS
 from orchestrator.store.tables.columns import UtcDateTime
 from orchestrator.store.tables.configuration import AssetRow, ConnectionRow, OwnRow, SourceRow
 from orchestrator.store.tables.containments import ContainmentRow, EffectRow, LeaseRow
-from orchestrator.store.tables.notifications import ContactRow, MatterRow, NoticeRow
+from orchestrator.store.tables.notifications import ContactRow, NotificationRow, TaskRow
 from orchestrator.store.tables.playbooks import PlaybookRow, SignatureRow, SigningKeyRow
 from orchestrator.store.tables.policy import BreakerRow, KillSwitchRow, PolicyRow
 from orchestrator.store.tables.runs import RunKeyRow, RunRow, StepRow
@@ -34,8 +34,8 @@ __all__ = [
     "KeyRow",
     "KillSwitchRow",
     "LeaseRow",
-    "MatterRow",
-    "NoticeRow",
+    "TaskRow",
+    "NotificationRow",
     "OwnRow",
     "PlaybookRow",
     "PolicyRow",

@@ -53,7 +53,7 @@ class ContainmentRow(SQLModel, table=True):
     target_value: str
     state: str  # held, lifting, lifted, stuck
     ours: bool = False  # whether we changed the device
-    effect_id: str | None = None  # the effect whose receipt takes it back
+    effect_id: str | None = None  # the effect whose planned_change takes it back
     since: datetime = Field(sa_type=UtcDateTime)
     lifted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -20,15 +20,15 @@ class ContactRow(SQLModel, table=True):
     saved_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class NoticeRow(SQLModel, table=True):
-    """A message to a person about a question or a matter, and the one-time link in it; sent by the worker, tried until it is."""
+class NotificationRow(SQLModel, table=True):
+    """A message to a person about a question or a task, and the one-time link in it; sent by the worker, tried until it is."""
 
-    __tablename__ = "notices"
+    __tablename__ = "notifications"
     id: str = Field(primary_key=True)
-    about: str = Field(index=True)  # the id of an approval or of a matter
+    about: str = Field(index=True)  # the id of an approval or of a task
     person: str
     channel: str  # email, slack
-    kind: str  # asked, reminder, escalated, closed, matter
+    kind: str  # asked, reminder, escalated, closed, task
     state: str = Field(default="waiting", index=True)  # waiting, sent, failed, void
     token_hash: str | None = Field(default=None, unique=True)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -41,10 +41,10 @@ class NoticeRow(SQLModel, table=True):
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class MatterRow(SQLModel, table=True):
+class TaskRow(SQLModel, table=True):
     """Something that needs a person: a release that does not come off, drift, a tripped breaker, a broken glass."""
 
-    __tablename__ = "matters"
+    __tablename__ = "tasks"
     id: str = Field(primary_key=True)
     kind: str
     subject: str = Field(index=True)

@@ -60,9 +60,9 @@ class StepRow(SQLModel, table=True):
     action: str | None = None
     inputs: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     inputs_digest: str | None = Field(default=None, index=True)  # of connection, action and input, so that a read is found again
-    receipt: dict[str, Any] | None = Field(sa_type=JSON, default=None)
+    planned_change: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     planned: dict[str, Any] | None = Field(sa_type=JSON, default=None)  # of the change: effect, digest, for how many seconds
-    judgement: dict[str, Any] | None = Field(sa_type=JSON, default=None)
+    verdict: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     asked: dict[str, Any] | None = Field(sa_type=JSON, default=None)  # who is, or would be, asked: question, by, quorum, reasons
     result: Any = Field(sa_type=JSON, default=None)
     error: str | None = Field(default=None, sa_type=Text)

@@ -125,17 +125,17 @@ async def test_packets_stop_when_an_address_is_blocked_and_flow_again_when_it_is
     given = {"address": ATTACKER}
     assert lab.reaches(ATTACKER)
     async with lab.open() as connector:
-        receipt = await connector.plan("block_address", given, Call.bare())
+        planned_change = await connector.plan("block_address", given, Call.bare())
         assert lab.reaches(ATTACKER), "a plan changes nothing"
-        await connector.apply("block_address", receipt, Call.bare())
-        await connector.apply("block_address", receipt, Call.bare())
+        await connector.apply("block_address", planned_change, Call.bare())
+        await connector.apply("block_address", planned_change, Call.bare())
         assert not lab.reaches(ATTACKER)
         assert lab.reaches(NEIGHBOUR)
-        assert await connector.verify("block_address", given, receipt, {}, Call.bare())
+        assert await connector.verify("block_address", given, planned_change, {}, Call.bare())
         assert lab.listing() == [{"elem": {"val": ATTACKER, "comment": Call.bare().tag}}]
-        await connector.undo("block_address", receipt, Call.bare())
-        await connector.undo("block_address", receipt, Call.bare())
-        assert await connector.verify_undone("block_address", given, receipt, Call.bare())
+        await connector.undo("block_address", planned_change, Call.bare())
+        await connector.undo("block_address", planned_change, Call.bare())
+        assert await connector.verify_undone("block_address", given, planned_change, Call.bare())
     assert lab.reaches(ATTACKER)
     assert lab.listing() == []
 
@@ -151,12 +151,12 @@ async def test_a_network_over_a_blocked_address_is_blocked_whole_and_taken_back_
     given = {"network": "198.51.100.0/24"}
     lab.nft(f'add element inet tocsin block4 {{ {ATTACKER} comment "by hand" }}')
     async with lab.open() as connector:
-        receipt = await connector.plan("block_network", given, Call.bare())
-        await connector.apply("block_network", receipt, Call.bare())
-        assert await connector.verify("block_network", given, receipt, {}, Call.bare())
+        planned_change = await connector.plan("block_network", given, Call.bare())
+        await connector.apply("block_network", planned_change, Call.bare())
+        assert await connector.verify("block_network", given, planned_change, {}, Call.bare())
         assert not lab.reaches(ATTACKER)
         assert not lab.reaches(NEIGHBOUR)
-        await connector.undo("block_network", receipt, Call.bare())
+        await connector.undo("block_network", planned_change, Call.bare())
     assert not lab.reaches(ATTACKER)
     assert lab.reaches(NEIGHBOUR)
     assert lab.listing() == [{"elem": {"val": ATTACKER, "comment": "by hand"}}]
@@ -173,11 +173,11 @@ async def test_an_address_within_a_blocked_network_is_covered(lab: Lab) -> None:
 async def test_lifting_a_network_s_block_lifts_every_part_of_it_and_undo_brings_all_back(lab: Lab) -> None:
     lab.nft(f"add element inet tocsin block4 {{ {ATTACKER} timeout 1h, {NEIGHBOUR}, 203.0.113.0/24 }}")
     async with lab.open() as connector:
-        receipt = await connector.plan("unblock_network", {"network": "198.51.100.0/24"}, Call.bare())
-        await connector.apply("unblock_network", receipt, Call.bare())
+        planned_change = await connector.plan("unblock_network", {"network": "198.51.100.0/24"}, Call.bare())
+        await connector.apply("unblock_network", planned_change, Call.bare())
         assert lab.reaches(ATTACKER)
         assert lab.reaches(NEIGHBOUR)
-        await connector.undo("unblock_network", receipt, Call.bare())
+        await connector.undo("unblock_network", planned_change, Call.bare())
     assert not lab.reaches(ATTACKER)
     assert not lab.reaches(NEIGHBOUR)
     assert len(lab.listing()) == 3
@@ -185,9 +185,9 @@ async def test_lifting_a_network_s_block_lifts_every_part_of_it_and_undo_brings_
 
 async def test_read_access_changes_nothing_in_the_kernel(lab: Lab) -> None:
     async with lab.open(Access.READ) as connector:
-        receipt = await connector.plan("block_address", {"address": ATTACKER}, Call.bare())
+        planned_change = await connector.plan("block_address", {"address": ATTACKER}, Call.bare())
         with pytest.raises(WriteRefused):
-            await connector.apply("block_address", receipt, Call.bare())
+            await connector.apply("block_address", planned_change, Call.bare())
     assert lab.listing() == []
 
 

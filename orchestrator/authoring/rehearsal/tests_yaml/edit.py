@@ -1,4 +1,4 @@
-"""How does a case get into a tests.yaml? Behind those that are there, which stay as they are, to the letter."""
+"""How does a case get into a tests.yaml? Behind those that are there, which stay as they are, to the mail."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Answer = Literal["approve", "decline", "expire"] | Picked | dict[str, Any]
 
 
 class Stub(Written):
-    """What an action does in a rehearsal. `output`: what a read answers, or what a change tells beside its receipt."""
+    """What an action does in a rehearsal. `output`: what a read answers, or what a change tells beside its planned_change."""
 
     output: Annotated[dict[str, Any], Field(description="The fields of the action's output.")] = {}
     outputs: Annotated[list[dict[str, Any]], Field(max_length=100, description="One for each call, in order; the last one stays.")] = []

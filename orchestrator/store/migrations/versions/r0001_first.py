@@ -261,7 +261,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
     op.create_index(op.f("ix_leases_until"), "leases", ["until"], unique=False)
     op.create_table(
-        "matters",
+        "tasks",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
@@ -274,10 +274,10 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("comment", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_matters_state"), "matters", ["state"], unique=False)
-    op.create_index(op.f("ix_matters_subject"), "matters", ["subject"], unique=False)
+    op.create_index(op.f("ix_tasks_state"), "tasks", ["state"], unique=False)
+    op.create_index(op.f("ix_tasks_subject"), "tasks", ["subject"], unique=False)
     op.create_table(
-        "notices",
+        "notifications",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("about", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
@@ -296,8 +296,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("token_hash"),
     )
-    op.create_index(op.f("ix_notices_about"), "notices", ["about"], unique=False)
-    op.create_index(op.f("ix_notices_state"), "notices", ["state"], unique=False)
+    op.create_index(op.f("ix_notifications_about"), "notifications", ["about"], unique=False)
+    op.create_index(op.f("ix_notifications_state"), "notifications", ["state"], unique=False)
     op.create_table(
         "own_infrastructure",
         sa.Column("node", sa.String(), nullable=False),
@@ -421,9 +421,9 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("action", sa.String(), nullable=True),
         sa.Column("inputs", sa.JSON(), nullable=True),
         sa.Column("inputs_digest", sa.String(), nullable=True),
-        sa.Column("receipt", sa.JSON(), nullable=True),
+        sa.Column("planned_change", sa.JSON(), nullable=True),
         sa.Column("planned", sa.JSON(), nullable=True),
-        sa.Column("judgement", sa.JSON(), nullable=True),
+        sa.Column("verdict", sa.JSON(), nullable=True),
         sa.Column("asked", sa.JSON(), nullable=True),
         sa.Column("result", sa.JSON(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),

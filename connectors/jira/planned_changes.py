@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.domain.change import Receipt
+from orchestrator.domain.change import PlannedChange
 
 
-class OpenReceipt(Receipt):
+class PlannedOpen(PlannedChange):
     """A ticket to open. `key`: the one that is there already. `after`: the highest ticket number there was; ours is above it."""
 
     title: str
@@ -18,14 +18,14 @@ class OpenReceipt(Receipt):
     key: str | None = None
 
 
-class CommentReceipt(Receipt):
+class PlannedComment(PlannedChange):
     """A comment to add to a ticket."""
 
     key: str
     body: dict[str, Any]
 
 
-class CloseReceipt(Receipt):
+class PlannedClose(PlannedChange):
     """A transition to make. `status`: what it was before."""
 
     key: str

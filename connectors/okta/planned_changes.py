@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orchestrator.domain.change import Receipt
+from orchestrator.domain.change import PlannedChange
 
 
-class StatusReceipt(Receipt):
+class PlannedStatus(PlannedChange):
     """A user's status before and after; taking back is the other way round. `user`: Okta's id."""
 
     user: str
@@ -15,7 +15,7 @@ class StatusReceipt(Receipt):
     after: Literal["SUSPENDED", "ACTIVE"]
 
 
-class SessionsReceipt(Receipt):
+class PlannedSessions(PlannedChange):
     """The user whose sessions and tokens are to end. `user`: Okta's id."""
 
     user: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orchestrator.domain.change import Receipt
+from orchestrator.domain.change import PlannedChange
 from orchestrator.domain.model import Frozen
 
 
-class Containment(Receipt):
+class Containment(PlannedChange):
     """A device, and how its network is to be."""
 
     device_id: str
@@ -28,7 +28,7 @@ class Indicator(Frozen):
     tags: tuple[str, ...] = ()
 
 
-class HashBan(Receipt):
+class HashBan(PlannedChange):
     """A hash, whether it is to be banned, and the indicator that stood for it before. `tag` marks the indicator we make."""
 
     hash_type: Literal["sha256", "md5"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from connectors.nftables.intervals import Element
-from orchestrator.domain.change import Receipt
+from orchestrator.domain.change import PlannedChange
 
 
-class SetChange(Receipt):
+class SetChange(PlannedChange):
     """Elements to add to the set of an IP version, and elements to remove; taking back is the other way round.
 
     A block adds only what nobody else blocks yet, so taking it back leaves everybody else's blocks as they are.

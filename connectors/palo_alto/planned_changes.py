@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 
-from orchestrator.domain.change import Receipt
+from orchestrator.domain.change import PlannedChange
 
 _PREFIX = "tocsin-net-"
 
 
-class AddressTags(Receipt):
+class AddressTags(PlannedChange):
     """Tags to put on an address and tags to take off it; taking back is the other way round."""
 
     address: str
@@ -17,7 +17,7 @@ class AddressTags(Receipt):
     remove: tuple[str, ...] = ()
 
 
-class GroupMember(Receipt):
+class GroupMember(PlannedChange):
     """An address object, and whether it is to be in the group. `note` goes into the object's description."""
 
     network: str
