@@ -37,11 +37,22 @@ class Refusals:
         """A link that nobody was sent: bounded as strangers are."""
         left_out = self._take()
         if left_out is not None:
-            await self._write(request, "anonymous", {"reason": reason, "left_out_before": left_out}, EventKind.LINK_REFUSED)
+            await self._write(
+                request,
+                "anonymous",
+                {"reason": reason, "left_out_before": left_out},
+                EventKind.LINK_REFUSED,
+            )
 
-    async def forbidden(self, request: Request, principal: Principal, permission: Permission) -> None:
+    async def forbidden(
+        self, request: Request, principal: Principal, permission: Permission
+    ) -> None:
         """Somebody who may not: each one is written."""
-        await self._write(request, f"person:{principal.person}", {"key": principal.key_id, "reason": f"lacks {permission}"})
+        await self._write(
+            request,
+            f"person:{principal.person}",
+            {"key": principal.key_id, "reason": f"lacks {permission}"},
+        )
 
     def _take(self) -> int | None:
         """None where this minute has had enough; else how many were left out since the last one that was written."""
@@ -55,12 +66,34 @@ class Refusals:
         left_out, self._left_out = self._left_out, 0
         return left_out
 
-    async def _write(self, request: Request, actor: str, more: dict[str, Any], kind: EventKind = EventKind.ACCESS_REFUSED) -> None:
+    async def _write(
+        self,
+        request: Request,
+        actor: str,
+        more: dict[str, Any],
+        kind: EventKind = EventKind.ACCESS_REFUSED,
+    ) -> None:
         """The refusal stands even when it cannot be written."""
-        path = getattr(request.scope.get("route"), "path", "?")  # as declared: what was sent in it may be a secret
-        told = {"method": request.method, "route": path, "from": request.client.host if request.client else None, **more}
+        path = getattr(
+            request.scope.get("route"), "path", "?"
+        )  # as declared: what was sent in it may be a secret
+        told = {
+            "method": request.method,
+            "route": path,
+            "from": request.client.host if request.client else None,
+            **more,
+        }
         try:
             async with self._rt.store.write() as session:
-                await trail.record(session, kind, actor=actor, subject=f"{request.method} {path}", data=told, now=self._rt.clock())
+                await trail.record(
+                    session,
+                    kind,
+                    actor=actor,
+                    subject=f"{request.method} {path}",
+                    data=told,
+                    now=self._rt.clock(),
+                )
         except (SQLAlchemyError, OSError) as error:
-            _log.error("a refusal could not be written into the trail", error=type(error).__name__, **told)
+            _log.error(
+                "a refusal could not be written into the trail", error=type(error).__name__, **told
+            )

@@ -102,7 +102,9 @@ _BACKLOG = 1024
 def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
     """The app on a runtime, which stays the caller's to close. `client` gives Temporal's, or None while that is down."""
     dispatcher = Dispatcher(rt, client)
-    parts = Parts(rt, client, dispatcher, Metrics(), Refusals(rt), Switches(rt), Sessions(rt, client))
+    parts = Parts(
+        rt, client, dispatcher, Metrics(), Refusals(rt), Switches(rt), Sessions(rt, client)
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -188,7 +190,9 @@ def _document(app: FastAPI) -> None:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    schema = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
     shown = schema.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         shown.pop(name, None)

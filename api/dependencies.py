@@ -50,7 +50,9 @@ class Requirement:
             raise await _unknown(request, "key not valid", token_id(token)) from None
         if not principal.may(self.permission):
             await parts(request).refusals.forbidden(request, principal, self.permission)
-            raise HTTPException(403, f"{principal.person} may not; it takes the permission {self.permission}")
+            raise HTTPException(
+                403, f"{principal.person} may not; it takes the permission {self.permission}"
+            )
         request.state.principal = principal
 
 
@@ -61,7 +63,9 @@ def requires(permission: Permission) -> Any:
 
 def requirement(route: APIRoute) -> Requirement | None:
     """What a route demands; None where nothing is declared."""
-    found = [each.dependency for each in route.dependencies if isinstance(each.dependency, Requirement)]
+    found = [
+        each.dependency for each in route.dependencies if isinstance(each.dependency, Requirement)
+    ]
     return found[0] if len(found) == 1 else None
 
 
@@ -117,4 +121,8 @@ def _token(request: Request) -> str | None:
 
 async def _unknown(request: Request, reason: str, key_id: str | None) -> HTTPException:
     await parts(request).refusals.unknown(request, reason, key_id)
-    return HTTPException(401, "give an API key that is valid: Authorization: Bearer ...", {"WWW-Authenticate": "Bearer"})
+    return HTTPException(
+        401,
+        "give an API key that is valid: Authorization: Bearer ...",
+        {"WWW-Authenticate": "Bearer"},
+    )

@@ -56,5 +56,9 @@ class Switches:
 
 
 def _said(switch: KillSwitchView) -> str:
-    said = switch.scope if switch.name == "*" else f"{switch.scope}={quote(switch.name, safe='')[:100]}"
+    said = (
+        switch.scope
+        if switch.name == "*"
+        else f"{switch.scope}={quote(switch.name, safe='')[:100]}"
+    )
     return f"{said};releases" if switch.stop_releases else said

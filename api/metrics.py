@@ -24,13 +24,27 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._sources: set[str] = set()
         self._looked_at = float("-inf")
-        self._alerts = Counter("tocsin_alerts", "Alerts received", ["source", "outcome"], registry=self._registry)
-        self._seconds = Histogram(
-            "tocsin_request_seconds", "Time to answer", ["method", "route", "status"], registry=self._registry, buckets=_BUCKETS
+        self._alerts = Counter(
+            "tocsin_alerts", "Alerts received", ["source", "outcome"], registry=self._registry
         )
-        self._runs = Gauge("tocsin_runs", "Runs in the database", ["status"], registry=self._registry)
-        self._approvals = Gauge("tocsin_approvals_pending", "Questions that nobody has decided", registry=self._registry)
-        self._undispatched = Gauge("tocsin_runs_undispatched", "Runs that Temporal does not have yet", registry=self._registry)
+        self._seconds = Histogram(
+            "tocsin_request_seconds",
+            "Time to answer",
+            ["method", "route", "status"],
+            registry=self._registry,
+            buckets=_BUCKETS,
+        )
+        self._runs = Gauge(
+            "tocsin_runs", "Runs in the database", ["status"], registry=self._registry
+        )
+        self._approvals = Gauge(
+            "tocsin_approvals_pending", "Questions that nobody has decided", registry=self._registry
+        )
+        self._undispatched = Gauge(
+            "tocsin_runs_undispatched",
+            "Runs that Temporal does not have yet",
+            registry=self._registry,
+        )
 
     def alert(self, source: str | None, outcome: str) -> None:
         """One request to an intake address. `source`: None unless it is one that is configured; `outcome`: a word of ours."""
@@ -42,7 +56,9 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request. `route` is the path as it is declared."""
-        self._seconds.labels(method if method in _METHODS else "other", route, str(status)).observe(seconds)
+        self._seconds.labels(method if method in _METHODS else "other", route, str(status)).observe(
+            seconds
+        )
 
     async def text(self, rt: Runtime) -> bytes:
         """All of it, in Prometheus' text format; the database is asked at most once a second."""

@@ -52,7 +52,9 @@ class Envelope:
         finally:
             self._open -= 1
             route = getattr(scope.get("route"), "path", "none")
-            self._parts.metrics.answered(scope["method"], route, answer.status, time.perf_counter() - began)
+            self._parts.metrics.answered(
+                scope["method"], route, answer.status, time.perf_counter() - began
+            )
 
     async def _answer(self, scope: Scope, body: BoundedBody, answer: _Answer) -> None:
         request = Request(scope)
@@ -70,7 +72,12 @@ class Envelope:
 
     def _refusal(self, request: Request) -> ProblemResponse | None:
         if self._open > AT_ONCE:
-            return problem(request, 503, "too many requests are being answered; try again", headers={"Retry-After": "1"})
+            return problem(
+                request,
+                503,
+                "too many requests are being answered; try again",
+                headers={"Retry-After": "1"},
+            )
         if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
             return problem(request, 400, "the address holds a NUL, which no name has")
         return None
@@ -79,7 +86,9 @@ class Envelope:
 class _Answer:
     """An ASGI `send` that adds the headers. `status`: 0 until the answer has begun."""
 
-    def __init__(self, send: Send, request_id: str, switches: bytes | None, body: BoundedBody) -> None:
+    def __init__(
+        self, send: Send, request_id: str, switches: bytes | None, body: BoundedBody
+    ) -> None:
         self._send, self._request_id, self._switches, self._body = send, request_id, switches, body
         self.status = 0
 
@@ -99,4 +108,8 @@ class _Answer:
 def _request_id(scope: Scope) -> str:
     """The sender's, where it is harmless; else one of ours."""
     given = [value for name, value in scope["headers"] if name.lower() == b"x-request-id"]
-    return given[0].decode() if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else secrets.token_hex(8)
+    return (
+        given[0].decode()
+        if len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
+        else secrets.token_hex(8)
+    )

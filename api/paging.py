@@ -18,7 +18,10 @@ Limit = Annotated[int, Query(ge=1, le=200, description="How many items at most."
 Cursor = Annotated[
     str | None,
     Query(
-        min_length=1, max_length=512, description="`next` of the page before.", examples=["MjAyNi0wMS0wMVQwMDowMDowMCswMDowMCBydW5fMQ=="]
+        min_length=1,
+        max_length=512,
+        description="`next` of the page before.",
+        examples=["MjAyNi0wMS0wMVQwMDowMDowMCswMDowMCBydW5fMQ=="],
     ),
 ]
 
@@ -27,14 +30,18 @@ class Page(BaseModel, Generic[T]):
     """One page of a list."""
 
     items: list[T]
-    next: Annotated[str | None, Field(description="The cursor of the next page; null at the end.")] = None
+    next: Annotated[
+        str | None, Field(description="The cursor of the next page; null at the end.")
+    ] = None
 
 
 def page_of(items: Iterable[T], key: Callable[[T], str], cursor: str | None, limit: int) -> Page[T]:
     """A page of a list held in full, in the order of its keys, which are unique. Raises Invalid for a cursor that is none of ours."""
     after = decoded(cursor)
     left = sorted((item for item in items if after is None or key(item) > after), key=key)
-    return Page(items=left[:limit], next=encoded(key(left[limit - 1])) if len(left) > limit else None)
+    return Page(
+        items=left[:limit], next=encoded(key(left[limit - 1])) if len(left) > limit else None
+    )
 
 
 def decoded(cursor: str | None) -> str | None:
@@ -44,7 +51,9 @@ def decoded(cursor: str | None) -> str | None:
     try:
         return base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
-        raise Invalid("the cursor is none of ours; take it from `next` of the page before") from None
+        raise Invalid(
+            "the cursor is none of ours; take it from `next` of the page before"
+        ) from None
 
 
 def encoded(key: str) -> str:

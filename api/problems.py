@@ -15,7 +15,16 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from orchestrator.domain.errors import ActionError, Conflict, Forbidden, Halted, Invalid, NotFound, TocsinError, Unavailable
+from orchestrator.domain.errors import (
+    ActionError,
+    Conflict,
+    Forbidden,
+    Halted,
+    Invalid,
+    NotFound,
+    TocsinError,
+    Unavailable,
+)
 from orchestrator.intake.authenticate import NotAuthentic
 from orchestrator.intake.body import BodyRefused
 from orchestrator.playbook.problems import PlaybookInvalid
@@ -120,9 +129,19 @@ def install(app: FastAPI) -> None:
 def unexpected(request: Request, error: Exception) -> ProblemResponse:
     """The answer to an error of ours; what it was stands in the log, under the request's id."""
     # Where, not with what: a traceback's locals hold the API key, and an error's text may hold what was sent.
-    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]]
-    _log.error("a request failed", request=request.scope.get("request_id"), error=type(error).__name__, where=where)
-    return problem(request, 500, "something went wrong here; the log tells more under this request's id")
+    where = [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    ]
+    _log.error(
+        "a request failed",
+        request=request.scope.get("request_id"),
+        error=type(error).__name__,
+        where=where,
+    )
+    return problem(
+        request, 500, "something went wrong here; the log tells more under this request's id"
+    )
 
 
 async def _http(request: Request, error: HTTPException) -> ProblemResponse:
@@ -132,7 +151,10 @@ async def _http(request: Request, error: HTTPException) -> ProblemResponse:
 
 async def _invalid_request(request: Request, error: RequestValidationError) -> ProblemResponse:
     """Places and messages only: what was sent may be a secret."""
-    found = [Misfit(place=_place(each["loc"]), message=str(each["msg"])) for each in error.errors()[:_MOST_PLACES]]
+    found = [
+        Misfit(place=_place(each["loc"]), message=str(each["msg"]))
+        for each in error.errors()[:_MOST_PLACES]
+    ]
     said = "; ".join(f"{each.place}: {each.message}" for each in found[:3])
     return problem(request, 422, f"the request does not fit: {said}", errors=found)
 
@@ -142,7 +164,12 @@ async def _tocsin(request: Request, error: TocsinError) -> ProblemResponse:
         case NotAuthentic():
             return problem(request, 401, headers={"WWW-Authenticate": "Source"})
         case PlaybookInvalid():
-            return problem(request, 422, str(error), errors=[_of_playbook(each) for each in error.problems[:_MOST_PLACES]])
+            return problem(
+                request,
+                422,
+                str(error),
+                errors=[_of_playbook(each) for each in error.problems[:_MOST_PLACES]],
+            )
         case Unavailable():
             return problem(request, 503, str(error), headers={"Retry-After": str(_seconds(error))})
         case _:
@@ -152,9 +179,20 @@ async def _tocsin(request: Request, error: TocsinError) -> ProblemResponse:
 async def _database(request: Request, error: Exception) -> ProblemResponse:
     """What the driver says may hold the statement with its values: it goes to the log by name only."""
     if isinstance(error, DataError):
-        return problem(request, 422, "the request holds a value that cannot be looked for or stored, such as NUL in a text")
-    _log.error("the database failed", request=request.scope.get("request_id"), error=type(error).__name__)
-    return problem(request, 503, "the database does not answer; try again", headers={"Retry-After": str(_RETRY_SECONDS)})
+        return problem(
+            request,
+            422,
+            "the request holds a value that cannot be looked for or stored, such as NUL in a text",
+        )
+    _log.error(
+        "the database failed", request=request.scope.get("request_id"), error=type(error).__name__
+    )
+    return problem(
+        request,
+        503,
+        "the database does not answer; try again",
+        headers={"Retry-After": str(_RETRY_SECONDS)},
+    )
 
 
 def _status(error: TocsinError) -> int:
@@ -176,11 +214,22 @@ def _status(error: TocsinError) -> int:
 
 
 def _seconds(error: Unavailable) -> int:
-    return _RETRY_SECONDS if error.retry_after is None else max(_RETRY_SECONDS, math.ceil(error.retry_after.total_seconds()))
+    return (
+        _RETRY_SECONDS
+        if error.retry_after is None
+        else max(_RETRY_SECONDS, math.ceil(error.retry_after.total_seconds()))
+    )
 
 
 def _of_playbook(found: Any) -> Misfit:
-    return Misfit(place=found.file, message=found.message, line=found.line, column=found.column, step=found.step, mend=found.mend)
+    return Misfit(
+        place=found.file,
+        message=found.message,
+        line=found.line,
+        column=found.column,
+        step=found.step,
+        mend=found.mend,
+    )
 
 
 def _place(loc: Any) -> str:

@@ -49,7 +49,9 @@ class TemporalLink:
                 self._client = await connect(self._rt)
             except Unavailable as error:
                 if not said:
-                    _log.warning("waiting for Temporal; alerts are accepted meanwhile", reason=str(error))
+                    _log.warning(
+                        "waiting for Temporal; alerts are accepted meanwhile", reason=str(error)
+                    )
                 said = True
                 await asyncio.sleep(_RETRY_SECONDS)
 

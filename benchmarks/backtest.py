@@ -54,7 +54,12 @@ class Remembering(HistoryStage):
 
     def read(self, call: ActionCall) -> dict[str, Any]:
         """Answers, and is recorded."""
-        output = {**dict.fromkeys(("suspicious", "harmless", "undetected", "reputation"), 0), "known": True, "tags": [], "link": None}
+        output = {
+            **dict.fromkeys(("suspicious", "harmless", "undetected", "reputation"), 0),
+            "known": True,
+            "tags": [],
+            "link": None,
+        }
         output |= {"malicious": self.malicious}
         self._keep(call, StepState.DONE, result=output)
         return output
@@ -62,12 +67,20 @@ class Remembering(HistoryStage):
     def plan(self, call: ActionCall, now: datetime) -> PlanReply:
         """Plans, and is recorded."""
         reply = HistoryStage.plan(self, call, now)
-        self._keep(call, StepState.VERIFIED, planned_change=reply.change.planned_change, result=self.recollection.output(call, self.alert))
+        self._keep(
+            call,
+            StepState.VERIFIED,
+            planned_change=reply.change.planned_change,
+            result=self.recollection.output(call, self.alert),
+        )
         return reply
 
     def approvals(self, run_id: str) -> list[ApprovalRow]:
         """What was asked; everybody agreed."""
-        changes = {effect_of(change): change.model_dump(mode="json") for _, change in self._effects.values()}
+        changes = {
+            effect_of(change): change.model_dump(mode="json")
+            for _, change in self._effects.values()
+        }
         return [
             ApprovalRow(
                 id=f"apr_{run_id}_{number}", run_id=run_id, workflow_id=run_id, path="block", kind="change", question="?", state="approved",
@@ -99,7 +112,12 @@ async def history(rt: Runtime, count: int) -> None:
     """Alerts of the last 20 days, each with a run of the shipped playbook."""
     plan = (await check_playbook(rt, PLAYBOOK.read_text("utf-8"), str(PLAYBOOK))).plan
     policy = Policy()
-    tried = Tried(plan, "shipped", InForce(0, policy.digest, policy), Surroundings(Indexed([]), (), {}, policy.limits))
+    tried = Tried(
+        plan,
+        "shipped",
+        InForce(0, policy.digest, policy),
+        Surroundings(Indexed([]), (), {}, policy.limits),
+    )
 
     async def nothing(*_: Any) -> list[Any]:
         return []
@@ -112,7 +130,13 @@ async def history(rt: Runtime, count: int) -> None:
     for number in range(count):
         alert = one_alert(number, NOW - timedelta(days=20) + step * number)
         seen = staged(tried, alert, memory, {}, plan.digest)
-        stage = Remembering(**{name: getattr(seen, name) for name in HistoryStage.__dataclass_fields__ if not name.startswith("_")})
+        stage = Remembering(
+            **{
+                name: getattr(seen, name)
+                for name in HistoryStage.__dataclass_fields__
+                if not name.startswith("_")
+            }
+        )
         stage.malicious = chance.choice((0, 1, 4, 9, 30))
         result = await Telling(HistoryWorld(stage), stage).whole()
         run_id, at = f"run_{number}", alert.received_at
@@ -123,7 +147,10 @@ async def history(rt: Runtime, count: int) -> None:
                 source="edge", severity=4, status=result.status.value, started_by="source:edge", created_at=at, ended_at=at,
             )
         )  # fmt: skip
-        rows += [StepRow(run_id=run_id, path=path, started_at=at, ended_at=at, **row) for path, row in stage.rows.items()]
+        rows += [
+            StepRow(run_id=run_id, path=path, started_at=at, ended_at=at, **row)
+            for path, row in stage.rows.items()
+        ]
         rows += [*stage.effects(run_id), *stage.approvals(run_id)]
     async with rt.store.write() as session:
         session.add_all(rows)
@@ -132,7 +159,14 @@ async def history(rt: Runtime, count: int) -> None:
 def one_alert(number: int, at: datetime) -> StoredAlert:
     """Password guessing from an address of its own."""
     address = f"198.18.{number // 250 % 250}.{number % 250 + 1}"
-    host = {"id": None, "name": f"srv-{number % ASSETS}.corp.example", "address": None, "kind": "server", "critical": False, "tags": []}
+    host = {
+        "id": None,
+        "name": f"srv-{number % ASSETS}.corp.example",
+        "address": None,
+        "kind": "server",
+        "critical": False,
+        "tags": [],
+    }
     view = {
         **dict.fromkeys(("rule", "user", "local", "file", "process", "url")),
         "id": f"alert_{number}",
@@ -150,15 +184,28 @@ def one_alert(number: int, at: datetime) -> StoredAlert:
         "dedup_key": str(number),
         "host": host,
         "remote": {"address": address, "domain": None, "port": None},
-        "observables": [{"type": "address", "value": address, "role": "remote"}, {"type": "user", "value": "root", "role": "local"}],
+        "observables": [
+            {"type": "address", "value": address, "role": "remote"},
+            {"type": "user", "value": "root", "role": "local"},
+        ],
     }
     return StoredAlert(f"alert_{number}", f"inc_{number}", "edge", 4, "Password guessing", view, at)
 
 
 def stored(alert: StoredAlert) -> AlertRow:
     """As it lies in the store."""
-    about = {"product": "generic", "dedup_key": alert.id, "severity": 4, "alert_class": "brute_force", "raw": b"", "raw_sha256": ""}
-    given = {name: getattr(alert, name) for name in ("id", "incident_id", "source", "title", "view", "received_at")}
+    about = {
+        "product": "generic",
+        "dedup_key": alert.id,
+        "severity": 4,
+        "alert_class": "brute_force",
+        "raw": b"",
+        "raw_sha256": "",
+    }
+    given = {
+        name: getattr(alert, name)
+        for name in ("id", "incident_id", "source", "title", "view", "received_at")
+    }
     return AlertRow(**given, **about, last_seen_at=alert.received_at)
 
 
@@ -167,14 +214,21 @@ async def measured(count: int, *, profile: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rt = open_runtime(Settings.load(data_dir=Path(folder)), clock=lambda: NOW)
         await migrate(rt.store)
-        hosts = [{"type": "host", "value": f"srv-{number}.corp.example", "kind": "server"} for number in range(ASSETS)]
+        hosts = [
+            {"type": "host", "value": f"srv-{number}.corp.example", "kind": "server"}
+            for number in range(ASSETS)
+        ]
         await import_assets(rt, hosts, actor="person:bench")
         await history(rt, count)
         text = PLAYBOOK.read_text("utf-8")
         drafts = {
             "as it ran": text,
-            "asks more often": text.replace("steps.verdict.malicious == 0", "steps.verdict.malicious < 5"),
-            "other words in every ticket, so that no record fits": text.replace("Password guessing from", "Guessing from"),
+            "asks more often": text.replace(
+                "steps.verdict.malicious == 0", "steps.verdict.malicious < 5"
+            ),
+            "other words in every ticket, so that no record fits": text.replace(
+                "Password guessing from", "Guessing from"
+            ),
         }
         print(
             f"{count} alerts, {ASSETS} assets, SQLite, one process\n\n| draft | seconds | alerts/s | same | contained more | asked more |"
@@ -185,7 +239,9 @@ async def measured(count: int, *, profile: bool) -> None:
             began = time.perf_counter()
             if profile:
                 watch.enable()
-            found = await backtested(rt, Draft(text=draft), Wish(since=timedelta(days=30), reads=Reads.UNKNOWN))
+            found = await backtested(
+                rt, Draft(text=draft), Wish(since=timedelta(days=30), reads=Reads.UNKNOWN)
+            )
             watch.disable()
             took = time.perf_counter() - began
             groups = {group.difference.value: group.count for group in found.groups}

@@ -37,8 +37,12 @@ class Bare:
     async def run(self, address: str) -> str:
         """The address, once it is contained."""
         for path in READS:
-            await workflow.execute_activity("look", path.format(address=address), start_to_close_timeout=timedelta(seconds=20))
-        await workflow.execute_activity("contain", address, start_to_close_timeout=timedelta(seconds=20))
+            await workflow.execute_activity(
+                "look", path.format(address=address), start_to_close_timeout=timedelta(seconds=20)
+            )
+        await workflow.execute_activity(
+            "contain", address, start_to_close_timeout=timedelta(seconds=20)
+        )
         return address
 
 
@@ -58,7 +62,9 @@ class Activities:
     async def contain(self, address: str) -> dict[str, object]:
         """Registers the address with the firewall."""
         data = {"type": "user-id", "cmd": _BLOCK.format(address=address)}
-        reply = await self._http.post("/palo_alto/api/", data=data, headers={"X-PAN-KEY": "lab-panos-write-key"})
+        reply = await self._http.post(
+            "/palo_alto/api/", data=data, headers={"X-PAN-KEY": "lab-panos-write-key"}
+        )
         return {"status": reply.status_code, "body": reply.text}
 
 
@@ -67,7 +73,9 @@ async def work(temporal: str, target: str) -> None:
     client = await Client.connect(temporal)
     async with httpx.AsyncClient(base_url=target) as http:
         doing = Activities(http)
-        async with Worker(client, task_queue=QUEUE, workflows=[Bare], activities=[doing.look, doing.contain]):
+        async with Worker(
+            client, task_queue=QUEUE, workflows=[Bare], activities=[doing.look, doing.contain]
+        ):
             await asyncio.Event().wait()
 
 

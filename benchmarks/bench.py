@@ -67,13 +67,18 @@ def run_bare(folder: Path, levels: list[int], seconds: float) -> System:
     settings = Settings.load(data_dir=folder)
     listening = Listening(pid=0, host="127.0.0.1", api=1, temporal=choose("127.0.0.1"))
     address = str(listening.temporal_address)
-    temporal = next(program for program in programs(settings, None, listening, {}) if program.name == "temporal")
+    temporal = next(
+        program for program in programs(settings, None, listening, {}) if program.name == "temporal"
+    )
     with Processes(folder) as processes:
         url = start_target(processes)
         processes.start("temporal", list(temporal.command), temporal.environment)
         asyncio.run(_reach(address, processes))
         processes.start("worker", [sys.executable, str(HERE / "bare.py"), address, url])
-        return System("bare Temporal", *_levels(processes, levels, seconds, _bare(address, url), [folder / "temporal.db"]))
+        return System(
+            "bare Temporal",
+            *_levels(processes, levels, seconds, _bare(address, url), [folder / "temporal.db"]),
+        )
 
 
 def run_tocsin(folder: Path, levels: list[int], seconds: float) -> tuple[System, dict[str, int]]:
@@ -87,7 +92,9 @@ def run_tocsin(folder: Path, levels: list[int], seconds: float) -> tuple[System,
             processes.start(name, command, environment)
         wait_for(f"{url}/readyz", processes)
         files = [settings.data_dir / name for name in ("tocsin.db", "temporal.db")]
-        system = System("Tocsin", *_levels(processes, levels, seconds, _tocsin(url, secret, target), files))
+        system = System(
+            "Tocsin", *_levels(processes, levels, seconds, _tocsin(url, secret, target), files)
+        )
         return system, _drained(files[0])
 
 
@@ -102,16 +109,24 @@ def start_target(processes: Processes) -> str:
 Run = Callable[[int, float, Iterator[str]], Awaitable[Measured]]  # senders, seconds, addresses
 
 
-def _levels(processes: Processes, levels: list[int], seconds: float, run: Run, files: list[Path]) -> tuple[list[Level], dict[str, float]]:
+def _levels(
+    processes: Processes, levels: list[int], seconds: float, run: Run, files: list[Path]
+) -> tuple[list[Level], dict[str, float]]:
     fresh, found = addresses(), []
     asyncio.run(_run(run, 1, 2.0, fresh))  # to warm up
     for senders in levels:
-        cpu_before, bytes_before, started = {each.name: each.cpu() for each in processes.all}, size(*files), time.monotonic()
+        cpu_before, bytes_before, started = (
+            {each.name: each.cpu() for each in processes.all},
+            size(*files),
+            time.monotonic(),
+        )
         measured = asyncio.run(_run(run, senders, seconds, fresh))
         elapsed = time.monotonic() - started
         processes.check()
         cpu = {each.name: (each.cpu() - cpu_before[each.name]) / elapsed for each in processes.all}
-        found.append(Level(measured, cpu, (size(*files) - bytes_before) / max(1, len(measured.contained))))
+        found.append(
+            Level(measured, cpu, (size(*files) - bytes_before) / max(1, len(measured.contained)))
+        )
     return found, {each.name: each.peak() for each in processes.all}
 
 
@@ -135,7 +150,9 @@ def _bare(temporal: str, target: str) -> Run:
         client = await Client.connect(temporal)
 
         async def send(address: str) -> None:
-            await client.start_workflow(bare.Bare.run, address, id=f"bare-{address}", task_queue=bare.QUEUE)
+            await client.start_workflow(
+                bare.Bare.run, address, id=f"bare-{address}", task_queue=bare.QUEUE
+            )
 
         return await load(send, target, senders, seconds, fresh)
 
@@ -146,10 +163,14 @@ def _tocsin(url: str, secret: str, target: str) -> Run:
     async def run(senders: int, seconds: float, fresh: Iterator[str]) -> Measured:
         limits = httpx.Limits(max_connections=senders + 1, max_keepalive_connections=senders + 1)
         headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60, limits=limits) as api:
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=60, limits=limits
+        ) as api:
 
             async def send(address: str) -> None:
-                (await api.post(f"/v1/alerts/{ours.SOURCE}", content=ours.alert(address))).raise_for_status()
+                (
+                    await api.post(f"/v1/alerts/{ours.SOURCE}", content=ours.alert(address))
+                ).raise_for_status()
 
             return await load(send, target, senders, seconds, fresh)
 
@@ -160,7 +181,11 @@ def _drained(database: Path) -> dict[str, int]:
     """How many runs ended how, once none is open; what is measured is worth nothing if they failed."""
     for _ in range(600):
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as open_database:
-            counted = dict(open_database.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
+            counted = dict(
+                open_database.execute(
+                    "SELECT status, count(*) FROM runs GROUP BY status"
+                ).fetchall()
+            )
         if not counted.keys() & {"running", "waiting"}:
             return counted
         time.sleep(0.1)
@@ -186,17 +211,42 @@ def report(systems: list[System], ended: dict[str, int]) -> None:
     for system in systems:
         for level in system.levels:
             found = level.measured
-            times = (_times(values) for values in (found.accepted, found.first_call, found.contained))
+            times = (
+                _times(values) for values in (found.accepted, found.first_call, found.contained)
+            )
             ratio = found.rate / bare_rates[found.senders]
-            rows.append((system.name, str(found.senders), f"{found.rate:.1f}", f"{ratio:.2f}", *times, f"{level.per_run:,.0f}"))
+            rows.append(
+                (
+                    system.name,
+                    str(found.senders),
+                    f"{found.rate:.1f}",
+                    f"{ratio:.2f}",
+                    *times,
+                    f"{level.per_run:,.0f}",
+                )
+            )
     _table(rows)
     for system in systems:
         sys.stdout.write(f"\n{system.name}\n\n")
         names = list(system.memory)
-        used = [(f"cores at {level.measured.senders} senders", *(f"{level.cpu[name]:.2f}" for name in names)) for level in system.levels]
-        _table([("", *names), *used, ("most memory, MB", *(f"{system.memory[name]:.0f}" for name in names))])
+        used = [
+            (
+                f"cores at {level.measured.senders} senders",
+                *(f"{level.cpu[name]:.2f}" for name in names),
+            )
+            for level in system.levels
+        ]
+        _table(
+            [
+                ("", *names),
+                *used,
+                ("most memory, MB", *(f"{system.memory[name]:.0f}" for name in names)),
+            ]
+        )
     lost = sum(level.measured.lost for system in systems for level in system.levels)
-    sys.stdout.write(f"\nTocsin's runs by how they ended: {ended}. Alerts whose address was not contained within a minute: {lost}.\n")
+    sys.stdout.write(
+        f"\nTocsin's runs by how they ended: {ended}. Alerts whose address was not contained within a minute: {lost}.\n"
+    )
 
 
 def _times(values: list[float]) -> str:

@@ -45,18 +45,24 @@ def addresses() -> Iterator[str]:
     return (str(IPv4Address(first + number)) for number in itertools.count())
 
 
-async def load(send: Send, target: str, senders: int, seconds: float, fresh: Iterator[str]) -> Measured:
+async def load(
+    send: Send, target: str, senders: int, seconds: float, fresh: Iterator[str]
+) -> Measured:
     """One level; ends when every sender has seen its last address contained."""
     found = Measured(senders)
     started = time.monotonic()
     limits = httpx.Limits(max_connections=senders + 1, max_keepalive_connections=senders + 1)
     async with httpx.AsyncClient(base_url=target, timeout=70, limits=limits) as watch:
-        await asyncio.gather(*(_sender(send, watch, fresh, started + seconds, found) for _ in range(senders)))
+        await asyncio.gather(
+            *(_sender(send, watch, fresh, started + seconds, found) for _ in range(senders))
+        )
     found.seconds = time.monotonic() - started
     return found
 
 
-async def _sender(send: Send, watch: httpx.AsyncClient, fresh: Iterator[str], until: float, found: Measured) -> None:
+async def _sender(
+    send: Send, watch: httpx.AsyncClient, fresh: Iterator[str], until: float, found: Measured
+) -> None:
     while time.monotonic() < until:
         address, sent = next(fresh), time.time()
         await send(address)

@@ -46,7 +46,9 @@ async def prepare(data_dir: Path, target: str) -> tuple[Settings, str]:
         await first_start.prepare(runtime, None)
         reached = lab_settings(target)
         for name, connector in (("firewall", "palo_alto"), ("reputation", "virustotal")):
-            await connections.save_connection(runtime, name, connector, reached[connector], actor=ACTOR)
+            await connections.save_connection(
+                runtime, name, connector, reached[connector], actor=ACTOR
+            )
         await policies.publish_policy(runtime, POLICY, actor=ACTOR)
         await playbooks.publish_playbook(runtime, PLAYBOOK, "bench.yaml", actor=ACTOR)
         _, secret = await sources.add_source(
@@ -69,11 +71,17 @@ async def prepare(data_dir: Path, target: str) -> tuple[Settings, str]:
 
 def commands(settings: Settings) -> tuple[list[tuple[str, list[str], dict[str, str]]], str]:
     """What to start, in order, and where the API is then."""
-    listening = Listening(pid=0, host="127.0.0.1", api=choose("127.0.0.1"), temporal=choose("127.0.0.1"))
+    listening = Listening(
+        pid=0, host="127.0.0.1", api=choose("127.0.0.1"), temporal=choose("127.0.0.1")
+    )
     found = []
     for program in programs(settings, None, listening, {}):
         ours = program.name == "worker"
-        command = [sys.executable, str(Path(__file__).with_name("worker.py"))] if ours else list(program.command)
+        command = (
+            [sys.executable, str(Path(__file__).with_name("worker.py"))]
+            if ours
+            else list(program.command)
+        )
         found.append((program.name, command, program.environment))
     return found, listening.api_url
 

@@ -23,7 +23,9 @@ class Running:
 
     def cpu(self) -> float:
         """Seconds of CPU since it started."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        )
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def peak(self) -> float:
@@ -52,10 +54,14 @@ class Processes:
                 running.process.kill()
                 running.process.wait()
 
-    def start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
+    def start(
+        self, name: str, command: list[str], environment: dict[str, str] | None = None
+    ) -> None:
         """Its output goes to a file of its name."""
         with (self._logs / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         self.all.append(Running(name, process))
 
     def check(self) -> None:

@@ -29,19 +29,33 @@ async def main() -> int:
     """Exit 1 when a case fails, or when all of them take longer than they may."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=100, help="how many that start a run")
-    parser.add_argument("--at-most", type=float, default=10.0, help="seconds that they may take, once the server is up")
+    parser.add_argument(
+        "--at-most",
+        type=float,
+        default=10.0,
+        help="seconds that they may take, once the server is up",
+    )
     given = parser.parse_args()
     chosen = list(itertools.islice(itertools.cycle(_shipped()), given.cases))
     began = time.perf_counter()
     async with theatre() as stage:
         up = time.perf_counter()
         used = _processor()
-        found = await asyncio.gather(*(rehearse(plan, cases, case, _reader(name), stage) for name, plan, cases, case in chosen))
+        found = await asyncio.gather(
+            *(
+                rehearse(plan, cases, case, _reader(name), stage)
+                for name, plan, cases, case in chosen
+            )
+        )
         took = time.perf_counter() - up
         used = _processor() - used
     wrong = [each for each in found if each.problems]
-    print("| cases | start-up s | played in s | cases/s | our processor time s | failed |\n| --- | --- | --- | --- | --- | --- |")
-    print(f"| {len(found)} | {up - began:.2f} | {took:.2f} | {len(found) / took:.1f} | {used:.2f} | {len(wrong)} |")
+    print(
+        "| cases | start-up s | played in s | cases/s | our processor time s | failed |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    print(
+        f"| {len(found)} | {up - began:.2f} | {took:.2f} | {len(found) / took:.1f} | {used:.2f} | {len(wrong)} |"
+    )
     for each in wrong[:5]:
         print(f"{each.case}: {'; '.join(each.problems)}", file=sys.stderr)
     return int(bool(wrong) or took > given.at_most)

@@ -37,7 +37,9 @@ def app() -> ASGIApp:
     lab = lab_app()
     clocked = Clocked(lab)
     firewall = lab.state.emulators["palo_alto"]
-    firewall.record_effect = lambda *_args, **_more: None  # a list of every effect ever would be what is measured
+    firewall.record_effect = lambda *_args, **_more: (
+        None
+    )  # a list of every effect ever would be what is measured
 
     async def contained(request: Request) -> Response:
         address = request.path_params["address"]

@@ -60,7 +60,12 @@ def lab_app(state_file: Path | None = None) -> LabApp:
         Route("/_lab/faults", lab.clear_faults, methods=["DELETE"]),
         Route("/_lab/reset", lab.reset, methods=["POST"]),
     ]
-    app = LabApp(routes=[*routes, *(Mount(f"/{name}", app=emulator.app()) for name, emulator in emulators.items())])
+    app = LabApp(
+        routes=[
+            *routes,
+            *(Mount(f"/{name}", app=emulator.app()) for name, emulator in emulators.items()),
+        ]
+    )
     app.state.emulators = emulators
     return app
 
@@ -83,9 +88,21 @@ class _Lab:
         try:
             fault = Fault.model_validate_json(await request.body())
         except ValidationError as error:
-            return JSONResponse({"error": error.errors(include_url=False, include_context=False, include_input=False)}, 422)
+            return JSONResponse(
+                {
+                    "error": error.errors(
+                        include_url=False, include_context=False, include_input=False
+                    )
+                },
+                422,
+            )
         if fault.emulator not in self._emulators:
-            return JSONResponse({"error": f"no emulator {fault.emulator!r}; there are: {', '.join(self._emulators)}"}, 404)
+            return JSONResponse(
+                {
+                    "error": f"no emulator {fault.emulator!r}; there are: {', '.join(self._emulators)}"
+                },
+                404,
+            )
         self._emulators[fault.emulator].faults.append(fault)
         return JSONResponse(fault.model_dump(), 201)
 

@@ -23,7 +23,10 @@ def render(cls: type[Connector[Any]]) -> str:
         f"{_prose(cls)}\n",
         f"Connector `{cls.name}`; vendor's documentation: <{cls.docs}>\n",
         "## Actions\n",
-        _table(("action", "effect", "what it does", "plan", "undo"), (_action_row(cls, action) for action in cls.bound.values())),
+        _table(
+            ("action", "effect", "what it does", "plan", "undo"),
+            (_action_row(cls, action) for action in cls.bound.values()),
+        ),
     ]
     if cls.unsupported:
         rows = ((f"`{name}`", reason) for name, reason in cls.unsupported.items())
@@ -33,14 +36,23 @@ def render(cls: type[Connector[Any]]) -> str:
         parts += ["## Not found as an orphan\n", _table(("action", "why"), rows)]
     parts += ["## Settings\n", _settings(cls)]
     if cls.rate_limit:
-        parts.append(f"At most {cls.rate_limit.count} requests in {cls.rate_limit.per.total_seconds():g} s are sent.\n")
+        parts.append(
+            f"At most {cls.rate_limit.count} requests in {cls.rate_limit.per.total_seconds():g} s are sent.\n"
+        )
     return "\n".join(parts)
 
 
 def catalogue(connectors: Sequence[type[Connector[Any]]]) -> str:
     """The page that lists every connector and, per capability, who can do what."""
     parts = [_NOTE, "# Connectors\n"]
-    rows = ((f"[{cls.title}](../connectors/{cls.name}/README.md)", f"`{cls.name}`", ", ".join(_capabilities(cls))) for cls in connectors)
+    rows = (
+        (
+            f"[{cls.title}](../connectors/{cls.name}/README.md)",
+            f"`{cls.name}`",
+            ", ".join(_capabilities(cls)),
+        )
+        for cls in connectors
+    )
     parts.append(_table(("system", "connector", "capability"), rows))
     for capability in sorted({name for cls in connectors for name in _capabilities(cls)}):
         parts += [f"## {capability}\n", _capability(capability, connectors)]
@@ -55,7 +67,11 @@ def pages(connectors: Sequence[type[Connector[Any]]]) -> dict[Path, str]:
 
 def drifted(connectors: Sequence[type[Connector[Any]]]) -> list[Path]:
     """The pages that no longer say what the code says."""
-    return [path for path, text in pages(connectors).items() if not path.exists() or path.read_text("utf-8") != text]
+    return [
+        path
+        for path, text in pages(connectors).items()
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,15 +83,27 @@ def main(arguments: Sequence[str]) -> int:
         if "--check" not in arguments:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(pages(CONNECTORS)[path], "utf-8")
-        sys.stdout.write(f"{'out of step' if '--check' in arguments else 'written'}: {path.relative_to(_ROOT)}\n")
+        sys.stdout.write(
+            f"{'out of step' if '--check' in arguments else 'written'}: {path.relative_to(_ROOT)}\n"
+        )
     return 1 if stale and "--check" in arguments else 0
 
 
 def _capability(capability: str, connectors: Sequence[type[Connector[Any]]]) -> str:
     here = [cls for cls in connectors if capability in _capabilities(cls)]
-    specs = {action.spec.name: action.spec for cls in here for action in cls.bound.values() if action.capability == capability}
+    specs = {
+        action.spec.name: action.spec
+        for cls in here
+        for action in cls.bound.values()
+        if action.capability == capability
+    }
     rows = (
-        (f"`{name}`", spec.effect.value, spec.summary, ", ".join(f"`{cls.name}`" for cls in here if name in cls.bound))
+        (
+            f"`{name}`",
+            spec.effect.value,
+            spec.summary,
+            ", ".join(f"`{cls.name}`" for cls in here if name in cls.bound),
+        )
         for name, spec in specs.items()
     )
     return _table(("action", "effect", "what it does", "connectors"), rows)
@@ -87,7 +115,11 @@ def _capabilities(cls: type[Connector[Any]]) -> list[str]:
 
 def _action_row(cls: type[Connector[Any]], action: BoundAction) -> tuple[str, ...]:
     plan = _first_line(getattr(cls, action.plan)) if action.plan else ""
-    undo = _first_line(getattr(cls, action.undo)) if action.undo else ("cannot be undone" if action.spec.effect.changes else "")
+    undo = (
+        _first_line(getattr(cls, action.undo))
+        if action.undo
+        else ("cannot be undone" if action.spec.effect.changes else "")
+    )
     return f"`{action.spec.name}`", action.spec.effect.value, action.summary, plan, undo
 
 
@@ -95,15 +127,29 @@ def _settings(cls: type[Connector[Any]]) -> str:
     secrets, writing = secret_fields(cls.settings_type), write_fields(cls.settings_type)
     rows = []
     for name, field in cls.settings_type.model_fields.items():
-        kind = "secret, only loaded to carry out changes" if name in writing else "secret" if name in secrets else ""
-        default = "required" if field.is_required() else f"`{field.default}`" if field.default is not None else ""
+        kind = (
+            "secret, only loaded to carry out changes"
+            if name in writing
+            else "secret"
+            if name in secrets
+            else ""
+        )
+        default = (
+            "required"
+            if field.is_required()
+            else f"`{field.default}`"
+            if field.default is not None
+            else ""
+        )
         rows.append((f"`{name}`", field.description or "", default, kind))
     return _table(("setting", "what it is", "default", ""), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+    return "".join(
+        f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines
+    )
 
 
 def _first_line(member: Any) -> str:

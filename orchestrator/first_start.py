@@ -42,7 +42,9 @@ async def _policy(rt: Runtime, *, lab: bool) -> None:
     try:
         await policies.current_policy(rt)
     except NotFound:
-        await policies.publish_policy(rt, _read("lab_policy.yaml") if lab else DEFAULT_POLICY, actor=ACTOR)
+        await policies.publish_policy(
+            rt, _read("lab_policy.yaml") if lab else DEFAULT_POLICY, actor=ACTOR
+        )
 
 
 async def _admin(rt: Runtime) -> None:
@@ -51,7 +53,9 @@ async def _admin(rt: Runtime) -> None:
         return
     made, token = await keys.create_key(rt, "admin", (Role.ADMIN,), actor=ACTOR)
     if not create_private(path, token.get_secret_value().encode() + b"\n"):
-        await keys.revoke_key(rt, made.id, actor=ACTOR)  # another process was first; nobody will ever see this token
+        await keys.revoke_key(
+            rt, made.id, actor=ACTOR
+        )  # another process was first; nobody will ever see this token
 
 
 async def _lab(rt: Runtime, lab_url: str) -> None:
@@ -60,12 +64,17 @@ async def _lab(rt: Runtime, lab_url: str) -> None:
         cls = connector(name)
         usual = str(getattr(cls, "usual_connection", name))
         before = saved.get(usual)
-        if before is None or (_is_lab(before) and before.settings["base_url"] != settings["base_url"]):
+        if before is None or (
+            _is_lab(before) and before.settings["base_url"] != settings["base_url"]
+        ):
             await connections.save_connection(rt, usual, name, settings, actor=ACTOR, check=False)
     if not await inventory.list_assets(rt):
         await inventory.import_assets(rt, json.loads(_read("lab_assets.json")), actor=ACTOR)
     for each in shipped():
-        text, file = (each / "playbook.yaml").read_text(encoding="utf-8"), f"playbooks/{each.name}/playbook.yaml"
+        text, file = (
+            (each / "playbook.yaml").read_text(encoding="utf-8"),
+            f"playbooks/{each.name}/playbook.yaml",
+        )
         try:
             await playbooks.publish_playbook(rt, text, file, actor=ACTOR)
         except Conflict as conflict:  # published by an earlier Tocsin or altered by its owner: theirs stays, and the start goes on
@@ -79,4 +88,8 @@ def _is_lab(view: ConnectionView) -> bool:
 
 
 def _read(name: str) -> str:
-    return resources.files("orchestrator").joinpath("first_start_data", name).read_text(encoding="utf-8")
+    return (
+        resources.files("orchestrator")
+        .joinpath("first_start_data", name)
+        .read_text(encoding="utf-8")
+    )

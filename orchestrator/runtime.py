@@ -45,14 +45,18 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
     if settings.database_url is None:
         _touch_private(settings.data_dir / "tocsin.db")
     store = Store(settings.store_url)
-    return Runtime(settings, store, Box(ring.derive("secrets")), Box(ring.derive("payloads")), audit_key, clock)
+    return Runtime(
+        settings, store, Box(ring.derive("secrets")), Box(ring.derive("payloads")), audit_key, clock
+    )
 
 
 def _make_private(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise Invalid(f"{folder}: the data directory cannot be made ({error.strerror}); set data_dir to a folder of yours") from error
+        raise Invalid(
+            f"{folder}: the data directory cannot be made ({error.strerror}); set data_dir to a folder of yours"
+        ) from error
 
 
 def _touch_private(path: Path) -> None:
@@ -60,4 +64,6 @@ def _touch_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise Invalid(f"{path}: cannot be opened ({error.strerror}); let the user that runs Tocsin own it") from error
+        raise Invalid(
+            f"{path}: cannot be opened ({error.strerror}); let the user that runs Tocsin own it"
+        ) from error

@@ -25,7 +25,9 @@ def _database_url(url: SecretStr | None) -> SecretStr | None:
         return None
     scheme, separator, rest = url.get_secret_value().partition("://")
     if not separator or scheme not in {"sqlite+aiosqlite", *_POSTGRESQL}:
-        raise ValueError("write postgresql://user:password@host/name, or leave it out for SQLite in the data directory")
+        raise ValueError(
+            "write postgresql://user:password@host/name, or leave it out for SQLite in the data directory"
+        )
     return SecretStr(f"postgresql+asyncpg://{rest}") if scheme in _POSTGRESQL else url
 
 
@@ -49,29 +51,52 @@ def _smtp_url(url: SecretStr | None) -> SecretStr | None:
     if url is None:
         return None
     parts = urlsplit(url.get_secret_value())
-    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/") or parts.query not in {"", "tls=none"}:
-        raise ValueError("write it like smtp://user:password@mail.example:587, or smtps://...; ?tls=none sends in the clear")
+    if (
+        parts.scheme not in {"smtp", "smtps"}
+        or not parts.hostname
+        or parts.path.strip("/")
+        or parts.query not in {"", "tls=none"}
+    ):
+        raise ValueError(
+            "write it like smtp://user:password@mail.example:587, or smtps://...; ?tls=none sends in the clear"
+        )
     if parts.query and (parts.scheme == "smtps" or parts.password):
-        raise ValueError("tls=none goes with smtp:// and without a password, which would be sent in the clear")
+        raise ValueError(
+            "tls=none goes with smtp:// and without a password, which would be sent in the clear"
+        )
     return url
 
 
 def _public_url(url: str | None) -> str | None:
     """Who reads a link on its way can decide with it."""
     address = _web_address(url)
-    if address is not None and urlsplit(address).scheme == "http" and urlsplit(address).hostname not in {"127.0.0.1", "::1", "localhost"}:
-        raise ValueError("links decide approvals, so they go by https://; http:// is for this machine alone")
+    if (
+        address is not None
+        and urlsplit(address).scheme == "http"
+        and urlsplit(address).hostname not in {"127.0.0.1", "::1", "localhost"}
+    ):
+        raise ValueError(
+            "links decide approvals, so they go by https://; http:// is for this machine alone"
+        )
     return address
 
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
-MailAddress = Annotated[str, Field(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")]
+MailAddress = Annotated[
+    str, Field(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")
+]
 
 
 class Settings(BaseSettings):
     """All that can be set. Paths left out lie in `data_dir`; sizes are bytes, times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
 
     data_dir: Path = Path("tocsin-data")
     database_url: Annotated[SecretStr | None, AfterValidator(_database_url)] = None
@@ -86,14 +111,22 @@ class Settings(BaseSettings):
     encryption_key_file: Path | None = None
     audit_key_file: Path | None = None
     require_signed: bool = False  # only versions run that an author and a reviewer have signed
-    trusted_signers_file: Path | None = None  # `PERSON KEY` lines; where it is set, no other keys are believed
-    minimum_coverage: Annotated[int, Field(ge=0, le=100)] = 90  # percent of a playbook that its tests have to reach to be promoted
+    trusted_signers_file: Path | None = (
+        None  # `PERSON KEY` lines; where it is set, no other keys are believed
+    )
+    minimum_coverage: Annotated[int, Field(ge=0, le=100)] = (
+        90  # percent of a playbook that its tests have to reach to be promoted
+    )
     lab_url: Annotated[str | None, AfterValidator(_web_address)] = None
-    public_url: Annotated[str | None, AfterValidator(_public_url)] = None  # where people reach the API: the base of links in mails
+    public_url: Annotated[str | None, AfterValidator(_public_url)] = (
+        None  # where people reach the API: the base of links in mails
+    )
     smtp_url: Annotated[SecretStr | None, AfterValidator(_smtp_url)] = None
     smtp_ca_file: Path | None = None  # whom to trust beside the system's authorities
     mail_from: MailAddress | None = None
-    slack_connection: Annotated[str, Field(min_length=1, max_length=64)] = "chat"  # by which people are asked in Slack
+    slack_connection: Annotated[str, Field(min_length=1, max_length=64)] = (
+        "chat"  # by which people are asked in Slack
+    )
     worker_metrics_port: Port | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     shutdown_seconds: Annotated[float, Field(gt=0, le=300)] = 8.0
@@ -142,7 +175,9 @@ def _read(file: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise Invalid(f"{file}: cannot be read ({error.strerror}); name the TOML file with --config or {CONFIG}") from error
+        raise Invalid(
+            f"{file}: cannot be read ({error.strerror}); name the TOML file with --config or {CONFIG}"
+        ) from error
     except ValueError as error:  # not UTF-8, or not TOML
         raise Invalid(f"{file}: is not TOML: {error}") from error
 

@@ -58,7 +58,9 @@ async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
     async with make_worker(rt, client):
         _log.info("the worker works", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
         sweeping = asyncio.create_task(_sweep_until(rt, client, stop))
-        sending = asyncio.create_task(send_until(rt, stop))  # beside it: a slow mail server holds up nothing else
+        sending = asyncio.create_task(
+            send_until(rt, stop)
+        )  # beside it: a slow mail server holds up nothing else
         noting = asyncio.create_task(note_until(rt, stop))
         await stop.wait()
         await asyncio.gather(sweeping, sending, noting)
@@ -71,7 +73,9 @@ def make_worker(rt: Runtime, client: Client) -> Worker:
         task_queue=TASK_QUEUE,
         workflows=list(WORKFLOWS),
         activities=activities(rt, client),
-        workflow_runner=SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)),
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+        ),
         interceptors=[Heartbeats()],
         max_heartbeat_throttle_interval=HEARTBEAT / 3,
         max_cached_workflows=MAX_WORKFLOWS,

@@ -22,7 +22,10 @@ LOCKS = {"runtime": "requirements.lock", "dev": "requirements-dev.lock"}
 def main(group):
     """Sets up for `group`; the exit code."""
     if sys.version_info < OLDEST:
-        return _fail("Tocsin needs Python %d.%d or newer; this is %s. Try: make PYTHON=python3.12 ..." % (*OLDEST, sys.version.split()[0]))
+        return _fail(
+            "Tocsin needs Python %d.%d or newer; this is %s. Try: make PYTHON=python3.12 ..."
+            % (*OLDEST, sys.version.split()[0])
+        )
     if group not in LOCKS:
         return _fail("usage: setup.py runtime|dev")
     turn = os.open(ROOT, os.O_RDONLY)
@@ -45,7 +48,13 @@ def _install(group):
     if not _usable(PYTHON):
         _say("making .venv with Python %s" % sys.version.split()[0])
         shutil.rmtree(VENV, ignore_errors=True)  # a half-made one
-        _run(sys.executable, "-m", "venv", str(VENV), mend="on Debian and Ubuntu: apt install python3-venv")
+        _run(
+            sys.executable,
+            "-m",
+            "venv",
+            str(VENV),
+            mend="on Debian and Ubuntu: apt install python3-venv",
+        )
     for stale in LOCKS:
         _stamp(stale).unlink(missing_ok=True)
     _say("installing the packages of %s (each is checked against its hash)" % LOCKS[group])
@@ -57,7 +66,9 @@ def _install(group):
 
 
 def _pip(*arguments):
-    _run(str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *arguments)
+    _run(
+        str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *arguments
+    )
 
 
 def _run(*command, mend=None):
@@ -71,19 +82,30 @@ def _run(*command, mend=None):
 
 def _done(group):
     stamp = _stamp(group)
-    return stamp.exists() and stamp.read_text() == _fingerprint(group) and (VENV / "bin" / "tocsin").exists()
+    return (
+        stamp.exists()
+        and stamp.read_text() == _fingerprint(group)
+        and (VENV / "bin" / "tocsin").exists()
+    )
 
 
 def _fingerprint(group):
     """Changes with anything that the environment is made from, and with where it lies."""
-    parts = [str(ROOT).encode(), (ROOT / LOCKS[group]).read_bytes(), (ROOT / "pyproject.toml").read_bytes()]
+    parts = [
+        str(ROOT).encode(),
+        (ROOT / LOCKS[group]).read_bytes(),
+        (ROOT / "pyproject.toml").read_bytes(),
+    ]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _usable(python):
     probe = "import sys, pip; sys.exit(sys.version_info < (%d, %d))" % OLDEST
     try:
-        return subprocess.run([str(python), "-c", probe], capture_output=True, check=False).returncode == 0  # noqa: S603  our own words
+        return (
+            subprocess.run([str(python), "-c", probe], capture_output=True, check=False).returncode
+            == 0
+        )  # noqa: S603  our own words
     except OSError:
         return False
 

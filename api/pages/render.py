@@ -13,7 +13,13 @@ from starlette.responses import HTMLResponse
 
 _STYLE = Markup(files("api.pages").joinpath("page.css").read_text("utf-8"))  # noqa: S704 - our own file, as the package brings it
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_POLICY = ("default-src 'none'", f"style-src 'sha256-{_HASH}'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'")
+_POLICY = (
+    "default-src 'none'",
+    f"style-src 'sha256-{_HASH}'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+)
 _HEADERS = {
     "Content-Security-Policy": "; ".join(_POLICY),
     "Referrer-Policy": "no-referrer",
@@ -22,10 +28,16 @@ _HEADERS = {
     "X-Robots-Tag": "noindex",
 }
 _templates = Environment(
-    loader=PackageLoader("api.pages", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=PackageLoader("api.pages", "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 
 
 def rendered(template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page of this package."""
-    return HTMLResponse(_templates.get_template(template).render(style=_STYLE, **values), status, headers=_HEADERS)
+    return HTMLResponse(
+        _templates.get_template(template).render(style=_STYLE, **values), status, headers=_HEADERS
+    )

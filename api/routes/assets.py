@@ -26,7 +26,9 @@ _CSV, _JSON = "text/csv", "application/json"
 _REF = "#/components/schemas/{model}"
 
 AssetType = Annotated[str, Query(alias="type", min_length=1, max_length=64, examples=["host"])]
-AssetValue = Annotated[str, Query(min_length=1, max_length=4096, description="In any spelling.", examples=["dc-1"])]
+AssetValue = Annotated[
+    str, Query(min_length=1, max_length=4096, description="In any spelling.", examples=["dc-1"])
+]
 
 
 def _body() -> dict[str, Any]:
@@ -35,17 +37,31 @@ def _body() -> dict[str, Any]:
     many = {"type": "array", "minItems": 1, "maxItems": MOST_ASSETS, "items": schema}
     content = {
         _JSON: {"schema": many, "example": [ASSET]},
-        _CSV: {"schema": {"type": "string"}, "example": "type,value,kind,critical,tags\nhost,dc-1,domain_controller,true,tier-0;europe\n"},
+        _CSV: {
+            "schema": {"type": "string"},
+            "example": "type,value,kind,critical,tags\nhost,dc-1,domain_controller,true,tier-0;europe\n",
+        },
     }
-    return {"requestBody": {"required": True, "description": "JSON, or CSV whose first line names the columns.", "content": content}}
+    return {
+        "requestBody": {
+            "required": True,
+            "description": "JSON, or CSV whose first line names the columns.",
+            "content": content,
+        }
+    }
 
 
 @router.get(
-    "/v1/assets", response_model=Page[Asset], dependencies=[requires(Permission.READ)], responses=listed(ASSET) | documented(401, 403, 422)
+    "/v1/assets",
+    response_model=Page[Asset],
+    dependencies=[requires(Permission.READ)],
+    responses=listed(ASSET) | documented(401, 403, 422),
 )
 async def list_assets(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """The inventory, by type and value."""
-    return page_of(await inventory.list_assets(rt), lambda asset: f"{asset.type} {asset.value}", cursor, limit)
+    return page_of(
+        await inventory.list_assets(rt), lambda asset: f"{asset.type} {asset.value}", cursor, limit
+    )
 
 
 @router.post(

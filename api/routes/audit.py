@@ -22,20 +22,31 @@ _DIGITS = 18
 
 
 @router.get(
-    "/v1/audit", response_model=Page[AuditEvent], dependencies=[requires(Permission.AUDIT_READ)], responses=documented(401, 403, 422)
+    "/v1/audit",
+    response_model=Page[AuditEvent],
+    dependencies=[requires(Permission.AUDIT_READ)],
+    responses=documented(401, 403, 422),
 )
 async def list_events(
     rt: Rt,
-    subject: Annotated[str | None, Query(max_length=300, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])] = None,
+    subject: Annotated[
+        str | None, Query(max_length=300, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])
+    ] = None,
     kind: Annotated[EventKind | None, Query(examples=["run:step:applied"])] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> object:
     """Events, newest first. `tocsin audit export` gives what can be verified without us."""
     async with rt.store.read() as session:
-        found = await audit.page(session, after=_number(cursor), limit=limit, subject=subject, kind=kind)
-    items = [AuditEvent(number=number, seq=seq, **event.model_dump()) for number, seq, event in found]
-    return Page[AuditEvent](items=items, next=encoded(str(items[-1].number)) if len(items) == limit else None)
+        found = await audit.page(
+            session, after=_number(cursor), limit=limit, subject=subject, kind=kind
+        )
+    items = [
+        AuditEvent(number=number, seq=seq, **event.model_dump()) for number, seq, event in found
+    ]
+    return Page[AuditEvent](
+        items=items, next=encoded(str(items[-1].number)) if len(items) == limit else None
+    )
 
 
 def _number(cursor: str | None) -> int | None:

@@ -37,8 +37,16 @@ async def run_backtest(rt: Rt, who: Who, body: BacktestWish) -> object:
     It shows alerts, so it takes the permission to read them too.
     """
     if not who.may(Permission.READ):
-        raise Forbidden(f"{who.person} may not; a backtest shows alerts, and takes the permission {Permission.READ} too")
-    wish = Wish(since=timedelta(seconds=duration(body.since)), source=body.source, limit=body.limit, reads=body.reads, policy=body.policy)
+        raise Forbidden(
+            f"{who.person} may not; a backtest shows alerts, and takes the permission {Permission.READ} too"
+        )
+    wish = Wish(
+        since=timedelta(seconds=duration(body.since)),
+        source=body.source,
+        limit=body.limit,
+        reads=body.reads,
+        policy=body.policy,
+    )
     async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         return await backtested(rt, _draft(body), wish, seconds=MOST_SECONDS)
 

@@ -29,7 +29,9 @@ SourceName = Annotated[str, Path(min_length=1, max_length=64, examples=["edge-id
 )
 async def list_breakers(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """Those that are tripped: people are asked about every change for these sources."""
-    return page_of(await breaker_reset.list_breakers(rt), lambda breaker: breaker.source, cursor, limit)
+    return page_of(
+        await breaker_reset.list_breakers(rt), lambda breaker: breaker.source, cursor, limit
+    )
 
 
 @router.delete(

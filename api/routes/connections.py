@@ -30,7 +30,9 @@ ConnectionName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples
 )
 async def list_connections(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """All connections by name; of their secrets only which there are."""
-    return page_of(await connections.list_connections(rt), lambda connection: connection.name, cursor, limit)
+    return page_of(
+        await connections.list_connections(rt), lambda connection: connection.name, cursor, limit
+    )
 
 
 @router.put(
@@ -39,9 +41,13 @@ async def list_connections(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> 
     dependencies=[requires(Permission.ADMIN)],
     responses=shown(CONNECTION) | documented(401, 403, 404, 422, 502),
 )
-async def save_connection(rt: Rt, actor: Actor, name: ConnectionName, body: SaveConnection) -> object:
+async def save_connection(
+    rt: Rt, actor: Actor, name: ConnectionName, body: SaveConnection
+) -> object:
     """Bind a name, or bind it anew. The credential is tried first; when the system refuses it, nothing is saved."""
-    return await connections.save_connection(rt, name, body.connector, body.settings, actor=actor, check=body.check)
+    return await connections.save_connection(
+        rt, name, body.connector, body.settings, actor=actor, check=body.check
+    )
 
 
 @router.post(
@@ -56,7 +62,10 @@ async def check_connection(rt: Rt, name: ConnectionName) -> object:
 
 
 @router.delete(
-    "/v1/connections/{name}", status_code=204, dependencies=[requires(Permission.ADMIN)], responses=documented(401, 403, 404, 422)
+    "/v1/connections/{name}",
+    status_code=204,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=documented(401, 403, 404, 422),
 )
 async def remove_connection(rt: Rt, actor: Actor, name: ConnectionName) -> Response:
     """Forget a connection with its secrets."""

@@ -48,7 +48,10 @@ async def save_contact(rt: Rt, who: Who, actor: Actor, person: Person, body: Sav
 
 
 @router.delete(
-    "/v1/contacts/{person}", status_code=204, dependencies=[requires(Permission.ADMIN)], responses=documented(401, 403, 404, 422)
+    "/v1/contacts/{person}",
+    status_code=204,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=documented(401, 403, 404, 422),
 )
 async def remove_contact(rt: Rt, actor: Actor, person: Person) -> Response:
     """Tell a person nothing any more."""
@@ -76,4 +79,6 @@ async def notifications(
 def _check_no_more(who: Principal) -> None:
     """A link that goes to an address decides for its person, so a key that may not decide cannot direct links anywhere."""
     if not who.may(Permission.APPROVAL_DECIDE):
-        raise Forbidden(f"this key lacks {Permission.APPROVAL_DECIDE}, so it cannot say where others decide from")
+        raise Forbidden(
+            f"this key lacks {Permission.APPROVAL_DECIDE}, so it cannot say where others decide from"
+        )

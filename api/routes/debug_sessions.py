@@ -18,13 +18,21 @@ from orchestrator.domain.errors import Forbidden
 
 router = APIRouter(tags=["debugging"], route_class=Guarded)
 
-SessionId = Annotated[str, Path(min_length=1, max_length=200, examples=["dbg_019a8c7d21f04b6c1e2f3a4b5c6d"])]
+SessionId = Annotated[
+    str, Path(min_length=1, max_length=200, examples=["dbg_019a8c7d21f04b6c1e2f3a4b5c6d"])
+]
 
 
 class Begin(sessions.Begin):
     """A draft (`text`) or a published version (`name`), and what it is about: an alert or inputs."""
 
-    model_config = example({"name": "c2-beacon-containment", "alert_id": "alert_019a8c7d", "breakpoints": ["contain/block"]})
+    model_config = example(
+        {
+            "name": "c2-beacon-containment",
+            "alert_id": "alert_019a8c7d",
+            "breakpoints": ["contain/block"],
+        }
+    )
 
 
 class Command(state.Command):
@@ -62,10 +70,14 @@ async def show_session(debugging: Debugging, who: Who, session_id: SessionId) ->
     dependencies=[requires(Permission.PLAYBOOK_PUBLISH)],
     responses=shown(DEBUGGED) | documented(401, 403, 404, 409, 422),
 )
-async def command_session(debugging: Debugging, who: Who, session_id: SessionId, body: Command) -> object:
+async def command_session(
+    debugging: Debugging, who: Who, session_id: SessionId, body: Command
+) -> object:
     """Tell it how to go on. `apply` carries a step out for real, in a run of its own, and takes the permission `run:start` too."""
     if body.command == "apply" and not who.may(Permission.RUN_START):
-        raise Forbidden(f"{who.person} may not apply a step; it takes the permission {Permission.RUN_START}")
+        raise Forbidden(
+            f"{who.person} may not apply a step; it takes the permission {Permission.RUN_START}"
+        )
     return await debugging.told(session_id, body, person=who.person)
 
 

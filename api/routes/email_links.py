@@ -32,7 +32,13 @@ async def show(rt: Rt, request: Request, token: Token) -> Response:
     except TocsinError as error:
         return await _refused(request, error)
     until = moment(opened.question.expires_at)
-    return rendered("approval.html", person=opened.person, question=opened.question, until=until, action=f"{PATH}{token}")
+    return rendered(
+        "approval.html",
+        person=opened.person,
+        question=opened.question,
+        until=until,
+        action=f"{PATH}{token}",
+    )
 
 
 @router.post(PATH + "{token}")
@@ -50,14 +56,27 @@ async def answer(rt: Rt, client: Temporal, request: Request, token: Token) -> Re
             decision,
             "".join(_values(fields, "digest")),
             "".join(_values(fields, "comment")),
-            changes=None if shown.form is not None or decision == "decline" or len(changes) == len(shown.changes) else changes,
-            form=_answers(shown.form, fields) if shown.form is not None and decision == "approve" else None,
+            changes=None
+            if shown.form is not None or decision == "decline" or len(changes) == len(shown.changes)
+            else changes,
+            form=_answers(shown.form, fields)
+            if shown.form is not None and decision == "approve"
+            else None,
         )
     except TocsinError as error:
         return await _refused(request, error)
     said = "You approved." if decision == "approve" else "You declined."
-    more = f"It takes {done['quorum']} people in all." if done["state"] == "pending" else f"This is {done['state']}."
-    return rendered("message.html", title=said, text=f"{more} You can close this page; the link is used up.", again=None)
+    more = (
+        f"It takes {done['quorum']} people in all."
+        if done["state"] == "pending"
+        else f"This is {done['state']}."
+    )
+    return rendered(
+        "message.html",
+        title=said,
+        text=f"{more} You can close this page; the link is used up.",
+        again=None,
+    )
 
 
 async def _refused(request: Request, error: TocsinError) -> Response:
@@ -71,11 +90,18 @@ async def _refused(request: Request, error: TocsinError) -> Response:
 
 def _same_site(request: Request, public_url: str | None) -> None:
     """Another site's page cannot know the link; that it sends one is reason enough to stop."""
-    origin = request.headers.get("origin", "null")  # our own page sends no referrer, so its origin is `null`
+    origin = request.headers.get(
+        "origin", "null"
+    )  # our own page sends no referrer, so its origin is `null`
     hosts = {request.headers.get("host", ""), urlsplit(public_url or "").netloc}
     sent_from = request.headers.get("sec-fetch-site", "none")
-    if (origin != "null" and urlsplit(origin).netloc not in hosts) or sent_from not in {"same-origin", "none"}:
-        raise Forbidden("this answer comes from another site; open the link in the mail and answer there")
+    if (origin != "null" and urlsplit(origin).netloc not in hosts) or sent_from not in {
+        "same-origin",
+        "none",
+    }:
+        raise Forbidden(
+            "this answer comes from another site; open the link in the mail and answer there"
+        )
 
 
 def _fields(request: Request, body: bytes) -> list[tuple[str, str]]:
@@ -83,7 +109,12 @@ def _fields(request: Request, body: bytes) -> list[tuple[str, str]]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise refused
     try:
-        return parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+        return parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=_MOST_FIELDS,
+            errors="strict",
+        )
     except ValueError:
         raise refused from None
 
@@ -101,11 +132,18 @@ def _decision(fields: Sequence[tuple[str, str]]) -> Literal["approve", "decline"
 
 def _answers(form: dict[str, Any], fields: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """What was filled in, as the form's types: an empty field is left out, an unticked box is no."""
-    given = {name.removeprefix("field."): value for name, value in fields if name.startswith("field.")}
+    given = {
+        name.removeprefix("field."): value for name, value in fields if name.startswith("field.")
+    }
     found: dict[str, Any] = {name: value for name, value in given.items() if value != ""}
     for name, field in form.items():
         if field["type"] == "boolean":
             found[name] = name in found
-        elif field["type"] == "integer" and name in found and found[name].lstrip("-").isdecimal() and len(found[name]) < 19:
+        elif (
+            field["type"] == "integer"
+            and name in found
+            and found[name].lstrip("-").isdecimal()
+            and len(found[name]) < 19
+        ):
             found[name] = int(found[name])
     return found

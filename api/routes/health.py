@@ -50,13 +50,23 @@ async def livez() -> object:
 @router.get(
     "/readyz",
     response_model=Ready,
-    responses={**documented(), 503: {"model": Ready, "description": "The database is down, or `tocsin migrate` has yet to be run"}},
+    responses={
+        **documented(),
+        503: {
+            "model": Ready,
+            "description": "The database is down, or `tocsin migrate` has yet to be run",
+        },
+    },
 )
 async def readyz(request: Request) -> Response:
     """It can do its work: the database is there and migrated."""
     held = parts(request)
     database, temporal = await asyncio.gather(_database(held.rt), answers(held.client()))
-    ready = Ready(status="ok" if database == "ok" else "unavailable", database=database, temporal="connected" if temporal else "away")
+    ready = Ready(
+        status="ok" if database == "ok" else "unavailable",
+        database=database,
+        temporal="connected" if temporal else "away",
+    )
     return JSONResponse(ready.model_dump(), 200 if database == "ok" else 503)
 
 
@@ -66,7 +76,12 @@ async def readyz(request: Request) -> Response:
     responses={
         200: {
             "description": "Metrics",
-            "content": {"text/plain": {"schema": {"type": "string"}, "example": 'tocsin_runs{status="waiting"} 2.0\n'}},
+            "content": {
+                "text/plain": {
+                    "schema": {"type": "string"},
+                    "example": 'tocsin_runs{status="waiting"} 2.0\n',
+                }
+            },
         },
         **documented(),
     },

@@ -16,7 +16,9 @@ from orchestrator.incidents import queries
 
 router = APIRouter(tags=["incidents"], route_class=Guarded)
 
-IncidentId = Annotated[str, Path(min_length=1, max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])]
+IncidentId = Annotated[
+    str, Path(min_length=1, max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])
+]
 
 
 @router.get(

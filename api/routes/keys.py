@@ -25,7 +25,10 @@ KeyId = Annotated[str, Path(min_length=1, max_length=64, examples=["0123456789ab
 
 
 @router.get(
-    "/v1/keys", response_model=Page[KeyView], dependencies=[requires(Permission.ADMIN)], responses=listed(KEY) | documented(401, 403, 422)
+    "/v1/keys",
+    response_model=Page[KeyView],
+    dependencies=[requires(Permission.ADMIN)],
+    responses=listed(KEY) | documented(401, 403, 422),
 )
 async def list_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """All keys, revoked and expired ones too; never a token."""
@@ -42,13 +45,22 @@ async def list_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
 async def create_key(rt: Rt, who: Who, actor: Actor, body: CreateKey) -> object:
     """Make a key; its token is in this answer and nowhere else."""
     scopes = None if body.scopes is None else tuple(body.scopes)
-    _check_no_more(who, Principal(key_id="", person=body.person, roles=tuple(body.roles), scopes=scopes))
+    _check_no_more(
+        who, Principal(key_id="", person=body.person, roles=tuple(body.roles), scopes=scopes)
+    )
     life = timedelta(seconds=body.expires_in) if body.expires_in is not None else None
-    view, token = await keys.create_key(rt, body.person, body.roles, groups=body.groups, scopes=scopes, expires_in=life, actor=actor)
+    view, token = await keys.create_key(
+        rt, body.person, body.roles, groups=body.groups, scopes=scopes, expires_in=life, actor=actor
+    )
     return CreatedKey(**view.model_dump(), token=token.get_secret_value())
 
 
-@router.delete("/v1/keys/{key_id}", status_code=204, dependencies=[requires(Permission.ADMIN)], responses=documented(401, 403, 404, 422))
+@router.delete(
+    "/v1/keys/{key_id}",
+    status_code=204,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=documented(401, 403, 404, 422),
+)
 async def revoke_key(rt: Rt, actor: Actor, key_id: KeyId) -> Response:
     """End a key now."""
     await keys.revoke_key(rt, key_id, actor=actor)

@@ -19,8 +19,13 @@ from orchestrator.policy.stops.kill_switches import KillSwitchView
 
 router = APIRouter(tags=["kill switches"], route_class=Guarded)
 
-Scope = Annotated[Literal["global", "connection", "playbook", "source"], Path(examples=["connection"])]
-SwitchName = Annotated[str, Path(min_length=1, max_length=64, description="`*` for the global one.", examples=["firewall"])]
+Scope = Annotated[
+    Literal["global", "connection", "playbook", "source"], Path(examples=["connection"])
+]
+SwitchName = Annotated[
+    str,
+    Path(min_length=1, max_length=64, description="`*` for the global one.", examples=["firewall"]),
+]
 
 
 @router.get(
@@ -31,7 +36,12 @@ SwitchName = Annotated[str, Path(min_length=1, max_length=64, description="`*` f
 )
 async def list_switches(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """Those that are on. They also stand in the header Tocsin-Kill-Switch of every answer."""
-    return page_of(await kill_switches.list_switches(rt), lambda switch: f"{switch.scope} {switch.name}", cursor, limit)
+    return page_of(
+        await kill_switches.list_switches(rt),
+        lambda switch: f"{switch.scope} {switch.name}",
+        cursor,
+        limit,
+    )
 
 
 @router.post(
@@ -43,7 +53,9 @@ async def list_switches(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> obj
 )
 async def engage(rt: Rt, actor: Actor, request: Request, body: Engage) -> object:
     """Nothing of this scope is applied from now on; what is in force stays, and is still released unless told otherwise."""
-    view = await kill_switches.engage(rt, body.scope, body.name, body.reason, actor=actor, stop_releases=body.stop_releases)
+    view = await kill_switches.engage(
+        rt, body.scope, body.name, body.reason, actor=actor, stop_releases=body.stop_releases
+    )
     parts(request).switches.forget()
     return view
 

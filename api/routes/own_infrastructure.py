@@ -24,4 +24,9 @@ router = APIRouter(tags=["assets"], route_class=Guarded)
 )
 async def list_own(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """Addresses of the machines that Tocsin runs on, their resolvers and gateways, and the hosts of Temporal, database and connections."""
-    return page_of(await own_infrastructure.list_own(rt), lambda own: f"{own.node} {own.type} {own.value}", cursor, limit)
+    return page_of(
+        await own_infrastructure.list_own(rt),
+        lambda own: f"{own.node} {own.type} {own.value}",
+        cursor,
+        limit,
+    )

@@ -19,19 +19,29 @@ from orchestrator.runtime import Runtime
 router = APIRouter(tags=["authoring"], route_class=Guarded)
 
 
-@router.post("/v1/playbooks/lint", response_model=Linted, dependencies=[requires(Permission.READ)], responses=documented(401, 403, 422))
+@router.post(
+    "/v1/playbooks/lint",
+    response_model=Linted,
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 422),
+)
 async def lint_playbook(rt: Rt, body: PlaybookText) -> object:
     """What is unwise about a playbook that could be published, by line, column, step and rule; what is waived in place is left out."""
     return Linted(findings=await drafts.lint(rt, body.text, body.file))
 
 
 @router.post(
-    "/v1/playbooks/diff", response_model=Compared, dependencies=[requires(Permission.READ)], responses=documented(401, 403, 404, 422)
+    "/v1/playbooks/diff",
+    response_model=Compared,
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 404, 422),
 )
 async def diff_playbooks(rt: Rt, body: Compare) -> object:
     """What `b` does that `a` does not, by meaning: effects, approvals, targets, leases, limits, undo."""
     found = difference(await _plan(rt, body.a, "a"), await _plan(rt, body.b, "b"))
-    return Compared(a=found.a, b=found.b, same=found.same, changes=found.changes, markdown=markdown_of(found))
+    return Compared(
+        a=found.a, b=found.b, same=found.same, changes=found.changes, markdown=markdown_of(found)
+    )
 
 
 async def _plan(rt: Runtime, side: Draft | Published, called: str) -> Plan:

@@ -20,14 +20,25 @@ from orchestrator.playbook.schema.scaffold import begun
 router = APIRouter(tags=["playbooks"], route_class=Guarded)
 
 _SCHEMA: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"example": {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Playbook"}}}}
+    200: {
+        "content": {
+            "application/json": {
+                "example": {
+                    "$schema": "https://json-schema.org/draft/2020-12/schema",
+                    "title": "Playbook",
+                }
+            }
+        }
+    }
 }
 
 
 class Begin(Written):
     """A playbook to begin with."""
 
-    model_config = example({"name": "block-address", "template": "containment", "title": "Block an address"})
+    model_config = example(
+        {"name": "block-address", "template": "containment", "title": "Block an address"}
+    )
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     template: Literal["containment", "enrichment", "ticket"] = "containment"
@@ -37,12 +48,24 @@ class Begin(Written):
 class Begun(BaseModel):
     """The files of its folder: good as they stand, and nothing is published."""
 
-    model_config = example({"files": {"playbook.yaml": "playbook: block-address\n...", "tests.yaml": "playbook: block-address\n..."}})
+    model_config = example(
+        {
+            "files": {
+                "playbook.yaml": "playbook: block-address\n...",
+                "tests.yaml": "playbook: block-address\n...",
+            }
+        }
+    )
 
     files: dict[str, str]
 
 
-@router.post("/v1/playbooks/new", response_model=Begun, dependencies=[requires(Permission.READ)], responses=documented(401, 403, 422))
+@router.post(
+    "/v1/playbooks/new",
+    response_model=Begun,
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 422),
+)
 async def begin(body: Begin) -> object:
     """Files to begin with: a playbook from a template, and tests that pass."""
     return Begun(files=begun(body.name, body.template, body.title))
@@ -54,7 +77,10 @@ async def begin(body: Begin) -> object:
     dependencies=[requires(Permission.READ)],
     responses=_SCHEMA | documented(401, 403, 422),
 )
-async def schema(rt: Rt, of: Annotated[Literal["playbook", "tests", "policy"], Query(examples=["tests"])] = "playbook") -> object:
+async def schema(
+    rt: Rt,
+    of: Annotated[Literal["playbook", "tests", "policy"], Query(examples=["tests"])] = "playbook",
+) -> object:
     """The JSON Schema for editors; it knows the connections of this environment."""
     if of == "policy":
         return schema_of_policies()

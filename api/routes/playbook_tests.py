@@ -38,12 +38,24 @@ _SHOWN: dict[int | str, dict[str, Any]] = {
 class Try(Written):
     """A playbook and its tests, which need not be published."""
 
-    model_config = example({"playbook": "playbook: block-address\nversion: 1\n...", "tests": "playbook: block-address\ncases: ..."})
+    model_config = example(
+        {
+            "playbook": "playbook: block-address\nversion: 1\n...",
+            "tests": "playbook: block-address\ncases: ...",
+        }
+    )
 
     playbook: Document
     tests: Document
-    files: Annotated[dict[str, str], Field(max_length=500, description="Those that the cases name, by relative name, in base64.")] = {}
-    only: Annotated[str | None, Field(max_length=200, description="Only cases whose name holds this.")] = None
+    files: Annotated[
+        dict[str, str],
+        Field(
+            max_length=500, description="Those that the cases name, by relative name, in base64."
+        ),
+    ] = {}
+    only: Annotated[
+        str | None, Field(max_length=200, description="Only cases whose name holds this.")
+    ] = None
 
 
 @router.post(
@@ -55,7 +67,15 @@ class Try(Written):
 async def try_playbook(rt: Rt, body: Try) -> object:
     """Whether each case comes out as it says, and how much of the playbook they reach. Nothing is published or changed."""
     known = await playbooks.published_plans(rt)
-    tested = Subject(text=body.playbook, file="playbook.yaml", tests=body.tests, tests_file="tests.yaml")
+    tested = Subject(
+        text=body.playbook, file="playbook.yaml", tests=body.tests, tests_file="tests.yaml"
+    )
     catalogue = await load_catalogue(rt)
-    report = await tried_here(tested, body.files, catalogue, lambda name, version: known.get((name, version)), only=body.only)
+    report = await tried_here(
+        tested,
+        body.files,
+        catalogue,
+        lambda name, version: known.get((name, version)),
+        only=body.only,
+    )
     return as_json([report])[0]

@@ -43,7 +43,9 @@ async def list_playbooks(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> ob
 async def publish_playbook(rt: Rt, actor: Actor, body: PublishedText) -> object:
     """Publish a version, which never changes from then on. The same text again is no change; tests that it lacked are kept with it."""
     beside = Beside(tests=body.tests, files=body.files) if body.tests is not None else None
-    return await playbooks.publish_playbook(rt, body.text, body.file, actor=actor, beside=beside, stage=body.stage)
+    return await playbooks.publish_playbook(
+        rt, body.text, body.file, actor=actor, beside=beside, stage=body.stage
+    )
 
 
 @router.post(
@@ -56,7 +58,13 @@ async def check_playbook(rt: Rt, body: PlaybookText) -> object:
     """Whether it could be published; if not, each error has its line, column, step and mend."""
     compiled = await playbooks.check_playbook(rt, body.text, body.file)
     plan = compiled.plan
-    return CheckedPlaybook(playbook=plan.playbook, version=plan.version, title=plan.title, digest=plan.digest, positions=compiled.positions)
+    return CheckedPlaybook(
+        playbook=plan.playbook,
+        version=plan.version,
+        title=plan.title,
+        digest=plan.digest,
+        positions=compiled.positions,
+    )
 
 
 @router.get(
@@ -68,7 +76,9 @@ async def check_playbook(rt: Rt, body: PlaybookText) -> object:
 async def show_playbook(
     rt: Rt,
     name: PlaybookName,
-    version: Annotated[int | None, Query(ge=1, le=_MOST, description="Which; else the newest.", examples=[3])] = None,
+    version: Annotated[
+        int | None, Query(ge=1, le=_MOST, description="Which; else the newest.", examples=[3])
+    ] = None,
 ) -> object:
     """A published version, as its author wrote it."""
     return await playbooks.get_playbook(rt, name, version)
@@ -80,7 +90,12 @@ async def show_playbook(
     dependencies=[requires(Permission.PLAYBOOK_PUBLISH)],
     responses=shown(PLAYBOOK) | documented(401, 403, 404, 422),
 )
-async def retire_playbook(rt: Rt, actor: Actor, name: PlaybookName, version: Annotated[int, Path(ge=1, le=_MOST, examples=[3])]) -> object:
+async def retire_playbook(
+    rt: Rt,
+    actor: Actor,
+    name: PlaybookName,
+    version: Annotated[int, Path(ge=1, le=_MOST, examples=[3])],
+) -> object:
     """No new run starts with it; those that run go on."""
     return await playbooks.retire_playbook(rt, name, version, actor=actor)
 

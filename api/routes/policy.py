@@ -20,7 +20,10 @@ router = APIRouter(tags=["policy"], route_class=Guarded)
 
 
 @router.get(
-    "/v1/policy", response_model=PolicyView, dependencies=[requires(Permission.READ)], responses=shown(POLICY) | documented(401, 403, 404)
+    "/v1/policy",
+    response_model=PolicyView,
+    dependencies=[requires(Permission.READ)],
+    responses=shown(POLICY) | documented(401, 403, 404),
 )
 async def show_policy(rt: Rt) -> object:
     """The policy in force, as it was published."""
@@ -46,7 +49,9 @@ async def publish_policy(rt: Rt, actor: Actor, body: PublishPolicy) -> object:
 )
 async def evaluate_policy(rt: Rt, body: EvaluatePolicy) -> object:
     """What would be said of a change, and why, with the inventory, switches and counts of now. Nothing is done."""
-    return await what_if.evaluate(rt, Imagined(**body.model_dump(exclude={"policy"}, exclude_unset=True)), body.policy)
+    return await what_if.evaluate(
+        rt, Imagined(**body.model_dump(exclude={"policy"}, exclude_unset=True)), body.policy
+    )
 
 
 @router.post(
@@ -58,4 +63,6 @@ async def evaluate_policy(rt: Rt, body: EvaluatePolicy) -> object:
 async def try_policy(rt: Rt, body: TestPolicy) -> object:
     """Judge the cases beside a policy: what each should say, what it says, and which rule says so."""
     found = await what_if.try_policy(rt, body.policy, body.tests)
-    return TestedPolicy(failures=sum(result.failure is not None for result in found), cases=list(found))
+    return TestedPolicy(
+        failures=sum(result.failure is not None for result in found), cases=list(found)
+    )

@@ -12,8 +12,25 @@ from api.dependencies import Actor, Guarded, Who, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import documented
 from api.routes.playbooks import PlaybookName
-from api.schemas.examples import BUNDLE, EXAMINATION, SIGNED, SIGNING_KEY, SYNCED, USAGE, listed, shown
-from api.schemas.promotion import AddSigningKey, Promote, Retired, RollBackTo, SetStage, Sign, SyncWith
+from api.schemas.examples import (
+    BUNDLE,
+    EXAMINATION,
+    SIGNED,
+    SIGNING_KEY,
+    SYNCED,
+    USAGE,
+    listed,
+    shown,
+)
+from api.schemas.promotion import (
+    AddSigningKey,
+    Promote,
+    Retired,
+    RollBackTo,
+    SetStage,
+    Sign,
+    SyncWith,
+)
 from orchestrator.authoring.promotion import promote as promotion
 from orchestrator.authoring.promotion.promote import Examination
 from orchestrator.domain.access import Permission
@@ -36,11 +53,16 @@ _READ = [requires(Permission.READ)]
 
 
 @router.get(
-    "/v1/signing-keys", response_model=Page[SigningKeyView], dependencies=_READ, responses=listed(SIGNING_KEY) | documented(401, 403, 422)
+    "/v1/signing-keys",
+    response_model=Page[SigningKeyView],
+    dependencies=_READ,
+    responses=listed(SIGNING_KEY) | documented(401, 403, 422),
 )
 async def list_signing_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     """By whose keys signatures are believed."""
-    return page_of(await signing_keys.list_signing_keys(rt), lambda key: key.fingerprint, cursor, limit)
+    return page_of(
+        await signing_keys.list_signing_keys(rt), lambda key: key.fingerprint, cursor, limit
+    )
 
 
 @router.post(
@@ -85,9 +107,13 @@ async def show_signatures(rt: Rt, name: PlaybookName, version: Number) -> object
     dependencies=_PUBLISH,
     responses=shown(SIGNED, 201) | documented(401, 403, 404, 409, 422),
 )
-async def add_signature(rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: Sign) -> object:
+async def add_signature(
+    rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: Sign
+) -> object:
     """Keep a signature that was made elsewhere; private keys never come here."""
-    return await signing.add_signature(rt, name, version, Signature.model_validate(body.model_dump()), actor=actor)
+    return await signing.add_signature(
+        rt, name, version, Signature.model_validate(body.model_dump()), actor=actor
+    )
 
 
 @router.get(
@@ -102,7 +128,10 @@ async def show_bundle(rt: Rt, name: PlaybookName, version: Number) -> object:
 
 
 @router.post(
-    "/v1/promotions", response_model=Examination, dependencies=_PUBLISH, responses=shown(EXAMINATION) | documented(401, 403, 409, 422)
+    "/v1/promotions",
+    response_model=Examination,
+    dependencies=_PUBLISH,
+    responses=shown(EXAMINATION) | documented(401, 403, 409, 422),
 )
 async def promote(rt: Rt, actor: Actor, body: Promote) -> object:
     """Publish a bundle here when nothing stands against it: same digest, tests and coverage, lint, signature, review."""
@@ -117,7 +146,9 @@ async def promote(rt: Rt, actor: Actor, body: Promote) -> object:
     dependencies=_PUBLISH,
     responses=shown(USAGE) | documented(401, 403, 404, 409, 422),
 )
-async def set_stage(rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: SetStage) -> object:
+async def set_stage(
+    rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: SetStage
+) -> object:
     """Let a version take alerts, or run dry beside the one that does."""
     await versions.set_stage(rt, name, version, body.stage, actor=actor)
     return await versions.used_versions(rt, name)
@@ -135,7 +166,12 @@ async def reinstate(rt: Rt, actor: Actor, name: PlaybookName, version: Number) -
     return await versions.used_versions(rt, name)
 
 
-@router.post("/v1/playbooks/{name}/roll-back", response_model=Retired, dependencies=_PUBLISH, responses=documented(401, 403, 404, 409, 422))
+@router.post(
+    "/v1/playbooks/{name}/roll-back",
+    response_model=Retired,
+    dependencies=_PUBLISH,
+    responses=documented(401, 403, 404, 409, 422),
+)
 async def roll_back(rt: Rt, actor: Actor, name: PlaybookName, body: RollBackTo) -> object:
     """Go back to an earlier version; runs that are under way keep what they started with."""
     return Retired(retired=await versions.roll_back(rt, name, body.to, actor=actor))
@@ -152,7 +188,12 @@ async def usage(rt: Rt, name: PlaybookName) -> object:
     return await versions.used_versions(rt, name)
 
 
-@router.post("/v1/sync", response_model=Synced, dependencies=_PUBLISH, responses=shown(SYNCED) | documented(401, 403, 409, 422))
+@router.post(
+    "/v1/sync",
+    response_model=Synced,
+    dependencies=_PUBLISH,
+    responses=shown(SYNCED) | documented(401, 403, 409, 422),
+)
 async def synchronize(rt: Rt, who: Who, actor: Actor, body: SyncWith) -> object:
     """Bring this installation to what a folder holds. A policy in it takes the permission to publish policies as well."""
     if body.policy is not None and not who.may(Permission.POLICY_WRITE):

@@ -17,20 +17,33 @@ from orchestrator.runs import lifecycle, queries
 
 router = APIRouter(tags=["runs"], route_class=Guarded)
 
-RunId = Annotated[str, Path(min_length=1, max_length=200, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])]
+RunId = Annotated[
+    str, Path(min_length=1, max_length=200, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])
+]
 
 
-@router.get("/v1/runs", response_model=Page[Run], dependencies=[requires(Permission.READ)], responses=documented(401, 403, 422))
+@router.get(
+    "/v1/runs",
+    response_model=Page[Run],
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 422),
+)
 async def list_runs(
     rt: Rt,
-    incident_id: Annotated[str | None, Query(max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])] = None,
+    incident_id: Annotated[
+        str | None, Query(max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])
+    ] = None,
     status: Annotated[RunStatus | None, Query(examples=["waiting"])] = None,
-    playbook: Annotated[str | None, Query(max_length=64, examples=["c2-beacon-containment"])] = None,
+    playbook: Annotated[
+        str | None, Query(max_length=64, examples=["c2-beacon-containment"])
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> object:
     """Runs, newest first, without their steps."""
-    return await queries.list_runs(rt, incident_id=incident_id, status=status, playbook=playbook, cursor=cursor, limit=limit)
+    return await queries.list_runs(
+        rt, incident_id=incident_id, status=status, playbook=playbook, cursor=cursor, limit=limit
+    )
 
 
 @router.post(
@@ -43,12 +56,22 @@ async def list_runs(
 async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> object:
     """Start a playbook by hand. It is committed first, and begins even when Temporal is down now."""
     return await lifecycle.start_run(
-        rt, client, body.playbook, version=body.version, inputs=body.inputs, alert_id=body.alert_id, mode=body.mode, actor=actor
+        rt,
+        client,
+        body.playbook,
+        version=body.version,
+        inputs=body.inputs,
+        alert_id=body.alert_id,
+        mode=body.mode,
+        actor=actor,
     )
 
 
 @router.get(
-    "/v1/runs/{run_id}", response_model=RunWithSteps, dependencies=[requires(Permission.READ)], responses=documented(401, 403, 404, 422)
+    "/v1/runs/{run_id}",
+    response_model=RunWithSteps,
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 404, 422),
 )
 async def show_run(rt: Rt, run_id: RunId) -> object:
     """One run with its steps: states, times, inputs with secrets masked, planned_changes, errors."""

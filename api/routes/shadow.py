@@ -33,7 +33,11 @@ _REPORT: dict[str, Any] = {
             "count": 1,
             "examples": [
                 {
-                    "about": {"alert_id": "alert_1", "title": "Beacon to a rare host", "received_at": "2026-01-02T03:04:05+00:00"},
+                    "about": {
+                        "alert_id": "alert_1",
+                        "title": "Beacon to a rare host",
+                        "received_at": "2026-01-02T03:04:05+00:00",
+                    },
                     "what": ["edr.isolate_host ws-042"],
                 }
             ],
@@ -53,8 +57,18 @@ router = APIRouter(tags=["promotion"], route_class=Guarded)
 async def show_shadow(
     rt: Rt,
     name: PlaybookName,
-    since: Annotated[str, Query(min_length=2, max_length=20, examples=["7d"], description="How far back.")] = "7d",
-    version: Annotated[int | None, Query(ge=1, le=2**31 - 1, examples=[4], description="Null: the newest that is or was a shadow.")] = None,
+    since: Annotated[
+        str, Query(min_length=2, max_length=20, examples=["7d"], description="How far back.")
+    ] = "7d",
+    version: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=2**31 - 1,
+            examples=[4],
+            description="Null: the newest that is or was a shadow.",
+        ),
+    ] = None,
 ) -> object:
     """Alert by alert what was done against what the shadow would have done, grouped, the most dangerous difference first.
 

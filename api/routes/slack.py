@@ -20,7 +20,11 @@ _BODY = {
         "description": "What Slack sends for a button, as it sends it. Its signature is over these very bytes.",
         "content": {
             "application/x-www-form-urlencoded": {
-                "schema": {"type": "object", "properties": {"payload": {"type": "string"}}, "required": ["payload"]},
+                "schema": {
+                    "type": "object",
+                    "properties": {"payload": {"type": "string"}},
+                    "required": ["payload"],
+                },
                 "example": {"payload": '{"type": "block_actions"}'},
             }
         },
@@ -28,7 +32,12 @@ _BODY = {
 }
 
 
-@router.post("/v1/slack/interactions", response_model=Ephemeral, responses=documented(401, 404, 422), openapi_extra=_BODY)
+@router.post(
+    "/v1/slack/interactions",
+    response_model=Ephemeral,
+    responses=documented(401, 404, 422),
+    openapi_extra=_BODY,
+)
 async def interactions(rt: Rt, client: Temporal, request: Request) -> Response:
     """Take a click on Approve or Decline. Authenticated by Slack's signature; whoever may not decide is told so, alone."""
     body = await request.body()

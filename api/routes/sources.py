@@ -59,7 +59,12 @@ async def add_source(rt: Rt, actor: Actor, body: AddSource) -> object:
     return AddedSource(**view.model_dump(), secret=made.get_secret_value() if made else None)
 
 
-@router.delete("/v1/sources/{name}", status_code=204, dependencies=[requires(Permission.ADMIN)], responses=documented(401, 403, 404, 422))
+@router.delete(
+    "/v1/sources/{name}",
+    status_code=204,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=documented(401, 403, 404, 422),
+)
 async def remove_source(rt: Rt, actor: Actor, name: SourceName) -> Response:
     """Take no more alerts from it; what it sent stays."""
     await sources.remove_source(rt, name, actor=actor)

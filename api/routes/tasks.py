@@ -16,10 +16,17 @@ from orchestrator.incidents import tasks
 
 router = APIRouter(tags=["tasks"], route_class=Guarded)
 
-TaskId = Annotated[str, Path(min_length=1, max_length=200, examples=["task_019a8c7d21f04b6c1e2f3a4b5c6d"])]
+TaskId = Annotated[
+    str, Path(min_length=1, max_length=200, examples=["task_019a8c7d21f04b6c1e2f3a4b5c6d"])
+]
 
 
-@router.get("/v1/tasks", response_model=Page[Task], dependencies=[requires(Permission.READ)], responses=documented(401, 403, 422))
+@router.get(
+    "/v1/tasks",
+    response_model=Page[Task],
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 422),
+)
 async def list_tasks(
     rt: Rt,
     state: Annotated[Literal["open", "closed", "all"], Query(examples=["open"])] = "open",
@@ -28,10 +35,17 @@ async def list_tasks(
     limit: Limit = 50,
 ) -> object:
     """What needs a person, newest first: what is open, unless told otherwise."""
-    return await tasks.list_tasks(rt, state=None if state == "all" else state, kind=kind, cursor=cursor, limit=limit)
+    return await tasks.list_tasks(
+        rt, state=None if state == "all" else state, kind=kind, cursor=cursor, limit=limit
+    )
 
 
-@router.get("/v1/tasks/{task_id}", response_model=Task, dependencies=[requires(Permission.READ)], responses=documented(401, 403, 404, 422))
+@router.get(
+    "/v1/tasks/{task_id}",
+    response_model=Task,
+    dependencies=[requires(Permission.READ)],
+    responses=documented(401, 403, 404, 422),
+)
 async def show_task(rt: Rt, task_id: TaskId) -> object:
     """One task."""
     return await tasks.get_task(rt, task_id)

@@ -9,7 +9,11 @@ from pydantic import BaseModel, Field
 
 from api.schemas.request_model import example
 
-_IDS = {"alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d", "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d", "duplicate": False}
+_IDS = {
+    "alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d",
+    "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d",
+    "duplicate": False,
+}
 _ALERT = {
     "id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d",
     "source": "suricata",
@@ -36,11 +40,15 @@ class Taken(BaseModel):
 class Accepted(BaseModel):
     """The alert is committed. With several in one request, the first one's ids stand on top."""
 
-    model_config = example({**_IDS, "alerts": [_IDS], "run_ids": ["run_019a8c7d21f04b6c1e2f3a4b5c6d"]})
+    model_config = example(
+        {**_IDS, "alerts": [_IDS], "run_ids": ["run_019a8c7d21f04b6c1e2f3a4b5c6d"]}
+    )
 
     alert_id: str
     incident_id: str
-    duplicate: Annotated[bool, Field(description="True when all of it has been sent before; then the status is 200.")]
+    duplicate: Annotated[
+        bool, Field(description="True when all of it has been sent before; then the status is 200.")
+    ]
     alerts: list[Taken]
     run_ids: Annotated[list[str], Field(description="The runs that this started.")]
 
@@ -74,7 +82,9 @@ class AlertSummary(BaseModel):
 class AlertDetail(AlertSummary):
     """An alert with what playbooks see of it."""
 
-    model_config = example({**_ALERT, "alert": {"class": "c2_beacon", "remote": {"address": "198.51.100.7"}}})
+    model_config = example(
+        {**_ALERT, "alert": {"class": "c2_beacon", "remote": {"address": "198.51.100.7"}}}
+    )
 
     alert: dict[str, Any]
 

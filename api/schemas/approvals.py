@@ -13,7 +13,10 @@ ApprovalState = Literal["pending", "approved", "declined", "expired", "withdrawn
 Review = Literal["pending", "accepted", "objected"]
 Changes = Annotated[
     list[Annotated[str, Field(max_length=128)]] | None,
-    Field(max_length=5000, description="Digests of the planned_changes that may be made; null: all of them."),
+    Field(
+        max_length=5000,
+        description="Digests of the planned_changes that may be made; null: all of them.",
+    ),
 ]
 _DIGEST = "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
 _PLANNED_CHANGE = {
@@ -26,7 +29,11 @@ _PLANNED_CHANGE = {
     "summary": "Tag 198.51.100.7 as blocked",
     "changed": True,
     "digest": _DIGEST,
-    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag 198.51.100.7 as blocked"},
+    "planned_change": {
+        "target": {"type": "address", "value": "198.51.100.7"},
+        "changed": True,
+        "summary": "Tag 198.51.100.7 as blocked",
+    },
 }
 _GLASS = {
     "broken_by": "ann",
@@ -128,8 +135,13 @@ class Approval(BaseModel):
     state: ApprovalState
     reasons: list[str]
     escalated: bool
-    level: Annotated[int, Field(description="How far up the chain of `escalate_to`; 0: those who were named first.")]
-    replaced_by: Annotated[str | None, Field(description="Of one that is void: the approval that asks anew.")]
+    level: Annotated[
+        int,
+        Field(description="How far up the chain of `escalate_to`; 0: those who were named first."),
+    ]
+    replaced_by: Annotated[
+        str | None, Field(description="Of one that is void: the approval that asks anew.")
+    ]
     reminders: int
     glass: Glass | None
     asked_at: datetime
@@ -140,13 +152,17 @@ class Approval(BaseModel):
 class Decide(Written):
     """One person's answer. It counts only with the digest that was shown."""
 
-    model_config = example({"decision": "approve", "digest": _DIGEST, "comment": "seen it on the proxy too"})
+    model_config = example(
+        {"decision": "approve", "digest": _DIGEST, "comment": "seen it on the proxy too"}
+    )
 
     decision: Literal["approve", "decline"]
     digest: Annotated[str, Field(min_length=1, max_length=128)]
     comment: Text = ""
     changes: Changes = None
-    form: Annotated[dict[str, Any] | None, Field(description="For a question of kind `form`: its fields.")] = None
+    form: Annotated[
+        dict[str, Any] | None, Field(description="For a question of kind `form`: its fields.")
+    ] = None
 
 
 class Withdraw(Written):
@@ -160,11 +176,15 @@ class Withdraw(Written):
 class Withdrawal(BaseModel):
     """The approval without your answer, and what of it was begun before."""
 
-    model_config = example({"approval": {**_APPROVAL, "state": "withdrawn"}, "made": [], "note": ""})
+    model_config = example(
+        {"approval": {**_APPROVAL, "state": "withdrawn"}, "made": [], "note": ""}
+    )
 
     approval: Approval
     made: Annotated[list[str], Field(description="Digests of the changes that were begun already.")]
-    note: Annotated[str, Field(description="The same for a person to read; empty where nothing was begun.")]
+    note: Annotated[
+        str, Field(description="The same for a person to read; empty where nothing was begun.")
+    ]
 
 
 class BreakGlass(Written):
@@ -173,7 +193,9 @@ class BreakGlass(Written):
     model_config = example({"digest": _DIGEST, "reason": _GLASS["reason"]})
 
     digest: Annotated[str, Field(min_length=1, max_length=128)]
-    reason: Annotated[str, Field(min_length=10, max_length=4000, description="Why nobody else can be asked.")]
+    reason: Annotated[
+        str, Field(min_length=10, max_length=4000, description="Why nobody else can be asked.")
+    ]
     changes: Changes = None
 
 

@@ -50,7 +50,10 @@ class Compare(Written):
     """What changed from `a` to `b`?"""
 
     model_config = example(
-        {"a": {"name": "c2-beacon-containment", "version": 3}, "b": {"text": "playbook: c2-beacon-containment\nversion: 4\n..."}}
+        {
+            "a": {"name": "c2-beacon-containment", "version": 3},
+            "b": {"text": "playbook: c2-beacon-containment\nversion: 4\n..."},
+        }
     )
 
     a: Draft | Published
@@ -66,7 +69,12 @@ class Compared(BaseModel):
             "b": "c2-beacon-containment@4",
             "same": False,
             "changes": [
-                {"danger": 4, "kind": "effect", "step": "isolate", "sentence": "can now isolate hosts (edr.isolate_host, step isolate)"}
+                {
+                    "danger": 4,
+                    "kind": "effect",
+                    "step": "isolate",
+                    "sentence": "can now isolate hosts (edr.isolate_host, step isolate)",
+                }
             ],
             "markdown": "### `c2-beacon-containment@3` -> `c2-beacon-containment@4`\n...",
         }

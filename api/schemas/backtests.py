@@ -31,13 +31,26 @@ BACKTEST: dict[str, Any] = {
             "count": 1,
             "examples": [
                 {
-                    "about": {"alert_id": "alert_1", "title": "Password guessing", "received_at": "2026-01-02T03:04:05+00:00"},
+                    "about": {
+                        "alert_id": "alert_1",
+                        "title": "Password guessing",
+                        "received_at": "2026-01-02T03:04:05+00:00",
+                    },
                     "what": ["firewall.block_address 198.51.100.7"],
                 }
             ],
         }
     ],
-    "days": [{"day": "2026-01-02", "alerts": 4, "contained_then": 1, "contained_now": 2, "asked_then": 0, "asked_now": 0}],
+    "days": [
+        {
+            "day": "2026-01-02",
+            "alerts": 4,
+            "contained_then": 1,
+            "contained_now": 2,
+            "asked_then": 0,
+            "asked_now": 0,
+        }
+    ],
 }
 
 
@@ -51,11 +64,33 @@ class BacktestDraft(Written):
 class BacktestWish(Written):
     """Which draft, over which alerts, and what stands for what was not recorded."""
 
-    model_config = example({"playbook": {"name": "brute-force-block", "version": 2}, "since": "30d", "reads": "unknown"})
+    model_config = example(
+        {
+            "playbook": {"name": "brute-force-block", "version": 2},
+            "since": "30d",
+            "reads": "unknown",
+        }
+    )
 
     playbook: BacktestDraft | Published
-    since: Annotated[str, StringConstraints(min_length=2, max_length=20), Field(description="How far back, such as 30d.")] = "30d"
-    source: Annotated[str | None, Field(max_length=64, description="Only this source's alerts, as if no others had come.")] = None
-    limit: Annotated[int, Field(ge=1, le=MOST_ALERTS, description="At most so many alerts, the newest.")] = 1000
-    reads: Annotated[Reads, Field(description="What answers a read that was not recorded; `live` asks the real systems.")] = Reads.RECORDED
-    policy: Annotated[Document | None, Field(description="Judge by this policy; else by the one in force.")] = None
+    since: Annotated[
+        str,
+        StringConstraints(min_length=2, max_length=20),
+        Field(description="How far back, such as 30d."),
+    ] = "30d"
+    source: Annotated[
+        str | None,
+        Field(max_length=64, description="Only this source's alerts, as if no others had come."),
+    ] = None
+    limit: Annotated[
+        int, Field(ge=1, le=MOST_ALERTS, description="At most so many alerts, the newest.")
+    ] = 1000
+    reads: Annotated[
+        Reads,
+        Field(
+            description="What answers a read that was not recorded; `live` asks the real systems."
+        ),
+    ] = Reads.RECORDED
+    policy: Annotated[
+        Document | None, Field(description="Judge by this policy; else by the one in force.")
+    ] = None

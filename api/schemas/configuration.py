@@ -22,7 +22,13 @@ class AddSource(Written):
 
     model_config = example(
         {"name": "edge-ids", "product": "suricata", "scheme": "standard_webhooks"},
-        {"name": "siem", "product": "wazuh", "scheme": "header", "options": {"header": "x-siem-token"}, "correlate_by": "host"},
+        {
+            "name": "siem",
+            "product": "wazuh",
+            "scheme": "header",
+            "options": {"header": "x-siem-token"},
+            "correlate_by": "host",
+        },
     )
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -30,10 +36,17 @@ class AddSource(Written):
     scheme: Scheme
     secret: Secret | None = None
     options: SchemeOptions = SchemeOptions()
-    mapping: Annotated[dict[str, Any] | None, Field(description="For the product `generic`: where its fields lie.")] = None
+    mapping: Annotated[
+        dict[str, Any] | None, Field(description="For the product `generic`: where its fields lie.")
+    ] = None
     correlate_by: Literal["host", "user", "remote", "rule", "none"] = "host"
     correlate_within: Annotated[int, Field(ge=0, le=_YEAR_SECONDS, description="Seconds.")] = 3600
-    mode: Annotated[Mode, Field(description="dry_run: its alerts start runs that only look, and say what they would do.")] = Mode.LIVE
+    mode: Annotated[
+        Mode,
+        Field(
+            description="dry_run: its alerts start runs that only look, and say what they would do."
+        ),
+    ] = Mode.LIVE
 
 
 class AddedSource(SourceView):
@@ -60,7 +73,11 @@ class SaveConnection(Written):
     """Bind a name that playbooks use to a connector. Secrets among the settings are kept encrypted, and never shown again."""
 
     model_config = example(
-        {"connector": "palo_alto", "settings": {"base_url": "https://firewall.example", "api_key": "..."}, "check": True}
+        {
+            "connector": "palo_alto",
+            "settings": {"base_url": "https://firewall.example", "api_key": "..."},
+            "check": True,
+        }
     )
 
     connector: Name
@@ -80,13 +97,28 @@ class Checked(BaseModel):
 class CreateKey(Written):
     """A key for a person. It can't hold more than the key it is made with."""
 
-    model_config = example({"person": "ann", "roles": ["analyst", "approver"], "groups": ["soc-leads"], "expires_in": 2592000})
+    model_config = example(
+        {
+            "person": "ann",
+            "roles": ["analyst", "approver"],
+            "groups": ["soc-leads"],
+            "expires_in": 2592000,
+        }
+    )
 
-    person: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$")]
+    person: Annotated[
+        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$")
+    ]
     roles: Annotated[list[Role], Field(min_length=1, max_length=5)]
     groups: Annotated[list[Name], Field(max_length=50)] = []
-    scopes: Annotated[list[Permission] | None, Field(max_length=20, description="Narrows the roles to these; null: no narrower.")] = None
-    expires_in: Annotated[int | None, Field(ge=60, le=10 * _YEAR_SECONDS, description="Seconds; null: it does not expire.")] = None
+    scopes: Annotated[
+        list[Permission] | None,
+        Field(max_length=20, description="Narrows the roles to these; null: no narrower."),
+    ] = None
+    expires_in: Annotated[
+        int | None,
+        Field(ge=60, le=10 * _YEAR_SECONDS, description="Seconds; null: it does not expire."),
+    ] = None
 
 
 class CreatedKey(KeyView):
@@ -113,7 +145,11 @@ class CreatedKey(KeyView):
 class PublishPolicy(Written):
     """Put a policy in force, for every change from now on."""
 
-    model_config = example({"text": "protect:\n  networks: [10.0.0.0/24]\nrules:\n  - {tags: executive, approve: {by: leads}}\n"})
+    model_config = example(
+        {
+            "text": "protect:\n  networks: [10.0.0.0/24]\nrules:\n  - {tags: executive, approve: {by: leads}}\n"
+        }
+    )
 
     text: Document
 
@@ -127,9 +163,16 @@ class Engage(Written):
     )
 
     scope: Literal["global", "connection", "playbook", "source"]
-    name: Annotated[Name, Field(description="The connection (or its connector), playbook or source; `*` for the global one.")] = "*"
+    name: Annotated[
+        Name,
+        Field(
+            description="The connection (or its connector), playbook or source; `*` for the global one."
+        ),
+    ] = "*"
     reason: Annotated[Text, Field(min_length=1)]
-    stop_releases: Annotated[bool, Field(description="Whether nothing is lifted either, until the switch is off.")] = False
+    stop_releases: Annotated[
+        bool, Field(description="Whether nothing is lifted either, until the switch is off.")
+    ] = False
 
 
 class PlaybookText(Written):
@@ -138,14 +181,21 @@ class PlaybookText(Written):
     model_config = example({"text": "playbook: block-address\nversion: 1\n..."})
 
     text: Document
-    file: Annotated[str, Field(min_length=1, max_length=200, description="How messages call it.")] = "playbook.yaml"
+    file: Annotated[
+        str, Field(min_length=1, max_length=200, description="How messages call it.")
+    ] = "playbook.yaml"
 
 
 class PublishedText(PlaybookText):
     """A playbook with what lies beside it. `stage` shadow: it runs dry beside the live version."""
 
-    tests: Annotated[Document | None, Field(description="Its tests.yaml. What is signed and promoted are both.")] = None
-    files: Annotated[dict[str, str], Field(max_length=500, description="What the tests name, by relative name, in base64.")] = {}
+    tests: Annotated[
+        Document | None, Field(description="Its tests.yaml. What is signed and promoted are both.")
+    ] = None
+    files: Annotated[
+        dict[str, str],
+        Field(max_length=500, description="What the tests name, by relative name, in base64."),
+    ] = {}
     stage: Literal["live", "shadow"] = "live"
 
     @model_validator(mode="after")
@@ -159,14 +209,22 @@ class CheckedPlaybook(BaseModel):
     """The playbook is good."""
 
     model_config = example(
-        {"playbook": "block-address", "version": 1, "title": "Block an address", "digest": "6f1c0f2b", "positions": {"block": [8, 5]}}
+        {
+            "playbook": "block-address",
+            "version": 1,
+            "title": "Block an address",
+            "digest": "6f1c0f2b",
+            "positions": {"block": [8, 5]},
+        }
     )
 
     playbook: str
     version: int
     title: str
     digest: str
-    positions: Annotated[dict[str, tuple[int, int]], Field(description="Line and column of each step.")]
+    positions: Annotated[
+        dict[str, tuple[int, int]], Field(description="Line and column of each step.")
+    ]
 
 
 MOST_ASSETS = 10_000

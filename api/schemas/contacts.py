@@ -15,10 +15,15 @@ NotificationState = Literal["waiting", "sent", "failed", "void"]
 class SaveContact(Written):
     """How a person is reached. They may decide there what their own API keys let them decide."""
 
-    model_config = example({"email": "ann@corp.example", "slack_user": "U012AB3CD4"}, {"email": "bob@corp.example"})
+    model_config = example(
+        {"email": "ann@corp.example", "slack_user": "U012AB3CD4"}, {"email": "bob@corp.example"}
+    )
 
     email: Annotated[str | None, Field(max_length=254)] = None
-    slack_user: Annotated[str | None, Field(max_length=21, description="The member id, which Slack shows in a profile.")] = None
+    slack_user: Annotated[
+        str | None,
+        Field(max_length=21, description="The member id, which Slack shows in a profile."),
+    ] = None
 
 
 class Notification(BaseModel):
@@ -56,7 +61,13 @@ class Notification(BaseModel):
 class Ephemeral(BaseModel):
     """What the person who clicked is told."""
 
-    model_config = example({"response_type": "ephemeral", "replace_original": False, "text": "Your answer counts. This is approved."})
+    model_config = example(
+        {
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "text": "Your answer counts. This is approved.",
+        }
+    )
 
     response_type: Literal["ephemeral"] = "ephemeral"
     replace_original: bool = False

@@ -114,7 +114,9 @@ class Containment(BaseModel):
 class ReleaseAsked(Written):
     """What is released: all of it, or one lease alone."""
 
-    model_config = ConfigDict(**Written.model_config, **example({"reason": "false positive"}, {"lease": _LEASE}))
+    model_config = ConfigDict(
+        **Written.model_config, **example({"reason": "false positive"}, {"lease": _LEASE})
+    )
 
     lease: Key | None = None
     reason: Reason = ""
@@ -123,7 +125,9 @@ class ReleaseAsked(Written):
 class IncidentReleaseAsked(Written):
     """Why all that an incident contained is released."""
 
-    model_config = ConfigDict(**Written.model_config, **example({"reason": "the host is reinstalled"}))
+    model_config = ConfigDict(
+        **Written.model_config, **example({"reason": "the host is reinstalled"})
+    )
 
     reason: Reason = ""
 
@@ -136,7 +140,10 @@ class LeaseChange(Written):
 
     model_config = ConfigDict(
         **Written.model_config,
-        **example({"for": "4h", "way": "extend", "reason": "still being looked at"}, {"lease": _LEASE, "until": "2126-01-02T12:00:00Z"}),
+        **example(
+            {"for": "4h", "way": "extend", "reason": "still being looked at"},
+            {"lease": _LEASE, "until": "2126-01-02T12:00:00Z"},
+        ),
     )
 
     lease: Key | None = None
@@ -149,7 +156,9 @@ class LeaseChange(Written):
 class Settlement(Written):
     """How it came off. `force`: also when the device still shows it, or cannot be asked; that is audited."""
 
-    model_config = ConfigDict(**Written.model_config, **example({"comment": "the firewall was replaced", "force": True}))
+    model_config = ConfigDict(
+        **Written.model_config, **example({"comment": "the firewall was replaced", "force": True})
+    )
 
     comment: Annotated[str, Field(min_length=1, max_length=2000)]
     force: bool = False
@@ -173,7 +182,14 @@ class ConnectionOrphans(BaseModel):
             "connector": "palo_alto",
             "listed": True,
             "why": None,
-            "orphans": [{"action": "block_address", "target": "198.51.100.9", "tag": "tocsin-0123456789abcdef", "note": ""}],
+            "orphans": [
+                {
+                    "action": "block_address",
+                    "target": "198.51.100.9",
+                    "tag": "tocsin-0123456789abcdef",
+                    "note": "",
+                }
+            ],
         }
     )
 

@@ -57,7 +57,9 @@ SIGNED = {
             "at": "2026-01-01T12:00:00Z",
         }
     ],
-    "missing": ["nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)"],
+    "missing": [
+        "nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)"
+    ],
 }
 BUNDLE = {
     "format": "tocsin-bundle/1",
@@ -77,8 +79,22 @@ EXAMINATION = {
     "lacking": [],
     "trial": {"cases": 10, "failed": [], "coverage": 96.4, "findings": []},
 }
-USAGE = [{"version": 3, "stage": "live", "retired": False, "takes_alerts": True, "open_runs": ["run_019a8c7d"], "live_leases": 2}]
-SYNCED = {"steps": [{"verb": "publish", "what": "c2-beacon-containment version 3", "detail": "after version 2"}], "done": True}
+USAGE = [
+    {
+        "version": 3,
+        "stage": "live",
+        "retired": False,
+        "takes_alerts": True,
+        "open_runs": ["run_019a8c7d"],
+        "live_leases": 2,
+    }
+]
+SYNCED = {
+    "steps": [
+        {"verb": "publish", "what": "c2-beacon-containment version 3", "detail": "after version 2"}
+    ],
+    "done": True,
+}
 RECORDED = {
     "run_id": "run_019a8c7d",
     "playbook": "c2-beacon-containment",
@@ -101,7 +117,13 @@ OWN = {
     "why": "a default gateway",
     "seen_at": "2026-01-01T12:00:00Z",
 }
-ASSET = {"type": "host", "value": "dc-1", "kind": "domain_controller", "critical": True, "tags": ["tier-0"]}
+ASSET = {
+    "type": "host",
+    "value": "dc-1",
+    "kind": "domain_controller",
+    "critical": True,
+    "tags": ["tier-0"],
+}
 SOURCE = {
     "name": "edge-ids",
     "product": "suricata",
@@ -133,7 +155,12 @@ KEY = {
     "expires_at": None,
     "revoked_at": None,
 }
-CONTACT = {"person": "ann", "email": "ann@corp.example", "slack_user": "U012AB3CD4", "saved_at": "2026-01-01T12:00:00Z"}
+CONTACT = {
+    "person": "ann",
+    "email": "ann@corp.example",
+    "slack_user": "U012AB3CD4",
+    "saved_at": "2026-01-01T12:00:00Z",
+}
 
 DEBUGGED = {
     "id": "dbg_019a8c7d21f04b6c1e2f3a4b5c6d",
@@ -157,7 +184,15 @@ DEBUGGED = {
         "asked": None,
         "problem": None,
     },
-    "steps": [{"path": "look/endpoint", "kind": "use", "state": "done", "result": {"name": "ws-042"}, "error": None}],
+    "steps": [
+        {
+            "path": "look/endpoint",
+            "kind": "use",
+            "state": "done",
+            "result": {"name": "ws-042"},
+            "error": None,
+        }
+    ],
     "breakpoints": ["contain/block"],
     "applied": [],
     "said": None,

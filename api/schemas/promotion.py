@@ -16,16 +16,30 @@ _PERSON = Annotated[str, Field(min_length=1, max_length=100)]
 class AddSigningKey(Written):
     """Believe a person's public key."""
 
-    model_config = example({"person": "a.author", "public_key": "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"})
+    model_config = example(
+        {
+            "person": "a.author",
+            "public_key": "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29",
+        }
+    )
 
     person: _PERSON
-    public_key: Annotated[str, Field(min_length=1, max_length=1000, description="PEM, or 64 hex digits.")]
+    public_key: Annotated[
+        str, Field(min_length=1, max_length=1000, description="PEM, or 64 hex digits.")
+    ]
 
 
 class Sign(Written):
     """A signature that was made elsewhere, over the statement that GET .../signatures tells."""
 
-    model_config = example({"role": "reviewer", "person": "b.reviewer", "fingerprint": "0123456789abcdef", "signature": "00" * 64})
+    model_config = example(
+        {
+            "role": "reviewer",
+            "person": "b.reviewer",
+            "fingerprint": "0123456789abcdef",
+            "signature": "00" * 64,
+        }
+    )
 
     role: Literal["author", "reviewer"]
     person: _PERSON
@@ -37,7 +51,15 @@ class Promote(Written):
     """A bundle, as `tocsin playbook bundle` writes it. `check`: only say what stands against it."""
 
     model_config = example(
-        {"bundle": {"format": "tocsin-bundle/1", "name": "block-address", "version": 1, "digest": "0" * 64, "source": "playbook: ..."}}
+        {
+            "bundle": {
+                "format": "tocsin-bundle/1",
+                "name": "block-address",
+                "version": 1,
+                "digest": "0" * 64,
+                "source": "playbook: ...",
+            }
+        }
     )
 
     bundle: Bundle
@@ -77,7 +99,11 @@ class SyncWith(Wanted):
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {"environment": "staging", "playbooks": [{"file": "say/playbook.yaml", "text": "playbook: say\n..."}], "plan": True}
+                {
+                    "environment": "staging",
+                    "playbooks": [{"file": "say/playbook.yaml", "text": "playbook: say\n..."}],
+                    "plan": True,
+                }
             ]
         },
     )

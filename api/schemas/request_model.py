@@ -8,7 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
-Document = Annotated[str, Field(min_length=1, max_length=256 * 1024, description="The YAML text, as it stands in the file.")]
+Document = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=256 * 1024, description="The YAML text, as it stands in the file."
+    ),
+]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 

@@ -36,7 +36,11 @@ _STEP = {
     "connection": "firewall",
     "action": "block_address",
     "inputs": {"address": "198.51.100.7"},
-    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag 198.51.100.7 as blocked"},
+    "planned_change": {
+        "target": {"type": "address", "value": "198.51.100.7"},
+        "changed": True,
+        "summary": "Tag 198.51.100.7 as blocked",
+    },
     "verdict": {"outcome": "allow", "reasons": [], "policy_version": 1, "policy_digest": "ab12"},
     "result": None,
     "error": None,
@@ -53,7 +57,11 @@ _WOULD = {
     "summary": "Tag 198.51.100.7 as blocked",
     "changed": True,
     "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
-    "verdict": {"outcome": "ask", "reasons": ["contain of address:198.51.100.7: rules[2] wants people"], "rule": "rules[2]"},
+    "verdict": {
+        "outcome": "ask",
+        "reasons": ["contain of address:198.51.100.7: rules[2] wants people"],
+        "rule": "rules[2]",
+    },
     "asked": {
         "source": "step",
         "question": "Block 198.51.100.7?",
@@ -153,7 +161,10 @@ class WouldBe(BaseModel):
 class RunWithSteps(Run):
     """A run with its steps, in the order in which they began. `would`: of a dry run, what it would have done."""
 
-    model_config = example({**_RUN, "steps": [_STEP], "would": []}, {**_RUN, "mode": "dry_run", "steps": [], "would": [_WOULD]})
+    model_config = example(
+        {**_RUN, "steps": [_STEP], "would": []},
+        {**_RUN, "mode": "dry_run", "steps": [], "would": [_WOULD]},
+    )
 
     steps: list[Step]
     would: list[WouldBe]
@@ -163,12 +174,20 @@ class StartRun(Written):
     """Start a playbook by hand, on an alert or on inputs."""
 
     model_config = example(
-        {"playbook": "c2-beacon-containment", "alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d", "mode": "dry_run"},
+        {
+            "playbook": "c2-beacon-containment",
+            "alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d",
+            "mode": "dry_run",
+        },
         {"playbook": "block-address", "version": 2, "inputs": {"address": "198.51.100.7"}},
     )
 
     playbook: Name
-    version: Annotated[Version | None, Field(description="Null: the newest that is not retired.")] = None
+    version: Annotated[
+        Version | None, Field(description="Null: the newest that is not retired.")
+    ] = None
     inputs: dict[str, Any] = {}
     alert_id: Annotated[str | None, Field(min_length=1, max_length=200)] = None
-    mode: Annotated[Mode, Field(description="`dry_run` plans and judges, and changes nothing.")] = Mode.LIVE
+    mode: Annotated[Mode, Field(description="`dry_run` plans and judges, and changes nothing.")] = (
+        Mode.LIVE
+    )

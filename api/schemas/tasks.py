@@ -43,6 +43,8 @@ class Task(BaseModel):
 class Closing(Written):
     """What was done about it."""
 
-    model_config = ConfigDict(**Written.model_config, **example({"comment": "the block was put back by hand"}))
+    model_config = ConfigDict(
+        **Written.model_config, **example({"comment": "the block was put back by hand"})
+    )
 
     comment: Annotated[str, Field(min_length=1, max_length=2000)]

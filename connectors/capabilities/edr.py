@@ -38,11 +38,35 @@ class Edr(Capability):
     capability = "edr"
     usual_connection = "edr"
     actions = (
-        ActionSpec(name="find_host", effect=Effect.READ, input=HostInput, output=HostDetails, summary="Look a host up."),
         ActionSpec(
-            name="isolate_host", effect=Effect.CONTAIN, input=HostInput, summary="Cut a host off the network, but for the EDR itself."
+            name="find_host",
+            effect=Effect.READ,
+            input=HostInput,
+            output=HostDetails,
+            summary="Look a host up.",
         ),
-        ActionSpec(name="release_host", effect=Effect.RESTORE, input=HostInput, summary="Let an isolated host back on the network."),
-        ActionSpec(name="ban_hash", effect=Effect.CONTAIN, input=HashInput, summary="Prevent a file from running on all endpoints."),
-        ActionSpec(name="unban_hash", effect=Effect.RESTORE, input=HashInput, summary="Let a banned file run again."),
+        ActionSpec(
+            name="isolate_host",
+            effect=Effect.CONTAIN,
+            input=HostInput,
+            summary="Cut a host off the network, but for the EDR itself.",
+        ),
+        ActionSpec(
+            name="release_host",
+            effect=Effect.RESTORE,
+            input=HostInput,
+            summary="Let an isolated host back on the network.",
+        ),
+        ActionSpec(
+            name="ban_hash",
+            effect=Effect.CONTAIN,
+            input=HashInput,
+            summary="Prevent a file from running on all endpoints.",
+        ),
+        ActionSpec(
+            name="unban_hash",
+            effect=Effect.RESTORE,
+            input=HashInput,
+            summary="Let a banned file run again.",
+        ),
     )

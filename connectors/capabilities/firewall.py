@@ -23,8 +23,28 @@ class Firewall(Capability):
     capability = "firewall"
     usual_connection = "firewall"
     actions = (
-        ActionSpec(name="block_address", effect=Effect.CONTAIN, input=AddressInput, summary="Deny all traffic to and from an address."),
-        ActionSpec(name="unblock_address", effect=Effect.RESTORE, input=AddressInput, summary="Lift the block of an address."),
-        ActionSpec(name="block_network", effect=Effect.CONTAIN, input=NetworkInput, summary="Deny all traffic to and from a network."),
-        ActionSpec(name="unblock_network", effect=Effect.RESTORE, input=NetworkInput, summary="Lift the block of a network."),
+        ActionSpec(
+            name="block_address",
+            effect=Effect.CONTAIN,
+            input=AddressInput,
+            summary="Deny all traffic to and from an address.",
+        ),
+        ActionSpec(
+            name="unblock_address",
+            effect=Effect.RESTORE,
+            input=AddressInput,
+            summary="Lift the block of an address.",
+        ),
+        ActionSpec(
+            name="block_network",
+            effect=Effect.CONTAIN,
+            input=NetworkInput,
+            summary="Deny all traffic to and from a network.",
+        ),
+        ActionSpec(
+            name="unblock_network",
+            effect=Effect.RESTORE,
+            input=NetworkInput,
+            summary="Lift the block of a network.",
+        ),
     )

@@ -30,9 +30,25 @@ class Identity(Capability):
     capability = "identity"
     usual_connection = "identity"
     actions = (
-        ActionSpec(name="find_user", effect=Effect.READ, input=UserInput, output=UserDetails, summary="Look a user up."),
-        ActionSpec(name="suspend_user", effect=Effect.CONTAIN, input=UserInput, summary="Keep a user from signing in."),
-        ActionSpec(name="unsuspend_user", effect=Effect.RESTORE, input=UserInput, summary="Let a suspended user sign in again."),
+        ActionSpec(
+            name="find_user",
+            effect=Effect.READ,
+            input=UserInput,
+            output=UserDetails,
+            summary="Look a user up.",
+        ),
+        ActionSpec(
+            name="suspend_user",
+            effect=Effect.CONTAIN,
+            input=UserInput,
+            summary="Keep a user from signing in.",
+        ),
+        ActionSpec(
+            name="unsuspend_user",
+            effect=Effect.RESTORE,
+            input=UserInput,
+            summary="Let a suspended user sign in again.",
+        ),
         ActionSpec(
             name="end_sessions",
             effect=Effect.DESTROY,

@@ -28,5 +28,11 @@ class Messaging(Capability):
     capability = "messaging"
     usual_connection = "chat"
     actions = (
-        ActionSpec(name="post", effect=Effect.NOTIFY, input=PostMessage, output=Message, summary="Post a message, once per step of a run."),
+        ActionSpec(
+            name="post",
+            effect=Effect.NOTIFY,
+            input=PostMessage,
+            output=Message,
+            summary="Post a message, once per step of a run.",
+        ),
     )

@@ -52,8 +52,32 @@ class Reputation(Capability):
     capability = "reputation"
     usual_connection = "reputation"
     actions = (
-        ActionSpec(name="lookup_address", effect=Effect.READ, input=AddressQuery, output=Verdict, summary="Verdicts on an IP address."),
-        ActionSpec(name="lookup_domain", effect=Effect.READ, input=DomainQuery, output=Verdict, summary="Verdicts on a domain."),
-        ActionSpec(name="lookup_url", effect=Effect.READ, input=UrlQuery, output=Verdict, summary="Verdicts on a URL."),
-        ActionSpec(name="lookup_hash", effect=Effect.READ, input=HashQuery, output=Verdict, summary="Verdicts on a file."),
+        ActionSpec(
+            name="lookup_address",
+            effect=Effect.READ,
+            input=AddressQuery,
+            output=Verdict,
+            summary="Verdicts on an IP address.",
+        ),
+        ActionSpec(
+            name="lookup_domain",
+            effect=Effect.READ,
+            input=DomainQuery,
+            output=Verdict,
+            summary="Verdicts on a domain.",
+        ),
+        ActionSpec(
+            name="lookup_url",
+            effect=Effect.READ,
+            input=UrlQuery,
+            output=Verdict,
+            summary="Verdicts on a URL.",
+        ),
+        ActionSpec(
+            name="lookup_hash",
+            effect=Effect.READ,
+            input=HashQuery,
+            output=Verdict,
+            summary="Verdicts on a file.",
+        ),
     )

@@ -54,8 +54,32 @@ class Ticketing(Capability):
     capability = "ticketing"
     usual_connection = "tickets"
     actions = (
-        ActionSpec(name="find", effect=Effect.READ, input=TicketKey, output=TicketDetails, summary="Look a ticket up."),
-        ActionSpec(name="open", effect=Effect.NOTIFY, input=OpenTicket, output=Ticket, summary="Open a ticket, once per step of a run."),
-        ActionSpec(name="comment", effect=Effect.NOTIFY, input=CommentTicket, output=Ticket, summary="Add a comment to a ticket."),
-        ActionSpec(name="close", effect=Effect.NOTIFY, input=TicketKey, output=Ticket, summary="Close a ticket."),
+        ActionSpec(
+            name="find",
+            effect=Effect.READ,
+            input=TicketKey,
+            output=TicketDetails,
+            summary="Look a ticket up.",
+        ),
+        ActionSpec(
+            name="open",
+            effect=Effect.NOTIFY,
+            input=OpenTicket,
+            output=Ticket,
+            summary="Open a ticket, once per step of a run.",
+        ),
+        ActionSpec(
+            name="comment",
+            effect=Effect.NOTIFY,
+            input=CommentTicket,
+            output=Ticket,
+            summary="Add a comment to a ticket.",
+        ),
+        ActionSpec(
+            name="close",
+            effect=Effect.NOTIFY,
+            input=TicketKey,
+            output=Ticket,
+            summary="Close a ticket.",
+        ),
     )

@@ -41,7 +41,9 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
 
     name = "crowdstrike"
     title = "CrowdStrike Falcon"
-    docs = "https://falcon.crowdstrike.com/documentation/page/a2a7fc0e/crowdstrike-oauth2-based-apis"
+    docs = (
+        "https://falcon.crowdstrike.com/documentation/page/a2a7fc0e/crowdstrike-oauth2-based-apis"
+    )
     rate_limit = RateLimit(50)
     untagged: ClassVar = {
         "isolate_host": "Falcon keeps no tag and no comment with a containment, so a contained host does not show who contained it; "
@@ -55,7 +57,9 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
     @classmethod
     def is_read(cls, request: httpx.Request) -> bool:
         """GET, and the two POSTs that only ask: for a token, for the details of devices."""
-        return super().is_read(request) or (request.method == "POST" and request.url.path.endswith(_READS_BY_POST))
+        return super().is_read(request) or (
+            request.method == "POST" and request.url.path.endswith(_READS_BY_POST)
+        )
 
     @classmethod
     def retry_after(cls, reply: Reply) -> timedelta | None:
@@ -72,7 +76,12 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
     async def tagged(self) -> tuple[Tagged, ...]:
         """The indicators with a tag of ours that prevent a file."""
         ours = await self._falcon.ours()
-        return tuple(Tagged("ban_hash", hash_, tag, note) for hash_, tags, note in ours for tag in tags if is_tag(tag))
+        return tuple(
+            Tagged("ban_hash", hash_, tag, note)
+            for hash_, tags, note in ours
+            for tag in tags
+            if is_tag(tag)
+        )
 
     @action(Effect.READ)
     async def find_host(self, query: HostInput, call: Call) -> HostDetails:
@@ -93,31 +102,55 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
         """Looks whether the device is contained, or about to be."""
         device = await self._falcon.find(wish.host)
         due = device.status not in {"contained", "containment_pending"}
-        summary = f"Contain {_title(device)}" if due else f"{_title(device)} is already {device.status.replace('_', ' ')}"
+        summary = (
+            f"Contain {_title(device)}"
+            if due
+            else f"{_title(device)} is already {device.status.replace('_', ' ')}"
+        )
         return _containment(device, due=due, wanted="contained", summary=summary)
 
     async def plan_release_host(self, wish: HostInput, call: Call) -> Containment:
         """Looks whether the device is contained, or about to be."""
         device = await self._falcon.find(wish.host)
         due = device.status in {"contained", "containment_pending"}
-        summary = f"Lift the containment of {_title(device)}" if due else f"{_title(device)} is not contained"
+        summary = (
+            f"Lift the containment of {_title(device)}"
+            if due
+            else f"{_title(device)} is not contained"
+        )
         return _containment(device, due=due, wanted="normal", summary=summary)
 
     async def undo_containment(self, containment: Containment, call: Call) -> None:
         """Brings the device back to what it was, and waits for it."""
-        await self._bring(containment, "normal" if containment.wanted == "contained" else "contained", call)
+        await self._bring(
+            containment, "normal" if containment.wanted == "contained" else "contained", call
+        )
 
-    async def verify_containment(self, wish: HostInput, containment: Containment, output: JsonObject, call: Call) -> bool:
+    async def verify_containment(
+        self, wish: HostInput, containment: Containment, output: JsonObject, call: Call
+    ) -> bool:
         """The device itself says so; pending is not enough."""
         device = await self._falcon.device(containment.device_id)
         return device is not None and device.status == containment.wanted
 
-    @action(Effect.CONTAIN, plan=plan_isolate_host, undo=undo_containment, verify=verify_containment, slow=True)
+    @action(
+        Effect.CONTAIN,
+        plan=plan_isolate_host,
+        undo=undo_containment,
+        verify=verify_containment,
+        slow=True,
+    )
     async def isolate_host(self, containment: Containment, call: Call) -> None:
         """Contain the host: it reaches nothing but the CrowdStrike cloud and what the containment policy allows."""
         await self._bring(containment, containment.wanted, call)
 
-    @action(Effect.RESTORE, plan=plan_release_host, undo=undo_containment, verify=verify_containment, slow=True)
+    @action(
+        Effect.RESTORE,
+        plan=plan_release_host,
+        undo=undo_containment,
+        verify=verify_containment,
+        slow=True,
+    )
     async def release_host(self, containment: Containment, call: Call) -> None:
         """Lift the containment of the host."""
         await self._bring(containment, containment.wanted, call)
@@ -131,7 +164,9 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
         return HashBan(
             target=Target.of(ObservableType.HASH, wish.hash),
             changed=due,
-            summary=f"Ban {kind} {wish.hash} on all hosts{how}" if due else f"{kind} {wish.hash} is already banned",
+            summary=f"Ban {kind} {wish.hash} on all hosts{how}"
+            if due
+            else f"{kind} {wish.hash} is already banned",
             hash_type=kind,
             hash=wish.hash,
             banned=True,
@@ -148,7 +183,9 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
         return HashBan(
             target=Target.of(ObservableType.HASH, wish.hash),
             changed=due,
-            summary=f"Lift the ban of {kind} {wish.hash}" if due else f"{kind} {wish.hash} is not banned",
+            summary=f"Lift the ban of {kind} {wish.hash}"
+            if due
+            else f"{kind} {wish.hash} is not banned",
             hash_type=kind,
             hash=wish.hash,
             banned=False,
@@ -169,7 +206,11 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
                 return  # another's by now: not ours to remove
             case (before, None) if before is not None:
                 await self._falcon.recreate(ban, before)
-            case (before, found) if before is not None and found is not None and found.model_copy(update={"id": before.id}) != before:
+            case (before, found) if (
+                before is not None
+                and found is not None
+                and found.model_copy(update={"id": before.id}) != before
+            ):
                 fields = before.model_dump(mode="json", exclude={"id"}, exclude_none=True)
                 await self._falcon.update(found.id, f"{call.tag} taken back", **fields)
             case _:
@@ -191,11 +232,15 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
         if now is not None and now.action == "prevent":
             await self._falcon.delete(now.id, ban.note)
 
-    async def _bring(self, containment: Containment, wanted: Literal["contained", "normal"], call: Call) -> None:
+    async def _bring(
+        self, containment: Containment, wanted: Literal["contained", "normal"], call: Call
+    ) -> None:
         """Asks unless it was asked already, then waits. Unknown when the device does not get there in time."""
         status = await self._status(containment)
         if not _on_the_way(status, wanted):
-            problem = await self._falcon.act("contain" if wanted == "contained" else "lift_containment", containment.device_id)
+            problem = await self._falcon.act(
+                "contain" if wanted == "contained" else "lift_containment", containment.device_id
+            )
             status = await self._status(containment)
             # Falcon objects to containing what is contained: the status decides, not the words.
             if problem and not _on_the_way(status, wanted):
@@ -223,10 +268,16 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
 
 
 def _on_the_way(status: str, wanted: str) -> bool:
-    return status in ({"contained", "containment_pending"} if wanted == "contained" else {"normal", "lift_containment_pending"})
+    return status in (
+        {"contained", "containment_pending"}
+        if wanted == "contained"
+        else {"normal", "lift_containment_pending"}
+    )
 
 
-def _containment(device: Device, *, due: bool, wanted: Literal["contained", "normal"], summary: str) -> Containment:
+def _containment(
+    device: Device, *, due: bool, wanted: Literal["contained", "normal"], summary: str
+) -> Containment:
     name = device.hostname or device.device_id
     return Containment(
         target=Target.of(ObservableType.HOST, name),

@@ -16,7 +16,10 @@ from starlette.routing import Route
 
 from connectors.sdk.emulator import Emulator
 
-_CLIENTS = {"lab-falcon-reader": "lab-falcon-read-secret", "lab-falcon-writer": "lab-falcon-write-secret"}
+_CLIENTS = {
+    "lab-falcon-reader": "lab-falcon-read-secret",
+    "lab-falcon-writer": "lab-falcon-write-secret",
+}
 _WRITER = "lab-falcon-writer"
 _TERM = re.compile(r"(\w+):\[?'([^']*)'\]?")
 _NEXT = {"containment_pending": "contained", "lift_containment_pending": "normal"}
@@ -49,7 +52,13 @@ class CrowdStrikeEmulator(Emulator):
         """A reading and a writing client, quick polling."""
         reader = {"client_id": "lab-falcon-reader", "client_secret": _CLIENTS["lab-falcon-reader"]}
         writer = {"write_client_id": _WRITER, "write_client_secret": _CLIENTS[_WRITER]}
-        return {"base_url": base_url, **reader, **writer, "poll_seconds": 0.02, "containment_timeout_seconds": 30}
+        return {
+            "base_url": base_url,
+            **reader,
+            **writer,
+            "poll_seconds": 0.02,
+            "containment_timeout_seconds": 30,
+        }
 
     def seed(self) -> None:
         """A handful of hosts, two of which share a name; no indicators."""
@@ -62,29 +71,51 @@ class CrowdStrikeEmulator(Emulator):
         self.expired_tokens = 0
         self._made = 0
 
-    def add_host(self, device_id: str, hostname: str, address: str = "10.20.9.9", platform: str = "Windows") -> None:
+    def add_host(
+        self, device_id: str, hostname: str, address: str = "10.20.9.9", platform: str = "Windows"
+    ) -> None:
         """One more host with a sensor."""
-        seen = {"device_id": device_id, "hostname": hostname.upper(), "local_ip": address, "platform_name": platform}
+        seen = {
+            "device_id": device_id,
+            "hostname": hostname.upper(),
+            "local_ip": address,
+            "platform_name": platform,
+        }
         self.devices[device_id] = {**seen, "status": "normal", "tags": [], "looks": 0, "since": 0.0}
 
     def dump(self) -> dict[str, Any]:
         """The world as JSON. Tokens are kept, so that a restart does not log anybody out."""
-        plain = {"devices": self.devices, "indicators": self.indicators, "tokens": self.tokens, "made": self._made}
+        plain = {
+            "devices": self.devices,
+            "indicators": self.indicators,
+            "tokens": self.tokens,
+            "made": self._made,
+        }
         copied: dict[str, Any] = json.loads(json.dumps(plain))
         return copied
 
     def load(self, world: Any) -> None:
         """Puts a dumped world back."""
         world = json.loads(json.dumps(world))
-        self.devices, self.indicators, self.tokens, self._made = world["devices"], world["indicators"], world["tokens"], world["made"]
+        self.devices, self.indicators, self.tokens, self._made = (
+            world["devices"],
+            world["indicators"],
+            world["tokens"],
+            world["made"],
+        )
 
     def in_force(self) -> dict[str, list[str]]:
         """Hosts that are contained or about to be; hashes by what their indicator does."""
         self._advance(looked_at=())
         isolated = {
-            device["hostname"].lower() for device in self.devices.values() if device["status"] in {"contained", "containment_pending"}
+            device["hostname"].lower()
+            for device in self.devices.values()
+            if device["status"] in {"contained", "containment_pending"}
         }
-        indicators = sorted(f"{entry['action']} {entry['type']} {entry['value']}" for entry in self.indicators.values())
+        indicators = sorted(
+            f"{entry['action']} {entry['type']} {entry['value']}"
+            for entry in self.indicators.values()
+        )
         return {"isolated_hosts": sorted(isolated), "indicators": indicators}
 
     def routes(self) -> Sequence[Route]:
@@ -111,7 +142,9 @@ class CrowdStrikeEmulator(Emulator):
         token = f"lab-falcon-token-{self._made}-{client}"
         self.tokens[token] = client
         self.changed()
-        return JSONResponse({"access_token": token, "token_type": "bearer", "expires_in": 1799}, 201)
+        return JSONResponse(
+            {"access_token": token, "token_type": "bearer", "expires_in": 1799}, 201
+        )
 
     async def query_devices(self, request: Request) -> Response:
         """FQL over hosts: a value matches a part of the name, as the real one does, and the whole of an address."""
@@ -119,8 +152,14 @@ class CrowdStrikeEmulator(Emulator):
             return refused
         terms = dict(_TERM.findall(request.query_params.get("filter", "")))
         name, address = terms.get("hostname", "").lower(), terms.get("local_ip")
-        fits = [identity for identity, device in self.devices.items() if name in device["hostname"].lower()]
-        return _answer([identity for identity in fits if address in {None, self.devices[identity]["local_ip"]}])
+        fits = [
+            identity
+            for identity, device in self.devices.items()
+            if name in device["hostname"].lower()
+        ]
+        return _answer(
+            [identity for identity in fits if address in {None, self.devices[identity]["local_ip"]}]
+        )
 
     async def devices_by_id(self, request: Request) -> Response:
         """Details; an id that nobody has is an error in the body."""
@@ -129,7 +168,11 @@ class CrowdStrikeEmulator(Emulator):
         ids = (await request.json())["ids"]
         self._advance(looked_at=ids)
         found = [self._device(device_id) for device_id in ids if device_id in self.devices]
-        missing = [(404, f"device {device_id} not found") for device_id in ids if device_id not in self.devices]
+        missing = [
+            (404, f"device {device_id} not found")
+            for device_id in ids
+            if device_id not in self.devices
+        ]
         return _answer(found, errors=missing, status=200 if found else 404)
 
     async def act(self, request: Request) -> Response:
@@ -137,7 +180,10 @@ class CrowdStrikeEmulator(Emulator):
         if refused := self._refuse(request, writes=True):
             return refused
         action, ids = request.query_params.get("action_name"), (await request.json())["ids"]
-        starts = {"contain": ("normal", "containment_pending"), "lift_containment": ("contained", "lift_containment_pending")}
+        starts = {
+            "contain": ("normal", "containment_pending"),
+            "lift_containment": ("contained", "lift_containment_pending"),
+        }
         if action not in starts or not ids:
             return _answer(errors=[(400, "invalid action or no ids")], status=400)
         start, pending = starts[action]
@@ -147,12 +193,19 @@ class CrowdStrikeEmulator(Emulator):
             if device is None:
                 errors.append((404, f"device {device_id} not found"))
             elif device["status"] != start:
-                errors.append((409, f"device {device_id} is in state {device['status']}; cannot {action}"))
+                errors.append(
+                    (409, f"device {device_id} is in state {device['status']}; cannot {action}")
+                )
             else:
                 device.update(status=pending, looks=0, since=time.time())
                 self.record_effect(request, action, device["hostname"].lower())
         return _answer(
-            [{"id": device_id, "path": f"/devices/entities/devices/v1?ids={device_id}"} for device_id in ids], errors=errors, status=202
+            [
+                {"id": device_id, "path": f"/devices/entities/devices/v1?ids={device_id}"}
+                for device_id in ids
+            ],
+            errors=errors,
+            status=202,
         )
 
     async def search_indicators(self, request: Request) -> Response:
@@ -160,8 +213,15 @@ class CrowdStrikeEmulator(Emulator):
         if refused := self._refuse(request, writes=False):
             return refused
         terms = _TERM.findall(request.query_params.get("filter", ""))
-        found = [entry for entry in self.indicators.values() if all(_has(entry, name, value) for name, value in terms)]
-        first, limit = int(request.query_params.get("after") or 0), int(request.query_params.get("limit") or 100)
+        found = [
+            entry
+            for entry in self.indicators.values()
+            if all(_has(entry, name, value) for name, value in terms)
+        ]
+        first, limit = (
+            int(request.query_params.get("after") or 0),
+            int(request.query_params.get("limit") or 100),
+        )
         after = str(first + limit) if first + limit < len(found) else ""
         return _answer(found[first : first + limit], total=len(found), after=after)
 
@@ -171,11 +231,27 @@ class CrowdStrikeEmulator(Emulator):
             return refused
         made = []
         for given in (await request.json())["indicators"]:
-            if any((entry["type"], entry["value"]) == (given["type"], given["value"]) for entry in self.indicators.values()):
-                words = f"Duplicate type: '{given['type']}' and value: '{given['value']}' combination"
-                return _answer([{"message_type": "error", "message": words, "row": 1}], errors=[(400, "duplicate indicator")], status=400)
+            if any(
+                (entry["type"], entry["value"]) == (given["type"], given["value"])
+                for entry in self.indicators.values()
+            ):
+                words = (
+                    f"Duplicate type: '{given['type']}' and value: '{given['value']}' combination"
+                )
+                return _answer(
+                    [{"message_type": "error", "message": words, "row": 1}],
+                    errors=[(400, "duplicate indicator")],
+                    status=400,
+                )
             self._made += 1
-            entry = {"id": f"{self._made:064x}", "applied_globally": False, "tags": [], "expired": False, "deleted": False, **given}
+            entry = {
+                "id": f"{self._made:064x}",
+                "applied_globally": False,
+                "tags": [],
+                "expired": False,
+                "deleted": False,
+                **given,
+            }
             self.indicators[entry["id"]] = entry
             made.append(entry)
             self.record_effect(request, "create indicator", given["value"])
@@ -208,7 +284,11 @@ class CrowdStrikeEmulator(Emulator):
         """429, 401 and 403, in the order in which the real one looks."""
         if self.throttled > 0:
             self.throttled -= 1
-            headers = {"X-RateLimit-Limit": "6000", "X-RateLimit-Remaining": "0", "X-RateLimit-RetryAfter": str(int(time.time()) + 30)}
+            headers = {
+                "X-RateLimit-Limit": "6000",
+                "X-RateLimit-Remaining": "0",
+                "X-RateLimit-RetryAfter": str(int(time.time()) + 30),
+            }
             return _answer(errors=[(429, "API rate limit exceeded.")], status=429, headers=headers)
         client = self.tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
         if self.expired_tokens > 0:
@@ -230,7 +310,11 @@ class CrowdStrikeEmulator(Emulator):
                 self.changed()
 
     def _device(self, device_id: str) -> dict[str, Any]:
-        shown = {name: value for name, value in self.devices[device_id].items() if name not in {"looks", "since"}}
+        shown = {
+            name: value
+            for name, value in self.devices[device_id].items()
+            if name not in {"looks", "since"}
+        }
         return {**shown, "last_seen": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
@@ -248,7 +332,14 @@ def _answer(
     total: int | None = None,
     after: str = "",
 ) -> Response:
-    paging = {"offset": 0, "limit": 100, "total": len(resources) if total is None else total, "after": after}
+    paging = {
+        "offset": 0,
+        "limit": 100,
+        "total": len(resources) if total is None else total,
+        "after": after,
+    }
     meta = {"query_time": 0.01, "trace_id": "lab", "pagination": paging}
     wrong = [{"code": code, "message": words} for code, words in errors]
-    return JSONResponse({"meta": meta, "resources": list(resources), "errors": wrong}, status, headers)
+    return JSONResponse(
+        {"meta": meta, "resources": list(resources), "errors": wrong}, status, headers
+    )

@@ -18,7 +18,9 @@ from orchestrator.domain.errors import Rejected, Unavailable
 
 _RENEW_BEFORE_SECONDS = 60
 _HEX_ID = re.compile(r"^[0-9a-f]{32}$")
-_HOST_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,254}$")  # nothing that FQL would read as more than a value
+_HOST_NAME = re.compile(
+    r"^[a-z0-9][a-z0-9._-]{0,254}$"
+)  # nothing that FQL would read as more than a value
 _INDICATORS = "/iocs/entities/indicators/v1"
 _MODEL = TypeVar("_MODEL", bound=BaseModel)
 
@@ -73,15 +75,23 @@ class Falcon:
         if _HEX_ID.match(host) and (device := await self.device(host)) is not None:
             return device
         if _is_address(host):
-            return _only(await self._query(f"local_ip:'{host}'"), host, lambda device: device.local_ip)
+            return _only(
+                await self._query(f"local_ip:'{host}'"), host, lambda device: device.local_ip
+            )
         if not _HOST_NAME.match(host):
             message = f"{host[:80]!r} is neither a Falcon device id nor a host name (letters, digits, dot, hyphen, underscore)"
             raise Rejected(message)
         # FQL matches parts of a name as well, so the names are compared again.
-        return _only(await self._query(f"hostname:'{host}'"), host, lambda device: (device.hostname or "").lower().rstrip("."))
+        return _only(
+            await self._query(f"hostname:'{host}'"),
+            host,
+            lambda device: (device.hostname or "").lower().rstrip("."),
+        )
 
     async def _query(self, filter_: str) -> Sequence[Device]:
-        found = await self._send("GET", "/devices/queries/devices/v1", params={"filter": filter_, "limit": "100"})
+        found = await self._send(
+            "GET", "/devices/queries/devices/v1", params={"filter": filter_, "limit": "100"}
+        )
         return await self._devices([str(entry) for entry in _resources(found)])
 
     async def probe(self) -> str:
@@ -97,7 +107,13 @@ class Falcon:
     async def act(self, action: str, device_id: str) -> str | None:
         """`contain` or `lift_containment`; None once accepted, or what Falcon objects. The device's status tells what came of it."""
         action_name, body = {"action_name": action}, {"ids": [device_id]}
-        reply = await self._send("POST", "/devices/entities/devices-actions/v2", params=action_name, json=body, judge=False)
+        reply = await self._send(
+            "POST",
+            "/devices/entities/devices-actions/v2",
+            params=action_name,
+            json=body,
+            judge=False,
+        )
         return "; ".join(words for _, words in _errors(reply)) or None
 
     async def indicator(self, hash_type: str, value: str) -> Indicator | None:
@@ -105,17 +121,38 @@ class Falcon:
         query = {"filter": f"type:'{hash_type}'+value:'{value}'", "limit": "100"}
         found = await self._send("GET", "/iocs/combined/indicator/v1", params=query)
         iocs = (_read(_Ioc, entry, found) for entry in _resources(found))
-        fitting = (ioc for ioc in iocs if (ioc.type, ioc.value.lower()) == (hash_type, value) and not (ioc.expired or ioc.deleted))
-        return next((Indicator.model_validate(ioc.model_dump(include=set(Indicator.model_fields))) for ioc in fitting), None)
+        fitting = (
+            ioc
+            for ioc in iocs
+            if (ioc.type, ioc.value.lower()) == (hash_type, value)
+            and not (ioc.expired or ioc.deleted)
+        )
+        return next(
+            (
+                Indicator.model_validate(ioc.model_dump(include=set(Indicator.model_fields)))
+                for ioc in fitting
+            ),
+            None,
+        )
 
     async def ours(self) -> list[tuple[str, tuple[str, ...], str]]:
         """The live IOCs of hashes that name us as their source and prevent the file: hash, tags, description."""
         found: list[tuple[str, tuple[str, ...], str]] = []
         query, after = {"filter": f"source:'{_SOURCE}'", "limit": str(_PAGE)}, ""
         while True:
-            reply = await self._send("GET", "/iocs/combined/indicator/v1", params={**query, "after": after} if after else query)
+            reply = await self._send(
+                "GET",
+                "/iocs/combined/indicator/v1",
+                params={**query, "after": after} if after else query,
+            )
             iocs = [_read(_Ioc, entry, reply) for entry in _resources(reply)]
-            live = (ioc for ioc in iocs if ioc.type in _HASHES and ioc.action == "prevent" and not (ioc.expired or ioc.deleted))
+            live = (
+                ioc
+                for ioc in iocs
+                if ioc.type in _HASHES
+                and ioc.action == "prevent"
+                and not (ioc.expired or ioc.deleted)
+            )
             found += [(ioc.value.lower(), ioc.tags, ioc.description or "") for ioc in live]
             after = _after(reply)
             if not after or not iocs:
@@ -131,17 +168,31 @@ class Falcon:
             "description": ban.note[:500],
             "tags": [ban.tag],
         }
-        await self._send("POST", _INDICATORS, json={"comment": ban.note[:500], "indicators": [indicator]})
+        await self._send(
+            "POST", _INDICATORS, json={"comment": ban.note[:500], "indicators": [indicator]}
+        )
 
     async def recreate(self, ban: HashBan, before: Indicator) -> None:
         """Make an IOC like the one that was there."""
         fields = before.model_dump(mode="json", exclude={"id"}, exclude_none=True)
-        indicator = {"type": ban.hash_type, "value": ban.hash, "source": _SOURCE, "description": ban.note[:500], **fields}
-        await self._send("POST", _INDICATORS, json={"comment": "put back", "indicators": [indicator]})
+        indicator = {
+            "type": ban.hash_type,
+            "value": ban.hash,
+            "source": _SOURCE,
+            "description": ban.note[:500],
+            **fields,
+        }
+        await self._send(
+            "POST", _INDICATORS, json={"comment": "put back", "indicators": [indicator]}
+        )
 
     async def update(self, indicator_id: str, note: str, **fields: Any) -> None:
         """Change fields of an IOC."""
-        await self._send("PATCH", _INDICATORS, json={"comment": note[:500], "indicators": [{"id": indicator_id, **fields}]})
+        await self._send(
+            "PATCH",
+            _INDICATORS,
+            json={"comment": note[:500], "indicators": [{"id": indicator_id, **fields}]},
+        )
 
     async def prevent(self, indicator_id: str, note: str) -> None:
         """Turn an IOC that was there into a ban on all platforms and hosts."""
@@ -154,12 +205,26 @@ class Falcon:
     async def _devices(self, ids: list[str]) -> list[Device]:
         if not ids:
             return []
-        reply = await self._send("POST", "/devices/entities/devices/v2", json={"ids": ids}, ok_statuses=(404,), judge=False)
+        reply = await self._send(
+            "POST",
+            "/devices/entities/devices/v2",
+            json={"ids": ids},
+            ok_statuses=(404,),
+            judge=False,
+        )
         _judge(reply, fine=(404,))  # an id that nobody has
         found = [_read(Device, entry, reply) for entry in _resources(reply)]
         return [device for device in found if device.device_id in ids]
 
-    async def _send(self, method: str, path: str, *, judge: bool = True, ok_statuses: tuple[int, ...] = (), **options: Any) -> Reply:
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        judge: bool = True,
+        ok_statuses: tuple[int, ...] = (),
+        **options: Any,
+    ) -> Reply:
         """With a token; with a new one when the old one is refused (a 401 is refused before anything is done)."""
         reply = await self._with_token(method, path, ok_statuses=(401, *ok_statuses), **options)
         if reply.status == 401:
@@ -170,7 +235,12 @@ class Falcon:
         return reply
 
     async def _with_token(self, method: str, path: str, **options: Any) -> Reply:
-        return await self._http.request(method, path, headers={"Authorization": f"Bearer {await self._valid_token()}"}, **options)
+        return await self._http.request(
+            method,
+            path,
+            headers={"Authorization": f"Bearer {await self._valid_token()}"},
+            **options,
+        )
 
     async def _valid_token(self) -> str:
         async with self._lock:
@@ -181,7 +251,11 @@ class Falcon:
     async def _new_token(self) -> tuple[str, float]:
         reply = await self._http.post("/oauth2/token", data=self._credentials())
         answer = reply.json()
-        token, seconds = (answer.get("access_token"), answer.get("expires_in", 1799)) if isinstance(answer, dict) else (None, 0)
+        token, seconds = (
+            (answer.get("access_token"), answer.get("expires_in", 1799))
+            if isinstance(answer, dict)
+            else (None, 0)
+        )
         if not isinstance(token, str) or not token.isprintable() or not isinstance(seconds, int):
             raise reply.garbage("holds no access token")
         return token, time.monotonic() + max(0, seconds - _RENEW_BEFORE_SECONDS)
@@ -190,20 +264,33 @@ class Falcon:
         """The writing client only where writing is meant, and only when it is there."""
         settings = self._settings
         client, secret = settings.client_id, settings.client_secret
-        if self._http.access is Access.WRITE and settings.write_client_id and settings.write_client_secret:
+        if (
+            self._http.access is Access.WRITE
+            and settings.write_client_id
+            and settings.write_client_secret
+        ):
             client, secret = settings.write_client_id, settings.write_client_secret
         tenant = {"member_cid": settings.member_cid} if settings.member_cid else {}
         return {"client_id": client, "client_secret": secret.get_secret_value(), **tenant}
 
 
-_PREVENT: Mapping[str, Any] = {"action": "prevent", "severity": "high", "platforms": ["windows", "mac", "linux"], "applied_globally": True}
+_PREVENT: Mapping[str, Any] = {
+    "action": "prevent",
+    "severity": "high",
+    "platforms": ["windows", "mac", "linux"],
+    "applied_globally": True,
+}
 
 
 def is_ban(indicator: Indicator | None) -> bool:
     """Whether the IOC prevents the file everywhere."""
     if indicator is None:
         return False
-    return indicator.action == "prevent" and indicator.applied_globally and set(_PREVENT["platforms"]) <= set(indicator.platforms)
+    return (
+        indicator.action == "prevent"
+        and indicator.applied_globally
+        and set(_PREVENT["platforms"]) <= set(indicator.platforms)
+    )
 
 
 def _is_address(text: str) -> bool:
@@ -219,7 +306,9 @@ def _only(devices: Sequence[Device], host: str, name: Callable[[Device], str | N
         case [device]:
             return device
         case []:
-            message = f"Falcon knows no host {host!r}; check the name, and that the sensor is installed"
+            message = (
+                f"Falcon knows no host {host!r}; check the name, and that the sensor is installed"
+            )
             raise Rejected(message)
         case several:
             ids = [device.device_id for device in several]
@@ -238,7 +327,11 @@ def _resources(reply: Reply) -> list[Any]:
 def _total(reply: Reply) -> str:
     meta = reply.json().get("meta")
     paging = meta.get("pagination") if isinstance(meta, dict) else None
-    return str(paging["total"]) if isinstance(paging, dict) and isinstance(paging.get("total"), int) else "an unknown number of"
+    return (
+        str(paging["total"])
+        if isinstance(paging, dict) and isinstance(paging.get("total"), int)
+        else "an unknown number of"
+    )
 
 
 def _after(reply: Reply) -> str:
@@ -265,7 +358,11 @@ def _errors(reply: Reply) -> list[tuple[int, str]]:
     answer = reply.json()
     if not isinstance(answer, dict) or "meta" not in answer:
         raise reply.garbage("is not a Falcon answer")
-    own = [resource for resource in _resources(reply) if isinstance(resource, dict) and resource.get("message_type") == "error"]
+    own = [
+        resource
+        for resource in _resources(reply)
+        if isinstance(resource, dict) and resource.get("message_type") == "error"
+    ]
     return [_error(error, reply) for error in [*(answer.get("errors") or []), *own]]
 
 
@@ -279,4 +376,6 @@ def _read(model: type[_MODEL], entry: Any, reply: Reply) -> _MODEL:
     try:
         return model.model_validate(entry)
     except ValidationError:
-        raise reply.garbage(f"holds a {model.__name__.strip('_').lower()} that cannot be read") from None
+        raise reply.garbage(
+            f"holds a {model.__name__.strip('_').lower()} that cannot be read"
+        ) from None

@@ -31,12 +31,20 @@ def paragraph(text: str) -> Node:
 def code_block(text: str, language: str = "json") -> Node:
     """A block that shows the text as it is, in one typeface."""
     shown = printable(text)
-    return {"type": "codeBlock", "attrs": {"language": language}, "content": [{"type": "text", "text": shown}] if shown else []}
+    return {
+        "type": "codeBlock",
+        "attrs": {"language": language},
+        "content": [{"type": "text", "text": shown}] if shown else [],
+    }
 
 
 def ticket(description: str, evidence: Any, footer: str) -> Node:
     """The description of a ticket, cut to what Jira takes: the evidence first, then the description."""
-    shown = "" if evidence is None else json.dumps(evidence, indent=2, ensure_ascii=False, sort_keys=True)
+    shown = (
+        ""
+        if evidence is None
+        else json.dumps(evidence, indent=2, ensure_ascii=False, sort_keys=True)
+    )
     shown = _cut(shown, _excess(_assemble(description, shown, footer)))
     description = _cut(description, _excess(_assemble(description, shown, footer)))
     return _assemble(description, shown, footer)
@@ -50,7 +58,10 @@ def comment(text: str) -> Node:
 def printable(text: str) -> str:
     """Without characters that show nothing or turn the direction of the text around; line ends are one kind."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ").split("\n")
-    return "\n".join("".join(character if character.isprintable() else "\ufffd" for character in line) for line in lines)
+    return "\n".join(
+        "".join(character if character.isprintable() else "\ufffd" for character in line)
+        for line in lines
+    )
 
 
 def one_line(text: str) -> str:

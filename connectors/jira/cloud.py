@@ -31,17 +31,19 @@ class JiraCloud:
 
     async def project_name(self) -> str:
         """The name of the project. Rejected when there is none that the account may see."""
-        reply = await self._http.get(f"{API}/project/{self._settings.project}", ok_statuses={_NOT_FOUND})
+        reply = await self._http.get(
+            f"{API}/project/{self._settings.project}", ok_statuses={_NOT_FOUND}
+        )
         if reply.status == _NOT_FOUND:
-            message = (
-                f"there is no project {self._settings.project} that {self._settings.email} may see; check `project` and the permissions"
-            )
+            message = f"there is no project {self._settings.project} that {self._settings.email} may see; check `project` and the permissions"
             raise Rejected(message)
         return _text(reply, reply.json(), "name")
 
     async def issue(self, key: str, *fields: str) -> dict[str, Any] | None:
         """An issue with some fields, read from the database and not from the search index; None when there is none."""
-        reply = await self._http.get(f"{API}/issue/{key}", params={"fields": ",".join(fields)}, ok_statuses={_NOT_FOUND})
+        reply = await self._http.get(
+            f"{API}/issue/{key}", params={"fields": ",".join(fields)}, ok_statuses={_NOT_FOUND}
+        )
         return None if reply.status == _NOT_FOUND else _issue(reply, reply.json())
 
     async def tagged(self, tag: str, *, after: int | None = None) -> tuple[str | None, int]:
@@ -71,17 +73,24 @@ class JiraCloud:
         }
         if new.priority is not None:
             fields["priority"] = {"name": new.priority}
-        reply = await self._http.post(f"{API}/issue", json={"fields": fields, "properties": [_tag_property(tag)]})
+        reply = await self._http.post(
+            f"{API}/issue", json={"fields": fields, "properties": [_tag_property(tag)]}
+        )
         return _text(reply, reply.json(), "key")
 
     async def has_comment(self, key: str, tag: str) -> bool:
         """Whether a comment with our tag is on the issue; the newest 5,000 are looked at."""
         for page in range(_MOST_PAGES):
             query = {"startAt": page * _AT_ONCE, "maxResults": _AT_ONCE, "orderBy": "-created"}
-            reply = await self._http.get(f"{API}/issue/{key}/comment", params=query, ok_statuses={_NOT_FOUND})
+            reply = await self._http.get(
+                f"{API}/issue/{key}/comment", params=query, ok_statuses={_NOT_FOUND}
+            )
             if reply.status == _NOT_FOUND:
                 raise no_ticket(key)
-            ids = [int(_text(reply, comment, "id")) for comment in _list(reply, reply.json(), "comments")]
+            ids = [
+                int(_text(reply, comment, "id"))
+                for comment in _list(reply, reply.json(), "comments")
+            ]
             if ids and await self._any_tagged(ids, tag):
                 return True
             if len(ids) < _AT_ONCE:
@@ -90,23 +99,33 @@ class JiraCloud:
 
     async def comment(self, key: str, body: dict[str, Any], tag: str) -> None:
         """Add a comment."""
-        reply = await self._http.post(f"{API}/issue/{key}/comment", json={"body": body, "properties": [_tag_property(tag)]})
+        reply = await self._http.post(
+            f"{API}/issue/{key}/comment", json={"body": body, "properties": [_tag_property(tag)]}
+        )
         _text(reply, reply.json(), "id")
 
     async def transitions(self, key: str) -> list[tuple[str, str, bool]]:
         """Id, name, and whether it leads to a done status, of every transition that can be made now."""
         reply = await self._http.get(f"{API}/issue/{key}/transitions")
         return [
-            (_text(reply, transition, "id"), _text(reply, transition, "name"), is_done(transition.get("to")))
+            (
+                _text(reply, transition, "id"),
+                _text(reply, transition, "name"),
+                is_done(transition.get("to")),
+            )
             for transition in _list(reply, reply.json(), "transitions")
         ]
 
     async def transition(self, key: str, transition: str) -> None:
         """Make a transition."""
-        await self._http.post(f"{API}/issue/{key}/transitions", json={"transition": {"id": transition}})
+        await self._http.post(
+            f"{API}/issue/{key}/transitions", json={"transition": {"id": transition}}
+        )
 
     async def _search(self, jql: str) -> list[str]:
-        reply = await self._http.post(f"{API}/search/jql", json={"jql": jql, "maxResults": 1, "fields": ["key"]})
+        reply = await self._http.post(
+            f"{API}/search/jql", json={"jql": jql, "maxResults": 1, "fields": ["key"]}
+        )
         return [_text(reply, issue, "key") for issue in _list(reply, reply.json(), "issues")]
 
     async def _walk(self, tag: str, after: int) -> tuple[str | None, int]:
@@ -120,22 +139,28 @@ class JiraCloud:
             if not issues:
                 return None, highest
             start += _AT_ONCE
-        message = (
-            f"more than {_MOST_PAGES * _AT_ONCE} tickets were opened in {self._settings.project} since this was planned; plan it again"
-        )
+        message = f"more than {_MOST_PAGES * _AT_ONCE} tickets were opened in {self._settings.project} since this was planned; plan it again"
         raise Rejected(message)
 
     async def _read_by_key(self, numbers: Iterable[int]) -> list[dict[str, Any]]:
         keys = [f"{self._settings.project}-{number}" for number in numbers]
-        reply = await self._http.post(f"{API}/issue/bulkfetch", json={"issueIdsOrKeys": keys, "fields": ["labels"]})
+        reply = await self._http.post(
+            f"{API}/issue/bulkfetch", json={"issueIdsOrKeys": keys, "fields": ["labels"]}
+        )
         answer = reply.json()
         if isinstance(answer, dict) and answer.get("issueErrors"):
             raise reply.garbage("leaves out issues that it could not read")
         return [_issue(reply, issue) for issue in _list(reply, answer, "issues")]
 
     async def _any_tagged(self, ids: list[int], tag: str) -> bool:
-        reply = await self._http.post(f"{API}/comment/list", params={"expand": "properties"}, json={"ids": ids})
-        properties = (entry for comment in _list(reply, reply.json(), "values") for entry in comment.get("properties") or ())
+        reply = await self._http.post(
+            f"{API}/comment/list", params={"expand": "properties"}, json={"ids": ids}
+        )
+        properties = (
+            entry
+            for comment in _list(reply, reply.json(), "values")
+            for entry in comment.get("properties") or ()
+        )
         return any(entry == _tag_property(tag) for entry in properties)
 
     def _number(self, key: str) -> int:

@@ -8,7 +8,14 @@ from typing import Any
 
 import httpx
 
-from connectors.capabilities.ticketing import CommentTicket, OpenTicket, Ticket, TicketDetails, Ticketing, TicketKey
+from connectors.capabilities.ticketing import (
+    CommentTicket,
+    OpenTicket,
+    Ticket,
+    TicketDetails,
+    Ticketing,
+    TicketKey,
+)
 from connectors.jira import adf
 from connectors.jira.cloud import API, JiraCloud, is_done, no_ticket
 from connectors.jira.planned_changes import PlannedClose, PlannedComment, PlannedOpen
@@ -22,7 +29,9 @@ from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.observable import ObservableType, Target
 
-_READING_POSTS = tuple(f"{API}/{path}" for path in ("search/jql", "issue/bulkfetch", "comment/list"))
+_READING_POSTS = tuple(
+    f"{API}/{path}" for path in ("search/jql", "issue/bulkfetch", "comment/list")
+)
 _OUR_TAG = re.compile(r"tocsin-[0-9a-f]{16}")
 _LONGEST_LABEL = 255
 
@@ -42,7 +51,9 @@ class Jira(Connector[JiraSettings], Ticketing):
     @classmethod
     def is_read(cls, request: httpx.Request) -> bool:
         """GET, and the three POSTs that only look things up."""
-        return super().is_read(request) or (request.method == "POST" and request.url.path.endswith(_READING_POSTS))
+        return super().is_read(request) or (
+            request.method == "POST" and request.url.path.endswith(_READING_POSTS)
+        )
 
     @classmethod
     def headers(cls, settings: JiraSettings, access: Access) -> dict[str, str]:
@@ -77,16 +88,24 @@ class Jira(Connector[JiraSettings], Ticketing):
         return PlannedOpen(
             target=Target.of(ObservableType.URL, self.settings.project_url),
             changed=key is None,
-            summary=f"{key} is this step's ticket already" if key else f"Open a ticket in {self.settings.project}: {title}",
+            summary=f"{key} is this step's ticket already"
+            if key
+            else f"Open a ticket in {self.settings.project}: {title}",
             title=title,
-            body=adf.ticket(wish.description, wish.evidence, f"Opened by Tocsin (run {call.run_id}, step {call.step_id}): {call.reason}"),
+            body=adf.ticket(
+                wish.description,
+                wish.evidence,
+                f"Opened by Tocsin (run {call.run_id}, step {call.step_id}): {call.reason}",
+            ),
             labels=(*_labels(wish.labels), call.tag),
             priority=self.settings.priorities.get(wish.priority),
             after=highest,
             key=key,
         )
 
-    async def verify_open(self, wish: OpenTicket, planned_change: PlannedOpen, output: dict[str, Any], call: Call) -> bool:
+    async def verify_open(
+        self, wish: OpenTicket, planned_change: PlannedOpen, output: dict[str, Any], call: Call
+    ) -> bool:
         """Reads the ticket by its key, which does not lag as search does, and looks for the tag."""
         issue = await self._jira.issue(self._key(str(output["key"])), "labels")
         return issue is not None and call.tag in (issue["fields"].get("labels") or ())
@@ -116,7 +135,9 @@ class Jira(Connector[JiraSettings], Ticketing):
     @action(Effect.NOTIFY, plan=plan_comment)
     async def comment(self, planned_change: PlannedComment, call: Call) -> Ticket:
         """Add a comment to a ticket of the project."""
-        if planned_change.changed and not await self._jira.has_comment(planned_change.key, call.tag):
+        if planned_change.changed and not await self._jira.has_comment(
+            planned_change.key, call.tag
+        ):
             await self._jira.comment(planned_change.key, planned_change.body, call.tag)
         return self._ticket(planned_change.key)
 
@@ -128,7 +149,9 @@ class Jira(Connector[JiraSettings], Ticketing):
         return PlannedClose(
             target=self._target(key),
             changed=not done,
-            summary=f"{key} is closed already ({_name(status)})" if done else f"Close {key}, which is {_name(status)}",
+            summary=f"{key} is closed already ({_name(status)})"
+            if done
+            else f"Close {key}, which is {_name(status)}",
             key=key,
             status=_name(status),
             transition=None if done else await self._closing(key),
@@ -137,7 +160,9 @@ class Jira(Connector[JiraSettings], Ticketing):
     @action(Effect.NOTIFY, plan=plan_close)
     async def close(self, planned_change: PlannedClose, call: Call) -> Ticket:
         """Close a ticket by a transition that leads to a done status."""
-        if planned_change.transition and not is_done((await self._issue(planned_change.key, "status"))["fields"].get("status")):
+        if planned_change.transition and not is_done(
+            (await self._issue(planned_change.key, "status"))["fields"].get("status")
+        ):
             await self._jira.transition(planned_change.key, planned_change.transition)
         return self._ticket(planned_change.key)
 
@@ -174,8 +199,12 @@ class Jira(Connector[JiraSettings], Ticketing):
 
 def _labels(given: tuple[str, ...]) -> list[str]:
     """Labels as Jira takes them, without spaces; one that looks like our tag is left out, so that none can be claimed."""
-    labels = ("_".join(adf.printable(label).split())[:_LONGEST_LABEL] for label in ("tocsin", *given))
-    return list(dict.fromkeys(label for label in labels if label and not _OUR_TAG.fullmatch(label.lower())))
+    labels = (
+        "_".join(adf.printable(label).split())[:_LONGEST_LABEL] for label in ("tocsin", *given)
+    )
+    return list(
+        dict.fromkeys(label for label in labels if label and not _OUR_TAG.fullmatch(label.lower()))
+    )
 
 
 def _name(status: Any) -> str:

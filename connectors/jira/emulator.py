@@ -13,14 +13,22 @@ from starlette.routing import Route
 
 from connectors.sdk.emulator import JSON, Emulator
 
-LAB_SETTINGS: dict[str, Any] = {"email": "tocsin@corp.example", "api_token": "lab-token", "project": "SOC"}
+LAB_SETTINGS: dict[str, Any] = {
+    "email": "tocsin@corp.example",
+    "api_token": "lab-token",
+    "project": "SOC",
+}
 SEARCH_LAG = 20  # searches that are made before a new issue is found by one
 
 _API = "/rest/api/3"
 _JQL_LABEL = re.compile(r'project = "(\w+)" AND labels = "([\w.-]+)"')
 _JQL_NEWEST = re.compile(r'project = "(\w+)" ORDER BY key DESC')
 _STATUSES = {"To Do": "new", "In Progress": "indeterminate", "Done": "done"}
-_TRANSITIONS = {"11": ("Start work", "In Progress"), "31": ("Resolve", "Done"), "41": ("Reopen", "To Do")}
+_TRANSITIONS = {
+    "11": ("Start work", "In Progress"),
+    "31": ("Resolve", "Done"),
+    "41": ("Reopen", "To Do"),
+}
 _OPENING = {"To Do": ("11", "31"), "In Progress": ("31",), "Done": ("41",)}
 _ISSUE_TYPES = {"Task", "Incident", "Bug"}
 _PRIORITIES = {"Lowest", "Low", "Medium", "High", "Highest"}
@@ -46,7 +54,10 @@ class JiraEmulator(Emulator):
         self.searches = 0
         self.last_number = 0
         self.last_id = 10_000
-        for summary, status in (("Quarterly review of firewall rules", "To Do"), ("Phishing reported by the front desk", "Done")):
+        for summary, status in (
+            ("Quarterly review of firewall rules", "To Do"),
+            ("Phishing reported by the front desk", "Done"),
+        ):
             key = self.add({"summary": summary, "labels": ["soc"]}, [])
             self.issues[key]["status"] = status
             self.issues[key]["found_from"] = 0
@@ -65,13 +76,28 @@ class JiraEmulator(Emulator):
 
     def dump(self) -> JSON:
         """Issues and counters."""
-        copied = {key: {**issue, "comments": list(issue["comments"])} for key, issue in self.issues.items()}
-        return {"issues": copied, "searches": self.searches, "last_number": self.last_number, "last_id": self.last_id}
+        copied = {
+            key: {**issue, "comments": list(issue["comments"])}
+            for key, issue in self.issues.items()
+        }
+        return {
+            "issues": copied,
+            "searches": self.searches,
+            "last_number": self.last_number,
+            "last_id": self.last_id,
+        }
 
     def load(self, world: JSON) -> None:
         """Puts issues and counters back."""
-        self.issues = {key: {**issue, "comments": list(issue["comments"])} for key, issue in world["issues"].items()}
-        self.searches, self.last_number, self.last_id = world["searches"], world["last_number"], world["last_id"]
+        self.issues = {
+            key: {**issue, "comments": list(issue["comments"])}
+            for key, issue in world["issues"].items()
+        }
+        self.searches, self.last_number, self.last_id = (
+            world["searches"],
+            world["last_number"],
+            world["last_id"],
+        )
 
     def routes(self) -> Sequence[Route]:
         """The endpoints that the connector uses."""
@@ -88,10 +114,19 @@ class JiraEmulator(Emulator):
             ("GET", "/issue/{key}/transitions", self._transitions),
             ("POST", "/issue/{key}/transitions", self._transition),
         ]
-        return [Route(_API + path, _signed_in(handler), methods=[method]) for method, path, handler in table]
+        return [
+            Route(_API + path, _signed_in(handler), methods=[method])
+            for method, path, handler in table
+        ]
 
     async def _myself(self, _request: Request) -> Response:
-        return JSONResponse({"accountId": "5b10a2844c20165700ede21g", "displayName": "Tocsin", "emailAddress": LAB_SETTINGS["email"]})
+        return JSONResponse(
+            {
+                "accountId": "5b10a2844c20165700ede21g",
+                "displayName": "Tocsin",
+                "emailAddress": LAB_SETTINGS["email"],
+            }
+        )
 
     async def _project(self, request: Request) -> Response:
         if request.path_params["key"] != LAB_SETTINGS["project"]:
@@ -101,14 +136,24 @@ class JiraEmulator(Emulator):
     async def _search(self, request: Request) -> Response:
         wish = await request.json()
         self.searches += 1
-        visible = [key for key, issue in self.issues.items() if issue["found_from"] <= self.searches]
+        visible = [
+            key for key, issue in self.issues.items() if issue["found_from"] <= self.searches
+        ]
         if match := _JQL_LABEL.fullmatch(wish["jql"]):
-            found = [key for key in visible if match[2] in self.issues[key]["fields"].get("labels", [])]
+            found = [
+                key for key in visible if match[2] in self.issues[key]["fields"].get("labels", [])
+            ]
         elif _JQL_NEWEST.fullmatch(wish["jql"]):
             found = sorted(visible, key=_number, reverse=True)
         else:
-            return _refuse(400, "Unbounded JQL queries are not allowed here. Please add a search restriction to your query.")
-        page = [{"id": self.issues[key]["id"], "key": key, "fields": {}} for key in found[: wish.get("maxResults", 50)]]
+            return _refuse(
+                400,
+                "Unbounded JQL queries are not allowed here. Please add a search restriction to your query.",
+            )
+        page = [
+            {"id": self.issues[key]["id"], "key": key, "fields": {}}
+            for key in found[: wish.get("maxResults", 50)]
+        ]
         return JSONResponse({"issues": page, "isLast": len(page) == len(found)})
 
     async def _create(self, request: Request) -> Response:
@@ -119,7 +164,14 @@ class JiraEmulator(Emulator):
         key = self.add(fields, wish.get("properties", []))
         self.record_effect(request, "open", _effect_target(fields))
         issue = self.issues[key]
-        return JSONResponse({"id": issue["id"], "key": key, "self": f"{request.base_url}rest/api/3/issue/{issue['id']}"}, 201)
+        return JSONResponse(
+            {
+                "id": issue["id"],
+                "key": key,
+                "self": f"{request.base_url}rest/api/3/issue/{issue['id']}",
+            },
+            201,
+        )
 
     async def _bulkfetch(self, request: Request) -> Response:
         wish = await request.json()
@@ -142,22 +194,43 @@ class JiraEmulator(Emulator):
         newest_first = list(reversed(issue["comments"]))
         start, most = int(request.query_params["startAt"]), int(request.query_params["maxResults"])
         page = [_without_properties(comment) for comment in newest_first[start : start + most]]
-        return JSONResponse({"startAt": start, "maxResults": most, "total": len(newest_first), "comments": page})
+        return JSONResponse(
+            {"startAt": start, "maxResults": most, "total": len(newest_first), "comments": page}
+        )
 
     async def _comment_list(self, request: Request) -> Response:
         ids = {str(identity) for identity in (await request.json())["ids"]}
-        found = [comment for issue in self.issues.values() for comment in issue["comments"] if comment["id"] in ids]
+        found = [
+            comment
+            for issue in self.issues.values()
+            for comment in issue["comments"]
+            if comment["id"] in ids
+        ]
         if request.query_params.get("expand") != "properties":
             found = [_without_properties(comment) for comment in found]
-        return JSONResponse({"startAt": 0, "maxResults": 1_048_576, "total": len(found), "isLast": True, "values": found})
+        return JSONResponse(
+            {
+                "startAt": 0,
+                "maxResults": 1_048_576,
+                "total": len(found),
+                "isLast": True,
+                "values": found,
+            }
+        )
 
     async def _comment(self, request: Request) -> Response:
         key, wish = request.path_params["key"], await request.json()
         if key not in self.issues:
             return _no_issue()
         if not is_document(wish.get("body")):
-            return JSONResponse({"errorMessages": [], "errors": {"comment": "Comment body is not valid!"}}, 400)
-        comment = {"id": self._next_id(), "body": wish["body"], "properties": wish.get("properties", [])}
+            return JSONResponse(
+                {"errorMessages": [], "errors": {"comment": "Comment body is not valid!"}}, 400
+            )
+        comment = {
+            "id": self._next_id(),
+            "body": wish["body"],
+            "properties": wish.get("properties", []),
+        }
         self.issues[key]["comments"].append(comment)
         self.record_effect(request, "comment", key)
         return JSONResponse(_without_properties(comment), 201)
@@ -167,7 +240,14 @@ class JiraEmulator(Emulator):
         if issue is None:
             return _no_issue()
         shown = [(identity, *_TRANSITIONS[identity]) for identity in _OPENING[issue["status"]]]
-        return JSONResponse({"transitions": [{"id": identity, "name": name, "to": _status(to)} for identity, name, to in shown]})
+        return JSONResponse(
+            {
+                "transitions": [
+                    {"id": identity, "name": name, "to": _status(to)}
+                    for identity, name, to in shown
+                ]
+            }
+        )
 
     async def _transition(self, request: Request) -> Response:
         key, wish = request.path_params["key"], await request.json()
@@ -176,7 +256,9 @@ class JiraEmulator(Emulator):
             return _no_issue()
         identity = wish.get("transition", {}).get("id")
         if identity not in _OPENING[issue["status"]]:
-            return _refuse(400, "It seems that you have tried to perform an illegal workflow operation.")
+            return _refuse(
+                400, "It seems that you have tried to perform an illegal workflow operation."
+            )
         name, issue["status"] = _TRANSITIONS[identity]
         self.record_effect(request, name.lower(), key)
         return Response(status_code=204)
@@ -197,8 +279,16 @@ class JiraEmulator(Emulator):
 
     def _shown(self, key: str, names: list[str]) -> dict[str, Any]:
         issue = self.issues[key]
-        whole = {**issue["fields"], "labels": issue["fields"].get("labels", []), "status": _status(issue["status"])}
-        return {"id": issue["id"], "key": key, "fields": {name: whole[name] for name in names if name in whole}}
+        whole = {
+            **issue["fields"],
+            "labels": issue["fields"].get("labels", []),
+            "status": _status(issue["status"]),
+        }
+        return {
+            "id": issue["id"],
+            "key": key,
+            "fields": {name: whole[name] for name in names if name in whole},
+        }
 
 
 def text_of(node: Any) -> str:
@@ -211,7 +301,12 @@ def text_of(node: Any) -> str:
 
 def is_document(node: Any) -> bool:
     """Whether Jira would take it as an Atlassian Document: an empty text node is what it refuses most often."""
-    return isinstance(node, dict) and node.get("type") == "doc" and node.get("version") == 1 and _is_valid(node)
+    return (
+        isinstance(node, dict)
+        and node.get("type") == "doc"
+        and node.get("version") == 1
+        and _is_valid(node)
+    )
 
 
 def _is_valid(node: dict[str, Any]) -> bool:
@@ -235,7 +330,12 @@ def _problems(fields: dict[str, Any]) -> dict[str, str]:
 
 def _effect_target(fields: dict[str, Any]) -> str:
     """The project and our tag: what a second ticket of the same step would share."""
-    return " ".join([LAB_SETTINGS["project"], *(label for label in fields.get("labels", []) if label.startswith("tocsin-"))])
+    return " ".join(
+        [
+            LAB_SETTINGS["project"],
+            *(label for label in fields.get("labels", []) if label.startswith("tocsin-")),
+        ]
+    )
 
 
 def _signed_in(handler: Handler) -> Handler:

@@ -36,15 +36,25 @@ class Nftables(Connector[NftablesSettings], Firewall):
         held = {version: await self._nft.elements(version) for version in (4, 6)}
         await self._nft.check_sets()
         idle = sorted(set(self.settings.sets.values()) - await self._nft.enforced())
-        counts = ", ".join(f"{len(held[version])} elements in {self.settings.sets[version]}" for version in (4, 6))
-        warning = f"; no rule in the table drops by {' and '.join(idle)}: add one, or nothing is blocked" if idle else ""
+        counts = ", ".join(
+            f"{len(held[version])} elements in {self.settings.sets[version]}" for version in (4, 6)
+        )
+        warning = (
+            f"; no rule in the table drops by {' and '.join(idle)}: add one, or nothing is blocked"
+            if idle
+            else ""
+        )
         return f"table {self.settings.family} {self.settings.table}: {counts}{warning}"
 
     async def tagged(self) -> tuple[Tagged, ...]:
         """The elements of both sets whose comment is a tag of ours."""
         held = [element for version in (4, 6) for element in await self._nft.elements(version)]
         return tuple(
-            Tagged("block_address" if element.first == element.last else "block_network", str(element), element.comment)
+            Tagged(
+                "block_address" if element.first == element.last else "block_network",
+                str(element),
+                element.comment,
+            )
             for element in held
             if element.comment and is_tag(element.comment)
         )
@@ -98,24 +108,49 @@ class Nftables(Connector[NftablesSettings], Firewall):
         if not free:
             summary = f"{target.value} is already in {name}, as {inside}"
         elif inside:
-            summary = f"Add the {len(free)} parts of {target.value} to {name} that are not there yet (there: {inside}"[:490] + ")"
+            summary = (
+                f"Add the {len(free)} parts of {target.value} to {name} that are not there yet (there: {inside}"[
+                    :490
+                ]
+                + ")"
+            )
         else:
             summary = f"Add {target.value} to {name}"
-        return SetChange(target=target, changed=bool(free), summary=summary[:500], version=wanted.version, add=free)
+        return SetChange(
+            target=target,
+            changed=bool(free),
+            summary=summary[:500],
+            version=wanted.version,
+            add=free,
+        )
 
     async def _plan_unblock(self, target: Target) -> SetChange:
         wanted = Element.of(target.value)
         held = await self._nft.elements(wanted.version)
-        beyond = [element for element in held if element.meets(wanted) and not wanted.holds(element)]
+        beyond = [
+            element for element in held if element.meets(wanted) and not wanted.holds(element)
+        ]
         if beyond:
             message = f"{target.value} is blocked as part of {', '.join(map(str, beyond[:5]))}; unblock that"
             raise Rejected(message)
         within = tuple(element for element in held if wanted.holds(element))
         name = self.settings.sets[wanted.version]
-        summary = f"Remove {', '.join(map(str, within[:10]))} from {name}" if within else f"{target.value} is not in {name}"
-        return SetChange(target=target, changed=bool(within), summary=summary[:500], version=wanted.version, remove=within)
+        summary = (
+            f"Remove {', '.join(map(str, within[:10]))} from {name}"
+            if within
+            else f"{target.value} is not in {name}"
+        )
+        return SetChange(
+            target=target,
+            changed=bool(within),
+            summary=summary[:500],
+            version=wanted.version,
+            remove=within,
+        )
 
-    async def _bring(self, version: int, *, add: Sequence[Element], remove: Sequence[Element]) -> None:
+    async def _bring(
+        self, version: int, *, add: Sequence[Element], remove: Sequence[Element]
+    ) -> None:
         """Does what of it is still to do: an earlier try may have done it, or somebody else in the meantime."""
         held = await self._nft.elements(version)
         gone = [element for element in held if any(element.same(ours) for ours in remove)]

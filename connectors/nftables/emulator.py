@@ -42,9 +42,20 @@ class FakeNft:
         self.nft = directory / "nft"
         root = Path(__file__).resolve().parents[2]
         command = [sys.executable, "-S", "-m", "connectors.nftables.emulator", str(self._file)]
-        self.nft.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(root))} exec {shlex.join(command)} "$@"\n', "utf-8")
+        self.nft.write_text(
+            f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(root))} exec {shlex.join(command)} "$@"\n',
+            "utf-8",
+        )
         self.nft.chmod(0o700)
-        self._write({"sets": {name: [] for name in _TYPES}, "effects": [], "faults": [], "rule": True, "table": True})
+        self._write(
+            {
+                "sets": {name: [] for name in _TYPES},
+                "effects": [],
+                "faults": [],
+                "rule": True,
+                "table": True,
+            }
+        )
 
     @property
     def effects(self) -> list[dict[str, Any]]:
@@ -53,7 +64,10 @@ class FakeNft:
 
     def in_force(self) -> dict[str, list[str]]:
         """What each set holds, without the comments: they tell who, not what."""
-        return {name: sorted(_span(entry).text for entry in entries) for name, entries in self._read()["sets"].items()}
+        return {
+            name: sorted(_span(entry).text for entry in entries)
+            for name, entries in self._read()["sets"].items()
+        }
 
     def inject(self, **fault: Any) -> None:
         """A fault: `lost_reply` (killed after the change), `silent`, `garbage`, `latency`; `times` calls long."""
@@ -101,7 +115,9 @@ def _describe(state: dict[str, Any], words: list[str]) -> int:
     if words[:2] != ["list", "set"] or words[4] not in state["sets"]:
         return _complain("Error: No such file or directory")
     merges = "\t\tauto-merge\n" if state.get("auto_merge") else ""
-    sys.stdout.write(f"table inet {words[3]} {{\n\tset {words[4]} {{\n\t\ttype {_TYPES[words[4]]}\n{merges}\t}}\n}}\n")
+    sys.stdout.write(
+        f"table inet {words[3]} {{\n\tset {words[4]} {{\n\t\ttype {_TYPES[words[4]]}\n{merges}\t}}\n}}\n"
+    )
     return 0
 
 
@@ -121,7 +137,16 @@ def _transact(state: dict[str, Any], commands: list[dict[str, Any]], path: Path)
     if fault == "lost_reply":
         os.kill(os.getpid(), signal.SIGKILL)
     if listed:
-        sys.stdout.write(json.dumps({"nftables": [{"metainfo": {"version": "1.0.6", "json_schema_version": 1}}, *listed]}))
+        sys.stdout.write(
+            json.dumps(
+                {
+                    "nftables": [
+                        {"metainfo": {"version": "1.0.6", "json_schema_version": 1}},
+                        *listed,
+                    ]
+                }
+            )
+        )
     return 0
 
 
@@ -155,11 +180,20 @@ def _list(state: dict[str, Any], kind: str, place: dict[str, Any]) -> list[Any]:
         return [_shown(state, place["name"])]
     drop = [{"match": {"op": "==", "right": f"@{name}"}} for name in state["sets"]]
     rules = [{"rule": {"expr": [match, {"drop": None}]}} for match in drop] if state["rule"] else []
-    return [{"table": {"name": place["name"]}}, *(_shown(state, name) for name in state["sets"]), *rules]
+    return [
+        {"table": {"name": place["name"]}},
+        *(_shown(state, name) for name in state["sets"]),
+        *rules,
+    ]
 
 
 def _shown(state: dict[str, Any], name: str) -> dict[str, Any]:
-    shown = {"family": "inet", "name": name, "type": _TYPES[name], "flags": state.get("flags", ["interval", "timeout"])}
+    shown = {
+        "family": "inet",
+        "name": name,
+        "type": _TYPES[name],
+        "flags": state.get("flags", ["interval", "timeout"]),
+    }
     elements = {"elem": state["sets"][name]} if state["sets"][name] else {}
     return {"set": {**shown, **elements}}  # auto-merge is not shown, as by nft 1.0
 

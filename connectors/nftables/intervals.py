@@ -62,7 +62,11 @@ class Element(Frozen):
         return (self.first, self.last, self.comment) == (other.first, other.last, other.comment)
 
     def __str__(self) -> str:
-        networks = list(ipaddress.summarize_address_range(ipaddress.ip_address(self.first), ipaddress.ip_address(self.last)))
+        networks = list(
+            ipaddress.summarize_address_range(
+                ipaddress.ip_address(self.first), ipaddress.ip_address(self.last)
+            )
+        )
         if len(networks) == 1:
             return self.first if self.first == self.last else str(networks[0])
         return f"{self.first}-{self.last}"
@@ -74,7 +78,12 @@ class Element(Frozen):
     def to_nft(self) -> Any:
         """As nft's JSON says it, comment and timeout included."""
         more = {"comment": self.comment, "timeout": self.timeout}
-        return {"elem": {"val": self.value(), **{name: value for name, value in more.items() if value is not None}}}
+        return {
+            "elem": {
+                "val": self.value(),
+                **{name: value for name, value in more.items() if value is not None},
+            }
+        }
 
 
 def from_nft(entry: Any) -> Element:
@@ -98,7 +107,9 @@ def from_nft(entry: Any) -> Element:
 def free_parts(wanted: Element, taken: Iterable[Element]) -> tuple[Element, ...]:
     """The parts of `wanted` that no taken element holds, in order, under the wanted one's comment."""
     free, position = [], wanted.low
-    for element in sorted((element for element in taken if element.meets(wanted)), key=lambda element: element.low):
+    for element in sorted(
+        (element for element in taken if element.meets(wanted)), key=lambda element: element.low
+    ):
         if element.low > position:
             free.append(_part(wanted, position, element.low - 1))
         position = max(position, element.high + 1)

@@ -16,11 +16,24 @@ class NftablesSettings(ConnectorSettings):
 
     family: Literal["inet", "ip", "ip6"] = "inet"
     table: Identifier = "tocsin"
-    set4: Annotated[Identifier, Field(description="Set of type ipv4_addr with `flags interval`")] = "block4"
-    set6: Annotated[Identifier, Field(description="Set of type ipv6_addr with `flags interval`")] = "block6"
-    netns: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Network namespace to work in")] = None
-    nft: Annotated[str, Field(pattern=r"^/[!-~]+$", description="Where the nft tool is")] = "/usr/sbin/nft"
-    timeout_seconds: Annotated[float, Field(gt=0, le=300, description="The longest one transaction may take, in seconds")] = 20.0
+    set4: Annotated[
+        Identifier, Field(description="Set of type ipv4_addr with `flags interval`")
+    ] = "block4"
+    set6: Annotated[
+        Identifier, Field(description="Set of type ipv6_addr with `flags interval`")
+    ] = "block6"
+    netns: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Network namespace to work in"
+        ),
+    ] = None
+    nft: Annotated[str, Field(pattern=r"^/[!-~]+$", description="Where the nft tool is")] = (
+        "/usr/sbin/nft"
+    )
+    timeout_seconds: Annotated[
+        float, Field(gt=0, le=300, description="The longest one transaction may take, in seconds")
+    ] = 20.0
 
     @property
     def sets(self) -> dict[int, str]:

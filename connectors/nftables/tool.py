@@ -15,7 +15,10 @@ from connectors.sdk.transport import Access
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
 
 _LARGEST_LISTING = 64 * 1024 * 1024
-_RACED = re.compile(r"overlaps|does not exist|File exists|conflicting|busy|temporarily unavailable|Interrupted", re.IGNORECASE)
+_RACED = re.compile(
+    r"overlaps|does not exist|File exists|conflicting|busy|temporarily unavailable|Interrupted",
+    re.IGNORECASE,
+)
 _TYPES = {4: "ipv4_addr", 6: "ipv6_addr"}
 
 
@@ -51,19 +54,31 @@ class Nft:
 
     async def enforced(self) -> set[str]:
         """Names of the sets that a rule of the table drops by."""
-        listed = await self._list({"table": {"family": self._settings.family, "name": self._settings.table}})
+        listed = await self._list(
+            {"table": {"family": self._settings.family, "name": self._settings.table}}
+        )
         rules = [json.dumps(entry["rule"].get("expr", [])) for entry in listed if "rule" in entry]
         dropping = [text for text in rules if '"drop"' in text or '"reject"' in text]
-        return {name for name in self._settings.sets.values() if any(f'"@{name}"' in text for text in dropping)}
+        return {
+            name
+            for name in self._settings.sets.values()
+            if any(f'"@{name}"' in text for text in dropping)
+        }
 
-    async def change(self, version: int, *, remove: Sequence[Element], add: Sequence[Element]) -> None:
+    async def change(
+        self, version: int, *, remove: Sequence[Element], add: Sequence[Element]
+    ) -> None:
         """Remove, then add, all or nothing."""
         place = {**self._table(), "name": self._settings.sets[version]}
         commands: list[Any] = []
         if remove:
-            commands.append({"delete": {"element": {**place, "elem": [element.value() for element in remove]}}})
+            commands.append(
+                {"delete": {"element": {**place, "elem": [element.value() for element in remove]}}}
+            )
         if add:
-            commands.append({"add": {"element": {**place, "elem": [element.to_nft() for element in add]}}})
+            commands.append(
+                {"add": {"element": {**place, "elem": [element.to_nft() for element in add]}}}
+            )
         if commands:
             await self._run_json(commands, writes=True)
 
@@ -77,7 +92,9 @@ class Nft:
             raise Unavailable(message) from None
 
     async def _run_json(self, commands: list[Any], *, writes: bool) -> ToolResult:
-        return await self._run(self._settings.argv, json.dumps({"nftables": commands}).encode(), writes=writes)
+        return await self._run(
+            self._settings.argv, json.dumps({"nftables": commands}).encode(), writes=writes
+        )
 
     async def _run(self, argv: list[str], stdin: bytes, *, writes: bool) -> ToolResult:
         result = await run_tool(
@@ -109,14 +126,18 @@ class Nft:
     def _check_set(self, found: dict[str, Any], version: int) -> None:
         name, flags = self._settings.sets[version], found.get("flags", [])
         if found.get("type") != _TYPES[version] or "interval" not in flags:
-            message = f"set {name!r} is of type {found.get('type')} with flags {flags}; {self._mend()}"
+            message = (
+                f"set {name!r} is of type {found.get('type')} with flags {flags}; {self._mend()}"
+            )
             raise Rejected(message)
         if found.get("auto-merge"):
             raise self._merges(version)
 
     def _merges(self, version: int) -> Rejected:
         name = self._settings.sets[version]
-        return Rejected(f"set {name!r} merges neighbours (auto-merge), so a block could not be taken back alone; {self._mend()}")
+        return Rejected(
+            f"set {name!r} merges neighbours (auto-merge), so a block could not be taken back alone; {self._mend()}"
+        )
 
     def _table(self) -> dict[str, str]:
         return {"family": self._settings.family, "table": self._settings.table}
@@ -125,5 +146,8 @@ class Nft:
         return f"table {self._settings.family} {self._settings.table}"
 
     def _mend(self) -> str:
-        sets = " ".join(f"set {self._settings.sets[version]} {{ type {_TYPES[version]}; flags interval; }}" for version in (4, 6))
+        sets = " ".join(
+            f"set {self._settings.sets[version]} {{ type {_TYPES[version]}; flags interval; }}"
+            for version in (4, 6)
+        )
         return f"make it: {self._where()} {{ {sets} }}, and a rule that drops by each"

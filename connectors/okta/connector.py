@@ -49,7 +49,11 @@ class Okta(Connector[OktaSettings], Identity):
     @classmethod
     def headers(cls, settings: OktaSettings, access: Access) -> dict[str, str]:
         """The SSWS token."""
-        token = settings.write_api_token if access is Access.WRITE and settings.write_api_token else settings.api_token
+        token = (
+            settings.write_api_token
+            if access is Access.WRITE and settings.write_api_token
+            else settings.api_token
+        )
         return {"Authorization": f"SSWS {token.get_secret_value()}", "Accept": "application/json"}
 
     @classmethod
@@ -80,25 +84,37 @@ class Okta(Connector[OktaSettings], Identity):
         """Looks whether the user can sign in. Rejected for a user whom Okta cannot suspend as they are."""
         found = await self._okta.user(wish.user)
         if found.status in {"SUSPENDED", "DEPROVISIONED"}:
-            return _planned_change(found, changed=False, summary=f"{found.login} is {found.status} already", after="SUSPENDED")
-        if found.status != "ACTIVE":
-            message = (
-                f"{found.login} is {found.status}, and Okta suspends only users who are ACTIVE; activate, unlock or deactivate them in Okta"
+            return _planned_change(
+                found,
+                changed=False,
+                summary=f"{found.login} is {found.status} already",
+                after="SUSPENDED",
             )
+        if found.status != "ACTIVE":
+            message = f"{found.login} is {found.status}, and Okta suspends only users who are ACTIVE; activate, unlock or deactivate them in Okta"
             raise Rejected(message)
-        return _planned_change(found, changed=True, summary=f"Suspend {_described(found)}", after="SUSPENDED")
+        return _planned_change(
+            found, changed=True, summary=f"Suspend {_described(found)}", after="SUSPENDED"
+        )
 
     async def plan_unsuspend_user(self, wish: UserInput, call: Call) -> PlannedStatus:
         """Looks whether the user is suspended."""
         found = await self._okta.user(wish.user)
         suspended = found.status == "SUSPENDED"
-        summary = f"Unsuspend {_described(found)}" if suspended else f"{found.login} is not suspended ({found.status})"
+        summary = (
+            f"Unsuspend {_described(found)}"
+            if suspended
+            else f"{found.login} is not suspended ({found.status})"
+        )
         return _planned_change(found, changed=suspended, summary=summary, after="ACTIVE")
 
     async def undo_status(self, planned_change: PlannedStatus, call: Call) -> None:
         """Gives the user the other status again, unless somebody else has moved them on meanwhile."""
         if (await self._okta.user(planned_change.user)).status == planned_change.after:
-            await self._okta.set_status(planned_change.user, "ACTIVE" if planned_change.after == "SUSPENDED" else "SUSPENDED")
+            await self._okta.set_status(
+                planned_change.user,
+                "ACTIVE" if planned_change.after == "SUSPENDED" else "SUSPENDED",
+            )
 
     @action(Effect.CONTAIN, plan=plan_suspend_user, undo=undo_status)
     async def suspend_user(self, planned_change: PlannedStatus, call: Call) -> None:
@@ -123,7 +139,9 @@ class Okta(Connector[OktaSettings], Identity):
             user=found.id,
         )
 
-    async def verify_end_sessions(self, wish: UserInput, planned_change: PlannedSessions, output: dict[str, Any], call: Call) -> bool:
+    async def verify_end_sessions(
+        self, wish: UserInput, planned_change: PlannedSessions, output: dict[str, Any], call: Call
+    ) -> bool:
         """Waits until Okta's System Log shows that this very call ended the sessions; it lags by seconds.
 
         It is the only place where Okta tells, because sessions cannot be listed. It says that they were ended then; it does not
@@ -143,9 +161,18 @@ class Okta(Connector[OktaSettings], Identity):
             await self._okta.end_sessions(planned_change.user, call.tag)
 
 
-def _planned_change(found: OktaUser, *, changed: bool, summary: str, after: Literal["SUSPENDED", "ACTIVE"]) -> PlannedStatus:
+def _planned_change(
+    found: OktaUser, *, changed: bool, summary: str, after: Literal["SUSPENDED", "ACTIVE"]
+) -> PlannedStatus:
     target = Target.of(ObservableType.USER, found.login)
-    return PlannedStatus(target=target, changed=changed, summary=summary, user=found.id, before=found.status, after=after)
+    return PlannedStatus(
+        target=target,
+        changed=changed,
+        summary=summary,
+        user=found.id,
+        before=found.status,
+        after=after,
+    )
 
 
 def _described(found: OktaUser) -> str:

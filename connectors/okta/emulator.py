@@ -14,7 +14,10 @@ from starlette.routing import Route
 
 from connectors.sdk.emulator import JSON, Emulator
 
-LAB_SETTINGS: dict[str, Any] = {"api_token": "00lab-token", "windows_domains": {"CORP": "corp.example"}}
+LAB_SETTINGS: dict[str, Any] = {
+    "api_token": "00lab-token",
+    "windows_domains": {"CORP": "corp.example"},
+}
 
 _USERS = (  # login, first name, last name, status, groups, open sessions
     ("j.doe@corp.example", "Jane", "Doe", "ACTIVE", ("Everyone", "Finance"), 2),
@@ -50,11 +53,20 @@ class OktaEmulator(Emulator):
         for number, (login, first, last, status, groups, sessions) in enumerate(_USERS, 1):
             identity = f"00u{number:017d}"
             name = {"login": login, "first": first, "last": last}
-            self.users[identity] = {"id": identity, **name, "status": status, "groups": list(groups), "sessions": sessions}
+            self.users[identity] = {
+                "id": identity,
+                **name,
+                "status": status,
+                "groups": list(groups),
+                "sessions": sessions,
+            }
 
     def in_force(self) -> JSON:
         """Status and open sessions of each user, by login."""
-        return {user["login"]: {"status": user["status"], "sessions": user["sessions"]} for user in self.users.values()}
+        return {
+            user["login"]: {"status": user["status"], "sessions": user["sessions"]}
+            for user in self.users.values()
+        }
 
     def dump(self) -> JSON:
         """Users, System Log and what is left of the rate limit."""
@@ -75,18 +87,26 @@ class OktaEmulator(Emulator):
             ("DELETE", "/users/{user}/sessions", self._end_sessions),
             ("GET", "/logs", self._logs),
         ]
-        return [Route(f"/api/v1{path}", self._limited(handler), methods=[method]) for method, path, handler in table]
+        return [
+            Route(f"/api/v1{path}", self._limited(handler), methods=[method])
+            for method, path, handler in table
+        ]
 
     async def _user(self, request: Request) -> Response:
         user = self._find(request.path_params["user"])
-        return _not_found(request.path_params["user"]) if user is None else JSONResponse(_shown(user))
+        return (
+            _not_found(request.path_params["user"]) if user is None else JSONResponse(_shown(user))
+        )
 
     async def _groups(self, request: Request) -> Response:
         user = self._find(request.path_params["user"])
         if user is None:
             return _not_found(request.path_params["user"])
         return JSONResponse(
-            [{"id": f"00g{number:017d}", "type": "OKTA_GROUP", "profile": {"name": name}} for number, name in enumerate(user["groups"])]
+            [
+                {"id": f"00g{number:017d}", "type": "OKTA_GROUP", "profile": {"name": name}}
+                for number, name in enumerate(user["groups"])
+            ]
         )
 
     async def _move(self, request: Request) -> Response:
@@ -117,7 +137,11 @@ class OktaEmulator(Emulator):
         if "filter" in query and match is None:
             return _refuse(400, "E0000031", "Invalid search criteria.")
         kind, target = match.groups() if match else (None, None)
-        found = [event for event in self.log if kind is None or (event["eventType"] == kind and event["target"][0]["id"] == target)]
+        found = [
+            event
+            for event in self.log
+            if kind is None or (event["eventType"] == kind and event["target"][0]["id"] == target)
+        ]
         if query.get("sortOrder") == "DESCENDING":
             found.reverse()
         return JSONResponse(found[: int(query.get("limit", "100"))])
@@ -156,13 +180,29 @@ class OktaEmulator(Emulator):
 
 
 def _shown(user: dict[str, Any]) -> dict[str, Any]:
-    profile = {"login": user["login"], "email": user["login"], "firstName": user["first"], "lastName": user["last"]}
-    return {"id": user["id"], "status": user["status"], "lastLogin": _LAST_LOGIN, "profile": profile}
+    profile = {
+        "login": user["login"],
+        "email": user["login"],
+        "firstName": user["first"],
+        "lastName": user["last"],
+    }
+    return {
+        "id": user["id"],
+        "status": user["status"],
+        "lastLogin": _LAST_LOGIN,
+        "profile": profile,
+    }
 
 
 def _used_up() -> Response:
     reply = _refuse(429, "E0000047", "API call exceeded rate limit due to too many requests.")
-    reply.headers.update({"X-Rate-Limit-Limit": "600", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": str(int(time.time()) + 40)})
+    reply.headers.update(
+        {
+            "X-Rate-Limit-Limit": "600",
+            "X-Rate-Limit-Remaining": "0",
+            "X-Rate-Limit-Reset": str(int(time.time()) + 40),
+        }
+    )
     return reply
 
 

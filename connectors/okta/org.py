@@ -16,7 +16,11 @@ from orchestrator.domain.errors import ActionError, Rejected
 
 _ID = re.compile(r"[A-Za-z0-9]{16,32}")
 _NOT_FOUND = 404
-_WRONG_STATE = {"E0000001", "E0000016", "E0000038"}  # API validation failed, already active, not allowed in this status
+_WRONG_STATE = {
+    "E0000001",
+    "E0000016",
+    "E0000038",
+}  # API validation failed, already active, not allowed in this status
 _LOOK_BACK = timedelta(days=7)
 _CLEARED = "user.session.clear"
 
@@ -42,7 +46,9 @@ class OktaOrg:
     async def user(self, name: str) -> OktaUser:
         """The user of a name, login or id. Rejected when there is none."""
         login = self._login(name)
-        reply = await self._http.get(f"/api/v1/users/{quote(login, safe='@')}", ok_statuses={_NOT_FOUND})
+        reply = await self._http.get(
+            f"/api/v1/users/{quote(login, safe='@')}", ok_statuses={_NOT_FOUND}
+        )
         if reply.status == _NOT_FOUND:
             if error_code(reply) == "E0000007":
                 message = f"Okta knows no user {name[:100]!r}"
@@ -54,7 +60,9 @@ class OktaOrg:
     async def groups(self, user: str) -> tuple[str, ...]:
         """The names of the user's first 200 groups."""
         reply = await self._http.get(f"/api/v1/users/{user}/groups", params={"limit": "200"})
-        return tuple(_text(reply, group.get("profile"), "name") for group in _dicts(reply, reply.json()))
+        return tuple(
+            _text(reply, group.get("profile"), "name") for group in _dicts(reply, reply.json())
+        )
 
     async def whoami(self) -> str:
         """The login of the administrator behind the token."""
@@ -64,7 +72,9 @@ class OktaOrg:
     async def set_status(self, user: str, status: str) -> None:
         """Suspend or unsuspend. Okta refuses what is done already, so a refusal is followed by a look at the user."""
         verb = "suspend" if status == "SUSPENDED" else "unsuspend"
-        reply = await self._http.post(f"/api/v1/users/{user}/lifecycle/{verb}", ok_statuses={400, 403})
+        reply = await self._http.post(
+            f"/api/v1/users/{user}/lifecycle/{verb}", ok_statuses={400, 403}
+        )
         if 200 <= reply.status < 300:
             if reply.json() != {}:
                 raise reply.garbage("is not the empty object of a status that was set")
@@ -80,7 +90,9 @@ class OktaOrg:
     async def end_sessions(self, user: str, tag: str) -> None:
         """End all sessions and revoke all tokens. The tag goes out as the user agent, which Okta keeps in its System Log."""
         query = {"oauthTokens": "true"}
-        reply = await self._http.delete(f"/api/v1/users/{user}/sessions", params=query, headers={"User-Agent": _agent(tag)})
+        reply = await self._http.delete(
+            f"/api/v1/users/{user}/sessions", params=query, headers={"User-Agent": _agent(tag)}
+        )
         if reply.content:
             raise reply.garbage("is not the empty one of sessions that were ended")
 
@@ -93,7 +105,9 @@ class OktaOrg:
             "limit": "1000",
         }
         reply = await self._http.get("/api/v1/logs", params=query)
-        return any(_sent_by(event, tag) and _succeeded(event) for event in _dicts(reply, reply.json()))
+        return any(
+            _sent_by(event, tag) and _succeeded(event) for event in _dicts(reply, reply.json())
+        )
 
     async def sees_log(self) -> None:
         """Raises Rejected when the token's administrator may not read the System Log."""
@@ -105,7 +119,9 @@ class OktaOrg:
         domain, slash, account = name.rpartition("\\")
         if not slash:
             return self._plain(name, name)
-        known = {netbios.lower(): suffix for netbios, suffix in self._settings.windows_domains.items()}
+        known = {
+            netbios.lower(): suffix for netbios, suffix in self._settings.windows_domains.items()
+        }
         if domain.lower() not in known:
             message = f"the Windows domain {domain[:60]!r} is not in windows_domains; add it with the domain of its Okta logins"
             raise Rejected(message)

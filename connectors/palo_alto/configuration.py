@@ -22,7 +22,10 @@ class Configuration:
     @classmethod
     def fresh(cls) -> Configuration:
         """A group with one placeholder, because PAN-OS allows no empty group."""
-        return cls({_PLACEHOLDER: ["192.0.2.255/32", "keeps the group from being empty"]}, {"tocsin-blocked-networks": [_PLACEHOLDER]})
+        return cls(
+            {_PLACEHOLDER: ["192.0.2.255/32", "keeps the group from being empty"]},
+            {"tocsin-blocked-networks": [_PLACEHOLDER]},
+        )
 
     @classmethod
     def load(cls, plain: Any) -> Configuration:
@@ -32,23 +35,32 @@ class Configuration:
     def dump(self) -> dict[str, Any]:
         """As JSON, sharing nothing with this configuration."""
         objects = {name: list(entry) for name, entry in sorted(self.objects.items())}
-        return {"objects": objects, "groups": {name: list(members) for name, members in sorted(self.groups.items())}}
+        return {
+            "objects": objects,
+            "groups": {name: list(members) for name, members in sorted(self.groups.items())},
+        }
 
     def networks(self) -> list[str]:
         """What the groups hold, but for the placeholder."""
-        members = {member for group in self.groups.values() for member in group if member != _PLACEHOLDER}
+        members = {
+            member for group in self.groups.values() for member in group if member != _PLACEHOLDER
+        }
         return sorted(self.objects[member][0] for member in members if member in self.objects)
 
     def show(self, place: str, names: list[str]) -> str | None:
         """The XML at an xpath, None when there is nothing."""
         if "/address-group/" in place and names and names[0] in self.groups:
-            members = "".join(f"<member>{escape(member)}</member>" for member in self.groups[names[0]])
+            members = "".join(
+                f"<member>{escape(member)}</member>" for member in self.groups[names[0]]
+            )
             return f'<entry name="{names[0]}"><static>{members}</static></entry>'
         if "/address/" in place and names and names[0] in self.objects:
             return f'<entry name="{names[0]}"><ip-netmask>{self.objects[names[0]][0]}</ip-netmask></entry>'
         return None
 
-    def change(self, act: str, place: str, names: list[str], element: str) -> tuple[bool, str | None]:
+    def change(
+        self, act: str, place: str, names: list[str], element: str
+    ) -> tuple[bool, str | None]:
         """Set or delete; whether anything changed, and PAN-OS's complaint if it refuses."""
         if "/address-group/" in place:
             members = self.groups.get(names[0])

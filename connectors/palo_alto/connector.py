@@ -14,7 +14,13 @@ import httpx
 
 from connectors.capabilities.firewall import AddressInput, Firewall, NetworkInput
 from connectors.palo_alto.panos import PanOs
-from connectors.palo_alto.planned_changes import AddressTags, GroupMember, covering, network_of, object_name
+from connectors.palo_alto.planned_changes import (
+    AddressTags,
+    GroupMember,
+    covering,
+    network_of,
+    object_name,
+)
 from connectors.palo_alto.settings import PaloAltoSettings
 from connectors.sdk.action import action
 from connectors.sdk.call import Call, Tagged, is_tag
@@ -46,7 +52,11 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
     @classmethod
     def headers(cls, settings: PaloAltoSettings, access: Access) -> dict[str, str]:
         """The key goes in a header, never in the URL, where logs would keep it."""
-        key = settings.write_api_key if access is Access.WRITE and settings.write_api_key else settings.api_key
+        key = (
+            settings.write_api_key
+            if access is Access.WRITE and settings.write_api_key
+            else settings.api_key
+        )
         return {"X-PAN-KEY": key.get_secret_value()}
 
     async def check(self) -> str:
@@ -54,16 +64,26 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
         system = await self._panos.system()
         if self.settings.admin is None:
             return f"{system}; addresses only, because `admin` is not set"
-        return f"{system}; {len(await self._panos.members())} members in {self.settings.network_group}"
+        return (
+            f"{system}; {len(await self._panos.members())} members in {self.settings.network_group}"
+        )
 
     async def tagged(self) -> tuple[Tagged, ...]:
         """Addresses with a tag of ours, and members of the network group that are objects of ours."""
         addresses = await self._panos.registered()
-        ours = [Tagged("block_address", address, tag) for address, tags in addresses for tag in tags if is_tag(tag)]
+        ours = [
+            Tagged("block_address", address, tag)
+            for address, tags in addresses
+            for tag in tags
+            if is_tag(tag)
+        ]
         if self.settings.admin is None:
             return tuple(ours)
         networks = [(name, network_of(name)) for name in await self._panos.members()]
-        return (*ours, *(Tagged("block_network", str(network), name) for name, network in networks if network))
+        return (
+            *ours,
+            *(Tagged("block_network", str(network), name) for name, network in networks if network),
+        )
 
     async def plan_block_address(self, wish: AddressInput, call: Call) -> AddressTags:
         """Looks whether the address carries the tag of the deny rule."""
@@ -85,9 +105,13 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
         return AddressTags(
             target=Target.of(ObservableType.ADDRESS, wish.address),
             changed=blocked,
-            summary=f"Take {self.settings.tag} off {wish.address}" if blocked else f"{wish.address} is not tagged {self.settings.tag}",
+            summary=f"Take {self.settings.tag} off {wish.address}"
+            if blocked
+            else f"{wish.address} is not tagged {self.settings.tag}",
             address=wish.address,
-            remove=tuple(tag for tag in tags if tag == self.settings.tag or is_tag(tag)) if blocked else (),
+            remove=tuple(tag for tag in tags if tag == self.settings.tag or is_tag(tag))
+            if blocked
+            else (),
         )
 
     async def undo_tags(self, tags: AddressTags, call: Call) -> None:
@@ -108,8 +132,18 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
         """Looks whether the running configuration's group holds the network, or one around it."""
         holder = covering(wish.network, await self._committable_members())
         group = self.settings.network_group
-        summary = f"{wish.network} is already in {group}, as {holder}" if holder else f"Put {wish.network} in {group} and commit"
-        return self._member(wish, present=True, changed=holder is None, note=f"{call.tag} {call.reason}", summary=summary)
+        summary = (
+            f"{wish.network} is already in {group}, as {holder}"
+            if holder
+            else f"Put {wish.network} in {group} and commit"
+        )
+        return self._member(
+            wish,
+            present=True,
+            changed=holder is None,
+            note=f"{call.tag} {call.reason}",
+            summary=summary,
+        )
 
     async def plan_unblock_network(self, wish: NetworkInput, call: Call) -> GroupMember:
         """Looks whether the network's own object is in the group. Rejected when only a wider network blocks it."""
@@ -118,8 +152,14 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
         if not there and (holder := covering(wish.network, members)):
             message = f"{wish.network} is blocked as part of {holder}; unblock {holder}"
             raise Rejected(message)
-        summary = f"Take {wish.network} out of {group} and commit" if there else f"{wish.network} is not in {group}"
-        return self._member(wish, present=False, changed=there, note=f"{call.tag} {call.reason}", summary=summary)
+        summary = (
+            f"Take {wish.network} out of {group} and commit"
+            if there
+            else f"{wish.network} is not in {group}"
+        )
+        return self._member(
+            wish, present=False, changed=there, note=f"{call.tag} {call.reason}", summary=summary
+        )
 
     async def undo_member(self, member: GroupMember, call: Call) -> None:
         """Puts the group back as it was, and commits."""
@@ -165,14 +205,18 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
 
     def _member(self, wish: NetworkInput, **fields: Any) -> GroupMember:
         target = Target.of(ObservableType.NETWORK, wish.network)
-        return GroupMember(target=target, network=wish.network, object_name=object_name(wish.network), **fields)
+        return GroupMember(
+            target=target, network=wish.network, object_name=object_name(wish.network), **fields
+        )
 
 
 def _parameters(request: httpx.Request) -> dict[str, str] | None:
     """The parameters of a request; None when one is given twice or the body is no form, because then nobody knows which counts."""
     pairs = list(request.url.params.multi_items())
     if request.content:
-        if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        if not request.headers.get("content-type", "").startswith(
+            "application/x-www-form-urlencoded"
+        ):
             return None
         pairs += parse_qsl(request.content.decode("latin-1"), keep_blank_values=True)
     if any(count > 1 for count in Counter(name for name, _ in pairs).values()):

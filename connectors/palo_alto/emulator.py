@@ -34,7 +34,13 @@ class PaloAltoEmulator(Emulator):
     def settings(cls, base_url: str) -> dict[str, Any]:
         """A read key and a write key, quick polling."""
         keys = {"api_key": _READ_KEY, "write_api_key": _WRITE_KEY}
-        return {"base_url": base_url, **keys, "admin": "tocsin", "poll_seconds": 0.02, "commit_timeout_seconds": 30}
+        return {
+            "base_url": base_url,
+            **keys,
+            "admin": "tocsin",
+            "poll_seconds": 0.02,
+            "commit_timeout_seconds": 30,
+        }
 
     def seed(self) -> None:
         """No tags, a group with its placeholder, nothing to commit."""
@@ -47,8 +53,15 @@ class PaloAltoEmulator(Emulator):
 
     def dump(self) -> dict[str, Any]:
         """The world as JSON."""
-        plain = {"tags": self.tags, "jobs": self.jobs, "locks": self.commit_locks, "failing": self.failing_commits}
-        copied: dict[str, Any] = _copy({**plain, "candidate": self.candidate.dump(), "running": self.running.dump()})
+        plain = {
+            "tags": self.tags,
+            "jobs": self.jobs,
+            "locks": self.commit_locks,
+            "failing": self.failing_commits,
+        }
+        copied: dict[str, Any] = _copy(
+            {**plain, "candidate": self.candidate.dump(), "running": self.running.dump()}
+        )
         return copied
 
     def load(self, world: Any) -> None:
@@ -56,7 +69,10 @@ class PaloAltoEmulator(Emulator):
         world = _copy(world)
         self.tags, self.jobs = world["tags"], world["jobs"]
         self.commit_locks, self.failing_commits = world["locks"], world["failing"]
-        self.candidate, self.running = Configuration.load(world["candidate"]), Configuration.load(world["running"])
+        self.candidate, self.running = (
+            Configuration.load(world["candidate"]),
+            Configuration.load(world["running"]),
+        )
 
     def in_force(self) -> dict[str, list[str]]:
         """Addresses that carry the tag, networks in the group of the running configuration."""
@@ -70,11 +86,21 @@ class PaloAltoEmulator(Emulator):
 
     async def api(self, request: Request) -> Response:
         """Dispatches on `type`, after the key."""
-        form = {**dict(request.query_params), **dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))}
+        form = {
+            **dict(request.query_params),
+            **dict(parse_qsl((await request.body()).decode(), keep_blank_values=True)),
+        }
         key = request.headers.get("x-pan-key") or form.get("key")
         if key not in {_READ_KEY, _WRITE_KEY}:
-            return _xml("<response status='error' code='403'><result><msg>Invalid Credential</msg></result></response>", 403)
-        writes = form.get("type") in {"user-id", "commit"} or form.get("action") in {"set", "delete", "edit"}
+            return _xml(
+                "<response status='error' code='403'><result><msg>Invalid Credential</msg></result></response>",
+                403,
+            )
+        writes = form.get("type") in {"user-id", "commit"} or form.get("action") in {
+            "set",
+            "delete",
+            "edit",
+        }
         if writes and key != _WRITE_KEY:
             return _error("16", f"Type [{form.get('type')}] not authorized for user role.")
         self._advance(polled=None)
@@ -92,7 +118,9 @@ class PaloAltoEmulator(Emulator):
 
     def _operate(self, command: ET.Element) -> Response:
         if command.find("system/info") is not None:
-            return _success("<system><hostname>lab-fw</hostname><model>PA-VM</model><sw-version>11.1.4</sw-version></system>")
+            return _success(
+                "<system><hostname>lab-fw</hostname><model>PA-VM</model><sw-version>11.1.4</sw-version></system>"
+            )
         if (address := command.findtext("object/registered-ip/ip")) is not None:
             return self._registered(address)
         if command.find("object/registered-ip") is not None:
@@ -104,13 +132,19 @@ class PaloAltoEmulator(Emulator):
 
     def _registered(self, address: str) -> Response:
         tags = "".join(f"<member>{tag}</member>" for tag in self.tags.get(address, []))
-        entry = f'<entry ip="{address}" from_agent="0" persistent="1"><tag>{tags}</tag></entry>' if tags else ""
+        entry = (
+            f'<entry ip="{address}" from_agent="0" persistent="1"><tag>{tags}</tag></entry>'
+            if tags
+            else ""
+        )
         return _success(f"{entry}<count>{1 if tags else 0}</count>")
 
     def _all_registered(self, asked: ET.Element | None) -> Response:
         first = int((asked.findtext("start-point") if asked is not None else None) or 1) - 1
         most = int((asked.findtext("limit") if asked is not None else None) or 500)
-        known = [(address, tags) for address, tags in sorted(self.tags.items()) if tags][first : first + most]
+        known = [(address, tags) for address, tags in sorted(self.tags.items()) if tags][
+            first : first + most
+        ]
         entries = "".join(
             f'<entry ip="{address}" from_agent="0" persistent="1"><tag>{"".join(f"<member>{tag}</member>" for tag in tags)}</tag></entry>'
             for address, tags in known
@@ -121,7 +155,10 @@ class PaloAltoEmulator(Emulator):
         problems: list[str] = []
         for verb in ("register", "unregister"):
             for entry in message.findall(f"payload/{verb}/entry"):
-                address, tags = entry.get("ip", ""), [member.text or "" for member in entry.iter("member")]
+                address, tags = (
+                    entry.get("ip", ""),
+                    [member.text or "" for member in entry.iter("member")],
+                )
                 problems += self._retag(request, verb, address, tags)
         if problems:
             entries = "".join(f'<entry message="{problem}"/>' for problem in problems)
@@ -129,7 +166,9 @@ class PaloAltoEmulator(Emulator):
                 '<response status="error"><msg><line><uid-response><version>2.0</version>'
                 f"<payload><register>{entries}</register></payload></uid-response></line></msg></response>"
             )
-        return _xml('<response status="success"><result><uid-response><version>2.0</version></uid-response></result></response>')
+        return _xml(
+            '<response status="success"><result><uid-response><version>2.0</version></uid-response></result></response>'
+        )
 
     def _retag(self, request: Request, verb: str, address: str, tags: list[str]) -> list[str]:
         kept = self.tags.setdefault(address, [])
@@ -153,13 +192,19 @@ class PaloAltoEmulator(Emulator):
             found = (self.running if act == "show" else self.candidate).show(place, names)
             if found is None:
                 # A read of the running configuration fails where a read of the candidate succeeds with code 7.
-                return _error(None, "No such node") if act == "show" else _xml('<response status="success" code="7"><result/></response>')
+                return (
+                    _error(None, "No such node")
+                    if act == "show"
+                    else _xml('<response status="success" code="7"><result/></response>')
+                )
             return _success(found)
         done, problem = self.candidate.change(act, place, names, element)
         if problem:
             return _error("12", problem)
         if act == "delete" and not done:
-            return _xml('<response status="success" code="7"><msg>Object doesn\'t exist</msg></response>')
+            return _xml(
+                '<response status="success" code="7"><msg>Object doesn\'t exist</msg></response>'
+            )
         if done:
             self.record_effect(request, f"config {act}", place.partition("/vsys/")[2])
         return _xml('<response status="success" code="20"><msg>command succeeded</msg></response>')
@@ -172,11 +217,19 @@ class PaloAltoEmulator(Emulator):
         if any(job["status"] == "ACT" for job in self.jobs.values()):
             return _error("13", "Another commit/validate is in progress. Please try again later")
         if self.candidate.dump() == self.running.dump():
-            return _xml('<response status="success" code="19"><msg>There are no changes to commit.</msg></response>')
+            return _xml(
+                '<response status="success" code="19"><msg>There are no changes to commit.</msg></response>'
+            )
         number = str(len(self.jobs) + 1)
         fails = self.failing_commits > 0
         self.failing_commits -= fails
-        self.jobs[number] = {"status": "ACT", "started": time.time(), "polls": 0, "fails": fails, "config": self.candidate.dump()}
+        self.jobs[number] = {
+            "status": "ACT",
+            "started": time.time(),
+            "polls": 0,
+            "fails": fails,
+            "config": self.candidate.dump(),
+        }
         self.record_effect(request, "commit", f"job {number}")
         line = f"<msg><line>Commit job enqueued with jobid {number}</line></msg><job>{number}</job>"
         return _xml(f'<response status="success" code="19"><result>{line}</result></response>')
@@ -199,7 +252,13 @@ class PaloAltoEmulator(Emulator):
             return _error("7", f"job {number} not found")
         done = job["status"] == "FIN"
         result = ("FAIL" if job["fails"] else "OK") if done else "PEND"
-        details = "Validation error: rule is invalid" if done and job["fails"] else "Configuration committed successfully" if done else ""
+        details = (
+            "Validation error: rule is invalid"
+            if done and job["fails"]
+            else "Configuration committed successfully"
+            if done
+            else ""
+        )
         return _success(
             f"<job><id>{number}</id><type>Commit</type><status>{job['status']}</status><result>{result}</result>"
             f"<progress>{100 if done else 55}</progress><details><line>{details}</line></details></job>"

@@ -16,13 +16,29 @@ class PaloAltoSettings(HttpSettings):
 
     api_key: Annotated[SecretStr, Field(description="API key of an administrator that may read")]
     write_api_key: Annotated[
-        SecretStr | None, Field(description="API key that may write; without it, api_key does both", json_schema_extra=WRITE)
+        SecretStr | None,
+        Field(
+            description="API key that may write; without it, api_key does both",
+            json_schema_extra=WRITE,
+        ),
     ] = None
     vsys: ObjectName = "vsys1"
-    tag: Annotated[ObjectName, Field(description="The tag that the dynamic address group of the deny rule matches")] = "tocsin-blocked"
-    network_group: Annotated[ObjectName, Field(description="The static address group of the deny rule")] = "tocsin-blocked-networks"
+    tag: Annotated[
+        ObjectName,
+        Field(description="The tag that the dynamic address group of the deny rule matches"),
+    ] = "tocsin-blocked"
+    network_group: Annotated[
+        ObjectName, Field(description="The static address group of the deny rule")
+    ] = "tocsin-blocked-networks"
     admin: Annotated[
-        ObjectName | None, Field(description="The administrator behind the write key: only its changes are committed. Needed for networks")
+        ObjectName | None,
+        Field(
+            description="The administrator behind the write key: only its changes are committed. Needed for networks"
+        ),
     ] = None
-    poll_seconds: Annotated[float, Field(gt=0, le=60, description="How often a commit job is looked at")] = 2.0
-    commit_timeout_seconds: Annotated[float, Field(gt=0, le=3600, description="How long a commit may take")] = 600.0
+    poll_seconds: Annotated[
+        float, Field(gt=0, le=60, description="How often a commit job is looked at")
+    ] = 2.0
+    commit_timeout_seconds: Annotated[
+        float, Field(gt=0, le=3600, description="How long a commit may take")
+    ] = 600.0

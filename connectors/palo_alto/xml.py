@@ -16,7 +16,9 @@ _COMES_BACK = timedelta(seconds=10)
 _CODES_OF_ACCESS = {"16", "22", "403"}  # unauthorized, session timed out, invalid credential
 
 
-def element(name: str, *children: ET.Element, text: str | None = None, **attributes: str) -> ET.Element:
+def element(
+    name: str, *children: ET.Element, text: str | None = None, **attributes: str
+) -> ET.Element:
     """An element; text and attributes are escaped when it is written."""
     made = ET.Element(name, attributes)
     made.text = text
@@ -42,7 +44,10 @@ def write(root: ET.Element) -> str:
 
 def tag_update(verb: str, address: str, tags: Iterable[str]) -> str:
     """A User-ID message that registers or unregisters tags of an address, kept over reboots, without end."""
-    members = [element("member", text=tag, **({"timeout": "0"} if verb == "register" else {})) for tag in tags]
+    members = [
+        element("member", text=tag, **({"timeout": "0"} if verb == "register" else {}))
+        for tag in tags
+    ]
     kept = {"persistent": "1"} if verb == "register" else {}
     entry = element("entry", element("tag", *members), ip=address, **kept)
     return write(
@@ -87,11 +92,19 @@ def refusal(reply: Reply, root: ET.Element) -> ActionError:
     """What an error means: busy or locked is Unavailable; an internal error may have half happened."""
     code, words = root.get("code", ""), reply.redacted("; ".join(said(root)) or "no reason given")
     if code in _CODES_OF_ACCESS or root.get("status") == "unauth":
-        return Rejected(f"{reply.place}: the connection's credential is wrong or may not do this (code {code}): {words}")
+        return Rejected(
+            f"{reply.place}: the connection's credential is wrong or may not do this (code {code}): {words}"
+        )
     if _BUSY.search(words):
-        return Unavailable(f"{reply.place}: the firewall is busy (code {code}): {words}", retry_after=_COMES_BACK)
+        return Unavailable(
+            f"{reply.place}: the firewall is busy (code {code}): {words}", retry_after=_COMES_BACK
+        )
     if code in {"8", "11", "13", "21"}:
-        return Unknown(f"{reply.place}: the firewall failed (code {code}): {words}") if reply.writes else Unavailable(words)
+        return (
+            Unknown(f"{reply.place}: the firewall failed (code {code}): {words}")
+            if reply.writes
+            else Unavailable(words)
+        )
     return Rejected(f"{reply.place}: refused (code {code}): {words}")
 
 

@@ -41,7 +41,13 @@ class Call:
     @classmethod
     def bare(cls, key: str = "test") -> Call:
         """A call outside of any run, for tests and credential checks."""
-        return cls(key=key, run_id="run_none", step_id="none", reason="outside of any run", heartbeat=_ignore)
+        return cls(
+            key=key,
+            run_id="run_none",
+            step_id="none",
+            reason="outside of any run",
+            heartbeat=_ignore,
+        )
 
 
 def tag_of(key: str) -> str:

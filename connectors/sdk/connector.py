@@ -23,7 +23,19 @@ from connectors.sdk.settings import ConnectorSettings, HttpSettings, secret_valu
 from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unknown
 
 S = TypeVar("S", bound=ConnectorSettings)
-_OURS = ("read", "plan", "apply", "verify", "undo", "verify_undone", "access", "way_out", "_bound", "_reading", "_changing")
+_OURS = (
+    "read",
+    "plan",
+    "apply",
+    "verify",
+    "undo",
+    "verify_undone",
+    "access",
+    "way_out",
+    "_bound",
+    "_reading",
+    "_changing",
+)
 """Behind these stands the guard: a connector writes its actions, not these."""
 
 
@@ -94,7 +106,9 @@ class Connector(ABC, Generic[S]):
         return {}
 
     @classmethod
-    def http_client(cls, settings: S, access: Access, transport: httpx.AsyncBaseTransport | None = None) -> HttpClient:
+    def http_client(
+        cls, settings: S, access: Access, transport: httpx.AsyncBaseTransport | None = None
+    ) -> HttpClient:
         """The way out: to `base_url` alone, or nowhere for settings that have none."""
         web = settings if isinstance(settings, HttpSettings) else None
         return HttpClient(
@@ -133,7 +147,9 @@ class Connector(ABC, Generic[S]):
         """The planned_change of the change that is due. Changes nothing. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         with self._reading(call, action):
-            planned_change = await getattr(self, str(bound.plan))(as_model(bound.spec.input, input, action), call)
+            planned_change = await getattr(self, str(bound.plan))(
+                as_model(bound.spec.input, input, action), call
+            )
             return as_json(planned_change)
 
     async def apply(self, action: str, planned_change: JsonObject, call: Call) -> JsonObject:
@@ -149,14 +165,25 @@ class Connector(ABC, Generic[S]):
             output = await getattr(self, action)(parsed, call)
         return as_json(output) if output is not None else {}
 
-    async def verify(self, action: str, input: JsonObject, planned_change: JsonObject, output: JsonObject, call: Call) -> bool:  # noqa: A002
+    async def verify(
+        self,
+        action: str,
+        input: JsonObject,
+        planned_change: JsonObject,
+        output: JsonObject,
+        call: Call,
+    ) -> bool:  # noqa: A002
         """Whether the system now is as asked, read back from it. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         if bound.verify is None:
             return not (await self.plan(action, input, call))["changed"]
         with self._reading(call, action):
             wish = as_model(bound.spec.input, input, action)
-            return bool(await getattr(self, bound.verify)(wish, planned_change_of(bound, planned_change, action), output, call))
+            return bool(
+                await getattr(self, bound.verify)(
+                    wish, planned_change_of(bound, planned_change, action), output, call
+                )
+            )
 
     async def undo(self, action: str, planned_change: JsonObject, call: Call) -> None:
         """Take back what the planned_change changed; nothing when it changed nothing. Raises Unavailable, Rejected, Unknown."""
@@ -169,7 +196,9 @@ class Connector(ABC, Generic[S]):
             with self._changing(call, action):
                 await getattr(self, bound.undo)(parsed, call)
 
-    async def verify_undone(self, action: str, input: JsonObject, planned_change: JsonObject, call: Call) -> bool:  # noqa: A002
+    async def verify_undone(
+        self, action: str, input: JsonObject, planned_change: JsonObject, call: Call
+    ) -> bool:  # noqa: A002
         """Whether what the planned_change changed is gone again: planning anew finds the change due. Raises Unavailable, Rejected."""
         if not planned_change_of(self._bound(action, changes=True), planned_change, action).changed:
             return True
@@ -198,7 +227,11 @@ class Connector(ABC, Generic[S]):
 
     @contextmanager
     def _reading(self, call: Call, action: str) -> Iterator[None]:
-        with in_call(call), reading_only(self._way_out), _ours_only(f"{self.name}: {action}", Rejected):
+        with (
+            in_call(call),
+            reading_only(self._way_out),
+            _ours_only(f"{self.name}: {action}", Rejected),
+        ):
             yield
 
     @contextmanager
@@ -234,7 +267,13 @@ def _settings_type(cls: type) -> type[ConnectorSettings]:
     for ancestor in cls.__mro__:
         for generic in vars(ancestor).get("__orig_bases__", ()):
             origin, arguments = get_origin(generic), get_args(generic)
-            if isinstance(origin, type) and issubclass(origin, Connector) and isinstance(arguments[0], type):
+            if (
+                isinstance(origin, type)
+                and issubclass(origin, Connector)
+                and isinstance(arguments[0], type)
+            ):
                 return arguments[0]
-    message = f"{cls.__module__}.{cls.__name__} does not say its settings; write `Connector[ItsSettings]`"
+    message = (
+        f"{cls.__module__}.{cls.__name__} does not say its settings; write `Connector[ItsSettings]`"
+    )
     raise TypeError(message)

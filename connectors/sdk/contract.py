@@ -56,10 +56,16 @@ class ConnectorContract(ABC):
         }
         for name, fits in kinds.items():
             if name in metafunc.fixturenames:
-                actions = [action for action, bound in self.connector.bound.items() if fits(bound.spec.effect)]
+                actions = [
+                    action
+                    for action, bound in self.connector.bound.items()
+                    if fits(bound.spec.effect)
+                ]
                 metafunc.parametrize(name, actions)
         if "undoable" in metafunc.fixturenames:
-            metafunc.parametrize("undoable", [action for action, bound in self.connector.bound.items() if bound.undo])
+            metafunc.parametrize(
+                "undoable", [action for action, bound in self.connector.bound.items() if bound.undo]
+            )
 
     def prepared(self, action: str) -> tuple[Any, dict[str, Any]]:
         """A world in which the action has something to do, and the input."""
@@ -90,7 +96,9 @@ class ConnectorContract(ABC):
         assert planned_change["changed"] is True
         assert _look(world) == before
 
-    async def test_applying_with_read_access_is_refused_and_changes_nothing(self, change: str) -> None:
+    async def test_applying_with_read_access_is_refused_and_changes_nothing(
+        self, change: str
+    ) -> None:
         world, given = self.prepared(change)
         before = _look(world)
         async with self.open(world, Access.READ) as connector:
@@ -136,7 +144,9 @@ class ConnectorContract(ABC):
             await connector.undo(undoable, planned_change, Call.bare("undo"))
         assert world.in_force() == before
 
-    async def test_what_we_made_is_listed_by_its_tag_until_it_is_taken_back(self, undoable: str) -> None:
+    async def test_what_we_made_is_listed_by_its_tag_until_it_is_taken_back(
+        self, undoable: str
+    ) -> None:
         world, given = self.prepared(undoable)
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan(undoable, given, Call.bare())
@@ -156,7 +166,11 @@ class ConnectorContract(ABC):
     async def test_undo_leaves_alone_what_was_there_before_us(self, undoable: str) -> None:
         world, given = self.prepared(undoable)
         async with self.open(world, Access.WRITE) as connector:
-            await connector.apply(undoable, await connector.plan(undoable, given, Call.bare("other")), Call.bare("other"))
+            await connector.apply(
+                undoable,
+                await connector.plan(undoable, given, Call.bare("other")),
+                Call.bare("other"),
+            )
             before = world.in_force()
             planned_change = await connector.plan(undoable, given, Call.bare("ours"))
             await connector.apply(undoable, planned_change, Call.bare("ours"))
@@ -208,7 +222,9 @@ class ConnectorContract(ABC):
         """Settings that make a connector that polls give up at once; none for most."""
         return {}
 
-    async def _first_look(self, connector: Connector[Any], action: str, given: dict[str, Any]) -> dict[str, Any]:
+    async def _first_look(
+        self, connector: Connector[Any], action: str, given: dict[str, Any]
+    ) -> dict[str, Any]:
         if connector.bound[action].spec.effect.changes:
             return await connector.plan(action, given, Call.bare())
         return await connector.read(action, given, Call.bare())
@@ -229,7 +245,9 @@ class HttpConnectorContract(ConnectorContract):
         return open_connector(self.connector, given, access, EmulatorTransport(world))
 
     @pytest.mark.parametrize("status", [429, 503])
-    async def test_a_busy_system_is_unavailable_for_as_long_as_it_says(self, any_action: str, status: int) -> None:
+    async def test_a_busy_system_is_unavailable_for_as_long_as_it_says(
+        self, any_action: str, status: int
+    ) -> None:
         world, given = self.prepared(any_action)
         world.inject(kind="status", status=status, retry_after=7, times=100)
         async with self.open(world, Access.READ) as connector:
@@ -256,21 +274,27 @@ class HttpConnectorContract(ConnectorContract):
             assert await connector.verify(change, given, planned_change, output, Call.bare())
         assert all(effect["count"] == 1 for effect in world.effects)
 
-    async def test_a_reply_that_ends_in_the_middle_is_unavailable_to_a_reader(self, any_action: str) -> None:
+    async def test_a_reply_that_ends_in_the_middle_is_unavailable_to_a_reader(
+        self, any_action: str
+    ) -> None:
         world, given = self.prepared(any_action)
         world.inject(kind="half_closed", times=100)
         async with self.open(world, Access.READ) as connector:
             with pytest.raises(Unavailable):
                 await self._first_look(connector, any_action, given)
 
-    async def test_a_system_that_does_not_answer_in_time_is_unavailable_to_a_reader(self, any_action: str) -> None:
+    async def test_a_system_that_does_not_answer_in_time_is_unavailable_to_a_reader(
+        self, any_action: str
+    ) -> None:
         world, given = self.prepared(any_action)
         world.inject(kind="latency", seconds=30, times=100)
         async with self.open(world, Access.READ, timeout_seconds=0.05) as connector:
             with pytest.raises(Unavailable):
                 await self._first_look(connector, any_action, given)
 
-    async def test_a_wrong_credential_is_rejected_and_no_secret_is_told(self, any_action: str) -> None:
+    async def test_a_wrong_credential_is_rejected_and_no_secret_is_told(
+        self, any_action: str
+    ) -> None:
         world, given = self.prepared(any_action)
         wrong = dict.fromkeys(secret_fields(self.connector.settings_type), "wrong-secret-5ab1e")
         async with self.open(world, Access.READ, **wrong) as connector:
@@ -281,7 +305,11 @@ class HttpConnectorContract(ConnectorContract):
         assert "wrong-secret-5ab1e" not in f"{caught.value!r} {checked.value!r}"
 
     async def test_no_error_text_holds_a_secret(self, any_action: str) -> None:
-        secrets = [value for name in secret_fields(self.connector.settings_type) if (value := self._setting(name))]
+        secrets = [
+            value
+            for name in secret_fields(self.connector.settings_type)
+            if (value := self._setting(name))
+        ]
         for status in (400, 403, 404, 409, 429, 500):
             world, given = self.prepared(any_action)
             world.inject(kind="status", status=status, times=100)

@@ -29,19 +29,39 @@ class BoundAction:
     local: bool
 
 
-def bind_actions(connector: type, unsupported: Mapping[str, str], reserved: AbstractSet[str]) -> dict[str, BoundAction]:
+def bind_actions(
+    connector: type, unsupported: Mapping[str, str], reserved: AbstractSet[str]
+) -> dict[str, BoundAction]:
     """Every action of the connector by name; none may be called as one of the sdk's own methods. Raises TypeError with the mend."""
     specs = _specs(connector)
     declared = _declared(connector)
     for name in specs.keys() & reserved:
-        _refuse(connector, name, "has the name of a method of Connector; call the capability's action otherwise")
+        _refuse(
+            connector,
+            name,
+            "has the name of a method of Connector; call the capability's action otherwise",
+        )
     for name in declared.keys() - specs.keys():
-        _refuse(connector, name, f"is no action of its capability; actions there: {', '.join(sorted(specs)) or 'none'}")
+        _refuse(
+            connector,
+            name,
+            f"is no action of its capability; actions there: {', '.join(sorted(specs)) or 'none'}",
+        )
     for name in unsupported.keys() - specs.keys():
-        _refuse(connector, name, "is listed in `unsupported` but is no action of its capability; take it out")
+        _refuse(
+            connector,
+            name,
+            "is listed in `unsupported` but is no action of its capability; take it out",
+        )
     for name in specs.keys() - declared.keys() - unsupported.keys():
-        _refuse(connector, name, "is missing; implement it with @action, or give the reason in `unsupported`")
-    return {name: _bind(connector, specs[name], declared[name]) for name in specs if name in declared}
+        _refuse(
+            connector,
+            name,
+            "is missing; implement it with @action, or give the reason in `unsupported`",
+        )
+    return {
+        name: _bind(connector, specs[name], declared[name]) for name in specs if name in declared
+    }
 
 
 def _specs(connector: type) -> dict[str, ActionSpec]:
@@ -49,20 +69,33 @@ def _specs(connector: type) -> dict[str, ActionSpec]:
 
 
 def _capabilities(connector: type) -> list[type[Capability]]:
-    return [base for base in connector.__mro__ if issubclass(base, Capability) and "capability" in vars(base)]
+    return [
+        base
+        for base in connector.__mro__
+        if issubclass(base, Capability) and "capability" in vars(base)
+    ]
 
 
 def _declared(connector: type) -> dict[str, Declaration]:
-    found = ((name, getattr(member, MARK, None)) for name, member in inspect.getmembers(connector, inspect.isfunction))
+    found = (
+        (name, getattr(member, MARK, None))
+        for name, member in inspect.getmembers(connector, inspect.isfunction)
+    )
     return {name: declaration for name, declaration in found if declaration is not None}
 
 
 def _bind(connector: type, spec: ActionSpec, declared: Declaration) -> BoundAction:
     name, method = spec.name, getattr(connector, spec.name)
     if not (inspect.getdoc(method) or "").strip():
-        _refuse(connector, name, "has no docstring; say in one line what it does, for the catalogue")
+        _refuse(
+            connector, name, "has no docstring; say in one line what it does, for the catalogue"
+        )
     if declared.effect is not spec.effect:
-        _refuse(connector, name, f"declares {declared.effect.value}, its capability {spec.effect.value}; declare Effect.{spec.effect.name}")
+        _refuse(
+            connector,
+            name,
+            f"declares {declared.effect.value}, its capability {spec.effect.value}; declare Effect.{spec.effect.name}",
+        )
     planned_change = None
     if spec.effect.changes:
         planned_change = _check_change(connector, spec, declared)
@@ -86,23 +119,35 @@ def _check_read(connector: type, spec: ActionSpec, declared: Declaration) -> Non
     if declared.plan or declared.undo:
         _refuse(connector, spec.name, "is a read with a plan or an undo; take them off")
     _expect(connector, spec.name, _first(connector, spec.name), spec.input, "takes")
-    _expect(connector, spec.name, _hints(connector, spec.name).get("return"), spec.output, "returns")
+    _expect(
+        connector, spec.name, _hints(connector, spec.name).get("return"), spec.output, "returns"
+    )
 
 
 def _check_change(connector: type, spec: ActionSpec, declared: Declaration) -> type[PlannedChange]:
     name = spec.name
     if declared.plan is None:
         _refuse(
-            connector, name, "changes something without a plan; add plan=plan_..., a method that only reads and returns a planned_change"
+            connector,
+            name,
+            "changes something without a plan; add plan=plan_..., a method that only reads and returns a planned_change",
         )
     plan = _method(connector, name, "plan", declared.plan)
     planned_change = _first(connector, name)
     if not (isinstance(planned_change, type) and issubclass(planned_change, PlannedChange)):
-        _refuse(connector, name, "does not take a planned_change; its first parameter must be a subclass of PlannedChange")
+        _refuse(
+            connector,
+            name,
+            "does not take a planned_change; its first parameter must be a subclass of PlannedChange",
+        )
     _expect(connector, plan, _first(connector, plan), spec.input, "takes")
     _expect(connector, plan, _hints(connector, plan).get("return"), planned_change, "returns")
     if declared.undo is None and spec.effect is Effect.CONTAIN:
-        _refuse(connector, name, "contains without an undo; add undo=undo_..., a method that takes the planned_change back")
+        _refuse(
+            connector,
+            name,
+            "contains without an undo; add undo=undo_..., a method that takes the planned_change back",
+        )
     if declared.undo is not None:
         undo = _method(connector, name, "undo", declared.undo)
         _expect(connector, undo, _first(connector, undo), planned_change, "takes")
@@ -113,7 +158,11 @@ def _check_change(connector: type, spec: ActionSpec, declared: Declaration) -> t
 
 def _method(connector: type, name: str, part: str, method: str | None) -> str:
     if method is None or not inspect.iscoroutinefunction(getattr(connector, method, None)):
-        _refuse(connector, name, f"names {part}={method}, which is no async method of the connector; write it or mend the name")
+        _refuse(
+            connector,
+            name,
+            f"names {part}={method}, which is no async method of the connector; write it or mend the name",
+        )
     return method
 
 
@@ -123,7 +172,11 @@ def _first(connector: type, method: str) -> Any:
         _refuse(connector, method, "is not async; write `async def`")
     parameters = list(inspect.signature(function).parameters)[1:]
     if not parameters:
-        _refuse(connector, method, "takes nothing; its parameters are the input or the planned_change, and the call")
+        _refuse(
+            connector,
+            method,
+            "takes nothing; its parameters are the input or the planned_change, and the call",
+        )
     return _hints(connector, method).get(parameters[0])
 
 
@@ -131,12 +184,20 @@ def _hints(connector: type, method: str) -> dict[str, Any]:
     try:
         return typing.get_type_hints(getattr(connector, method))
     except NameError as error:
-        _refuse(connector, method, f"has an annotation that cannot be read ({error}); define and import its types at module level")
+        _refuse(
+            connector,
+            method,
+            f"has an annotation that cannot be read ({error}); define and import its types at module level",
+        )
 
 
 def _expect(connector: type, method: str, found: Any, wanted: type, verb: str) -> None:
     if found is not wanted:
-        _refuse(connector, method, f"{verb} {getattr(found, '__name__', found)}, but must be annotated to: {verb} {wanted.__name__}")
+        _refuse(
+            connector,
+            method,
+            f"{verb} {getattr(found, '__name__', found)}, but must be annotated to: {verb} {wanted.__name__}",
+        )
 
 
 def _refuse(connector: type, method: str, sentence: str) -> typing.NoReturn:

@@ -19,7 +19,14 @@ Place = tuple[str, str, int]  # scheme, host, port
 
 _METADATA = {
     ipaddress.ip_address(text)
-    for text in ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+    for text in (
+        "169.254.169.254",
+        "169.254.170.2",
+        "fd00:ec2::254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+    )
 }
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _DEFAULT_PORT = {"http": 80, "https": 443}
@@ -58,7 +65,11 @@ class Egress:
             message = f"the name {url.host} does not resolve; check base_url and the DNS"
             raise Unavailable(message) from error
         for text in found:
-            _judge(ipaddress.ip_address(text.partition("%")[0]), url.host, configured=is_this_machine(url.host))
+            _judge(
+                ipaddress.ip_address(text.partition("%")[0]),
+                url.host,
+                configured=is_this_machine(url.host),
+            )
         if not found:
             message = f"the name {url.host} has no address; check base_url and the DNS"
             raise Unavailable(message)

@@ -57,7 +57,9 @@ class Emulator(ABC):
     def load(self, world: JSON) -> None:
         """Puts a dumped world back."""
 
-    def record_effect(self, request: Request | None, action: str, target: str, key: str | None = None) -> None:
+    def record_effect(
+        self, request: Request | None, action: str, target: str, key: str | None = None
+    ) -> None:
         """Logs an effect, under `key` or the request's Idempotency-Key; the same effect again counts up."""
         key = key or (request.headers.get("idempotency-key") if request is not None else None) or ""
         for effect in self.effects:

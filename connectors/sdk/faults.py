@@ -67,7 +67,9 @@ class FaultLayer:
             await self._app(scope, receive, send)
             return
         body = await _whole(receive)
-        fault = self._due(f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')} {body.decode('latin-1')}")
+        fault = self._due(
+            f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')} {body.decode('latin-1')}"
+        )
         match fault:
             case None:
                 await self._app(scope, _again(body), send)
@@ -163,14 +165,28 @@ def _again(body: bytes) -> Receive:
 
 
 async def _reply(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", str(len(body)).encode())],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 
 async def _half(send: Send, answer: _Answer) -> None:
     start, *rest = answer.messages
     body = b"".join(message.get("body", b"") for message in rest)
-    await send({**start, "headers": [*(h for h in start["headers"] if h[0] != b"content-length"), (b"content-length", b"100000")]})
+    await send(
+        {
+            **start,
+            "headers": [
+                *(h for h in start["headers"] if h[0] != b"content-length"),
+                (b"content-length", b"100000"),
+            ],
+        }
+    )
     await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
 
 
@@ -179,5 +195,7 @@ async def _drop(scope: Scope, why: str) -> None:
     if abort is None:
         raise ConnectionDropped(why)
     abort()
-    for _ in range(3):  # let the server notification that its client is gone, so that it does not answer in our place
+    for _ in range(
+        3
+    ):  # let the server notification that its client is gone, so that it does not answer in our place
         await asyncio.sleep(0)

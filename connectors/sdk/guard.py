@@ -88,7 +88,10 @@ def reading_only(way_out: object | None = None) -> Iterator[Reading]:
     token = _reading.set(reading)
     try:
         yield reading
-    except (Exception, asyncio.CancelledError):  # also when it was cancelled: to wait for ever after an attempt must not hide it
+    except (
+        Exception,
+        asyncio.CancelledError,
+    ):  # also when it was cancelled: to wait for ever after an attempt must not hide it
         if not reading.attempts:  # else it is said below, with all that was tried
             raise
     finally:
@@ -127,7 +130,11 @@ def is_the_way_out(transport: object) -> bool:
 def refused(attempt: str) -> WriteRefused:
     """The refusal to raise; it is noted."""
     reading = _reading.get()
-    if reading is not None and attempt not in reading.attempts and len(reading.attempts) < MOST_ATTEMPTS:
+    if (
+        reading is not None
+        and attempt not in reading.attempts
+        and len(reading.attempts) < MOST_ATTEMPTS
+    ):
         reading.attempts.append(attempt)
     return WriteRefused(attempt)
 
@@ -141,7 +148,11 @@ def _refuse(event: str, _arguments: tuple[Any, ...]) -> None:
 def _watch_starts() -> None:
     """What Python 3.11 starts without a word: a thread, which does not know that its starter may only read, and `multiprocessing`."""
     for module, name, event in (
-        (threading, "_start_new_thread", "_thread.start_new_thread"),  # by which every `threading.Thread` starts
+        (
+            threading,
+            "_start_new_thread",
+            "_thread.start_new_thread",
+        ),  # by which every `threading.Thread` starts
         (_thread, "start_new_thread", "_thread.start_new_thread"),
         (_thread, "start_new", "_thread.start_new_thread"),
         (_posixsubprocess, "fork_exec", "subprocess.Popen"),

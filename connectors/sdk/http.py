@@ -21,7 +21,12 @@ from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unkno
 
 __all__ = ["Access", "HttpClient", "RateLimit", "Reply", "lost"]
 
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NOTHING_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+)
 
 
 class HttpClient:
@@ -62,7 +67,9 @@ class HttpClient:
             base_url=base_url or "",
             transport=self.way_out,
             headers={"User-Agent": "tocsin", **(headers or {})},
-            timeout=httpx.Timeout(timeout.total_seconds(), connect=min(5.0, timeout.total_seconds())),
+            timeout=httpx.Timeout(
+                timeout.total_seconds(), connect=min(5.0, timeout.total_seconds())
+            ),
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
             trust_env=False,
@@ -106,7 +113,13 @@ class HttpClient:
         """
         _refuse_dots(path)
         request = self._client.build_request(
-            method, path, params=params, json=json, data=data, content=content, headers=dict(headers or {})
+            method,
+            path,
+            params=params,
+            json=json,
+            data=data,
+            content=content,
+            headers=dict(headers or {}),
         )
         writes = not self.is_read(request)
         if writes and (call := current_call.get()) is not None:
@@ -141,7 +154,14 @@ class HttpClient:
             if (refusal := _first_of_ours(group)) is not None:
                 raise refusal from None
             raise
-        return Reply(response.status_code, response.headers, content, request, writes=writes, secrets=self._secrets)
+        return Reply(
+            response.status_code,
+            response.headers,
+            content,
+            request,
+            writes=writes,
+            secrets=self._secrets,
+        )
 
     async def _read(self, response: httpx.Response, place: str, *, writes: bool) -> bytes:
         content = bytearray()
@@ -165,7 +185,10 @@ def _words(error: Exception) -> str:
 
 
 def _refuse_dots(path: str) -> None:
-    if any(part in {".", ".."} for part in path.partition("?")[0].replace("%2e", ".").replace("%2E", ".").split("/")):
+    if any(
+        part in {".", ".."}
+        for part in path.partition("?")[0].replace("%2e", ".").replace("%2E", ".").split("/")
+    ):
         message = f"the path {path[:100]!r} climbs; quote what is put in it"
         raise Rejected(message)
 

@@ -16,7 +16,12 @@ from orchestrator.domain.errors import Invalid
 C = TypeVar("C", bound=Connector[Any])
 
 
-def open_connector(cls: type[C], settings: dict[str, Any], access: Access, transport: httpx.AsyncBaseTransport | None = None) -> C:
+def open_connector(
+    cls: type[C],
+    settings: dict[str, Any],
+    access: Access,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> C:
     """The connector, ready to call; `await connector.aclose()` when done.
 
     Raises Invalid naming the setting, never its value; WriteRefused where one that is opened for reading reaches out by itself.
@@ -35,6 +40,9 @@ def parse_settings(cls: type[Connector[Any]], settings: dict[str, Any]) -> Conne
         return cls.settings_type.model_validate(settings)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
-        found = "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}" for problem in problems)
+        found = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+            for problem in problems
+        )
         message = f"connector {cls.name}: {found}"
         raise Invalid(message) from None

@@ -37,7 +37,9 @@ def planned_change_of(bound: BoundAction, value: JsonObject, action: str) -> Pla
 
 def _problems(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:5])
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:5]
+    )
 
 
 def as_json(model: Output | PlannedChange) -> JsonObject:

@@ -48,7 +48,9 @@ async def run_tool(
         process = await _start(argv)
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                stdout, stderr = await _talk(process, stdin, max_output, lost(f"{argv[0]} flooded its output", writes=writes))
+                stdout, stderr = await _talk(
+                    process, stdin, max_output, lost(f"{argv[0]} flooded its output", writes=writes)
+                )
         except TimeoutError:
             message = f"{argv[0]} did not end within {timeout.total_seconds():g} s"
             raise lost(message, writes=writes) from None
@@ -60,17 +62,26 @@ async def run_tool(
 async def _start(argv: Sequence[str]) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     try:
-        return await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=pipe, env=_ENVIRONMENT, start_new_session=True)
+        return await asyncio.create_subprocess_exec(
+            *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=_ENVIRONMENT, start_new_session=True
+        )
     except OSError as error:
         message = f"cannot start {argv[0]}: {error.strerror}; install it, or mend its path in the connection"
         raise Rejected(message) from None
 
 
-async def _talk(process: asyncio.subprocess.Process, stdin: bytes, max_output: int, flood: ActionError) -> tuple[bytes, bytes]:
+async def _talk(
+    process: asyncio.subprocess.Process, stdin: bytes, max_output: int, flood: ActionError
+) -> tuple[bytes, bytes]:
     """Feeds and drains at once, so that neither side waits for the other."""
     out = asyncio.create_task(_drain(process.stdout, max_output, flood))
     err = asyncio.create_task(_drain(process.stderr, max_output, flood))
-    tasks = [out, err, asyncio.create_task(_feed(process.stdin, stdin)), asyncio.create_task(_exit(process))]
+    tasks = [
+        out,
+        err,
+        asyncio.create_task(_feed(process.stdin, stdin)),
+        asyncio.create_task(_exit(process)),
+    ]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -87,7 +98,9 @@ async def _exit(process: asyncio.subprocess.Process) -> None:
 async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
     if stream is None:
         return
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it ended early; its exit status tells why
+    with contextlib.suppress(
+        BrokenPipeError, ConnectionResetError
+    ):  # it ended early; its exit status tells why
         stream.write(data)
         await stream.drain()
         stream.close()
@@ -109,7 +122,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_MOMENTS_SECONDS):
-                await asyncio.gather(_discard(process.stdout), _discard(process.stderr), process.wait())
+                await asyncio.gather(
+                    _discard(process.stdout), _discard(process.stderr), process.wait()
+                )
 
 
 async def _discard(stream: asyncio.StreamReader | None) -> None:

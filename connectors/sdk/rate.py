@@ -23,7 +23,11 @@ class TokenBucket:
     """Reserves turns: each caller knows at once how long it has to wait, and waits that long, so nobody is overtaken."""
 
     def __init__(
-        self, limit: RateLimit, *, longest_wait: timedelta = timedelta(seconds=20), clock: Callable[[], float] = time.monotonic
+        self,
+        limit: RateLimit,
+        *,
+        longest_wait: timedelta = timedelta(seconds=20),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._per = limit.per.total_seconds()
         self._interval = self._per / limit.count

@@ -61,25 +61,38 @@ class Reply:
         """The text on one line, bounded, with our secrets and the request's credentials cut out."""
         for secret in sorted({*self.secrets, *self._sent_secrets()}, key=len, reverse=True):
             text = text.replace(secret, "***")
-        text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+        text = " ".join(
+            "".join(character if character.isprintable() else " " for character in text).split()
+        )
         return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 3] + "..."
 
     def _sent_secrets(self) -> set[str]:
-        values = (value for name, value in self.request.headers.items() if _SECRET_HEADERS.search(name) and name != "idempotency-key")
-        return {part for value in values for part in value.split() if len(part) > 7}  # shorter words are no secrets
+        values = (
+            value
+            for name, value in self.request.headers.items()
+            if _SECRET_HEADERS.search(name) and name != "idempotency-key"
+        )
+        return {
+            part for value in values for part in value.split() if len(part) > 7
+        }  # shorter words are no secrets
 
 
 RetryAfter = Callable[[Reply], timedelta | None]
 
 
-def judge_status(reply: Reply, ok_statuses: Collection[int], vendor_hook: RetryAfter | None) -> None:
+def judge_status(
+    reply: Reply, ok_statuses: Collection[int], vendor_hook: RetryAfter | None
+) -> None:
     """Raises what the status means: Unavailable, Rejected or Unknown."""
     status, place = reply.status, reply.place
     if 200 <= status < 300 or status in ok_statuses:
         return
     if status in {429, 503}:
         message = f"{place}: the system asks to come back later ({status}): {reply.said}"
-        raise Unavailable(message, retry_after=(vendor_hook(reply) if vendor_hook else None) or retry_after(reply.headers))
+        raise Unavailable(
+            message,
+            retry_after=(vendor_hook(reply) if vendor_hook else None) or retry_after(reply.headers),
+        )
     if status >= 500:
         message = f"{place}: the system failed ({status}): {reply.said}"
         raise Unknown(message) if reply.writes else Unavailable(message)
@@ -87,7 +100,9 @@ def judge_status(reply: Reply, ok_statuses: Collection[int], vendor_hook: RetryA
         message = f"{place}: the connection's credential is wrong or may not do this ({status}): {reply.said}"
         raise Rejected(message)
     if 300 <= status < 400:
-        message = f"{place}: the system redirects ({status}), which is never followed; check base_url"
+        message = (
+            f"{place}: the system redirects ({status}), which is never followed; check base_url"
+        )
         raise Rejected(message)
     message = f"{place}: refused ({status}): {reply.said}"
     raise Rejected(message)

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-WRITE = {"credential": "write"}  # `Field(json_schema_extra=WRITE)` marks a credential that a dry run never loads
+WRITE = {
+    "credential": "write"
+}  # `Field(json_schema_extra=WRITE)` marks a credential that a dry run never loads
 
 
 class ConnectorSettings(BaseModel):
@@ -23,10 +25,19 @@ class HttpSettings(ConnectorSettings):
     `base_url` is http only towards this machine, unless `plain_http` says that the way there is safe.
     """
 
-    base_url: Annotated[str, Field(description="Where the system listens, such as https://firewall.corp.example")]
-    timeout_seconds: Annotated[float, Field(gt=0, le=300, description="The longest one request may take, in seconds")] = 20.0
-    ca_file: Annotated[str | None, Field(description="A PEM file of the authority to trust instead of the usual ones")] = None
-    plain_http: Annotated[bool, Field(description="Allow http:// to a host other than this machine")] = False
+    base_url: Annotated[
+        str, Field(description="Where the system listens, such as https://firewall.corp.example")
+    ]
+    timeout_seconds: Annotated[
+        float, Field(gt=0, le=300, description="The longest one request may take, in seconds")
+    ] = 20.0
+    ca_file: Annotated[
+        str | None,
+        Field(description="A PEM file of the authority to trust instead of the usual ones"),
+    ] = None
+    plain_http: Annotated[
+        bool, Field(description="Allow http:// to a host other than this machine")
+    ] = False
 
     @model_validator(mode="after")
     def _base_url_is_safe(self) -> HttpSettings:
@@ -58,12 +69,20 @@ def is_this_machine(host: str) -> bool:
 
 def secret_fields(settings_type: type[ConnectorSettings]) -> set[str]:
     """Names of the fields that hold a secret."""
-    return {name for name, field in settings_type.model_fields.items() if _holds_secret(field.annotation)}
+    return {
+        name
+        for name, field in settings_type.model_fields.items()
+        if _holds_secret(field.annotation)
+    }
 
 
 def write_fields(settings_type: type[ConnectorSettings]) -> set[str]:
     """Names of the credentials that only a change needs."""
-    return {name for name, field in settings_type.model_fields.items() if _marked_write(field.json_schema_extra)}
+    return {
+        name
+        for name, field in settings_type.model_fields.items()
+        if _marked_write(field.json_schema_extra)
+    }
 
 
 def without_write(settings: S) -> S:

@@ -41,7 +41,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._egress = egress
         self._inner = inner
         self._trust = trust
-        self._per_host: dict[str, _Pool] = {}  # one pool per name: certificates are checked per name
+        self._per_host: dict[
+            str, _Pool
+        ] = {}  # one pool per name: certificates are checked per name
         self._whole = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -54,9 +56,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         """Raises WriteRefused, Rejected, Unavailable, or what httpx raises."""
         self._egress.admit(request.url)
         if not is_the_way_out(self):
-            raise refused(f"{request.method} {request.url.path} through a client of its own; only self.http may send while it reads")
+            raise refused(
+                f"{request.method} {request.url.path} through a client of its own; only self.http may send while it reads"
+            )
         if (self._access is Access.READ or is_reading()) and not self._is_read(request):
-            raise refused(f"{request.method} {request.url.path} changes something, and only reading is allowed here")
+            raise refused(
+                f"{request.method} {request.url.path} changes something, and only reading is allowed here"
+            )
         if self._inner is not None:
             with trusted_io():
                 return await self._inner.handle_async_request(request)

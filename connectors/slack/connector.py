@@ -41,7 +41,11 @@ class Slack(Connector[SlackSettings], Messaging):
     @classmethod
     def headers(cls, settings: SlackSettings, access: Access) -> dict[str, str]:
         """The bot token."""
-        token = settings.write_bot_token if access is Access.WRITE and settings.write_bot_token else settings.bot_token
+        token = (
+            settings.write_bot_token
+            if access is Access.WRITE and settings.write_bot_token
+            else settings.bot_token
+        )
         return {"Authorization": f"Bearer {token.get_secret_value()}"}
 
     async def check(self) -> str:
@@ -53,16 +57,22 @@ class Slack(Connector[SlackSettings], Messaging):
         channel = await self._slack.channel_id(wish.channel)
         ts, newest = await self._slack.tagged(channel, call.tag)
         return PlannedPost(
-            target=Target.of(ObservableType.URL, f"{self.settings.base_url.rstrip('/')}/archives/{channel}"),
+            target=Target.of(
+                ObservableType.URL, f"{self.settings.base_url.rstrip('/')}/archives/{channel}"
+            ),
             changed=ts is None,
-            summary=f"{wish.channel} has this step's message already" if ts else f"Post to {wish.channel}: {_opening(wish.text)}",
+            summary=f"{wish.channel} has this step's message already"
+            if ts
+            else f"Post to {wish.channel}: {_opening(wish.text)}",
             channel=channel,
             text=wish.text,
             after=newest,
             ts=ts,
         )
 
-    async def verify_post(self, wish: PostMessage, planned_change: PlannedPost, output: dict[str, Any], call: Call) -> bool:
+    async def verify_post(
+        self, wish: PostMessage, planned_change: PlannedPost, output: dict[str, Any], call: Call
+    ) -> bool:
         """Reads the message back by its timestamp and looks for the tag."""
         posted = await self._slack.at(planned_change.channel, str(output["id"]))
         return posted is not None and carries(posted, call.tag)
@@ -72,13 +82,19 @@ class Slack(Connector[SlackSettings], Messaging):
         """Post a message to a channel, as plain text that cannot mention, link or format anything."""
         ts = planned_change.ts
         if ts is None:
-            ts, _ = await self._slack.tagged(planned_change.channel, call.tag, after=planned_change.after)
+            ts, _ = await self._slack.tagged(
+                planned_change.channel, call.tag, after=planned_change.after
+            )
         if ts is None:
-            ts = await self._slack.post(planned_change.channel, message(planned_change.text), call.tag)
+            ts = await self._slack.post(
+                planned_change.channel, message(planned_change.text), call.tag
+            )
         return Message(channel=planned_change.channel, id=ts)
 
 
 def _opening(text: str) -> str:
     """The first words, on one line, for the person who approves."""
-    words = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    words = " ".join(
+        "".join(character if character.isprintable() else " " for character in text).split()
+    )
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."

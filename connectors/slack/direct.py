@@ -28,11 +28,19 @@ class DirectMessages:
 
     async def amend(self, channel: str, ts: str, blocks: list[JsonObject], notice: str) -> None:
         """Puts other words in the place of a message of ours (chat.update)."""
-        judged(await self._http.post("/api/chat.update", json={**_said(channel, blocks, notice), "ts": ts}))
+        judged(
+            await self._http.post(
+                "/api/chat.update", json={**_said(channel, blocks, notice), "ts": ts}
+            )
+        )
 
     async def whisper(self, channel: str, user: str, text: str) -> None:
         """Says something that this person alone sees, and that does not last (chat.postEphemeral)."""
-        judged(await self._http.post("/api/chat.postEphemeral", json={"channel": channel, "user": user, **message(text)}))
+        judged(
+            await self._http.post(
+                "/api/chat.postEphemeral", json={"channel": channel, "user": user, **message(text)}
+            )
+        )
 
 
 def _said(channel: str, blocks: list[JsonObject], notice: str) -> JsonObject:

@@ -14,7 +14,10 @@ from starlette.routing import Route
 
 from connectors.sdk.emulator import JSON, Emulator
 
-LAB_SETTINGS: dict[str, Any] = {"bot_token": "xoxb-lab-token", "signing_secret": "lab-signing-secret"}
+LAB_SETTINGS: dict[str, Any] = {
+    "bot_token": "xoxb-lab-token",
+    "signing_secret": "lab-signing-secret",
+}
 
 _CHANNELS = {  # id: (name, whether the app is a member, whether it is archived)
     "C0SOC000001": ("soc", True, False),
@@ -22,7 +25,10 @@ _CHANNELS = {  # id: (name, whether the app is a member, whether it is archived)
     "C0GENERAL01": ("general", False, False),
     "C0OLDWAR001": ("old-war-room", True, True),
 }
-_PEOPLE = {"U0ANALYST01": "D0ANALYST01", "U0LEADER001": "D0LEADER001"}  # user: the channel between them and the app
+_PEOPLE = {
+    "U0ANALYST01": "D0ANALYST01",
+    "U0LEADER001": "D0LEADER001",
+}  # user: the channel between them and the app
 _EPOCH = 1_750_000_000
 _LONGEST_TEXT, _MOST_BLOCKS, _LONGEST_BLOCK = 40_000, 50, 3000
 
@@ -41,15 +47,24 @@ class SlackEmulator(Emulator):
 
     def seed(self) -> None:
         """Channels in which people have talked a little."""
-        self.messages: dict[str, list[dict[str, Any]]] = {channel: [] for channel in [*_CHANNELS, *_PEOPLE.values()]}
+        self.messages: dict[str, list[dict[str, Any]]] = {
+            channel: [] for channel in [*_CHANNELS, *_PEOPLE.values()]
+        }
         self.whispers: list[dict[str, Any]] = []
         self.posted = 0
         for channel in ("C0SOC000001", "C0INCIDENT1"):
-            self.say(channel, {"type": "message", "user": "U0ANALYST01", "text": "Shift handover: quiet night."})
+            self.say(
+                channel,
+                {"type": "message", "user": "U0ANALYST01", "text": "Shift handover: quiet night."},
+            )
 
     def in_force(self) -> JSON:
         """The texts in each channel, by its name, oldest first."""
-        return {_name(channel): [message["text"] for message in said] for channel, said in self.messages.items() if said}
+        return {
+            _name(channel): [message["text"] for message in said]
+            for channel, said in self.messages.items()
+            if said
+        }
 
     def dump(self) -> JSON:
         """Every message, and how many there were."""
@@ -58,7 +73,9 @@ class SlackEmulator(Emulator):
 
     def load(self, world: JSON) -> None:
         """Puts them back."""
-        self.messages = {channel: [] for channel in self.messages} | {channel: list(said) for channel, said in world["messages"].items()}
+        self.messages = {channel: [] for channel in self.messages} | {
+            channel: list(said) for channel, said in world["messages"].items()
+        }
         self.posted, self.whispers = world["posted"], list(world.get("whispers", []))
 
     def say(self, channel: str, message: dict[str, Any]) -> str:
@@ -75,18 +92,34 @@ class SlackEmulator(Emulator):
             "conversations.list": self._list,
             "conversations.history": self._history,
         }
-        reads = [Route(f"/api/{method}", _signed_in(handler), methods=["GET"]) for method, handler in table.items()]
+        reads = [
+            Route(f"/api/{method}", _signed_in(handler), methods=["GET"])
+            for method, handler in table.items()
+        ]
         changes: dict[str, Handler] = {
             "chat.postMessage": self._post,
             "chat.update": self._update,
             "chat.postEphemeral": self._whisper,
         }
-        return [*reads, *(Route(f"/api/{method}", _signed_in(handler), methods=["POST"]) for method, handler in changes.items())]
+        return [
+            *reads,
+            *(
+                Route(f"/api/{method}", _signed_in(handler), methods=["POST"])
+                for method, handler in changes.items()
+            ),
+        ]
 
-    def click(self, user: str, channel: str, ts: str, action: str, *, at: int) -> tuple[dict[str, str], bytes]:
+    def click(
+        self, user: str, channel: str, ts: str, action: str, *, at: int
+    ) -> tuple[dict[str, str], bytes]:
         """What Slack sends when a person clicks the button with this `action_id`: headers, truly signed at that second, and the body."""
         posted = next(message for message in self.messages[channel] if message["ts"] == ts)
-        buttons = [each for block in posted["blocks"] if block["type"] == "actions" for each in block["elements"]]
+        buttons = [
+            each
+            for block in posted["blocks"]
+            if block["type"] == "actions"
+            for each in block["elements"]
+        ]
         pressed = next(button for button in buttons if button["action_id"] == action)
         payload = {
             "type": "block_actions",
@@ -95,14 +128,28 @@ class SlackEmulator(Emulator):
             "container": {"type": "message", "message_ts": ts, "channel_id": channel},
             "channel": {"id": channel},
             "response_url": "https://hooks.slack.com/actions/T0CORP00001/1/x",
-            "actions": [{"type": "button", "action_id": action, "value": pressed["value"], "action_ts": f"{at}.000001"}],
+            "actions": [
+                {
+                    "type": "button",
+                    "action_id": action,
+                    "value": pressed["value"],
+                    "action_ts": f"{at}.000001",
+                }
+            ],
         }
         body = urlencode({"payload": json.dumps(payload)}).encode()
         return signed(body, at), body
 
     async def _test(self, _request: Request) -> Response:
         return JSONResponse(
-            {"ok": True, "team": "Corp", "user": "tocsin", "team_id": "T0CORP00001", "user_id": "U0TOCSIN001", "bot_id": "B0TOCSIN001"}
+            {
+                "ok": True,
+                "team": "Corp",
+                "user": "tocsin",
+                "team_id": "T0CORP00001",
+                "user_id": "U0TOCSIN001",
+                "bot_id": "B0TOCSIN001",
+            }
         )
 
     async def _list(self, request: Request) -> Response:
@@ -120,9 +167,12 @@ class SlackEmulator(Emulator):
         inclusive = query.get("inclusive") == "true"
         oldest, latest = float(query.get("oldest", 0)), float(query.get("latest", "inf"))
         newest_first = [
-            message if query.get("include_all_metadata") == "true" else {name: message[name] for name in message if name != "metadata"}
+            message
+            if query.get("include_all_metadata") == "true"
+            else {name: message[name] for name in message if name != "metadata"}
             for message in reversed(self.messages[query["channel"]])
-            if oldest < float(message["ts"]) < latest or (inclusive and float(message["ts"]) in (oldest, latest))
+            if oldest < float(message["ts"]) < latest
+            or (inclusive and float(message["ts"]) in (oldest, latest))
         ]
         return JSONResponse({"ok": True, **_page(request, newest_first, "messages")})
 
@@ -135,12 +185,16 @@ class SlackEmulator(Emulator):
         ts = self.say(channel, {"type": "message", "bot_id": "B0TOCSIN001", **kept})
         key = wish.get("metadata", {}).get("event_payload", {}).get("key")
         self.record_effect(request, "post", _name(channel), key)
-        return JSONResponse({"ok": True, "channel": channel, "ts": ts, "message": self.messages[channel][-1]})
+        return JSONResponse(
+            {"ok": True, "channel": channel, "ts": ts, "message": self.messages[channel][-1]}
+        )
 
     async def _update(self, request: Request) -> Response:
         wish = await request.json()
         channel, ts = wish.get("channel", ""), wish.get("ts", "")
-        if channel in _PEOPLE or (problem := _barred(channel)):  # a user's id, which posting takes, is refused here
+        if channel in _PEOPLE or (
+            problem := _barred(channel)
+        ):  # a user's id, which posting takes, is refused here
             return _failure("channel_not_found" if channel in _PEOPLE else str(problem))
         if problem := _ill_formed(wish):
             return _failure(problem)
@@ -148,7 +202,9 @@ class SlackEmulator(Emulator):
             if message["ts"] == ts:
                 message.update({name: wish[name] for name in ("text", "blocks") if name in wish})
                 self.record_effect(request, "update", f"{_name(channel)} {ts}")
-                return JSONResponse({"ok": True, "channel": channel, "ts": ts, "text": wish.get("text", "")})
+                return JSONResponse(
+                    {"ok": True, "channel": channel, "ts": ts, "text": wish.get("text", "")}
+                )
         return _failure("message_not_found")
 
     async def _whisper(self, request: Request) -> Response:
@@ -164,7 +220,11 @@ def signed(body: bytes, at: int, secret: str = LAB_SETTINGS["signing_secret"]) -
     """The headers with which Slack sends a body at that second."""
     digest = hmac.digest(secret.encode(), b"v0:%d:%s" % (at, body), "sha256").hex()
     content_type = "application/x-www-form-urlencoded"
-    return {"X-Slack-Request-Timestamp": str(at), "X-Slack-Signature": f"v0={digest}", "Content-Type": content_type}
+    return {
+        "X-Slack-Request-Timestamp": str(at),
+        "X-Slack-Signature": f"v0={digest}",
+        "Content-Type": content_type,
+    }
 
 
 def _name(channel: str) -> str:
@@ -186,14 +246,29 @@ def _ill_formed(wish: dict[str, Any]) -> str | None:
         return "no_text"
     if len(wish.get("text", "")) > _LONGEST_TEXT:
         return "msg_too_long"
-    lengths = [len(block.get("text", {}).get("text", "")) for block in blocks if block.get("type") == "section"]
-    return None if len(blocks) <= _MOST_BLOCKS and all(0 < length <= _LONGEST_BLOCK for length in lengths) else "invalid_blocks"
+    lengths = [
+        len(block.get("text", {}).get("text", ""))
+        for block in blocks
+        if block.get("type") == "section"
+    ]
+    return (
+        None
+        if len(blocks) <= _MOST_BLOCKS and all(0 < length <= _LONGEST_BLOCK for length in lengths)
+        else "invalid_blocks"
+    )
 
 
 def _page(request: Request, whole: list[Any], name: str) -> dict[str, Any]:
-    start, most = int(request.query_params.get("cursor", "0")), int(request.query_params.get("limit", "100"))
+    start, most = (
+        int(request.query_params.get("cursor", "0")),
+        int(request.query_params.get("limit", "100")),
+    )
     more = start + most < len(whole)
-    return {name: whole[start : start + most], "has_more": more, "response_metadata": {"next_cursor": str(start + most) if more else ""}}
+    return {
+        name: whole[start : start + most],
+        "has_more": more,
+        "response_metadata": {"next_cursor": str(start + most) if more else ""},
+    }
 
 
 def _signed_in(handler: Handler) -> Handler:

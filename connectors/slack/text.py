@@ -16,7 +16,10 @@ def escaped(text: str) -> str:
 
 def message(text: str) -> dict[str, Any]:
     """The text as plain-text blocks, with what else keeps Slack from reading anything into it."""
-    blocks = [{"type": "section", "text": {"type": "plain_text", "text": piece, "emoji": False}} for piece in pieces(text)]
+    blocks = [
+        {"type": "section", "text": {"type": "plain_text", "text": piece, "emoji": False}}
+        for piece in pieces(text)
+    ]
     return {
         "text": pieces(text)[0][:_LONGEST_NOTICE],
         "blocks": blocks,

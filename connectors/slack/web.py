@@ -57,7 +57,9 @@ class SlackWeb:
             raise Rejected(message)
         return found
 
-    async def tagged(self, channel: str, tag: str, *, after: str | None = None) -> tuple[str | None, str]:
+    async def tagged(
+        self, channel: str, tag: str, *, after: str | None = None
+    ) -> tuple[str | None, str]:
         """The timestamp of the message that carries our tag, if any, and that of the newest message ("0" when there is none).
 
         History does not lag: everything after `after` is looked at, or without it the newest 4,000 messages.
@@ -71,7 +73,9 @@ class SlackWeb:
 
     async def at(self, channel: str, ts: str) -> dict[str, Any] | None:
         """The message of exactly that timestamp."""
-        async for message in self._messages(channel, {"oldest": ts, "latest": ts, "inclusive": "true"}):
+        async for message in self._messages(
+            channel, {"oldest": ts, "latest": ts, "inclusive": "true"}
+        ):
             if message["ts"] == ts:
                 return message
         return None
@@ -79,28 +83,45 @@ class SlackWeb:
     async def post(self, channel: str, message: dict[str, Any], tag: str) -> str:
         """Post a message; its timestamp, which is its id."""
         metadata = {"event_type": EVENT, "event_payload": {"key": tag}}
-        reply = await self._http.post("/api/chat.postMessage", json={"channel": channel, **message, "metadata": metadata})
+        reply = await self._http.post(
+            "/api/chat.postMessage", json={"channel": channel, **message, "metadata": metadata}
+        )
         return timestamp(reply, judged(reply))
 
     async def _named(self, name: str) -> str | None:
-        query = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": str(_AT_ONCE)}
+        query = {
+            "types": "public_channel,private_channel",
+            "exclude_archived": "true",
+            "limit": str(_AT_ONCE),
+        }
         async for reply, answer in self._pages("conversations.list", query):
             for channel in _dicts(reply, answer, "channels"):
                 if channel.get("name") == name and _CHANNEL_ID.fullmatch(str(channel.get("id"))):
                     return str(channel["id"])
         return None
 
-    async def _messages(self, channel: str, bounds: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
-        query = {"channel": channel, "limit": str(_AT_ONCE), "include_all_metadata": "true", **bounds}
+    async def _messages(
+        self, channel: str, bounds: dict[str, str]
+    ) -> AsyncIterator[dict[str, Any]]:
+        query = {
+            "channel": channel,
+            "limit": str(_AT_ONCE),
+            "include_all_metadata": "true",
+            **bounds,
+        }
         async for reply, answer in self._pages("conversations.history", query):
             for message in _dicts(reply, answer, "messages"):
                 timestamp(reply, message)
                 yield message
 
-    async def _pages(self, method: str, query: dict[str, str]) -> AsyncIterator[tuple[Reply, dict[str, Any]]]:
+    async def _pages(
+        self, method: str, query: dict[str, str]
+    ) -> AsyncIterator[tuple[Reply, dict[str, Any]]]:
         cursor = ""
         for _ in range(_MOST_PAGES):
-            reply = await self._http.get(f"/api/{method}", params={**query, **({"cursor": cursor} if cursor else {})})
+            reply = await self._http.get(
+                f"/api/{method}", params={**query, **({"cursor": cursor} if cursor else {})}
+            )
             answer = judged(reply)
             yield reply, answer
             follows = answer.get("response_metadata")
@@ -112,7 +133,11 @@ class SlackWeb:
 def carries(message: dict[str, Any], tag: str) -> bool:
     """Whether a message is the one that a call with this tag posted."""
     metadata = message.get("metadata")
-    return isinstance(metadata, dict) and metadata.get("event_type") == EVENT and metadata.get("event_payload") == {"key": tag}
+    return (
+        isinstance(metadata, dict)
+        and metadata.get("event_type") == EVENT
+        and metadata.get("event_payload") == {"key": tag}
+    )
 
 
 def judged(reply: Reply) -> dict[str, Any]:
@@ -128,12 +153,16 @@ def judged(reply: Reply) -> dict[str, Any]:
 def _refusal(reply: Reply, error: str) -> ActionError:
     code = reply.redacted(error)
     if error in _BUSY:
-        return Unavailable(f"{reply.place}: Slack asks to come back later: {code}", retry_after=_WAIT)
+        return Unavailable(
+            f"{reply.place}: Slack asks to come back later: {code}", retry_after=_WAIT
+        )
     if error in _BROKEN:
         message = f"{reply.place}: Slack failed: {code}"
         return Unknown(message) if reply.writes else Unavailable(message)
     if error in _CREDENTIAL:
-        return Rejected(f"{reply.place}: the connection's credential is wrong or may not do this: {code}")
+        return Rejected(
+            f"{reply.place}: the connection's credential is wrong or may not do this: {code}"
+        )
     mend = _MENDS.get(error)
     return Rejected(f"{reply.place}: refused: {code}" + (f"; {mend}" if mend else ""))
 

@@ -8,7 +8,14 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from connectors.capabilities.reputation import AddressQuery, DomainQuery, HashQuery, Reputation, UrlQuery, Verdict
+from connectors.capabilities.reputation import (
+    AddressQuery,
+    DomainQuery,
+    HashQuery,
+    Reputation,
+    UrlQuery,
+    Verdict,
+)
 from connectors.sdk.action import action
 from connectors.sdk.call import Call
 from connectors.sdk.connector import Connector
@@ -23,7 +30,9 @@ _UNSEEN = Verdict(known=False, malicious=0, suspicious=0, harmless=0, undetected
 _NOT_FOUND = 404
 _SHA512 = 128  # hex digits
 _WELL_KNOWN = "8.8.8.8"
-_QUOTA_ENDS = timedelta(minutes=1)  # the shortest quota is per minute, and the API does not say when it begins anew
+_QUOTA_ENDS = timedelta(
+    minutes=1
+)  # the shortest quota is per minute, and the API does not say when it begins anew
 
 
 class VirusTotal(Connector[VirusTotalSettings], Reputation):
@@ -57,14 +66,18 @@ class VirusTotal(Connector[VirusTotalSettings], Reputation):
         """What the engines say of an IP address; an internal one is not sent out."""
         if is_internal_address(query.address):
             return _UNSEEN
-        return await self._verdict(f"ip_addresses/{quote(query.address, safe='')}", f"ip-address/{query.address}")
+        return await self._verdict(
+            f"ip_addresses/{quote(query.address, safe='')}", f"ip-address/{query.address}"
+        )
 
     @action(Effect.READ)
     async def lookup_domain(self, query: DomainQuery, call: Call) -> Verdict:
         """What the engines say of a domain; an internal one is not sent out."""
         if is_internal_name(query.domain, self.settings.internal_domains):
             return _UNSEEN
-        return await self._verdict(f"domains/{quote(query.domain, safe='')}", f"domain/{query.domain}")
+        return await self._verdict(
+            f"domains/{quote(query.domain, safe='')}", f"domain/{query.domain}"
+        )
 
     @action(Effect.READ)
     async def lookup_url(self, query: UrlQuery, call: Call) -> Verdict:
@@ -115,7 +128,9 @@ def _read(reply: Reply, page: str | None) -> Verdict:
 
 def _counts(reply: Reply, stats: Any) -> dict[str, int]:
     names = ("malicious", "suspicious", "harmless", "undetected")
-    if not isinstance(stats, dict) or not all(type(stats.get(name)) is int and stats[name] >= 0 for name in names):
+    if not isinstance(stats, dict) or not all(
+        type(stats.get(name)) is int and stats[name] >= 0 for name in names
+    ):
         raise reply.garbage("has no last_analysis_stats")
     return {name: stats[name] for name in names}
 
@@ -126,7 +141,11 @@ def _error_code(reply: Reply) -> str | None:
     except ActionError:  # whatever it is, it names no code
         return None
     error = answer.get("error") if isinstance(answer, dict) else None
-    return error.get("code") if isinstance(error, dict) and isinstance(error.get("code"), str) else None
+    return (
+        error.get("code")
+        if isinstance(error, dict) and isinstance(error.get("code"), str)
+        else None
+    )
 
 
 def _whole(value: Any) -> int:

@@ -72,7 +72,10 @@ class VirusTotalEmulator(Emulator):
             ("urls", "url", _judge_url_id),
             ("files", "file", judge_hash),
         ]
-        return [Route(f"/api/v3/{path}/{{value}}", self._lookup(kind, judge)) for path, kind, judge in table]
+        return [
+            Route(f"/api/v3/{path}/{{value}}", self._lookup(kind, judge))
+            for path, kind, judge in table
+        ]
 
     def _lookup(self, kind: str, judge: Judge) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:

@@ -25,7 +25,9 @@ def is_internal_address(address: str) -> bool:
 
 def is_internal_name(name: str, own: Iterable[str]) -> bool:
     """Whether the name is one of `own`, below one of them, or can only be resolved inside."""
-    return "." not in name or any(name == domain or name.endswith(f".{domain}") for domain in (*own, *_LOCAL_NAMES))
+    return "." not in name or any(
+        name == domain or name.endswith(f".{domain}") for domain in (*own, *_LOCAL_NAMES)
+    )
 
 
 def is_internal_url(url: str, own: Iterable[str]) -> bool:

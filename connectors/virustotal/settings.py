@@ -13,8 +13,11 @@ from orchestrator.domain.observable import Domain
 class VirusTotalSettings(HttpSettings):
     """What is looked up is told to VirusTotal; what lies inside is not looked up at all."""
 
-    base_url: Annotated[str, Field(description="Where the API listens")] = "https://www.virustotal.com"
+    base_url: Annotated[str, Field(description="Where the API listens")] = (
+        "https://www.virustotal.com"
+    )
     api_key: Annotated[SecretStr, Field(description="API key, public or premium")]
     internal_domains: Annotated[
-        tuple[Domain, ...], Field(description="Domains that are yours: they, and URLs below them, are never sent out")
+        tuple[Domain, ...],
+        Field(description="Domains that are yours: they, and URLs below them, are never sent out"),
     ] = ()

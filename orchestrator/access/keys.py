@@ -68,7 +68,9 @@ async def create_key(
     async with rt.store.write() as session:
         await records.add(session, row)
         told = {"person": view.person, "roles": list(row.roles), "groups": list(row.groups)}
-        await trail.record(session, EventKind.KEY_CREATED, actor=actor, subject=view.id, data=told, now=now)
+        await trail.record(
+            session, EventKind.KEY_CREATED, actor=actor, subject=view.id, data=told, now=now
+        )
     return view, made.token
 
 
@@ -85,7 +87,9 @@ async def revoke_key(rt: Runtime, key_id: str, *, actor: str) -> None:
         if row is None:
             raise NotFound(f"there is no key {key_id}")
         row.revoked_at = row.revoked_at or rt.clock()
-        await trail.record(session, EventKind.KEY_REVOKED, actor=actor, subject=key_id, data={}, now=rt.clock())
+        await trail.record(
+            session, EventKind.KEY_REVOKED, actor=actor, subject=key_id, data={}, now=rt.clock()
+        )
 
 
 async def authenticate_key(rt: Runtime, token: str) -> Principal:
@@ -95,10 +99,17 @@ async def authenticate_key(rt: Runtime, token: str) -> Principal:
         row = await records.one(session, KeyRow, key_id) if key_id else None
     fits = tokens.check(token, row.hash if row else tokens.UNKNOWN)
     now = rt.clock()
-    if row is None or not fits or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+    if (
+        row is None
+        or not fits
+        or row.revoked_at is not None
+        or (row.expires_at is not None and row.expires_at <= now)
+    ):
         raise Forbidden("the API key is not valid")
     view = _view(row)
-    return Principal(key_id=view.id, person=view.person, roles=view.roles, groups=view.groups, scopes=view.scopes)
+    return Principal(
+        key_id=view.id, person=view.person, roles=view.roles, groups=view.groups, scopes=view.scopes
+    )
 
 
 def _view(row: KeyRow) -> KeyView:

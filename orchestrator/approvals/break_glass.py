@@ -57,7 +57,16 @@ async def break_glass(
         refused = await _refusal(session, row, principal, answer, digest, changes)
         if refused is not None or row is None:
             error = refused or unknown(approval_id)
-            await keep_refusal(session, principal, approval_id, row, error, answer.at, wanted="break_glass", digest=digest)
+            await keep_refusal(
+                session,
+                principal,
+                approval_id,
+                row,
+                error,
+                answer.at,
+                wanted="break_glass",
+                digest=digest,
+            )
         else:
             await _break(session, row, answer)
     if refused is not None:
@@ -77,9 +86,13 @@ async def _refusal(
 ) -> TocsinError | None:
     """Why the glass stays whole. Puts the choice into the answer."""
     if not principal.may(Permission.BREAK_GLASS):
-        return Forbidden(f"{principal.person} may not break the glass; it takes the permission {Permission.BREAK_GLASS}")
+        return Forbidden(
+            f"{principal.person} may not break the glass; it takes the permission {Permission.BREAK_GLASS}"
+        )
     if not (await policy_in_force(session)).policy.approvals.break_glass:
-        return Forbidden("the policy in force has no breaking of the glass: `approvals: {break_glass: false}`")
+        return Forbidden(
+            "the policy in force has no breaking of the glass: `approvals: {break_glass: false}`"
+        )
     if row is None:
         return unknown(answer.approval_id)
     if row.kind != "change":
@@ -93,13 +106,19 @@ def _stale(row: ApprovalRow, answer: AnswerRow, digest: str) -> TocsinError | No
     if row.expires_at <= answer.at:
         return Conflict(f"approval {row.id} could be answered until {said(row.expires_at)}")
     if digest != row.digest:
-        return Conflict(f"the digest is not that of approval {row.id}; read it again, and decide on what it says now")
+        return Conflict(
+            f"the digest is not that of approval {row.id}; read it again, and decide on what it says now"
+        )
     return None
 
 
-def _misfit(row: ApprovalRow, answer: AnswerRow, changes: Sequence[str] | None) -> TocsinError | None:
+def _misfit(
+    row: ApprovalRow, answer: AnswerRow, changes: Sequence[str] | None
+) -> TocsinError | None:
     if len(answer.comment) < SHORTEST_REASON:
-        return Invalid(f"reason: say in at least {SHORTEST_REASON} characters why nobody else can be asked")
+        return Invalid(
+            f"reason: say in at least {SHORTEST_REASON} characters why nobody else can be asked"
+        )
     try:
         choice = fitting_choice([change["digest"] for change in row.changes], changes)
     except Invalid as error:
@@ -124,7 +143,14 @@ async def _break(session: AsyncSession, row: ApprovalRow, answer: AnswerRow) -> 
         "by_group": row.by_group,
     }
     actor = f"person:{answer.person}"
-    await trail.record(session, EventKind.BREAK_GLASS_USED, actor=actor, subject=row.id, data=masked(told), now=answer.at)
+    await trail.record(
+        session,
+        EventKind.BREAK_GLASS_USED,
+        actor=actor,
+        subject=row.id,
+        data=masked(told),
+        now=answer.at,
+    )
     summary = f"{answer.person} approved alone: {row.question} Their reason: {answer.comment}"
     await tasks.open_task(session, kind=TASK, subject=row.id, summary=summary, now=answer.at)
     await outbox.tell(session, row, "closed", answer.at)

@@ -11,7 +11,11 @@ from orchestrator.store.tables import ApprovalRow
 
 
 async def lack_of_agreement(
-    session: AsyncSession, request: ApplyRequest, verdict: PolicyVerdict, *, intended_under: str | None = None
+    session: AsyncSession,
+    request: ApplyRequest,
+    verdict: PolicyVerdict,
+    *,
+    intended_under: str | None = None,
 ) -> str | None:
     """Why a change may not be applied yet; None when the approval covers it, at least as strictly as the policy wants.
 

@@ -44,7 +44,10 @@ async def list_approvals(
     async with rt.store.read() as session:
         rows = await approvals.page(session, after=after(cursor), limit=bounded(limit), **chosen)
         given = await approvals.answers(session, [row.id for row, _ in rows])
-    items = [view(row, run, [answer for answer in given if answer.approval_id == row.id]) for row, run in rows]
+    items = [
+        view(row, run, [answer for answer in given if answer.approval_id == row.id])
+        for row, run in rows
+    ]
     return page(items, limit, (rows[-1][0].asked_at, rows[-1][0].id) if rows else None)
 
 
@@ -89,10 +92,22 @@ async def decide(
         )
         refused = await _may_not(session, row, principal, answer)
         if refused is None and row is not None:
-            refused = _stale(row, counted(given), answer, digest) or _misfit(row, answer, changes, form)
+            refused = _stale(row, counted(given), answer, digest) or _misfit(
+                row, answer, changes, form
+            )
         if refused is not None or row is None:
             error = refused or unknown(approval_id)
-            await keep_refusal(session, principal, approval_id, row, error, answer.at, decision=decision, digest=digest, via=via)
+            await keep_refusal(
+                session,
+                principal,
+                approval_id,
+                row,
+                error,
+                answer.at,
+                decision=decision,
+                digest=digest,
+                via=via,
+            )
         else:
             await _keep(session, row, counted(given), answer)
     if refused is not None:
@@ -102,51 +117,75 @@ async def decide(
     return await get_approval(rt, approval_id)
 
 
-async def _may_not(session: AsyncSession, row: ApprovalRow | None, principal: Principal, answer: AnswerRow) -> TocsinError | None:
+async def _may_not(
+    session: AsyncSession, row: ApprovalRow | None, principal: Principal, answer: AnswerRow
+) -> TocsinError | None:
     """Why this person's answer does not count, whatever it says; who may not answer learns nothing of the question's state."""
     if not principal.may(Permission.APPROVAL_DECIDE):
-        return Forbidden(f"{principal.person} may not decide approvals; it takes the permission {Permission.APPROVAL_DECIDE}")
+        return Forbidden(
+            f"{principal.person} may not decide approvals; it takes the permission {Permission.APPROVAL_DECIDE}"
+        )
     if row is None:
         return unknown(answer.approval_id)
     if row.by_group is not None and row.by_group not in principal.groups:
         return Forbidden(f"{principal.person} is not in {row.by_group}, whose question this is")
-    if answer.decision != "decline" and row.kind == "change" and (did := await barred(session, row.run_id, principal.person)):
-        return Forbidden(f"{principal.person} {did}, and may decline its changes, but not approve them; somebody else has to")
+    if (
+        answer.decision != "decline"
+        and row.kind == "change"
+        and (did := await barred(session, row.run_id, principal.person))
+    ):
+        return Forbidden(
+            f"{principal.person} {did}, and may decline its changes, but not approve them; somebody else has to"
+        )
     return None
 
 
-def _stale(row: ApprovalRow, before: Sequence[AnswerRow], answer: AnswerRow, digest: str) -> TocsinError | None:
+def _stale(
+    row: ApprovalRow, before: Sequence[AnswerRow], answer: AnswerRow, digest: str
+) -> TocsinError | None:
     if any(one_person(other.person) == one_person(answer.person) for other in before):
-        return Conflict(f"{answer.person} has answered already; take that answer back first, as long as it can be")
+        return Conflict(
+            f"{answer.person} has answered already; take that answer back first, as long as it can be"
+        )
     if row.state != "pending":
         return Conflict(f"approval {row.id} is {row.state} already")
     if row.expires_at <= answer.at:
         return Conflict(f"approval {row.id} could be answered until {said(row.expires_at)}")
     if digest != row.digest:
-        return Conflict(f"the digest is not that of approval {row.id}; read it again, and decide on what it says now")
+        return Conflict(
+            f"the digest is not that of approval {row.id}; read it again, and decide on what it says now"
+        )
     return None
 
 
-def _misfit(row: ApprovalRow, answer: AnswerRow, changes: Sequence[str] | None, form: dict[str, Any] | None) -> TocsinError | None:
+def _misfit(
+    row: ApprovalRow, answer: AnswerRow, changes: Sequence[str] | None, form: dict[str, Any] | None
+) -> TocsinError | None:
     if answer.decision not in {"approve", "decline"}:
         return Invalid("decision: give approve or decline")
     if error := too_long(answer.comment):
         return error
     if (form is not None and row.kind != "form") or (changes is not None and row.kind != "change"):
-        return Invalid(f"this question is about a {row.kind}; leave `{'form' if form is not None else 'changes'}` out")
+        return Invalid(
+            f"this question is about a {row.kind}; leave `{'form' if form is not None else 'changes'}` out"
+        )
     if answer.decision == "decline":
         return None
     try:
         if row.kind == "form":
             answer.form = fitting_form(row.form or {}, form)
-        elif (choice := fitting_choice([change["digest"] for change in row.changes], changes)) is not None:
+        elif (
+            choice := fitting_choice([change["digest"] for change in row.changes], changes)
+        ) is not None:
             answer.form = {"changes": choice}
     except Invalid as error:
         return error
     return None
 
 
-async def _keep(session: AsyncSession, row: ApprovalRow, before: Sequence[AnswerRow], answer: AnswerRow) -> None:
+async def _keep(
+    session: AsyncSession, row: ApprovalRow, before: Sequence[AnswerRow], answer: AnswerRow
+) -> None:
     """Any decline ends it; otherwise the quorum does."""
     await approvals.answer(session, answer)
     agreeing = sum(other.decision == "approve" for other in [*before, answer])
@@ -172,4 +211,11 @@ async def _keep(session: AsyncSession, row: ApprovalRow, before: Sequence[Answer
         "quorum": row.quorum,
     }
     actor = f"person:{answer.person}"
-    await trail.record(session, EventKind.APPROVAL_DECIDED, actor=actor, subject=row.id, data=masked(told), now=answer.at)
+    await trail.record(
+        session,
+        EventKind.APPROVAL_DECIDED,
+        actor=actor,
+        subject=row.id,
+        data=masked(told),
+        now=answer.at,
+    )

@@ -21,7 +21,13 @@ def decision_of(row: ApprovalRow, answers: Sequence[AnswerRow]) -> Decision:
         case "approved" | "withdrawn" | "void" if chosen := _agreeing(row, answers):
             return _decided(row, chosen, "approved", agreed(row, answers), _form(row, chosen))
         case "declined":
-            return _decided(row, [answer for answer in counted(answers) if answer.decision == "decline"], "declined", (), None)
+            return _decided(
+                row,
+                [answer for answer in counted(answers) if answer.decision == "decline"],
+                "declined",
+                (),
+                None,
+            )
         case "expired" | "withdrawn" | "void":
             return Decision(approval_id=row.id, state="expired")
         case _:
@@ -31,7 +37,9 @@ def decision_of(row: ApprovalRow, answers: Sequence[AnswerRow]) -> Decision:
 def agreed(row: ApprovalRow, answers: Sequence[AnswerRow]) -> tuple[str, ...]:
     """Digests of the changes that all who approved agreed with; after a broken glass, those that its breaker chose."""
     asked = [change["digest"] for change in row.changes]
-    return agreed_changes(asked, ((answer.form or {}).get("changes") for answer in _agreeing(row, answers)))
+    return agreed_changes(
+        asked, ((answer.form or {}).get("changes") for answer in _agreeing(row, answers))
+    )
 
 
 def counted(answers: Sequence[AnswerRow]) -> list[AnswerRow]:
@@ -48,14 +56,24 @@ def _agreeing(row: ApprovalRow, answers: Sequence[AnswerRow]) -> list[AnswerRow]
         for answer in answers
         if answer.decision == "approve"
         and (alone is None or answer.person == alone)
-        and (answer.withdrawn_at is None or (decided is not None and answer.withdrawn_at >= decided))
+        and (
+            answer.withdrawn_at is None or (decided is not None and answer.withdrawn_at >= decided)
+        )
     ]
 
 
-def _decided(row: ApprovalRow, answers: list[AnswerRow], state: Any, changes: tuple[str, ...], form: dict[str, Any] | None) -> Decision:
+def _decided(
+    row: ApprovalRow,
+    answers: list[AnswerRow],
+    state: Any,
+    changes: tuple[str, ...],
+    form: dict[str, Any] | None,
+) -> Decision:
     comment = "\n".join(answer.comment for answer in answers if answer.comment)
     by = tuple(answer.person for answer in answers)
-    return Decision(approval_id=row.id, state=state, approved_changes=changes, form=form, by=by, comment=comment)
+    return Decision(
+        approval_id=row.id, state=state, approved_changes=changes, form=form, by=by, comment=comment
+    )
 
 
 def _form(row: ApprovalRow, answers: list[AnswerRow]) -> dict[str, Any] | None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import (
+    Client,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.approvals.decision_reply import decision_of
@@ -31,10 +35,19 @@ async def deliver(rt: Runtime, client: Client, approval_id: str) -> bool:
             await handle.execute_update("decide", decision, id=f"decision-{row.id}")
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
-            _log.warning("a decision could not be delivered yet", approval=row.id, status=error.status.name)
+            _log.warning(
+                "a decision could not be delivered yet", approval=row.id, status=error.status.name
+            )
             return False
-    except (TimeoutError, RuntimeError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-        _log.warning("a decision could not be delivered yet", approval=row.id, reason=type(error).__name__)
+    except (
+        TimeoutError,
+        RuntimeError,
+        WorkflowUpdateFailedError,
+        WorkflowUpdateRPCTimeoutOrCancelledError,
+    ) as error:
+        _log.warning(
+            "a decision could not be delivered yet", approval=row.id, reason=type(error).__name__
+        )
         return False
     async with rt.store.write() as session:
         await approvals.mark_delivered(session, approval_id)

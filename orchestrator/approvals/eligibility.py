@@ -16,7 +16,9 @@ async def barred(session: AsyncSession, run_id: str, person: str) -> str | None:
     run = await runs.get(session, run_id)
     if run is None or not (await policy_in_force(session)).policy.approvals.separate:
         return None
-    return _did([*await approvals.starters(session, run), *await approvals.writers(session, run)], person)
+    return _did(
+        [*await approvals.starters(session, run), *await approvals.writers(session, run)], person
+    )
 
 
 async def started(session: AsyncSession, run_id: str, person: str) -> str | None:
@@ -27,4 +29,7 @@ async def started(session: AsyncSession, run_id: str, person: str) -> str | None
 
 def _did(behind: Iterable[tuple[str, str]], person: str) -> str | None:
     same = one_person(person)
-    return next((did for actor, did in behind if actor.startswith("person:") and one_person(actor) == same), None)
+    return next(
+        (did for actor, did in behind if actor.startswith("person:") and one_person(actor) == same),
+        None,
+    )

@@ -41,7 +41,9 @@ async def open_link(rt: Runtime, token: str) -> Opened:
     A link that nobody was sent leaves no trace here: anybody can make one up.
     """
     now = rt.clock()
-    await question_behind(rt, token)  # before anything is written: who makes links up shall not keep others from writing
+    await question_behind(
+        rt, token
+    )  # before anything is written: who makes links up shall not keep others from writing
     async with rt.store.write() as session:
         notification, row = await _behind(session, token)
         refused = _over(notification, row, now)
@@ -50,7 +52,14 @@ async def open_link(rt: Runtime, token: str) -> Opened:
         if refused is None:
             await _tell(session, EventKind.LINK_OPENED, notification, now, {}, once="opened")
         else:
-            await _tell(session, EventKind.LINK_REFUSED, notification, now, {"reason": str(refused)}, once=str(refused))
+            await _tell(
+                session,
+                EventKind.LINK_REFUSED,
+                notification,
+                now,
+                {"reason": str(refused)},
+                once=str(refused),
+            )
     if refused is not None:
         raise refused
     return Opened(person=notification.person, question=question_of(row))
@@ -89,10 +98,18 @@ async def answer_by_link(
         if refused is None and not await notifications.use(session, hash_, now):
             refused = LinkOver("this link was used already")
         if refused is not None:
-            await _tell(session, EventKind.LINK_REFUSED, notification, now, {"reason": str(refused), "decision": decision})
+            await _tell(
+                session,
+                EventKind.LINK_REFUSED,
+                notification,
+                now,
+                {"reason": str(refused), "decision": decision},
+            )
     if refused is not None or principal is None:
         raise refused or _powerless(notification)
-    return await _decide(rt, client, hash_, notification.about, principal, decision, digest, comment, changes, form)
+    return await _decide(
+        rt, client, hash_, notification.about, principal, decision, digest, comment, changes, form
+    )
 
 
 async def _decide(
@@ -109,8 +126,21 @@ async def _decide(
 ) -> dict[str, Any]:
     given = dict(form) if form is not None else None
     try:
-        return await decide(rt, client, approval_id, principal, decision, digest, comment=comment, changes=changes, form=given, via="email")
-    except TocsinError:  # anything else may have come after the decision was kept: then the link stays used
+        return await decide(
+            rt,
+            client,
+            approval_id,
+            principal,
+            decision,
+            digest,
+            comment=comment,
+            changes=changes,
+            form=given,
+            via="email",
+        )
+    except (
+        TocsinError
+    ):  # anything else may have come after the decision was kept: then the link stays used
         async with rt.store.write() as session:
             await notifications.give_back(session, hash_)
         raise
@@ -120,7 +150,9 @@ async def _behind(session: AsyncSession, token: str) -> tuple[NotificationRow, A
     notification = await notifications.by_token(session, hash_of(token))
     row = await approvals.get(session, notification.about) if notification else None
     if notification is None or row is None:
-        raise NotFound("there is no such link; one from an earlier mail may have been replaced by that in a later one")
+        raise NotFound(
+            "there is no such link; one from an earlier mail may have been replaced by that in a later one"
+        )
     return notification, row
 
 
@@ -150,6 +182,19 @@ async def _tell(
     once: str | None = None,
 ) -> None:
     """`once`: what is said a single time per link, however often a mail scanner comes by."""
-    told = {"approval": notification.about, "notification": notification.id, "person": notification.person, **more}
+    told = {
+        "approval": notification.about,
+        "notification": notification.id,
+        "person": notification.person,
+        **more,
+    }
     id_ = f"evt_{digest_of([notification.token_hash, once])[:40]}" if once is not None else None
-    await trail.record(session, kind, actor=f"person:{notification.person}", subject=notification.about, data=told, now=now, event_id=id_)
+    await trail.record(
+        session,
+        kind,
+        actor=f"person:{notification.person}",
+        subject=notification.about,
+        data=told,
+        now=now,
+        event_id=id_,
+    )

@@ -20,18 +20,42 @@ MAX_COMMENT = 4000
 
 
 async def keep_refusal(
-    session: AsyncSession, who: Principal, approval_id: str, row: ApprovalRow | None, error: TocsinError, now: datetime, **more: Any
+    session: AsyncSession,
+    who: Principal,
+    approval_id: str,
+    row: ApprovalRow | None,
+    error: TocsinError,
+    now: datetime,
+    **more: Any,
 ) -> None:
     """One event, whoever asked and whatever for. `more`: what they wanted."""
-    told = {"approval": approval_id, "run": row.run_id if row else None, "key": who.key_id, "reason": str(error), **more}
+    told = {
+        "approval": approval_id,
+        "run": row.run_id if row else None,
+        "key": who.key_id,
+        "reason": str(error),
+        **more,
+    }
     actor = f"person:{who.person}"
-    await trail.record(session, EventKind.APPROVAL_REFUSED, actor=actor, subject=approval_id, data=masked(told), now=now)
+    await trail.record(
+        session,
+        EventKind.APPROVAL_REFUSED,
+        actor=actor,
+        subject=approval_id,
+        data=masked(told),
+        now=now,
+    )
 
 
 def now_for(clock: datetime, row: ApprovalRow | None, answers: Sequence[AnswerRow]) -> datetime:
     """The moment by which an answer is judged and kept: not before anything that the question has seen."""
     seen = [row.asked_at, row.decided_at] if row else []
-    return moment(clock, *seen, *(answer.at for answer in answers), *(answer.withdrawn_at for answer in answers))
+    return moment(
+        clock,
+        *seen,
+        *(answer.at for answer in answers),
+        *(answer.withdrawn_at for answer in answers),
+    )
 
 
 def unknown(approval_id: str) -> NotFound:
@@ -41,4 +65,6 @@ def unknown(approval_id: str) -> NotFound:
 
 def too_long(comment: str, name: str = "comment") -> Invalid | None:
     """For a text that nobody would read."""
-    return Invalid(f"{name}: at most {MAX_COMMENT} characters") if len(comment) > MAX_COMMENT else None
+    return (
+        Invalid(f"{name}: at most {MAX_COMMENT} characters") if len(comment) > MAX_COMMENT else None
+    )

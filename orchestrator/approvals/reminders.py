@@ -30,7 +30,15 @@ async def _remind(rt: Runtime, approval_id: str) -> bool:
         every = (await policy_in_force(session)).policy.approvals.remind_every
         row.reminders += 1
         row.remind_at = next_reminder(now, row.asked_at, row.expires_at, every, row.reminders)
-        told = {"approval": row.id, "run": row.run_id, "reminder": row.reminders, "expires_at": row.expires_at, "next": row.remind_at}
-        await trail.record(session, EventKind.APPROVAL_REMINDED, actor="system", subject=row.id, data=told, now=now)
+        told = {
+            "approval": row.id,
+            "run": row.run_id,
+            "reminder": row.reminders,
+            "expires_at": row.expires_at,
+            "next": row.remind_at,
+        }
+        await trail.record(
+            session, EventKind.APPROVAL_REMINDED, actor="system", subject=row.id, data=told, now=now
+        )
         await outbox.tell(session, row, "reminder", now)
     return True

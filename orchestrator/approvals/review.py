@@ -24,7 +24,9 @@ from orchestrator.store.tables import ApprovalRow
 Verdict = Literal["accepted", "objected"]
 
 
-async def review(rt: Runtime, approval_id: str, principal: Principal, verdict: Verdict, comment: str = "") -> dict[str, Any]:
+async def review(
+    rt: Runtime, approval_id: str, principal: Principal, verdict: Verdict, comment: str = ""
+) -> dict[str, Any]:
     """Says of a broken glass whether it was right; either way it is seen to. The approval afterwards. It changes nothing that was made.
 
     Raises NotFound, Forbidden (who broke it, who started the run, who may not decide), Conflict (nothing to review), Invalid.
@@ -35,30 +37,66 @@ async def review(rt: Runtime, approval_id: str, principal: Principal, verdict: V
         refused = await _refusal(session, row, principal, approval_id, verdict, comment)
         if refused is not None or row is None:
             error = refused or unknown(approval_id)
-            await keep_refusal(session, principal, approval_id, row, error, now, wanted="review", verdict=verdict)
+            await keep_refusal(
+                session, principal, approval_id, row, error, now, wanted="review", verdict=verdict
+            )
         else:
-            row.review, row.reviewed_by, row.reviewed_at, row.review_comment = verdict, principal.person, now, comment
-            told = {"approval": row.id, "run": row.run_id, "broken_by": row.glass_broken_by, "verdict": verdict, "comment": comment}
+            row.review, row.reviewed_by, row.reviewed_at, row.review_comment = (
+                verdict,
+                principal.person,
+                now,
+                comment,
+            )
+            told = {
+                "approval": row.id,
+                "run": row.run_id,
+                "broken_by": row.glass_broken_by,
+                "verdict": verdict,
+                "comment": comment,
+            }
             actor = f"person:{principal.person}"
             data = masked({**told, "key": principal.key_id})
-            await trail.record(session, EventKind.BREAK_GLASS_REVIEWED, actor=actor, subject=row.id, data=data, now=now)
-            await tasks.close_tasks(session, TASK, row.id, actor, f"{verdict}: {comment}".rstrip(": "), now)
+            await trail.record(
+                session,
+                EventKind.BREAK_GLASS_REVIEWED,
+                actor=actor,
+                subject=row.id,
+                data=data,
+                now=now,
+            )
+            await tasks.close_tasks(
+                session, TASK, row.id, actor, f"{verdict}: {comment}".rstrip(": "), now
+            )
     if refused is not None:
         raise refused
     return await get_approval(rt, approval_id)
 
 
 async def _refusal(
-    session: AsyncSession, row: ApprovalRow | None, principal: Principal, approval_id: str, verdict: str, comment: str
+    session: AsyncSession,
+    row: ApprovalRow | None,
+    principal: Principal,
+    approval_id: str,
+    verdict: str,
+    comment: str,
 ) -> TocsinError | None:
     if not principal.may(Permission.APPROVAL_DECIDE):
-        return Forbidden(f"{principal.person} may not decide approvals; it takes the permission {Permission.APPROVAL_DECIDE}")
+        return Forbidden(
+            f"{principal.person} may not decide approvals; it takes the permission {Permission.APPROVAL_DECIDE}"
+        )
     if row is None:
         return unknown(approval_id)
-    if row.by_group is not None and row.by_group not in principal.groups and not principal.may(Permission.BREAK_GLASS):
+    if (
+        row.by_group is not None
+        and row.by_group not in principal.groups
+        and not principal.may(Permission.BREAK_GLASS)
+    ):
         return Forbidden(f"{principal.person} is not in {row.by_group}, whose question this was")
     if row.review != "pending":
-        return Conflict(f"approval {row.id} has nothing to review" + (f"; {row.reviewed_by} {row.review} already" if row.review else ""))
+        return Conflict(
+            f"approval {row.id} has nothing to review"
+            + (f"; {row.reviewed_by} {row.review} already" if row.review else "")
+        )
     if one_person(row.glass_broken_by or "") == one_person(principal.person):
         return Forbidden(f"{principal.person} broke the glass; somebody else has to look at it")
     if did := await started(session, row.run_id, principal.person):

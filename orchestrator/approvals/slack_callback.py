@@ -61,7 +61,9 @@ class _Click(BaseModel):
     actions: list[_Action] = Field(min_length=1, max_length=1)
 
 
-async def click(rt: Runtime, client: Client | None, headers: Mapping[str, str], body: bytes) -> Reply:
+async def click(
+    rt: Runtime, client: Client | None, headers: Mapping[str, str], body: bytes
+) -> Reply:
     """Decides as the person who clicked, and says what came of it. Raises NotSlack, NotFound (not set up), Invalid (no click of ours)."""
     now = rt.clock()
     await _admit(rt, headers, body, now)
@@ -69,7 +71,9 @@ async def click(rt: Runtime, client: Client | None, headers: Mapping[str, str], 
     approval_id, _, digest = clicked.actions[0].value.partition(" ")
     try:
         principal = await _principal(rt, clicked.user.id, approval_id, now)
-        done = await decide(rt, client, approval_id, principal, clicked.actions[0].action_id, digest, via="slack")
+        done = await decide(
+            rt, client, approval_id, principal, clicked.actions[0].action_id, digest, via="slack"
+        )
         text = _came_to(done)
     except TocsinError as error:
         text = f"This does not count: {error}"
@@ -90,13 +94,17 @@ async def _admit(rt: Runtime, headers: Mapping[str, str], body: bytes, now: date
     except TocsinError:
         secret = None
     if secret is None:
-        raise NotFound("clicks from Slack are not set up: give the Slack connection its signing_secret")
+        raise NotFound(
+            "clicks from Slack are not set up: give the Slack connection its signing_secret"
+        )
     signature = headers.get("x-slack-signature", "")
     timestamp = headers.get("x-slack-request-timestamp", "")
     if not slack.authentic(secret.get_secret_value(), timestamp, body, signature, now):
         raise NotSlack("the signature is missing, wrong or old")
     async with rt.store.write() as session:
-        if not await notifications.first_time(session, _REPLAYS, signature, int(timestamp), sha256(body).hexdigest(), now):
+        if not await notifications.first_time(
+            session, _REPLAYS, signature, int(timestamp), sha256(body).hexdigest(), now
+        ):
             raise NotSlack("this very request came before")
 
 
@@ -116,10 +124,19 @@ async def _principal(rt: Runtime, user: str, approval_id: str, now: datetime) ->
         if found is not None:
             return found
         known = await approvals.get(session, approval_id) is not None
-        reason = f"{person} has no API key that may decide approvals" if person else "no person here has this Slack user as a contact"
+        reason = (
+            f"{person} has no API key that may decide approvals"
+            if person
+            else "no person here has this Slack user as a contact"
+        )
         told = {"approval": approval_id if known else None, "slack_user": user, "reason": reason}
-        subject, actor = approval_id if known else "slack", f"person:{person}" if person else f"slack:{user}"
-        await trail.record(session, EventKind.APPROVAL_REFUSED, actor=actor, subject=subject, data=told, now=now)
+        subject, actor = (
+            approval_id if known else "slack",
+            f"person:{person}" if person else f"slack:{user}",
+        )
+        await trail.record(
+            session, EventKind.APPROVAL_REFUSED, actor=actor, subject=subject, data=told, now=now
+        )
     raise Forbidden(reason)
 
 

@@ -22,7 +22,11 @@ def read_csv(text: str) -> list[tuple[str, Mapping[str, Any]]]:
     try:
         header = [name.strip().lower() for name in next(reader, [])]
         _check(header)
-        return [(f"line {reader.line_num}", _row(header, cells, reader.line_num)) for cells in reader if cells]
+        return [
+            (f"line {reader.line_num}", _row(header, cells, reader.line_num))
+            for cells in reader
+            if cells
+        ]
     except csv.Error as error:
         raise Invalid(f"line {reader.line_num}: is not CSV: {error}") from error
 
@@ -32,7 +36,16 @@ def write_csv(assets: Iterable[Asset]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([asset.type.value, asset.value, asset.kind, str(asset.critical).lower(), ";".join(asset.tags)] for asset in assets)
+    writer.writerows(
+        [
+            asset.type.value,
+            asset.value,
+            asset.kind,
+            str(asset.critical).lower(),
+            ";".join(asset.tags),
+        ]
+        for asset in assets
+    )
     return out.getvalue()
 
 
@@ -41,17 +54,23 @@ def _check(header: list[str]) -> None:
     for name in header:
         if name not in COLUMNS:
             mend = did_you_mean(name, COLUMNS)
-            raise Invalid(f"line 1: unknown column {name[:64]!r}; {mend or f'the columns are {wanted}'}")
+            raise Invalid(
+                f"line 1: unknown column {name[:64]!r}; {mend or f'the columns are {wanted}'}"
+            )
         if header.count(name) > 1:
             raise Invalid(f"line 1: the column {name!r} is there twice")
     for name in ("type", "value"):
         if name not in header:
-            raise Invalid(f"line 1: there is no column {name!r}; the first line names the columns: {wanted}")
+            raise Invalid(
+                f"line 1: there is no column {name!r}; the first line names the columns: {wanted}"
+            )
 
 
 def _row(header: list[str], cells: list[str], line: int) -> dict[str, Any]:
     if len(cells) > len(header):
-        raise Invalid(f"line {line}: has {len(cells)} cells, and the first line names {len(header)}; tags stand apart by ; or |")
+        raise Invalid(
+            f"line {line}: has {len(cells)} cells, and the first line names {len(header)}; tags stand apart by ; or |"
+        )
     row: dict[str, Any] = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
     critical = row.get("critical", "").lower()
     if critical not in _TRUE | _FALSE:

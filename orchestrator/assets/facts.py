@@ -22,7 +22,8 @@ WELL_KNOWN_TAGS = (CRITICAL, DOMAIN_CONTROLLER, "executive", OWN_NETWORK)
 """Tags that mean something to Tocsin or to the shipped policy; any other is the owner's."""
 
 _PRIVATE = tuple(
-    ipaddress.ip_network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+    ipaddress.ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
 _HOST, _ADDRESS, _NETWORK = ObservableType.HOST, ObservableType.ADDRESS, ObservableType.NETWORK
 _PEOPLE = (ObservableType.USER, ObservableType.EMAIL)
@@ -45,14 +46,21 @@ class Said(NamedTuple):
     known: bool = True
 
 
-async def said_of(session: AsyncSession, target: Target, names: Iterable[str], sure: Iterable[str]) -> Said:
+async def said_of(
+    session: AsyncSession, target: Target, names: Iterable[str], sure: Iterable[str]
+) -> Said:
     """`names`: what the target may be known as; more of them only find more tags. `sure`: those that no alert can have made up."""
     kind, value = target.type, _canonical(target.type, target.value) or target.value
     found = await _rows(session, kind, value, {value, *names})
     return _said(kind, value, found, {value, *sure})
 
 
-def said_by(inventory: Iterable[KnownAsset], target: Target, names: Iterable[str] = (), sure: Iterable[str] | None = None) -> Said:
+def said_by(
+    inventory: Iterable[KnownAsset],
+    target: Target,
+    names: Iterable[str] = (),
+    sure: Iterable[str] | None = None,
+) -> Said:
     """As `said_of`, of an inventory that is at hand; without `sure`, all `names` are."""
     kind, value = target.type, _canonical(target.type, target.value) or target.value
     known = {value, *names}
@@ -81,14 +89,24 @@ class Indexed:
             return self._with_addresses
         if kind not in NAMED:
             return self._by_short.get((kind.value, value), [])
-        meant = {(each.value, short(each.value, name)) for each, name in _meant(kind, {value, *names})}
-        return [*(row for key in sorted(meant) for row in self._by_short.get(key, ())), *self._networks]
+        meant = {
+            (each.value, short(each.value, name)) for each, name in _meant(kind, {value, *names})
+        }
+        return [
+            *(row for key in sorted(meant) for row in self._by_short.get(key, ())),
+            *self._networks,
+        ]
 
 
 def _said(kind: ObservableType, value: str, found: Sequence[KnownAsset], sure: set[str]) -> Said:
     tags = {tag for row in found for tag in _tags(row)}
     surely = {tag for row in found if _is_about(row, kind, value, sure) for tag in _tags(row)}
-    return Said(tuple(sorted(tags)), tuple(sorted(surely)), CRITICAL in tags, _known(kind, value, sure, found))
+    return Said(
+        tuple(sorted(tags)),
+        tuple(sorted(surely)),
+        CRITICAL in tags,
+        _known(kind, value, sure, found),
+    )
 
 
 def canonical_tag(text: str) -> str:
@@ -120,16 +138,24 @@ def network(text: str) -> Net:
     return ipaddress.ip_network(text)
 
 
-async def _rows(session: AsyncSession, type_: ObservableType, value: str, names: Collection[str]) -> list[KnownAsset]:
+async def _rows(
+    session: AsyncSession, type_: ObservableType, value: str, names: Collection[str]
+) -> list[KnownAsset]:
     if type_ is _NETWORK:
         return await _about_network(session, value)
     if type_ not in NAMED:
         return await policy_inputs.assets(session, {(type_.value, value)})
     wanted = _meant(type_, names)
-    shorts = {(kind.value, short(kind.value, value)) for kind, value in wanted if kind is not _ADDRESS}
-    addresses = {address for kind, value in wanted if kind is _ADDRESS and (address := parsed(value))}
+    shorts = {
+        (kind.value, short(kind.value, value)) for kind, value in wanted if kind is not _ADDRESS
+    }
+    addresses = {
+        address for kind, value in wanted if kind is _ADDRESS and (address := parsed(value))
+    }
     holding = {(_NETWORK.value, each) for address in addresses for each in _holding(address)}
-    found = await policy_inputs.assets(session, {(kind.value, value) for kind, value in wanted} | holding, shorts)
+    found = await policy_inputs.assets(
+        session, {(kind.value, value) for kind, value in wanted} | holding, shorts
+    )
     return [row for row in found if any(_is(row, kind, value) for kind, value in wanted)]
 
 
@@ -143,8 +169,18 @@ def _is_about(row: KnownAsset, type_: ObservableType, value: str, names: Collect
 
 def _meant(type_: ObservableType, names: Iterable[str]) -> set[tuple[ObservableType, str]]:
     """As what, and in which canonical spelling, names are looked up; an address also as the IPv4 address that it carries inside."""
-    found = {(kind, value) for kind in _kinds(type_) for name in names if (value := _canonical(kind, name))}
-    inside = {str(form) for kind, value in found if kind is _ADDRESS and (address := parsed(value)) for form in forms(address)}
+    found = {
+        (kind, value)
+        for kind in _kinds(type_)
+        for name in names
+        if (value := _canonical(kind, name))
+    }
+    inside = {
+        str(form)
+        for kind, value in found
+        if kind is _ADDRESS and (address := parsed(value))
+        for form in forms(address)
+    }
     return found | {(_ADDRESS, value) for value in inside}
 
 
@@ -154,7 +190,9 @@ async def _about_network(session: AsyncSession, value: str) -> list[KnownAsset]:
         network(value)
     except ValueError:
         return []
-    return [row for row in await policy_inputs.assets_with_addresses(session) if _touches(value, row)]
+    return [
+        row for row in await policy_inputs.assets_with_addresses(session) if _touches(value, row)
+    ]
 
 
 def _touches(value: str, row: KnownAsset) -> bool:
@@ -174,7 +212,10 @@ def _kinds(kind: ObservableType) -> tuple[ObservableType, ...]:
 @lru_cache(maxsize=4096)
 def _holding(address: IP) -> tuple[str, ...]:
     """Every network that holds an address: so few that an index finds those of ours among them."""
-    return tuple(str(ipaddress.ip_network((address, length), strict=False)) for length in range(address.max_prefixlen + 1))
+    return tuple(
+        str(ipaddress.ip_network((address, length), strict=False))
+        for length in range(address.max_prefixlen + 1)
+    )
 
 
 def _is(row: KnownAsset, kind: ObservableType, value: str) -> bool:
@@ -199,16 +240,22 @@ def _tags(row: KnownAsset) -> Iterator[str]:
         yield CRITICAL
 
 
-def _known(type_: ObservableType, value: str, sure: Iterable[str], found: Iterable[KnownAsset]) -> bool:
+def _known(
+    type_: ObservableType, value: str, sure: Iterable[str], found: Iterable[KnownAsset]
+) -> bool:
     match type_:
         case ObservableType.NETWORK:
             return not _private(value) or any(_covers_network(row, value) for row in found)
         case ObservableType.ADDRESS:
             spellings = [spelling for kind, spelling in _meant(type_, [value]) if kind is _ADDRESS]
             private = [spelling for spelling in spellings or [value] if _private(spelling)]
-            return all(any(_covers(row, _ADDRESS, spelling) for row in found) for spelling in private)
+            return all(
+                any(_covers(row, _ADDRESS, spelling) for row in found) for spelling in private
+            )
         case ObservableType.HOST | ObservableType.USER | ObservableType.EMAIL:
-            return any(_covers(row, kind, name) for row in found for kind, name in _meant(type_, sure))
+            return any(
+                _covers(row, kind, name) for row in found for kind, name in _meant(type_, sure)
+            )
         case _:
             return True
 
@@ -222,7 +269,9 @@ def _covers_network(row: KnownAsset, value: str) -> bool:
     if row.type != _NETWORK.value:
         return False
     inside, outside = network(value), network(row.value)
-    return inside == outside or (OWN_NETWORK in row.tags and inside.version == outside.version and inside.subnet_of(outside))  # type: ignore[arg-type]
+    return inside == outside or (
+        OWN_NETWORK in row.tags and inside.version == outside.version and inside.subnet_of(outside)
+    )  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=4096)

@@ -41,7 +41,11 @@ Kind = Literal[
     "mailbox",
     "network",
 ]
-Tag = Annotated[str, AfterValidator(canonical_tag), Field(min_length=1, max_length=64, pattern=r"^[\w .:/@+-]*\w[\w .:/@+-]*$")]
+Tag = Annotated[
+    str,
+    AfterValidator(canonical_tag),
+    Field(min_length=1, max_length=64, pattern=r"^[\w .:/@+-]*\w[\w .:/@+-]*$"),
+]
 _MOST_PROBLEMS = 20
 
 
@@ -57,23 +61,37 @@ class Asset(Frozen):
 
 async def import_assets(rt: Runtime, rows: Iterable[Mapping[str, Any]], *, actor: str) -> int:
     """Adds or replaces; how many. Raises Invalid naming each wrong row; then nothing was imported."""
-    return await import_numbered(rt, [(f"asset {number}", row) for number, row in enumerate(rows, 1)], actor=actor)
+    return await import_numbered(
+        rt, [(f"asset {number}", row) for number, row in enumerate(rows, 1)], actor=actor
+    )
 
 
-async def import_numbered(rt: Runtime, rows: Sequence[tuple[str, Mapping[str, Any]]], *, actor: str) -> int:
+async def import_numbered(
+    rt: Runtime, rows: Sequence[tuple[str, Mapping[str, Any]]], *, actor: str
+) -> int:
     """As `import_assets`, of rows that come with their places, such as `line 14`."""
     found = _parsed(rows)
     async with rt.store.write() as session:
         await records.put_assets(session, [_row(asset) for asset in found])
         told = {"count": len(found)}
-        await trail.record(session, EventKind.ASSETS_IMPORTED, actor=actor, subject="assets", data=told, now=rt.clock())
+        await trail.record(
+            session,
+            EventKind.ASSETS_IMPORTED,
+            actor=actor,
+            subject="assets",
+            data=told,
+            now=rt.clock(),
+        )
     return len(found)
 
 
 async def list_assets(rt: Runtime) -> tuple[Asset, ...]:
     """All of them."""
     async with rt.store.read() as session:
-        return tuple(Asset.model_validate(row.model_dump(exclude={"short"})) for row in await records.every(session, AssetRow))
+        return tuple(
+            Asset.model_validate(row.model_dump(exclude={"short"}))
+            for row in await records.every(session, AssetRow)
+        )
 
 
 async def remove_asset(rt: Runtime, type_: str, value: str, *, actor: str) -> None:
@@ -83,14 +101,23 @@ async def remove_asset(rt: Runtime, type_: str, value: str, *, actor: str) -> No
         named = CANONICAL[kind](value)
     except ValueError:
         mend = did_you_mean(type_, _KNOWN["type"]) if type_ not in _KNOWN["type"] else None
-        raise Invalid(f"{type_} {value} can't be an asset" + (f"; {mend}" if mend else "")) from None
+        raise Invalid(
+            f"{type_} {value} can't be an asset" + (f"; {mend}" if mend else "")
+        ) from None
     async with rt.store.write() as session:
         row = await records.one(session, AssetRow, (kind.value, named))
         if row is None:
             raise NotFound(f"there is no asset {kind.value} {named}")
         await records.remove(session, row)
         told = {"type": kind.value, "value": named, "critical": row.critical, "tags": row.tags}
-        await trail.record(session, EventKind.ASSET_REMOVED, actor=actor, subject=f"{kind.value}:{named}", data=told, now=rt.clock())
+        await trail.record(
+            session,
+            EventKind.ASSET_REMOVED,
+            actor=actor,
+            subject=f"{kind.value}:{named}",
+            data=told,
+            now=rt.clock(),
+        )
 
 
 def _parsed(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Asset]:
@@ -102,17 +129,24 @@ def _parsed(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Asset]:
             asset = Asset.model_validate(row)
             asset = asset.model_copy(update={"value": CANONICAL[asset.type](asset.value)})
         except ValidationError as error:
-            problems += [f"{place}: {_said(each)}" for each in error.errors(include_url=False, include_context=False)]
+            problems += [
+                f"{place}: {_said(each)}"
+                for each in error.errors(include_url=False, include_context=False)
+            ]
             continue
         except ValueError as error:
             problems.append(f"{place}: {error}")
             continue
         before, _ = found.setdefault((asset.type.value, asset.value), (place, asset))
         if before != place:
-            problems.append(f"{place}: {asset.type.value} {asset.value} stands in {before} already; leave one out")
+            problems.append(
+                f"{place}: {asset.type.value} {asset.value} stands in {before} already; leave one out"
+            )
     if problems:
         more = len(problems) - _MOST_PROBLEMS
-        raise Invalid("\n".join([*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]))
+        raise Invalid(
+            "\n".join([*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
+        )
     return [asset for _, asset in found.values()]
 
 
@@ -136,4 +170,8 @@ def _said(problem: Any) -> str:
 
 def _row(asset: Asset) -> dict[str, Any]:
     tags = list(dict.fromkeys(asset.tags))
-    return {**asset.model_dump(mode="json"), "tags": tags, "short": short(asset.type.value, asset.value)}
+    return {
+        **asset.model_dump(mode="json"),
+        "tags": tags,
+        "short": short(asset.type.value, asset.value),
+    }

@@ -78,7 +78,12 @@ def same_host(entry: str, name: str) -> bool:
     if entry == name:
         return True
     bare = "." not in entry or "." not in name
-    return bare and not is_address(entry) and not is_address(name) and entry.partition(".")[0] == name.partition(".")[0]
+    return (
+        bare
+        and not is_address(entry)
+        and not is_address(name)
+        and entry.partition(".")[0] == name.partition(".")[0]
+    )
 
 
 def same_user(entry: str, name: str, *, mailbox: bool = False) -> bool:
@@ -89,7 +94,11 @@ def same_user(entry: str, name: str, *, mailbox: bool = False) -> bool:
     (one, one_domain), (other, other_domain) = _user(_plain(entry)), _user(_plain(name))
     if one != other and not (mailbox and one == other.partition("+")[0]):
         return False
-    return not one_domain or not other_domain or one_domain.partition(".")[0] == other_domain.partition(".")[0]
+    return (
+        not one_domain
+        or not other_domain
+        or one_domain.partition(".")[0] == other_domain.partition(".")[0]
+    )
 
 
 def _of_old(text: str) -> ipaddress.IPv4Address | None:
@@ -104,13 +113,17 @@ def _of_old(text: str) -> ipaddress.IPv4Address | None:
     return None if len(parts) == 1 and int(found) < _SHORTEST_NUMBER else found
 
 
-def _carried(network: ipaddress.IPv6Network, carrier: ipaddress.IPv6Network, first_bit: int) -> ipaddress.IPv4Network | None:
+def _carried(
+    network: ipaddress.IPv6Network, carrier: ipaddress.IPv6Network, first_bit: int
+) -> ipaddress.IPv4Network | None:
     if carrier.subnet_of(network):
         return ipaddress.IPv4Network("0.0.0.0/0")
     if not network.subnet_of(carrier):
         return None
     inside = int(network.network_address) >> (96 - first_bit) & 0xFFFF_FFFF
-    return ipaddress.IPv4Network((inside, max(0, min(32, network.prefixlen - first_bit))), strict=False)
+    return ipaddress.IPv4Network(
+        (inside, max(0, min(32, network.prefixlen - first_bit))), strict=False
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -25,6 +25,9 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
     level = list(leaves)
     while len(level) > 1:
         # Pairing from the left gives RFC 6962's split at the largest power of two.
-        paired = [hashlib.sha256(NODE + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+        paired = [
+            hashlib.sha256(NODE + left + right).digest()
+            for left, right in zip(level[::2], level[1::2], strict=False)
+        ]
         level = paired + level[len(paired) * 2 :]
     return level[0]

@@ -138,7 +138,11 @@ def _said(value: Any) -> str:
 def _integer(value: int) -> int | str:
     if abs(value) <= EXACT:
         return value
-    return str(value) if value.bit_length() <= _MAX_BITS else f"[an integer of {value.bit_length()} bits]"
+    return (
+        str(value)
+        if value.bit_length() <= _MAX_BITS
+        else f"[an integer of {value.bit_length()} bits]"
+    )
 
 
 def _number(value: float) -> float | int | str:

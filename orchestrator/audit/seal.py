@@ -46,7 +46,9 @@ def leaf(event: Event, seq: int) -> bytes:
     try:
         return record_leaf(event_record(event, seq))
     except ValueError as error:
-        raise Invalid(f"event {seq} ({event.id}) cannot be sealed: {error}; pass it through sealable() when it is made") from error
+        raise Invalid(
+            f"event {seq} ({event.id}) cannot be sealed: {error}; pass it through sealable() when it is made"
+        ) from error
 
 
 def entry(event: Event, seq: int) -> Entry:
@@ -78,7 +80,9 @@ def seal(entries: Sequence[Entry], previous: Batch | None, key: SigningKey, now:
         "key_id": key.id,
     }
     signed = header_bytes(header)
-    return Batch.model_validate({**header, "digest": hashlib.sha256(signed).hexdigest(), "signature": key.sign(signed)})
+    return Batch.model_validate(
+        {**header, "digest": hashlib.sha256(signed).hexdigest(), "signature": key.sign(signed)}
+    )
 
 
 def _checked_leaves(entries: Sequence[Entry], previous: Batch | None) -> list[bytes]:
@@ -89,10 +93,14 @@ def _checked_leaves(entries: Sequence[Entry], previous: Batch | None) -> list[by
     for seq, each in enumerate(entries, start=start):
         if each.record["seq"] != seq:
             given = f"event {each.record['seq']} ({each.record['id']})"
-            raise Conflict(f"event {seq} must come next in the trail, but {given} was given to seal")
+            raise Conflict(
+                f"event {seq} must come next in the trail, but {given} was given to seal"
+            )
         computed = record_leaf(each.record)
         if computed.hex() != each.leaf:
             name = f"event {seq} ({each.record['id']})"
-            raise Conflict(f"{name} was changed in the store before it was sealed; find out by whom, then mend it")
+            raise Conflict(
+                f"{name} was changed in the store before it was sealed; find out by whom, then mend it"
+            )
         leaves.append(computed)
     return leaves

@@ -21,7 +21,10 @@ async def seal_pending(rt: Runtime, *, everywhere: bool = False) -> int:
     Raises Conflict where the store holds less than the head that this machine remembers: the trail was cut, or an old copy put back.
     """
     sealed = 0
-    while await _pending(rt, everywhere=everywhere) and (done := await _seal_batch(rt, everywhere=everywhere)) > 0:
+    while (
+        await _pending(rt, everywhere=everywhere)
+        and (done := await _seal_batch(rt, everywhere=everywhere)) > 0
+    ):
         sealed += done
     return sealed
 
@@ -35,7 +38,9 @@ async def export_trail(rt: Runtime, path: Path) -> Head:
     async with rt.store.read() as session:
         newest = await audit.newest_batch(session)
         rows = audit.sealed_rows(session, newest.number if newest else 0)
-        head = await write_export(path, rows, key=rt.audit_key, environment=rt.settings.environment, now=rt.clock())
+        head = await write_export(
+            path, rows, key=rt.audit_key, environment=rt.settings.environment, now=rt.clock()
+        )
     replace_private(rt.settings.audit_head_path, head.line())
     return head
 

@@ -25,7 +25,9 @@ async def record(
     event_id: str | None = None,
 ) -> None:
     """Adds one event to the caller's transaction. `event_id`: one that a retry gives again, so that the event is there once."""
-    await record_all(session, [event(kind, actor=actor, subject=subject, data=data, now=now, event_id=event_id)])
+    await record_all(
+        session, [event(kind, actor=actor, subject=subject, data=data, now=now, event_id=event_id)]
+    )
 
 
 async def record_all(session: AsyncSession, events: Sequence[Event]) -> None:
@@ -33,9 +35,24 @@ async def record_all(session: AsyncSession, events: Sequence[Event]) -> None:
     await audit.append(session, [sealable(each) for each in events])
 
 
-def event(kind: EventKind, *, actor: str, subject: str, data: Mapping[str, Any], now: datetime, event_id: str | None = None) -> Event:
+def event(
+    kind: EventKind,
+    *,
+    actor: str,
+    subject: str,
+    data: Mapping[str, Any],
+    now: datetime,
+    event_id: str | None = None,
+) -> Event:
     """An event with an id of its own, unless one is given."""
-    return Event(id=event_id or new_id("evt"), kind=kind, time=now, actor=actor, subject=subject, data=dict(data))
+    return Event(
+        id=event_id or new_id("evt"),
+        kind=kind,
+        time=now,
+        actor=actor,
+        subject=subject,
+        data=dict(data),
+    )
 
 
 def event_id(*parts: object) -> str:

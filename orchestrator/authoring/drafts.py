@@ -18,8 +18,13 @@ async def lint(rt: Runtime | None, text: str, file: str) -> tuple[Finding, ...]:
     known: dict[tuple[str, int], Plan] = {}
     if rt is not None:
         async with rt.store.read() as session:
-            known = {(row.name, row.version): Plan.model_validate(row.plan) for row in await records.every(session, PlaybookRow)}
-    return lint_playbook(text, file, await load_catalogue(rt), lambda name, version: known.get((name, version)))
+            known = {
+                (row.name, row.version): Plan.model_validate(row.plan)
+                for row in await records.every(session, PlaybookRow)
+            }
+    return lint_playbook(
+        text, file, await load_catalogue(rt), lambda name, version: known.get((name, version))
+    )
 
 
 async def draft_plan(rt: Runtime | None, text: str, file: str) -> Plan:
@@ -33,4 +38,7 @@ async def published_plan(rt: Runtime, name: str, version: int | None) -> Plan:
         for row in await records.versions(session, name):
             if row.version == version or (version is None and not row.retired):
                 return Plan.model_validate(row.plan)
-    raise NotFound(f"there is no playbook {name}" + (f" version {version}" if version is not None else " that is not retired"))
+    raise NotFound(
+        f"there is no playbook {name}"
+        + (f" version {version}" if version is not None else " that is not retired")
+    )

@@ -20,7 +20,10 @@ _FILES = {"playbook": "**/playbook.yaml", "tests": "**/tests.yaml", "policy": "*
 def schema_of_tests(catalogue: Catalogue) -> dict[str, Any]:
     """Of a tests.yaml: stubs complete to the catalogue's actions."""
     schema = Cases.model_json_schema()
-    names = {name: {"$ref": "#/$defs/Stub", "description": action.summary} for name, action in sorted(catalogue.actions.items())}
+    names = {
+        name: {"$ref": "#/$defs/Stub", "description": action.summary}
+        for name, action in sorted(catalogue.actions.items())
+    }
     for holder in (schema, schema["$defs"]["Case"]):
         stubs = holder["properties"]["stubs"]
         holder["properties"]["stubs"] = {**stubs, "properties": names}
@@ -34,7 +37,11 @@ def schema_of_policies() -> dict[str, Any]:
 
 def set_up_editor(folder: Path, catalogue: Catalogue) -> list[Path]:
     """Writes the schemas and VS Code's settings into the folder, keeping what the settings say already; the files. Raises Invalid."""
-    schemas = {"playbook": json_schema(catalogue), "tests": schema_of_tests(catalogue), "policy": schema_of_policies()}
+    schemas = {
+        "playbook": json_schema(catalogue),
+        "tests": schema_of_tests(catalogue),
+        "policy": schema_of_policies(),
+    }
     settings = folder / ".vscode" / "settings.json"
     merged = _merged(settings)
     written = [folder / FOLDER / f"{name}.schema.json" for name in schemas]
@@ -45,7 +52,9 @@ def set_up_editor(folder: Path, catalogue: Catalogue) -> list[Path]:
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(json.dumps(merged, indent=2, ensure_ascii=False) + "\n", "utf-8")
     except OSError as error:
-        raise Invalid(f"{folder}: cannot be written ({error.strerror}); name another folder") from error
+        raise Invalid(
+            f"{folder}: cannot be written ({error.strerror}); name another folder"
+        ) from error
     return [*written, settings]
 
 
@@ -53,7 +62,9 @@ def _merged(settings: Path) -> dict[str, Any]:
     try:
         known = json.loads(settings.read_text("utf-8")) if settings.exists() else {}
     except ValueError as error:
-        raise Invalid(f"{settings}: is not plain JSON ({error}); take the comments out, or add `yaml.schemas` by hand") from error
+        raise Invalid(
+            f"{settings}: is not plain JSON ({error}); take the comments out, or add `yaml.schemas` by hand"
+        ) from error
     if not isinstance(known, dict) or not isinstance(known.get("yaml.schemas", {}), dict):
         raise Invalid(f"{settings}: has no room for `yaml.schemas`; it must be an object")
     ours = {f"./{FOLDER}/{name}.schema.json": pattern for name, pattern in _FILES.items()}

@@ -54,5 +54,8 @@ async def _plan(rt: Runtime, name: str, version: int | None) -> Plan:
     async with rt.store.read() as session:
         row = await runs.playbook(session, name, version)
     if row is None:
-        raise NotFound(f"there is no playbook {name}" + (f" version {version}" if version is not None else " that is not retired"))
+        raise NotFound(
+            f"there is no playbook {name}"
+            + (f" version {version}" if version is not None else " that is not retired")
+        )
     return Plan.model_validate(row.plan)

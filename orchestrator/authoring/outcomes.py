@@ -79,9 +79,15 @@ def differences(then: Outcome, now: Outcome) -> dict[Difference, tuple[str, ...]
         note(Difference.STARTED_ONLY_THEN, [f"ended {then.status}"])
     note(Difference.CONTAINED_MORE, _without(now.contained, then.contained))
     # What cannot be told is not said to be missing.
-    note(Difference.CONTAINED_LESS, [] if now.unknown else _without(then.contained, (*now.contained, *now.denied)))
+    note(
+        Difference.CONTAINED_LESS,
+        [] if now.unknown else _without(then.contained, (*now.contained, *now.denied)),
+    )
     note(Difference.ASKED_MORE, _without(now.asked, then.asked))
-    note(Difference.ASKED_LESS, [each for each in _without(then.asked, now.asked) if each in now.contained])
+    note(
+        Difference.ASKED_LESS,
+        [each for each in _without(then.asked, now.asked) if each in now.contained],
+    )
     note(Difference.NEWLY_DENIED, _without(now.denied, then.denied))
     note(Difference.FAILED, _without(now.failed, then.failed))
     note(Difference.CANNOT_TELL, now.unknown)
@@ -97,7 +103,11 @@ def grouped(pairs: Iterable[tuple[About, Mapping[Difference, tuple[str, ...]]]])
             counts[kind] = counts.get(kind, 0) + 1
             if len(shown := examples.setdefault(kind, [])) < EXAMPLES:
                 shown.append(Example(about=about, what=what))
-    return [Group(difference=kind, count=counts[kind], examples=tuple(examples[kind])) for kind in Difference if kind in counts]
+    return [
+        Group(difference=kind, count=counts[kind], examples=tuple(examples[kind]))
+        for kind in Difference
+        if kind in counts
+    ]
 
 
 def _without(these: Iterable[str], those: Iterable[str]) -> list[str]:

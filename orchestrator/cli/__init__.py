@@ -20,7 +20,9 @@ def main() -> int:
         return 1
     except DBAPIError as error:  # its text holds the statement with its values; that of the driver only what is wrong
         said = str(error.orig).partition("\n")[0]
-        sys.stderr.write(f"tocsin: the database refused: {said}; look whether it is whole, and of this version, with `tocsin doctor`\n")
+        sys.stderr.write(
+            f"tocsin: the database refused: {said}; look whether it is whole, and of this version, with `tocsin doctor`\n"
+        )
         return 1
     except KeyboardInterrupt:
         return 130

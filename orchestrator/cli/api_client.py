@@ -11,15 +11,34 @@ import httpx
 import typer
 
 from orchestrator.cli.stack import ports
-from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound, TocsinError, Unavailable
+from orchestrator.domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TocsinError,
+    Unavailable,
+)
 from orchestrator.settings import Settings
 
 KEY = "TOCSIN_API_KEY"
 Url = Annotated[
-    str | None, typer.Option("--url", metavar="URL", help="The API's address; else where the stack on the data directory listens.")
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The API's address; else where the stack on the data directory listens.",
+    ),
 ]
 
-_KINDS: dict[int, type[TocsinError]] = {401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid, 400: Invalid}
+_KINDS: dict[int, type[TocsinError]] = {
+    401: Forbidden,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    422: Invalid,
+    400: Invalid,
+}
 
 
 class Remote:
@@ -31,11 +50,15 @@ class Remote:
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON at a path."""
-        return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+        return self._ask(
+            "GET", path, params={name: value for name, value in query.items() if value is not None}
+        )
 
     def text(self, path: str, **query: Any) -> str:
         """What stands at a path, as it is."""
-        return self._reply("GET", path, params={name: value for name, value in query.items() if value is not None}).text
+        return self._reply(
+            "GET", path, params={name: value for name, value in query.items() if value is not None}
+        ).text
 
     def post(self, path: str, body: Any = None) -> Any:
         """What a POST answers."""

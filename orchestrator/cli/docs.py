@@ -28,11 +28,18 @@ def results_table() -> str:
 
 def settings_table() -> str:
     """Every setting, its variable, and what it is when it is left out."""
-    rows = [f"| `{name}` | `{PREFIX}{name.upper()}` | {_default(field.default)} |" for name, field in Settings.model_fields.items()]
+    rows = [
+        f"| `{name}` | `{PREFIX}{name.upper()}` | {_default(field.default)} |"
+        for name, field in Settings.model_fields.items()
+    ]
     return "\n".join(["| setting | variable | left out |", "| --- | --- | --- |", *rows])
 
 
-TABLES: dict[str, Callable[[], str]] = {"filters": filters_table, "results": results_table, "settings": settings_table}
+TABLES: dict[str, Callable[[], str]] = {
+    "filters": filters_table,
+    "results": results_table,
+    "settings": settings_table,
+}
 
 
 def generated(text: str) -> str:
@@ -56,7 +63,9 @@ def main(arguments: list[str]) -> int:
     stale = {page: fresh for page, text in pages.items() if (fresh := generated(text)) != text}
     if "--check" in arguments:
         for page in stale:
-            sys.stderr.write(f"{page.name} is not what the code says; run: python -m orchestrator.cli.docs\n")
+            sys.stderr.write(
+                f"{page.name} is not what the code says; run: python -m orchestrator.cli.docs\n"
+            )
         return 1 if stale else 0
     for page, fresh in stale.items():
         page.write_text(fresh, "utf-8")
@@ -64,7 +73,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _usage(name: str, found: Filter) -> str:
-    arguments = ", ".join(parameter.name if parameter.required else f"{parameter.name}?" for parameter in found.parameters)
+    arguments = ", ".join(
+        parameter.name if parameter.required else f"{parameter.name}?"
+        for parameter in found.parameters
+    )
     return f"x \\| {name}({arguments})" if arguments else f"x \\| {name}"
 
 

@@ -18,8 +18,14 @@ from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="D", help="Where everything is kept; else TOCSIN_DATA_DIR.")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A TOML file with settings; else TOCSIN_CONFIG.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="D", help="Where everything is kept; else TOCSIN_DATA_DIR."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="A TOML file with settings; else TOCSIN_CONFIG."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 T = TypeVar("T")

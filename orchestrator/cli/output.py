@@ -70,4 +70,6 @@ def _cell(value: Any) -> str:
 
 def visible(text: str) -> str:
     """An alert must not be able to move the cursor of whoever reads about it."""
-    return "".join(mail if mail.isprintable() or mail == "\n" else f"\\x{ord(mail):02x}" for mail in text)
+    return "".join(
+        mail if mail.isprintable() or mail == "\n" else f"\\x{ord(mail):02x}" for mail in text
+    )

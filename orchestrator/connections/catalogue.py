@@ -22,8 +22,13 @@ async def load_catalogue(rt: Runtime | None = None) -> Catalogue:
     if rt is not None:
         async with rt.store.read() as session:
             bound = await records.every(session, ConnectionRow)
-    own = [_offer(row.name, row.capability, _specs(row.connector), _slow([connector(row.connector)])) for row in bound]
-    return Catalogue.of(chain.from_iterable([*_usual(without={row.capability for row in bound}), *own]))
+    own = [
+        _offer(row.name, row.capability, _specs(row.connector), _slow([connector(row.connector)]))
+        for row in bound
+    ]
+    return Catalogue.of(
+        chain.from_iterable([*_usual(without={row.capability for row in bound}), *own])
+    )
 
 
 def usual_catalogue() -> Catalogue:
@@ -33,7 +38,11 @@ def usual_catalogue() -> Catalogue:
 
 def _usual(without: Container[str] = ()) -> list[Iterator[ActionType]]:
     slow = _slow(CONNECTORS)
-    return [_offer(kind.usual_connection, kind.capability, kind.actions, slow) for kind in CAPABILITIES if kind.capability not in without]
+    return [
+        _offer(kind.usual_connection, kind.capability, kind.actions, slow)
+        for kind in CAPABILITIES
+        if kind.capability not in without
+    ]
 
 
 def _specs(name: str) -> list[ActionSpec]:
@@ -42,10 +51,17 @@ def _specs(name: str) -> list[ActionSpec]:
 
 def _slow(connectors: Iterable[type[Connector[Any]]]) -> frozenset[tuple[str, str]]:
     """Capability and name of the actions that are polled with one of these connectors."""
-    return frozenset((each.capability, each.spec.name) for kind in connectors for each in kind.bound.values() if each.slow)
+    return frozenset(
+        (each.capability, each.spec.name)
+        for kind in connectors
+        for each in kind.bound.values()
+        if each.slow
+    )
 
 
-def _offer(connection: str, capability: str, specs: Iterable[ActionSpec], slow: Container[tuple[str, str]]) -> Iterator[ActionType]:
+def _offer(
+    connection: str, capability: str, specs: Iterable[ActionSpec], slow: Container[tuple[str, str]]
+) -> Iterator[ActionType]:
     for spec in specs:
         yield ActionType(
             connection=connection,

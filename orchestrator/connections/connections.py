@@ -43,17 +43,29 @@ class ConnectionView(Frozen):
 
 
 async def save_connection(
-    rt: Runtime, name: str, connector: str, settings: dict[str, Any], *, actor: str, check: bool = True
+    rt: Runtime,
+    name: str,
+    connector: str,
+    settings: dict[str, Any],
+    *,
+    actor: str,
+    check: bool = True,
 ) -> ConnectionView:
     """Tries the credential first, unless told not to; saves it sealed. Raises Invalid, NotFound, ActionError; then nothing was saved."""
     if not re.fullmatch(NAME, name):
-        raise Invalid(f"{name!r} is no name for a connection: use a-z, 0-9, _ and -, a mail first; playbooks write it before the dot")
+        raise Invalid(
+            f"{name!r} is no name for a connection: use a-z, 0-9, _ and -, a mail first; playbooks write it before the dot"
+        )
     cls = connector_named(connector)
     parse_settings(cls, settings)
     if check:
         async with attempts_noted(rt, name, "whether it answers, before it is saved"):
             await _try(cls, settings)
-    clear = {field: value for field, value in settings.items() if value is None or field not in secret_fields(cls.settings_type)}
+    clear = {
+        field: value
+        for field, value in settings.items()
+        if value is None or field not in secret_fields(cls.settings_type)
+    }
     now = rt.clock()
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"connection {name}"])
@@ -62,11 +74,19 @@ async def save_connection(
         secrets = credentials.sealed(rt.secrets, name, cls.settings_type, settings)
         capability = getattr(cls, "capability", "")
         row = ConnectionRow(
-            name=name, connector=connector, capability=capability, settings=clear, secrets=secrets, revision=revision, saved_at=now
+            name=name,
+            connector=connector,
+            capability=capability,
+            settings=clear,
+            secrets=secrets,
+            revision=revision,
+            saved_at=now,
         )
         await records.put(session, row)
         told = {"connector": connector, "revision": revision, "checked": check}
-        await trail.record(session, EventKind.CONNECTION_SAVED, actor=actor, subject=name, data=told, now=now)
+        await trail.record(
+            session, EventKind.CONNECTION_SAVED, actor=actor, subject=name, data=told, now=now
+        )
     return _view(row)
 
 
@@ -81,7 +101,14 @@ async def remove_connection(rt: Runtime, name: str, *, actor: str) -> None:
     async with rt.store.write() as session:
         row = await _row(rt, session, name)
         await records.remove(session, row)
-        await trail.record(session, EventKind.CONNECTION_REMOVED, actor=actor, subject=name, data={}, now=rt.clock())
+        await trail.record(
+            session,
+            EventKind.CONNECTION_REMOVED,
+            actor=actor,
+            subject=name,
+            data={},
+            now=rt.clock(),
+        )
 
 
 async def check_connection(rt: Runtime, name: str) -> str:
@@ -116,7 +143,9 @@ async def _try(cls: type[Connector[Any]], settings: dict[str, Any]) -> None:
 async def _row(rt: Runtime, session: AsyncSession, name: str) -> ConnectionRow:
     row = await records.one(session, ConnectionRow, name)
     if row is None:
-        raise NotFound(f"there is no connection {name!r} in {rt.settings.environment}; add it with `tocsin connection add {name}`")
+        raise NotFound(
+            f"there is no connection {name!r} in {rt.settings.environment}; add it with `tocsin connection add {name}`"
+        )
     return row
 
 

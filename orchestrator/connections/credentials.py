@@ -11,15 +11,24 @@ from connectors.sdk.transport import Access
 from orchestrator.crypto.box import Box
 
 
-def sealed(box: Box, name: str, settings_type: type[ConnectorSettings], settings: Mapping[str, Any]) -> bytes:
+def sealed(
+    box: Box, name: str, settings_type: type[ConnectorSettings], settings: Mapping[str, Any]
+) -> bytes:
     """The secrets among the settings of a connection, each credential under a seal of its own."""
-    hidden = {field: settings[field] for field in secret_fields(settings_type) if settings.get(field) is not None}
+    hidden = {
+        field: settings[field]
+        for field in secret_fields(settings_type)
+        if settings.get(field) is not None
+    }
     writing = write_fields(settings_type)
     parts = {
         Access.READ: {field: value for field, value in hidden.items() if field not in writing},
         Access.WRITE: {field: value for field, value in hidden.items() if field in writing},
     }
-    kept = {access.value: box.seal_text(json.dumps(part), _context(name, access)) for access, part in parts.items()}
+    kept = {
+        access.value: box.seal_text(json.dumps(part), _context(name, access))
+        for access, part in parts.items()
+    }
     return json.dumps(kept).encode()
 
 

@@ -12,7 +12,9 @@ from orchestrator.runtime import Runtime
 
 
 @asynccontextmanager
-async def attempts_noted(rt: Runtime, connection: str, asked: str, about: str | None = None) -> AsyncIterator[None]:
+async def attempts_noted(
+    rt: Runtime, connection: str, asked: str, about: str | None = None
+) -> AsyncIterator[None]:
     """Within, a connector only reads. `asked`: what it was asked; `about`: the run or containment that it was asked for.
 
     Raises WriteRefused again, after it is on record. A step of a run that reads keeps it with the step: see the engine's activities.
@@ -23,5 +25,7 @@ async def attempts_noted(rt: Runtime, connection: str, asked: str, about: str | 
         told = {"asked": asked, "about": about, "attempt_refused": str(refused)}
         async with rt.store.write() as session:
             kind = EventKind.CONNECTION_WRITE_REFUSED
-            await trail.record(session, kind, actor="system", subject=connection, data=told, now=rt.clock())
+            await trail.record(
+                session, kind, actor="system", subject=connection, data=told, now=rt.clock()
+            )
         raise

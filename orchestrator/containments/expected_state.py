@@ -30,7 +30,9 @@ class Held:
     def call(self) -> Call:
         """The call of the step that made it, so that it is the same on the device."""
         key = call_key(self.run.id, self.path, self.change.action)
-        reason = f"Tocsin {self.run.playbook} v{self.run.version}, run {self.run.id}, step {self.path}"
+        reason = (
+            f"Tocsin {self.run.playbook} v{self.run.version}, run {self.run.id}, step {self.path}"
+        )
         return bound_call(self.run.id, self.path, key, reason)
 
     def request(self, effect: EffectRow, run: RunContext) -> ApplyRequest:
@@ -60,7 +62,9 @@ async def find_held(session: AsyncSession, key: str) -> Held | None:
     if run is None:
         return None
     if effect is not None:
-        return Held(key, Change.model_validate(effect.change), run, effect.path, effect.output or {}, effect)
+        return Held(
+            key, Change.model_validate(effect.change), run, effect.path, effect.output or {}, effect
+        )
     step = await steps.get(session, live[0].run_id, live[0].path)
     if step is None or step.planned_change is None or step.inputs is None:
         return None
@@ -68,12 +72,19 @@ async def find_held(session: AsyncSession, key: str) -> Held | None:
     return Held(key, change, run, live[0].path, {}, None) if change else None
 
 
-async def _was_there(session: AsyncSession, row: ContainmentRow, wish: dict[str, Any], planned_change: dict[str, Any]) -> Change | None:
+async def _was_there(
+    session: AsyncSession, row: ContainmentRow, wish: dict[str, Any], planned_change: dict[str, Any]
+) -> Change | None:
     """What a step found in force already, as it was planned."""
     connection = await records.one(session, ConnectionRow, row.connection)
     if connection is None:
         return None
-    given = {"connection": row.connection, "connector": connection.connector, "action": row.action, "effect": Effect.CONTAIN}
+    given = {
+        "connection": row.connection,
+        "connector": connection.connector,
+        "action": row.action,
+        "effect": Effect.CONTAIN,
+    }
     return Change(**given, input=wish, planned_change=planned_change)
 
 
@@ -81,5 +92,7 @@ async def still_held(session: AsyncSession, looked_at: Held) -> ContainmentRow |
     """The containment, locked, if it is still what was looked at, and held: a release that came in between has won."""
     row = await containments.lock(session, looked_at.key)
     made_by = looked_at.effect.id if looked_at.effect else None
-    same = row is not None and row.state == "held" and (row.effect_id if row.ours else None) == made_by
+    same = (
+        row is not None and row.state == "held" and (row.effect_id if row.ours else None) == made_by
+    )
     return row if same and await containments.live_count(session, looked_at.key) else None

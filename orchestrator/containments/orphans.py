@@ -22,11 +22,18 @@ PATIENCE_SECONDS = 20
 
 async def list_orphans(rt: Runtime, *, connection: str | None = None) -> list[dict[str, Any]]:
     """One entry per connection: its orphans, or why it cannot list them. Asks the devices. Raises NotFound."""
-    views = [view for view in await list_connections(rt) if connection is None or view.name == connection]
+    views = [
+        view for view in await list_connections(rt) if connection is None or view.name == connection
+    ]
     if connection is not None and not views:
-        raise NotFound(f"there is no connection {connection!r}; `tocsin connection list` lists them")
+        raise NotFound(
+            f"there is no connection {connection!r}; `tocsin connection list` lists them"
+        )
     looked = await asyncio.gather(*(_looked(rt, view.name) for view in views))
-    return [{"connection": view.name, "connector": view.connector, **found} for view, found in zip(views, looked, strict=True)]
+    return [
+        {"connection": view.name, "connector": view.connector, **found}
+        for view, found in zip(views, looked, strict=True)
+    ]
 
 
 async def _looked(rt: Runtime, connection: str) -> dict[str, Any]:
@@ -37,17 +44,31 @@ async def _looked(rt: Runtime, connection: str) -> dict[str, Any]:
                 with reading_only(opened.way_out):
                     tagged = await opened.tagged()
     except TimeoutError:
-        return {"listed": False, "why": f"no answer within {PATIENCE_SECONDS} seconds", "orphans": []}
+        return {
+            "listed": False,
+            "why": f"no answer within {PATIENCE_SECONDS} seconds",
+            "orphans": [],
+        }
     except TocsinError as error:
         return {"listed": False, "why": str(error), "orphans": []}
     except Exception as error:  # noqa: BLE001  # whatever a vendor's code raises ends here; its text may hold a secret
-        return {"listed": False, "why": str(Unavailable(f"the connector failed ({type(error).__name__})")), "orphans": []}
+        return {
+            "listed": False,
+            "why": str(Unavailable(f"the connector failed ({type(error).__name__})")),
+            "orphans": [],
+        }
     # Read after the device, so that what is made in this moment is known by now.
     async with rt.store.read() as session:
         held, made = await containments.of_connection(session, connection)
     known = _Known(held, made)
-    orphans = [{"action": each.action, "target": each.target, "tag": each.tag, "note": each.note} for each in tagged if each not in known]
-    not_seen = "; ".join(f"{action} is not listed: {why}" for action, why in opened.untagged.items())
+    orphans = [
+        {"action": each.action, "target": each.target, "tag": each.tag, "note": each.note}
+        for each in tagged
+        if each not in known
+    ]
+    not_seen = "; ".join(
+        f"{action} is not listed: {why}" for action, why in opened.untagged.items()
+    )
     return {"listed": True, "why": not_seen or None, "orphans": orphans}
 
 

@@ -25,12 +25,19 @@ Lease = tuple[LeaseRow, RunRow | None, str | None]
 
 
 async def list_containments(
-    rt: Runtime, *, state: Which = "in_force", lease: str | None = None, cursor: str | None = None, limit: int = 50
+    rt: Runtime,
+    *,
+    state: Which = "in_force",
+    lease: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> dict[str, Any]:
     """Containments with their leases, newest first. `lease`: the one that it holds. Raises Invalid for a bad cursor or limit."""
     states = {"in_force": _IN_FORCE, "all": None}.get(state, (state,))
     async with rt.store.read() as session:
-        found = await containments.page(session, after=after(cursor), limit=bounded(limit), states=states, lease_id=lease)
+        found = await containments.page(
+            session, after=after(cursor), limit=bounded(limit), states=states, lease_id=lease
+        )
         items = await _views(session, found)
     return page(items, limit, (found[-1][0].since, found[-1][0].key) if found else None)
 
@@ -51,12 +58,19 @@ async def get_containments(rt: Runtime, keys: Sequence[str]) -> list[dict[str, A
 
 async def _views(session: AsyncSession, found: Sequence[Found]) -> list[dict[str, Any]]:
     leases: dict[str, list[Lease]] = defaultdict(list)
-    for lease, run, title in await containments.leases_of(session, [row.key for row, _, _ in found]):
+    for lease, run, title in await containments.leases_of(
+        session, [row.key for row, _, _ in found]
+    ):
         leases[lease.containment_key].append((lease, run, title))
     return [_view(*each, leases[each[0].key]) for each in found]
 
 
-def _view(row: ContainmentRow, effect: EffectRow | None, connection: ConnectionRow | None, leases: Sequence[Lease]) -> dict[str, Any]:
+def _view(
+    row: ContainmentRow,
+    effect: EffectRow | None,
+    connection: ConnectionRow | None,
+    leases: Sequence[Lease],
+) -> dict[str, Any]:
     live = [lease for lease, _, _ in leases if lease.state == "live"]
     return {
         "key": row.key,
@@ -83,7 +97,11 @@ def _view(row: ContainmentRow, effect: EffectRow | None, connection: ConnectionR
 
 def _until(live: Sequence[LeaseRow]) -> datetime | None:
     """When the last lease ends; None while one has no end."""
-    return max(lease.until for lease in live if lease.until) if live and all(lease.until for lease in live) else None
+    return (
+        max(lease.until for lease in live if lease.until)
+        if live and all(lease.until for lease in live)
+        else None
+    )
 
 
 def _host(connection: ConnectionRow | None) -> str | None:

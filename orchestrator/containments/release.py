@@ -25,7 +25,13 @@ Way = Literal["extend", "shorten"]
 
 
 async def release(
-    rt: Runtime, client: Client | None, key: str, *, lease: str | None = None, actor: str, reason: str = ""
+    rt: Runtime,
+    client: Client | None,
+    key: str,
+    *,
+    lease: str | None = None,
+    actor: str,
+    reason: str = "",
 ) -> dict[str, Any]:
     """Releases a containment: all leases, or one by its id. A kill switch stands against it only where told to.
 
@@ -38,7 +44,9 @@ async def release(
     return await get_containment(rt, held.key)
 
 
-async def release_incident(rt: Runtime, client: Client | None, incident_id: str, *, actor: str, reason: str = "") -> list[dict[str, Any]]:
+async def release_incident(
+    rt: Runtime, client: Client | None, incident_id: str, *, actor: str, reason: str = ""
+) -> list[dict[str, Any]]:
     """Releases all that the runs of an incident hold now; what other incidents hold too stays. Raises NotFound."""
     async with rt.store.write() as session:
         if await session.get(IncidentRow, incident_id) is None:
@@ -77,11 +85,26 @@ async def change_lease(
         _changeable(held, leases, lease or key, now)
         chosen = [each for each in leases if way is None or _goes(each, end) == way]
         if not chosen:
-            raise Conflict(f"no lease of {lease or key} would be {way}ed by that; {_OTHER[way or 'extend']}")
+            raise Conflict(
+                f"no lease of {lease or key} would be {way}ed by that; {_OTHER[way or 'extend']}"
+            )
         for each in chosen:
             await containments.set_until(session, each.id, end)
-            told = {"path": each.path, "containment": held.key, "before": each.until, "until": end, "reason": reason}
-            await trail.record(session, EventKind.LEASE_CHANGED, actor=actor, subject=each.run_id, data=told, now=now)
+            told = {
+                "path": each.path,
+                "containment": held.key,
+                "before": each.until,
+                "until": end,
+                "reason": reason,
+            }
+            await trail.record(
+                session,
+                EventKind.LEASE_CHANGED,
+                actor=actor,
+                subject=each.run_id,
+                data=told,
+                now=now,
+            )
     await _wake(client, [held.key])
     return await get_containment(rt, held.key)
 
@@ -105,20 +128,30 @@ def _end_of(now: datetime, until: datetime | None, length: timedelta | None) -> 
     if end <= now:
         raise Invalid("until: that is in the past; to lift it now, release it")
     if end > now + LONGEST:
-        raise Invalid(f"until: at most {LONGEST.days} days from now; extend it again when they are over")
+        raise Invalid(
+            f"until: at most {LONGEST.days} days from now; extend it again when they are over"
+        )
     return end
 
 
 def _changeable(held: ContainmentRow, leases: Sequence[LeaseRow], name: str, now: datetime) -> None:
     """A lease whose time is up is being ended: it is over, even if nobody came to it yet."""
     if held.state != "held":
-        mend = "it can be contained anew after that" if held.state == "lifting" else "release it again, or settle it"
+        mend = (
+            "it can be contained anew after that"
+            if held.state == "lifting"
+            else "release it again, or settle it"
+        )
         raise Conflict(f"{name} is {held.state}; {mend}")
     if not leases or any(lease.until is not None and lease.until <= now for lease in leases):
-        raise Conflict(f"the time of {name} is up and it is being released; start a run to contain it anew")
+        raise Conflict(
+            f"the time of {name} is up and it is being released; start a run to contain it anew"
+        )
 
 
-async def _found(session: AsyncSession, key: str, lease: str | None) -> tuple[ContainmentRow, list[LeaseRow]]:
+async def _found(
+    session: AsyncSession, key: str, lease: str | None
+) -> tuple[ContainmentRow, list[LeaseRow]]:
     held = await containments.lock(session, key)
     if held is None:
         raise NotFound(f"there is no containment {key}; `tocsin containments` lists them")
@@ -133,14 +166,30 @@ async def _found(session: AsyncSession, key: str, lease: str | None) -> tuple[Co
     return held, live
 
 
-async def _end(session: AsyncSession, rt: Runtime, held: ContainmentRow, leases: Sequence[LeaseRow], actor: str, reason: str) -> None:
+async def _end(
+    session: AsyncSession,
+    rt: Runtime,
+    held: ContainmentRow,
+    leases: Sequence[LeaseRow],
+    actor: str,
+    reason: str,
+) -> None:
     now = rt.clock()
     if held.state == "stuck":
         held.retry_at = now  # tried once more
     for lease in leases:
-        await containments.set_until(session, lease.id, now, f"{containments.BY_HAND}{actor.removeprefix('person:')}")
-        told = {"containment": held.key, "lease": lease.id, "until": now, "reason": reason or "released by hand"}
-        await trail.record(session, EventKind.LEASE_CHANGED, actor=actor, subject=lease.run_id, data=told, now=now)
+        await containments.set_until(
+            session, lease.id, now, f"{containments.BY_HAND}{actor.removeprefix('person:')}"
+        )
+        told = {
+            "containment": held.key,
+            "lease": lease.id,
+            "until": now,
+            "reason": reason or "released by hand",
+        }
+        await trail.record(
+            session, EventKind.LEASE_CHANGED, actor=actor, subject=lease.run_id, data=told, now=now
+        )
 
 
 async def _wake(client: Client | None, keys: Sequence[str]) -> None:

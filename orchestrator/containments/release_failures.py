@@ -30,7 +30,9 @@ def taking_long() -> bool:
     return info.attempt >= MANY or info.current_attempt_scheduled_time - info.scheduled_time >= LONG
 
 
-async def note_refusal(session: AsyncSession, request: UndoRequest, held: ContainmentRow, error: str, now: datetime) -> None:
+async def note_refusal(
+    session: AsyncSession, request: UndoRequest, held: ContainmentRow, error: str, now: datetime
+) -> None:
     """The system said no: when it is asked again, and (after some times) people are told."""
     held.state, held.error, held.failures = "stuck", error, held.failures + 1
     held.retry_at = now + PAUSES[min(held.failures, len(PAUSES)) - 1]
@@ -39,7 +41,9 @@ async def note_refusal(session: AsyncSession, request: UndoRequest, held: Contai
         await escalate(session, request, held, error, now)
 
 
-async def escalate(session: AsyncSession, request: UndoRequest, held: ContainmentRow, error: str, now: datetime) -> None:
+async def escalate(
+    session: AsyncSession, request: UndoRequest, held: ContainmentRow, error: str, now: datetime
+) -> None:
     """Opens a task, and opens it again when somebody closed it though the release still does not come off."""
     group = (await policy_in_force(session)).policy.releases.to
     what = f"{held.action} of {held.target_type} {held.target_value} on {held.connection}"
@@ -54,12 +58,29 @@ async def escalate(session: AsyncSession, request: UndoRequest, held: Containmen
     if held.escalated_at is not None:
         return
     held.escalated_at = now
-    told = {"path": request.path, "containment": held.key, "task": task, "error": error, "failures": held.failures, "to": group}
+    told = {
+        "path": request.path,
+        "containment": held.key,
+        "task": task,
+        "error": error,
+        "failures": held.failures,
+        "to": group,
+    }
     id_ = trail.event_id(request.run_id, request.path, EventKind.UNDO_ESCALATED, held.key, now)
-    await trail.record(session, EventKind.UNDO_ESCALATED, actor="system", subject=request.run_id, data=told, now=now, event_id=id_)
+    await trail.record(
+        session,
+        EventKind.UNDO_ESCALATED,
+        actor="system",
+        subject=request.run_id,
+        data=told,
+        now=now,
+        event_id=id_,
+    )
 
 
-async def came_off(session: AsyncSession, held: ContainmentRow, by: str, comment: str, now: datetime) -> None:
+async def came_off(
+    session: AsyncSession, held: ContainmentRow, by: str, comment: str, now: datetime
+) -> None:
     """Lifted: nothing of it is ours, nobody needs to look after it, and what people were told of is settled."""
     held.state, held.lifted_at, held.ours, held.error, held.drift = "lifted", now, False, None, None
     held.failures, held.retry_at, held.escalated_at, held.lifting_until = 0, None, None, None
@@ -67,7 +88,9 @@ async def came_off(session: AsyncSession, held: ContainmentRow, by: str, comment
         await tasks.close_tasks(session, kind, held.key, by, comment, now)
 
 
-async def keep_stuck(session: AsyncSession, request: UndoRequest, effect: EffectRow, now: datetime) -> ContainmentRow | None:
+async def keep_stuck(
+    session: AsyncSession, request: UndoRequest, effect: EffectRow, now: datetime
+) -> ContainmentRow | None:
     """A change that no lease held and that cannot be taken back is kept as a containment, so that it is tried again like any other.
 
     None where the target is held by others just now: what they hold takes this change with it when it is lifted.
@@ -85,8 +108,19 @@ async def keep_stuck(session: AsyncSession, request: UndoRequest, effect: Effect
     held = await containments.lock_or_make(session, row)
     if held.state != "lifted":
         return None
-    held.since, held.lifted_at, held.ours, held.effect_id = effect.intended_at, None, True, effect.id
-    lease = {"containment_key": held.key, "run_id": request.run_id, "path": request.path, "state": "live", "created_at": effect.intended_at}
+    held.since, held.lifted_at, held.ours, held.effect_id = (
+        effect.intended_at,
+        None,
+        True,
+        effect.id,
+    )
+    lease = {
+        "containment_key": held.key,
+        "run_id": request.run_id,
+        "path": request.path,
+        "state": "live",
+        "created_at": effect.intended_at,
+    }
     id_ = containments.lease_id(request.run_id, request.path)
     await containments.register(session, {"id": id_, **lease})
     await containments.end_lease(session, id_, request.reason, now)

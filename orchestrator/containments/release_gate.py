@@ -18,10 +18,16 @@ _STOPPED_WAIT = timedelta(seconds=5)
 _BUSY_WAIT = timedelta(seconds=1)
 
 
-async def put_off(session: AsyncSession, effect: EffectRow, held: ContainmentRow | None, now: datetime) -> Unavailable | None:
+async def put_off(
+    session: AsyncSession, effect: EffectRow, held: ContainmentRow | None, now: datetime
+) -> Unavailable | None:
     """Why it has to wait, and for how long; None: it may. `held`: locked; None for a change that no lease holds."""
     stopped = await releases_stopped(
-        session, connection=effect.connection, connector=effect.connector, playbook=effect.playbook, source=effect.source
+        session,
+        connection=effect.connection,
+        connector=effect.connector,
+        playbook=effect.playbook,
+        source=effect.source,
     )
     if stopped:  # by a kill switch that was told to stop releases too
         return Unavailable(stopped, _STOPPED_WAIT)

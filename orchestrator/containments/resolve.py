@@ -24,10 +24,18 @@ from orchestrator.store.queries import containments, effects, steps
 from orchestrator.store.tables import ContainmentRow, EffectRow
 
 MAX_COMMENT = 2000
-_READY = {StepState.INTENDED, StepState.APPLIED, StepState.VERIFIED, StepState.DONE, StepState.FAILED}
+_READY = {
+    StepState.INTENDED,
+    StepState.APPLIED,
+    StepState.VERIFIED,
+    StepState.DONE,
+    StepState.FAILED,
+}
 
 
-async def settle(rt: Runtime, key: str, *, comment: str, force: bool = False, actor: str) -> dict[str, Any]:
+async def settle(
+    rt: Runtime, key: str, *, comment: str, force: bool = False, actor: str
+) -> dict[str, Any]:
     """Takes a containment for lifted, after reading the device. `force`: also when the device still shows it, or cannot be asked.
 
     Raises NotFound, Invalid (no comment), Conflict (a lease holds it; lifted already; the device says otherwise).
@@ -42,13 +50,17 @@ async def settle(rt: Runtime, key: str, *, comment: str, force: bool = False, ac
         made = await _made(session, held)
     shown = await _shown(rt, made)
     if shown is not None and not force:
-        raise Conflict(f"{shown}; take it off, or settle it with `force` if you know that it is not ours any more")
+        raise Conflict(
+            f"{shown}; take it off, or settle it with `force` if you know that it is not ours any more"
+        )
     async with rt.store.write() as session:
         await _settle(session, rt, key, shown, comment, actor)
     return await get_containment(rt, key)
 
 
-async def _settle(session: AsyncSession, rt: Runtime, key: str, shown: str | None, comment: str, actor: str) -> None:
+async def _settle(
+    session: AsyncSession, rt: Runtime, key: str, shown: str | None, comment: str, actor: str
+) -> None:
     now = rt.clock()
     held = await containments.lock(session, key)
     if held is None:
@@ -58,9 +70,17 @@ async def _settle(session: AsyncSession, rt: Runtime, key: str, shown: str | Non
     await _end(session, made, now)
     await effects.end_shared(session, key, now)
     await came_off(session, held, actor, comment, now)
-    told = {"containment": key, "comment": comment, "forced": shown is not None, "shown": shown, "effects": [row.id for row in made]}
+    told = {
+        "containment": key,
+        "comment": comment,
+        "forced": shown is not None,
+        "shown": shown,
+        "effects": [row.id for row in made],
+    }
     subject = made[0].run_id if made else key
-    await trail.record(session, EventKind.CONTAINMENT_RESOLVED, actor=actor, subject=subject, data=told, now=now)
+    await trail.record(
+        session, EventKind.CONTAINMENT_RESOLVED, actor=actor, subject=subject, data=told, now=now
+    )
 
 
 async def _refuse_held(session: AsyncSession, held: ContainmentRow) -> None:
@@ -92,8 +112,12 @@ async def _shown(rt: Runtime, made: list[EffectRow]) -> str | None:
             connector = await open_connection_for(rt, change.connection, Access.READ)
             if connector.name != change.connector:
                 return f"{change.connection} is a {connector.name} by now, so it cannot be asked about a {change.connector}"
-            async with attempts_noted(rt, change.connection, f"whether {change.action} is gone", effect.run_id):
-                gone = await connector.verify_undone(change.action, change.input, change.planned_change, call)
+            async with attempts_noted(
+                rt, change.connection, f"whether {change.action} is gone", effect.run_id
+            ):
+                gone = await connector.verify_undone(
+                    change.action, change.input, change.planned_change, call
+                )
             if not gone:
                 return f"{change.connection} still shows {change.action} of {change.target}"
         except TocsinError as error:

@@ -11,7 +11,11 @@ from orchestrator.contracts.messages import TASK_QUEUE, HoldInput, Workflow
 async def watch(client: Client, key: str) -> None:
     """Wakes the workflow that watches a containment, started where there is none."""
     await client.start_workflow(
-        Workflow.HOLD, HoldInput(containment_key=key), id=workflow_id(key), task_queue=TASK_QUEUE, start_signal="changed"
+        Workflow.HOLD,
+        HoldInput(containment_key=key),
+        id=workflow_id(key),
+        task_queue=TASK_QUEUE,
+        start_signal="changed",
     )
 
 

@@ -14,7 +14,10 @@ from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import Mode, RunStatus, StepState
 from orchestrator.playbook.plan import ForEach, FormField, Plan
 
-__all__ = ["PolicyVerdict", "Verdict"]  # beside all that is defined here: the policy's words cross too
+__all__ = [
+    "PolicyVerdict",
+    "Verdict",
+]  # beside all that is defined here: the policy's words cross too
 
 TASK_QUEUE = "tocsin"
 

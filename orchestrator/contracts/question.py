@@ -56,7 +56,9 @@ class Question(Frozen):
     @classmethod
     def by_policy(cls, change: Change, verdict: PolicyVerdict) -> Self:
         """What the policy alone demands."""
-        return cls(text=f"{change.summary}?", by=verdict.by, quorum=verdict.quorum, reasons=verdict.reasons)
+        return cls(
+            text=f"{change.summary}?", by=verdict.by, quorum=verdict.quorum, reasons=verdict.reasons
+        )
 
     def stricter(self, verdict: PolicyVerdict) -> Self:
         """The same question, with the policy's group and quorum where it asks for an approval too.
@@ -77,7 +79,13 @@ class Question(Frozen):
         """The same question, asked of the next group of the chain; with the last one the chain ends."""
         group, *rest = self.escalate_to
         otherwise = "escalate" if rest else "stop"
-        update = {"by": group, "otherwise": otherwise, "escalate_to": tuple(rest), "escalated": True, "level": self.level + 1}
+        update = {
+            "by": group,
+            "otherwise": otherwise,
+            "escalate_to": tuple(rest),
+            "escalated": True,
+            "level": self.level + 1,
+        }
         return self.model_copy(update=update)
 
     def instead_of(self, approval_id: str | None) -> Self:

@@ -65,7 +65,9 @@ class Box:
         try:
             raw = base64.b64decode(sealed, validate=True)
         except (binascii.Error, ValueError):
-            raise Invalid("a ciphertext is not base64: it was altered, or never encrypted") from None
+            raise Invalid(
+                "a ciphertext is not base64: it was altered, or never encrypted"
+            ) from None
         return self.open(raw, context).decode()
 
     def stale(self, sealed: bytes) -> bool:
@@ -75,11 +77,15 @@ class Box:
     def _key_of(self, sealed: bytes) -> tuple[Key, bytes]:
         id_end = 2 + sealed[1] if len(sealed) > 1 else 2
         if len(sealed) < id_end + _NONCE + _TAG or sealed[0] != _VERSION:
-            raise Invalid("a ciphertext is cut short or of an unknown form: it was altered, or never encrypted")
+            raise Invalid(
+                "a ciphertext is cut short or of an unknown form: it was altered, or never encrypted"
+            )
         key_id = sealed[2:id_end].decode("ascii", "replace")
         key = self._ring.get(key_id)
         if key is None:
-            raise Invalid(f"a ciphertext is locked with key {key_id!r}, which the ring does not hold; put that key back behind the newest")
+            raise Invalid(
+                f"a ciphertext is locked with key {key_id!r}, which the ring does not hold; put that key back behind the newest"
+            )
         return key, sealed[:id_end]
 
 
@@ -100,7 +106,9 @@ def _message_key(key: bytes, nonce: bytes) -> bytes:
     first = int.from_bytes(blocks.update(bytes(16)), "big")
     subkey = (first << 1) & ((1 << 128) - 1) ^ (0x87 if first >> 127 else 0)
     parts = (b"\x00" + counter + b"X\x00" + nonce[:12] for counter in (b"\x01", b"\x02"))
-    return b"".join(blocks.update((int.from_bytes(part, "big") ^ subkey).to_bytes(16, "big")) for part in parts)
+    return b"".join(
+        blocks.update((int.from_bytes(part, "big") ^ subkey).to_bytes(16, "big")) for part in parts
+    )
 
 
 def _head(key_id: str) -> bytes:

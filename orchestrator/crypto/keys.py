@@ -47,7 +47,9 @@ class KeyRing:
         if len(self._by_id) < len(ordered):
             raise Invalid("a key id stands twice in the key ring; give each key an id of its own")
         if len({key.material for key in ordered}) < len(ordered):
-            raise Invalid("one key stands under two ids in the key ring; a rotated key must be new; " + _MEND)
+            raise Invalid(
+                "one key stands under two ids in the key ring; a rotated key must be new; " + _MEND
+            )
         if any(len(key.material) != KEY_BYTES for key in ordered):
             raise Invalid(f"a key in the key ring is not {KEY_BYTES} bytes long; " + _MEND)
         self._keys = ordered
@@ -80,14 +82,21 @@ class KeyRing:
         if not entries:
             raise Invalid(f"{place}: holds no key; {_MEND}")
         try:
-            return KeyRing(_parse_entry(entry, f"{place}, key {number}") for number, entry in enumerate(entries, start=1))
+            return KeyRing(
+                _parse_entry(entry, f"{place}, key {number}")
+                for number, entry in enumerate(entries, start=1)
+            )
         except Invalid as error:
-            raise Invalid(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+            raise Invalid(
+                str(error) if str(error).startswith(place) else f"{place}: {error}"
+            ) from None
 
 
 def derive(master: bytes, purpose: str) -> bytes:
     """32 bytes for one purpose (`secrets`, `payloads`, ...): HKDF-SHA-256."""
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"tocsin:key:1:" + purpose.encode()).derive(master)
+    return HKDF(
+        algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"tocsin:key:1:" + purpose.encode()
+    ).derive(master)
 
 
 def load_or_create_ring(path: Path, env_value: SecretStr | None = None) -> KeyRing:

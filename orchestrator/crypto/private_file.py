@@ -20,7 +20,9 @@ def read_private(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Invalid(f"{path}: cannot be read ({error.strerror}); let the user that runs Tocsin own it") from error
+        raise Invalid(
+            f"{path}: cannot be read ({error.strerror}); let the user that runs Tocsin own it"
+        ) from error
     try:
         _check(os.fstat(descriptor), path)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -54,7 +56,9 @@ def replace_private(path: Path, content: bytes) -> None:
             beside.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
-        raise Invalid(f"{path}: cannot be written ({error.strerror}); let the user that runs Tocsin write to {path.parent}") from error
+        raise Invalid(
+            f"{path}: cannot be written ({error.strerror}); let the user that runs Tocsin write to {path.parent}"
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -70,7 +74,9 @@ def _check(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Invalid(f"{path}: is not a regular file; name the file that holds the key")
     if status.st_mode & 0o077:
-        raise Invalid(f"{path}: others may read or change it (mode {stat.S_IMODE(status.st_mode):03o}); run: chmod 600 {path}")
+        raise Invalid(
+            f"{path}: others may read or change it (mode {stat.S_IMODE(status.st_mode):03o}); run: chmod 600 {path}"
+        )
 
 
 def _place(path: Path, content: bytes, *, mode: int) -> bool:
@@ -86,7 +92,9 @@ def _place(path: Path, content: bytes, *, mode: int) -> bool:
             beside.unlink()
         sync_folder(path.parent)
     except OSError as error:
-        raise Invalid(f"{path}: cannot be created ({error.strerror}); let the user that runs Tocsin write to {path.parent}") from error
+        raise Invalid(
+            f"{path}: cannot be created ({error.strerror}); let the user that runs Tocsin write to {path.parent}"
+        ) from error
     return True
 
 

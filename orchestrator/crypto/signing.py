@@ -42,7 +42,9 @@ class PublicKey:
     @property
     def pem(self) -> bytes:
         """As `openssl` reads it."""
-        return self._key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return self._key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
 
     def verifies(self, signature: str, message: bytes) -> bool:
         """Whether the signature (128 lower-case hex digits, no other spelling) is this key's over the message."""
@@ -65,7 +67,9 @@ class PublicKey:
         except Exception:  # noqa: BLE001  the library raises several kinds, its own OpenSSL errors among them
             key = None
         if not isinstance(key, Ed25519PublicKey):
-            raise Invalid(f"{place}: is no Ed25519 public key; give audit.pub (PEM), or its 64 hex digits")
+            raise Invalid(
+                f"{place}: is no Ed25519 public key; give audit.pub (PEM), or its 64 hex digits"
+            )
         return PublicKey(key)
 
 
@@ -90,7 +94,11 @@ class SigningKey:
 
     def pem(self) -> bytes:
         """PKCS #8, unencrypted: for a file of mode 600 only."""
-        return self._key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return self._key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
 
     @staticmethod
     def new() -> SigningKey:
@@ -109,9 +117,13 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
         content = read_private(path)  # another process may have been first: its key counts
     key = _parse_private(content or b"", path)
     public = path.with_suffix(".pub")
-    made = not public.exists() and create_public(public, key.public.pem)  # a folder of secrets may be read-only
+    made = not public.exists() and create_public(
+        public, key.public.pem
+    )  # a folder of secrets may be read-only
     if not made and load_public_key(public) != key.public:
-        raise Invalid(f"{public}: is not the public half of {path}; find out who changed which, then remove the wrong one")
+        raise Invalid(
+            f"{public}: is not the public half of {path}; find out who changed which, then remove the wrong one"
+        )
     return key
 
 
@@ -119,7 +131,9 @@ def load_signing_key(path: Path) -> SigningKey:
     """The private key in a file of mode 600. Raises Invalid that names the file."""
     content = read_private(path)
     if content is None:
-        raise Invalid(f"{path}: there is no such file; name your private key, or make one with `tocsin signing-key new`")
+        raise Invalid(
+            f"{path}: there is no such file; name your private key, or make one with `tocsin signing-key new`"
+        )
     return _parse_private(content, path)
 
 
@@ -128,7 +142,9 @@ def load_public_key(path: Path) -> PublicKey:
     try:
         text = path.read_text("ascii", "replace")
     except OSError as error:
-        raise Invalid(f"{path}: cannot be read ({error.strerror}); give the file that holds the audit trail's public key") from error
+        raise Invalid(
+            f"{path}: cannot be read ({error.strerror}); give the file that holds the audit trail's public key"
+        ) from error
     return PublicKey.parse(text, str(path))
 
 
@@ -138,5 +154,7 @@ def _parse_private(content: bytes, path: Path) -> SigningKey:
     except Exception:  # noqa: BLE001  the library raises several kinds, its own OpenSSL errors among them
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise Invalid(f"{path}: is no Ed25519 private key in PEM; restore it from your backup (a new one cannot vouch for the old trail)")
+        raise Invalid(
+            f"{path}: is no Ed25519 private key in PEM; restore it from your backup (a new one cannot vouch for the old trail)"
+        )
     return SigningKey(key)

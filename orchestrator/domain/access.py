@@ -53,7 +53,9 @@ class Principal(Frozen):
     person: str
     roles: tuple[Role, ...]
     groups: tuple[str, ...] = ()
-    scopes: tuple[Permission, ...] | None = None  # narrows the roles' permissions; None: all of them
+    scopes: tuple[Permission, ...] | None = (
+        None  # narrows the roles' permissions; None: all of them
+    )
 
     @property
     def permissions(self) -> frozenset[Permission]:

@@ -90,7 +90,9 @@ class Alert(Frozen):
     Times are aware, UTC. `host` ... `url` are the principal ones; `observables` are all of them.
     """
 
-    dedup_key: Annotated[str, StringConstraints(min_length=1, max_length=512)]  # OCSF finding_info.uid
+    dedup_key: Annotated[
+        str, StringConstraints(min_length=1, max_length=512)
+    ]  # OCSF finding_info.uid
     title: Annotated[str, StringConstraints(min_length=1, max_length=1024)]  # finding_info.title
     severity: Severity  # severity_id
     alert_class: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")] = "other"
@@ -108,7 +110,9 @@ class Alert(Frozen):
     resolved: bool = False  # the product says that it is over (status_id 4)
 
 
-def view(alert: Alert, *, alert_id: str, incident_id: str, source: str, product: str, raw_sha256: str) -> dict[str, Any]:
+def view(
+    alert: Alert, *, alert_id: str, incident_id: str, source: str, product: str, raw_sha256: str
+) -> dict[str, Any]:
     """What a playbook sees as `alert`: every declared field is there, absent ones as null; `class` is `alert_class`."""
     fields = alert.model_dump(mode="json", exclude={"alert_class"})
     return {

@@ -11,9 +11,24 @@ from orchestrator.domain.digest import digest
 _DOUBLED_AT_MOST = 16
 
 
-def approval_digest(*, run_id: str, plan_digest: str, path: str, question: str, changes: Sequence[str], form: dict[str, Any] | None) -> str:
+def approval_digest(
+    *,
+    run_id: str,
+    plan_digest: str,
+    path: str,
+    question: str,
+    changes: Sequence[str],
+    form: dict[str, Any] | None,
+) -> str:
     """The digest of a question: the run, the playbook's digest, the step, what is asked and the digests of all changes."""
-    asked = {"run": run_id, "playbook": plan_digest, "path": path, "question": question, "changes": sorted(changes), "form": form}
+    asked = {
+        "run": run_id,
+        "playbook": plan_digest,
+        "path": path,
+        "question": question,
+        "changes": sorted(changes),
+        "form": form,
+    }
     return digest(asked)
 
 
@@ -33,7 +48,9 @@ def moment(clock: datetime, *seen: datetime | None) -> datetime:
     return max([clock, *(each for each in seen if each is not None)])
 
 
-def next_reminder(now: datetime, asked_at: datetime, expires_at: datetime, every: int, sent: int) -> datetime | None:
+def next_reminder(
+    now: datetime, asked_at: datetime, expires_at: datetime, every: int, sent: int
+) -> datetime | None:
     """When people are told again: first after `every` seconds or half of the time, then ever more rarely; None: not any more."""
     first = min(timedelta(seconds=every), (expires_at - asked_at) / 2)
     at = now + first * 2 ** min(sent, _DOUBLED_AT_MOST)

@@ -47,12 +47,21 @@ class Batch(Frozen):
     first_seq: Annotated[int, Field(ge=1, le=EXACT)]
     last_seq: Annotated[int, Field(ge=1, le=EXACT)]
     root: Hash
-    leaves: Annotated[str, Field(pattern=r"^([0-9a-f]{16})+$", description="The first 16 hex digits of each leaf, joined")]
-    previous: Annotated[Hash, Field(description="The digest of the batch before; GENESIS for the first")]
+    leaves: Annotated[
+        str,
+        Field(
+            pattern=r"^([0-9a-f]{16})+$", description="The first 16 hex digits of each leaf, joined"
+        ),
+    ]
+    previous: Annotated[
+        Hash, Field(description="The digest of the batch before; GENESIS for the first")
+    ]
     sealed_at: Annotated[str, Field(description="UTC, microseconds, Z")]
     key_id: str
     digest: Annotated[Hash, Field(description="SHA-256 of the header: everything above")]
-    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 over the header")]
+    signature: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 over the header")
+    ]
 
     @property
     def short_leaves(self) -> list[str]:

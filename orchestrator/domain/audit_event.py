@@ -19,7 +19,9 @@ class EventKind(StrEnum):
     ALERT_REFUSED = "alert:intake:refused"  # authentication failed
     RUN_CREATED = "run:created"
     RUN_SUPPRESSED = "run:suppressed"  # once_per: an earlier run covers it
-    RUN_LIMITED = "run:limited"  # the playbook's runs_per_hour is used up: people are asked before it begins
+    RUN_LIMITED = (
+        "run:limited"  # the playbook's runs_per_hour is used up: people are asked before it begins
+    )
     RUN_STARTED = "run:started"
     RUN_CANCEL_REQUESTED = "run:cancel_requested"
     RUN_RETRIED = "run:retried"
@@ -43,7 +45,9 @@ class EventKind(StrEnum):
     DRIFT_FOUND = "containment:drift:found"  # the device does not show it any more
     DRIFT_INTENDED = "containment:drift:intended"
     DRIFT_CORRECTED = "containment:drift:corrected"
-    CONTAINMENT_RESOLVED = "containment:resolved"  # a person says that it is off, and the device says so too
+    CONTAINMENT_RESOLVED = (
+        "containment:resolved"  # a person says that it is off, and the device says so too
+    )
     LEASE_REGISTERED = "containment:lease:registered"
     LEASE_CHANGED = "containment:lease:changed"  # extended or shortened
     LEASE_ENDED = "containment:lease:ended"
@@ -69,7 +73,9 @@ class EventKind(StrEnum):
     PLAYBOOK_SIGNED = "playbook:version:signed"
     PLAYBOOK_PROMOTED = "playbook:version:promoted"
     PLAYBOOK_STAGED = "playbook:version:staged"  # live or shadow
-    PLAYBOOK_REFUSED = "playbook:version:refused"  # altered, or not signed as it has to be: it does not run
+    PLAYBOOK_REFUSED = (
+        "playbook:version:refused"  # altered, or not signed as it has to be: it does not run
+    )
     DEBUG_STARTED = "playbook:debug:started"  # somebody steps through a draft, in staging
     DEBUG_ENDED = "playbook:debug:ended"
     PLAYBOOK_PUBLISHED = "playbook:version:published"

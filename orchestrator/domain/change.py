@@ -55,7 +55,9 @@ class PlannedChange(Frozen):
 
     target: Target
     changed: bool
-    summary: Annotated[str, Field(max_length=500, description="One line for the person who approves")]
+    summary: Annotated[
+        str, Field(max_length=500, description="One line for the person who approves")
+    ]
 
 
 class Change(Frozen):
@@ -91,4 +93,6 @@ class Change(Frozen):
     @property
     def containment_key(self) -> str:
         """Names the containment that runs share: connection, action and canonical target."""
-        return digest([self.connection, self.action, self.target.type.value, self.target.value])[:32]
+        return digest([self.connection, self.action, self.target.type.value, self.target.value])[
+            :32
+        ]

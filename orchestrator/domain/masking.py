@@ -25,7 +25,12 @@ def masked(value: Any, depth: int = 0) -> Any:
         return MASK
     match value:
         case Mapping():
-            return {key: MASK if names_a_secret(str(key)) and item is not None else masked(item, depth + 1) for key, item in value.items()}
+            return {
+                key: MASK
+                if names_a_secret(str(key)) and item is not None
+                else masked(item, depth + 1)
+                for key, item in value.items()
+            }
         case list() | tuple():
             return [masked(item, depth + 1) for item in value]
         case _:

@@ -47,8 +47,14 @@ def canonical_address(text: str) -> str:
 def canonical_network(text: str) -> str:
     """One spelling per network (host bits cleared); a single address is its /32 or /128. Raises ValueError."""
     network = ipaddress.ip_network(text.strip(), strict=False)
-    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
-        return str(ipaddress.ip_network((network.network_address.ipv4_mapped, network.prefixlen - 96)))
+    if (
+        isinstance(network, ipaddress.IPv6Network)
+        and network.prefixlen >= 96
+        and network.network_address.ipv4_mapped
+    ):
+        return str(
+            ipaddress.ip_network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+        )
     return str(network)
 
 
@@ -136,18 +142,48 @@ CANONICAL = {
 }
 
 # `x-observable` tells whoever reads only the JSON Schema (the playbook compiler, an editor) what kind of text is wanted.
-Address = Annotated[str, AfterValidator(canonical_address), Field(examples=["198.51.100.7"], json_schema_extra={"x-observable": "address"})]
+Address = Annotated[
+    str,
+    AfterValidator(canonical_address),
+    Field(examples=["198.51.100.7"], json_schema_extra={"x-observable": "address"}),
+]
 Network = Annotated[
-    str, AfterValidator(canonical_network), Field(examples=["198.51.100.0/24"], json_schema_extra={"x-observable": "network"})
+    str,
+    AfterValidator(canonical_network),
+    Field(examples=["198.51.100.0/24"], json_schema_extra={"x-observable": "network"}),
 ]
-Domain = Annotated[str, AfterValidator(canonical_domain), Field(examples=["evil.example"], json_schema_extra={"x-observable": "domain"})]
-Url = Annotated[str, AfterValidator(canonical_url), Field(examples=["https://evil.example/x"], json_schema_extra={"x-observable": "url"})]
+Domain = Annotated[
+    str,
+    AfterValidator(canonical_domain),
+    Field(examples=["evil.example"], json_schema_extra={"x-observable": "domain"}),
+]
+Url = Annotated[
+    str,
+    AfterValidator(canonical_url),
+    Field(examples=["https://evil.example/x"], json_schema_extra={"x-observable": "url"}),
+]
 Hash = Annotated[
-    str, AfterValidator(canonical_hash), Field(examples=["44d88612fea8a8f36de82e1278abb02f"], json_schema_extra={"x-observable": "hash"})
+    str,
+    AfterValidator(canonical_hash),
+    Field(
+        examples=["44d88612fea8a8f36de82e1278abb02f"], json_schema_extra={"x-observable": "hash"}
+    ),
 ]
-User = Annotated[str, AfterValidator(canonical_user), Field(examples=["j.doe"], json_schema_extra={"x-observable": "user"})]
-Host = Annotated[str, AfterValidator(canonical_host), Field(examples=["ws-042"], json_schema_extra={"x-observable": "host"})]
-Email = Annotated[str, AfterValidator(canonical_email), Field(examples=["j.doe@corp.example"], json_schema_extra={"x-observable": "email"})]
+User = Annotated[
+    str,
+    AfterValidator(canonical_user),
+    Field(examples=["j.doe"], json_schema_extra={"x-observable": "user"}),
+]
+Host = Annotated[
+    str,
+    AfterValidator(canonical_host),
+    Field(examples=["ws-042"], json_schema_extra={"x-observable": "host"}),
+]
+Email = Annotated[
+    str,
+    AfterValidator(canonical_email),
+    Field(examples=["j.doe@corp.example"], json_schema_extra={"x-observable": "email"}),
+]
 
 
 class Observable(Frozen):

@@ -12,12 +12,25 @@ from orchestrator.store.tables import AlertRow, IncidentRow
 
 
 async def list_alerts(
-    rt: Runtime, *, incident_id: str | None = None, source: str | None = None, cursor: str | None = None, limit: int = 50
+    rt: Runtime,
+    *,
+    incident_id: str | None = None,
+    source: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> dict[str, Any]:
     """Alerts, newest first. Raises Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
-        rows = await incidents.alerts(session, after=after(cursor), limit=bounded(limit), incident_id=incident_id, source=source)
-    return page([_alert(row) for row in rows], limit, (rows[-1].received_at, rows[-1].id) if rows else None)
+        rows = await incidents.alerts(
+            session,
+            after=after(cursor),
+            limit=bounded(limit),
+            incident_id=incident_id,
+            source=source,
+        )
+    return page(
+        [_alert(row) for row in rows], limit, (rows[-1].received_at, rows[-1].id) if rows else None
+    )
 
 
 async def get_alert(rt: Runtime, alert_id: str) -> dict[str, Any]:
@@ -33,11 +46,17 @@ async def get_raw(rt: Runtime, alert_id: str) -> bytes:
         return await alerts.raw_of(session, row)
 
 
-async def list_incidents(rt: Runtime, *, status: str | None = None, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
+async def list_incidents(
+    rt: Runtime, *, status: str | None = None, cursor: str | None = None, limit: int = 50
+) -> dict[str, Any]:
     """Incidents, newest first. Raises Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
-        rows = await incidents.incidents(session, after=after(cursor), limit=bounded(limit), status=status)
-    return page([_incident(row) for row in rows], limit, (rows[-1].opened_at, rows[-1].id) if rows else None)
+        rows = await incidents.incidents(
+            session, after=after(cursor), limit=bounded(limit), status=status
+        )
+    return page(
+        [_incident(row) for row in rows], limit, (rows[-1].opened_at, rows[-1].id) if rows else None
+    )
 
 
 async def get_incident(rt: Runtime, incident_id: str) -> dict[str, Any]:

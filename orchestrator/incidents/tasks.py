@@ -23,12 +23,21 @@ MAX_SUMMARY = 2000
 
 
 async def list_tasks(
-    rt: Runtime, *, state: str | None = "open", kind: str | None = None, cursor: str | None = None, limit: int = 50
+    rt: Runtime,
+    *,
+    state: str | None = "open",
+    kind: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> dict[str, Any]:
     """Tasks, newest first. Raises Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
-        rows = await tasks.page(session, after=after(cursor), limit=bounded(limit), state=state, kind=kind)
-    return page([_view(row) for row in rows], limit, (rows[-1].opened_at, rows[-1].id) if rows else None)
+        rows = await tasks.page(
+            session, after=after(cursor), limit=bounded(limit), state=state, kind=kind
+        )
+    return page(
+        [_view(row) for row in rows], limit, (rows[-1].opened_at, rows[-1].id) if rows else None
+    )
 
 
 async def get_task(rt: Runtime, task_id: str) -> dict[str, Any]:
@@ -51,28 +60,48 @@ async def close_task(rt: Runtime, task_id: str, *, comment: str, actor: str) -> 
         if row.state != "open":
             raise Conflict(f"task {task_id} was closed by {row.closed_by}")
         if row.kind == "break_glass":
-            raise Conflict(f"a broken glass is closed by its review: `tocsin approval review {row.subject}`")
+            raise Conflict(
+                f"a broken glass is closed by its review: `tocsin approval review {row.subject}`"
+            )
         await close(session, row, actor, comment, rt.clock())
     return _view(row)
 
 
-async def open_task(session: AsyncSession, *, kind: str, subject: str, summary: str, now: datetime, to_group: str | None = None) -> str:
+async def open_task(
+    session: AsyncSession,
+    *,
+    kind: str,
+    subject: str,
+    summary: str,
+    now: datetime,
+    to_group: str | None = None,
+) -> str:
     """The id of the open task of that kind and subject, opened, audited and told to people where there is none."""
     await lock(session, Lock.TASK, [f"{kind} {subject}"])
     if known := await tasks.open_of(session, kind, subject):
         return known[0].id
     task = TaskRow(
-        id=new_id("task"), kind=kind, subject=subject, summary=summary[:MAX_SUMMARY], to_group=to_group, state="open", opened_at=now
+        id=new_id("task"),
+        kind=kind,
+        subject=subject,
+        summary=summary[:MAX_SUMMARY],
+        to_group=to_group,
+        state="open",
+        opened_at=now,
     )
     session.add(task)
     await session.flush()
     told = {"kind": kind, "subject": subject, "summary": task.summary, "to": to_group}
-    await trail.record(session, EventKind.TASK_OPENED, actor="system", subject=task.id, data=told, now=now)
+    await trail.record(
+        session, EventKind.TASK_OPENED, actor="system", subject=task.id, data=told, now=now
+    )
     await notify_task(session, task, now)
     return task.id
 
 
-async def close_tasks(session: AsyncSession, kind: str, subject: str, by: str, comment: str, now: datetime) -> int:
+async def close_tasks(
+    session: AsyncSession, kind: str, subject: str, by: str, comment: str, now: datetime
+) -> int:
     """Closes the open task of that kind and subject, if there is one; how many. `by`: as the trail names an actor."""
     await lock(session, Lock.TASK, [f"{kind} {subject}"])
     found = await tasks.open_of(session, kind, subject)
@@ -85,7 +114,9 @@ async def close(session: AsyncSession, task: TaskRow, by: str, comment: str, now
     """Closes a task that is open."""
     task.state, task.closed_at, task.closed_by, task.comment = "closed", now, by, comment
     told = {"kind": task.kind, "subject": task.subject, "comment": comment}
-    await trail.record(session, EventKind.TASK_CLOSED, actor=by, subject=task.id, data=told, now=now)
+    await trail.record(
+        session, EventKind.TASK_CLOSED, actor=by, subject=task.id, data=told, now=now
+    )
 
 
 def _view(row: TaskRow) -> dict[str, Any]:

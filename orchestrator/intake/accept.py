@@ -13,7 +13,15 @@ from pydantic import SecretStr
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
-from orchestrator.intake.authenticate import NotAuthentic, Reason, Scheme, SchemeOptions, Verified, authenticate, single_headers
+from orchestrator.intake.authenticate import (
+    NotAuthentic,
+    Reason,
+    Scheme,
+    SchemeOptions,
+    Verified,
+    authenticate,
+    single_headers,
+)
 from orchestrator.intake.body import parse_json
 from orchestrator.intake.mapping import check_mapping
 from orchestrator.intake.parsers import Parser, parser_for
@@ -27,7 +35,9 @@ from orchestrator.store.tables import SourceRow
 __all__ = ["Accepted", "AcceptedAlert", "accept"]
 
 
-async def accept(rt: Runtime, source: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Accepted:
+async def accept(
+    rt: Runtime, source: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
+) -> Accepted:
     """Commits the alerts of a body. Raises NotFound, NotAuthentic, BodyRefused, Unparseable; then nothing was kept but the refusal."""
     now = rt.clock()
     row = await _source(rt, source)
@@ -59,7 +69,9 @@ async def _source(rt: Runtime, name: str) -> SourceRow:
     return row
 
 
-async def _authenticated(rt: Runtime, row: SourceRow, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: datetime) -> Verified:
+async def _authenticated(
+    rt: Runtime, row: SourceRow, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: datetime
+) -> Verified:
     secret = SecretStr(rt.secrets.open(row.secret, context(row.name)).decode())
     try:
         options = SchemeOptions.model_validate(row.options)
@@ -70,6 +82,17 @@ async def _authenticated(rt: Runtime, row: SourceRow, headers: Iterable[tuple[by
 
 
 async def _refused(rt: Runtime, source: str, reason: Reason, body: bytes, now: datetime) -> None:
-    told = {"reason": reason.value, "body_sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
+    told = {
+        "reason": reason.value,
+        "body_sha256": hashlib.sha256(body).hexdigest(),
+        "bytes": len(body),
+    }
     async with rt.store.write() as session:
-        await trail.record(session, EventKind.ALERT_REFUSED, actor=f"source:{source}", subject=source, data=told, now=now)
+        await trail.record(
+            session,
+            EventKind.ALERT_REFUSED,
+            actor=f"source:{source}",
+            subject=source,
+            data=told,
+            now=now,
+        )

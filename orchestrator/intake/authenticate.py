@@ -70,7 +70,12 @@ class Verified(Frozen):
 
 
 def authenticate(
-    scheme: Scheme, secret: SecretStr, headers: Mapping[str, str], body: bytes, now: datetime, options: SchemeOptions | None = None
+    scheme: Scheme,
+    secret: SecretStr,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    options: SchemeOptions | None = None,
 ) -> Verified:
     """Checks the raw body and the lower-case headers. Raises NotAuthentic, and nothing else, whatever the sender wrote."""
     if not secret.get_secret_value():
@@ -103,9 +108,7 @@ def check_secret(scheme: Scheme, secret: SecretStr) -> None:
     """Whether a secret that a person brings can be used. Raises Invalid with the mend; the secret is never in the message."""
     text = secret.get_secret_value()
     if not re.fullmatch(r"[\x21-\x7e]*", text) or len(text) > _SECRET_CEILING:
-        message = (
-            f"the secret must be at most {_SECRET_CEILING} printable ASCII characters without spaces; is there a line end in the file?"
-        )
+        message = f"the secret must be at most {_SECRET_CEILING} printable ASCII characters without spaces; is there a line end in the file?"
         raise Invalid(message)
     match scheme:
         case Scheme.STANDARD_WEBHOOKS:
@@ -123,7 +126,9 @@ def check_secret(scheme: Scheme, secret: SecretStr) -> None:
 def _check_webhook_secret(text: str) -> None:
     key = _webhook_key(text)
     if key is None or len(key) not in _WEBHOOK_KEY:
-        message = "a Standard Webhooks secret is whsec_ followed by the base64 of 24 to 64 random bytes"
+        message = (
+            "a Standard Webhooks secret is whsec_ followed by the base64 of 24 to 64 random bytes"
+        )
         raise Invalid(message)
 
 
@@ -134,7 +139,9 @@ def _check_length(text: str, what: str) -> None:
 
 
 class _Request:
-    def __init__(self, headers: Mapping[str, str], body: bytes, now: datetime, options: SchemeOptions) -> None:
+    def __init__(
+        self, headers: Mapping[str, str], body: bytes, now: datetime, options: SchemeOptions
+    ) -> None:
         self.headers, self.body, self.now, self.options = headers, body, now, options
 
     def header(self, name: str) -> str:
@@ -148,21 +155,32 @@ def _standard_webhooks(secret: str, request: _Request) -> Verified:
     key = _webhook_key(secret)
     if not key:
         raise NotAuthentic(Reason.SECRET_UNUSABLE)
-    message_id, sent, signatures = (request.header(f"webhook-{part}") for part in ("id", "timestamp", "signature"))
-    if not re.fullmatch(r"[\x21-\x7e]{1,256}", message_id) or not re.fullmatch(r"[0-9]{1,12}", sent):
+    message_id, sent, signatures = (
+        request.header(f"webhook-{part}") for part in ("id", "timestamp", "signature")
+    )
+    if not re.fullmatch(r"[\x21-\x7e]{1,256}", message_id) or not re.fullmatch(
+        r"[0-9]{1,12}", sent
+    ):
         raise NotAuthentic(Reason.HEADER_MALFORMED)
     if abs(request.now.timestamp() - int(sent)) > REPLAY_WINDOW.total_seconds():
         raise NotAuthentic(Reason.TIMESTAMP_OUTSIDE_WINDOW)
-    expected = base64.b64encode(hmac.digest(key, f"{message_id}.{sent}.".encode() + request.body, "sha256")).decode()
+    expected = base64.b64encode(
+        hmac.digest(key, f"{message_id}.{sent}.".encode() + request.body, "sha256")
+    ).decode()
     # Every candidate is compared, so that time does not tell which one fits.
-    fits = [_same(candidate, f"v1,{expected}") for candidate in signatures.split(" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]]
+    fits = [
+        _same(candidate, f"v1,{expected}")
+        for candidate in signatures.split(" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]
+    ]
     return _verdict(any(fits), message_id, int(sent))
 
 
 def _github(secret: str, request: _Request) -> Verified:
     # X-GitHub-Delivery is not covered by the signature, so it can't guard against replay; the alert's own key does.
     signature = request.header("x-hub-signature-256")
-    return _verdict(_same(signature, f"sha256={hmac.digest(secret.encode(), request.body, 'sha256').hex()}"))
+    return _verdict(
+        _same(signature, f"sha256={hmac.digest(secret.encode(), request.body, 'sha256').hex()}")
+    )
 
 
 def _header(secret: str, request: _Request) -> Verified:
@@ -175,7 +193,9 @@ def _bearer(secret: str, request: _Request) -> Verified:
 
 def _basic(secret: str, request: _Request) -> Verified:
     try:
-        pair = base64.b64decode(_credential(request, "basic").encode(), validate=True).decode("latin-1")
+        pair = base64.b64decode(_credential(request, "basic").encode(), validate=True).decode(
+            "latin-1"
+        )
     except ValueError as error:  # binascii.Error is one
         raise NotAuthentic(Reason.HEADER_MALFORMED) from error
     return _verdict(_same(pair, secret))
@@ -192,14 +212,18 @@ def _webhook_key(secret: str) -> bytes | None:
     if not secret.startswith("whsec_"):
         return None
     try:
-        return base64.b64decode(secret.removeprefix("whsec_").encode("utf-8", "surrogatepass"), validate=True)
+        return base64.b64decode(
+            secret.removeprefix("whsec_").encode("utf-8", "surrogatepass"), validate=True
+        )
     except ValueError:
         return None
 
 
 def _same(given: str, wanted: str) -> bool:
     # Hashed first: compare_digest refuses non-ASCII text, and shows by its time where lengths differ.
-    left, right = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, wanted))
+    left, right = (
+        hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, wanted)
+    )
     return hmac.compare_digest(left, right)
 
 

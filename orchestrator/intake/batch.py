@@ -20,7 +20,9 @@ def each(items: Reading, parse_one: Callable[[Reading], Alert]) -> tuple[Alert, 
     """
     listed = items.value if isinstance(items.value, list) else [items.value]
     if len(listed) > MAX_ALERTS:
-        raise Unparseable(f"{items.product}: {items.path} holds {len(listed)} items; {MAX_ALERTS} is the most")
+        raise Unparseable(
+            f"{items.product}: {items.path} holds {len(listed)} items; {MAX_ALERTS} is the most"
+        )
     found: dict[str, Alert] = {}
     refusals: list[NotAnAlert | Unparseable] = []
     for reading in items.items(most=MAX_ALERTS) if isinstance(items.value, list) else [items]:
@@ -32,5 +34,7 @@ def each(items: Reading, parse_one: Callable[[Reading], Alert]) -> tuple[Alert, 
             found.setdefault(alert.dedup_key, alert)
     if found:
         return tuple(found.values())
-    refusals.sort(key=lambda refusal: isinstance(refusal, NotAnAlert))  # stable: the first Unparseable leads
+    refusals.sort(
+        key=lambda refusal: isinstance(refusal, NotAnAlert)
+    )  # stable: the first Unparseable leads
     raise refusals[0] if refusals else NotAnAlert(f"{items.product}: {items.path} is an empty list")

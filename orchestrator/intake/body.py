@@ -70,9 +70,17 @@ def _check_depth(body: bytes) -> None:
 
 def _load(text: str) -> JSON:
     try:
-        value: JSON = json.loads(text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+        value: JSON = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_constant,
+        )
     except json.JSONDecodeError as error:
-        raise BodyRefused(400, f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise BodyRefused(
+            400, f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
     return value
 
 
@@ -81,7 +89,10 @@ def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise BodyRefused(422, f"the key {twice[:64]!a} stands twice in one object; which one counts can't be told")
+        raise BodyRefused(
+            422,
+            f"the key {twice[:64]!a} stands twice in one object; which one counts can't be told",
+        )
     return found
 
 
@@ -109,6 +120,8 @@ def _storable(value: JSON) -> JSON:
         case list():
             return [_storable(item) for item in value]
         case dict():
-            return _unique([(_UNSTORABLE.sub("\ufffd", key), _storable(item)) for key, item in value.items()])
+            return _unique(
+                [(_UNSTORABLE.sub("\ufffd", key), _storable(item)) for key, item in value.items()]
+            )
         case _:
             return value

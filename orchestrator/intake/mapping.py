@@ -32,7 +32,9 @@ def compiled(expression: str) -> ParsedResult:
         message = f"JMESPath {expression!r}, character {error.lexer_position + 1}: {error.message}"
         raise ValueError(message) from error
     except ParseError as error:
-        message = f"JMESPath {expression!r}, character {error.lex_position + 1}: {error.msg.rstrip('.')}"
+        message = (
+            f"JMESPath {expression!r}, character {error.lex_position + 1}: {error.msg.rstrip('.')}"
+        )
         raise ValueError(message) from error
     except (JMESPathError, ValueError, RecursionError) as error:
         message = f"JMESPath {expression!r}, character 1: {error or 'nested too deep'}"
@@ -47,7 +49,15 @@ def evaluate(expression: str | None, payload: JSON) -> JSON:
         return None
     try:
         found: JSON = compiled(expression).search(payload)
-    except (JMESPathError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError, RecursionError):
+    except (
+        JMESPathError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+    ):
         return None
     return found
 
@@ -77,7 +87,9 @@ def _checked(expression: str) -> str:
     return expression
 
 
-Path: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION), AfterValidator(_checked)]
+Path: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=MAX_EXPRESSION), AfterValidator(_checked)
+]
 ClassName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 _SeverityId: TypeAlias = Annotated[Severity, Field(ge=1, le=6)]
 
@@ -162,8 +174,18 @@ class Mapping(Frozen):
     def _lower_keys(cls, raw: Any) -> Any:
         if not isinstance(raw, dict):
             return raw
-        maps = {name: raw[name] for name in ("severity_map", "class_map") if isinstance(raw.get(name), dict)}
-        return {**raw, **{name: {str(key).strip().lower(): value for key, value in entries.items()} for name, entries in maps.items()}}
+        maps = {
+            name: raw[name]
+            for name in ("severity_map", "class_map")
+            if isinstance(raw.get(name), dict)
+        }
+        return {
+            **raw,
+            **{
+                name: {str(key).strip().lower(): value for key, value in entries.items()}
+                for name, entries in maps.items()
+            },
+        }
 
 
 def check_mapping(raw: object) -> Mapping:
@@ -182,9 +204,7 @@ def _place(location: tuple[int | str, ...]) -> str:
 def _problem(item: Any) -> str:
     match item["type"]:
         case "extra_forbidden":
-            return (
-                f"there is no such field; the fields are {', '.join(field.alias or name for name, field in Mapping.model_fields.items())}"
-            )
+            return f"there is no such field; the fields are {', '.join(field.alias or name for name, field in Mapping.model_fields.items())}"
         case "missing":
             return "is missing"
         case _:

@@ -57,7 +57,10 @@ class Started:
 
     def made(self, playbook: str) -> int:
         """How many runs of the playbook there are to insert."""
-        return sum(run.playbook == playbook and run.mode == Mode.LIVE and run.over_limit is None for run in self.runs)
+        return sum(
+            run.playbook == playbook and run.mode == Mode.LIVE and run.over_limit is None
+            for run in self.runs
+        )
 
 
 async def candidates(session: AsyncSession) -> list[Candidate]:
@@ -85,7 +88,9 @@ def matches(those: Sequence[Candidate], alert: AlertRow) -> tuple[list[Match], d
     return found, troubles
 
 
-async def start(session: AsyncSession, found: Sequence[Match], now: datetime, *, dry: bool = False) -> Started:
+async def start(
+    session: AsyncSession, found: Sequence[Match], now: datetime, *, dry: bool = False
+) -> Started:
     """A run for each match that no earlier run covers; beside it, one of the shadow. `dry`: none may change anything."""
     await lock(session, Lock.RUN, [name for match in found for name in _names(match)])
     started = Started()
@@ -100,13 +105,25 @@ async def start(session: AsyncSession, found: Sequence[Match], now: datetime, *,
 async def _start_dry(session: AsyncSession, match: Match, started: Started, now: datetime) -> None:
     """Under keys of its own, and counted nowhere: a dry run neither covers nor stops a live one."""
     playbook, shadow = match.candidate.plan.playbook, match.candidate.shadow
-    live = next((run.id for run in started.runs if (run.playbook, run.alert_id, run.mode) == (playbook, match.alert.id, Mode.LIVE)), None)
+    live = next(
+        (
+            run.id
+            for run in started.runs
+            if (run.playbook, run.alert_id, run.mode) == (playbook, match.alert.id, Mode.LIVE)
+        ),
+        None,
+    )
     run = _run(match, now)
     run.mode, run.shadow_of = Mode.DRY_RUN.value, live
     run.started_by = SHADOW if shadow else run.started_by
     within = timedelta(seconds=match.candidate.trigger.within)
     key = (_dry_name(match), match.key)
-    told = {"playbook": playbook, "version": run.version, "alert_id": match.alert.id, "once_per": match.key}
+    told = {
+        "playbook": playbook,
+        "version": run.version,
+        "alert_id": match.alert.id,
+        "once_per": match.key,
+    }
     told |= {"mode": Mode.DRY_RUN, "shadow": shadow, "shadow_of": live}
     holder = started.holders.get(key) or await alerts.claim(session, *key, run.id, now, within)
     started.holders[key] = holder
@@ -119,21 +136,32 @@ async def _start_dry(session: AsyncSession, match: Match, started: Started, now:
 async def _start(session: AsyncSession, match: Match, started: Started, now: datetime) -> None:
     plan, trigger, key = match.candidate.plan, match.candidate.trigger, match.key
     within, limit = timedelta(seconds=trigger.within), plan.limits.runs_per_hour
-    told: dict[str, Any] = {"playbook": plan.playbook, "version": plan.version, "alert_id": match.alert.id, "once_per": key}
+    told: dict[str, Any] = {
+        "playbook": plan.playbook,
+        "version": plan.version,
+        "alert_id": match.alert.id,
+        "once_per": key,
+    }
     told |= {"once_per_failed": match.trouble} if match.trouble else {}
 
     def note(kind: EventKind, subject: str, **more: Any) -> None:
-        started.events.append(event(kind, actor="system", subject=subject, data={**told, **more}, now=now))
+        started.events.append(
+            event(kind, actor="system", subject=subject, data={**told, **more}, now=now)
+        )
 
     if (before := started.holders.get((plan.playbook, key))) is not None:
         note(EventKind.RUN_SUPPRESSED, before)
         return
     over: int | None = None
     if limit is not None and await alerts.holder(session, plan.playbook, key, now - within) is None:
-        counted = await alerts.runs_since(session, plan.playbook, now - timedelta(hours=1)) + started.made(plan.playbook)
+        counted = await alerts.runs_since(
+            session, plan.playbook, now - timedelta(hours=1)
+        ) + started.made(plan.playbook)
         over = limit if counted >= limit else None
     run = _run(match, now, over)
-    holder = started.holders[plan.playbook, key] = await alerts.claim(session, plan.playbook, key, run.id, now, within)
+    holder = started.holders[plan.playbook, key] = await alerts.claim(
+        session, plan.playbook, key, run.id, now, within
+    )
     if holder != run.id:
         note(EventKind.RUN_SUPPRESSED, holder)
         return
@@ -172,7 +200,9 @@ def once_key(trigger: Trigger, alert_id: str, alert: dict[str, Any]) -> tuple[st
         key = evaluate_text(trigger.once_per, {"alert": alert})
     except ExpressionError as error:
         return alert_id, str(error)[:200]
-    return (key if len(key) <= _LONGEST_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"), None
+    return (
+        key if len(key) <= _LONGEST_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    ), None
 
 
 def _dry_name(match: Match) -> str:
@@ -185,7 +215,11 @@ def _names(match: Match) -> list[str]:
     dry = f"{_dry_name(match)}\n{match.key}"
     if match.candidate.shadow:
         return [dry]
-    return [dry, f"{playbook}\n{match.key}", *([playbook] if match.candidate.plan.limits.runs_per_hour is not None else [])]
+    return [
+        dry,
+        f"{playbook}\n{match.key}",
+        *([playbook] if match.candidate.plan.limits.runs_per_hour is not None else []),
+    ]
 
 
 async def _load(session: AsyncSession, name: str, version: int, digest: str) -> Plan:

@@ -75,10 +75,19 @@ async def add_source(
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"source {name}"])
         if await records.one(session, SourceRow, name) is not None:
-            raise Conflict(f"there is a source {name!r} already; remove it first, or choose another name")
+            raise Conflict(
+                f"there is a source {name!r} already; remove it first, or choose another name"
+            )
         await records.add(session, row)
         told = {"product": product, "scheme": kind.value, "mode": mode}
-        await trail.record(session, EventKind.SOURCE_SAVED, actor=actor, subject=name, data=told, now=view.created_at)
+        await trail.record(
+            session,
+            EventKind.SOURCE_SAVED,
+            actor=actor,
+            subject=name,
+            data=told,
+            now=view.created_at,
+        )
     return view, None if secret else chosen
 
 
@@ -95,7 +104,9 @@ async def remove_source(rt: Runtime, name: str, *, actor: str) -> None:
         if row is None:
             raise NotFound(f"there is no source {name!r}")
         await records.remove(session, row)
-        await trail.record(session, EventKind.SOURCE_REMOVED, actor=actor, subject=name, data={}, now=rt.clock())
+        await trail.record(
+            session, EventKind.SOURCE_REMOVED, actor=actor, subject=name, data={}, now=rt.clock()
+        )
 
 
 def context(name: str) -> bytes:
@@ -108,18 +119,26 @@ def _options(given: dict[str, Any] | None) -> SchemeOptions:
         return SchemeOptions.model_validate(given or {})
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
-        raise Invalid("; ".join(f"option {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)) from None
+        raise Invalid(
+            "; ".join(
+                f"option {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems
+            )
+        ) from None
 
 
 def _checked(name: str, scheme: str, correlate_by: str, correlate_within: timedelta) -> Scheme:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
         raise Invalid(f"{name!r} is no name for a source: use a-z, 0-9, - and _")
     if correlate_by not in CORRELATIONS or correlate_within < timedelta(0):
-        raise Invalid(f"alerts are correlated by one of {', '.join(CORRELATIONS)}, within 0 or more seconds")
+        raise Invalid(
+            f"alerts are correlated by one of {', '.join(CORRELATIONS)}, within 0 or more seconds"
+        )
     try:
         return Scheme(scheme)
     except ValueError:
-        raise Invalid(f"unknown authentication {scheme!r}; it is one of {', '.join(Scheme)}") from None
+        raise Invalid(
+            f"unknown authentication {scheme!r}; it is one of {', '.join(Scheme)}"
+        ) from None
 
 
 def _view(row: SourceRow) -> SourceView:

@@ -67,7 +67,12 @@ def _shown(change: dict[str, Any]) -> ShownChange:
         digest=change["digest"],
         deed=one_line(f"{change['connection']}.{change['action']}", _NAME),
         effect=one_line(change["effect"], _NAME),
-        target=one_line(f"{planned_change['target']['type']} {planned_change['target']['value']}", _NAME),
+        target=one_line(
+            f"{planned_change['target']['type']} {planned_change['target']['value']}", _NAME
+        ),
         summary=one_line(planned_change["summary"], _SUMMARY),
-        detail=lines(json.dumps(masked(change["input"]), indent=1, sort_keys=True, ensure_ascii=False), _DETAIL),
+        detail=lines(
+            json.dumps(masked(change["input"]), indent=1, sort_keys=True, ensure_ascii=False),
+            _DETAIL,
+        ),
     )

@@ -33,13 +33,17 @@ class Outgoing(Frozen):
     link: SecretStr | None = None
 
 
-async def prepare(rt: Runtime, session: AsyncSession, row: NotificationRow, now: datetime) -> Outgoing | None:
+async def prepare(
+    rt: Runtime, session: AsyncSession, row: NotificationRow, now: datetime
+) -> Outgoing | None:
     """The message as it stands now; None, and the row void, where there is nothing to tell any more.
 
     A link is made here, its hash kept before it is sent. Sent again, a message gets another, and the one before opens nothing.
     """
     contact = await records.one(session, ContactRow, row.person)
-    to = None if contact is None else contact.email if row.channel == "email" else contact.slack_user
+    to = (
+        None if contact is None else contact.email if row.channel == "email" else contact.slack_user
+    )
     if row.kind == "closed":
         return await _edit(session, row)
     outgoing = None
@@ -47,10 +51,16 @@ async def prepare(rt: Runtime, session: AsyncSession, row: NotificationRow, now:
         outgoing = await (_task if row.kind == "task" else _asked)(session, row, to, now)
     if outgoing is None:
         row.state = "void"
-    elif outgoing.question is not None and row.channel == "email" and rt.settings.public_url is not None:
+    elif (
+        outgoing.question is not None
+        and row.channel == "email"
+        and rt.settings.public_url is not None
+    ):
         made = new_link()
         row.token_hash, row.expires_at, row.used_at = made.hash, outgoing.question.expires_at, None
-        outgoing = outgoing.model_copy(update={"link": SecretStr(address(rt.settings.public_url, made.token))})
+        outgoing = outgoing.model_copy(
+            update={"link": SecretStr(address(rt.settings.public_url, made.token))}
+        )
     return outgoing
 
 
@@ -65,22 +75,40 @@ async def deliver(rt: Runtime, outgoing: Outgoing) -> str | None:
         await messages.amend(channel, ts, *slack.answered(outgoing.question, outgoing.said))
         return None
     text = f"{outgoing.task.subject}\n{outgoing.task.text}" if outgoing.task else ""
-    blocks, notification = slack.asking(outgoing.question, outgoing.kind) if outgoing.question else slack.telling(text)
+    blocks, notification = (
+        slack.asking(outgoing.question, outgoing.kind) if outgoing.question else slack.telling(text)
+    )
     return ":".join(await messages.send(outgoing.to, blocks, notification))
 
 
-async def _asked(session: AsyncSession, row: NotificationRow, to: str, now: datetime) -> Outgoing | None:
+async def _asked(
+    session: AsyncSession, row: NotificationRow, to: str, now: datetime
+) -> Outgoing | None:
     asked = await approvals.get(session, row.about)
     if asked is None or asked.state != "pending" or asked.expires_at <= now:
         return None
-    return Outgoing(notification_id=row.id, kind=row.kind, channel=row.channel, to=to, question=question_of(asked))
+    return Outgoing(
+        notification_id=row.id,
+        kind=row.kind,
+        channel=row.channel,
+        to=to,
+        question=question_of(asked),
+    )
 
 
-async def _task(session: AsyncSession, row: NotificationRow, to: str, _now: datetime) -> Outgoing | None:
+async def _task(
+    session: AsyncSession, row: NotificationRow, to: str, _now: datetime
+) -> Outgoing | None:
     task = await records.one(session, TaskRow, row.about)
     if task is None or task.state != "open":
         return None
-    return Outgoing(notification_id=row.id, kind=row.kind, channel=row.channel, to=to, task=mail_about_task(task))
+    return Outgoing(
+        notification_id=row.id,
+        kind=row.kind,
+        channel=row.channel,
+        to=to,
+        task=mail_about_task(task),
+    )
 
 
 async def _edit(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
@@ -89,8 +117,14 @@ async def _edit(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
         row.state = "void"
         return None
     people = [answer.person for answer in await approvals.answers(session, [asked.id])]
-    by = f" by {', '.join(one_line(person, 100) for person in people)}" if people and asked.state in {"approved", "declined"} else ""
-    said = f"This is {asked.state}{by}{f', {moment(asked.decided_at)}' if asked.decided_at else ''}."
+    by = (
+        f" by {', '.join(one_line(person, 100) for person in people)}"
+        if people and asked.state in {"approved", "declined"}
+        else ""
+    )
+    said = (
+        f"This is {asked.state}{by}{f', {moment(asked.decided_at)}' if asked.decided_at else ''}."
+    )
     return Outgoing(
         notification_id=row.id,
         kind=row.kind,
@@ -103,12 +137,23 @@ async def _edit(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
 
 async def _mail(rt: Runtime, outgoing: Outgoing) -> None:
     sender = rt.settings.mail_from
-    if rt.settings.smtp_url is None or sender is None or (outgoing.question is not None and outgoing.link is None):
+    if (
+        rt.settings.smtp_url is None
+        or sender is None
+        or (outgoing.question is not None and outgoing.link is None)
+    ):
         raise Rejected("no mail can be sent: set smtp_url, mail_from and public_url")
     mail = outgoing.task
     if outgoing.question is not None and outgoing.link is not None:
         mail = mail_about(outgoing.question, outgoing.kind, outgoing.link.get_secret_value())
     if mail is not None:
         await send_mail(
-            rt.settings, addressed(mail, sender=sender, to=outgoing.to, notification_id=outgoing.notification_id, now=rt.clock())
+            rt.settings,
+            addressed(
+                mail,
+                sender=sender,
+                to=outgoing.to,
+                notification_id=outgoing.notification_id,
+                now=rt.clock(),
+            ),
         )

@@ -20,7 +20,9 @@ from orchestrator.store.tables import ContactRow, KeyRow
 
 _PERSON = r"[^\W_][^\x00-\x1f\x7f]{0,99}"
 # One plain address: nothing that a mail program reads as a second one, a name, or a header.
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
+)
 _SLACK_USER = re.compile(r"[UW][A-Z0-9]{6,20}")
 
 
@@ -42,7 +44,9 @@ class Reachable(Frozen):
     principal: Principal
 
 
-async def save_contact(rt: Runtime, person: str, email: str | None, slack_user: str | None, *, actor: str) -> ContactView:
+async def save_contact(
+    rt: Runtime, person: str, email: str | None, slack_user: str | None, *, actor: str
+) -> ContactView:
     """Sets how a person is reached; links that went to them before open nothing any more. Raises Invalid, Conflict."""
     person = person.strip()
     _check(person, email, slack_user)
@@ -50,13 +54,21 @@ async def save_contact(rt: Runtime, person: str, email: str | None, slack_user: 
     row = ContactRow(person=person, email=email, slack_user=slack_user, saved_at=now)
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, ["contacts"])
-        others = [each.person for each in await notifications.contacts_in_slack(session, slack_user)] if slack_user else []
+        others = (
+            [each.person for each in await notifications.contacts_in_slack(session, slack_user)]
+            if slack_user
+            else []
+        )
         if any(other != person for other in others):
-            raise Conflict(f"Slack user {slack_user} is the contact of {others[0]} already; remove it there first")
+            raise Conflict(
+                f"Slack user {slack_user} is the contact of {others[0]} already; remove it there first"
+            )
         await records.put(session, row)
         await notifications.end_links_of(session, person, now)
         told = {"email": email is not None, "slack": slack_user is not None}
-        await trail.record(session, EventKind.CONTACT_SAVED, actor=actor, subject=person, data=told, now=now)
+        await trail.record(
+            session, EventKind.CONTACT_SAVED, actor=actor, subject=person, data=told, now=now
+        )
     return _view(row)
 
 
@@ -75,23 +87,34 @@ async def remove_contact(rt: Runtime, person: str, *, actor: str) -> None:
             raise NotFound(f"there is no contact of {person!r}; `tocsin contact list` shows all")
         await records.remove(session, row)
         await notifications.end_links_of(session, person, now)
-        await trail.record(session, EventKind.CONTACT_REMOVED, actor=actor, subject=person, data={}, now=now)
+        await trail.record(
+            session, EventKind.CONTACT_REMOVED, actor=actor, subject=person, data={}, now=now
+        )
 
 
 async def principal_of(session: AsyncSession, person: str, now: datetime) -> Principal | None:
     """Who a person is when they decide by a link or a button: what their live keys let them decide, and no more. None: nothing."""
-    return _principal(await notifications.live_keys(session, [person], now), Permission.APPROVAL_DECIDE)
+    return _principal(
+        await notifications.live_keys(session, [person], now), Permission.APPROVAL_DECIDE
+    )
 
 
-async def reachable(session: AsyncSession, permission: Permission, now: datetime) -> list[Reachable]:
+async def reachable(
+    session: AsyncSession, permission: Permission, now: datetime
+) -> list[Reachable]:
     """Everybody with a contact who holds the permission by a live key."""
     contacts = [row for row in await notifications.contacts(session) if row.email or row.slack_user]
     if not contacts:
         return []
     keys = await notifications.live_keys(session, [row.person for row in contacts], now)
-    found = [(row, _principal([key for key in keys if key.person == row.person], permission)) for row in contacts]
+    found = [
+        (row, _principal([key for key in keys if key.person == row.person], permission))
+        for row in contacts
+    ]
     return [
-        Reachable(person=row.person, email=row.email, slack_user=row.slack_user, principal=principal)
+        Reachable(
+            person=row.person, email=row.email, slack_user=row.slack_user, principal=principal
+        )
         for row, principal in found
         if principal is not None
     ]
@@ -118,13 +141,17 @@ def _permissions(key: KeyRow) -> frozenset[Permission]:
 
 def _check(person: str, email: str | None, slack_user: str | None) -> None:
     if not re.fullmatch(_PERSON, person):
-        raise Invalid("person: 1 to 100 printable characters, the name that the person's API keys carry")
+        raise Invalid(
+            "person: 1 to 100 printable characters, the name that the person's API keys carry"
+        )
     if email is None and slack_user is None:
         raise Invalid("give an e-mail address, a Slack user, or both; to end a contact, remove it")
     if email is not None and (len(email) > 254 or not _EMAIL.fullmatch(email)):
         raise Invalid("email: give one plain address, such as ann@corp.example")
     if slack_user is not None and not _SLACK_USER.fullmatch(slack_user):
-        raise Invalid("slack_user: give the member id, such as U012AB3CD4; Slack shows it in the person's profile")
+        raise Invalid(
+            "slack_user: give the member id, such as U012AB3CD4; Slack shows it in the person's profile"
+        )
 
 
 def _view(row: ContactRow) -> ContactView:

@@ -25,15 +25,23 @@ async def send_mail(settings: Settings, message: EmailMessage) -> None:
     if settings.smtp_url is None:
         raise Rejected("no mail can be sent: set smtp_url, mail_from and public_url")
     try:
-        await aiosmtplib.send(message, timeout=SECONDS, **_server(settings, settings.smtp_url.get_secret_value()))
+        await aiosmtplib.send(
+            message, timeout=SECONDS, **_server(settings, settings.smtp_url.get_secret_value())
+        )
     except aiosmtplib.SMTPAuthenticationError as error:
-        raise Unavailable(f"the mail server refuses the user and password of smtp_url ({error.code})") from None
+        raise Unavailable(
+            f"the mail server refuses the user and password of smtp_url ({error.code})"
+        ) from None
     except aiosmtplib.SMTPRecipientsRefused as error:
-        raise _refused("the recipient", error.recipients[0].code if error.recipients else 0) from None
+        raise _refused(
+            "the recipient", error.recipients[0].code if error.recipients else 0
+        ) from None
     except aiosmtplib.SMTPResponseException as error:
         raise _refused("the mail", error.code) from None
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        raise Unavailable(f"the mail server cannot be reached, or not over TLS ({type(error).__name__})") from None
+        raise Unavailable(
+            f"the mail server cannot be reached, or not over TLS ({type(error).__name__})"
+        ) from None
 
 
 def _refused(what: str, code: int) -> Rejected | Unavailable:
@@ -51,6 +59,11 @@ def _server(settings: Settings, url: str) -> dict[str, Any]:
         "username": unquote(parts.username) if parts.username else None,
         "password": unquote(parts.password) if parts.password else None,
         "use_tls": at_once,
-        "start_tls": not at_once and not clear,  # demanded, not tried: a server without it gets nothing
-        **({} if clear else {"tls_context": ssl.create_default_context(cafile=settings.smtp_ca_file)}),
+        "start_tls": not at_once
+        and not clear,  # demanded, not tried: a server without it gets nothing
+        **(
+            {}
+            if clear
+            else {"tls_context": ssl.create_default_context(cafile=settings.smtp_ca_file)}
+        ),
     }

@@ -17,9 +17,15 @@ from orchestrator.store.tables import ApprovalRow, NotificationRow, TaskRow
 Kind = Literal["asked", "reminder", "escalated", "closed"]
 
 
-async def tell(session: AsyncSession, approval: ApprovalRow | Mapping[str, Any], kind: Kind, now: datetime) -> None:
+async def tell(
+    session: AsyncSession, approval: ApprovalRow | Mapping[str, Any], kind: Kind, now: datetime
+) -> None:
     """Tells all who may answer, or (`closed`) takes back what was told: unsent messages, unused links, buttons."""
-    id_, by_group = (approval.id, approval.by_group) if isinstance(approval, ApprovalRow) else (approval["id"], approval["by_group"])
+    id_, by_group = (
+        (approval.id, approval.by_group)
+        if isinstance(approval, ApprovalRow)
+        else (approval["id"], approval["by_group"])
+    )
     if kind == "closed":
         await _close(session, id_, now)
         return
@@ -28,9 +34,13 @@ async def tell(session: AsyncSession, approval: ApprovalRow | Mapping[str, Any],
     await notifications.add(session, _messages(id_, kind, asked, now))
 
 
-async def notify_task(session: AsyncSession, task: TaskRow | Mapping[str, Any], now: datetime) -> None:
+async def notify_task(
+    session: AsyncSession, task: TaskRow | Mapping[str, Any], now: datetime
+) -> None:
     """Tells those in the task's group; without a group, those who administer Tocsin."""
-    id_, group = (task.id, task.to_group) if isinstance(task, TaskRow) else (task["id"], task["to_group"])
+    id_, group = (
+        (task.id, task.to_group) if isinstance(task, TaskRow) else (task["id"], task["to_group"])
+    )
     people = await reachable(session, Permission.ADMIN if group is None else Permission.READ, now)
     concerned = [each for each in people if group is None or group in each.principal.groups]
     await notifications.add(session, _messages(id_, "task", concerned, now))
@@ -45,7 +55,9 @@ async def _close(session: AsyncSession, about: str, now: datetime) -> None:
     await notifications.add(session, edits)
 
 
-def _messages(about: str, kind: str, people: Iterable[Reachable], now: datetime) -> list[NotificationRow]:
+def _messages(
+    about: str, kind: str, people: Iterable[Reachable], now: datetime
+) -> list[NotificationRow]:
     return [
         _message(about, kind, each.person, channel, now)
         for each in people
@@ -55,4 +67,12 @@ def _messages(about: str, kind: str, people: Iterable[Reachable], now: datetime)
 
 
 def _message(about: str, kind: str, person: str, channel: str, now: datetime) -> NotificationRow:
-    return NotificationRow(id=new_id("ntc"), about=about, person=person, channel=channel, kind=kind, next_at=now, created_at=now)
+    return NotificationRow(
+        id=new_id("ntc"),
+        about=about,
+        person=person,
+        channel=channel,
+        kind=kind,
+        next_at=now,
+        created_at=now,
+    )

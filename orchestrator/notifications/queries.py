@@ -11,12 +11,21 @@ from orchestrator.store.tables import NotificationRow
 
 
 async def list_notifications(
-    rt: Runtime, *, state: str | None = None, about: str | None = None, cursor: str | None = None, limit: int = 50
+    rt: Runtime,
+    *,
+    state: str | None = None,
+    about: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> dict[str, Any]:
     """Messages, newest first, without addresses and links. Raises Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
-        rows = await notifications.page(session, after=after(cursor), limit=bounded(limit), state=state, about=about)
-    return page([_view(row) for row in rows], limit, (rows[-1].created_at, rows[-1].id) if rows else None)
+        rows = await notifications.page(
+            session, after=after(cursor), limit=bounded(limit), state=state, about=about
+        )
+    return page(
+        [_view(row) for row in rows], limit, (rows[-1].created_at, rows[-1].id) if rows else None
+    )
 
 
 def _view(row: NotificationRow) -> dict[str, Any]:

@@ -77,34 +77,54 @@ async def _send(rt: Runtime, outgoing: Outgoing) -> None:
             await _failed(session, row, failed, rt.clock())
 
 
-async def _sent(session: AsyncSession, row: NotificationRow, shown: str | None, now: datetime) -> None:
+async def _sent(
+    session: AsyncSession, row: NotificationRow, shown: str | None, now: datetime
+) -> None:
     was_closed = row.state == "void"  # answered while we were sending
     row.state, row.sent_at, row.error = "sent", now, None
     row.external_id = shown or row.external_id
     if was_closed and shown is not None:
         edit = NotificationRow(
-            id=new_id("ntc"), about=row.about, person=row.person, channel="slack", kind="closed", next_at=now, created_at=now
+            id=new_id("ntc"),
+            about=row.about,
+            person=row.person,
+            channel="slack",
+            kind="closed",
+            next_at=now,
+            created_at=now,
         )
         edit.external_id = shown
         await notifications.add(session, [edit])
     await _tell(session, EventKind.NOTIFICATION_SENT, row, now)
 
 
-async def _failed(session: AsyncSession, row: NotificationRow, error: TocsinError, now: datetime) -> None:
+async def _failed(
+    session: AsyncSession, row: NotificationRow, error: TocsinError, now: datetime
+) -> None:
     """Tried again later, in growing steps, unless it is refused for good or too old."""
     row.error = str(error)[:1000]
     if row.state != "waiting":
         return
     pause = min(_FIRST * 2 ** min(row.attempts - 1, 20), _LONGEST)
-    row.next_at = now + max(pause, (error.retry_after if isinstance(error, Unavailable) else None) or pause)
+    row.next_at = now + max(
+        pause, (error.retry_after if isinstance(error, Unavailable) else None) or pause
+    )
     if isinstance(error, (Unavailable, Unknown)) and row.next_at < row.created_at + GIVE_UP:
         return
     row.state = "failed"
-    _log.error("a message to a person could not be sent", notification=row.id, about=row.about, channel=row.channel, reason=row.error)
+    _log.error(
+        "a message to a person could not be sent",
+        notification=row.id,
+        about=row.about,
+        channel=row.channel,
+        reason=row.error,
+    )
     await _tell(session, EventKind.NOTIFICATION_FAILED, row, now)
 
 
-async def _tell(session: AsyncSession, kind: EventKind, row: NotificationRow, now: datetime) -> None:
+async def _tell(
+    session: AsyncSession, kind: EventKind, row: NotificationRow, now: datetime
+) -> None:
     """Without address and link."""
     told = {
         "notification": row.id,

@@ -28,7 +28,9 @@ async def opened(rt: Runtime, access: Access) -> Slack:
     """The connector by which people are asked. Raises NotFound, or Rejected where the connection is no Slack."""
     found = await open_connection_for(rt, rt.settings.slack_connection, access)
     if not isinstance(found, Slack):
-        raise Rejected(f"the connection {rt.settings.slack_connection!r} is no Slack; name one with slack_connection")
+        raise Rejected(
+            f"the connection {rt.settings.slack_connection!r} is no Slack; name one with slack_connection"
+        )
     return found
 
 
@@ -41,7 +43,10 @@ def authentic(secret: str, timestamp: str, body: bytes, signature: str, now: dat
     """Whether Slack signed these very bytes, not longer ago than a few minutes (signature version v0)."""
     if not timestamp.isdecimal() or not timestamp.isascii() or len(timestamp) > 12:
         return False
-    expected = "v0=" + hmac.digest(secret.encode(), b"v0:" + timestamp.encode() + b":" + body, "sha256").hex()
+    expected = (
+        "v0="
+        + hmac.digest(secret.encode(), b"v0:" + timestamp.encode() + b":" + body, "sha256").hex()
+    )
     fresh = abs(now.timestamp() - int(timestamp)) <= OFTEN.total_seconds()
     return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")) and fresh
 
@@ -50,14 +55,27 @@ def asking(question: Question, kind: str) -> tuple[list[JsonObject], str]:
     """The blocks that ask, and the line that a notification shows. Buttons only where all that they agree with is shown."""
     opening = {"reminder": "Still open: ", "escalated": "Passed on to you: "}.get(kind, "")
     blocks = [_section(opening + question.text)]
-    blocks += [_section(f"{change.deed} on {change.target}: {change.summary}") for change in question.changes[:_SHOWN]]
+    blocks += [
+        _section(f"{change.deed} on {change.target}: {change.summary}")
+        for change in question.changes[:_SHOWN]
+    ]
     if question.reasons:
         blocks.append(_section("Why you are asked: " + "; ".join(question.reasons)))
-    blocks.append(_section(f"Until {moment(question.expires_at)}. Approval {question.approval_id}, run {question.run_id}."))
+    blocks.append(
+        _section(
+            f"Until {moment(question.expires_at)}. Approval {question.approval_id}, run {question.run_id}."
+        )
+    )
     if question.form is not None or len(question.changes) > _SHOWN:
-        blocks.append(_section("This takes more than a button: answer by the link in the mail, or with `tocsin approval`."))
+        blocks.append(
+            _section(
+                "This takes more than a button: answer by the link in the mail, or with `tocsin approval`."
+            )
+        )
     else:
-        blocks.append({"type": "actions", "elements": [_button(question, *each) for each in _BUTTONS]})
+        blocks.append(
+            {"type": "actions", "elements": [_button(question, *each) for each in _BUTTONS]}
+        )
     return blocks, one_line(opening + question.text, _NOTIFICATION)
 
 
@@ -86,4 +104,11 @@ def _button(question: Question, action: str, label: str, style: str) -> JsonObje
 
 def _section(text: str) -> JsonObject:
     safe = escaped(text)
-    return {"type": "section", "text": {"type": "plain_text", "text": safe if len(safe) <= _TEXT else f"{safe[:_TEXT]}...", "emoji": False}}
+    return {
+        "type": "section",
+        "text": {
+            "type": "plain_text",
+            "text": safe if len(safe) <= _TEXT else f"{safe[:_TEXT]}...",
+            "emoji": False,
+        },
+    }

@@ -19,7 +19,12 @@ _SHOWN = 20
 """Changes that a mail lists; the page lists all."""
 _TASK = 4000
 _OPENINGS = {"asked": "Asked", "reminder": "Still open", "escalated": "Passed on to you"}
-_pages = Environment(loader=PackageLoader("orchestrator.notifications", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+_pages = Environment(
+    loader=PackageLoader("orchestrator.notifications", "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+)
 
 
 class Mail(Frozen):
@@ -40,7 +45,9 @@ def mail_about(question: Question, kind: str, link: str) -> Mail:
     parts = [
         question.text,
         "What would be done:\n" + "\n".join(said) if said else "",
-        "Why you are asked:\n" + "\n".join(f"- {reason}" for reason in question.reasons) if question.reasons else "",
+        "Why you are asked:\n" + "\n".join(f"- {reason}" for reason in question.reasons)
+        if question.reasons
+        else "",
         f"Read and answer until {moment(question.expires_at)}:\n{link}",
         "The link is yours alone and works once. Opening it decides nothing. Do not forward this mail.",
         f"Approval {question.approval_id}, run {question.run_id}",
@@ -54,12 +61,20 @@ def mail_about(question: Question, kind: str, link: str) -> Mail:
 def mail_about_task(task: TaskRow) -> Mail:
     """Tells of something that needs a person; it holds no link, as nothing is decided from there."""
     summary, kind = lines(task.summary, _TASK), one_line(task.kind, 80).replace("_", " ")
-    opened = f"Task {task.id}, about {one_line(task.subject, 200)}, open since {moment(task.opened_at)}"
+    opened = (
+        f"Task {task.id}, about {one_line(task.subject, 200)}, open since {moment(task.opened_at)}"
+    )
     html = _pages.get_template("task.html").render(kind=kind, summary=summary, opened=opened)
-    return Mail(subject=one_line(f"[Tocsin] {kind}: {summary}", _SUBJECT), text=f"{summary}\n\n{opened}\n", html=html)
+    return Mail(
+        subject=one_line(f"[Tocsin] {kind}: {summary}", _SUBJECT),
+        text=f"{summary}\n\n{opened}\n",
+        html=html,
+    )
 
 
-def addressed(mail: Mail, *, sender: str, to: str, notification_id: str, now: datetime) -> EmailMessage:
+def addressed(
+    mail: Mail, *, sender: str, to: str, notification_id: str, now: datetime
+) -> EmailMessage:
     """The mail as it is sent. The same notification keeps its Message-ID, so that a mail program shows a repeated one once."""
     message = EmailMessage(policy=SMTP)
     message["Subject"] = one_line(mail.subject, _SUBJECT)

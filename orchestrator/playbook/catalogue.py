@@ -47,6 +47,9 @@ class Catalogue(Frozen):
         connection, _, action = name.partition(".")
         known = {found.connection for found in self.actions.values()}
         if connection not in known:
-            return did_you_mean(name, self.actions) or f"there are the connections {', '.join(sorted(known))}"
+            return (
+                did_you_mean(name, self.actions)
+                or f"there are the connections {', '.join(sorted(known))}"
+            )
         own = [found.action for found in self.actions.values() if found.connection == connection]
         return did_you_mean(action, own) or f"{connection} has: {', '.join(sorted(own))}"

@@ -177,7 +177,21 @@ class Limits(Frozen):
 class InputField(Frozen):
     """A declared input of a playbook that is started by hand or by `call`."""
 
-    type: Literal["text", "boolean", "integer", "number", "list", "object", "address", "domain", "host", "user", "url", "hash", "email"]
+    type: Literal[
+        "text",
+        "boolean",
+        "integer",
+        "number",
+        "list",
+        "object",
+        "address",
+        "domain",
+        "host",
+        "user",
+        "url",
+        "hash",
+        "email",
+    ]
     description: str = ""
     required: bool = True
     default: Any = None

@@ -31,7 +31,11 @@ class PlaybookInvalid(Invalid):
     """A playbook that cannot be published. `problems` are all that were found, in the order of the file; at least one."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.message)))
+        self.problems = tuple(
+            sorted(
+                set(problems), key=lambda problem: (problem.line, problem.column, problem.message)
+            )
+        )
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

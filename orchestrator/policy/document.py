@@ -13,7 +13,17 @@ from orchestrator.domain.model import Frozen
 from orchestrator.playbook.language.yaml import BadYaml, Document, load
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.policy.rules import Ask, Hours, Rule, SeverityIs, TargetIs
-from orchestrator.policy.sections import Approvals, Breaker, Counts, Drift, PolicyLimits, Protected, Releases, Widest, Window
+from orchestrator.policy.sections import (
+    Approvals,
+    Breaker,
+    Counts,
+    Drift,
+    PolicyLimits,
+    Protected,
+    Releases,
+    Widest,
+    Window,
+)
 
 DEFAULT_RULES = (
     Rule(name="default:reads", effect=(Effect.READ,), allow=True),
@@ -61,7 +71,9 @@ def parse_policy(text: str, file: str = "policy.yaml") -> Policy:
     except BadYaml as error:
         raise Invalid(f"{file}:{error}") from error
     if not isinstance(document.data, dict):
-        raise Invalid(f"{file}:1:1: a policy is a mapping; it may have: {', '.join(Policy.model_fields)}")
+        raise Invalid(
+            f"{file}:1:1: a policy is a mapping; it may have: {', '.join(Policy.model_fields)}"
+        )
     return parse_data(document.data, file, document)
 
 
@@ -72,10 +84,16 @@ def parse_data(data: Any, file: str, document: Document, at: tuple[str | int, ..
     try:
         policy = Policy.model_validate(data)
     except ValidationError as error:
-        problems = [_said(file, document, problem, at) for problem in error.errors(include_url=False, include_context=False)]
+        problems = [
+            _said(file, document, problem, at)
+            for problem in error.errors(include_url=False, include_context=False)
+        ]
         raise Invalid("\n".join(dict.fromkeys(problems))) from None
     lines = [document.at((*at, "rules", number)).line for number in range(len(policy.rules))]
-    rules = tuple(rule.model_copy(update={"line": line}) for rule, line in zip(policy.rules, lines, strict=True))
+    rules = tuple(
+        rule.model_copy(update={"line": line})
+        for rule, line in zip(policy.rules, lines, strict=True)
+    )
     return policy.model_copy(update={"rules": rules})
 
 
@@ -88,10 +106,17 @@ def _ours(data: Any, file: str, document: Document, at: tuple[str | int, ...]) -
             continue
         path = (*at, "rules", number)
         if "line" in rule:
-            found.append(_placed(file, document, (*path, "line"), "line: there is no such field", key=True))
+            found.append(
+                _placed(file, document, (*path, "line"), "line: there is no such field", key=True)
+            )
         if str(rule.get("name", "")).startswith("default:"):
             found.append(
-                _placed(file, document, (*path, "name"), "name: `default:` is for the rules that close every list; choose another")
+                _placed(
+                    file,
+                    document,
+                    (*path, "name"),
+                    "name: `default:` is for the rules that close every list; choose another",
+                )
             )
     return found
 
@@ -100,7 +125,10 @@ def _said(file: str, document: Document, problem: Any, at: tuple[str | int, ...]
     path = tuple(part for part in problem["loc"] if part != "tuple")
     name = ".".join(map(str, path))
     message = (
-        problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list").replace("valid dictionary or instance of", "mapping:")
+        problem["msg"]
+        .removeprefix("Value error, ")
+        .replace("valid tuple", "list")
+        .replace("valid dictionary or instance of", "mapping:")
     )
     extra = problem["type"] == "extra_forbidden"
     if extra:
@@ -109,7 +137,9 @@ def _said(file: str, document: Document, problem: Any, at: tuple[str | int, ...]
     return _placed(file, document, (*at, *path), f"{name}: {message}", key=extra)
 
 
-def _placed(file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False) -> str:
+def _placed(
+    file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False
+) -> str:
     position = document.at(path, key=key)
     return f"{file}:{position.line}:{position.column}: {words}"
 

@@ -11,7 +11,18 @@ from orchestrator.policy.inputs import Context, Facts, InForce, Own, Switch, Use
 from orchestrator.policy.match import Moment, Names, fits
 from orchestrator.policy.stops.protected_assets import objections
 
-__all__ = ["COUNTED", "GUARDED", "RANK", "Context", "Facts", "InForce", "Own", "Switch", "Used", "evaluate"]
+__all__ = [
+    "COUNTED",
+    "GUARDED",
+    "RANK",
+    "Context",
+    "Facts",
+    "InForce",
+    "Own",
+    "Switch",
+    "Used",
+    "evaluate",
+]
 
 GUARDED = frozenset({Effect.CONTAIN, Effect.DESTROY})
 """What protected assets are protected from; taking a containment back is never refused for their sake."""
@@ -39,12 +50,28 @@ def evaluate(change: Change, in_force: InForce, facts: Facts, context: Context) 
     number = deciding(policy, Moment(change, facts, context))
     rule, name = policy.all_rules[number], policy.name_of(number)
     if rule.deny is not None:
-        return _verdict(in_force, Verdict.DENY, [f"{name} of the policy denies it: {rule.deny}"], name)
+        return _verdict(
+            in_force, Verdict.DENY, [f"{name} of the policy denies it: {rule.deny}"], name
+        )
     if not change.changed:
-        return _verdict(in_force, Verdict.ALLOW, [f"{change.target} is as wished already, so there is nothing to ask about"], name)
-    wishes = [*_of_rule(change, policy, number), *over(change, policy, facts), *_of_breaker(change, policy, facts)]
+        return _verdict(
+            in_force,
+            Verdict.ALLOW,
+            [f"{change.target} is as wished already, so there is nothing to ask about"],
+            name,
+        )
+    wishes = [
+        *_of_rule(change, policy, number),
+        *over(change, policy, facts),
+        *_of_breaker(change, policy, facts),
+    ]
     if not wishes:
-        return _verdict(in_force, Verdict.ALLOW, [f"{change.effect.value} of {change.target}: {name} of the policy allows it"], name)
+        return _verdict(
+            in_force,
+            Verdict.ALLOW,
+            [f"{change.effect.value} of {change.target}: {name} of the policy allows it"],
+            name,
+        )
     asked = _verdict(in_force, Verdict.ASK, [wish.why for wish in wishes], name)
     group = next((wish.by for wish in wishes if wish.by), None)
     return asked.model_copy(update={"by": group, "quorum": max(wish.quorum for wish in wishes)})
@@ -87,7 +114,11 @@ def protections(change: Change, policy: Policy, facts: Facts) -> Iterator[str]:
 def over(change: Change, policy: Policy, facts: Facts) -> Iterator[Wish]:
     """The limits that it would go beyond: nothing is dropped for them, people are asked."""
     if change.effect in COUNTED and change.changed:
-        yield from (Wish(_reached(used), policy.limits.by, policy.limits.quorum) for used in facts.used if is_over(used))
+        yield from (
+            Wish(_reached(used), policy.limits.by, policy.limits.quorum)
+            for used in facts.used
+            if is_over(used)
+        )
 
 
 def is_over(used: Used) -> bool:
@@ -97,10 +128,16 @@ def is_over(used: Used) -> bool:
 
 def _strictness(policy: Policy, number: int) -> tuple[int, int, bool]:
     rule = policy.all_rules[number]
-    return RANK[rule.verdict], rule.approve.quorum if rule.approve else 0, bool(rule.approve and rule.approve.by)
+    return (
+        RANK[rule.verdict],
+        rule.approve.quorum if rule.approve else 0,
+        bool(rule.approve and rule.approve.by),
+    )
 
 
-def _verdict(in_force: InForce, verdict: Verdict, reasons: list[str], rule: str | None = None) -> PolicyVerdict:
+def _verdict(
+    in_force: InForce, verdict: Verdict, reasons: list[str], rule: str | None = None
+) -> PolicyVerdict:
     return PolicyVerdict(
         outcome=verdict,
         reasons=tuple(dict.fromkeys(reasons)),
@@ -127,7 +164,11 @@ def _of_rule(change: Change, policy: Policy, number: int) -> Iterator[Wish]:
         people = "a person" if ask.quorum == 1 else f"{ask.quorum} people"
         group = f" of {ask.by}" if ask.by else ""
         what = f"{change.connection}.{change.action} ({change.effect.value})"
-        yield Wish(f"{policy.name_of(number)} of the policy wants {people}{group} to agree with {what}", ask.by, ask.quorum)
+        yield Wish(
+            f"{policy.name_of(number)} of the policy wants {people}{group} to agree with {what}",
+            ask.by,
+            ask.quorum,
+        )
 
 
 def _of_breaker(change: Change, policy: Policy, facts: Facts) -> Iterator[Wish]:

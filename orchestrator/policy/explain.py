@@ -61,7 +61,10 @@ def explain(change: Change, in_force: InForce, facts: Facts, context: Context) -
         known=facts.known,
         protections=tuple(protections(change, policy, facts)),
         switches=tuple(stopped(change, facts, context)),
-        rules=tuple(_tried(moment, in_force, number, decides=number == decided) for number in range(len(policy.all_rules))),
+        rules=tuple(
+            _tried(moment, in_force, number, decides=number == decided)
+            for number in range(len(policy.all_rules))
+        ),
         limits=tuple(TriedLimit(**used.model_dump(), over=is_over(used)) for used in facts.used),
         breaker=facts.breaker,
     )
@@ -70,11 +73,19 @@ def explain(change: Change, in_force: InForce, facts: Facts, context: Context) -
 def told(explanation: Explanation) -> list[str]:
     """For a person to read, line by line."""
     verdict = explanation.verdict
-    head = {Verdict.ALLOW: "allowed", Verdict.ASK: "people are asked", Verdict.DENY: "denied"}[verdict.outcome]
+    head = {Verdict.ALLOW: "allowed", Verdict.ASK: "people are asked", Verdict.DENY: "denied"}[
+        verdict.outcome
+    ]
     group = f" of {verdict.by}" if verdict.by else ""
     asked = f" ({verdict.quorum}{group})" if verdict.outcome is Verdict.ASK else ""
-    lines = [f"{head}{asked}, by policy version {verdict.policy_version}", *(f"  because {reason}" for reason in verdict.reasons), ""]
-    lines += [f"target: {'known to' if explanation.known else 'not in'} the inventory; tags: {', '.join(explanation.tags) or 'none'}"]
+    lines = [
+        f"{head}{asked}, by policy version {verdict.policy_version}",
+        *(f"  because {reason}" for reason in verdict.reasons),
+        "",
+    ]
+    lines += [
+        f"target: {'known to' if explanation.known else 'not in'} the inventory; tags: {', '.join(explanation.tags) or 'none'}"
+    ]
     lines += [f"protection: {each}" for each in explanation.protections] or ["protection: none"]
     lines += [f"kill switch: {each}" for each in explanation.switches] or ["kill switch: none"]
     lines += [line for rule in explanation.rules for line in _rule_lines(rule)]
@@ -97,11 +108,22 @@ def _tried(moment: Moment, in_force: InForce, number: int, *, decides: bool) -> 
 
 def _rule_lines(rule: TriedRule) -> list[str]:
     mark = "decides" if rule.decides else "fits" if rule.fits else "does not fit"
-    failed = [f"    {each.name}: wants {each.wanted}; it is {each.found}" for each in rule.conditions if not each.holds]
+    failed = [
+        f"    {each.name}: wants {each.wanted}; it is {each.found}"
+        for each in rule.conditions
+        if not each.holds
+    ]
     return [f"{rule.name}: {rule.verdict.value}: {mark}", *failed]
 
 
 def _limit_line(limit: TriedLimit) -> str:
-    count = "counted already" if limit.others is None else f"{limit.others} + {limit.adds} of {limit.limit}"
+    count = (
+        "counted already"
+        if limit.others is None
+        else f"{limit.others} + {limit.adds} of {limit.limit}"
+    )
     span = f" within {limit.within}s" if limit.within else ""
-    return f"limit: {limit.kind} per {limit.per} {limit.name}".rstrip() + f"{span}: {count}{', reached' if limit.over else ''}"
+    return (
+        f"limit: {limit.kind} per {limit.per} {limit.name}".rstrip()
+        + f"{span}: {count}{', reached' if limit.over else ''}"
+    )

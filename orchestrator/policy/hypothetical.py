@@ -22,7 +22,9 @@ def _target(written: Any) -> Any:
         return written
     kind, colon, value = written.partition(":")
     if not colon or kind not in set(ObservableType) or not value:
-        raise ValueError(f"{written[:80]!r} is not a target; write TYPE:VALUE, such as address:203.0.113.5")
+        raise ValueError(
+            f"{written[:80]!r} is not a target; write TYPE:VALUE, such as address:203.0.113.5"
+        )
     return {"type": ObservableType(kind), "value": value}
 
 
@@ -32,7 +34,9 @@ def _moment(written: Any) -> Any:
     try:
         return datetime.fromisoformat(written)
     except ValueError:
-        raise ValueError(f"{written[:40]!r} is not a time; write such as 2026-03-07T23:30:00+01:00") from None
+        raise ValueError(
+            f"{written[:40]!r} is not a time; write such as 2026-03-07T23:30:00+01:00"
+        ) from None
 
 
 class Imagined(Frozen):
@@ -58,13 +62,26 @@ class Imagined(Frozen):
         effect = self.effect or (known.effect if known else None)
         if effect is None:
             mend = catalogue.mend(f"{connection}.{action}")
-            raise Invalid(f"nobody knows what {self.action!r} does to the world; {f'{mend}, or ' if mend else ''}give `effect`")
-        planned_change = {"target": self.target.model_dump(mode="json"), "changed": True, "summary": ""}
+            raise Invalid(
+                f"nobody knows what {self.action!r} does to the world; {f'{mend}, or ' if mend else ''}give `effect`"
+            )
+        planned_change = {
+            "target": self.target.model_dump(mode="json"),
+            "changed": True,
+            "summary": "",
+        }
         vendor = self.connector or connector or connection
         return Change(
-            connection=connection, connector=vendor, action=action, effect=effect, input=self.input, planned_change=planned_change
+            connection=connection,
+            connector=vendor,
+            action=action,
+            effect=effect,
+            input=self.input,
+            planned_change=planned_change,
         )
 
     def context(self, now: datetime) -> Context:
         """On whose behalf; `now` where no other time is asked about."""
-        return Context(playbook=self.playbook, source=self.source, severity=self.severity, at=self.at or now)
+        return Context(
+            playbook=self.playbook, source=self.source, severity=self.severity, at=self.at or now
+        )

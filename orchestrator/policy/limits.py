@@ -27,7 +27,9 @@ KINDS: dict[ObservableType, Kind] = {
     ObservableType.DOMAIN: "domains",
     ObservableType.HASH: "hashes",
 }
-_TYPES: dict[Kind, list[str]] = {kind: [each.value for each, of in KINDS.items() if of == kind] for kind in KINDS.values()}
+_TYPES: dict[Kind, list[str]] = {
+    kind: [each.value for each, of in KINDS.items() if of == kind] for kind in KINDS.values()
+}
 _COUNTED = sorted(effect.value for effect in COUNTED)
 _IPV6_SITE = 64
 """Whoever has one IPv6 address has all of its /64, so that is what is counted."""
@@ -46,21 +48,37 @@ class Limit:
 
 
 async def used(
-    session: AsyncSession, change: Change, run_id: str | None, now: datetime, context: Context, limits: PolicyLimits
+    session: AsyncSession,
+    change: Change,
+    run_id: str | None,
+    now: datetime,
+    context: Context,
+    limits: PolicyLimits,
 ) -> list[Used]:
     """What is used up of each limit that applies, without the change itself; `others` None where its target is counted already."""
     if change.effect not in COUNTED or not change.changed or change.target.type not in KINDS:
         return []
     kind = KINDS[change.target.type]
     kinds: list[Kind] = ["networks", "addresses"] if kind == "networks" else [kind]
-    found = [limit for each in kinds for limit in limits_on(limits, context, change, run_id, each, now)]
+    found = [
+        limit for each in kinds for limit in limits_on(limits, context, change, run_id, each, now)
+    ]
     inside = await _networks(session, [limit.span for limit in found if limit.kind == "addresses"])
     said = []
     for each in kinds:
         alike = [limit for limit in found if limit.kind == each]
         spans = list(dict.fromkeys(limit.span for limit in alike))
-        touched = dict(zip(spans, await effects.touched(session, spans, _TYPES[each], change.target.value, _COUNTED), strict=True))
-        said += [used_of(limit, change.target, touched[limit.span], inside.get(limit.span, ())) for limit in alike]
+        touched = dict(
+            zip(
+                spans,
+                await effects.touched(session, spans, _TYPES[each], change.target.value, _COUNTED),
+                strict=True,
+            )
+        )
+        said += [
+            used_of(limit, change.target, touched[limit.span], inside.get(limit.span, ()))
+            for limit in alike
+        ]
     return said
 
 
@@ -70,10 +88,14 @@ async def _networks(session: AsyncSession, spans: Sequence[Span]) -> dict[Span, 
         return {}
     asked = list(dict.fromkeys(spans))
     rows = await effects.networks_touched(session, asked, _COUNTED)
-    return {span: [value for value, within in rows if within[place]] for place, span in enumerate(asked)}
+    return {
+        span: [value for value, within in rows if within[place]] for place, span in enumerate(asked)
+    }
 
 
-def used_of(limit: Limit, target: Target, touched: tuple[int, bool], networks: Sequence[str]) -> Used:
+def used_of(
+    limit: Limit, target: Target, touched: tuple[int, bool], networks: Sequence[str]
+) -> Used:
     """What is used up of one limit. `touched`: how many targets, and whether this is one; `networks` were touched within its span."""
     count, ours = touched
     is_network = target.type is ObservableType.NETWORK
@@ -100,16 +122,29 @@ def size(value: str) -> int:
         held = network(value)
     except ValueError:
         return 1
-    return int(held.num_addresses) if held.version == 4 else 1 << max(0, _IPV6_SITE - held.prefixlen)
+    return (
+        int(held.num_addresses) if held.version == 4 else 1 << max(0, _IPV6_SITE - held.prefixlen)
+    )
 
 
-def limits_on(limits: PolicyLimits, context: Context, change: Change, run_id: str | None, kind: Kind, now: datetime) -> Iterator[Limit]:
+def limits_on(
+    limits: PolicyLimits,
+    context: Context,
+    change: Change,
+    run_id: str | None,
+    kind: Kind,
+    now: datetime,
+) -> Iterator[Limit]:
     """Every limit on this kind of target that a change runs against."""
     in_run = Span((("run_id", run_id or ""),), None)
     if (most := _of(limits.per_run, kind)) is not None:
         yield Limit(kind, "run", "", None, most, in_run)
     own = context.limits
-    allowed = {"hosts": own.hosts_per_run, "users": own.users_per_run, "addresses": own.addresses_per_run}
+    allowed = {
+        "hosts": own.hosts_per_run,
+        "users": own.users_per_run,
+        "addresses": own.addresses_per_run,
+    }
     if (most := allowed.get(kind)) is not None:
         yield Limit(kind, "run", context.playbook, None, most, in_run)
     for window in limits.windows:
@@ -120,11 +155,32 @@ def limits_on(limits: PolicyLimits, context: Context, change: Change, run_id: st
             case Per.OVERALL:
                 yield Limit(kind, "overall", "", window.within, most, Span((), since))
             case Per.PLAYBOOK:
-                yield Limit(kind, "playbook", context.playbook, window.within, most, Span((("playbook", context.playbook),), since))
+                yield Limit(
+                    kind,
+                    "playbook",
+                    context.playbook,
+                    window.within,
+                    most,
+                    Span((("playbook", context.playbook),), since),
+                )
             case Per.CONNECTOR:
-                yield Limit(kind, "connector", change.connector, window.within, most, Span((("connector", change.connector),), since))
+                yield Limit(
+                    kind,
+                    "connector",
+                    change.connector,
+                    window.within,
+                    most,
+                    Span((("connector", change.connector),), since),
+                )
             case Per.SOURCE if context.source is not None:  # what a person started has no source
-                yield Limit(kind, "source", context.source, window.within, most, Span((("source", context.source),), since))
+                yield Limit(
+                    kind,
+                    "source",
+                    context.source,
+                    window.within,
+                    most,
+                    Span((("source", context.source),), since),
+                )
             case Per.SOURCE:
                 pass
 

@@ -23,10 +23,16 @@ _LISTS = {
 }
 
 
-def warnings(policy: Policy, known_tags: Iterable[str] = (), file: str = "policy.yaml") -> tuple[str, ...]:
+def warnings(
+    policy: Policy, known_tags: Iterable[str] = (), file: str = "policy.yaml"
+) -> tuple[str, ...]:
     """One line each, with file and line. `known_tags`: those of the inventory."""
     tags = {*WELL_KNOWN_TAGS, *known_tags}
-    found = [line for number, rule in enumerate(policy.rules) for line in (*_pairs(policy, number), *_unknown(rule, tags))]
+    found = [
+        line
+        for number, rule in enumerate(policy.rules)
+        for line in (*_pairs(policy, number), *_unknown(rule, tags))
+    ]
     return tuple(f"{file}:{line}" for line in found)
 
 
@@ -47,7 +53,10 @@ def _pairs(policy: Policy, number: int) -> Iterator[str]:
         return
     for other, earlier in before:
         if _contradicts(earlier, rule) and _overlap(earlier, rule) and not _covers(rule, earlier):
-            one, another = (f"{_called(policy, each)}, {policy.rules[each].verdict.value}," for each in (number, other))
+            one, another = (
+                f"{_called(policy, each)}, {policy.rules[each].verdict.value},"
+                for each in (number, other)
+            )
             yield f"{rule.line}: {one} and {another} overlap: where both fit, line {earlier.line} decides"
 
 
@@ -59,7 +68,9 @@ def _called(policy: Policy, number: int) -> str:
 def _contradicts(earlier: Rule, rule: Rule) -> bool:
     """A looser rule before a stricter one takes from it; the other way round is an exception, unless both are about the same."""
     looser = RANK[earlier.verdict] < RANK[rule.verdict]
-    return looser or (earlier.verdict is not rule.verdict and set(earlier.conditions) == set(rule.conditions))
+    return looser or (
+        earlier.verdict is not rule.verdict and set(earlier.conditions) == set(rule.conditions)
+    )
 
 
 def _covers(outer: Rule, inner: Rule) -> bool:
@@ -87,7 +98,9 @@ def _wider_target(outer: TargetIs, inner: TargetIs) -> bool:
     if not outer.named:
         return True
     return inner.named and all(
-        any(_holds(name, big, small) for big in getattr(outer, name)) for name in _LISTS for small in getattr(inner, name)
+        any(_holds(name, big, small) for big in getattr(outer, name))
+        for name in _LISTS
+        for small in getattr(inner, name)
     )
 
 
@@ -121,7 +134,9 @@ def _meet_target(one: TargetIs, other: TargetIs) -> bool:
 
 def _named_in(one: TargetIs, other: TargetIs) -> bool:
     """Whether an entry of one, whatever its list, has to do with the other: an address with a network, say."""
-    return any(touches(kind, entry, other) for name, kind in _LISTS.items() for entry in getattr(one, name))
+    return any(
+        touches(kind, entry, other) for name, kind in _LISTS.items() for entry in getattr(one, name)
+    )
 
 
 def _holds(name: str, big: str, small: str) -> bool:

@@ -62,18 +62,36 @@ async def context_of(session: AsyncSession, run: RunLike, now: datetime) -> Cont
         if len(_limits) >= _MOST_LIMITS:
             _limits.clear()
         found = row is not None and row.digest == run.plan_digest
-        _limits[run.plan_digest] = Limits.model_validate(row.plan.get("limits", {})) if row and found else Limits()
-    return Context(playbook=run.playbook, mode=run.mode, limits=_limits[run.plan_digest], source=run.source, severity=run.severity, at=now)
+        _limits[run.plan_digest] = (
+            Limits.model_validate(row.plan.get("limits", {})) if row and found else Limits()
+        )
+    return Context(
+        playbook=run.playbook,
+        mode=run.mode,
+        limits=_limits[run.plan_digest],
+        source=run.source,
+        severity=run.severity,
+        at=now,
+    )
 
 
-async def gather(session: AsyncSession, change: Change, run_id: str | None, now: datetime, context: Context, in_force: InForce) -> Facts:
+async def gather(
+    session: AsyncSession,
+    change: Change,
+    run_id: str | None,
+    now: datetime,
+    context: Context,
+    in_force: InForce,
+) -> Facts:
     """All that the verdict of a change depends on, counts without the change itself. `run_id` None: no run's, as in a what-if."""
     switches = tuple(
         Switch(scope=row.scope, name=row.name, reason=row.reason, stop_releases=row.stop_releases)
         for row in await policy_inputs.switches(session)
     )
     guarded = change.effect in GUARDED
-    names, sure = await _names(session, change, run_id) if guarded else (frozenset[str](), frozenset[str]())
+    names, sure = (
+        await _names(session, change, run_id) if guarded else (frozenset[str](), frozenset[str]())
+    )
     said = await said_of(session, change.target, names, sure) if change.effect.changes else Said()
     return Facts(
         names=tuple(sorted(names)),
@@ -88,7 +106,9 @@ async def gather(session: AsyncSession, change: Change, run_id: str | None, now:
     )
 
 
-async def releases_stopped(session: AsyncSession, *, connection: str, connector: str, playbook: str, source: str | None) -> str | None:
+async def releases_stopped(
+    session: AsyncSession, *, connection: str, connector: str, playbook: str, source: str | None
+) -> str | None:
     """Why nothing of this is released now: a kill switch was told to stop releases too. None: releases go on."""
     named: dict[str, set[str | None]] = {
         "connection": {connection, connector},
@@ -97,7 +117,9 @@ async def releases_stopped(session: AsyncSession, *, connection: str, connector:
         "source": {source},
     }
     for row in await policy_inputs.switches(session):
-        if row.stop_releases and (row.scope not in named or row.name in named[row.scope]):  # global, or one that only a later version knows
+        if row.stop_releases and (
+            row.scope not in named or row.name in named[row.scope]
+        ):  # global, or one that only a later version knows
             where = "everything" if row.scope == "global" else f"{row.scope} {row.name}"
             return f"the kill switch for {where} stops releases too: {row.reason}"
     return None
@@ -117,15 +139,21 @@ def _one_own(kind: str, value: str, why: str) -> Own:
     return Own(type=ObservableType(kind), value=value, why=why)
 
 
-async def _names(session: AsyncSession, change: Change, run_id: str | None) -> tuple[AbstractSet[str], AbstractSet[str]]:
+async def _names(
+    session: AsyncSession, change: Change, run_id: str | None
+) -> tuple[AbstractSet[str], AbstractSet[str]]:
     """What else the target is known as, by planned_change, look-ups and alert; and those of them that no alert can have made up."""
     if run_id is None or change.target.type not in NAMED:
         return names_of(change, None, ())
     alert = await runs.alert_of(session, run_id)
-    return names_of(change, alert.view if alert else None, await steps.results_of(session, run_id, LOOKUPS))
+    return names_of(
+        change, alert.view if alert else None, await steps.results_of(session, run_id, LOOKUPS)
+    )
 
 
-def names_of(change: Change, alert: Mapping[str, Any] | None, looked_up: Iterable[Any]) -> tuple[AbstractSet[str], AbstractSet[str]]:
+def names_of(
+    change: Change, alert: Mapping[str, Any] | None, looked_up: Iterable[Any]
+) -> tuple[AbstractSet[str], AbstractSet[str]]:
     """What else a target is known as, and those of its names that no alert can have made up; `looked_up`: results of LOOKUPS."""
     if change.target.type not in NAMED:
         return frozenset(), frozenset()

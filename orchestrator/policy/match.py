@@ -27,7 +27,9 @@ class Moment:
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """Those of the inventory; whatever is critical bears that tag."""
-        return tuple(dict.fromkeys((*self.facts.tags, *(("critical",) if self.facts.critical else ()))))
+        return tuple(
+            dict.fromkeys((*self.facts.tags, *(("critical",) if self.facts.critical else ())))
+        )
 
     @cached_property
     def spelled(self) -> tuple[ObservableType, str] | None:
@@ -64,7 +66,12 @@ def fits(rule: Rule, moment: Moment, names: Names) -> bool:
 def conditions(rule: Rule, moment: Moment) -> list[Condition]:
     """All conditions of a rule, for whoever asks why it fits or does not."""
     names = Names.OWN if rule.verdict is Verdict.ALLOW else Names.ALL
-    return [Condition(name, _wanted(rule, name), _FOUND[name](moment), _HOLDS[name](rule, moment, names)) for name in rule.conditions]
+    return [
+        Condition(
+            name, _wanted(rule, name), _FOUND[name](moment), _HOLDS[name](rule, moment, names)
+        )
+        for name in rule.conditions
+    ]
 
 
 def _target(rule: Rule, moment: Moment, names: Names) -> bool:
@@ -73,11 +80,17 @@ def _target(rule: Rule, moment: Moment, names: Names) -> bool:
         return wanted is None
     if not wanted.named:
         return True
-    if moment.spelled is None:  # nobody can say what it is: no reason to allow it, but to be careful
+    if (
+        moment.spelled is None
+    ):  # nobody can say what it is: no reason to allow it, but to be careful
         return rule.verdict is not Verdict.ALLOW
     if rule.verdict is Verdict.ALLOW:
         return lies_within(*moment.spelled, wanted)
-    others = [(kind, name) for name in moment.facts.names for kind in known_as(moment.spelled[0])] if names is Names.ALL else []
+    others = (
+        [(kind, name) for name in moment.facts.names for kind in known_as(moment.spelled[0])]
+        if names is Names.ALL
+        else []
+    )
     return any(touches(*each, wanted) for each in (moment.spelled, *others))
 
 
@@ -101,7 +114,9 @@ def _time(rule: Rule, moment: Moment, _: Names) -> bool:
     clock = local.time()
     if begin < end:
         return begin <= clock < end and today in rule.time.days
-    return (clock >= begin and today in rule.time.days) or (clock < end and yesterday in rule.time.days)
+    return (clock >= begin and today in rule.time.days) or (
+        clock < end and yesterday in rule.time.days
+    )
 
 
 def _actions(moment: Moment) -> set[str]:
@@ -114,7 +129,10 @@ _HOLDS: dict[str, Callable[[Rule, Moment, Names], bool]] = {
     "action": lambda rule, moment, _: not _actions(moment).isdisjoint(rule.action or ()),
     "target": _target,
     "tags": _tags,
-    "severity": lambda rule, moment, _: rule.severity is None or rule.severity.at_least <= moment.context.severity <= rule.severity.at_most,
+    "severity": lambda rule, moment, _: (
+        rule.severity is None
+        or rule.severity.at_least <= moment.context.severity <= rule.severity.at_most
+    ),
     "source": lambda rule, moment, _: moment.context.source in (rule.source or ()),
     "playbook": lambda rule, moment, _: moment.context.playbook in (rule.playbook or ()),
     "connection": lambda rule, moment, _: moment.change.connection in (rule.connection or ()),
@@ -126,14 +144,19 @@ _HOLDS: dict[str, Callable[[Rule, Moment, Names], bool]] = {
 _FOUND: dict[str, Callable[[Moment], str]] = {
     "effect": lambda moment: moment.change.effect.value,
     "action": lambda moment: f"{moment.change.connection}.{moment.change.action}",
-    "target": lambda moment: f"{moment.change.target}" + (f" (also {', '.join(moment.facts.names)})" if moment.facts.names else ""),
+    "target": lambda moment: (
+        f"{moment.change.target}"
+        + (f" (also {', '.join(moment.facts.names)})" if moment.facts.names else "")
+    ),
     "tags": lambda moment: ", ".join(moment.tags) or "none",
     "severity": lambda moment: str(moment.context.severity),
     "source": lambda moment: moment.context.source or "none: a person started it",
     "playbook": lambda moment: moment.context.playbook or "none",
     "connection": lambda moment: moment.change.connection,
     "connector": lambda moment: moment.change.connector,
-    "time": lambda moment: f"{moment.context.at:%a %Y-%m-%d %H:%M %Z}".strip() if moment.context.at else "unknown",
+    "time": lambda moment: (
+        f"{moment.context.at:%a %Y-%m-%d %H:%M %Z}".strip() if moment.context.at else "unknown"
+    ),
     "known": lambda moment: "in the inventory" if moment.facts.known else "not in the inventory",
 }
 
@@ -141,8 +164,16 @@ _FOUND: dict[str, Callable[[Moment], str]] = {
 def _wanted(rule: Rule, name: str) -> str:
     match getattr(rule, name):
         case TargetIs() as target:
-            listed = [str(entry) for field in ("addresses", "networks", "domains", "hosts", "users") for entry in getattr(target, field)]
-            return " ".join(filter(None, ["/".join(kind.value for kind in target.type or ()), ", ".join(listed)]))
+            listed = [
+                str(entry)
+                for field in ("addresses", "networks", "domains", "hosts", "users")
+                for entry in getattr(target, field)
+            ]
+            return " ".join(
+                filter(
+                    None, ["/".join(kind.value for kind in target.type or ()), ", ".join(listed)]
+                )
+            )
         case Hours() as hours:
             clock = f"{hours.from_}-{hours.to}" if hours.span else "all day"
             return f"{clock} {', '.join(hours.days) if hours.days != DAYS else 'every day'} ({hours.zone})"

@@ -59,7 +59,14 @@ async def publish_policy(rt: Runtime, text: str, *, actor: str) -> PolicyView:
         )
         await records.add(session, row)
         told = {"version": row.version, "digest": row.digest}
-        await trail.record(session, EventKind.POLICY_PUBLISHED, actor=actor, subject=f"policy:{row.version}", data=told, now=now)
+        await trail.record(
+            session,
+            EventKind.POLICY_PUBLISHED,
+            actor=actor,
+            subject=f"policy:{row.version}",
+            data=told,
+            now=now,
+        )
     return _view(row, told_too)
 
 

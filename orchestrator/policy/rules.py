@@ -47,7 +47,10 @@ def _tag(text: str) -> str:
 
 Word = Annotated[str, Field(min_length=1, max_length=250)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(_listed), Field(min_length=1)]
-Tags = Annotated[tuple[Annotated[str, AfterValidator(_tag), Field(min_length=1, max_length=64)], ...], BeforeValidator(_listed)]
+Tags = Annotated[
+    tuple[Annotated[str, AfterValidator(_tag), Field(min_length=1, max_length=64)], ...],
+    BeforeValidator(_listed),
+]
 Quorum = Annotated[int, Field(ge=1, le=10)]
 Clock = Annotated[str, AfterValidator(_clock)]
 Degree = Annotated[int, Field(ge=0, le=6)]
@@ -59,7 +62,9 @@ class TargetIs(Frozen):
     An address fits the networks that hold it, a domain those above it, a host or user is compared as protection does.
     """
 
-    type: Annotated[tuple[ObservableType, ...], BeforeValidator(_listed), Field(min_length=1)] | None = None
+    type: (
+        Annotated[tuple[ObservableType, ...], BeforeValidator(_listed), Field(min_length=1)] | None
+    ) = None
     addresses: tuple[Address, ...] = ()
     networks: tuple[Network, ...] = ()
     domains: tuple[Domain, ...] = ()
@@ -94,7 +99,9 @@ class SeverityIs(Frozen):
 class Hours(Frozen):
     """A span of the day in a time zone. Over midnight it belongs to the day on which it began."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)  # kept as JSON by its own name
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True
+    )  # kept as JSON by its own name
 
     from_: Annotated[Clock | None, Field(alias="from")] = None
     to: Clock | None = None
@@ -114,7 +121,11 @@ class Hours(Frozen):
     @property
     def span(self) -> tuple[time, time] | None:
         """From when to when (not included); None: whole days."""
-        return (time.fromisoformat(self.from_), time.fromisoformat(self.to)) if self.from_ and self.to else None
+        return (
+            (time.fromisoformat(self.from_), time.fromisoformat(self.to))
+            if self.from_ and self.to
+            else None
+        )
 
 
 class Ask(Frozen):
@@ -125,7 +136,11 @@ class Ask(Frozen):
 
 
 def _at_least(written: Any) -> Any:
-    return {"at_least": written} if isinstance(written, int) and not isinstance(written, bool) else written
+    return (
+        {"at_least": written}
+        if isinstance(written, int) and not isinstance(written, bool)
+        else written
+    )
 
 
 def _asked(written: Any) -> Any:
@@ -136,7 +151,9 @@ def _asked(written: Any) -> Any:
 
 def _allowed(written: Any) -> Any:
     if written is not None and written is not True:
-        raise ValueError("can only be `true`; to refuse, write `deny:` with the reason, which is shown to whoever is refused")
+        raise ValueError(
+            "can only be `true`; to refuse, write `deny:` with the reason, which is shown to whoever is refused"
+        )
     return written
 
 
@@ -144,7 +161,9 @@ class Rule(Frozen):
     """One line of the policy. Left out, a condition always holds; without `effect` it is about all that changes something."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    effect: Annotated[tuple[Effect, ...], BeforeValidator(_listed), Field(min_length=1)] | None = None
+    effect: Annotated[tuple[Effect, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
+        None
+    )
     action: Words | None = None  # `block_network`, or with its connection `firewall.block_network`
     target: TargetIs | None = None
     tags: Annotated[Tags, Field(min_length=1)] | None = None  # any of them
@@ -154,7 +173,9 @@ class Rule(Frozen):
     connection: Words | None = None
     connector: Words | None = None
     time: Hours | None = None
-    known: bool | None = None  # whether the inventory knows the target; what can't be an asset of ours counts as known
+    known: bool | None = (
+        None  # whether the inventory knows the target; what can't be an asset of ours counts as known
+    )
     allow: Annotated[Literal[True], BeforeValidator(_allowed)] | None = None
     deny: Word | None = None
     approve: Annotated[Ask, BeforeValidator(_asked)] | None = None
@@ -165,9 +186,13 @@ class Rule(Frozen):
         given = [name for name in ("allow", "deny", "approve") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(f"`{name}`" for name in given) or "nothing"
-            raise ValueError(f"decides {found}; give exactly one of `allow: true`, `deny: reason`, `approve: true`")
+            raise ValueError(
+                f"decides {found}; give exactly one of `allow: true`, `deny: reason`, `approve: true`"
+            )
         if self.effect and Effect.READ in self.effect and not self.allow:
-            raise ValueError("reads change nothing and are always allowed; name an effect that changes something")
+            raise ValueError(
+                "reads change nothing and are always allowed; name an effect that changes something"
+            )
         return self
 
     @property
@@ -183,4 +208,16 @@ class Rule(Frozen):
         return tuple(name for name in CONDITIONS if getattr(self, name) is not None)
 
 
-CONDITIONS = ("effect", "action", "target", "tags", "severity", "source", "playbook", "connection", "connector", "time", "known")
+CONDITIONS = (
+    "effect",
+    "action",
+    "target",
+    "tags",
+    "severity",
+    "source",
+    "playbook",
+    "connection",
+    "connector",
+    "time",
+    "known",
+)

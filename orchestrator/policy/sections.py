@@ -23,7 +23,9 @@ def _span(value: Any) -> int:
         raise ValueError(str(error)) from error
 
 
-Span = Annotated[int, BeforeValidator(_span), WithJsonSchema({"type": ["string", "integer"], "pattern": PATTERN})]
+Span = Annotated[
+    int, BeforeValidator(_span), WithJsonSchema({"type": ["string", "integer"], "pattern": PATTERN})
+]
 """Written `15m` or as a number of seconds; whole seconds inside."""
 
 

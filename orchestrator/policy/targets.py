@@ -8,7 +8,15 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from orchestrator.assets.normalize import Net, forms, is_address, net_forms, readings, same_host, same_user
+from orchestrator.assets.normalize import (
+    Net,
+    forms,
+    is_address,
+    net_forms,
+    readings,
+    same_host,
+    same_user,
+)
 from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.policy.inputs import Own
 from orchestrator.policy.sections import Protected
@@ -56,7 +64,9 @@ def touches(kind: ObservableType, value: str, named: Named) -> bool:
         case ObservableType.NETWORK:
             entries = networks_of(named)
             return any(
-                net.version == entry.version and net.overlaps(entry) for net in net_forms(ipaddress.ip_network(value)) for entry in entries
+                net.version == entry.version and net.overlaps(entry)
+                for net in net_forms(ipaddress.ip_network(value))
+                for entry in entries
             )
         case ObservableType.DOMAIN:
             return any(_below(value, entry) or _below(entry, value) for entry in named.domains)
@@ -126,7 +136,13 @@ def _networks(listed: tuple[str, ...], hosts: tuple[str, ...]) -> tuple[Net, ...
 def _address(text: str, named: Named, *, first_form: bool) -> bool:
     """`first_form`: only in the one way in which it surely is meant."""
     found = readings(text)
-    meant = found if first_form and len(found) == 1 else () if first_form else [form for each in found for form in forms(each)]
+    meant = (
+        found
+        if first_form and len(found) == 1
+        else ()
+        if first_form
+        else [form for each in found for form in forms(each)]
+    )
     return any(form in entry for form in meant for entry in networks_of(named))
 
 

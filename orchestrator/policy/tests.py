@@ -22,7 +22,9 @@ from orchestrator.policy.hypothetical import Imagined
 from orchestrator.policy.rules import Tags, Word
 from orchestrator.store.queries.policy_inputs import KnownAsset
 
-_AT = datetime(2026, 1, 7, 12, 0, tzinfo=UTC)  # a Wednesday at noon: a test says the same on every day
+_AT = datetime(
+    2026, 1, 7, 12, 0, tzinfo=UTC
+)  # a Wednesday at noon: a test says the same on every day
 Kind = Literal["hosts", "users", "addresses", "networks", "domains", "hashes"]
 
 
@@ -99,17 +101,35 @@ def policy_beside(text: str, file: str) -> str:
 def run_cases(text: str, file: str, policy: Policy, catalogue: Catalogue) -> tuple[CaseResult, ...]:
     """Judges each case. Raises Invalid with file, line, column and mend where the file itself is wrong."""
     tests, document = _read(text, file)
-    inventory = [_asset(asset, _place(file, document, ("assets", number))) for number, asset in enumerate(tests.assets)]
+    inventory = [
+        _asset(asset, _place(file, document, ("assets", number)))
+        for number, asset in enumerate(tests.assets)
+    ]
     in_force = InForce(0, policy.digest, policy)
-    return tuple(_result(number, case, inventory, in_force, catalogue, file, document) for number, case in enumerate(tests.cases))
+    return tuple(
+        _result(number, case, inventory, in_force, catalogue, file, document)
+        for number, case in enumerate(tests.cases)
+    )
 
 
 def junit_xml(results: Iterable[CaseResult], file: str) -> str:
     """The results as build servers read them."""
     found = [*results]
-    suite = Element("testsuite", name=file, tests=str(len(found)), failures=str(sum(result.failure is not None for result in found)))
+    suite = Element(
+        "testsuite",
+        name=file,
+        tests=str(len(found)),
+        failures=str(sum(result.failure is not None for result in found)),
+    )
     for result in found:
-        case = SubElement(suite, "testcase", classname="policy", name=result.name, file=file, line=str(result.line))
+        case = SubElement(
+            suite,
+            "testcase",
+            classname="policy",
+            name=result.name,
+            file=file,
+            line=str(result.line),
+        )
         if result.failure is not None:
             SubElement(case, "failure", message=result.failure)
     return tostring(suite, encoding="unicode", xml_declaration=True)
@@ -137,7 +157,13 @@ def _place(file: str, document: Document, path: tuple[str | int, ...], *, key: b
 
 
 def _asset(asset: TestAsset, place: str) -> KnownAsset:
-    return KnownAsset(asset.type.value, _at(place, lambda: CANONICAL[asset.type](asset.value)), asset.kind, asset.critical, [*asset.tags])
+    return KnownAsset(
+        asset.type.value,
+        _at(place, lambda: CANONICAL[asset.type](asset.value)),
+        asset.kind,
+        asset.critical,
+        [*asset.tags],
+    )
 
 
 def _at(place: str, make: Callable[[], Any]) -> Any:
@@ -148,10 +174,21 @@ def _at(place: str, make: Callable[[], Any]) -> Any:
 
 
 def _result(
-    number: int, case: Case, inventory: list[KnownAsset], in_force: InForce, catalogue: Catalogue, file: str, document: Document
+    number: int,
+    case: Case,
+    inventory: list[KnownAsset],
+    in_force: InForce,
+    catalogue: Catalogue,
+    file: str,
+    document: Document,
 ) -> CaseResult:
-    change = _at(_place(file, document, ("cases", number, "given", "action")), lambda: case.given.change(catalogue))
-    verdict = evaluate(change, in_force, _facts(case.given, inventory, in_force.policy), case.given.context(_AT))
+    change = _at(
+        _place(file, document, ("cases", number, "given", "action")),
+        lambda: case.given.change(catalogue),
+    )
+    verdict = evaluate(
+        change, in_force, _facts(case.given, inventory, in_force.policy), case.given.context(_AT)
+    )
     return CaseResult(
         name=case.name,
         line=document.at(("cases", number)).line,
@@ -175,20 +212,35 @@ def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> Facts:
 
 def _used(use: GivenUse, given: Given, policy: Policy) -> list[Used]:
     """Every limit of the policy that counts what is given."""
-    names = {"playbook": given.playbook, "source": given.source or "", "connector": given.connector or ""}
+    names = {
+        "playbook": given.playbook,
+        "source": given.source or "",
+        "connector": given.connector or "",
+    }
     counts = (
-        [(None, policy.limits.per_run)] if use.per == "run" else [(one.within, one) for one in policy.limits.windows if one.per == use.per]
+        [(None, policy.limits.per_run)]
+        if use.per == "run"
+        else [(one.within, one) for one in policy.limits.windows if one.per == use.per]
     )
     limits = [(within, getattr(each, use.kind)) for within, each in counts]
     return [
-        Used(kind=use.kind, per=use.per, name=names.get(use.per, ""), within=within, limit=limit, others=use.others)
+        Used(
+            kind=use.kind,
+            per=use.per,
+            name=names.get(use.per, ""),
+            within=within,
+            limit=limit,
+            others=use.others,
+        )
         for within, limit in limits
         if limit is not None
     ]
 
 
 def _failure(expected: Expected, verdict: PolicyVerdict) -> str | None:
-    wanted = {name: value for name, value in expected.model_dump(mode="json").items() if value is not None}
+    wanted = {
+        name: value for name, value in expected.model_dump(mode="json").items() if value is not None
+    }
     came = {name: verdict.model_dump(mode="json")[name] for name in wanted}
     if wanted == came:
         return None
@@ -197,4 +249,7 @@ def _failure(expected: Expected, verdict: PolicyVerdict) -> str | None:
 
 
 def _words(fields: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value if value is not None else 'nobody in particular'}" for name, value in fields.items())
+    return ", ".join(
+        f"{name} {value if value is not None else 'nobody in particular'}"
+        for name, value in fields.items()
+    )

@@ -37,18 +37,24 @@ class _RunOf:
     severity: int
 
 
-async def evaluate(rt: Runtime, wish: Imagined, draft: str | None = None, file: str = "policy.yaml") -> Explanation:
+async def evaluate(
+    rt: Runtime, wish: Imagined, draft: str | None = None, file: str = "policy.yaml"
+) -> Explanation:
     """What-if, with the inventory, switches and counts of now, by a draft or by the policy in force. Raises Invalid."""
     policy = None if draft is None else parse_policy(draft, file)
     offered, now = await load_catalogue(rt), rt.clock()
     async with rt.store.read() as session:
         change = wish.change(offered)
         change = change if wish.connector else await _bound(session, change)
-        context = wish.context(now).model_copy(update={"limits": await _own_limits(session, wish.playbook)})
+        context = wish.context(now).model_copy(
+            update={"limits": await _own_limits(session, wish.playbook)}
+        )
         return await _explained(session, change, None, context, policy, now, tags=wish.tags)
 
 
-async def evaluate_step(rt: Runtime, run_id: str, path: str, draft: str | None = None, file: str = "policy.yaml") -> Explanation:
+async def evaluate_step(
+    rt: Runtime, run_id: str, path: str, draft: str | None = None, file: str = "policy.yaml"
+) -> Explanation:
     """The change that a step of a run planned, judged again as of now. Raises NotFound, and Invalid for a step that planned none."""
     policy = None if draft is None else parse_policy(draft, file)
     offered, now = await load_catalogue(rt), rt.clock()
@@ -57,10 +63,14 @@ async def evaluate_step(rt: Runtime, run_id: str, path: str, draft: str | None =
         if run is None:
             raise NotFound(f"there is no run {run_id}; see `tocsin run list`")
         change = await _bound(session, await _planned(session, run_id, path, offered))
-        return await _explained(session, change, run_id, await context_of(session, _run_of(run), now), policy, now)
+        return await _explained(
+            session, change, run_id, await context_of(session, _run_of(run), now), policy, now
+        )
 
 
-async def try_policy(rt: Runtime | None, text: str, tests: str, file: str = "policy.tests.yaml") -> tuple[CaseResult, ...]:
+async def try_policy(
+    rt: Runtime | None, text: str, tests: str, file: str = "policy.tests.yaml"
+) -> tuple[CaseResult, ...]:
     """Judges the cases of a file of tests by a policy. Raises Invalid for what can't be read in either of them."""
     return run_cases(tests, file, parse_policy(text), await load_catalogue(rt))
 
@@ -86,8 +96,15 @@ async def _planned(session: AsyncSession, run_id: str, path: str, offered: Catal
         known = ", ".join(row.path for row in await steps.of_run(session, run_id, 20))
         raise NotFound(f"run {run_id} has no step {path}; it has: {known or 'none'}")
     action = offered.get(f"{step.connection}.{step.action}")
-    if step.planned_change is None or action is None or step.connection is None or step.action is None:
-        raise Invalid(f"step {path} of run {run_id} planned no change, so there is nothing to judge")
+    if (
+        step.planned_change is None
+        or action is None
+        or step.connection is None
+        or step.action is None
+    ):
+        raise Invalid(
+            f"step {path} of run {run_id} planned no change, so there is nothing to judge"
+        )
     return Change(
         connection=step.connection,
         connector=step.connection,
@@ -110,4 +127,6 @@ async def _own_limits(session: AsyncSession, playbook: str) -> Limits:
 
 
 def _run_of(run: RunRow) -> _RunOf:
-    return _RunOf(run.playbook, run.version, run.plan_digest, Mode(run.mode), run.source, run.severity)
+    return _RunOf(
+        run.playbook, run.version, run.plan_digest, Mode(run.mode), run.source, run.severity
+    )

@@ -37,7 +37,14 @@ class Bundle(Frozen):
     def statement(self) -> Statement:
         """What its signatures are over, but for role and person."""
         tests = tests_digest(self.tests, self.files)
-        return Statement(name=self.name, version=self.version, digest=self.digest, tests=tests, role="author", person="")
+        return Statement(
+            name=self.name,
+            version=self.version,
+            digest=self.digest,
+            tests=tests,
+            role="author",
+            person="",
+        )
 
 
 async def bundled(rt: Runtime, name: str, version: int) -> Bundle:
@@ -45,10 +52,17 @@ async def bundled(rt: Runtime, name: str, version: int) -> Bundle:
     async with rt.store.read() as session:
         row = await records.one(session, PlaybookRow, (name, version))
         if row is None:
-            raise NotFound(f"there is no playbook {name} version {version}; see `tocsin playbook list`")
+            raise NotFound(
+                f"there is no playbook {name} version {version}; see `tocsin playbook list`"
+            )
         rows = await signatures_of(session, name, version)
-    told: dict[str, Any] = row.model_dump(include={"name", "version", "digest", "source", "tests", "files"})
-    given = tuple(Signature.model_validate(each.model_dump(include=set(Signature.model_fields))) for each in rows)
+    told: dict[str, Any] = row.model_dump(
+        include={"name", "version", "digest", "source", "tests", "files"}
+    )
+    given = tuple(
+        Signature.model_validate(each.model_dump(include=set(Signature.model_fields)))
+        for each in rows
+    )
     return Bundle(**told, signatures=given, came_from=rt.settings.environment)
 
 
@@ -57,8 +71,12 @@ def read_bundle(content: bytes, file: str) -> Bundle:
     try:
         return Bundle.model_validate(parse_json(content, MAX_BYTES))
     except BodyRefused as refused:
-        raise Invalid(f"{file}: is no bundle: {refused.reason}; make one with `tocsin playbook bundle`") from refused
+        raise Invalid(
+            f"{file}: is no bundle: {refused.reason}; make one with `tocsin playbook bundle`"
+        ) from refused
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"])) or "it"
-        raise Invalid(f"{file}: is no bundle: {place}: {first['msg']}; make one with `tocsin playbook bundle`") from None
+        raise Invalid(
+            f"{file}: is no bundle: {place}: {first['msg']}; make one with `tocsin playbook bundle`"
+        ) from None

@@ -19,7 +19,10 @@ def read_playbook(folder: Path, called: str | None = None) -> WantedPlaybook:
     file = folder / "playbook.yaml"
     tests = folder / "tests.yaml"
     return WantedPlaybook(
-        file=called or str(file), text=_text(file), tests=_text(tests) if tests.exists() else None, files=encoded(_files(folder))
+        file=called or str(file),
+        text=_text(file),
+        tests=_text(tests) if tests.exists() else None,
+        files=encoded(_files(folder)),
     )
 
 
@@ -29,16 +32,29 @@ def beside(folder: Path) -> Beside:
     return Beside(tests=found.tests, files=found.files)
 
 
-def read_folder(folder: Path, environment: Literal["staging", "production"], *, prune: bool) -> Wanted:
+def read_folder(
+    folder: Path, environment: Literal["staging", "production"], *, prune: bool
+) -> Wanted:
     """Every folder below that has a playbook.yaml, and the folder's own policy.yaml. Raises Invalid."""
     if not folder.is_dir():
         raise Invalid(f"{folder}: is no folder; name the one that holds your playbooks' folders")
-    places = sorted(path.parent for path in folder.rglob("playbook.yaml") if not _hidden(path.relative_to(folder)))
+    places = sorted(
+        path.parent
+        for path in folder.rglob("playbook.yaml")
+        if not _hidden(path.relative_to(folder))
+    )
     policy = folder / "policy.yaml"
     if not places and not policy.exists():
         raise Invalid(f"{folder}: holds neither a folder with a playbook.yaml nor a policy.yaml")
-    found = tuple(read_playbook(place, str((place / "playbook.yaml").relative_to(folder))) for place in places)
-    return Wanted(environment=environment, playbooks=found, policy=_text(policy) if policy.exists() else None, prune=prune)
+    found = tuple(
+        read_playbook(place, str((place / "playbook.yaml").relative_to(folder))) for place in places
+    )
+    return Wanted(
+        environment=environment,
+        playbooks=found,
+        policy=_text(policy) if policy.exists() else None,
+        prune=prune,
+    )
 
 
 def _hidden(path: Path) -> bool:
@@ -62,6 +78,8 @@ def _files(folder: Path) -> dict[str, bytes]:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise Invalid(f"{path}: leads out of the folder; put the file itself there")
         if path.stat().st_size > MAX_FILE_BYTES or len(found) == MAX_FILES:
-            raise Invalid(f"{path}: a playbook's folder holds at most {MAX_FILES} files of {MAX_FILE_BYTES // 1024} KiB")
+            raise Invalid(
+                f"{path}: a playbook's folder holds at most {MAX_FILES} files of {MAX_FILE_BYTES // 1024} KiB"
+            )
         found[name.as_posix()] = path.read_bytes()
     return found

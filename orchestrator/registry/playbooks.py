@@ -57,13 +57,18 @@ class Vouched(NamedTuple):
 async def published_plans(rt: Runtime) -> dict[tuple[str, int], Plan]:
     """The plans of all versions, by name and version."""
     async with rt.store.read() as session:
-        return {(row.name, row.version): Plan.model_validate(row.plan) for row in await records.every(session, PlaybookRow)}
+        return {
+            (row.name, row.version): Plan.model_validate(row.plan)
+            for row in await records.every(session, PlaybookRow)
+        }
 
 
 async def check_playbook(rt: Runtime | None, text: str, file: str) -> Compiled:
     """Compiles it against this environment. Raises PlaybookInvalid with every problem."""
     known = await published_plans(rt) if rt is not None else {}
-    return compile_playbook(text, file, await load_catalogue(rt), lambda name, version: known.get((name, version)))
+    return compile_playbook(
+        text, file, await load_catalogue(rt), lambda name, version: known.get((name, version))
+    )
 
 
 async def publish_playbook(
@@ -84,7 +89,9 @@ async def publish_playbook(
     compiled = await check_playbook(rt, text, file)
     plan, now = compiled.plan, rt.clock()
     if vouched is not None and vouched.digest != plan.digest:
-        raise Conflict(f"{file}: compiled here it has another digest by now than was signed; look at the connections, and try again")
+        raise Conflict(
+            f"{file}: compiled here it has another digest by now than was signed; look at the connections, and try again"
+        )
     row = PlaybookRow(
         name=plan.playbook,
         version=plan.version,
@@ -110,24 +117,44 @@ async def publish_playbook(
             await _vouch(session, before, vouched, now)
             return _view(before)
         if before is not None:
-            raise Conflict(f"{file}: version {plan.version} of {plan.playbook} is published with other content; raise `version`")
+            raise Conflict(
+                f"{file}: version {plan.version} of {plan.playbook} is published with other content; raise `version`"
+            )
         if rt.settings.require_signed and vouched is None:
-            raise Conflict(f"{file}: only signed versions run here (`require_signed`); bring it with `tocsin playbook promote`")
+            raise Conflict(
+                f"{file}: only signed versions run here (`require_signed`); bring it with `tocsin playbook promote`"
+            )
         await records.add(session, row)
         told = {"version": plan.version, "digest": view.digest, "stage": stage}
-        await trail.record(session, EventKind.PLAYBOOK_PUBLISHED, actor=actor, subject=plan.playbook, data=told, now=now)
+        await trail.record(
+            session,
+            EventKind.PLAYBOOK_PUBLISHED,
+            actor=actor,
+            subject=plan.playbook,
+            data=told,
+            now=now,
+        )
         await _vouch(session, row, vouched, now)
     return view
 
 
-async def _vouch(session: AsyncSession, row: PlaybookRow, vouched: Vouched | None, now: datetime) -> None:
+async def _vouch(
+    session: AsyncSession, row: PlaybookRow, vouched: Vouched | None, now: datetime
+) -> None:
     """In the same transaction: at no moment does the newest version stand there without what lets it run."""
     if vouched is None:
         return
     row.report = vouched.report
     for each in vouched.signatures:
         await records.put(session, each)
-    await trail.record(session, EventKind.PLAYBOOK_PROMOTED, actor=vouched.actor, subject=row.name, data=vouched.told, now=now)
+    await trail.record(
+        session,
+        EventKind.PLAYBOOK_PROMOTED,
+        actor=vouched.actor,
+        subject=row.name,
+        data=vouched.told,
+        now=now,
+    )
 
 
 async def list_playbooks(rt: Runtime) -> tuple[PlaybookView, ...]:
@@ -143,7 +170,9 @@ async def get_playbook(rt: Runtime, name: str, version: int | None = None) -> Pl
     for row in found:
         if row.version == version or (version is None and not row.retired and row.stage == "live"):
             return _view(row)
-    raise NotFound(f"there is no playbook {name}" + (f" version {version}" if version is not None else ""))
+    raise NotFound(
+        f"there is no playbook {name}" + (f" version {version}" if version is not None else "")
+    )
 
 
 async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -> PlaybookView:
@@ -154,9 +183,19 @@ async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -
             raise NotFound(f"there is no playbook {name} version {version}")
         row.retired = True
         told = {"version": version}
-        await trail.record(session, EventKind.PLAYBOOK_RETIRED, actor=actor, subject=name, data=told, now=rt.clock())
+        await trail.record(
+            session,
+            EventKind.PLAYBOOK_RETIRED,
+            actor=actor,
+            subject=name,
+            data=told,
+            now=rt.clock(),
+        )
         return _view(row)
 
 
 def _view(row: PlaybookRow) -> PlaybookView:
-    return PlaybookView(**row.model_dump(exclude={"plan", "positions", "tests", "files", "report"}), tested=row.tests is not None)
+    return PlaybookView(
+        **row.model_dump(exclude={"plan", "positions", "tests", "files", "report"}),
+        tested=row.tests is not None,
+    )

@@ -45,10 +45,25 @@ async def signed(rt: Runtime, name: str, version: int) -> Signed:
         row = _found(await records.one(session, PlaybookRow, (name, version)), name, version)
         rows = await signatures_of(session, name, version)
         about = statement_of(row)
-        given = [Signature(role=_role(each), person=each.person, fingerprint=each.fingerprint, signature=each.signature) for each in rows]
+        given = [
+            Signature(
+                role=_role(each),
+                person=each.person,
+                fingerprint=each.fingerprint,
+                signature=each.signature,
+            )
+            for each in rows
+        ]
         lacking = missing(about, given, await believed(session, rt.settings))
     views = tuple(SignatureView(**each.model_dump(exclude={"name", "version"})) for each in rows)
-    return Signed(name=name, version=version, digest=about.digest, tests=about.tests, signatures=views, missing=tuple(lacking))
+    return Signed(
+        name=name,
+        version=version,
+        digest=about.digest,
+        tests=about.tests,
+        signatures=views,
+        missing=tuple(lacking),
+    )
 
 
 async def statement(rt: Runtime, name: str, version: int, role: Role, person: str) -> Statement:
@@ -58,22 +73,50 @@ async def statement(rt: Runtime, name: str, version: int, role: Role, person: st
     return statement_of(row).model_copy(update={"role": role, "person": person})
 
 
-async def add_signature(rt: Runtime, name: str, version: int, given: Signature, *, actor: str) -> Signed:
+async def add_signature(
+    rt: Runtime, name: str, version: int, given: Signature, *, actor: str
+) -> Signed:
     """Keeps a signature that was made elsewhere; nobody's private key comes here. Raises NotFound, Forbidden, Conflict."""
     now = rt.clock()
     async with rt.store.write() as session:
         row = _found(await records.one(session, PlaybookRow, (name, version)), name, version)
         key = (await believed(session, rt.settings)).get(given.fingerprint)
         if key is None or key.person.casefold() != given.person.casefold():
-            raise Forbidden(f"key {given.fingerprint} is not known here as {given.person}'s; add it with `tocsin signing-key add`")
+            raise Forbidden(
+                f"key {given.fingerprint} is not known here as {given.person}'s; add it with `tocsin signing-key add`"
+            )
         meant = statement_of(row).model_copy(update={"role": given.role, "person": given.person})
         if not holds(meant, given.signature, key.public_key):
-            raise Forbidden(f"the signature is not over {name} version {version} as it is here, its tests included; sign it anew")
-        if await records.one(session, SignatureRow, (name, version, given.role, given.person)) is not None:
-            raise Conflict(f"{given.person} has signed {name} version {version} as {given.role} already")
-        await records.add(session, SignatureRow(name=name, version=version, digest=row.digest, at=now, **given.model_dump(mode="json")))
-        told = {"version": version, "digest": row.digest, "role": given.role, "person": given.person, "key": given.fingerprint}
-        await trail.record(session, EventKind.PLAYBOOK_SIGNED, actor=actor, subject=name, data=told, now=now)
+            raise Forbidden(
+                f"the signature is not over {name} version {version} as it is here, its tests included; sign it anew"
+            )
+        if (
+            await records.one(session, SignatureRow, (name, version, given.role, given.person))
+            is not None
+        ):
+            raise Conflict(
+                f"{given.person} has signed {name} version {version} as {given.role} already"
+            )
+        await records.add(
+            session,
+            SignatureRow(
+                name=name,
+                version=version,
+                digest=row.digest,
+                at=now,
+                **given.model_dump(mode="json"),
+            ),
+        )
+        told = {
+            "version": version,
+            "digest": row.digest,
+            "role": given.role,
+            "person": given.person,
+            "key": given.fingerprint,
+        }
+        await trail.record(
+            session, EventKind.PLAYBOOK_SIGNED, actor=actor, subject=name, data=told, now=now
+        )
     return await signed(rt, name, version)
 
 

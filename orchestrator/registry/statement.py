@@ -39,7 +39,12 @@ class Signature(Frozen):
 
 def sign(statement: Statement, key: SigningKey) -> Signature:
     """The signature of the key's owner, who is the statement's person."""
-    return Signature(role=statement.role, person=statement.person, fingerprint=key.id, signature=key.sign(statement.message()))
+    return Signature(
+        role=statement.role,
+        person=statement.person,
+        fingerprint=key.id,
+        signature=key.sign(statement.message()),
+    )
 
 
 def holds(statement: Statement, signature: str, public_key: str) -> bool:

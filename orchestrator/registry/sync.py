@@ -76,7 +76,14 @@ async def sync(rt: Runtime, wanted: Wanted, *, plan_only: bool, actor: str) -> S
     plans = _compiled(wanted.playbooks, await load_catalogue(rt), rows)
     steps = [_step(each, plan, rows) for each, plan in plans]
     gone = _gone(rows, {plan.playbook for _, plan in plans}) if wanted.prune else []
-    steps += [Step(verb="retire", what=f"{row.name} version {row.version}", detail="it is not in the folder") for row in gone]
+    steps += [
+        Step(
+            verb="retire",
+            what=f"{row.name} version {row.version}",
+            detail="it is not in the folder",
+        )
+        for row in gone
+    ]
     steps += await _policy_step(rt, wanted.policy)
     if plan_only:
         return Synced(steps=tuple(steps), done=False)
@@ -97,10 +104,14 @@ def _fits(rt: Runtime, wanted: Wanted) -> None:
             f"this installation is {rt.settings.environment}, and the folder is meant for {wanted.environment}; nothing was done"
         )
     if rt.settings.require_signed:
-        raise Conflict("only signed versions run here (`require_signed`); bring versions with `tocsin playbook promote` instead")
+        raise Conflict(
+            "only signed versions run here (`require_signed`); bring versions with `tocsin playbook promote` instead"
+        )
 
 
-def _compiled(given: Sequence[WantedPlaybook], catalogue: Catalogue, rows: Iterable[PlaybookRow]) -> list[tuple[WantedPlaybook, Plan]]:
+def _compiled(
+    given: Sequence[WantedPlaybook], catalogue: Catalogue, rows: Iterable[PlaybookRow]
+) -> list[tuple[WantedPlaybook, Plan]]:
     """In an order in which each finds the playbooks that it calls, published ones or the folder's. Raises Invalid with all problems."""
     known = {(row.name, row.version): Plan.model_validate(row.plan) for row in rows}
     found: list[tuple[WantedPlaybook, Plan]] = []
@@ -110,7 +121,12 @@ def _compiled(given: Sequence[WantedPlaybook], catalogue: Catalogue, rows: Itera
         later: list[WantedPlaybook] = []
         for each in left:
             try:
-                plan = compile_playbook(each.text, each.file, catalogue, lambda name, version: known.get((name, version))).plan
+                plan = compile_playbook(
+                    each.text,
+                    each.file,
+                    catalogue,
+                    lambda name, version: known.get((name, version)),
+                ).plan
             except PlaybookInvalid as error:
                 problems.append(str(error))
                 later.append(each)
@@ -123,7 +139,9 @@ def _compiled(given: Sequence[WantedPlaybook], catalogue: Catalogue, rows: Itera
     names: dict[str, str] = {}
     for each, plan in found:
         if plan.playbook in names:
-            raise Invalid(f"{each.file}: playbook {plan.playbook} stands in {names[plan.playbook]} already; keep one version in the folder")
+            raise Invalid(
+                f"{each.file}: playbook {plan.playbook} stands in {names[plan.playbook]} already; keep one version in the folder"
+            )
         names[plan.playbook] = each.file
     return found
 
@@ -133,17 +151,25 @@ def _step(each: WantedPlaybook, plan: Plan, rows: Iterable[PlaybookRow]) -> Step
     what = f"{plan.playbook} version {plan.version}"
     if (same := own.get(plan.version)) is not None:
         if same.digest != plan.digest:
-            raise Conflict(f"{each.file}: {what} is published with other content; raise `version` to {max(own) + 1}")
+            raise Conflict(
+                f"{each.file}: {what} is published with other content; raise `version` to {max(own) + 1}"
+            )
         if same.retired:
-            raise Conflict(f"{each.file}: {what} is retired here; reinstate it with `tocsin playbook reinstate`, or raise `version`")
+            raise Conflict(
+                f"{each.file}: {what} is retired here; reinstate it with `tocsin playbook reinstate`, or raise `version`"
+            )
         return Step(verb="unchanged", what=what)
     if own and max(own) > plan.version:
-        raise Conflict(f"{each.file}: {what} is older than version {max(own)}, which is published; raise `version`, or roll back")
+        raise Conflict(
+            f"{each.file}: {what} is older than version {max(own)}, which is published; raise `version`, or roll back"
+        )
     return Step(verb="publish", what=what, detail=f"after version {max(own)}" if own else "new")
 
 
 def _gone(rows: Iterable[PlaybookRow], names: set[str]) -> list[PlaybookRow]:
-    return [row for row in rows if row.name not in names and not row.retired and row.stage == "live"]
+    return [
+        row for row in rows if row.name not in names and not row.retired and row.stage == "live"
+    ]
 
 
 async def _policy_step(rt: Runtime, text: str | None) -> list[Step]:

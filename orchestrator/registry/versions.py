@@ -45,7 +45,11 @@ async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> list[int]
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
         row = await _version(session, name, to)
-        newer = [each for each in await records.versions(session, name) if each.version > to and each.stage == "live" and not each.retired]
+        newer = [
+            each
+            for each in await records.versions(session, name)
+            if each.version > to and each.stage == "live" and not each.retired
+        ]
         if not newer and not row.retired and row.stage == "live":
             raise Conflict(f"{name} version {to} takes the next alert already")
         await _may_run(rt, session, row)
@@ -108,7 +112,9 @@ async def _version(session: AsyncSession, name: str, version: int) -> PlaybookRo
     if row is None:
         raise NotFound(f"there is no playbook {name} version {version}; see `tocsin playbook list`")
     if row.stage == DEBUG:
-        raise Conflict(f"{name} version {version} is one step of a draft, carried out in a debug session; it runs no more")
+        raise Conflict(
+            f"{name} version {version} is one step of a draft, carried out in a debug session; it runs no more"
+        )
     return row
 
 
@@ -118,6 +124,17 @@ async def _may_run(rt: Runtime, session: AsyncSession, row: PlaybookRow) -> None
         raise Conflict(f"it would not run: {why}")
 
 
-async def _tell(rt: Runtime, session: AsyncSession, row: PlaybookRow, actor: str, what: str, why: str = "") -> None:
-    told = {"version": row.version, "digest": row.digest, "stage": row.stage, "retired": row.retired, "what": what, "why": why}
-    await trail.record(session, EventKind.PLAYBOOK_STAGED, actor=actor, subject=row.name, data=told, now=rt.clock())
+async def _tell(
+    rt: Runtime, session: AsyncSession, row: PlaybookRow, actor: str, what: str, why: str = ""
+) -> None:
+    told = {
+        "version": row.version,
+        "digest": row.digest,
+        "stage": row.stage,
+        "retired": row.retired,
+        "what": what,
+        "why": why,
+    }
+    await trail.record(
+        session, EventKind.PLAYBOOK_STAGED, actor=actor, subject=row.name, data=told, now=rt.clock()
+    )

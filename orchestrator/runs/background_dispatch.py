@@ -55,7 +55,9 @@ class Dispatcher:
                 for incident in incidents:
                     await nudge(self._rt, client, incident)
             except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
-                _log.warning("runs could not be started yet", runs=len(runs), error=type(error).__name__)
+                _log.warning(
+                    "runs could not be started yet", runs=len(runs), error=type(error).__name__
+                )
 
 
 def _take(waiting: dict[str, None]) -> list[str]:

@@ -46,21 +46,37 @@ async def dispatch(rt: Runtime, client: Client, run_ids: Sequence[str]) -> int:
         return 0
     async with rt.store.read() as session:
         found = await runs.to_start(session, run_ids)
-        retried = {run.id: await steps.of_run(session, run.id) for run, _, _ in found if run.attempt > 1}
+        retried = {
+            run.id: await steps.of_run(session, run.id) for run, _, _ in found if run.attempt > 1
+        }
     started: list[RunRow] = []
     failed: list[tuple[RunRow, str]] = []
     for first in range(0, len(found), AT_ONCE):
         slice_ = found[first : first + AT_ONCE]
-        outcomes = await asyncio.gather(*(_start(client, *each, retried.get(each[0].id, [])) for each in slice_))
-        started += [each[0] for each, outcome in zip(slice_, outcomes, strict=True) if outcome is True]
+        outcomes = await asyncio.gather(
+            *(_start(client, *each, retried.get(each[0].id, [])) for each in slice_)
+        )
+        started += [
+            each[0] for each, outcome in zip(slice_, outcomes, strict=True) if outcome is True
+        ]
         if outcomes and not any(outcomes):
             break  # Temporal is down: the sweeper comes back to the rest
-        failed += [(each[0], outcome) for each, outcome in zip(slice_, outcomes, strict=True) if isinstance(outcome, str)]
+        failed += [
+            (each[0], outcome)
+            for each, outcome in zip(slice_, outcomes, strict=True)
+            if isinstance(outcome, str)
+        ]
     await _mark(rt, started, failed)
     return len(started)
 
 
-async def _start(client: Client, run: RunRow, playbook: PlaybookRow | None, alert: AlertRow | None, before: list[StepRow]) -> bool | str:
+async def _start(
+    client: Client,
+    run: RunRow,
+    playbook: PlaybookRow | None,
+    alert: AlertRow | None,
+    before: list[StepRow],
+) -> bool | str:
     """Whether Temporal has it; a text when it never will."""
     try:
         given = _input(run, playbook, alert, before)
@@ -71,7 +87,8 @@ async def _start(client: Client, run: RunRow, playbook: PlaybookRow | None, aler
             task_queue=TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             priority=Priority(
-                priority_key=_PRIORITY.get(run.severity, 5) if run.mode == Mode.LIVE else _LAST, fairness_key=_fairness_key(run.source)
+                priority_key=_PRIORITY.get(run.severity, 5) if run.mode == Mode.LIVE else _LAST,
+                fairness_key=_fairness_key(run.source),
             ),
             rpc_timeout=RPC_TIMEOUT,
         )
@@ -84,15 +101,21 @@ async def _start(client: Client, run: RunRow, playbook: PlaybookRow | None, aler
             return f"Temporal refuses the run: {error.message}"
         _log.warning("a run could not be started yet", run=run.id, status=error.status.name)
         return False
-    except RuntimeError as error:  # how a client that has not connected yet says that nobody answers
+    except (
+        RuntimeError
+    ) as error:  # how a client that has not connected yet says that nobody answers
         _log.warning("a run could not be started yet", run=run.id, reason=type(error).__name__)
         return False
     return True
 
 
-def _input(run: RunRow, playbook: PlaybookRow | None, alert: AlertRow | None, before: list[StepRow]) -> RunInput:
+def _input(
+    run: RunRow, playbook: PlaybookRow | None, alert: AlertRow | None, before: list[StepRow]
+) -> RunInput:
     if playbook is None or playbook.digest != run.plan_digest:
-        raise Invalid(f"{run.playbook} version {run.version} is not in the store as it was when the run was made")
+        raise Invalid(
+            f"{run.playbook} version {run.version} is not in the store as it was when the run was made"
+        )
     if run.alert_id is not None and alert is None:
         raise Invalid(f"alert {run.alert_id} is not in the store")
     return RunInput(
@@ -110,7 +133,11 @@ def carried(before: Iterable[StepRow]) -> dict[str, Any]:
     """Results by path of the steps that an earlier attempt finished and nobody took back, neither they nor a step inside of them."""
     rows = list(before)
     open_ = [row.path for row in rows if row.state not in _CARRIED]
-    whole = (row for row in rows if row.state in _CARRIED and not any(_inside(path, row.path) for path in open_))
+    whole = (
+        row
+        for row in rows
+        if row.state in _CARRIED and not any(_inside(path, row.path) for path in open_)
+    )
     return {row.path: row.result for row in whole}
 
 
@@ -122,7 +149,9 @@ def _fairness_key(source: str | None) -> str | None:
     return source.encode()[:_FAIRNESS_BYTES].decode("utf-8", "ignore") if source else None
 
 
-async def _mark(rt: Runtime, started: Sequence[RunRow], failed: Sequence[tuple[RunRow, str]]) -> None:
+async def _mark(
+    rt: Runtime, started: Sequence[RunRow], failed: Sequence[tuple[RunRow, str]]
+) -> None:
     if not started and not failed:
         return
     now = rt.clock()
@@ -130,7 +159,9 @@ async def _mark(rt: Runtime, started: Sequence[RunRow], failed: Sequence[tuple[R
         for run in started:
             await runs.mark_dispatched(session, run.id, run.attempt)
         for run, error in failed:
-            if await runs.set_status(session, run.id, run.attempt, RunStatus.FAILED, error=error, ended_at=now):
+            if await runs.set_status(
+                session, run.id, run.attempt, RunStatus.FAILED, error=error, ended_at=now
+            ):
                 told = {
                     "status": RunStatus.FAILED,
                     "error": error,
@@ -138,6 +169,8 @@ async def _mark(rt: Runtime, started: Sequence[RunRow], failed: Sequence[tuple[R
                     "playbook": run.playbook,
                     "version": run.version,
                 }
-                await trail.record(session, EventKind.RUN_ENDED, actor="system", subject=run.id, data=told, now=now)
+                await trail.record(
+                    session, EventKind.RUN_ENDED, actor="system", subject=run.id, data=told, now=now
+                )
                 # A plan that cannot be read, or is another than the run's, comes no further than here.
                 await refused_version(session, rt.settings, context_of(run), now)

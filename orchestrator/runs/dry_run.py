@@ -16,12 +16,18 @@ def would(run: RunRow, steps: Iterable[StepRow]) -> list[dict[str, Any]]:
     """In the order in which the steps began; a form that people would be asked to fill is among them. Empty for a run that is not dry."""
     if run.mode != Mode.DRY_RUN:
         return []
-    return [_would(row) for row in steps if is_change(row) or (row.kind == "ask" and row.asked is not None)]
+    return [
+        _would(row)
+        for row in steps
+        if is_change(row) or (row.kind == "ask" and row.asked is not None)
+    ]
 
 
 def is_change(row: StepRow) -> bool:
     """Whether the step was planned; one that failed before that has nothing to show."""
-    return row.planned_change is not None and row.planned is not None and row.state != StepState.FAILED
+    return (
+        row.planned_change is not None and row.planned is not None and row.state != StepState.FAILED
+    )
 
 
 def _would(row: StepRow) -> dict[str, Any]:

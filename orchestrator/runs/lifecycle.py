@@ -55,43 +55,74 @@ async def start_run(
             "inputs": masked(accepted),
             "alert": alert_id,
         }
-        await trail.record(session, EventKind.RUN_CREATED, actor=actor, subject=run.id, data=told, now=run.created_at)
+        await trail.record(
+            session,
+            EventKind.RUN_CREATED,
+            actor=actor,
+            subject=run.id,
+            data=told,
+            now=run.created_at,
+        )
     if client is not None:
         await dispatch(rt, client, [run.id])
     return await get_run(rt, run.id)
 
 
-async def cancel_run(rt: Runtime, client: Client | None, run_id: str, *, actor: str) -> dict[str, Any]:
+async def cancel_run(
+    rt: Runtime, client: Client | None, run_id: str, *, actor: str
+) -> dict[str, Any]:
     """Asks a run to stop; what it changed is taken back as its playbook says. Raises NotFound, Conflict (over), Unavailable (Temporal)."""
     now = rt.clock()
     async with rt.store.write() as session:
         run = await _open_run(session, run_id)
         told = {"attempt": run.attempt, "status": run.status}
-        await trail.record(session, EventKind.RUN_CANCEL_REQUESTED, actor=actor, subject=run_id, data=told, now=now)
+        await trail.record(
+            session, EventKind.RUN_CANCEL_REQUESTED, actor=actor, subject=run_id, data=told, now=now
+        )
         if not run.dispatched:
             # Temporal may have it all the same, when a crash came before the mark: the signal below then finds it.
-            run.status, run.ended_at, run.error = RunStatus.CANCELLED, now, f"cancelled by {actor} before it began"
+            run.status, run.ended_at, run.error = (
+                RunStatus.CANCELLED,
+                now,
+                f"cancelled by {actor} before it began",
+            )
             over = {"status": RunStatus.CANCELLED, "attempt": run.attempt, "error": run.error}
-            await trail.record(session, EventKind.RUN_ENDED, actor=actor, subject=run_id, data=over, now=now)
+            await trail.record(
+                session, EventKind.RUN_ENDED, actor=actor, subject=run_id, data=over, now=now
+            )
     await _signal_cancel(client, run, actor)
     return await get_run(rt, run_id)
 
 
-async def retry_run(rt: Runtime, client: Client | None, run_id: str, *, actor: str) -> dict[str, Any]:
+async def retry_run(
+    rt: Runtime, client: Client | None, run_id: str, *, actor: str
+) -> dict[str, Any]:
     """Takes a run up again from the step that failed, as its next attempt. Raises NotFound, Conflict (still open, or completed)."""
     async with rt.store.write() as session:
         run = await runs.get(session, run_id, lock=True)
         if run is None:
             raise NotFound(f"there is no run {run_id}")
         if run.status not in RETRYABLE:
-            raise Conflict(f"run {run_id} is {run.status}; only a run that {', '.join(sorted(RETRYABLE))} can be retried")
+            raise Conflict(
+                f"run {run_id} is {run.status}; only a run that {', '.join(sorted(RETRYABLE))} can be retried"
+            )
         version = await runs.playbook(session, run.playbook, run.version)
         if version is not None and version.stage == DEBUG:
-            raise Conflict(f"run {run_id} carried out one step in a debug session, which is over; begin another session")
+            raise Conflict(
+                f"run {run_id} carried out one step in a debug session, which is over; begin another session"
+            )
         before = {"status": run.status, "error": run.error}
-        run.attempt, run.status, run.dispatched, run.error, run.ended_at = run.attempt + 1, RunStatus.RUNNING, False, None, None
+        run.attempt, run.status, run.dispatched, run.error, run.ended_at = (
+            run.attempt + 1,
+            RunStatus.RUNNING,
+            False,
+            None,
+            None,
+        )
         told = {"attempt": run.attempt, "before": before}
-        await trail.record(session, EventKind.RUN_RETRIED, actor=actor, subject=run_id, data=told, now=rt.clock())
+        await trail.record(
+            session, EventKind.RUN_RETRIED, actor=actor, subject=run_id, data=told, now=rt.clock()
+        )
     if client is not None:
         await dispatch(rt, client, [run_id])
     return await get_run(rt, run_id)
@@ -115,7 +146,14 @@ async def _alert(session: AsyncSession, alert_id: str) -> AlertRow:
     return alert
 
 
-def _run(row: PlaybookRow, rt: Runtime, inputs: dict[str, Any], alert: AlertRow | None, mode: Mode, actor: str) -> RunRow:
+def _run(
+    row: PlaybookRow,
+    rt: Runtime,
+    inputs: dict[str, Any],
+    alert: AlertRow | None,
+    mode: Mode,
+    actor: str,
+) -> RunRow:
     return RunRow(
         id=new_id("run"),
         playbook=row.name,
@@ -148,10 +186,16 @@ async def _signal_cancel(client: Client | None, run: RunRow, actor: str) -> None
             raise Unavailable("Temporal does not answer, so the run cannot hear of it; try again")
         return
     try:
-        await client.get_workflow_handle(workflow_id(run.id, run.attempt)).signal("cancel_run", actor, rpc_timeout=RPC_TIMEOUT)
+        await client.get_workflow_handle(workflow_id(run.id, run.attempt)).signal(
+            "cancel_run", actor, rpc_timeout=RPC_TIMEOUT
+        )
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return  # not started, or over this moment
-        raise Unavailable(f"Temporal does not answer ({error.status.name}), so the run cannot hear of it; try again") from error
+        raise Unavailable(
+            f"Temporal does not answer ({error.status.name}), so the run cannot hear of it; try again"
+        ) from error
     except RuntimeError as error:
-        raise Unavailable("Temporal does not answer, so the run cannot hear of it; try again") from error
+        raise Unavailable(
+            "Temporal does not answer, so the run cannot hear of it; try again"
+        ) from error

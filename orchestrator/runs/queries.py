@@ -25,9 +25,16 @@ async def list_runs(
     """Runs without their steps, newest first. Raises Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
         rows = await runs.page(
-            session, after=after(cursor), limit=bounded(limit), incident_id=incident_id, status=status, playbook=playbook
+            session,
+            after=after(cursor),
+            limit=bounded(limit),
+            incident_id=incident_id,
+            status=status,
+            playbook=playbook,
         )
-    return page([_run(row) for row in rows], limit, (rows[-1].created_at, rows[-1].id) if rows else None)
+    return page(
+        [_run(row) for row in rows], limit, (rows[-1].created_at, rows[-1].id) if rows else None
+    )
 
 
 async def get_run(rt: Runtime, run_id: str) -> dict[str, Any]:

@@ -36,13 +36,23 @@ async def sweep(rt: Runtime, client: Client) -> int:
         await deliver(rt, client, approval_id)
     for key in sorted(overdue):
         await watch(client, key)
-    return reminded + len(waiting) + len(decided) + len(overdue) + await _watch_neglected(rt, client, now)
+    return (
+        reminded
+        + len(waiting)
+        + len(decided)
+        + len(overdue)
+        + await _watch_neglected(rt, client, now)
+    )
 
 
 async def _watch_neglected(rt: Runtime, client: Client, now: datetime) -> int:
     """Whatever became of their workflows: what is held is looked at, and what is to be lifted is lifted. How many were found."""
     async with rt.store.read() as session:
-        unchecked = now - 2 * timedelta(seconds=(await policy_in_force(session)).policy.drift.every) - ABANDONED
+        unchecked = (
+            now
+            - 2 * timedelta(seconds=(await policy_in_force(session)).policy.drift.every)
+            - ABANDONED
+        )
         found = await containments.neglected(session, now, now - ABANDONED, unchecked, MOST)
     for key in found:
         await ensure_watched(client, key)

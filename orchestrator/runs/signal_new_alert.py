@@ -19,4 +19,6 @@ async def nudge(rt: Runtime, client: Client, incident_id: str) -> None:
         waiting = await runs.waiting_in(session, incident_id)
     for run_id, attempt in waiting:
         with suppress(RPCError, RuntimeError):
-            await client.get_workflow_handle(workflow_id(run_id, attempt)).signal("nudge", rpc_timeout=RPC_TIMEOUT)
+            await client.get_workflow_handle(workflow_id(run_id, attempt)).signal(
+                "nudge", rpc_timeout=RPC_TIMEOUT
+            )

@@ -42,7 +42,15 @@ async def lock(session: AsyncSession, kind: Lock, names: Iterable[str]) -> None:
     """Until this transaction ends, nobody else holds these names. SQLite: true already, as it has one writer."""
     if not is_postgresql(session):
         return
-    buckets = sorted({int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:4], "big") % _BUCKETS for name in names})
+    buckets = sorted(
+        {
+            int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:4], "big")
+            % _BUCKETS
+            for name in names
+        }
+    )
     if buckets:
-        taken = text("SELECT pg_advisory_xact_lock(:kind, bucket) FROM unnest(CAST(:buckets AS int[])) AS bucket")
+        taken = text(
+            "SELECT pg_advisory_xact_lock(:kind, bucket) FROM unnest(CAST(:buckets AS int[])) AS bucket"
+        )
         await session.execute(taken, {"kind": int(kind), "buckets": buckets})

@@ -28,17 +28,23 @@ def after(cursor: str | None) -> tuple[datetime, str] | None:
         moment, _, id_ = base64.urlsafe_b64decode(cursor.encode("ascii")).decode().partition(" ")
         return datetime.fromisoformat(moment).astimezone(UTC), id_
     except (ValueError, binascii.Error, OverflowError):
-        raise Invalid("the cursor is none of ours; take it from `next` of the page before") from None
+        raise Invalid(
+            "the cursor is none of ours; take it from `next` of the page before"
+        ) from None
 
 
-def page(items: Sequence[dict[str, Any]], limit: int, last: tuple[datetime, str] | None) -> dict[str, Any]:
+def page(
+    items: Sequence[dict[str, Any]], limit: int, last: tuple[datetime, str] | None
+) -> dict[str, Any]:
     """One page: `items`, and in `next` the cursor for those after `last`, None at the end."""
     more = last is not None and len(items) == limit
     return {"items": list(items), "next": _cursor(*last) if more and last else None}
 
 
 def _cursor(moment: datetime, id_: str) -> str:
-    return base64.urlsafe_b64encode(f"{moment.astimezone(UTC).isoformat()} {id_}".encode()).decode("ascii")
+    return base64.urlsafe_b64encode(f"{moment.astimezone(UTC).isoformat()} {id_}".encode()).decode(
+        "ascii"
+    )
 
 
 def said(moment: datetime | None) -> str | None:

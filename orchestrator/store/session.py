@@ -8,7 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 
 from orchestrator.store import sqlite_event_loop
 
@@ -27,7 +32,9 @@ class Store:
             options = {"async_creator": lambda: sqlite_event_loop.connect(path)}
         self.engine: AsyncEngine = create_async_engine(url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._writer = asyncio.Lock()  # SQLite has one writer: queue here rather than spin on its busy lock
+        self._writer = (
+            asyncio.Lock()
+        )  # SQLite has one writer: queue here rather than spin on its busy lock
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -49,7 +56,9 @@ class Store:
     async def serialize_limits(self, session: AsyncSession) -> None:
         """Within a write: nobody else counts effects until this transaction ends (SQLite: true already)."""
         if not self.sqlite:
-            await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LIMITS_LOCK})
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LIMITS_LOCK}
+            )
 
     async def ready(self) -> None:
         """Raises whatever the database raises when it does not answer."""

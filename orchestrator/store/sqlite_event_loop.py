@@ -38,7 +38,9 @@ class InLoopConnection:
     """What the dialect asks of a connection."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
-        self._connection: sqlite3.Connection | None = raw  # the dialect looks here whether it is open
+        self._connection: sqlite3.Connection | None = (
+            raw  # the dialect looks here whether it is open
+        )
 
     @property
     def isolation_level(self) -> str | None:
@@ -57,7 +59,9 @@ class InLoopConnection:
         try:
             await asyncio.shield(committing)
         except asyncio.CancelledError:
-            await asyncio.wait([committing])  # nobody may touch the connection while the thread does
+            await asyncio.wait(
+                [committing]
+            )  # nobody may touch the connection while the thread does
             raise
 
     async def rollback(self) -> None:
@@ -116,7 +120,9 @@ class InLoopCursor:
         await _unlocked(lambda: self._raw.execute(operation, parameters))
         return self
 
-    async def executemany(self, operation: str, parameters: Sequence[Sequence[Any]]) -> InLoopCursor:
+    async def executemany(
+        self, operation: str, parameters: Sequence[Sequence[Any]]
+    ) -> InLoopCursor:
         """Like `execute`, once per row."""
         await _unlocked(lambda: self._raw.executemany(operation, parameters))
         return self

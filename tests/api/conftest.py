@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_calls import People
 from fastapi import FastAPI
 
 from api.app import create_app
@@ -18,6 +17,7 @@ from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
+from tests.harness.api_calls import People
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def app(rt: Runtime) -> FastAPI:
 @pytest.fixture
 async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody without a key."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tocsin") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://tocsin"
+    ) as client:
         yield client
 
 
@@ -50,7 +52,9 @@ async def people(app: FastAPI, rt: Runtime) -> AsyncIterator[People]:
     for role in Role:
         _, token = await keys.create_key(rt, f"{role}-person", (role,), actor="system")
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
-        found[role] = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tocsin", headers=headers)
+        found[role] = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://tocsin", headers=headers
+        )
     yield found
     for client in found.values():
         await client.aclose()
@@ -73,7 +77,11 @@ async def narrowed(app: FastAPI, rt: Runtime) -> AsyncIterator[Narrow]:
     async def make(scopes: tuple[Permission, ...]) -> httpx.AsyncClient:
         _, token = await keys.create_key(rt, "narrow", (Role.ADMIN,), scopes=scopes, actor="system")
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
-        made.append(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tocsin", headers=headers))
+        made.append(
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://tocsin", headers=headers
+            )
+        )
         return made[-1]
 
     yield make

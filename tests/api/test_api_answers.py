@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from api_calls import is_problem
 from fastapi import FastAPI
 
 from api.app import create_app
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
+from tests.harness.api_calls import is_problem
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/openapi.json", "/v1/runs", "/nowhere"])
-async def test_every_answer_has_an_id_and_the_headers_that_browsers_heed(stranger: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/metrics", "/openapi.json", "/v1/runs", "/nowhere"]
+)
+async def test_every_answer_has_an_id_and_the_headers_that_browsers_heed(
+    stranger: httpx.AsyncClient, path: str
+) -> None:
     reply = await stranger.get(path)
     assert len(reply.headers["x-request-id"]) >= 8
     assert reply.headers["x-content-type-options"] == "nosniff"
@@ -22,12 +26,20 @@ async def test_every_answer_has_an_id_and_the_headers_that_browsers_heed(strange
     assert "access-control-allow-origin" not in reply.headers
 
 
-async def test_a_harmless_request_id_is_kept_and_another_is_not(stranger: httpx.AsyncClient) -> None:
-    assert (await stranger.get("/livez", headers={"X-Request-Id": "trace-0123456789"})).headers["x-request-id"] == "trace-0123456789"
-    assert (await stranger.get("/livez", headers={"X-Request-Id": "a b;c"})).headers["x-request-id"] != "a b;c"
+async def test_a_harmless_request_id_is_kept_and_another_is_not(
+    stranger: httpx.AsyncClient,
+) -> None:
+    assert (await stranger.get("/livez", headers={"X-Request-Id": "trace-0123456789"})).headers[
+        "x-request-id"
+    ] == "trace-0123456789"
+    assert (await stranger.get("/livez", headers={"X-Request-Id": "a b;c"})).headers[
+        "x-request-id"
+    ] != "a b;c"
 
 
-async def test_there_is_no_page_that_loads_scripts_from_elsewhere(stranger: httpx.AsyncClient) -> None:
+async def test_there_is_no_page_that_loads_scripts_from_elsewhere(
+    stranger: httpx.AsyncClient,
+) -> None:
     for path in ("/docs", "/redoc"):
         is_problem(await stranger.get(path), 404)
 
@@ -38,19 +50,39 @@ async def test_a_wrong_method_says_which_are_right(admin: httpx.AsyncClient) -> 
     assert reply.headers["allow"]
 
 
-async def test_a_body_that_does_not_fit_is_told_place_by_place_without_what_was_sent(admin: httpx.AsyncClient) -> None:
+async def test_a_body_that_does_not_fit_is_told_place_by_place_without_what_was_sent(
+    admin: httpx.AsyncClient,
+) -> None:
     body = {"decision": "maybe", "digest": 7, "hunter2": "hunter2"}
     problem = is_problem(await admin.post("/v1/approvals/a/decision", json=body), 422)
-    assert {each["place"] for each in problem["errors"]} == {"body.decision", "body.digest", "body.hunter2"}
+    assert {each["place"] for each in problem["errors"]} == {
+        "body.decision",
+        "body.digest",
+        "body.hunter2",
+    }
     assert "maybe" not in str(problem)
 
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"{", 400), (b"[" * 9000, 400), (b'{"a": 1, "a": 2}', 422), (b"\xff", 400), (b'{"scope": "global"', 400), (b"x" * 30_000, 413)],
+    [
+        (b"{", 400),
+        (b"[" * 9000, 400),
+        (b'{"a": 1, "a": 2}', 422),
+        (b"\xff", 400),
+        (b'{"scope": "global"', 400),
+        (b"x" * 30_000, 413),
+    ],
 )
-async def test_json_of_people_is_read_as_strictly_as_that_of_products(admin: httpx.AsyncClient, body: bytes, status: int) -> None:
-    is_problem(await admin.post("/v1/kill-switches", content=body, headers={"content-type": "application/json"}), status)
+async def test_json_of_people_is_read_as_strictly_as_that_of_products(
+    admin: httpx.AsyncClient, body: bytes, status: int
+) -> None:
+    is_problem(
+        await admin.post(
+            "/v1/kill-switches", content=body, headers={"content-type": "application/json"}
+        ),
+        status,
+    )
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/%00", "/v1/runs?playbook=%00", "/v1/alerts/a%00b"])
@@ -59,8 +91,21 @@ async def test_a_nul_in_an_address_is_refused(admin: httpx.AsyncClient, path: st
 
 
 @pytest.mark.parametrize("cursor", ["x", "%F0%9F%92%A3", "AAAA", "MjAyNi0wMS0wMQ", "////"])
-@pytest.mark.parametrize("path", ["/v1/runs", "/v1/audit", "/v1/keys", "/v1/alerts", "/v1/incidents", "/v1/approvals", "/v1/containments"])
-async def test_a_cursor_that_is_none_of_ours_breaks_nothing(admin: httpx.AsyncClient, path: str, cursor: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/runs",
+        "/v1/audit",
+        "/v1/keys",
+        "/v1/alerts",
+        "/v1/incidents",
+        "/v1/approvals",
+        "/v1/containments",
+    ],
+)
+async def test_a_cursor_that_is_none_of_ours_breaks_nothing(
+    admin: httpx.AsyncClient, path: str, cursor: str
+) -> None:
     reply = await admin.get(f"{path}?cursor={cursor}")
     assert reply.status_code in {200, 422}
     if reply.status_code == 422:
@@ -86,23 +131,43 @@ async def test_an_error_of_ours_tells_nothing_of_what_is_inside_and_logs_no_secr
         assert secret not in logged.out + logged.err
 
 
-async def test_a_kill_switch_shows_in_every_answer_until_it_is_lifted(admin: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+async def test_a_kill_switch_shows_in_every_answer_until_it_is_lifted(
+    admin: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
     assert "tocsin-kill-switch" not in (await stranger.get("/livez")).headers
-    for body in ({"scope": "global", "reason": "drill"}, {"scope": "connection", "name": "fire wall", "reason": "drill"}):
+    for body in (
+        {"scope": "global", "reason": "drill"},
+        {"scope": "connection", "name": "fire wall", "reason": "drill"},
+    ):
         assert (await admin.post("/v1/kill-switches", json=body)).status_code == 201
     for path in ("/livez", "/nowhere", "/v1/runs"):
-        assert (await stranger.get(path)).headers["tocsin-kill-switch"] == "connection=fire%20wall, global"
+        assert (await stranger.get(path)).headers[
+            "tocsin-kill-switch"
+        ] == "connection=fire%20wall, global"
     assert (await admin.delete("/v1/kill-switches/global/*")).status_code == 204
     assert (await admin.delete("/v1/kill-switches/connection/fire%20wall")).status_code == 204
     assert "tocsin-kill-switch" not in (await stranger.get("/livez")).headers
     is_problem(await admin.delete("/v1/kill-switches/global/*"), 404)
 
 
-async def test_ready_means_migrated_and_does_not_mean_temporal(rt: Runtime, stranger: httpx.AsyncClient, tmp_path: object) -> None:
-    assert (await stranger.get("/readyz")).json() == {"status": "ok", "database": "ok", "temporal": "away"}
+async def test_ready_means_migrated_and_does_not_mean_temporal(
+    rt: Runtime, stranger: httpx.AsyncClient, tmp_path: object
+) -> None:
+    assert (await stranger.get("/readyz")).json() == {
+        "status": "ok",
+        "database": "ok",
+        "temporal": "away",
+    }
     empty = open_runtime(Settings.load(data_dir=rt.settings.data_dir.parent / "empty"))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(empty, lambda: None)), base_url="http://tocsin") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(empty, lambda: None)), base_url="http://tocsin"
+    ) as client:
         reply = await client.get("/readyz")
         assert (reply.status_code, reply.json()["database"]) == (503, "not migrated")
-        is_problem(await client.get("/v1/runs", headers={"Authorization": "Bearer tocsin_0123456789abcdef_" + "0" * 64}), 503)
+        is_problem(
+            await client.get(
+                "/v1/runs", headers={"Authorization": "Bearer tocsin_0123456789abcdef_" + "0" * 64}
+            ),
+            503,
+        )
     await empty.close()

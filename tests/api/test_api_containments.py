@@ -6,36 +6,76 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from api_calls import People, events, is_problem
 
 from orchestrator.domain.access import Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.incidents.tasks import open_task
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ConnectionRow, ContainmentRow, IncidentRow, LeaseRow, RunRow
+from tests.harness.api_calls import People, events, is_problem
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LATER = datetime.now(UTC) + timedelta(days=2)
 KEY = "/v1/containments/k1"
-BLOCK: dict[str, Any] = {"connection": "fw", "action": "block_address", "target_type": "address", "target_value": "198.51.100.7"}
+BLOCK: dict[str, Any] = {
+    "connection": "fw",
+    "action": "block_address",
+    "target_type": "address",
+    "target_value": "198.51.100.7",
+}
 
 
 @pytest.fixture
 async def held(rt: Runtime) -> Runtime:
     """Two runs of one incident that hold an address on a connection whose URL holds more than its host."""
-    run: dict[str, Any] = {"playbook": "c2", "version": 3, "plan_digest": "p", "status": "completed", "started_by": "source:edge"}
+    run: dict[str, Any] = {
+        "playbook": "c2",
+        "version": 3,
+        "plan_digest": "p",
+        "status": "completed",
+        "started_by": "source:edge",
+    }
     url = {"base_url": "https://user:hunter2@fw.example:8443/secret"}
     async with rt.store.write() as session:
-        session.add(IncidentRow(id="inc_1", correlation_key="k", title="t", severity=4, opened_at=NOW, last_alert_at=NOW))
-        session.add(ConnectionRow(name="fw", connector="palo_alto", capability="firewall", settings=url, secrets=b"", saved_at=NOW))
+        session.add(
+            IncidentRow(
+                id="inc_1",
+                correlation_key="k",
+                title="t",
+                severity=4,
+                opened_at=NOW,
+                last_alert_at=NOW,
+            )
+        )
+        session.add(
+            ConnectionRow(
+                name="fw",
+                connector="palo_alto",
+                capability="firewall",
+                settings=url,
+                secrets=b"",
+                saved_at=NOW,
+            )
+        )
         session.add(ContainmentRow(key="k1", state="held", ours=True, since=NOW, **BLOCK))
         for name in ("run_1", "run_2"):
             session.add(RunRow(id=name, incident_id="inc_1", created_at=NOW, **run))
-            session.add(LeaseRow(id=f"{name}/b", containment_key="k1", run_id=name, path="b", until=LATER, created_at=NOW))
+            session.add(
+                LeaseRow(
+                    id=f"{name}/b",
+                    containment_key="k1",
+                    run_id=name,
+                    path="b",
+                    until=LATER,
+                    created_at=NOW,
+                )
+            )
     return rt
 
 
-async def test_it_is_shown_with_its_device_and_without_what_else_is_in_the_url(people: People, held: Runtime) -> None:
+async def test_it_is_shown_with_its_device_and_without_what_else_is_in_the_url(
+    people: People, held: Runtime
+) -> None:
     shown = (await people[Role.VIEWER].get(KEY)).json()
     assert (shown["device"], shown["connector"]) == ("fw.example:8443", "palo_alto")
     assert "hunter2" not in str(shown)
@@ -47,7 +87,9 @@ async def test_it_is_shown_with_its_device_and_without_what_else_is_in_the_url(p
 
 async def test_a_lease_is_given_another_end_by_those_who_may(people: People, held: Runtime) -> None:
     is_problem(await people[Role.VIEWER].patch(KEY, json={"for": "4h"}), 403)
-    reply = await people[Role.ANALYST].patch(KEY, json={"for": "4d", "lease": "run_1/b", "reason": "looked at"})
+    reply = await people[Role.ANALYST].patch(
+        KEY, json={"for": "4d", "lease": "run_1/b", "reason": "looked at"}
+    )
     assert reply.status_code == 200, reply.text
     until = {lease["id"]: lease["until"] for lease in reply.json()["leases"]}
     assert until["run_1/b"] > until["run_2/b"]
@@ -70,24 +112,33 @@ async def test_a_lease_is_given_another_end_by_those_who_may(people: People, hel
         ({"length": "1h"}, 422),
     ],
 )
-async def test_an_end_that_cannot_be_is_refused(people: People, held: Runtime, body: dict[str, Any], status: int) -> None:
+async def test_an_end_that_cannot_be_is_refused(
+    people: People, held: Runtime, body: dict[str, Any], status: int
+) -> None:
     is_problem(await people[Role.ANALYST].patch(KEY, json=body), status)
     assert await events(held, EventKind.LEASE_CHANGED) == []
 
 
 async def test_an_incident_is_released_whole(people: People, held: Runtime) -> None:
     is_problem(await people[Role.VIEWER].post("/v1/incidents/inc_1/release"), 403)
-    reply = await people[Role.ANALYST].post("/v1/incidents/inc_1/release", json={"reason": "false positive"})
+    reply = await people[Role.ANALYST].post(
+        "/v1/incidents/inc_1/release", json={"reason": "false positive"}
+    )
     assert reply.status_code == 202
     (item,) = reply.json()["items"]
     assert {lease["reason"] for lease in item["leases"]} == {"released by analyst-person"}
-    assert {event.data["reason"] for event in await events(held, EventKind.LEASE_CHANGED)} == {"false positive"}
+    assert {event.data["reason"] for event in await events(held, EventKind.LEASE_CHANGED)} == {
+        "false positive"
+    }
     is_problem(await people[Role.ANALYST].post("/v1/incidents/none/release"), 404)
 
 
 async def test_settling_what_a_lease_holds_is_refused(people: People, held: Runtime) -> None:
     is_problem(await people[Role.VIEWER].post(f"{KEY}/settle", json={"comment": "off"}), 403)
-    is_problem(await people[Role.ANALYST].post(f"{KEY}/settle", json={"comment": "off", "force": True}), 409)
+    is_problem(
+        await people[Role.ANALYST].post(f"{KEY}/settle", json={"comment": "off", "force": True}),
+        409,
+    )
 
 
 async def test_a_matter_is_opened_once_and_closed_once(people: People, rt: Runtime) -> None:
@@ -96,12 +147,21 @@ async def test_a_matter_is_opened_once_and_closed_once(people: People, rt: Runti
             found = await open_task(session, kind="drift", subject="k1", summary="gone", now=NOW)
     (item,) = (await people[Role.VIEWER].get("/v1/tasks")).json()["items"]
     assert (item["id"], item["state"]) == (found, "open")
-    is_problem(await people[Role.VIEWER].post(f"/v1/tasks/{found}/close", json={"comment": "ok"}), 403)
-    is_problem(await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": " "}), 422)
-    assert (await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": "ok"})).json()[
-        "closed_by"
-    ] == "person:analyst-person"
-    is_problem(await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": "ok"}), 409)
+    is_problem(
+        await people[Role.VIEWER].post(f"/v1/tasks/{found}/close", json={"comment": "ok"}), 403
+    )
+    is_problem(
+        await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": " "}), 422
+    )
+    assert (
+        await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": "ok"})
+    ).json()["closed_by"] == "person:analyst-person"
+    is_problem(
+        await people[Role.ANALYST].post(f"/v1/tasks/{found}/close", json={"comment": "ok"}), 409
+    )
     assert (await people[Role.VIEWER].get("/v1/tasks")).json()["items"] == []
-    assert len((await people[Role.VIEWER].get("/v1/tasks", params={"state": "all"})).json()["items"]) == 1
+    assert (
+        len((await people[Role.VIEWER].get("/v1/tasks", params={"state": "all"})).json()["items"])
+        == 1
+    )
     assert len(await events(rt, EventKind.TASK_OPENED)) == 1

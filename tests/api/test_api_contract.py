@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from api_calls import EDGE, People, add_edge, alert, is_problem
 
 from orchestrator.domain.access import Permission, Role
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ApprovalRow, ContainmentRow, LeaseRow, RunRow, StepRow
+from tests.harness.api_calls import EDGE, People, add_edge, alert, is_problem
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LATER = datetime(2126, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -21,7 +21,11 @@ CHANGE = {
     "action": "block_address",
     "effect": "contain",
     "input": {"address": "198.51.100.7"},
-    "planned_change": {"target": {"type": "address", "value": "198.51.100.7"}, "changed": True, "summary": "Tag it"},
+    "planned_change": {
+        "target": {"type": "address", "value": "198.51.100.7"},
+        "changed": True,
+        "summary": "Tag it",
+    },
     "digest": "c1",
 }
 PLAYBOOK = """\
@@ -92,11 +96,22 @@ async def rows(rt: Runtime) -> Runtime:
                 since=NOW,
             )
         )
-        session.add(LeaseRow(id="l1", containment_key="k1", run_id="run_1", path="block", until=LATER, created_at=NOW))
+        session.add(
+            LeaseRow(
+                id="l1",
+                containment_key="k1",
+                run_id="run_1",
+                path="block",
+                until=LATER,
+                created_at=NOW,
+            )
+        )
     return rt
 
 
-async def every(client: httpx.AsyncClient, path: str, limit: int, **query: Any) -> list[dict[str, Any]]:
+async def every(
+    client: httpx.AsyncClient, path: str, limit: int, **query: Any
+) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     for _ in range(50):
@@ -112,7 +127,9 @@ async def every(client: httpx.AsyncClient, path: str, limit: int, **query: Any) 
     raise AssertionError("the list has no end")
 
 
-async def test_runs_of_an_incident_page_to_the_end_each_once(admin: httpx.AsyncClient, rows: Runtime) -> None:
+async def test_runs_of_an_incident_page_to_the_end_each_once(
+    admin: httpx.AsyncClient, rows: Runtime
+) -> None:
     for limit in (1, 2, 3, 5, 200):
         found = await every(admin, "/v1/runs", limit, incident_id="inc_1")
         assert [run["id"] for run in found] == ["run_4", "run_3", "run_2", "run_1", "run_0"]
@@ -120,11 +137,17 @@ async def test_runs_of_an_incident_page_to_the_end_each_once(admin: httpx.AsyncC
     assert await every(admin, "/v1/runs", 5, incident_id="inc_2") == []
 
 
-async def test_a_run_shows_its_steps_with_secrets_masked(admin: httpx.AsyncClient, rows: Runtime) -> None:
+async def test_a_run_shows_its_steps_with_secrets_masked(
+    admin: httpx.AsyncClient, rows: Runtime
+) -> None:
     run = (await admin.get("/v1/runs/run_1")).json()
     assert (run["id"], run["status"]) == ("run_1", "waiting")
     (step,) = run["steps"]
-    assert (step["id"], step["state"], step["planned_change"]["summary"]) == ("block", "verified", "Tag it")
+    assert (step["id"], step["state"], step["planned_change"]["summary"]) == (
+        "block",
+        "verified",
+        "Tag it",
+    )
     assert "hunter2" not in str(run)
     is_problem(await admin.get("/v1/runs/run_x"), 404)
 
@@ -134,7 +157,9 @@ async def test_an_approval_is_listed_shown_and_decided_once(people: People, rows
     (item,) = await every(approver, "/v1/approvals", 5, state="pending")
     assert {"id", "digest", "question", "planned_changes"} <= set(item)
     body = {"decision": "approve", "digest": item["digest"], "comment": "seen"}
-    is_problem(await approver.post("/v1/approvals/apr_1/decision", json={**body, "digest": "other"}), 409)
+    is_problem(
+        await approver.post("/v1/approvals/apr_1/decision", json={**body, "digest": "other"}), 409
+    )
     is_problem(await people[Role.ANALYST].post("/v1/approvals/apr_1/decision", json=body), 403)
     done = await approver.post("/v1/approvals/apr_1/decision", json=body)
     assert (done.status_code, done.json()["state"]) == (200, "approved")
@@ -142,7 +167,9 @@ async def test_an_approval_is_listed_shown_and_decided_once(people: People, rows
     assert await every(approver, "/v1/approvals", 5, state="pending") == []
 
 
-async def test_an_approval_is_taken_back_while_nothing_is_made(people: People, rows: Runtime) -> None:
+async def test_an_approval_is_taken_back_while_nothing_is_made(
+    people: People, rows: Runtime
+) -> None:
     approver, path = people[Role.APPROVER], "/v1/approvals/apr_1/withdrawal"
     is_problem(await approver.post(path, json={}), 409)
     await approver.post("/v1/approvals/apr_1/decision", json={"decision": "approve", "digest": "d"})
@@ -151,21 +178,36 @@ async def test_an_approval_is_taken_back_while_nothing_is_made(people: People, r
     assert (done["approval"]["state"], done["made"], done["note"]) == ("withdrawn", [], "")
 
 
-async def test_a_broken_glass_waits_for_the_review_of_somebody_else(people: People, rows: Runtime) -> None:
+async def test_a_broken_glass_waits_for_the_review_of_somebody_else(
+    people: People, rows: Runtime
+) -> None:
     approver, admin = people[Role.APPROVER], people[Role.ADMIN]
     body = {"digest": "d", "reason": "nobody else is awake"}
     is_problem(await approver.post("/v1/approvals/apr_1/break-glass", json=body), 403)
-    is_problem(await admin.post("/v1/approvals/apr_1/break-glass", json={**body, "reason": "so"}), 422)
+    is_problem(
+        await admin.post("/v1/approvals/apr_1/break-glass", json={**body, "reason": "so"}), 422
+    )
     done = (await admin.post("/v1/approvals/apr_1/break-glass", json=body)).json()
     assert (done["state"], done["glass"]["review"]) == ("approved", "pending")
-    assert [item["id"] for item in await every(approver, "/v1/approvals", 5, review="pending")] == ["apr_1"]
+    assert [item["id"] for item in await every(approver, "/v1/approvals", 5, review="pending")] == [
+        "apr_1"
+    ]
     is_problem(await admin.post("/v1/approvals/apr_1/review", json={"verdict": "accepted"}), 403)
-    done = (await approver.post("/v1/approvals/apr_1/review", json={"verdict": "objected", "comment": "call me"})).json()
-    assert (done["glass"]["review"], done["glass"]["reviewed_by"]) == ("objected", "approver-person")
+    done = (
+        await approver.post(
+            "/v1/approvals/apr_1/review", json={"verdict": "objected", "comment": "call me"}
+        )
+    ).json()
+    assert (done["glass"]["review"], done["glass"]["reviewed_by"]) == (
+        "objected",
+        "approver-person",
+    )
     assert await every(approver, "/v1/approvals", 5, review="pending") == []
 
 
-async def test_a_containment_is_shown_and_released_while_temporal_is_down(people: People, rows: Runtime) -> None:
+async def test_a_containment_is_shown_and_released_while_temporal_is_down(
+    people: People, rows: Runtime
+) -> None:
     (item,) = await every(people[Role.VIEWER], "/v1/containments", 5, state="held")
     assert item["target"] == {"type": "address", "value": "198.51.100.7"}
     assert item["leases"][0]["run_id"] == "run_1"
@@ -174,9 +216,13 @@ async def test_a_containment_is_shown_and_released_while_temporal_is_down(people
     is_problem(await people[Role.ANALYST].post("/v1/containments/none/release"), 404)
 
 
-async def test_a_run_is_started_by_hand_and_cancelled_before_temporal_has_it(people: People) -> None:
+async def test_a_run_is_started_by_hand_and_cancelled_before_temporal_has_it(
+    people: People,
+) -> None:
     author, analyst = people[Role.AUTHOR], people[Role.ANALYST]
-    published = await author.post("/v1/playbooks", json={"text": PLAYBOOK.format(name="pause", version=1)})
+    published = await author.post(
+        "/v1/playbooks", json={"text": PLAYBOOK.format(name="pause", version=1)}
+    )
     assert published.status_code == 201, published.text
     is_problem(await author.post("/v1/runs", json={"playbook": "pause"}), 403)
     is_problem(await analyst.post("/v1/runs", json={"playbook": "nothing"}), 404)
@@ -192,14 +238,23 @@ async def test_a_run_is_started_by_hand_and_cancelled_before_temporal_has_it(peo
 async def test_a_playbook_is_checked_published_shown_and_retired(people: People) -> None:
     author = people[Role.AUTHOR]
     problem = is_problem(
-        await author.post("/v1/playbooks/check", json={"text": "playbook: x\nversion: 1\nstepz: []\n", "file": "x.yaml"}), 422
+        await author.post(
+            "/v1/playbooks/check",
+            json={"text": "playbook: x\nversion: 1\nstepz: []\n", "file": "x.yaml"},
+        ),
+        422,
     )
     assert any(each["line"] == 3 and each["place"] == "x.yaml" for each in problem["errors"])
     text = PLAYBOOK.format(name="pause", version=2)
     assert (await author.post("/v1/playbooks/check", json={"text": text})).json()["version"] == 2
     assert (await author.post("/v1/playbooks", json={"text": text})).status_code == 201
     assert (await author.post("/v1/playbooks", json={"text": text})).status_code == 201
-    assert "raise `version`" in is_problem(await author.post("/v1/playbooks", json={"text": text.replace("1m", "2m")}), 409)["detail"]
+    assert (
+        "raise `version`"
+        in is_problem(
+            await author.post("/v1/playbooks", json={"text": text.replace("1m", "2m")}), 409
+        )["detail"]
+    )
     assert (await author.get("/v1/playbooks/pause")).json()["source"] == text
     assert (await author.get("/v1/playbooks/schema")).json()["$schema"]
     assert (await author.post("/v1/playbooks/pause/2/retire")).json()["retired"] is True
@@ -207,10 +262,19 @@ async def test_a_playbook_is_checked_published_shown_and_retired(people: People)
     assert [item["version"] for item in await every(author, "/v1/playbooks", 1)] == [2]
 
 
-async def test_a_policy_is_published_and_a_bad_one_is_told_by_line(admin: httpx.AsyncClient) -> None:
+async def test_a_policy_is_published_and_a_bad_one_is_told_by_line(
+    admin: httpx.AsyncClient,
+) -> None:
     assert (await admin.get("/v1/policy")).json()["version"] == 1
-    assert "2:" in is_problem(await admin.put("/v1/policy", json={"text": "protect:\n  hostz: [a]\n"}), 422)["detail"]
-    assert (await admin.put("/v1/policy", json={"text": "protect: {hosts: [dc-1]}\n"})).json()["version"] == 2
+    assert (
+        "2:"
+        in is_problem(
+            await admin.put("/v1/policy", json={"text": "protect:\n  hostz: [a]\n"}), 422
+        )["detail"]
+    )
+    assert (await admin.put("/v1/policy", json={"text": "protect: {hosts: [dc-1]}\n"})).json()[
+        "version"
+    ] == 2
 
 
 async def test_the_audit_trail_pages_newest_first_each_once(admin: httpx.AsyncClient) -> None:
@@ -218,19 +282,31 @@ async def test_the_audit_trail_pages_newest_first_each_once(admin: httpx.AsyncCl
     found = await every(admin, "/v1/audit", 2)
     numbers = [item["number"] for item in found]
     assert numbers == sorted(set(numbers), reverse=True)
-    assert [item["kind"] for item in await every(admin, "/v1/audit", 1, kind="source:saved")] == ["source:saved"]
+    assert [item["kind"] for item in await every(admin, "/v1/audit", 1, kind="source:saved")] == [
+        "source:saved"
+    ]
 
 
-async def test_alerts_and_incidents_page_and_are_found_by_incident(admin: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+async def test_alerts_and_incidents_page_and_are_found_by_incident(
+    admin: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
     await add_edge(admin, correlate_by="remote")
     ids = {}
     for last in range(1, 6):
-        taken = (await stranger.post("/v1/alerts/edge", content=alert(f"198.51.100.{last}"), headers=EDGE)).json()
+        taken = (
+            await stranger.post(
+                "/v1/alerts/edge", content=alert(f"198.51.100.{last}"), headers=EDGE
+            )
+        ).json()
         ids[taken["incident_id"]] = taken["alert_id"]
     assert {item["id"] for item in await every(admin, "/v1/alerts", 2)} == set(ids.values())
-    assert {item["id"] for item in await every(admin, "/v1/incidents", 2, status="open")} == set(ids)
+    assert {item["id"] for item in await every(admin, "/v1/incidents", 2, status="open")} == set(
+        ids
+    )
     incident, alert_id = next(iter(ids.items()))
-    assert [item["id"] for item in await every(admin, "/v1/alerts", 2, incident_id=incident)] == [alert_id]
+    assert [item["id"] for item in await every(admin, "/v1/alerts", 2, incident_id=incident)] == [
+        alert_id
+    ]
     shown = (await admin.get(f"/v1/alerts/{alert_id}")).json()
     assert shown["alert"]["remote"]["address"] == "198.51.100.1"
     assert (await admin.get(f"/v1/incidents/{incident}")).json()["alerts"] == 1
@@ -244,12 +320,20 @@ async def test_secrets_go_in_and_never_come_out(admin: httpx.AsyncClient) -> Non
     for path in ("/v1/sources", "/v1/audit", "/v1/keys"):
         assert made["secret"] not in (await admin.get(path)).text
     settings = {"base_url": "https://firewall.example", "api_key": "hunter2-hunter2"}
-    saved = await admin.put("/v1/connections/firewall", json={"connector": "palo_alto", "settings": settings, "check": False})
+    saved = await admin.put(
+        "/v1/connections/firewall",
+        json={"connector": "palo_alto", "settings": settings, "check": False},
+    )
     assert saved.status_code == 200, saved.text
-    for text in (saved.text, (await admin.get("/v1/connections")).text, (await admin.get("/v1/audit")).text):
+    for text in (
+        saved.text,
+        (await admin.get("/v1/connections")).text,
+        (await admin.get("/v1/audit")).text,
+    ):
         assert "hunter2" not in text
     refused = await admin.put(
-        "/v1/connections/firewall", json={"connector": "palo_alto", "settings": {"api_key": "hunter2", "base_url": 7}}
+        "/v1/connections/firewall",
+        json={"connector": "palo_alto", "settings": {"api_key": "hunter2", "base_url": 7}},
     )
     assert "hunter2" not in str(is_problem(refused, 422))
     assert (await admin.delete("/v1/connections/firewall")).status_code == 204
@@ -261,7 +345,10 @@ async def test_a_narrowed_admin_key_cannot_make_itself_a_wider_one(narrowed: Any
     client = await narrowed((Permission.ADMIN, Permission.READ))
     is_problem(await client.post("/v1/keys", json={"person": "eve", "roles": ["admin"]}), 403)
     is_problem(await client.post("/v1/keys", json={"person": "eve", "roles": ["approver"]}), 403)
-    made = await client.post("/v1/keys", json={"person": "eve", "roles": ["viewer"], "scopes": ["read"], "expires_in": 3600})
+    made = await client.post(
+        "/v1/keys",
+        json={"person": "eve", "roles": ["viewer"], "scopes": ["read"], "expires_in": 3600},
+    )
     assert made.status_code == 201
     assert [item["person"] for item in await every(client, "/v1/keys", 2)].count("eve") == 1
 
@@ -269,17 +356,32 @@ async def test_a_narrowed_admin_key_cannot_make_itself_a_wider_one(narrowed: Any
 async def test_assets_are_imported_all_or_none(admin: httpx.AsyncClient) -> None:
     good = {"type": "address", "value": "10.0.0.1", "critical": True}
     assert (await admin.post("/v1/assets", json=[good])).json() == {"imported": 1}
-    is_problem(await admin.post("/v1/assets", json=[{**good, "value": "10.0.0.2"}, {**good, "value": "no address"}]), 422)
+    is_problem(
+        await admin.post(
+            "/v1/assets", json=[{**good, "value": "10.0.0.2"}, {**good, "value": "no address"}]
+        ),
+        422,
+    )
     assert [item["value"] for item in await every(admin, "/v1/assets", 1)] == ["10.0.0.1"]
 
 
-async def test_an_inventory_comes_as_csv_too_and_one_asset_is_forgotten(admin: httpx.AsyncClient) -> None:
+async def test_an_inventory_comes_as_csv_too_and_one_asset_is_forgotten(
+    admin: httpx.AsyncClient,
+) -> None:
     text = {"content-type": "text/csv; charset=utf-8"}
     good = "type,value,kind,critical,tags\nnetwork,10.77.0.0/16,network,false,own-network\nhost,csv-1,server,true,tier-0|europe\n"
     assert (await admin.post("/v1/assets", content=good, headers=text)).json() == {"imported": 2}
-    wrong = await admin.post("/v1/assets", content="type,value\nhost,csv-2\nhost,CSV-2.\n", headers=text)
+    wrong = await admin.post(
+        "/v1/assets", content="type,value\nhost,csv-2\nhost,CSV-2.\n", headers=text
+    )
     is_problem(wrong, 422)
     assert "line 3: host csv-2 stands in line 2 already" in wrong.json()["detail"]
-    is_problem(await admin.post("/v1/assets", content=good, headers={"content-type": "text/plain"}), 415)
-    assert (await admin.delete("/v1/assets", params={"type": "network", "value": "10.77.0.1/16"})).status_code == 204
-    is_problem(await admin.delete("/v1/assets", params={"type": "network", "value": "10.77.0.0/16"}), 404)
+    is_problem(
+        await admin.post("/v1/assets", content=good, headers={"content-type": "text/plain"}), 415
+    )
+    assert (
+        await admin.delete("/v1/assets", params={"type": "network", "value": "10.77.0.1/16"})
+    ).status_code == 204
+    is_problem(
+        await admin.delete("/v1/assets", params={"type": "network", "value": "10.77.0.0/16"}), 404
+    )

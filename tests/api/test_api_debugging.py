@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from api_calls import People, is_problem
 from fastapi import FastAPI
 
 from api.app import create_app
 from orchestrator.domain.access import Permission, Role
 from orchestrator.runtime import Runtime
+from tests.harness.api_calls import People, is_problem
 
 TEXT = """\
 playbook: by-hand
@@ -37,7 +37,10 @@ BODY: dict[str, Any] = {"text": TEXT, "inputs": {"address": "198.51.100.7"}}
 @pytest.fixture
 async def app(rt: Runtime) -> AsyncIterator[FastAPI]:
     """The app of a staging stack, with Temporal down."""
-    made = create_app(replace(rt, settings=rt.settings.model_copy(update={"environment": "staging"})), lambda: None)
+    made = create_app(
+        replace(rt, settings=rt.settings.model_copy(update={"environment": "staging"})),
+        lambda: None,
+    )
     yield made
     await made.state.parts.debugging.close()
 
@@ -52,7 +55,11 @@ async def test_a_session_goes_step_by_step_and_ends(people: People) -> None:
     at = (await author.post(f"{path}/commands", json={"command": "next"})).json()["at"]
     assert (at["path"], at["inputs"]) == ("choice/block", {"address": "198.51.100.7"})
     assert "there is no connection" in at["problem"]
-    shown = (await author.post(f"{path}/commands", json={"command": "show", "expression": "inputs.address"})).json()
+    shown = (
+        await author.post(
+            f"{path}/commands", json={"command": "show", "expression": "inputs.address"}
+        )
+    ).json()
     assert shown["said"] == '"198.51.100.7"'
     over = (await author.post(f"{path}/commands", json={"command": "skip"})).json()
     assert (over["standing"], over["result"]) == ("over", "completed")
@@ -64,14 +71,22 @@ async def test_a_session_goes_step_by_step_and_ends(people: People) -> None:
 async def test_to_apply_a_step_takes_the_permission_to_start_runs(people: People) -> None:
     author = people[Role.AUTHOR]
     state = (await author.post("/v1/debug-sessions", json=BODY)).json()
-    refused = await author.post(f"/v1/debug-sessions/{state['id']}/commands", json={"command": "apply", "target": "198.51.100.7"})
+    refused = await author.post(
+        f"/v1/debug-sessions/{state['id']}/commands",
+        json={"command": "apply", "target": "198.51.100.7"},
+    )
     assert Permission.RUN_START in is_problem(refused, 403)["detail"]
 
 
-async def test_somebody_else_s_session_is_not_there(people: People, admin: httpx.AsyncClient) -> None:
+async def test_somebody_else_s_session_is_not_there(
+    people: People, admin: httpx.AsyncClient
+) -> None:
     state = (await people[Role.AUTHOR].post("/v1/debug-sessions", json=BODY)).json()
     is_problem(await admin.get(f"/v1/debug-sessions/{state['id']}"), 404)
-    is_problem(await admin.post(f"/v1/debug-sessions/{state['id']}/commands", json={"command": "next"}), 404)
+    is_problem(
+        await admin.post(f"/v1/debug-sessions/{state['id']}/commands", json={"command": "next"}),
+        404,
+    )
     is_problem(await admin.delete(f"/v1/debug-sessions/{state['id']}"), 404)
 
 
@@ -101,15 +116,25 @@ async def test_a_command_without_what_it_needs_is_refused(people: People) -> Non
     author = people[Role.AUTHOR]
     state = (await author.post("/v1/debug-sessions", json=BODY)).json()
     path = f"/v1/debug-sessions/{state['id']}/commands"
-    for command in ({"command": "break"}, {"command": "apply"}, {"command": "run"}, {"command": "override", "result": 1}):
+    for command in (
+        {"command": "break"},
+        {"command": "apply"},
+        {"command": "run"},
+        {"command": "override", "result": 1},
+    ):
         is_problem(await author.post(path, json=command), 422)
 
 
 async def test_in_production_nothing_is_debugged(rt: Runtime, people: People) -> None:
     made = create_app(rt, lambda: None)
     headers = people[Role.AUTHOR].headers
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://tocsin", headers=headers) as author:
-        assert "in staging only" in is_problem(await author.post("/v1/debug-sessions", json=BODY), 403)["detail"]
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(made), base_url="http://tocsin", headers=headers
+    ) as author:
+        assert (
+            "in staging only"
+            in is_problem(await author.post("/v1/debug-sessions", json=BODY), 403)["detail"]
+        )
 
 
 async def test_of_a_run_that_is_not_there_no_case_is_made(people: People) -> None:

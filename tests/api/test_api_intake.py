@@ -9,16 +9,18 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from api_calls import EDGE, add_edge, alert, events, is_problem, signed
 from sqlalchemy import func, select
 
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AlertRow, IncidentRow
+from tests.harness.api_calls import EDGE, add_edge, alert, events, is_problem, signed
 
 
 @pytest.fixture
-async def edge(admin: httpx.AsyncClient, stranger: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
+async def edge(
+    admin: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client for whom the source `edge` is there."""
     await add_edge(admin)
     yield stranger
@@ -31,20 +33,26 @@ async def kept(rt: Runtime) -> tuple[int, int]:
     return alerts or 0, incidents or 0
 
 
-async def test_a_new_alert_is_202_and_the_same_again_200_with_the_same_ids(edge: httpx.AsyncClient, rt: Runtime) -> None:
+async def test_a_new_alert_is_202_and_the_same_again_200_with_the_same_ids(
+    edge: httpx.AsyncClient, rt: Runtime
+) -> None:
     first = await edge.post("/v1/alerts/edge", content=alert(), headers=EDGE)
     again = await edge.post("/v1/alerts/edge", content=alert(), headers=EDGE)
     assert (first.status_code, again.status_code) == (202, 200)
     one, two = first.json(), again.json()
     assert (one["duplicate"], two["duplicate"]) == (False, True)
     assert (one["alert_id"], one["incident_id"]) == (two["alert_id"], two["incident_id"])
-    assert one["alerts"] == [{"alert_id": one["alert_id"], "incident_id": one["incident_id"], "duplicate": False}]
+    assert one["alerts"] == [
+        {"alert_id": one["alert_id"], "incident_id": one["incident_id"], "duplicate": False}
+    ]
     assert two["run_ids"] == []
     assert await kept(rt) == (1, 1)
 
 
 async def test_many_senders_of_one_alert_make_one(edge: httpx.AsyncClient, rt: Runtime) -> None:
-    replies = await asyncio.gather(*(edge.post("/v1/alerts/edge", content=alert(), headers=EDGE) for _ in range(20)))
+    replies = await asyncio.gather(
+        *(edge.post("/v1/alerts/edge", content=alert(), headers=EDGE) for _ in range(20))
+    )
     assert sorted(reply.status_code for reply in replies) == [200] * 19 + [202]
     assert len({reply.json()["alert_id"] for reply in replies}) == 1
     assert await kept(rt) == (1, 1)
@@ -90,7 +98,12 @@ BAD = [
 async def test_a_bad_body_is_refused_with_what_and_why_and_nothing_is_kept(
     edge: httpx.AsyncClient, rt: Runtime, body: bytes, status: int, said: str
 ) -> None:
-    assert said in is_problem(await edge.post("/v1/alerts/edge", content=body, headers=EDGE), status)["detail"]
+    assert (
+        said
+        in is_problem(await edge.post("/v1/alerts/edge", content=body, headers=EDGE), status)[
+            "detail"
+        ]
+    )
     assert await kept(rt) == (0, 0)
 
 
@@ -109,7 +122,9 @@ async def test_an_endless_body_without_a_length_is_cut_off_early(edge: httpx.Asy
     assert reply.headers["connection"] == "close"
 
 
-async def test_a_body_that_is_announced_as_too_long_is_not_read_at_all(edge: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_announced_as_too_long_is_not_read_at_all(
+    edge: httpx.AsyncClient,
+) -> None:
     sent = 0
 
     async def announced() -> AsyncIterator[bytes]:
@@ -118,19 +133,40 @@ async def test_a_body_that_is_announced_as_too_long_is_not_read_at_all(edge: htt
             sent += 1000
             yield b"x" * 1000
 
-    is_problem(await edge.post("/v1/alerts/edge", content=announced(), headers={**EDGE, "content-length": "30000"}), 413)
+    is_problem(
+        await edge.post(
+            "/v1/alerts/edge", content=announced(), headers={**EDGE, "content-length": "30000"}
+        ),
+        413,
+    )
     assert sent == 0
 
 
 async def test_a_length_that_lies_does_not_help(edge: httpx.AsyncClient) -> None:
-    is_problem(await edge.post("/v1/alerts/edge", content=b"x" * 30_000, headers={**EDGE, "content-length": "10"}), 413)
+    is_problem(
+        await edge.post(
+            "/v1/alerts/edge", content=b"x" * 30_000, headers={**EDGE, "content-length": "10"}
+        ),
+        413,
+    )
 
 
 async def test_an_unknown_source_is_404(stranger: httpx.AsyncClient) -> None:
-    assert "no such source" in is_problem(await stranger.post("/v1/alerts/nobody", content=alert()), 404)["detail"]
+    assert (
+        "no such source"
+        in is_problem(await stranger.post("/v1/alerts/nobody", content=alert()), 404)["detail"]
+    )
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic YTpi"}, {"x-tocsin-token": "x"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Basic YTpi"},
+        {"x-tocsin-token": "x"},
+    ],
+)
 async def test_a_wrong_credential_is_401_without_a_word_more_and_audited(
     edge: httpx.AsyncClient, rt: Runtime, headers: dict[str, str]
 ) -> None:
@@ -141,11 +177,15 @@ async def test_a_wrong_credential_is_401_without_a_word_more_and_audited(
     assert await kept(rt) == (0, 0)
 
 
-async def test_an_api_key_does_not_open_a_source(edge: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+async def test_an_api_key_does_not_open_a_source(
+    edge: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
     is_problem(await admin.post("/v1/alerts/edge", content=alert()), 401)
 
 
-async def test_the_body_is_not_looked_at_before_the_sender_is_known(edge: httpx.AsyncClient) -> None:
+async def test_the_body_is_not_looked_at_before_the_sender_is_known(
+    edge: httpx.AsyncClient,
+) -> None:
     is_problem(await edge.post("/v1/alerts/edge", content=b"[" * 5000), 401)
 
 
@@ -155,16 +195,25 @@ async def test_a_replayed_message_is_refused_and_a_retry_that_was_signed_anew_is
     secret = (await add_edge(admin, scheme="standard_webhooks", secret=None))["secret"]
     first, other = alert(), alert("203.0.113.9")
     headers, anew = signed(secret, first, at=time.time()), signed(secret, first, at=time.time() + 1)
-    assert (await stranger.post("/v1/alerts/edge", content=first, headers=headers)).status_code == 202
+    assert (
+        await stranger.post("/v1/alerts/edge", content=first, headers=headers)
+    ).status_code == 202
     is_problem(await stranger.post("/v1/alerts/edge", content=first, headers=headers), 401)
     again = await stranger.post("/v1/alerts/edge", content=first, headers=anew)
     assert (again.status_code, again.json()["duplicate"]) == (200, True)
-    is_problem(await stranger.post("/v1/alerts/edge", content=other, headers=signed(secret, other)), 401)
+    is_problem(
+        await stranger.post("/v1/alerts/edge", content=other, headers=signed(secret, other)), 401
+    )
     assert await kept(rt) == (1, 1)
-    assert [refused.data["reason"] for refused in await events(rt, EventKind.ALERT_REFUSED)] == ["replayed", "replayed"]
+    assert [refused.data["reason"] for refused in await events(rt, EventKind.ALERT_REFUSED)] == [
+        "replayed",
+        "replayed",
+    ]
 
 
-async def test_metrics_count_by_outcome_and_never_by_what_a_stranger_names(edge: httpx.AsyncClient) -> None:
+async def test_metrics_count_by_outcome_and_never_by_what_a_stranger_names(
+    edge: httpx.AsyncClient,
+) -> None:
     await edge.post("/v1/alerts/edge", content=alert(), headers=EDGE)
     await edge.post("/v1/alerts/edge", content=alert(), headers=EDGE)
     await edge.post("/v1/alerts/edge", content=alert())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 
-from api_calls import People, is_problem
-
 import playbooks
 from orchestrator.domain.access import Role
+from tests.harness.api_calls import People, is_problem
 
 FOLDER = playbooks.folder("brute-force-block")
 FILE = "alerts/crowdsec-ssh.json"
@@ -54,4 +53,6 @@ async def test_what_is_wrong_with_playbook_tests_or_files_is_told(people: People
         ({"files": {}}, "is named by a case, and is not among the files"),
         ({"files": {FILE: "%"}}, "is not base64"),
     ):
-        assert said in str(is_problem(await author.post("/v1/playbooks/test", json={**BODY, **wrong}), 422))
+        assert said in str(
+            is_problem(await author.post("/v1/playbooks/test", json={**BODY, **wrong}), 422)
+        )

@@ -6,7 +6,6 @@ import itertools
 
 import httpx
 import pytest
-from api_calls import People, events, is_problem
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
@@ -15,6 +14,7 @@ from api.dependencies import Guarded, requirement
 from orchestrator.domain.access import PERMISSIONS, Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.runtime import Runtime
+from tests.harness.api_calls import People, events, is_problem
 
 ROUTES = [route for router in GUARDED for route in router.routes if isinstance(route, APIRoute)]
 EACH = [(method, route) for route in ROUTES for method in sorted(route.methods)]
@@ -29,8 +29,21 @@ PAGE_PATHS = {("GET", "/a/{token}"), ("HEAD", "/a/{token}"), ("POST", "/a/{token
 
 
 def at(path: str) -> str:
-    names = ("source", "incident_id", "run_id", "approval_id", "key", "key_id", "version", "scope", "name", "person")
-    for name, value in zip(names, ("a", "a", "a", "a", "a", "a", "1", "global", "a", "a"), strict=True):
+    names = (
+        "source",
+        "incident_id",
+        "run_id",
+        "approval_id",
+        "key",
+        "key_id",
+        "version",
+        "scope",
+        "name",
+        "person",
+    )
+    for name, value in zip(
+        names, ("a", "a", "a", "a", "a", "a", "1", "global", "a", "a"), strict=True
+    ):
         path = path.replace(f"{{{name}}}", value)
     return path
 
@@ -41,16 +54,30 @@ def demanded(route: APIRoute) -> Permission:
     return found.permission
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.path}-{'-'.join(route.methods)}")
+@pytest.mark.parametrize(
+    "route", ROUTES, ids=lambda route: f"{route.path}-{'-'.join(route.methods)}"
+)
 def test_every_route_declares_one_permission(route: APIRoute) -> None:
     assert isinstance(route, Guarded)
     assert isinstance(demanded(route), Permission)
 
 
 def test_nothing_is_open_but_intake_clicks_one_time_links_and_health(app: FastAPI) -> None:
-    assert {(method, route.path) for router in OPEN for route in router.routes for method in route.methods} == OPEN_PATHS  # type: ignore[attr-defined]
-    assert {(method, route.path) for router in PAGES for route in router.routes for method in route.methods} == PAGE_PATHS  # type: ignore[attr-defined]
-    documented = {(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item}
+    assert {
+        (method, route.path)
+        for router in OPEN
+        for route in router.routes
+        for method in route.methods
+    } == OPEN_PATHS  # type: ignore[attr-defined]
+    assert {
+        (method, route.path)
+        for router in PAGES
+        for route in router.routes
+        for method in route.methods
+    } == PAGE_PATHS  # type: ignore[attr-defined]
+    documented = {
+        (method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item
+    }
     assert documented == OPEN_PATHS | {(method, route.path) for method, route in EACH}
 
 
@@ -61,14 +88,18 @@ def test_a_route_without_a_permission_cannot_be_made() -> None:
 
 
 @pytest.mark.parametrize(("method", "route"), EACH, ids=lambda value: getattr(value, "path", value))
-async def test_a_stranger_is_asked_for_a_key_before_the_body_is_read(stranger: httpx.AsyncClient, method: str, route: APIRoute) -> None:
+async def test_a_stranger_is_asked_for_a_key_before_the_body_is_read(
+    stranger: httpx.AsyncClient, method: str, route: APIRoute
+) -> None:
     reply = await stranger.request(method, at(route.path), content=b"{not json")
     assert "Authorization: Bearer" in is_problem(reply, 401)["detail"]
     assert reply.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(("method", "route"), EACH, ids=lambda value: getattr(value, "path", value))
-async def test_each_role_comes_through_exactly_where_it_holds_the_permission(people: People, method: str, route: APIRoute) -> None:
+async def test_each_role_comes_through_exactly_where_it_holds_the_permission(
+    people: People, method: str, route: APIRoute
+) -> None:
     for role, client in people.items():
         reply = await client.request(method, at(route.path), content=b"{not json")
         if demanded(route) in PERMISSIONS[role]:
@@ -94,13 +125,19 @@ async def test_what_is_no_key_is_refused(stranger: httpx.AsyncClient, header: st
     is_problem(await stranger.get("/v1/runs", headers={"Authorization": header}), 401)
 
 
-async def test_two_authorization_headers_are_refused_even_when_one_is_good(admin: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+async def test_two_authorization_headers_are_refused_even_when_one_is_good(
+    admin: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
     good = admin.headers["authorization"]
     for pair in itertools.permutations([good, "Bearer x"]):
-        is_problem(await stranger.get("/v1/runs", headers=[("Authorization", each) for each in pair]), 401)
+        is_problem(
+            await stranger.get("/v1/runs", headers=[("Authorization", each) for each in pair]), 401
+        )
 
 
-async def test_a_revoked_key_opens_nothing(admin: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+async def test_a_revoked_key_opens_nothing(
+    admin: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
     made = (await admin.post("/v1/keys", json={"person": "ann", "roles": ["viewer"]})).json()
     key = {"Authorization": f"Bearer {made['token']}"}
     assert (await stranger.get("/v1/runs", headers=key)).status_code == 200
@@ -108,18 +145,26 @@ async def test_a_revoked_key_opens_nothing(admin: httpx.AsyncClient, stranger: h
     is_problem(await stranger.get("/v1/runs", headers=key), 401)
 
 
-async def test_refusals_are_in_the_trail_without_the_token(people: People, stranger: httpx.AsyncClient, rt: Runtime) -> None:
+async def test_refusals_are_in_the_trail_without_the_token(
+    people: People, stranger: httpx.AsyncClient, rt: Runtime
+) -> None:
     token = "tocsin_0123456789abcdef_" + "ab" * 32
     await stranger.get("/v1/runs/secret-in-a-path", headers={"Authorization": f"Bearer {token}"})
     await people[Role.VIEWER].get("/v1/audit")
     lacks, unknown = await events(rt, EventKind.ACCESS_REFUSED)
-    assert (lacks.actor, lacks.subject, lacks.data["reason"]) == ("person:viewer-person", "GET /v1/audit", "lacks audit:read")
+    assert (lacks.actor, lacks.subject, lacks.data["reason"]) == (
+        "person:viewer-person",
+        "GET /v1/audit",
+        "lacks audit:read",
+    )
     assert (unknown.actor, unknown.subject) == ("anonymous", "GET /v1/runs/{run_id}")
     assert unknown.data["key"] == "0123456789abcdef"
     assert "abab" not in str(unknown) and "secret-in-a-path" not in str(unknown)
 
 
-async def test_a_flood_of_strangers_does_not_fill_the_trail_but_is_counted(stranger: httpx.AsyncClient, rt: Runtime, app: FastAPI) -> None:
+async def test_a_flood_of_strangers_does_not_fill_the_trail_but_is_counted(
+    stranger: httpx.AsyncClient, rt: Runtime, app: FastAPI
+) -> None:
     for _ in range(70):
         await stranger.get("/v1/runs")
     assert len(await events(rt, EventKind.ACCESS_REFUSED)) <= 62  # the minute may have turned once

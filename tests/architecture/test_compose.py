@@ -21,7 +21,9 @@ def compose() -> dict[str, Any]:
 
 
 def test_it_fits_the_compose_specification(compose: dict[str, Any]) -> None:
-    schema = json.loads((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text("utf-8"))
+    schema = json.loads(
+        (files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
+    )
     jsonschema.validators.validator_for(schema)(schema).validate(compose)
 
 
@@ -40,7 +42,9 @@ def test_our_services_cannot_write_to_their_image(compose: dict[str, Any]) -> No
         assert compose["services"][name]["user"] == "10001:10001", name
 
 
-def test_every_secret_comes_from_a_file_and_none_stands_in_the_environment(compose: dict[str, Any]) -> None:
+def test_every_secret_comes_from_a_file_and_none_stands_in_the_environment(
+    compose: dict[str, Any],
+) -> None:
     assert all(set(secret) == {"file"} for secret in compose["secrets"].values())
     for name, service in compose["services"].items():
         for variable, value in service.get("environment", {}).items():
@@ -51,17 +55,27 @@ def test_every_secret_comes_from_a_file_and_none_stands_in_the_environment(compo
 def test_every_setting_that_it_gives_is_one_that_we_have(compose: dict[str, Any]) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {"TOCSIN_CONFIG"}
     for name in OURS:
-        given = {variable for variable in compose["services"][name]["environment"] if variable.startswith(PREFIX)}
+        given = {
+            variable
+            for variable in compose["services"][name]["environment"]
+            if variable.startswith(PREFIX)
+        }
         assert given <= known, name
 
 
 def test_the_api_is_published_on_the_loopback_only(compose: dict[str, Any]) -> None:
-    published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    published = {
+        name: service["ports"]
+        for name, service in compose["services"].items()
+        if "ports" in service
+    }
     assert list(published) == ["api"]
     assert all(port.startswith("127.0.0.1:") for port in published["api"])
 
 
-def test_several_apis_and_workers_share_one_database_and_wait_for_its_migration(compose: dict[str, Any]) -> None:
+def test_several_apis_and_workers_share_one_database_and_wait_for_its_migration(
+    compose: dict[str, Any],
+) -> None:
     for name in ("api", "worker"):
         service = compose["services"][name]
         assert service["deploy"]["replicas"] > 1

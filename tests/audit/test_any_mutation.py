@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from orchestrator.audit.verify.check import Report, verify
 from orchestrator.domain.digest import canonical
-
-from .trails import KEY, export, grow
+from tests.harness.trails import KEY, export, grow
 
 
 def _lines() -> list[bytes]:
@@ -50,7 +49,13 @@ def _names(said: str, event_line: bytes) -> bool:
 
 def _paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where a value can be changed: every place inside, the whole left out."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [path for key, item in items for path in ((*at, key), *_paths(item, (*at, key)))]
 
 
@@ -66,8 +71,18 @@ def _at(value: Any, path: Sequence[Any]) -> Any:
     return _at(value[path[0]], path[1:]) if path else value
 
 
-_scalars = st.none() | st.booleans() | st.integers(-5, 40) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
-_values = _scalars | st.lists(_scalars, max_size=2) | st.dictionaries(st.text(max_size=3), _scalars, max_size=2)
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+)
+_values = (
+    _scalars
+    | st.lists(_scalars, max_size=2)
+    | st.dictionaries(st.text(max_size=3), _scalars, max_size=2)
+)
 
 
 def test_untouched_it_is_intact() -> None:
@@ -98,7 +113,11 @@ def test_any_field_removed_or_added(at: int, data: st.DataObject) -> None:
     if isinstance(inside, dict) and data.draw(st.booleans()):
         changed = {**inside, data.draw(st.text(max_size=4)): data.draw(_scalars)}
     else:
-        changed = {k: v for k, v in inside.items() if k != path[-1]} if isinstance(inside, dict) else inside[:-1]
+        changed = (
+            {k: v for k, v in inside.items() if k != path[-1]}
+            if isinstance(inside, dict)
+            else inside[:-1]
+        )
     written = _written(_with(line, path[:-1], changed))
     if written != LINES[at]:
         _found([*LINES[:at], written, *LINES[at + 1 :]])
@@ -121,7 +140,9 @@ def test_any_byte_with_another_value(at: int, position: int, byte: int) -> None:
 def test_any_line_deleted(at: int) -> None:
     said = _found([*LINES[:at], *LINES[at + 1 :]])
     if at in EVENT_LINES:
-        assert re.search(rf"event {json.loads(LINES[at])['event']['seq']}, sealed by batch \d, is missing", said)
+        assert re.search(
+            rf"event {json.loads(LINES[at])['event']['seq']}, sealed by batch \d, is missing", said
+        )
 
 
 @given(one=_any_line, two=_any_line)

@@ -16,8 +16,7 @@ from orchestrator.audit.verify.check import verify
 from orchestrator.audit.verify.lines import load_head
 from orchestrator.domain.audit_batch import Entry
 from orchestrator.domain.errors import Conflict, Invalid
-
-from .trails import KEY, START, grow
+from tests.harness.trails import KEY, START, grow
 
 LATER = START + timedelta(days=1)
 
@@ -31,7 +30,15 @@ async def test_the_file_has_header_events_batches_and_head_in_order(tmp_path: Pa
     file = tmp_path / "trail.jsonl"
     head = await write_export(file, _streamed(grow([2, 1])), key=KEY, environment="lab", now=LATER)
     lines = [json.loads(line) for line in file.read_bytes().splitlines()]
-    assert [next(iter(line)) for line in lines] == ["environment", "event", "event", "batch", "event", "batch", "head"]
+    assert [next(iter(line)) for line in lines] == [
+        "environment",
+        "event",
+        "event",
+        "batch",
+        "event",
+        "batch",
+        "head",
+    ]
     assert lines[0] == {
         "environment": "lab",
         "exported_at": "2026-02-04T04:05:06.000007Z",
@@ -67,14 +74,18 @@ async def test_an_event_made_unwritable_in_the_store_is_named(tmp_path: Path) ->
     rows = grow([1])
     assert isinstance(rows[0], Entry)
     rows[0] = Entry({**rows[0].record, "data": {"n": 2**80}}, rows[0].leaf)
-    with pytest.raises(Invalid, match=r"event 1 \(evt_0001\) cannot be written.*changed in the store"):
+    with pytest.raises(
+        Invalid, match=r"event 1 \(evt_0001\) cannot be written.*changed in the store"
+    ):
         await write_export(tmp_path / "trail.jsonl", rows, key=KEY, environment="lab", now=LATER)
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="name a file in a folder that exists"):
-        await write_export(tmp_path / "no" / "trail.jsonl", grow([1]), key=KEY, environment="lab", now=LATER)
+        await write_export(
+            tmp_path / "no" / "trail.jsonl", grow([1]), key=KEY, environment="lab", now=LATER
+        )
 
 
 async def test_the_head_can_be_kept_as_the_last_line_or_as_the_whole_file(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ def by_the_book(leaves: Sequence[bytes]) -> bytes:
     if len(leaves) == 1:
         return leaves[0]
     split = 1 << ((len(leaves) - 1).bit_length() - 1)
-    return hashlib.sha256(b"\x01" + by_the_book(leaves[:split]) + by_the_book(leaves[split:])).digest()
+    return hashlib.sha256(
+        b"\x01" + by_the_book(leaves[:split]) + by_the_book(leaves[split:])
+    ).digest()
 
 
 @pytest.mark.parametrize("count", range(1, 70))
@@ -27,7 +29,16 @@ def test_the_root_is_that_of_the_recursive_definition(count: int) -> None:
 
 
 def test_the_root_of_the_certificate_transparency_test_vectors() -> None:
-    leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+    leaves = [
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    ]
     root = merkle_root([leaf_hash(bytes.fromhex(leaf)) for leaf in leaves])
     assert root.hex() == "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
 

@@ -14,14 +14,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from orchestrator.audit.sanitize import MAX_DEPTH, MAX_LABEL, MAX_SIZE, MAX_TEXT, audit_safe, sealable
+from orchestrator.audit.sanitize import (
+    MAX_DEPTH,
+    MAX_LABEL,
+    MAX_SIZE,
+    MAX_TEXT,
+    audit_safe,
+    sealable,
+)
 from orchestrator.domain.audit_event import Event, EventKind, canonical_time
 from orchestrator.domain.digest import canonical
 
-_wild_text = st.text(st.characters(), max_size=30) | st.sampled_from(["\ud800", "a\x00b", "\udfff\ud800", "é\U0001f600"])
+_wild_text = st.text(st.characters(), max_size=30) | st.sampled_from(
+    ["\ud800", "a\x00b", "\udfff\ud800", "é\U0001f600"]
+)
 _wild = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | _wild_text | st.binary(max_size=5) | st.datetimes() | st.dates(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_wild_text, inner, max_size=4) | st.tuples(inner, inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | _wild_text
+    | st.binary(max_size=5)
+    | st.datetimes()
+    | st.dates(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(_wild_text, inner, max_size=4)
+        | st.tuples(inner, inner)
+    ),
     max_leaves=30,
 )
 
@@ -70,7 +90,11 @@ def test_an_integer_too_long_to_print_is_named_by_its_length() -> None:
 
 
 def test_numbers_that_json_has_not_become_strings() -> None:
-    assert audit_safe({"a": float("nan"), "b": float("-inf"), "c": 1e300}) == {"a": "nan", "b": "-inf", "c": "1e+300"}
+    assert audit_safe({"a": float("nan"), "b": float("-inf"), "c": 1e300}) == {
+        "a": "nan",
+        "b": "-inf",
+        "c": "1e+300",
+    }
 
 
 def test_a_secret_is_masked_and_bytes_are_only_counted() -> None:
@@ -80,7 +104,13 @@ def test_a_secret_is_masked_and_bytes_are_only_counted() -> None:
 
 def test_plain_values_of_pydantic_models_are_written_as_people_read_them() -> None:
     clean = audit_safe(
-        {"at": IPv4Address("10.0.0.7"), "id": UUID(int=7), "n": Decimal("1.50"), "for": timedelta(hours=24), "kind": EventKind.RUN_ENDED}
+        {
+            "at": IPv4Address("10.0.0.7"),
+            "id": UUID(int=7),
+            "n": Decimal("1.50"),
+            "for": timedelta(hours=24),
+            "kind": EventKind.RUN_ENDED,
+        }
     )
     assert clean == {
         "at": "10.0.0.7",
@@ -129,7 +159,9 @@ def test_keys_that_become_one_by_cleaning_keep_both_values() -> None:
 def test_a_time_has_one_spelling() -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert canonical_time(moment) == "2026-01-02T03:04:05.000000Z"
-    assert canonical_time(moment.astimezone(timezone(timedelta(hours=5, minutes=30)))) == canonical_time(moment)
+    assert canonical_time(
+        moment.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    ) == canonical_time(moment)
 
 
 def test_a_time_without_zone_is_refused() -> None:
@@ -139,6 +171,15 @@ def test_a_time_without_zone_is_refused() -> None:
 
 def test_labels_are_bounded_and_clean() -> None:
     moment = datetime(2026, 1, 2, tzinfo=UTC)
-    made = sealable(Event(id="evt_1", kind=EventKind.ACCESS_REFUSED, time=moment, actor="person:\x00" + "x" * 9999, subject="s", data={}))
+    made = sealable(
+        Event(
+            id="evt_1",
+            kind=EventKind.ACCESS_REFUSED,
+            time=moment,
+            actor="person:\x00" + "x" * 9999,
+            subject="s",
+            data={},
+        )
+    )
     assert len(made.actor) == MAX_LABEL
     assert "\x00" not in made.actor

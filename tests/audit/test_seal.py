@@ -10,22 +10,37 @@ from orchestrator.audit.seal import GENESIS, entry, leaf, number, seal
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_batch import MAX_BATCH, Batch, Entry
 from orchestrator.domain.errors import Conflict, Invalid
-
-from .trails import KEY, START, event, grow
+from tests.harness.trails import KEY, START, event, grow
 
 
 def test_batches_follow_each_other_by_number_sequence_and_digest() -> None:
     first, second = [row for row in grow([3, 5]) if isinstance(row, Batch)]
     assert (first.number, first.first_seq, first.last_seq, first.previous) == (1, 1, 3, GENESIS)
-    assert (second.number, second.first_seq, second.last_seq, second.previous) == (2, 4, 8, first.digest)
+    assert (second.number, second.first_seq, second.last_seq, second.previous) == (
+        2,
+        4,
+        8,
+        first.digest,
+    )
     assert first.header_digest() == first.digest
 
 
 def test_a_batch_is_signed_over_everything_in_its_header() -> None:
     batch = next(row for row in grow([2]) if isinstance(row, Batch))
     assert batch.signed_by(KEY.public)
-    changes = {"number": 9, "first_seq": 9, "last_seq": 9, "root": "0" * 64, "leaves": "0" * 16, "previous": "0" * 64}
-    for field, value in {**changes, "sealed_at": "2020-01-01T00:00:00.000000Z", "key_id": "x"}.items():
+    changes = {
+        "number": 9,
+        "first_seq": 9,
+        "last_seq": 9,
+        "root": "0" * 64,
+        "leaves": "0" * 16,
+        "previous": "0" * 64,
+    }
+    for field, value in {
+        **changes,
+        "sealed_at": "2020-01-01T00:00:00.000000Z",
+        "key_id": "x",
+    }.items():
         assert not batch.model_copy(update={field: value}).signed_by(KEY.public), field
 
 
@@ -36,7 +51,11 @@ def test_another_key_does_not_vouch_for_a_batch() -> None:
 
 def test_the_leaf_depends_on_the_place_and_on_every_field() -> None:
     base = event(1)
-    others = [base.model_copy(update={"id": "evt_x"}), base.model_copy(update={"actor": "x"}), base.model_copy(update={"data": {}})]
+    others = [
+        base.model_copy(update={"id": "evt_x"}),
+        base.model_copy(update={"actor": "x"}),
+        base.model_copy(update={"data": {}}),
+    ]
     leaves = {leaf(base, 1), leaf(base, 2), *(leaf(other, 1) for other in others)}
     assert len(leaves) == 5
 

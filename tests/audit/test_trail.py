@@ -19,19 +19,23 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow
-from tests.store.databases import START, opened
+from tests.harness.databases import START, opened
 
 
 async def note(rt: Runtime, subject: str = "run_1", **data: Any) -> None:
     async with rt.store.write() as session:
-        await trail.record(session, EventKind.RUN_CREATED, actor="system", subject=subject, data=data, now=START)
+        await trail.record(
+            session, EventKind.RUN_CREATED, actor="system", subject=subject, data=data, now=START
+        )
 
 
 async def test_an_event_is_not_there_when_its_transaction_was_rolled_back(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         with pytest.raises(ZeroDivisionError):
             async with rt.store.write() as session:
-                await trail.record(session, EventKind.RUN_CREATED, actor="system", subject="1", data={}, now=START)
+                await trail.record(
+                    session, EventKind.RUN_CREATED, actor="system", subject="1", data={}, now=START
+                )
                 raise ZeroDivisionError
         async with rt.store.read() as session:
             assert await session.scalar(select(func.count()).select_from(AuditEventRow)) == 0
@@ -39,18 +43,32 @@ async def test_an_event_is_not_there_when_its_transaction_was_rolled_back(tmp_pa
 
 async def test_secrets_and_what_no_database_stores_are_made_safe(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
-        await note(rt, token=SecretStr("s3cret"), text="a\x00b\ud800", big=2**70, at=START + timedelta(seconds=1))
+        await note(
+            rt,
+            token=SecretStr("s3cret"),
+            text="a\x00b\ud800",
+            big=2**70,
+            at=START + timedelta(seconds=1),
+        )
         await export_trail(rt, tmp_path / "t.jsonl")
         written = (tmp_path / "t.jsonl").read_text()
         assert "s3cret" not in written
         data = json.loads(written.splitlines()[1])["event"]["data"]
-        assert data == {"token": "**********", "text": "a\ufffdb\ufffd", "big": str(2**70), "at": "2026-03-04T05:06:08.000000Z"}
+        assert data == {
+            "token": "**********",
+            "text": "a\ufffdb\ufffd",
+            "big": str(2**70),
+            "at": "2026-03-04T05:06:08.000000Z",
+        }
         assert verify(tmp_path / "t.jsonl", rt.audit_key.public).status == "intact"
 
 
 async def test_more_than_one_batch_is_sealed_in_one_chain(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
-        events = [trail.event(EventKind.STEP_READ, actor="run:1", subject=str(n), data={}, now=START) for n in range(5_000)]
+        events = [
+            trail.event(EventKind.STEP_READ, actor="run:1", subject=str(n), data={}, now=START)
+            for n in range(5_000)
+        ]
         async with rt.store.write() as session:
             await trail.record_all(session, events)
         assert await seal_pending(rt) == 5_000
@@ -66,7 +84,9 @@ async def test_a_row_that_somebody_altered_past_the_triggers_is_named(tmp_path: 
         await seal_pending(rt)
         async with rt.store.write() as session:
             await session.execute(text("DROP TRIGGER audit_events_no_update"))
-            await session.execute(text("UPDATE audit_events SET subject = 'run_x' WHERE number = 3"))
+            await session.execute(
+                text("UPDATE audit_events SET subject = 'run_x' WHERE number = 3")
+            )
         await export_trail(rt, tmp_path / "t.jsonl")
         report = verify(tmp_path / "t.jsonl", rt.audit_key.public)
         assert report.status == "altered"

@@ -16,8 +16,7 @@ from orchestrator.audit.verify.lines import BatchLine
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_batch import Batch, Entry
 from orchestrator.domain.digest import canonical
-
-from .trails import KEY, export, grow
+from tests.harness.trails import KEY, export, grow
 
 SIZES = [4, 1, 6, 3]
 
@@ -29,11 +28,15 @@ def _report(path: Path, rows: list[Row], **options: Any) -> Report:
 
 
 def _at(rows: list[Row], seq: int) -> int:
-    return next(at for at, row in enumerate(rows) if isinstance(row, Entry) and row.record["seq"] == seq)
+    return next(
+        at for at, row in enumerate(rows) if isinstance(row, Entry) and row.record["seq"] == seq
+    )
 
 
 def _batch_at(rows: list[Row], number: int) -> int:
-    return next(at for at, row in enumerate(rows) if isinstance(row, Batch) and row.number == number)
+    return next(
+        at for at, row in enumerate(rows) if isinstance(row, Batch) and row.number == number
+    )
 
 
 def _changed(row: Row, *, recompute: bool, **fields: Any) -> Entry:
@@ -46,22 +49,31 @@ def test_an_untouched_trail_is_intact_and_says_how_much_it_holds(tmp_path: Path)
     report = _report(tmp_path, grow(SIZES))
     assert (report.status, report.problems, report.notes) == ("intact", (), ())
     assert (report.events, report.batches, report.key_id) == (14, 4, KEY.id)
-    assert (report.first, report.last) == ("2026-02-03T04:05:07.000007Z", "2026-02-03T04:05:20.000007Z")
+    assert (report.first, report.last) == (
+        "2026-02-03T04:05:07.000007Z",
+        "2026-02-03T04:05:20.000007Z",
+    )
     assert report.head is not None
     assert report.head.events == 14
 
 
 @pytest.mark.parametrize("recompute", [False, True], ids=["hash_kept", "hash_recomputed"])
-def test_an_altered_event_alone_is_named_even_where_its_hash_was_recomputed(tmp_path: Path, recompute: bool) -> None:
+def test_an_altered_event_alone_is_named_even_where_its_hash_was_recomputed(
+    tmp_path: Path, recompute: bool
+) -> None:
     rows = grow(SIZES)
     at = _at(rows, 7)
     rows[at] = _changed(rows[at], recompute=recompute, actor="person:eve")
     report = _report(tmp_path, rows)
     assert report.status == "altered"
-    assert report.problems == ("event 7 (evt_0007, line 10) was altered: it is not what batch 3 sealed",)
+    assert report.problems == (
+        "event 7 (evt_0007, line 10) was altered: it is not what batch 3 sealed",
+    )
 
 
-def test_an_event_altered_with_every_hash_and_the_root_made_anew_is_caught_by_the_signature(tmp_path: Path) -> None:
+def test_an_event_altered_with_every_hash_and_the_root_made_anew_is_caught_by_the_signature(
+    tmp_path: Path,
+) -> None:
     rows = grow(SIZES)
     forged = grow(SIZES, key=SigningKey.new())
     at, batch_at = _at(rows, 7), _batch_at(rows, 3)
@@ -87,19 +99,27 @@ def test_an_inserted_event_is_named(tmp_path: Path) -> None:
     rows = grow(SIZES)
     rows.insert(_at(rows, 8), _changed(rows[0], recompute=True, seq=99, id="evt_new"))
     [problem] = _report(tmp_path, rows).problems
-    assert problem.startswith("event 99 (evt_new, line 11) stands among the events of batch 3 (events 6..11)")
+    assert problem.startswith(
+        "event 99 (evt_new, line 11) stands among the events of batch 3 (events 6..11)"
+    )
 
 
 def test_an_event_inserted_under_a_taken_number_is_named(tmp_path: Path) -> None:
     rows = grow(SIZES)
     rows.insert(_at(rows, 8), _changed(rows[0], recompute=True, seq=8, id="evt_new"))
-    assert "event 8 (evt_new, line 11) was altered: it is not what batch 3 sealed" in _report(tmp_path, rows).problems
+    assert (
+        "event 8 (evt_new, line 11) was altered: it is not what batch 3 sealed"
+        in _report(tmp_path, rows).problems
+    )
 
 
 def test_rows_whose_numbers_were_exchanged_are_named_with_their_true_places(tmp_path: Path) -> None:
     rows = grow(SIZES)
     one, two = _at(rows, 7), _at(rows, 9)
-    rows[one], rows[two] = _changed(rows[two], recompute=False, seq=7), _changed(rows[one], recompute=False, seq=9)
+    rows[one], rows[two] = (
+        _changed(rows[two], recompute=False, seq=7),
+        _changed(rows[one], recompute=False, seq=9),
+    )
     first, second = _report(tmp_path, rows).problems
     assert "event 7 (evt_0009, line 10) was altered" in first
     assert "it was event 9: swapped" in first
@@ -110,21 +130,30 @@ def test_events_in_another_order_are_named(tmp_path: Path) -> None:
     rows = grow(SIZES)
     one, two = _at(rows, 7), _at(rows, 8)
     rows[one], rows[two] = rows[two], rows[one]
-    assert _report(tmp_path, rows).problems == ("event 7 (evt_0007, line 11) stands after event 8 (evt_0008, line 10): reordered",)
+    assert _report(tmp_path, rows).problems == (
+        "event 7 (evt_0007, line 11) stands after event 8 (evt_0008, line 10): reordered",
+    )
 
 
 def test_a_removed_batch_is_named_with_the_events_nobody_vouches_for(tmp_path: Path) -> None:
     rows = grow(SIZES)
     del rows[_batch_at(rows, 3)]
     first, second = _report(tmp_path, rows).problems
-    assert first == "batch 3 is missing before batch 4 (line 18): removed; events 6..11 not vouched for"
-    assert second.startswith("events 6..11 (evt_0006 to evt_0011, lines 9..14) stand among the events of batch 4 (events 12..14)")
+    assert (
+        first
+        == "batch 3 is missing before batch 4 (line 18): removed; events 6..11 not vouched for"
+    )
+    assert second.startswith(
+        "events 6..11 (evt_0006 to evt_0011, lines 9..14) stand among the events of batch 4 (events 12..14)"
+    )
 
 
 def test_a_removed_batch_and_its_events_are_named(tmp_path: Path) -> None:
     rows = grow(SIZES)
     del rows[_at(rows, 6) : _batch_at(rows, 3) + 1]
-    assert _report(tmp_path, rows).problems == ("batch 3 is missing before batch 4 (line 12): removed; events 6..11 not vouched for",)
+    assert _report(tmp_path, rows).problems == (
+        "batch 3 is missing before batch 4 (line 12): removed; events 6..11 not vouched for",
+    )
 
 
 def test_a_batch_in_another_place_is_named(tmp_path: Path) -> None:
@@ -132,7 +161,10 @@ def test_a_batch_in_another_place_is_named(tmp_path: Path) -> None:
     three = rows[_at(rows, 6) : _batch_at(rows, 3) + 1]
     moved = [row for row in rows if row not in three] + three
     problems = _report(tmp_path, moved).problems
-    assert "batch 3 is missing before batch 4 (line 12): removed; events 6..11 not vouched for" in problems
+    assert (
+        "batch 3 is missing before batch 4 (line 12): removed; events 6..11 not vouched for"
+        in problems
+    )
     assert "batch 3 (line 19) stands after batch 4: reordered, or a copy inserted" in problems
 
 
@@ -142,7 +174,9 @@ def test_a_trail_cut_and_grown_anew_does_not_hang_together(tmp_path: Path) -> No
     assert isinstance(two, Batch)
     fork = grow([2, 1], after=two.model_copy(update={"digest": "2" * 64}), first=50)
     report = _report(tmp_path, rows[: _batch_at(rows, 2) + 1] + fork)
-    assert report.problems == ("batch 3 (line 11) does not follow the batch before it: the trail was cut and grown anew there",)
+    assert report.problems == (
+        "batch 3 (line 11) does not follow the batch before it: the trail was cut and grown anew there",
+    )
 
 
 def test_events_that_no_batch_seals_are_named(tmp_path: Path) -> None:
@@ -162,11 +196,16 @@ def test_a_cut_end_is_found_without_anything_kept_elsewhere(tmp_path: Path) -> N
     export(file, grow(SIZES))
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(lines[:15]))
-    assert verify(file, KEY.public).problems == ("the end of the trail is missing: the file was cut off after batch 3, event 11",)
+    assert verify(file, KEY.public).problems == (
+        "the end of the trail is missing: the file was cut off after batch 3, event 11",
+    )
     file.write_bytes(b"".join([*lines[:15], lines[-1]]))
     problems = verify(file, KEY.public).problems
     assert any("vouches for 14 events, but 11 are there" in problem for problem in problems)
-    assert any("vouches for batch 4 as the last, but the file ends with batch 3, event 11" in problem for problem in problems)
+    assert any(
+        "vouches for batch 4 as the last, but the file ends with batch 3, event 11" in problem
+        for problem in problems
+    )
 
 
 def test_a_tail_cut_in_the_store_is_found_by_a_head_kept_elsewhere(tmp_path: Path) -> None:
@@ -175,7 +214,9 @@ def test_a_tail_cut_in_the_store_is_found_by_a_head_kept_elsewhere(tmp_path: Pat
     shorter = rows[: _batch_at(rows, 3) + 1]
     assert _report(tmp_path, shorter).status == "intact"  # nothing in the file can tell
     [problem] = _report(tmp_path, shorter, head=kept).problems
-    assert problem.startswith("the head kept elsewhere remembers batch 4 and 14 events, but the file ends with batch 3, event 11")
+    assert problem.startswith(
+        "the head kept elsewhere remembers batch 4 and 14 events, but the file ends with batch 3, event 11"
+    )
 
 
 def test_a_trail_rewritten_with_the_key_is_found_by_a_head_kept_elsewhere(tmp_path: Path) -> None:
@@ -211,14 +252,19 @@ def test_a_trail_made_anew_with_another_key_passes_only_as_self_asserted(tmp_pat
     assert verify(file).status == "intact"
     report = verify(file, KEY.public)
     assert report.status == "altered"
-    assert f"the file says that key {eve.id} sealed it, but the key given is {KEY.id}" in report.problems[0]
+    assert (
+        f"the file says that key {eve.id} sealed it, but the key given is {KEY.id}"
+        in report.problems[0]
+    )
 
 
 def test_an_altered_header_is_found(tmp_path: Path) -> None:
     file = tmp_path / "trail"
     export(file, grow([2]))
     file.write_bytes(file.read_bytes().replace(b'"environment":"test"', b'"environment":"prod"', 1))
-    assert verify(file, KEY.public).problems == ("line 1 was altered: it is not the header that the head of the file vouches for",)
+    assert verify(file, KEY.public).problems == (
+        "line 1 was altered: it is not the header that the head of the file vouches for",
+    )
 
 
 @pytest.mark.parametrize(
@@ -232,13 +278,17 @@ def test_an_altered_header_is_found(tmp_path: Path) -> None:
     ],
     ids=["a_key_twice", "a_space", "carriage_return", "number_spelled_anew", "escape"],
 )
-def test_an_event_that_means_the_same_in_other_bytes_is_found(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+def test_an_event_that_means_the_same_in_other_bytes_is_found(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
     report = _respelled(tmp_path, 3, spoil)
     assert report.status == "altered"
     assert "event 3 (evt_0003" in report.problems[0]
 
 
-@pytest.mark.parametrize(("at", "named"), [(0, "line 1 "), (5, "batch 1 (line 6) "), (6, "the head in line 7 ")])
+@pytest.mark.parametrize(
+    ("at", "named"), [(0, "line 1 "), (5, "batch 1 (line 6) "), (6, "the head in line 7 ")]
+)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -280,9 +330,16 @@ def test_events_that_fit_the_short_hashes_but_not_the_root_are_found(tmp_path: P
     batch = rows[-1]
     assert isinstance(batch, Batch)
     colliding = batch.model_copy(update={"root": "1" * 64})
-    signed = colliding.model_copy(update={"digest": colliding.header_digest(), "signature": KEY.sign(colliding.header_bytes())})
+    signed = colliding.model_copy(
+        update={
+            "digest": colliding.header_digest(),
+            "signature": KEY.sign(colliding.header_bytes()),
+        }
+    )
     report = _report(tmp_path, [*rows[:-1], signed])
-    assert report.problems == ("batch 1 (events 1..2): an event was altered, for the root over them does not fit",)
+    assert report.problems == (
+        "batch 1 (events 1..2): an event was altered, for the root over them does not fit",
+    )
 
 
 def test_a_head_forged_to_fit_a_cut_file_is_found(tmp_path: Path) -> None:
@@ -290,7 +347,9 @@ def test_a_head_forged_to_fit_a_cut_file_is_found(tmp_path: Path) -> None:
     whole = export(file, grow(SIZES))
     lines = file.read_bytes().splitlines(keepends=True)
     last = BatchLine.model_validate_json(lines[14]).batch
-    forged = whole.model_copy(update={"batches": last.number, "events": last.last_seq, "digest": last.digest})
+    forged = whole.model_copy(
+        update={"batches": last.number, "events": last.last_seq, "digest": last.digest}
+    )
     file.write_bytes(b"".join([*lines[:15], forged.line()]))
     [problem] = verify(file, KEY.public).problems
     assert problem.startswith("the head was altered or forged")
@@ -304,7 +363,9 @@ def test_a_head_forged_to_fit_a_cut_file_is_found(tmp_path: Path) -> None:
         b"hello",
         b"\xff\xfe",
         b"[" * 100_000,
-        b'{"tocsin_audit":2,"environment":"x","exported_at":"x","public_key":"' + b"0" * 64 + b'"}\n',
+        b'{"tocsin_audit":2,"environment":"x","exported_at":"x","public_key":"'
+        + b"0" * 64
+        + b'"}\n',
         b'{"tocsin_audit":1,"environment":"x","exported_at":"x","public_key":"abc"}\n',
     ],
     ids=["empty", "blank", "text", "binary", "depth_bomb", "newer_form", "no_key"],
@@ -376,10 +437,14 @@ def test_endless_events_without_a_batch_are_not_held_in_memory(tmp_path: Path) -
     file.write_bytes(b"".join([lines[0], *[endless] * 20_000]))
     report = verify(file, KEY.public)
     assert report.events == 20_000
-    assert any("before line" in problem and "sealed by no batch" in problem for problem in report.problems)
+    assert any(
+        "before line" in problem and "sealed by no batch" in problem for problem in report.problems
+    )
 
 
 def test_an_event_of_a_kind_that_does_not_exist_is_still_exported_and_named(tmp_path: Path) -> None:
     rows = grow([3])
     rows[1] = _changed(rows[1], recompute=False, kind="run:step:never")
-    assert _report(tmp_path, rows).problems == ("event 2 (evt_0002, line 3) was altered: it is not what batch 1 sealed",)
+    assert _report(tmp_path, rows).problems == (
+        "event 2 (evt_0002, line 3) was altered: it is not what batch 1 sealed",
+    )

@@ -14,7 +14,14 @@ EXAMPLE: dict[str, Any] = Approval.model_config["json_schema_extra"]["examples"]
 ANSWER = {
     "person": "ann", "decision": "approve", "comment": "seen", "form": None, "via": "email", "at": "2026-01-01T12:01:00Z", "withdrawn_at": None,
 }  # fmt: skip
-GLASS = {"broken_by": "ada", "reason": "no one is awake", "review": "pending", "reviewed_by": None, "reviewed_at": None, "comment": ""}
+GLASS = {
+    "broken_by": "ada",
+    "reason": "no one is awake",
+    "review": "pending",
+    "reviewed_by": None,
+    "reviewed_at": None,
+    "comment": "",
+}
 
 
 def test_an_approval_is_shown_with_its_receipts_its_people_and_its_digest() -> None:
@@ -34,9 +41,14 @@ def test_an_approval_is_shown_with_its_receipts_its_people_and_its_digest() -> N
 
 
 def test_one_that_is_void_names_what_replaced_it() -> None:
-    assert next(lines({**EXAMPLE, "state": "void", "replaced_by": "apr_2"})) == "apr_1f0c: void, asked anew as apr_2"
+    assert (
+        next(lines({**EXAMPLE, "state": "void", "replaced_by": "apr_2"}))
+        == "apr_1f0c: void, asked anew as apr_2"
+    )
 
 
-@pytest.mark.parametrize("command", ["list", "show", "approve", "decline", "withdraw", "break-glass", "review"])
+@pytest.mark.parametrize(
+    "command", ["list", "show", "approve", "decline", "withdraw", "break-glass", "review"]
+)
 def test_every_command_has_help(command: str) -> None:
     assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0

@@ -33,13 +33,21 @@ def _pid(file: Path, other_than: int = 0) -> int:
 
 @pytest.fixture
 def supervisor(tmp_path: Path):
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("supervised.py")), str(tmp_path)])
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            str(Path(__file__).parents[1] / "harness" / "supervised.py"),
+            str(tmp_path),
+        ]
+    )
     yield process
     process.kill()
     process.wait()
 
 
-def test_a_child_that_is_killed_is_started_again(supervisor: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_a_child_that_is_killed_is_started_again(
+    supervisor: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     first = _pid(tmp_path / "pid")
     os.kill(first, signal.SIGKILL)
     assert _pid(tmp_path / "pid", other_than=first) != first
@@ -47,7 +55,9 @@ def test_a_child_that_is_killed_is_started_again(supervisor: subprocess.Popen[by
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the leash sees to it")
-def test_no_child_outlives_a_supervisor_that_is_killed(supervisor: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_no_child_outlives_a_supervisor_that_is_killed(
+    supervisor: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     child = _pid(tmp_path / "pid")
     supervisor.kill()
     supervisor.wait()
@@ -57,8 +67,19 @@ def test_no_child_outlives_a_supervisor_that_is_killed(supervisor: subprocess.Po
 def test_a_leashed_program_ends_when_the_pipe_closes(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     code = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
-    command = [sys.executable, "-P", "-m", "orchestrator.cli.stack.parent_death", sys.executable, "-c", code, str(tmp_path / "pid")]
-    leash = subprocess.Popen(command, env={**os.environ, "TOCSIN_LIFELINE": str(reading)}, pass_fds=(reading,))
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "orchestrator.cli.stack.parent_death",
+        sys.executable,
+        "-c",
+        code,
+        str(tmp_path / "pid"),
+    ]
+    leash = subprocess.Popen(
+        command, env={**os.environ, "TOCSIN_LIFELINE": str(reading)}, pass_fds=(reading,)
+    )
     _pid(tmp_path / "pid")
     os.close(writing)
     assert leash.wait(20) == 256 - signal.SIGKILL
@@ -67,11 +88,11 @@ def test_a_leashed_program_ends_when_the_pipe_closes(tmp_path: Path) -> None:
 
 async def test_a_child_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
     reading, writing = os.pipe()
-    code = (
-        "import pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN); pathlib.Path(sys.argv[1]).write_text('1'); time.sleep(600)"
-    )
+    code = "import pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN); pathlib.Path(sys.argv[1]).write_text('1'); time.sleep(600)"
     said: list[str] = []
-    program = Program("deaf", (sys.executable, "-c", code, str(tmp_path / "up")), dict(os.environ), ours=False)
+    program = Program(
+        "deaf", (sys.executable, "-c", code, str(tmp_path / "up")), dict(os.environ), ours=False
+    )
     child = Child(program, tmp_path / "log", reading, said.append)
     keeping = asyncio.create_task(child.keep())
     async with asyncio.timeout(20):
@@ -87,7 +108,12 @@ async def test_a_child_that_ignores_the_request_to_end_is_killed(tmp_path: Path)
 async def test_a_program_that_dies_at_once_again_and_again_says_why(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     said: list[str] = []
-    program = Program("broken", (sys.executable, "-c", "import sys; sys.exit('no such table')"), dict(os.environ), ours=False)
+    program = Program(
+        "broken",
+        (sys.executable, "-c", "import sys; sys.exit('no such table')"),
+        dict(os.environ),
+        ours=False,
+    )
     child = Child(program, tmp_path / "log", reading, said.append)
     keeping = asyncio.create_task(child.keep())
     async with asyncio.timeout(20):

@@ -27,7 +27,12 @@ def test_a_file_that_is_no_export_is_unreadable(tmp_path: Path) -> None:
 
 def test_a_fresh_trail_is_exported_and_verified_and_an_altered_one_is_found(tmp_path: Path) -> None:
     data, export = tmp_path / "data", tmp_path / "trail"
-    assert tocsin("source", "add", "edge", "--product", "crowdsec", "--auth", "bearer", "--data-dir", data).returncode == 0
+    assert (
+        tocsin(
+            "source", "add", "edge", "--product", "crowdsec", "--auth", "bearer", "--data-dir", data
+        ).returncode
+        == 0
+    )
     assert tocsin("source", "remove", "edge", "--data-dir", data).returncode == 0
     assert tocsin("audit", "export", export, "--data-dir", data).returncode == 0
     assert tocsin("audit", "verify", export, "--public-key", data / "audit.pub").returncode == 0
@@ -38,7 +43,17 @@ def test_a_fresh_trail_is_exported_and_verified_and_an_altered_one_is_found(tmp_
 
 
 def test_a_secret_is_made_where_none_is_given_and_shown_this_once(tmp_path: Path) -> None:
-    made = tocsin("source", "add", "hooks", "--product", "suricata", "--auth", "standard_webhooks", "--data-dir", tmp_path)
+    made = tocsin(
+        "source",
+        "add",
+        "hooks",
+        "--product",
+        "suricata",
+        "--auth",
+        "standard_webhooks",
+        "--data-dir",
+        tmp_path,
+    )
     assert made.stdout.splitlines()[-1].startswith("whsec_")
     listed = tocsin("source", "list", "--data-dir", tmp_path, "--json")
     assert "whsec_" not in listed.stdout
@@ -48,7 +63,17 @@ def test_a_secret_is_made_where_none_is_given_and_shown_this_once(tmp_path: Path
 def test_a_given_secret_is_never_printed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("a-secret-of-the-siem-itself\n")
     made = tocsin(
-        "source", "add", "s", "--product", "wazuh", "--auth", "bearer", "--secret-file", tmp_path / "secret", "--data-dir", tmp_path / "d"
+        "source",
+        "add",
+        "s",
+        "--product",
+        "wazuh",
+        "--auth",
+        "bearer",
+        "--secret-file",
+        tmp_path / "secret",
+        "--data-dir",
+        tmp_path / "d",
     )
     assert made.returncode == 0, made.stderr
     assert "a-secret" not in made.stdout + made.stderr
@@ -62,10 +87,25 @@ def test_a_given_secret_is_never_printed(tmp_path: Path) -> None:
         (("connection", "check", "firewall"), "tocsin connection add"),
         (("playbook", "show", "nothing"), "nothing"),
         (("run", "list"), "tocsin up"),
-        (("source", "add", "x", "--product", "wazuh", "--auth", "bearer", "--correlate-within", "soon"), "--correlate-within"),
+        (
+            (
+                "source",
+                "add",
+                "x",
+                "--product",
+                "wazuh",
+                "--auth",
+                "bearer",
+                "--correlate-within",
+                "soon",
+            ),
+            "--correlate-within",
+        ),
     ],
 )
-def test_what_is_wrong_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_what_is_wrong_is_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
     refused = tocsin(*arguments, "--data-dir", tmp_path)
     assert refused.returncode == 1
     assert said in refused.stderr
@@ -88,9 +128,14 @@ def test_a_bad_playbook_is_named_by_file_line_and_mend(tmp_path: Path) -> None:
     assert "block_address" in refused.stderr
 
 
-@pytest.mark.parametrize("name", ["account-compromise", "brute-force-block", "c2-beacon-containment", "malware-on-endpoint"])
+@pytest.mark.parametrize(
+    "name",
+    ["account-compromise", "brute-force-block", "c2-beacon-containment", "malware-on-endpoint"],
+)
 def test_a_playbook_that_ships_is_good(tmp_path: Path, name: str) -> None:
-    checked = tocsin("playbook", "check", Path(__file__).parents[2] / "playbooks" / name, "--data-dir", tmp_path)
+    checked = tocsin(
+        "playbook", "check", Path(__file__).parents[2] / "playbooks" / name, "--data-dir", tmp_path
+    )
     assert checked.returncode == 0, checked.stderr
 
 

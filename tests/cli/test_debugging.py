@@ -53,7 +53,9 @@ class _Stack(threading.Thread):
         rt = open_runtime(self.settings)
         await migrate(rt.store)
         _, token = await keys.create_key(rt, "eve", (Role.ADMIN,), actor="system")
-        self.server = uvicorn.Server(uvicorn.Config(create_app(rt, lambda: None), port=0, log_level="error", ws="none"))
+        self.server = uvicorn.Server(
+            uvicorn.Config(create_app(rt, lambda: None), port=0, log_level="error", ws="none")
+        )
         serving = asyncio.create_task(self.server.serve())
         while not self.server.started and not serving.done():  # uvicorn says nothing when it is up
             await asyncio.sleep(0.01)
@@ -79,14 +81,29 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Stack]:
 def debugged(stack: _Stack, folder: Path, said: str, *more: str) -> str:
     """What is printed when these lines come from a pipe."""
     (folder / "playbook.yaml").write_text(DRAFT, "utf-8")
-    given = ["playbook", "debug", str(folder), "--url", stack.url, "--input", "address=198.51.100.7", *more]
+    given = [
+        "playbook",
+        "debug",
+        str(folder),
+        "--url",
+        stack.url,
+        "--input",
+        "address=198.51.100.7",
+        *more,
+    ]
     result = CliRunner().invoke(app, given, input=said)
     assert result.exit_code == 0, (result.output, result.exception)
     return result.output
 
 
-def test_commands_come_from_a_pipe_and_its_end_ends_the_session(stack: _Stack, tmp_path: Path) -> None:
-    told = debugged(stack, tmp_path, 'show inputs.address\noverride {"summary": "it"}\nshow steps.block.summary\n')
+def test_commands_come_from_a_pipe_and_its_end_ends_the_session(
+    stack: _Stack, tmp_path: Path
+) -> None:
+    told = debugged(
+        stack,
+        tmp_path,
+        'show inputs.address\noverride {"summary": "it"}\nshow steps.block.summary\n',
+    )
     assert '"198.51.100.7"' in told
     assert "block: done" in told
     assert '"it"' in told
@@ -94,7 +111,13 @@ def test_commands_come_from_a_pipe_and_its_end_ends_the_session(stack: _Stack, t
 
 
 def test_what_makes_no_sense_is_said_and_the_session_goes_on(stack: _Stack, tmp_path: Path) -> None:
-    told = debugged(stack, tmp_path, "dance\nshow\noverride {\napply\nshow steps.\nskip\nskip\n", "--break", "block")
+    told = debugged(
+        stack,
+        tmp_path,
+        "dance\nshow\noverride {\napply\nshow steps.\nskip\nskip\n",
+        "--break",
+        "block",
+    )
     assert "there is no command dance; see `help`" in told
     assert "show needs something after it" in told
     assert "override takes the result as JSON" in told

@@ -31,7 +31,9 @@ ITEM = {
 }
 
 
-def test_no_line_is_longer_than_the_terminal_and_no_control_character_gets_through(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_line_is_longer_than_the_terminal_and_no_control_character_gets_through(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     print_containments([ITEM, {**ITEM, "until": "2026-03-05T05:06:07+00:00", "drift": None}])
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= WIDTH

@@ -18,7 +18,10 @@ def taken():
 
 
 def test_a_port_that_another_program_has_is_refused_by_the_option_to_change(taken: int) -> None:
-    with pytest.raises(Invalid, match=f"--port {taken}: 127.0.0.1:{taken} cannot be had .another program listens there"):
+    with pytest.raises(
+        Invalid,
+        match=f"--port {taken}: 127.0.0.1:{taken} cannot be had .another program listens there",
+    ):
         ports.listen("127.0.0.1", taken, "--port")
 
 

@@ -5,7 +5,9 @@ import pytest
 from orchestrator.cli.output import listing, say
 
 
-def test_markup_and_control_characters_of_an_alert_stay_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_and_control_characters_of_an_alert_stay_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     listing([{"title": "[bold]x[/bold] \x1b[2J"}], ("title",))
     out = capsys.readouterr().out
     assert "[bold]x[/bold]" in out

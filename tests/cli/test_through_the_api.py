@@ -12,7 +12,14 @@ from typer.testing import CliRunner
 
 from orchestrator.cli.app import app
 
-CASE = {"run_id": "run_1", "playbook": "block", "version": 1, "case": {"name": "a"}, "tests": "playbook: block\n", "passes": False}
+CASE = {
+    "run_id": "run_1",
+    "playbook": "block",
+    "version": 1,
+    "case": {"name": "a"},
+    "tests": "playbook: block\n",
+    "passes": False,
+}
 ANSWERS = {
     "/v1/runs/run_1/case": {**CASE, "differences": ["status is failed, not completed"], "notes": ["a note"]},
     "/v1/shadow/block?since=1d": {

@@ -55,14 +55,26 @@ class TestCrowdStrike(HttpConnectorContract):
     async def test_bans_of_ours_are_listed_over_all_pages_and_those_of_others_are_not(self) -> None:
         world: Any = self.world()
         for number in range(1203):
-            ban = {"type": "md5", "value": f"{number:032x}", "action": "prevent", "source": "Tocsin", "description": "why"}
-            world.indicators[str(number)] = {**ban, "id": str(number), "tags": ["else", "tocsin-0123456789abcdef"]}
+            ban = {
+                "type": "md5",
+                "value": f"{number:032x}",
+                "action": "prevent",
+                "source": "Tocsin",
+                "description": "why",
+            }
+            world.indicators[str(number)] = {
+                **ban,
+                "id": str(number),
+                "tags": ["else", "tocsin-0123456789abcdef"],
+            }
         world.indicators["0"]["source"], world.indicators["1"]["tags"] = "by hand", ["else"]
         world.indicators["2"]["expired"], world.indicators["3"]["action"] = True, "detect"
         async with self.open(world, Access.READ) as connector:
             tagged = await connector.tagged()
         assert [each.target for each in tagged] == [f"{number:032x}" for number in range(4, 1203)]
-        assert {(each.action, each.tag, each.note) for each in tagged} == {("ban_hash", "tocsin-0123456789abcdef", "why")}
+        assert {(each.action, each.tag, each.note) for each in tagged} == {
+            ("ban_hash", "tocsin-0123456789abcdef", "why")
+        }
 
     async def test_a_name_of_two_devices_is_refused_with_both(self) -> None:
         async with self.open(self.world(), Access.READ) as connector:
@@ -76,12 +88,28 @@ class TestCrowdStrike(HttpConnectorContract):
         assert (details["name"], details["address"]) == ("TWIN", "10.20.2.2")
 
     @pytest.mark.parametrize("host", ["ws", "ws-04", "nowhere", "f" * 32])
-    async def test_a_host_that_is_not_there_is_refused_though_a_longer_name_is(self, host: str) -> None:
+    async def test_a_host_that_is_not_there_is_refused_though_a_longer_name_is(
+        self, host: str
+    ) -> None:
         async with self.open(self.world(), Access.READ) as connector:
             with pytest.raises(Rejected, match="knows no host"):
                 await connector.plan("isolate_host", {"host": host}, Call.bare())
 
-    @pytest.mark.parametrize("host", ["x'+platform_name:'windows", "ws-042'", "*", "!ws", "[ws]", "ws\\042", "wś-042", "a,b", "a(b", '"'])
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "x'+platform_name:'windows",
+            "ws-042'",
+            "*",
+            "!ws",
+            "[ws]",
+            "ws\\042",
+            "wś-042",
+            "a,b",
+            "a(b",
+            '"',
+        ],
+    )
     async def test_a_name_that_fql_could_misread_never_reaches_it(self, host: str) -> None:
         world = self.world()
         world.throttled = 1  # any request would be noticed
@@ -118,7 +146,9 @@ class TestCrowdStrike(HttpConnectorContract):
 
     async def test_a_host_that_is_never_contained_is_unknown(self) -> None:
         world = self.world()
-        async with self.open(world, Access.WRITE, **self.patience(), poll_seconds=0.06) as connector:
+        async with self.open(
+            world, Access.WRITE, **self.patience(), poll_seconds=0.06
+        ) as connector:
             planned_change = await connector.plan("isolate_host", HOST, Call.bare())
             with pytest.raises(Unknown, match="may be offline"):
                 await connector.apply("isolate_host", planned_change, Call.bare())
@@ -142,7 +172,9 @@ class TestCrowdStrike(HttpConnectorContract):
         assert caught.value.retry_after is not None
         assert timedelta(seconds=20) < caught.value.retry_after <= timedelta(seconds=30)
 
-    async def test_an_indicator_that_only_watches_becomes_a_ban_and_watches_again_after_undo(self) -> None:
+    async def test_an_indicator_that_only_watches_becomes_a_ban_and_watches_again_after_undo(
+        self,
+    ) -> None:
         world = self.world()
         _banned(world)
         world.indicators["0" * 64].update(action="detect", tags=["soc"])

@@ -14,7 +14,9 @@ from orchestrator.domain.errors import Rejected
 
 
 async def found(world: CrowdStrikeEmulator, host: str) -> str:
-    async with open_connector(CrowdStrike, world.settings("http://127.0.0.1"), Access.READ, EmulatorTransport(world)) as connector:
+    async with open_connector(
+        CrowdStrike, world.settings("http://127.0.0.1"), Access.READ, EmulatorTransport(world)
+    ) as connector:
         return str((await connector.read("find_host", {"host": host}, Call.bare()))["name"])
 
 

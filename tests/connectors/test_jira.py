@@ -43,7 +43,9 @@ class TestJira(HttpConnectorContract):
         """A fresh emulator."""
         return JiraEmulator()
 
-    async def test_a_ticket_whose_reply_was_lost_is_found_by_a_plan_although_search_does_not_know_it(self) -> None:
+    async def test_a_ticket_whose_reply_was_lost_is_found_by_a_plan_although_search_does_not_know_it(
+        self,
+    ) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as jira:
             planned_change = await jira.plan("open", OPEN, Call.bare())
@@ -66,7 +68,9 @@ class TestJira(HttpConnectorContract):
             assert (await jira.apply("open", planned_change, Call.bare()))["key"] == "SOC-153"
         assert len(world.issues) == 303
 
-    async def test_a_lost_ticket_is_found_when_search_knows_newer_ones_but_not_this_one(self) -> None:
+    async def test_a_lost_ticket_is_found_when_search_knows_newer_ones_but_not_this_one(
+        self,
+    ) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as jira:
             await jira.apply("open", await jira.plan("open", OPEN, Call.bare()), Call.bare())
@@ -77,10 +81,14 @@ class TestJira(HttpConnectorContract):
         world = self.world()
         async with self.open(world, Access.WRITE) as jira:
             for key in ("one", "two"):
-                await jira.apply("open", await jira.plan("open", OPEN, Call.bare(key)), Call.bare(key))
+                await jira.apply(
+                    "open", await jira.plan("open", OPEN, Call.bare(key)), Call.bare(key)
+                )
         assert len(world.issues) == 4
 
-    async def test_after_more_tickets_than_can_be_looked_through_it_asks_for_a_new_plan(self) -> None:
+    async def test_after_more_tickets_than_can_be_looked_through_it_asks_for_a_new_plan(
+        self,
+    ) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as jira:
             planned_change = await jira.plan("open", OPEN, Call.bare())
@@ -96,8 +104,16 @@ class TestJira(HttpConnectorContract):
         async with self.open(world, Access.WRITE) as jira:
             await jira.apply("open", await jira.plan("open", wish, Call.bare()), Call.bare())
         fields = world.issues["SOC-3"]["fields"]
-        assert _types(fields["description"]) == {"doc", "paragraph", "text", "hardBreak", "codeBlock"}
-        assert "[~accountid:5b1] [click|https://evil.example] <b>\n@all {code}" in text_of(fields["description"])
+        assert _types(fields["description"]) == {
+            "doc",
+            "paragraph",
+            "text",
+            "hardBreak",
+            "codeBlock",
+        }
+        assert "[~accountid:5b1] [click|https://evil.example] <b>\n@all {code}" in text_of(
+            fields["description"]
+        )
         assert "\u202e" not in json.dumps(fields, ensure_ascii=False)
         assert fields["summary"] == "a b\ufffd"
 
@@ -115,8 +131,13 @@ class TestJira(HttpConnectorContract):
             with pytest.raises(Rejected, match="project SOC"):
                 await jira.read("find", {"key": key}, Call.bare())
 
-    @pytest.mark.parametrize(("action", "wish"), [("comment", {"key": "SOC-99", "text": "x"}), ("close", {"key": "SOC-99"})])
-    async def test_a_ticket_that_is_not_there_is_rejected(self, action: str, wish: dict[str, Any]) -> None:
+    @pytest.mark.parametrize(
+        ("action", "wish"),
+        [("comment", {"key": "SOC-99", "text": "x"}), ("close", {"key": "SOC-99"})],
+    )
+    async def test_a_ticket_that_is_not_there_is_rejected(
+        self, action: str, wish: dict[str, Any]
+    ) -> None:
         async with self.open(self.world(), Access.READ) as jira:
             with pytest.raises(Rejected, match="no ticket SOC-99"):
                 await jira.plan(action, wish, Call.bare())
@@ -130,7 +151,10 @@ class TestJira(HttpConnectorContract):
         world, wish = self.world(), {"key": "SOC-1", "text": "Isolated."}
         async with self.open(world, Access.WRITE) as jira:
             await jira.apply("comment", await jira.plan("comment", wish, Call.bare()), Call.bare())
-            world.issues["SOC-1"]["comments"] += [{"id": str(20_000 + n), "body": {"type": "doc"}, "properties": []} for n in range(250)]
+            world.issues["SOC-1"]["comments"] += [
+                {"id": str(20_000 + n), "body": {"type": "doc"}, "properties": []}
+                for n in range(250)
+            ]
             assert (await jira.plan("comment", wish, Call.bare()))["changed"] is False
             assert (await jira.plan("comment", wish, Call.bare("other")))["changed"] is True
 
@@ -163,17 +187,23 @@ class TestJira(HttpConnectorContract):
         ("DELETE", "issue/SOC-1", False),
     ],
 )
-def test_only_the_posts_that_look_things_up_count_as_reading(method: str, path: str, *, reads: bool) -> None:
+def test_only_the_posts_that_look_things_up_count_as_reading(
+    method: str, path: str, *, reads: bool
+) -> None:
     assert Jira.is_read(httpx.Request(method, f"https://corp.example/rest/api/3/{path}")) is reads
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     st.text(max_size=300),
-    st.recursive(st.none() | st.text(max_size=20) | st.integers(), lambda inner: st.lists(inner, max_size=3)),
+    st.recursive(
+        st.none() | st.text(max_size=20) | st.integers(), lambda inner: st.lists(inner, max_size=3)
+    ),
     st.integers(1, 400),
 )
-def test_whatever_an_alert_says_becomes_a_document_that_jira_takes(text: str, evidence: Any, times: int) -> None:
+def test_whatever_an_alert_says_becomes_a_document_that_jira_takes(
+    text: str, evidence: Any, times: int
+) -> None:
     for body in (adf.ticket(text * times, [evidence] * times, "footer"), adf.comment(text * times)):
         assert is_document(body)
         assert len(json.dumps(body)) <= 32_767

@@ -44,14 +44,20 @@ async def fault(lab: str, **fields: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", EMULATORS, ids=lambda cls: cls.name)
-async def test_every_emulator_s_settings_open_its_connector_and_its_credential_is_accepted(cls: Any, serve: Serve) -> None:
+async def test_every_emulator_s_settings_open_its_connector_and_its_credential_is_accepted(
+    cls: Any, serve: Serve
+) -> None:
     async with serve(lab_app()) as lab:
         for access in Access:
-            async with open_connector(connector(cls.name), lab_settings(lab)[cls.name], access) as opened:
+            async with open_connector(
+                connector(cls.name), lab_settings(lab)[cls.name], access
+            ) as opened:
                 assert await opened.check()
 
 
-async def test_the_state_shows_what_is_in_force_and_each_effect_with_its_key_and_count(serve: Serve) -> None:
+async def test_the_state_shows_what_is_in_force_and_each_effect_with_its_key_and_count(
+    serve: Serve,
+) -> None:
     async with serve(lab_app()) as lab:
         async with firewall(lab) as connector:
             call = Call.bare("step-1")
@@ -59,11 +65,15 @@ async def test_the_state_shows_what_is_in_force_and_each_effect_with_its_key_and
         async with httpx.AsyncClient(trust_env=False) as client:
             state = (await client.get(f"{lab}/_lab/state")).json()["palo_alto"]
     assert state["in_force"]["addresses"] == ["198.51.100.7"]
-    assert state["effects"] == [{"action": "register", "target": "198.51.100.7", "key": call.tag, "count": 1}]
+    assert state["effects"] == [
+        {"action": "register", "target": "198.51.100.7", "key": call.tag, "count": 1}
+    ]
 
 
 @pytest.mark.parametrize("kind", ["lost_reply", "half_closed"])
-async def test_over_a_real_socket_a_reply_that_is_lost_or_cut_means_look_first(kind: str, serve: Serve) -> None:
+async def test_over_a_real_socket_a_reply_that_is_lost_or_cut_means_look_first(
+    kind: str, serve: Serve
+) -> None:
     async with serve(lab_app()) as lab, firewall(lab) as connector:
         planned_change = await connector.plan(BLOCK, ADDRESS, Call.bare())
         await fault(lab, kind=kind)
@@ -92,8 +102,20 @@ async def test_a_system_that_is_not_there_is_unavailable(serve: Serve) -> None:
 
 async def test_a_fault_lasts_as_long_as_it_says_and_hits_only_what_it_matches() -> None:
     async with local(lab_app()) as client:
-        await client.post("/_lab/faults", json={"emulator": "palo_alto", "kind": "status", "status": 500, "times": 2, "match": "jobs"})
-        statuses = [(await client.get("/palo_alto/api/", params={"cmd": cmd})).status_code for cmd in ("jobs", "system", "jobs", "jobs")]
+        await client.post(
+            "/_lab/faults",
+            json={
+                "emulator": "palo_alto",
+                "kind": "status",
+                "status": 500,
+                "times": 2,
+                "match": "jobs",
+            },
+        )
+        statuses = [
+            (await client.get("/palo_alto/api/", params={"cmd": cmd})).status_code
+            for cmd in ("jobs", "system", "jobs", "jobs")
+        ]
     assert statuses == [500, 403, 500, 403]
 
 
@@ -101,7 +123,9 @@ async def test_faults_can_be_cleared_and_everything_reset() -> None:
     app = lab_app()
     async with local(app) as client:
         app.state.emulators["palo_alto"].tags["198.51.100.7"] = ["tocsin-blocked"]
-        await client.post("/_lab/faults", json={"emulator": "palo_alto", "kind": "garbage", "times": 9})
+        await client.post(
+            "/_lab/faults", json={"emulator": "palo_alto", "kind": "garbage", "times": 9}
+        )
         assert (await client.delete("/_lab/faults")).status_code == 204
         assert (await client.get("/palo_alto/api/")).status_code == 403
         assert (await client.post("/_lab/reset")).status_code == 204
@@ -125,7 +149,10 @@ async def test_a_fault_that_makes_no_sense_is_refused(fields: dict[str, Any], st
 async def test_what_is_in_force_outlives_the_lab(tmp_path: Path) -> None:
     file = tmp_path / "lab.json"
     first = lab_app(state_file=file)
-    given, inside = PaloAltoEmulator.settings("http://127.0.0.1:1"), EmulatorTransport(first.state.emulators["palo_alto"])
+    given, inside = (
+        PaloAltoEmulator.settings("http://127.0.0.1:1"),
+        EmulatorTransport(first.state.emulators["palo_alto"]),
+    )
     async with open_connector(PaloAlto, given, Access.WRITE, inside) as opened:
         await opened.apply(BLOCK, await opened.plan(BLOCK, ADDRESS, Call.bare()), Call.bare())
     second = lab_app(state_file=file)

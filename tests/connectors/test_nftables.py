@@ -22,7 +22,11 @@ ADDRESS, NETWORK = {"address": "198.51.100.7"}, {"network": "203.0.113.0/24"}
 
 
 def _blocked(world: Any) -> None:
-    world.put("block4", "198.51.100.7", {"elem": {"val": {"prefix": {"addr": "203.0.113.0", "len": 24}}, "comment": "by hand"}})
+    world.put(
+        "block4",
+        "198.51.100.7",
+        {"elem": {"val": {"prefix": {"addr": "203.0.113.0", "len": 24}}, "comment": "by hand"}},
+    )
 
 
 def _partly_blocked(world: Any) -> None:
@@ -46,19 +50,27 @@ class TestNftables(ConnectorContract):
         return FakeNft(self.place)
 
     def open(self, world: Any, access: Access, **settings: Any) -> Nftables:
-        return open_connector(Nftables, {"table": "soar", "nft": str(world.nft), **settings}, access)
+        return open_connector(
+            Nftables, {"table": "soar", "nft": str(world.nft), **settings}, access
+        )
 
-    async def test_an_address_within_a_blocked_network_is_covered_and_not_ours_to_undo(self) -> None:
+    async def test_an_address_within_a_blocked_network_is_covered_and_not_ours_to_undo(
+        self,
+    ) -> None:
         world = self.world()
         _blocked(world)
         async with self.open(world, Access.WRITE) as connector:
-            planned_change = await connector.plan("block_address", {"address": "203.0.113.5"}, Call.bare())
+            planned_change = await connector.plan(
+                "block_address", {"address": "203.0.113.5"}, Call.bare()
+            )
             assert (planned_change["changed"], planned_change["add"]) == (False, [])
             assert "as 203.0.113.0/24" in planned_change["summary"]
             with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24; unblock that"):
                 await connector.plan("unblock_address", {"address": "203.0.113.5"}, Call.bare())
 
-    async def test_a_network_over_blocked_addresses_adds_the_rest_and_takes_back_no_more(self) -> None:
+    async def test_a_network_over_blocked_addresses_adds_the_rest_and_takes_back_no_more(
+        self,
+    ) -> None:
         world = self.world()
         _partly_blocked(world)
         async with self.open(world, Access.WRITE) as connector:
@@ -76,7 +88,12 @@ class TestNftables(ConnectorContract):
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan("block_address", ADDRESS, Call.bare())
             await connector.apply("block_address", planned_change, Call.bare())
-            world.alter(sets={"block4": [{"elem": {"val": "198.51.100.7", "comment": "by hand"}}], "block6": []})
+            world.alter(
+                sets={
+                    "block4": [{"elem": {"val": "198.51.100.7", "comment": "by hand"}}],
+                    "block6": [],
+                }
+            )
             await connector.undo("block_address", planned_change, Call.bare())
         assert world.in_force()["block4"] == ["198.51.100.7"]
 
@@ -89,9 +106,21 @@ class TestNftables(ConnectorContract):
                 await connector.apply("block_network", planned_change, Call.bare())
         assert world.in_force()["block4"] == ["203.0.113.77"]
 
-    async def test_a_lifted_block_comes_back_with_its_comment_and_the_time_it_had_left(self) -> None:
+    async def test_a_lifted_block_comes_back_with_its_comment_and_the_time_it_had_left(
+        self,
+    ) -> None:
         world = self.world()
-        world.put("block4", {"elem": {"val": "198.51.100.7", "comment": "fail2ban", "timeout": 600, "expires": 321}})
+        world.put(
+            "block4",
+            {
+                "elem": {
+                    "val": "198.51.100.7",
+                    "comment": "fail2ban",
+                    "timeout": 600,
+                    "expires": 321,
+                }
+            },
+        )
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan("unblock_address", ADDRESS, Call.bare())
             await connector.apply("unblock_address", planned_change, Call.bare())
@@ -103,14 +132,24 @@ class TestNftables(ConnectorContract):
     async def test_ipv6_goes_to_its_own_set(self) -> None:
         world, given = self.world(), {"network": "2001:db8::/32"}
         async with self.open(world, Access.WRITE) as connector:
-            await connector.apply("block_network", await connector.plan("block_network", given, Call.bare()), Call.bare())
+            await connector.apply(
+                "block_network",
+                await connector.plan("block_network", given, Call.bare()),
+                Call.bare(),
+            )
         assert len(world.in_force()["block6"]) == 1
 
     @pytest.mark.parametrize(
         ("altered", "words"),
-        [({"table": False}, "make it: table inet soar"), ({"flags": []}, "flags interval"), ({"auto_merge": True}, "auto-merge")],
+        [
+            ({"table": False}, "make it: table inet soar"),
+            ({"flags": []}, "flags interval"),
+            ({"auto_merge": True}, "auto-merge"),
+        ],
     )
-    async def test_a_set_that_is_not_fit_for_blocks_is_answered_with_the_mend(self, altered: dict[str, Any], words: str) -> None:
+    async def test_a_set_that_is_not_fit_for_blocks_is_answered_with_the_mend(
+        self, altered: dict[str, Any], words: str
+    ) -> None:
         world = self.world()
         world.alter(**altered)
         async with self.open(world, Access.READ) as connector:
@@ -133,7 +172,9 @@ class TestNftables(ConnectorContract):
 
 @pytest.mark.parametrize("field", ["table", "set4", "netns", "nft"])
 @pytest.mark.parametrize("value", ["-f", "a;b", "a b", "../x", ""])
-def test_a_setting_that_could_be_read_as_an_option_or_a_command_is_refused(field: str, value: str) -> None:
+def test_a_setting_that_could_be_read_as_an_option_or_a_command_is_refused(
+    field: str, value: str
+) -> None:
     with pytest.raises(Invalid, match=field):
         parse_settings(Nftables, {field: value})
 
@@ -142,12 +183,21 @@ def _numbers(element: Element) -> set[int]:
     return set(range(element.low, element.high + 1))
 
 
-@given(st.integers(0, 12), st.integers(0, 12), st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=6))
-def test_the_free_parts_are_exactly_the_addresses_that_nobody_holds(one: int, other: int, spans: list[tuple[int, int]]) -> None:
+@given(
+    st.integers(0, 12),
+    st.integers(0, 12),
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=6),
+)
+def test_the_free_parts_are_exactly_the_addresses_that_nobody_holds(
+    one: int, other: int, spans: list[tuple[int, int]]
+) -> None:
     def element(low: int, high: int) -> Element:
         return Element(first=f"10.0.0.{low}", last=f"10.0.0.{high}", comment="ours")
 
-    wanted, taken = element(min(one, other), max(one, other)), [element(low, low + more) for low, more in spans]
+    wanted, taken = (
+        element(min(one, other), max(one, other)),
+        [element(low, low + more) for low, more in spans],
+    )
     parts = free_parts(wanted, taken)
     free = _numbers(wanted) - set().union(*map(_numbers, taken))
     assert set().union(*map(_numbers, parts)) == free

@@ -43,7 +43,11 @@ class TestOkta(HttpConnectorContract):
     async def test_a_user_is_shown_with_status_and_groups(self) -> None:
         async with self.open(self.world(), Access.READ) as okta:
             found = await okta.read("find_user", {"user": "a.admin"}, Call.bare())
-        assert (found["login"], found["status"], found["groups"]) == ("a.admin@corp.example", "active", ["Everyone", "Domain Admins"])
+        assert (found["login"], found["status"], found["groups"]) == (
+            "a.admin@corp.example",
+            "active",
+            ["Everyone", "Domain Admins"],
+        )
 
     @pytest.mark.parametrize("name", ["j.doe", "J.Doe@corp.example", "CORP\\j.doe", "corp\\J.DOE"])
     async def test_one_user_is_one_target_however_the_alert_spells_them(self, name: str) -> None:
@@ -51,7 +55,9 @@ class TestOkta(HttpConnectorContract):
             planned_change = await okta.plan("suspend_user", {"user": name}, Call.bare())
         assert planned_change["target"] == {"type": "user", "value": JANE}
 
-    @pytest.mark.parametrize("name", ["EVIL\\j.doe", "nobody", "me", "j.doe/sessions", "..", "CORP\\", "CORP\\me/x"])
+    @pytest.mark.parametrize(
+        "name", ["EVIL\\j.doe", "nobody", "me", "j.doe/sessions", "..", "CORP\\", "CORP\\me/x"]
+    )
     async def test_a_name_that_is_no_user_of_ours_is_rejected(self, name: str) -> None:
         world = self.world()
         async with self.open(world, Access.READ) as okta:
@@ -71,7 +77,9 @@ class TestOkta(HttpConnectorContract):
 
     async def test_who_is_deactivated_has_nothing_left_to_suspend(self) -> None:
         async with self.open(self.world(), Access.READ) as okta:
-            assert (await okta.plan("suspend_user", {"user": "k.gone"}, Call.bare()))["changed"] is False
+            assert (await okta.plan("suspend_user", {"user": "k.gone"}, Call.bare()))[
+                "changed"
+            ] is False
 
     async def test_who_is_locked_out_cannot_be_suspended_and_the_mend_is_told(self) -> None:
         async with self.open(self.world(), Access.READ) as okta:
@@ -91,9 +99,15 @@ class TestOkta(HttpConnectorContract):
         async with self.open(world, Access.WRITE, **self.patience()) as okta:
             planned_change = await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare("other"))
             await okta.apply("end_sessions", planned_change, Call.bare("other"))
-            assert (await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare()))["changed"] is True
+            assert (await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare()))[
+                "changed"
+            ] is True
             assert not await okta.verify(
-                "end_sessions", {"user": "m.ross"}, {**planned_change, "user": "00u00000000000000002"}, {}, Call.bare("other")
+                "end_sessions",
+                {"user": "m.ross"},
+                {**planned_change, "user": "00u00000000000000002"},
+                {},
+                Call.bare("other"),
             )
 
     async def test_a_used_up_rate_limit_says_when(self) -> None:
@@ -105,7 +119,9 @@ class TestOkta(HttpConnectorContract):
         assert caught.value.retry_after is not None
         assert timedelta(seconds=30) < caught.value.retry_after <= timedelta(seconds=40)
 
-    async def test_a_token_that_may_not_suspend_is_told_apart_from_a_user_who_is_suspended(self) -> None:
+    async def test_a_token_that_may_not_suspend_is_told_apart_from_a_user_who_is_suspended(
+        self,
+    ) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as okta:
             planned_change = await okta.plan("suspend_user", {"user": "j.doe"}, Call.bare())
@@ -117,13 +133,30 @@ class TestOkta(HttpConnectorContract):
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({"X-Rate-Limit-Reset": "1700000042", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, timedelta(seconds=42)),
-        ({"X-Rate-Limit-Reset": "1699999999", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, timedelta(0)),
-        ({"X-Rate-Limit-Reset": "99999999999", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, timedelta(hours=1)),
+        (
+            {"X-Rate-Limit-Reset": "1700000042", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"},
+            timedelta(seconds=42),
+        ),
+        (
+            {"X-Rate-Limit-Reset": "1699999999", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"},
+            timedelta(0),
+        ),
+        (
+            {"X-Rate-Limit-Reset": "99999999999", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"},
+            timedelta(hours=1),
+        ),
         ({"X-Rate-Limit-Reset": "soon"}, None),
         ({}, None),
     ],
 )
-def test_the_wait_is_told_by_the_vendors_own_clock(headers: dict[str, str], expected: timedelta | None) -> None:
-    reply = Reply(429, httpx.Headers(headers), b"", httpx.Request("GET", "https://corp.okta.example/"), writes=False)
+def test_the_wait_is_told_by_the_vendors_own_clock(
+    headers: dict[str, str], expected: timedelta | None
+) -> None:
+    reply = Reply(
+        429,
+        httpx.Headers(headers),
+        b"",
+        httpx.Request("GET", "https://corp.okta.example/"),
+        writes=False,
+    )
     assert rate_limit_wait(reply) == expected

@@ -66,7 +66,9 @@ class TestPaloAlto(HttpConnectorContract):
                 await connector.apply("block_network", planned_change, Call.bare())
         assert world.candidate.dump() == before
 
-    async def test_after_a_crash_the_job_that_was_started_is_waited_for_and_no_second_one_made(self) -> None:
+    async def test_after_a_crash_the_job_that_was_started_is_waited_for_and_no_second_one_made(
+        self,
+    ) -> None:
         world, beats = self.world(), list[Any]()
         call = replace(Call.bare(), heartbeat=beats.append)
         async with self.open(world, Access.WRITE) as connector:
@@ -90,7 +92,9 @@ class TestPaloAlto(HttpConnectorContract):
         world = self.world()
         _grouped(world)
         async with self.open(world, Access.WRITE) as connector:
-            planned_change = await connector.plan("block_network", {"network": "203.0.113.64/26"}, Call.bare())
+            planned_change = await connector.plan(
+                "block_network", {"network": "203.0.113.64/26"}, Call.bare()
+            )
             assert planned_change["changed"] is False
             with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24"):
                 await connector.plan("unblock_network", {"network": "203.0.113.64/26"}, Call.bare())
@@ -119,12 +123,23 @@ class TestPaloAlto(HttpConnectorContract):
     async def test_an_ipv6_address_is_blocked_like_any_other(self) -> None:
         world, given = self.world(), {"address": "2001:DB8::1"}
         async with self.open(world, Access.WRITE) as connector:
-            await connector.apply("block_address", await connector.plan("block_address", given, Call.bare()), Call.bare())
+            await connector.apply(
+                "block_address",
+                await connector.plan("block_address", given, Call.bare()),
+                Call.bare(),
+            )
         assert world.in_force()["addresses"] == ["2001:db8::1"]
 
 
-def _request(method: str, query: str, body: str = "", kind: str = "application/x-www-form-urlencoded") -> httpx.Request:
-    return httpx.Request(method, f"https://fw.example/api/?{query}", content=body.encode(), headers={"Content-Type": kind})
+def _request(
+    method: str, query: str, body: str = "", kind: str = "application/x-www-form-urlencoded"
+) -> httpx.Request:
+    return httpx.Request(
+        method,
+        f"https://fw.example/api/?{query}",
+        content=body.encode(),
+        headers={"Content-Type": kind},
+    )
 
 
 SHOW = "type=op&cmd=%3Cshow%3E%3Csystem%3E%3Cinfo/%3E%3C/system%3E%3C/show%3E"
@@ -151,13 +166,20 @@ SHOW = "type=op&cmd=%3Cshow%3E%3Csystem%3E%3Cinfo/%3E%3C/system%3E%3C/show%3E"
         ("", "", False),
     ],
 )
-def test_a_read_is_told_by_the_parameters_and_not_by_the_method(query: str, body: str, read: bool) -> None:
+def test_a_read_is_told_by_the_parameters_and_not_by_the_method(
+    query: str, body: str, read: bool
+) -> None:
     assert PaloAlto.is_read(_request("GET", query, body)) is read
     assert PaloAlto.is_read(_request("POST", query, body)) is read
 
 
 def test_a_body_that_is_no_form_is_no_read() -> None:
-    assert PaloAlto.is_read(_request("POST", "type=config&action=get", "action=set", "multipart/form-data")) is False
+    assert (
+        PaloAlto.is_read(
+            _request("POST", "type=config&action=get", "action=set", "multipart/form-data")
+        )
+        is False
+    )
 
 
 def _reply(body: str, *, writes: bool = True) -> Reply:
@@ -167,11 +189,23 @@ def _reply(body: str, *, writes: bool = True) -> Reply:
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        ('<response status="error" code="12"><msg><line>invalid value</line></msg></response>', Rejected),
-        ('<response status="error" code="16"><msg><line>unauthorized</line></msg></response>', Rejected),
+        (
+            '<response status="error" code="12"><msg><line>invalid value</line></msg></response>',
+            Rejected,
+        ),
+        (
+            '<response status="error" code="16"><msg><line>unauthorized</line></msg></response>',
+            Rejected,
+        ),
         ('<response status="unauth" code="16"><msg>no</msg></response>', Rejected),
-        ('<response status="error"><msg><line>Config for scope vsys1 is currently locked by bob</line></msg></response>', Unavailable),
-        ('<response status="error" code="13"><msg><line>Another commit/validate is in progress</line></msg></response>', Unavailable),
+        (
+            '<response status="error"><msg><line>Config for scope vsys1 is currently locked by bob</line></msg></response>',
+            Unavailable,
+        ),
+        (
+            '<response status="error" code="13"><msg><line>Another commit/validate is in progress</line></msg></response>',
+            Unavailable,
+        ),
         ('<response status="error" code="21"><msg><line>internal</line></msg></response>', Unknown),
         ('<response status="error"/>', Rejected),
         ('<response status="perhaps"/>', Unknown),
@@ -188,7 +222,9 @@ def test_an_error_under_http_200_is_an_error(body: str, error: type[Exception]) 
 def test_already_exists_is_a_success_only_when_nothing_else_is_said() -> None:
     def answer(*messages: str) -> Reply:
         entries = "".join(f'<entry message="{message}"/>' for message in messages)
-        return _reply(f'<response status="error"><msg><line><uid-response>{entries}</uid-response></line></msg></response>')
+        return _reply(
+            f'<response status="error"><msg><line><uid-response>{entries}</uid-response></line></msg></response>'
+        )
 
     already = "tag a already exists, ignore"
     xml.succeed(answer(already, already), ignore=("already exists, ignore",))
@@ -202,7 +238,9 @@ def test_what_goes_into_a_command_is_escaped() -> None:
     assert "<member>&lt;/member&gt;</member>" in xml.write(xml.element("member", text="</member>"))
 
 
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "203.0.113.0/24", "::/0", "2001:db8::/32", "2001:db8:1:2:3:4:5:6/128"])
+@pytest.mark.parametrize(
+    "network", ["0.0.0.0/0", "203.0.113.0/24", "::/0", "2001:db8::/32", "2001:db8:1:2:3:4:5:6/128"]
+)
 def test_a_network_s_object_name_is_allowed_by_pan_os_and_names_it_alone(network: str) -> None:
     name = object_name(network)
     assert len(name) <= 63

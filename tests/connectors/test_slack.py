@@ -47,7 +47,9 @@ class TestSlack(HttpConnectorContract):
         world = self.world()
         async with self.open(world, Access.WRITE) as slack:
             for key in ("one", "two"):
-                await slack.apply("post", await slack.plan("post", WISH, Call.bare(key)), Call.bare(key))
+                await slack.apply(
+                    "post", await slack.plan("post", WISH, Call.bare(key)), Call.bare(key)
+                )
         assert world.in_force()["#soc"][1:] == [WISH["text"]] * 2
 
     @pytest.mark.parametrize("channel", ["#soc", "soc", "C0SOC000001"])
@@ -66,7 +68,9 @@ class TestSlack(HttpConnectorContract):
             ("U0ANALYST01", "no channel"),
         ],
     )
-    async def test_a_channel_that_cannot_be_written_to_is_rejected_with_the_mend(self, channel: str, mend: str) -> None:
+    async def test_a_channel_that_cannot_be_written_to_is_rejected_with_the_mend(
+        self, channel: str, mend: str
+    ) -> None:
         async with self.open(self.world(), Access.READ) as slack:
             with pytest.raises(Rejected, match=mend):
                 await slack.plan("post", {**WISH, "channel": channel}, Call.bare())
@@ -80,9 +84,15 @@ class TestSlack(HttpConnectorContract):
 
     async def test_an_alerts_text_cannot_mention_link_or_format(self) -> None:
         world = self.world()
-        hostile = "<!channel> <@U1> <https://evil.example|click> *bold* :tada: @here &lt;\u202etxt.exe"
+        hostile = (
+            "<!channel> <@U1> <https://evil.example|click> *bold* :tada: @here &lt;\u202etxt.exe"
+        )
         async with self.open(world, Access.WRITE) as slack:
-            await slack.apply("post", await slack.plan("post", {**WISH, "text": hostile}, Call.bare()), Call.bare())
+            await slack.apply(
+                "post",
+                await slack.plan("post", {**WISH, "text": hostile}, Call.bare()),
+                Call.bare(),
+            )
         posted = world.messages["C0SOC000001"][-1]
         assert [block["text"]["type"] for block in posted["blocks"]] == ["plain_text"]
         for shown in (posted["text"], posted["blocks"][0]["text"]["text"]):
@@ -92,8 +102,15 @@ class TestSlack(HttpConnectorContract):
     async def test_a_longest_text_fits(self) -> None:
         world = self.world()
         async with self.open(world, Access.WRITE) as slack:
-            await slack.apply("post", await slack.plan("post", {**WISH, "text": "<" * 10_000}, Call.bare()), Call.bare())
-        assert "".join(block["text"]["text"] for block in world.messages["C0SOC000001"][-1]["blocks"]) == "&lt;" * 10_000
+            await slack.apply(
+                "post",
+                await slack.plan("post", {**WISH, "text": "<" * 10_000}, Call.bare()),
+                Call.bare(),
+            )
+        assert (
+            "".join(block["text"]["text"] for block in world.messages["C0SOC000001"][-1]["blocks"])
+            == "&lt;" * 10_000
+        )
 
     @pytest.mark.parametrize(
         ("error", "expected"),
@@ -105,10 +122,14 @@ class TestSlack(HttpConnectorContract):
             ("not_in_channel", Rejected),
         ],
     )
-    async def test_a_failure_with_http_200_is_a_failure(self, error: str, expected: type[ActionError]) -> None:
+    async def test_a_failure_with_http_200_is_a_failure(
+        self, error: str, expected: type[ActionError]
+    ) -> None:
         async with self.open(self.world(), Access.READ) as reader:
             planned_change = await reader.plan("post", WISH, Call.bare())
-        async with open_connector(Slack, self.emulator.settings("http://127.0.0.1:1"), Access.WRITE, _failing(error)) as slack:
+        async with open_connector(
+            Slack, self.emulator.settings("http://127.0.0.1:1"), Access.WRITE, _failing(error)
+        ) as slack:
             with pytest.raises(expected, match=error):
                 await slack.apply("post", planned_change, Call.bare())
 
@@ -133,6 +154,8 @@ def _failing(error: str) -> httpx.MockTransport:
 
     def answer(request: httpx.Request) -> httpx.Response:
         fails: dict[str, Any] = {"ok": False, "error": error}
-        return httpx.Response(200, json=fails if request.method == "POST" else {"ok": True, "messages": []})
+        return httpx.Response(
+            200, json=fails if request.method == "POST" else {"ok": True, "messages": []}
+        )
 
     return httpx.MockTransport(answer)

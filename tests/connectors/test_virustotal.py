@@ -43,7 +43,9 @@ class TestVirusTotal(HttpConnectorContract):
             ("lookup_hash", {"hash": "bad" + "0" * 61}, 48, "file/bad" + "0" * 61),
         ],
     )
-    async def test_what_the_engines_say_is_told(self, action: str, given: dict[str, str], malicious: int, link: str) -> None:
+    async def test_what_the_engines_say_is_told(
+        self, action: str, given: dict[str, str], malicious: int, link: str
+    ) -> None:
         async with self.open(self.world(), Access.READ) as virustotal:
             verdict = await virustotal.read(action, given, Call.bare())
         assert (verdict["known"], verdict["malicious"]) == (True, malicious)
@@ -59,7 +61,9 @@ class TestVirusTotal(HttpConnectorContract):
             ("lookup_hash", {"hash": "f" * 40}),
         ],
     )
-    async def test_what_nobody_has_seen_is_unknown_and_not_harmless(self, action: str, given: dict[str, str]) -> None:
+    async def test_what_nobody_has_seen_is_unknown_and_not_harmless(
+        self, action: str, given: dict[str, str]
+    ) -> None:
         async with self.open(self.world(), Access.READ) as virustotal:
             verdict = await virustotal.read(action, given, Call.bare())
         assert verdict["known"] is False
@@ -68,7 +72,9 @@ class TestVirusTotal(HttpConnectorContract):
     async def test_a_url_is_asked_for_by_its_identifier(self) -> None:
         world = self.world()
         async with self.open(world, Access.READ) as virustotal:
-            verdict = await virustotal.read("lookup_url", {"url": "https://evil.example/a?b=c/d#e"}, Call.bare())
+            verdict = await virustotal.read(
+                "lookup_url", {"url": "https://evil.example/a?b=c/d#e"}, Call.bare()
+            )
         assert verdict["malicious"] == 23
         assert world.asked == [f"url {url_id('https://evil.example/a?b=c/d')}"]
         assert "=" not in world.asked[0]
@@ -87,7 +93,9 @@ class TestVirusTotal(HttpConnectorContract):
             ("lookup_url", {"url": "http://[fe80::1]/admin"}),
         ],
     )
-    async def test_what_is_internal_is_never_sent_out(self, action: str, given: dict[str, str]) -> None:
+    async def test_what_is_internal_is_never_sent_out(
+        self, action: str, given: dict[str, str]
+    ) -> None:
         world = self.world()
         async with self.open(world, Access.READ, internal_domains=["corp.example"]) as virustotal:
             verdict = await virustotal.read(action, given, Call.bare())

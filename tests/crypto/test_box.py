@@ -21,10 +21,16 @@ SEALED = BOX.seal(b"hunter2", b"connection:firewall:token")
     ("key", "associated", "ciphertext"),
     [
         (b"\x01" * 32, b"", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"),
-        (b"\x03" * 32, b"c2sp.org/XAES-256-GCM", "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"),
+        (
+            b"\x03" * 32,
+            b"c2sp.org/XAES-256-GCM",
+            "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d",
+        ),
     ],
 )
-def test_the_cipher_gives_the_vectors_of_its_specification(key: bytes, associated: bytes, ciphertext: str) -> None:
+def test_the_cipher_gives_the_vectors_of_its_specification(
+    key: bytes, associated: bytes, ciphertext: str
+) -> None:
     nonce = b"ABCDEFGHIJKLMNOPQRSTUVWX"
     assert xaes_encrypt(key, nonce, b"XAES-256-GCM", associated).hex() == ciphertext
     assert xaes_decrypt(key, nonce, bytes.fromhex(ciphertext), associated) == b"XAES-256-GCM"
@@ -84,7 +90,9 @@ def test_a_key_dropped_too_early_is_named() -> None:
 
 def test_another_key_under_the_same_id_does_not_open() -> None:
     with pytest.raises(Invalid, match="another key took that id"):
-        Box(KeyRing([Key("new", secrets.token_bytes(32))])).open(SEALED, b"connection:firewall:token")
+        Box(KeyRing([Key("new", secrets.token_bytes(32))])).open(
+            SEALED, b"connection:firewall:token"
+        )
 
 
 def test_one_purpose_does_not_open_what_another_sealed() -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from orchestrator.crypto.keys import KEY_BYTES, Key, KeyRing, derive, load_or_create_key, load_or_create_ring
+from orchestrator.crypto.keys import (
+    KEY_BYTES,
+    Key,
+    KeyRing,
+    derive,
+    load_or_create_key,
+    load_or_create_ring,
+)
 from orchestrator.domain.errors import Invalid
 
 
@@ -62,13 +69,19 @@ def test_the_file_may_hold_a_key_a_line(tmp_path: Path) -> None:
 
 def test_each_purpose_has_a_key_of_its_own() -> None:
     master = secrets.token_bytes(32)
-    assert len({master, derive(master, "secrets"), derive(master, "payloads"), derive(master, "id")}) == 4
+    assert (
+        len({master, derive(master, "secrets"), derive(master, "payloads"), derive(master, "id")})
+        == 4
+    )
     ring = KeyRing([Key("a", master)])
     assert ring.derive("secrets").newest == Key("a", derive(master, "secrets"))
 
 
 def test_a_derived_key_stays_the_same_across_versions() -> None:
-    assert derive(bytes(range(32)), "secrets").hex() == "8219339892aeee55bf6d0735d28de2d48da51a3cd5434d638553a88e97a76dd4"
+    assert (
+        derive(bytes(range(32)), "secrets").hex()
+        == "8219339892aeee55bf6d0735d28de2d48da51a3cd5434d638553a88e97a76dd4"
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +97,9 @@ def test_a_derived_key_stays_the_same_across_versions() -> None:
     ],
     ids=["no base64", "too short", "one byte", "no id", "an id twice", "a key twice", "nothing"],
 )
-def test_what_is_no_key_is_refused_with_the_place_and_without_the_text(tmp_path: Path, text: str, says: str) -> None:
+def test_what_is_no_key_is_refused_with_the_place_and_without_the_text(
+    tmp_path: Path, text: str, says: str
+) -> None:
     with pytest.raises(Invalid, match=says) as caught:
         load_or_create_ring(tmp_path / "none", SecretStr(text))
     assert str(caught.value).startswith("the key in the environment")

@@ -32,7 +32,9 @@ def test_what_everyone_may_read_is_readable_whatever_the_umask(tmp_path: Path) -
     assert stat.S_IMODE((tmp_path / "key.pub").stat().st_mode) == 0o644
 
 
-def test_an_existing_file_is_never_overwritten_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+def test_an_existing_file_is_never_overwritten_and_nothing_is_left_beside_it(
+    tmp_path: Path,
+) -> None:
     assert create_private(tmp_path / "key", b"first")
     assert not create_private(tmp_path / "key", b"second")
     assert read_private(tmp_path / "key") == b"first"

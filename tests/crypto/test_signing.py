@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.crypto.signing import PublicKey, SigningKey, load_or_create_signing_key, load_public_key
+from orchestrator.crypto.signing import (
+    PublicKey,
+    SigningKey,
+    load_or_create_signing_key,
+    load_public_key,
+)
 from orchestrator.domain.errors import Invalid
 
 
@@ -60,17 +65,30 @@ def test_a_signature_holds_for_its_message_and_its_key_alone() -> None:
 def test_a_signature_has_one_spelling() -> None:
     key = SigningKey.new()
     signature = key.sign(b"message")
-    for other in (signature.upper(), " " + signature, signature + "\n", signature[:-2], "", "g" * 128):
+    for other in (
+        signature.upper(),
+        " " + signature,
+        signature + "\n",
+        signature[:-2],
+        "",
+        "g" * 128,
+    ):
         assert not key.public.verifies(other, b"message")
 
 
 def test_a_public_key_is_read_from_pem_and_from_hex() -> None:
     public = SigningKey.new().public
-    assert PublicKey.parse(public.hex, "here") == PublicKey.parse(public.pem.decode(), "here") == public
+    assert (
+        PublicKey.parse(public.hex, "here")
+        == PublicKey.parse(public.pem.decode(), "here")
+        == public
+    )
     assert len({public, PublicKey.parse(public.hex, "here")}) == 1
 
 
-@pytest.mark.parametrize("text", ["", "abc", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"]
+)
 def test_what_is_no_public_key_is_refused_with_the_place(text: str) -> None:
     with pytest.raises(Invalid, match="here: is no Ed25519 public key"):
         PublicKey.parse(text, "here")

@@ -30,7 +30,18 @@ def test_the_secret_under_another_id_does_not_fit() -> None:
     assert not check(moved, made.hash)
 
 
-@pytest.mark.parametrize("text", ["", "tocsin_", "Bearer x", "tocsin_abc_def", "é", "\ud800", "tocsin_" + "0" * 16 + "_" + "0" * 64 + "\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tocsin_",
+        "Bearer x",
+        "tocsin_abc_def",
+        "é",
+        "\ud800",
+        "tocsin_" + "0" * 16 + "_" + "0" * 64 + "\n",
+    ],
+)
 def test_what_is_no_token_has_no_id_and_fits_nothing(text: str) -> None:
     assert token_id(text) is None
     assert not check(text, new_token().hash)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from blocks import ROOT, Block, of
 
 from orchestrator.cli.stack.ports import choose
+from tests.harness.doc_blocks import ROOT, Block, of
 
 ALERT = ROOT / "playbooks/c2-beacon-containment/alerts/suricata-cobalt-strike.json"
 SECRET = "a-secret-of-the-documentation"
@@ -30,18 +30,36 @@ class Place:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-P", "-m", "orchestrator.cli", *command[1:]] if command[0] == "tocsin" else command
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        program = (
+            [sys.executable, "-P", "-m", "orchestrator.cli", *command[1:]]
+            if command[0] == "tocsin"
+            else command
+        )
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")
+        }
         return subprocess.run(
-            program, cwd=self.folder, env={**clean, **self.environment}, capture_output=True, text=True, timeout=60, check=False
+            program,
+            cwd=self.folder,
+            env={**clean, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
 
 def commands(block: Block) -> list[list[str]]:
-    return [shlex.split(line, comments=True) for line in block.text.replace("\\\n", " ").splitlines() if line.strip()]
+    return [
+        shlex.split(line, comments=True)
+        for line in block.text.replace("\\\n", " ").splitlines()
+        if line.strip()
+    ]
 
 
-@pytest.mark.parametrize("page", sorted({block.page for block in of("bash tocsin") if block.kind == "bash tocsin"}))
+@pytest.mark.parametrize(
+    "page", sorted({block.page for block in of("bash tocsin") if block.kind == "bash tocsin"})
+)
 def test_the_commands_of_a_page_succeed_one_after_the_other(page: str, tmp_path: Path) -> None:
     place = Place(tmp_path)
     assert place.run(["tocsin", "migrate"]).returncode == 0
@@ -52,7 +70,9 @@ def test_the_commands_of_a_page_succeed_one_after_the_other(page: str, tmp_path:
         if block.page == page and block.kind == "bash tocsin":
             for command in commands(block):
                 done = place.run(command)
-                assert done.returncode == 0, f"{block}: {shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+                assert done.returncode == 0, (
+                    f"{block}: {shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+                )
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +87,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     url = f"http://127.0.0.1:{port}"
     with (place.folder / "up.log").open("wb") as log:
         started = subprocess.Popen(
-            [sys.executable, "-P", "-m", "orchestrator.cli", *command[1:], "--lab"], cwd=place.folder, stdout=log, stderr=log
+            [sys.executable, "-P", "-m", "orchestrator.cli", *command[1:], "--lab"],
+            cwd=place.folder,
+            stdout=log,
+            stderr=log,
         )
     try:
         _wait(lambda: httpx.get(f"{url}/readyz", timeout=2).status_code == 200, started)
@@ -81,7 +104,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.mark.parametrize("block", of("bash curl"), ids=str)
 def test_a_look_by_curl_is_answered(stack: Place, block: Block) -> None:
-    done = stack.run(["bash", "-e", "-o", "pipefail", "-c", block.text.replace("curl ", "curl -sS --fail-with-body ")])
+    done = stack.run(
+        [
+            "bash",
+            "-e",
+            "-o",
+            "pipefail",
+            "-c",
+            block.text.replace("curl ", "curl -sS --fail-with-body "),
+        ]
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"items"' in done.stdout
 
@@ -89,20 +121,44 @@ def test_a_look_by_curl_is_answered(stack: Place, block: Block) -> None:
 @pytest.mark.parametrize("block", of("bash approval"), ids=str)
 def test_an_approval_by_curl_is_taken(stack: Place, block: Block) -> None:
     (stack.folder / "secret").write_text(SECRET, "utf-8")
-    added = stack.run(["tocsin", "source", "add", "sensor", "--product", "suricata", "--auth", "bearer", "--secret-file", "secret"])
+    added = stack.run(
+        [
+            "tocsin",
+            "source",
+            "add",
+            "sensor",
+            "--product",
+            "suricata",
+            "--auth",
+            "bearer",
+            "--secret-file",
+            "secret",
+        ]
+    )
     assert added.returncode == 0, added.stderr
-    url, key = stack.environment["TOCSIN_URL"], {"authorization": f"Bearer {stack.environment['TOCSIN_KEY']}"}
-    sent = httpx.post(f"{url}/v1/alerts/sensor", content=ALERT.read_bytes(), headers={"authorization": f"Bearer {SECRET}"})
+    url, key = (
+        stack.environment["TOCSIN_URL"],
+        {"authorization": f"Bearer {stack.environment['TOCSIN_KEY']}"},
+    )
+    sent = httpx.post(
+        f"{url}/v1/alerts/sensor",
+        content=ALERT.read_bytes(),
+        headers={"authorization": f"Bearer {SECRET}"},
+    )
     assert sent.status_code == 202, sent.text
     found: list[dict[str, str]] = []
 
     def asked() -> bool:
-        found[:] = httpx.get(f"{url}/v1/approvals", params={"state": "pending"}, headers=key).json()["items"]
+        found[:] = httpx.get(
+            f"{url}/v1/approvals", params={"state": "pending"}, headers=key
+        ).json()["items"]
         return bool(found)
 
     _wait(asked)
     stack.environment |= {"APPROVAL": found[0]["id"], "DIGEST": found[0]["digest"]}
-    done = stack.run(["bash", "-e", "-c", block.text.replace("curl ", "curl -sS --fail-with-body ")])
+    done = stack.run(
+        ["bash", "-e", "-c", block.text.replace("curl ", "curl -sS --fail-with-body ")]
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from types import ModuleType
 
 import pytest
-from blocks import ROOT, Block, blocks, of
 from ruamel.yaml import YAML
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -35,9 +34,18 @@ from orchestrator.policy.document import Policy, parse_policy
 from orchestrator.policy.lint import warnings
 from orchestrator.policy.tests import run_cases
 from orchestrator.settings import Settings
+from tests.harness.doc_blocks import ROOT, Block, blocks, of
 
 KNOWN = {
-    *("yaml playbook", "yaml steps", "yaml policy", "yaml policy tests", "yaml tests", "json alert", "json mapping"),
+    *(
+        "yaml playbook",
+        "yaml steps",
+        "yaml policy",
+        "yaml policy tests",
+        "yaml tests",
+        "json alert",
+        "json mapping",
+    ),
     *("toml settings", "csv assets"),
     *(
         "python connector",
@@ -55,7 +63,9 @@ KNOWN = {
         "yaml lint",  # of the rules, which tests/playbook/test_lint.py lints
     ),
 }
-HEAD = "playbook: x\nversion: 1\ntitle: X\nowner: soc\ntrigger:\n  when: alert.severity >= 4\nsteps:\n"
+HEAD = (
+    "playbook: x\nversion: 1\ntitle: X\nowner: soc\ntrigger:\n  when: alert.severity >= 4\nsteps:\n"
+)
 CATALOGUE = usual_catalogue()
 
 
@@ -64,7 +74,10 @@ def compiled(text: str, name: str) -> Compiled:
 
 
 def test_there_is_no_example_that_no_test_runs() -> None:
-    kinds = {" ".join(block.kind.split()[:2]) if block.kind.startswith("json alert") else block.kind for block in blocks()}
+    kinds = {
+        " ".join(block.kind.split()[:2]) if block.kind.startswith("json alert") else block.kind
+        for block in blocks()
+    }
     assert kinds <= KNOWN
     assert all(of(kind) for kind in KNOWN)
 
@@ -79,7 +92,9 @@ def test_steps_compile(block: Block) -> None:
     assert compiled(HEAD + textwrap.indent(block.text, "  "), str(block)).plan.steps
 
 
-@pytest.mark.parametrize("block", [block for block in of("yaml policy") if block.kind == "yaml policy"], ids=str)
+@pytest.mark.parametrize(
+    "block", [block for block in of("yaml policy") if block.kind == "yaml policy"], ids=str
+)
 def test_a_policy_is_one(block: Block) -> None:
     policy = parse_policy(block.text, str(block))
     assert policy != Policy()
@@ -88,20 +103,26 @@ def test_a_policy_is_one(block: Block) -> None:
 
 @pytest.mark.parametrize("block", of("yaml policy tests"), ids=str)
 def test_the_tests_of_a_policy_pass(block: Block) -> None:
-    policy = next(each for each in of("yaml policy") if each.page == block.page and each.kind == "yaml policy")
+    policy = next(
+        each for each in of("yaml policy") if each.page == block.page and each.kind == "yaml policy"
+    )
     results = run_cases(block.text, str(block), parse_policy(policy.text), CATALOGUE)
     assert [result.failure for result in results if result.failure] == []
 
 
 @pytest.mark.parametrize("block", of("yaml tests"), ids=str)
 def test_cases_are_some(block: Block) -> None:
-    plan = compiled((ROOT / "playbooks/brute-force-block/playbook.yaml").read_text("utf-8"), "playbook.yaml").plan
+    plan = compiled(
+        (ROOT / "playbooks/brute-force-block/playbook.yaml").read_text("utf-8"), "playbook.yaml"
+    ).plan
     assert read_cases(block.text, str(block), plan).cases
 
 
 @pytest.mark.parametrize("block", of("json alert"), ids=str)
 def test_an_alert_is_parsed(block: Block) -> None:
-    assert parser_for(block.kind.split()[2])(json.loads(block.text), datetime(2026, 11, 24, tzinfo=UTC))
+    assert parser_for(block.kind.split()[2])(
+        json.loads(block.text), datetime(2026, 11, 24, tzinfo=UTC)
+    )
 
 
 @pytest.mark.parametrize("block", of("csv assets"), ids=str)
@@ -120,8 +141,14 @@ def test_a_mapping_is_taken_and_maps(block: Block) -> None:
         "machine": {"name": "ws-1"},
         "peer": {"ip": "198.51.100.7"},
     }
-    (alert,) = parser_for("generic", mapping)({"events": [event]}, datetime(2026, 11, 24, tzinfo=UTC))
-    assert (alert.alert_class, int(alert.severity), alert.remote and alert.remote.address) == ("brute_force", 5, "198.51.100.7")
+    (alert,) = parser_for("generic", mapping)(
+        {"events": [event]}, datetime(2026, 11, 24, tzinfo=UTC)
+    )
+    assert (alert.alert_class, int(alert.severity), alert.remote and alert.remote.address) == (
+        "brute_force",
+        5,
+        "198.51.100.7",
+    )
 
 
 @pytest.mark.parametrize("block", of("toml settings"), ids=str)
@@ -134,7 +161,11 @@ def test_a_connector_is_accepted_by_the_sdk(block: Block, monkeypatch: pytest.Mo
     module = ModuleType("example_connector")
     monkeypatch.setitem(sys.modules, "example_connector", module)
     exec(compile(block.text, str(block), "exec"), vars(module))
-    made = [cls for cls in vars(module).values() if inspect.isclass(cls) and issubclass(cls, Connector) and cls is not Connector]
+    made = [
+        cls
+        for cls in vars(module).values()
+        if inspect.isclass(cls) and issubclass(cls, Connector) and cls is not Connector
+    ]
     assert [cls.name for cls in made] == ["blocklist"]
     assert set(made[0].bound) == {"block_address", "unblock_address"}
 
@@ -144,7 +175,11 @@ def test_a_contract_test_is_one(block: Block) -> None:
     names: dict[str, object] = {"__name__": "example_contract"}
     exec(compile(block.text, str(block), "exec"), names)
     assert [
-        cls for cls in names.values() if inspect.isclass(cls) and issubclass(cls, HttpConnectorContract) and cls.__name__ == "TestPaloAlto"
+        cls
+        for cls in names.values()
+        if inspect.isclass(cls)
+        and issubclass(cls, HttpConnectorContract)
+        and cls.__name__ == "TestPaloAlto"
     ]
 
 
@@ -159,7 +194,13 @@ def test_make_has_these_targets(block: Block) -> None:
 @pytest.mark.parametrize("block", of("bash bench"), ids=str)
 def test_the_benchmark_takes_these_options(block: Block) -> None:
     _, script, *options = block.text.split()
-    done = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / script, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert all(option in done.stdout for option in options if option.startswith("--"))
 
@@ -175,7 +216,9 @@ def test_a_table_that_is_not_in_step_is_found() -> None:
         generated("<!-- generated: filters -->")
 
 
-@pytest.mark.parametrize("page", sorted({block.page for block in blocks()} | {"docs/architecture.md"}))
+@pytest.mark.parametrize(
+    "page", sorted({block.page for block in blocks()} | {"docs/architecture.md"})
+)
 def test_every_link_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
@@ -208,7 +251,12 @@ def test_the_commands_that_a_page_tells_of_are_there_with_these_options(block: B
 def test_each_command_that_a_page_tells_of_is_whole(block: Block) -> None:
     """Parsed as it stands, and not run: nothing that is required is missing."""
     for line in re.findall(r"\btocsin ([a-z-].*)", block.text.replace("\\\n", " ")):
-        words = list(itertools.takewhile(lambda word: word not in {"|", "||", "&&", "<", ">"}, shlex.split(line, comments=True)))
+        words = list(
+            itertools.takewhile(
+                lambda word: word not in {"|", "||", "&&", "<", ">"},
+                shlex.split(line, comments=True),
+            )
+        )
         command, name = get_command(app), "tocsin"
         while words and isinstance(command, TyperGroup) and words[0] in command.commands:
             name = words.pop(0)

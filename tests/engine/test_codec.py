@@ -19,7 +19,12 @@ from orchestrator.crypto.box import Box
 from orchestrator.crypto.keys import Key, KeyRing
 from orchestrator.domain.errors import Invalid
 from orchestrator.engine.temporal import codec as under_test
-from orchestrator.engine.temporal.codec import COMPRESS_OVER, ENCODING, EncryptionCodec, data_converter
+from orchestrator.engine.temporal.codec import (
+    COMPRESS_OVER,
+    ENCODING,
+    EncryptionCodec,
+    data_converter,
+)
 
 BOX = Box(KeyRing([Key("k1", secrets.token_bytes(32))]))
 CODEC = EncryptionCodec(BOX)
@@ -32,18 +37,25 @@ def _clear(data: bytes, metadata: Mapping[str, bytes] | None = None) -> Payload:
 
 @pytest.mark.parametrize("size", [0, 1, COMPRESS_OVER - 100, COMPRESS_OVER + 1, 500_000])
 async def test_payloads_come_back_as_they_were(size: int) -> None:
-    payloads = [_clear(b"x" * size), _clear(secrets.token_bytes(size), {"encoding": b"binary/plain", "messageType": b"m"})]
+    payloads = [
+        _clear(b"x" * size),
+        _clear(secrets.token_bytes(size), {"encoding": b"binary/plain", "messageType": b"m"}),
+    ]
     assert await CODEC.decode(await CODEC.encode(payloads)) == payloads
 
 
 async def test_what_leaves_shows_only_its_form_and_its_key() -> None:
-    [encoded] = await CODEC.encode([_clear(b'"10.0.0.7"', {"encoding": b"json/plain", "note": b"10.0.0.7"})])
+    [encoded] = await CODEC.encode(
+        [_clear(b'"10.0.0.7"', {"encoding": b"json/plain", "note": b"10.0.0.7"})]
+    )
     assert dict(encoded.metadata) == {"encoding": ENCODING, "encryption-key-id": b"k1"}
     assert b"10.0.0.7" not in encoded.SerializeToString()
 
 
 async def test_a_large_payload_is_compressed_and_noise_is_not_made_larger() -> None:
-    [text, noise] = await CODEC.encode([_clear(b"abc" * 50_000), _clear(secrets.token_bytes(50_000))])
+    [text, noise] = await CODEC.encode(
+        [_clear(b"abc" * 50_000), _clear(secrets.token_bytes(50_000))]
+    )
     assert len(text.data) < 5_000
     assert len(noise.data) < 50_200
 
@@ -84,9 +96,13 @@ async def test_what_opens_but_is_no_payload_is_refused(packed: bytes, says: str)
         await CODEC.decode([_clear(BOX.seal(packed, CONTEXT), {"encoding": ENCODING})])
 
 
-async def test_a_decompression_bomb_is_refused_before_it_unpacks(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_decompression_bomb_is_refused_before_it_unpacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(under_test, "LARGEST", 1_000_000)
-    bomb = _clear(BOX.seal(b"\x01" + zlib.compress(bytes(50_000_000)), CONTEXT), {"encoding": ENCODING})
+    bomb = _clear(
+        BOX.seal(b"\x01" + zlib.compress(bytes(50_000_000)), CONTEXT), {"encoding": ENCODING}
+    )
     tracemalloc.start()
     with pytest.raises(Invalid, match="unpacks to more than 1000000 bytes"):
         await CODEC.decode([bomb])
@@ -95,7 +111,9 @@ async def test_a_decompression_bomb_is_refused_before_it_unpacks(monkeypatch: py
     assert peak < 5_000_000
 
 
-async def test_a_payload_that_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_payload_that_could_not_be_read_back_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(under_test, "LARGEST", 1_000_000)
     with pytest.raises(Invalid, match="over the limit of 1000000; pass a reference"):
         await CODEC.encode([_clear(bytes(1_000_001))])

@@ -10,12 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from activity_rig import Rig as Bench
-from activity_rig import context, rig, run_row
-from run_rig import Rig
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
-from world import World
 
 from connectors.palo_alto.connector import PaloAlto
 from connectors.sdk.call import Call
@@ -26,6 +22,10 @@ from orchestrator.engine.activities.apply import Applying
 from orchestrator.engine.activities.plan import Planning
 from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, LeaseRow, StepRow
+from tests.harness.activity_rig import Rig as Bench
+from tests.harness.activity_rig import context, rig, run_row
+from tests.harness.run_rig import Rig
+from tests.harness.world import World
 
 DRY = "run_dry"
 
@@ -40,28 +40,49 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 def block(address: str = "198.51.100.7", path: str = "block") -> ActionCall:
     ref = StepRef(run=context(DRY, mode=Mode.DRY_RUN), path=path, seq=1)
     return ActionCall(
-        ref=ref, connection="firewall", capability="firewall", action="block_address", effect=Effect.CONTAIN, input={"address": address}
+        ref=ref,
+        connection="firewall",
+        capability="firewall",
+        action="block_address",
+        effect=Effect.CONTAIN,
+        input={"address": address},
     )
 
 
 async def plan(bench: Bench, call: ActionCall, hold: int | None = None) -> Any:
-    return await ActivityEnvironment().run(Planning(bench.rt).plan, PlanRequest(call=call, hold_seconds=hold))
+    return await ActivityEnvironment().run(
+        Planning(bench.rt).plan, PlanRequest(call=call, hold_seconds=hold)
+    )
 
 
 async def test_it_tells_the_receipt_the_judgement_and_how_long_it_would_hold(bench: Bench) -> None:
     planned = await plan(bench, block(), hold=3600)
     [each] = (await get_run(bench.rt, DRY))["would"]
-    assert (each["path"], each["connection"], each["action"], each["effect"]) == ("block", "firewall", "block_address", "contain")
-    assert (each["target"], each["changed"], each["hold_seconds"]) == ({"type": "address", "value": "198.51.100.7"}, True, 3600)
+    assert (each["path"], each["connection"], each["action"], each["effect"]) == (
+        "block",
+        "firewall",
+        "block_address",
+        "contain",
+    )
+    assert (each["target"], each["changed"], each["hold_seconds"]) == (
+        {"type": "address", "value": "198.51.100.7"},
+        True,
+        3600,
+    )
     assert each["digest"] == planned.change.digest
-    assert each["verdict"] == {name: planned.verdict.model_dump(mode="json")[name] for name in ("verdict", "reasons", "rule")}
+    assert each["verdict"] == {
+        name: planned.verdict.model_dump(mode="json")[name]
+        for name in ("verdict", "reasons", "rule")
+    }
     assert (bench.effects("firewall"), await bench.rows(LeaseRow)) == (0, [])
 
 
 async def test_it_applies_nothing_even_when_it_is_told_to(bench: Bench) -> None:
     planned = await plan(bench, block())
     with pytest.raises(ApplicationError):
-        await ActivityEnvironment().run(Applying(bench.rt).apply, ApplyRequest(call=block(), change=planned.change))
+        await ActivityEnvironment().run(
+            Applying(bench.rt).apply, ApplyRequest(call=block(), change=planned.change)
+        )
     assert bench.effects("firewall") == 0
 
 
@@ -112,7 +133,11 @@ async def reported(bench: Bench, connection: str, action: str) -> None:
     assert "tried to change something" in step.error
     [event] = await bench.rows(AuditEventRow)
     assert (event.kind, event.subject) == ("run:step:write_refused", DRY)
-    assert (event.data["connection"], event.data["action"], event.data["path"]) == (connection, action, "block")
+    assert (event.data["connection"], event.data["action"], event.data["path"]) == (
+        connection,
+        action,
+        "block",
+    )
 
 
 DENIED = "steps: [{id: block, use: firewall.block_address, with: {address: 203.0.113.7}}]"
@@ -136,12 +161,17 @@ async def asked_of(rig: Rig, body: str) -> dict[str, Any]:
     """What is noted of whom would be asked, by path."""
     result = await rig.run(body, mode=Mode.DRY_RUN)
     assert result.status == "completed"
-    return {record.ref.path: record.asked for record in rig.world.records if record.asked is not None}
+    return {
+        record.ref.path: record.asked for record in rig.world.records if record.asked is not None
+    }
 
 
 async def test_it_tells_who_would_be_asked_by_step_group_and_form(rig: Rig) -> None:
     asked = await asked_of(rig, STEPS)
-    assert {path: (each["source"], each["question"], each["by"], each["quorum"]) for path, each in asked.items()} == {
+    assert {
+        path: (each["source"], each["question"], each["by"], each["quorum"])
+        for path, each in asked.items()
+    } == {
         "own": ("step", "Block it?", "soc-leads", 2),
         "both/isolate": ("group", "Both?", "hosts", 1),
         "both/alone": ("step", "This one?", None, 1),
@@ -157,7 +187,13 @@ async def test_it_tells_that_the_policy_would_ask(rig: Rig, world: World) -> Non
     assert (asked["source"], asked["by"], asked["quorum"]) == ("policy", "admins", 3)
 
 
-async def test_nobody_would_be_asked_about_what_is_denied_and_the_run_goes_on(rig: Rig, world: World) -> None:
+async def test_nobody_would_be_asked_about_what_is_denied_and_the_run_goes_on(
+    rig: Rig, world: World
+) -> None:
     world.verdict = Verdict.DENY
     assert await asked_of(rig, STEPS.split("  - {id: why")[0]) == {}
-    assert {request.call.ref.path for request in world.planned} == {"own", "both/isolate", "both/alone"}
+    assert {request.call.ref.path for request in world.planned} == {
+        "own",
+        "both/isolate",
+        "both/alone",
+    }

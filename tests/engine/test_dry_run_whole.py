@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from activity_rig import Rig, published, run_row
-from temporal_rig import on_temporal
 from temporalio.client import Client
 
 from connectors.pool import ConnectionPool, Slot
@@ -22,6 +20,8 @@ from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
 from orchestrator.runs.reconcile import sweep
 from orchestrator.store.tables import ApprovalRow, AssetRow, ContainmentRow, EffectRow, LeaseRow
+from tests.harness.activity_rig import Rig, published, run_row
+from tests.harness.temporal_rig import on_temporal
 
 TEXT = """\
 playbook: everything
@@ -81,7 +81,15 @@ async def ran(made: Rig, client: Client, mode: Mode, text: str = TEXT) -> dict[s
     """The run, over."""
     plan = compile_playbook(text, "p.yaml", usual_catalogue(), lambda _name, _version: None).plan
     await made.add(published(plan))
-    await made.add(run_row("run_w", playbook=plan.playbook, plan_digest=plan.digest, mode=mode.value, dispatched=False))
+    await made.add(
+        run_row(
+            "run_w",
+            playbook=plan.playbook,
+            plan_digest=plan.digest,
+            mode=mode.value,
+            dispatched=False,
+        )
+    )
     assert await dispatch(made.rt, client, ["run_w"]) == 1
     async with asyncio.timeout(60):
         await client.get_workflow_handle("run-run_w-1").result()
@@ -89,21 +97,36 @@ async def ran(made: Rig, client: Client, mode: Mode, text: str = TEXT) -> dict[s
     return await get_run(made.rt, "run_w")
 
 
-async def test_a_whole_dry_run_reads_from_all_systems_and_never_wants_to_write_to_one(bench: tuple[Rig, Client, Any]) -> None:
+async def test_a_whole_dry_run_reads_from_all_systems_and_never_wants_to_write_to_one(
+    bench: tuple[Rig, Client, Any],
+) -> None:
     made, client, wanted = bench
     run = await ran(made, client, Mode.DRY_RUN)
-    assert run["status"] == "failed", run  # at the comment, of which the plan is refused already; there is nothing to take back
-    assert [each["path"] for each in run["would"]] == ["contain/block", "contain/isolate", "ticket", "again"], run["would"]
+    assert run["status"] == "failed", (
+        run
+    )  # at the comment, of which the plan is refused already; there is nothing to take back
+    assert [each["path"] for each in run["would"]] == [
+        "contain/block",
+        "contain/isolate",
+        "ticket",
+        "again",
+    ], run["would"]
     assert set(wanted) == {(name, Access.READ) for name in ("edr", "firewall", "tickets")}
     assert [made.effects(name) for name in made.worlds] == [0, 0, 0]
-    assert [await made.rows(table) for table in (EffectRow, ContainmentRow, LeaseRow, ApprovalRow)] == [[], [], [], []]
+    assert [
+        await made.rows(table) for table in (EffectRow, ContainmentRow, LeaseRow, ApprovalRow)
+    ] == [[], [], [], []]
 
 
 async def test_the_same_steps_live_write_to_each(bench: tuple[Rig, Client, Any]) -> None:
     made, client, wanted = bench
-    nobody_is_asked = TEXT.replace("    approve:", "    # ").replace("unblock_address", "block_address")
+    nobody_is_asked = TEXT.replace("    approve:", "    # ").replace(
+        "unblock_address", "block_address"
+    )
     await made.add(AssetRow(type="host", value="mac-113", short="mac-113", kind="workstation"))
     run = await ran(made, client, Mode.LIVE, nobody_is_asked)
-    assert run["status"] == "rolled_back", run  # after the comment, which comes after all the others
+    assert run["status"] == "rolled_back", (
+        run
+    )  # after the comment, which comes after all the others
     assert {(name, Access.WRITE) for name in made.worlds} <= set(wanted)
     assert all(made.effects(name) for name in made.worlds)

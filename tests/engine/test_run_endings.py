@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from run_rig import Rig
-from world import World
 
 from orchestrator.contracts.messages import ApplyRequest, PlanRequest
 from orchestrator.domain.run import RunStatus
+from tests.harness.run_rig import Rig
+from tests.harness.world import World
 
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
 ISOLATE = "  - id: isolate\n    use: edr.isolate_host\n    with: {host: ws-042}\n"
@@ -20,10 +20,14 @@ LOOK = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 20
 def each(count: int, *, name: str = "each", rest: str = "") -> str:
     listed = ", ".join(f"'h-{n}'" for n in range(count))
     inner = "    steps: [{id: isolate_one, use: edr.isolate_host, with: {host: '${{ h }}'}}]\n"
-    return f"  - id: {name}\n    for_each: [{listed}]\n    as: h\n    at_most: {count}\n{inner}{rest}"
+    return (
+        f"  - id: {name}\n    for_each: [{listed}]\n    as: h\n    at_most: {count}\n{inner}{rest}"
+    )
 
 
-async def test_a_change_under_way_when_the_run_is_cancelled_is_taken_back(rig: Rig, world: World) -> None:
+async def test_a_change_under_way_when_the_run_is_cancelled_is_taken_back(
+    rig: Rig, world: World
+) -> None:
     going, go = asyncio.Event(), asyncio.Event()
 
     async def held(_: ApplyRequest) -> None:
@@ -69,19 +73,29 @@ async def test_a_bug_ends_the_run_and_what_it_did_is_taken_back(rig: Rig, world:
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}")
     assert result.status is RunStatus.FAILED
     assert "inside the engine" in str(result.error)
-    assert (world.undone, [end.status for end in world.ended]) == (["ws-042", "203.0.113.7"], [RunStatus.FAILED])
+    assert (world.undone, [end.status for end in world.ended]) == (
+        ["ws-042", "203.0.113.7"],
+        [RunStatus.FAILED],
+    )
 
 
 async def test_the_end_is_recorded_when_the_store_is_back(rig: Rig, world: World) -> None:
     world.store_away = 7
     result = await rig.run(f"steps:\n{BLOCK}")
-    assert (result.status, [end.status for end in world.ended]) == (RunStatus.COMPLETED, [RunStatus.COMPLETED])
+    assert (result.status, [end.status for end in world.ended]) == (
+        RunStatus.COMPLETED,
+        [RunStatus.COMPLETED],
+    )
 
 
-async def test_many_changes_are_taken_back_newest_first_in_a_history_of_their_own(rig: Rig, world: World) -> None:
+async def test_many_changes_are_taken_back_newest_first_in_a_history_of_their_own(
+    rig: Rig, world: World
+) -> None:
     world.fail_reads = 1
     async with rig.worker():
-        handle = await rig.start(rig.given(f"steps:\n{each(130)}{BLOCK}{LOOK}on_failure: roll_back\n"))
+        handle = await rig.start(
+            rig.given(f"steps:\n{each(130)}{BLOCK}{LOOK}on_failure: roll_back\n")
+        )
         result = await handle.result()
         length = (await handle.describe()).history_length
     assert (result.status, world.in_force) == (RunStatus.ROLLED_BACK, set()), result.error
@@ -90,7 +104,9 @@ async def test_many_changes_are_taken_back_newest_first_in_a_history_of_their_ow
     assert length < 200
 
 
-async def test_what_cannot_be_taken_back_is_said_and_keeps_no_other_from_it(rig: Rig, world: World) -> None:
+async def test_what_cannot_be_taken_back_is_said_and_keeps_no_other_from_it(
+    rig: Rig, world: World
+) -> None:
     world.fail_reads, world.stuck = 1, {"isolate"}
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}{LOOK}on_failure: roll_back\n")
     assert (result.status, world.undone) == (RunStatus.FAILED, ["203.0.113.7"])
@@ -111,17 +127,25 @@ async def test_items_that_fail_are_counted_where_the_author_goes_on(rig: Rig, wo
     world.fail_reads = 1
     inner = "    steps: [{id: look, use: reputation.lookup_address, with: {address: '${{ a }}'}, retry: {attempts: 1}}]\n"
     listed = f"  - id: each\n    for_each: [203.0.113.1, 203.0.113.2]\n    as: a\n    at_most: 2\n    at_once: 1\n    on_error: continue\n{inner}"
-    block = BLOCK.replace("    with", "    when: steps.each.failed == 1 and steps.each.items[1].ok\n    with")
+    block = BLOCK.replace(
+        "    with", "    when: steps.each.failed == 1 and steps.each.items[1].ok\n    with"
+    )
     result = await rig.run(f"steps:\n{listed}{block}")
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
 
 
-async def test_a_block_that_an_earlier_attempt_finished_is_seen_with_all_inside_of_it(rig: Rig, world: World) -> None:
+async def test_a_block_that_an_earlier_attempt_finished_is_seen_with_all_inside_of_it(
+    rig: Rig, world: World
+) -> None:
     inside = "  - id: both\n    parallel: [{id: one, use: reputation.lookup_address, with: {address: 203.0.113.7}}]\n"
     block = BLOCK.replace("    with", "    when: steps.one.malicious == 7\n    with")
     carried: dict[str, Any] = {"both": {"one": {"malicious": 7}}, "both/one": {"malicious": 7}}
     result = await rig.run(f"steps:\n{inside}{block}", carried=carried)
-    assert (result.status, world.reads, world.applied) == (RunStatus.COMPLETED, [], ["203.0.113.7"]), result.error
+    assert (result.status, world.reads, world.applied) == (
+        RunStatus.COMPLETED,
+        [],
+        ["203.0.113.7"],
+    ), result.error
 
 
 CALLED = """\
@@ -145,37 +169,51 @@ on_failure: roll_back
 """
 
 
-async def test_a_called_playbook_is_given_its_inputs_in_their_canonical_spelling(rig: Rig, world: World) -> None:
+async def test_a_called_playbook_is_given_its_inputs_in_their_canonical_spelling(
+    rig: Rig, world: World
+) -> None:
     body = "inputs:\n  address: {type: text}\nsteps:\n  - id: sub\n    call: other@1\n    with: {address: '${{ inputs.address }}'}\n"
     result = await rig.run(body, called=rig.plan(CALLED), inputs={"address": "::ffff:203.0.113.7"})
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
     assert [call.ref.path for call in world.reads] == ["sub/look"]
 
 
-async def test_a_called_playbook_that_fails_takes_back_what_it_did_and_no_more(rig: Rig, world: World) -> None:
+async def test_a_called_playbook_that_fails_takes_back_what_it_did_and_no_more(
+    rig: Rig, world: World
+) -> None:
     world.fail_reads = 1
-    sub = "  - id: sub\n    call: other@1\n    with: {address: 203.0.113.9}\n    on_error: continue\n"
+    sub = (
+        "  - id: sub\n    call: other@1\n    with: {address: 203.0.113.9}\n    on_error: continue\n"
+    )
     result = await rig.run(f"steps:\n{BLOCK}{sub}{ISOLATE}", called=rig.plan(CALLED))
     assert (result.status, world.undone) == (RunStatus.COMPLETED, ["203.0.113.9"]), result.error
 
 
-async def test_a_lost_reply_of_a_ticket_is_asked_for_again_with_the_same_change(rig: Rig, world: World) -> None:
+async def test_a_lost_reply_of_a_ticket_is_asked_for_again_with_the_same_change(
+    rig: Rig, world: World
+) -> None:
     world.lose_replies = 1
     result = await rig.run("steps:\n  - id: ticket\n    use: tickets.open\n    with: {title: T}\n")
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["T", "T"]), result.error
 
 
 @pytest.mark.parametrize(("cached", "count"), [(0, 8), (1, 101)])
-async def test_a_run_that_is_taken_from_memory_at_any_moment_ends_the_same(rig: Rig, world: World, cached: int, count: int) -> None:
+async def test_a_run_that_is_taken_from_memory_at_any_moment_ends_the_same(
+    rig: Rig, world: World, cached: int, count: int
+) -> None:
     world.fail_reads = 1
     async with rig.worker(max_cached_workflows=cached):
-        started = rig.given(f"steps:\n{each(count)}{BLOCK}  - id: pause\n    wait: 1h\n{LOOK}on_failure: roll_back\n")
+        started = rig.given(
+            f"steps:\n{each(count)}{BLOCK}  - id: pause\n    wait: 1h\n{LOOK}on_failure: roll_back\n"
+        )
         result = await (await rig.start(started)).result()
     assert (result.status, world.in_force) == (RunStatus.ROLLED_BACK, set()), result.error
     assert len(world.applied) == count + 1
 
 
-async def test_a_result_that_is_too_large_is_an_error_that_names_its_step(rig: Rig, world: World) -> None:
+async def test_a_result_that_is_too_large_is_an_error_that_names_its_step(
+    rig: Rig, world: World
+) -> None:
     world.tags = ["x" * 1000] * 300
     result = await rig.run(f"steps:\n{LOOK}")
     assert result.status is RunStatus.FAILED

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from run_answers import agree, agree_with, decline
-from run_rig import Rig
-from world import World
 
 from orchestrator.contracts.messages import AskRequest, Decision, PlanRequest
 from orchestrator.domain.change import Verdict
 from orchestrator.domain.run import RunStatus, StepState
+from tests.harness.run_answers import agree, agree_with, decline
+from tests.harness.run_rig import Rig
+from tests.harness.world import World
 
 LOOK = "{id: look, use: reputation.lookup_address, with: {address: 203.0.113.7}}"
 BLOCK = "{id: block, use: firewall.block_address, with: {address: 203.0.113.7}}"
@@ -29,14 +29,22 @@ async def test_those_left_out_end_declined_and_the_group_goes_on(rig: Rig, world
     assert world.leases == {"contain/isolate"}
 
 
-async def test_a_change_that_is_another_by_then_is_asked_about_again_of_the_same_people(rig: Rig, world: World) -> None:
+async def test_a_change_that_is_another_by_then_is_asked_about_again_of_the_same_people(
+    rig: Rig, world: World
+) -> None:
     def move(_: PlanRequest) -> None:
         world.generation = int(bool(world.asked))
 
     world.before_plan, world.decide = move, agree
     result = await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    parallel: [{BLOCK}]\n")
-    assert [(asked.by, asked.quorum) for asked in world.asked] == [("soc-leads", 2), ("soc-leads", 2)]
-    assert [asked.changes[0].summary for asked in world.asked] == ["block_address 203.0.113.7", "block_address 203.0.113.7 again"]
+    assert [(asked.by, asked.quorum) for asked in world.asked] == [
+        ("soc-leads", 2),
+        ("soc-leads", 2),
+    ]
+    assert [asked.changes[0].summary for asked in world.asked] == [
+        "block_address 203.0.113.7",
+        "block_address 203.0.113.7 again",
+    ]
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
 
 
@@ -49,31 +57,53 @@ async def test_a_change_that_is_another_by_then_is_asked_about_again_of_the_same
     ],
     ids=["repeat", "choose", "for_each"],
 )
-async def test_what_could_not_be_told_before_is_asked_about_when_it_comes_up(rig: Rig, world: World, inside: str) -> None:
+async def test_what_could_not_be_told_before_is_asked_about_when_it_comes_up(
+    rig: Rig, world: World, inside: str
+) -> None:
     world.decide = decline
     result = await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    {inside}\n")
     assert (result.status, world.applied) == (RunStatus.DECLINED, [])
-    assert [(asked.by, asked.quorum, len(asked.changes)) for asked in world.asked] == [("soc-leads", 2, 1)]
+    assert [(asked.by, asked.quorum, len(asked.changes)) for asked in world.asked] == [
+        ("soc-leads", 2, 1)
+    ]
 
 
 @pytest.mark.parametrize(
-    "inside", [f"repeat: {{at_most: 1, until: 'true', steps: [{BLOCK}]}}", f"choose: [{{when: 'true', steps: [{BLOCK}]}}]"]
+    "inside",
+    [
+        f"repeat: {{at_most: 1, until: 'true', steps: [{BLOCK}]}}",
+        f"choose: [{{when: 'true', steps: [{BLOCK}]}}]",
+    ],
 )
-async def test_every_kind_of_group_is_asked_about_before_its_first_step(rig: Rig, world: World, inside: str) -> None:
+async def test_every_kind_of_group_is_asked_about_before_its_first_step(
+    rig: Rig, world: World, inside: str
+) -> None:
     world.decide = agree
     result = await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    {inside}\n")
-    assert (result.status, world.applied, len(world.asked)) == (RunStatus.COMPLETED, ["203.0.113.7"], 1), result.error
+    assert (result.status, world.applied, len(world.asked)) == (
+        RunStatus.COMPLETED,
+        ["203.0.113.7"],
+        1,
+    ), result.error
 
 
 async def test_a_called_playbook_is_asked_about_as_a_whole(rig: Rig, world: World) -> None:
     world.decide = agree
-    called = rig.plan(f"playbook: other\nversion: 1\ntitle: O\nowner: soc\nsteps:\n  - {BLOCK}\n  - {ISOLATE}\n")
-    result = await rig.run(f"steps:\n  - id: sub\n    {APPROVE}\n    call: other@1\n", called=called)
-    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7", "ws-042"]), result.error
+    called = rig.plan(
+        f"playbook: other\nversion: 1\ntitle: O\nowner: soc\nsteps:\n  - {BLOCK}\n  - {ISOLATE}\n"
+    )
+    result = await rig.run(
+        f"steps:\n  - id: sub\n    {APPROVE}\n    call: other@1\n", called=called
+    )
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7", "ws-042"]), (
+        result.error
+    )
     assert [len(asked.changes) for asked in world.asked] == [2]
 
 
-async def test_groups_nested_in_groups_are_asked_about_in_one_question_of_which_a_part_may_be_chosen(rig: Rig, world: World) -> None:
+async def test_groups_nested_in_groups_are_asked_about_in_one_question_of_which_a_part_may_be_chosen(
+    rig: Rig, world: World
+) -> None:
     world.decide = agree_with("203.0.113.8", "ws-042")
     called = rig.plan(f"playbook: other\nversion: 1\ntitle: O\nowner: soc\nsteps:\n  - {ISOLATE}\n")
     each = "{id: one, use: firewall.block_address, with: {address: '${{ each }}'}}"
@@ -89,18 +119,30 @@ async def test_a_step_with_an_approval_of_its_own_is_left_to_that(rig: Rig, worl
     world.decide = agree
     own = "{id: isolate, use: edr.isolate_host, with: {host: ws-042}, approve: {question: 'Isolate?', by: edr-team}}"
     await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    parallel: [{BLOCK}, {own}]\n")
-    assert sorted((asked.by or "", len(asked.changes)) for asked in world.asked) == [("edr-team", 1), ("soc-leads", 1)]
+    assert sorted((asked.by or "", len(asked.changes)) for asked in world.asked) == [
+        ("edr-team", 1),
+        ("soc-leads", 1),
+    ]
 
 
-async def test_the_policys_quorum_makes_the_authors_question_stricter(rig: Rig, world: World) -> None:
-    world.verdict, world.policy_by, world.policy_quorum, world.decide = Verdict.ASK, "ciso", 3, agree
+async def test_the_policys_quorum_makes_the_authors_question_stricter(
+    rig: Rig, world: World
+) -> None:
+    world.verdict, world.policy_by, world.policy_quorum, world.decide = (
+        Verdict.ASK,
+        "ciso",
+        3,
+        agree,
+    )
     await rig.run(BOTH)
     assert [(asked.by, asked.quorum) for asked in world.asked] == [("ciso", 3)]
 
 
 async def test_a_person_s_no_to_one_item_declines_the_run(rig: Rig, world: World) -> None:
     world.verdict = Verdict.ASK
-    world.decide = lambda request: decline(request) if request.changes[0].target.value.endswith(".2") else agree(request)
+    world.decide = lambda request: (
+        decline(request) if request.changes[0].target.value.endswith(".2") else agree(request)
+    )
     result = await rig.run(
         "steps:\n  - id: each\n    for_each: [203.0.113.1, 203.0.113.2]\n    as: a\n    at_most: 2\n"
         "    steps: [{id: block, use: firewall.block_address, with: {address: '${{ a }}'}}]\non_failure: roll_back\n"
@@ -108,7 +150,9 @@ async def test_a_person_s_no_to_one_item_declines_the_run(rig: Rig, world: World
     assert (result.status, world.undone) == (RunStatus.DECLINED, ["203.0.113.1"]), result.error
 
 
-async def test_a_long_list_is_asked_about_by_the_slice_and_what_stands_in_it_is_never_evaluated(rig: Rig, world: World) -> None:
+async def test_a_long_list_is_asked_about_by_the_slice_and_what_stands_in_it_is_never_evaluated(
+    rig: Rig, world: World
+) -> None:
     world.decide = agree
     items = [f"198.51.100.{n}" for n in range(120)]
     items[7] = items[117] = "${{ run.id }}"  # the second is so already
@@ -142,5 +186,7 @@ async def test_asking_without_end_ends(rig: Rig, world: World) -> None:
         return agree(request)
 
     world.decide = answer
-    result = await rig.run(f"steps:\n  - id: block\n    use: firewall.block_address\n    with: {{address: 203.0.113.7}}\n    {APPROVE}\n")
+    result = await rig.run(
+        f"steps:\n  - id: block\n    use: firewall.block_address\n    with: {{address: 203.0.113.7}}\n    {APPROVE}\n"
+    )
     assert (result.status, len(world.asked), world.applied) == (RunStatus.FAILED, 3, [])

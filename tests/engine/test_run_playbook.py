@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from run_answers import agree, decline
-from run_rig import Rig
-from world import World
-
 from orchestrator.domain.change import Verdict
 from orchestrator.domain.run import Mode, RunStatus, StepState
+from tests.harness.run_answers import agree, decline
+from tests.harness.run_rig import Rig
+from tests.harness.world import World
 
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
 ISOLATE = "  - id: isolate\n    use: edr.isolate_host\n    with: {host: ws-042}\n"
@@ -21,8 +20,12 @@ async def test_a_change_is_made_once_verified_and_held(rig: Rig, world: World) -
     assert [end.status for end in world.ended] == [RunStatus.COMPLETED]
 
 
-async def test_what_is_held_without_an_end_is_watched_too_and_a_ticket_is_not(rig: Rig, world: World) -> None:
-    result = await rig.run(f"steps:\n{BLOCK}  - id: ticket\n    use: tickets.open\n    with: {{title: Done}}\n")
+async def test_what_is_held_without_an_end_is_watched_too_and_a_ticket_is_not(
+    rig: Rig, world: World
+) -> None:
+    result = await rig.run(
+        f"steps:\n{BLOCK}  - id: ticket\n    use: tickets.open\n    with: {{title: Done}}\n"
+    )
     assert result.status is RunStatus.COMPLETED, result.error
     assert [(hold.ref.path, hold.seconds) for hold in world.held] == [("block", None)]
 
@@ -39,7 +42,9 @@ async def test_a_lost_reply_is_looked_after_and_not_repeated(rig: Rig, world: Wo
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"])
 
 
-async def test_a_device_that_reports_success_and_does_nothing_fails_verification_and_the_run_is_rolled_back(rig: Rig, world: World) -> None:
+async def test_a_device_that_reports_success_and_does_nothing_fails_verification_and_the_run_is_rolled_back(
+    rig: Rig, world: World
+) -> None:
     world.lies = True
     result = await rig.run(f"steps:\n{BLOCK}on_failure: roll_back\n")
     assert result.status is RunStatus.ROLLED_BACK
@@ -47,23 +52,36 @@ async def test_a_device_that_reports_success_and_does_nothing_fails_verification
     assert "failed verification" in str(result.error)
 
 
-async def test_what_a_device_does_not_show_has_an_end_like_what_it_shows(rig: Rig, world: World) -> None:
+async def test_what_a_device_does_not_show_has_an_end_like_what_it_shows(
+    rig: Rig, world: World
+) -> None:
     """It may come to show it; and another run's containment of the same target would be held by it for ever."""
     world.lies = True
     result = await rig.run(f"steps:\n{BLOCK}    for: 2h\n")
-    assert (result.status, [(held.ref.path, held.seconds) for held in world.held]) == (RunStatus.FAILED, [("block", 7_200)])
+    assert (result.status, [(held.ref.path, held.seconds) for held in world.held]) == (
+        RunStatus.FAILED,
+        [("block", 7_200)],
+    )
 
 
-async def test_what_may_have_been_made_before_the_replies_were_lost_has_an_end_too(rig: Rig, world: World) -> None:
+async def test_what_may_have_been_made_before_the_replies_were_lost_has_an_end_too(
+    rig: Rig, world: World
+) -> None:
     world.lies, world.lose_replies = True, 99
     result = await rig.run(f"steps:\n{BLOCK}    for: 2h\n")
-    assert (result.status, [(held.ref.path, held.seconds) for held in world.held]) == (RunStatus.FAILED, [("block", 7_200)])
+    assert (result.status, [(held.ref.path, held.seconds) for held in world.held]) == (
+        RunStatus.FAILED,
+        [("block", 7_200)],
+    )
 
 
 async def test_a_containment_that_a_person_released_meanwhile_is_told_as_that_and_not_as_a_lie_of_the_device(
     rig: Rig, world: World
 ) -> None:
-    world.lies, world.released = True, "it was released by bob before the device was read back, and is not in force"
+    world.lies, world.released = (
+        True,
+        "it was released by bob before the device was read back, and is not in force",
+    )
     result = await rig.run(f"steps:\n{BLOCK}")
     assert (result.status, result.error) == (RunStatus.FAILED, f"step block: {world.released}")
 
@@ -100,22 +118,37 @@ async def test_a_declined_change_is_not_made(rig: Rig, world: World) -> None:
     assert "not today" in str(result.error)
 
 
-async def test_without_an_answer_the_question_goes_up_once_and_then_the_run_stops(rig: Rig, world: World) -> None:
-    approve = "    approve: {question: 'Block it?', by: soc, otherwise: escalate, escalate_to: leads}\n"
+async def test_without_an_answer_the_question_goes_up_once_and_then_the_run_stops(
+    rig: Rig, world: World
+) -> None:
+    approve = (
+        "    approve: {question: 'Block it?', by: soc, otherwise: escalate, escalate_to: leads}\n"
+    )
     result = await rig.run(f"steps:\n{BLOCK}{approve}")
     assert (result.status, world.applied) == (RunStatus.DECLINED, [])
-    assert [(asked.by, asked.escalated) for asked in world.asked] == [("soc", False), ("leads", True)]
+    assert [(asked.by, asked.escalated) for asked in world.asked] == [
+        ("soc", False),
+        ("leads", True),
+    ]
 
 
-async def test_a_question_goes_up_the_chain_one_group_after_the_other_each_with_its_own_time(rig: Rig, world: World) -> None:
+async def test_a_question_goes_up_the_chain_one_group_after_the_other_each_with_its_own_time(
+    rig: Rig, world: World
+) -> None:
     approve = "    approve: {question: 'Block it?', by: soc, within: 5m, otherwise: escalate, escalate_to: [leads, ciso]}\n"
     world.decide = lambda asked: agree(asked) if asked.by == "ciso" else None
     result = await rig.run(f"steps:\n{BLOCK}{approve}")
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
-    assert [(asked.by, asked.level, asked.within) for asked in world.asked] == [("soc", 0, 300), ("leads", 1, 300), ("ciso", 2, 300)]
+    assert [(asked.by, asked.level, asked.within) for asked in world.asked] == [
+        ("soc", 0, 300),
+        ("leads", 1, 300),
+        ("ciso", 2, 300),
+    ]
 
 
-async def test_where_the_policy_names_a_group_no_playbook_s_chain_leads_away_from_it(rig: Rig, world: World) -> None:
+async def test_where_the_policy_names_a_group_no_playbook_s_chain_leads_away_from_it(
+    rig: Rig, world: World
+) -> None:
     world.verdict, world.policy_by = Verdict.ASK, "board"
     approve = "    approve: {question: 'Block it?', by: soc, otherwise: escalate, escalate_to: [friends]}\n"
     result = await rig.run(f"steps:\n{BLOCK}{approve}")
@@ -125,8 +158,14 @@ async def test_where_the_policy_names_a_group_no_playbook_s_chain_leads_away_fro
 
 async def test_a_group_is_asked_about_once_with_all_its_changes(rig: Rig, world: World) -> None:
     world.decide = agree
-    inner = (BLOCK + ISOLATE).replace("\n  ", "\n      ").replace("  - id: block", "      - id: block", 1)
-    result = await rig.run(f"steps:\n  - id: contain\n    approve: {{question: 'Both?'}}\n    parallel:\n{inner}")
+    inner = (
+        (BLOCK + ISOLATE)
+        .replace("\n  ", "\n      ")
+        .replace("  - id: block", "      - id: block", 1)
+    )
+    result = await rig.run(
+        f"steps:\n  - id: contain\n    approve: {{question: 'Both?'}}\n    parallel:\n{inner}"
+    )
     assert result.status is RunStatus.COMPLETED, result.error
     assert [len(asked.changes) for asked in world.asked] == [2]
     assert sorted(world.applied) == ["203.0.113.7", "ws-042"]
@@ -137,7 +176,9 @@ async def test_a_dry_run_plans_and_changes_nothing(rig: Rig, world: World) -> No
     assert (result.status, world.applied, world.held) == (RunStatus.COMPLETED, [], [])
 
 
-async def test_steps_that_an_earlier_attempt_finished_are_not_done_again(rig: Rig, world: World) -> None:
+async def test_steps_that_an_earlier_attempt_finished_are_not_done_again(
+    rig: Rig, world: World
+) -> None:
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}", carried={"block": {"changed": True}})
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["ws-042"])
 
@@ -154,7 +195,9 @@ async def test_a_cancelled_run_takes_back_what_it_did(rig: Rig, world: World) ->
     assert "person:ann" in str(result.error)
 
 
-async def test_more_items_than_at_most_is_an_error_before_anything_is_done(rig: Rig, world: World) -> None:
+async def test_more_items_than_at_most_is_an_error_before_anything_is_done(
+    rig: Rig, world: World
+) -> None:
     each = "  - id: each\n    for_each: ${{ inputs.addresses }}\n    as: address\n    at_most: 1\n    steps:\n"
     body = f"inputs:\n  addresses: {{type: list}}\nsteps:\n{each}      - id: block\n        use: firewall.block_address\n        with: {{address: '${{{{ address }}}}'}}\n"
     result = await rig.run(body, inputs={"addresses": ["203.0.113.1", "203.0.113.2"]})
@@ -163,8 +206,12 @@ async def test_more_items_than_at_most_is_an_error_before_anything_is_done(rig: 
 
 
 async def test_a_long_for_each_runs_in_slices(rig: Rig, world: World) -> None:
-    listed = ", ".join(f"'198.51.100.{n % 250}'" if n < 250 else f"'203.0.113.{n - 250}'" for n in range(250))
-    each = f"  - id: each\n    for_each: [{listed}]\n    as: address\n    at_most: 500\n    steps:\n"
+    listed = ", ".join(
+        f"'198.51.100.{n % 250}'" if n < 250 else f"'203.0.113.{n - 250}'" for n in range(250)
+    )
+    each = (
+        f"  - id: each\n    for_each: [{listed}]\n    as: address\n    at_most: 500\n    steps:\n"
+    )
     body = f"steps:\n{each}      - id: block\n        use: firewall.block_address\n        with: {{address: '${{{{ address }}}}'}}\n"
     result = await rig.run(body)
     assert result.status is RunStatus.COMPLETED, result.error

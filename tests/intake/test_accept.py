@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake_samples import EVE
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlmodel import col
@@ -29,9 +28,17 @@ from orchestrator.intake.sources import add_source
 from orchestrator.registry.playbooks import publish_playbook, retire_playbook
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import alerts
-from orchestrator.store.tables import AlertRow, AuditEventRow, IncidentRow, ReplayRow, RunKeyRow, RunRow, SourceRow
-from tests.store.conftest import database, server  # noqa: F401 - fixtures
-from tests.store.databases import START, opened
+from orchestrator.store.tables import (
+    AlertRow,
+    AuditEventRow,
+    IncidentRow,
+    ReplayRow,
+    RunKeyRow,
+    RunRow,
+    SourceRow,
+)
+from tests.harness.databases import START, opened
+from tests.harness.intake_samples import EVE
 
 TOKEN = "a-token-of-32-characters-0123456"
 WEBHOOK_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -79,8 +86,17 @@ def of_host(number: int) -> dict[str, Any]:
 @pytest.fixture
 async def processes(tmp_path: Path, database: str | None) -> AsyncIterator[list[Runtime]]:  # noqa: F811
     async with opened(tmp_path, database, processes=2) as runtimes:
-        await add_source(runtimes[0], "ids", "suricata", "bearer", SecretStr(TOKEN), actor="person:ann")
-        await add_source(runtimes[0], "signed", "suricata", "standard_webhooks", SecretStr(f"whsec_{WEBHOOK_KEY}"), actor="person:ann")
+        await add_source(
+            runtimes[0], "ids", "suricata", "bearer", SecretStr(TOKEN), actor="person:ann"
+        )
+        await add_source(
+            runtimes[0],
+            "signed",
+            "suricata",
+            "standard_webhooks",
+            SecretStr(f"whsec_{WEBHOOK_KEY}"),
+            actor="person:ann",
+        )
         yield runtimes
 
 
@@ -96,11 +112,23 @@ async def send(rt: Runtime, payload: object, source: str = "ids", token: str = T
     return await accept(rt, source, [(b"authorization", f"Bearer {token}".encode())], body)
 
 
-async def send_signed(rt: Runtime, payload: object, message_id: str, at: datetime = START) -> Accepted:
+async def send_signed(
+    rt: Runtime, payload: object, message_id: str, at: datetime = START
+) -> Accepted:
     body, sent = json.dumps(payload).encode(), str(int(at.timestamp()))
-    signed = base64.b64encode(hmac.digest(base64.b64decode(WEBHOOK_KEY), f"{message_id}.{sent}.".encode() + body, "sha256")).decode()
-    headers = {"webhook-id": message_id, "webhook-timestamp": sent, "webhook-signature": f"v1,{signed}"}
-    return await accept(rt, "signed", [(name.encode(), value.encode()) for name, value in headers.items()], body)
+    signed = base64.b64encode(
+        hmac.digest(
+            base64.b64decode(WEBHOOK_KEY), f"{message_id}.{sent}.".encode() + body, "sha256"
+        )
+    ).decode()
+    headers = {
+        "webhook-id": message_id,
+        "webhook-timestamp": sent,
+        "webhook-signature": f"v1,{signed}",
+    }
+    return await accept(
+        rt, "signed", [(name.encode(), value.encode()) for name, value in headers.items()], body
+    )
 
 
 async def count(rt: Runtime, table: type[Any]) -> int:
@@ -121,9 +149,19 @@ async def test_an_alert_is_kept_byte_for_byte_with_its_incident_and_its_run(rt: 
     await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
     body = json.dumps(beacon(), indent=3).encode()
     done = await send(rt, body)
-    [alert], [incident], [run] = await rows(rt, AlertRow), await rows(rt, IncidentRow), await rows(rt, RunRow)
+    [alert], [incident], [run] = (
+        await rows(rt, AlertRow),
+        await rows(rt, IncidentRow),
+        await rows(rt, RunRow),
+    )
     assert (alert.raw, alert.id, alert.incident_id) == (body, done.alerts[0].alert_id, incident.id)
-    assert (run.id, run.alert_id, run.incident_id, run.status, run.dispatched) == (done.run_ids[0], alert.id, incident.id, "running", False)
+    assert (run.id, run.alert_id, run.incident_id, run.status, run.dispatched) == (
+        done.run_ids[0],
+        alert.id,
+        incident.id,
+        "running",
+        False,
+    )
     assert (run.once_key, run.started_by, done.duplicate) == ("198.51.100.23", "source:ids", False)
     assert await trail(rt, EventKind.RUN_CREATED) != []
 
@@ -134,30 +172,52 @@ async def test_the_same_alert_again_has_the_same_ids_and_starts_nothing(rt: Runt
     assert (second.duplicate, second.run_ids) == (True, ())
     assert [each.alert_id for each in first.alerts] == [each.alert_id for each in second.alerts]
     [alert] = await rows(rt, AlertRow)
-    assert (alert.seen, await count(rt, RunRow), len(await trail(rt, EventKind.ALERT_DUPLICATE))) == (2, 1, 1)
+    assert (
+        alert.seen,
+        await count(rt, RunRow),
+        len(await trail(rt, EventKind.ALERT_DUPLICATE)),
+    ) == (2, 1, 1)
 
 
-async def test_two_processes_that_get_the_same_alert_at_once_give_the_same_ids(processes: list[Runtime]) -> None:
+async def test_two_processes_that_get_the_same_alert_at_once_give_the_same_ids(
+    processes: list[Runtime],
+) -> None:
     await publish_playbook(processes[0], playbook(), "p.yaml", actor="person:ann")
     answers = await asyncio.gather(*(send(processes[number % 2], beacon()) for number in range(12)))
     assert len({each.alerts[0] for each in answers if each.duplicate} | {answers[0].alerts[0]}) <= 2
     assert len({(each.alerts[0].alert_id, each.alerts[0].incident_id) for each in answers}) == 1
     assert [each.duplicate for each in answers].count(False) == 1
-    assert [await count(processes[0], table) for table in (AlertRow, IncidentRow, RunRow, RunKeyRow)] == [1, 1, 1, 1]
+    assert [
+        await count(processes[0], table) for table in (AlertRow, IncidentRow, RunRow, RunKeyRow)
+    ] == [1, 1, 1, 1]
 
 
-async def test_related_alerts_at_once_join_one_incident_and_one_run(processes: list[Runtime]) -> None:
+async def test_related_alerts_at_once_join_one_incident_and_one_run(
+    processes: list[Runtime],
+) -> None:
     await publish_playbook(processes[0], playbook(), "p.yaml", actor="person:ann")
-    answers = await asyncio.gather(*(send(processes[number % 2], beacon(number)) for number in range(10)))
+    answers = await asyncio.gather(
+        *(send(processes[number % 2], beacon(number)) for number in range(10))
+    )
     assert len({each.alerts[0].incident_id for each in answers}) == 1
-    assert [run for each in answers for run in each.run_ids] == [run.id for run in await rows(processes[0], RunRow)]
+    assert [run for each in answers for run in each.run_ids] == [
+        run.id for run in await rows(processes[0], RunRow)
+    ]
     [incident] = await rows(processes[0], IncidentRow)
     assert (incident.alerts, len(await trail(processes[0], EventKind.RUN_SUPPRESSED))) == (10, 9)
 
 
 async def test_alerts_of_another_host_or_after_the_window_stand_apart(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [runtime]:
-        await add_source(runtime, "ids", "suricata", "bearer", SecretStr(TOKEN), correlate_within=timedelta(minutes=10), actor="person:ann")
+        await add_source(
+            runtime,
+            "ids",
+            "suricata",
+            "bearer",
+            SecretStr(TOKEN),
+            correlate_within=timedelta(minutes=10),
+            actor="person:ann",
+        )
         first = await send(runtime, beacon())
         other = await send(runtime, beacon(1, **of_host(99)))
         async with runtime.store.write() as session:
@@ -177,13 +237,17 @@ async def test_a_run_key_is_free_again_after_its_time(rt: Runtime) -> None:
     assert len((await send(rt, beacon(2))).run_ids) == 0
 
 
-async def test_a_run_over_the_limit_is_made_and_waits_for_people_and_is_not_counted_itself(rt: Runtime) -> None:
+async def test_a_run_over_the_limit_is_made_and_waits_for_people_and_is_not_counted_itself(
+    rt: Runtime,
+) -> None:
     limited = playbook(once_per="${{ alert.id }}", limits="{runs_per_hour: 2}")
     await publish_playbook(rt, limited, "p.yaml", actor="person:ann")
     done = [await send(rt, beacon(number)) for number in range(4)]
     assert [len(each.run_ids) for each in done] == [1, 1, 1, 1]
     made = {run.id: (run.status, run.over_limit, run.dispatched) for run in await rows(rt, RunRow)}
-    assert [made[each.run_ids[0]] for each in done] == [("running", None, False)] * 2 + [("running", 2, False)] * 2
+    assert [made[each.run_ids[0]] for each in done] == [("running", None, False)] * 2 + [
+        ("running", 2, False)
+    ] * 2
     limited_runs = [each["limit"] for each in await trail(rt, EventKind.RUN_LIMITED)]
     assert limited_runs == [2, 2]
     assert len(await trail(rt, EventKind.RUN_CREATED)) == 4
@@ -195,18 +259,31 @@ async def test_a_run_over_the_limit_is_made_and_waits_for_people_and_is_not_coun
 
 
 async def test_alerts_of_one_key_beyond_the_limit_are_one_question(rt: Runtime) -> None:
-    await publish_playbook(rt, playbook(once_per="${{ alert.host.address }}", limits="{runs_per_hour: 1}"), "p.yaml", actor="person:ann")
+    await publish_playbook(
+        rt,
+        playbook(once_per="${{ alert.host.address }}", limits="{runs_per_hour: 1}"),
+        "p.yaml",
+        actor="person:ann",
+    )
     await send(rt, beacon(0, **of_host(1)))
     done = [await send(rt, beacon(number, **of_host(2))) for number in range(1, 4)]
     assert [len(each.run_ids) for each in done] == [1, 0, 0]
     assert [run.over_limit for run in await rows(rt, RunRow)].count(1) == 1
 
 
-async def test_the_limit_holds_for_processes_together_and_within_one_body(processes: list[Runtime]) -> None:
+async def test_the_limit_holds_for_processes_together_and_within_one_body(
+    processes: list[Runtime],
+) -> None:
     limited = playbook(once_per="${{ alert.id }}", limits="{runs_per_hour: 3}")
     await publish_playbook(processes[0], limited, "p.yaml", actor="person:ann")
     answers = await asyncio.gather(
-        *(send(processes[part % 2], [beacon(10 * part + number, **of_host(part)) for number in range(3)]) for part in range(6))
+        *(
+            send(
+                processes[part % 2],
+                [beacon(10 * part + number, **of_host(part)) for number in range(3)],
+            )
+            for part in range(6)
+        )
     )
     assert sum(len(each.run_ids) for each in answers) == 18
     assert [run.over_limit for run in await rows(processes[0], RunRow)].count(None) == 3
@@ -220,9 +297,15 @@ async def test_only_the_newest_version_that_is_not_retired_starts_runs(rt: Runti
     assert [run.version for run in await rows(rt, RunRow)] == [2]
 
 
-async def test_a_key_longer_than_an_index_entry_is_no_reason_to_lose_an_alert(processes: list[Runtime]) -> None:
-    await publish_playbook(processes[0], playbook(once_per="${{ alert.title }}"), "p.yaml", actor="person:ann")
-    text = "ET MALWARE Cobalt Strike CnC Beacon " + "".join(chr(0x4E00 + number) for number in range(900))
+async def test_a_key_longer_than_an_index_entry_is_no_reason_to_lose_an_alert(
+    processes: list[Runtime],
+) -> None:
+    await publish_playbook(
+        processes[0], playbook(once_per="${{ alert.title }}"), "p.yaml", actor="person:ann"
+    )
+    text = "ET MALWARE Cobalt Strike CnC Beacon " + "".join(
+        chr(0x4E00 + number) for number in range(900)
+    )
     done = await send(processes[0], beacon(alert={**EVE["alert"], "signature": text}))
     assert len(done.run_ids) == 1
     assert (await rows(processes[0], RunRow))[0].once_key.startswith("sha256:")
@@ -230,24 +313,46 @@ async def test_a_key_longer_than_an_index_entry_is_no_reason_to_lose_an_alert(pr
 
 async def test_what_an_alert_is_worth_comes_from_the_inventory(rt: Runtime) -> None:
     inventory = [
-        {"type": "address", "value": "10.4.2.17", "kind": "domain_controller", "critical": True, "tags": ["tier-0"]},
+        {
+            "type": "address",
+            "value": "10.4.2.17",
+            "kind": "domain_controller",
+            "critical": True,
+            "tags": ["tier-0"],
+        },
         {"type": "host", "value": "ws-1", "kind": "workstation"},
     ]
     await import_assets(rt, inventory, actor="person:ann")
     await send(rt, beacon())
     [alert] = await rows(rt, AlertRow)
-    assert (alert.view["host"]["kind"], alert.view["host"]["critical"], alert.view["host"]["tags"]) == (
+    assert (
+        alert.view["host"]["kind"],
+        alert.view["host"]["critical"],
+        alert.view["host"]["tags"],
+    ) == (
         "domain_controller",
         True,
         ["tier-0"],
     )
 
 
-async def test_a_host_name_with_spaces_is_not_in_the_inventory_and_not_refused(tmp_path: Path) -> None:
+async def test_a_host_name_with_spaces_is_not_in_the_inventory_and_not_refused(
+    tmp_path: Path,
+) -> None:
     mapping = {"title": "t", "dedup_key": "id", "host_name": "host"}
     async with opened(tmp_path, None) as [runtime]:
-        await add_source(runtime, "own", "generic", "bearer", SecretStr(TOKEN), mapping=mapping, actor="person:ann")
-        done = await send(runtime, {"t": "Something", "id": "1", "host": "John's MacBook"}, source="own")
+        await add_source(
+            runtime,
+            "own",
+            "generic",
+            "bearer",
+            SecretStr(TOKEN),
+            mapping=mapping,
+            actor="person:ann",
+        )
+        done = await send(
+            runtime, {"t": "Something", "id": "1", "host": "John's MacBook"}, source="own"
+        )
         assert len(done.alerts) == 1
 
 
@@ -269,10 +374,17 @@ async def test_a_wrong_token_leaves_nothing_but_a_line_in_the_trail(rt: Runtime)
 
 @pytest.mark.parametrize(
     ("body", "error"),
-    [(b"{", BodyRefused), (b"\xff", BodyRefused), (b"[" * 100_000, BodyRefused), (b'{"event_type": "alert"}', Unparseable)],
+    [
+        (b"{", BodyRefused),
+        (b"\xff", BodyRefused),
+        (b"[" * 100_000, BodyRefused),
+        (b'{"event_type": "alert"}', Unparseable),
+    ],
     ids=["not json", "not utf-8", "a depth bomb", "not suricata"],
 )
-async def test_a_body_that_cannot_be_read_is_refused_and_nothing_of_it_kept(rt: Runtime, body: bytes, error: type[Exception]) -> None:
+async def test_a_body_that_cannot_be_read_is_refused_and_nothing_of_it_kept(
+    rt: Runtime, body: bytes, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         await send(rt, body)
     assert [await count(rt, table) for table in (AlertRow, IncidentRow, RunRow)] == [0, 0, 0]
@@ -301,17 +413,29 @@ async def test_the_same_signed_bytes_once_more_are_refused(processes: list[Runti
     assert await count(processes[0], AlertRow) == 1
 
 
-async def test_a_message_id_with_another_body_is_refused_and_nothing_kept(processes: list[Runtime]) -> None:
+async def test_a_message_id_with_another_body_is_refused_and_nothing_kept(
+    processes: list[Runtime],
+) -> None:
     await send_signed(processes[0], beacon(), "msg_1")
     with pytest.raises(NotAuthentic):
         await send_signed(processes[1], beacon(7), "msg_1")
     assert await count(processes[0], AlertRow) == 1
-    assert [data["reason"] for data in await trail(processes[0], EventKind.ALERT_REFUSED)] == ["replayed"]
+    assert [data["reason"] for data in await trail(processes[0], EventKind.ALERT_REFUSED)] == [
+        "replayed"
+    ]
 
 
 async def test_message_ids_are_forgotten_once_their_signature_is_too_old(rt: Runtime) -> None:
     async with rt.store.write() as session:
-        session.add(ReplayRow(source="ids", message_id="old", sent=1, body_sha256="0", seen_at=START - timedelta(minutes=11)))
+        session.add(
+            ReplayRow(
+                source="ids",
+                message_id="old",
+                sent=1,
+                body_sha256="0",
+                seen_at=START - timedelta(minutes=11),
+            )
+        )
         await session.flush()
         assert await alerts.remember(session, "ids", "new", 1, "1", START, timedelta(minutes=10))
     assert [row.message_id for row in await rows(rt, ReplayRow)] == ["new"]
@@ -319,24 +443,42 @@ async def test_message_ids_are_forgotten_once_their_signature_is_too_old(rt: Run
 
 async def test_a_resolved_alert_joins_its_incident_and_starts_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [runtime]:
-        await add_source(runtime, "mon", "alertmanager", "bearer", SecretStr(TOKEN), actor="person:ann")
-        await publish_playbook(runtime, playbook(when="true", once_per="${{ alert.id }}"), "p.yaml", actor="person:ann")
-        firing = {"status": "firing", "labels": {"alertname": "Down", "instance": "ws-1"}, "annotations": {}, "fingerprint": "aa"}
+        await add_source(
+            runtime, "mon", "alertmanager", "bearer", SecretStr(TOKEN), actor="person:ann"
+        )
+        await publish_playbook(
+            runtime, playbook(when="true", once_per="${{ alert.id }}"), "p.yaml", actor="person:ann"
+        )
+        firing = {
+            "status": "firing",
+            "labels": {"alertname": "Down", "instance": "ws-1"},
+            "annotations": {},
+            "fingerprint": "aa",
+        }
         firing |= {"startsAt": "2026-03-04T05:00:00Z", "endsAt": "2026-03-04T05:05:00Z"}
         first = await send(runtime, {"version": "4", "alerts": [firing]}, source="mon")
-        over = await send(runtime, {"version": "4", "alerts": [{**firing, "status": "resolved"}]}, source="mon")
+        over = await send(
+            runtime, {"version": "4", "alerts": [{**firing, "status": "resolved"}]}, source="mon"
+        )
         assert (len(first.run_ids), over.run_ids, over.duplicate) == (1, (), False)
         assert first.alerts[0].incident_id == over.alerts[0].incident_id
 
 
-async def test_a_shadow_runs_dry_beside_the_live_version_and_takes_none_of_its_keys(rt: Runtime) -> None:
+async def test_a_shadow_runs_dry_beside_the_live_version_and_takes_none_of_its_keys(
+    rt: Runtime,
+) -> None:
     await publish_playbook(rt, playbook(version=1), "p.yaml", actor="person:ann")
     await publish_playbook(rt, playbook(version=2), "p.yaml", actor="person:ann", stage="shadow")
     await send(rt, beacon())
     await send(rt, beacon(10))
     live, shadow = sorted(await rows(rt, RunRow), key=lambda run: run.version)
     assert (live.version, live.mode, live.shadow_of) == (1, "live", None)
-    assert (shadow.version, shadow.mode, shadow.shadow_of, shadow.started_by) == (2, "dry_run", live.id, "shadow")
+    assert (shadow.version, shadow.mode, shadow.shadow_of, shadow.started_by) == (
+        2,
+        "dry_run",
+        live.id,
+        "shadow",
+    )
 
 
 async def test_a_shadow_whose_trigger_alone_fits_runs_without_a_live_twin(rt: Runtime) -> None:
@@ -349,12 +491,23 @@ async def test_a_shadow_whose_trigger_alone_fits_runs_without_a_live_twin(rt: Ru
 async def test_shadows_do_not_count_against_the_live_version_s_limit(rt: Runtime) -> None:
     limited = playbook(limits="{runs_per_hour: 1}")
     await publish_playbook(rt, limited, "p.yaml", actor="person:ann")
-    await publish_playbook(rt, playbook(version=2, limits="{runs_per_hour: 1}"), "p.yaml", actor="person:ann", stage="shadow")
+    await publish_playbook(
+        rt,
+        playbook(version=2, limits="{runs_per_hour: 1}"),
+        "p.yaml",
+        actor="person:ann",
+        stage="shadow",
+    )
     await send(rt, beacon())
-    assert sorted((run.mode, run.over_limit) for run in await rows(rt, RunRow)) == [("dry_run", None), ("live", None)]
+    assert sorted((run.mode, run.over_limit) for run in await rows(rt, RunRow)) == [
+        ("dry_run", None),
+        ("live", None),
+    ]
 
 
-async def test_alerts_of_a_dry_source_only_look_and_keep_no_live_run_from_starting(rt: Runtime) -> None:
+async def test_alerts_of_a_dry_source_only_look_and_keep_no_live_run_from_starting(
+    rt: Runtime,
+) -> None:
     await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
     async with rt.store.write() as session:
         await session.execute(update(SourceRow).values(mode="dry_run"))

@@ -34,20 +34,35 @@ WEBHOOK_SECRET = SecretStr("whsec_" + base64.b64encode(KEY).decode())
 STATIC = SecretStr("a-static-token-of-enough-length")
 
 
-def webhook(body: bytes = BODY, sent: datetime = NOW, message_id: str = "msg_1", key: bytes = KEY) -> dict[str, str]:
+def webhook(
+    body: bytes = BODY, sent: datetime = NOW, message_id: str = "msg_1", key: bytes = KEY
+) -> dict[str, str]:
     """The headers that a Standard Webhooks sender adds."""
     stamp = str(int(sent.timestamp()))
-    signature = base64.b64encode(hmac.new(key, f"{message_id}.{stamp}.".encode() + body, hashlib.sha256).digest()).decode()
-    return {"webhook-id": message_id, "webhook-timestamp": stamp, "webhook-signature": f"v1,{signature}"}
+    signature = base64.b64encode(
+        hmac.new(key, f"{message_id}.{stamp}.".encode() + body, hashlib.sha256).digest()
+    ).decode()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{signature}",
+    }
 
 
 def good(scheme: Scheme) -> tuple[SecretStr, dict[str, str]]:
     """A secret and the headers that prove it."""
-    secret = WEBHOOK_SECRET if scheme is Scheme.STANDARD_WEBHOOKS else SecretStr("soc:" + STATIC.get_secret_value())
+    secret = (
+        WEBHOOK_SECRET
+        if scheme is Scheme.STANDARD_WEBHOOKS
+        else SecretStr("soc:" + STATIC.get_secret_value())
+    )
     text = secret.get_secret_value()
     headers = {
         Scheme.STANDARD_WEBHOOKS: webhook(),
-        Scheme.GITHUB: {"x-hub-signature-256": "sha256=" + hmac.new(text.encode(), BODY, hashlib.sha256).hexdigest()},
+        Scheme.GITHUB: {
+            "x-hub-signature-256": "sha256="
+            + hmac.new(text.encode(), BODY, hashlib.sha256).hexdigest()
+        },
         Scheme.HEADER: {DEFAULT_HEADER: text},
         Scheme.BEARER: {"authorization": f"Bearer {text}"},
         Scheme.BASIC: {"authorization": "Basic " + base64.b64encode(text.encode()).decode()},
@@ -55,7 +70,13 @@ def good(scheme: Scheme) -> tuple[SecretStr, dict[str, str]]:
     return secret, headers[scheme]
 
 
-def refused(scheme: Scheme, secret: SecretStr, headers: dict[str, str], body: bytes = BODY, now: datetime = NOW) -> Reason:
+def refused(
+    scheme: Scheme,
+    secret: SecretStr,
+    headers: dict[str, str],
+    body: bytes = BODY,
+    now: datetime = NOW,
+) -> Reason:
     """The reason for which the request is refused."""
     with pytest.raises(NotAuthentic) as caught:
         authenticate(scheme, secret, headers, body, now)
@@ -92,40 +113,80 @@ def test_a_signature_holds_for_exactly_these_bytes(scheme: Scheme) -> None:
 
 @pytest.mark.parametrize("away", [timedelta(0), REPLAY_WINDOW, -REPLAY_WINDOW])
 def test_a_timestamp_within_five_minutes_either_way_is_taken(away: timedelta) -> None:
-    assert authenticate(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook(sent=NOW + away), BODY, NOW)
+    assert authenticate(
+        Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook(sent=NOW + away), BODY, NOW
+    )
 
 
-@pytest.mark.parametrize("away", [REPLAY_WINDOW + timedelta(seconds=1), -REPLAY_WINDOW - timedelta(seconds=1), timedelta(days=9000)])
+@pytest.mark.parametrize(
+    "away",
+    [
+        REPLAY_WINDOW + timedelta(seconds=1),
+        -REPLAY_WINDOW - timedelta(seconds=1),
+        timedelta(days=9000),
+    ],
+)
 def test_a_timestamp_further_away_is_refused_even_with_a_good_signature(away: timedelta) -> None:
-    assert refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook(sent=NOW + away)) is Reason.TIMESTAMP_OUTSIDE_WINDOW
+    assert (
+        refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook(sent=NOW + away))
+        is Reason.TIMESTAMP_OUTSIDE_WINDOW
+    )
 
 
 def test_a_changed_id_or_timestamp_breaks_the_signature() -> None:
-    assert refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook() | {"webhook-id": "msg_2"}) is Reason.MISMATCH
+    assert (
+        refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook() | {"webhook-id": "msg_2"})
+        is Reason.MISMATCH
+    )
     stamp = str(int(NOW.timestamp()) + 1)
-    assert refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook() | {"webhook-timestamp": stamp}) is Reason.MISMATCH
+    assert (
+        refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook() | {"webhook-timestamp": stamp})
+        is Reason.MISMATCH
+    )
 
 
 def test_one_good_signature_among_several_is_enough_while_keys_rotate() -> None:
     headers = webhook()
     others = "v1,AAAA v1a,BBBB"
     assert authenticate(
-        Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, headers | {"webhook-signature": f"{others} {headers['webhook-signature']}"}, BODY, NOW
+        Scheme.STANDARD_WEBHOOKS,
+        WEBHOOK_SECRET,
+        headers | {"webhook-signature": f"{others} {headers['webhook-signature']}"},
+        BODY,
+        NOW,
     )
     buried = " ".join(["v1,AAAA"] * 500 + [headers["webhook-signature"]])
-    assert refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, headers | {"webhook-signature": buried}) is Reason.MISMATCH
+    assert (
+        refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, headers | {"webhook-signature": buried})
+        is Reason.MISMATCH
+    )
 
 
 @pytest.mark.parametrize("stamp", ["12:00", "-5", "1e9", "9" * 400, "１２３", "1795521600.5"])
 def test_a_timestamp_that_is_no_number_of_seconds_is_malformed(stamp: str) -> None:
-    assert refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook() | {"webhook-timestamp": stamp}) is Reason.HEADER_MALFORMED
+    assert (
+        refused(Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook() | {"webhook-timestamp": stamp})
+        is Reason.HEADER_MALFORMED
+    )
 
 
 @pytest.mark.parametrize(
-    "authorization", ["Basic", "Basic !!!", "Bearer x", "Basic w6k", "Basic é", "basic " + "A" * 5001, "Basic dTpw dTpw", "Negotiate x"]
+    "authorization",
+    [
+        "Basic",
+        "Basic !!!",
+        "Bearer x",
+        "Basic w6k",
+        "Basic é",
+        "basic " + "A" * 5001,
+        "Basic dTpw dTpw",
+        "Negotiate x",
+    ],
 )
 def test_a_broken_authorization_header_is_refused_like_any_other(authorization: str) -> None:
-    assert refused(Scheme.BASIC, SecretStr("user:password-of-16-chars"), {"authorization": authorization}) in {
+    assert refused(
+        Scheme.BASIC, SecretStr("user:password-of-16-chars"), {"authorization": authorization}
+    ) in {
         Reason.HEADER_MALFORMED,
         Reason.MISMATCH,
     }
@@ -133,9 +194,13 @@ def test_a_broken_authorization_header_is_refused_like_any_other(authorization: 
 
 def test_the_header_scheme_reads_the_configured_name_only() -> None:
     options = SchemeOptions(header="cf-webhook-auth")
-    assert authenticate(Scheme.HEADER, STATIC, {"cf-webhook-auth": STATIC.get_secret_value()}, BODY, NOW, options)
+    assert authenticate(
+        Scheme.HEADER, STATIC, {"cf-webhook-auth": STATIC.get_secret_value()}, BODY, NOW, options
+    )
     with pytest.raises(NotAuthentic):
-        authenticate(Scheme.HEADER, STATIC, {DEFAULT_HEADER: STATIC.get_secret_value()}, BODY, NOW, options)
+        authenticate(
+            Scheme.HEADER, STATIC, {DEFAULT_HEADER: STATIC.get_secret_value()}, BODY, NOW, options
+        )
     for name in ("", "Upper", "with space", "x" * 65, "a\r\nb"):
         with pytest.raises(ValidationError):
             SchemeOptions(header=name)
@@ -150,12 +215,22 @@ def test_a_header_sent_twice_proves_nothing() -> None:
 
 
 _ANY_TEXT = st.text(st.characters(), max_size=60)
-_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256", "authorization", DEFAULT_HEADER)
+_NAMES = (
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "x-hub-signature-256",
+    "authorization",
+    DEFAULT_HEADER,
+)
 
 
 @given(
     st.sampled_from(Scheme),
-    st.dictionaries(st.sampled_from(_NAMES), st.one_of(_ANY_TEXT, st.from_regex(r"(Basic|Bearer|v1,|sha256=) ?\S*"))),
+    st.dictionaries(
+        st.sampled_from(_NAMES),
+        st.one_of(_ANY_TEXT, st.from_regex(r"(Basic|Bearer|v1,|sha256=) ?\S*")),
+    ),
     st.binary(max_size=40),
     st.one_of(_ANY_TEXT, st.from_regex(r"whsec_\S*")),
 )
@@ -193,7 +268,9 @@ def test_a_generated_secret_passes_the_check_and_is_new_each_time(scheme: Scheme
         (Scheme.STANDARD_WEBHOOKS, "whsec_%%%", "base64"),
     ],
 )
-def test_a_weak_or_misspelt_secret_is_refused_with_the_mend_and_not_shown(scheme: Scheme, secret: str, says: str) -> None:
+def test_a_weak_or_misspelt_secret_is_refused_with_the_mend_and_not_shown(
+    scheme: Scheme, secret: str, says: str
+) -> None:
     with pytest.raises(Invalid, match=says) as caught:
         check_secret(scheme, SecretStr(secret))
     assert len(secret) < 6 or secret.strip() not in str(caught.value)

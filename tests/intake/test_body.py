@@ -70,7 +70,9 @@ def test_a_depth_bomb_behind_tricky_quotes_is_still_found() -> None:
     assert "deeper" in refused(b'["\\\\", "\\"", ' + b"[" * 100 + b"]" * 101).reason
 
 
-@pytest.mark.parametrize("body", [b'"' + b'\\"' * 500_000, b"[]," * 340_000, b'{"' * 500_000, b'"\\' * 500_000])
+@pytest.mark.parametrize(
+    "body", [b'"' + b'\\"' * 500_000, b"[]," * 340_000, b'{"' * 500_000, b'"\\' * 500_000]
+)
 def test_no_body_takes_more_than_linear_time(body: bytes) -> None:
     started = time.process_time()
     refused(body)
@@ -82,11 +84,17 @@ def test_a_byte_order_mark_is_skipped() -> None:
 
 
 def test_64_bit_integers_stay_exact() -> None:
-    assert parse_json(b"[18446744073709551615, -9223372036854775808, 1700000000000000123]") == [2**64 - 1, -(2**63), 1700000000000000123]
+    assert parse_json(b"[18446744073709551615, -9223372036854775808, 1700000000000000123]") == [
+        2**64 - 1,
+        -(2**63),
+        1700000000000000123,
+    ]
 
 
 def test_what_no_database_stores_becomes_the_replacement_character() -> None:
-    assert parse_json(b'{"a\\u0000b": ["\\ud83d", "\\ud83d\\ude00", "\\uDFFF x"]}') == {"a\ufffdb": ["\ufffd", "\U0001f600", "\ufffd x"]}
+    assert parse_json(b'{"a\\u0000b": ["\\ud83d", "\\ud83d\\ude00", "\\uDFFF x"]}') == {
+        "a\ufffdb": ["\ufffd", "\U0001f600", "\ufffd x"]
+    }
 
 
 def test_a_backslash_before_u_is_not_an_escape() -> None:
@@ -105,7 +113,11 @@ def test_any_bytes_give_a_value_or_a_refusal(body: bytes) -> None:
 
 
 _VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
 )
 

@@ -11,19 +11,43 @@ from orchestrator.intake.normalize import classify
 @pytest.mark.parametrize(
     ("signature", "category", "kind"),
     [
-        ("ET CNC Zeus Tracker Reported CnC Server group 11", "A Network Trojan was detected", AlertClass.C2_BEACON),
-        ("ET TROJAN Win32/Emotet CnC Activity (POST)", "A Network Trojan was detected", AlertClass.C2_BEACON),
-        ("ET MALWARE Lavasoft PUA/Adware Client Install", "A Network Trojan was detected", AlertClass.MALWARE),
+        (
+            "ET CNC Zeus Tracker Reported CnC Server group 11",
+            "A Network Trojan was detected",
+            AlertClass.C2_BEACON,
+        ),
+        (
+            "ET TROJAN Win32/Emotet CnC Activity (POST)",
+            "A Network Trojan was detected",
+            AlertClass.C2_BEACON,
+        ),
+        (
+            "ET MALWARE Lavasoft PUA/Adware Client Install",
+            "A Network Trojan was detected",
+            AlertClass.MALWARE,
+        ),
         (
             "ET SCAN LibSSH Based Frequent SSH Connections Likely BruteForce Attack",
             "Attempted Administrator Privilege Gain",
             AlertClass.BRUTE_FORCE,
         ),
         ("ET SCAN Potential SSH Scan", "Attempted Information Leak", AlertClass.SCAN),
-        ("ET PHISHING Successful Generic Phish", "Successful Credential Theft Detected", AlertClass.PHISHING),
-        ("ET POLICY User-Agent (Launcher)", "A Network Trojan was detected", AlertClass.POLICY_VIOLATION),
+        (
+            "ET PHISHING Successful Generic Phish",
+            "Successful Credential Theft Detected",
+            AlertClass.PHISHING,
+        ),
+        (
+            "ET POLICY User-Agent (Launcher)",
+            "A Network Trojan was detected",
+            AlertClass.POLICY_VIOLATION,
+        ),
         ("ET TOR Known Tor Exit Node Traffic group 67", "Misc Attack", AlertClass.POLICY_VIOLATION),
-        ("SURICATA TLS invalid record version", "Generic Protocol Command Decode", AlertClass.OTHER),
+        (
+            "SURICATA TLS invalid record version",
+            "Generic Protocol Command Decode",
+            AlertClass.OTHER,
+        ),
         ("Local rule 1", "Domain Observed Used for C2 Detected", AlertClass.C2_BEACON),
         ("Local rule 2", "Successful Credential Theft Detected", AlertClass.ACCOUNT_COMPROMISE),
         ("Local rule 3", None, AlertClass.OTHER),
@@ -44,9 +68,15 @@ def test_suricata_rules(signature: str | None, category: str | None, kind: Alert
         ("CryptoCurrency:EC2/BitcoinTool.B!DNS", AlertClass.MALWARE),
         ("Execution:EC2/MaliciousFile", AlertClass.MALWARE),
         ("UnauthorizedAccess:EC2/SSHBruteForce", AlertClass.BRUTE_FORCE),
-        ("CredentialAccess:RDS/AnomalousBehavior.SuccessfulBruteForce", AlertClass.ACCOUNT_COMPROMISE),
+        (
+            "CredentialAccess:RDS/AnomalousBehavior.SuccessfulBruteForce",
+            AlertClass.ACCOUNT_COMPROMISE,
+        ),
         ("CredentialAccess:RDS/AnomalousBehavior.FailedLogin", AlertClass.BRUTE_FORCE),
-        ("UnauthorizedAccess:IAMUser/InstanceCredentialExfiltration.OutsideAWS", AlertClass.ACCOUNT_COMPROMISE),
+        (
+            "UnauthorizedAccess:IAMUser/InstanceCredentialExfiltration.OutsideAWS",
+            AlertClass.ACCOUNT_COMPROMISE,
+        ),
         ("UnauthorizedAccess:IAMUser/ConsoleLoginSuccess.B", AlertClass.ACCOUNT_COMPROMISE),
         ("Exfiltration:S3/AnomalousBehavior", AlertClass.EXFILTRATION),
         ("AttackSequence:IAM/CompromisedCredentials", AlertClass.ACCOUNT_COMPROMISE),

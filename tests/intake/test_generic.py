@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from intake_samples import NOW, load
 
 from orchestrator.domain.alert import Alert, Severity
 from orchestrator.domain.errors import Invalid
@@ -14,6 +13,7 @@ from orchestrator.intake.mapping import Mapping, check_mapping
 from orchestrator.intake.mappings import SHIPPED
 from orchestrator.intake.parsers import PARSERS, PRODUCTS, parser_for
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
+from tests.harness.intake_samples import NOW, load
 
 MINIMAL: dict[str, Any] = {"title": "name"}
 
@@ -25,17 +25,39 @@ def parse(mapping: dict[str, Any], payload: Any) -> tuple[Alert, ...]:
 
 def test_a_title_is_all_that_a_mapping_needs() -> None:
     (alert,) = parse(MINIMAL, {"name": "Odd login", "other": [1]})
-    assert (alert.title, alert.alert_class, alert.severity, alert.time) == ("Odd login", "other", Severity.UNKNOWN, NOW)
+    assert (alert.title, alert.alert_class, alert.severity, alert.time) == (
+        "Odd login",
+        "other",
+        Severity.UNKNOWN,
+        NOW,
+    )
     assert alert.dedup_key.startswith("sha256:")
     assert parse(MINIMAL, {"other": [1], "name": "Odd login"})[0].dedup_key == alert.dedup_key
     assert parse(MINIMAL, {"other": [2], "name": "Odd login"})[0].dedup_key != alert.dedup_key
 
 
 def test_batches_conditions_and_constants() -> None:
-    mapping = {"alerts": "data.items", "when": "kind == 'alert'", "title": "t", "dedup_key": "id", "class": "'malware'"}
-    payload = {"data": {"items": [{"kind": "alert", "t": "a", "id": 7}, {"kind": "log", "t": "b"}, {"kind": "alert", "t": "c", "id": 8}]}}
+    mapping = {
+        "alerts": "data.items",
+        "when": "kind == 'alert'",
+        "title": "t",
+        "dedup_key": "id",
+        "class": "'malware'",
+    }
+    payload = {
+        "data": {
+            "items": [
+                {"kind": "alert", "t": "a", "id": 7},
+                {"kind": "log", "t": "b"},
+                {"kind": "alert", "t": "c", "id": 8},
+            ]
+        }
+    }
     alerts = parse(mapping, payload)
-    assert [(alert.dedup_key, alert.alert_class) for alert in alerts] == [("7", "malware"), ("8", "malware")]
+    assert [(alert.dedup_key, alert.alert_class) for alert in alerts] == [
+        ("7", "malware"),
+        ("8", "malware"),
+    ]
     with pytest.raises(NotAnAlert, match="`when`"):
         parse(mapping, {"data": {"items": [{"kind": "log"}]}})
     with pytest.raises(Unparseable, match=r"acme: \$\[data.items\] is missing"):
@@ -45,7 +67,9 @@ def test_batches_conditions_and_constants() -> None:
 def test_a_missing_title_names_the_expression() -> None:
     with pytest.raises(Unparseable, match=r"acme: \$\[name\] is missing; does the mapping fit"):
         parse(MINIMAL, {"title": "x"})
-    with pytest.raises(Unparseable, match=r"\$\[name\] is an object where text \(the title\) was expected"):
+    with pytest.raises(
+        Unparseable, match=r"\$\[name\] is an object where text \(the title\) was expected"
+    ):
         parse(MINIMAL, {"name": {}})
 
 
@@ -67,15 +91,21 @@ def test_a_missing_title_names_the_expression() -> None:
         ({"severity_default": 3}, None, 3),
     ],
 )
-def test_severities_by_map_scale_word_and_default(mapping: dict[str, Any], value: object, severity: int) -> None:
-    assert parse({**MINIMAL, "severity": "s", **mapping}, {"name": "x", "s": value})[0].severity == severity
+def test_severities_by_map_scale_word_and_default(
+    mapping: dict[str, Any], value: object, severity: int
+) -> None:
+    assert (
+        parse({**MINIMAL, "severity": "s", **mapping}, {"name": "x", "s": value})[0].severity
+        == severity
+    )
 
 
 def test_a_class_comes_from_the_map_or_is_one_of_ours_and_never_an_attacker_s_word() -> None:
     mapping = {**MINIMAL, "class": "c", "class_map": {"Weird": "insider"}, "class_default": "scan"}
-    assert [parse(mapping, {"name": "x", "c": word})[0].alert_class for word in ("WEIRD", "phishing", "made_up", None)] == [
-        *("insider", "phishing", "scan", "scan")
-    ]
+    assert [
+        parse(mapping, {"name": "x", "c": word})[0].alert_class
+        for word in ("WEIRD", "phishing", "made_up", None)
+    ] == [*("insider", "phishing", "scan", "scan")]
 
 
 def test_every_field_finds_its_place() -> None:
@@ -101,7 +131,10 @@ def test_every_field_finds_its_place() -> None:
         "process_name": "proc",
         "process_command_line": "cmd",
         "process_pid": "pid",
-        "observables": [{"path": "mails", "type": "email", "role": "subject"}, {"path": "bad", "type": "address"}],
+        "observables": [
+            {"path": "mails", "type": "email", "role": "subject"},
+            {"path": "bad", "type": "address"},
+        ],
     }
     payload = {
         "t": "T",
@@ -126,7 +159,14 @@ def test_every_field_finds_its_place() -> None:
     }
     (alert,) = parse(mapping, payload)
     shown = alert.model_dump(mode="json", exclude={"dedup_key", "observables"})
-    host = {"id": "abc", "name": "ws-1.corp.example", "address": "10.1.1.1", "kind": "unknown", "critical": False, "tags": []}
+    host = {
+        "id": "abc",
+        "name": "ws-1.corp.example",
+        "address": "10.1.1.1",
+        "kind": "unknown",
+        "critical": False,
+        "tags": [],
+    }
     assert shown == {
         "title": "T",
         "severity": 0,
@@ -138,12 +178,20 @@ def test_every_field_finds_its_place() -> None:
         "user": {"name": "j.doe", "domain": "CORP", "email": None, "critical": False, "tags": []},
         "remote": {"address": "203.0.113.7", "domain": "evil.example", "port": 8443},
         "local": {"address": "10.1.1.1", "domain": None, "port": None},
-        "file": {"name": "x.exe", "path": "/srv/x.exe", "sha256": "ab" * 32, "sha1": None, "md5": None},
+        "file": {
+            "name": "x.exe",
+            "path": "/srv/x.exe",
+            "sha256": "ab" * 32,
+            "sha1": None,
+            "md5": None,
+        },
         "process": {"name": "x", "command_line": "x\ufffd -y", "pid": 42},
         "url": "https://evil.example/a",
         "resolved": True,
     }
-    assert {observable.value: observable.role for observable in alert.observables}["A@corp.example".lower()] is Role.SUBJECT
+    assert {observable.value: observable.role for observable in alert.observables}[
+        "A@corp.example".lower()
+    ] is Role.SUBJECT
 
 
 def test_criticality_and_kind_can_not_be_claimed_by_an_alert() -> None:
@@ -161,17 +209,26 @@ def test_criticality_and_kind_can_not_be_claimed_by_an_alert() -> None:
         ({"title": "#"}, "title: JMESPath '#', character 1"),
         ({"title": ""}, "title: "),
         ({"title": "x" * 1025}, "title: "),
-        ({"title": "nope(a)"}, "title: JMESPath 'nope(a)', character 1: there is no function nope()"),
+        (
+            {"title": "nope(a)"},
+            "title: JMESPath 'nope(a)', character 1: there is no function nope()",
+        ),
         ({"title": "a.b[?contains(x)]"}, "character 6: contains() takes 2 arguments, not 1"),
         ({"title": "[?" * 500}, "title: JMESPath"),
-        ({**MINIMAL, "severty": "x"}, "severty: there is no such field; the fields are alerts, when"),
+        (
+            {**MINIMAL, "severty": "x"},
+            "severty: there is no such field; the fields are alerts, when",
+        ),
         ({**MINIMAL, "severity_map": {"a": 7}}, "severity_map.a: "),
         ({**MINIMAL, "severity_map": {"a": 0}}, "severity_map.a: "),
         ({**MINIMAL, "severity_scale": {"from": [5, 5]}}, "severity_scale: the scale must rise"),
         ({**MINIMAL, "class_map": {"a": "Not A Class"}}, "class_map.a: "),
         ({**MINIMAL, "class_default": "x; y"}, "class_default: "),
         ({**MINIMAL, "observables": [{"path": "a", "type": "phone"}]}, "observables.0.type: "),
-        ({**MINIMAL, "observables": [{"path": "a(", "type": "host"}]}, "observables.0.path: JMESPath 'a('"),
+        (
+            {**MINIMAL, "observables": [{"path": "a(", "type": "host"}]},
+            "observables.0.path: JMESPath 'a('",
+        ),
         ({**MINIMAL, "observables": [{"path": "a", "type": "host"}] * 65}, "observables: "),
     ],
 )
@@ -183,7 +240,18 @@ def test_a_wrong_mapping_names_the_field_and_the_character(mapping: Any, says: s
 
 
 @pytest.mark.parametrize(
-    "expression", ["abs(x)", "sort_by(x, &y)", "join('', x)", "max(x)", "sum(x)", "avg(x)", "x[::0]", "to_number(x)", "sort(x)"]
+    "expression",
+    [
+        "abs(x)",
+        "sort_by(x, &y)",
+        "join('', x)",
+        "max(x)",
+        "sum(x)",
+        "avg(x)",
+        "x[::0]",
+        "to_number(x)",
+        "sort(x)",
+    ],
 )
 def test_an_expression_that_fails_on_a_payload_finds_nothing(expression: str) -> None:
     values: tuple[Any, ...] = ("text", [1, "a", None], [], {}, [{"y": 1}, {"y": "z"}, {}], -1)
@@ -216,12 +284,22 @@ def test_products_without_a_mapping_are_found_and_unknown_ones_get_a_guess() -> 
         (
             "wiz",
             "032",
-            {"title": "sourceRule.name", "dedup_key": "join('/', [id, status])", "severity": "severity"},
+            {
+                "title": "sourceRule.name",
+                "dedup_key": "join('/', [id, status])",
+                "severity": "severity",
+            },
             {"severity": 4, "title": "Alert Name"},
         ),
         (
             *("thinkst_canary", "023"),
-            {"title": "Description", "dedup_key": "IncidentKey", "time": "Timestamp", "remote_address": "SourceIP", "severity_default": 4},
+            {
+                "title": "Description",
+                "dedup_key": "IncidentKey",
+                "time": "Timestamp",
+                "remote_address": "SourceIP",
+                "severity_default": 4,
+            },
             {"remote.address": "123.123.123.123", "severity": 4, "time.year": 2024},
         ),
         (

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from intake_samples import NATIVE, NOW, STORED
 
 from orchestrator.domain.alert import Alert, view
 from orchestrator.domain.digest import canonical
@@ -17,6 +16,7 @@ from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.intake.mappings import SHIPPED
 from orchestrator.intake.parsers import PRODUCTS, parser_for
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
+from tests.harness.intake_samples import NATIVE, NOW, STORED
 
 READABLE = [product for product in PRODUCTS if product != "generic"]
 FOLDERS = {
@@ -91,7 +91,17 @@ _HOSTILE_TEXTS = st.sampled_from(
             "\\",
             "T1071.001",
         ),
-        *("[2001:db8::1]:443", "0.0.0.0/0", "file:///etc/passwd", "javascript:alert(1)", "C:\\x\\y", "%s%s%n", "true", "resolved", "alert"),
+        *(
+            "[2001:db8::1]:443",
+            "0.0.0.0/0",
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "C:\\x\\y",
+            "%s%s%n",
+            "true",
+            "resolved",
+            "alert",
+        ),
     ]
 )
 _SCALARS = st.one_of(
@@ -103,7 +113,11 @@ _SCALARS = st.one_of(
     _HOSTILE_TEXTS,
 )
 _JSON = st.recursive(
-    _SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=12
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
 )
 
 
@@ -116,7 +130,13 @@ def test_arbitrary_json_gives_alerts_or_words(product: str, payload: Any) -> Non
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path] if path else []
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    entries = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in entries:
         found += _paths(item, (*path, key))
     return found
@@ -124,7 +144,9 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 def _samples(product: str) -> list[Any]:
     stored = sorted((STORED / FOLDERS.get(product, product)).glob("*.json"))[:40]
-    return [json.loads(path.read_text("utf-8")) for path in stored] + ([NATIVE[product]] if product in NATIVE else [])
+    return [json.loads(path.read_text("utf-8")) for path in stored] + (
+        [NATIVE[product]] if product in NATIVE else []
+    )
 
 
 def _mutate(sample: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> Any:
@@ -142,20 +164,42 @@ def _mutate(sample: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> An
 @pytest.mark.parametrize("product", READABLE)
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(data=st.data())
-def test_a_real_alert_with_any_field_dropped_or_replaced_gives_alerts_or_words(product: str, data: st.DataObject) -> None:
+def test_a_real_alert_with_any_field_dropped_or_replaced_gives_alerts_or_words(
+    product: str, data: st.DataObject
+) -> None:
     samples = _samples(product)
     if not samples:
         pytest.skip(f"no stored samples of {product}: {STORED} is missing")
     sample = data.draw(st.sampled_from(samples))
     for _ in range(data.draw(st.integers(1, 3))):
         if paths := _paths(sample):
-            sample = _mutate(sample, data.draw(st.sampled_from(paths)), data.draw(_JSON), drop=data.draw(st.booleans()))
+            sample = _mutate(
+                sample,
+                data.draw(st.sampled_from(paths)),
+                data.draw(_JSON),
+                drop=data.draw(st.booleans()),
+            )
     outcome(product, sample)
 
 
 @pytest.mark.parametrize("product", NATIVE)
 def test_every_single_field_of_a_native_alert_may_be_missing_or_of_any_type(product: str) -> None:
-    values: list[Any] = [None, True, -1, 2**64 - 1, 1.5, "", "x" * 5000, "\ud800\x00", [], {}, [[]], [{}], {"a": 1}, ["a", None]]
+    values: list[Any] = [
+        None,
+        True,
+        -1,
+        2**64 - 1,
+        1.5,
+        "",
+        "x" * 5000,
+        "\ud800\x00",
+        [],
+        {},
+        [[]],
+        [{}],
+        {"a": 1},
+        ["a", None],
+    ]
     for path in _paths(NATIVE[product]):
         outcome(product, _mutate(NATIVE[product], path, None, drop=True))
         for value in values:

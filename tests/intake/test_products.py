@@ -7,12 +7,21 @@ import json
 from typing import Any
 
 import pytest
-from intake_samples import ALERTMANAGER, CROWDSEC, EVE, FALCO, GUARDDUTY, NATIVE, NOW, WAZUH
 
 from orchestrator.domain.alert import Alert, Severity
 from orchestrator.domain.observable import ObservableType, Role
 from orchestrator.intake.parsers import PARSERS
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
+from tests.harness.intake_samples import (
+    ALERTMANAGER,
+    CROWDSEC,
+    EVE,
+    FALCO,
+    GUARDDUTY,
+    NATIVE,
+    NOW,
+    WAZUH,
+)
 
 
 def one(product: str, payload: Any) -> Alert:
@@ -47,28 +56,53 @@ def roles(alert: Alert) -> dict[str, Role]:
 def test_an_eve_alert_becomes_a_c2_beacon_with_both_ends() -> None:
     alert = one("suricata", EVE)
     assert alert.dedup_key == "sensor-1/2090840609590725/1:2027865/0"
-    assert (alert.alert_class, alert.severity, alert.rule) == ("c2_beacon", Severity.HIGH, "1:2027865")
+    assert (alert.alert_class, alert.severity, alert.rule) == (
+        "c2_beacon",
+        Severity.HIGH,
+        "1:2027865",
+    )
     assert alert.techniques == ("T1071",)
     assert alert.local is not None
     assert alert.remote is not None
     assert alert.host is not None
     assert (alert.local.address, alert.host.address) == ("10.4.2.17", "10.4.2.17")
-    assert (alert.remote.address, alert.remote.port, alert.remote.domain) == ("198.51.100.23", 80, "update.evil.example")
+    assert (alert.remote.address, alert.remote.port, alert.remote.domain) == (
+        "198.51.100.23",
+        80,
+        "update.evil.example",
+    )
     assert alert.url == "http://update.evil.example/gate.php?id=1"
     assert roles(alert)["update.evil.example"] is Role.REMOTE
 
 
 def test_a_response_packet_names_the_same_sides() -> None:
-    back = changed(EVE, direction="to_client", src_ip="198.51.100.23", src_port=80, dest_ip="10.4.2.17", dest_port=51514)
+    back = changed(
+        EVE,
+        direction="to_client",
+        src_ip="198.51.100.23",
+        src_port=80,
+        dest_ip="10.4.2.17",
+        dest_port=51514,
+    )
     straight, turned = one("suricata", EVE), one("suricata", back)
-    assert (turned.local, turned.remote, turned.dedup_key) == (straight.local, straight.remote, straight.dedup_key)
+    assert (turned.local, turned.remote, turned.dedup_key) == (
+        straight.local,
+        straight.remote,
+        straight.dedup_key,
+    )
     without_word = changed(back, direction=None, flow={})
     assert one("suricata", without_word).remote == straight.remote
 
 
 def test_an_attack_on_our_server_does_not_call_our_own_name_remote() -> None:
-    inbound = changed(EVE, src_ip="203.0.113.5", dest_ip="10.4.2.80", flow={}, http__hostname="www.corp.example")
-    inbound["alert"] |= {"signature": "ET WEB_SERVER Possible CVE-2014-6271 Attempt", "category": "Web Application Attack", "metadata": {}}
+    inbound = changed(
+        EVE, src_ip="203.0.113.5", dest_ip="10.4.2.80", flow={}, http__hostname="www.corp.example"
+    )
+    inbound["alert"] |= {
+        "signature": "ET WEB_SERVER Possible CVE-2014-6271 Attempt",
+        "category": "Web Application Attack",
+        "metadata": {},
+    }
     alert = one("suricata", inbound)
     assert alert.remote is not None
     assert (alert.remote.address, alert.remote.domain, alert.url) == ("203.0.113.5", None, None)
@@ -83,8 +117,12 @@ def test_an_attack_on_our_server_does_not_call_our_own_name_remote() -> None:
         {"version": 3, "queries": [{"rrname": "beacon.evil.example"}]},
     ],
 )
-def test_the_remote_side_of_a_dns_alert_is_the_name_and_never_the_resolver(dns: dict[str, Any]) -> None:
-    query = changed(EVE, dest_ip="10.0.0.53", dest_port=53, http=None, app_proto="dns", dns=dns, flow={})
+def test_the_remote_side_of_a_dns_alert_is_the_name_and_never_the_resolver(
+    dns: dict[str, Any],
+) -> None:
+    query = changed(
+        EVE, dest_ip="10.0.0.53", dest_port=53, http=None, app_proto="dns", dns=dns, flow={}
+    )
     alert = one("suricata", query)
     assert alert.remote is not None
     assert (alert.remote.address, alert.remote.domain) == (None, "beacon.evil.example")
@@ -113,14 +151,24 @@ def test_a_shipper_s_list_keeps_the_alerts_and_leaves_telemetry_out() -> None:
 def test_one_broken_record_does_not_cost_its_neighbours() -> None:
     broken: Any = changed(EVE, alert__signature_id=None)
     assert len(PARSERS["suricata"]([broken, EVE], NOW)) == 1
-    with pytest.raises(Unparseable, match=r"\$\[1\]\.alert\.signature_id is missing; is this an EVE alert\?"):
+    with pytest.raises(
+        Unparseable, match=r"\$\[1\]\.alert\.signature_id is missing; is this an EVE alert\?"
+    ):
         PARSERS["suricata"]([{"event_type": "flow"}, broken], NOW)
 
 
 def test_what_an_attacker_writes_does_not_choose_the_class_or_the_remote_side() -> None:
-    hostile = changed(EVE, alert__signature="SURICATA HTTP Host header invalid", alert__category="Generic Protocol Command Decode")
+    hostile = changed(
+        EVE,
+        alert__signature="SURICATA HTTP Host header invalid",
+        alert__category="Generic Protocol Command Decode",
+    )
     hostile["alert"]["metadata"] = {}
-    hostile["http"] |= {"http_user_agent": "ET MALWARE CnC Beacon", "hostname": "ET MALWARE CnC", "url": "//brute force phishing"}
+    hostile["http"] |= {
+        "http_user_agent": "ET MALWARE CnC Beacon",
+        "hostname": "ET MALWARE CnC",
+        "url": "//brute force phishing",
+    }
     alert = one("suricata", hostile)
     assert (alert.alert_class, alert.remote.domain) == ("other", None)  # type: ignore[union-attr]
 
@@ -136,7 +184,12 @@ def test_multicast_is_seen_but_is_no_side() -> None:
 def test_a_wazuh_alert_names_agent_attacker_and_user() -> None:
     alert = one("wazuh", WAZUH)
     assert alert.dedup_key == "wazuh-master/1795521541.1032414"
-    assert (alert.alert_class, alert.severity, alert.rule, alert.techniques) == ("brute_force", Severity.MEDIUM, "5763", ("T1110",))
+    assert (alert.alert_class, alert.severity, alert.rule, alert.techniques) == (
+        "brute_force",
+        Severity.MEDIUM,
+        "5763",
+        ("T1110",),
+    )
     assert alert.host is not None
     assert (alert.host.id, alert.host.name, alert.host.address) == ("017", "web-01", "10.4.2.80")
     assert alert.remote is not None
@@ -145,7 +198,10 @@ def test_a_wazuh_alert_names_agent_attacker_and_user() -> None:
     assert alert.user.name == "root"
 
 
-@pytest.mark.parametrize(("level", "severity"), [(0, 1), (3, 1), (4, 2), (6, 2), (7, 3), (11, 3), (12, 4), (14, 4), (15, 5), ("12", 4)])
+@pytest.mark.parametrize(
+    ("level", "severity"),
+    [(0, 1), (3, 1), (4, 2), (6, 2), (7, 3), (11, 3), (12, 4), (14, 4), (15, 5), ("12", 4)],
+)
 def test_wazuh_levels_are_ocsf_severities(level: object, severity: int) -> None:
     assert one("wazuh", changed(WAZUH, rule__level=level)).severity == severity
 
@@ -163,23 +219,49 @@ def test_the_manager_s_own_agent_has_no_address_and_sysmon_hashes_are_read() -> 
         "hashes": f"SHA1={'a' * 40},MD5={'b' * 32},SHA256={'C' * 64}",
         "user": "CORP\\doe",
     }
-    alert = one("wazuh", changed(WAZUH, agent={"id": "000", "name": "wazuh", "ip": "127.0.0.1"}, data={"win": {"eventdata": sysmon}}))
+    alert = one(
+        "wazuh",
+        changed(
+            WAZUH,
+            agent={"id": "000", "name": "wazuh", "ip": "127.0.0.1"},
+            data={"win": {"eventdata": sysmon}},
+        ),
+    )
     assert (alert.host.address, alert.local) == (None, None)  # type: ignore[union-attr]
     assert alert.file is not None
     assert (alert.file.name, alert.file.sha256, alert.user.domain) == ("x.exe", "c" * 64, "CORP")  # type: ignore[union-attr]
 
 
 def test_suricata_inside_wazuh_is_read_as_suricata() -> None:
-    rule = {"id": "86601", "level": 3, "groups": ["ids", "suricata"], "description": "Suricata: Alert - ET MALWARE"}
+    rule = {
+        "id": "86601",
+        "level": 3,
+        "groups": ["ids", "suricata"],
+        "description": "Suricata: Alert - ET MALWARE",
+    }
     alert = one("wazuh", changed(WAZUH, rule=rule, data=EVE))
-    assert (alert.alert_class, alert.remote.domain, alert.techniques) == ("c2_beacon", "update.evil.example", ("T1071",))  # type: ignore[union-attr]
+    assert (alert.alert_class, alert.remote.domain, alert.techniques) == (
+        "c2_beacon",
+        "update.evil.example",
+        ("T1071",),
+    )  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("rule", "kind"),
     [
-        ({"id": "5715", "groups": ["syslog", "sshd", "authentication_success"], "mitre": {"id": ["T1078", "T1021"]}}, "other"),
-        ({"id": "40112", "groups": ["syslog", "attacks"], "mitre": {"id": ["T1078", "T1110"]}}, "account_compromise"),
+        (
+            {
+                "id": "5715",
+                "groups": ["syslog", "sshd", "authentication_success"],
+                "mitre": {"id": ["T1078", "T1021"]},
+            },
+            "other",
+        ),
+        (
+            {"id": "40112", "groups": ["syslog", "attacks"], "mitre": {"id": ["T1078", "T1110"]}},
+            "account_compromise",
+        ),
         ({"id": "87105", "groups": ["virustotal"]}, "malware"),
         ({"id": "87104", "groups": ["virustotal"]}, "other"),
         ({"id": "1", "groups": ["local", "phishing"]}, "phishing"),
@@ -195,9 +277,17 @@ def test_wazuh_classes_come_from_rule_groups_and_technique(rule: dict[str, Any],
 
 def test_a_crowdsec_alert_names_the_attacker_and_never_makes_the_tried_name_the_user() -> None:
     alert = one("crowdsec", [CROWDSEC])
-    assert (alert.alert_class, alert.severity, alert.rule) == ("brute_force", Severity.MEDIUM, "crowdsecurity/ssh-bf")
+    assert (alert.alert_class, alert.severity, alert.rule) == (
+        "brute_force",
+        Severity.MEDIUM,
+        "crowdsecurity/ssh-bf",
+    )
     assert alert.remote is not None
-    assert (alert.remote.address, alert.user, alert.dedup_key) == ("203.0.113.9", None, CROWDSEC["uuid"])
+    assert (alert.remote.address, alert.user, alert.dedup_key) == (
+        "203.0.113.9",
+        None,
+        CROWDSEC["uuid"],
+    )
     assert roles(alert)["root"] is Role.RELATED
 
 
@@ -205,7 +295,10 @@ def test_crowdsec_without_uuid_is_known_by_machine_id_and_start_or_by_content() 
     by_id = one("crowdsec", changed(CROWDSEC, uuid=None, id=42))
     assert by_id.dedup_key == "edge-1/42/2026-11-24T11:58:48Z"
     by_content = changed(CROWDSEC, uuid=None)
-    assert one("crowdsec", by_content).dedup_key == one("crowdsec", dict(reversed(by_content.items()))).dedup_key
+    assert (
+        one("crowdsec", by_content).dedup_key
+        == one("crowdsec", dict(reversed(by_content.items()))).dedup_key
+    )
 
 
 def test_a_simulated_scenario_and_a_range_are_what_they_are() -> None:
@@ -221,7 +314,11 @@ def test_a_simulated_scenario_and_a_range_are_what_they_are() -> None:
 def test_each_alert_of_a_notification_is_one_and_the_resolved_one_is_its_own() -> None:
     firing, resolved = PARSERS["alertmanager"](ALERTMANAGER, NOW)
     assert firing.dedup_key == "c1b2d3e4f5a60718/2026-11-24T11:55:00.123456789Z"
-    assert (firing.alert_class, firing.severity, firing.title) == ("brute_force", Severity.CRITICAL, "120 failed logins in 5 minutes")
+    assert (firing.alert_class, firing.severity, firing.title) == (
+        "brute_force",
+        Severity.CRITICAL,
+        "120 failed logins in 5 minutes",
+    )
     assert (firing.host.address, firing.remote.address) == ("10.4.2.80", "203.0.113.9")  # type: ignore[union-attr]
     assert resolved.resolved
     assert resolved.dedup_key.endswith("/resolved")
@@ -243,39 +340,71 @@ def test_the_class_label_is_taken_only_from_the_closed_set() -> None:
 
 def enveloped(finding: dict[str, Any]) -> dict[str, Any]:
     """The finding as EventBridge sends it."""
-    return {"version": "0", "detail-type": "GuardDuty Finding", "source": "aws.guardduty", "detail": finding}
+    return {
+        "version": "0",
+        "detail-type": "GuardDuty Finding",
+        "source": "aws.guardduty",
+        "detail": finding,
+    }
 
 
 def test_a_finding_is_the_same_bare_through_eventbridge_and_through_sns() -> None:
     sns = {"Type": "Notification", "MessageId": "m", "Message": json.dumps(enveloped(GUARDDUTY))}
     bare = one("guardduty", GUARDDUTY)
     assert one("guardduty", enveloped(GUARDDUTY)) == one("guardduty", sns) == bare
-    assert (bare.alert_class, bare.severity, bare.dedup_key) == ("c2_beacon", Severity.HIGH, GUARDDUTY["id"])
-    assert (bare.host.id, bare.host.name, bare.host.address) == ("i-99999999", "build-agent-4", "10.0.0.1")  # type: ignore[union-attr]
+    assert (bare.alert_class, bare.severity, bare.dedup_key) == (
+        "c2_beacon",
+        Severity.HIGH,
+        GUARDDUTY["id"],
+    )
+    assert (bare.host.id, bare.host.name, bare.host.address) == (
+        "i-99999999",
+        "build-agent-4",
+        "10.0.0.1",
+    )  # type: ignore[union-attr]
     assert bare.remote.domain == "guarddutyc2activityb.example"  # type: ignore[union-attr]
 
 
 def test_a_grown_count_is_the_same_finding() -> None:
-    assert one("guardduty", changed(GUARDDUTY, service__count=9)).dedup_key == one("guardduty", GUARDDUTY).dedup_key
+    assert (
+        one("guardduty", changed(GUARDDUTY, service__count=9)).dedup_key
+        == one("guardduty", GUARDDUTY).dedup_key
+    )
 
 
-@pytest.mark.parametrize(("score", "severity"), [(1.0, 2), (3.9, 2), (4, 3), (6.9, 3), (7, 4), (8.9, 4), (9, 5), (10, 5)])
+@pytest.mark.parametrize(
+    ("score", "severity"), [(1.0, 2), (3.9, 2), (4, 3), (6.9, 3), (7, 4), (8.9, 4), (9, 5), (10, 5)]
+)
 def test_guardduty_severities(score: float, severity: int) -> None:
     assert one("guardduty", changed(GUARDDUTY, severity=score)).severity == severity
 
 
 def test_aws_notices_that_are_no_findings_say_what_they_are() -> None:
     with pytest.raises(NotAnAlert, match="confirm the subscription"):
-        PARSERS["guardduty"]({"Type": "SubscriptionConfirmation", "SubscribeURL": "https://x.example"}, NOW)
-    with pytest.raises(Unparseable, match=r"\$\.Message is text where the JSON of a finding \(the body is not JSON"):
+        PARSERS["guardduty"](
+            {"Type": "SubscriptionConfirmation", "SubscribeURL": "https://x.example"}, NOW
+        )
+    with pytest.raises(
+        Unparseable, match=r"\$\.Message is text where the JSON of a finding \(the body is not JSON"
+    ):
         PARSERS["guardduty"]({"Type": "Notification", "Message": "hello"}, NOW)
 
 
 def test_an_api_call_names_the_caller_and_the_user() -> None:
-    call = changed(GUARDDUTY, type="UnauthorizedAccess:IAMUser/ConsoleLoginSuccess.B", resource={"accessKeyDetails": {"userName": "alice"}})
-    call["service"]["action"] = {"awsApiCallAction": {"remoteIpDetails": {"ipAddressV4": "198.51.100.4"}}}
+    call = changed(
+        GUARDDUTY,
+        type="UnauthorizedAccess:IAMUser/ConsoleLoginSuccess.B",
+        resource={"accessKeyDetails": {"userName": "alice"}},
+    )
+    call["service"]["action"] = {
+        "awsApiCallAction": {"remoteIpDetails": {"ipAddressV4": "198.51.100.4"}}
+    }
     alert = one("guardduty", call)
-    assert (alert.alert_class, alert.user.name, alert.remote.address) == ("account_compromise", "alice", "198.51.100.4")  # type: ignore[union-attr]
+    assert (alert.alert_class, alert.user.name, alert.remote.address) == (
+        "account_compromise",
+        "alice",
+        "198.51.100.4",
+    )  # type: ignore[union-attr]
 
 
 # Falco
@@ -283,9 +412,17 @@ def test_an_api_call_names_the_caller_and_the_user() -> None:
 
 def test_a_falco_event_names_process_connection_and_user() -> None:
     alert = one("falco", FALCO)
-    assert (alert.dedup_key, alert.title, alert.severity) == (FALCO["uuid"], FALCO["rule"], Severity.CRITICAL)
+    assert (alert.dedup_key, alert.title, alert.severity) == (
+        FALCO["uuid"],
+        FALCO["rule"],
+        Severity.CRITICAL,
+    )
     assert (alert.alert_class, alert.techniques) == ("c2_beacon", ("T1071",))
-    assert (alert.remote.address, alert.remote.port, alert.local.address) == ("198.51.100.23", 443, "10.4.2.17")  # type: ignore[union-attr]
+    assert (alert.remote.address, alert.remote.port, alert.local.address) == (
+        "198.51.100.23",
+        443,
+        "10.4.2.17",
+    )  # type: ignore[union-attr]
     assert (alert.process.name, alert.process.pid, alert.file) == ("/usr/bin/curl", 4711, None)  # type: ignore[union-attr]
 
 
@@ -319,11 +456,27 @@ def test_falco_priorities(priority: str, severity: int) -> None:
 @pytest.mark.parametrize(
     ("product", "payload", "says"),
     [
-        ("suricata", {"event_type": "alert"}, "suricata: $.alert is missing; is this an EVE alert?"),
+        (
+            "suricata",
+            {"event_type": "alert"},
+            "suricata: $.alert is missing; is this an EVE alert?",
+        ),
         ("suricata", "text", "suricata: $.event_type is missing; is this an EVE alert?"),
-        ("wazuh", {"rule": {"id": "1"}}, "wazuh: $.rule.level is missing; is this an alert of Wazuh 4 as in alerts.json?"),
-        ("wazuh", {"rule": {"id": "1", "level": 3}}, "wazuh: $.id is missing; is this an alert of Wazuh 4 as in alerts.json?"),
-        ("crowdsec", [{"scenario": "a"}], "crowdsec: $[0].source is missing; is the plugin's format {{.|toJson}}?"),
+        (
+            "wazuh",
+            {"rule": {"id": "1"}},
+            "wazuh: $.rule.level is missing; is this an alert of Wazuh 4 as in alerts.json?",
+        ),
+        (
+            "wazuh",
+            {"rule": {"id": "1", "level": 3}},
+            "wazuh: $.id is missing; is this an alert of Wazuh 4 as in alerts.json?",
+        ),
+        (
+            "crowdsec",
+            [{"scenario": "a"}],
+            "crowdsec: $[0].source is missing; is the plugin's format {{.|toJson}}?",
+        ),
         (
             "alertmanager",
             {"alerts": [{"labels": {}}]},
@@ -337,7 +490,9 @@ def test_falco_priorities(priority: str, severity: int) -> None:
         ("falco", {"rule": ""}, "falco: $.rule is empty; is json_output on?"),
     ],
 )
-def test_a_payload_of_another_shape_is_told_where_it_differs(product: str, payload: Any, says: str) -> None:
+def test_a_payload_of_another_shape_is_told_where_it_differs(
+    product: str, payload: Any, says: str
+) -> None:
     with pytest.raises(Unparseable) as caught:
         PARSERS[product](payload, NOW)
     assert str(caught.value).startswith(says)

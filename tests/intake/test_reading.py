@@ -53,13 +53,20 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys_and_takes_64_bit_int
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
 
 
-READING = Reading("suricata", {"alert": {"signature_id": True, "n": " 47 ", "list": ["a", 1, None, {}], "big": 2**63}}, hint="is it EVE?")
+READING = Reading(
+    "suricata",
+    {"alert": {"signature_id": True, "n": " 47 ", "list": ["a", 1, None, {}], "big": 2**63}},
+    hint="is it EVE?",
+)
 
 
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        ("signature_id", "suricata: $.alert.signature_id is a boolean where text was expected; is it EVE?"),
+        (
+            "signature_id",
+            "suricata: $.alert.signature_id is a boolean where text was expected; is it EVE?",
+        ),
         ("list", "suricata: $.alert.list is a list where text was expected; is it EVE?"),
         ("absent", "suricata: $.alert.absent is missing; is it EVE?"),
     ],

@@ -25,11 +25,26 @@ from orchestrator.intake.normalize.observables import MAX_OBSERVABLES, Sightings
         (" fe80::1%eth0 ", "fe80::1", None),
     ],
 )
-def test_an_address_is_found_with_the_port_that_products_write_behind_it(written: str, address: str, port: int | None) -> None:
+def test_an_address_is_found_with_the_port_that_products_write_behind_it(
+    written: str, address: str, port: int | None
+) -> None:
     assert split_address(written) == (address, port)
 
 
-@pytest.mark.parametrize("written", ["", "any", "10.0.0.0/8", "300.1.1.1", "01.02.03.04", "host:80", "[::1", "1.2.3.4, 5.6.7.8", "0x7f.1"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "any",
+        "10.0.0.0/8",
+        "300.1.1.1",
+        "01.02.03.04",
+        "host:80",
+        "[::1",
+        "1.2.3.4, 5.6.7.8",
+        "0x7f.1",
+    ],
+)
 def test_what_is_no_single_address_is_none(written: str) -> None:
     if written != "[::1":
         with pytest.raises(ValueError):
@@ -53,7 +68,10 @@ def test_the_number_of_observables_is_bounded() -> None:
     assert len(seen.all()) == MAX_OBSERVABLES
 
 
-@given(st.sampled_from(ObservableType), st.text(st.characters(), max_size=300) | st.from_regex(r"https?://\S*|\S+@\S+|\S+\\\S+"))
+@given(
+    st.sampled_from(ObservableType),
+    st.text(st.characters(), max_size=300) | st.from_regex(r"https?://\S*|\S+@\S+|\S+\\\S+"),
+)
 def test_any_text_is_canonical_or_dropped(kind: ObservableType, text: str) -> None:
     seen = Sightings()
     seen.see(kind, text)
@@ -80,7 +98,9 @@ def test_a_user_is_split_into_name_domain_and_mail() -> None:
 
 
 def test_a_file_is_named_by_its_path_and_wrong_hashes_are_dropped() -> None:
-    file = Sightings().file(None, "C:\\Users\\x\\evil.dll", {"sha256": "A" * 64, "sha1": "111", "md5": None})
+    file = Sightings().file(
+        None, "C:\\Users\\x\\evil.dll", {"sha256": "A" * 64, "sha1": "111", "md5": None}
+    )
     assert file is not None
     assert (file.name, file.sha256, file.sha1) == ("evil.dll", "a" * 64, None)
 
@@ -100,7 +120,13 @@ def ends(client: str, server: str) -> tuple[Endpoint, Endpoint]:
     [
         ("10.0.0.5", "198.51.100.7", AlertClass.SCAN, None, End.CLIENT),
         ("198.51.100.7", "10.0.0.5", AlertClass.C2_BEACON, None, End.SERVER),
-        ("198.51.100.7", "10.0.0.5", AlertClass.C2_BEACON, End.CLIENT, End.SERVER),  # the address is the harder fact
+        (
+            "198.51.100.7",
+            "10.0.0.5",
+            AlertClass.C2_BEACON,
+            End.CLIENT,
+            End.SERVER,
+        ),  # the address is the harder fact
         ("fd00::1", "2001:db8::1", AlertClass.OTHER, None, End.CLIENT),
         ("10.0.0.5", "10.0.0.6", AlertClass.C2_BEACON, None, End.CLIENT),
         ("10.0.0.5", "10.0.0.6", AlertClass.BRUTE_FORCE, None, End.SERVER),
@@ -114,9 +140,15 @@ def test_our_end_is_the_private_one_then_what_the_rule_says_then_by_class(
 
 
 def test_documentation_networks_count_as_outside() -> None:
-    assert not any(inside(address) for address in ("192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "8.8.8.8", None))
+    assert not any(
+        inside(address)
+        for address in ("192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "8.8.8.8", None)
+    )
 
 
-@pytest.mark.parametrize("address", ["224.0.0.251", "255.255.255.255", "0.0.0.0", "127.0.0.1", "ff02::1", "::", "::1", None])
+@pytest.mark.parametrize(
+    "address",
+    ["224.0.0.251", "255.255.255.255", "0.0.0.0", "127.0.0.1", "ff02::1", "::", "::1", None],
+)
 def test_nobody_s_addresses_are_never_a_target(address: str | None) -> None:
     assert not someone(address)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake_samples import NOW, load, stored
 
 from orchestrator.domain.alert import Alert, Severity
 from orchestrator.intake.body import parse_json
 from orchestrator.intake.parsers import parser_for
 from orchestrator.intake.refusal import NotAnAlert, Unparseable
+from tests.harness.intake_samples import NOW, load, stored
 
 
 def read(product: str, path: Path) -> tuple[Alert, ...] | NotAnAlert | Unparseable:
@@ -27,8 +27,13 @@ def kinds(product: str, folder: str) -> tuple[list[Alert], Counter[str], dict[st
     """The alerts of a folder, how many files gave what, and the refusals by file."""
     results = {path.stem: read(product, path) for path in stored(folder)}
     alerts = [alert for result in results.values() if isinstance(result, tuple) for alert in result]
-    refusals = {name: str(result) for name, result in results.items() if not isinstance(result, tuple)}
-    counts = Counter("alerts" if isinstance(result, tuple) else type(result).__name__ for result in results.values())
+    refusals = {
+        name: str(result) for name, result in results.items() if not isinstance(result, tuple)
+    }
+    counts = Counter(
+        "alerts" if isinstance(result, tuple) else type(result).__name__
+        for result in results.values()
+    )
     return alerts, counts, refusals
 
 
@@ -45,15 +50,23 @@ def test_every_stored_eve_alert_is_one_and_telemetry_is_not() -> None:
 
 def test_no_stored_eve_alert_takes_a_dns_server_for_the_other_side() -> None:
     alerts, _, _ = kinds("suricata", "suricata")
-    remotes = {alert.remote.address: alert.remote.port for alert in alerts if alert.remote and "DNS Query" in alert.title}
+    remotes = {
+        alert.remote.address: alert.remote.port
+        for alert in alerts
+        if alert.remote and "DNS Query" in alert.title
+    }
     assert remotes == {}
 
 
 def test_every_stored_crowdsec_alert_is_one_but_for_the_one_without_a_scenario() -> None:
     alerts, counts, refusals = kinds("crowdsec", "crowdsec")
     assert counts == {"alerts": 20, "Unparseable": 1}
-    assert refusals == {"038": "crowdsec: $.scenario is missing; is the plugin's format {{.|toJson}}?"}
-    assert {alert.alert_class for alert in alerts if alert.rule == "crowdsecurity/ssh-bf"} == {"brute_force"}
+    assert refusals == {
+        "038": "crowdsec: $.scenario is missing; is the plugin's format {{.|toJson}}?"
+    }
+    assert {alert.alert_class for alert in alerts if alert.rule == "crowdsecurity/ssh-bf"} == {
+        "brute_force"
+    }
     by_content = [alert.dedup_key for alert in alerts if alert.dedup_key.startswith("sha256:")]
     assert len(by_content) == len(set(by_content)) == 12
 
@@ -67,7 +80,12 @@ def test_every_stored_falco_event_is_an_alert_and_two_of_one_moment_are_one() ->
 def test_every_stored_guardduty_finding_is_an_alert_and_a_security_hub_event_is_not() -> None:
     alerts, counts, _ = kinds("guardduty", "aws_guardduty")
     assert counts == {"alerts": 4}
-    assert [alert.alert_class for alert in alerts] == ["account_compromise", "exfiltration", "account_compromise", "account_compromise"]
+    assert [alert.alert_class for alert in alerts] == [
+        "account_compromise",
+        "exfiltration",
+        "account_compromise",
+        "account_compromise",
+    ]
     _, counts, refusals = kinds("guardduty", "aws_eventbridge_finding")
     assert counts == {"NotAnAlert": 3}
     assert "Security Hub Findings - Custom Action" in refusals["001"]
@@ -101,7 +119,9 @@ def test_a_grafana_notification_is_read_as_alertmanager_s() -> None:
         ("aws_securityhub", "aws_eventbridge_finding", {"alerts": 2, "NotAnAlert": 1}),
     ],
 )
-def test_shipped_mappings_read_what_their_products_sent(product: str, folder: str, expected: dict[str, int]) -> None:
+def test_shipped_mappings_read_what_their_products_sent(
+    product: str, folder: str, expected: dict[str, int]
+) -> None:
     alerts, counts, _ = kinds(product, folder)
     assert dict(counts) == expected
     assert all(alert.severity is not Severity.UNKNOWN for alert in alerts)
@@ -121,9 +141,23 @@ def only(product: str, folder: str, name: str) -> Alert:
             "okta",
             "okta",
             "011",
-            {"user.name": "homer@springfield.gov", "remote.address": "1.1.1.1", "alert_class": "account_compromise", "severity": 4},
+            {
+                "user.name": "homer@springfield.gov",
+                "remote.address": "1.1.1.1",
+                "alert_class": "account_compromise",
+                "severity": 4,
+            },
         ),
-        ("okta", "okta", "018", {"dedup_key": "2a992f80-d1ad-4f62-900e-8c68bb72a21b", "title": "Create API token", "severity": 3}),
+        (
+            "okta",
+            "okta",
+            "018",
+            {
+                "dedup_key": "2a992f80-d1ad-4f62-900e-8c68bb72a21b",
+                "title": "Create API token",
+                "severity": 3,
+            },
+        ),
         (
             "elastic_security",
             "elastic_security",
@@ -134,16 +168,35 @@ def only(product: str, folder: str, name: str) -> Alert:
             "sentinelone",
             "sentinelone",
             "048",
-            {"severity": 4, "alert_class": "malware", "host.name": "bobspc", "file.path": "/home/ubuntu/eicar.txt"},
+            {
+                "severity": 4,
+                "alert_class": "malware",
+                "host.name": "bobspc",
+                "file.path": "/home/ubuntu/eicar.txt",
+            },
         ),
         (
             "sentinelone",
             "sentinelone",
             "063",
-            {"resolved": True, "host.name": "so-agent-win12", "file.sha1": "02699626f388ed830012e5b787640e71c56d42d8"},
+            {
+                "resolved": True,
+                "host.name": "so-agent-win12",
+                "file.sha1": "02699626f388ed830012e5b787640e71c56d42d8",
+            },
         ),
-        ("crowdstrike", "crowdstrike", "034", {"severity": 2, "host.name": "macbook", "user.name": "bobert", "file.name": "pup app"}),
-        ("crowdstrike", "crowdstrike", "035", {"severity": 2, "host.id": "0000000000bcd276ea01d5871c6603b6"}),
+        (
+            "crowdstrike",
+            "crowdstrike",
+            "034",
+            {"severity": 2, "host.name": "macbook", "user.name": "bobert", "file.name": "pup app"},
+        ),
+        (
+            "crowdstrike",
+            "crowdstrike",
+            "035",
+            {"severity": 2, "host.id": "0000000000bcd276ea01d5871c6603b6"},
+        ),
         (
             "microsoft_defender",
             "microsoft_defender_endpoint",
@@ -151,12 +204,29 @@ def only(product: str, folder: str, name: str) -> Alert:
             {"host.id": "111e6dd8c833c8a052ea231ec1b19adaf497b625", "user.domain": "DOMAIN"},
         ),
         ("github", "github_webhook", "056", {"resolved": True, "severity": 3}),
-        ("github", "github_webhook", "055", {"user": None, "host": None, "rule": "GHSA-c2qf-rxjj-qqgw"}),
-        ("ocsf", "ocsf", "055", {"severity": 5, "title": "Ensure That RDP Access Is Restricted From the Internet"}),
-        ("aws_securityhub", "aws_eventbridge_finding", "002", {"severity": 3, "remote.address": "208.115.85.104", "user.name": "kapil"}),
+        (
+            "github",
+            "github_webhook",
+            "055",
+            {"user": None, "host": None, "rule": "GHSA-c2qf-rxjj-qqgw"},
+        ),
+        (
+            "ocsf",
+            "ocsf",
+            "055",
+            {"severity": 5, "title": "Ensure That RDP Access Is Restricted From the Internet"},
+        ),
+        (
+            "aws_securityhub",
+            "aws_eventbridge_finding",
+            "002",
+            {"severity": 3, "remote.address": "208.115.85.104", "user.name": "kapil"},
+        ),
     ],
 )
-def test_a_mapped_alert_says_what_the_product_said(product: str, folder: str, name: str, fields: dict[str, Any]) -> None:
+def test_a_mapped_alert_says_what_the_product_said(
+    product: str, folder: str, name: str, fields: dict[str, Any]
+) -> None:
     alert = only(product, folder, name)
     for path, expected in fields.items():
         value: Any = alert

@@ -7,9 +7,18 @@ from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.problems import PlaybookInvalid
 from orchestrator.playbook.schema.playbook import Playbook
 from orchestrator.playbook.schema.steps import KINDS
-
-from .test_constructs import CALLED
-from .writing import CATALOGUE, FILE, FIRST_STEP_LINE, HEAD, cases, compiled, problems_of, with_steps, within_steps
+from tests.harness.playbook_texts import (
+    CATALOGUE,
+    FILE,
+    FIRST_STEP_LINE,
+    HEAD,
+    cases,
+    compiled,
+    problems_of,
+    with_steps,
+    within_steps,
+)
+from tests.playbook.test_constructs import CALLED
 
 LOOK = "- {id: look, use: reputation.lookup_address, with: {address: 198.51.100.7}}\n"
 WAIT = "- {id: pause, wait: 1s}\n"
@@ -33,7 +42,18 @@ def test_a_bad_head_is_told_with_its_place_and_mend(name: str) -> None:
 
 def test_every_construct_has_a_bad_example() -> None:
     keys = {name.partition(":")[0] for name in (*STEPS, *HEADS)}
-    assert keys >= {*Playbook.model_fields, *KINDS, "with", "for", "id", "when", "retry", "timeout", "on_error", "approve"}
+    assert keys >= {
+        *Playbook.model_fields,
+        *KINDS,
+        "with",
+        "for",
+        "id",
+        "when",
+        "retry",
+        "timeout",
+        "on_error",
+        "approve",
+    }
 
 
 def test_a_problem_reads_as_one_line_that_a_terminal_can_jump_to() -> None:
@@ -41,7 +61,10 @@ def test_a_problem_reads_as_one_line_that_a_terminal_can_jump_to() -> None:
     with pytest.raises(PlaybookInvalid) as caught:
         compile_playbook(text, FILE, CATALOGUE, lambda _name, _version: None)
     line = FIRST_STEP_LINE + 2
-    assert str(caught.value) == f"playbooks/x/playbook.yaml:{line}:12: step block: unknown input 'addres'; did you mean 'address'?"
+    assert (
+        str(caught.value)
+        == f"playbooks/x/playbook.yaml:{line}:12: step block: unknown input 'addres'; did you mean 'address'?"
+    )
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_text() -> None:
@@ -68,13 +91,18 @@ def test_a_malformed_step_does_not_make_those_that_name_it_wrong() -> None:
 
 def test_recursion_through_another_playbook_is_refused() -> None:
     called = compiled(GOOD.replace("trigger:\n  when: alert.severity >= 4\n", "")).plan
-    middle = plan.Plan(playbook="y", version=1, title="Y", owner="o", steps=(plan.Call(id="back", plan=called),))
+    middle = plan.Plan(
+        playbook="y", version=1, title="Y", owner="o", steps=(plan.Call(id="back", plan=called),)
+    )
     (problem,) = problems_of(with_steps("- {id: a, call: y@1}"), middle)
     assert problem.message == "y@1 leads back to 'x'"
 
 
 def test_a_playbook_that_alerts_start_cannot_be_called() -> None:
-    (problem,) = problems_of(with_steps("- {id: a, call: z@1}"), compiled(GOOD.replace("playbook: x", "playbook: z")).plan)
+    (problem,) = problems_of(
+        with_steps("- {id: a, call: z@1}"),
+        compiled(GOOD.replace("playbook: x", "playbook: z")).plan,
+    )
     assert problem.message == "z@1 is started by alerts, and a called playbook sees its inputs only"
 
 
@@ -87,7 +115,11 @@ def test_more_than_500_steps_are_refused() -> None:
 
 def test_the_steps_of_called_playbooks_count() -> None:
     many = plan.Plan(
-        playbook="many", version=1, title="M", owner="o", steps=tuple(plan.Wait(id=f"s{number}", seconds=1) for number in range(300))
+        playbook="many",
+        version=1,
+        title="M",
+        owner="o",
+        steps=tuple(plan.Wait(id=f"s{number}", seconds=1) for number in range(300)),
     )
     (problem,) = problems_of(with_steps("- {id: a, call: many@1}\n- {id: b, call: many@1}"), many)
     assert "more than 500 steps" in problem.message

@@ -6,8 +6,7 @@ import pytest
 
 from orchestrator.domain.change import Effect
 from orchestrator.playbook import plan
-
-from .writing import HEAD, compiled, problems_of, steps_of, with_steps
+from tests.harness.playbook_texts import HEAD, compiled, problems_of, steps_of, with_steps
 
 DESIGN = """\
 playbook: c2-beacon-containment
@@ -58,7 +57,13 @@ on_failure: roll_back                    # newest first, only what we changed
 def test_the_playbook_of_the_design_compiles() -> None:
     result = compiled(DESIGN)
     assert result.source == DESIGN
-    assert result.positions == {"reputation": (15, 5), "contain": (19, 5), "block": (28, 9), "isolate": (32, 9), "ticket": (36, 5)}
+    assert result.positions == {
+        "reputation": (15, 5),
+        "contain": (19, 5),
+        "block": (28, 9),
+        "isolate": (32, 9),
+        "ticket": (36, 5),
+    }
     assert result.plan.trigger == plan.Trigger(
         when="alert.class == 'c2_beacon' and alert.severity >= 4 and alert.host.kind != 'domain_controller'",
         once_per="${{ alert.host.id }} ${{ alert.remote.address }}",
@@ -86,7 +91,10 @@ def test_the_playbook_of_the_design_compiles() -> None:
 
 
 def test_the_digest_is_of_the_meaning_and_not_of_the_text() -> None:
-    assert compiled(DESIGN).plan.digest == compiled("# a comment\n" + DESIGN.replace("24h", "1d")).plan.digest
+    assert (
+        compiled(DESIGN).plan.digest
+        == compiled("# a comment\n" + DESIGN.replace("24h", "1d")).plan.digest
+    )
     assert compiled(DESIGN).plan.digest != compiled(DESIGN.replace("24h", "25h")).plan.digest
 
 
@@ -113,7 +121,9 @@ def test_common_keys_of_a_step() -> None:
     assert step.timeout == 90
     assert step.on_error == "continue"
     assert step.hold == "${{ '12h' if alert.host.critical else '1h' }}"
-    assert step.approve == plan.Approve(question="Block?", quorum=2, otherwise="escalate", escalate_to="ciso")
+    assert step.approve == plan.Approve(
+        question="Block?", quorum=2, otherwise="escalate", escalate_to="ciso"
+    )
 
 
 def test_on_error_takes_steps_whose_results_are_seen_afterwards() -> None:
@@ -147,7 +157,12 @@ def test_for_each_sees_its_item_and_is_seen_through_its_items() -> None:
             and steps.each.items[0].item.type == 'address'
     """)
     assert isinstance(step, plan.ForEach)
-    assert (step.items, step.name, step.at_most, step.at_once) == ("${{ alert.observables | where('type', 'address') }}", "seen", 50, 5)
+    assert (step.items, step.name, step.at_most, step.at_once) == (
+        "${{ alert.observables | where('type', 'address') }}",
+        "seen",
+        50,
+        5,
+    )
     assert [inner.id for inner in step.steps] == ["look", "block"]
     assert after.id == "after"
 
@@ -206,7 +221,10 @@ def test_wait_takes_a_duration_a_template_or_an_event() -> None:
     assert pause == plan.Wait(id="pause", seconds=5400)
     assert reckoned == plan.Wait(id="reckoned", seconds="${{ alert.severity * 60 }}")
     assert event == plan.Wait(
-        id="event", event="event.resolved and event.dedup_key == alert.dedup_key", within=604_800, otherwise="continue"
+        id="event",
+        event="event.resolved and event.dedup_key == alert.dedup_key",
+        within=604_800,
+        otherwise="continue",
     )
     assert after.id == "after"
 
@@ -229,7 +247,9 @@ def test_ask_makes_a_form_whose_answers_are_typed() -> None:
           for: ${{ steps.triage.hours * 3600 }}
     """)
     assert isinstance(ask, plan.Ask)
-    assert ask.form["verdict"] == plan.FormField(type="choice", label="Verdict", choices=("benign", "hostile"))
+    assert ask.form["verdict"] == plan.FormField(
+        type="choice", label="Verdict", choices=("benign", "hostile")
+    )
     assert (ask.by, ask.within, ask.otherwise) == ("soc", 7200, "stop")
     assert block.id == "block"
 
@@ -300,11 +320,16 @@ def test_literals_of_every_kind_are_taken() -> None:
 
 
 def test_a_default_may_be_null() -> None:
-    text = with_steps("- {id: a, when: inputs.note is none, wait: 1s}") + "inputs: {note: {type: text, required: false, default: null}}\n"
+    text = (
+        with_steps("- {id: a, when: inputs.note is none, wait: 1s}")
+        + "inputs: {note: {type: text, required: false, default: null}}\n"
+    )
     assert compiled(text).plan.inputs["note"].default is None
 
 
-@pytest.mark.parametrize("key", ["runs_per_hour", "hosts_per_run", "users_per_run", "addresses_per_run"])
+@pytest.mark.parametrize(
+    "key", ["runs_per_hour", "hosts_per_run", "users_per_run", "addresses_per_run"]
+)
 def test_every_limit_is_carried(key: str) -> None:
     text = with_steps("- {id: a, wait: 1s}") + f"limits: {{{key}: 7}}\n"
     assert getattr(compiled(text).plan.limits, key) == 7

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.playbook.diff.model import Danger, markdown_of, text_of
 from orchestrator.playbook.diff.plans import difference
-
-from .writing import compiled
+from tests.harness.playbook_texts import compiled
 
 BASE = """\
 playbook: x
@@ -69,17 +68,21 @@ SAID = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "danger", "sentence"), SAID, ids=[said[3][:60] for said in SAID])
-def test_a_change_is_said_once_with_its_danger(old: str, new: str, danger: Danger, sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "danger", "sentence"), SAID, ids=[said[3][:60] for said in SAID]
+)
+def test_a_change_is_said_once_with_its_danger(
+    old: str, new: str, danger: Danger, sentence: str
+) -> None:
     assert BASE.count(old) == 1
     found = difference(compiled(BASE).plan, compiled(BASE.replace(old, new)).plan)
     assert [(change.danger, change.sentence) for change in found.changes] == [(danger, sentence)]
 
 
 def test_a_new_effect_is_said_first_and_as_what_can_be_done() -> None:
-    more = BASE.replace("on_failure", "  - {id: isolate, use: edr.isolate_host, with: {host: a}}\non_failure").replace(
-        "title: X", "title: Y"
-    )
+    more = BASE.replace(
+        "on_failure", "  - {id: isolate, use: edr.isolate_host, with: {host: a}}\non_failure"
+    ).replace("title: X", "title: Y")
     found = difference(compiled(BASE).plan, compiled(more).plan)
     assert [change.sentence for change in found.changes] == [
         "can now isolate hosts (edr.isolate_host, step isolate)",
@@ -87,17 +90,24 @@ def test_a_new_effect_is_said_first_and_as_what_can_be_done() -> None:
         "title is `Y` now, not `X`",
     ]
     back = difference(compiled(more).plan, compiled(BASE).plan)
-    assert "can no longer isolate hosts (edr.isolate_host, was step isolate)" in [change.sentence for change in back.changes]
+    assert "can no longer isolate hosts (edr.isolate_host, was step isolate)" in [
+        change.sentence for change in back.changes
+    ]
 
 
 def test_a_step_that_leaves_an_approved_block_is_grave() -> None:
     block = BASE[BASE.index("      - id: block") : BASE.index("      - {id: pause")]
     out = "".join(line[4:] + "\n" for line in block.splitlines())
-    kept = "      - {id: stay, use: firewall.block_address, with: {address: 198.51.100.6}, for: 1h}\n"
+    kept = (
+        "      - {id: stay, use: firewall.block_address, with: {address: 198.51.100.6}, for: 1h}\n"
+    )
     base = BASE.replace("      - {id: pause", f"{kept}      - {{id: pause")
     moved = base.replace(block, "").replace("  - id: many", f"{out}  - id: many")
     (first, *_) = difference(compiled(base).plan, compiled(moved).plan).changes
-    assert (first.danger, first.sentence) == (Danger.GRAVE, "step block is no longer under the approval of contain")
+    assert (first.danger, first.sentence) == (
+        Danger.GRAVE,
+        "step block is no longer under the approval of contain",
+    )
 
 
 def test_a_step_that_moves_is_said_and_those_that_it_passes_are_not() -> None:
@@ -110,11 +120,15 @@ def test_a_step_that_moves_is_said_and_those_that_it_passes_are_not() -> None:
 def test_an_approval_that_is_gone_is_grave() -> None:
     line = next(line for line in BASE.splitlines(keepends=True) if "approve:" in line)
     found = difference(compiled(BASE).plan, compiled(BASE.replace(line, "")).plan)
-    assert [(change.danger, change.sentence) for change in found.changes] == [(Danger.GRAVE, "step contain asks nobody any more")]
+    assert [(change.danger, change.sentence) for change in found.changes] == [
+        (Danger.GRAVE, "step contain asks nobody any more")
+    ]
 
 
 def test_a_new_version_with_the_same_content_and_another_comment_is_the_same() -> None:
-    found = difference(compiled(BASE).plan, compiled("# hello\n" + BASE.replace("version: 1", "version: 2")).plan)
+    found = difference(
+        compiled(BASE).plan, compiled("# hello\n" + BASE.replace("version: 1", "version: 2")).plan
+    )
     assert found.same
     assert text_of(found) == "x@1 and x@2 mean the same\n"
 
@@ -127,7 +141,14 @@ def test_markdown_keeps_what_an_author_wrote_inside_of_code() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from([(old, new) for old, new, *_ in SAID]), min_size=1, max_size=4, unique_by=lambda pair: pair[0]))
+@given(
+    st.lists(
+        st.sampled_from([(old, new) for old, new, *_ in SAID]),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda pair: pair[0],
+    )
+)
 def test_whatever_changes_the_plan_is_told(pairs: list[tuple[str, str]]) -> None:
     changed = BASE
     for old, new in pairs:

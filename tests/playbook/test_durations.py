@@ -12,7 +12,16 @@ from orchestrator.playbook.language.durations import LONGEST, duration, spelled
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [("90s", 90), ("15m", 900), ("24h", 86_400), ("7d", 604_800), ("1h30m", 5_400), ("1d1h1m1s", 90_061), (60, 60), (60.0, 60)],
+    [
+        ("90s", 90),
+        ("15m", 900),
+        ("24h", 86_400),
+        ("7d", 604_800),
+        ("1h30m", 5_400),
+        ("1d1h1m1s", 90_061),
+        (60, 60),
+        (60.0, 60),
+    ],
 )
 def test_a_duration_is_whole_seconds(written: object, seconds: int) -> None:
     assert duration(written) == seconds
@@ -55,7 +64,8 @@ def test_anything_is_a_bounded_duration_or_refused(written: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(90, "1m30s"), (5_400, "1h30m"), (86_400, "24h"), (604_800, "7d"), (90_000, "25h"), (0, "0s")]
+    ("seconds", "said"),
+    [(90, "1m30s"), (5_400, "1h30m"), (86_400, "24h"), (604_800, "7d"), (90_000, "25h"), (0, "0s")],
 )
 def test_it_is_told_as_an_author_would_write_it(seconds: int, said: str) -> None:
     assert spelled(seconds) == said

@@ -9,10 +9,9 @@ import pytest
 
 from orchestrator.playbook.language.yaml import load
 from orchestrator.playbook.schema.editor import json_schema
-
-from .test_bad_playbooks import STEPS
-from .test_constructs import CALLED, DESIGN
-from .writing import CATALOGUE, with_steps
+from tests.harness.playbook_texts import CATALOGUE, with_steps
+from tests.playbook.test_bad_playbooks import STEPS
+from tests.playbook.test_constructs import CALLED, DESIGN
 
 SCHEMA = json_schema(CATALOGUE)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -74,12 +73,19 @@ def test_an_expression_is_taken_wherever_a_value_is() -> None:
 
 def test_every_field_is_described() -> None:
     models = [SCHEMA, *SCHEMA["$defs"].values()]
-    assert [name for model in models for name, field in model["properties"].items() if not field.get("description")] == []
+    assert [
+        name
+        for model in models
+        for name, field in model["properties"].items()
+        if not field.get("description")
+    ] == []
     assert [name for name, model in SCHEMA["$defs"].items() if not model.get("description")] == []
 
 
 def test_nothing_points_nowhere() -> None:
-    assert {reference.rpartition("/")[2] for reference in _references(SCHEMA)} <= SCHEMA["$defs"].keys()
+    assert {reference.rpartition("/")[2] for reference in _references(SCHEMA)} <= SCHEMA[
+        "$defs"
+    ].keys()
 
 
 def _references(schema: Any) -> Iterator[str]:

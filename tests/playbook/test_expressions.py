@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.playbook.language.evaluate import ExpressionError, condition, evaluate, evaluate_text, parse, references
+from orchestrator.playbook.language.evaluate import (
+    ExpressionError,
+    condition,
+    evaluate,
+    evaluate_text,
+    parse,
+    references,
+)
 from orchestrator.playbook.language.filters import FILTERS
 from orchestrator.playbook.language.values import MAX_ITEMS, MAX_TEXT
 
@@ -18,7 +25,10 @@ SCOPE: dict[str, Any] = {
         "severity": 4,
         "host": {"name": "ws-042", "critical": False, "tags": ["lab", "pci"]},
         "user": None,
-        "observables": [{"type": "address", "value": "198.51.100.7"}, {"type": "domain", "value": "evil.example"}],
+        "observables": [
+            {"type": "address", "value": "198.51.100.7"},
+            {"type": "domain", "value": "evil.example"},
+        ],
         "items": "not a method",
     },
     "n": 3,
@@ -37,7 +47,10 @@ SCOPE: dict[str, Any] = {
         ("${{ nothing }}", None),
         ("${{ yes }}", True),
         ("${{ alert.host.tags }}", ["lab", "pci"]),
-        ("n is ${{ n }}, yes is ${{ yes }}, ratio is ${{ ratio }}", "n is 3, yes is true, ratio is 0.5"),
+        (
+            "n is ${{ n }}, yes is ${{ yes }}, ratio is ${{ ratio }}",
+            "n is 3, yes is true, ratio is 0.5",
+        ),
         ("${{ alert.host.tags }}!", '["lab","pci"]!'),
         ("${{ {'b': n, 'a': [yes]} }}!", '{"a":[true],"b":3}!'),
         ("${{ {'a': {'b': n}} }}", {"a": {"b": 3}}),
@@ -89,7 +102,10 @@ FILTER_EXAMPLES: dict[str, list[tuple[str, Any]]] = {
     "starts_with": [("'ws-1' | starts_with('ws-')", True)],
     "ends_with": [("'a.exe' | ends_with('.dll')", False)],
     "contains": [("alert.host.tags | contains('pci')", True), ("'abc' | contains('x')", False)],
-    "in_network": [("'10.1.2.3' | in_network('10.0.0.0/8')", True), ("'::1' | in_network('10.0.0.0/8')", False)],
+    "in_network": [
+        ("'10.1.2.3' | in_network('10.0.0.0/8')", True),
+        ("'::1' | in_network('10.0.0.0/8')", False),
+    ],
     "length": [("empty | length", 0), ("'abc' | length", 3)],
     "first": [("alert.host.tags | first", "lab"), ("empty | first", None)],
     "last": [("alert.host.tags | last", "pci")],
@@ -100,7 +116,9 @@ FILTER_EXAMPLES: dict[str, list[tuple[str, Any]]] = {
         ("alert.observables | map('value')", ["198.51.100.7", "evil.example"]),
         ("alert.observables | map(attribute='type')", ["address", "domain"]),
     ],
-    "where": [("alert.observables | where('type', 'domain') | map('value') | first", "evil.example")],
+    "where": [
+        ("alert.observables | where('type', 'domain') | map('value') | first", "evil.example")
+    ],
     "int": [("'12' | int", 12), ("1.9 | int", 1), ("' -4 ' | int", -4)],
     "round": [("2.5 | round", 2), ("1.236 | round(2)", 1.24)],
     "string": [("n | string", "3"), ("yes | string", "true")],
@@ -108,7 +126,10 @@ FILTER_EXAMPLES: dict[str, list[tuple[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("source", "expected"), [example for examples in FILTER_EXAMPLES.values() for example in examples])
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [example for examples in FILTER_EXAMPLES.values() for example in examples],
+)
 def test_a_filter_does_what_the_table_says(source: str, expected: Any) -> None:
     result = evaluate("${{ " + source + " }}", SCOPE)
     assert result == expected
@@ -164,7 +185,10 @@ def test_everything_but_the_whitelist_is_refused_when_parsed(source: str) -> Non
     [
         ("${{ alret.title }}", "'alret' is not defined; did you mean 'alert'?"),
         ("${{ alert.hots }}", "alert.hots is not defined; did you mean 'host'?"),
-        ("${{ alert.user.name }}", "alert.user.name is not defined, as what it is looked up in is null"),
+        (
+            "${{ alert.user.name }}",
+            "alert.user.name is not defined, as what it is looked up in is null",
+        ),
         ("${{ alert.host.tags[7] }}", "is not defined"),
         ("${{ alert.title.upper }}", "cannot look a text up in a text"),
         ("${{ alert.__class__ }}", "alert.__class__ is not defined"),
@@ -216,17 +240,25 @@ def test_references_are_dotted_paths() -> None:
     assert references(source) == {"steps.a.b", "alert.host.name", "steps.z", "limits", "n"}
 
 
-@pytest.mark.parametrize("text", ["${{ n }}", "{{ n }}", "$${{ n }}", "{% raw %}", '["a"]', "${{ alert }}", "}} ${{ n"])
+@pytest.mark.parametrize(
+    "text", ["${{ n }}", "{{ n }}", "$${{ n }}", "{% raw %}", '["a"]', "${{ alert }}", "}} ${{ n"]
+)
 def test_what_an_attacker_wrote_is_never_evaluated(text: str) -> None:
     scope = {"alert": {"title": text}, "n": 3}
     assert evaluate("${{ alert.title }}", scope) == text
     assert evaluate("<${{ alert.title }}> ${{ n }}", scope) == f"<{text}> 3"
     assert evaluate({"a": ["${{ [alert.title] | first }}"]}, scope) == {"a": [text]}
-    assert evaluate("${{ alert | json }}", scope) == json.dumps({"title": text}, separators=(",", ":"))
+    assert evaluate("${{ alert | json }}", scope) == json.dumps(
+        {"title": text}, separators=(",", ":")
+    )
 
 
 def test_results_are_bounded() -> None:
-    scope = {"big": "x" * MAX_TEXT, "many": list(range(MAX_ITEMS + 1)), "wide": [["x"] * 9_000] * 12}
+    scope = {
+        "big": "x" * MAX_TEXT,
+        "many": list(range(MAX_ITEMS + 1)),
+        "wide": [["x"] * 9_000] * 12,
+    }
     assert evaluate("${{ big }}", scope) == "x" * MAX_TEXT
     for template in (
         "${{ big }}!",
@@ -268,7 +300,9 @@ def test_text_for_people_is_always_text() -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4)
+    ),
     max_leaves=12,
 )
 TOKENS = st.lists(
@@ -318,7 +352,25 @@ TOKENS = st.lists(
             " if ",
             " else ",
         ]
-        + ["==", "<", ">=", "!=", "true", "${{", "}}", "'", '"', "\\", "\n", "x()", "_", "é", "\x00", "0x1f", "1_0"]
+        + [
+            "==",
+            "<",
+            ">=",
+            "!=",
+            "true",
+            "${{",
+            "}}",
+            "'",
+            '"',
+            "\\",
+            "\n",
+            "x()",
+            "_",
+            "é",
+            "\x00",
+            "0x1f",
+            "1_0",
+        ]
     ),
     max_size=14,
 ).map("".join)
@@ -331,7 +383,9 @@ def test_any_text_parses_or_is_an_expression_error(source: str) -> None:
 
 
 @given(TOKENS, JSON)
-def test_any_expression_over_any_data_yields_bounded_json_or_an_expression_error(source: str, data: Any) -> None:
+def test_any_expression_over_any_data_yields_bounded_json_or_an_expression_error(
+    source: str, data: Any
+) -> None:
     for template in ("${{ " + source + " }}", "a ${{ " + source + " }} b", source):
         try:
             result = evaluate(template, {"alert": data, "n": 3, "title": data})
@@ -340,7 +394,12 @@ def test_any_expression_over_any_data_yields_bounded_json_or_an_expression_error
         assert json.loads(json.dumps(result)) == result
 
 
-@given(st.text(max_size=40), st.sampled_from(["{}", "${{{{ {} }}}}", "$${{{{ {} }}}}", "{{{{ {} }}}}", "{{% {} %}}", "}}}} ${{{{ {}"]))
+@given(
+    st.text(max_size=40),
+    st.sampled_from(
+        ["{}", "${{{{ {} }}}}", "$${{{{ {} }}}}", "{{{{ {} }}}}", "{{% {} %}}", "}}}} ${{{{ {}"]
+    ),
+)
 def test_no_text_of_the_scope_is_ever_evaluated_again(text: str, shape: str) -> None:
     hostile = shape.format(text)
     scope = {"alert": {"title": hostile}, "secret": "s3cret"}

@@ -115,11 +115,21 @@ def test_types_come_from_json_schema() -> None:
             "c": {},
             "d": {"const": "z"},
         },
-        "$defs": {"Thing": {"type": "object", "properties": {"again": {"$ref": "#/$defs/Thing"}, "n": {"type": "number"}}}},
+        "$defs": {
+            "Thing": {
+                "type": "object",
+                "properties": {"again": {"$ref": "#/$defs/Thing"}, "n": {"type": "number"}},
+            }
+        },
     }
     found = from_schema(schema)
     assert found == ObjectOf(
-        {"a": nullable(ObjectOf({"again": ANY, "n": NUMBER}, more=True)), "b": ListOf(one_of("x", "y")), "c": ANY, "d": one_of("z")}
+        {
+            "a": nullable(ObjectOf({"again": ANY, "n": NUMBER}, more=True)),
+            "b": ListOf(one_of("x", "y")),
+            "c": ANY,
+            "d": one_of("z"),
+        }
     )
 
 
@@ -142,7 +152,12 @@ def test_the_alert_type_is_what_a_playbook_sees() -> None:
     alert = Alert(dedup_key="k", title="t", severity=Severity.HIGH, time="2024-01-01T00:00:00Z")  # type: ignore[arg-type]
     seen = view(alert, alert_id="a", incident_id="i", source="s", product="p", raw_sha256="0")
     assert alert_type().fields.keys() == seen.keys()
-    assert condition("alert.severity >= 4 and alert.class == 'other' and alert.host is none", {"alert": seen}) is True
+    assert (
+        condition(
+            "alert.severity >= 4 and alert.class == 'other' and alert.host is none", {"alert": seen}
+        )
+        is True
+    )
 
 
 SOURCES = st.lists(
@@ -182,7 +197,15 @@ def test_inference_only_ever_refuses_with_an_expression_error(source: str) -> No
         infer(source, NAMES)
 
 
-VALUES = {"n": 3, "x": 0.5, "any": {"a": 1}, "maybe": "t", "texts": ["a"], "open": {"a": 1}, "either": "e"}
+VALUES = {
+    "n": 3,
+    "x": 0.5,
+    "any": {"a": 1},
+    "maybe": "t",
+    "texts": ["a"],
+    "open": {"a": 1},
+    "either": "e",
+}
 
 
 @given(SOURCES)
@@ -216,4 +239,9 @@ def test_expressions_and_plans_load_nothing_that_can_act() -> None:
     pure = "expressions, orchestrator.playbook.plan, orchestrator.playbook.language.durations, orchestrator.playbook.compile.results"
     forbidden = ("httpx", "sqlmodel", "fastapi", "connectors", "ruamel.yaml", "orchestrator.store")
     program = f"import sys, orchestrator.playbook.{pure}; print([name for name in {forbidden} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

@@ -14,7 +14,11 @@ FIELDS = {
 
 
 def test_defaults_and_null_fill_what_is_not_given() -> None:
-    assert accept(FIELDS, {"address": "198.51.100.7"}) == {"address": "198.51.100.7", "note": None, "hours": 24}
+    assert accept(FIELDS, {"address": "198.51.100.7"}) == {
+        "address": "198.51.100.7",
+        "note": None,
+        "hours": 24,
+    }
 
 
 def test_observables_get_their_canonical_spelling() -> None:
@@ -22,7 +26,10 @@ def test_observables_get_their_canonical_spelling() -> None:
 
 
 def test_an_expression_in_an_input_is_text() -> None:
-    assert accept(FIELDS, {"address": "198.51.100.7", "note": "${{ alert.title }}"})["note"] == "${{ alert.title }}"
+    assert (
+        accept(FIELDS, {"address": "198.51.100.7", "note": "${{ alert.title }}"})["note"]
+        == "${{ alert.title }}"
+    )
 
 
 def test_an_expression_does_not_stand_for_an_address() -> None:
@@ -33,7 +40,10 @@ def test_an_expression_does_not_stand_for_an_address() -> None:
 def test_all_that_does_not_fit_is_told() -> None:
     with pytest.raises(Invalid) as caught:
         accept(FIELDS, {"adress": "198.51.100.7", "hours": "1", "note": None})
-    assert str(caught.value).splitlines() == ["unknown input 'adress'; did you mean 'address'?", "input 'hours' is not a whole number"]
+    assert str(caught.value).splitlines() == [
+        "unknown input 'adress'; did you mean 'address'?",
+        "input 'hours' is not a whole number",
+    ]
 
 
 def test_a_missing_input_is_told() -> None:

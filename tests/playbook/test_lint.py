@@ -8,8 +8,7 @@ import playbooks
 from orchestrator.playbook.lint.finding import Finding, Rule
 from orchestrator.playbook.lint.rules import RULES, lint_playbook
 from orchestrator.playbook.lint.waivers import UNUSED, WITHOUT_REASON
-
-from .writing import CATALOGUE, FILE, compiled
+from tests.harness.playbook_texts import CATALOGUE, FILE, compiled
 
 HEAD = """\
 playbook: x
@@ -30,7 +29,14 @@ def found(text: str) -> list[Finding]:
 
 def told(steps: str, trigger: str | None = None) -> list[tuple[str, int]]:
     """Rule and line (within the steps) of what is found."""
-    head = HEAD.replace("alert.class == 'c2_beacon' and alert.host is not none and alert.remote is not none", trigger) if trigger else HEAD
+    head = (
+        HEAD.replace(
+            "alert.class == 'c2_beacon' and alert.host is not none and alert.remote is not none",
+            trigger,
+        )
+        if trigger
+        else HEAD
+    )
     return [(finding.rule, finding.line - HEAD.count("\n")) for finding in found(head + steps)]
 
 
@@ -50,7 +56,9 @@ def test_a_shipped_playbook_has_no_finding(name: str) -> None:
 
 
 def test_a_finding_names_file_line_column_step_rule_and_mend() -> None:
-    text = HEAD + "  - id: block\n    use: firewall.block_address\n    with: {address: 198.51.100.7}\n"
+    text = (
+        HEAD + "  - id: block\n    use: firewall.block_address\n    with: {address: 198.51.100.7}\n"
+    )
     (finding,) = found(text)
     assert str(finding) == (
         f"{FILE}:9:5: step block: firewall.block_address stays until somebody lifts it by hand [contain-without-for]; "
@@ -75,7 +83,14 @@ def test_a_when_that_never_holds_is_found(when: str, line: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "when", ["true", "alert.severity > 4", "alert.class != 'malware'", "alert.host.name is none", "alert.severity in [4, 5]"]
+    "when",
+    [
+        "true",
+        "alert.severity > 4",
+        "alert.class != 'malware'",
+        "alert.host.name is none",
+        "alert.severity in [4, 5]",
+    ],
 )
 def test_a_when_that_may_hold_is_not_found(when: str) -> None:
     assert told(tell("x", f'when: "{when}", ')) == []
@@ -94,7 +109,9 @@ def test_a_branch_behind_one_that_is_always_taken_is_found() -> None:
     assert told(steps.replace(" < 3", " == 2")) == []
     assert told(steps) == [("unreachable-step", 7)]
     assert told(steps.replace("alert.severity >= 3", "true")) == [("unreachable-step", 5)]
-    assert told(steps.replace("alert.severity < 3", "alert.severity >= 3")) == [("unreachable-step", 5)]
+    assert told(steps.replace("alert.severity < 3", "alert.severity >= 3")) == [
+        ("unreachable-step", 5)
+    ]
 
 
 def test_what_is_never_reached_is_told_once_and_not_linted_further() -> None:
@@ -111,7 +128,10 @@ def test_a_result_that_a_block_around_it_hands_on_is_used() -> None:
     assert told(look) == [("unused-result", 3)]
     assert told(look + tell("${{ steps.look | json }}")) == []
     assert told(look + tell("x ${{ steps.look.verdict.malicious }}")) == []
-    loop = "  - id: all\n    for_each: [198.51.100.7]\n    as: one\n    at_most: 1\n    steps:\n    " + READ
+    loop = (
+        "  - id: all\n    for_each: [198.51.100.7]\n    as: one\n    at_most: 1\n    steps:\n    "
+        + READ
+    )
     assert told(loop + tell("x ${{ steps.all.count }}")) == [("unused-result", 6)]
     assert told(loop + tell("${{ steps.all.items | json }}")) == []
 
@@ -160,19 +180,35 @@ def test_the_when_of_a_step_its_blocks_and_of_the_steps_that_it_needs_guard_it()
 
 def test_a_default_that_does_not_pass_the_test_is_a_guard() -> None:
     read = READ.replace("with:", "on_error: continue, with:")
-    assert told(read + tell("x ${{ steps.verdict.malicious }}", "when: steps.verdict.malicious | default(0) >= 5, ")) == []
-    assert told(read + tell("x ${{ steps.verdict.malicious }}", "when: steps.verdict.malicious | default(9) >= 5, ")) == [
-        ("can-be-undefined", 2)
-    ]
+    assert (
+        told(
+            read
+            + tell(
+                "x ${{ steps.verdict.malicious }}",
+                "when: steps.verdict.malicious | default(0) >= 5, ",
+            )
+        )
+        == []
+    )
+    assert told(
+        read
+        + tell(
+            "x ${{ steps.verdict.malicious }}", "when: steps.verdict.malicious | default(9) >= 5, "
+        )
+    ) == [("can-be-undefined", 2)]
 
 
 def test_a_condition_over_what_can_be_null_is_found() -> None:
     assert told(tell("x", "when: alert.user.critical, ")) == [("can-be-undefined", 1)]
     assert told(tell("x", "when: alert.remote.port > 1024, ")) == [("can-be-undefined", 1)]
-    assert told(tell("x", "when: alert.remote.port is not none and alert.remote.port > 1024, ")) == []
+    assert (
+        told(tell("x", "when: alert.remote.port is not none and alert.remote.port > 1024, ")) == []
+    )
 
 
-def test_an_approval_of_a_block_covers_what_is_destroyed_in_it_and_a_conditional_one_does_not() -> None:
+def test_an_approval_of_a_block_covers_what_is_destroyed_in_it_and_a_conditional_one_does_not() -> (
+    None
+):
     steps = "  - id: b\n    approve: {question: Sure?%s}\n    parallel:\n      - {id: end, use: identity.end_sessions, with: {user: a}}\n"
     assert told(steps % "") == []
     assert told(steps % ", when: alert.severity > 4") == [("destroy-without-approval", 4)]
@@ -200,13 +236,22 @@ def test_a_containment_that_text_of_an_attacker_decides_is_found(when: str) -> N
     assert told(tell("x", f'when: "{when}", ')) == []
 
 
-@pytest.mark.parametrize("when", ["alert.severity >= 5 and alert.title == 'C2'", "alert.file is not none", "alert.rule == '100200'"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "alert.severity >= 5 and alert.title == 'C2'",
+        "alert.file is not none",
+        "alert.rule == '100200'",
+    ],
+)
 def test_a_containment_that_more_than_hostile_text_decides_is_not_found(when: str) -> None:
     assert told(BLOCK % f'when: "{when}", ') == []
 
 
 def test_text_of_an_attacker_may_not_spare_the_question_nor_trigger_alone() -> None:
-    assert told(BLOCK % "approve: {question: Sure?, when: alert.title != 'known'}, ") == [("hostile-text-decides", 1)]
+    assert told(BLOCK % "approve: {question: Sure?, when: alert.title != 'known'}, ") == [
+        ("hostile-text-decides", 1)
+    ]
     assert told(BLOCK % "", trigger="alert.title == 'C2'") == [("hostile-text-decides", -1)]
     assert told(BLOCK % "", trigger="alert.title == 'C2' and alert.severity >= 4") == []
 
@@ -245,7 +290,13 @@ def test_text_that_looks_like_a_secret_is_found_and_not_repeated(secret: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 64, "550e8400-e29b-41d4-a716-446655440000", "the password of ${{ alert.title }} is old", "e3b0c442" * 8]
+    "text",
+    [
+        "a" * 64,
+        "550e8400-e29b-41d4-a716-446655440000",
+        "the password of ${{ alert.title }} is old",
+        "e3b0c442" * 8,
+    ],
 )
 def test_hashes_ids_and_talk_of_passwords_are_no_secrets(text: str) -> None:
     assert told(tell(text)) == []
@@ -276,8 +327,13 @@ def test_a_waiver_without_reason_waives_nothing() -> None:
 
 def test_a_waiver_that_waives_nothing_is_a_finding() -> None:
     assert told(f"  {ALLOW} because I like it\n{tell('x')}") == [(UNUSED, 1)]
-    assert told(f"{tell('x')}  {ALLOW} because it is elsewhere\n\n{SLOW}") == [(UNUSED, 2), ("slow-without-timeout", 5)]
-    (finding,) = found(f"{HEAD}  # tocsin: allow slow-without-timeouts because of a slip\n{tell('x')}")
+    assert told(f"{tell('x')}  {ALLOW} because it is elsewhere\n\n{SLOW}") == [
+        (UNUSED, 2),
+        ("slow-without-timeout", 5),
+    ]
+    (finding,) = found(
+        f"{HEAD}  # tocsin: allow slow-without-timeouts because of a slip\n{tell('x')}"
+    )
     assert finding.mend == "did you mean 'slow-without-timeout'?"
 
 
@@ -294,5 +350,7 @@ def test_a_waiver_does_not_change_the_digest() -> None:
 
 
 def test_a_condition_of_many_parts_is_linted_in_bounded_time() -> None:
-    when = " and ".join(f"(alert.title == 'a{index}' or alert.host.name == 'b{index}')" for index in range(20))
+    when = " and ".join(
+        f"(alert.title == 'a{index}' or alert.host.name == 'b{index}')" for index in range(20)
+    )
     assert told(tell("x", f'when: "{when}", ')) in ([], [("unreachable-step", 1)])

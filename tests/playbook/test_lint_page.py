@@ -16,4 +16,7 @@ def test_the_page_is_written_from_the_rules() -> None:
 
 def test_every_rule_says_why_and_is_named_once() -> None:
     assert len({rule.id for rule in RULES}) == len(RULES)
-    assert all(rule.sentence.endswith(".") and rule.why.endswith(".") and rule.id in page() for rule in RULES)
+    assert all(
+        rule.sentence.endswith(".") and rule.why.endswith(".") and rule.id in page()
+        for rule in RULES
+    )

@@ -2,8 +2,7 @@
 
 from orchestrator.playbook import plan
 from orchestrator.playbook.compile import results
-
-from .writing import steps_of
+from tests.harness.playbook_texts import steps_of
 
 
 def test_flat_ids_leave_out_what_is_inside_of_for_each() -> None:
@@ -24,11 +23,36 @@ def test_flat_ids_leave_out_what_is_inside_of_for_each() -> None:
         - id: again
           repeat: {steps: [{id: round, wait: 1s}], until: true, at_most: 2}
     """)
-    assert results.flat_ids(steps) == ("both", "each", "handler", "pick", "one", "two", "again", "round")
+    assert results.flat_ids(steps) == (
+        "both",
+        "each",
+        "handler",
+        "pick",
+        "one",
+        "two",
+        "again",
+        "round",
+    )
 
 
 def test_every_kind_of_step_has_a_line_in_the_table() -> None:
-    kinds = {"use (a read)", "use (a change)", "parallel", "for_each", "choose", "repeat", "wait", "ask", "call"}
-    told = {line.split("|")[1].strip() for line in (results.__doc__ or "").splitlines() if line.startswith("| ")}
+    kinds = {
+        "use (a read)",
+        "use (a change)",
+        "parallel",
+        "for_each",
+        "choose",
+        "repeat",
+        "wait",
+        "ask",
+        "call",
+    }
+    told = {
+        line.split("|")[1].strip()
+        for line in (results.__doc__ or "").splitlines()
+        if line.startswith("| ")
+    }
     assert kinds <= told
-    assert {kind.partition(" ")[0] for kind in kinds} == {model.model_fields["kind"].default for model in plan.Step.__subclasses__()}
+    assert {kind.partition(" ")[0] for kind in kinds} == {
+        model.model_fields["kind"].default for model in plan.Step.__subclasses__()
+    }

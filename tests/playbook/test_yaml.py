@@ -15,7 +15,11 @@ def test_on_yes_no_and_off_stay_text() -> None:
 
 
 def test_sexagesimal_and_dates_stay_text() -> None:
-    assert load("a: 1:20\nb: 2024-01-01\nc: 12:30:45").data == {"a": "1:20", "b": "2024-01-01", "c": "12:30:45"}
+    assert load("a: 1:20\nb: 2024-01-01\nc: 12:30:45").data == {
+        "a": "1:20",
+        "b": "2024-01-01",
+        "c": "12:30:45",
+    }
 
 
 def test_core_schema_scalars_are_read() -> None:
@@ -26,7 +30,13 @@ def test_core_schema_scalars_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column", "message", "mend"),
     [
-        ("a: 012", 1, 4, "012 is octal to some readers and decimal to others", "write 12, or quote it: '012'"),
+        (
+            "a: 012",
+            1,
+            4,
+            "012 is octal to some readers and decimal to others",
+            "write 12, or quote it: '012'",
+        ),
         ("a: 1\nb: 2\na: 3", 3, 1, "the key 'a' is there twice", "remove one"),
         ("a: {b: 1, b: 2}", 1, 11, "the key 'b' is there twice", "remove one"),
         ("a: &x 1", 1, 4, "an anchor (&)", "write the value out"),
@@ -45,7 +55,9 @@ def test_core_schema_scalars_are_read() -> None:
         ("a: 9007199254740992", 1, 4, "a number beyond 2^53", "quote it"),
     ],
 )
-def test_what_readers_disagree_on_is_refused_with_its_place(text: str, line: int, column: int, message: str, mend: str) -> None:
+def test_what_readers_disagree_on_is_refused_with_its_place(
+    text: str, line: int, column: int, message: str, mend: str
+) -> None:
     with pytest.raises(BadYaml) as caught:
         load(text)
     assert caught.value.position == Position(line, column)
@@ -60,12 +72,18 @@ def test_a_syntax_error_names_its_place() -> None:
 
 
 def test_billion_laughs_are_refused_at_the_first_anchor() -> None:
-    bomb = 'a: &a ["lol"]\n' + "".join(f"{new}: &{new} [*{old},*{old},*{old}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True))
+    bomb = 'a: &a ["lol"]\n' + "".join(
+        f"{new}: &{new} [*{old},*{old},*{old}]\n"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     with pytest.raises(BadYaml, match="an anchor"):
         load(bomb)
 
 
-@pytest.mark.parametrize("bomb", ["[" * 100_000, "{a: " * 50_000, "\n".join(" " * n + "a:" for n in range(600)), "- " * 100_000])
+@pytest.mark.parametrize(
+    "bomb",
+    ["[" * 100_000, "{a: " * 50_000, "\n".join(" " * n + "a:" for n in range(600)), "- " * 100_000],
+)
 def test_a_depth_bomb_is_refused_soon(bomb: str) -> None:
     started = time.process_time()
     with pytest.raises(BadYaml):

@@ -17,8 +17,7 @@ from orchestrator.policy.stops.breaker_reset import list_breakers, reset_breaker
 from orchestrator.policy.stops.circuit_breaker import trip_when_too_many, tripped
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow, EffectRow, TaskRow
-from tests.store.conftest import database, server  # noqa: F401 - fixtures
-from tests.store.databases import START, opened
+from tests.harness.databases import START, opened
 
 RULES = Breaker(within=3600, at_least=5, factor=3, compared_with=24 * 3600, by="soc")
 
@@ -29,30 +28,67 @@ async def rt(tmp_path: Path, database: str | None) -> AsyncIterator[Runtime]:  #
         yield runtime
 
 
-def change(value: str = "198.51.100.99", effect: Effect = Effect.CONTAIN, *, changed: bool = True) -> Change:
-    planned_change = {"target": {"type": "address", "value": value}, "changed": changed, "summary": ""}
-    return Change(connection="edge", connector="palo_alto", action="act", effect=effect, input={}, planned_change=planned_change)
+def change(
+    value: str = "198.51.100.99", effect: Effect = Effect.CONTAIN, *, changed: bool = True
+) -> Change:
+    planned_change = {
+        "target": {"type": "address", "value": value},
+        "changed": changed,
+        "summary": "",
+    }
+    return Change(
+        connection="edge",
+        connector="palo_alto",
+        action="act",
+        effect=effect,
+        input={},
+        planned_change=planned_change,
+    )
 
 
 async def contained(rt: Runtime, count: int, minutes: int, **columns: Any) -> None:
     """That many different addresses, so many minutes ago."""
     at = START - timedelta(minutes=minutes)
-    usual: dict[str, Any] = {"run_id": "r", "path": "p", "seq": 1, "playbook": "c2", "source": "siem", "connection": "edge"}
-    usual |= {"connector": "palo_alto", "action": "act", "effect": "contain", "containment_key": "k", "change": {}, "change_digest": "d"}
+    usual: dict[str, Any] = {
+        "run_id": "r",
+        "path": "p",
+        "seq": 1,
+        "playbook": "c2",
+        "source": "siem",
+        "connection": "edge",
+    }
+    usual |= {
+        "connector": "palo_alto",
+        "action": "act",
+        "effect": "contain",
+        "containment_key": "k",
+        "change": {},
+        "change_digest": "d",
+    }
     usual |= {"state": "applied", "target_type": "address", "intended_at": at, **columns}
     async with rt.store.write() as session:
-        rows = (EffectRow(id=f"{minutes}/{number}/{columns}", target_value=f"198.51.100.{number}", **usual) for number in range(count))
+        rows = (
+            EffectRow(
+                id=f"{minutes}/{number}/{columns}", target_value=f"198.51.100.{number}", **usual
+            )
+            for number in range(count)
+        )
         session.add_all(rows)
 
 
-async def judged(rt: Runtime, wish: Change | None = None, source: str | None = "siem") -> str | None:
+async def judged(
+    rt: Runtime, wish: Change | None = None, source: str | None = "siem"
+) -> str | None:
     async with rt.store.write() as session:
         return await trip_when_too_many(session, wish or change(), source, START, RULES)
 
 
 async def kinds(rt: Runtime) -> list[str]:
     async with rt.store.read() as session:
-        return [row.kind for row in await session.scalars(select(AuditEventRow).order_by(AuditEventRow.number))]
+        return [
+            row.kind
+            for row in await session.scalars(select(AuditEventRow).order_by(AuditEventRow.number))
+        ]
 
 
 async def test_the_change_that_makes_it_too_many_trips_the_breaker_once(rt: Runtime) -> None:
@@ -89,17 +125,33 @@ async def test_the_same_target_again_and_again_is_one_target(rt: Runtime) -> Non
 
 @pytest.mark.parametrize(
     "columns",
-    [{"source": "other"}, {"source": None}, {"state": "failed"}, {"effect": "destroy"}, {"intended_at": START - timedelta(hours=2)}],
+    [
+        {"source": "other"},
+        {"source": None},
+        {"state": "failed"},
+        {"effect": "destroy"},
+        {"intended_at": START - timedelta(hours=2)},
+    ],
 )
-async def test_what_is_not_its_own_containment_now_is_not_counted(rt: Runtime, columns: dict[str, Any]) -> None:
+async def test_what_is_not_its_own_containment_now_is_not_counted(
+    rt: Runtime, columns: dict[str, Any]
+) -> None:
     await contained(rt, 50, 10, **columns)
     assert await judged(rt) is None
 
 
 @pytest.mark.parametrize(
-    ("wish", "source"), [(change(effect=Effect.NOTIFY), "siem"), (change(changed=False), "siem"), (change(), None), (change(), "other")]
+    ("wish", "source"),
+    [
+        (change(effect=Effect.NOTIFY), "siem"),
+        (change(changed=False), "siem"),
+        (change(), None),
+        (change(), "other"),
+    ],
 )
-async def test_only_a_containment_for_the_source_trips_it(rt: Runtime, wish: Change, source: str | None) -> None:
+async def test_only_a_containment_for_the_source_trips_it(
+    rt: Runtime, wish: Change, source: str | None
+) -> None:
     await contained(rt, 50, 10)
     assert await judged(rt, wish, source) is None
 
@@ -114,7 +166,9 @@ async def test_after_a_reset_it_is_counted_anew_and_may_trip_again(rt: Runtime) 
         await reset_breaker(rt, "siem", actor="person:ann")
     await contained(rt, 9, -1)
     assert await judged(rt)
-    assert [kind.split(":", 1)[1] for kind in await kinds(rt)] == [
+    assert [
+        kind.split(":", 1)[-1] if kind.count(":") > 1 else kind for kind in await kinds(rt)
+    ] == [
         "breaker:tripped",
         "task:opened",
         "breaker:reset",

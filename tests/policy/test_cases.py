@@ -13,8 +13,10 @@ from orchestrator.policy.document import parse_policy
 from orchestrator.policy.lint import warnings
 from orchestrator.policy.tests import CaseResult, junit_xml, policy_beside, run_cases
 
-LAB = Path(__file__).parents[2] / "orchestrator" / "configuration" / "lab_policy.tests.yaml"
-POLICY = parse_policy("rules:\n  - {name: leads, effect: contain, tags: vip, approve: {by: soc-leads}}\n")
+LAB = Path(__file__).parents[2] / "orchestrator" / "first_start_data" / "lab_policy.tests.yaml"
+POLICY = parse_policy(
+    "rules:\n  - {name: leads, effect: contain, tags: vip, approve: {by: soc-leads}}\n"
+)
 CASE = "cases:\n  - name: x\n    given: {action: edr.isolate_host, target: 'host:ws-1', tags: vip}\n    expect: "
 
 
@@ -25,7 +27,11 @@ def run(text: str) -> tuple[CaseResult, ...]:
 def test_the_policy_of_the_lab_says_what_its_tests_want() -> None:
     text = LAB.read_text("utf-8")
     policy = parse_policy((LAB.parent / policy_beside(text, "t.yaml")).read_text("utf-8"))
-    assert [result.failure for result in run_cases(text, LAB.name, policy, usual_catalogue()) if result.failure] == []
+    assert [
+        result.failure
+        for result in run_cases(text, LAB.name, policy, usual_catalogue())
+        if result.failure
+    ] == []
     assert warnings(policy) == ()
 
 
@@ -33,7 +39,9 @@ def test_a_case_that_fails_says_what_was_expected_what_came_and_which_rule_decid
     (result,) = run(CASE + "{verdict: allow, by: nobody}\n")
     assert result.line == 2
     assert result.failure is not None
-    assert result.failure.startswith("expected verdict allow, by nobody; it is verdict approve, by soc-leads: leads decided: ")
+    assert result.failure.startswith(
+        "expected verdict allow, by nobody; it is verdict approve, by soc-leads: leads decided: "
+    )
     assert run(CASE + "{verdict: ask, rule: leads}\n")[0].failure is None
 
 
@@ -47,7 +55,10 @@ def test_a_case_that_fails_says_what_was_expected_what_came_and_which_rule_decid
             CASE.replace("host:ws-1", "hst:ws-1") + "{verdict: allow}\n",
             "cases.0.given.target: 'hst:ws-1' is not a target; write TYPE:VALUE",
         ),
-        (CASE.replace("isolate_host", "isolte_host") + "{verdict: allow}\n", "t.yaml:3:21: nobody knows what 'edr.isolte_host'"),
+        (
+            CASE.replace("isolate_host", "isolte_host") + "{verdict: allow}\n",
+            "t.yaml:3:21: nobody knows what 'edr.isolte_host'",
+        ),
         ("assets:\n  - {type: address, value: x}\n" + CASE + "{verdict: allow}\n", "t.yaml:2:5: "),
         ("a: [", "t.yaml:1:"),
     ],
@@ -61,4 +72,8 @@ def test_what_is_wrong_in_the_tests_is_told_with_its_place(text: str, said: str)
 def test_build_servers_are_told_of_each_case() -> None:
     results = (*run(CASE + "{verdict: allow}\n"), *run(CASE + "{verdict: ask}\n"))
     suite = fromstring(junit_xml(results, "t.yaml"))
-    assert (suite.get("tests"), suite.get("failures"), len(suite.findall("testcase/failure"))) == ("2", "1", 1)
+    assert (suite.get("tests"), suite.get("failures"), len(suite.findall("testcase/failure"))) == (
+        "2",
+        "1",
+        1,
+    )

@@ -13,7 +13,11 @@ def test_the_policy_of_a_first_start_is_read() -> None:
     assert policy.rules == ()
     assert policy.limits.per_run.hosts == 10
     assert [window.within for window in policy.limits.windows] == [3600]
-    assert (policy.drift.every, policy.breaker.compared_with, policy.approvals.remind_every) == (900, 604_800, 300)
+    assert (policy.drift.every, policy.breaker.compared_with, policy.approvals.remind_every) == (
+        900,
+        604_800,
+        300,
+    )
 
 
 def test_an_empty_mapping_is_the_defaults() -> None:
@@ -21,7 +25,9 @@ def test_an_empty_mapping_is_the_defaults() -> None:
 
 
 def test_names_are_kept_in_their_canonical_spelling() -> None:
-    policy = parse_policy("protect: {addresses: ['::ffff:192.0.2.1'], hosts: [DC-01.], domains: [Corp.Example.]}")
+    policy = parse_policy(
+        "protect: {addresses: ['::ffff:192.0.2.1'], hosts: [DC-01.], domains: [Corp.Example.]}"
+    )
     assert policy.protect.addresses == ("192.0.2.1",)
     assert policy.protect.hosts == ("dc-01",)
     assert policy.protect.domains == ("corp.example",)
@@ -60,11 +66,23 @@ def test_a_policy_is_the_same_after_it_was_kept() -> None:
         ("rules:\n  - {approve: {quorm: 2}}\n", "p.yaml:2:16", "did you mean 'quorum'?"),
         ("rules:\n  - {allow: true, line: 3}\n", "p.yaml:2:19", "there is no such field"),
         ("rules:\n  - {allow: true, name: 'default:x'}\n", "p.yaml:2:25", "choose another"),
-        ("rules:\n  - {time: {from: '25:00', to: '06:00'}, deny: no}\n", "p.yaml:2:19", "is not a time of day"),
+        (
+            "rules:\n  - {time: {from: '25:00', to: '06:00'}, deny: no}\n",
+            "p.yaml:2:19",
+            "is not a time of day",
+        ),
         ("rules:\n  - {time: {from: '22:00'}, deny: no}\n", "p.yaml:2:12", "give both"),
-        ("rules:\n  - {time: {days: sun, zone: Europe/Berln}, deny: no}\n", "p.yaml:2:30", "did you mean 'Europe/Berlin'?"),
+        (
+            "rules:\n  - {time: {days: sun, zone: Europe/Berln}, deny: no}\n",
+            "p.yaml:2:30",
+            "did you mean 'Europe/Berlin'?",
+        ),
         ("rules:\n  - {target: {}, deny: no}\n", "p.yaml:2:14", "fits every target"),
-        ("rules:\n  - {severity: {at_least: 5, at_most: 2}, deny: no}\n", "p.yaml:2:16", "exchange the two"),
+        (
+            "rules:\n  - {severity: {at_least: 5, at_most: 2}, deny: no}\n",
+            "p.yaml:2:16",
+            "exchange the two",
+        ),
         ("rules: {a: b}\n", "p.yaml:1:8", "a list"),
         ("limits:\n  per_hour: {hosts: 1}\n", "p.yaml:2:3", "there is no such field"),
         ("limits: {windows: [{within: 1x}]}\n", "p.yaml:1:29", "write such as 90s"),

@@ -18,11 +18,15 @@ from orchestrator.policy.load_inputs import gather, releases_stopped
 from orchestrator.policy.stops.kill_switches import engage
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import EffectRow, OwnRow
-from tests.store.conftest import database, server  # noqa: F401 - fixtures
-from tests.store.databases import START, opened
+from tests.harness.databases import START, opened
 
 INVENTORY = [
-    {"type": "host", "value": "dc-01.corp.example", "kind": "domain_controller", "tags": ["tier-0"]},
+    {
+        "type": "host",
+        "value": "dc-01.corp.example",
+        "kind": "domain_controller",
+        "tags": ["tier-0"],
+    },
     {"type": "host", "value": "ws-1", "tags": ["finance"]},
     {"type": "user", "value": "ceo@corp.example", "tags": ["executive"]},
     {"type": "network", "value": "10.20.0.0/16", "tags": ["own-network"]},
@@ -47,23 +51,49 @@ def change(kind: str, value: str, effect: Effect = Effect.CONTAIN, **planned_cha
         action="act",
         effect=effect,
         input={},
-        planned_change={"target": {"type": kind, "value": value}, "changed": True, "summary": "", **planned_change},
+        planned_change={
+            "target": {"type": kind, "value": value},
+            "changed": True,
+            "summary": "",
+            **planned_change,
+        },
     )
 
 
-async def known(rt: Runtime, wish: Change, limits: dict[str, Any] | None = None, context: Context = CONTEXT) -> Facts:
+async def known(
+    rt: Runtime, wish: Change, limits: dict[str, Any] | None = None, context: Context = CONTEXT
+) -> Facts:
     policy = Policy.model_validate({"limits": limits or {}})
     async with rt.store.write() as session:
-        return await gather(session, wish, "run_1", START, context, InForce(1, policy.digest, policy))
+        return await gather(
+            session, wish, "run_1", START, context, InForce(1, policy.digest, policy)
+        )
 
 
 async def touch(rt: Runtime, kind: str, *values: str, **columns: Any) -> None:
     """Effects on these targets, a minute ago."""
-    usual: dict[str, Any] = {"run_id": "run_0", "path": "p", "seq": 1, "playbook": "c2", "source": "siem", "connection": "edge"}
-    usual |= {"connector": "palo_alto", "action": "act", "effect": "contain", "containment_key": "k", "change": {}, "change_digest": "d"}
+    usual: dict[str, Any] = {
+        "run_id": "run_0",
+        "path": "p",
+        "seq": 1,
+        "playbook": "c2",
+        "source": "siem",
+        "connection": "edge",
+    }
+    usual |= {
+        "connector": "palo_alto",
+        "action": "act",
+        "effect": "contain",
+        "containment_key": "k",
+        "change": {},
+        "change_digest": "d",
+    }
     usual |= {"state": "applied", "intended_at": START - timedelta(minutes=1), **columns}
     async with rt.store.write() as session:
-        session.add_all(EffectRow(id=f"{kind}/{value}/{columns}", target_type=kind, target_value=value, **usual) for value in values)
+        session.add_all(
+            EffectRow(id=f"{kind}/{value}/{columns}", target_type=kind, target_value=value, **usual)
+            for value in values
+        )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +116,9 @@ async def touch(rt: Runtime, kind: str, *values: str, **columns: Any) -> None:
         ("domain", "corp.example", set()),
     ],
 )
-async def test_a_target_has_the_tags_of_whatever_it_is_and_lies_in(rt: Runtime, kind: str, value: str, tags: set[str]) -> None:
+async def test_a_target_has_the_tags_of_whatever_it_is_and_lies_in(
+    rt: Runtime, kind: str, value: str, tags: set[str]
+) -> None:
     facts = await known(rt, change(kind, value))
     assert set(facts.tags) == tags
     assert facts.critical is ("critical" in tags)
@@ -122,12 +154,17 @@ async def test_a_host_has_the_tags_of_the_names_that_its_device_gives_it(rt: Run
         ("domain", "evil.example", True),
     ],
 )
-async def test_what_could_be_ours_and_stands_nowhere_is_unknown(rt: Runtime, kind: str, value: str, *, is_known: bool) -> None:
+async def test_what_could_be_ours_and_stands_nowhere_is_unknown(
+    rt: Runtime, kind: str, value: str, *, is_known: bool
+) -> None:
     assert (await known(rt, change(kind, value))).known is is_known
 
 
 def said(facts: Facts) -> dict[str, tuple[str, int, int | None, int]]:
-    return {f"{used.per}:{used.name}:{used.kind}": (used.kind, used.limit, used.others, used.adds) for used in facts.used}
+    return {
+        f"{used.per}:{used.name}:{used.kind}": (used.kind, used.limit, used.others, used.adds)
+        for used in facts.used
+    }
 
 
 async def test_each_limit_counts_its_own_different_targets(rt: Runtime) -> None:
@@ -138,8 +175,15 @@ async def test_each_limit_counts_its_own_different_targets(rt: Runtime) -> None:
     await touch(rt, "host", "g", effect="notify")
     await touch(rt, "host", "h", intended_at=START - timedelta(hours=2))
     await touch(rt, "user", "u")
-    windows = [{"per": per, "within": "1h", "hosts": 9} for per in ("overall", "playbook", "source", "connector")]
-    facts = await known(rt, change("host", "z"), {"per_run": {"hosts": 5}, "windows": [*windows, {"within": "1d", "hosts": 50}]})
+    windows = [
+        {"per": per, "within": "1h", "hosts": 9}
+        for per in ("overall", "playbook", "source", "connector")
+    ]
+    facts = await known(
+        rt,
+        change("host", "z"),
+        {"per_run": {"hosts": 5}, "windows": [*windows, {"within": "1d", "hosts": 50}]},
+    )
     assert [(used.per, used.name, used.within, used.limit, used.others) for used in facts.used] == [
         ("run", "", None, 5, 2),
         ("run", "c2", None, 3, 2),
@@ -162,22 +206,40 @@ async def test_a_network_is_as_many_targets_as_it_has_addresses(rt: Runtime) -> 
     await touch(rt, "network", "198.51.100.0/24", "203.0.113.0/28")
     await touch(rt, "address", "192.0.2.1")
     limits = {"windows": [{"within": "1h", "addresses": 1000, "networks": 20}]}
-    assert said(await known(rt, change("address", "192.0.2.2"), limits))["overall::addresses"] == ("addresses", 1000, 273, 1)
+    assert said(await known(rt, change("address", "192.0.2.2"), limits))["overall::addresses"] == (
+        "addresses",
+        1000,
+        273,
+        1,
+    )
     wide = said(await known(rt, change("network", "10.0.0.0/8"), limits))
     assert wide["overall::networks"] == ("networks", 20, 2, 1)
     assert wide["overall::addresses"] == ("addresses", 1000, 273, 2**24)
     again = said(await known(rt, change("network", "203.0.113.0/28"), limits))
     assert [others for _, _, others, _ in again.values()] == [None, None]
-    assert said(await known(rt, change("network", "2001:db8::/56"), limits))["overall::addresses"][3] == 256
-    assert said(await known(rt, change("network", "2001:db8::/96"), limits))["overall::addresses"][3] == 1
+    assert (
+        said(await known(rt, change("network", "2001:db8::/56"), limits))["overall::addresses"][3]
+        == 256
+    )
+    assert (
+        said(await known(rt, change("network", "2001:db8::/96"), limits))["overall::addresses"][3]
+        == 1
+    )
 
 
 async def test_what_a_person_started_is_counted_for_no_source(rt: Runtime) -> None:
-    facts = await known(rt, change("host", "z"), {"windows": [{"per": "source", "within": "1h", "hosts": 9}]}, Context(playbook="c2"))
+    facts = await known(
+        rt,
+        change("host", "z"),
+        {"windows": [{"per": "source", "within": "1h", "hosts": 9}]},
+        Context(playbook="c2"),
+    )
     assert facts.used == ()
 
 
-@pytest.mark.parametrize("wish", [change("host", "z", Effect.NOTIFY), change("host", "z", changed=False)])
+@pytest.mark.parametrize(
+    "wish", [change("host", "z", Effect.NOTIFY), change("host", "z", changed=False)]
+)
 async def test_what_contains_nothing_uses_nothing_up(rt: Runtime, wish: Change) -> None:
     assert (await known(rt, wish, {"windows": [{"within": "1h", "hosts": 9}]})).used == ()
 
@@ -186,15 +248,29 @@ async def test_what_any_process_has_seen_in_the_last_days_is_our_own(rt: Runtime
     rows = [("a", "10.0.0.1", 0), ("b", "10.0.0.1", 1), ("b", "10.0.0.2", 6), ("c", "10.0.0.3", 8)]
     async with rt.store.write() as session:
         session.add_all(
-            OwnRow(node=node, type="address", value=value, why="a gateway", seen_at=START - timedelta(days=days))
+            OwnRow(
+                node=node,
+                type="address",
+                value=value,
+                why="a gateway",
+                seen_at=START - timedelta(days=days),
+            )
             for node, value, days in rows
         )
-    assert [own.value for own in (await known(rt, change("address", "10.0.0.1"))).own] == ["10.0.0.1", "10.0.0.2"]
+    assert [own.value for own in (await known(rt, change("address", "10.0.0.1"))).own] == [
+        "10.0.0.1",
+        "10.0.0.2",
+    ]
     assert (await known(rt, change("address", "10.0.0.1", Effect.RESTORE))).own == ()
 
 
 async def test_releases_stop_only_where_a_switch_was_told_so(rt: Runtime) -> None:
-    where: dict[str, Any] = {"connection": "edge", "connector": "palo_alto", "playbook": "c2", "source": "siem"}
+    where: dict[str, Any] = {
+        "connection": "edge",
+        "connector": "palo_alto",
+        "playbook": "c2",
+        "source": "siem",
+    }
 
     async def stopped() -> str | None:
         async with rt.store.read() as session:
@@ -203,7 +279,13 @@ async def test_releases_stop_only_where_a_switch_was_told_so(rt: Runtime) -> Non
     await engage(rt, "global", "*", "all", actor="person:ann")
     await engage(rt, "source", "other", "not this", actor="person:ann", stop_releases=True)
     assert await stopped() is None
-    for scope, name in (("source", "siem"), ("playbook", "c2"), ("connection", "palo_alto"), ("connection", "edge"), ("global", "*")):
+    for scope, name in (
+        ("source", "siem"),
+        ("playbook", "c2"),
+        ("connection", "palo_alto"),
+        ("connection", "edge"),
+        ("global", "*"),
+    ):
         await engage(rt, scope, name, "drill", actor="person:ann", stop_releases=True)
         assert "drill" in (await stopped() or "")
         await engage(rt, scope, name, "drill", actor="person:ann")

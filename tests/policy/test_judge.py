@@ -24,7 +24,13 @@ CONTEXT = Context(playbook="c2", source="siem")
 
 
 def change(
-    kind: str, value: str, effect: Effect = Effect.CONTAIN, *, changed: bool = True, action: str = "act", **planned_change: Any
+    kind: str,
+    value: str,
+    effect: Effect = Effect.CONTAIN,
+    *,
+    changed: bool = True,
+    action: str = "act",
+    **planned_change: Any,
 ) -> Change:
     return Change(
         connection="firewall",
@@ -32,11 +38,18 @@ def change(
         action=action,
         effect=effect,
         input={},
-        planned_change={"target": {"type": kind, "value": value}, "changed": changed, "summary": "", **planned_change},
+        planned_change={
+            "target": {"type": kind, "value": value},
+            "changed": changed,
+            "summary": "",
+            **planned_change,
+        },
     )
 
 
-def said(wish: Change, facts: Facts | None = None, context: Context = CONTEXT, policy: Policy = POLICY) -> PolicyVerdict:
+def said(
+    wish: Change, facts: Facts | None = None, context: Context = CONTEXT, policy: Policy = POLICY
+) -> PolicyVerdict:
     return evaluate(wish, InForce(3, policy.digest, policy), facts or Facts(), context)
 
 
@@ -156,7 +169,10 @@ def test_a_host_is_protected_by_each_of_its_names(name: str) -> None:
 
 
 def test_an_address_is_protected_when_it_is_known_as_a_protected_host() -> None:
-    assert said(change("address", "10.99.0.1"), Facts(names=("dc-01", "10.99.0.1"))).verdict is Verdict.DENY
+    assert (
+        said(change("address", "10.99.0.1"), Facts(names=("dc-01", "10.99.0.1"))).verdict
+        is Verdict.DENY
+    )
 
 
 def test_taking_a_block_back_is_not_refused_for_protected_assets() -> None:
@@ -178,21 +194,44 @@ def test_taking_a_block_back_is_not_refused_for_protected_assets() -> None:
     ],
 )
 @pytest.mark.parametrize("effect", [Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY, Effect.DESTROY])
-def test_a_kill_switch_stops_what_it_names(scope: str, name: str, stops: bool, effect: Effect) -> None:
-    verdict = said(change("address", "198.51.100.7", effect), Facts(switches=(Switch(scope=scope, name=name, reason="drill"),)))
+def test_a_kill_switch_stops_what_it_names(
+    scope: str, name: str, stops: bool, effect: Effect
+) -> None:
+    verdict = said(
+        change("address", "198.51.100.7", effect),
+        Facts(switches=(Switch(scope=scope, name=name, reason="drill"),)),
+    )
     assert (verdict.outcome is Verdict.DENY) is stops
     assert any("drill" in reason for reason in verdict.reasons) is stops
 
 
 def used(others: int | None, limit: int = 2, **more: Any) -> Used:
-    return Used(**{"kind": "hosts", "per": "run", "name": "", "within": None, "limit": limit, "others": others, **more})
+    return Used(
+        **{
+            "kind": "hosts",
+            "per": "run",
+            "name": "",
+            "within": None,
+            "limit": limit,
+            "others": others,
+            **more,
+        }
+    )
 
 
 @pytest.mark.parametrize(
     ("others", "adds", "verdict"),
-    [(0, 1, Verdict.ALLOW), (1, 1, Verdict.ALLOW), (2, 1, Verdict.ASK), (None, 9, Verdict.ALLOW), (0, 3, Verdict.ASK)],
+    [
+        (0, 1, Verdict.ALLOW),
+        (1, 1, Verdict.ALLOW),
+        (2, 1, Verdict.ASK),
+        (None, 9, Verdict.ALLOW),
+        (0, 3, Verdict.ASK),
+    ],
 )
-def test_a_limit_that_is_reached_asks_and_counts_this_change_too(others: int | None, adds: int, verdict: Verdict) -> None:
+def test_a_limit_that_is_reached_asks_and_counts_this_change_too(
+    others: int | None, adds: int, verdict: Verdict
+) -> None:
     verdict = said(change("host", "ws-1"), Facts(used=(used(others, adds=adds),)))
     assert verdict.outcome is verdict
     assert (verdict.by, verdict.quorum) == (("leads", 2) if verdict is Verdict.ASK else (None, 1))
@@ -202,7 +241,10 @@ def test_a_limit_that_is_reached_asks_and_counts_this_change_too(others: int | N
     ("more", "words"),
     [
         ({"name": "c2"}, "c2 allows itself 2 in a run"),
-        ({"per": "source", "name": "siem", "within": 3600}, "the policy allows 2 within 1h for the source siem"),
+        (
+            {"per": "source", "name": "siem", "within": 3600},
+            "the policy allows 2 within 1h for the source siem",
+        ),
         ({"per": "overall", "within": 90}, "the policy allows 2 within 90s"),
     ],
 )
@@ -217,18 +259,31 @@ def test_a_question_of_a_rule_keeps_the_stricter_quorum_of_a_limit() -> None:
 
 def test_a_tripped_breaker_asks_about_each_change() -> None:
     policy = parse_policy("breaker: {by: leads, quorum: 3}")
-    verdict = said(change("host", "ws-1"), Facts(breaker="siem asks for far more than it used to"), policy=policy)
+    verdict = said(
+        change("host", "ws-1"),
+        Facts(breaker="siem asks for far more than it used to"),
+        policy=policy,
+    )
     assert (verdict.outcome, verdict.by, verdict.quorum) == (Verdict.ASK, "leads", 3)
-    assert said(change("host", "ws-1", Effect.NOTIFY), Facts(breaker="x"), policy=policy).verdict is Verdict.ALLOW
+    assert (
+        said(change("host", "ws-1", Effect.NOTIFY), Facts(breaker="x"), policy=policy).verdict
+        is Verdict.ALLOW
+    )
 
 
 def test_a_limit_opens_nothing_that_is_denied() -> None:
     policy = parse_policy("rules: [{effect: contain, deny: not today}]")
-    assert said(change("host", "ws-1"), Facts(used=(used(9),), breaker="x"), policy=policy).verdict is Verdict.DENY
+    assert (
+        said(change("host", "ws-1"), Facts(used=(used(9),), breaker="x"), policy=policy).verdict
+        is Verdict.DENY
+    )
 
 
 def test_what_changes_nothing_meets_no_limit_and_no_question() -> None:
-    assert said(change("host", "ws-1", changed=False), Facts(used=(used(9),), critical=True)).verdict is Verdict.ALLOW
+    assert (
+        said(change("host", "ws-1", changed=False), Facts(used=(used(9),), critical=True)).verdict
+        is Verdict.ALLOW
+    )
 
 
 def test_what_cannot_be_taken_back_is_asked_about() -> None:

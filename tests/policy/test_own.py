@@ -27,7 +27,9 @@ Main:
 """
 ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
 INET6 = "20010db8000000000000000000000007 02 40 00 80     eth0\n00000000000000000000000000000001 01 80 10 80       lo\n"
-ROUTES6 = f"{'0' * 32} 00 {'0' * 32} 00 20010db8{'0' * 23}1 00000400 00000001 00000000 00000003 eth0\n"
+ROUTES6 = (
+    f"{'0' * 32} 00 {'0' * 32} 00 20010db8{'0' * 23}1 00000400 00000001 00000000 00000003 eth0\n"
+)
 
 
 def gateway(address: bytes, flags: str = "0003", destination: str = "00000000") -> str:
@@ -39,7 +41,9 @@ def places(tmp_path: Path) -> Places:
     found = Places(*(tmp_path / name for name in ("fib", "inet6", "route", "route6", "resolv")))
     found.ipv4_addresses.write_text(FIB)
     found.ipv6_addresses.write_text(INET6)
-    found.ipv4_routes.write_text(ROUTES + gateway(bytes([192, 0, 2, 1])) + gateway(bytes(4), "0001", "000200C0"))
+    found.ipv4_routes.write_text(
+        ROUTES + gateway(bytes([192, 0, 2, 1])) + gateway(bytes(4), "0001", "000200C0")
+    )
     found.ipv6_routes.write_text(ROUTES6)
     found.resolvers.write_text(
         "# made by hand\nsearch corp.example\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver 127.0.0.53\n"
@@ -51,7 +55,9 @@ def values(found: tuple[Found, ...]) -> dict[str, str]:
     return {each.value: each.why for each in found}
 
 
-def test_addresses_gateways_and_resolvers_are_found_and_loopback_is_left_out(places: Places) -> None:
+def test_addresses_gateways_and_resolvers_are_found_and_loopback_is_left_out(
+    places: Places,
+) -> None:
     assert values(of_this_machine(places)) == {
         "192.0.2.7": "an address of this machine",
         "2001:db8::7": "an address of this machine",
@@ -61,7 +67,9 @@ def test_addresses_gateways_and_resolvers_are_found_and_loopback_is_left_out(pla
     }
 
 
-@pytest.mark.parametrize("broken", ["ipv4_addresses", "ipv6_addresses", "ipv4_routes", "ipv6_routes", "resolvers"])
+@pytest.mark.parametrize(
+    "broken", ["ipv4_addresses", "ipv6_addresses", "ipv4_routes", "ipv6_routes", "resolvers"]
+)
 def test_what_cannot_be_read_costs_only_itself(places: Places, broken: str) -> None:
     whole = set(of_this_machine(places))
     path: Path = getattr(places, broken)
@@ -79,7 +87,14 @@ def test_garbage_in_a_file_stops_nothing(places: Places) -> None:
 
 
 async def test_a_host_is_protected_by_its_name_and_as_a_domain() -> None:
-    found = await of_hosts([("Temporal.Corp.Invalid.", "Temporal"), ("db", "the database"), ("[2001:db8::9]", "x"), ("127.0.0.1", "x")])
+    found = await of_hosts(
+        [
+            ("Temporal.Corp.Invalid.", "Temporal"),
+            ("db", "the database"),
+            ("[2001:db8::9]", "x"),
+            ("127.0.0.1", "x"),
+        ]
+    )
     assert [(each.type, each.value) for each in found] == [
         (ObservableType.HOST, "temporal.corp.invalid"),
         (ObservableType.DOMAIN, "temporal.corp.invalid"),

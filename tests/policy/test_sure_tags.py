@@ -31,9 +31,21 @@ def test_a_claimed_name_finds_tags_and_none_of_them_is_sure() -> None:
         ("approve: true", (), "ask"),
     ],
 )
-def test_an_allowing_rule_counts_sure_tags_only(rule: str, sure: tuple[str, ...], verdict: str) -> None:
+def test_an_allowing_rule_counts_sure_tags_only(
+    rule: str, sure: tuple[str, ...], verdict: str
+) -> None:
     policy = parse_policy(f"rules: [{{tags: [lab], {rule}}}, {{effect: contain, approve: true}}]")
     planned_change = {"target": TARGET.model_dump(mode="json"), "changed": True, "summary": ""}
-    change = Change(connection="edr", connector="x", action="isolate_host", effect=Effect.CONTAIN, input={}, planned_change=planned_change)
+    change = Change(
+        connection="edr",
+        connector="x",
+        action="isolate_host",
+        effect=Effect.CONTAIN,
+        input={},
+        planned_change=planned_change,
+    )
     facts = Facts(tags=("lab",), sure_tags=sure)
-    assert evaluate(change, InForce(1, policy.digest, policy), facts, Context(playbook="p")).verdict == verdict
+    assert (
+        evaluate(change, InForce(1, policy.digest, policy), facts, Context(playbook="p")).verdict
+        == verdict
+    )

@@ -26,11 +26,17 @@ def main() -> int:
     """Plays, counts, and says what broke with the seed that repeats it."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
     parser.add_argument("--sequences", type=int, default=2000, help="how many in all")
-    parser.add_argument("--processes", type=int, default=2, help="each with a server and a store of its own")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="no new batch after so many")
+    parser.add_argument(
+        "--processes", type=int, default=2, help="each with a server and a store of its own"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="no new batch after so many"
+    )
     parser.add_argument("--seed", type=int, default=1, help="where the seeds of the batches begin")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)  # whose engine is tried: a planted bug has to be the one that runs
+    parser.add_argument(
+        "--root", type=Path, help=argparse.SUPPRESS
+    )  # whose engine is tried: a planted bug has to be the one that runs
     given = parser.parse_args()
     return _one(given) if given.one else _all(given)
 
@@ -38,7 +44,10 @@ def main() -> int:
 def _all(given: argparse.Namespace) -> int:
     began, share = time.monotonic(), -(-given.sequences // given.processes)
     common = ["--one", "--sequences", str(share), "--seconds", str(given.seconds)]
-    children = [Child([*common, "--seed", str(given.seed + number * 1_000_000)]) for number in range(given.processes)]
+    children = [
+        Child([*common, "--seed", str(given.seed + number * 1_000_000)])
+        for number in range(given.processes)
+    ]
     found = []
     with ThreadPoolExecutor(len(children)) as waiting:
         for ended in as_completed(waiting.submit(child.told) for child in children):
@@ -47,9 +56,18 @@ def _all(given: argparse.Namespace) -> int:
             for what in each["hung"]:
                 print(f"given up: {what}", flush=True)
             if each["error"]:
-                print(f"seed {each['seed']}: {each['error']}\n  after: {', '.join(each['deeds'])}", flush=True)
-    played, hung = sum(each["sequences"] for each in found), sum(len(each["hung"]) for each in found)
-    print(f"{played} sequences in {time.monotonic() - began:.0f} s by {given.processes} processes, {hung} more given up", flush=True)
+                print(
+                    f"seed {each['seed']}: {each['error']}\n  after: {', '.join(each['deeds'])}",
+                    flush=True,
+                )
+    played, hung = (
+        sum(each["sequences"] for each in found),
+        sum(len(each["hung"]) for each in found),
+    )
+    print(
+        f"{played} sequences in {time.monotonic() - began:.0f} s by {given.processes} processes, {hung} more given up",
+        flush=True,
+    )
     short = played < given.sequences and given.seconds == float("inf")
     too_many = hung > max(1, HUNG_AT_MOST * played)
     return 1 if short or too_many or any(each["error"] for each in found) else 0
@@ -58,10 +76,22 @@ def _all(given: argparse.Namespace) -> int:
 class Child:
     """A process that plays. It writes to files: its server would hold a pipe open, should it die before its server."""
 
-    def __init__(self, arguments: list[str], folder: Path | None = None, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        folder: Path | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - read at the end
         command = [sys.executable, "-X", "faulthandler", "-m", "tests.proof", *arguments]
-        self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=self._out, stderr=self._err, start_new_session=True)
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=self._out,
+            stderr=self._err,
+            start_new_session=True,
+        )
 
     def told(self) -> dict[str, Any]:
         """What it says at its end; what it died of, when it does not."""
@@ -87,9 +117,8 @@ def _text(file: IO[bytes]) -> str:
 
 def _one(given: argparse.Namespace) -> int:
     import orchestrator
-
-    from .machine import THEATRE
-    from .trying import tried
+    from tests.proof.machine import THEATRE
+    from tests.proof.trying import tried
 
     if given.root is not None and given.root not in Path(orchestrator.__file__).parents:
         sys.exit(f"{orchestrator.__file__} is not the engine that was to be tried")
@@ -103,7 +132,18 @@ def _one(given: argparse.Namespace) -> int:
         hung += outcome.hung
         number += 1
     THEATRE.close()  # else its server lives on, and holds the pipe
-    print(json.dumps({"sequences": played, "seed": number - 1, "error": error, "deeds": list(deeds), "hung": hung}), flush=True)
+    print(
+        json.dumps(
+            {
+                "sequences": played,
+                "seed": number - 1,
+                "error": error,
+                "deeds": list(deeds),
+                "hung": hung,
+            }
+        ),
+        flush=True,
+    )
     return 0
 
 

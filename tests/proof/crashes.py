@@ -32,7 +32,9 @@ class Interposed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def apply(self, action: str, planned_change: dict[str, Any], call: Call) -> dict[str, Any]:
+    async def apply(
+        self, action: str, planned_change: dict[str, Any], call: Call
+    ) -> dict[str, Any]:
         if planned_change["changed"]:
             self.on_apply(planned_change, call)
             self._die("apply:before")

@@ -15,7 +15,12 @@ from connectors.palo_alto.emulator import PaloAltoEmulator
 from connectors.sdk.emulator import Emulator
 
 Kind = Literal["up", "down", "hand", "forgot"]
-_KINDS: dict[str, Kind] = {"register": "up", "contain": "up", "unregister": "down", "lift_containment": "down"}
+_KINDS: dict[str, Kind] = {
+    "register": "up",
+    "contain": "up",
+    "unregister": "down",
+    "lift_containment": "down",
+}
 
 
 @dataclass
@@ -38,7 +43,9 @@ class Written:
 
     journal: Journal
 
-    def record_effect(self, request: Request | None, action: str, target: str, key: str | None = None) -> None:
+    def record_effect(
+        self, request: Request | None, action: str, target: str, key: str | None = None
+    ) -> None:
         super().record_effect(request, action, target, key)  # type: ignore[misc]
         self.journal.add(_KINDS[action], target)
 
@@ -73,8 +80,13 @@ class Falcon(Written, CrowdStrikeEmulator):
         return bool(self._named(target)["status"] != "normal")
 
     def _named(self, target: str) -> dict[str, Any]:
-        return next(device for device in self.devices.values() if device["hostname"].lower() == target)
+        return next(
+            device for device in self.devices.values() if device["hostname"].lower() == target
+        )
 
 
 Device = Firewall | Falcon
-SYSTEMS: dict[str, tuple[type[Any], type[Emulator]]] = {"firewall": (PaloAlto, Firewall), "edr": (CrowdStrike, Falcon)}
+SYSTEMS: dict[str, tuple[type[Any], type[Emulator]]] = {
+    "firewall": (PaloAlto, Firewall),
+    "edr": (CrowdStrike, Falcon),
+}

@@ -9,11 +9,10 @@ from typing import Any
 
 from connectors.sdk.call import Call
 from orchestrator.domain.change import Change
-
-from .devices import Kind
-from .ledger import Ledger
-from .model import Broken, Model, Target
-from .stage import Stage
+from tests.proof.devices import Kind
+from tests.proof.ledger import Ledger
+from tests.proof.model import Broken, Model, Target
+from tests.proof.stage import Stage
 
 DRIFT = timedelta(hours=2)
 """After so long every check has been made that was due."""
@@ -24,7 +23,9 @@ class Laws:
 
     def __init__(self, stage: Stage, model: Model) -> None:
         self._stage, self._model = stage, model
-        self._last_down: Counter[str] = Counter()  # by target: the trail's last event at that moment
+        self._last_down: Counter[str] = (
+            Counter()
+        )  # by target: the trail's last event at that moment
         self._last_up: Counter[str] = Counter()
         self.broken: list[str] = []
         stage.journal.on_change = self._on_change
@@ -56,11 +57,15 @@ class Laws:
     def _on_down(self, target: Target) -> None:
         key, before = self._ledger.key_of(target.name), self._stage.journal.of(target.name)[:-1]
         if not before or before[-1] != "up":
-            self._found(f"{target.name} was released though it was not we who contained it: {before}")
+            self._found(
+                f"{target.name} was released though it was not we who contained it: {before}"
+            )
         if key is None or not self._ledger.undo_intents_since(key, self._last_up[target.name]):
             self._found(f"{target.name} was released without a recorded intent")
         if target.held(self._stage.clock.now()):
-            self._found(f"{target.name} was released while a lease on it lived: {list(target.holds.values())}")
+            self._found(
+                f"{target.name} was released while a lease on it lived: {list(target.holds.values())}"
+            )
         if self._ledger.count("leases WHERE containment_key = ? AND state = 'live'", key):
             self._found(f"{target.name} was released while the store has a live lease on it")
         self._last_down[target.name] = self._ledger.last_event()
@@ -68,7 +73,9 @@ class Laws:
     def _on_apply(self, planned_change: dict[str, Any], call: Call) -> None:
         effect = self._ledger.newest_effect(call.run_id, call.step_id)
         if effect is None:
-            self._found(f"step {call.step_id} of {call.run_id} was applied without a recorded intent")
+            self._found(
+                f"step {call.step_id} of {call.run_id} was applied without a recorded intent"
+            )
             return
         change = Change.model_validate(json.loads(effect["change"]))
         if change.planned_change != planned_change or change.digest != effect["change_digest"]:
@@ -92,7 +99,13 @@ class Laws:
 
     def unmet(self) -> str | None:
         """Which law does not hold at this moment; None when all do. Soon after something was done it may not hold yet."""
-        return self._runs() or self._leases() or next((why for each in self._model.targets.values() if (why := self._target(each))), None)
+        return (
+            self._runs()
+            or self._leases()
+            or next(
+                (why for each in self._model.targets.values() if (why := self._target(each))), None
+            )
+        )
 
     def _runs(self) -> str | None:
         for run in self._model.runs.values():
@@ -100,17 +113,27 @@ class Laws:
                 return f"run {run.id} ({run.way.name}) goes on and on"
             if run.cancelled and run.open:
                 return f"run {run.id} ({run.way.name}) was cancelled, and goes on"
-            if run.status == "failed" and not run.troubled and not run.touched:  # what people release meanwhile cannot be verified
+            if (
+                run.status == "failed" and not run.troubled and not run.touched
+            ):  # what people release meanwhile cannot be verified
                 why = self._ledger.rows("SELECT error FROM runs WHERE id = ?", run.id)
-                return f"run {run.id} ({run.way.name}) failed though nothing stood in its way: {why}"
-        if self._ledger.count("approvals WHERE state IN ('approved', 'declined') AND NOT delivered"):
+                return (
+                    f"run {run.id} ({run.way.name}) failed though nothing stood in its way: {why}"
+                )
+        if self._ledger.count(
+            "approvals WHERE state IN ('approved', 'declined') AND NOT delivered"
+        ):
             return "a run has not heard of a decision"
         return None
 
     def _leases(self) -> str | None:
-        if late := self._ledger.rows("SELECT id FROM leases WHERE state = 'live' AND until <= ?", _text(self._stage)):
+        if late := self._ledger.rows(
+            "SELECT id FROM leases WHERE state = 'live' AND until <= ?", _text(self._stage)
+        ):
             return f"the time of {late} is up"
-        if idle := self._ledger.rows("SELECT target_value, state, error FROM containments WHERE state IN ('lifting', 'stuck')"):
+        if idle := self._ledger.rows(
+            "SELECT target_value, state, error FROM containments WHERE state IN ('lifting', 'stuck')"
+        ):
             return f"a release does not come to its end: {idle}"
         return None
 
@@ -127,24 +150,37 @@ class Laws:
         if target.forgot is None or self._stage.journal.of(target.name)[-1:] != ["forgot"]:
             return False
         due = self._stage.clock.now() > target.forgot + DRIFT
-        return not due or not self._model.reapplies or self._model.policy != "allow" or self._model.killed
+        return (
+            not due
+            or not self._model.reapplies
+            or self._model.policy != "allow"
+            or self._model.killed
+        )
 
     def check_end(self) -> None:
         """When everything was released, and time has passed. Raises Broken."""
         ledger = self._ledger
         if left := ledger.rows("SELECT id, state, until FROM leases WHERE state = 'live'"):
             raise Broken(f"leases live on though everything was released: {left}")
-        if left := ledger.rows("SELECT target_value, state, error FROM containments WHERE state != 'lifted'"):
+        if left := ledger.rows(
+            "SELECT target_value, state, error FROM containments WHERE state != 'lifted'"
+        ):
             raise Broken(f"not everything was lifted: {left}")
         if left := ledger.rows("SELECT id, status FROM runs WHERE ended_at IS NULL"):
             raise Broken(f"runs go on: {left}")
         if self._model.calm:
-            undone = {call: times for each in self._stage.connectors.values() for call, times in each.undone.items()}
+            undone = {
+                call: times
+                for each in self._stage.connectors.values()
+                for call, times in each.undone.items()
+            }
             if twice := {call: times for call, times in undone.items() if times != 1}:
                 raise Broken(f"taken back more than once: {twice}")
             kinds = Counter(kind for kind, _ in self._stage.journal.entries)
             if not kinds["up"] == kinds["down"] == len(undone):
-                raise Broken(f"contained {kinds['up']} times, released {kinds['down']} times, by {len(undone)} undos")
+                raise Broken(
+                    f"contained {kinds['up']} times, released {kinds['down']} times, by {len(undone)} undos"
+                )
 
 
 def _text(stage: Stage) -> str:

@@ -30,27 +30,43 @@ class Ledger:
         return int(self._db.execute(f"SELECT count(*) FROM {sql}", values).fetchone()[0])
 
     def last_event(self) -> int:
-        return int(self._db.execute("SELECT coalesce(max(number), 0) FROM audit_events").fetchone()[0])
+        return int(
+            self._db.execute("SELECT coalesce(max(number), 0) FROM audit_events").fetchone()[0]
+        )
 
     def key_of(self, target: str) -> str | None:
-        found = self._db.execute("SELECT key FROM containments WHERE target_value = ?", (target,)).fetchone()
+        found = self._db.execute(
+            "SELECT key FROM containments WHERE target_value = ?", (target,)
+        ).fetchone()
         return found[0] if found else None
 
     def intents_since(self, target: str, number: int) -> int:
         """Of changes of a target, in the trail after an event."""
         marks = ", ".join("?" * len(_INTENDED))
-        found = self.rows(f"SELECT kind, data FROM audit_events WHERE number > ? AND kind IN ({marks})", number, *_INTENDED)
+        found = self.rows(
+            f"SELECT kind, data FROM audit_events WHERE number > ? AND kind IN ({marks})",
+            number,
+            *_INTENDED,
+        )
         return sum(target in row["data"] for row in found)
 
     def undo_intents_since(self, key: str, number: int) -> int:
         """Of takings back of a containment's effects, in the trail after an event."""
-        effects = {row["id"] for row in self.rows("SELECT id FROM effects WHERE containment_key = ?", key)}
+        effects = {
+            row["id"] for row in self.rows("SELECT id FROM effects WHERE containment_key = ?", key)
+        }
         kind = EventKind.UNDO_INTENDED.value
-        found = self.rows("SELECT data FROM audit_events WHERE number > ? AND kind = ?", number, kind)
+        found = self.rows(
+            "SELECT data FROM audit_events WHERE number > ? AND kind = ?", number, kind
+        )
         return sum(json.loads(row["data"]).get("effect") in effects for row in found)
 
     def newest_effect(self, run_id: str, path: str) -> dict[str, Any] | None:
-        found = self.rows("SELECT * FROM effects WHERE run_id = ? AND path = ? ORDER BY intended_at DESC LIMIT 1", run_id, path)
+        found = self.rows(
+            "SELECT * FROM effects WHERE run_id = ? AND path = ? ORDER BY intended_at DESC LIMIT 1",
+            run_id,
+            path,
+        )
         return found[0] if found else None
 
     def agreed(self, approval_id: str) -> set[str]:
@@ -59,7 +75,10 @@ class Ledger:
         if row["state"] != "approved":
             return set()
         digests = {change["digest"] for change in json.loads(row["changes"])}
-        for answer in self.rows("SELECT * FROM approval_answers WHERE approval_id = ? AND decision = 'approve'", approval_id):
+        for answer in self.rows(
+            "SELECT * FROM approval_answers WHERE approval_id = ? AND decision = 'approve'",
+            approval_id,
+        ):
             chosen = json.loads(answer["form"] or "null")
             digests &= set(chosen["changes"]) if chosen else digests
         return digests

@@ -13,11 +13,11 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from .crashes import MOMENTS
-from .model import Target
-from .play import Play
-from .playbooks import WAYS
-from .stage import Stage
+from tests.proof.crashes import MOMENTS
+from tests.proof.model import Target
+from tests.proof.play import Play
+from tests.proof.playbooks import WAYS
+from tests.proof.stage import Stage
 
 SYSTEMS = ("firewall", "firewall", "edr")
 LENGTHS = (timedelta(minutes=40), timedelta(hours=3), timedelta(hours=20))
@@ -54,8 +54,12 @@ class Theatre:
     async def opened(self) -> Stage:
         """The stage, made where there is none."""
         if self._folder is None:
-            memory = Path("/dev/shm")  # the store is real, and its disk quick, where there is such a one
-            self._folder = Path(tempfile.mkdtemp(prefix="tocsin-proof-", dir=memory if memory.is_dir() else None))
+            memory = Path(
+                "/dev/shm"
+            )  # the store is real, and its disk quick, where there is such a one
+            self._folder = Path(
+                tempfile.mkdtemp(prefix="tocsin-proof-", dir=memory if memory.is_dir() else None)
+            )
             self.stage = Stage(self._folder)
             await self.stage.open()
         return self.stage
@@ -98,7 +102,9 @@ class Containments(RuleBasedStateMachine):
         number = THEATRE.begun
         stage = await THEATRE.opened()
         await stage.begin()
-        names = [f"198.18.{number // 100 % 256}.{number % 100 * 2 + each}" for each in (0, 1)] + [f"ws-{number}"]
+        names = [f"198.18.{number // 100 % 256}.{number % 100 * 2 + each}" for each in (0, 1)] + [
+            f"ws-{number}"
+        ]
         stage.devices["edr"].add_host(f"{number + 1_000:032x}", names[2])  # type: ignore[union-attr]
         self.targets = [Target(name, system) for name, system in zip(names, SYSTEMS, strict=True)]
         self.play = Play(stage, self.targets)
@@ -106,12 +112,16 @@ class Containments(RuleBasedStateMachine):
 
     @rule(number=numbers, way=st.sampled_from(WAYS), quiet=often_quiet)
     def start(self, number: int, way: Any, quiet: bool) -> None:
-        self._do(f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet)
+        self._do(
+            f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet
+        )
 
     @rule(number=numbers, way=st.sampled_from(WAYS), quiet=often_quiet)
     def start_more(self, number: int, way: Any, quiet: bool) -> None:
         """So that there is something to share."""
-        self._do(f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet)
+        self._do(
+            f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet
+        )
 
     @rule(quiet=often_quiet)
     def start_both(self, quiet: bool) -> None:
@@ -148,7 +158,11 @@ class Containments(RuleBasedStateMachine):
             self._do(f"cancel {run.way.name}", self.play.cancel(run), quiet=quiet)
 
     @precondition(lambda self: self._has_runs())
-    @rule(number=numbers, how=st.sampled_from(("approve", "approve", "approve", "decline", "subset", "forged")), quiet=often_quiet)
+    @rule(
+        number=numbers,
+        how=st.sampled_from(("approve", "approve", "approve", "decline", "subset", "forged")),
+        quiet=often_quiet,
+    )
     def answer(self, number: int, how: str, quiet: bool) -> None:
         self._do(f"answer {how}", self.play.answer(number, how), quiet=quiet)
 
@@ -156,9 +170,13 @@ class Containments(RuleBasedStateMachine):
     def kill(self) -> None:
         self._do("kill switch", self.play.kill(), quiet=True)
 
-    @rule(verdict=st.sampled_from(("allow", "ask", "deny")), reapply=st.booleans(), quiet=often_quiet)
+    @rule(
+        verdict=st.sampled_from(("allow", "ask", "deny")), reapply=st.booleans(), quiet=often_quiet
+    )
     def policy(self, verdict: str, reapply: bool, quiet: bool) -> None:
-        self._do(f"policy {verdict} {reapply}", self.play.publish(verdict, reapply=reapply), quiet=quiet)
+        self._do(
+            f"policy {verdict} {reapply}", self.play.publish(verdict, reapply=reapply), quiet=quiet
+        )
 
     @precondition(lambda self: self._has_runs())
     @rule(system=st.sampled_from(("firewall", "edr")), moment=st.sampled_from(MOMENTS))
@@ -167,7 +185,9 @@ class Containments(RuleBasedStateMachine):
         self.play.crash(system, moment)
 
     @precondition(lambda self: self._has_runs())
-    @rule(system=st.sampled_from(("firewall", "edr")), kind=st.sampled_from(("lost_reply", "silent")))
+    @rule(
+        system=st.sampled_from(("firewall", "edr")), kind=st.sampled_from(("lost_reply", "silent"))
+    )
     def fault(self, system: str, kind: str) -> None:
         self._note(f"fault {system} {kind}")
         self.play.fault(system, kind)
@@ -208,7 +228,9 @@ class Containments(RuleBasedStateMachine):
         try:
             THEATRE.do(self._done(deed, quiet=quiet))
         except TimeoutError as hung:
-            THEATRE.hung.append(f"{hung or 'a deed took too long'}, after {', '.join(THEATRE.deeds)}")
+            THEATRE.hung.append(
+                f"{hung or 'a deed took too long'}, after {', '.join(THEATRE.deeds)}"
+            )
             return
         except Exception as error:
             THEATRE.failures.append((f"{type(error).__name__}: {error}", tuple(THEATRE.deeds)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from .playbooks import Way
+from tests.proof.playbooks import Way
 
 INEXACT = timedelta(minutes=2)
 """Between two calls of ours so much time may pass on the server that a lease may have ended or not."""
@@ -25,11 +25,15 @@ class Hold:
     over: bool = False
     doubtful: bool = False  # it was touched before it was seen, and may be over or not
     failed: bool = False  # the device was told, but shows nothing: it may yet come to, and is let go in the same way
-    unsure: bool = False  # a person has just done something about it, and what came of that is not known yet
+    unsure: bool = (
+        False  # a person has just done something about it, and what came of that is not known yet
+    )
 
     def lives(self, now: datetime) -> bool:
         """For certain."""
-        return not (self.over or self.unsure or self.failed) and (self.earliest is None or now < self.earliest - INEXACT)
+        return not (self.over or self.unsure or self.failed) and (
+            self.earliest is None or now < self.earliest - INEXACT
+        )
 
     def ended(self, now: datetime) -> bool:
         """For certain."""
@@ -69,7 +73,9 @@ class Run:
     cancelled: bool = False
     status: str = "running"
     seen: set[str] = field(default_factory=set)  # paths that came through
-    touched: set[str] = field(default_factory=set)  # targets of which people released or changed all leases before it was seen to hold them
+    touched: set[str] = field(
+        default_factory=set
+    )  # targets of which people released or changed all leases before it was seen to hold them
 
     @property
     def open(self) -> bool:
@@ -78,7 +84,11 @@ class Run:
     def hold(self, now: datetime) -> Hold:
         """Of a step that has come through by now."""
         length = self.way.length
-        return Hold(self.id, None, None) if length is None else Hold(self.id, self.started + length, now + length)
+        return (
+            Hold(self.id, None, None)
+            if length is None
+            else Hold(self.id, self.started + length, now + length)
+        )
 
 
 @dataclass
@@ -93,7 +103,9 @@ class Model:
     reapplies: bool = False
     halted: bool = False
     asked_ever: bool = False  # whether the policy ever wanted people to agree
-    asks: bool = False  # the policy wants people to agree, and did so the last time that all was quiet
+    asks: bool = (
+        False  # the policy wants people to agree, and did so the last time that all was quiet
+    )
 
     @property
     def stopped(self) -> bool:
@@ -113,7 +125,12 @@ class Model:
         return not self.calm or self.stopped or self.policy == "ask"
 
     def holds_of(self, run: str) -> list[Hold]:
-        return [hold for target in self.targets.values() for hold in target.holds.values() if hold.run == run]
+        return [
+            hold
+            for target in self.targets.values()
+            for hold in target.holds.values()
+            if hold.run == run
+        ]
 
     def touch(self, target: str) -> None:
         """People are doing something about all leases there, also those of which it is not known yet whether there are any."""

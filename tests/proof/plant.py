@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from .__main__ import Child
+from tests.proof.__main__ import Child
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("orchestrator", "connectors", "api", "playbooks", "tests/proof")
@@ -93,11 +93,17 @@ BUGS = (
 def main() -> int:
     """Exit 1 when a bug is missed, or can no longer be planted."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof.plant", description=__doc__)
-    parser.add_argument("--sequences", type=int, default=400, help="how many are played to find one")
+    parser.add_argument(
+        "--sequences", type=int, default=400, help="how many are played to find one"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="one of them, by its number")
     given = parser.parse_args()
-    found = [_tried(number, bug, given) for number, bug in enumerate(BUGS, 1) if given.only in {None, number}]
+    found = [
+        _tried(number, bug, given)
+        for number, bug in enumerate(BUGS, 1)
+        if given.only in {None, number}
+    ]
     return 0 if all(found) else 1
 
 
@@ -109,12 +115,27 @@ def _tried(number: int, bug: Bug, given: argparse.Namespace) -> bool:
         planted = copy / bug.file
         text = planted.read_text()
         if text.count(bug.old) != 1:
-            print(f"{number:2} CANNOT BE PLANTED  {bug.sentence}: {bug.file} has it {text.count(bug.old)} times", flush=True)
+            print(
+                f"{number:2} CANNOT BE PLANTED  {bug.sentence}: {bug.file} has it {text.count(bug.old)} times",
+                flush=True,
+            )
             return False
         planted.write_text(text.replace(bug.old, bug.new))
-        arguments = ["--one", "--root", str(copy), "--sequences", str(given.sequences), "--seed", str(given.seed)]
-        told = Child(arguments, folder=copy, environment={**os.environ, "PYTHONPATH": str(copy)}).told()
-    what = f"found after {told['sequences']:3}" if told["error"] else f"MISSED in {told['sequences']}"
+        arguments = [
+            "--one",
+            "--root",
+            str(copy),
+            "--sequences",
+            str(given.sequences),
+            "--seed",
+            str(given.seed),
+        ]
+        told = Child(
+            arguments, folder=copy, environment={**os.environ, "PYTHONPATH": str(copy)}
+        ).told()
+    what = (
+        f"found after {told['sequences']:3}" if told["error"] else f"MISSED in {told['sequences']}"
+    )
     print(f"{number:2} {what}  {bug.sentence}\n     {(told['error'] or '')[:200]}", flush=True)
     return bool(told["error"])
 

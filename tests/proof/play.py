@@ -17,12 +17,11 @@ from orchestrator.domain.errors import Conflict, TocsinError
 from orchestrator.policy.stops import kill_switches
 from orchestrator.runs.lifecycle import cancel_run, start_run
 from orchestrator.runs.reconcile import sweep
-
-from .crashes import Moment
-from .laws import Laws
-from .model import Broken, Model, Run, Target
-from .playbooks import BOTH, Way
-from .stage import Stage
+from tests.proof.crashes import Moment
+from tests.proof.laws import Laws
+from tests.proof.model import Broken, Model, Run, Target
+from tests.proof.playbooks import BOTH, Way
+from tests.proof.stage import Stage
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER, Role.ADMIN))
 STARTER = "person:starter"
@@ -46,13 +45,19 @@ class Play:
         self.laws = Laws(stage, self.model)
 
     async def start(self, target: Target, way: Way) -> None:
-        await self._start(f"{target.system}-{way.name}", way, {"target": target.name}, {"block": target.name})
+        await self._start(
+            f"{target.system}-{way.name}", way, {"target": target.name}, {"block": target.name}
+        )
 
     async def start_both(self, first: Target, second: Target) -> None:
         inputs = {"target": first.name, "other": second.name}
-        await self._start("firewall-both", BOTH, inputs, {"group/block": first.name, "group/other": second.name})
+        await self._start(
+            "firewall-both", BOTH, inputs, {"group/block": first.name, "group/other": second.name}
+        )
 
-    async def _start(self, playbook: str, way: Way, inputs: dict[str, str], paths: dict[str, str]) -> None:
+    async def _start(
+        self, playbook: str, way: Way, inputs: dict[str, str], paths: dict[str, str]
+    ) -> None:
         troubled = self.model.hinders or way.fails
         before = self.stage.clock.now()
         stage = self.stage
@@ -87,7 +92,9 @@ class Play:
         for hold in held:
             hold.unsure = True
         try:
-            await change_lease(self.stage.rt, self.stage.client, key, length=length, actor="person:ann")
+            await change_lease(
+                self.stage.rt, self.stage.client, key, length=length, actor="person:ann"
+            )
         except Conflict:
             return
         else:
@@ -115,7 +122,9 @@ class Play:
 
     async def answer(self, number: int, how: str) -> None:
         """`subset`: only the first of the changes. An answer to another question than the one that is asked must be refused."""
-        pending = self.stage.ledger.rows("SELECT id, digest, changes, run_id FROM approvals WHERE state = 'pending' ORDER BY id")
+        pending = self.stage.ledger.rows(
+            "SELECT id, digest, changes, run_id FROM approvals WHERE state = 'pending' ORDER BY id"
+        )
         if not pending:
             return
         asked = pending[number % len(pending)]
@@ -125,7 +134,9 @@ class Play:
         run.troubled |= how in {"decline", "subset"}
         decision = "decline" if how == "decline" else "approve"
         try:
-            await decide(self.stage.rt, self.stage.client, asked["id"], ANN, decision, digest, changes=chosen)  # type: ignore[arg-type]
+            await decide(
+                self.stage.rt, self.stage.client, asked["id"], ANN, decision, digest, changes=chosen
+            )  # type: ignore[arg-type]
         except TocsinError:
             if how != "forged":
                 raise
@@ -212,7 +223,9 @@ class Play:
     def look(self) -> None:
         """How do the runs say that they went?"""
         now, model = self.stage.clock.now(), self.model
-        rows = {row["id"]: row for row in self.stage.ledger.rows("SELECT id, status, error FROM runs")}
+        rows = {
+            row["id"]: row for row in self.stage.ledger.rows("SELECT id, status, error FROM runs")
+        }
         came = self.stage.ledger.rows(_CAME)
         for run in model.runs.values():
             run.status = rows[run.id]["status"]
@@ -225,7 +238,9 @@ class Play:
                 hold.doubtful, hold.failed = target.name in run.touched, row["state"] == "failed"
         for run in model.runs.values():
             for hold in model.holds_of(run.id):
-                hold.over |= run.status in {"rolled_back", "cancelled"} or (run.way.fails and not run.open)
+                hold.over |= run.status in {"rolled_back", "cancelled"} or (
+                    run.way.fails and not run.open
+                )
                 hold.unsure = hold.doubtful or (run.open and (run.cancelled or run.way.fails))
 
     async def end(self) -> None:

@@ -7,7 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 from orchestrator.domain.change import Effect
-from orchestrator.playbook.plan import AnyStep, Approve, InputField, Parallel, Plan, Retry, Use, Wait
+from orchestrator.playbook.plan import (
+    AnyStep,
+    Approve,
+    InputField,
+    Parallel,
+    Plan,
+    Retry,
+    Use,
+    Wait,
+)
 
 HOUR = 3600
 
@@ -39,7 +48,10 @@ WAYS = (
     Way("once", hold=3 * HOUR, once=True),
 )
 BOTH = Way("both", hold=5 * HOUR, asks=True, two=True)
-_ACTIONS = {"firewall": ("firewall", "block_address", "address"), "edr": ("edr", "isolate_host", "host")}
+_ACTIONS = {
+    "firewall": ("firewall", "block_address", "address"),
+    "edr": ("edr", "isolate_host", "host"),
+}
 _APPROVE = Approve(question="Contain it?", within=30 * 24 * HOUR)
 _NO_ADDRESS = {"address": "no address at all"}
 
@@ -50,10 +62,23 @@ def all_plans() -> list[Plan]:
 
 def _plan(system: str, way: Way) -> Plan:
     retry = Retry(attempts=1) if way.once else None
-    first = _use(system, "block", "${{ inputs.target }}", way, retry=retry, approve=_APPROVE if way.asks and not way.two else None)
+    first = _use(
+        system,
+        "block",
+        "${{ inputs.target }}",
+        way,
+        retry=retry,
+        approve=_APPROVE if way.asks and not way.two else None,
+    )
     steps: list[AnyStep] = [first]
     if way.two:
-        steps = [Parallel(id="group", steps=(first, _use(system, "other", "${{ inputs.other }}", way)), approve=_APPROVE)]
+        steps = [
+            Parallel(
+                id="group",
+                steps=(first, _use(system, "other", "${{ inputs.other }}", way)),
+                approve=_APPROVE,
+            )
+        ]
     if way.lasts:
         steps.append(Wait(id="wait", seconds=10 * HOUR))
     if way.fails:
@@ -73,4 +98,11 @@ def _plan(system: str, way: Way) -> Plan:
 def _use(system: str, id_: str, target: str, way: Way, **more: Any) -> Use:
     capability, action, field = _ACTIONS[system]
     given: dict[str, Any] = {"inputs": {field: target}, "hold": way.hold} | more
-    return Use(id=id_, connection=system, capability=capability, action=action, effect=Effect.CONTAIN, **given)
+    return Use(
+        id=id_,
+        connection=system,
+        capability=capability,
+        action=action,
+        effect=Effect.CONTAIN,
+        **given,
+    )

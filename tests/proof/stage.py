@@ -31,13 +31,12 @@ from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import ConnectionRow, PlaybookRow
-
-from .clock import VirtualClock
-from .crashes import Interposed
-from .devices import SYSTEMS, Device, Journal
-from .ledger import Ledger
-from .model import Broken
-from .playbooks import all_plans
+from tests.proof.clock import VirtualClock
+from tests.proof.crashes import Interposed
+from tests.proof.devices import SYSTEMS, Device, Journal
+from tests.proof.ledger import Ledger
+from tests.proof.model import Broken
+from tests.proof.playbooks import all_plans
 
 SERVER = Path(sys.executable).with_name("temporal-test-server")  # from its package
 URL = "http://127.0.0.1:1"
@@ -83,13 +82,18 @@ class Stage:
         verify.seen.__defaults__ = (QUICK_LOOKS,)
         check.LOOKS = QUICK_LOOKS[:2]
         composed.MAX_WORKFLOWS = REMEMBERED
-        self.rt = open_runtime(Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT), clock=self.clock.now)
+        self.rt = open_runtime(
+            Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT),
+            clock=self.clock.now,
+        )
         await migrate(self.rt.store)
         await self._furnish()
         await self.rt.store.close()
         shutil.copyfile(self._database, self.folder / "template.db")
         self._server = await WorkflowEnvironment.start_time_skipping(
-            data_converter=data_converter(self.rt.payloads), interceptors=[self.clock], test_server_existing_path=str(SERVER)
+            data_converter=data_converter(self.rt.payloads),
+            interceptors=[self.clock],
+            test_server_existing_path=str(SERVER),
         )
         self.client = self._server.client
         await self._work()
@@ -125,7 +129,9 @@ class Stage:
         """A worker begins."""
         self._worker = composed.make_worker(self.rt, self.client)
         self._working = asyncio.ensure_future(self._worker.run())
-        while not self._worker.is_running:  # one that is stopped before would never let go of its task queue
+        while (
+            not self._worker.is_running
+        ):  # one that is stopped before would never let go of its task queue
             await asyncio.sleep(0)
 
     async def pass_time(self, by: timedelta) -> None:
@@ -136,8 +142,12 @@ class Stage:
                 await self._server.sleep(by)
         except TimeoutError:
             if (times := self.clock.begun - before) > RESTLESS:
-                raise Broken(f"the engine does not come to rest: {times} activities in {_SLEEP_PATIENCE:.0f} s of standing time") from None
-            raise TimeoutError(f"the server does not let time pass: {await self._tails()}") from None
+                raise Broken(
+                    f"the engine does not come to rest: {times} activities in {_SLEEP_PATIENCE:.0f} s of standing time"
+                ) from None
+            raise TimeoutError(
+                f"the server does not let time pass: {await self._tails()}"
+            ) from None
         self.clock.hear(await self._server.get_current_time())
 
     async def publish(self, verdict: str, *, reapply: bool) -> None:
@@ -150,32 +160,65 @@ class Stage:
         for name in self._workflows():
             with suppress(RPCError):
                 history = await self.client.get_workflow_handle(name).fetch_history()
-                found[name] = [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events[-6:]]
-        return {name: tail for name, tail in found.items() if not tail[-1].startswith("WORKFLOW_EXECUTION_")}
+                found[name] = [
+                    EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
+                    for event in history.events[-6:]
+                ]
+        return {
+            name: tail
+            for name, tail in found.items()
+            if not tail[-1].startswith("WORKFLOW_EXECUTION_")
+        }
 
     @property
     def _database(self) -> Path:
         return self.folder / "data" / "tocsin.db"
 
     def _workflows(self) -> list[str]:
-        runs = [workflow_id(row["id"], row["attempt"]) for row in self.ledger.rows("SELECT id, attempt FROM runs")]
-        return [*runs, *(watcher_id(row["key"]) for row in self.ledger.rows("SELECT key FROM containments"))]
+        runs = [
+            workflow_id(row["id"], row["attempt"])
+            for row in self.ledger.rows("SELECT id, attempt FROM runs")
+        ]
+        return [
+            *runs,
+            *(watcher_id(row["key"]) for row in self.ledger.rows("SELECT key FROM containments")),
+        ]
 
     async def _furnish(self) -> None:
         """Connections, open already, with one door for reading and writing each; playbooks; a policy."""
         now = utc_now()
         async with self.rt.store.write() as session:
             for name, (connector, emulator) in SYSTEMS.items():
-                row = ConnectionRow(name=name, connector=connector.name, capability="", settings={}, secrets=b"", revision=1, saved_at=now)
+                row = ConnectionRow(
+                    name=name,
+                    connector=connector.name,
+                    capability="",
+                    settings={},
+                    secrets=b"",
+                    revision=1,
+                    saved_at=now,
+                )
                 session.add(row)
                 self._connect(name, connector, emulator(), row)
             for plan in all_plans():
-                about: dict[str, Any] = {"title": "t", "owner": "o", "source": "", "published_at": now, "published_by": "person:author"}
+                about: dict[str, Any] = {
+                    "title": "t",
+                    "owner": "o",
+                    "source": "",
+                    "published_at": now,
+                    "published_by": "person:author",
+                }
                 document = plan.model_dump(mode="json")
-                session.add(PlaybookRow(name=plan.playbook, version=1, digest=plan.digest, plan=document, **about))
+                session.add(
+                    PlaybookRow(
+                        name=plan.playbook, version=1, digest=plan.digest, plan=document, **about
+                    )
+                )
         await self.publish("allow", reapply=False)
 
-    def _connect(self, name: str, connector: type[Any], emulator: Emulator, row: ConnectionRow) -> None:
+    def _connect(
+        self, name: str, connector: type[Any], emulator: Emulator, row: ConnectionRow
+    ) -> None:
         emulator.journal = self.journal  # type: ignore[attr-defined]
         self.devices[name] = emulator  # type: ignore[assignment]
         settings = {**emulator.settings(URL), "poll_seconds": 0.001} | WAITS.get(name, {})

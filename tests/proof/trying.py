@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from .machine import THEATRE, Containments
+from tests.proof.machine import THEATRE, Containments
 
 STEPS = 12
 
@@ -46,6 +46,12 @@ def tried(sequences: int, number: int, *, shrink: bool = False) -> Outcome:
         run_state_machine_as_test(seed(number)(Containments), settings=chosen)
     except Exception as failed:  # noqa: BLE001 - whatever it is, it is what is reported
         # The first failure: replayed, a sequence may go another way, as real workers race in it.
-        found = THEATRE.failures[-1] if shrink and THEATRE.failures else next(iter(THEATRE.failures), None)
+        found = (
+            THEATRE.failures[-1]
+            if shrink and THEATRE.failures
+            else next(iter(THEATRE.failures), None)
+        )
         error, deeds = found or (f"{type(failed).__name__}: {failed}", tuple(THEATRE.deeds))
-    return Outcome(THEATRE.played - before, time.monotonic() - began, error, deeds, tuple(THEATRE.hung))
+    return Outcome(
+        THEATRE.played - before, time.monotonic() - began, error, deeds, tuple(THEATRE.hung)
+    )

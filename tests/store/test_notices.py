@@ -8,17 +8,27 @@ from pathlib import Path
 
 from orchestrator.store.queries import notifications
 from orchestrator.store.tables import NotificationRow
-from tests.store.databases import START, opened
+from tests.harness.databases import START, opened
 
 LEASE = timedelta(minutes=3)
 
 
 def notification(number: int, **more: object) -> NotificationRow:
-    given = {"about": "apr_1", "person": "ann", "channel": "email", "kind": "asked", "next_at": START, "created_at": START, **more}
+    given = {
+        "about": "apr_1",
+        "person": "ann",
+        "channel": "email",
+        "kind": "asked",
+        "next_at": START,
+        "created_at": START,
+        **more,
+    }
     return NotificationRow(id=f"ntc_{number}", **given)
 
 
-async def test_workers_at_the_same_instant_claim_each_message_once(database: str | None, tmp_path: Path) -> None:
+async def test_workers_at_the_same_instant_claim_each_message_once(
+    database: str | None, tmp_path: Path
+) -> None:
     async with opened(tmp_path, database, processes=4) as workers:
         async with workers[0].store.write() as session:
             await notifications.add(session, [notification(number) for number in range(12)])
@@ -31,21 +41,30 @@ async def test_workers_at_the_same_instant_claim_each_message_once(database: str
         assert len(claimed) == len(set(claimed)) == 12
 
 
-async def test_a_worker_that_died_leaves_its_messages_to_the_next(database: str | None, tmp_path: Path) -> None:
+async def test_a_worker_that_died_leaves_its_messages_to_the_next(
+    database: str | None, tmp_path: Path
+) -> None:
     async with opened(tmp_path, database) as (rt,):
         async with rt.store.write() as session:
             await notifications.add(session, [notification(1)])
             assert len(await notifications.claim(session, START, LEASE, 5)) == 1
         async with rt.store.write() as session:
-            assert await notifications.claim(session, START + LEASE - timedelta(seconds=1), LEASE, 5) == []
+            assert (
+                await notifications.claim(session, START + LEASE - timedelta(seconds=1), LEASE, 5)
+                == []
+            )
             (again,) = await notifications.claim(session, START + LEASE, LEASE, 5)
         assert again.attempts == 2
 
 
-async def test_a_link_is_used_once_in_time_and_not_after_its_end(database: str | None, tmp_path: Path) -> None:
+async def test_a_link_is_used_once_in_time_and_not_after_its_end(
+    database: str | None, tmp_path: Path
+) -> None:
     async with opened(tmp_path, database, processes=4) as processes:
         async with processes[0].store.write() as session:
-            await notifications.add(session, [notification(1, token_hash="h", expires_at=START + LEASE)])
+            await notifications.add(
+                session, [notification(1, token_hash="h", expires_at=START + LEASE)]
+            )
 
         async def use(number: int) -> bool:
             async with processes[number].store.write() as session:
@@ -61,4 +80,7 @@ async def test_a_link_is_used_once_in_time_and_not_after_its_end(database: str |
 
 async def test_a_signed_request_is_new_once(database: str | None, tmp_path: Path) -> None:
     async with opened(tmp_path, database) as (rt,), rt.store.write() as session:
-        assert [await notifications.first_time(session, ":slack", "v0=1", 1, "b", START) for _ in range(2)] == [True, False]
+        assert [
+            await notifications.first_time(session, ":slack", "v0=1", 1, "b", START)
+            for _ in range(2)
+        ] == [True, False]

@@ -26,7 +26,9 @@ _TRACE = re.compile(rb'"seq":([0-9]{1,16}),"subject"')
 class Chain:
     """Reads the lines after the header, one by one, and notes what does not fit. Nothing in a line makes it raise."""
 
-    def __init__(self, key: PublicKey, header_digest: str, remembered: Head | None, problems: Problems) -> None:
+    def __init__(
+        self, key: PublicKey, header_digest: str, remembered: Head | None, problems: Problems
+    ) -> None:
         self.key = key
         self.events = 0
         self.batches = 0
@@ -44,7 +46,9 @@ class Chain:
     def read(self, number: int, line: bytes) -> None:
         """The next line of the file."""
         if self.head is not None:
-            self._problems.add(f"line {number} stands after the end of the trail: inserted, or the head was moved")
+            self._problems.add(
+                f"line {number} stands after the end of the trail: inserted, or the head was moved"
+            )
         match _parsed(line):
             case {"event": dict() as record, "leaf": str() as leaf, **rest} if not rest:
                 self._event(number, line, record, leaf)
@@ -53,14 +57,18 @@ class Chain:
             case {"head": dict()}:
                 self._head(number, line)
             case _:
-                self._problems.add(f"line {number}{_traces(line)} is no line of an audit trail: inserted, damaged or cut off")
+                self._problems.add(
+                    f"line {number}{_traces(line)} is no line of an audit trail: inserted, damaged or cut off"
+                )
 
     def finish(self) -> None:
         """After the last line."""
         if self._waiting:
             self._unsealed("at the end of the file")
         if self.head is None:
-            self._problems.add("the end of the trail is missing: the file was cut off after " + self._reached())
+            self._problems.add(
+                "the end of the trail is missing: the file was cut off after " + self._reached()
+            )
         else:
             self._check_head(self.head)
         self._check_remembered_end()
@@ -70,12 +78,18 @@ class Chain:
         seq, event_id = record.get("seq"), record.get("id")
         content, written = _canonical(record), _canonical(leaf)
         if not (_is_seq(seq) and isinstance(event_id, str) and content and written):
-            self._problems.add(f"line {number} was altered: event {_shown(seq)} ({_shown(event_id)}) is not of an event's form")
+            self._problems.add(
+                f"line {number} was altered: event {_shown(seq)} ({_shown(event_id)}) is not of an event's form"
+            )
             return
         if event_line_around(content, written) != line:
-            self._problems.add(f"line {number}, event {seq} ({_shown(event_id)}), was altered: it is not in the form it is written in")
+            self._problems.add(
+                f"line {number}, event {seq} ({_shown(event_id)}), was altered: it is not in the form it is written in"
+            )
         self._note_time(record.get("time"))
-        self._waiting.append(Found(number, seq, _shown(event_id), leaf, leaf_hash(EVENT_PREFIX + content).hex()))
+        self._waiting.append(
+            Found(number, seq, _shown(event_id), leaf, leaf_hash(EVENT_PREFIX + content).hex())
+        )
         if len(self._waiting) > _HELD:
             self._unsealed(f"before line {number}")
 
@@ -92,14 +106,18 @@ class Chain:
             self._doubt(self._forged(number, batch), waiting)
             return
         if batch_line(batch) != line or batch.digest != self._newest_digest:
-            self._problems.add(f"batch {batch.number} (line {number}) was altered: its digest or its form is not as it was written")
+            self._problems.add(
+                f"batch {batch.number} (line {number}) was altered: its digest or its form is not as it was written"
+            )
         self._trust(number, batch.model_copy(update={"digest": self._newest_digest}), waiting)
 
     def _trust(self, number: int, batch: Batch, waiting: list[Found]) -> None:
         self._check_remembered(batch)
         before = self._trusted.number if self._trusted else 0
         if batch.number <= before:
-            self._problems.add(f"batch {batch.number} (line {number}) stands after batch {before}: reordered, or a copy inserted")
+            self._problems.add(
+                f"batch {batch.number} (line {number}) stands after batch {before}: reordered, or a copy inserted"
+            )
             self._waiting = waiting  # their own batch may still come
             return
         self._problems.extend(self._gap(number, batch, batch.number - before - 1))
@@ -109,20 +127,30 @@ class Chain:
     def _gap(self, number: int, batch: Batch, skipped: int) -> list[str]:
         """What lies between the newest trusted batch and this one."""
         before = self._trusted
-        last_number, last_seq, digest = (before.number, before.last_seq, before.digest) if before else (0, 0, GENESIS)
+        last_number, last_seq, digest = (
+            (before.number, before.last_seq, before.digest) if before else (0, 0, GENESIS)
+        )
         if skipped > self._doubtful:
             first, last = last_number + 1, batch.number - 1
             which = f"batch {first} is" if first == last else f"batches {first}..{last} are"
             unvouched = span(last_seq + 1, batch.first_seq - 1)
-            return [f"{which} missing before batch {batch.number} (line {number}): removed; {unvouched} not vouched for"]
+            return [
+                f"{which} missing before batch {batch.number} (line {number}): removed; {unvouched} not vouched for"
+            ]
         if skipped == 0 and (batch.previous != digest or batch.first_seq != last_seq + 1):
-            return [f"batch {batch.number} (line {number}) does not follow the batch before it: the trail was cut and grown anew there"]
+            return [
+                f"batch {batch.number} (line {number}) does not follow the batch before it: the trail was cut and grown anew there"
+            ]
         return []
 
     def _doubt(self, problem: str, waiting: list[Found]) -> None:
         """A batch that nobody vouches for: its events can only be held against the hashes beside them."""
         self._doubtful += 1
-        covered = f"; it stands for {span(waiting[0].seq, waiting[-1].seq)} ({waiting[0].id} to {waiting[-1].id})" if waiting else ""
+        covered = (
+            f"; it stands for {span(waiting[0].seq, waiting[-1].seq)} ({waiting[0].id} to {waiting[-1].id})"
+            if waiting
+            else ""
+        )
         self._problems.add(problem + covered)
         self._problems.extend(faults_unsigned(waiting))
 
@@ -147,25 +175,37 @@ class Chain:
             self._problems.add(f"the head in line {number} was altered: {_reason(error)}")
             return
         if head.line() != line:
-            self._problems.add(f"the head in line {number} was altered or cut off: it is not in the form it is written in")
+            self._problems.add(
+                f"the head in line {number} was altered or cut off: it is not in the form it is written in"
+            )
         self.head = head
 
     def _check_head(self, head: Head) -> None:
         if not head.signed_by(self.key):
-            self._problems.add(f"the head was altered or forged: its signature by key {self.key.id} does not hold")
+            self._problems.add(
+                f"the head was altered or forged: its signature by key {self.key.id} does not hold"
+            )
             return
         if head.header != self._header_digest:
-            self._problems.add("line 1 was altered: it is not the header that the head of the file vouches for")
+            self._problems.add(
+                "line 1 was altered: it is not the header that the head of the file vouches for"
+            )
         if head.events != self.events:
-            self._problems.add(f"the head vouches for {head.events} events, but {self.events} are there: removed or inserted")
+            self._problems.add(
+                f"the head vouches for {head.events} events, but {self.events} are there: removed or inserted"
+            )
         if head.digest != self._newest_digest:
             last = f"the head vouches for batch {head.batches} as the last"
-            self._problems.add(f"{last}, but the file ends with {self._reached()}: cut, grown or moved")
+            self._problems.add(
+                f"{last}, but the file ends with {self._reached()}: cut, grown or moved"
+            )
 
     def _check_remembered(self, batch: Batch) -> None:
         kept = self._remembered
         if kept is not None and batch.number == kept.batches and batch.digest != kept.digest:
-            self._problems.add(f"batch {batch.number} is not the one that the head kept elsewhere remembers: the trail was rewritten since")
+            self._problems.add(
+                f"batch {batch.number} is not the one that the head kept elsewhere remembers: the trail was rewritten since"
+            )
 
     def _check_remembered_end(self) -> None:
         reached = self._trusted.number if self._trusted else 0
@@ -176,7 +216,11 @@ class Chain:
             )
 
     def _reached(self) -> str:
-        return f"batch {self._trusted.number}, event {self._trusted.last_seq}" if self._trusted else "no batch that is vouched for"
+        return (
+            f"batch {self._trusted.number}, event {self._trusted.last_seq}"
+            if self._trusted
+            else "no batch that is vouched for"
+        )
 
     def _note_time(self, time: object) -> None:
         if isinstance(time, str):

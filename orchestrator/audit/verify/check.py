@@ -65,7 +65,9 @@ def _verify(source: BinaryIO, public_key: PublicKey | None, head: Head | None) -
     key = public_key or named
     if key != named:
         why = "the wrong public key, or the file was made anew by somebody else"
-        problems.add(f"the file says that key {named.id} sealed it, but the key given is {key.id}: {why}")
+        problems.add(
+            f"the file says that key {named.id} sealed it, but the key given is {key.id}: {why}"
+        )
     chain = Chain(key, line_digest(first), head, problems)
     for number, line in lines:
         chain.read(number, line)
@@ -89,7 +91,17 @@ def _report(chain: Chain, problems: Problems, *, self_asserted: bool) -> Report:
 
 
 def _unreadable(problem: str) -> Report:
-    return Report("unreadable", (problem,), (), events=0, batches=0, first=None, last=None, key_id=None, head=None)
+    return Report(
+        "unreadable",
+        (problem,),
+        (),
+        events=0,
+        batches=0,
+        first=None,
+        last=None,
+        key_id=None,
+        head=None,
+    )
 
 
 def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -45,9 +45,15 @@ class Head(Frozen):
 
     batches: Annotated[int, Field(ge=0, le=EXACT)]
     events: Annotated[int, Field(ge=0, le=EXACT)]
-    digest: Annotated[Hash, Field(description="The newest batch's digest; GENESIS where there is none")]
-    header: Annotated[Hash, Field(description="SHA-256 of the file's first line, without its newline")]
-    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 over everything above")]
+    digest: Annotated[
+        Hash, Field(description="The newest batch's digest; GENESIS where there is none")
+    ]
+    header: Annotated[
+        Hash, Field(description="SHA-256 of the file's first line, without its newline")
+    ]
+    signature: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{128}$", description="Ed25519 over everything above")
+    ]
 
     def line(self) -> bytes:
         """As written, newline included."""
@@ -60,7 +66,12 @@ class Head(Frozen):
 
 def sign_head(key: SigningKey, *, batches: int, events: int, digest: str, header: bytes) -> Head:
     """The head of a file whose first line is `header`."""
-    content = {"batches": batches, "events": events, "digest": digest, "header": line_digest(header)}
+    content = {
+        "batches": batches,
+        "events": events,
+        "digest": digest,
+        "header": line_digest(header),
+    }
     return Head.model_validate({**content, "signature": key.sign(_head_bytes(content))})
 
 
@@ -70,9 +81,13 @@ def load_head(path: Path) -> Head:
         lines = path.read_bytes().splitlines()
         return HeadLine.model_validate_json(lines[-1]).head
     except OSError as error:
-        raise Invalid(f"{path}: cannot be read ({error.strerror}); give the last line of an earlier export, in a file") from error
+        raise Invalid(
+            f"{path}: cannot be read ({error.strerror}); give the last line of an earlier export, in a file"
+        ) from error
     except (IndexError, ValidationError) as error:
-        raise Invalid(f"{path}: its last line is not the head of an audit export; keep the last line of each export as it is") from error
+        raise Invalid(
+            f"{path}: its last line is not the head of an audit export; keep the last line of each export as it is"
+        ) from error
 
 
 class HeadLine(Frozen):

@@ -15,14 +15,23 @@ def outcome_of(done: Done | None) -> Outcome:
     """`contained`: what was tried and did not fail for certain, also where it was taken back later."""
     if done is None or not done.runs:
         return NOT_STARTED
-    contained = [row for row in done.effects if row.state != "failed" and Effect(row.effect) in COUNTED]
+    contained = [
+        row for row in done.effects if row.state != "failed" and Effect(row.effect) in COUNTED
+    ]
     return Outcome(
         started=True,
         status=done.runs[-1].status,
         contained=_once(f"{row.connection}.{row.action} {row.target_value}" for row in contained),
         asked=_once(name for row in done.approvals for name in _asked(row)),
-        denied=_once(name for row in done.troubles if row.state == "refused" for name in _change(row)),
-        failed=_once([*(f"step {row.path}" for row in done.troubles if row.state == "failed"), *_never_began(done)]),
+        denied=_once(
+            name for row in done.troubles if row.state == "refused" for name in _change(row)
+        ),
+        failed=_once(
+            [
+                *(f"step {row.path}" for row in done.troubles if row.state == "failed"),
+                *_never_began(done),
+            ]
+        ),
     )
 
 
@@ -30,7 +39,12 @@ def _asked(row: ApprovalRow) -> Iterator[str]:
     if row.kind == "form":
         yield f"the form at step {row.path}"
     for change in row.changes:
-        yield _name(change["connection"], change["action"], change["effect"], change["planned_change"]["target"]["value"])
+        yield _name(
+            change["connection"],
+            change["action"],
+            change["effect"],
+            change["planned_change"]["target"]["value"],
+        )
 
 
 def _change(row: StepRow) -> Iterator[str]:
@@ -39,7 +53,9 @@ def _change(row: StepRow) -> Iterator[str]:
 
 
 def _name(connection: str, action: str, effect: str, target: str) -> str:
-    return f"{connection}.{action}" if effect == Effect.NOTIFY else f"{connection}.{action} {target}"
+    return (
+        f"{connection}.{action}" if effect == Effect.NOTIFY else f"{connection}.{action} {target}"
+    )
 
 
 def _never_began(done: Done) -> Iterator[str]:

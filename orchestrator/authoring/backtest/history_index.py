@@ -53,12 +53,22 @@ class Past:
 
     @staticmethod
     def _file(drawer: dict[tuple[str, ...], list[Recorded]], digest: str, record: Recorded) -> None:
-        for key in ((digest,), (digest, "alert", record.alert_id or ""), (digest, "incident", record.incident_id or "")):
+        for key in (
+            (digest,),
+            (digest, "alert", record.alert_id or ""),
+            (digest, "incident", record.incident_id or ""),
+        ):
             insort(drawer.setdefault(key, []), record, key=_at)
 
     @staticmethod
-    def _nearest(drawer: dict[tuple[str, ...], list[Recorded]], digest: str, alert: StoredAlert) -> Recorded | None:
-        for key in ((digest, "alert", alert.id), (digest, "incident", alert.incident_id), (digest,)):
+    def _nearest(
+        drawer: dict[tuple[str, ...], list[Recorded]], digest: str, alert: StoredAlert
+    ) -> Recorded | None:
+        for key in (
+            (digest, "alert", alert.id),
+            (digest, "incident", alert.incident_id),
+            (digest,),
+        ):
             if line := drawer.get(key):
                 return _closest(line, alert.received_at)
         return None

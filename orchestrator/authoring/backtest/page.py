@@ -12,7 +12,9 @@ from jinja2 import Environment, StrictUndefined
 
 from orchestrator.authoring.backtest.report import Backtest, Day
 
-_environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_environment = Environment(
+    autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
 _WIDTH, _HEIGHT = 960, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 40, 16, 28
 _MOST_LABELS = 10
@@ -59,7 +61,9 @@ class Plot:
 
 def backtest_page(found: Backtest) -> str:
     """The page."""
-    template = _environment.from_string(resources.files("orchestrator.authoring.backtest").joinpath("page.html").read_text("utf-8"))
+    template = _environment.from_string(
+        resources.files("orchestrator.authoring.backtest").joinpath("page.html").read_text("utf-8")
+    )
     return template.render(found=found, plot=plotted(found.days))
 
 
@@ -70,18 +74,33 @@ def plotted(days: Sequence[Day]) -> Plot:
         return Plot((), (), (), ())
     width = (_WIDTH - _LEFT - _RIGHT) / len(every)
     most_alerts = max(1, *(day.alerts for day in every))
-    most_changes = max(1, *(max(day.contained_then, day.contained_now, day.asked_now) for day in every))
+    most_changes = max(
+        1, *(max(day.contained_then, day.contained_now, day.asked_now) for day in every)
+    )
     bars = []
     for number, day in enumerate(every):
         top = _up(day.alerts, most_alerts)
         title = f"{day.day}: {day.alerts} alerts, contained {day.contained_then} then, {day.contained_now} by the draft"
-        bars.append(Bar(round(_LEFT + number * width, 1), top, round(width * 0.9, 1), round(_HEIGHT - _BOTTOM - top, 1), title))
+        bars.append(
+            Bar(
+                round(_LEFT + number * width, 1),
+                top,
+                round(width * 0.9, 1),
+                round(_HEIGHT - _BOTTOM - top, 1),
+                title,
+            )
+        )
     lines = [
         _line("then", [day.contained_then for day in every], most_changes, width),
         _line("now", [day.contained_now for day in every], most_changes, width),
         _line("asked", [day.asked_now for day in every], most_changes, width),
     ]
-    return Plot(tuple(days), tuple(bars), tuple(lines), tuple(_labels(every, width, most_alerts, most_changes)))
+    return Plot(
+        tuple(days),
+        tuple(bars),
+        tuple(lines),
+        tuple(_labels(every, width, most_alerts, most_changes)),
+    )
 
 
 def _every(days: Sequence[Day]) -> list[Day]:
@@ -90,7 +109,9 @@ def _every(days: Sequence[Day]) -> list[Day]:
         return []
     known = {day.day: day for day in days}
     first, last = date.fromisoformat(days[0].day), date.fromisoformat(days[-1].day)
-    names = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+    names = [
+        (first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)
+    ]
     return [known.get(name) or Day(day=name) for name in names]
 
 
@@ -99,7 +120,10 @@ def _up(count: int, most: int) -> float:
 
 
 def _line(kind: str, counts: Sequence[int], most: int, width: float) -> Line:
-    dots = tuple((round(_LEFT + (number + 0.45) * width, 1), _up(count, most)) for number, count in enumerate(counts))
+    dots = tuple(
+        (round(_LEFT + (number + 0.45) * width, 1), _up(count, most))
+        for number, count in enumerate(counts)
+    )
     return Line(kind, " ".join(f"{x},{y}" for x, y in dots), dots)
 
 

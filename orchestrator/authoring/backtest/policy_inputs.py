@@ -38,12 +38,18 @@ class Ledger:
         if change.effect not in COUNTED or change.target.type not in KINDS:
             return
         touch = Touch(now, KINDS[change.target.type], change.target.value)
-        columns = [("run_id", run_id), ("playbook", context.playbook), ("connector", change.connector)]
+        columns = [
+            ("run_id", run_id),
+            ("playbook", context.playbook),
+            ("connector", change.connector),
+        ]
         columns += [("source", context.source)] if context.source is not None else []
         for key in ((), *((column,) for column in columns)):
             insort(self._touches.setdefault(key, []), touch)
 
-    def used(self, change: Change, run_id: str, now: datetime, context: Context, limits: PolicyLimits) -> Iterator[Used]:
+    def used(
+        self, change: Change, run_id: str, now: datetime, context: Context, limits: PolicyLimits
+    ) -> Iterator[Used]:
         """As `policy.radius.used` counts it in the store."""
         if change.effect not in COUNTED or not change.changed or change.target.type not in KINDS:
             return
@@ -53,7 +59,12 @@ class Ledger:
             for limit in limits_on(limits, context, change, run_id, each, now):
                 values = self._values(limit.span, each)
                 networks = self._values(limit.span, "networks") if each == "addresses" else set()
-                yield used_of(limit, change.target, (len(values), change.target.value in values), sorted(networks))
+                yield used_of(
+                    limit,
+                    change.target,
+                    (len(values), change.target.value in values),
+                    sorted(networks),
+                )
 
     def _values(self, span: Span, kind: Kind) -> set[str]:
         found: set[str] = set()
@@ -77,12 +88,24 @@ class Surroundings:
     _said: dict[tuple[Any, ...], Said] = field(default_factory=dict)
 
     def facts(
-        self, change: Change, alert: Mapping[str, Any], looked_up: Iterable[Any], run_id: str, now: datetime, context: Context
+        self,
+        change: Change,
+        alert: Mapping[str, Any],
+        looked_up: Iterable[Any],
+        run_id: str,
+        now: datetime,
+        context: Context,
     ) -> Facts:
         """As `policy.facts.gather` reads them from the store."""
         guarded = change.effect in GUARDED
-        names, sure = names_of(change, alert, looked_up) if guarded else (frozenset[str](), frozenset[str]())
-        said = self._of(change.target, frozenset(names), frozenset(sure)) if change.effect.changes else Said()
+        names, sure = (
+            names_of(change, alert, looked_up) if guarded else (frozenset[str](), frozenset[str]())
+        )
+        said = (
+            self._of(change.target, frozenset(names), frozenset(sure))
+            if change.effect.changes
+            else Said()
+        )
         return Facts(
             names=tuple(sorted(names)),
             tags=said.tags,

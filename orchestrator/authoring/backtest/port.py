@@ -13,7 +13,14 @@ from orchestrator.authoring.backtest.policy_inputs import Surroundings
 from orchestrator.authoring.backtest.read_resolver import NotRecorded, Recollection
 from orchestrator.authoring.rehearsal.memory_port import World
 from orchestrator.authoring.rehearsal.state import Asked, Stage, effect_of
-from orchestrator.contracts.messages import ActionCall, ApplyReply, BatchReply, Decision, PlanReply, StepRef
+from orchestrator.contracts.messages import (
+    ActionCall,
+    ApplyReply,
+    BatchReply,
+    Decision,
+    PlanReply,
+    StepRef,
+)
 from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.run import StepState
 from orchestrator.engine.decide.interpreter import Interpreter
@@ -74,31 +81,61 @@ class HistoryStage(Stage):
             self.applied.append(effect_of(change))
             if change.effect in COUNTED:
                 self.contained.append(effect_of(change))
-                self.surroundings.ledger.touch(change, self.given.run.run_id, self._context(now), now)
+                self.surroundings.ledger.touch(
+                    change, self.given.run.run_id, self._context(now), now
+                )
         self.note(call.ref.path, StepState.APPLIED, {**output, **change.planned_change}, None)
         return ApplyReply(outcome="applied", verdict=verdict, output=output)
 
-    def ask(self, path: str, question: str, changes: Sequence[Change], form: Mapping[str, Any] | None, *, escalated: bool) -> Decision:
+    def ask(
+        self,
+        path: str,
+        question: str,
+        changes: Sequence[Change],
+        form: Mapping[str, Any] | None,
+        *,
+        escalated: bool,
+    ) -> Decision:
         """They are taken to agree; a form is filled as it was then."""
-        self.would_ask += [effect_of(change) for change in changes] if form is None else [f"the form at step {path}"]
+        self.would_ask += (
+            [effect_of(change) for change in changes]
+            if form is None
+            else [f"the form at step {path}"]
+        )
         self.asked.append(Asked(path, question, "approved", escalated, form is not None))
         filled = None
         if form is not None:
-            filled = {name: NotKnown(f"what people would answer to {name} at step {path}") for name in form}
+            filled = {
+                name: NotKnown(f"what people would answer to {name} at step {path}")
+                for name in form
+            }
             filled |= self.recollection.past.form(self.given.plan.playbook, self.alert, path)
         digests = tuple(change.digest for change in changes)
         approval_id = f"apr_{self.given.run.run_id}_{len(self.asked)}"
-        return Decision(approval_id=approval_id, state="approved", approved_changes=digests, form=filled, by=("nobody really",))
+        return Decision(
+            approval_id=approval_id,
+            state="approved",
+            approved_changes=digests,
+            form=filled,
+            by=("nobody really",),
+        )
 
     def _judged(self, change: Change, now: datetime) -> PolicyVerdict:
         context = self._context(now)
-        facts = self.surroundings.facts(change, self.alert.view, self.looked_up, self.given.run.run_id, now, context)
+        facts = self.surroundings.facts(
+            change, self.alert.view, self.looked_up, self.given.run.run_id, now, context
+        )
         return evaluate(change, self.policy, facts, context)
 
     def _context(self, now: datetime) -> Context:
         run = self.given.run
         return Context(
-            playbook=run.playbook, mode=run.mode, limits=self.given.plan.limits, source=run.source, severity=run.severity, at=now
+            playbook=run.playbook,
+            mode=run.mode,
+            limits=self.given.plan.limits,
+            source=run.source,
+            severity=run.severity,
+            at=now,
         )
 
 
@@ -115,30 +152,46 @@ class HistoryWorld(World):
         await self._history.recollection.prepare(call, self._history.alert)
         return self._history.read(call)
 
-    async def plan(self, step: Use, call: ActionCall, *, lease: bool, hold: int | None) -> PlanReply:
+    async def plan(
+        self, step: Use, call: ActionCall, *, lease: bool, hold: int | None
+    ) -> PlanReply:
         """As it was planned then."""
         await self._history.recollection.prepare(call, self._history.alert)
         return await super().plan(step, call, lease=lease, hold=hold)
 
     async def events(self, since: datetime) -> Sequence[dict[str, Any]]:
         """The alerts that joined the incident then."""
-        return [each.view for each in await self._others() if since < each.received_at <= self.now()]
+        return [
+            each.view for each in await self._others() if since < each.received_at <= self.now()
+        ]
 
     async def nudged(self, seconds: float) -> None:
         """Until the next alert of the incident came, or for so many seconds."""
         until = self.now() + timedelta(seconds=seconds)
-        coming = [each.received_at for each in await self._others() if self.now() < each.received_at < until]
+        coming = [
+            each.received_at
+            for each in await self._others()
+            if self.now() < each.received_at < until
+        ]
         self.pass_until(min([*coming, until]))
 
-    async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
+    async def batch(
+        self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int
+    ) -> BatchReply:
         """As a run of its own would do it."""
         slice_ = Telling(self, self._history, next_seq)
-        return BatchReply(items=await slice_.slice(step, first, items, place), next_seq=slice_.next_seq)
+        return BatchReply(
+            items=await slice_.slice(step, first, items, place), next_seq=slice_.next_seq
+        )
 
     async def _others(self) -> Sequence[StoredAlert]:
         if self._joined is None:
             alert = self._history.alert
-            self._joined = [each for each in await self._history.recollection.joined(alert.incident_id) if each.id != alert.id]
+            self._joined = [
+                each
+                for each in await self._history.recollection.joined(alert.incident_id)
+                if each.id != alert.id
+            ]
         return self._joined
 
 

@@ -25,7 +25,9 @@ class Reads(StrEnum):
     RECORDED = "recorded"  # nothing: of this alert nothing can be told from there on
     LIVE = "live"  # the real system, now
     STUB = "stub"  # what a tests.yaml says; where it says nothing, as `unknown`
-    UNKNOWN = "unknown"  # nothing: the run goes on, and each step that needs the answer is unknown itself
+    UNKNOWN = (
+        "unknown"  # nothing: the run goes on, and each step that needs the answer is unknown itself
+    )
 
 
 class NotRecorded(CannotTell):
@@ -58,12 +60,21 @@ class Recollection:
     async def prepare(self, call: ActionCall, alert: StoredAlert) -> None:
         """Loads what may answer this. Raises ActionError of a live read."""
         digest = self._digest(call)
-        known = self.past.planned(digest, alert) if call.effect.changes else self.past.read(digest, alert)
+        known = (
+            self.past.planned(digest, alert)
+            if call.effect.changes
+            else self.past.read(digest, alert)
+        )
         if known is None and digest not in self._asked:
             self._asked.add(digest)
             self.past.add(await self.fetch(digest, alert.received_at))
             known = None if call.effect.changes else self.past.read(digest, alert)
-        if known is None and self.live is not None and not call.effect.changes and digest not in self._living:
+        if (
+            known is None
+            and self.live is not None
+            and not call.effect.changes
+            and digest not in self._living
+        ):
             self._living[digest] = await self.live(call)
 
     def read(self, call: ActionCall, alert: StoredAlert) -> dict[str, Any]:
@@ -75,7 +86,11 @@ class Recollection:
         if digest in self._living:
             self.counts["live"] += 1
             return self._living[digest]
-        if self.reads is Reads.STUB and (stub := self.stubs.get(name_of(call))) is not None and stub.fails is None:
+        if (
+            self.reads is Reads.STUB
+            and (stub := self.stubs.get(name_of(call))) is not None
+            and stub.fails is None
+        ):
             self.counts["stub"] += 1
             return stub.outputs[0] if stub.outputs else stub.output
         self.counts["unknown"] += 1
@@ -86,7 +101,9 @@ class Recollection:
 
     def planned(self, call: ActionCall, alert: StoredAlert) -> dict[str, Any]:
         """The planned_change of then; without one, it is taken to change something."""
-        if (found := self.past.planned(self._digest(call), alert)) is not None and found.planned_change is not None:
+        if (
+            found := self.past.planned(self._digest(call), alert)
+        ) is not None and found.planned_change is not None:
             return found.planned_change
         target = target_of(call)
         what = f"{call.action.replace('_', ' ')} {target.value}".capitalize()[:500]
@@ -99,7 +116,12 @@ class Recollection:
         if self.reads is Reads.STUB and not told:
             told = self.stubs.get(name_of(call), Stub()).output
         fields = _fields(call.capability, call.action)
-        unknown = {name: NotKnown(f"{name} of {name_of(call)} at step {call.ref.path}, which was not made then") for name in fields}
+        unknown = {
+            name: NotKnown(
+                f"{name} of {name_of(call)} at step {call.ref.path}, which was not made then"
+            )
+            for name in fields
+        }
         return {**unknown, **told}
 
     def _digest(self, call: ActionCall) -> str:

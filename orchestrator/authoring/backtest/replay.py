@@ -63,13 +63,19 @@ class Tried:
 async def backtest(store: Store, tried: Tried, span: Span) -> Backtest:
     """Writes nothing, and calls nothing but `live`. Raises Invalid for a playbook that no alert starts, Unavailable after `seconds`."""
     if tried.plan.trigger is None:
-        raise Invalid(f"{tried.draft}: has no trigger, so that no alert starts it; add one, or try it with `tocsin playbook test`")
+        raise Invalid(
+            f"{tried.draft}: has no trigger, so that no alert starts it; add one, or try it with `tocsin playbook test`"
+        )
     began = time.monotonic()
     keys = Keys(tried.plan, tried.plan.trigger)
     async with store.read() as session:
-        found, more = await history.alerts_between(session, span.since, span.until, span.source, span.limit)
+        found, more = await history.alerts_between(
+            session, span.since, span.until, span.source, span.limit
+        )
         first = found[0].received_at if more else span.since
-        before, _ = await history.alerts_between(session, first - keys.memory, first, span.source, MOST_ALERTS)
+        before, _ = await history.alerts_between(
+            session, first - keys.memory, first, span.source, MOST_ALERTS
+        )
     for alert in before:
         keys.start(alert)
     play = _Play(store, tried, keys)
@@ -81,7 +87,9 @@ async def backtest(store: Store, tried: Tried, span: Span) -> Backtest:
             if len(judged) % _PAUSE == 0:
                 await asyncio.sleep(0)
             if tried.seconds is not None and time.monotonic() - began > tried.seconds:
-                raise Unavailable(f"{len(judged)} alerts took longer than {tried.seconds:g} seconds; try fewer at once, by `limit`")
+                raise Unavailable(
+                    f"{len(judged)} alerts took longer than {tried.seconds:g} seconds; try fewer at once, by `limit`"
+                )
     same, groups, days = summed(judged)
     return Backtest(
         playbook=tried.plan.playbook,
@@ -113,10 +121,16 @@ class _Play:
         self._digest = tried.plan.digest
         self._tasks: dict[str, bool] = {}
         for step, tasks in steps_with_effects(tried.plan):
-            self._tasks[step] = self._tasks.get(step, False) or tasks  # a called playbook may have a step of the same name
+            self._tasks[step] = (
+                self._tasks.get(step, False) or tasks
+            )  # a called playbook may have a step of the same name
         self._loaded: set[str] = set()
-        self._digests: frozenset[str] | None = None  # those that anything was recorded of; None: not known
-        self.recollection = Recollection(Past(), tried.reads, tried.stubs or {}, self._fetch, self._joined, tried.live)
+        self._digests: frozenset[str] | None = (
+            None  # those that anything was recorded of; None: not known
+        )
+        self.recollection = Recollection(
+            Past(), tried.reads, tried.stubs or {}, self._fetch, self._joined, tried.live
+        )
 
     async def open(self) -> None:
         """Looks what there is."""
@@ -126,7 +140,9 @@ class _Play:
     async def chunk(self, alerts: Sequence[StoredAlert]) -> Any:
         """Each alert with what was done and what would be done."""
         async with self._store.read() as session:
-            done = await history.done_about(session, self._tried.plan.playbook, [alert.id for alert in alerts])
+            done = await history.done_about(
+                session, self._tried.plan.playbook, [alert.id for alert in alerts]
+            )
             if self.recollection.past.full:
                 self.recollection.past = Past()
                 self._loaded.clear()
@@ -135,7 +151,9 @@ class _Play:
             self.recollection.past.add(await history.recorded_in(session, sorted(fresh)))
         for alert in alerts:
             now, errors = await self._now(alert)
-            about = About(alert_id=alert.id, title=alert.title, received_at=alert.received_at.isoformat())
+            about = About(
+                alert_id=alert.id, title=alert.title, received_at=alert.received_at.isoformat()
+            )
             yield Judged(about, alert.received_at, outcome_of(done.get(alert.id)), now, errors)
 
     async def _now(self, alert: StoredAlert) -> tuple[Outcome, dict[str, str]]:
@@ -144,7 +162,9 @@ class _Play:
                 return NOT_STARTED, {}
             case Start.LIMITED:
                 why = f"it waits for people first: its limit of {self._tried.plan.limits.runs_per_hour} runs per hour is used up"
-                return Outcome(started=True, status="waiting", failed=("the run",)), {"the run": why}
+                return Outcome(started=True, status="waiting", failed=("the run",)), {
+                    "the run": why
+                }
         stage = staged(self._tried, alert, self.recollection, self._inputs, self._digest)
         status: str | None = None
         try:
@@ -154,8 +174,16 @@ class _Play:
         return self._told(stage, status)
 
     def _told(self, stage: HistoryStage, status: str | None) -> tuple[Outcome, dict[str, str]]:
-        failed = {f"step {path}": stage.errors.get(path, "") for path, state in stage.states.items() if state is StepState.FAILED}
-        unknown = [f"step {path}: {why}" if path else why for path, why in stage.unknown.items() if self._may_matter(path)]
+        failed = {
+            f"step {path}": stage.errors.get(path, "")
+            for path, state in stage.states.items()
+            if state is StepState.FAILED
+        }
+        unknown = [
+            f"step {path}: {why}" if path else why
+            for path, why in stage.unknown.items()
+            if self._may_matter(path)
+        ]
         outcome = Outcome(
             started=True,
             status="unknown" if stage.unknown else status,
@@ -182,14 +210,22 @@ class _Play:
             return await history.of_incident(session, incident_id)
 
 
-def staged(tried: Tried, alert: StoredAlert, recollection: Recollection, inputs: dict[str, Any], plan_digest: str) -> HistoryStage:
+def staged(
+    tried: Tried,
+    alert: StoredAlert,
+    recollection: Recollection,
+    inputs: dict[str, Any],
+    plan_digest: str,
+) -> HistoryStage:
     """The stage on which an alert is played."""
     plan = tried.plan
     run = RunContext(
         run_id=f"run_backtest_{alert.id}", attempt=1, playbook=plan.playbook, version=plan.version, plan_digest=plan_digest,
         mode=Mode.LIVE, source=alert.source, severity=alert.severity, started_by=f"source:{alert.source}", incident_id=alert.incident_id,
     )  # fmt: skip
-    given = RunInput(run=run, plan=plan, alert=alert.view, inputs=inputs, started_at=alert.received_at)
+    given = RunInput(
+        run=run, plan=plan, alert=alert.view, inputs=inputs, started_at=alert.received_at
+    )
     return HistoryStage(
         given=given, stubs={}, answers=(), policy=tried.policy, inventory=Inventory(), alert=alert, recollection=recollection,
         surroundings=tried.surroundings,
@@ -211,8 +247,19 @@ def steps_with_effects(plan: Plan) -> Iterator[tuple[str, bool]]:
     for step in walk(plan.model_dump(mode="json")):
         if "kind" in step and "id" in step:
             inside = list(walk(step))
-            changes = any(each.get("kind") == Use.model_fields["kind"].default and each.get("effect") in weighty for each in inside)
-            yield step["id"], changes or any(each.get("approve") or each.get("kind") == Ask.model_fields["kind"].default for each in inside)
+            changes = any(
+                each.get("kind") == Use.model_fields["kind"].default
+                and each.get("effect") in weighty
+                for each in inside
+            )
+            yield (
+                step["id"],
+                changes
+                or any(
+                    each.get("approve") or each.get("kind") == Ask.model_fields["kind"].default
+                    for each in inside
+                ),
+            )
 
 
 def _once(names: Any) -> tuple[str, ...]:

@@ -77,7 +77,9 @@ def summed(judged: Iterable[Judged]) -> tuple[int, tuple[Group, ...], tuple[Day,
         found = differences(each.then, each.now)
         same += not found
         if failed := found.get(Difference.FAILED):
-            found[Difference.FAILED] = tuple(_with_reason(what, each.errors.get(what)) for what in failed)
+            found[Difference.FAILED] = tuple(
+                _with_reason(what, each.errors.get(what)) for what in failed
+            )
         pairs.append((each.about, found))
         name = each.received_at.date().isoformat()
         days[name] = _more(days.get(name) or Day(day=name), each)

@@ -60,7 +60,9 @@ class Wish(Frozen):
     policy_file: str = "policy.yaml"
 
 
-async def backtested(rt: Runtime, draft: Draft, wish: Wish, *, seconds: float | None = None) -> Backtest:
+async def backtested(
+    rt: Runtime, draft: Draft, wish: Wish, *, seconds: float | None = None
+) -> Backtest:
     """The result. Raises PlaybookInvalid, Invalid, NotFound, and Unavailable when it takes longer than `seconds`."""
     plan, called, tests = await _plan(rt, draft)
     stubs = _stubs(draft, tests, plan) if wish.reads is Reads.STUB else {}
@@ -76,7 +78,12 @@ async def backtested(rt: Runtime, draft: Draft, wish: Wish, *, seconds: float | 
         seconds=seconds,
     )
     now = rt.clock()
-    span = Span(since=now - wish.since, until=now + timedelta(microseconds=1), source=wish.source, limit=wish.limit)
+    span = Span(
+        since=now - wish.since,
+        until=now + timedelta(microseconds=1),
+        source=wish.source,
+        limit=wish.limit,
+    )
     return await backtest(rt.store, tried, span)
 
 
@@ -85,20 +92,28 @@ async def _plan(rt: Runtime, draft: Draft) -> tuple[Plan, str, str | None]:
     if draft.text is not None:
         plan = (await check_playbook(rt, draft.text, draft.file)).plan
         if draft.name is not None and plan.playbook != draft.name:
-            raise Invalid(f"{draft.file}: is the playbook {plan.playbook}, not {draft.name}; write `{plan.playbook}@{draft.file}`")
+            raise Invalid(
+                f"{draft.file}: is the playbook {plan.playbook}, not {draft.name}; write `{plan.playbook}@{draft.file}`"
+            )
         return plan, f"{plan.playbook}@{draft.file}", draft.tests
     async with rt.store.read() as session:
         for row in await records.versions(session, draft.name or ""):
             newest = draft.version is None and not row.retired and row.stage == "live"
             if newest or row.version == draft.version:
-                return Plan.model_validate(row.plan), f"{row.name}@{row.version}", draft.tests or row.tests
+                return (
+                    Plan.model_validate(row.plan),
+                    f"{row.name}@{row.version}",
+                    draft.tests or row.tests,
+                )
     which = f" version {draft.version}" if draft.version is not None else " that takes alerts"
     raise NotFound(f"there is no playbook {draft.name}{which}; see `tocsin playbook list`")
 
 
 def _stubs(draft: Draft, tests: str | None, plan: Plan) -> Mapping[str, Stub]:
     if tests is None:
-        raise Invalid("--reads stub needs stubs: put a tests.yaml beside the playbook, or name one with --stubs")
+        raise Invalid(
+            "--reads stub needs stubs: put a tests.yaml beside the playbook, or name one with --stubs"
+        )
     cases = read_cases(tests, draft.tests_file, plan)
     check_stubs(tests, draft.tests_file, plan)
     return cases.stubs
@@ -107,10 +122,17 @@ def _stubs(draft: Draft, tests: str | None, plan: Plan) -> Mapping[str, Stub]:
 async def _surroundings(rt: Runtime, wish: Wish) -> tuple[InForce, Surroundings]:
     draft = None if wish.policy is None else parse_policy(wish.policy, wish.policy_file)
     async with rt.store.read() as session:
-        in_force = await policy_in_force(session) if draft is None else InForce(0, draft.digest, draft)
-        assets = [KnownAsset(row.type, row.value, row.kind, row.critical, row.tags) for row in await history.all_assets(session)]
+        in_force = (
+            await policy_in_force(session) if draft is None else InForce(0, draft.digest, draft)
+        )
+        assets = [
+            KnownAsset(row.type, row.value, row.kind, row.critical, row.tags)
+            for row in await history.all_assets(session)
+        ]
         own = sorted(await policy_inputs.own(session, rt.clock() - OWN_FOR))
-        connections = {row.name: row.connector for row in await records.every(session, ConnectionRow)}
+        connections = {
+            row.name: row.connector for row in await records.every(session, ConnectionRow)
+        }
     ours = tuple(Own(type=ObservableType(kind), value=value, why=why) for kind, value, why in own)
     return in_force, Surroundings(Indexed(assets), ours, connections, in_force.policy.limits)
 

@@ -29,7 +29,13 @@ _log = structlog.get_logger(__name__)
 class AppliedSteps:
     """Those of one session. `busy`: one is being carried out now; `said`: how the last one went."""
 
-    def __init__(self, rt: Runtime, client: Callable[[], Client | None], given: RunInput, alert_id: str | None) -> None:
+    def __init__(
+        self,
+        rt: Runtime,
+        client: Callable[[], Client | None],
+        given: RunInput,
+        alert_id: str | None,
+    ) -> None:
         self.busy = False
         self.said: str | None = None
         self._rt = rt
@@ -47,11 +53,18 @@ class AppliedSteps:
     def keep(self) -> None:
         """From now on none is taken back at the end, also of those before."""
         self._keep = True
-        self._by_run = {run_id: each.model_copy(update={"kept": True}) for run_id, each in self._by_run.items()}
+        self._by_run = {
+            run_id: each.model_copy(update={"kept": True}) for run_id, each in self._by_run.items()
+        }
 
     def note_look_up(self, step: AnyStep, foreseen: Callable[[], Foreseen] | None) -> None:
         """What a target is else known as decides whether it may be touched: a step that is applied looks it up itself."""
-        if isinstance(step, Use) and step.action in LOOKUPS and foreseen is not None and len(self._looked_up) < _MOST_LOOKED_UP:
+        if (
+            isinstance(step, Use)
+            and step.action in LOOKUPS
+            and foreseen is not None
+            and len(self._looked_up) < _MOST_LOOKED_UP
+        ):
             with suppress(TocsinError):
                 call = foreseen().call
                 self._looked_up[call.ref.path] = (step, call.input)
@@ -69,7 +82,11 @@ class AppliedSteps:
             status, error = await apply_step.ended(self._rt, run_id)
             self._by_run[run_id] = self._by_run[run_id].model_copy(update={"status": status.value})
             self.said = f"run {run_id} is {status.value}" + (f": {error}" if error else "")
-            return Instead(await apply_step.result_of(self._rt, run_id, step.id)) if status is RunStatus.COMPLETED else None
+            return (
+                Instead(await apply_step.result_of(self._rt, run_id, step.id))
+                if status is RunStatus.COMPLETED
+                else None
+            )
         except TocsinError as error:
             self.said = str(error)
             return None
@@ -95,7 +112,13 @@ class AppliedSteps:
             if each.kept or each.taken_back:
                 continue
             try:
-                await apply_step.take_back(self._rt, self._client(), run_id, self._given.run.started_by)
+                await apply_step.take_back(
+                    self._rt, self._client(), run_id, self._given.run.started_by
+                )
                 self._by_run[run_id] = each.model_copy(update={"taken_back": each.can_be_undone})
             except Exception as error:  # noqa: BLE001 - of the store, of Temporal or a mistake of ours: none may keep the others from coming off
-                _log.warning("what a debug session applied is left to its lease", run=run_id, error=type(error).__name__)
+                _log.warning(
+                    "what a debug session applied is left to its lease",
+                    run=run_id,
+                    error=type(error).__name__,
+                )

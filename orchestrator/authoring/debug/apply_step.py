@@ -63,12 +63,37 @@ async def start_step(rt: Runtime, client: Client | None, wish: Wish) -> str:
         await records.add(session, _version(plan, wish, now))
         run = _run(plan, wish, alert, now)
         await runs.add(session, run)
-        about = {"debug_session": wish.session_id, "draft_version": wish.draft.version, "draft_digest": wish.draft.digest}
-        published = {"version": plan.version, "digest": plan.digest, "stage": DEBUG, "path": wish.call.ref.path, **about}
-        await trail.record(session, EventKind.PLAYBOOK_PUBLISHED, actor=wish.actor, subject=plan.playbook, data=published, now=now)
-        told = {"playbook": run.playbook, "version": run.version, "playbook_digest": run.plan_digest, "mode": Mode.LIVE, **about}
+        about = {
+            "debug_session": wish.session_id,
+            "draft_version": wish.draft.version,
+            "draft_digest": wish.draft.digest,
+        }
+        published = {
+            "version": plan.version,
+            "digest": plan.digest,
+            "stage": DEBUG,
+            "path": wish.call.ref.path,
+            **about,
+        }
+        await trail.record(
+            session,
+            EventKind.PLAYBOOK_PUBLISHED,
+            actor=wish.actor,
+            subject=plan.playbook,
+            data=published,
+            now=now,
+        )
+        told = {
+            "playbook": run.playbook,
+            "version": run.version,
+            "playbook_digest": run.plan_digest,
+            "mode": Mode.LIVE,
+            **about,
+        }
         created = {**told, "inputs": masked(run.inputs), "alert": wish.alert_id}
-        await trail.record(session, EventKind.RUN_CREATED, actor=wish.actor, subject=run.id, data=created, now=now)
+        await trail.record(
+            session, EventKind.RUN_CREATED, actor=wish.actor, subject=run.id, data=created, now=now
+        )
     if client is not None:
         await dispatch(rt, client, [run.id])
     return run.id
@@ -96,17 +121,29 @@ async def result_of(rt: Runtime, run_id: str, path: str) -> Any:
 
 async def take_back(rt: Runtime, client: Client | None, run_id: str, actor: str) -> None:
     """Ends the run if it goes on, and all that it holds. The worker carries it out, also when Temporal is down now."""
-    with suppress(Conflict, Unavailable):  # it is over, as it mostly is; or its lease ends by itself
+    with suppress(
+        Conflict, Unavailable
+    ):  # it is over, as it mostly is; or its lease ends by itself
         await cancel_run(rt, client, run_id, actor=actor)
     async with rt.store.read() as session:
         leases = await containments.live_of_run(session, run_id)
     for lease in leases:
-        await release(rt, client, lease.containment_key, lease=lease.id, actor=actor, reason="the debug session is over")
+        await release(
+            rt,
+            client,
+            lease.containment_key,
+            lease=lease.id,
+            actor=actor,
+            reason="the debug session is over",
+        )
 
 
 def _plan(wish: Wish, version: int) -> Plan:
     """Everything evaluated comes as an input: as text of a plan, `${{ }}` in an alert would be evaluated once more."""
-    looks = [_given(step, f"look_up_{number}", inputs) for number, (step, inputs) in enumerate(wish.looked_up, 1)]
+    looks = [
+        _given(step, f"look_up_{number}", inputs)
+        for number, (step, inputs) in enumerate(wish.looked_up, 1)
+    ]
     own = _given(wish.step, "given", wish.call.input)
     step = own.model_copy(
         update={
@@ -114,8 +151,15 @@ def _plan(wish: Wish, version: int) -> Plan:
             "hold": LEASE_SECONDS if wish.step.effect in _HELD else None,
         }
     )
-    looks = [each.model_copy(update={"id": f"look_up_{number}", "on_error": "continue"}) for number, each in enumerate(looks, 1)]
-    fields = {"given": "object", **({"question": "text"} if wish.question else {}), **{each.id: "object" for each in looks}}
+    looks = [
+        each.model_copy(update={"id": f"look_up_{number}", "on_error": "continue"})
+        for number, each in enumerate(looks, 1)
+    ]
+    fields = {
+        "given": "object",
+        **({"question": "text"} if wish.question else {}),
+        **{each.id: "object" for each in looks},
+    }
     return Plan(
         playbook=wish.draft.playbook,
         version=version,
@@ -130,7 +174,9 @@ def _plan(wish: Wish, version: int) -> Plan:
 
 def _given(step: Use, field: str, inputs: dict[str, Any]) -> Use:
     written = {name: f"${{{{ inputs.{field}.{name} }}}}" for name in inputs}
-    return step.model_copy(update={"inputs": written, "when": None, "approve": None, "on_error": "fail"})
+    return step.model_copy(
+        update={"inputs": written, "when": None, "approve": None, "on_error": "fail"}
+    )
 
 
 def _approve(question: Question) -> Approve:
@@ -166,7 +212,10 @@ def _version(plan: Plan, wish: Wish, now: datetime) -> PlaybookRow:
 
 
 def _run(plan: Plan, wish: Wish, alert: AlertRow | None, now: datetime) -> RunRow:
-    given: dict[str, Any] = {"given": wish.call.input, **{f"look_up_{n}": inputs for n, (_, inputs) in enumerate(wish.looked_up, 1)}}
+    given: dict[str, Any] = {
+        "given": wish.call.input,
+        **{f"look_up_{n}": inputs for n, (_, inputs) in enumerate(wish.looked_up, 1)},
+    }
     return RunRow(
         id=new_id("run"),
         playbook=plan.playbook,
@@ -178,7 +227,9 @@ def _run(plan: Plan, wish: Wish, alert: AlertRow | None, now: datetime) -> RunRo
         severity=alert.severity if alert else 0,
         status=RunStatus.RUNNING,
         mode=Mode.LIVE,
-        inputs=accept(plan.inputs, {**given, **({"question": wish.question.text} if wish.question else {})}),
+        inputs=accept(
+            plan.inputs, {**given, **({"question": wish.question.text} if wish.question else {})}
+        ),
         started_by=wish.actor,
         created_at=now,
     )

@@ -76,14 +76,27 @@ class DebugPort:
         async with attempts_reported(self._rt, call):
             output: dict[str, Any] = await connector.read(call.action, call.input, _call(call))
         now, shown = self._rt.clock(), masked(output)
-        told = {"connection": call.connection, "action": call.action, "input": call.input, "output": shown, "debug": True}
+        told = {
+            "connection": call.connection,
+            "action": call.action,
+            "input": call.input,
+            "output": shown,
+            "debug": True,
+        }
         async with self._rt.store.write() as session:
             await save_step(session, call, StepState.DONE, started, now, result=shown)
-            await trail.record_all(session, [step_event(call.ref, EventKind.STEP_READ, told, now, digest(call.input), started)])
-        self.notes[call.ref.path] = Noted(path=call.ref.path, kind="use", state=StepState.DONE, result=shown)
+            await trail.record_all(
+                session,
+                [step_event(call.ref, EventKind.STEP_READ, told, now, digest(call.input), started)],
+            )
+        self.notes[call.ref.path] = Noted(
+            path=call.ref.path, kind="use", state=StepState.DONE, result=shown
+        )
         return output
 
-    async def plan(self, step: Use, call: ActionCall, *, lease: bool, hold: int | None) -> PlanReply:
+    async def plan(
+        self, step: Use, call: ActionCall, *, lease: bool, hold: int | None
+    ) -> PlanReply:
         """What would change now, and what the policy says of it; no lease is registered, whatever is asked for."""
         connector = await open_connection_for(self._rt, call.connection, Access.READ)
         async with attempts_reported(self._rt, call):
@@ -98,14 +111,20 @@ class DebugPort:
         )
         async with self._rt.store.read() as session:
             verdict = await evaluate_change(session, change, call.ref.run, self._rt.clock())
-        self.notes[call.ref.path] = Noted(path=call.ref.path, kind="use", state=StepState.PLANNED, result=masked(planned_change))
+        self.notes[call.ref.path] = Noted(
+            path=call.ref.path, kind="use", state=StepState.PLANNED, result=masked(planned_change)
+        )
         return PlanReply(change=change, verdict=verdict)
 
-    async def apply(self, step: Use, call: ActionCall, change: Change, approval_id: str | None) -> ApplyReply:
+    async def apply(
+        self, step: Use, call: ActionCall, change: Change, approval_id: str | None
+    ) -> ApplyReply:
         """Never. Raises Halted."""
         _never()
 
-    async def verify(self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]) -> bool:
+    async def verify(
+        self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]
+    ) -> bool:
         """Never: nothing was applied. Raises Halted."""
         _never()
 
@@ -125,7 +144,9 @@ class DebugPort:
         """Nothing."""
         return ()
 
-    async def ask_change(self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question) -> Decision:
+    async def ask_change(
+        self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question
+    ) -> Decision:
         """Never: nobody is asked by a session. Raises Halted."""
         _never()
 
@@ -157,16 +178,24 @@ class DebugPort:
         """Kept by path; whom a step would ask stands beside what it would change."""
         before = self.notes.get(ref.path)
         shown = masked(result) if result is not None else before.result if before else None
-        self.notes[ref.path] = Noted(path=ref.path, kind=kind, state=state, result=shown, error=error)
+        self.notes[ref.path] = Noted(
+            path=ref.path, kind=kind, state=state, result=shown, error=error
+        )
 
-    async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
+    async def batch(
+        self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int
+    ) -> BatchReply:
         """As a run of its own would do it."""
         slice_ = self._slices(next_seq)
-        return BatchReply(items=await slice_.slice(step, first, items, place), next_seq=slice_.next_seq)
+        return BatchReply(
+            items=await slice_.slice(step, first, items, place), next_seq=slice_.next_seq
+        )
 
 
 def _never() -> NoReturn:
-    raise Halted("a debug session applies nothing and asks nobody by itself; say `apply` for a step that is to be carried out")
+    raise Halted(
+        "a debug session applies nothing and asks nobody by itself; say `apply` for a step that is to be carried out"
+    )
 
 
 def _call(call: ActionCall) -> Call:

@@ -71,7 +71,15 @@ class Session:
 
     def state(self) -> DebugState:
         """As it stands."""
-        standing: Any = "over" if self.over else "applying" if self._applied.busy else "paused" if self._at else "working"
+        standing: Any = (
+            "over"
+            if self.over
+            else "applying"
+            if self._applied.busy
+            else "paused"
+            if self._at
+            else "working"
+        )
         result, error = self._ended or (None, None)
         return DebugState(
             id=self._given.run.run_id, playbook=self._given.plan.playbook, version=self._given.plan.version, standing=standing,
@@ -120,10 +128,15 @@ class Session:
                 await self._task
         return self.state()
 
-    async def reached(self, step: AnyStep, ref: StepRef, place: Place, foreseen: Callable[[], Foreseen] | None) -> Order:
+    async def reached(
+        self, step: AnyStep, ref: StepRef, place: Place, foreseen: Callable[[], Foreseen] | None
+    ) -> Order:
         """The gate before each step: one branch after the other stands at it."""
         async with self._turn:
-            if not self._stepping and not {ref.path, plain(ref.path), step.id} & self._breakpoints.keys():
+            if (
+                not self._stepping
+                and not {ref.path, plain(ref.path), step.id} & self._breakpoints.keys()
+            ):
                 self._applied.note_look_up(step, foreseen)
                 return Go()
             self._place = place
@@ -152,11 +165,15 @@ class Session:
                     self._applied.note_look_up(step, foreseen)
                     return Go()
 
-    async def _look(self, step: AnyStep, ref: StepRef, foreseen: Callable[[], Foreseen] | None) -> At:
+    async def _look(
+        self, step: AnyStep, ref: StepRef, foreseen: Callable[[], Foreseen] | None
+    ) -> At:
         about = At(path=ref.path, kind=step.kind)
         if not isinstance(step, Use) or foreseen is None:
             return about
-        about = about.model_copy(update={"uses": f"{step.connection}.{step.action}", "effect": step.effect.value})
+        about = about.model_copy(
+            update={"uses": f"{step.connection}.{step.action}", "effect": step.effect.value}
+        )
         try:
             self._foreseen = found = foreseen()
             asked = found.question.text if found.question else None
@@ -184,7 +201,12 @@ class Session:
         except TimeoutError:
             ended = ("ended", f"nobody said anything for {IDLE_SECONDS // 60} minutes")
         except Exception as error:  # noqa: BLE001 - nobody awaits this task: what a draft or a connector does wrong is told to the person, here or never
-            _log.warning("a debug session failed", session=self._given.run.run_id, error=type(error).__name__, exc_info=error)
+            _log.warning(
+                "a debug session failed",
+                session=self._given.run.run_id,
+                error=type(error).__name__,
+                exc_info=error,
+            )
             ended = ("ended", f"the session failed ({type(error).__name__}); the log tells more")
         finally:
             await asyncio.shield(asyncio.ensure_future(self._over(ended)))
@@ -208,18 +230,28 @@ class Session:
 
     def _check(self, command: Command) -> None:
         step_kind = self._at.kind if self._at else ""
-        if command.command == "override" and step_kind not in {kind.model_fields["kind"].default for kind in (Use, Ask, Wait, Call)}:
-            raise Invalid(f"a {step_kind} comes to what its steps come to; override one of those, or skip it")
+        if command.command == "override" and step_kind not in {
+            kind.model_fields["kind"].default for kind in (Use, Ask, Wait, Call)
+        }:
+            raise Invalid(
+                f"a {step_kind} comes to what its steps come to; override one of those, or skip it"
+            )
         if command.command == "apply":
             self._check_apply(str(command.target))
 
     def _check_apply(self, target: str) -> None:
         if self._planned is None:
-            raise Invalid("there is nothing to apply here: only a step that changes something, and whose change can be told, is applied")
+            raise Invalid(
+                "there is nothing to apply here: only a step that changes something, and whose change can be told, is applied"
+            )
         if self._given.alert is not None and self._alert_id is None:
-            raise Invalid("a step is applied on an alert that Tocsin has received; send it to a source here, and debug with its id")
+            raise Invalid(
+                "a step is applied on an alert that Tocsin has received; send it to a source here, and debug with its id"
+            )
         if target != self._planned.change.target.value:
-            raise Invalid(f"type the target as it stands in the planned_change: {self._planned.change.target.value}")
+            raise Invalid(
+                f"type the target as it stands in the planned_change: {self._planned.change.target.value}"
+            )
 
     def _shown(self, text: str) -> str:
         if (note := self._port.notes.get(text)) is not None:

@@ -36,14 +36,33 @@ MOST = 8
 class Begin(Written):
     """A draft (`text`) or a published version (`name`), and what it is about: an alert or inputs."""
 
-    text: Annotated[str | None, Field(max_length=256 * 1024, description="The playbook's YAML.")] = None
-    name: Annotated[str | None, Field(min_length=1, max_length=64, description="A published playbook.")] = None
-    version: Annotated[int | None, Field(ge=1, le=2**31 - 1, description="Which; else the newest.")] = None
-    alert_id: Annotated[str | None, Field(min_length=1, max_length=200, description="An alert that came here.")] = None
-    alert: Annotated[dict[str, Any] | None, Field(description="An alert: as its product sends it, or fields of the normal form.")] = None
-    product: Annotated[str | None, Field(min_length=1, max_length=64, description="Which product sends `alert` so.")] = None
-    inputs: Annotated[dict[str, Any], Field(description="The inputs of a playbook that is started by hand.")] = {}
-    breakpoints: Annotated[list[str], Field(max_length=200, description="Paths of steps; without any, it stops before each.")] = []
+    text: Annotated[
+        str | None, Field(max_length=256 * 1024, description="The playbook's YAML.")
+    ] = None
+    name: Annotated[
+        str | None, Field(min_length=1, max_length=64, description="A published playbook.")
+    ] = None
+    version: Annotated[
+        int | None, Field(ge=1, le=2**31 - 1, description="Which; else the newest.")
+    ] = None
+    alert_id: Annotated[
+        str | None, Field(min_length=1, max_length=200, description="An alert that came here.")
+    ] = None
+    alert: Annotated[
+        dict[str, Any] | None,
+        Field(description="An alert: as its product sends it, or fields of the normal form."),
+    ] = None
+    product: Annotated[
+        str | None,
+        Field(min_length=1, max_length=64, description="Which product sends `alert` so."),
+    ] = None
+    inputs: Annotated[
+        dict[str, Any], Field(description="The inputs of a playbook that is started by hand.")
+    ] = {}
+    breakpoints: Annotated[
+        list[str],
+        Field(max_length=200, description="Paths of steps; without any, it stops before each."),
+    ] = []
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -75,7 +94,12 @@ class Sessions:
         session = self._open[given.run.run_id] = Session(
             self._rt, self._client, given, alert_id=wish.alert_id, person=person, on_end=self._ended
         )
-        told = {"version": plan.version, "playbook_digest": plan.digest, "session": given.run.run_id, "alert": wish.alert_id}
+        told = {
+            "version": plan.version,
+            "playbook_digest": plan.digest,
+            "session": given.run.run_id,
+            "alert": wish.alert_id,
+        }
         await self._record(EventKind.DEBUG_STARTED, given, told)
         return await session.begin(wish.breakpoints)
 
@@ -103,7 +127,9 @@ class Sessions:
 
     def _in_staging(self) -> None:
         if self._rt.settings.environment != "staging":
-            raise Forbidden('playbooks are debugged in staging only; set `environment = "staging"` on an installation of its own')
+            raise Forbidden(
+                'playbooks are debugged in staging only; set `environment = "staging"` on an installation of its own'
+            )
 
     def _own(self, session_id: str, person: str) -> Session:
         session = self._open.get(session_id)
@@ -112,10 +138,14 @@ class Sessions:
         return session
 
     def _make_room(self) -> None:
-        for session_id in [each for each, session in self._open.items() if session.over][: max(0, len(self._open) - MOST + 1)]:
+        for session_id in [each for each, session in self._open.items() if session.over][
+            : max(0, len(self._open) - MOST + 1)
+        ]:
             del self._open[session_id]
         if len(self._open) >= MOST:
-            raise Conflict(f"{MOST} debug sessions are open; end one of them, or wait until one has been idle long enough")
+            raise Conflict(
+                f"{MOST} debug sessions are open; end one of them, or wait until one has been idle long enough"
+            )
 
     async def _plan(self, wish: Begin) -> Plan:
         if wish.text is not None:
@@ -123,7 +153,10 @@ class Sessions:
         async with self._rt.store.read() as session:
             row = await runs.playbook(session, str(wish.name), wish.version)
         if row is None:
-            raise NotFound(f"there is no playbook {wish.name}" + (f" version {wish.version}" if wish.version else ""))
+            raise NotFound(
+                f"there is no playbook {wish.name}"
+                + (f" version {wish.version}" if wish.version else "")
+            )
         return Plan.model_validate(row.plan)
 
     async def _alert(self, alert_id: str | None) -> AlertRow | None:
@@ -135,24 +168,53 @@ class Sessions:
             raise NotFound(f"there is no alert {alert_id}")
         return row
 
-    def _given(self, plan: Plan, row: AlertRow | None, alert: dict[str, Any] | None, wish: Begin, person: str) -> RunInput:
+    def _given(
+        self,
+        plan: Plan,
+        row: AlertRow | None,
+        alert: dict[str, Any] | None,
+        wish: Begin,
+        person: str,
+    ) -> RunInput:
         if plan.trigger is not None and alert is None:
-            raise Conflict(f"{plan.playbook} is written for an alert; give the id of one, or one itself")
+            raise Conflict(
+                f"{plan.playbook} is written for an alert; give the id of one, or one itself"
+            )
         run = RunContext(
             run_id=new_id("dbg"), attempt=1, playbook=plan.playbook, version=plan.version, plan_digest=plan.digest, mode=Mode.DRY_RUN,
             source=row.source if row else None, severity=_severity(alert), started_by=f"person:{person}",
             incident_id=row.incident_id if row else None,
         )  # fmt: skip
-        return RunInput(run=run, plan=plan, alert=alert, inputs=accept(plan.inputs, wish.inputs), started_at=self._rt.clock())
+        return RunInput(
+            run=run,
+            plan=plan,
+            alert=alert,
+            inputs=accept(plan.inputs, wish.inputs),
+            started_at=self._rt.clock(),
+        )
 
     async def _ended(self, given: RunInput, state: DebugState) -> None:
-        applied = [{"run": each.run_id, "path": each.path, "kept": each.kept} for each in state.applied]
-        told = {"version": given.run.version, "session": given.run.run_id, "result": state.result, "applied": applied}
+        applied = [
+            {"run": each.run_id, "path": each.path, "kept": each.kept} for each in state.applied
+        ]
+        told = {
+            "version": given.run.version,
+            "session": given.run.run_id,
+            "result": state.result,
+            "applied": applied,
+        }
         await self._record(EventKind.DEBUG_ENDED, given, told)
 
     async def _record(self, kind: EventKind, given: RunInput, told: dict[str, Any]) -> None:
         async with self._rt.store.write() as session:
-            await trail.record(session, kind, actor=given.run.started_by, subject=given.run.playbook, data=told, now=self._rt.clock())
+            await trail.record(
+                session,
+                kind,
+                actor=given.run.started_by,
+                subject=given.run.playbook,
+                data=told,
+                now=self._rt.clock(),
+            )
 
 
 def _given_alert(wish: Begin) -> dict[str, Any] | None:

@@ -70,17 +70,35 @@ class DebugState(Frozen):
 class Command(Written):
     """One command. `path` goes with break and clear, `result` with override, `target` with apply, `expression` with show."""
 
-    command: Literal["next", "continue", "break", "clear", "skip", "override", "apply", "keep", "show"]
-    path: Annotated[str | None, Field(min_length=1, max_length=500, description="A step's path, such as contain/block.")] = None
-    result: Annotated[Any, Field(description="What the step comes to, instead of being done.")] = None
-    target: Annotated[
-        str | None, Field(max_length=4096, description="The target of the change, typed out, so that nothing is done in error.")
+    command: Literal[
+        "next", "continue", "break", "clear", "skip", "override", "apply", "keep", "show"
+    ]
+    path: Annotated[
+        str | None,
+        Field(min_length=1, max_length=500, description="A step's path, such as contain/block."),
     ] = None
-    expression: Annotated[str | None, Field(min_length=1, max_length=4000, description="As in a playbook, or the path of a step.")] = None
+    result: Annotated[Any, Field(description="What the step comes to, instead of being done.")] = (
+        None
+    )
+    target: Annotated[
+        str | None,
+        Field(
+            max_length=4096,
+            description="The target of the change, typed out, so that nothing is done in error.",
+        ),
+    ] = None
+    expression: Annotated[
+        str | None,
+        Field(
+            min_length=1, max_length=4000, description="As in a playbook, or the path of a step."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _whole(self) -> Command:
-        needed = {"break": "path", "clear": "path", "apply": "target", "show": "expression"}.get(self.command)
+        needed = {"break": "path", "clear": "path", "apply": "target", "show": "expression"}.get(
+            self.command
+        )
         if needed and getattr(self, needed) is None:
             message = f"`{self.command}` needs `{needed}`"
             raise ValueError(message)

@@ -46,7 +46,9 @@ class Foreseen:
 class Gate(Protocol):
     """Who says how it goes on."""
 
-    async def reached(self, step: AnyStep, ref: StepRef, place: Place, foreseen: Callable[[], Foreseen] | None) -> Order:
+    async def reached(
+        self, step: AnyStep, ref: StepRef, place: Place, foreseen: Callable[[], Foreseen] | None
+    ) -> Order:
         """Before each step whose `when` holds. `foreseen`: of an action's step; raises ExpressionError."""
 
 
@@ -64,11 +66,15 @@ class Stepping(Interpreter):
                 await self._port.note(ref, step.kind, StepState.DONE, result=result)
                 return result
             case Skip():
-                await self._port.note(ref, step.kind, StepState.SKIPPED, error="it was skipped by hand")
+                await self._port.note(
+                    ref, step.kind, StepState.SKIPPED, error="it was skipped by hand"
+                )
                 return None
             case Go():
                 return await self._do(step, ref, place)
 
     def _foreseen(self, step: Use, ref: StepRef, place: Place) -> Foreseen:
         own = self._question(step.approve, place)
-        return Foreseen(self._call_of(step, ref, place), own or (place.cover.question if place.cover else None))
+        return Foreseen(
+            self._call_of(step, ref, place), own or (place.cover.question if place.cover else None)
+        )

@@ -29,7 +29,9 @@ class Trial(Frozen):
             return [*found, "it has no tests; put a tests.yaml beside it"]
         found += [f"test: {each}" for each in self.failed]
         if self.coverage < minimum:
-            found.append(f"its tests cover {self.coverage:.1f}% of it, and {minimum:g}% are wanted here (`minimum_coverage`)")
+            found.append(
+                f"its tests cover {self.coverage:.1f}% of it, and {minimum:g}% are wanted here (`minimum_coverage`)"
+            )
         return found
 
 
@@ -44,11 +46,19 @@ async def tried(rt: Runtime, bundle: Bundle) -> Trial:
     findings = tuple(str(each) for each in lint_playbook(bundle.source, file, catalogue, resolve))
     if bundle.tests is None:
         return Trial(cases=0, failed=(), coverage=0.0, findings=findings)
-    tested = Subject(text=bundle.source, file=file, tests=bundle.tests, tests_file=f"{bundle.name}.tests.yaml")
+    tested = Subject(
+        text=bundle.source, file=file, tests=bundle.tests, tests_file=f"{bundle.name}.tests.yaml"
+    )
     try:
         report = await tried_here(tested, bundle.files, catalogue, resolve)
     except Invalid as error:
-        return Trial(cases=1, failed=tuple(str(error).splitlines()), coverage=0.0, findings=findings)
-    failed = tuple(f"{case.name}: {'; '.join(each.said for each in case.differences)}" for case in report.cases if not case.passed)
+        return Trial(
+            cases=1, failed=tuple(str(error).splitlines()), coverage=0.0, findings=findings
+        )
+    failed = tuple(
+        f"{case.name}: {'; '.join(each.said for each in case.differences)}"
+        for case in report.cases
+        if not case.passed
+    )
     percent = report.coverage.percent if report.coverage is not None else 0.0
     return Trial(cases=len(report.cases), failed=failed, coverage=percent, findings=findings)

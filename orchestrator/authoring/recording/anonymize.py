@@ -14,7 +14,18 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Kind = Literal["user", "host", "email", "domain", "user_id", "host_id"]
 
-NOBODY = {"root", "administrator", "admin", "system", "guest", "nobody", "unknown", "local system", "network service", "www-data"}
+NOBODY = {
+    "root",
+    "administrator",
+    "admin",
+    "system",
+    "guest",
+    "nobody",
+    "unknown",
+    "local system",
+    "network service",
+    "www-data",
+}
 """Accounts that every machine has tell of no person, and playbooks and policies name them."""
 
 _KEYS: dict[str, Kind] = {
@@ -27,7 +38,9 @@ _PARTS: dict[str, dict[str, Kind]] = {
     "user": {"name": "user", "id": "user_id", "domain": "domain"},
 }
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_ADDRESS = re.compile(r"(?<![\w.:-])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?:/\d{1,3})?(?![\w:]|\.\d)")
+_ADDRESS = re.compile(
+    r"(?<![\w.:-])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?:/\d{1,3})?(?![\w:]|\.\d)"
+)
 _HOME = re.compile(r"(?:[\\/](?:Users|home)[\\/]+)([^\\/\s:*?\"<>|]+)", re.IGNORECASE)
 _SHORTEST = 3
 """A shorter name is replaced where it stands alone, not inside of texts: it would be found in ordinary words."""
@@ -67,7 +80,9 @@ class StandIns:
 
     def notice_networks(self, text: str) -> None:
         """Finds nothing but networks, such as in a policy or in a condition."""
-        self._networks.update(network for found in _ADDRESS.findall(text) if (network := _network(found)) is not None)
+        self._networks.update(
+            network for found in _ADDRESS.findall(text) if (network := _network(found)) is not None
+        )
 
     def instead(self, value: Any) -> Any:
         """The value with stand-ins, and with what looks like a secret masked."""
@@ -93,12 +108,22 @@ class StandIns:
                 continue
             if found := part.get(key) or _KEYS.get(key):
                 self._learn(value, found)
-            elif key == "value" and kind in {"host", "user", "email"}:  # an observable, an asset or a target
+            elif key == "value" and kind in {
+                "host",
+                "user",
+                "email",
+            }:  # an observable, an asset or a target
                 self._learn(value, _KEYS[kind])
 
     def _learn(self, name: str, kind: Kind) -> None:
         name = name.strip()
-        if not name or name.lower() in self._known or name.lower() in NOBODY or _is_address(name) or name == MASK:
+        if (
+            not name
+            or name.lower() in self._known
+            or name.lower() in NOBODY
+            or _is_address(name)
+            or name == MASK
+        ):
             return
         self._pattern = None
         match kind:
@@ -118,7 +143,9 @@ class StandIns:
         if slash:
             self._learn(domain, "domain")
             self._learn(plain, "user")
-            self._known[name.lower()] = f"{self._known.get(domain.lower(), domain)}\\{self._known.get(plain.lower(), plain)}"
+            self._known[name.lower()] = (
+                f"{self._known.get(domain.lower(), domain)}\\{self._known.get(plain.lower(), plain)}"
+            )
         elif "@" in name:
             self._learn(name, "email")
         else:
@@ -142,7 +169,11 @@ class StandIns:
     def _learn_id(self, name: str) -> None:
         """Of the same shape, as an action may look at that."""
         number = self._number("id")
-        self._known[name.lower()] = f"{number:0{len(name)}x}" if re.fullmatch(r"[0-9A-Fa-f]{8,64}", name) else f"id-{number}"
+        self._known[name.lower()] = (
+            f"{number:0{len(name)}x}"
+            if re.fullmatch(r"[0-9A-Fa-f]{8,64}", name)
+            else f"id-{number}"
+        )
 
     def _number(self, kind: str) -> int:
         self._counts[kind] = self._counts.get(kind, 0) + 1
@@ -150,7 +181,9 @@ class StandIns:
 
     def _text(self, text: str) -> str:
         if self._pattern is None:
-            names = sorted((name for name in self._known if len(name) >= _SHORTEST), key=len, reverse=True)
+            names = sorted(
+                (name for name in self._known if len(name) >= _SHORTEST), key=len, reverse=True
+            )
             either = "|".join(map(re.escape, names)) or r"(?!)"
             self._pattern = re.compile(rf"(?<![\w-])(?:{either})(?![\w-])", re.IGNORECASE)
         told = self._pattern.sub(lambda found: self._known[found[0].lower()], text)
@@ -164,7 +197,12 @@ class StandIns:
             return text
         if _network(text) is not None:
             return text
-        if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local:
+        if (
+            address.is_loopback
+            or address.is_unspecified
+            or address.is_multicast
+            or address.is_link_local
+        ):
             return text  # says nothing of anybody, and policies name it
         known = str(address)
         if known not in self._known:
@@ -176,7 +214,10 @@ class StandIns:
         around = self._around(address)
         for inner in _INNER_NETS:
             for _ in range(_TRIES):
-                if self._around(ipaddress.ip_address(found := self._next(address, inner))) == around:
+                if (
+                    self._around(ipaddress.ip_address(found := self._next(address, inner)))
+                    == around
+                ):
                     return found
         innermost = max(around, key=lambda network: network.prefixlen, default=None)
         for number in range(1, _TRIES) if innermost is not None else ():
@@ -186,7 +227,11 @@ class StandIns:
         return str(address)
 
     def _around(self, address: Address) -> frozenset[Network]:
-        return frozenset(network for network in self._networks if address.version == network.version and address in network)
+        return frozenset(
+            network
+            for network in self._networks
+            if address.version == network.version and address in network
+        )
 
     def _next(self, address: Address, inner: str) -> str:
         internal = address.is_private and not _documentation(address)
@@ -198,7 +243,11 @@ class StandIns:
             return f"{inner}.{number // 254}.{number % 254 + 1}"
         net, last = divmod(number - 1, _HOSTS_OF_A_NET)
         # Beyond 762 addresses those of the range for measurements go on, which is nobody's either.
-        return f"{_TEST_NETS[net]}.{last + 1}" if net < len(_TEST_NETS) else f"198.18.{(net - len(_TEST_NETS)) % 256}.{last + 1}"
+        return (
+            f"{_TEST_NETS[net]}.{last + 1}"
+            if net < len(_TEST_NETS)
+            else f"198.18.{(net - len(_TEST_NETS)) % 256}.{last + 1}"
+        )
 
 
 def _is_address(text: str) -> bool:

@@ -64,7 +64,9 @@ class Evidence:
     status: str
     plan: Plan
     alert: dict[str, Any] | None
-    later: Sequence[tuple[int, dict[str, Any]]]  # alerts that the run waited for, and how many seconds after its start they came
+    later: Sequence[
+        tuple[int, dict[str, Any]]
+    ]  # alerts that the run waited for, and how many seconds after its start they came
     inputs: dict[str, Any]
     did: Sequence[Did]
     answered: Sequence[Answered] = ()
@@ -83,18 +85,26 @@ class Recorded(Frozen):
 def recorded(evidence: Evidence) -> Recorded:
     """The case of a run, with stand-ins for people and machines and with secrets masked. Raises Conflict where no case can tell it."""
     if evidence.status not in FINAL:
-        raise Conflict(f"run {evidence.run_id} is {evidence.status}; only a run that came to an end of its own can be recorded")
+        raise Conflict(
+            f"run {evidence.run_id} is {evidence.status}; only a run that came to an end of its own can be recorded"
+        )
     names = _noticed(evidence)
     notes = list(evidence.notes)
     told = {
-        "alerts": [{"after": f"{after}s", "alert": names.instead(_whole(view))} for after, view in evidence.later],
+        "alerts": [
+            {"after": f"{after}s", "alert": names.instead(_whole(view))}
+            for after, view in evidence.later
+        ],
         "given": _given(evidence, names),
         "decide": [names.instead(_answer(each)) for each in evidence.answered],
         "stubs": {name: stub for name, stub in _stubs(evidence.did, names, notes) if stub},
         "assets": names.instead(list(evidence.assets)),
         "policy": None if evidence.policy is None else names.instead(evidence.policy),
     }
-    case = {"name": f"as in run {evidence.run_id}", **{name: value for name, value in told.items() if value}}
+    case = {
+        "name": f"as in run {evidence.run_id}",
+        **{name: value for name, value in told.items() if value},
+    }
     return Recorded(case={**case, "expect": _expected(evidence, names)}, notes=tuple(notes))
 
 
@@ -126,21 +136,33 @@ def _given(evidence: Evidence, names: StandIns) -> dict[str, Any]:
 
 def _seen(alert: Mapping[str, Any]) -> dict[str, Any]:
     """What is not as in any alert."""
-    kept = {key: value for key, value in alert.items() if key in BARE and key not in _OWN_TO_THE_RUN and BARE[key] != value}
+    kept = {
+        key: value
+        for key, value in alert.items()
+        if key in BARE and key not in _OWN_TO_THE_RUN and BARE[key] != value
+    }
     return {key: _without_nothing(value) for key, value in kept.items()}
 
 
 def _whole(alert: Mapping[str, Any]) -> dict[str, Any]:
     """All of it, as it is laid over the first alert, of which nothing may shine through."""
-    return {key: value for key, value in alert.items() if key in BARE and key not in _OWN_TO_THE_RUN}
+    return {
+        key: value for key, value in alert.items() if key in BARE and key not in _OWN_TO_THE_RUN
+    }
 
 
 def _without_nothing(value: Any) -> Any:
     """A part of an alert without the fields that are null anyway."""
-    return {key: each for key, each in value.items() if each is not None} if isinstance(value, Mapping) else value
+    return (
+        {key: each for key, each in value.items() if each is not None}
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
-def _stubs(did: Sequence[Did], names: StandIns, notes: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _stubs(
+    did: Sequence[Did], names: StandIns, notes: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in dict.fromkeys(each.name for each in did):
         yield name, names.instead(_stub([each for each in did if each.name == name], notes))
 
@@ -153,7 +175,9 @@ def _stub(calls: Sequence[Did], notes: list[str]) -> dict[str, Any]:
         return {"accepts_only": True} if _only_accepted(calls[0]) else {"fails": "rejected"}
     first = failed.index(False)
     if any(failed[first:]):
-        notes.append(f"{calls[0].name} failed after it had worked; a stub cannot tell that, so it works each time")
+        notes.append(
+            f"{calls[0].name} failed after it had worked; a stub cannot tell that, so it works each time"
+        )
     if first:
         stub |= {"fails": "rejected", "times": first}
     outputs = [_output(each) for each in calls[first:] if not each.failed]
@@ -162,7 +186,9 @@ def _stub(calls: Sequence[Did], notes: list[str]) -> dict[str, Any]:
     elif outputs[0]:
         stub["output"] = outputs[0]
     planned_changes = [each.planned_change for each in calls if each.planned_change is not None]
-    if planned_changes and not any(planned_change.get("changed", True) for planned_change in planned_changes):
+    if planned_changes and not any(
+        planned_change.get("changed", True) for planned_change in planned_changes
+    ):
         stub["changed"] = False
     return stub
 
@@ -175,9 +201,21 @@ def _output(call: Did) -> dict[str, Any]:
     """Without what stands in the planned_change, which the rehearsal makes itself, and with no address of a system of ours."""
     spec = spec_of(call.capability, call.action)
     told = call.result if isinstance(call.result, Mapping) else {}
-    own = {name: value for name, value in told.items() if name not in PlannedChange.model_fields} if call.effect.changes else dict(told)
-    kept = {name: value for name, value in own.items() if spec is None or name in spec.output.model_fields}
-    return {name: _elsewhere(value, call.connection) for name, value in kept.items()} if call.effect.changes else kept
+    own = (
+        {name: value for name, value in told.items() if name not in PlannedChange.model_fields}
+        if call.effect.changes
+        else dict(told)
+    )
+    kept = {
+        name: value
+        for name, value in own.items()
+        if spec is None or name in spec.output.model_fields
+    }
+    return (
+        {name: _elsewhere(value, call.connection) for name, value in kept.items()}
+        if call.effect.changes
+        else kept
+    )
 
 
 def _elsewhere(value: Any, connection: str) -> Any:
@@ -194,7 +232,11 @@ def _answer(each: Answered) -> Any:
         return each.form
     if set(each.agreed) >= set(each.changes):
         return "approve"
-    return {"approve": [_effect(each.changes[digest]) for digest in each.agreed if digest in each.changes]}
+    return {
+        "approve": [
+            _effect(each.changes[digest]) for digest in each.agreed if digest in each.changes
+        ]
+    }
 
 
 def _expected(evidence: Evidence, names: StandIns) -> dict[str, Any]:
@@ -223,5 +265,10 @@ def _call(call: Did) -> ActionCall:
     )  # fmt: skip
     ref = StepRef(run=run, path=call.path, seq=1)
     return ActionCall(
-        ref=ref, connection=call.connection, capability=call.capability, action=call.action, effect=call.effect, input=call.inputs
+        ref=ref,
+        connection=call.connection,
+        capability=call.capability,
+        action=call.action,
+        effect=call.effect,
+        input=call.inputs,
     )

@@ -17,7 +17,9 @@ from orchestrator.domain.errors import Rejected
 @lru_cache(maxsize=256)
 def spec_of(capability: str, action: str) -> ActionSpec | None:
     """The signature of an action; None for one that no capability declares."""
-    found = (spec for each in CAPABILITIES if each.capability == capability for spec in each.actions)
+    found = (
+        spec for each in CAPABILITIES if each.capability == capability for spec in each.actions
+    )
     return next((spec for spec in found if spec.name == action), None)
 
 
@@ -30,8 +32,12 @@ def check_input(call: ActionCall) -> None:
         spec.input.model_validate(call.input)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        said = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'input'}: {each['msg']}" for each in problems)
-        raise Rejected(f"{call.connection}.{call.action} does not take this input: {said}") from None
+        said = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'input'}: {each['msg']}" for each in problems
+        )
+        raise Rejected(
+            f"{call.connection}.{call.action} does not take this input: {said}"
+        ) from None
 
 
 def whole_output(call: ActionCall, output: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,4 +48,6 @@ def whole_output(call: ActionCall, output: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return spec.output.model_validate(output).model_dump(mode="json")
     except ValidationError:
-        return dict(output)  # `check_stubs` tells an author; what was recorded long ago stays what it was
+        return dict(
+            output
+        )  # `check_stubs` tells an author; what was recorded long ago stays what it was

@@ -38,7 +38,14 @@ BARE: dict[str, Any] = {
 """An alert of which nothing is known."""
 
 _PARTS: dict[str, dict[str, Any]] = {
-    "host": {"id": None, "name": None, "address": None, "kind": "unknown", "critical": False, "tags": []},
+    "host": {
+        "id": None,
+        "name": None,
+        "address": None,
+        "kind": "unknown",
+        "critical": False,
+        "tags": [],
+    },
     "user": {"name": None, "domain": None, "email": None, "critical": False, "tags": []},
     "remote": dict.fromkeys(("address", "domain", "port")),
     "local": dict.fromkeys(("address", "domain", "port")),
@@ -84,7 +91,9 @@ def _over(seen: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(seen)
     for name, value in said.items():
         part = _PARTS.get(name)
-        result[name] = {**part, **(seen[name] or {}), **value} if part and isinstance(value, dict) else value
+        result[name] = (
+            {**part, **(seen[name] or {}), **value} if part and isinstance(value, dict) else value
+        )
     if "severity" in said and "severity_name" not in said:
         result["severity_name"] = Severity(said["severity"]).name.lower()
     return result
@@ -96,7 +105,9 @@ def _unknown(said: Mapping[str, Any]) -> Iterator[Misfit]:
         if name not in BARE:
             yield Misfit((name,), _no_such(name, BARE))
         elif part and isinstance(value, dict):
-            yield from (Misfit((name, key), _no_such(str(key), part)) for key in value if key not in part)
+            yield from (
+                Misfit((name, key), _no_such(str(key), part)) for key in value if key not in part
+            )
 
 
 def _no_such(name: str, known: Mapping[str, Any]) -> str:
@@ -106,7 +117,11 @@ def _no_such(name: str, known: Mapping[str, Any]) -> str:
 
 def _ill_typed(said: Mapping[str, Any]) -> Iterator[Misfit]:
     whole = {**BARE, **said}
-    fields = {("alert_class" if name == "class" else name): value for name, value in whole.items() if name not in _OWN}
+    fields = {
+        ("alert_class" if name == "class" else name): value
+        for name, value in whole.items()
+        if name not in _OWN
+    }
     try:
         Alert.model_validate_json(json.dumps(fields), strict=True)
     except ValidationError as error:

@@ -20,16 +20,26 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 
 
 async def tried_here(
-    tested: Subject, files: Mapping[str, str], catalogue: Catalogue, resolve: Resolve, *, only: str | None = None
+    tested: Subject,
+    files: Mapping[str, str],
+    catalogue: Catalogue,
+    resolve: Resolve,
+    *,
+    only: str | None = None,
 ) -> Report:
     """Plays the cases. `files`: those that they name, base64. Raises PlaybookInvalid, Invalid, and Unavailable when it takes too long."""
     loop = asyncio.get_running_loop()
     async with _turns.setdefault(loop, asyncio.Lock()):
         try:
             async with asyncio.timeout(MOST_SECONDS), theatre() as stage:
-                return some([await rehearsed(tested, reader(files), catalogue, resolve, stage, only=only)], only)[0]
+                return some(
+                    [await rehearsed(tested, reader(files), catalogue, resolve, stage, only=only)],
+                    only,
+                )[0]
         except TimeoutError:
-            raise Unavailable(f"the tests took longer than {MOST_SECONDS} seconds; try fewer at once") from None
+            raise Unavailable(
+                f"the tests took longer than {MOST_SECONDS} seconds; try fewer at once"
+            ) from None
 
 
 def reader(files: Mapping[str, str]) -> Read:

@@ -10,7 +10,17 @@ from orchestrator.authoring.rehearsal.points import Point, points
 from orchestrator.authoring.rehearsal.result import Rehearsal
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import StepState
-from orchestrator.playbook.plan import AnyStep, Ask, Call, Choose, ForEach, Parallel, Plan, Repeat, Wait
+from orchestrator.playbook.plan import (
+    AnyStep,
+    Ask,
+    Call,
+    Choose,
+    ForEach,
+    Parallel,
+    Plan,
+    Repeat,
+    Wait,
+)
 
 _SKIPPED = {StepState.SKIPPED}
 _FAILED = {StepState.FAILED, StepState.REFUSED, StepState.DECLINED}
@@ -33,7 +43,11 @@ class Coverage(Frozen):
     @property
     def percent(self) -> float:
         """Of all points, those that were reached; 100 where there is none."""
-        return 100.0 * sum(each.reached for each in self.points) / len(self.points) if self.points else 100.0
+        return (
+            100.0 * sum(each.reached for each in self.points) / len(self.points)
+            if self.points
+            else 100.0
+        )
 
     @property
     def missing(self) -> tuple[Reached, ...]:
@@ -47,7 +61,11 @@ def coverage(plan: Plan, rehearsals: Iterable[Rehearsal]) -> Coverage:
     seen: set[Point] = set()
     for each in rehearsals:
         seen.update(_seen(each, kinds))
-    return Coverage(points=tuple(Reached(path=each.path, what=each.what, reached=each in seen) for each in points(plan)))
+    return Coverage(
+        points=tuple(
+            Reached(path=each.path, what=each.what, reached=each in seen) for each in points(plan)
+        )
+    )
 
 
 def plain(path: str) -> str:
@@ -80,7 +98,11 @@ def _seen(found: Rehearsal, kinds: Mapping[str, AnyStep]) -> Iterator[Point]:
 
 def _changed(path: str, results: Mapping[str, Any]) -> bool:
     """Whether something was changed there without a question: where nothing was to be changed, nobody would have been asked anyhow."""
-    inside = (value for name, value in results.items() if name == path or name.startswith((f"{path}/", f"{path}[")))
+    inside = (
+        value
+        for name, value in results.items()
+        if name == path or name.startswith((f"{path}/", f"{path}["))
+    )
     return any(isinstance(value, Mapping) and value.get("changed") is True for value in inside)
 
 
@@ -90,7 +112,9 @@ def _of_questions(found: Rehearsal) -> Iterator[Point]:
         if question.by_policy:
             continue
         if question.form:
-            yield Point(path, "is answered" if question.outcome == "approved" else "is not answered")
+            yield Point(
+                path, "is answered" if question.outcome == "approved" else "is not answered"
+            )
             yield Point(path, "runs")
         else:
             yield Point(path, question.outcome)
@@ -112,10 +136,14 @@ def _of_result(path: str, step: AnyStep, result: Any) -> Iterator[Point]:
     match step:
         case Choose() if "branch" in told:
             none = "takes otherwise" if step.otherwise else "takes no branch"
-            yield Point(path, none if told["branch"] is None else f"takes branch {told['branch'] + 1}")
+            yield Point(
+                path, none if told["branch"] is None else f"takes branch {told['branch'] + 1}"
+            )
         case Repeat() if "rounds" in told:
             yield from [Point(path, "is met")] if told["met"] else []
-            yield from [Point(path, "goes round again")] if told["rounds"] > 1 or not told["met"] else []
+            yield from (
+                [Point(path, "goes round again")] if told["rounds"] > 1 or not told["met"] else []
+            )
         case Wait() if step.event is not None and "event" in told:
             yield Point(path, "no event came" if told["event"] is None else "an event came")
         case _:

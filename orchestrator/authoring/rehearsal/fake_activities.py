@@ -53,8 +53,12 @@ class Acts:
     clock: Callable[[], Awaitable[datetime]]  # the server's
     stages: dict[str, Stage] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
-    after: dict[str, timedelta] = field(default_factory=dict)  # by run: how long its leases are watched after its end
-    ends: dict[str, datetime] = field(default_factory=dict)  # by run that is over: later than that no lease of it ends
+    after: dict[str, timedelta] = field(
+        default_factory=dict
+    )  # by run: how long its leases are watched after its end
+    ends: dict[str, datetime] = field(
+        default_factory=dict
+    )  # by run that is over: later than that no lease of it ends
 
     def all(self) -> list[Callable[..., Any]]:
         return [
@@ -107,7 +111,11 @@ class Acts:
         if request.seconds is not None:
             key = lease_key(run_id, request.ref.path)
             await self.client.start_workflow(
-                Workflow.HOLD, HoldInput(containment_key=key), id=f"hold {key}", task_queue=QUEUE, start_signal="changed"
+                Workflow.HOLD,
+                HoldInput(containment_key=key),
+                id=f"hold {key}",
+                task_queue=QUEUE,
+                start_signal="changed",
             )
 
     @activity.defn(name=Activity.DUE)
@@ -115,10 +123,18 @@ class Acts:
         """Whether the lease of a step is over."""
         run_id, _, path = hold.containment_key.partition(" ")
         lease = self.stages[run_id].leases.get(path)
-        if lease is None or lease.released or lease.until is None or lease.until > self.ends.get(run_id, lease.until):
+        if (
+            lease is None
+            or lease.released
+            or lease.until is None
+            or lease.until > self.ends.get(run_id, lease.until)
+        ):
             return DueReply()
         if lease.until <= _now():
-            return DueReply(ended=(UndoRequest(run_id=run_id, path=path, reason=_TIME_IS_UP, actor="system"),), live=1)
+            return DueReply(
+                ended=(UndoRequest(run_id=run_id, path=path, reason=_TIME_IS_UP, actor="system"),),
+                live=1,
+            )
         return DueReply(wake_at=lease.until, live=1)
 
     @activity.defn(name=Activity.CHECK)
@@ -130,7 +146,9 @@ class Acts:
         """Puts the case's next question; its answer reaches the workflow before this ends, so that no time is skipped over it."""
         stage = self.stages[request.ref.run.run_id]
         form = request.form if request.kind == "form" else None
-        decision = stage.ask(request.ref.path, request.question, request.changes, form, escalated=request.escalated)
+        decision = stage.ask(
+            request.ref.path, request.question, request.changes, form, escalated=request.escalated
+        )
         self.decisions[decision.approval_id] = decision
         if decision.state != "expired":
             handle = self.client.get_workflow_handle(activity.info().workflow_id or "")
@@ -152,7 +170,9 @@ class Acts:
     async def record(self, records: list[StepRecord]) -> None:
         """Where steps stand."""
         for each in records:
-            self.stages[each.ref.run.run_id].note(each.ref.path, each.state, each.result, each.error)
+            self.stages[each.ref.run.run_id].note(
+                each.ref.path, each.state, each.result, each.error
+            )
 
     @activity.defn(name=Activity.BEGIN)
     async def begin(self, run: RunContext) -> BeginReply:

@@ -15,7 +15,11 @@ from orchestrator.policy.evaluate import COUNTED
 from orchestrator.policy.inputs import Facts, Used
 from orchestrator.store.queries.policy_inputs import KnownAsset
 
-_LIMITED = {ObservableType.HOST: "hosts", ObservableType.USER: "users", ObservableType.ADDRESS: "addresses"}
+_LIMITED = {
+    ObservableType.HOST: "hosts",
+    ObservableType.USER: "users",
+    ObservableType.ADDRESS: "addresses",
+}
 _CRITICAL_KINDS = {"domain_controller"}
 
 
@@ -39,12 +43,18 @@ class Inventory:
         names = _names(change.target.value, [*parts, *looked_up])
         ours = [part for part in parts if names & set(_texts(part))]
         said = said_by(self.assets, change.target, names)
-        critical = said.critical or any(part.get("critical") or part.get("kind") in _CRITICAL_KINDS for part in ours)
-        tags = dict.fromkeys([*said.tags, *(tag for part in ours for tag in part.get("tags") or ())])
+        critical = said.critical or any(
+            part.get("critical") or part.get("kind") in _CRITICAL_KINDS for part in ours
+        )
+        tags = dict.fromkeys(
+            [*said.tags, *(tag for part in ours for tag in part.get("tags") or ())]
+        )
         others = {
             other.target.value
             for other in touched
-            if other.effect in COUNTED and other.target.type is change.target.type and other.target != change.target
+            if other.effect in COUNTED
+            and other.target.type is change.target.type
+            and other.target != change.target
         }
         return Facts(
             names=tuple(sorted(names)),
@@ -66,14 +76,24 @@ def _names(target: str, records: Iterable[Mapping[str, Any]]) -> set[str]:
 
 def _texts(record: Mapping[str, Any]) -> list[str]:
     skipped = {"kind", "platform", "status"}
-    return [value.lower() for name, value in record.items() if isinstance(value, str) and name not in skipped]
+    return [
+        value.lower()
+        for name, value in record.items()
+        if isinstance(value, str) and name not in skipped
+    ]
 
 
-def _used(change: Change, others: int, policy: Policy, own: Limits, playbook: str) -> tuple[Used, ...]:
+def _used(
+    change: Change, others: int, policy: Policy, own: Limits, playbook: str
+) -> tuple[Used, ...]:
     """What this run has used up of its own limits; no other run counts in a rehearsal."""
     kind = _LIMITED.get(change.target.type)
     if kind is None or change.effect not in COUNTED:
         return ()
     limits = {"": getattr(policy.limits.per_run, kind), playbook: getattr(own, f"{kind}_per_run")}
     about = {"kind": kind, "per": "run", "within": None, "others": others}
-    return tuple(Used.model_validate({**about, "name": name, "limit": limit}) for name, limit in limits.items() if limit is not None)
+    return tuple(
+        Used.model_validate({**about, "name": name, "limit": limit})
+        for name, limit in limits.items()
+        if limit is not None
+    )

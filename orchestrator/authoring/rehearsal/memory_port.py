@@ -76,11 +76,15 @@ class World:
                 self._later(min(max(retry.wait, 1) * 2 ** (attempt - 1), 300))
         raise AssertionError("a step is tried at least once")
 
-    async def plan(self, step: Use, call: ActionCall, *, lease: bool, hold: int | None) -> PlanReply:
+    async def plan(
+        self, step: Use, call: ActionCall, *, lease: bool, hold: int | None
+    ) -> PlanReply:
         """Something to change, unless the stub says that there is nothing."""
         return self._stage.plan(call, self._now)
 
-    async def apply(self, step: Use, call: ActionCall, change: Change, approval_id: str | None) -> ApplyReply:
+    async def apply(
+        self, step: Use, call: ActionCall, change: Change, approval_id: str | None
+    ) -> ApplyReply:
         """Recorded as applied, unless the stub fails; tried again as often as the step says."""
         retry = step.retry or Retry()
         for attempt in range(1, retry.attempts + 1):
@@ -92,7 +96,9 @@ class World:
                 self._later(min(max(retry.wait, 1) * 2 ** (attempt - 1), 300))
         raise AssertionError("a step is tried at least once")
 
-    async def verify(self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]) -> bool:
+    async def verify(
+        self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]
+    ) -> bool:
         """A stub does what it says, unless it only accepts."""
         return self._stage.verify(call)
 
@@ -112,7 +118,9 @@ class World:
         """Newest first."""
         return self._stage.to_undo()
 
-    async def ask_change(self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question) -> Decision:
+    async def ask_change(
+        self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question
+    ) -> Decision:
         """The case's next answer."""
         decision = self._stage.ask(ref.path, question, changes, None, escalated=asked.escalated)
         if decision.state == "expired":
@@ -152,10 +160,14 @@ class World:
         """Kept by path."""
         self._stage.note(ref.path, state, result, error)
 
-    async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
+    async def batch(
+        self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int
+    ) -> BatchReply:
         """As a run of its own would do it."""
         slice_ = Interpreter(self, self._stage.given.model_copy(update={"next_seq": next_seq}))
-        return BatchReply(items=await slice_.slice(step, first, items, place), next_seq=slice_.next_seq)
+        return BatchReply(
+            items=await slice_.slice(step, first, items, place), next_seq=slice_.next_seq
+        )
 
     def _later(self, seconds: float) -> None:
         self.pass_until(self._now + timedelta(seconds=seconds))

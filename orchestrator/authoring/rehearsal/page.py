@@ -10,7 +10,9 @@ from jinja2 import Environment, StrictUndefined
 from orchestrator.authoring.rehearsal.coverage import Coverage
 from orchestrator.authoring.rehearsal.report import Report
 
-_environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_environment = Environment(
+    autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
 
 
 class Line(NamedTuple):
@@ -23,7 +25,9 @@ class Line(NamedTuple):
 
 def page(report: Report, text: str, positions: dict[str, tuple[int, int]]) -> str:
     """The page of one playbook; `positions`: of each step's id, line and column."""
-    template = _environment.from_string(resources.files("orchestrator.authoring.rehearsal").joinpath("page.html").read_text("utf-8"))
+    template = _environment.from_string(
+        resources.files("orchestrator.authoring.rehearsal").joinpath("page.html").read_text("utf-8")
+    )
     lines = _lines(text, report.coverage, positions) if report.coverage else []
     return template.render(report=report, coverage=report.coverage, lines=lines)
 
@@ -44,4 +48,7 @@ def _marks(coverage: Coverage) -> dict[str, str]:
     reached: dict[str, list[bool]] = {}
     for each in coverage.points:
         reached.setdefault(each.path.rpartition("/")[2], []).append(each.reached)
-    return {step: "hit" if all(all_) else "part" if any(all_) else "miss" for step, all_ in reached.items()}
+    return {
+        step: "hit" if all(all_) else "part" if any(all_) else "miss"
+        for step, all_ in reached.items()
+    }

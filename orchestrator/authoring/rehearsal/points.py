@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from orchestrator.playbook.plan import AnyStep, Approve, Ask, Call, Choose, ForEach, Parallel, Plan, Repeat, Use, Wait
+from orchestrator.playbook.plan import (
+    AnyStep,
+    Approve,
+    Ask,
+    Call,
+    Choose,
+    ForEach,
+    Parallel,
+    Plan,
+    Repeat,
+    Use,
+    Wait,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +33,11 @@ class Point:
 
 def points(plan: Plan) -> list[Point]:
     """All of them, in the order of the playbook."""
-    found = [Point("trigger", "fits"), Point("trigger", "does not fit")] if plan.trigger is not None else []
+    found = (
+        [Point("trigger", "fits"), Point("trigger", "does not fit")]
+        if plan.trigger is not None
+        else []
+    )
     found += _of(plan.steps, "")
     if plan.on_failure == "roll_back":
         found.append(Point("on_failure", "rolls back"))

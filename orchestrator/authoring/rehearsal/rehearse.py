@@ -42,18 +42,28 @@ Read = Callable[[str], bytes]
 _numbers = itertools.count(1)
 
 
-async def rehearse(plan: Plan, cases: Cases, case: Case, read: Read, theatre: Theatre | None = None) -> Rehearsal:
+async def rehearse(
+    plan: Plan, cases: Cases, case: Case, read: Read, theatre: Theatre | None = None
+) -> Rehearsal:
     """One case, by the real workflows in the theatre, else in memory.
 
     Raises Invalid for a case that makes no sense: a file that is no alert, inputs that do not fit, a bad policy.
     """
     alert = alert_of(case.given, read)
-    started = plan.trigger is None or alert is None or condition(plan.trigger.when, {"alert": alert})
+    started = (
+        plan.trigger is None or alert is None or condition(plan.trigger.when, {"alert": alert})
+    )
     if not case.triggers or not started:
         fits = f"the alert {'fits' if started else 'does not fit'} the trigger"
-        return Rehearsal(case.name, None, differences=() if started is case.triggers else (Difference("triggers", said=fits),))
+        return Rehearsal(
+            case.name,
+            None,
+            differences=() if started is case.triggers else (Difference("triggers", said=fits),),
+        )
     stage = staged(plan, cases, case, alert)
-    result, took = await (theatre.play(stage, case.watched) if theatre is not None else played(stage, case.watched))
+    result, took = await (
+        theatre.play(stage, case.watched) if theatre is not None else played(stage, case.watched)
+    )
     return _told(case, stage, result, took)
 
 
@@ -63,14 +73,32 @@ def staged(plan: Plan, cases: Cases, case: Case, alert: dict[str, Any] | None) -
         run_id=f"run_rehearsal_{next(_numbers)}", attempt=1, playbook=plan.playbook, version=plan.version, plan_digest=plan.digest,
         mode=Mode.LIVE, source=None, severity=int(alert["severity"]) if alert else 0, started_by="rehearsal",
     )  # fmt: skip
-    run = RunInput(run=context, plan=plan, alert=alert, inputs=accept(plan.inputs, case.given.inputs), started_at=STARTED)
-    policy = _policy(case.policy, "its policy") if case.policy else _policy(DEFAULT_POLICY, "the policy")
+    run = RunInput(
+        run=context,
+        plan=plan,
+        alert=alert,
+        inputs=accept(plan.inputs, case.given.inputs),
+        started_at=STARTED,
+    )
+    policy = (
+        _policy(case.policy, "its policy") if case.policy else _policy(DEFAULT_POLICY, "the policy")
+    )
     inventory = Inventory(tuple(_asset(number, row) for number, row in enumerate(case.assets, 1)))
     further = [
-        (timedelta(seconds=each.after), laid_over({**(alert or BARE), "id": f"alert_{number}"}, each.alert))
+        (
+            timedelta(seconds=each.after),
+            laid_over({**(alert or BARE), "id": f"alert_{number}"}, each.alert),
+        )
         for number, each in enumerate(case.alerts, 2)
     ]
-    return Stage(run, {**cases.stubs, **case.stubs}, case.decide, InForce(1, policy.digest, policy), inventory, further)
+    return Stage(
+        run,
+        {**cases.stubs, **case.stubs},
+        case.decide,
+        InForce(1, policy.digest, policy),
+        inventory,
+        further,
+    )
 
 
 def alert_of(given: Given, read: Read) -> dict[str, Any] | None:
@@ -93,7 +121,9 @@ def _sent(file: str, product: str, raw: bytes) -> Alert:
     except BodyRefused as error:
         raise Invalid(f"{file}: {error}") from error
     except (Unparseable, NotAnAlert) as error:
-        raise Invalid(f"{file}: is no alert as {product} sends it ({error}); name the product that sent it, or another file") from error
+        raise Invalid(
+            f"{file}: is no alert as {product} sends it ({error}); name the product that sent it, or another file"
+        ) from error
 
 
 @lru_cache(maxsize=32)
@@ -105,14 +135,23 @@ def _policy(text: str, file: str) -> Policy:
 def _asset(number: int, row: dict[str, Any]) -> KnownAsset:
     try:
         asset = Asset.model_validate_json(json.dumps(row), strict=True)
-        return KnownAsset(asset.type.value, CANONICAL[asset.type](asset.value), asset.kind, asset.critical, list(asset.tags))
+        return KnownAsset(
+            asset.type.value,
+            CANONICAL[asset.type](asset.value),
+            asset.kind,
+            asset.critical,
+            list(asset.tags),
+        )
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False, include_input=False)
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in error.errors(include_url=False, include_input=False)
         )
     except ValueError as error:
         wrong = f"value: {error}"
-    raise Invalid(f"asset {number}: {wrong}; give type and value, and where they task kind, critical, tags")
+    raise Invalid(
+        f"asset {number}: {wrong}; give type and value, and where they task kind, critical, tags"
+    )
 
 
 def _told(case: Case, stage: Stage, result: RunResult, took: timedelta) -> Rehearsal:
@@ -129,8 +168,13 @@ def _told(case: Case, stage: Stage, result: RunResult, took: timedelta) -> Rehea
         results=stage.results,
         errors=stage.errors,
     )
-    wrong = (*_misanswered(case, stage.asked), *(differences(case.expect, found) if case.expect else ()))
-    return Rehearsal(**{**{name: getattr(found, name) for name in Rehearsal.__slots__}, "differences": wrong})
+    wrong = (
+        *_misanswered(case, stage.asked),
+        *(differences(case.expect, found) if case.expect else ()),
+    )
+    return Rehearsal(
+        **{**{name: getattr(found, name) for name in Rehearsal.__slots__}, "differences": wrong}
+    )
 
 
 def _misanswered(case: Case, asked: Sequence[Asked]) -> Iterator[Difference]:

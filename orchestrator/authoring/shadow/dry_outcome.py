@@ -14,23 +14,48 @@ CANNOT_TELL = "a dry run cannot tell"
 """How the error begins of a step that a dry run skips because it depends on what only a change would bring."""
 
 
-def outcome_of_dry(run: RunRow, steps: Sequence[StepRow], tasks: Mapping[str, bool], then: Outcome) -> Outcome:
+def outcome_of_dry(
+    run: RunRow, steps: Sequence[StepRow], tasks: Mapping[str, bool], then: Outcome
+) -> Outcome:
     """`tasks`: by step id, whether it could contain or ask; `then`: what the live run did.
 
     What the live run had made before the dry one looked is taken as what the dry one would have made too.
     """
-    planned = [row for row in steps if row.planned_change and row.planned and row.state != StepState.FAILED]
-    allowed = [row for row in planned if not _denied(row) and (_changed(row) or _name(row) in then.contained)]
-    asked = [_asked_name(row) for row in allowed if row.asked is not None or (not _changed(row) and _name(row) in then.asked)]
-    forms = [f"the form at step {row.path}" for row in steps if row.kind == "ask" and row.asked is not None]
+    planned = [
+        row for row in steps if row.planned_change and row.planned and row.state != StepState.FAILED
+    ]
+    allowed = [
+        row
+        for row in planned
+        if not _denied(row) and (_changed(row) or _name(row) in then.contained)
+    ]
+    asked = [
+        _asked_name(row)
+        for row in allowed
+        if row.asked is not None or (not _changed(row) and _name(row) in then.asked)
+    ]
+    forms = [
+        f"the form at step {row.path}"
+        for row in steps
+        if row.kind == "ask" and row.asked is not None
+    ]
     return Outcome(
         started=True,
         status=run.status,
         contained=_once(_name(row) for row in allowed if _effect(row) in COUNTED),
         asked=_once([*asked, *forms]),
         denied=_once(_name(row) for row in planned if _denied(row)),
-        failed=_once([*(f"step {row.path}" for row in steps if row.state == StepState.FAILED), *_never_began(run, steps)]),
-        unknown=_once(f"step {row.path}: {row.error}" for row in steps if _untold(row) and tasks.get(_id(row.path), True)),
+        failed=_once(
+            [
+                *(f"step {row.path}" for row in steps if row.state == StepState.FAILED),
+                *_never_began(run, steps),
+            ]
+        ),
+        unknown=_once(
+            f"step {row.path}: {row.error}"
+            for row in steps
+            if _untold(row) and tasks.get(_id(row.path), True)
+        ),
     )
 
 
@@ -64,7 +89,11 @@ def _untold(row: StepRow) -> bool:
 
 
 def _never_began(run: RunRow, steps: Sequence[StepRow]) -> list[str]:
-    return ["the run"] if run.status == "failed" and not any(row.state == StepState.FAILED for row in steps) else []
+    return (
+        ["the run"]
+        if run.status == "failed" and not any(row.state == StepState.FAILED for row in steps)
+        else []
+    )
 
 
 def _id(path: str) -> str:

@@ -9,7 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.authoring.backtest.actual_outcome import outcome_of
 from orchestrator.authoring.backtest.replay import steps_with_effects
-from orchestrator.authoring.outcomes import NOT_STARTED, About, Difference, Group, Outcome, differences, grouped
+from orchestrator.authoring.outcomes import (
+    NOT_STARTED,
+    About,
+    Difference,
+    Group,
+    Outcome,
+    differences,
+    grouped,
+)
 from orchestrator.authoring.shadow.dry_outcome import errors_of, outcome_of_dry
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import Frozen
@@ -44,7 +52,9 @@ class ShadowReport(Frozen):
     groups: tuple[Group, ...]
 
 
-async def shadow_report(rt: Runtime, name: str, *, since: timedelta, version: int | None = None) -> ShadowReport:
+async def shadow_report(
+    rt: Runtime, name: str, *, since: timedelta, version: int | None = None
+) -> ShadowReport:
     """Of that version, else of the newest that is or was a shadow; at most since it is one. Raises NotFound."""
     async with rt.store.read() as session:
         row, watch = await _watched(session, name, version)
@@ -56,9 +66,13 @@ async def shadow_report(rt: Runtime, name: str, *, since: timedelta, version: in
     return pairs.report(row, watch)
 
 
-async def _watched(session: AsyncSession, name: str, version: int | None) -> tuple[PlaybookRow, Watch]:
+async def _watched(
+    session: AsyncSession, name: str, version: int | None
+) -> tuple[PlaybookRow, Watch]:
     rows = [row for row in await records.versions(session, name) if version in {None, row.version}]
-    for row in sorted(rows, key=lambda row: (row.stage == SHADOW and not row.retired, row.version), reverse=True):
+    for row in sorted(
+        rows, key=lambda row: (row.stage == SHADOW and not row.retired, row.version), reverse=True
+    ):
         if (watch := await shadows.last_watch(session, name, row.version)) is not None:
             return row, watch
     what = name if version is None else f"{name}@{version}"
@@ -68,7 +82,9 @@ async def _watched(session: AsyncSession, name: str, version: int | None) -> tup
 class _Pairs:
     """The runs of both sides, by alert. `dry`: of the shadow; `live`: of the version beside it."""
 
-    def __init__(self, dry: Sequence[RunRow], live: Sequence[RunRow], tasks: Mapping[str, bool]) -> None:
+    def __init__(
+        self, dry: Sequence[RunRow], live: Sequence[RunRow], tasks: Mapping[str, bool]
+    ) -> None:
         self._dry = {str(run.alert_id): run for run in reversed(dry)}
         self._live = {str(run.alert_id): run for run in reversed(live)}
         self._tasks = tasks
@@ -97,7 +113,12 @@ class _Pairs:
                 open_ += 1
                 continue
             title, at = self._alerts[alert]
-            found.append((About(alert_id=alert, title=title, received_at=at.isoformat()), self._compared(alert)))
+            found.append(
+                (
+                    About(alert_id=alert, title=title, received_at=at.isoformat()),
+                    self._compared(alert),
+                )
+            )
         return ShadowReport(
             playbook=row.name,
             version=row.version,
@@ -114,7 +135,9 @@ class _Pairs:
 
     def _is_open(self, alert: str) -> bool:
         done, dry = self._done.get(alert), self._dry.get(alert)
-        return any(run.status in _OPEN for run in [*(done.runs if done else []), *([dry] if dry else [])])
+        return any(
+            run.status in _OPEN for run in [*(done.runs if done else []), *([dry] if dry else [])]
+        )
 
     def _compared(self, alert: str) -> dict[Difference, tuple[str, ...]]:
         then, run = outcome_of(self._done.get(alert)), self._dry.get(alert)
@@ -123,5 +146,7 @@ class _Pairs:
         found = differences(then, now)
         if run is not None and (failed := found.get(Difference.FAILED)):
             errors = errors_of(run, steps)
-            found[Difference.FAILED] = tuple(f"{what}: {errors[what]}" if errors.get(what) else what for what in failed)
+            found[Difference.FAILED] = tuple(
+                f"{what}: {errors[what]}" if errors.get(what) else what for what in failed
+            )
         return found

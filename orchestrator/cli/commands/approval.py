@@ -12,12 +12,19 @@ from orchestrator.cli.api_client import Url, remote
 from orchestrator.cli.options import AsJson, Config, DataDir
 from orchestrator.cli.output import listing, say, show_json
 
-app = typer.Typer(help="Questions to people, through the API of a running stack.", no_args_is_help=True)
+app = typer.Typer(
+    help="Questions to people, through the API of a running stack.", no_args_is_help=True
+)
 
 ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="The approval's id.")]
 Digest = Annotated[str, typer.Option(help="Of what was shown: nothing else is agreed to.")]
 Comment = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
-Only = Annotated[list[str] | None, typer.Option("--change", help="Digest of a change that may be made, as `show` prints it; else all may.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--change", help="Digest of a change that may be made, as `show` prints it; else all may."
+    ),
+]
 
 _COLUMNS = ("id", "state", "question", "by", "quorum", "expires_at", "run_id", "review")
 
@@ -39,8 +46,16 @@ class Verdict(StrEnum):
 
 @app.command("list")
 def show_approvals(
-    state: Annotated[str | None, typer.Option(help="pending, approved, declined, expired, withdrawn, void, or all; else pending.")] = None,
-    review: Annotated[Review | None, typer.Option(help="Those where the glass was broken, by what was said of it.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="pending, approved, declined, expired, withdrawn, void, or all; else pending."
+        ),
+    ] = None,
+    review: Annotated[
+        Review | None,
+        typer.Option(help="Those where the glass was broken, by what was said of it."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most, newest first.")] = 50,
     as_json: AsJson = False,
     url: Url = None,
@@ -49,14 +64,21 @@ def show_approvals(
 ) -> None:
     """Questions to people, newest first: the pending ones, unless others are asked for."""
     chosen = state or (None if review else "pending")
-    query = {"state": None if chosen == "all" else chosen, "review": review.value if review else None}
+    query = {
+        "state": None if chosen == "all" else chosen,
+        "review": review.value if review else None,
+    }
     found = remote(data_dir, config, url).items("/v1/approvals", limit, **query)
     listing(found if as_json else map(_in_line, found), _COLUMNS, as_json=as_json)
 
 
 @app.command("show")
 def show_approval(
-    approval_id: ApprovalId, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
+    approval_id: ApprovalId,
+    as_json: AsJson = False,
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """One question with the exact changes it is about."""
     found = remote(data_dir, config, url).get(f"/v1/approvals/{approval_id}")
@@ -84,7 +106,12 @@ def approve(
 
 @app.command("decline")
 def decline(
-    approval_id: ApprovalId, digest: Digest, comment: Comment = "", url: Url = None, data_dir: DataDir = None, config: Config = None
+    approval_id: ApprovalId,
+    digest: Digest,
+    comment: Comment = "",
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """Say no; one no is enough."""
     body = {"decision": "decline", "digest": digest, "comment": comment}
@@ -92,9 +119,17 @@ def decline(
 
 
 @app.command("withdraw")
-def withdraw(approval_id: ApprovalId, comment: Comment = "", url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
+def withdraw(
+    approval_id: ApprovalId,
+    comment: Comment = "",
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
     """Take back what you approved, as long as its changes are not all made."""
-    done = remote(data_dir, config, url).post(f"/v1/approvals/{approval_id}/withdrawal", {"comment": comment})
+    done = remote(data_dir, config, url).post(
+        f"/v1/approvals/{approval_id}/withdrawal", {"comment": comment}
+    )
     _answered(done["approval"])
     if done["note"]:
         say(done["note"])
@@ -104,7 +139,12 @@ def withdraw(approval_id: ApprovalId, comment: Comment = "", url: Url = None, da
 def break_glass(
     approval_id: ApprovalId,
     digest: Digest,
-    reason: Annotated[str, typer.Option(help="Why nobody else can be asked, in ten letters at least; somebody else will read it.")],
+    reason: Annotated[
+        str,
+        typer.Option(
+            help="Why nobody else can be asked, in ten letters at least; somebody else will read it."
+        ),
+    ],
     change: Only = None,
     url: Url = None,
     data_dir: DataDir = None,
@@ -126,13 +166,17 @@ def review(
     config: Config = None,
 ) -> None:
     """Say of a decision that somebody took alone whether it was right."""
-    remote(data_dir, config, url).post(f"/v1/approvals/{approval_id}/review", {"verdict": verdict.value, "comment": comment})
+    remote(data_dir, config, url).post(
+        f"/v1/approvals/{approval_id}/review", {"verdict": verdict.value, "comment": comment}
+    )
     say(f"approval {approval_id}: the breaking of the glass is {verdict.value}")
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
     """An approval for a person to read before agreeing."""
-    yield f"{found['id']}: {found['state']}" + (f", asked anew as {found['replaced_by']}" if found["replaced_by"] else "")
+    yield f"{found['id']}: {found['state']}" + (
+        f", asked anew as {found['replaced_by']}" if found["replaced_by"] else ""
+    )
     yield f"  {found['question']}"
     yield f"  for {found['playbook']} version {found['version']}, step {found['path']}, run {found['run_id']}"
     level = f", level {found['level']} of the chain" if found["level"] else ""
@@ -157,8 +201,12 @@ def _said(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _answered(found: dict[str, Any]) -> None:
-    agreeing = sum(each["decision"] == "approve" and each["withdrawn_at"] is None for each in found["answers"])
-    waiting = f", {agreeing} of {found['quorum']} have agreed" if found["state"] == "pending" else ""
+    agreeing = sum(
+        each["decision"] == "approve" and each["withdrawn_at"] is None for each in found["answers"]
+    )
+    waiting = (
+        f", {agreeing} of {found['quorum']} have agreed" if found["state"] == "pending" else ""
+    )
     say(f"approval {found['id']} is {found['state']}{waiting}")
 
 

@@ -13,12 +13,20 @@ from orchestrator.cli.output import console, listing, say
 from orchestrator.domain.errors import Invalid
 from orchestrator.policy.stops import own_infrastructure
 
-app = typer.Typer(help="The inventory: which hosts, users, addresses and networks are ours, and what they are.", no_args_is_help=True)
+app = typer.Typer(
+    help="The inventory: which hosts, users, addresses and networks are ours, and what they are.",
+    no_args_is_help=True,
+)
 
 
 @app.command("import")
 def import_assets(
-    file: Annotated[Path, typer.Argument(help="CSV: type,value,kind,critical,tags (tags apart by ; or |); or a JSON list of objects.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV: type,value,kind,critical,tags (tags apart by ; or |); or a JSON list of objects."
+        ),
+    ],
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -28,17 +36,25 @@ def import_assets(
             rows = csv_import.read_csv(read_text(file))
         else:
             rows = [(f"asset {number}", row) for number, row in enumerate(_json(file), 1)]
-        count = within(data_dir, config, lambda runtime: inventory.import_numbered(runtime, rows, actor=actor()))
+        count = within(
+            data_dir,
+            config,
+            lambda runtime: inventory.import_numbered(runtime, rows, actor=actor()),
+        )
     except Invalid as error:
         lines = str(error).splitlines()
-        raise Invalid("\n".join(line if line.startswith(str(file)) else f"{file}: {line}" for line in lines)) from error
+        raise Invalid(
+            "\n".join(line if line.startswith(str(file)) else f"{file}: {line}" for line in lines)
+        ) from error
     say(f"{count} assets are imported")
 
 
 @app.command("list")
 def show(
     as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV, as `tocsin asset import` reads it.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV, as `tocsin asset import` reads it.")
+    ] = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -52,13 +68,19 @@ def show(
 
 @app.command("remove")
 def remove(
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="host, user, email, address, network, ...")],
+    type_: Annotated[
+        str, typer.Argument(metavar="TYPE", help="host, user, email, address, network, ...")
+    ],
     value: str,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """Forget one asset: it is unknown from now on."""
-    within(data_dir, config, lambda runtime: inventory.remove_asset(runtime, type_, value, actor=actor()))
+    within(
+        data_dir,
+        config,
+        lambda runtime: inventory.remove_asset(runtime, type_, value, actor=actor()),
+    )
     say(f"asset {type_} {value} is removed")
 
 

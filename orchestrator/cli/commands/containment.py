@@ -17,11 +17,20 @@ from orchestrator.cli.output import listing, say, show_json, visible
 from orchestrator.domain.errors import Conflict, NotFound
 
 app = typer.Typer(
-    help="What is in force, through the API of a running stack. Without a command: a list of it.", invoke_without_command=True
+    help="What is in force, through the API of a running stack. Without a command: a list of it.",
+    invoke_without_command=True,
 )
 
-Name = Annotated[str, typer.Argument(metavar="KEY|LEASE", help="The containment's key, or the beginning of it; or the id of one lease.")]
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The containment's key, or the beginning of it.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY|LEASE",
+        help="The containment's key, or the beginning of it; or the id of one lease.",
+    ),
+]
+Key = Annotated[
+    str, typer.Argument(metavar="KEY", help="The containment's key, or the beginning of it.")
+]
 Length = Annotated[str, typer.Argument(metavar="DURATION", help="From now: 30m, 4h, 7d.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
 All = Annotated[bool, typer.Option("--all", help="Also what is lifted.")]
@@ -41,12 +50,21 @@ def in_force(
 ) -> None:
     """What is in force, through the API of a running stack. Without a command: a list of it."""
     if context.invoked_subcommand is None:
-        show_list(everything=everything, limit=limit, as_json=as_json, url=url, data_dir=data_dir, config=config)
+        show_list(
+            everything=everything,
+            limit=limit,
+            as_json=as_json,
+            url=url,
+            data_dir=data_dir,
+            config=config,
+        )
 
 
 @app.command("list")
 def show_list(
-    state: Annotated[str | None, typer.Option(help="held, lifting, lifted or stuck; else all that is in force.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="held, lifting, lifted or stuck; else all that is in force.")
+    ] = None,
     everything: All = False,
     limit: Limit = 50,
     as_json: AsJson = False,
@@ -71,21 +89,40 @@ def show(key: Key, url: Url = None, data_dir: DataDir = None, config: Config = N
 
 
 @app.command("extend")
-def extend(name: Name, by: Length, reason: Reason = "", url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
+def extend(
+    name: Name,
+    by: Length,
+    reason: Reason = "",
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
     """Let it be held for so long from now. Leases that end later stay as they are."""
     _change(remote(data_dir, config, url), name, {"for": by, "way": "extend", "reason": reason})
 
 
 @app.command("shorten")
-def shorten(name: Name, to: Length, reason: Reason = "", url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
+def shorten(
+    name: Name,
+    to: Length,
+    reason: Reason = "",
+    url: Url = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
     """Let it be held for no longer than so long from now."""
     _change(remote(data_dir, config, url), name, {"for": to, "way": "shorten", "reason": reason})
 
 
 @app.command("release")
 def release(
-    name: Annotated[str | None, typer.Argument(metavar="KEY|LEASE", help="The containment's key, or the id of one lease.")] = None,
-    incident: Annotated[str | None, typer.Option(help="All that the runs of this incident hold.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="KEY|LEASE", help="The containment's key, or the id of one lease."),
+    ] = None,
+    incident: Annotated[
+        str | None, typer.Option(help="All that the runs of this incident hold.")
+    ] = None,
     reason: Reason = "",
     url: Url = None,
     data_dir: DataDir = None,
@@ -109,7 +146,10 @@ def release(
 def settle(
     key: Key,
     comment: Annotated[str, typer.Option(help="How it came off; kept in the audit trail.")],
-    force: Annotated[bool, typer.Option("--force", help="Also when the device still shows it, or cannot be asked.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also when the device still shows it, or cannot be asked."),
+    ] = False,
     url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
@@ -136,8 +176,12 @@ def orphans(
         return
     for each in found:
         if each["why"]:
-            say(f"{each['connection']}: {'' if each['listed'] else 'cannot be listed: '}{each['why']}")
-    lost = [{"connection": each["connection"], **orphan} for each in found for orphan in each["orphans"]]
+            say(
+                f"{each['connection']}: {'' if each['listed'] else 'cannot be listed: '}{each['why']}"
+            )
+    lost = [
+        {"connection": each["connection"], **orphan} for each in found for orphan in each["orphans"]
+    ]
     listing(lost, ("connection", "action", "target", "tag", "note"))
 
 
@@ -157,7 +201,9 @@ def _found(api: Remote, name: str) -> tuple[str, str | None]:
         raise NotFound(message)
     if len(name) >= _WHOLE:
         return name, None
-    keys = [item["key"] for item in api.items("/v1/containments", MOST) if item["key"].startswith(name)]
+    keys = [
+        item["key"] for item in api.items("/v1/containments", MOST) if item["key"].startswith(name)
+    ]
     if len(keys) > 1:
         message = f"{len(keys)} containments begin with {name}; give more of the key"
         raise Conflict(message)
@@ -168,7 +214,17 @@ _WHOLE = 32
 
 
 WIDTH = 120
-_COLUMNS = (("key", 8), ("state", 7), ("what", 22), ("on", 14), ("by", 14), ("why", 15), ("since", 11), ("until", 11), ("seen", 11))
+_COLUMNS = (
+    ("key", 8),
+    ("state", 7),
+    ("what", 22),
+    ("on", 14),
+    ("by", 14),
+    ("why", 15),
+    ("since", 11),
+    ("until", 11),
+    ("seen", 11),
+)
 
 
 def print_containments(items: Sequence[dict[str, Any]]) -> None:
@@ -176,9 +232,13 @@ def print_containments(items: Sequence[dict[str, Any]]) -> None:
     if not items:
         say("none")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True, header_style="bold")
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True, header_style="bold"
+    )
     for name, width in _COLUMNS:
-        table.add_column(name, overflow="fold", width=width if name not in _OPEN else None, max_width=width)
+        table.add_column(
+            name, overflow="fold", width=width if name not in _OPEN else None, max_width=width
+        )
     for item in items:
         table.add_row(*(Text(visible(text)) for text in _row(item)))
     Console(highlight=False, width=WIDTH).print(table)
@@ -191,11 +251,29 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
     live = [lease for lease in item["leases"] if lease["state"] == "live"]
     held = live or item["leases"][-1:]
     by = ", ".join(sorted({lease["playbook"] or lease["run_id"] for lease in held}))
-    why = next((lease["alert"] for lease in held if lease["alert"]), None) or next((lease["path"] for lease in held), "-")
-    on = item["connection"] if item["device"] is None else f"{item['connection']} ({item['device']})"
-    until = _moment(item["lifted_at"] or item["until"]) if item["lifted_at"] or item["until"] else ("by hand" if live else "now")
+    why = next((lease["alert"] for lease in held if lease["alert"]), None) or next(
+        (lease["path"] for lease in held), "-"
+    )
+    on = (
+        item["connection"] if item["device"] is None else f"{item['connection']} ({item['device']})"
+    )
+    until = (
+        _moment(item["lifted_at"] or item["until"])
+        if item["lifted_at"] or item["until"]
+        else ("by hand" if live else "now")
+    )
     what = f"{item['target']['value']} {item['action']}"
-    return item["key"][:8], _state(item), what, on, by or "-", why, _moment(item["since"]), until, _moment(item["verified_at"])
+    return (
+        item["key"][:8],
+        _state(item),
+        what,
+        on,
+        by or "-",
+        why,
+        _moment(item["since"]),
+        until,
+        _moment(item["verified_at"]),
+    )
 
 
 def _state(item: dict[str, Any]) -> str:

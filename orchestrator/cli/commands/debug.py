@@ -30,17 +30,46 @@ keep              what is applied stays after the session, until its lease of an
 show EXPRESSION   an expression as this step sees it, or the path of a step
 where (w)         where it stands;  steps: what came of each
 quit (q)          end; what was applied is taken back"""
-_SHORT = {"n": "next", "step": "next", "s": "next", "c": "continue", "b": "break", "q": "quit", "w": "where", "p": "show", "h": "help"}
+_SHORT = {
+    "n": "next",
+    "step": "next",
+    "s": "next",
+    "c": "continue",
+    "b": "break",
+    "q": "quit",
+    "w": "where",
+    "p": "show",
+    "h": "help",
+}
 _ARGUMENT = {"break": "path", "clear": "path", "show": "expression"}
 _LOOK_SECONDS = 0.5
 
 
 def debug(
-    what: Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A published playbook (NAME or NAME@VERSION), or a file or folder.")],
-    alert: Annotated[str | None, typer.Option(metavar="FILE|ID", help="An alert in a file, or the id of one that came.")] = None,
-    product: Annotated[str | None, typer.Option(help="Which product sends the file's alert so; else it is in the normal form.")] = None,
-    given: Annotated[list[str] | None, typer.Option("--input", help="An input: name=value.")] = None,
-    breaks: Annotated[list[str] | None, typer.Option("--break", metavar="STEP", help="Stop before this step; else before each.")] = None,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FOLDER",
+            help="A published playbook (NAME or NAME@VERSION), or a file or folder.",
+        ),
+    ],
+    alert: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|ID", help="An alert in a file, or the id of one that came."),
+    ] = None,
+    product: Annotated[
+        str | None,
+        typer.Option(
+            help="Which product sends the file's alert so; else it is in the normal form."
+        ),
+    ] = None,
+    given: Annotated[
+        list[str] | None, typer.Option("--input", help="An input: name=value.")
+    ] = None,
+    breaks: Annotated[
+        list[str] | None,
+        typer.Option("--break", metavar="STEP", help="Stop before this step; else before each."),
+    ] = None,
     url: Url = None,
     data_dir: DataDir = None,
     config: Config = None,
@@ -82,9 +111,15 @@ class _Console:
             self._state = self._api.delete(self._path)
         for each in self._state["applied"]:
             kept = (
-                "stays until its lease ends" if each["kept"] else "is being taken back" if each["can_be_undone"] else "cannot be taken back"
+                "stays until its lease ends"
+                if each["kept"]
+                else "is being taken back"
+                if each["can_be_undone"]
+                else "cannot be taken back"
             )
-            say(f"{each['path']} on {each['target']} (run {each['run_id']}, {each['status']}) {kept}")
+            say(
+                f"{each['path']} on {each['target']} (run {each['run_id']}, {each['status']}) {kept}"
+            )
 
     def _done(self, line: str, lines: Iterator[str]) -> bool:
         """Whether the session is to end."""
@@ -137,7 +172,9 @@ class _Console:
         self._state = self._api.post(f"{self._path}/commands", command)
         while self._state["standing"] in {"working", "applying"}:
             if self._state["standing"] == "applying" and (run := self._state["applied"][-1:]):
-                say(f"run {run[0]['run_id']} goes on; if it asks people, see `tocsin approval list`")
+                say(
+                    f"run {run[0]['run_id']} goes on; if it asks people, see `tocsin approval list`"
+                )
             time.sleep(_LOOK_SECONDS)
             self._state = self._api.get(self._path)
         if self._state["said"]:
@@ -147,25 +184,35 @@ class _Console:
         here = (self._state["at"] or {}).get("path")
         for each in self._state["steps"]:
             if each["path"] not in seen and each["path"] != here:
-                say(f"  {each['path']}: {each['state']}{': ' + each['error'] if each['error'] else ''}")
+                say(
+                    f"  {each['path']}: {each['state']}{': ' + each['error'] if each['error'] else ''}"
+                )
         self._show()
 
     def _steps(self) -> None:
         for each in self._state["steps"]:
-            say(f"  {each['path']}: {each['state']} {json.dumps(each['result'], ensure_ascii=False) if each['result'] is not None else ''}")
+            say(
+                f"  {each['path']}: {each['state']} {json.dumps(each['result'], ensure_ascii=False) if each['result'] is not None else ''}"
+            )
 
     def _show(self) -> None:
         at = self._state["at"]
         if at is None:
-            say(f"{self._state['playbook']}: {self._state['result']}{': ' + self._state['error'] if self._state['error'] else ''}")
+            say(
+                f"{self._state['playbook']}: {self._state['result']}{': ' + self._state['error'] if self._state['error'] else ''}"
+            )
             return
         console.print(Text(f"{at['path']}  {at['uses'] or at['kind']}", style="bold"))
         if at["inputs"] is not None:
             say(f"  inputs: {json.dumps(at['inputs'], ensure_ascii=False)}")
         if at["planned"]:
             planned = at["planned"]
-            say(f"  would: {planned['summary']}{'' if planned['changed'] else ' (it is so already)'}")
-            say(f"  policy: {planned['verdict']}{': ' + '; '.join(planned['reasons']) if planned['reasons'] else ''}")
+            say(
+                f"  would: {planned['summary']}{'' if planned['changed'] else ' (it is so already)'}"
+            )
+            say(
+                f"  policy: {planned['verdict']}{': ' + '; '.join(planned['reasons']) if planned['reasons'] else ''}"
+            )
         for name, words in (("asked", "would ask"), ("problem", "cannot be told")):
             if at[name]:
                 say(f"  {words}: {at[name]}")

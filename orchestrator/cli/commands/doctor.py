@@ -51,7 +51,9 @@ async def _examine(settings: Settings) -> AsyncIterator[Finding]:
     for finding in _disk(settings.data_dir):
         yield finding
     if not settings.data_dir.exists():
-        yield Finding("note", f"{settings.data_dir}: nothing was started here yet; `tocsin up` makes it")
+        yield Finding(
+            "note", f"{settings.data_dir}: nothing was started here yet; `tocsin up` makes it"
+        )
         yield _temporal_binary(settings)
         return
     yield _temporal_binary(settings)
@@ -73,7 +75,9 @@ async def _inside(runtime: Runtime) -> AsyncIterator[Finding]:
     yield database
     settings = runtime.settings
     listening = ports.remembered(settings.data_dir)
-    address = (listening.temporal_address if listening and settings.temporal_bundled else None) or settings.temporal_address
+    address = (
+        listening.temporal_address if listening and settings.temporal_bundled else None
+    ) or settings.temporal_address
     up = listening is not None and ports.alive(listening.pid)
     yield _reaches(address, expected=up or not settings.temporal_bundled)
     if listening and up:
@@ -86,13 +90,22 @@ async def _inside(runtime: Runtime) -> AsyncIterator[Finding]:
 
 
 def _disk(folder: Path) -> list[Finding]:
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    there = next(
+        place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()
+    )
     free = shutil.disk_usage(there).free
     if free < _LITTLE:
-        return [Finding("wrong", f"{there}: only {free // 1024**2} MiB are free; make room, or set data_dir to another disk")]
+        return [
+            Finding(
+                "wrong",
+                f"{there}: only {free // 1024**2} MiB are free; make room, or set data_dir to another disk",
+            )
+        ]
     found = [Finding("good", f"{free // 1024**3} GiB are free")]
     if folder.exists() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        found.append(Finding("wrong", f"{folder}: others may look into it; run: chmod 700 {folder}"))
+        found.append(
+            Finding("wrong", f"{folder}: others may look into it; run: chmod 700 {folder}")
+        )
     return found
 
 
@@ -109,9 +122,14 @@ def _temporal_binary(settings: Settings) -> Finding:
 
 def _private(path: Path) -> Finding:
     if not path.exists():
-        return Finding("note", f"{path}: is not there; further keys are made with `tocsin key create`")
+        return Finding(
+            "note", f"{path}: is not there; further keys are made with `tocsin key create`"
+        )
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return Finding("wrong", f"{path}: others may read it; run: chmod 600 {path}, and replace the key if somebody did")
+        return Finding(
+            "wrong",
+            f"{path}: others may read it; run: chmod 600 {path}, and replace the key if somebody did",
+        )
     return Finding("good", f"{path}: readable to its owner alone")
 
 
@@ -121,9 +139,15 @@ async def _database(runtime: Runtime) -> Finding:
     try:
         current, newest = await current_revision(runtime.store), newest_revision()
     except Exception as error:  # noqa: BLE001  a driver raises what it likes; a diagnosis must go on
-        return Finding("wrong", f"the database does not answer ({type(error).__name__}: {error}); check database_url and that it runs")
+        return Finding(
+            "wrong",
+            f"the database does not answer ({type(error).__name__}: {error}); check database_url and that it runs",
+        )
     if current != newest:
-        return Finding("wrong", f"the database is at revision {current}, this version needs {newest}; run: tocsin migrate")
+        return Finding(
+            "wrong",
+            f"the database is at revision {current}, this version needs {newest}; run: tocsin migrate",
+        )
     return Finding("good", f"database: answers, revision {current}")
 
 
@@ -134,7 +158,10 @@ def _reaches(address: str, *, expected: bool) -> Finding:
             return Finding("good", f"Temporal answers at {address}")
     except OSError as error:
         if expected:
-            return Finding("wrong", f"Temporal does not answer at {address} ({error}); start it, or set temporal_address")
+            return Finding(
+                "wrong",
+                f"Temporal does not answer at {address} ({error}); start it, or set temporal_address",
+            )
         return Finding("note", f"Temporal does not run at {address}; `tocsin up` starts it")
 
 
@@ -144,9 +171,12 @@ async def _api(listening: ports.Listening) -> Finding:
             reply = await client.get(f"{listening.api_url}/readyz")
     except httpx.HTTPError as error:
         return Finding(
-            "wrong", f"the API does not answer at {listening.api_url} ({error}); look into the logs folder of the data directory"
+            "wrong",
+            f"the API does not answer at {listening.api_url} ({error}); look into the logs folder of the data directory",
         )
-    return Finding("good" if reply.is_success else "wrong", f"API at {listening.api_url}: {reply.text[:300]}")
+    return Finding(
+        "good" if reply.is_success else "wrong", f"API at {listening.api_url}: {reply.text[:300]}"
+    )
 
 
 async def _connections(runtime: Runtime) -> AsyncIterator[Finding]:
@@ -156,6 +186,9 @@ async def _connections(runtime: Runtime) -> AsyncIterator[Finding]:
         try:
             said = await connections.check_connection(runtime, view.name)
         except TocsinError as error:
-            yield Finding("wrong", f"connection {view.name} ({view.connector}): {error}; mend it with `tocsin connection add`")
+            yield Finding(
+                "wrong",
+                f"connection {view.name} ({view.connector}): {error}; mend it with `tocsin connection add`",
+            )
         else:
             yield Finding("good", f"connection {view.name} ({view.connector}): {said}")

@@ -25,12 +25,20 @@ class Picture(StrEnum):
     JSON = "json"
 
 
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; else to the screen.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to; else to the screen."),
+]
 As = Annotated[Picture, typer.Option("--format", help="As what.")]
 
 
 def graph(
-    what: Annotated[str, typer.Argument(metavar="FILE|FOLDER|NAME[@VERSION]", help="A playbook of yours, or a published one.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|FOLDER|NAME[@VERSION]", help="A playbook of yours, or a published one."
+        ),
+    ],
     as_: As = Picture.SVG,
     output: Output = None,
     data_dir: DataDir = None,
@@ -44,10 +52,14 @@ def graph(
         if data_dir is None and config is None:
             found = asyncio.run(graphs.draft_picture(None, text, str(file)))
         else:
-            found = within(data_dir, config, lambda runtime: graphs.draft_picture(runtime, text, str(file)))
+            found = within(
+                data_dir, config, lambda runtime: graphs.draft_picture(runtime, text, str(file))
+            )
     else:
         name, version = _named(what)
-        found = within(data_dir, config, lambda runtime: graphs.playbook_picture(runtime, name, version))
+        found = within(
+            data_dir, config, lambda runtime: graphs.playbook_picture(runtime, name, version)
+        )
     write(graphs.drawn(found, Format(as_)), output)
 
 
@@ -59,12 +71,16 @@ def write(text: str, output: Path | None) -> None:
     try:
         output.write_text(text, "utf-8")
     except OSError as error:
-        raise Invalid(f"{output}: cannot be written ({error.strerror}); name another file with --output") from error
+        raise Invalid(
+            f"{output}: cannot be written ({error.strerror}); name another file with --output"
+        ) from error
     say(f"{output} is written")
 
 
 def _named(text: str) -> tuple[str, int | None]:
     found = re.fullmatch(r"([a-z0-9][a-z0-9_-]*)(?:@(\d+))?", text)
     if found is None:
-        raise Invalid(f"{text}: there is no such file, and no playbook is called so; give a file, a folder, or NAME@VERSION")
+        raise Invalid(
+            f"{text}: there is no such file, and no playbook is called so; give a file, a folder, or NAME@VERSION"
+        )
     return found[1], int(found[2]) if found[2] else None

@@ -16,11 +16,20 @@ app = typer.Typer(help="API keys: who may do what.", no_args_is_help=True)
 
 @app.command("create")
 def create(
-    person: Annotated[str, typer.Argument(help="Whose key it is; two keys of one person count once in an approval.")],
+    person: Annotated[
+        str,
+        typer.Argument(help="Whose key it is; two keys of one person count once in an approval."),
+    ],
     role: Annotated[list[Role], typer.Option(help="viewer, analyst, approver, author or admin.")],
-    group: Annotated[list[str] | None, typer.Option(help="A group that approvals may be addressed to.")] = None,
-    scope: Annotated[list[Permission] | None, typer.Option(help="Narrows the roles to these permissions.")] = None,
-    expires_in: Annotated[str | None, typer.Option(help="Such as 30d; without it, it does not expire.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="A group that approvals may be addressed to.")
+    ] = None,
+    scope: Annotated[
+        list[Permission] | None, typer.Option(help="Narrows the roles to these permissions.")
+    ] = None,
+    expires_in: Annotated[
+        str | None, typer.Option(help="Such as 30d; without it, it does not expire.")
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -30,7 +39,13 @@ def create(
         data_dir,
         config,
         lambda runtime: keys.create_key(
-            runtime, person, tuple(role), groups=tuple(group or ()), scopes=tuple(scope) if scope else None, expires_in=life, actor=actor()
+            runtime,
+            person,
+            tuple(role),
+            groups=tuple(group or ()),
+            scopes=tuple(scope) if scope else None,
+            expires_in=life,
+            actor=actor(),
         ),
     )
     say(f"key {view.id} of {view.person}; shown only now:")
@@ -41,7 +56,11 @@ def create(
 def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All keys, without what makes them work."""
     found = within(data_dir, config, keys.list_keys)
-    listing(found, ("id", "person", "roles", "groups", "scopes", "created_at", "expires_at", "revoked_at"), as_json=as_json)
+    listing(
+        found,
+        ("id", "person", "roles", "groups", "scopes", "created_at", "expires_at", "revoked_at"),
+        as_json=as_json,
+    )
 
 
 @app.command("revoke")

@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.commands import debug, playbook_check, playbook_write, promotion, recording, rehearsal
+from orchestrator.cli.commands import (
+    debug,
+    playbook_check,
+    playbook_write,
+    promotion,
+    recording,
+    rehearsal,
+)
 from orchestrator.cli.commands.graph import graph
 from orchestrator.cli.options import AsJson, Config, DataDir, actor, read_text, within
 from orchestrator.cli.output import console, listing, say
@@ -34,7 +41,10 @@ app.command("roll-back")(promotion.roll_back)
 app.command("usage")(promotion.usage)
 app.command("sync")(promotion.synchronize)
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Playbooks, or folders that hold a playbook.yaml.")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="Playbooks, or folders that hold a playbook.yaml."),
+]
 Name = Annotated[str, typer.Argument(help="The playbook's name.")]
 
 
@@ -51,15 +61,21 @@ def check(files: Files, data_dir: DataDir = None, config: Config = None) -> None
 
 
 @app.command("publish")
-def publish(files: Files, shadow: promotion.Shadow = False, data_dir: DataDir = None, config: Config = None) -> None:
+def publish(
+    files: Files, shadow: promotion.Shadow = False, data_dir: DataDir = None, config: Config = None
+) -> None:
     """Publish; a published version never changes, and the newest takes the next alert. A folder brings its tests along."""
 
     async def publish_each(runtime: Runtime) -> None:
         for path in files:
             file, tests = _playbook(path), beside(path) if path.is_dir() else None
             stage: Literal["live", "shadow"] = "shadow" if shadow else "live"
-            view = await playbooks.publish_playbook(runtime, read_text(file), str(file), actor=actor(), beside=tests, stage=stage)
-            say(f"published {view.name} version {view.version}{' as a shadow' if shadow else ''} (digest {view.digest})")
+            view = await playbooks.publish_playbook(
+                runtime, read_text(file), str(file), actor=actor(), beside=tests, stage=stage
+            )
+            say(
+                f"published {view.name} version {view.version}{' as a shadow' if shadow else ''} (digest {view.digest})"
+            )
 
     within(data_dir, config, publish_each)
 
@@ -70,7 +86,18 @@ def versions(as_json: AsJson = False, data_dir: DataDir = None, config: Config =
     found = within(data_dir, config, playbooks.list_playbooks)
     listing(
         found,
-        ("name", "version", "title", "owner", "digest", "published_at", "published_by", "stage", "tested", "retired"),
+        (
+            "name",
+            "version",
+            "title",
+            "owner",
+            "digest",
+            "published_at",
+            "published_by",
+            "stage",
+            "tested",
+            "retired",
+        ),
         as_json=as_json,
     )
 
@@ -79,7 +106,11 @@ def versions(as_json: AsJson = False, data_dir: DataDir = None, config: Config =
 def retire(version: promotion.Version, data_dir: DataDir = None, config: Config = None) -> None:
     """Start no new run with a version; those that run go on."""
     name, number = promotion.named(version)
-    within(data_dir, config, lambda runtime: playbooks.retire_playbook(runtime, name, number, actor=actor()))
+    within(
+        data_dir,
+        config,
+        lambda runtime: playbooks.retire_playbook(runtime, name, number, actor=actor()),
+    )
     say(f"{name} version {number} is retired")
 
 
@@ -91,7 +122,12 @@ def show(
     config: Config = None,
 ) -> None:
     """A published version, as its author wrote it."""
-    console.out(within(data_dir, config, lambda runtime: playbooks.get_playbook(runtime, name, version)).source, highlight=False)
+    console.out(
+        within(
+            data_dir, config, lambda runtime: playbooks.get_playbook(runtime, name, version)
+        ).source,
+        highlight=False,
+    )
 
 
 def _playbook(path: Path) -> Path:

@@ -40,14 +40,19 @@ class Comment(StrEnum):
     MARKDOWN = "markdown"
 
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Playbooks, or folders that hold a playbook.yaml.")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="Playbooks, or folders that hold a playbook.yaml."),
+]
 _SIDE = "A file, a folder that holds a playbook.yaml, or NAME[@VERSION] of the data directory."
 
 
 def lint(
     files: Files,
     as_json: AsJson = False,
-    format_: Annotated[Annotations, typer.Option("--format", help="As text, or as annotations for GitHub Actions.")] = Annotations.TEXT,
+    format_: Annotated[
+        Annotations, typer.Option("--format", help="As text, or as annotations for GitHub Actions.")
+    ] = Annotations.TEXT,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -72,7 +77,9 @@ def diff(
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
     b: Annotated[str, typer.Argument(metavar="B", help="The same; what changed from A to B.")],
     as_json: AsJson = False,
-    format_: Annotated[Comment, typer.Option("--format", help="As text, or as a comment for a pull request.")] = Comment.TEXT,
+    format_: Annotated[
+        Comment, typer.Option("--format", help="As text, or as a comment for a pull request.")
+    ] = Comment.TEXT,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -90,12 +97,22 @@ def diff(
     if as_json:
         show_json(found.model_dump(mode="json") | {"same": found.same})
     else:
-        console.out(markdown_of(found) if format_ is Comment.MARKDOWN else text_of(found), end="", highlight=False)
+        console.out(
+            markdown_of(found) if format_ is Comment.MARKDOWN else text_of(found),
+            end="",
+            highlight=False,
+        )
     if not found.same:
         raise typer.Exit(1)
 
 
-def _with(data_dir: Path | None, config: Path | None, use: Callable[[Runtime | None], Awaitable[T]], *, needs_store: bool = False) -> T:
+def _with(
+    data_dir: Path | None,
+    config: Path | None,
+    use: Callable[[Runtime | None], Awaitable[T]],
+    *,
+    needs_store: bool = False,
+) -> T:
     """Without a data directory, a draft is looked at against the usual connections, and nothing is opened or made."""
     if data_dir is None and config is None and not needs_store:
         return asyncio.run(_alone(use))
@@ -114,8 +131,18 @@ async def _lint(runtime: Runtime | None, file: Path) -> Iterable[Finding]:
 
 
 def _problem(problem: Problem) -> Finding:
-    place = {"file": problem.file, "line": problem.line, "column": problem.column, "step": problem.step}
-    return Finding(**place, rule=INVALID, message=problem.message, mend=problem.mend or "it cannot be published as it is")
+    place = {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "step": problem.step,
+    }
+    return Finding(
+        **place,
+        rule=INVALID,
+        message=problem.message,
+        mend=problem.mend or "it cannot be published as it is",
+    )
 
 
 def _print(found: list[Finding], format_: Annotations, files: int) -> None:
@@ -129,14 +156,21 @@ def _annotation(finding: Finding) -> str:
     """A workflow command of GitHub Actions; what could end it early is escaped."""
     place = ",".join(
         f"{key}={_escaped(str(value), ':,')}"
-        for key, value in (("file", finding.file), ("line", finding.line), ("col", finding.column), ("title", finding.rule))
+        for key, value in (
+            ("file", finding.file),
+            ("line", finding.line),
+            ("col", finding.column),
+            ("title", finding.rule),
+        )
     )
     step = f"step {finding.step}: " if finding.step else ""
     return f"::error {place}::{_escaped(f'{step}{finding.message}; {finding.mend}')}"
 
 
 def _escaped(text: str, more: str = "") -> str:
-    return "".join(f"%{ord(mail):02X}" if mail in "%\r\n" or mail in more else mail for mail in text)
+    return "".join(
+        f"%{ord(mail):02X}" if mail in "%\r\n" or mail in more else mail for mail in text
+    )
 
 
 async def _side(runtime: Runtime | None, what: str) -> Plan:
@@ -144,7 +178,9 @@ async def _side(runtime: Runtime | None, what: str) -> Plan:
         return await drafts.draft_plan(runtime, read_text(file), str(file))
     found = re.fullmatch(r"([a-z][a-z0-9-]{0,63})(?:@([1-9][0-9]{0,5}))?", what, re.ASCII)
     if found is None or runtime is None:
-        raise Invalid(f"{what}: there is no such file, and no playbook is called so; give a file, a folder, or NAME@VERSION")
+        raise Invalid(
+            f"{what}: there is no such file, and no playbook is called so; give a file, a folder, or NAME@VERSION"
+        )
     return await drafts.published_plan(runtime, found[1], int(found[2]) if found[2] else None)
 
 

@@ -39,17 +39,23 @@ _ABOUT = "; ".join(f"{name}: {about}" for name, about in TEMPLATES.items())
 def new(
     name: Annotated[str, typer.Argument(help="What it is called: a-z, 0-9 and -.")],
     template: Annotated[Template, typer.Option("--from", help=f"{_ABOUT}.")] = Template.CONTAINMENT,
-    folder: Annotated[Path, typer.Option("--dir", help="Where its folder is made.")] = Path("playbooks"),
+    folder: Annotated[Path, typer.Option("--dir", help="Where its folder is made.")] = Path(
+        "playbooks"
+    ),
     title: Annotated[str | None, typer.Option(help="One line for people.")] = None,
 ) -> None:
     """Begin a playbook, with tests that pass as they stand. Writes over nothing."""
     for path in scaffold(folder, name, template.value, title):
         say(f"{path} is written")
-    say(f"next: change it, then `tocsin playbook check {folder / name}` and `tocsin playbook test {folder / name}`")
+    say(
+        f"next: change it, then `tocsin playbook check {folder / name}` and `tocsin playbook test {folder / name}`"
+    )
 
 
 def schema(
-    kind: Annotated[Kind, typer.Option("--of", help="Of which file.")] = Kind.PLAYBOOK, data_dir: DataDir = None, config: Config = None
+    kind: Annotated[Kind, typer.Option("--of", help="Of which file.")] = Kind.PLAYBOOK,
+    data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """The JSON Schema that an editor checks files with; with a data directory it knows the connections there."""
     match kind:
@@ -62,7 +68,9 @@ def schema(
 
 
 def editor(
-    folder: Annotated[Path, typer.Argument(help="The folder that is opened in the editor.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="The folder that is opened in the editor.")
+    ] = Path(),
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:

@@ -21,7 +21,9 @@ from orchestrator.registry.folder import read_folder
 from orchestrator.registry.sync import Synced, sync
 
 Version = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A published version.")]
-Shadow = Annotated[bool, typer.Option("--shadow", help="As a shadow: it runs dry beside the live version.")]
+Shadow = Annotated[
+    bool, typer.Option("--shadow", help="As a shadow: it runs dry beside the live version.")
+]
 
 
 class Role(StrEnum):
@@ -40,7 +42,12 @@ class Environment(StrEnum):
 
 def sign(
     version: Version,
-    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Your private key, from `tocsin signing-key new`.")],
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key", metavar="FILE", help="Your private key, from `tocsin signing-key new`."
+        ),
+    ],
     person: Annotated[str, typer.Option("--person", help="You, as your key was added.")],
     role: Annotated[Role, typer.Option("--as", help="As what you sign.")] = Role.AUTHOR,
     data_dir: DataDir = None,
@@ -52,7 +59,9 @@ def sign(
 
     async def signed(runtime: Any) -> signing.Signed:
         said = await signing.statement(runtime, name, number, role.value, person)
-        return await signing.add_signature(runtime, name, number, statement.sign(said, private), actor=actor())
+        return await signing.add_signature(
+            runtime, name, number, statement.sign(said, private), actor=actor()
+        )
 
     found = within(data_dir, config, signed)
     say(f"{name} version {number} is signed by {person} as {role.value} (digest {found.digest})")
@@ -76,7 +85,9 @@ def bundle(
 def promote(
     file: Annotated[Path, typer.Argument(help="A bundle.")],
     shadow: Shadow = False,
-    check: Annotated[bool, typer.Option("--check", help="Only say what stands against it.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what stands against it.")
+    ] = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -89,17 +100,25 @@ def promote(
         examined = within(data_dir, config, lambda runtime: promotion.examine(runtime, found))
         for each in examined.lacking:
             say(f"- {each}")
-        say(f"{found.name} version {found.version}: {'can be promoted' if not examined.lacking else 'cannot be promoted'}")
+        say(
+            f"{found.name} version {found.version}: {'can be promoted' if not examined.lacking else 'cannot be promoted'}"
+        )
         raise typer.Exit(1 if examined.lacking else 0)
     stage: versions.Stage = "shadow" if shadow else "live"
-    view = within(data_dir, config, lambda runtime: promotion.promote(runtime, found, actor=actor(), stage=stage))
+    view = within(
+        data_dir,
+        config,
+        lambda runtime: promotion.promote(runtime, found, actor=actor(), stage=stage),
+    )
     say(f"{view.name} version {view.version} is published here as {stage} (digest {view.digest})")
 
 
 def reinstate(version: Version, data_dir: DataDir = None, config: Config = None) -> None:
     """Let a retired version be started again."""
     name, number = named(version)
-    within(data_dir, config, lambda runtime: versions.reinstate(runtime, name, number, actor=actor()))
+    within(
+        data_dir, config, lambda runtime: versions.reinstate(runtime, name, number, actor=actor())
+    )
     say(f"{name} version {number} may be started again")
 
 
@@ -110,8 +129,13 @@ def roll_back(
     config: Config = None,
 ) -> None:
     """Go back to an earlier version: newer ones are retired; runs that are under way keep what they started with."""
-    gone = within(data_dir, config, lambda runtime: versions.roll_back(runtime, name, to, actor=actor()))
-    say(f"{name} version {to} takes the next alert" + (f"; retired: {', '.join(map(str, gone))}" if gone else ""))
+    gone = within(
+        data_dir, config, lambda runtime: versions.roll_back(runtime, name, to, actor=actor())
+    )
+    say(
+        f"{name} version {to} takes the next alert"
+        + (f"; retired: {', '.join(map(str, gone))}" if gone else "")
+    )
 
 
 def usage(
@@ -122,14 +146,33 @@ def usage(
 ) -> None:
     """Which versions still have open runs, or hold something."""
     found = within(data_dir, config, lambda runtime: versions.used_versions(runtime, name))
-    listing(found, ("version", "stage", "retired", "takes_alerts", "open_runs", "live_leases"), as_json=as_json)
+    listing(
+        found,
+        ("version", "stage", "retired", "takes_alerts", "open_runs", "live_leases"),
+        as_json=as_json,
+    )
 
 
 def synchronize(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a folder for each playbook, and perhaps a policy.yaml.")],
-    env: Annotated[Environment, typer.Option("--env", help="Must be what the installation is: nothing goes to the wrong one.")],
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what would change; exit 2 when something would.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Retire what is not in the folder.")] = False,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Holds a folder for each playbook, and perhaps a policy.yaml."
+        ),
+    ],
+    env: Annotated[
+        Environment,
+        typer.Option(
+            "--env", help="Must be what the installation is: nothing goes to the wrong one."
+        ),
+    ],
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Only say what would change; exit 2 when something would."),
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Retire what is not in the folder.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = None,
     data_dir: DataDir = None,
@@ -141,7 +184,9 @@ def synchronize(
         body = {**wanted.model_dump(mode="json"), "plan": plan}
         found = Synced.model_validate(remote(data_dir, config, url).post("/v1/sync", body))
     else:
-        found = within(data_dir, config, lambda runtime: sync(runtime, wanted, plan_only=plan, actor=actor()))
+        found = within(
+            data_dir, config, lambda runtime: sync(runtime, wanted, plan_only=plan, actor=actor())
+        )
     if as_json:
         show_json(found.model_dump(mode="json"))
     else:

@@ -18,7 +18,12 @@ from orchestrator.playbook.language.yaml import load
 
 def record(
     run_id: Annotated[str, typer.Argument(help="The run's id; it has to be over.")],
-    into: Annotated[Path | None, typer.Option("--into", metavar="FOLDER", help="Put it behind the cases of FOLDER/tests.yaml.")] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            "--into", metavar="FOLDER", help="Put it behind the cases of FOLDER/tests.yaml."
+        ),
+    ] = None,
     as_json: AsJson = False,
     url: Url = None,
     data_dir: DataDir = None,
@@ -28,7 +33,11 @@ def record(
 
     With --url from that installation, through its API; else from the data directory, for which no stack has to run.
     """
-    found = _of_api(remote(data_dir, config, url), run_id) if url else within(data_dir, config, lambda runtime: record_run(runtime, run_id))
+    found = (
+        _of_api(remote(data_dir, config, url), run_id)
+        if url
+        else within(data_dir, config, lambda runtime: record_run(runtime, run_id))
+    )
     if into is not None:
         _put(found, into / "tests.yaml")
     elif as_json:
@@ -51,9 +60,13 @@ def _put(found: RecordedRun, path: Path) -> None:
         before = read_text(path)
         text = added(before, str(path), found.case, found.notes)
         if (named := load(before).data.get("playbook")) != found.playbook:
-            raise Invalid(f"{path}: holds the tests of {named}, and run {found.run_id} is one of {found.playbook}; name its folder")
+            raise Invalid(
+                f"{path}: holds the tests of {named}, and run {found.run_id} is one of {found.playbook}; name its folder"
+            )
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        raise Invalid(f"{path}: cannot be written ({error.strerror}); name another folder") from error
+        raise Invalid(
+            f"{path}: cannot be written ({error.strerror}); name another folder"
+        ) from error
     say(f"{path}: has the case of run {found.run_id}")

@@ -15,7 +15,14 @@ from rich.text import Text
 
 from orchestrator.authoring.rehearsal.junit import junit
 from orchestrator.authoring.rehearsal.page import page
-from orchestrator.authoring.rehearsal.report import CaseReport, Report, Subject, as_json, rehearsed, some
+from orchestrator.authoring.rehearsal.report import (
+    CaseReport,
+    Report,
+    Subject,
+    as_json,
+    rehearsed,
+    some,
+)
 from orchestrator.authoring.rehearsal.temporal_harness import Theatre, theatre
 from orchestrator.cli.options import Config, DataDir, read_text, within
 from orchestrator.cli.output import console, errors, say, show_json, visible
@@ -32,19 +39,35 @@ WATCH_SECONDS = 0.5
 
 
 def rehearse(
-    places: Annotated[list[Path] | None, typer.Argument(metavar="[NAME|FOLDER]...", help="Playbooks; else all in ./playbooks.")] = None,
-    only: Annotated[str | None, typer.Option("-k", metavar="TEXT", help="Only cases whose name holds this.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Again whenever a file changes; Ctrl-C ends it.")] = False,
-    to_junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")] = None,
-    to_html: Annotated[Path | None, typer.Option("--html", metavar="FOLDER", help="Write a page per playbook.")] = None,
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[NAME|FOLDER]...", help="Playbooks; else all in ./playbooks."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("-k", metavar="TEXT", help="Only cases whose name holds this.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Again whenever a file changes; Ctrl-C ends it.")
+    ] = False,
+    to_junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")
+    ] = None,
+    to_html: Annotated[
+        Path | None, typer.Option("--html", metavar="FOLDER", help="Write a page per playbook.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="JSON, for programs.")] = False,
-    fail_under: Annotated[float | None, typer.Option(metavar="PERCENT", min=0, max=100, help="Fail below this coverage.")] = None,
+    fail_under: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", min=0, max=100, help="Fail below this coverage."),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
     """Run tests.yaml by the real engine, in its own time, without any system. Exit 1 when a case or the coverage fails."""
     catalogue, known = _environment(data_dir, config)
-    session = _Session(_folders(places), only, catalogue, lambda name, version: known.get((name, version)))
+    session = _Session(
+        _folders(places), only, catalogue, lambda name, version: known.get((name, version))
+    )
     if watch:
         asyncio.run(session.watched())
         return
@@ -59,14 +82,18 @@ def rehearse(
         _show(reports)
     low = [] if fail_under is None else _below(fail_under, reports)
     for name, percent in low:
-        errors.out(f"{name}: coverage {percent:.1f}% is below {fail_under:g}%", highlight=False)  # not into the JSON
+        errors.out(
+            f"{name}: coverage {percent:.1f}% is below {fail_under:g}%", highlight=False
+        )  # not into the JSON
     raise typer.Exit(1 if low or any(each.failed for each in reports) else 0)
 
 
 class _Session:
     """Which folders are tried, and with what."""
 
-    def __init__(self, folders: Sequence[Path], only: str | None, catalogue: Catalogue, resolve: Resolve) -> None:
+    def __init__(
+        self, folders: Sequence[Path], only: str | None, catalogue: Catalogue, resolve: Resolve
+    ) -> None:
         self._folders = folders
         self._only = only
         self._catalogue = catalogue
@@ -84,7 +111,11 @@ class _Session:
                 changed = [
                     folder
                     for folder in self._folders
-                    if any(now.get(path) != seen.get(path) for path in {*now, *seen} if folder in path.parents)
+                    if any(
+                        now.get(path) != seen.get(path)
+                        for path in {*now, *seen}
+                        if folder in path.parents
+                    )
                 ]
                 seen = now
                 for folder in changed:
@@ -92,24 +123,39 @@ class _Session:
                         _show([await self._played(folder, stage)])
                     except (TocsinError, PlaybookInvalid) as error:
                         say(str(error))
-                await asyncio.sleep(WATCH_SECONDS)  # file systems tell of changes each in its own way, network ones not at all: look
+                await asyncio.sleep(
+                    WATCH_SECONDS
+                )  # file systems tell of changes each in its own way, network ones not at all: look
 
     def pages(self, reports: Sequence[Report], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for place, report in zip(self._folders, reports, strict=True):
             text = read_text(place / "playbook.yaml")
-            positions = compile_playbook(text, report.file, self._catalogue, self._resolve).positions
+            positions = compile_playbook(
+                text, report.file, self._catalogue, self._resolve
+            ).positions
             _write(folder / f"{report.playbook}.html", page(report, text, positions))
 
     async def _played(self, folder: Path, stage: Theatre) -> Report:
         file, tests = folder / "playbook.yaml", folder / "tests.yaml"
-        tested = Subject(text=read_text(file), file=str(file), tests=read_text(tests), tests_file=str(tests))
-        return await rehearsed(tested, lambda name: _beside(folder, name), self._catalogue, self._resolve, stage, only=self._only)
+        tested = Subject(
+            text=read_text(file), file=str(file), tests=read_text(tests), tests_file=str(tests)
+        )
+        return await rehearsed(
+            tested,
+            lambda name: _beside(folder, name),
+            self._catalogue,
+            self._resolve,
+            stage,
+            only=self._only,
+        )
 
 
 def _below(bar: float, reports: Sequence[Report]) -> list[tuple[str, float]]:
     """Playbooks that are covered less, and how much; those of which only some cases were tried have no coverage."""
-    known = ((each.playbook, each.coverage.percent) for each in reports if each.coverage is not None)
+    known = (
+        (each.playbook, each.coverage.percent) for each in reports if each.coverage is not None
+    )
     return [(name, percent) for name, percent in known if percent < bar]
 
 
@@ -128,7 +174,9 @@ def _folders(places: Sequence[Path] | None) -> list[Path]:
     if not places:
         found = sorted(path.parent for path in Path("playbooks").glob("*/tests.yaml"))
         if not found:
-            raise Invalid("there is no playbooks/*/tests.yaml here; name the folders of your playbooks")
+            raise Invalid(
+                "there is no playbooks/*/tests.yaml here; name the folders of your playbooks"
+            )
         return found
     return [_folder(place) for place in places]
 
@@ -139,10 +187,14 @@ def _folder(place: Path) -> Path:
     for folder in (place, Path("playbooks") / place, *shipped):
         if (folder / "tests.yaml").exists():
             return folder
-    raise Invalid(f"{place / 'tests.yaml'}: is not there; name a folder with a playbook.yaml and a tests.yaml, or a playbook")
+    raise Invalid(
+        f"{place / 'tests.yaml'}: is not there; name a folder with a playbook.yaml and a tests.yaml, or a playbook"
+    )
 
 
-def _environment(data_dir: Path | None, config: Path | None) -> tuple[Catalogue, dict[tuple[str, int], Plan]]:
+def _environment(
+    data_dir: Path | None, config: Path | None
+) -> tuple[Catalogue, dict[tuple[str, int], Plan]]:
     """The actions and the published playbooks of a data directory; without one, the usual names and none."""
     if data_dir is None and config is None:
         return usual_catalogue(), {}
@@ -154,14 +206,19 @@ def _beside(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise Invalid(f"{folder / name}: cannot be read ({error.strerror}); a case names it") from error
+        raise Invalid(
+            f"{folder / name}: cannot be read ({error.strerror}); a case names it"
+        ) from error
 
 
 def _show(reports: Sequence[Report]) -> None:
     for report in reports:
         console.print(Text(f"{report.playbook} version {report.version}", style="bold"))
         for case in report.cases:
-            console.print(Text("  ✓ " if case.passed else "  ✗ ", style="green" if case.passed else "red") + Text(visible(case.name)))
+            console.print(
+                Text("  ✓ " if case.passed else "  ✗ ", style="green" if case.passed else "red")
+                + Text(visible(case.name))
+            )
             _differences(case)
         if report.coverage is not None:
             covered = report.coverage
@@ -177,7 +234,9 @@ def _differences(case: CaseReport) -> None:
         say(f"      {each.at}: {each.said if not each.wanted and not each.got else each.field}")
         for line in difflib.ndiff(each.wanted, each.got):
             if not line.startswith("?"):
-                what = {"-": ("expected ", "red"), "+": ("got      ", "green")}.get(line[0], ("both     ", "dim"))
+                what = {"-": ("expected ", "red"), "+": ("got      ", "green")}.get(
+                    line[0], ("both     ", "dim")
+                )
                 console.print(Text(f"        {what[0]}{visible(line[2:])}", style=what[1]))
         if each.field == "status" and case.error:
             say(f"        because: {case.error}")

@@ -12,12 +12,25 @@ from orchestrator.cli.options import AsJson, Config, DataDir, pair
 from orchestrator.cli.output import listing, say, show_json
 from orchestrator.playbook.language.durations import spelled
 
-app = typer.Typer(help="Runs of playbooks, through the API of a running stack.", no_args_is_help=True)
+app = typer.Typer(
+    help="Runs of playbooks, through the API of a running stack.", no_args_is_help=True
+)
 
 Limit = Annotated[int, typer.Option(min=1, help="How many at most, newest first.")]
 RunId = Annotated[str, typer.Argument(help="The run's id.")]
 
-_RUN = ("id", "playbook", "version", "mode", "status", "severity", "incident_id", "created_at", "ended_at", "error")
+_RUN = (
+    "id",
+    "playbook",
+    "version",
+    "mode",
+    "status",
+    "severity",
+    "incident_id",
+    "created_at",
+    "ended_at",
+    "error",
+)
 _STEP = ("id", "state", "connection", "action", "started_at", "ended_at", "error")
 
 
@@ -32,7 +45,9 @@ def show_runs(
     config: Config = None,
 ) -> None:
     """Runs, newest first."""
-    found = remote(data_dir, config, url).items("/v1/runs", limit, status=status, incident_id=incident)
+    found = remote(data_dir, config, url).items(
+        "/v1/runs", limit, status=status, incident_id=incident
+    )
     listing(found, _RUN, as_json=as_json)
 
 
@@ -56,7 +71,13 @@ def show_run(
     if as_json:
         show_json(run)
         return
-    how = f", shadow of {run['shadow_of']}" if run["shadow_of"] else ", dry run" if run["mode"] == "dry_run" else ""
+    how = (
+        f", shadow of {run['shadow_of']}"
+        if run["shadow_of"]
+        else ", dry run"
+        if run["mode"] == "dry_run"
+        else ""
+    )
     why = f": {run['error']}" if run.get("error") else ""
     say(f"{run['id']}: {run['playbook']} version {run['version']}{how}, {run['status']}{why}")
     listing(run["steps"], _STEP)
@@ -69,7 +90,11 @@ def show_run(
 def would_line(each: dict[str, Any]) -> str:
     """What a dry run says of one change, or of one form."""
     asked = each["asked"]
-    people = f"would ask {_people(asked)} ({_WHO_ASKS[asked['source']]}): {asked['question']}" if asked else "would ask nobody"
+    people = (
+        f"would ask {_people(asked)} ({_WHO_ASKS[asked['source']]}): {asked['question']}"
+        if asked
+        else "would ask nobody"
+    )
     if each["action"] is None:
         return f"{each['path']}: {people}"
     if each["verdict"] and each["verdict"]["outcome"] == "deny":
@@ -85,7 +110,12 @@ def _people(asked: dict[str, Any]) -> str:
     return whom if asked["quorum"] == 1 else f"{asked['quorum']} of {whom}"
 
 
-_WHO_ASKS = {"step": "by the step", "group": "by the group around it", "policy": "by the policy", "form": "a form"}
+_WHO_ASKS = {
+    "step": "by the step",
+    "group": "by the group around it",
+    "policy": "by the policy",
+    "form": "a form",
+}
 
 
 @app.command("start")
@@ -93,9 +123,15 @@ def start(
     playbook: Annotated[str, typer.Argument(help="Its name.")],
     version: Annotated[int | None, typer.Option(help="Which; else the newest.")] = None,
     alert: Annotated[str | None, typer.Option(help="The id of the alert to run it on.")] = None,
-    given: Annotated[list[str] | None, typer.Option("--input", help="An input: name=value.")] = None,
+    given: Annotated[
+        list[str] | None, typer.Option("--input", help="An input: name=value.")
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Plan and judge, and change nothing; see what it would do with `run show`.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Plan and judge, and change nothing; see what it would do with `run show`.",
+        ),
     ] = False,
     url: Url = None,
     data_dir: DataDir = None,
@@ -110,7 +146,9 @@ def start(
         "inputs": inputs,
         "mode": "dry_run" if dry_run else None,
     }
-    run = remote(data_dir, config, url).post("/v1/runs", {name: value for name, value in body.items() if value is not None})
+    run = remote(data_dir, config, url).post(
+        "/v1/runs", {name: value for name, value in body.items() if value is not None}
+    )
     say(f"run {run['id']} is started")
 
 

@@ -14,15 +14,25 @@ from orchestrator.cli.stack import lifeline, ports
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 
-Port = Annotated[int | None, typer.Option(min=1, max=65_535, help="Where the API listens; else TOCSIN_PORT.")]
-LabPort = Annotated[int | None, typer.Option(min=1, max=65_535, help="Where the lab listens; else chosen, and kept.")]
+Port = Annotated[
+    int | None, typer.Option(min=1, max=65_535, help="Where the API listens; else TOCSIN_PORT.")
+]
+LabPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65_535, help="Where the lab listens; else chosen, and kept."),
+]
 
 
 def up(
     data_dir: DataDir = None,
     config: Config = None,
     port: Port = None,
-    lab: Annotated[bool, typer.Option("--lab", help="With emulators of every vendor, bound to the usual connections.")] = False,
+    lab: Annotated[
+        bool,
+        typer.Option(
+            "--lab", help="With emulators of every vendor, bound to the usual connections."
+        ),
+    ] = False,
     lab_port: LabPort = None,
 ) -> None:
     """Run the whole stack on this machine: API, worker, Temporal, and the lab where asked for."""
@@ -30,7 +40,9 @@ def up(
     from orchestrator.cli.stack.supervisor import up as run
 
     settings = Settings.load(config, data_dir=data_dir, port=port)
-    asyncio.run(run(Wanted(settings, config, lab=lab or lab_port is not None, lab_port=lab_port), say))
+    asyncio.run(
+        run(Wanted(settings, config, lab=lab or lab_port is not None, lab_port=lab_port), say)
+    )
 
 
 def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> None:
@@ -51,7 +63,9 @@ def worker(data_dir: DataDir = None, config: Config = None) -> None:
 
 
 def lab(
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Where it listens, on the loopback.")] = 8082,
+    port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="Where it listens, on the loopback.")
+    ] = 8082,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:

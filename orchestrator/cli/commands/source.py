@@ -8,13 +8,25 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from orchestrator.cli.options import AsJson, Config, DataDir, actor, json_object, length, pair, read_text, within
+from orchestrator.cli.options import (
+    AsJson,
+    Config,
+    DataDir,
+    actor,
+    json_object,
+    length,
+    pair,
+    read_text,
+    within,
+)
 from orchestrator.cli.output import console, listing, say
 from orchestrator.domain.run import Mode
 from orchestrator.intake import sources
 from orchestrator.intake.authenticate import Scheme
 
-app = typer.Typer(help="Who may send alerts, and how they prove who they are.", no_args_is_help=True)
+app = typer.Typer(
+    help="Who may send alerts, and how they prove who they are.", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(help="The last part of the address: /v1/alerts/NAME.")]
 
@@ -24,12 +36,28 @@ def add(
     name: Name,
     product: Annotated[str, typer.Option(help="What sends: suricata, wazuh, generic, ...")],
     auth: Annotated[Scheme, typer.Option(help="How the sender proves who it is.")],
-    secret_file: Annotated[Path | None, typer.Option(help="Holds the secret; without it one is made, and printed this once.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Of the scheme, such as header=x-my-token.")] = None,
-    mapping_file: Annotated[Path | None, typer.Option(help="JSON: where the fields of a generic product lie.")] = None,
-    correlate_by: Annotated[str, typer.Option(help="What joins alerts into one incident.")] = "host",
-    correlate_within: Annotated[str, typer.Option(help="For how long they are joined, such as 1h.")] = "1h",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Its alerts start runs that only look, and say what they would do.")] = False,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(help="Holds the secret; without it one is made, and printed this once."),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Of the scheme, such as header=x-my-token.")
+    ] = None,
+    mapping_file: Annotated[
+        Path | None, typer.Option(help="JSON: where the fields of a generic product lie.")
+    ] = None,
+    correlate_by: Annotated[
+        str, typer.Option(help="What joins alerts into one incident.")
+    ] = "host",
+    correlate_within: Annotated[
+        str, typer.Option(help="For how long they are joined, such as 1h.")
+    ] = "1h",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Its alerts start runs that only look, and say what they would do."
+        ),
+    ] = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -63,7 +91,11 @@ def add(
 def show(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
     """All sources, without their secrets."""
     found = within(data_dir, config, sources.list_sources)
-    listing(found, ("name", "product", "scheme", "correlate_by", "correlate_within", "mode", "created_at"), as_json=as_json)
+    listing(
+        found,
+        ("name", "product", "scheme", "correlate_by", "correlate_within", "mode", "created_at"),
+        as_json=as_json,
+    )
 
 
 @app.command("remove")

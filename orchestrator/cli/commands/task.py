@@ -10,13 +10,17 @@ from orchestrator.cli.api_client import Url, remote
 from orchestrator.cli.options import AsJson, Config, DataDir
 from orchestrator.cli.output import listing, say
 
-app = typer.Typer(help="What needs a person, through the API of a running stack.", no_args_is_help=True)
+app = typer.Typer(
+    help="What needs a person, through the API of a running stack.", no_args_is_help=True
+)
 
 
 @app.command("list")
 def show_tasks(
     state: Annotated[str, typer.Option(help="open, closed or all.")] = "open",
-    kind: Annotated[str | None, typer.Option(help="Only those of this kind, such as stuck_release.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only those of this kind, such as stuck_release.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most, newest first.")] = 50,
     as_json: AsJson = False,
     url: Url = None,
@@ -25,7 +29,11 @@ def show_tasks(
 ) -> None:
     """Releases that do not come off, drift, tripped breakers, broken glass: what is open, unless told otherwise."""
     found = remote(data_dir, config, url).items("/v1/tasks", limit, state=state, kind=kind)
-    listing(found, ("id", "kind", "subject", "state", "to_group", "opened_at", "summary"), as_json=as_json)
+    listing(
+        found,
+        ("id", "kind", "subject", "state", "to_group", "opened_at", "summary"),
+        as_json=as_json,
+    )
 
 
 @app.command("close")

@@ -56,17 +56,25 @@ class Account:
         ):
             _section(console, title, lines or ["nothing"])
         report = verify(self.export, self.public_key)
-        _section(console, "Audit, verified offline with the public key", lines_of(report, str(self.export)))
-        problems = self.problems() + ([] if report.status == "intact" else [f"the audit trail is {report.status}"])
-        counts = (
-            f"{len(self.sent)} alerts, {len(self.runs)} runs, {len(self.asked)} questions, {len(self.effects())} effects, each made once"
+        _section(
+            console,
+            "Audit, verified offline with the public key",
+            lines_of(report, str(self.export)),
         )
+        problems = self.problems() + (
+            [] if report.status == "intact" else [f"the audit trail is {report.status}"]
+        )
+        counts = f"{len(self.sent)} alerts, {len(self.runs)} runs, {len(self.asked)} questions, {len(self.effects())} effects, each made once"
         _section(console, "As expected?", problems or [f"yes: {counts}"])
         return not problems
 
     def contained(self) -> list[str]:
         """One line per containment that holds."""
-        return [f"{_what(item)} since {item['since'][:19]}" for item in self.containments if item["state"] == "held"]
+        return [
+            f"{_what(item)} since {item['since'][:19]}"
+            for item in self.containments
+            if item["state"] == "held"
+        ]
 
     def released(self) -> list[str]:
         """One line per containment that was lifted, and why."""
@@ -87,11 +95,17 @@ class Account:
 
     def declined(self) -> list[str]:
         """One line per run that a person ended."""
-        return [f"{run['playbook']} run {run['id']}" for run in self.runs if run["status"] == "declined"]
+        return [
+            f"{run['playbook']} run {run['id']}" for run in self.runs if run["status"] == "declined"
+        ]
 
     def effects(self) -> list[dict[str, Any]]:
         """What the emulators say was done to them."""
-        return [{"emulator": name, **effect} for name, state in self.lab.items() for effect in state["effects"]]
+        return [
+            {"emulator": name, **effect}
+            for name, state in self.lab.items()
+            for effect in state["effects"]
+        ]
 
     def problems(self) -> list[str]:
         """Whole sentences; empty: all is as the script says."""
@@ -103,7 +117,9 @@ class Account:
         ]
         lease = next((run for run in self.runs if run["id"] == self.lease_run), None)
         if lease is None or lease["status"] != "completed":
-            found.append(f"the run that was started by hand is {lease['status'] if lease else 'missing'}")
+            found.append(
+                f"the run that was started by hand is {lease['status'] if lease else 'missing'}"
+            )
         if not self.released():
             found.append("no lease ended during the demo")
         return found
@@ -111,7 +127,11 @@ class Account:
     def _problems_of(self, sent: Sent) -> list[str]:
         line, answer = sent.line, sent.answer
         if line is None:
-            return [] if answer.status == _UNAUTHENTIC else [f"a forged credential was answered with {answer.status}"]
+            return (
+                []
+                if answer.status == _UNAUTHENTIC
+                else [f"a forged credential was answered with {answer.status}"]
+            )
         if answer.status not in {200, 202}:
             return [f"{line.short}: the webhook answered {answer.status} {answer.body}"]
         found = []
@@ -119,17 +139,26 @@ class Account:
             found.append(f"{line.short}: duplicate is {answer.body.get('duplicate')}")
         if line.duplicate and sent.alert_ids != self._first(line).alert_ids:
             found.append(f"{line.short}: the duplicate got other ids than the first")
-        return found + [problem for alert in sent.alert_ids for problem in self._problems_of_alert(line, alert)]
+        return found + [
+            problem for alert in sent.alert_ids for problem in self._problems_of_alert(line, alert)
+        ]
 
     def _problems_of_alert(self, line: Line, alert: str) -> list[str]:
         runs = [run for run in self.runs if run["alert_id"] == alert]
         if line.triggered is None:
-            return [f"{line.short}: started {run['playbook']}, and should have started nothing" for run in runs]
+            return [
+                f"{line.short}: started {run['playbook']}, and should have started nothing"
+                for run in runs
+            ]
         if [run["playbook"] for run in runs] != [line.triggered]:
-            return [f"{line.short}: started {[run['playbook'] for run in runs]}, expected one run of {line.triggered}"]
+            return [
+                f"{line.short}: started {[run['playbook'] for run in runs]}, expected one run of {line.triggered}"
+            ]
         run, found = runs[0], []
         if run["status"] != line.status:
-            found.append(f"{line.short}: run {run['id']} is {run['status']} ({run['error']}), expected {line.status}")
+            found.append(
+                f"{line.short}: run {run['id']} is {run['status']} ({run['error']}), expected {line.status}"
+            )
         asked = run["id"] in self.asked
         if asked != line.asked and not line.duplicate:
             found.append(f"{line.short}: people were {'' if asked else 'not '}asked")

@@ -24,12 +24,19 @@ class Api:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.client.aclose()
 
     async def get(self, path: str, **query: Any) -> Any:
         """The JSON at a path."""
-        return await self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+        return await self._ask(
+            "GET", path, params={name: value for name, value in query.items() if value is not None}
+        )
 
     async def post(self, path: str, body: Any = None, accept: tuple[int, ...] = ()) -> Any:
         """What a POST answers; a status in `accept` is no failure."""
@@ -46,7 +53,9 @@ class Api:
             if cursor is None:
                 return found
 
-    async def _ask(self, method: str, path: str, accept: tuple[int, ...] = (), **request: Any) -> Any:
+    async def _ask(
+        self, method: str, path: str, accept: tuple[int, ...] = (), **request: Any
+    ) -> Any:
         deadline = time.monotonic() + _GIVE_UP
         while True:
             try:

@@ -19,11 +19,20 @@ _MORE = 70
 async def tried_on_them(runtime: Runtime, page: Path) -> list[str]:
     """What differs, as lines; the whole is written as a page."""
     text = playbooks.folder(_NAME).joinpath("playbook.yaml").read_text("utf-8")
-    draft = text.replace("default(0) < 10", f"default(0) < {_MORE}").replace("version: 1", "version: 2")
-    found = await backtested(runtime, Draft(text=draft, file=f"{_NAME}.yaml"), Wish(since=timedelta(days=1), reads=Reads.UNKNOWN))
+    draft = text.replace("default(0) < 10", f"default(0) < {_MORE}").replace(
+        "version: 1", "version: 2"
+    )
+    found = await backtested(
+        runtime,
+        Draft(text=draft, file=f"{_NAME}.yaml"),
+        Wish(since=timedelta(days=1), reads=Reads.UNKNOWN),
+    )
     _write(page, backtest_page(found))
     head = f"{_NAME} that asks below {_MORE} engines: {found.alerts} alerts, started {found.started_now} times ({found.started_then} then)"
-    lines = [f"{each.difference.value}: {each.count}, such as {'; '.join(each.examples[0].what)}" for each in found.groups]
+    lines = [
+        f"{each.difference.value}: {each.count}, such as {'; '.join(each.examples[0].what)}"
+        for each in found.groups
+    ]
     return [head, *(lines or ["no difference"]), f"{page} shows it over time"]
 
 

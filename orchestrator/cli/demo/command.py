@@ -10,7 +10,12 @@ import typer
 
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the stack up, and say where it listens.")]
 Folder = Annotated[
-    Path, typer.Option("--data-dir", metavar="D", help="Where the demo keeps its data; what an earlier demo left is removed.")
+    Path,
+    typer.Option(
+        "--data-dir",
+        metavar="D",
+        help="Where the demo keeps its data; what an earlier demo left is removed.",
+    ),
 ]
 
 

@@ -8,13 +8,22 @@ from typing import Any
 
 from orchestrator.cli.demo.api import Api
 
-ANSWER = {"approve": "seen the alert and the exact change: go on", "decline": "this one is expected: leave it alone"}
+ANSWER = {
+    "approve": "seen the alert and the exact change: go on",
+    "decline": "this one is expected: leave it alone",
+}
 
 
 class People:
     """Answers questions through the API until the task that runs `answer` is cancelled."""
 
-    def __init__(self, watching: Api, answering: list[Api], wanted: Callable[[dict[str, Any]], str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        watching: Api,
+        answering: list[Api],
+        wanted: Callable[[dict[str, Any]], str],
+        say: Callable[[str], None],
+    ) -> None:
         self._watching, self._answering, self._wanted, self._say = watching, answering, wanted, say
         self.asked: dict[str, str] = {}  # run id -> what was answered
         self._done: set[str] = set()
@@ -31,7 +40,11 @@ class People:
         run = await self._watching.get(f"/v1/runs/{item['run_id']}")
         decision = self._wanted(run)
         body = {"decision": decision, "digest": item["digest"], "comment": ANSWER[decision]}
-        people = self._answering[: item.get("quorum", 1)] if decision == "approve" else self._answering[:1]
+        people = (
+            self._answering[: item.get("quorum", 1)]
+            if decision == "approve"
+            else self._answering[:1]
+        )
         for person in people:
             # 409: an answer whose reply was lost has already counted.
             await person.post(f"/v1/approvals/{item['id']}/decision", body, accept=(409,))

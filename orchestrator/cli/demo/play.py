@@ -45,11 +45,17 @@ async def play(folder: Path, *, keep: bool) -> bool:
     demo_stack.fresh(folder)
     say(f"starting the stack (data and logs: {folder}/)")
     async with demo_stack.running(folder, keep=keep, say=say) as listening:
-        say(f"up after {time.monotonic() - began:.1f} s: API {listening.api_url}, lab {listening.lab_url}")
+        say(
+            f"up after {time.monotonic() - began:.1f} s: API {listening.api_url}, lab {listening.lab_url}"
+        )
         good = await _play(folder, listening)
-        say(f"{'all as expected' if good else 'NOT as expected'}, after {time.monotonic() - began:.0f} s")
+        say(
+            f"{'all as expected' if good else 'NOT as expected'}, after {time.monotonic() - began:.0f} s"
+        )
     if keep:
-        say(f"the stack stays up: API {listening.api_url} (admin key: {folder}/admin.key), lab {listening.lab_url}/_lab/state")
+        say(
+            f"the stack stays up: API {listening.api_url} (admin key: {folder}/admin.key), lab {listening.lab_url}/_lab/state"
+        )
         say(f"end it with: kill {listening.pid}")
     return good
 
@@ -71,8 +77,13 @@ async def _play(folder: Path, listening: Listening) -> bool:
     async with AsyncExitStack() as stack:
         runtime = open_runtime(Settings(data_dir=folder, port=listening.api))
         stack.push_async_callback(runtime.close)
-        people = [await stack.enter_async_context(Api(listening.api_url, await _key(runtime, name))) for name in ("ada", "ben")]
-        admin = await stack.enter_async_context(Api(listening.api_url, (folder / "admin.key").read_text("ascii").strip()))
+        people = [
+            await stack.enter_async_context(Api(listening.api_url, await _key(runtime, name)))
+            for name in ("ada", "ben")
+        ]
+        admin = await stack.enter_async_context(
+            Api(listening.api_url, (folder / "admin.key").read_text("ascii").strip())
+        )
         lab = await stack.enter_async_context(Api(listening.lab_url or ""))
         products = await stack.enter_async_context(Api(listening.api_url))
         scene = _Scene(runtime, admin, lab, products, lines)
@@ -82,7 +93,9 @@ async def _play(folder: Path, listening: Listening) -> bool:
             lease = await _start_lease(scene)
             await _send_all(scene)
             await _until(lambda: _ended(scene), _ENDED_WITHIN, "runs end", task)
-            await _until(lambda: _released(scene), _RELEASED_WITHIN, "the short lease is over", task)
+            await _until(
+                lambda: _released(scene), _RELEASED_WITHIN, "the short lease is over", task
+            )
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError, TocsinError):
@@ -98,7 +111,9 @@ async def _key(runtime: Runtime, person: str) -> str:
 async def _start_lease(scene: _Scene) -> str:
     text = files("orchestrator.cli.demo").joinpath("lease.yaml").read_text("utf-8")
     await playbooks.publish_playbook(scene.runtime, text, "lease.yaml", actor=_ACTOR)
-    run = await scene.admin.post("/v1/runs", {"playbook": "demo-short-lease", "inputs": {"address": _LEASED}})
+    run = await scene.admin.post(
+        "/v1/runs", {"playbook": "demo-short-lease", "inputs": {"address": _LEASED}}
+    )
     say(f"started   demo-short-lease by hand: {_LEASED} is blocked for 8 s")
     return str(run["id"])
 
@@ -107,18 +122,27 @@ async def _send_all(scene: _Scene) -> None:
     senders: dict[str, Sender] = {}
     for number, line in enumerate(scene.lines, 1):
         if line.source not in senders:
-            senders[line.source] = Sender(scene.products.client, line.source, line.auth, await _source(scene.runtime, line))
+            senders[line.source] = Sender(
+                scene.products.client, line.source, line.auth, await _source(scene.runtime, line)
+            )
         answer = await senders[line.source].send(line.body)
         scene.sent.append(Sent(line=line, answer=answer))
         say(f"alert {number:2}/{len(scene.lines)}  {answer.status} {line.product} {line.short}")
-    forged = Sender(scene.products.client, scene.lines[0].source, scene.lines[0].auth, SecretStr("a-secret-that-nobody-was-given"))
+    forged = Sender(
+        scene.products.client,
+        scene.lines[0].source,
+        scene.lines[0].auth,
+        SecretStr("a-secret-that-nobody-was-given"),
+    )
     answer = await forged.send(scene.lines[0].body)
     scene.sent.append(Sent(line=None, answer=answer))
     say(f"alert       {answer.status} the first one once more, with a forged credential")
 
 
 async def _source(runtime: Runtime, line: Line) -> SecretStr:
-    _, secret = await sources.add_source(runtime, line.source, line.product, line.auth, actor=_ACTOR)
+    _, secret = await sources.add_source(
+        runtime, line.source, line.product, line.auth, actor=_ACTOR
+    )
     if secret is None:
         message = f"source {line.source}: no secret was made"
         raise TocsinError(message)
@@ -136,7 +160,12 @@ def _wanted(scene: _Scene, run: dict[str, Any]) -> str:
 async def _ended(scene: _Scene) -> bool:
     runs = await scene.admin.items("/v1/runs")
     seen = {run["alert_id"] for run in runs}
-    started = all(alert in seen for sent in scene.sent if sent.line and sent.line.triggered for alert in sent.alert_ids)
+    started = all(
+        alert in seen
+        for sent in scene.sent
+        if sent.line and sent.line.triggered
+        for alert in sent.alert_ids
+    )
     return started and not any(RunStatus(run["status"]).open for run in runs)
 
 
@@ -145,7 +174,9 @@ async def _released(scene: _Scene) -> bool:
     return any(item["target"]["value"] == _LEASED and item["state"] == "lifted" for item in held)
 
 
-async def _until(ready: Callable[[], Awaitable[bool]], within: float, what: str, beside: asyncio.Task[None]) -> None:
+async def _until(
+    ready: Callable[[], Awaitable[bool]], within: float, what: str, beside: asyncio.Task[None]
+) -> None:
     """Waits for a condition; when it does not come, the account says what is missing."""
     deadline = time.monotonic() + within
     while not await ready():
@@ -160,7 +191,10 @@ async def _until(ready: Callable[[], Awaitable[bool]], within: float, what: str,
 async def _account(scene: _Scene, folder: Path, asked: dict[str, str], lease: str) -> bool:
     export = folder / "audit.jsonl"
     await export_trail(scene.runtime, export)
-    runs = [await scene.admin.get(f"/v1/runs/{run['id']}") for run in await scene.admin.items("/v1/runs")]
+    runs = [
+        await scene.admin.get(f"/v1/runs/{run['id']}")
+        for run in await scene.admin.items("/v1/runs")
+    ]
     account = Account(
         sent=scene.sent,
         runs=runs,

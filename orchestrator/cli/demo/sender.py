@@ -31,7 +31,9 @@ class Answer(Frozen):
 class Sender:
     """Sends alerts of one source, and again with the same message id until there is an answer: nothing is lost, nothing twice."""
 
-    def __init__(self, client: httpx.AsyncClient, source: str, scheme: Scheme, secret: SecretStr) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, source: str, scheme: Scheme, secret: SecretStr
+    ) -> None:
         self._client, self._source, self._scheme, self._secret = client, source, scheme, secret
 
     async def send(self, body: bytes) -> Answer:
@@ -41,9 +43,13 @@ class Sender:
             attempts += 1
             try:
                 headers = signed(self._scheme, self._secret, body, message_id)
-                reply = await self._client.post(f"/v1/alerts/{self._source}", content=body, headers=headers)
+                reply = await self._client.post(
+                    f"/v1/alerts/{self._source}", content=body, headers=headers
+                )
             except httpx.HTTPError:
-                await asyncio.sleep(1.1)  # signed anew, with a later time: the same signed bytes would be a replay
+                await asyncio.sleep(
+                    1.1
+                )  # signed anew, with a later time: the same signed bytes would be a replay
                 continue
             if not reply.is_server_error:
                 return Answer(status=reply.status_code, body=reply.json(), attempts=attempts)
@@ -60,11 +66,21 @@ def signed(scheme: Scheme, secret: SecretStr, body: bytes, message_id: str) -> d
         case Scheme.STANDARD_WEBHOOKS:
             sent = str(int(time.time()))
             content = f"{message_id}.{sent}.".encode() + body
-            digest = hmac.digest(base64.b64decode(key.removeprefix("whsec_")), content, hashlib.sha256)
+            digest = hmac.digest(
+                base64.b64decode(key.removeprefix("whsec_")), content, hashlib.sha256
+            )
             signature = f"v1,{base64.b64encode(digest).decode()}"
-            return {**headers, "webhook-id": message_id, "webhook-timestamp": sent, "webhook-signature": signature}
+            return {
+                **headers,
+                "webhook-id": message_id,
+                "webhook-timestamp": sent,
+                "webhook-signature": signature,
+            }
         case Scheme.GITHUB:
-            return {**headers, "x-hub-signature-256": f"sha256={hmac.digest(key.encode(), body, hashlib.sha256).hex()}"}
+            return {
+                **headers,
+                "x-hub-signature-256": f"sha256={hmac.digest(key.encode(), body, hashlib.sha256).hex()}",
+            }
         case Scheme.HEADER:
             return {**headers, DEFAULT_HEADER: key}
         case Scheme.BEARER:

@@ -30,7 +30,9 @@ def fresh(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         before = ports.remembered(folder)
         if before is None:
-            message = f"{folder}: is not empty, and no demo made it; name another folder with --data-dir"
+            message = (
+                f"{folder}: is not empty, and no demo made it; name another folder with --data-dir"
+            )
             raise Conflict(message)
         if _answers(before):
             message = f"{folder}: the stack of an earlier demo still runs here; end it with: kill {before.pid}"
@@ -40,12 +42,27 @@ def fresh(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, keep: bool, say: Callable[[str], None]) -> AsyncIterator[Listening]:
+async def running(
+    folder: Path, *, keep: bool, say: Callable[[str], None]
+) -> AsyncIterator[Listening]:
     """`tocsin up --lab` on the folder, started again if it is killed. With `keep` it outlives this process when all goes well."""
     reading, writing = os.pipe()
     port = ports.choose("127.0.0.1", _USUAL_PORT)
-    command = (sys.executable, "-P", "-m", "orchestrator.cli", "up", "--lab", "--data-dir", str(folder), "--port", str(port))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}  # the demo is the same everywhere
+    command = (
+        sys.executable,
+        "-P",
+        "-m",
+        "orchestrator.cli",
+        "up",
+        "--lab",
+        "--data-dir",
+        str(folder),
+        "--port",
+        str(port),
+    )
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(PREFIX)
+    }  # the demo is the same everywhere
     child = Child(Program("up", command, clean, tied=not keep), folder / "up.log", reading, say)
     keeping = asyncio.create_task(child.keep())
     stays = False
@@ -72,7 +89,11 @@ async def _ready(folder: Path, child: Child) -> Listening:
     deadline = time.monotonic() + _READY_WITHIN
     while time.monotonic() < deadline:
         listening = ports.remembered(folder)
-        if listening and listening.pid == child.pid and "ready" in (folder / "up.log").read_text("utf-8").splitlines():
+        if (
+            listening
+            and listening.pid == child.pid
+            and "ready" in (folder / "up.log").read_text("utf-8").splitlines()
+        ):
             return listening
         if child.deaths >= _TOO_OFTEN:
             message = f"the stack does not start: {(folder / 'up.log').read_text('utf-8').strip().splitlines()[-1]}"

@@ -63,7 +63,9 @@ class Child:
                 return
             self.deaths = 1 if time.monotonic() - self._started > _STEADY else self.deaths + 1
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (self.deaths - 1))
-            self.say(f"{self.program.name} ended ({_reason(code)}); it is started again in {pause:.1f} s{self._last_words()}")
+            self.say(
+                f"{self.program.name} ended ({_reason(code)}); it is started again in {pause:.1f} s{self._last_words()}"
+            )
             await asyncio.sleep(pause)
 
     async def end(self, within: float) -> None:
@@ -88,7 +90,11 @@ class Child:
         if program.listener is not None:
             handed[LISTENER] = program.listener
         leashed = not program.ours and sys.platform != "linux"
-        command = (sys.executable, "-P", "-m", "orchestrator.cli.stack.parent_death", *program.command) if leashed else program.command
+        command = (
+            (sys.executable, "-P", "-m", "orchestrator.cli.stack.parent_death", *program.command)
+            if leashed
+            else program.command
+        )
         _put_aside(self.log)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -96,7 +102,10 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**program.environment, **{name: str(descriptor) for name, descriptor in handed.items()}},
+                env={
+                    **program.environment,
+                    **{name: str(descriptor) for name, descriptor in handed.items()},
+                },
                 pass_fds=tuple(handed.values()),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends the others in order
                 preexec_fn=lifeline.die_with_parent if program.tied else None,

@@ -19,7 +19,9 @@ def hold() -> None:
     """In the child: ends this process, without ceremony, once the supervisor's end of the pipe is closed."""
     descriptor = os.environ.pop(VARIABLE, None)
     if descriptor is not None:
-        threading.Thread(target=_wait, args=(int(descriptor),), daemon=True, name="lifeline").start()
+        threading.Thread(
+            target=_wait, args=(int(descriptor),), daemon=True, name="lifeline"
+        ).start()
 
 
 def die_with_parent() -> None:
@@ -33,4 +35,6 @@ def _wait(descriptor: int) -> None:
     os._exit(_ORPHANED)
 
 
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: nothing may be loaded between fork and exec
+_LIBC = (
+    ctypes.CDLL(None) if sys.platform == "linux" else None
+)  # loaded here: nothing may be loaded between fork and exec

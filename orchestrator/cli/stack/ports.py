@@ -73,7 +73,9 @@ def listen(host: str, port: int, option: str) -> socket.socket:
     """A socket that listens there. Raises Invalid that names the option to change, where another program does already."""
     try:
         listener = _socket(host)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what lately ended is no obstacle
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # what lately ended is no obstacle
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError as error:
@@ -102,7 +104,9 @@ def choose(host: str, *wishes: int | None) -> int:
 
 def _free(host: str, port: int) -> bool:
     with _socket(host) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what lately ended is no obstacle
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # what lately ended is no obstacle
         try:
             probe.bind((host, port))
         except OSError:

@@ -64,7 +64,9 @@ async def up(wanted: Wanted, say: Say) -> None:
 
 
 @asynccontextmanager
-async def stack(wanted: Wanted, say: Say, stop: asyncio.Event | None = None) -> AsyncIterator[Listening]:
+async def stack(
+    wanted: Wanted, say: Say, stop: asyncio.Event | None = None
+) -> AsyncIterator[Listening]:
     """The running stack, ready to work; ended when the block is left. `stop` ends the wait for it to get ready."""
     settings = wanted.settings
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,7 +75,10 @@ async def stack(wanted: Wanted, say: Say, stop: asyncio.Event | None = None) -> 
         listening, listeners = _listen(wanted, ending)
         ports.remember(settings.data_dir, listening)
         reading = _lifeline(ending)
-        children = [_child(program, settings, reading, say) for program in programs(settings, wanted.config, listening, listeners)]
+        children = [
+            _child(program, settings, reading, say)
+            for program in programs(settings, wanted.config, listening, listeners)
+        ]
         tree = _Tree(children)
         ending.push_async_callback(tree.end)
         await _begin(tree, settings, listening, say, stop or asyncio.Event())
@@ -89,7 +94,11 @@ class _Tree:
 
     def start(self, name: str) -> None:
         """Start keeping a child alive; a name that is not in the tree is no child of this stack."""
-        self._tasks += [asyncio.create_task(child.keep()) for child in self._children if child.program.name == name]
+        self._tasks += [
+            asyncio.create_task(child.keep())
+            for child in self._children
+            if child.program.name == name
+        ]
 
     async def end(self) -> None:
         """Ends all: those that call before those that are called."""
@@ -97,13 +106,17 @@ class _Tree:
         groups = (("api", "worker"), ("lab", "temporal"))
         for group, reserve in zip(groups, (2.0, 0.0), strict=True):
             left = max(0.5, deadline - reserve - time.monotonic())
-            await asyncio.gather(*(child.end(left) for child in self._children if child.program.name in group))
+            await asyncio.gather(
+                *(child.end(left) for child in self._children if child.program.name in group)
+            )
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _begin(tree: _Tree, settings: Settings, listening: Listening, say: Say, stop: asyncio.Event) -> None:
+async def _begin(
+    tree: _Tree, settings: Settings, listening: Listening, say: Say, stop: asyncio.Event
+) -> None:
     say(f"logs: {settings.data_dir}/logs/")
     tree.start("temporal")
     tree.start("lab")
@@ -120,7 +133,9 @@ async def _begin(tree: _Tree, settings: Settings, listening: Listening, say: Say
     await _until(lambda: _worker_polls(settings, listening), "the worker", settings, stop)
 
 
-async def _until(ready: Callable[[], Awaitable[bool]], what: str, settings: Settings, stop: asyncio.Event) -> None:
+async def _until(
+    ready: Callable[[], Awaitable[bool]], what: str, settings: Settings, stop: asyncio.Event
+) -> None:
     deadline = time.monotonic() + _READY_WITHIN
     while not stop.is_set():
         if await ready():
@@ -143,7 +158,10 @@ async def _answers(url: str) -> bool:
 async def _worker_polls(settings: Settings, listening: Listening) -> bool:
     """Whether somebody asks Temporal for our work."""
     try:
-        client = await Client.connect(listening.temporal_address or settings.temporal_address, namespace=settings.temporal_namespace)
+        client = await Client.connect(
+            listening.temporal_address or settings.temporal_address,
+            namespace=settings.temporal_namespace,
+        )
         queue = DescribeTaskQueueRequest(
             namespace=settings.temporal_namespace,
             task_queue=TaskQueue(name=TASK_QUEUE),
@@ -170,13 +188,21 @@ def _listen(wanted: Wanted, ending: AsyncExitStack) -> tuple[Listening, dict[str
     sockets = {"api": ports.listen(settings.host, settings.port, "--port")}
     ending.enter_context(sockets["api"])
     if wanted.lab:
-        port = wanted.lab_port or ports.choose(_LOOPBACK, before.lab if before else None, settings.port + _LAB_BESIDE)
+        port = wanted.lab_port or ports.choose(
+            _LOOPBACK, before.lab if before else None, settings.port + _LAB_BESIDE
+        )
         sockets["lab"] = ending.enter_context(ports.listen(_LOOPBACK, port, "--lab-port"))
     temporal = None
-    if settings.temporal_bundled:  # last: it binds its port itself, and must not choose one that we have just taken
-        temporal = ports.choose(_LOOPBACK, before.temporal if before else None, settings.port + _TEMPORAL_BESIDE)
+    if (
+        settings.temporal_bundled
+    ):  # last: it binds its port itself, and must not choose one that we have just taken
+        temporal = ports.choose(
+            _LOOPBACK, before.temporal if before else None, settings.port + _TEMPORAL_BESIDE
+        )
     lab = sockets["lab"].getsockname()[1] if wanted.lab else None
-    listening = Listening(pid=os.getpid(), host=settings.host, api=settings.port, temporal=temporal, lab=lab)
+    listening = Listening(
+        pid=os.getpid(), host=settings.host, api=settings.port, temporal=temporal, lab=lab
+    )
     return listening, {name: each.fileno() for name, each in sockets.items()}
 
 

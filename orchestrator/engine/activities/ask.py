@@ -41,7 +41,9 @@ class Asking:
             now = self._rt.clock()
             run = request.ref.run
             async with self._rt.store.write() as session:
-                row = await _named(session, _row(request, now, activity.info().workflow_id or ""), request.replaces)
+                row = await _named(
+                    session, _row(request, now, activity.info().workflow_id or ""), request.replaces
+                )
                 row["remind_at"] = await _first_reminder(session, row)
                 new = await approvals.ask(session, row)
                 asked = await approvals.get(session, row["id"])
@@ -49,8 +51,13 @@ class Asking:
                     raise Rejected(f"approval {row['id']} is gone; approvals are never deleted")
                 if new:
                     told = {**_told(row), "replaces": request.replaces}
-                    await trail.record_all(session, [step_event(request.ref, EventKind.APPROVAL_ASKED, told, now, row["id"])])
-                    await outbox.tell(session, asked, "escalated" if request.escalated else "asked", now)
+                    await trail.record_all(
+                        session,
+                        [step_event(request.ref, EventKind.APPROVAL_ASKED, told, now, row["id"])],
+                    )
+                    await outbox.tell(
+                        session, asked, "escalated" if request.escalated else "asked", now
+                    )
                 if request.replaces is not None:
                     await _void(session, request, asked, now)
                 if asked.state == "pending":
@@ -74,7 +81,9 @@ class Asking:
         with told_to_workflow():
             async with self._rt.store.write() as session:
                 row = await _locked(session, approval_id)
-                return AnswerReply(decision=None if row.state == "pending" else await _heard(session, row))
+                return AnswerReply(
+                    decision=None if row.state == "pending" else await _heard(session, row)
+                )
 
 
 async def _locked(session: AsyncSession, approval_id: str) -> ApprovalRow:
@@ -98,13 +107,25 @@ async def _expire(session: AsyncSession, row: ApprovalRow, clock: datetime) -> N
     await outbox.tell(session, row, "closed", now)
     told = {"approval": row.id, "digest": row.digest, "expires_at": row.expires_at}
     id_ = trail.event_id(row.id, EventKind.APPROVAL_EXPIRED)
-    await trail.record(session, EventKind.APPROVAL_EXPIRED, actor="system", subject=row.id, data=told, now=now, event_id=id_)
+    await trail.record(
+        session,
+        EventKind.APPROVAL_EXPIRED,
+        actor="system",
+        subject=row.id,
+        data=told,
+        now=now,
+        event_id=id_,
+    )
 
 
-async def _named(session: AsyncSession, row: dict[str, Any], replaces: str | None) -> dict[str, Any]:
+async def _named(
+    session: AsyncSession, row: dict[str, Any], replaces: str | None
+) -> dict[str, Any]:
     """The question under the first name that belongs to none which is over: that one is asked anew, not found again."""
     name: str = row["id"]
-    while (known := await approvals.get(session, name)) is not None and (known.state in _OVER or name == replaces):
+    while (known := await approvals.get(session, name)) is not None and (
+        known.state in _OVER or name == replaces
+    ):
         name = f"apr_{digest(name)[:32]}"
     return {**row, "id": name}
 
@@ -114,16 +135,30 @@ async def _first_reminder(session: AsyncSession, row: dict[str, Any]) -> datetim
     return next_reminder(row["asked_at"], row["asked_at"], row["expires_at"], every, 0)
 
 
-async def _void(session: AsyncSession, request: AskRequest, asked: ApprovalRow, now: datetime) -> None:
+async def _void(
+    session: AsyncSession, request: AskRequest, asked: ApprovalRow, now: datetime
+) -> None:
     """The approval that this question replaces holds no more: what it was about is another change by now, or too few were asked."""
     old = await approvals.get(session, request.replaces or "", lock=True)
-    if old is None or old.run_id != asked.run_id or old.id == asked.id or old.state not in {"approved", "pending"}:
+    if (
+        old is None
+        or old.run_id != asked.run_id
+        or old.id == asked.id
+        or old.state not in {"approved", "pending"}
+    ):
         return
     # A pending one cannot be answered any more either: the run waits for the new one.
     old.state, old.replaced_by, old.remind_at, old.delivered = "void", asked.id, None, True
     old.decided_at = old.decided_at or now
-    told = {"approval": old.id, "digest": old.digest, "replaced_by": asked.id, "replaced_by_digest": asked.digest}
-    await trail.record_all(session, [step_event(request.ref, EventKind.APPROVAL_VOIDED, told, now, old.id)])
+    told = {
+        "approval": old.id,
+        "digest": old.digest,
+        "replaced_by": asked.id,
+        "replaced_by_digest": asked.digest,
+    }
+    await trail.record_all(
+        session, [step_event(request.ref, EventKind.APPROVAL_VOIDED, told, now, old.id)]
+    )
     await outbox.tell(session, old, "closed", now)
 
 
@@ -131,14 +166,24 @@ async def _run_goes_on(session: AsyncSession, run_id: str) -> None:
     """Running again, unless another branch of it still waits for people."""
     run = await runs.get(session, run_id)
     await session.flush()
-    if run is not None and run.status == RunStatus.WAITING and not await approvals.pending_of_run(session, run_id):
+    if (
+        run is not None
+        and run.status == RunStatus.WAITING
+        and not await approvals.pending_of_run(session, run_id)
+    ):
         run.status = RunStatus.RUNNING
 
 
 def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]:
     run, path = request.ref.run, request.ref.path
-    changes = [{**change.model_dump(mode="json"), "digest": change.digest} for change in request.changes]
-    form = {name: field.model_dump(mode="json") for name, field in request.form.items()} if request.form is not None else None
+    changes = [
+        {**change.model_dump(mode="json"), "digest": change.digest} for change in request.changes
+    ]
+    form = (
+        {name: field.model_dump(mode="json") for name, field in request.form.items()}
+        if request.form is not None
+        else None
+    )
     asked = approval_digest(
         run_id=run.run_id,
         plan_digest=run.plan_digest,
@@ -147,7 +192,19 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
         changes=[change["digest"] for change in changes],
         form=form,
     )
-    name = digest([run.run_id, path, run.attempt, request.ref.seq, request.kind, asked, request.by, request.quorum, request.level])
+    name = digest(
+        [
+            run.run_id,
+            path,
+            run.attempt,
+            request.ref.seq,
+            request.kind,
+            asked,
+            request.by,
+            request.quorum,
+            request.level,
+        ]
+    )
     return {
         "id": f"apr_{name[:32]}",
         "run_id": run.run_id,
@@ -171,5 +228,17 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
-    kept = ("id", "digest", "question", "changes", "form", "by_group", "quorum", "reasons", "expires_at", "escalated", "level")
+    kept = (
+        "id",
+        "digest",
+        "question",
+        "changes",
+        "form",
+        "by_group",
+        "quorum",
+        "reasons",
+        "expires_at",
+        "escalated",
+        "level",
+    )
     return {name: row[name] for name in kept}

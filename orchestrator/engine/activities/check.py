@@ -67,8 +67,15 @@ class Checking:
     async def _look(self, held: Held) -> bool:
         connector = await self._open(held, Access.READ)
         change = held.change
-        async with attempts_noted(self._rt, change.connection, f"whether {change.action} is in force", held.run.id):
-            return await seen(lambda: connector.verify(change.action, change.input, change.planned_change, held.output, held.call), LOOKS)
+        async with attempts_noted(
+            self._rt, change.connection, f"whether {change.action} is in force", held.run.id
+        ):
+            return await seen(
+                lambda: connector.verify(
+                    change.action, change.input, change.planned_change, held.output, held.call
+                ),
+                LOOKS,
+            )
 
     async def _open(self, held: Held, access: Access) -> Connector[Any]:
         connector = await open_connection_for(self._rt, held.change.connection, access)
@@ -103,10 +110,19 @@ class Checking:
     async def _planned_again(self, held: Held) -> str | None:
         """Only the very change that was judged and agreed with then may be made without asking."""
         connector = await self._open(held, Access.READ)
-        async with attempts_noted(self._rt, held.change.connection, f"to plan {held.change.action} anew", held.run.id):
+        async with attempts_noted(
+            self._rt, held.change.connection, f"to plan {held.change.action} anew", held.run.id
+        ):
             planned_change = await connector.plan(held.change.action, held.change.input, held.call)
-        same = held.change.model_copy(update={"planned_change": planned_change}).digest == held.change.digest
-        return None if same else "what would have to be done by now is another change than the one that was judged then"
+        same = (
+            held.change.model_copy(update={"planned_change": planned_change}).digest
+            == held.change.digest
+        )
+        return (
+            None
+            if same
+            else "what would have to be done by now is another change than the one that was judged then"
+        )
 
     async def _intend(self, held: Held, effect: EffectRow) -> str | None:
         """Committed before the call. None: go; a text: why not; empty where there is nothing to do any more, as it is being lifted."""
@@ -125,8 +141,14 @@ class Checking:
             if asked and (lack := await lack_of_agreement(session, request, verdict)):
                 return f"it takes an approval: {lack}"
             row.drift, row.retry_at = MENDING, now + PATIENCE
-            await _tell(session, EventKind.DRIFT_FOUND, held, {"reason": "it is put in force again"}, now)
-            told = {"verdict": verdict.model_dump(mode="json"), "approval": effect.approval_id, "effect": effect.id}
+            await _tell(
+                session, EventKind.DRIFT_FOUND, held, {"reason": "it is put in force again"}, now
+            )
+            told = {
+                "verdict": verdict.model_dump(mode="json"),
+                "approval": effect.approval_id,
+                "effect": effect.id,
+            }
             await _tell(session, EventKind.DRIFT_INTENDED, held, told, now)
         return None
 
@@ -158,24 +180,44 @@ class Checking:
             await _tell(session, EventKind.DRIFT_FOUND, held, {"reason": reason}, now)
             what = f"{held.change.connection} does not show {held.change.action} of {held.change.target} any more"
             policy = (await policy_in_force(session)).policy
-            told, group = f"{what}, which is to be in force; {reason}", policy.drift.to or policy.releases.to
-            await tasks.open_task(session, kind=DRIFT, subject=held.key, summary=told, now=now, to_group=group)
+            told, group = (
+                f"{what}, which is to be in force; {reason}",
+                policy.drift.to or policy.releases.to,
+            )
+            await tasks.open_task(
+                session, kind=DRIFT, subject=held.key, summary=told, now=now, to_group=group
+            )
 
 
 async def _shown(session: AsyncSession, held: Held, row: ContainmentRow, now: datetime) -> None:
     """It is in force. Said in the trail once an hour, and when it is back."""
     before = row.verified_at
     row.verified_at = now
-    if before is None or row.drift is not None or int(before.timestamp() // _HOUR) != int(now.timestamp() // _HOUR):
+    if (
+        before is None
+        or row.drift is not None
+        or int(before.timestamp() // _HOUR) != int(now.timestamp() // _HOUR)
+    ):
         await _tell(session, EventKind.CONTAINMENT_CHECKED, held, {"last": before}, now)
     if row.drift is not None:
         row.drift, row.retry_at = None, None
-        await tasks.close_tasks(session, DRIFT, held.key, "system", "the device shows it again", now)
+        await tasks.close_tasks(
+            session, DRIFT, held.key, "system", "the device shows it again", now
+        )
 
 
-async def _tell(session: AsyncSession, kind: EventKind, held: Held, told: dict[str, Any], now: datetime) -> None:
+async def _tell(
+    session: AsyncSession, kind: EventKind, held: Held, told: dict[str, Any], now: datetime
+) -> None:
     change = held.change
-    about = {"path": held.path, "containment": held.key, "connection": change.connection, "target": str(change.target)}
+    about = {
+        "path": held.path,
+        "containment": held.key,
+        "connection": change.connection,
+        "target": str(change.target),
+    }
     data = {**about, "change_digest": change.digest, **told}
     id_ = trail.event_id(held.key, kind, now)
-    await trail.record(session, kind, actor="system", subject=held.run.id, data=data, now=now, event_id=id_)
+    await trail.record(
+        session, kind, actor="system", subject=held.run.id, data=data, now=now, event_id=id_
+    )

@@ -21,4 +21,6 @@ async def evaluate_change(
     context = await context_of(session, run, now)
     if to_apply:  # before the facts are read, so that this very change is asked about
         await trip_when_too_many(session, change, run.source, now, in_force.policy.breaker)
-    return evaluate(change, in_force, await gather(session, change, run.run_id, now, context, in_force), context)
+    return evaluate(
+        change, in_force, await gather(session, change, run.run_id, now, context, in_force), context
+    )

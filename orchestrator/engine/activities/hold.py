@@ -53,26 +53,44 @@ class Holding:
                 if not live:
                     return await _left(session, held, now)
                 every = timedelta(seconds=(await policy_in_force(session)).policy.drift.every)
-            over = tuple(_over(lease) for lease in live if lease.until is not None and lease.until <= now)
+            over = tuple(
+                _over(lease) for lease in live if lease.until is not None and lease.until <= now
+            )
             check_at = _check_at(held, hold.checked_at, every)
             ends = [lease.until for lease in live if lease.until is not None and lease.until > now]
             check = check_at is not None and check_at <= now
             moments = [*ends, *([check_at] if check_at is not None and not check else [])]
-            return DueReply(ended=over, check=check and not over, wake_at=min(moments, default=None), live=len(live))
+            return DueReply(
+                ended=over,
+                check=check and not over,
+                wake_at=min(moments, default=None),
+                live=len(live),
+            )
 
     async def _start_clock(self, request: HoldRequest, length: timedelta) -> None:
         now = self._rt.clock()
         async with self._rt.store.write() as session:
-            lease = await containments.lease(session, containments.lease_id(request.ref.run.run_id, request.ref.path))
+            lease = await containments.lease(
+                session, containments.lease_id(request.ref.run.run_id, request.ref.path)
+            )
             if lease is None or lease.state != "live" or lease.until is not None:
                 return
             until = now + length
             await containments.set_until(session, lease.id, until)
-            told = {"containment": lease.containment_key, "until": until, "seconds": request.seconds}
-            await trail.record_all(session, [step_event(request.ref, EventKind.LEASE_CHANGED, told, now, lease.created_at)])
+            told = {
+                "containment": lease.containment_key,
+                "until": until,
+                "seconds": request.seconds,
+            }
+            await trail.record_all(
+                session,
+                [step_event(request.ref, EventKind.LEASE_CHANGED, told, now, lease.created_at)],
+            )
 
 
-def _check_at(held: ContainmentRow, checked_at: datetime | None, every: timedelta) -> datetime | None:
+def _check_at(
+    held: ContainmentRow, checked_at: datetime | None, every: timedelta
+) -> datetime | None:
     """When the device is to be read next; what is being lifted is looked at by who lifts it."""
     if held.state != "held":
         return None

@@ -34,14 +34,21 @@ class Reading:
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, call.connection, Access.READ)
             async with attempts_reported(self._rt, call):
-                output = await connector.read(call.action, call.input, call_for(call.ref, call.action))
+                output = await connector.read(
+                    call.action, call.input, call_for(call.ref, call.action)
+                )
             await self._record(call, output, started)
             return ReadReply(output=output)
 
     async def _record(self, call: ActionCall, output: dict[str, object], started: datetime) -> None:
         now = self._rt.clock()
         shown = masked(output)
-        told = {"connection": call.connection, "action": call.action, "input": call.input, "output": shown}
+        told = {
+            "connection": call.connection,
+            "action": call.action,
+            "input": call.input,
+            "output": shown,
+        }
         read = step_event(call.ref, EventKind.STEP_READ, told, now, digest(call.input), started)
         async with self._rt.store.write() as session:
             await save_step(session, call, StepState.DONE, started, now, result=shown)

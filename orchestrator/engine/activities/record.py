@@ -10,7 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from orchestrator.audit import trail
-from orchestrator.contracts.messages import Activity, BeginReply, EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
+from orchestrator.contracts.messages import (
+    Activity,
+    BeginReply,
+    EventsReply,
+    EventsRequest,
+    RunContext,
+    RunEnd,
+    StepRecord,
+)
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
@@ -60,7 +68,13 @@ class Recording:
                 refused, asked = await refusal(session, self._rt.settings, run, now), None
                 if refused is None:
                     await runs.set_status(session, run.run_id, run.attempt, RunStatus.RUNNING)
-                    await _tell(session, EventKind.RUN_STARTED, run, {"mode": run.mode, "started_by": run.started_by}, now)
+                    await _tell(
+                        session,
+                        EventKind.RUN_STARTED,
+                        run,
+                        {"mode": run.mode, "started_by": run.started_by},
+                        now,
+                    )
                     asked = await question(session, run)
             if refused is not None:  # said in the trail by then
                 raise Rejected(refused)
@@ -75,7 +89,9 @@ class Recording:
             now = self._rt.clock()
             async with self._rt.store.write() as session:
                 await steps.save(session, [_row(record, now) for record in records])
-                await trail.record_all(session, [event for record in records if (event := _event(record, now))])
+                await trail.record_all(
+                    session, [event for record in records if (event := _event(record, now))]
+                )
                 await self._show_waiting(session, records)
 
     @activity.defn(name=Activity.END)
@@ -84,15 +100,23 @@ class Recording:
         with told_to_workflow():
             now, run = self._rt.clock(), ended.run
             async with self._rt.store.write() as session:
-                if not await runs.set_status(session, run.run_id, run.attempt, ended.status, error=ended.error, ended_at=now):
+                if not await runs.set_status(
+                    session, run.run_id, run.attempt, ended.status, error=ended.error, ended_at=now
+                ):
                     return  # said before; a later attempt may be at work by now
                 withdrawn = await approvals.withdraw(session, run.run_id, now)
-                await steps.stop_waiting(session, run.run_id, f"the run ended: {ended.status.value}", now)
+                await steps.stop_waiting(
+                    session, run.run_id, f"the run ended: {ended.status.value}", now
+                )
                 await _end_idle_leases(session, run, now)
                 await _free_key(session, run)
                 for question in withdrawn:
                     await outbox.tell(session, question, "closed", now)
-                told = {"status": ended.status, "error": ended.error, "withdrawn": [question.id for question in withdrawn]}
+                told = {
+                    "status": ended.status,
+                    "error": ended.error,
+                    "withdrawn": [question.id for question in withdrawn],
+                }
                 await _tell(session, EventKind.RUN_ENDED, run, told, now)
 
     @activity.defn(name=Activity.EVENTS)
@@ -103,7 +127,13 @@ class Recording:
                 return EventsReply(alerts=())
             async with self._rt.store.read() as session:
                 own = await runs.alert_of(session, request.run.run_id)
-                joined = await runs.joined_alerts(session, request.run.incident_id, request.since, own.id if own else None, MOST_EVENTS)
+                joined = await runs.joined_alerts(
+                    session,
+                    request.run.incident_id,
+                    request.since,
+                    own.id if own else None,
+                    MOST_EVENTS,
+                )
                 return EventsReply(alerts=tuple(row.view for row in joined))
 
     async def _show_waiting(self, session: AsyncSession, records: Sequence[StepRecord]) -> None:
@@ -118,24 +148,59 @@ async def _end_idle_leases(session: AsyncSession, run: RunContext, now: datetime
     """A lease whose step was refused, declined or failed would otherwise hold other runs' containment for ever."""
     for lease in await containments.live_of_run(session, run.run_id):
         step = await steps.get(session, run.run_id, lease.path)
-        idle = step is None or step.state in {StepState.REFUSED, StepState.DECLINED, StepState.FAILED, StepState.PLANNED, StepState.WAITING}
+        idle = step is None or step.state in {
+            StepState.REFUSED,
+            StepState.DECLINED,
+            StepState.FAILED,
+            StepState.PLANNED,
+            StepState.WAITING,
+        }
         if idle and await effects.newest_in_force(session, run.run_id, lease.path) is None:
             await containments.end_lease(session, lease.id, "the step came to no change", now)
-            told = {"path": lease.path, "containment": lease.containment_key, "reason": "the step came to no change"}
+            told = {
+                "path": lease.path,
+                "containment": lease.containment_key,
+                "reason": "the step came to no change",
+            }
             await _tell(session, EventKind.LEASE_ENDED, run, told, now, lease.path)
 
 
 async def _free_key(session: AsyncSession, run: RunContext) -> None:
     """A run that people did not let begin must not cover the next alert."""
     row = await runs.get(session, run.run_id)
-    if row is not None and row.over_limit is not None and not await approvals.begun(session, run.run_id):
+    if (
+        row is not None
+        and row.over_limit is not None
+        and not await approvals.begun(session, run.run_id)
+    ):
         await alerts.free(session, run.run_id)
 
 
-async def _tell(session: AsyncSession, kind: EventKind, run: RunContext, told: dict[str, Any], now: datetime, *more: object) -> None:
-    data = {"attempt": run.attempt, "playbook": run.playbook, "version": run.version, "playbook_digest": run.plan_digest, **told}
+async def _tell(
+    session: AsyncSession,
+    kind: EventKind,
+    run: RunContext,
+    told: dict[str, Any],
+    now: datetime,
+    *more: object,
+) -> None:
+    data = {
+        "attempt": run.attempt,
+        "playbook": run.playbook,
+        "version": run.version,
+        "playbook_digest": run.plan_digest,
+        **told,
+    }
     id_ = trail.event_id(run.run_id, run.attempt, kind, *more)
-    await trail.record(session, kind, actor=f"run:{run.run_id}", subject=run.run_id, data=data, now=now, event_id=id_)
+    await trail.record(
+        session,
+        kind,
+        actor=f"run:{run.run_id}",
+        subject=run.run_id,
+        data=data,
+        now=now,
+        event_id=id_,
+    )
 
 
 def _row(record: StepRecord, now: datetime) -> dict[str, Any]:
@@ -163,5 +228,12 @@ def _event(record: StepRecord, now: datetime) -> Event | None:
     kind = _KINDS.get(record.state)
     if kind is None:
         return None
-    told = {"step": record.kind, "state": record.state, "error": record.error, "result": record.result}
-    return step_event(record.ref, kind, told, now, "record", record.state, digest([record.result, record.error]))
+    told = {
+        "step": record.kind,
+        "state": record.state,
+        "error": record.error,
+        "result": record.result,
+    }
+    return step_event(
+        record.ref, kind, told, now, "record", record.state, digest([record.result, record.error])
+    )

@@ -23,7 +23,12 @@ async def attempts_reported(rt: Runtime, call: ActionCall) -> AsyncIterator[None
         yield
     except WriteRefused as refused:
         now, what = rt.clock(), str(refused)
-        told = {"connection": call.connection, "action": call.action, "attempt_refused": what, "mode": call.ref.run.mode}
+        told = {
+            "connection": call.connection,
+            "action": call.action,
+            "attempt_refused": what,
+            "mode": call.ref.run.mode,
+        }
         tried = step_event(call.ref, EventKind.STEP_WRITE_REFUSED, told, now, digest(what), started)
         async with rt.store.write() as session:
             await save_step(session, call, StepState.FAILED, started, now, error=what)

@@ -21,7 +21,12 @@ from orchestrator.runtime import Runtime
 
 def activities(rt: Runtime, client: Client) -> list[Callable[..., Any]]:
     """All activities, bound to this process's runtime."""
-    asking, recording, undoing, holding = Asking(rt), Recording(rt), Undoing(rt), Holding(rt, client)
+    asking, recording, undoing, holding = (
+        Asking(rt),
+        Recording(rt),
+        Undoing(rt),
+        Holding(rt, client),
+    )
     return [
         Reading(rt).read,
         Planning(rt).plan,

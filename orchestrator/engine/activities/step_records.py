@@ -18,10 +18,20 @@ from orchestrator.domain.run import StepState
 from orchestrator.store.queries import steps
 from orchestrator.store.tables import StepRow
 
-_FINAL = {StepState.VERIFIED, StepState.DONE, StepState.FAILED, StepState.REFUSED, StepState.UNDONE, StepState.RELEASED, StepState.SKIPPED}
+_FINAL = {
+    StepState.VERIFIED,
+    StepState.DONE,
+    StepState.FAILED,
+    StepState.REFUSED,
+    StepState.UNDONE,
+    StepState.RELEASED,
+    StepState.SKIPPED,
+}
 
 
-def step_event(ref: StepRef, kind: EventKind, data: Mapping[str, Any], now: datetime, *more: object) -> Event:
+def step_event(
+    ref: StepRef, kind: EventKind, data: Mapping[str, Any], now: datetime, *more: object
+) -> Event:
     """An event about a step of a run. `more`: what else tells it from others of its kind."""
     run = ref.run
     told = {
@@ -33,7 +43,9 @@ def step_event(ref: StepRef, kind: EventKind, data: Mapping[str, Any], now: date
         **masked(data),
     }
     id_ = trail.event_id(run.run_id, ref.path, run.attempt, kind, *more)
-    return trail.event(kind, actor=f"run:{run.run_id}", subject=run.run_id, data=told, now=now, event_id=id_)
+    return trail.event(
+        kind, actor=f"run:{run.run_id}", subject=run.run_id, data=told, now=now, event_id=id_
+    )
 
 
 def stored_verdict(verdict: PolicyVerdict, at: datetime) -> dict[str, Any]:
@@ -52,7 +64,14 @@ def change_told(change: Change) -> dict[str, Any]:
     return {**change.model_dump(mode="json"), "change_digest": change.digest}
 
 
-async def save_step(session: AsyncSession, call: ActionCall, state: StepState, started: datetime, now: datetime, **columns: Any) -> None:
+async def save_step(
+    session: AsyncSession,
+    call: ActionCall,
+    state: StepState,
+    started: datetime,
+    now: datetime,
+    **columns: Any,
+) -> None:
     """Writes the row of an action's step."""
     row = {
         "run_id": call.ref.run.run_id,

@@ -16,7 +16,13 @@ from orchestrator.audit import trail
 from orchestrator.connections.call_context import undo_call
 from orchestrator.connections.connections import open_connection_for
 from orchestrator.connections.write_guard_audit import attempts_noted
-from orchestrator.containments.release_failures import came_off, escalate, keep_stuck, note_refusal, taking_long
+from orchestrator.containments.release_failures import (
+    came_off,
+    escalate,
+    keep_stuck,
+    note_refusal,
+    taking_long,
+)
 from orchestrator.containments.release_gate import LIFTING_TIME, put_off
 from orchestrator.contracts.messages import Activity, RunContext, Undoable, UndoReply, UndoRequest
 from orchestrator.domain.audit_event import EventKind
@@ -54,11 +60,20 @@ class Undoing:
         """What a run can take back, newest first, at most 200: changes with an undo, and leases that came to no change."""
         with told_to_workflow():
             async with self._rt.store.read() as session:
-                leases = {lease.path: lease.state for lease in await containments.of_run(session, run.run_id)}
-                effects_ = [row for row in await effects.of_run_in_force(session, run.run_id) if _has_undo(row.change)]
+                leases = {
+                    lease.path: lease.state
+                    for lease in await containments.of_run(session, run.run_id)
+                }
+                effects_ = [
+                    row
+                    for row in await effects.of_run_in_force(session, run.run_id)
+                    if _has_undo(row.change)
+                ]
                 # An ended lease was lifted, kept for others, or is stuck: asking again would not help.
                 found = {row.path: row.seq for row in effects_ if leases.get(row.path) != "ended"}
-                for path in (path for path, state in leases.items() if state == "live" and path not in found):
+                for path in (
+                    path for path, state in leases.items() if state == "live" and path not in found
+                ):
                     step = await steps.get(session, run.run_id, path)
                     found[path] = step.seq if step else 0
             newest = sorted(found.items(), key=lambda item: item[1], reverse=True)
@@ -78,14 +93,24 @@ class Undoing:
                 raise decided
             return await self._lift(request, decided) if isinstance(decided, _Lift) else decided
 
-    async def _decide(self, session: AsyncSession, request: UndoRequest, now: datetime) -> UndoReply | _Lift | Unavailable:
-        lease = await containments.lease(session, containments.lease_id(request.run_id, request.path))
+    async def _decide(
+        self, session: AsyncSession, request: UndoRequest, now: datetime
+    ) -> UndoReply | _Lift | Unavailable:
+        lease = await containments.lease(
+            session, containments.lease_id(request.run_id, request.path)
+        )
         if lease is None:
             return await self._decide_alone(session, request, now)
         held = await containments.lock(session, lease.containment_key)
         if held is None:
-            raise Rejected(f"the containment of step {request.path} is not in the store; it was altered by hand")
-        if request.reason == TIME_IS_UP and lease.state == "live" and (lease.until is None or lease.until > now):
+            raise Rejected(
+                f"the containment of step {request.path} is not in the store; it was altered by hand"
+            )
+        if (
+            request.reason == TIME_IS_UP
+            and lease.state == "live"
+            and (lease.until is None or lease.until > now)
+        ):
             return UndoReply(outcome="kept", detail="it was extended in time")
         await _end_lease(session, request, lease, now)
         if others := await containments.live_count(session, held.key):
@@ -102,21 +127,39 @@ class Undoing:
             return UndoReply(outcome="undone", detail="it was lifted before")
         effect = await effects.get(session, held.effect_id) if held.ours and held.effect_id else own
         if effect is None:
-            await came_off(session, held, request.actor, "it is held no longer, and was not ours", now)
+            await came_off(
+                session, held, request.actor, "it is held no longer, and was not ours", now
+            )
             await _mark_step(session, request, now)
-            return UndoReply(outcome="not_ours", detail=f"{held.target_type} {held.target_value} was so before us")
+            return UndoReply(
+                outcome="not_ours",
+                detail=f"{held.target_type} {held.target_value} was so before us",
+            )
         if wait := await put_off(session, effect, held, now):
             return wait
-        held.state, held.error, held.retry_at, held.lifting_until = "lifting", None, None, now + LIFTING_TIME
+        held.state, held.error, held.retry_at, held.lifting_until = (
+            "lifting",
+            None,
+            None,
+            now + LIFTING_TIME,
+        )
         await _intended(session, request, effect, now)
         older = await containments.effects_of(session, held.key) if held.ours else []
-        return _Lift(effect, held.key, tuple(row for row in older if row.id != effect.id and _has_undo(row.change)))
+        return _Lift(
+            effect,
+            held.key,
+            tuple(row for row in older if row.id != effect.id and _has_undo(row.change)),
+        )
 
-    async def _decide_alone(self, session: AsyncSession, request: UndoRequest, now: datetime) -> UndoReply | _Lift | Unavailable:
+    async def _decide_alone(
+        self, session: AsyncSession, request: UndoRequest, now: datetime
+    ) -> UndoReply | _Lift | Unavailable:
         """A change that is not shared: a restore, or one made without a lease."""
         effect = await effects.newest_in_force(session, request.run_id, request.path)
         if effect is None or not _has_undo(effect.change):
-            return UndoReply(outcome="not_ours", detail="nothing of this step is there to be taken back")
+            return UndoReply(
+                outcome="not_ours", detail="nothing of this step is there to be taken back"
+            )
         if wait := await put_off(session, effect, None, now):
             return wait
         await _intended(session, request, effect, now)
@@ -139,12 +182,22 @@ class Undoing:
         call = undo_call(effect.run_id, effect.path, change.action, request.reason)
         connector = await open_connection_for(self._rt, change.connection, Access.WRITE)
         if connector.name != change.connector:
-            raise Rejected(f"{change.connection} is a {connector.name} by now, and {change.action} was made on a {change.connector}")
+            raise Rejected(
+                f"{change.connection} is a {connector.name} by now, and {change.action} was made on a {change.connector}"
+            )
         await connector.undo(change.action, change.planned_change, call)
-        async with attempts_noted(self._rt, change.connection, f"whether {change.action} is gone", effect.run_id):
-            gone = await seen(lambda: connector.verify_undone(change.action, change.input, change.planned_change, call))
+        async with attempts_noted(
+            self._rt, change.connection, f"whether {change.action} is gone", effect.run_id
+        ):
+            gone = await seen(
+                lambda: connector.verify_undone(
+                    change.action, change.input, change.planned_change, call
+                )
+            )
         if not gone:
-            raise Unavailable(f"{change.connection} was told to take back {change.action} of {change.target}, but still shows it")
+            raise Unavailable(
+                f"{change.connection} was told to take back {change.action} of {change.target}, but still shows it"
+            )
 
     async def _lifted(self, request: UndoRequest, lift: _Lift) -> UndoReply:
         now, change = self._rt.clock(), Change.model_validate(lift.effect.change)
@@ -156,8 +209,21 @@ class Undoing:
             if lift.containment:
                 await effects.end_shared(session, lift.containment, now)
             await _mark_step(session, request, now)
-            told = {"effect": lift.effect.id, "target": str(change.target), "containment": lift.containment, "reason": request.reason}
-            await _tell(session, EventKind.UNDO_APPLIED, request, told, now, lift.effect.id, lift.effect.intended_at)
+            told = {
+                "effect": lift.effect.id,
+                "target": str(change.target),
+                "containment": lift.containment,
+                "reason": request.reason,
+            }
+            await _tell(
+                session,
+                EventKind.UNDO_APPLIED,
+                request,
+                told,
+                now,
+                lift.effect.id,
+                lift.effect.intended_at,
+            )
         return UndoReply(outcome="undone")
 
     async def _stuck(self, request: UndoRequest, lift: _Lift, error: str) -> UndoReply:
@@ -171,7 +237,12 @@ class Undoing:
             if held is not None:
                 held.lifting_until = None
                 await note_refusal(session, request, held, error, now)
-            told = {"effect": lift.effect.id, "containment": lift.containment, "reason": request.reason, "error": error}
+            told = {
+                "effect": lift.effect.id,
+                "containment": lift.containment,
+                "reason": request.reason,
+                "error": error,
+            }
             await _tell(session, EventKind.UNDO_FAILED, request, told, now, lift.effect.id, now)
         return UndoReply(outcome="stuck", detail=error)
 
@@ -190,13 +261,17 @@ class Undoing:
                 await escalate(session, request, held, error, now)
 
 
-async def _end_lease(session: AsyncSession, request: UndoRequest, lease: LeaseRow, now: datetime) -> None:
+async def _end_lease(
+    session: AsyncSession, request: UndoRequest, lease: LeaseRow, now: datetime
+) -> None:
     if await containments.end_lease(session, lease.id, request.reason, now):
         told = {"containment": lease.containment_key, "reason": request.reason}
         await _tell(session, EventKind.LEASE_ENDED, request, told, now, lease.created_at)
 
 
-async def _kept(session: AsyncSession, request: UndoRequest, held: ContainmentRow, others: int, now: datetime) -> UndoReply:
+async def _kept(
+    session: AsyncSession, request: UndoRequest, held: ContainmentRow, others: int, now: datetime
+) -> UndoReply:
     detail = f"{others} more {'lease holds' if others == 1 else 'leases hold'} {held.target_type} {held.target_value}"
     told = {"containment": held.key, "reason": request.reason, "detail": detail}
     await _tell(session, EventKind.UNDO_KEPT, request, told, now, held.since)
@@ -204,7 +279,9 @@ async def _kept(session: AsyncSession, request: UndoRequest, held: ContainmentRo
     return UndoReply(outcome="kept", detail=detail)
 
 
-async def _intended(session: AsyncSession, request: UndoRequest, effect: EffectRow, now: datetime) -> None:
+async def _intended(
+    session: AsyncSession, request: UndoRequest, effect: EffectRow, now: datetime
+) -> None:
     told = {"effect": effect.id, "change_digest": effect.change_digest, "reason": request.reason}
     await _tell(session, EventKind.UNDO_INTENDED, request, told, now, effect.id, effect.intended_at)
 
@@ -213,18 +290,37 @@ async def _mark_step(session: AsyncSession, request: UndoRequest, now: datetime)
     step = await steps.get(session, request.run_id, request.path)
     if step is not None and step.state in _TAKEN_BACK:
         released = request.reason == TIME_IS_UP or request.actor.startswith("person:")
-        step.state, step.ended_at = (StepState.RELEASED if released else StepState.UNDONE).value, now
+        step.state, step.ended_at = (
+            (StepState.RELEASED if released else StepState.UNDONE).value,
+            now,
+        )
 
 
-_TAKEN_BACK = {state.value for state in (StepState.INTENDED, StepState.APPLIED, StepState.VERIFIED, StepState.DONE, StepState.FAILED)}
+_TAKEN_BACK = {
+    state.value
+    for state in (
+        StepState.INTENDED,
+        StepState.APPLIED,
+        StepState.VERIFIED,
+        StepState.DONE,
+        StepState.FAILED,
+    )
+}
 
 
 async def _tell(
-    session: AsyncSession, kind: EventKind, request: UndoRequest, told: Mapping[str, Any], now: datetime, *more: object
+    session: AsyncSession,
+    kind: EventKind,
+    request: UndoRequest,
+    told: Mapping[str, Any],
+    now: datetime,
+    *more: object,
 ) -> None:
     id_ = trail.event_id(request.run_id, request.path, kind, *more)
     data = {"path": request.path, **told}
-    await trail.record(session, kind, actor=request.actor, subject=request.run_id, data=data, now=now, event_id=id_)
+    await trail.record(
+        session, kind, actor=request.actor, subject=request.run_id, data=data, now=now, event_id=id_
+    )
 
 
 def _has_undo(change: Mapping[str, Any]) -> bool:

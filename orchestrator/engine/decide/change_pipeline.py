@@ -21,7 +21,14 @@ ASKED_AT_MOST = 3
 LOOKS_AT_MOST = 3
 
 
-async def change(port: Port, step: Use, call: ActionCall, place: Place, question: Question | None, hold: int | None) -> dict[str, Any]:
+async def change(
+    port: Port,
+    step: Use,
+    call: ActionCall,
+    place: Place,
+    question: Question | None,
+    hold: int | None,
+) -> dict[str, Any]:
     """Carry one change through; the step's result. `question`: the step's own approval; without it, that of the group around.
 
     Raises Refused, Declined, LeftOut, ActionError.
@@ -31,29 +38,43 @@ async def change(port: Port, step: Use, call: ActionCall, place: Place, question
     return await _Passage(port, step, call, place, question, hold).carried_through()
 
 
-async def ask(port: Port, ref: StepRef, place: Place, question: Question, changes: Sequence[Change]) -> Decision:
+async def ask(
+    port: Port, ref: StepRef, place: Place, question: Question, changes: Sequence[Change]
+) -> Decision:
     """Ask, and then further up the chain where the author wants that; an approval. Raises Declined."""
     with all_paused(place.limits):
         decision = await port.ask_change(ref, question.text, changes, question)
     if decision.state == "approved":
         return decision
     if decision.state == "declined":
-        raise Declined(f"declined by {', '.join(decision.by) or 'people'}" + (f": {decision.comment}" if decision.comment else ""))
+        raise Declined(
+            f"declined by {', '.join(decision.by) or 'people'}"
+            + (f": {decision.comment}" if decision.comment else "")
+        )
     if question.otherwise == "escalate":
         return await ask(port, ref, place, question.higher(), changes)
     raise Declined("nobody decided in time")
 
 
 async def _only_planned(
-    port: Port, step: Use, call: ActionCall, place: Place, question: Question | None, hold: int | None
+    port: Port,
+    step: Use,
+    call: ActionCall,
+    place: Place,
+    question: Question | None,
+    hold: int | None,
 ) -> dict[str, Any]:
     """A dry run: what would change, what the policy says of it, and who would be asked. A denied change is told, and the run goes on."""
     planned = await port.plan(step, call, lease=False, hold=hold)
     asked = question or (place.cover.question if place.cover else None)
-    source: Literal["step", "group", "policy"] = "step" if question else "group" if asked else "policy"
+    source: Literal["step", "group", "policy"] = (
+        "step" if question else "group" if asked else "policy"
+    )
     if asked is None and planned.verdict.outcome is Verdict.ASK:
         asked = Question.by_policy(planned.change, planned.verdict)
-    if asked is not None and planned.verdict.outcome is not Verdict.DENY:  # nobody is asked about what the policy forbids
+    if (
+        asked is not None and planned.verdict.outcome is not Verdict.DENY
+    ):  # nobody is asked about what the policy forbids
         asked = asked.stricter(planned.verdict)
         await port.note(call.ref, "use", StepState.PLANNED, asked=asked.told(source))
     return _told(planned.change, {})
@@ -76,7 +97,9 @@ class _Passage:
     question: Question | None
     hold: int | None
     agreed: dict[str, str] = field(default_factory=dict)
-    own: str | None = None  # the newest approval of this change alone, which is void once it is asked about anew
+    own: str | None = (
+        None  # the newest approval of this change alone, which is void once it is asked about anew
+    )
     declined: frozenset[str] = frozenset()
     asked: int = 0
     tried: Change | None = None  # it may have been made
@@ -92,13 +115,17 @@ class _Passage:
             await self._let_go(error)
             raise
         try:
-            shown = not planned.changed or await self.port.verify(self.step, self.call, planned, output)
+            shown = not planned.changed or await self.port.verify(
+                self.step, self.call, planned, output
+            )
         except TocsinError:
             await self._held(planned)
             raise
         await self._held(planned)
         if not shown:
-            raise Rejected("failed verification: the device does not show the change that it reported as made")
+            raise Rejected(
+                "failed verification: the device does not show the change that it reported as made"
+            )
         return _told(planned, output)
 
     async def _held(self, made: Change) -> None:
@@ -128,13 +155,19 @@ class _Passage:
     async def _planned(self) -> PlanReply:
         lease = self.question is None or bool(self.agreed)
         planned = await self.port.plan(self.step, self.call, lease=lease, hold=self.hold)
-        if not lease and not planned.change.changed:  # nothing to ask about, but ours to hold from now on
+        if (
+            not lease and not planned.change.changed
+        ):  # nothing to ask about, but ours to hold from now on
             planned = await self.port.plan(self.step, self.call, lease=True, hold=self.hold)
         not_denied(planned.verdict)
         return planned
 
     def _asks(self, planned: PlanReply, demanded: PolicyVerdict | None) -> bool:
-        due = self.question is not None or demanded is not None or planned.verdict.outcome is Verdict.ASK
+        due = (
+            self.question is not None
+            or demanded is not None
+            or planned.verdict.outcome is Verdict.ASK
+        )
         return planned.change.changed and due
 
     async def _approval(self, planned: PlanReply, demanded: PolicyVerdict | None) -> str | None:
@@ -145,9 +178,13 @@ class _Passage:
         if digest in self.declined:
             raise LeftOut("it was left out by those who approved the rest")
         if self.asked == ASKED_AT_MOST:
-            raise Rejected(f"people agreed {ASKED_AT_MOST} times, and each time it was another change by then, or they were not enough")
+            raise Rejected(
+                f"people agreed {ASKED_AT_MOST} times, and each time it was another change by then, or they were not enough"
+            )
         self.asked += 1
-        due = (self.question or Question.by_policy(found, demanded or planned.verdict)).stricter(planned.verdict)
+        due = (self.question or Question.by_policy(found, demanded or planned.verdict)).stricter(
+            planned.verdict
+        )
         due = (due.stricter(demanded) if demanded else due).instead_of(self.own)
         decision = await ask(self.port, self.call.ref, self.place, due, [found])
         self.own = decision.approval_id
@@ -177,7 +214,9 @@ class _Passage:
         """Read back. What has an answer of its own (a ticket's key) is called again instead: the same call, by its key, tells it."""
         seen = (await self.port.plan(self.step, self.call, lease=True, hold=self.hold)).change
         if seen.changed and seen.digest != found.digest:
-            raise ActionError("the reply was lost, and the device has changed since: it needs a person to look")
+            raise ActionError(
+                "the reply was lost, and the device has changed since: it needs a person to look"
+            )
         return not seen.changed and self.step.effect is not Effect.NOTIFY
 
     async def _let_go(self, error: TocsinError) -> None:

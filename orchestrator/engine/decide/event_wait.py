@@ -33,7 +33,11 @@ class Waiting:
             now = self._port.now()
             for alert in await self._port.events(since):
                 name = str(alert.get("id"))
-                if name not in looked_at and name not in self._taken and _fits(fits, place.scope(event=alert)):
+                if (
+                    name not in looked_at
+                    and name not in self._taken
+                    and _fits(fits, place.scope(event=alert))
+                ):
                     self._taken.add(name)
                     return dict(alert)
                 looked_at.add(name)
@@ -41,7 +45,9 @@ class Waiting:
             left = (deadline - self._port.now()).total_seconds()
             if left <= 0:
                 return None
-            await self._port.nudged(min(left, LONGEST, max(SHORTEST, (now - began).total_seconds() / 20)))
+            await self._port.nudged(
+                min(left, LONGEST, max(SHORTEST, (now - began).total_seconds() / 20))
+            )
 
 
 def _fits(fits: str, scope: dict[str, Any]) -> bool:

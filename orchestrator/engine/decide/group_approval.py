@@ -36,18 +36,28 @@ def foreseen(step: AnyStep, place: Place) -> Iterator[Found]:
     yield from _changing(inner)
 
 
-def foreseen_items(step: ForEach, first: int, items: Sequence[Any], place: Place) -> Iterator[Found]:
+def foreseen_items(
+    step: ForEach, first: int, items: Sequence[Any], place: Place
+) -> Iterator[Found]:
     """The same for items that were evaluated already; alert data among them is not evaluated again."""
     yield from _changing(_items(step, first, items, place))
 
 
 async def asked(
-    port: Port, ref: StepRef, place: Place, question: Question, found: Iterator[Found], call_of: Callable[[Use, Place], ActionCall | None]
+    port: Port,
+    ref: StepRef,
+    place: Place,
+    question: Question,
+    found: Iterator[Found],
+    call_of: Callable[[Use, Place], ActionCall | None],
 ) -> Cover:
     """Plans, and asks once about all that would change. Raises Refused, Declined, StepFailed (too many), ActionError."""
     calls = [(use, call) for use, inner in found if (call := call_of(use, inner)) is not None]
     if len(calls) > CHANGES_AT_MOST:
-        raise StepFailed(ref.path, f"it would ask about {len(calls)} changes at once, more than {CHANGES_AT_MOST}; approve smaller groups")
+        raise StepFailed(
+            ref.path,
+            f"it would ask about {len(calls)} changes at once, more than {CHANGES_AT_MOST}; approve smaller groups",
+        )
     plans = await _plans(port, calls)
     for each in plans:
         change_pipeline.not_denied(each.verdict)  # nobody is asked about what the policy forbids
@@ -105,18 +115,33 @@ def _inside(step: AnyStep, place: Place) -> Iterator[tuple[AnyStep, Place]]:
         case Repeat():
             yield from ((each, place.within(f"{step.id}[1]")) for each in step.steps)
         case Choose():
-            taken = next((branch.steps for branch in step.branches if condition(branch.when, place.scope())), step.otherwise)
+            taken = next(
+                (branch.steps for branch in step.branches if condition(branch.when, place.scope())),
+                step.otherwise,
+            )
             yield from ((each, place.within(step.id)) for each in taken)
         case ForEach():
             items = evaluate(step.items, place.scope())
-            yield from _items(step, 0, items if isinstance(items, list) and len(items) <= step.at_most else [], place)
+            yield from _items(
+                step,
+                0,
+                items if isinstance(items, list) and len(items) <= step.at_most else [],
+                place,
+            )
         case Call():
-            where = place.called(step.id, accept(step.plan.inputs, evaluate(step.inputs, place.scope())))
+            where = place.called(
+                step.id, accept(step.plan.inputs, evaluate(step.inputs, place.scope()))
+            )
             yield from ((each, where) for each in step.plan.steps)
         case _:
             return
 
 
-def _items(step: ForEach, first: int, items: Sequence[Any], place: Place) -> list[tuple[AnyStep, Place]]:
-    places = [place.item(f"{step.id}[{first + offset}]", step.name, item) for offset, item in enumerate(items)]
+def _items(
+    step: ForEach, first: int, items: Sequence[Any], place: Place
+) -> list[tuple[AnyStep, Place]]:
+    places = [
+        place.item(f"{step.id}[{first + offset}]", step.name, item)
+        for offset, item in enumerate(items)
+    ]
     return [(each, where) for where in places for each in step.steps]

@@ -19,8 +19,25 @@ from orchestrator.engine.decide.timeouts import Limit
 from orchestrator.playbook.compile.inputs import accept
 from orchestrator.playbook.compile.results import flat_ids
 from orchestrator.playbook.language.durations import duration
-from orchestrator.playbook.language.evaluate import ExpressionError, condition, evaluate, evaluate_text
-from orchestrator.playbook.plan import AnyStep, Approve, Ask, Call, Choose, ForEach, Parallel, Plan, Repeat, Use, Wait
+from orchestrator.playbook.language.evaluate import (
+    ExpressionError,
+    condition,
+    evaluate,
+    evaluate_text,
+)
+from orchestrator.playbook.plan import (
+    AnyStep,
+    Approve,
+    Ask,
+    Call,
+    Choose,
+    ForEach,
+    Parallel,
+    Plan,
+    Repeat,
+    Use,
+    Wait,
+)
 
 T = TypeVar("T")
 
@@ -50,10 +67,22 @@ class Interpreter:
             await self.steps(plan.steps, place)
         except TocsinError as error:
             declined = _is(error, Declined)
-            problems = await self._after_failure(plan, place, "the run was declined" if declined else "the run failed")
-            back = plan.on_failure == "roll_back" and not declined and not problems and not self._dry
-            status = RunStatus.DECLINED if declined else RunStatus.ROLLED_BACK if back else RunStatus.FAILED
-            return RunResult(status=status, error="; ".join([str(error), *problems]), steps=self._seq - 1)
+            problems = await self._after_failure(
+                plan, place, "the run was declined" if declined else "the run failed"
+            )
+            back = (
+                plan.on_failure == "roll_back" and not declined and not problems and not self._dry
+            )
+            status = (
+                RunStatus.DECLINED
+                if declined
+                else RunStatus.ROLLED_BACK
+                if back
+                else RunStatus.FAILED
+            )
+            return RunResult(
+                status=status, error="; ".join([str(error), *problems]), steps=self._seq - 1
+            )
         return RunResult(status=RunStatus.COMPLETED, steps=self._seq - 1)
 
     async def steps(self, steps: Sequence[AnyStep], place: Place) -> None:
@@ -62,7 +91,9 @@ class Interpreter:
         for step in steps:
             place.steps[step.id] = await self._step(step, place)
 
-    async def items(self, step: ForEach, first: int, items: Sequence[Any], place: Place) -> list[dict[str, Any]]:
+    async def items(
+        self, step: ForEach, first: int, items: Sequence[Any], place: Place
+    ) -> list[dict[str, Any]]:
         """Some items of a `for_each`, at most `at_once` at a time, in the order of the items. `declined`: a person's no ended it."""
         gate = asyncio.Semaphore(step.at_once)
 
@@ -74,21 +105,43 @@ class Interpreter:
                 except TocsinError as failed:
                     error = failed
             results = {name: inner.steps.get(name) for name in flat_ids(step.steps)}
-            return {"item": item, "ok": error is None, "error": error and str(error), "steps": results, "declined": _is(error, Declined)}
+            return {
+                "item": item,
+                "ok": error is None,
+                "error": error and str(error),
+                "steps": results,
+                "declined": _is(error, Declined),
+            }
 
         return await _all([one(first + offset, item) for offset, item in enumerate(items)])
 
-    async def slice(self, step: ForEach, first: int, items: Sequence[Any], place: Place) -> list[dict[str, Any]]:
+    async def slice(
+        self, step: ForEach, first: int, items: Sequence[Any], place: Place
+    ) -> list[dict[str, Any]]:
         """Some items of a long `for_each`, asked about together. Results of steps are null: they stand in the run's record."""
         ref = self._ref(place.path(f"{step.id}[{first}+]"))
-        covered = await self._covered(step, ref, place, group_approval.foreseen_items(step, first, items, place))
+        covered = await self._covered(
+            step, ref, place, group_approval.foreseen_items(step, first, items, place)
+        )
         names = flat_ids(step.steps)
-        return [{**each, "steps": dict.fromkeys(names)} for each in await self.items(step, first, items, covered)]
+        return [
+            {**each, "steps": dict.fromkeys(names)}
+            for each in await self.items(step, first, items, covered)
+        ]
 
     def _names(self) -> dict[str, Any]:
         run = self._run.run
-        about = {"id": run.run_id, "mode": run.mode.value, "playbook": run.playbook, "version": run.version}
-        return {"alert": self._run.alert, "inputs": self._run.inputs, "run": {**about, "started_at": self._run.started_at.isoformat()}}
+        about = {
+            "id": run.run_id,
+            "mode": run.mode.value,
+            "playbook": run.playbook,
+            "version": run.version,
+        }
+        return {
+            "alert": self._run.alert,
+            "inputs": self._run.inputs,
+            "run": {**about, "started_at": self._run.started_at.isoformat()},
+        }
 
     async def _after_failure(self, plan: Plan, place: Place, reason: str) -> list[str]:
         """What the author wants done after a failure in these steps; what went wrong with it, as sentences."""
@@ -107,7 +160,9 @@ class Interpreter:
     async def _step(self, step: AnyStep, place: Place) -> Any:
         path = place.path(step.id)
         carried = self._run.carried.get(path)
-        if path in self._run.carried and (carried is None or not isinstance(step, Parallel | Choose | Repeat)):
+        if path in self._run.carried and (
+            carried is None or not isinstance(step, Parallel | Choose | Repeat)
+        ):
             return carried  # of a block, the steps inside of it are carried one by one, as they are seen too
         ref = self._ref(path)
         try:
@@ -122,7 +177,9 @@ class Interpreter:
             return await self._otherwise(step, ref, place, error)
         except ExpressionError as error:
             if self._dry:
-                await self._port.note(ref, step.kind, StepState.SKIPPED, error=f"a dry run cannot tell: {error}")
+                await self._port.note(
+                    ref, step.kind, StepState.SKIPPED, error=f"a dry run cannot tell: {error}"
+                )
                 return None
             return await self._otherwise(step, ref, place, StepFailed(path, str(error)))
         except TocsinError as error:
@@ -140,11 +197,21 @@ class Interpreter:
             async with Limit.of(step.timeout) as limit:
                 return await self._do(step, ref, place.limited(limit))
         except TimeoutError:
-            raise StepFailed(ref.path, f"it took longer than its timeout of {step.timeout} s") from None
+            raise StepFailed(
+                ref.path, f"it took longer than its timeout of {step.timeout} s"
+            ) from None
 
-    async def _otherwise(self, step: AnyStep, ref: StepRef, place: Place, error: TocsinError) -> Any:
+    async def _otherwise(
+        self, step: AnyStep, ref: StepRef, place: Place, error: TocsinError
+    ) -> Any:
         """A person's no, and the policy's, end the run unless the author handles them like any other failure."""
-        state = StepState.DECLINED if _is(error, Declined) else StepState.REFUSED if _is(error, Refused) else StepState.FAILED
+        state = (
+            StepState.DECLINED
+            if _is(error, Declined)
+            else StepState.REFUSED
+            if _is(error, Refused)
+            else StepState.FAILED
+        )
         await self._port.note(ref, step.kind, state, error=str(error))
         match step.on_error:
             case "fail":
@@ -180,7 +247,9 @@ class Interpreter:
 
     async def _noted(self, step: AnyStep, ref: StepRef, work: Awaitable[Any]) -> Any:
         result = await work
-        await self._port.note(ref, step.kind, StepState.DONE, result=recorded(bounded(step, ref, result)))
+        await self._port.note(
+            ref, step.kind, StepState.DONE, result=recorded(bounded(step, ref, result))
+        )
         return result
 
     async def _use(self, step: Use, ref: StepRef, place: Place) -> Any:
@@ -189,7 +258,9 @@ class Interpreter:
             return bounded(step, ref, await self._port.read(step, call))
         hold = None if step.hold is None else duration(evaluate(step.hold, place.scope()))
         question = self._question(step.approve, place)
-        return bounded(step, ref, await change_pipeline.change(self._port, step, call, place, question, hold))
+        return bounded(
+            step, ref, await change_pipeline.change(self._port, step, call, place, question, hold)
+        )
 
     def _question(self, approve: Approve | None, place: Place) -> Question | None:
         """What the author wants asked now. A dry run that cannot tell asks: it must not look as if nobody were."""
@@ -207,17 +278,26 @@ class Interpreter:
     def _call_of(self, step: Use, ref: StepRef, place: Place) -> ActionCall:
         given = evaluate(step.inputs, place.scope())
         return ActionCall(
-            ref=ref, connection=step.connection, capability=step.capability, action=step.action, effect=step.effect, input=dict(given)
+            ref=ref,
+            connection=step.connection,
+            capability=step.capability,
+            action=step.action,
+            effect=step.effect,
+            input=dict(given),
         )
 
-    async def _covered(self, step: AnyStep, ref: StepRef, place: Place, found: Iterator[group_approval.Found]) -> Place:
+    async def _covered(
+        self, step: AnyStep, ref: StepRef, place: Place, found: Iterator[group_approval.Found]
+    ) -> Place:
         """After a group's approval, where it has one: people have seen all changes that can be told before."""
         question = self._question(step.approve, place)
         if question is None:
             return place
         if self._dry:  # each change tells by itself that it would be asked about
             return place.covered(Cover(question, {}))
-        return place.covered(await group_approval.asked(self._port, ref, place, question, found, self._foreseen_call))
+        return place.covered(
+            await group_approval.asked(self._port, ref, place, question, found, self._foreseen_call)
+        )
 
     def _foreseen_call(self, step: Use, place: Place) -> ActionCall | None:
         path = place.path(step.id)
@@ -241,22 +321,34 @@ class Interpreter:
         if not isinstance(items, list):
             raise StepFailed(ref.path, "for_each needs a list")
         if len(items) > step.at_most:
-            raise StepFailed(ref.path, f"{len(items)} items are more than at_most: {step.at_most}; nothing was done for any of them")
+            raise StepFailed(
+                ref.path,
+                f"{len(items)} items are more than at_most: {step.at_most}; nothing was done for any of them",
+            )
         if len(items) <= BATCH:
             found = group_approval.foreseen_items(step, 0, items, place)
             done = await self.items(step, 0, items, await self._covered(step, ref, place, found))
         else:
             done = []
             for first in range(0, len(items), BATCH):
-                reply = await self._port.batch(ref, step, first, items[first : first + BATCH], place, self._seq)
+                reply = await self._port.batch(
+                    ref, step, first, items[first : first + BATCH], place, self._seq
+                )
                 self._seq = max(self._seq, reply.next_seq)
                 done += reply.items
         declined = sum(each.pop("declined") for each in done)
         failed = [each for each in done if not each["ok"]]
         if failed and step.on_error == "fail":
-            problem = StepFailed(ref.path, f"{len(failed)} of {len(done)} items failed; first: {failed[0]['error']}")
+            problem = StepFailed(
+                ref.path, f"{len(failed)} of {len(done)} items failed; first: {failed[0]['error']}"
+            )
             raise problem from (Declined("an item was declined") if declined else None)
-        return {"count": len(done), "succeeded": len(done) - len(failed), "failed": len(failed), "items": done}
+        return {
+            "count": len(done),
+            "succeeded": len(done) - len(failed),
+            "failed": len(failed),
+            "items": done,
+        }
 
     async def _choose(self, step: Choose, place: Place) -> dict[str, Any]:
         for index, branch in enumerate(step.branches):
@@ -292,7 +384,13 @@ class Interpreter:
         nothing = dict.fromkeys(step.form)
         if self._dry:
             asked = Question(text=self._text(step.question, place), by=step.by, within=step.within)
-            await self._port.note(ref, "ask", StepState.SKIPPED, error="a dry run asks nobody", asked=asked.told("form"))
+            await self._port.note(
+                ref,
+                "ask",
+                StepState.SKIPPED,
+                error="a dry run asks nobody",
+                asked=asked.told("form"),
+            )
             return nothing
         decision = await self._port.ask_form(ref, evaluate_text(step.question, place.scope()), step)
         if decision.state == "approved":
@@ -302,7 +400,11 @@ class Interpreter:
         if step.otherwise == "continue":
             await self._port.note(ref, "ask", StepState.DONE)
             return None
-        raise Declined("nobody answered in time" if decision.state == "expired" else f"declined by {', '.join(decision.by) or 'people'}")
+        raise Declined(
+            "nobody answered in time"
+            if decision.state == "expired"
+            else f"declined by {', '.join(decision.by) or 'people'}"
+        )
 
     def _text(self, template: str, place: Place) -> str:
         """Of a dry run."""
@@ -312,11 +414,15 @@ class Interpreter:
             return f"a dry run cannot tell: {error}"
 
     async def _call(self, step: Call, place: Place) -> dict[str, Any]:
-        inner = place.called(step.id, accept(step.plan.inputs, evaluate(step.inputs, place.scope())))
+        inner = place.called(
+            step.id, accept(step.plan.inputs, evaluate(step.inputs, place.scope()))
+        )
         try:
             await self.steps(step.plan.steps, inner)
         except StepFailed as error:
-            problems = await self._after_failure(step.plan, inner, f"the called {step.plan.playbook} failed")
+            problems = await self._after_failure(
+                step.plan, inner, f"the called {step.plan.playbook} failed"
+            )
             if problems:
                 raise StepFailed(error.path, "; ".join([str(error), *problems])) from error
             raise

@@ -30,13 +30,19 @@ class Port(Protocol):
     async def read(self, step: Use, call: ActionCall) -> dict[str, Any]:
         """Carry out a read."""
 
-    async def plan(self, step: Use, call: ActionCall, *, lease: bool, hold: int | None) -> PlanReply:
+    async def plan(
+        self, step: Use, call: ActionCall, *, lease: bool, hold: int | None
+    ) -> PlanReply:
         """Plan a change; with `lease`, register this run's lease on it."""
 
-    async def apply(self, step: Use, call: ActionCall, change: Change, approval_id: str | None) -> ApplyReply:
+    async def apply(
+        self, step: Use, call: ActionCall, change: Change, approval_id: str | None
+    ) -> ApplyReply:
         """Judge again, record the intent, carry out."""
 
-    async def verify(self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]) -> bool:
+    async def verify(
+        self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]
+    ) -> bool:
         """Read the device back."""
 
     async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
@@ -51,7 +57,9 @@ class Port(Protocol):
     async def to_undo(self) -> Sequence[Undoable]:
         """What this run can take back, newest first."""
 
-    async def ask_change(self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question) -> Decision:
+    async def ask_change(
+        self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question
+    ) -> Decision:
         """Ask people about exact changes and wait for the decision or the end of the time."""
 
     async def ask_form(self, ref: StepRef, question: str, step: Ask) -> Decision:
@@ -82,7 +90,9 @@ class Port(Protocol):
     ) -> None:
         """Record where a step stands. `asked`: in a dry run, whom it would ask."""
 
-    async def batch(self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int) -> BatchReply:
+    async def batch(
+        self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int
+    ) -> BatchReply:
         """Run a slice of a long `for_each` in a history of its own."""
 
     @property

@@ -19,7 +19,9 @@ def bounded(step: AnyStep, ref: StepRef, result: Any) -> Any:
     """The result. Raises StepFailed for one that is too large."""
     most = MOST_OF_ITEMS if isinstance(step, ForEach) else MOST
     if (size := size_of(result)) > most:
-        raise StepFailed(ref.path, f"its result has {size} bytes, more than {most}; ask the system for less")
+        raise StepFailed(
+            ref.path, f"its result has {size} bytes, more than {most}; ask the system for less"
+        )
     return result
 
 
@@ -32,4 +34,8 @@ def recorded(result: Any) -> Any:
 
 def size_of(value: Any) -> int:
     """Bytes of a JSON value."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+    return len(
+        json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass"
+        )
+    )

@@ -67,11 +67,21 @@ class Place:
 
     def item(self, part: str, name: str, value: Any) -> Place:
         """Inside one item of a `for_each`: its steps are its own."""
-        return replace(self, prefix=f"{self.prefix}{part}/", names={**self.names, name: value}, steps=dict(self.steps))
+        return replace(
+            self,
+            prefix=f"{self.prefix}{part}/",
+            names={**self.names, name: value},
+            steps=dict(self.steps),
+        )
 
     def called(self, part: str, inputs: Mapping[str, Any]) -> Place:
         """Inside a called playbook, which sees its inputs only."""
-        return replace(self, prefix=f"{self.prefix}{part}/", names={"alert": None, "inputs": inputs, "run": self.names["run"]}, steps={})
+        return replace(
+            self,
+            prefix=f"{self.prefix}{part}/",
+            names={"alert": None, "inputs": inputs, "run": self.names["run"]},
+            steps={},
+        )
 
     def covered(self, cover: Cover) -> Place:
         """Inside a group that people are asked about."""

@@ -24,9 +24,13 @@ LOCAL_SECONDS = 10
 ACTION_TIME = timedelta(minutes=10)
 HEARTBEAT = timedelta(seconds=15)
 """After it without a sign of life, an activity is given to another worker; activities/heartbeats.py gives the signs."""
-BOOKKEEPING = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+BOOKKEEPING = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+)
 """The store being away is no reason to give up: nothing is done that is not written down."""
-RELEASING = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5))
+RELEASING = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)
+)
 _FIRST_TRIES = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3)
 
 
@@ -42,7 +46,13 @@ async def quick(name: Activity, request: Any, result: type[R], step: Use) -> R:
             raise
         pause = error.retry_after or timedelta()
     await workflow.sleep(max(pause, timedelta(seconds=retry.wait)))
-    return await regular(name, request, result, retry_of(retry.model_copy(update={"attempts": retry.attempts - 1})), ACTION_TIME)
+    return await regular(
+        name,
+        request,
+        result,
+        retry_of(retry.model_copy(update={"attempts": retry.attempts - 1})),
+        ACTION_TIME,
+    )
 
 
 async def kept(name: Activity, request: Any, result: type[R] | None) -> R:
@@ -112,14 +122,20 @@ def retry_of(retry: Retry | None) -> RetryPolicy:
     """As the author wrote it, with exponential pauses of at most five minutes."""
     given = retry or Retry()
     return RetryPolicy(
-        initial_interval=timedelta(seconds=max(given.wait, 1)), maximum_interval=timedelta(minutes=5), maximum_attempts=given.attempts
+        initial_interval=timedelta(seconds=max(given.wait, 1)),
+        maximum_interval=timedelta(minutes=5),
+        maximum_attempts=given.attempts,
     )
 
 
 async def _local(name: Activity, request: Any, result: type[R] | None, retry: RetryPolicy) -> R:
     with _translated():
         answer: R = await workflow.execute_local_activity(
-            name, request, result_type=result, start_to_close_timeout=timedelta(seconds=LOCAL_SECONDS), retry_policy=retry
+            name,
+            request,
+            result_type=result,
+            start_to_close_timeout=timedelta(seconds=LOCAL_SECONDS),
+            retry_policy=retry,
         )
         return answer
 

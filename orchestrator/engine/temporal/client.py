@@ -19,7 +19,11 @@ RPC_TIMEOUT = timedelta(seconds=5)
 async def connect(rt: Runtime, *, metrics_port: int | None = None) -> Client:
     """A client of the configured Temporal. `metrics_port`: where its own metrics are served, on the loopback. Raises Unavailable."""
     settings = rt.settings
-    telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=f"127.0.0.1:{metrics_port}")) if metrics_port else None
+    telemetry = (
+        TelemetryConfig(metrics=PrometheusConfig(bind_address=f"127.0.0.1:{metrics_port}"))
+        if metrics_port
+        else None
+    )
     try:
         return await Client.connect(
             settings.temporal_address,

@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    PayloadCodec,
+)
 
 from orchestrator.crypto.box import Box
 from orchestrator.domain.errors import Invalid
@@ -62,7 +66,9 @@ class EncryptionCodec(PayloadCodec):
         try:
             return Payload.FromString(_unpack(self._box.open(payload.data, _CONTEXT)))
         except DecodeError:
-            raise Invalid("a payload from Temporal opens but is no payload: another program uses our payload key") from None
+            raise Invalid(
+                "a payload from Temporal opens but is no payload: another program uses our payload key"
+            ) from None
 
 
 def data_converter(box: Box) -> DataConverter:
@@ -76,7 +82,9 @@ def data_converter(box: Box) -> DataConverter:
 
 def _pack(clear: bytes) -> bytes:
     if len(clear) > LARGEST:
-        raise Invalid(f"a payload of {len(clear)} bytes is over the limit of {LARGEST}; pass a reference instead of the content")
+        raise Invalid(
+            f"a payload of {len(clear)} bytes is over the limit of {LARGEST}; pass a reference instead of the content"
+        )
     if len(clear) > COMPRESS_OVER:
         deflated = zlib.compress(clear, level=1)  # the fast end: the loop waits for it
         if len(deflated) < len(clear):
@@ -91,7 +99,9 @@ def _unpack(packed: bytes) -> bytes:
         case b"\x01":
             return _inflate(packed[1:])
         case _:
-            raise Invalid("a payload from Temporal has an unknown form: it was written by a newer Tocsin; upgrade this worker")
+            raise Invalid(
+                "a payload from Temporal has an unknown form: it was written by a newer Tocsin; upgrade this worker"
+            )
 
 
 def _inflate(deflated: bytes) -> bytes:
@@ -99,7 +109,11 @@ def _inflate(deflated: bytes) -> bytes:
     try:
         clear = inflater.decompress(deflated, LARGEST + 1)
     except zlib.error:
-        raise Invalid("a payload from Temporal does not decompress: another program uses our payload key") from None
+        raise Invalid(
+            "a payload from Temporal does not decompress: another program uses our payload key"
+        ) from None
     if not inflater.eof or len(clear) > LARGEST:
-        raise Invalid(f"a payload from Temporal is cut short or unpacks to more than {LARGEST} bytes, and was refused")
+        raise Invalid(
+            f"a payload from Temporal is cut short or unpacks to more than {LARGEST} bytes, and was refused"
+        )
     return clear

@@ -10,7 +10,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import ApplicationError
 
 from orchestrator.contracts.messages import ErrorType
-from orchestrator.domain.errors import ActionError, Halted, Rejected, TocsinError, Unavailable, Unknown
+from orchestrator.domain.errors import (
+    ActionError,
+    Halted,
+    Rejected,
+    TocsinError,
+    Unavailable,
+    Unknown,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -24,12 +31,16 @@ def told_to_workflow() -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        raise ApplicationError(str(error), type=ErrorType.UNAVAILABLE, next_retry_delay=error.retry_after) from None
+        raise ApplicationError(
+            str(error), type=ErrorType.UNAVAILABLE, next_retry_delay=error.retry_after
+        ) from None
     except TocsinError as error:
         raise ApplicationError(str(error), type=_type(error), non_retryable=True) from None
     except SQLAlchemyError as error:
         _log.warning("the database failed", error=type(error).__name__, exc_info=error)
-        raise ApplicationError(f"the database failed ({type(error).__name__})", type=ErrorType.UNAVAILABLE) from None
+        raise ApplicationError(
+            f"the database failed ({type(error).__name__})", type=ErrorType.UNAVAILABLE
+        ) from None
 
 
 def _type(error: TocsinError) -> ErrorType:

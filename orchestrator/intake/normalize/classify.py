@@ -12,7 +12,11 @@ from collections.abc import Iterable
 from orchestrator.domain.alert import AlertClass
 
 _C2, _BRUTE, _MALWARE = AlertClass.C2_BEACON, AlertClass.BRUTE_FORCE, AlertClass.MALWARE
-_ACCOUNT, _PHISH, _EXFIL = AlertClass.ACCOUNT_COMPROMISE, AlertClass.PHISHING, AlertClass.EXFILTRATION
+_ACCOUNT, _PHISH, _EXFIL = (
+    AlertClass.ACCOUNT_COMPROMISE,
+    AlertClass.PHISHING,
+    AlertClass.EXFILTRATION,
+)
 _SCAN, _POLICY, _OTHER = AlertClass.SCAN, AlertClass.POLICY_VIOLATION, AlertClass.OTHER
 
 _Table = tuple[tuple[re.Pattern[str], AlertClass], ...]
@@ -37,7 +41,10 @@ TECHNIQUES: _Table = _table(
 
 SURICATA_SIGNATURES: _Table = _table(
     (r"^ET (CNC|C2)\b", _C2),
-    (r"^ET (MALWARE|TROJAN|MOBILE_MALWARE|ATTACK_RESPONSE)\b.*\b(CnC|C2|C&C|Command and Control|Beacon|Check-?in)\b", _C2),
+    (
+        r"^ET (MALWARE|TROJAN|MOBILE_MALWARE|ATTACK_RESPONSE)\b.*\b(CnC|C2|C&C|Command and Control|Beacon|Check-?in)\b",
+        _C2,
+    ),
     (r"\bbrute ?force|\bfrequent (failed )?logins?\b", _BRUTE),
     (r"^ET PHISHING\b|\bphish", _PHISH),
     (r"\b(data )?exfil", _EXFIL),
@@ -96,17 +103,26 @@ GUARDDUTY_TYPES: _Table = _table(
     (r"BruteForce|FailedLogin", _BRUTE),
     (r"^Exfiltration:|DNSDataExfiltration|CompromisedData", _EXFIL),
     (r"PhishingDomainRequest", _PHISH),
-    (r"^(CryptoCurrency|Trojan|Backdoor):|^Execution:.*(Malicious|Suspicious)|^Impact:.*(Bitcoin|Mining|Malicious|Suspicious)", _MALWARE),
+    (
+        r"^(CryptoCurrency|Trojan|Backdoor):|^Execution:.*(Malicious|Suspicious)|^Impact:.*(Bitcoin|Mining|Malicious|Suspicious)",
+        _MALWARE,
+    ),
     (r"^(Recon|Discovery):|PortProbe", _SCAN),
     (r"^(Policy|Stealth):|TorClient", _POLICY),
-    (r"^(UnauthorizedAccess|CredentialAccess|InitialAccess|Persistence|PrivilegeEscalation|DefenseEvasion|Impact):IAMUser/", _ACCOUNT),
+    (
+        r"^(UnauthorizedAccess|CredentialAccess|InitialAccess|Persistence|PrivilegeEscalation|DefenseEvasion|Impact):IAMUser/",
+        _ACCOUNT,
+    ),
     (r"^CredentialAccess:|InstanceCredentialExfiltration", _ACCOUNT),
 )
 
 FALCO_RULES: _Table = _table(
     (r"\bC2\b|command and control|\bbeacon", _C2),
     (r"brute ?force", _BRUTE),
-    (r"crypto|miner|malware|malicious|rootkit|ransom|drop and execute|fileless|reverse shell|remote code execution", _MALWARE),
+    (
+        r"crypto|miner|malware|malicious|rootkit|ransom|drop and execute|fileless|reverse shell|remote code execution",
+        _MALWARE,
+    ),
     (r"redirect stdout/stdin to network", _MALWARE),
     (r"exfil|launch remote file copy", _EXFIL),
     (r"port scan|network (scan|tool)", _SCAN),
@@ -135,7 +151,10 @@ ALERT_NAMES: _Table = _table(
 
 def by_pattern(table: _Table, *names: str | None) -> AlertClass | None:
     """The class of the first row that one of the names matches."""
-    return next((kind for pattern, kind in table if any(pattern.search(name) for name in names if name)), None)
+    return next(
+        (kind for pattern, kind in table if any(pattern.search(name) for name in names if name)),
+        None,
+    )
 
 
 def by_word(table: dict[str, AlertClass], words: Iterable[str]) -> AlertClass | None:
@@ -147,11 +166,27 @@ def by_word(table: dict[str, AlertClass], words: Iterable[str]) -> AlertClass | 
 def by_technique(techniques: Iterable[str], tactics: Iterable[str] = ()) -> AlertClass | None:
     """The class that the ATT&CK techniques, or else the tactics (`TA0011`), name."""
     found = tuple(techniques)
-    named = next((kind for pattern, kind in TECHNIQUES if any(pattern.match(technique) for technique in found)), None)
-    return named or next((TACTICS[tactic.upper()] for tactic in tactics if tactic.upper() in TACTICS), None)
+    named = next(
+        (
+            kind
+            for pattern, kind in TECHNIQUES
+            if any(pattern.match(technique) for technique in found)
+        ),
+        None,
+    )
+    return named or next(
+        (TACTICS[tactic.upper()] for tactic in tactics if tactic.upper() in TACTICS), None
+    )
 
 
-def suricata(signature: str | None, category: str | None, tactics: Iterable[str] = ()) -> AlertClass:
+def suricata(
+    signature: str | None, category: str | None, tactics: Iterable[str] = ()
+) -> AlertClass:
     """By the rule's ATT&CK tactics, then its name, then its category."""
     tactic = by_technique((), tactics)
-    return tactic or by_pattern(SURICATA_SIGNATURES, signature) or by_word(SURICATA_CATEGORIES, [category or ""]) or _OTHER
+    return (
+        tactic
+        or by_pattern(SURICATA_SIGNATURES, signature)
+        or by_word(SURICATA_CATEGORIES, [category or ""])
+        or _OTHER
+    )

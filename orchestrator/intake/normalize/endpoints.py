@@ -16,12 +16,25 @@ from orchestrator.domain.alert import AlertClass, Endpoint
 _OURS = tuple(
     ipaddress.ip_network(text)
     for text in (
-        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"),
+        *(
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+            "127.0.0.0/8",
+        ),
         *("fc00::/7", "fe80::/10", "::1/128"),
     )
 )
 _STARTED_BY_US = frozenset(
-    {AlertClass.C2_BEACON, AlertClass.MALWARE, AlertClass.EXFILTRATION, AlertClass.POLICY_VIOLATION, AlertClass.PHISHING}
+    {
+        AlertClass.C2_BEACON,
+        AlertClass.MALWARE,
+        AlertClass.EXFILTRATION,
+        AlertClass.POLICY_VIOLATION,
+        AlertClass.PHISHING,
+    }
 )
 
 
@@ -46,13 +59,21 @@ def someone(address: str | None) -> bool:
         return False
     parsed = ipaddress.ip_address(address)
     return not (
-        parsed.is_loopback or parsed.is_multicast or parsed.is_unspecified or str(parsed) == "255.255.255.255" or address.startswith("0.")
+        parsed.is_loopback
+        or parsed.is_multicast
+        or parsed.is_unspecified
+        or str(parsed) == "255.255.255.255"
+        or address.startswith("0.")
     )
 
 
-def our_end(client: Endpoint | None, server: Endpoint | None, kind: AlertClass, said: End | None = None) -> End:
+def our_end(
+    client: Endpoint | None, server: Endpoint | None, kind: AlertClass, said: End | None = None
+) -> End:
     """Which end is ours, by the rules above. `said`: the product's own word."""
-    client_inside, server_inside = (inside(end.address if end else None) for end in (client, server))
+    client_inside, server_inside = (
+        inside(end.address if end else None) for end in (client, server)
+    )
     if client_inside != server_inside:
         return End.CLIENT if client_inside else End.SERVER
     if said is not None:

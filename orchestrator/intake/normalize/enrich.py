@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from orchestrator.domain.observable import canonical_address, canonical_email, canonical_host, canonical_user
+from orchestrator.domain.observable import (
+    canonical_address,
+    canonical_email,
+    canonical_host,
+    canonical_user,
+)
 from orchestrator.store.queries.policy_inputs import KnownAsset
 
 Name = tuple[str, str]
@@ -25,7 +30,10 @@ def enriched(view: dict[str, Any], inventory: Mapping[Name, KnownAsset]) -> dict
         kind = next((asset.kind for asset in known if asset.kind != "unknown"), "unknown")
         host = {**host, "kind": kind, **_weight(known)}
     if user:
-        user = {**user, **_weight([inventory[name] for name in _user_names(user) if name in inventory])}
+        user = {
+            **user,
+            **_weight([inventory[name] for name in _user_names(user) if name in inventory]),
+        }
     return {**view, "host": host, "user": user}
 
 
@@ -39,9 +47,16 @@ def _host_names(host: Mapping[str, Any] | None) -> list[Name]:
     if not host:
         return []
     full = [*_canonical(canonical_host, [host.get("id"), host.get("name")])]
-    short = [name.partition(".")[0] for name in full if "." in name and not name.replace(".", "").isdigit()]
+    short = [
+        name.partition(".")[0]
+        for name in full
+        if "." in name and not name.replace(".", "").isdigit()
+    ]
     addresses = _canonical(canonical_address, [host.get("address")])
-    return [*(("host", name) for name in dict.fromkeys([*full, *short]) if name), *(("address", address) for address in addresses)]
+    return [
+        *(("host", name) for name in dict.fromkeys([*full, *short]) if name),
+        *(("address", address) for address in addresses),
+    ]
 
 
 def _user_names(user: Mapping[str, Any] | None) -> list[Name]:
@@ -49,9 +64,17 @@ def _user_names(user: Mapping[str, Any] | None) -> list[Name]:
         return []
     name, domain, email = user.get("name"), user.get("domain"), user.get("email")
     spelled = [name, email, f"{domain}\\{name}" if domain and name else None]
-    bare = [part for each in (name, email) if each for part in (each.rpartition("\\")[2], each.partition("@")[0])]
+    bare = [
+        part
+        for each in (name, email)
+        if each
+        for part in (each.rpartition("\\")[2], each.partition("@")[0])
+    ]
     users = dict.fromkeys(_canonical(canonical_user, [*spelled, *bare]))
-    return [*(("user", each) for each in users), *(("email", each) for each in _canonical(canonical_email, [email]))]
+    return [
+        *(("user", each) for each in users),
+        *(("email", each) for each in _canonical(canonical_email, [email])),
+    ]
 
 
 def _canonical(spell: Callable[[str], str], texts: Iterable[str | None]) -> list[str]:

@@ -22,7 +22,9 @@ _MAX_SAFE = 2**53 - 1  # beyond, RFC 8785 (and JavaScript) can't carry an intege
 
 _BLANK = re.compile(r"[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
 # Controls would reach terminals; bidirectional overrides would let an attacker reorder what an approver reads.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
@@ -34,7 +36,11 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
 def identity(*parts: object) -> str:
     r"""A dedup key from parts: `a/b/c`, a `/` inside one of several escaped; one that is too long or not printable is its SHA-256."""
     texts = [str(part) for part in parts]
-    key = texts[0] if len(texts) == 1 else "/".join(text.replace("\\", "\\\\").replace("/", "\\/") for text in texts)
+    key = (
+        texts[0]
+        if len(texts) == 1
+        else "/".join(text.replace("\\", "\\\\").replace("/", "\\/") for text in texts)
+    )
     if 0 < len(key) <= MAX_KEY and key == clean(key, MAX_KEY):
         return key
     return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
@@ -99,7 +105,11 @@ class Reading:
     def integer(self, *keys: str | int, low: int = 0, high: int = _MAX_SAFE) -> int | None:
         """A whole number within the bounds, also from text."""
         number = self.number(*keys)
-        return int(number) if number is not None and number.is_integer() and low <= number <= high else None
+        return (
+            int(number)
+            if number is not None and number.is_integer() and low <= number <= high
+            else None
+        )
 
     def flag(self, *keys: str | int) -> bool:
         """Whether the value is true, or the text `true`."""
@@ -140,11 +150,24 @@ class Reading:
 
     def wrong(self, wanted: str) -> Unparseable:
         """The error that says what stands here instead of what was wanted."""
-        names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
-        what = "is missing" if self.value is None else f"is {names[type(self.value)]} where {wanted} was expected"
+        names = {
+            dict: "an object",
+            list: "a list",
+            str: "text",
+            bool: "a boolean",
+            int: "a number",
+            float: "a number",
+        }
+        what = (
+            "is missing"
+            if self.value is None
+            else f"is {names[type(self.value)]} where {wanted} was expected"
+        )
         if self.value == "":
             what = "is empty"
-        return Unparseable(f"{self.product}: {clean(self.path, MAX_NAME)} {what}{self.hint and f'; {self.hint}'}")
+        return Unparseable(
+            f"{self.product}: {clean(self.path, MAX_NAME)} {what}{self.hint and f'; {self.hint}'}"
+        )
 
     def alert(self, fields: dict[str, Any]) -> Alert:
         """The alert that was read from here. Raises Unparseable should a field not fit the normal form."""
@@ -152,7 +175,9 @@ class Reading:
             return Alert(**fields)
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise Unparseable(f"{self.product}: {self.path} gives no alert: {where} does not fit the normal form") from error
+            raise Unparseable(
+                f"{self.product}: {self.path} gives no alert: {where} does not fit the normal form"
+            ) from error
 
     def not_an_alert(self, why: str) -> NotAnAlert:
         """The outcome for telemetry that asks for nothing."""

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from orchestrator.domain.alert import Severity
 
 WORDS: dict[str, Severity] = {
-    **dict.fromkeys(("informational", "information", "info", "debug", "none", "p5"), Severity.INFORMATIONAL),
+    **dict.fromkeys(
+        ("informational", "information", "info", "debug", "none", "p5"), Severity.INFORMATIONAL
+    ),
     **dict.fromkeys(("low", "minor", "notice", "p4"), Severity.LOW),
     **dict.fromkeys(("medium", "moderate", "warning", "warn", "p3"), Severity.MEDIUM),
     **dict.fromkeys(("high", "major", "error", "err", "p2"), Severity.HIGH),
-    **dict.fromkeys(("critical", "crit", "severe", "alert", "page", "disaster", "p1"), Severity.CRITICAL),
+    **dict.fromkeys(
+        ("critical", "crit", "severe", "alert", "page", "disaster", "p1"), Severity.CRITICAL
+    ),
     **dict.fromkeys(("fatal", "emergency"), Severity.FATAL),
 }
 """The words that products use, in lower case."""

@@ -13,10 +13,17 @@ _WRITTEN = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _EPOCH = re.compile(r"\d{9,20}(\.\d{1,9})?", re.ASCII)
-_UNITS = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))  # seconds, milli-, micro-, nanoseconds: by size
+_UNITS = (
+    (1e11, 1),
+    (1e14, 1e3),
+    (1e17, 1e6),
+    (1e20, 1e9),
+)  # seconds, milli-, micro-, nanoseconds: by size
 _MAX_TEXT = 64
 _LEAP = 60  # a leap second belongs to the minute that it ends
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # before: a zero date such as 0001-01-01 or 1970-01-01, which means "none"
+_EARLIEST = datetime(
+    1990, 1, 1, tzinfo=UTC
+)  # before: a zero date such as 0001-01-01 or 1970-01-01, which means "none"
 _AHEAD = timedelta(days=1)  # a clock that is further ahead is wrong
 
 
@@ -55,8 +62,12 @@ def _epoch(number: float) -> datetime | None:
 
 def _iso(*parts: str | None) -> datetime:
     *date, fraction, _, sign, hours, minutes = parts
-    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (
+        -1 if sign == "-" else 1
+    )
     year, month, day, hour, minute, second = (int(part or 0) for part in date)
     microsecond = int((fraction or "").ljust(6, "0")[:6])
     second = 59 if second == _LEAP else second
-    return datetime(year, month, day, hour, minute, second, microsecond, timezone(offset)).astimezone(UTC)
+    return datetime(
+        year, month, day, hour, minute, second, microsecond, timezone(offset)
+    ).astimezone(UTC)

@@ -49,4 +49,6 @@ def parser_for(product: str, mapping: Mapping | None = None) -> Parser:
         raise Invalid(message)
     close = get_close_matches(product, PRODUCTS, 1)
     guess = f"did you mean {close[0]!r}?" if close else "give it a mapping."
-    raise Invalid(f"unknown product {product!r}: {guess} Known without a mapping: {', '.join(PRODUCTS[:-1])}")
+    raise Invalid(
+        f"unknown product {product!r}: {guess} Known without a mapping: {', '.join(PRODUCTS[:-1])}"
+    )

@@ -14,7 +14,13 @@ from orchestrator.intake.batch import each
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import someone
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, Reading, fingerprint, identity
+from orchestrator.intake.normalize.json_cursor import (
+    MAX_NAME,
+    MAX_TITLE,
+    Reading,
+    fingerprint,
+    identity,
+)
 from orchestrator.intake.normalize.observables import Sightings
 from orchestrator.intake.normalize.severity import by_word
 from orchestrator.intake.normalize.techniques import techniques
@@ -27,7 +33,9 @@ _CLASSES = {kind.value: kind for kind in AlertClass}
 
 def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
     """The alerts of one notification, firing and resolved. Raises NotAnAlert for an empty one, Unparseable."""
-    notification = Reading("alertmanager", payload, hint="is this a webhook of Alertmanager, version 4?")
+    notification = Reading(
+        "alertmanager", payload, hint="is this a webhook of Alertmanager, version 4?"
+    )
     alerts = notification.at("alerts")
     if not isinstance(alerts.value, list):
         raise alerts.wrong("a list")
@@ -48,7 +56,9 @@ def _parse_one(alert: Reading, now: datetime) -> Alert:
             "alert_class": _classify(labels, name),
             "rule": name,
             "time": moment(alert.at("endsAt" if resolved else "startsAt").value, now),
-            "techniques": techniques(text for label in ("technique", "attack", "mitre") for text in labels.texts(label)),
+            "techniques": techniques(
+                text for label in ("technique", "attack", "mitre") for text in labels.texts(label)
+            ),
             "host": _host(labels, seen),
             "user": seen.account(labels.text("user") or labels.text("username")),
             "remote": remote,
@@ -80,4 +90,10 @@ def _remote(labels: Reading, seen: Sightings) -> Endpoint | None:
     ends = (seen.endpoint(labels.text(label), role=Role.REMOTE) for label in _REMOTE)
     end = next((end for end in ends if end and someone(end.address)), None)
     domain = seen.see(ObservableType.DOMAIN, labels.text("remote_domain"), Role.REMOTE)
-    return Endpoint(address=end.address if end else None, port=end.port if end else None, domain=domain) if end or domain else None
+    return (
+        Endpoint(
+            address=end.address if end else None, port=end.port if end else None, domain=domain
+        )
+        if end or domain
+        else None
+    )

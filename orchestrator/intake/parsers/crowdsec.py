@@ -15,7 +15,13 @@ from orchestrator.intake.batch import each
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import someone
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, Reading, fingerprint, identity
+from orchestrator.intake.normalize.json_cursor import (
+    MAX_NAME,
+    MAX_TITLE,
+    Reading,
+    fingerprint,
+    identity,
+)
 from orchestrator.intake.normalize.observables import Sightings
 from orchestrator.intake.normalize.techniques import techniques
 from orchestrator.intake.normalize.times import moment
@@ -81,8 +87,15 @@ def _events(alert: Reading, seen: Sightings) -> None:
     for decision in alert.items("decisions"):
         if (decision.text("scope") or "").lower() == "ip":
             seen.see(ObservableType.ADDRESS, decision.text("value"), Role.REMOTE)
-    for event in (*alert.items("events", most=_MAX_EVENTS), *alert.items("Events", most=_MAX_EVENTS)):
-        meta = {key: value for item in event.items("meta") if (key := item.text("key")) and (value := item.text("value"))}
+    for event in (
+        *alert.items("events", most=_MAX_EVENTS),
+        *alert.items("Events", most=_MAX_EVENTS),
+    ):
+        meta = {
+            key: value
+            for item in event.items("meta")
+            if (key := item.text("key")) and (value := item.text("value"))
+        }
         seen.see(ObservableType.ADDRESS, meta.get("source_ip"), Role.REMOTE)
         seen.account(meta.get("target_user"), role=Role.RELATED)
         seen.name(meta.get("target_fqdn") or meta.get("target_host"), Role.LOCAL)

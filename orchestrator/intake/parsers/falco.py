@@ -13,7 +13,13 @@ from orchestrator.intake.batch import each
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import End, our_end, someone
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, Reading, fingerprint, identity
+from orchestrator.intake.normalize.json_cursor import (
+    MAX_NAME,
+    MAX_TITLE,
+    Reading,
+    fingerprint,
+    identity,
+)
 from orchestrator.intake.normalize.observables import Sightings
 from orchestrator.intake.normalize.techniques import techniques
 from orchestrator.intake.normalize.times import moment
@@ -29,7 +35,9 @@ _PRIORITIES = {
 
 def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
     """The alerts in one Falco event or a list of them. Raises Unparseable."""
-    return each(Reading("falco", payload, hint="is json_output on?"), lambda event: _parse_one(event, now))
+    return each(
+        Reading("falco", payload, hint="is json_output on?"), lambda event: _parse_one(event, now)
+    )
 
 
 def _parse_one(event: Reading, now: datetime) -> Alert:
@@ -48,7 +56,9 @@ def _parse_one(event: Reading, now: datetime) -> Alert:
             "severity": _PRIORITIES.get(priority.lower(), Severity.UNKNOWN),
             "alert_class": kind,
             "rule": rule,
-            "time": moment(event.at("time").value, moment(event.at("output_fields", "evt.time").value, now)),
+            "time": moment(
+                event.at("time").value, moment(event.at("output_fields", "evt.time").value, now)
+            ),
             "techniques": techniques(event.texts("tags")),
             **_what_it_names(event, event.at("output_fields"), kind),
         }
@@ -57,7 +67,11 @@ def _parse_one(event: Reading, now: datetime) -> Alert:
 
 def _dedup_key(event: Reading) -> str:
     uuid = event.exact("uuid")
-    return identity(uuid) if uuid else fingerprint([event.at(name).value for name in ("rule", "time", "hostname", "output")])
+    return (
+        identity(uuid)
+        if uuid
+        else fingerprint([event.at(name).value for name in ("rule", "time", "hostname", "output")])
+    )
 
 
 def _what_it_names(event: Reading, fields: Reading, kind: AlertClass) -> dict[str, object]:
@@ -74,7 +88,9 @@ def _what_it_names(event: Reading, fields: Reading, kind: AlertClass) -> dict[st
         "remote": remote,
         "file": seen.file(None, path, {"sha256": fields.text("proc.hash.sha256")}),
         "process": seen.process(
-            fields.text("proc.exepath") or fields.text("proc.name"), fields.text("proc.cmdline"), fields.integer("proc.pid", high=2**32)
+            fields.text("proc.exepath") or fields.text("proc.name"),
+            fields.text("proc.cmdline"),
+            fields.integer("proc.pid", high=2**32),
         ),
         "observables": seen.all(),
     }
@@ -89,5 +105,7 @@ def _sides(fields: Reading, kind: AlertClass) -> tuple[Endpoint | None, Endpoint
 
 
 def _endpoint(fields: Reading, side: str) -> Endpoint | None:
-    end = Sightings().endpoint(fields.text(f"fd.{side}ip"), fields.integer(f"fd.{side}port", low=1, high=65535))
+    end = Sightings().endpoint(
+        fields.text(f"fd.{side}ip"), fields.integer(f"fd.{side}port", low=1, high=65535)
+    )
     return end if end and someone(end.address) else None

@@ -11,7 +11,13 @@ from orchestrator.intake.batch import each
 from orchestrator.intake.body import JSON
 from orchestrator.intake.mapping import Mapping, evaluate
 from orchestrator.intake.normalize.endpoints import someone
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, Reading, fingerprint, identity
+from orchestrator.intake.normalize.json_cursor import (
+    MAX_NAME,
+    MAX_TITLE,
+    Reading,
+    fingerprint,
+    identity,
+)
 from orchestrator.intake.normalize.observables import Sightings
 from orchestrator.intake.normalize.severity import by_word
 from orchestrator.intake.normalize.techniques import techniques
@@ -33,7 +39,12 @@ class GenericParser:
         body = Reading(self.product, payload, hint="does the mapping fit what the product sends?")
         if self.mapping.alerts is None:
             return each(body, self._finder(now))
-        found = Reading(self.product, evaluate(self.mapping.alerts, payload), f"$[{self.mapping.alerts}]", body.hint)
+        found = Reading(
+            self.product,
+            evaluate(self.mapping.alerts, payload),
+            f"$[{self.mapping.alerts}]",
+            body.hint,
+        )
         if not isinstance(found.value, list):
             raise found.wrong("a list")
         return each(found, self._finder(now))
@@ -52,11 +63,19 @@ class _Finder:
             raise item.wrong("an object")
         mapping = self.mapping
         found = _Found(item, mapping)
-        if mapping.when is not None and evaluate(mapping.when, item.value) in (None, False, "", [], {}):
+        if mapping.when is not None and evaluate(mapping.when, item.value) in (
+            None,
+            False,
+            "",
+            [],
+            {},
+        ):
             raise item.not_an_alert("the mapping's `when` says that this is no alert")
         title = found.text("title", MAX_TITLE)
         if title is None:
-            raise Reading(item.product, found.raw("title"), f"{item.path}[{mapping.title}]", item.hint).wrong("text (the title)")
+            raise Reading(
+                item.product, found.raw("title"), f"{item.path}[{mapping.title}]", item.hint
+            ).wrong("text (the title)")
         key = found.reading("dedup_key").exact()
         return item.alert(
             {
@@ -84,7 +103,11 @@ class _Found:
 
     def reading(self, field: str) -> Reading:
         value = self.raw(field)
-        return Reading(self.item.product, value[0] if isinstance(value, list) and value else value, self.item.path)
+        return Reading(
+            self.item.product,
+            value[0] if isinstance(value, list) and value else value,
+            self.item.path,
+        )
 
     def text(self, field: str, limit: int = 4096) -> str | None:
         return self.reading(field).text(limit=limit)
@@ -102,7 +125,9 @@ def _severity(found: _Found, mapping: Mapping) -> Severity:
     if known is None and mapping.severity_scale and number is not None:
         known = mapping.severity_scale.severity(number)
     if known is None and not mapping.severity_scale:
-        known = Severity(int(number)) if number is not None and number in range(1, 7) else by_word(word)
+        known = (
+            Severity(int(number)) if number is not None and number in range(1, 7) else by_word(word)
+        )
     return known or mapping.severity_default or Severity.UNKNOWN
 
 
@@ -123,10 +148,14 @@ def _what_it_names(found: _Found, mapping: Mapping) -> dict[str, object]:
         "remote": _remote(found, seen),
         "url": seen.see(ObservableType.URL, found.text("url"), Role.REMOTE),
         "file": seen.file(
-            found.text("file_name"), found.text("file_path"), {kind: found.text(f"file_{kind}") for kind in ("sha256", "sha1", "md5")}
+            found.text("file_name"),
+            found.text("file_path"),
+            {kind: found.text(f"file_{kind}") for kind in ("sha256", "sha1", "md5")},
         ),
         "process": seen.process(
-            found.text("process_name"), found.text("process_command_line"), found.reading("process_pid").integer(high=2**32)
+            found.text("process_name"),
+            found.text("process_command_line"),
+            found.reading("process_pid").integer(high=2**32),
         ),
         "observables": _observables(found, mapping, seen),
     }
@@ -137,7 +166,11 @@ def _host(found: _Found, seen: Sightings) -> Host | None:
 
 
 def _remote(found: _Found, seen: Sightings) -> Endpoint | None:
-    end = seen.endpoint(found.text("remote_address"), found.reading("remote_port").integer(low=1, high=65535), Role.REMOTE)
+    end = seen.endpoint(
+        found.text("remote_address"),
+        found.reading("remote_port").integer(low=1, high=65535),
+        Role.REMOTE,
+    )
     end = end if end and someone(end.address) else None
     domain = seen.name(found.text("remote_domain"), Role.REMOTE)[1]
     if end is None:

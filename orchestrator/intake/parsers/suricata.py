@@ -28,7 +28,10 @@ _SEVERITIES = {1: Severity.HIGH, 2: Severity.MEDIUM, 3: Severity.LOW, 4: Severit
 
 def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
     """The alerts in one EVE record or a list of them. Raises NotAnAlert for other event types, Unparseable."""
-    return each(Reading("suricata", payload, hint="is this an EVE alert?"), lambda record: _parse_one(record, now))
+    return each(
+        Reading("suricata", payload, hint="is this an EVE alert?"),
+        lambda record: _parse_one(record, now),
+    )
 
 
 def _parse_one(record: Reading, now: datetime) -> Alert:
@@ -39,7 +42,9 @@ def _parse_one(record: Reading, now: datetime) -> Alert:
     signature_id = rule.required_text("signature_id", limit=32)
     group = rule.text("gid", limit=32) or "1"
     title = rule.text("signature", limit=MAX_TITLE) or f"Suricata rule {group}:{signature_id}"
-    kind_of_incident = classify.suricata(title, rule.text("category"), rule.texts("metadata", "mitre_tactic_id"))
+    kind_of_incident = classify.suricata(
+        title, rule.text("category"), rule.texts("metadata", "mitre_tactic_id")
+    )
     return record.alert(
         {
             "dedup_key": _dedup_key(record, f"{group}:{signature_id}"),
@@ -94,7 +99,10 @@ def traffic(record: Reading, kind: AlertClass) -> dict[str, object]:
 def _ends(record: Reading) -> tuple[Endpoint | None, Endpoint | None]:
     scratch = Sightings()
     source, target = (
-        scratch.endpoint(record.text(f"{side}_ip"), record.integer(f"{side}_port", low=1, high=65535)) for side in ("src", "dest")
+        scratch.endpoint(
+            record.text(f"{side}_ip"), record.integer(f"{side}_port", low=1, high=65535)
+        )
+        for side in ("src", "dest")
     )
     return (target, source) if _backwards(record, source, target) else (source, target)
 
@@ -113,7 +121,11 @@ def _backwards(record: Reading, source: Endpoint | None, target: Endpoint | None
 
 def _asks_a_resolver(record: Reading, server: Endpoint | None) -> bool:
     spoken = record.text("app_proto")
-    return isinstance(record.at("dns").value, dict) or spoken == "dns" or (spoken is None and server is not None and server.port == _DNS)
+    return (
+        isinstance(record.at("dns").value, dict)
+        or spoken == "dns"
+        or (spoken is None and server is not None and server.port == _DNS)
+    )
 
 
 def _said(record: Reading, client: Endpoint | None) -> End | None:
@@ -144,7 +156,10 @@ def _domain(record: Reading, seen: Sightings, role: Role) -> str | None:
         if (name := question.text("rrname"))
     ]
     asked.append(seen.see(ObservableType.DOMAIN, record.text("dns", "rrname"), Role.REMOTE))
-    named = [seen.name(record.text(*path), role)[1] for path in (("tls", "sni"), ("http", "hostname"), ("quic", "sni"))]
+    named = [
+        seen.name(record.text(*path), role)[1]
+        for path in (("tls", "sni"), ("http", "hostname"), ("quic", "sni"))
+    ]
     for answer in record.items("dns", "answers"):
         seen.name(answer.text("rdata"), Role.RELATED)
     return next((domain for domain in (*asked, *named) if domain), None)
@@ -158,12 +173,20 @@ def _url(record: Reading, seen: Sightings, role: Role) -> str | None:
         return seen.see(ObservableType.URL, path, role)
     port = record.integer("http", "http_port", low=1, high=65535)
     place = f"{name}:{port}" if name and port and port != _HTTP and ":" not in name else name
-    return seen.see(ObservableType.URL, f"http://{place}{path}", role) if place and path.startswith("/") else None
+    return (
+        seen.see(ObservableType.URL, f"http://{place}{path}", role)
+        if place and path.startswith("/")
+        else None
+    )
 
 
 def _file(record: Reading, seen: Sightings) -> object:
     found = [
-        seen.file(file.text("filename"), None, {kind: file.text(kind) for kind in ("sha256", "sha1", "md5")})
+        seen.file(
+            file.text("filename"),
+            None,
+            {kind: file.text(kind) for kind in ("sha256", "sha1", "md5")},
+        )
         for file in (*record.items("fileinfo"), *record.items("files"))
     ]
     return next((file for file in found if file), None)

@@ -21,7 +21,9 @@ class Report:
     def add(self, path: Path, message: str, mend: str | None = None, *, key: bool = False) -> None:
         """Note a problem with the value at a path, or with its key."""
         place = self._document.at(path, key=key)
-        self._problems.append(Problem(self._file, place.line, place.column, self.step_at(path), message, mend))
+        self._problems.append(
+            Problem(self._file, place.line, place.column, self.step_at(path), message, mend)
+        )
 
     def step_at(self, path: Path) -> str | None:
         """The id of the innermost step that a path lies in; the outer one's where it has none."""
@@ -40,7 +42,12 @@ class Report:
 
 def is_step(path: Path) -> bool:
     """Whether a path is that of a step, rather than of a part of one."""
-    return len(path) > 1 and isinstance(path[-1], int) and path[-2] in STEP_LISTS and "with" not in path
+    return (
+        len(path) > 1
+        and isinstance(path[-1], int)
+        and path[-2] in STEP_LISTS
+        and "with" not in path
+    )
 
 
 def value_at(data: Any, path: Path) -> Any:

@@ -12,7 +12,14 @@ from orchestrator.playbook.language.types import STRING
 from orchestrator.playbook.language.values import measure
 from orchestrator.playbook.plan import InputField
 
-_PLAIN = {"text": "string", "boolean": "boolean", "integer": "integer", "number": "number", "list": "array", "object": "object"}
+_PLAIN = {
+    "text": "string",
+    "boolean": "boolean",
+    "integer": "integer",
+    "number": "number",
+    "list": "array",
+    "object": "object",
+}
 
 
 def schema_of(fields: Mapping[str, InputField]) -> dict[str, Any]:
@@ -20,7 +27,9 @@ def schema_of(fields: Mapping[str, InputField]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {name: schema_of_one(field) for name, field in fields.items()},
-        "required": [name for name, field in fields.items() if field.required and field.default is None],
+        "required": [
+            name for name, field in fields.items() if field.required and field.default is None
+        ],
         "additionalProperties": False,
     }
 
@@ -39,14 +48,23 @@ def accept(fields: Mapping[str, InputField], given: Mapping[str, Any]) -> dict[s
     Values are data: a `${{ }}` in one is text. Raises Invalid with all that does not fit.
     """
     if found := _found(fields, given):
-        raise Invalid("\n".join(f"{misfit.message}; {misfit.mend}" if misfit.mend else misfit.message for misfit in found))
+        raise Invalid(
+            "\n".join(
+                f"{misfit.message}; {misfit.mend}" if misfit.mend else misfit.message
+                for misfit in found
+            )
+        )
     measure(dict(given))
-    return {name: _canonical(field, given.get(name, field.default)) for name, field in fields.items()}
+    return {
+        name: _canonical(field, given.get(name, field.default)) for name, field in fields.items()
+    }
 
 
 def _found(fields: Mapping[str, InputField], given: Mapping[str, Any]) -> list[Misfit]:
     optional = {name for name, field in fields.items() if not field.required}
-    present = {name: value for name, value in given.items() if not (value is None and name in optional)}
+    present = {
+        name: value for name, value in given.items() if not (value is None and name in optional)
+    }
     return misfits(present, schema_of(fields), ("inputs",), lambda _text, _path: STRING)
 
 

@@ -39,7 +39,12 @@ def read(document: Document, report: Report) -> Read | None:
         return None
     empty = list(_empty(document.data, ()))
     for path in empty:
-        report.add(path, f"{path[-1]!r} is empty", "give it a value, or remove it", key=isinstance(path[-1], str))
+        report.add(
+            path,
+            f"{path[-1]!r} is empty",
+            "give it a value, or remove it",
+            key=isinstance(path[-1], str),
+        )
     errors = _without_misspelt(_errors(document.data))
     for error in errors:
         path = _path(error["loc"])
@@ -78,13 +83,20 @@ def _without_misspelt(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     extra = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
     mends = {(where[:-1], did_you_mean(str(where[-1]), _keys_at(where[:-1]))) for where in extra}
     return [
-        error for error in errors if error["type"] != "missing" or (error["loc"][:-1], f"did you mean {error['loc'][-1]!r}?") not in mends
+        error
+        for error in errors
+        if error["type"] != "missing"
+        or (error["loc"][:-1], f"did you mean {error['loc'][-1]!r}?") not in mends
     ]
 
 
 def _path(location: tuple[str | int, ...]) -> Path:
     """Pydantic's location without its tags: a path of the YAML. A key that is missing ends it, so that it can be named."""
-    return tuple(part for part in location if not (isinstance(part, str) and (part.startswith("~") or part == "[key]")))
+    return tuple(
+        part
+        for part in location
+        if not (isinstance(part, str) and (part.startswith("~") or part == "[key]"))
+    )
 
 
 WANTED = {
@@ -109,13 +121,18 @@ def _said(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
         case "literal_error":
             expected = error["ctx"]["expected"]
             words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-            return f"{name} cannot be {str(error['input'])[:60]!r}", did_you_mean(str(error["input"]), words) or f"it is {expected}"
+            return f"{name} cannot be {str(error['input'])[:60]!r}", did_you_mean(
+                str(error["input"]), words
+            ) or f"it is {expected}"
         case "too_short":
             return f"{name} is empty", "write at least one, or remove it"
         case kind if kind in WANTED:
-            return f"{name} is not {WANTED[kind]}", "quote it: '...'" if kind == "string_type" and not isinstance(
-                error["input"], (dict, list)
-            ) else None
+            return (
+                f"{name} is not {WANTED[kind]}",
+                "quote it: '...'"
+                if kind == "string_type" and not isinstance(error["input"], (dict, list))
+                else None,
+            )
         case _:
             message, _, mend = error["msg"].removeprefix("Value error, ").partition("; ")
             return (message if error["type"] == "step_kind" else f"{name}: {message}"), mend or None
@@ -146,11 +163,20 @@ def _model_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 def _first_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return None if annotation in TAGGED.values() else annotation
-    return next((found for argument in get_args(annotation) if (found := _first_model(argument))), None)
+    return next(
+        (found for argument in get_args(annotation) if (found := _first_model(argument))), None
+    )
 
 
-_SPARE = frozenset({"when", "retry", "timeout", "on_error", "approve", "for"})  # a step can be checked without
-_STAND_INS: dict[str, Any] = {"playbook": "unnamed", "version": 1, "title": "unnamed", "owner": "unnamed"}
+_SPARE = frozenset(
+    {"when", "retry", "timeout", "on_error", "approve", "for"}
+)  # a step can be checked without
+_STAND_INS: dict[str, Any] = {
+    "playbook": "unnamed",
+    "version": 1,
+    "title": "unnamed",
+    "owner": "unnamed",
+}
 
 
 def _salvage(data: dict[str, Any], wrong: list[Path]) -> Read | None:
@@ -168,7 +194,11 @@ def _salvage(data: dict[str, Any], wrong: list[Path]) -> Read | None:
     kept = {key: value for key, value in rest.items() if key in Playbook.model_fields}
     if _errors(candidate := {**_STAND_INS, **kept}):
         return None
-    return Read(Playbook.model_validate(candidate), frozenset(broken), inputs_known=not any(path[:1] == ("inputs",) for path in wrong))
+    return Read(
+        Playbook.model_validate(candidate),
+        frozenset(broken),
+        inputs_known=not any(path[:1] == ("inputs",) for path in wrong),
+    )
 
 
 def _remove(data: Any, step: Path, key: str) -> None:
@@ -200,4 +230,7 @@ def _replace(data: Any, step: Path, name: str) -> None:
     if isinstance(steps, list) and isinstance(step[-1], int) and step[-1] < len(steps):
         old = steps[step[-1]]
         own = old.get("id") if isinstance(old, dict) else None
-        steps[step[-1]] = {"id": own if isinstance(own, str) and re.fullmatch(ID, own) else name, "wait": "1s"}
+        steps[step[-1]] = {
+            "id": own if isinstance(own, str) and re.fullmatch(ID, own) else name,
+            "wait": "1s",
+        }

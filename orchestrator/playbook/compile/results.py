@@ -24,12 +24,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from orchestrator.playbook import plan
-from orchestrator.playbook.language.types import ANY, BOOL, INT, NUMBER, STRING, ListOf, ObjectOf, Type, alert_type, nullable, one_of
+from orchestrator.playbook.language.types import (
+    ANY,
+    BOOL,
+    INT,
+    NUMBER,
+    STRING,
+    ListOf,
+    ObjectOf,
+    Type,
+    alert_type,
+    nullable,
+    one_of,
+)
 
 CHOOSE = ObjectOf({"branch": nullable(INT)})
 REPEAT = ObjectOf({"rounds": INT, "met": BOOL})
 CALL = ObjectOf({"status": STRING, "steps": ObjectOf(more=True)})
-RUN = ObjectOf({"id": STRING, "mode": one_of("live", "dry_run"), "playbook": STRING, "version": INT, "started_at": STRING})
+RUN = ObjectOf(
+    {
+        "id": STRING,
+        "mode": one_of("live", "dry_run"),
+        "playbook": STRING,
+        "version": INT,
+        "started_at": STRING,
+    }
+)
 
 
 def for_each(item: Type, steps: Mapping[str, Type]) -> ObjectOf:
@@ -50,7 +70,12 @@ def ask(form: Mapping[str, plan.FormField]) -> ObjectOf:
 
 
 def _answer(field: plan.FormField) -> Type:
-    kind: Type = {"text": STRING, "boolean": BOOL, "integer": INT, "choice": one_of(*field.choices)}[field.type]
+    kind: Type = {
+        "text": STRING,
+        "boolean": BOOL,
+        "integer": INT,
+        "choice": one_of(*field.choices),
+    }[field.type]
     return kind if field.required else nullable(kind)
 
 
@@ -60,7 +85,13 @@ def inputs(fields: Mapping[str, plan.InputField]) -> ObjectOf:
 
 
 def _input(field: plan.InputField) -> Type:
-    special: dict[str, Type] = {"boolean": BOOL, "integer": INT, "list": ListOf(ANY), "object": ObjectOf(more=True), "number": NUMBER}
+    special: dict[str, Type] = {
+        "boolean": BOOL,
+        "integer": INT,
+        "list": ListOf(ANY),
+        "object": ObjectOf(more=True),
+        "number": NUMBER,
+    }
     kind = special.get(field.type, STRING)
     return kind if field.required or field.default is not None else nullable(kind)
 
@@ -76,6 +107,10 @@ def _inside(step: plan.AnyStep) -> tuple[plan.AnyStep, ...]:
         case plan.Parallel() | plan.Repeat():
             return (*step.steps, *handlers)
         case plan.Choose():
-            return (*(inner for branch in step.branches for inner in branch.steps), *step.otherwise, *handlers)
+            return (
+                *(inner for branch in step.branches for inner in branch.steps),
+                *step.otherwise,
+                *handlers,
+            )
         case _:
             return handlers

@@ -39,7 +39,9 @@ class _Fitter:
 
     def fit(self, value: Any, schema: Schema, path: Path) -> list[Misfit]:
         if reference := schema.get("$ref"):
-            return self.fit(value, self._definitions.get(str(reference).rpartition("/")[2], {}), path)
+            return self.fit(
+                value, self._definitions.get(str(reference).rpartition("/")[2], {}), path
+            )
         if isinstance(value, str) and is_template(value):
             return self._template(value, schema, path)
         for word in ("anyOf", "oneOf"):
@@ -61,7 +63,11 @@ class _Fitter:
 
     def _any(self, value: Any, options: list[Schema], path: Path) -> list[Misfit]:
         """The misfits of the option that fits best."""
-        found = [self.fit(value, option, path) for option in options if option.get("type") != "null" or value is None]
+        found = [
+            self.fit(value, option, path)
+            for option in options
+            if option.get("type") != "null" or value is None
+        ]
         return min(found, key=len, default=[])
 
     def _object(self, value: dict[str, Any], schema: Schema, path: Path) -> list[Misfit]:
@@ -70,15 +76,32 @@ class _Fitter:
         found: list[Misfit] = []
         for key, item in value.items():
             if key in properties or more is not False:
-                found += self.fit(item, properties.get(key, more if isinstance(more, dict) else {}), (*path, key))
+                found += self.fit(
+                    item, properties.get(key, more if isinstance(more, dict) else {}), (*path, key)
+                )
             else:
-                found.append(Misfit((*path, key), f"unknown input {key!r}", did_you_mean(key, properties), key=True))
+                found.append(
+                    Misfit(
+                        (*path, key),
+                        f"unknown input {key!r}",
+                        did_you_mean(key, properties),
+                        key=True,
+                    )
+                )
         misspelt = {misfit.mend for misfit in found if misfit.key}
-        missing = [name for name in schema.get("required", ()) if name not in value and f"did you mean {name!r}?" not in misspelt]
+        missing = [
+            name
+            for name in schema.get("required", ())
+            if name not in value and f"did you mean {name!r}?" not in misspelt
+        ]
         return found + [Misfit(path, f"input {name!r} is missing", "add it") for name in missing]
 
     def _list(self, value: list[Any], schema: Schema, path: Path) -> list[Misfit]:
-        found = [misfit for index, item in enumerate(value) for misfit in self.fit(item, schema.get("items") or {}, (*path, index))]
+        found = [
+            misfit
+            for index, item in enumerate(value)
+            for misfit in self.fit(item, schema.get("items") or {}, (*path, index))
+        ]
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
             found.append(
                 Misfit(
@@ -115,11 +138,20 @@ Wrong = tuple[str, str | None]
 def _literal(value: Any, schema: Schema) -> Wrong | None:
     """What is wrong with a literal, and the mend."""
     kind = schema.get("type")
-    if kind in _TYPES and (not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")):
-        return f"is not {_SPOKEN[kind]}", f"quote it: '{value}'" if kind == "string" and not isinstance(value, (dict, list)) else None
+    if kind in _TYPES and (
+        not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")
+    ):
+        return (
+            f"is not {_SPOKEN[kind]}",
+            f"quote it: '{value}'"
+            if kind == "string" and not isinstance(value, (dict, list))
+            else None,
+        )
     options = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if options is not None and value not in options:
-        return f"cannot be {value!r}", did_you_mean(str(value), map(str, options)) or f"it is one of {', '.join(map(str, options))}"
+        return f"cannot be {value!r}", did_you_mean(
+            str(value), map(str, options)
+        ) or f"it is one of {', '.join(map(str, options))}"
     if isinstance(value, str):
         return _text(value, schema)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -130,16 +162,19 @@ def _literal(value: Any, schema: Schema) -> Wrong | None:
 def _text(value: str, schema: Schema) -> Wrong | None:
     low, high = schema.get("minLength", 0), schema.get("maxLength", len(value))
     if not low <= len(value) <= high:
-        return f"has {len(value)} characters", f"it takes at least {low}" if len(value) < low else f"it takes at most {high}"
+        return f"has {len(value)} characters", f"it takes at least {low}" if len(
+            value
+        ) < low else f"it takes at most {high}"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         return f"does not match {schema['pattern']}", None
     if observable := schema.get("x-observable"):
         try:
             CANONICAL[ObservableType(observable)](value)
         except ValueError:
-            return f"is not a valid {observable}: {value[:80]!r}", f"write such as {schema['examples'][0]}" if schema.get(
-                "examples"
-            ) else None
+            return (
+                f"is not a valid {observable}: {value[:80]!r}",
+                f"write such as {schema['examples'][0]}" if schema.get("examples") else None,
+            )
     return None
 
 
@@ -156,4 +191,6 @@ def _number(value: float, schema: Schema) -> Wrong | None:
 
 
 def _name(path: Path) -> str:
-    return f"input {path[-1]!r}" if isinstance(path[-1], str) else f"item {path[-1]} of {path[-2]!r}"
+    return (
+        f"input {path[-1]!r}" if isinstance(path[-1], str) else f"item {path[-1]} of {path[-2]!r}"
+    )

@@ -19,7 +19,11 @@ class Reach(Enum):
     @property
     def word(self) -> str:
         """For `runs ...`."""
-        return {"wider": "more often", "narrower": "less often", "other": "under another condition"}[self.value]
+        return {
+            "wider": "more often",
+            "narrower": "less often",
+            "other": "under another condition",
+        }[self.value]
 
 
 def compared(before: str, after: str) -> Reach:
@@ -29,12 +33,19 @@ def compared(before: str, after: str) -> Reach:
 
 def _compared(before: Node, after: Node) -> Reach:
     for operator, more in (("and", Reach.NARROWER), ("or", Reach.WIDER)):
-        was, now = Counter(map(repr, _parts(before, operator))), Counter(map(repr, _parts(after, operator)))
+        was, now = (
+            Counter(map(repr, _parts(before, operator))),
+            Counter(map(repr, _parts(after, operator))),
+        )
         if was < now:
             return more
         if now < was:
             return Reach.NARROWER if more is Reach.WIDER else Reach.WIDER
-        if (lost := _only(before, after, operator)) and (gained := _only(after, before, operator)) and operator == "and":
+        if (
+            (lost := _only(before, after, operator))
+            and (gained := _only(after, before, operator))
+            and operator == "and"
+        ):
             return _bound(lost, gained)
     return Reach.OTHER
 
@@ -54,9 +65,9 @@ def _only(one: Node, other: Node, operator: str) -> Node | None:
 def _bound(before: Node, after: Node) -> Reach:
     """`severity >= 4` that became `severity >= 3`."""
     match before, after:
-        case Compare(sign, left, Constant(int() | float() as was)), Compare(other, same, Constant(int() | float() as now)) if (
-            sign == other and left == same and sign in {"<", "<=", ">", ">="} and was != now
-        ):
+        case Compare(sign, left, Constant(int() | float() as was)), Compare(
+            other, same, Constant(int() | float() as now)
+        ) if sign == other and left == same and sign in {"<", "<=", ">", ">="} and was != now:
             return Reach.WIDER if (now < was) is sign.startswith(">") else Reach.NARROWER
         case _:
             return Reach.OTHER

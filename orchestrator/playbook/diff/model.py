@@ -19,9 +19,13 @@ class Danger(IntEnum):
 
     @property
     def label(self) -> str:
-        return {4: "does more, or is asked less", 3: "reaches further", 2: "does it differently", 1: "does less, or asks more", 0: "words"}[
-            self
-        ]
+        return {
+            4: "does more, or is asked less",
+            3: "reaches further",
+            2: "does it differently",
+            1: "does less, or asks more",
+            0: "words",
+        }[self]
 
 
 class Change(Frozen):
@@ -59,7 +63,19 @@ def quoted(value: object, most: int = LONGEST) -> str:
     return f"`{text if len(text) <= most else text[: most - 3] + '...'}`"
 
 
-_CANNOT = str.maketrans({"|": r"\|", "<": "&lt;", ">": "&gt;", "@": "&#64;", "*": r"\*", "_": r"\_", "[": r"\[", "]": r"\]", "#": r"\#"})
+_CANNOT = str.maketrans(
+    {
+        "|": r"\|",
+        "<": "&lt;",
+        ">": "&gt;",
+        "@": "&#64;",
+        "*": r"\*",
+        "_": r"\_",
+        "[": r"\[",
+        "]": r"\]",
+        "#": r"\#",
+    }
+)
 
 
 def text_of(difference: Difference) -> str:
@@ -69,7 +85,9 @@ def text_of(difference: Difference) -> str:
     lines = [f"{difference.a} -> {difference.b}"]
     for danger in sorted(Danger, reverse=True):
         told = [change for change in difference.changes if change.danger is danger]
-        lines += ["", f"{danger.label}:", *(f"  - {change.sentence}" for change in told)] if told else []
+        lines += (
+            ["", f"{danger.label}:", *(f"  - {change.sentence}" for change in told)] if told else []
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -81,11 +99,22 @@ def markdown_of(difference: Difference) -> str:
     lines = [title]
     for danger in sorted(Danger, reverse=True):
         told = [change for change in difference.changes if change.danger is danger]
-        lines += ["", f"**{danger.label.capitalize()}**", "", *(f"- {_escaped(change.sentence)}" for change in told)] if told else []
+        lines += (
+            [
+                "",
+                f"**{danger.label.capitalize()}**",
+                "",
+                *(f"- {_escaped(change.sentence)}" for change in told),
+            ]
+            if told
+            else []
+        )
     return "\n".join(lines) + "\n"
 
 
 def _escaped(sentence: str) -> str:
     """All but what stands in backquotes, which nothing breaks out of."""
     pieces = sentence.split("`")
-    return "`".join(piece if index % 2 else piece.translate(_CANNOT) for index, piece in enumerate(pieces))
+    return "`".join(
+        piece if index % 2 else piece.translate(_CANNOT) for index, piece in enumerate(pieces)
+    )

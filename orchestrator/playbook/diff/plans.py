@@ -20,7 +20,9 @@ def difference(a: plan.Plan, b: plan.Plan) -> Difference:
     if names[0] == names[1] and a.digest != b.digest:
         names = [f"{name} ({side})" for name, side in zip(names, ("before", "after"), strict=True)]
     changes = [*_effects(a, b), *_steps(a, b), *frame_changes(a, b)]
-    return Difference(a=names[0], b=names[1], changes=tuple(sorted(changes, key=lambda change: -change.danger)))
+    return Difference(
+        a=names[0], b=names[1], changes=tuple(sorted(changes, key=lambda change: -change.danger))
+    )
 
 
 _CAN = {
@@ -53,24 +55,44 @@ def _effects(a: plan.Plan, b: plan.Plan) -> Iterator[Change]:
     before, after = _actions(a), _actions(b)
     for name, (use, step) in after.items():
         if name not in before:
-            yield Change(danger=_GAINED[use.effect], kind="effect", step=step, sentence=f"can now {_does(use)} ({name}, step {step})")
+            yield Change(
+                danger=_GAINED[use.effect],
+                kind="effect",
+                step=step,
+                sentence=f"can now {_does(use)} ({name}, step {step})",
+            )
     for name, (use, step) in before.items():
         if name not in after:
             danger = Danger.SAFER if use.effect.changes else Danger.CHANGED
-            yield Change(danger=danger, kind="effect", step=step, sentence=f"can no longer {_does(use)} ({name}, was step {step})")
+            yield Change(
+                danger=danger,
+                kind="effect",
+                step=step,
+                sentence=f"can no longer {_does(use)} ({name}, was step {step})",
+            )
 
 
 def _does(use: plan.Use) -> str:
     """`isolate_host` -> `isolate hosts`: what the action is called, said of many."""
     verb, _, thing = use.action.partition("_")
     words = f"{verb} {_plural(thing.replace('_', ' '))}" if thing else f"{verb} ({use.connection})"
-    return words if use.effect in {Effect.CONTAIN, Effect.READ, Effect.NOTIFY} else f"{words}: {_CAN[use.effect]}"
+    return (
+        words
+        if use.effect in {Effect.CONTAIN, Effect.READ, Effect.NOTIFY}
+        else f"{words}: {_CAN[use.effect]}"
+    )
 
 
 def _plural(thing: str) -> str:
     if thing.endswith(("s", "x", "sh", "ch")):
         return thing if thing.endswith("s") and not thing.endswith("ss") else f"{thing}es"
-    return thing if not thing else f"{thing[:-1]}ies" if thing.endswith("y") and thing[-2:-1] not in "aeiou" else f"{thing}s"
+    return (
+        thing
+        if not thing
+        else f"{thing[:-1]}ies"
+        if thing.endswith("y") and thing[-2:-1] not in "aeiou"
+        else f"{thing}s"
+    )
 
 
 def _actions(of: plan.Plan) -> dict[str, tuple[plan.Use, str]]:
@@ -96,23 +118,39 @@ def _steps(a: plan.Plan, b: plan.Plan) -> Iterator[Change]:
     for name, placed in after.items():
         if name not in before:
             danger = Danger.CHANGED if _changes(placed.step) else Danger.WORDS
-            yield Change(danger=danger, kind="step", step=name, sentence=f"step {name} is new: {_says(placed.step)}")
+            yield Change(
+                danger=danger,
+                kind="step",
+                step=name,
+                sentence=f"step {name} is new: {_says(placed.step)}",
+            )
         else:
             yield from step_changes(before[name].step, placed.step)
             yield from _covered(before[name], placed)
     for name, placed in before.items():
         if name not in after:
-            yield Change(danger=Danger.CHANGED, kind="step", step=name, sentence=f"step {name} is gone: it was {_says(placed.step)}")
+            yield Change(
+                danger=Danger.CHANGED,
+                kind="step",
+                step=name,
+                sentence=f"step {name} is gone: it was {_says(placed.step)}",
+            )
     yield from _moved(before, after)
 
 
 def _covered(before: _Placed, after: _Placed) -> Iterator[Change]:
     """Whether it left a block whose approval covered it, or came under one."""
     name = after.step.id
-    if before.block == after.block or not _changes(after.step) or bool(before.asked) is bool(after.asked):
+    if (
+        before.block == after.block
+        or not _changes(after.step)
+        or bool(before.asked) is bool(after.asked)
+    ):
         return
     if before.asked:
-        sentence = f"step {name} is no longer under the approval of {', '.join(sorted(before.asked))}"
+        sentence = (
+            f"step {name} is no longer under the approval of {', '.join(sorted(before.asked))}"
+        )
         yield Change(danger=Danger.GRAVE, kind="approval", step=name, sentence=sentence)
     else:
         sentence = f"step {name} is under the approval of {', '.join(sorted(after.asked))} now"
@@ -127,11 +165,18 @@ def _moved(before: Mapping[str, _Placed], after: Mapping[str, _Placed]) -> Itera
     for name in common:
         if before[name].block != after[name].block:
             where = f"moved from {before[name].block} to {after[name].block}"
-            yield Change(danger=Danger.CHANGED, kind="step", step=name, sentence=f"step {name} {where}")
+            yield Change(
+                danger=Danger.CHANGED, kind="step", step=name, sentence=f"step {name} {where}"
+            )
         elif order[name] not in stay:
             behind = after[name].after
             where = f"comes after {behind}" if behind else "comes first"
-            yield Change(danger=Danger.CHANGED, kind="step", step=name, sentence=f"step {name} moved: it now {where}")
+            yield Change(
+                danger=Danger.CHANGED,
+                kind="step",
+                step=name,
+                sentence=f"step {name} moved: it now {where}",
+            )
 
 
 def _longest_rising(numbers: list[int]) -> set[int]:
@@ -152,7 +197,12 @@ def _placed(of: plan.Plan) -> dict[str, _Placed]:
     return found
 
 
-def _place(steps: tuple[plan.AnyStep, ...], block: str, found: dict[str, _Placed], asked: frozenset[str] = frozenset()) -> None:
+def _place(
+    steps: tuple[plan.AnyStep, ...],
+    block: str,
+    found: dict[str, _Placed],
+    asked: frozenset[str] = frozenset(),
+) -> None:
     previous: str | None = None
     for step in steps:
         found[step.id] = _Placed(step, block, previous, asked)
@@ -165,7 +215,12 @@ def _place(steps: tuple[plan.AnyStep, ...], block: str, found: dict[str, _Placed
                 for index, branch in enumerate(step.branches):
                     _place(branch.steps, f"branch {index + 1} of {step.id}", found, under)
                 _place(step.otherwise, f"otherwise of {step.id}", found, under)
-        _place(step.on_error if isinstance(step.on_error, tuple) else (), f"on_error of {step.id}", found, under)
+        _place(
+            step.on_error if isinstance(step.on_error, tuple) else (),
+            f"on_error of {step.id}",
+            found,
+            under,
+        )
 
 
 def _changes(step: plan.AnyStep) -> bool:
@@ -175,13 +230,19 @@ def _changes(step: plan.AnyStep) -> bool:
 def _says(step: plan.AnyStep) -> str:
     match step:
         case plan.Use():
-            return f"{step.connection}.{step.action}" + (f", when {quoted(step.when)}" if step.when else "")
+            return f"{step.connection}.{step.action}" + (
+                f", when {quoted(step.when)}" if step.when else ""
+            )
         case plan.Call():
             return f"a call of {step.plan.playbook}@{step.plan.version}"
         case plan.Ask():
             return f"a question, {quoted(step.question)}"
         case plan.Parallel() | plan.ForEach() | plan.Repeat() | plan.Choose():
-            kinds = Counter(f"{each.connection}.{each.action}" for each in _flat(inside(step)) if isinstance(each, plan.Use))
+            kinds = Counter(
+                f"{each.connection}.{each.action}"
+                for each in _flat(inside(step))
+                if isinstance(each, plan.Use)
+            )
             return f"a {step.kind} of {', '.join(kinds) or 'no action'}"
         case _:
             return f"a {step.kind}"

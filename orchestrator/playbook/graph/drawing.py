@@ -26,14 +26,18 @@ def placed(drawn: Drawn, x: float, y: float) -> str:
     return f'<g transform="translate({x:.1f} {y:.1f})">{"".join(drawn.parts)}</g>'
 
 
-def stroke(x: float, y: float, to_x: float, to_y: float, *, dashed: bool = False, arrow: bool = True) -> str:
+def stroke(
+    x: float, y: float, to_x: float, to_y: float, *, dashed: bool = False, arrow: bool = True
+) -> str:
     """A straight line, with an arrow at its end."""
     look = ' stroke-dasharray="4 3" stroke="#b91c1c"' if dashed else ' stroke="#475569"'
     end = ' marker-end="url(#a)"' if arrow else ""
     return f'<path d="M{x:.1f} {y:.1f}L{to_x:.1f} {to_y:.1f}" fill="none"{look}{end}/>'
 
 
-def written(text: str, x: float, y: float, kind: str, longest: int = LONGEST, *, struck: bool = False) -> str:
+def written(
+    text: str, x: float, y: float, kind: str, longest: int = LONGEST, *, struck: bool = False
+) -> str:
     """One line of text."""
     strike = ' text-decoration="line-through"' if struck else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}"{strike}>{clean(shortened(text, longest))}</text>'
@@ -52,4 +56,10 @@ def breadth(text: str) -> float:
 
 def clean(text: str) -> str:
     """Escaped, and without what XML cannot hold or what would turn the reading direction."""
-    return escape("".join(letter for letter in text if letter == "\n" or (letter.isprintable() and letter not in "\u200e\u200f")))
+    return escape(
+        "".join(
+            letter
+            for letter in text
+            if letter == "\n" or (letter.isprintable() and letter not in "\u200e\u200f")
+        )
+    )

@@ -15,14 +15,18 @@ _COLOURS = {
     Effect.DESTROY: "fill:#fdecec,stroke:#b91c1c",
 }
 _LONGEST = 80
-_ESCAPES = str.maketrans({"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;"})
+_ESCAPES = str.maketrans(
+    {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;"}
+)
 
 
 def mermaid(graph: Graph) -> str:
     """The flowchart's text. Whatever authors and alerts wrote is quoted."""
     chart = _Chart()
     start = chart.name()
-    chart.lines.append(f'{start}(["{_clean((graph.trigger and f"when {graph.trigger}") or "started by hand")}"])')
+    chart.lines.append(
+        f'{start}(["{_clean((graph.trigger and f"when {graph.trigger}") or "started by hand")}"])'
+    )
     ends = chart.sequence(graph.nodes, [(start, None)])
     done = chart.name()
     chart.lines.append(f'{done}(["{_clean(graph.run or "done")}"])')
@@ -50,7 +54,9 @@ class _Chart:
         for end, label in ends:
             self.lines.append(f'{end} -->|"{_clean(label)}"| {to}' if label else f"{end} --> {to}")
 
-    def sequence(self, nodes: Sequence[Node], ends: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+    def sequence(
+        self, nodes: Sequence[Node], ends: list[tuple[str, str | None]]
+    ) -> list[tuple[str, str | None]]:
         for node in nodes:
             ends = self._node(node, ends)
         return ends
@@ -83,11 +89,18 @@ class _Chart:
 
 
 def _texts(node: Node) -> list[str]:
-    lines = [node.title if node.effect is None else f"{node.title} ({node.effect.value})", *node.details]
+    lines = [
+        node.title if node.effect is None else f"{node.title} ({node.effect.value})",
+        *node.details,
+    ]
     lines += [f"asks {node.approval}"] if node.approval else []
     lines += [node.lease] if node.lease else []
     if node.happened is not None:
-        outcome = "done" if node.happened.outcome == "read" and node.effect is None else node.happened.outcome.replace("_", " ")
+        outcome = (
+            "done"
+            if node.happened.outcome == "read" and node.effect is None
+            else node.happened.outcome.replace("_", " ")
+        )
         lines.append(outcome + (f": {node.happened.summary}" if node.happened.summary else ""))
     return lines
 

@@ -10,9 +10,23 @@ from typing import Any, Literal
 from orchestrator.domain.change import Effect
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.language.durations import spelled
-from orchestrator.playbook.plan import AnyStep, Approve, Ask, Call, Choose, ForEach, Parallel, Plan, Repeat, Use, Wait
+from orchestrator.playbook.plan import (
+    AnyStep,
+    Approve,
+    Ask,
+    Call,
+    Choose,
+    ForEach,
+    Parallel,
+    Plan,
+    Repeat,
+    Use,
+    Wait,
+)
 
-Outcome = Literal["made", "read", "skipped", "refused", "failed", "taken_back", "waiting", "not_reached"]
+Outcome = Literal[
+    "made", "read", "skipped", "refused", "failed", "taken_back", "waiting", "not_reached"
+]
 
 _OUTCOMES: dict[str, Outcome] = {
     "done": "read",
@@ -90,7 +104,9 @@ def graph_of(plan: Plan, run: Mapping[str, Any] | None = None) -> Graph:
         trigger=plan.trigger.when if plan.trigger else None,
         nodes=drawing.nodes(plan.steps, ""),
         on_failure=failure,
-        run=None if run is None else f"{run['id']}: {run['status']}" + (f" ({run['error']})" if run.get("error") else ""),
+        run=None
+        if run is None
+        else f"{run['id']}: {run['status']}" + (f" ({run['error']})" if run.get("error") else ""),
     )
 
 
@@ -110,7 +126,11 @@ class _Drawing:
             on_error = Lane(label="on error: goes on")
         elif step.on_error != "fail":
             on_error = Lane(label="on error", nodes=self.nodes(step.on_error, f"{path}:on_error/"))
-        happened = None if self._happened is None else self._happened.get(path, Happened(outcome="not_reached", states={}))
+        happened = (
+            None
+            if self._happened is None
+            else self._happened.get(path, Happened(outcome="not_reached", states={}))
+        )
         node = Node(
             path=path,
             title=step.id,
@@ -131,26 +151,53 @@ class _Drawing:
                 if contains and lease is None:
                     lease = "until lifted"
                 details = (f"{step.connection}.{step.action}", *_inputs(step.inputs))
-                return {"effect": step.effect, "lease": lease, "undo": step.effect in {Effect.CONTAIN, Effect.RESTORE}, "details": details}
+                return {
+                    "effect": step.effect,
+                    "lease": lease,
+                    "undo": step.effect in {Effect.CONTAIN, Effect.RESTORE},
+                    "details": details,
+                }
             case Parallel():
-                return {"lanes": tuple(Lane(nodes=(node,)) for node in self.nodes(step.steps, inside))}
+                return {
+                    "lanes": tuple(Lane(nodes=(node,)) for node in self.nodes(step.steps, inside))
+                }
             case Choose():
-                lanes = [Lane(label=f"when {branch.when}", nodes=self.nodes(branch.steps, inside)) for branch in step.branches]
-                return {"lanes": (*lanes, Lane(label="otherwise", nodes=self.nodes(step.otherwise, inside)))}
+                lanes = [
+                    Lane(label=f"when {branch.when}", nodes=self.nodes(branch.steps, inside))
+                    for branch in step.branches
+                ]
+                return {
+                    "lanes": (
+                        *lanes,
+                        Lane(label="otherwise", nodes=self.nodes(step.otherwise, inside)),
+                    )
+                }
             case ForEach():
                 about = f"for each {step.name} of {step.items}, at most {step.at_most}"
                 return {"lanes": (Lane(nodes=self.nodes(step.steps, inside)),), "details": (about,)}
             case Repeat():
-                about = f"until {step.until}, at most {step.at_most} times, every {_time(step.every)}"
+                about = (
+                    f"until {step.until}, at most {step.at_most} times, every {_time(step.every)}"
+                )
                 return {"lanes": (Lane(nodes=self.nodes(step.steps, inside)),), "details": (about,)}
             case Call():
                 about = f"{step.plan.playbook} version {step.plan.version}"
-                return {"lanes": (Lane(nodes=self.nodes(step.plan.steps, inside)),), "details": (about,)}
+                return {
+                    "lanes": (Lane(nodes=self.nodes(step.plan.steps, inside)),),
+                    "details": (about,),
+                }
             case Wait():
-                what = f"an alert with {step.event}, {_time(step.within or 0)} at most" if step.event else _time(step.seconds)
+                what = (
+                    f"an alert with {step.event}, {_time(step.within or 0)} at most"
+                    if step.event
+                    else _time(step.seconds)
+                )
                 return {"details": (f"wait for {what}",)}
             case Ask():
-                return {"details": (step.question,), "approval": f"{step.by or 'anyone who may decide'} fills in {', '.join(step.form)}"}
+                return {
+                    "details": (step.question,),
+                    "approval": f"{step.by or 'anyone who may decide'} fills in {', '.join(step.form)}",
+                }
 
 
 def _approval(approve: Approve) -> str:
@@ -162,7 +209,11 @@ def _approval(approve: Approve) -> str:
 
 def _inputs(inputs: Mapping[str, Any]) -> tuple[str, ...]:
     """The first few, as they are written."""
-    return tuple(f"{name}: {value}" for name, value in inputs.items() if isinstance(value, str) and "\n" not in value)[:2]
+    return tuple(
+        f"{name}: {value}"
+        for name, value in inputs.items()
+        if isinstance(value, str) and "\n" not in value
+    )[:2]
 
 
 def _time(seconds: Any) -> str:
@@ -176,7 +227,15 @@ def _happened(steps: Iterable[Mapping[str, Any]]) -> dict[str, Happened]:
     return {path: _together(rounds) for path, rounds in found.items()}
 
 
-_WORST: tuple[Outcome, ...] = ("failed", "refused", "waiting", "taken_back", "made", "read", "skipped")
+_WORST: tuple[Outcome, ...] = (
+    "failed",
+    "refused",
+    "waiting",
+    "taken_back",
+    "made",
+    "read",
+    "skipped",
+)
 
 
 def _together(rounds: list[Mapping[str, Any]]) -> Happened:
@@ -184,8 +243,16 @@ def _together(rounds: list[Mapping[str, Any]]) -> Happened:
     outcomes = {_OUTCOMES.get(state, "waiting") for state in states}
     last = rounds[-1]
     planned_change = last.get("planned_change") or {}
-    told = last.get("error") or (planned_change.get("summary") if isinstance(planned_change, Mapping) else None) or ""
-    return Happened(outcome=next(each for each in _WORST if each in outcomes), states=dict(states), summary=str(told))
+    told = (
+        last.get("error")
+        or (planned_change.get("summary") if isinstance(planned_change, Mapping) else None)
+        or ""
+    )
+    return Happened(
+        outcome=next(each for each in _WORST if each in outcomes),
+        states=dict(states),
+        summary=str(told),
+    )
 
 
 Lane.model_rebuild()

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from orchestrator.domain.change import Effect
-from orchestrator.playbook.graph.drawing import BOLD, GAP, LETTER, LINE, PAD, Drawn, breadth, clean, placed, shortened, stroke, written
+from orchestrator.playbook.graph.drawing import (
+    BOLD,
+    GAP,
+    LETTER,
+    LINE,
+    PAD,
+    Drawn,
+    breadth,
+    clean,
+    placed,
+    shortened,
+    stroke,
+    written,
+)
 from orchestrator.playbook.graph.model import Graph, Lane, Node
 
 _NARROWEST, _WIDEST = 190.0, 430.0
@@ -39,7 +52,10 @@ _STYLE = (
 
 def svg(graph: Graph) -> str:
     """One SVG document, readable without anything else. Texts of authors and alerts are escaped."""
-    head = [written(graph.title, 0, 16, "h", _LONGEST_HEAD), written(f"{graph.playbook} version {graph.version}", 0, 36, "s")]
+    head = [
+        written(graph.title, 0, 16, "h", _LONGEST_HEAD),
+        written(f"{graph.playbook} version {graph.version}", 0, 36, "s"),
+    ]
     head += (
         [written(f"starts when {graph.trigger}", 0, 54, "w", _LONGEST_HEAD)]
         if graph.trigger
@@ -51,7 +67,12 @@ def svg(graph: Graph) -> str:
     legend = _legend(with_outcomes=graph.run is not None)
     top = 92.0 if graph.run else 74.0
     top += legend.height + 14
-    width = max(body.width, legend.width, *(each.width for each in below), *(breadth(text) * 1.3 for text in _heads(graph)))
+    width = max(
+        body.width,
+        legend.width,
+        *(each.width for each in below),
+        *(breadth(text) * 1.3 for text in _heads(graph)),
+    )
     height = top + body.height + sum(each.height + GAP for each in below)
     left = (width - body.width) / 2
     parts = [*head, placed(legend, 0, top - legend.height - 14), placed(body, left, top)]
@@ -63,12 +84,17 @@ def svg(graph: Graph) -> str:
 
 
 def _heads(graph: Graph) -> list[str]:
-    return [shortened(text or "", _LONGEST_HEAD) for text in (graph.title, graph.trigger and f"starts when {graph.trigger}", graph.run)]
+    return [
+        shortened(text or "", _LONGEST_HEAD)
+        for text in (graph.title, graph.trigger and f"starts when {graph.trigger}", graph.run)
+    ]
 
 
 def _document(graph: Graph, parts: Iterable[str], width: float, height: float) -> str:
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="-24 -24 {width:.0f} {height:.0f}"'
-    about = f"Steps of {graph.playbook} version {graph.version}, from the first at the top to the last."
+    about = (
+        f"Steps of {graph.playbook} version {graph.version}, from the first at the top to the last."
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>'
         f"<title>{clean(graph.title)}</title><desc>{clean(about)}</desc><style>{_STYLE}</style>"
@@ -107,9 +133,14 @@ def _step(node: Node) -> Drawn:
     if node.on_error is not None:
         aside = _frame(node.on_error)
         left = drawn.width + 34
-        drawn.parts += [stroke(box.width, top + 18, left, top + 18, dashed=True), placed(aside, left, top)]
+        drawn.parts += [
+            stroke(box.width, top + 18, left, top + 18, dashed=True),
+            placed(aside, left, top),
+        ]
         if top + aside.height > drawn.height:  # the way on goes down beside it
-            drawn.parts.append(stroke(box.middle, drawn.height, box.middle, top + aside.height, arrow=False))
+            drawn.parts.append(
+                stroke(box.middle, drawn.height, box.middle, top + aside.height, arrow=False)
+            )
         drawn.width, drawn.height = left + aside.width, max(drawn.height, top + aside.height)
     return drawn
 
@@ -121,18 +152,27 @@ def _texts(node: Node) -> list[str]:
     kept = [*([node.lease] if node.lease else []), *(["can be taken back"] if node.undo else [])]
     lines += [", ".join(kept)] if kept else []
     if node.happened is not None and node.happened.states:
-        counts = ", ".join(f"{count} {state}" if count > 1 else state for state, count in node.happened.states.items())
+        counts = ", ".join(
+            f"{count} {state}" if count > 1 else state
+            for state, count in node.happened.states.items()
+        )
         lines.append(f"{counts}: {node.happened.summary}" if node.happened.summary else counts)
     return lines
 
 
 def _box(node: Node) -> Drawn:
     lines, mark = _texts(node), _mark(node)
-    wide = [breadth(shortened(line)) for line in lines] + [len(node.title) * BOLD + len(mark) * LETTER + 24]
+    wide = [breadth(shortened(line)) for line in lines] + [
+        len(node.title) * BOLD + len(mark) * LETTER + 24
+    ]
     width = min(_WIDEST, max(_NARROWEST, *wide) + 2 * PAD)
     height = 2 * PAD + LINE * (1 + len(lines))
-    drawn = Drawn(width, height, width / 2, [_border(node, width, height), *_named(node, mark, width)])
-    drawn.parts += [written(line, PAD, PAD + 12 + LINE * (number + 1), "s") for number, line in enumerate(lines)]
+    drawn = Drawn(
+        width, height, width / 2, [_border(node, width, height), *_named(node, mark, width)]
+    )
+    drawn.parts += [
+        written(line, PAD, PAD + 12 + LINE * (number + 1), "s") for number, line in enumerate(lines)
+    ]
     return drawn
 
 
@@ -146,7 +186,9 @@ def _block(node: Node) -> Drawn:
     top = PAD + LINE * (1 + len(lines)) + 10
     drawn = Drawn(width, top + max(lane.height for lane in lanes) + PAD, width / 2)
     drawn.parts += [_border(node, width, drawn.height), *_named(node, mark, width)]
-    drawn.parts += [written(line, PAD, PAD + 12 + LINE * (number + 1), "s") for number, line in enumerate(lines)]
+    drawn.parts += [
+        written(line, PAD, PAD + 12 + LINE * (number + 1), "s") for number, line in enumerate(lines)
+    ]
     x = (width - inner) / 2
     for lane in lanes:
         drawn.parts.append(placed(lane, x, top))
@@ -174,7 +216,12 @@ def _frame(lane: Lane) -> Drawn:
     body = _stack(lane.nodes)
     width, height = max(body.width, breadth(shortened(label))) + 2 * PAD, body.height + 2 * PAD + 20
     border = f'<rect width="{width:.1f}" height="{height:.1f}" rx="6" fill="none" stroke="#b91c1c" stroke-dasharray="4 3"/>'
-    return Drawn(width, height, width / 2, [border, written(label, PAD, 19, "s"), placed(body, (width - body.width) / 2, PAD + 20)])
+    return Drawn(
+        width,
+        height,
+        width / 2,
+        [border, written(label, PAD, 19, "s"), placed(body, (width - body.width) / 2, PAD + 20)],
+    )
 
 
 def _mark(node: Node) -> str:
@@ -207,13 +254,18 @@ def _legend(*, with_outcomes: bool) -> Drawn:
     drawn = Drawn(0, 18, 0)
     for effect, (colour, fill, dashes) in _EFFECTS.items():
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-        drawn.parts.append(f'<rect x="{drawn.width:.1f}" y="3" width="16" height="11" fill="{fill}" stroke="{colour}"{dashed}/>')
+        drawn.parts.append(
+            f'<rect x="{drawn.width:.1f}" y="3" width="16" height="11" fill="{fill}" stroke="{colour}"{dashed}/>'
+        )
         drawn.parts.append(written(effect.value, drawn.width + 21, 13, "s"))
         drawn.width += 40 + len(effect.value) * LETTER
     if with_outcomes:
         drawn.height, x = 38, 0.0
         for colour, word in dict.fromkeys(_OUTCOMES.values()):
-            drawn.parts += [f'<rect x="{x:.1f}" y="23" width="5" height="12" fill="{colour}"/>', written(word, x + 9, 33, "s")]
+            drawn.parts += [
+                f'<rect x="{x:.1f}" y="23" width="5" height="12" fill="{colour}"/>',
+                written(word, x + 9, 33, "s"),
+            ]
             x += 26 + len(word) * LETTER
         drawn.width = max(drawn.width, x)
     return drawn

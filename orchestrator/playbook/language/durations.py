@@ -15,8 +15,16 @@ _SECONDS = (86_400, 3_600, 60, 1)
 
 def duration(value: object) -> int:
     """Whole seconds, at least 1, of a written duration or of a number of seconds. Raises Invalid with the mend."""
-    if isinstance(value, str) and (written := _WRITTEN.match(value)) and written.end() == len(value):
-        seconds = sum(int(part[:-1]) * unit for part, unit in zip(written.groups(), _SECONDS, strict=True) if part)
+    if (
+        isinstance(value, str)
+        and (written := _WRITTEN.match(value))
+        and written.end() == len(value)
+    ):
+        seconds = sum(
+            int(part[:-1]) * unit
+            for part, unit in zip(written.groups(), _SECONDS, strict=True)
+            if part
+        )
     elif isinstance(value, int) and not isinstance(value, bool):
         seconds = value
     elif isinstance(value, float) and value.is_integer():

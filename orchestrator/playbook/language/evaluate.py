@@ -47,7 +47,16 @@ from orchestrator.playbook.language.values import (
 )
 from orchestrator.playbook.problems import did_you_mean
 
-__all__ = ["ExpressionError", "condition", "evaluate", "evaluate_text", "is_template", "parse", "parts", "references"]
+__all__ = [
+    "ExpressionError",
+    "condition",
+    "evaluate",
+    "evaluate_text",
+    "is_template",
+    "parse",
+    "parts",
+    "references",
+]
 
 OPENING = "${{"
 MAX_TEMPLATE = 256 * 1024  # characters of one text that holds expressions
@@ -131,7 +140,9 @@ def _parts(template: str) -> tuple[str | Node, ...]:
             message = "a ${{ without its }}"
             raise ExpressionError(message, "close it, or write $${{ for a literal ${{")
         literal += template[start:opening]
-        pieces += ([literal] if literal else []) + [parse(template[opening + len(OPENING) : closing])]
+        pieces += ([literal] if literal else []) + [
+            parse(template[opening + len(OPENING) : closing])
+        ]
         literal = ""
         start = closing + 2
     literal += template[start:]
@@ -165,12 +176,16 @@ def _item(node: Item, scope: Scope) -> Json:
                 return of[key]
         case None:
             message = f"{node.path} is not defined, as what it is looked up in is null"
-            raise _UndefinedError(message, "guard it: `... is not none and ...`, or `| default(...)`")
+            raise _UndefinedError(
+                message, "guard it: `... is not none and ...`, or `| default(...)`"
+            )
         case _:
             message = f"{node.path}: cannot look {spoken(key)} up in {spoken(of)}"
             raise ExpressionError(message)
     message = f"{node.path} is not defined"
-    raise _UndefinedError(message, did_you_mean(key, of) if isinstance(of, dict) and isinstance(key, str) else None)
+    raise _UndefinedError(
+        message, did_you_mean(key, of) if isinstance(of, dict) and isinstance(key, str) else None
+    )
 
 
 def _compare(node: Compare, scope: Scope) -> bool:
@@ -238,7 +253,9 @@ def _arguments(node: Filtered, found: Filter, scope: Scope) -> list[Json]:
     for parameter, argument in zip(order, given, strict=True):
         value = _walk(argument, scope)
         if kind_of(value) not in parameter.kinds:
-            message = f"the argument {parameter.name!r} of the filter {node.name!r} is {spoken(value)}"
+            message = (
+                f"the argument {parameter.name!r} of the filter {node.name!r} is {spoken(value)}"
+            )
             raise ExpressionError(message, f"it takes {' or '.join(sorted(parameter.kinds))}")
         values[parameter.name] = value
     return [values[parameter.name] for parameter in found.parameters if parameter.name in values]
@@ -249,7 +266,9 @@ def known_filter(name: str) -> Filter:
     if found := FILTERS.get(name):
         return found
     message = f"unknown filter {name!r}"
-    raise ExpressionError(message, did_you_mean(name, FILTERS) or f"there is: {', '.join(sorted(FILTERS))}")
+    raise ExpressionError(
+        message, did_you_mean(name, FILTERS) or f"there is: {', '.join(sorted(FILTERS))}"
+    )
 
 
 _WALKERS: dict[type, Callable[[Any, Scope], Json]] = {
@@ -261,7 +280,9 @@ _WALKERS: dict[type, Callable[[Any, Scope], Json]] = {
     Compare: _compare,
     Logic: _logic,
     Negation: lambda node, scope: not truth(_walk(node.of, scope), "`not`"),
-    Arithmetic: lambda node, scope: arithmetic(node.operator, _walk(node.left, scope), _walk(node.right, scope)),
+    Arithmetic: lambda node, scope: arithmetic(
+        node.operator, _walk(node.left, scope), _walk(node.right, scope)
+    ),
     Minus: _minus,
     Join: _join,
     Either: _either,

@@ -84,7 +84,9 @@ def _length(value: Any) -> int:
 
 def _join(value: list[Json], separator: str = ", ") -> str:
     parts = [text(item) for item in value[: MAX_ITEMS + 1]]
-    if len(value) > MAX_ITEMS or sum(map(len, parts)) + len(separator) * len(parts) > MAX_TEXT + len(separator):
+    if len(value) > MAX_ITEMS or sum(map(len, parts)) + len(separator) * len(
+        parts
+    ) > MAX_TEXT + len(separator):
         message = f"`join` makes a text of more than {MAX_TEXT} characters"
         raise ExpressionError(message, "take less of it")
     return separator.join(parts)
@@ -185,33 +187,61 @@ def _item(value: Type, _: list[Any]) -> Type:
 
 
 def _item_of(value: Type) -> Type:
-    return union(member.item if isinstance(member, ListOf) else ANY for member in members(value) if member != NULL)
+    return union(
+        member.item if isinstance(member, ListOf) else ANY
+        for member in members(value)
+        if member != NULL
+    )
 
 
 def _mapped(value: Type, arguments: list[Any]) -> Type:
     """The list of one field of the items. `arguments` holds the field's name where it is written out, else None."""
     items = members(without_null(_item_of(value)))
     name = arguments[0]
-    return ListOf(union(item.fields.get(name, ANY) if isinstance(item, ObjectOf) else ANY for item in items))
+    return ListOf(
+        union(item.fields.get(name, ANY) if isinstance(item, ObjectOf) else ANY for item in items)
+    )
 
 
 def _or_else(value: Type, arguments: list[Any]) -> Type:
-    return union((without_null(value), arguments[0])) if value != NULL else cast("Type", arguments[0])
+    return (
+        union((without_null(value), arguments[0])) if value != NULL else cast("Type", arguments[0])
+    )
 
 
 _ATTRIBUTE = Parameter("attribute", TEXT, field=True)
 
 FILTERS: dict[str, Filter] = {
     "default": Filter(
-        "the argument where the value is null or its path leads nowhere", EVERYTHING, _or_else, _default, (Parameter("value", EVERYTHING),)
+        "the argument where the value is null or its path leads nowhere",
+        EVERYTHING,
+        _or_else,
+        _default,
+        (Parameter("value", EVERYTHING),),
     ),
     "lower": Filter("in lower case", TEXT, _always(STRING), _lower),
     "upper": Filter("in upper case", TEXT, _always(STRING), _upper),
     "trim": Filter("without white space around", TEXT, _always(STRING), _trim),
-    "replace": Filter("each `old` as `new`", TEXT, _always(STRING), _replace, (Parameter("old", TEXT), Parameter("new", TEXT))),
-    "split": Filter("a list of the parts between separators", TEXT, _always(ListOf(STRING)), _split, (Parameter("separator", TEXT),)),
-    "starts_with": Filter("whether it begins so", TEXT, _always(BOOL), str.startswith, (Parameter("text", TEXT),)),
-    "ends_with": Filter("whether it ends so", TEXT, _always(BOOL), str.endswith, (Parameter("text", TEXT),)),
+    "replace": Filter(
+        "each `old` as `new`",
+        TEXT,
+        _always(STRING),
+        _replace,
+        (Parameter("old", TEXT), Parameter("new", TEXT)),
+    ),
+    "split": Filter(
+        "a list of the parts between separators",
+        TEXT,
+        _always(ListOf(STRING)),
+        _split,
+        (Parameter("separator", TEXT),),
+    ),
+    "starts_with": Filter(
+        "whether it begins so", TEXT, _always(BOOL), str.startswith, (Parameter("text", TEXT),)
+    ),
+    "ends_with": Filter(
+        "whether it ends so", TEXT, _always(BOOL), str.endswith, (Parameter("text", TEXT),)
+    ),
     "contains": Filter(
         "whether the text, item or key is in it",
         frozenset({"string", "list", "object"}),
@@ -219,16 +249,44 @@ FILTERS: dict[str, Filter] = {
         lambda value, item: within(item, value),
         (Parameter("item", EVERYTHING),),
     ),
-    "in_network": Filter("whether the address is in the network (CIDR)", TEXT, _always(BOOL), _in_network, (Parameter("network", TEXT),)),
-    "length": Filter("how many characters, items or keys", frozenset({"string", "list", "object"}), _always(INT), _length),
+    "in_network": Filter(
+        "whether the address is in the network (CIDR)",
+        TEXT,
+        _always(BOOL),
+        _in_network,
+        (Parameter("network", TEXT),),
+    ),
+    "length": Filter(
+        "how many characters, items or keys",
+        frozenset({"string", "list", "object"}),
+        _always(INT),
+        _length,
+    ),
     "first": Filter("the first item; null of an empty list", LIST, _item, _first),
     "last": Filter("the last item; null of an empty list", LIST, _item, _last),
-    "join": Filter("the texts of the items, put together", LIST, _always(STRING), _join, (Parameter("separator", TEXT, required=False),)),
+    "join": Filter(
+        "the texts of the items, put together",
+        LIST,
+        _always(STRING),
+        _join,
+        (Parameter("separator", TEXT, required=False),),
+    ),
     "unique": Filter("without repeats, in the order of first sight", LIST, _same, _unique),
     "sort": Filter("in order: all numbers, or all texts", LIST, _same, _sort),
     "map": Filter("one field of each item", LIST, _mapped, _map, (_ATTRIBUTE,)),
-    "where": Filter("the items whose field is the value", LIST, _same, _where, (_ATTRIBUTE, Parameter("value", EVERYTHING))),
-    "int": Filter("a whole number, of a number (cut off) or of a text", frozenset({"int", "number", "string"}), _always(INT), _int),
+    "where": Filter(
+        "the items whose field is the value",
+        LIST,
+        _same,
+        _where,
+        (_ATTRIBUTE, Parameter("value", EVERYTHING)),
+    ),
+    "int": Filter(
+        "a whole number, of a number (cut off) or of a text",
+        frozenset({"int", "number", "string"}),
+        _always(INT),
+        _int,
+    ),
     "round": Filter(
         "rounded, half to even; to a whole number unless `digits` are given",
         NUMBERS,
@@ -245,7 +303,11 @@ def argued(name: str, filter_: Filter, given: int, named: tuple[str, ...]) -> li
     """The parameters that these arguments (so many in order, then by name) stand for. Raises ExpressionError with the mend."""
     order = list(filter_.parameters[:given])
     by_name = {parameter.name: parameter for parameter in filter_.parameters[given:]}
-    if given > len(filter_.parameters) or any(word not in by_name for word in named) or len(set(named)) < len(named):
+    if (
+        given > len(filter_.parameters)
+        or any(word not in by_name for word in named)
+        or len(set(named)) < len(named)
+    ):
         raise ExpressionError(f"wrong arguments for the filter {name!r}", _usage(name, filter_))
     order += [by_name[word] for word in named]
     if any(parameter.required and parameter not in order for parameter in filter_.parameters):

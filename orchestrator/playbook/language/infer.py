@@ -138,7 +138,10 @@ def _item_of(of: Type, key: object, path: str) -> Type:
             raise ExpressionError(message)
         case _:
             message = f"{path}: {of} has nothing to look up there"
-            raise ExpressionError(message, "a list wants an index (`[0]`, `| first`)" if isinstance(of, ListOf) else None)
+            raise ExpressionError(
+                message,
+                "a list wants an index (`[0]`, `| first`)" if isinstance(of, ListOf) else None,
+            )
 
 
 def _field(of: ObjectOf, key: str, path: str) -> Type:
@@ -167,9 +170,14 @@ def _compare(node: Compare, names: Names) -> Type:
             _refuse_not_in(left, right)
         case operator:
             both = (NUMBER, STRING)
-            if not any(fits(left, kind) and fits(right, kind) for kind in both) or NULL in (left, right):
+            if not any(fits(left, kind) and fits(right, kind) for kind in both) or NULL in (
+                left,
+                right,
+            ):
                 message = f"`{operator}` between {left} and {right}"
-                raise ExpressionError(message, "compare two numbers or two texts; `| int` makes a number of a text")
+                raise ExpressionError(
+                    message, "compare two numbers or two texts; `| int` makes a number of a text"
+                )
     return BOOL
 
 
@@ -191,8 +199,12 @@ def _refuse_not_in(needle: Type, haystack: Type) -> None:
                 return
             case _:
                 continue
-    message = f"{needle} is never in {haystack}" + (f" of {options[0].item}" if isinstance(options[0], ListOf) else "")
-    raise ExpressionError(message, "`in` wants an item and a list, or two texts, or a key and an object")
+    message = f"{needle} is never in {haystack}" + (
+        f" of {options[0].item}" if isinstance(options[0], ListOf) else ""
+    )
+    raise ExpressionError(
+        message, "`in` wants an item and a list, or two texts, or a key and an object"
+    )
 
 
 def _logic(node: Logic, names: Names) -> Type:
@@ -244,7 +256,9 @@ def _filtered(node: Filtered, names: Names) -> Type:
         raise ExpressionError(message)
     given = [*node.arguments, *(argument for _, argument in node.named)]
     order = argued(node.name, found, len(node.arguments), tuple(name for name, _ in node.named))
-    return found.result(value, [_argument(node, value, *pair, names) for pair in zip(order, given, strict=True)])
+    return found.result(
+        value, [_argument(node, value, *pair, names) for pair in zip(order, given, strict=True)]
+    )
 
 
 def _accepted(kind: Type, accepts: frozenset[str]) -> bool:
@@ -254,7 +268,9 @@ def _accepted(kind: Type, accepts: frozenset[str]) -> bool:
     return known <= accepts
 
 
-def _argument(node: Filtered, value: Type, parameter: Parameter, argument: Node, names: Names) -> Any:
+def _argument(
+    node: Filtered, value: Type, parameter: Parameter, argument: Node, names: Names
+) -> Any:
     """The type of an argument; for one that names a field, the name itself, once it is known to be one."""
     kind = _infer(argument, names)
     if not _accepted(kind, parameter.kinds):
@@ -270,7 +286,12 @@ def _argument(node: Filtered, value: Type, parameter: Parameter, argument: Node,
 
 
 def _items(value: Type) -> tuple[Type, ...]:
-    return tuple(item for option in members(value) if isinstance(option, ListOf) for item in members(without_null(option.item)))
+    return tuple(
+        item
+        for option in members(value)
+        if isinstance(option, ListOf)
+        for item in members(without_null(option.item))
+    )
 
 
 _INFERRERS: dict[type, Callable[[Any, Names], Type]] = {

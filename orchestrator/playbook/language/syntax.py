@@ -68,7 +68,9 @@ def parse(source: str) -> Node:
         parser = Parser(_ENVIRONMENT, source, state="variable")
         tree = parser.parse_expression()
         if not parser.stream.eos:
-            message = f"{_short(source)} is not one expression: it goes on after a part that is complete"
+            message = (
+                f"{_short(source)} is not one expression: it goes on after a part that is complete"
+            )
             mend = "compare with `==`" if parser.stream.current.type == "assign" else None
             raise ExpressionError(message, mend)
     except (jinja2.TemplateError, RecursionError, ValueError, OverflowError) as error:
@@ -129,7 +131,9 @@ def _refuse_escapes(literal: str) -> None:
     while index >= 0:
         if index + 1 < len(literal) and literal[index + 1] not in _ESCAPES:
             message = f"unknown escape {literal[index : index + 2]} in a text"
-            raise ExpressionError(message, "write \\\\ for a backslash; there are \\n \\r \\t \\' \\\" beside it")
+            raise ExpressionError(
+                message, "write \\\\ for a backslash; there are \\n \\r \\t \\' \\\" beside it"
+            )
         index = literal.find("\\", index + 2)
 
 
@@ -201,7 +205,16 @@ def _object(node: nodes.Dict, convert: Convert) -> Node:
     return ObjectOfNodes(tuple(pairs))
 
 
-_COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in", "notin": "not in"}
+_COMPARISONS = {
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "lteq": "<=",
+    "gt": ">",
+    "gteq": ">=",
+    "in": "in",
+    "notin": "not in",
+}
 
 
 def _compare(node: nodes.Compare, convert: Convert) -> Node:
@@ -213,9 +226,17 @@ def _compare(node: nodes.Compare, convert: Convert) -> Node:
 
 
 def _test(node: nodes.Test, convert: Convert) -> Node:
-    if node.args or node.kwargs or node.dyn_args or node.dyn_kwargs or node.name not in {"none", "defined"}:
+    if (
+        node.args
+        or node.kwargs
+        or node.dyn_args
+        or node.dyn_kwargs
+        or node.name not in {"none", "defined"}
+    ):
         message = f"the test `is {node.name}`"
-        raise ExpressionError(message, "there are `is none` and `is defined`, and `not` before them")
+        raise ExpressionError(
+            message, "there are `is none` and `is defined`, and `not` before them"
+        )
     of = convert(node.node)
     return IsNone(of) if node.name == "none" else IsDefined(of)
 
@@ -232,7 +253,9 @@ def _filter(node: nodes.Filter, convert: Convert) -> Node:
         message = f"unpacking into the filter {node.name!r}"
         raise ExpressionError(message, "write the arguments out")
     named = tuple((str(pair.key), convert(pair.value)) for pair in node.kwargs)
-    return Filtered(node.name, convert(node.node), tuple(convert(argument) for argument in node.args), named)
+    return Filtered(
+        node.name, convert(node.node), tuple(convert(argument) for argument in node.args), named
+    )
 
 
 def _arithmetic(operator: str) -> Callable[[Any, Convert], Node]:
@@ -276,7 +299,9 @@ _REFUSED: dict[type[Any], tuple[str, str | None]] = {
 
 
 def _refusal(node: object) -> tuple[str, str | None]:
-    return _REFUSED.get(type(node), (f"`{type(node).__name__.lower()}` has no place in an expression", None))
+    return _REFUSED.get(
+        type(node), (f"`{type(node).__name__.lower()}` has no place in an expression", None)
+    )
 
 
 def _short(source: str) -> str:

@@ -72,7 +72,13 @@ class OneOf:
 
 Type = Anything | Scalar | ListOf | ObjectOf | OneOf
 
-_SPOKEN = {"null": "null", "bool": "true or false", "int": "a whole number", "number": "a number", "string": "a text"}
+_SPOKEN = {
+    "null": "null",
+    "bool": "true or false",
+    "int": "a whole number",
+    "number": "a number",
+    "string": "a text",
+}
 
 ANY = Anything()
 NULL = Scalar("null")
@@ -97,7 +103,11 @@ def union(types: Iterable[Type]) -> Type:
     if ANY in members or not members:
         return ANY
     if STRING in members:
-        members = [member for member in members if member == STRING or not (isinstance(member, Scalar) and member.kind == "string")]
+        members = [
+            member
+            for member in members
+            if member == STRING or not (isinstance(member, Scalar) and member.kind == "string")
+        ]
     return members[0] if len(members) == 1 else OneOf(tuple(members))
 
 
@@ -137,19 +147,30 @@ def fits(source: Type, target: Type) -> bool:
     """Whether a value of `source` can be given where `target` is wanted; each shape but null has to fit."""
     if ANY in (source, target):
         return True
-    return all(any(_fits_one(given, wanted) for wanted in members(target)) for given in members(without_null(source)))
+    return all(
+        any(_fits_one(given, wanted) for wanted in members(target))
+        for given in members(without_null(source))
+    )
 
 
 def _fits_one(source: Type, target: Type) -> bool:
     match source, target:
         case Scalar(), Scalar():
             same = source.kind == target.kind or (source.kind == "int" and target.kind == "number")
-            return same and (source.values is None or target.values is None or bool(source.values & target.values))
+            return same and (
+                source.values is None
+                or target.values is None
+                or bool(source.values & target.values)
+            )
         case ListOf(), ListOf():
             return fits(source.item, target.item)
         case ObjectOf(), ObjectOf():
             known = target.more or source.more or not source.fields.keys() - target.fields.keys()
-            return known and all(fits(kind, target.fields[name]) for name, kind in source.fields.items() if name in target.fields)
+            return known and all(
+                fits(kind, target.fields[name])
+                for name, kind in source.fields.items()
+                if name in target.fields
+            )
         case _:
             return ANY in (source, target)
 
@@ -158,7 +179,11 @@ def may_equal(left: Type, right: Type) -> bool:
     """Whether a value of the one can ever equal a value of the other. To ask whether anything is null is always fine."""
     if NULL in (left, right):
         return True
-    return any(_meet(one, other) for one in members(without_null(left)) for other in members(without_null(right)))
+    return any(
+        _meet(one, other)
+        for one in members(without_null(left))
+        for other in members(without_null(right))
+    )
 
 
 def _meet(one: Type, other: Type) -> bool:
@@ -176,7 +201,11 @@ _SCALARS = {"null": NULL, "boolean": BOOL, "integer": INT, "number": NUMBER, "st
 def _from(schema: Mapping[str, Any], definitions: Mapping[str, Any], seen: tuple[str, ...]) -> Type:
     if reference := schema.get("$ref"):
         name = str(reference).rpartition("/")[2]
-        return ANY if name in seen or name not in definitions else _from(definitions[name], definitions, (*seen, name))
+        return (
+            ANY
+            if name in seen or name not in definitions
+            else _from(definitions[name], definitions, (*seen, name))
+        )
     for word in ("anyOf", "oneOf"):
         if word in schema:
             return union(_from(option, definitions, seen) for option in schema[word])
@@ -193,10 +222,13 @@ def _from(schema: Mapping[str, Any], definitions: Mapping[str, Any], seen: tuple
             return ANY
 
 
-def _object(schema: Mapping[str, Any], definitions: Mapping[str, Any], seen: tuple[str, ...]) -> ObjectOf:
+def _object(
+    schema: Mapping[str, Any], definitions: Mapping[str, Any], seen: tuple[str, ...]
+) -> ObjectOf:
     properties = schema.get("properties", {})
     return ObjectOf(
-        {name: _from(one, definitions, seen) for name, one in properties.items()}, more=schema.get("additionalProperties") is not False
+        {name: _from(one, definitions, seen) for name, one in properties.items()},
+        more=schema.get("additionalProperties") is not False,
     )
 
 
@@ -230,5 +262,13 @@ def alert_type() -> ObjectOf:
     seen = from_schema(Alert.model_json_schema(mode="serialization"))
     fields = dict(seen.fields) if isinstance(seen, ObjectOf) else {}
     del fields["alert_class"]
-    beside = dict.fromkeys(("id", "incident_id", "class", "source", "product", "raw_sha256"), STRING)
-    return ObjectOf({**fields, **beside, "severity_name": one_of(*(severity.name.lower() for severity in Severity))})
+    beside = dict.fromkeys(
+        ("id", "incident_id", "class", "source", "product", "raw_sha256"), STRING
+    )
+    return ObjectOf(
+        {
+            **fields,
+            **beside,
+            "severity_name": one_of(*(severity.name.lower() for severity in Severity)),
+        }
+    )

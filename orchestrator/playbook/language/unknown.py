@@ -23,7 +23,9 @@ class NotKnown(dict[str, Any]):
         """Raises CannotTell."""
         raise CannotTell(self.what)
 
-    __getitem__ = __contains__ = __iter__ = __len__ = __eq__ = __ne__ = keys = values = items = get = tell
+    __getitem__ = __contains__ = __iter__ = __len__ = __eq__ = __ne__ = keys = values = items = (
+        get
+    ) = tell
     __hash__ = None
 
     def __repr__(self) -> str:

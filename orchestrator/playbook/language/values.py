@@ -28,7 +28,16 @@ def kind_of(value: Json) -> str:
     return name
 
 
-_KINDS = {type(None): "null", bool: "bool", int: "int", float: "number", str: "string", list: "list", tuple: "list", dict: "object"}
+_KINDS = {
+    type(None): "null",
+    bool: "bool",
+    int: "int",
+    float: "number",
+    str: "string",
+    list: "list",
+    tuple: "list",
+    dict: "object",
+}
 _SPOKEN = {
     "null": "null",
     "bool": "true or false",
@@ -59,9 +68,13 @@ def same(left: Json, right: Json, level: int = 0) -> bool:
         message = f"a comparison of values more than {MAX_LEVELS} levels deep"
         raise ExpressionError(message)
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key], level + 1) for key in left)
+        return left.keys() == right.keys() and all(
+            same(left[key], right[key], level + 1) for key in left
+        )
     if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
-        return len(left) == len(right) and all(same(one, other, level + 1) for one, other in zip(left, right, strict=True))
+        return len(left) == len(right) and all(
+            same(one, other, level + 1) for one, other in zip(left, right, strict=True)
+        )
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     return bool(left == right)
@@ -74,7 +87,9 @@ def less(left: Json, right: Json) -> bool:
     if isinstance(left, str) and isinstance(right, str):
         return left < right
     message = f"cannot order {spoken(left)} and {spoken(right)}"
-    raise ExpressionError(message, "compare two numbers or two texts; `| int` makes a number of a text")
+    raise ExpressionError(
+        message, "compare two numbers or two texts; `| int` makes a number of a text"
+    )
 
 
 def within(needle: Json, haystack: Json) -> bool:
@@ -88,7 +103,9 @@ def within(needle: Json, haystack: Json) -> bool:
             return needle in haystack
         case _:
             message = f"cannot look for {spoken(needle)} in {spoken(haystack)}"
-            raise ExpressionError(message, "`in` wants an item and a list, or two texts, or a key and an object")
+            raise ExpressionError(
+                message, "`in` wants an item and a list, or two texts, or a key and an object"
+            )
 
 
 def is_number(value: Json) -> bool:
@@ -168,8 +185,14 @@ def measure(value: Json) -> None:
     while pending:
         part, level = pending.pop()
         parts += 1
-        if parts > MAX_PARTS or level > MAX_LEVELS or (isinstance(part, (list, tuple, dict)) and len(part) > MAX_ITEMS):
-            message = f"a value of more than {MAX_ITEMS} items, {MAX_PARTS} parts or {MAX_LEVELS} levels"
+        if (
+            parts > MAX_PARTS
+            or level > MAX_LEVELS
+            or (isinstance(part, (list, tuple, dict)) and len(part) > MAX_ITEMS)
+        ):
+            message = (
+                f"a value of more than {MAX_ITEMS} items, {MAX_PARTS} parts or {MAX_LEVELS} levels"
+            )
             raise ExpressionError(message, "take less of it")
         match kind_of(part):
             case "string":

@@ -47,7 +47,9 @@ class BadYaml(Invalid):
     """The text is not the YAML that we take; `message`, `mend` and where."""
 
     def __init__(self, message: str, position: Position, mend: str | None = None) -> None:
-        super().__init__(f"{position.line}:{position.column}: {message}" + (f"; {mend}" if mend else ""))
+        super().__init__(
+            f"{position.line}:{position.column}: {message}" + (f"; {mend}" if mend else "")
+        )
         self.message = message
         self.position = position
         self.mend = mend
@@ -103,7 +105,9 @@ class _Builder:
             if isinstance(event, DocumentStartEvent):
                 documents += 1
                 self._refuse_document(event, documents)
-            elif isinstance(event, (ScalarEvent, AliasEvent, MappingStartEvent, SequenceStartEvent)):
+            elif isinstance(
+                event, (ScalarEvent, AliasEvent, MappingStartEvent, SequenceStartEvent)
+            ):
                 data = self._node(event, ())
         return Document(data, self._values, self._keys)
 
@@ -147,7 +151,9 @@ class _Builder:
         _refuse_extras(event, position)
         if not isinstance(event, ScalarEvent):
             message = "a key that is not text"
-            raise BadYaml(message, position, "braces start a mapping: quote a value that starts with {")
+            raise BadYaml(
+                message, position, "braces start a mapping: quote a value that starts with {"
+            )
         if event.style is None and event.value == "<<":
             message = "a merge key"
             raise BadYaml(message, position, "write the fields out")

@@ -29,29 +29,50 @@ class Case:
     def plus(self, more: Case) -> Case | None:
         """Both; None where they exclude each other."""
         both = Case(
-            self.there | more.there, self.null | more.null, self.same | more.same, self.other | more.other, self.bounds | more.bounds
+            self.there | more.there,
+            self.null | more.null,
+            self.same | more.same,
+            self.other | more.other,
+            self.bounds | more.bounds,
         )
         return None if both._contradicts() else both
 
     def shared(self, other: Case) -> Case:
         """What holds in both."""
         return Case(
-            self.there & other.there, self.null & other.null, self.same & other.same, self.other & other.other, self.bounds & other.bounds
+            self.there & other.there,
+            self.null & other.null,
+            self.same & other.same,
+            self.other & other.other,
+            self.bounds & other.bounds,
         )
 
     def low(self, value: str) -> float:
         """At least how much it is."""
-        return max((bound for name, sign, bound in self.bounds if name == value and sign in {">", ">="}), default=float("-inf"))
+        return max(
+            (bound for name, sign, bound in self.bounds if name == value and sign in {">", ">="}),
+            default=float("-inf"),
+        )
 
     def _contradicts(self) -> bool:
         twice = len({name for name, _ in self.same}) < len(self.same)
-        return bool(twice or self.there & self.null or self.same & self.other or any(map(self._empty, {name for name, *_ in self.bounds})))
+        return bool(
+            twice
+            or self.there & self.null
+            or self.same & self.other
+            or any(map(self._empty, {name for name, *_ in self.bounds}))
+        )
 
     def _empty(self, value: str) -> bool:
         """Whether no number is left for it."""
         low = self.low(value)
-        high = min((bound for name, sign, bound in self.bounds if name == value and sign in {"<", "<="}), default=float("inf"))
-        open_ = {sign for name, sign, bound in self.bounds if name == value and bound in {low, high}} & {"<", ">"}
+        high = min(
+            (bound for name, sign, bound in self.bounds if name == value and sign in {"<", "<="}),
+            default=float("inf"),
+        )
+        open_ = {
+            sign for name, sign, bound in self.bounds if name == value and bound in {low, high}
+        } & {"<", ">"}
         return low > high or (low == high and bool(open_))
 
 

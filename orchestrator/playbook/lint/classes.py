@@ -22,8 +22,12 @@ def _misspelt(draft: Draft) -> Iterator[Found]:
     for place in draft.places:
         if place.condition:
             for name in _asked_for(parse(place.value)):
-                if name not in _CLASSES and (near := difflib.get_close_matches(name, _CLASSES, n=1, cutoff=_NEAR)):
-                    yield Found(place.path, f"no alert has the class {name!r}", f"did you mean {near[0]!r}?")
+                if name not in _CLASSES and (
+                    near := difflib.get_close_matches(name, _CLASSES, n=1, cutoff=_NEAR)
+                ):
+                    yield Found(
+                        place.path, f"no alert has the class {name!r}", f"did you mean {near[0]!r}?"
+                    )
 
 
 def _asked_for(node: Node) -> Iterator[str]:
@@ -32,14 +36,20 @@ def _asked_for(node: Node) -> Iterator[str]:
         case Compare("==" | "!=", left, right) | Compare("in" | "not in", left, right):
             for one, other in ((left, right), (right, left)):
                 if references(one) & {"alert.class", "event.class"}:
-                    yield from (each.value for each in _constants(other) if isinstance(each.value, str))
+                    yield from (
+                        each.value for each in _constants(other) if isinstance(each.value, str)
+                    )
         case _:
             for child in children(node):
                 yield from _asked_for(child)
 
 
 def _constants(node: Node) -> list[Constant]:
-    return [each for each in (node.items if isinstance(node, ListOfNodes) else (node,)) if isinstance(each, Constant)]
+    return [
+        each
+        for each in (node.items if isinstance(node, ListOfNodes) else (node,))
+        if isinstance(each, Constant)
+    ]
 
 
 _TELL = """
@@ -50,7 +60,7 @@ _TELL = """
 CLASS = Rule(
     id="class-misspelt",
     sentence="A class of alerts that is almost the name of one.",
-    why="Classes are compared as texts: with one letter wrong the playbook never starts, and nobody notifications until it should have.",
+    why="Classes are compared as texts: with one letter wrong the playbook never starts, and nobody notices until it should have.",
     bad=example(_TELL, trigger="when: alert.class == 'c2_becon' and alert.severity >= 4"),
     good=example(_TELL, trigger="when: alert.class == 'c2_beacon' and alert.severity >= 4"),
     check=_misspelt,

@@ -22,7 +22,16 @@ from orchestrator.playbook.language.infer import Names, infer
 from orchestrator.playbook.language.syntax import ExpressionError
 from orchestrator.playbook.language.types import ANY, NULL, Type, members
 from orchestrator.playbook.language.values import less, same
-from orchestrator.playbook.lint.case_facts import ANYHOW, Case, Cases, Implied, bounded, called, joined, there
+from orchestrator.playbook.lint.case_facts import (
+    ANYHOW,
+    Case,
+    Cases,
+    Implied,
+    bounded,
+    called,
+    joined,
+    there,
+)
 
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _NEGATED = {"<": ">=", ">": "<=", "<=": ">", ">=": "<"}
@@ -56,10 +65,17 @@ class Reasoner:
                 return bounded((*self.assume(left, cases, holds=holds), *second))
             case Either(test, then, otherwise):
                 first = self.assume(then, self.assume(test, cases, holds=True), holds=holds)
-                return bounded((*first, *self.assume(otherwise, self.assume(test, cases, holds=False), holds=holds)))
+                return bounded(
+                    (
+                        *first,
+                        *self.assume(otherwise, self.assume(test, cases, holds=False), holds=holds),
+                    )
+                )
             case _:
                 for fact in (*map(there, _looked_in(node)), *self._atom(node, holds=holds)):
-                    cases = joined(cases, self._with_implied(fact) if isinstance(fact, Case) else fact)
+                    cases = joined(
+                        cases, self._with_implied(fact) if isinstance(fact, Case) else fact
+                    )
                 return cases
 
     def null_in(self, node: Node, case: Case) -> bool:
@@ -69,10 +85,18 @@ class Reasoner:
             return name in case.null
         match node:
             case Filtered("default", of, arguments, named):
-                return self.missing_in(of, case) and any(self.null_in(each, case) for each in (*arguments, *(value for _, value in named)))
+                return self.missing_in(of, case) and any(
+                    self.null_in(each, case)
+                    for each in (*arguments, *(value for _, value in named))
+                )
             case Either(test, then, otherwise):
-                first, second = self.assume(test, (case,), holds=True), self.assume(test, (case,), holds=False)
-                return any(self.null_in(then, one) for one in first) or any(self.null_in(otherwise, one) for one in second)
+                first, second = (
+                    self.assume(test, (case,), holds=True),
+                    self.assume(test, (case,), holds=False),
+                )
+                return any(self.null_in(then, one) for one in first) or any(
+                    self.null_in(otherwise, one) for one in second
+                )
             case _:
                 kind = self.type_of(node)
                 return kind != ANY and NULL in members(kind)
@@ -105,7 +129,9 @@ class Reasoner:
                     yield there(of.of)
             case Compare("==" | "!=" as operator, left, right):
                 yield from self._equal(left, right, holds=holds is (operator == "=="))
-            case Compare("in" | "not in" as operator, left, ListOfNodes(items)) if all(isinstance(item, Constant) for item in items):
+            case Compare("in" | "not in" as operator, left, ListOfNodes(items)) if all(
+                isinstance(item, Constant) for item in items
+            ):
                 yield from self._among(left, items, holds=holds is (operator == "in"))
             case Compare("<" | ">" | "<=" | ">=" as operator, left, right):
                 yield from self._ordered(operator if holds else _NEGATED[operator], left, right)
@@ -133,7 +159,9 @@ class Reasoner:
                 if holds:
                     yield from _through_default(left, right, same)
             case _, Constant(int() | float() as value) if holds:
-                yield Case(bounds=frozenset({(called(left), "<=", value), (called(left), ">=", value)}))
+                yield Case(
+                    bounds=frozenset({(called(left), "<=", value), (called(left), ">=", value)})
+                )
                 yield from _through_default(left, right, same)
             case _:
                 yield Case(same=frozenset({(f"{called(left)} == {called(right)}", holds)}))
@@ -155,16 +183,22 @@ class Reasoner:
             case _, Constant(int() | float() as value):
                 yield there(left)
                 yield Case(bounds=frozenset({(called(left), operator, value)}))
-                yield from _through_default(left, right, lambda one, two: _compared(operator, one, two))
+                yield from _through_default(
+                    left, right, lambda one, two: _compared(operator, one, two)
+                )
             case _:
                 yield there(left)
                 yield there(right)
 
 
-def _through_default(left: Node, right: Constant, test: Callable[[Any, Any], bool]) -> Iterator[Case]:
+def _through_default(
+    left: Node, right: Constant, test: Callable[[Any, Any], bool]
+) -> Iterator[Case]:
     """`x | default(0) >= 5` says that x is there, as 0 is not."""
     match left:
-        case Filtered("default", of, (Constant(value),), ()) if value is not None and not test(value, right.value):
+        case Filtered("default", of, (Constant(value),), ()) if value is not None and not test(
+            value, right.value
+        ):
             yield there(of)
 
 

@@ -49,7 +49,10 @@ class Draft:
         self._cases[()] = start
         self._cases["trigger", "when"] = ANYHOW
         handlers = self.plan.on_failure if isinstance(self.plan.on_failure, tuple) else ()
-        self.sites: tuple[Site, ...] = (*self._steps(self.plan.steps, (), start), *self._steps(handlers, (), start))
+        self.sites: tuple[Site, ...] = (
+            *self._steps(self.plan.steps, (), start),
+            *self._steps(handlers, (), start),
+        )
 
     def action(self, step: plan.Use) -> ActionType | None:
         """The signature of what a step calls."""
@@ -57,7 +60,9 @@ class Draft:
 
     def cases(self, path: Path) -> Cases:
         """What holds where an expression is evaluated; nothing: it never is."""
-        return next(self._cases[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self._cases)
+        return next(
+            self._cases[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self._cases
+        )
 
     def reasoner(self, place: Place) -> Reasoner:
         """Reasons over what is seen from a place."""
@@ -71,9 +76,15 @@ class Draft:
         """The cases once the condition at a path came out so; the same where there is none."""
         self._cases[path] = cases
         place = self._conditions.get(path)
-        return cases if place is None else self.reasoner(place).assume(parse(place.value), cases, holds=holds)
+        return (
+            cases
+            if place is None
+            else self.reasoner(place).assume(parse(place.value), cases, holds=holds)
+        )
 
-    def _steps(self, steps: tuple[plan.AnyStep, ...], around: tuple[Site, ...], cases: Cases) -> Iterator[Site]:
+    def _steps(
+        self, steps: tuple[plan.AnyStep, ...], around: tuple[Site, ...], cases: Cases
+    ) -> Iterator[Site]:
         for step in steps:
             site = Site(step, self._paths[step.id], around)
             inside = self._narrowed((*site.path, "when"), cases)

@@ -16,16 +16,25 @@ def _without_lease(draft: Draft) -> Iterator[Found]:
     for site, step in _uses(draft):
         if step.effect is Effect.CONTAIN and step.hold is None:
             message = f"{step.connection}.{step.action} stays until somebody lifts it by hand"
-            yield Found((*site.path, "use"), message, "say how long it is needed: `for: 24h`", key=True)
+            yield Found(
+                (*site.path, "use"), message, "say how long it is needed: `for: 24h`", key=True
+            )
 
 
 def _without_approval(draft: Draft) -> Iterator[Found]:
     for site, step in _uses(draft):
-        if step.effect is Effect.DESTROY and not any(_always_asks(draft, each) for each in site.line):
+        if step.effect is Effect.DESTROY and not any(
+            _always_asks(draft, each) for each in site.line
+        ):
             message = f"{step.connection}.{step.action} cannot be taken back, and is done without a person's approval"
             if any(each.step.approve for each in site.line):
                 message = f"{step.connection}.{step.action} cannot be taken back, and the approval is not always asked for"
-            yield Found((*site.path, "use"), message, "add `approve:` with a question, and without `when`", key=True)
+            yield Found(
+                (*site.path, "use"),
+                message,
+                "add `approve:` with a question, and without `when`",
+                key=True,
+            )
 
 
 def _always_asks(draft: Draft, site: Site) -> bool:
@@ -33,15 +42,24 @@ def _always_asks(draft: Draft, site: Site) -> bool:
         return site.step.approve is not None
     path = (*site.path, "approve", "when")
     place = draft.condition_at(path)
-    return place is not None and not draft.reasoner(place).assume(parse(place.value), draft.cases(path), holds=False)
+    return place is not None and not draft.reasoner(place).assume(
+        parse(place.value), draft.cases(path), holds=False
+    )
 
 
 def _without_timeout(draft: Draft) -> Iterator[Found]:
     for site, step in _uses(draft):
         action = draft.action(step)
         if action and action.slow and all(each.step.timeout is None for each in site.line):
-            message = f"{action.name} is a job that the vendor works on, and is waited for without limit"
-            yield Found((*site.path, "use"), message, "add `timeout: 10m`, and `on_error` if the run shall go on", key=True)
+            message = (
+                f"{action.name} is a job that the vendor works on, and is waited for without limit"
+            )
+            yield Found(
+                (*site.path, "use"),
+                message,
+                "add `timeout: 10m`, and `on_error` if the run shall go on",
+                key=True,
+            )
 
 
 def _uses(draft: Draft) -> Iterator[tuple[Site, plan.Use]]:

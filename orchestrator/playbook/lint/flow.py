@@ -31,8 +31,16 @@ def _unreachable(draft: Draft) -> Iterator[Found]:
         yield Found(("trigger", "when"), "no alert can ever fit this", "mend the condition")
     for site in draft.sites:
         yield from _dead_branches(draft, site)
-        if isinstance(site.step, plan.ForEach) and isinstance(site.step.items, (list, tuple)) and not site.step.items:
-            yield Found((*site.path, "for_each"), "there is no item, so these steps never run", "remove them, or name the items")
+        if (
+            isinstance(site.step, plan.ForEach)
+            and isinstance(site.step.items, (list, tuple))
+            and not site.step.items
+        ):
+            yield Found(
+                (*site.path, "for_each"),
+                "there is no item, so these steps never run",
+                "remove them, or name the items",
+            )
 
 
 _CONDITIONS = {
@@ -47,7 +55,9 @@ def _unmet(draft: Draft, place: Place) -> Iterator[Found]:
     """A condition that never holds though it is asked; `until` may be meant never to."""
     kind = "branch" if len(place.path) > 2 and place.path[-3] == "choose" else place.path[-1]
     kind = "approve" if place.path[-2] == "approve" else kind
-    if kind in _CONDITIONS and not draft.reasoner(place).assume(parse(place.value), draft.cases(place.path), holds=True):
+    if kind in _CONDITIONS and not draft.reasoner(place).assume(
+        parse(place.value), draft.cases(place.path), holds=True
+    ):
         yield Found(place.path, _CONDITIONS[str(kind)], _NEVER)
 
 
@@ -58,7 +68,9 @@ def _dead_branches(draft: Draft, site: Site) -> Iterator[Found]:
         path = (*site.path, "choose", index)
         last = index == len(site.step.branches)
         if not draft.cases(path if last else (*path, "when")):
-            yield Found(path, "a branch before this one is always taken, so its steps never run", _NEVER)
+            yield Found(
+                path, "a branch before this one is always taken, so its steps never run", _NEVER
+            )
             return
 
 
@@ -68,14 +80,25 @@ def _unused(draft: Draft) -> Iterator[Found]:
         return
     used = {path for place in draft.places for node in _nodes(place) for path in references(node)}
     for site in draft.sites:
-        if isinstance(site.step, plan.Use) and site.step.effect is Effect.READ and not _is_used(site, used):
+        if (
+            isinstance(site.step, plan.Use)
+            and site.step.effect is Effect.READ
+            and not _is_used(site, used)
+        ):
             message = f"nobody uses what {site.step.connection}.{site.step.action} answers"
-            yield Found((*site.path, "use"), message, "remove the step, or use its result: in a `when`, in the ticket", key=True)
+            yield Found(
+                (*site.path, "use"),
+                message,
+                "remove the step, or use its result: in a `when`, in the ticket",
+                key=True,
+            )
 
 
 def _is_used(site: Site, used: set[str]) -> bool:
     """A result is also seen in that of a block around it."""
-    blocks = [each.step.id for each in site.around if isinstance(each.step, (plan.Parallel, plan.ForEach))]
+    blocks = [
+        each.step.id for each in site.around if isinstance(each.step, (plan.Parallel, plan.ForEach))
+    ]
     return any(_shows(path.split("."), site.step.id, blocks) for path in used)
 
 
@@ -97,7 +120,11 @@ def _undefined(draft: Draft) -> Iterator[Found]:
     told: set[tuple[Path, str]] = set()
     for place in draft.places:
         if place.schema is None:
-            found = _in_expression(draft, place, within_value=any(place.path[: len(each.path)] == each.path for each in whole))
+            found = _in_expression(
+                draft,
+                place,
+                within_value=any(place.path[: len(each.path)] == each.path for each in whole),
+            )
         else:
             found = _in_value(draft, place)
         for each in found:
@@ -112,7 +139,9 @@ def _in_expression(draft: Draft, place: Place, *, within_value: bool) -> Iterato
     for node in nodes:
         yield from (_hole(place.path, hole) for hole in holes(node, cases, reasoner))
         if not (alone and within_value) and any(reasoner.null_in(node, case) for case in cases):
-            yield Found(place.path, f"{spoken(node)} can be null, and a value is wanted here", _GUARD)
+            yield Found(
+                place.path, f"{spoken(node)} can be null, and a value is wanted here", _GUARD
+            )
 
 
 _GUARD = "guard it with `... is not none`, or say what it is then: `| default(...)`"
@@ -127,10 +156,18 @@ def _in_value(draft: Draft, place: Place) -> Iterator[Found]:
         node = pieces[0]
         if len(pieces) > 1 or isinstance(node, str):
             return ANY
-        return NULL if any(draft.reasoner(inner).null_in(node, case) for case in draft.cases(path)) else ANY
+        return (
+            NULL
+            if any(draft.reasoner(inner).null_in(node, case) for case in draft.cases(path))
+            else ANY
+        )
 
     for misfit in misfits(place.value, place.schema or {}, place.path, infer):
-        yield Found(misfit.path, f"input {misfit.path[-1]!r} can be null here, and a value is wanted", _GUARD)
+        yield Found(
+            misfit.path,
+            f"input {misfit.path[-1]!r} can be null here, and a value is wanted",
+            _GUARD,
+        )
 
 
 def _hole(path: Path, hole: Hole) -> Found:
@@ -142,7 +179,11 @@ def _hole(path: Path, hole: Hole) -> Found:
 
 
 def _nodes(place: Place) -> list[Node]:
-    return list(_within(place.value, condition=place.condition)) if place.condition or place.schema is None else []
+    return (
+        list(_within(place.value, condition=place.condition))
+        if place.condition or place.schema is None
+        else []
+    )
 
 
 def _within(value: Any, *, condition: bool) -> Iterator[Node]:

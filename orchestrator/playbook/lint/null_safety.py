@@ -60,14 +60,22 @@ class _Search:
         yield from self.all_in(node.of, cases)
         yield from self.all_in(node.key, cases)
         yield from self.null(node.of, cases, lookup=True)
-        if isinstance(node.key, Constant) and isinstance(node.key.value, int) and self._too_short(node.of, node.key.value, cases):
+        if (
+            isinstance(node.key, Constant)
+            and isinstance(node.key.value, int)
+            and self._too_short(node.of, node.key.value, cases)
+        ):
             yield Hole(spoken(node.of), lookup=True, short=True)
 
     def _too_short(self, of: Node, index: int, cases: Cases) -> bool:
         wanted = index + 1 if index >= 0 else -index
         length = called(Filtered("length", of, (), ()))
-        is_list = isinstance(without_null(self._reasoner.type_of(of)), ListOf) and not isinstance(of, ListOfNodes)
-        return is_list and any(not _at_least(case.low(length), length in _strict(case), wanted) for case in cases)
+        is_list = isinstance(without_null(self._reasoner.type_of(of)), ListOf) and not isinstance(
+            of, ListOfNodes
+        )
+        return is_list and any(
+            not _at_least(case.low(length), length in _strict(case), wanted) for case in cases
+        )
 
     def compare(self, node: Compare, cases: Cases) -> Iterator[Hole]:
         yield from self.each((node.left, node.right), cases)
@@ -79,7 +87,9 @@ class _Search:
 
     def logic(self, node: Logic, cases: Cases) -> Iterator[Hole]:
         yield from self.needed(node.left, cases)
-        yield from self.needed(node.right, self._reasoner.assume(node.left, cases, holds=node.operator == "and"))
+        yield from self.needed(
+            node.right, self._reasoner.assume(node.left, cases, holds=node.operator == "and")
+        )
 
     def either(self, node: Either, cases: Cases) -> Iterator[Hole]:
         yield from self.needed(node.test, cases)
@@ -93,9 +103,15 @@ class _Search:
         if "null" not in filter_.accepts:
             yield from self.null(node.of, cases)
         given = [*node.arguments, *(value for _, value in node.named)]
-        order = argued(node.name, filter_, len(node.arguments), tuple(name for name, _ in node.named))
+        order = argued(
+            node.name, filter_, len(node.arguments), tuple(name for name, _ in node.named)
+        )
         for parameter, argument in zip(order, given, strict=True):
-            yield from self.all_in(argument, cases) if "null" in parameter.kinds else self.needed(argument, cases)
+            yield from (
+                self.all_in(argument, cases)
+                if "null" in parameter.kinds
+                else self.needed(argument, cases)
+            )
 
     def needed(self, node: Node, cases: Cases) -> Iterator[Hole]:
         """Its own holes, and itself where it can be null."""
@@ -121,10 +137,14 @@ _SEARCHES: dict[type, Callable[[_Search, Any, Cases], Iterator[Hole]]] = {
     Join: lambda search, node, cases: search.each_needed(node.parts, cases),
     Either: _Search.either,
     IsNone: lambda search, node, cases: search.all_in(node.of, cases),
-    IsDefined: lambda search, node, cases: (hole for hole in search.all_in(node.of, cases) if not hole.lookup),
+    IsDefined: lambda search, node, cases: (
+        hole for hole in search.all_in(node.of, cases) if not hole.lookup
+    ),
     Filtered: _Search.filtered,
     ListOfNodes: lambda search, node, cases: search.each(node.items, cases),
-    ObjectOfNodes: lambda search, node, cases: search.each(tuple(value for _, value in node.pairs), cases),
+    ObjectOfNodes: lambda search, node, cases: search.each(
+        tuple(value for _, value in node.pairs), cases
+    ),
 }
 
 

@@ -27,11 +27,17 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def lint_playbook(text: str, file: str, catalogue: Catalogue, resolve: Resolve) -> tuple[Finding, ...]:
+def lint_playbook(
+    text: str, file: str, catalogue: Catalogue, resolve: Resolve
+) -> tuple[Finding, ...]:
     """Every finding that is not waived, in the order of the file. Raises PlaybookInvalid for a playbook that does not compile."""
     examined = examine_playbook(text, file, catalogue, resolve)
     draft = Draft(examined, file, catalogue)
     found = dict.fromkeys(finding for rule in RULES for finding in rule.findings(draft))
     lines = {name: line for name, (line, _) in examined.compiled.positions.items()}
     left = waived(found, text, file, lines, frozenset(rule.id for rule in RULES))
-    return tuple(sorted(left, key=lambda finding: (finding.line, finding.column, finding.rule, finding.message)))
+    return tuple(
+        sorted(
+            left, key=lambda finding: (finding.line, finding.column, finding.rule, finding.message)
+        )
+    )

@@ -18,37 +18,79 @@ from orchestrator.playbook.lint.finding import Found, Rule
 _KNOWN = (
     ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
     ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})")),
+    (
+        "a GitHub token",
+        re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})"),
+    ),
     ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{16,}")),
     ("a Slack token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}")),
-    ("a webhook address with its secret", re.compile(r"https://hooks\.slack\.com/services/\S+|https://[^\s/]+/api/webhooks/\d+/\S+")),
+    (
+        "a webhook address with its secret",
+        re.compile(r"https://hooks\.slack\.com/services/\S+|https://[^\s/]+/api/webhooks/\d+/\S+"),
+    ),
     ("a Google key", re.compile(r"\bAIza[A-Za-z0-9_-]{30,}")),
     ("a Stripe key", re.compile(r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}")),
-    ("a signed token (JWT)", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
-    ("a key of Tocsin", re.compile(r"\btocsin_[0-9a-f]{16}_[0-9a-f]{16,}|\bwhsec_[A-Za-z0-9+/=]{16,}")),
+    (
+        "a signed token (JWT)",
+        re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    ),
+    (
+        "a key of Tocsin",
+        re.compile(r"\btocsin_[0-9a-f]{16}_[0-9a-f]{16,}|\bwhsec_[A-Za-z0-9+/=]{16,}"),
+    ),
     ("a login in an address", re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@$]+:[^\s/@$]{3,}@")),
-    ("a login for a header", re.compile(r"\b(?:Bearer|Basic) +[A-Za-z0-9+/_.=-]{16,}", re.IGNORECASE)),
+    (
+        "a login for a header",
+        re.compile(r"\b(?:Bearer|Basic) +[A-Za-z0-9+/_.=-]{16,}", re.IGNORECASE),
+    ),
     (
         "a password",
-        re.compile(r"\b(?:password|passwd|pwd|secret|api[_-]?key|token)\s*[=:]\s*(?!\$\{\{)[^\s,;'\"]{6,}", re.IGNORECASE),
+        re.compile(
+            r"\b(?:password|passwd|pwd|secret|api[_-]?key|token)\s*[=:]\s*(?!\$\{\{)[^\s,;'\"]{6,}",
+            re.IGNORECASE,
+        ),
     ),
 )
 _WORD = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _HASH = re.compile(r"[0-9a-fA-F]+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ENTROPY = 4.0  # bits per character; English in one word has below 3.5
-_FREE_KEYS = frozenset({"id", "as", "when", "playbook", "question", "title", "label", "description", "summary", "until", "event"})
+_FREE_KEYS = frozenset(
+    {
+        "id",
+        "as",
+        "when",
+        "playbook",
+        "question",
+        "title",
+        "label",
+        "description",
+        "summary",
+        "until",
+        "event",
+    }
+)
 
 
 def _secrets(draft: Draft) -> Iterator[Found]:
     for path, text in _texts(draft.document.data, ()):
         if what := _secret(path, text):
-            yield Found(path, f"this looks like {what}", "take it out, and put it in a connection's settings, which are kept encrypted")
+            yield Found(
+                path,
+                f"this looks like {what}",
+                "take it out, and put it in a connection's settings, which are kept encrypted",
+            )
 
 
 def _texts(data: Any, path: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(data, str):
         yield path, data
-    for key, value in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+    for key, value in (
+        data.items()
+        if isinstance(data, dict)
+        else enumerate(data)
+        if isinstance(data, list)
+        else ()
+    ):
         yield from _texts(value, (*path, key))
 
 
@@ -58,14 +100,24 @@ def _secret(path: Path, text: str) -> str | None:
             return what
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     given = "with" in path or "default" in path
-    if given and key not in _FREE_KEYS and names_a_secret(key) and len(text) >= 4 and not is_template(text):
+    if (
+        given
+        and key not in _FREE_KEYS
+        and names_a_secret(key)
+        and len(text) >= 4
+        and not is_template(text)
+    ):
         return f"the value of {key!r}"
     return "a key: it is long and random" if any(map(_is_random, _WORD.findall(text))) else None
 
 
 def _is_random(word: str) -> bool:
     """Letters of both cases and digits in no order. Hashes and ids of one case are no secrets."""
-    mixed = re.search("[a-z]", word) and re.search("[A-Z]", word) and len(re.findall("[0-9]", word)) >= 3
+    mixed = (
+        re.search("[a-z]", word)
+        and re.search("[A-Z]", word)
+        and len(re.findall("[0-9]", word)) >= 3
+    )
     if not mixed or _HASH.fullmatch(word):
         return False
     counts = Counter(word).values()

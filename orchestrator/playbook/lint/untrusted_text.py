@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 
 from orchestrator.domain.change import Effect
 from orchestrator.playbook import plan
-from orchestrator.playbook.language.ast import Compare, Constant, IsDefined, IsNone, Logic, Negation, Node
+from orchestrator.playbook.language.ast import (
+    Compare,
+    Constant,
+    IsDefined,
+    IsNone,
+    Logic,
+    Negation,
+    Node,
+)
 from orchestrator.playbook.language.references import references
 from orchestrator.playbook.language.syntax import parse
 from orchestrator.playbook.language.yaml import Path
@@ -18,15 +26,34 @@ from orchestrator.playbook.lint.context import Draft, Site
 from orchestrator.playbook.lint.example import example
 from orchestrator.playbook.lint.finding import Found, Rule
 
-HOSTILE = ("title", "url", "file.name", "file.path", "process.name", "process.command_line", "remote.domain")
+HOSTILE = (
+    "title",
+    "url",
+    "file.name",
+    "file.path",
+    "process.name",
+    "process.command_line",
+    "remote.domain",
+)
 """Fields of an alert whose text whoever attacks can choose. `rule` is not among them: the product that detects names it."""
 
-NOT_A_KIND = ("severity", "severity_name", "resolved", "time", "id", "incident_id", "dedup_key", "raw_sha256")
+NOT_A_KIND = (
+    "severity",
+    "severity_name",
+    "resolved",
+    "time",
+    "id",
+    "incident_id",
+    "dedup_key",
+    "raw_sha256",
+)
 """Fields of an alert that do not say what it is about."""
 
 _OF_AN_ALERT = re.compile(r"(?:alert|event|steps\.[a-z0-9_]+\.event)\.(.+)")
 
-Judge = Callable[[Node, bool], bool | None]  # a test and how it comes out -> whether it suffices; None: it says nothing
+Judge = Callable[
+    [Node, bool], bool | None
+]  # a test and how it comes out -> whether it suffices; None: it says nothing
 
 
 def _suffices(node: Node, judge: Judge, *, holds: bool = True) -> bool | None:
@@ -49,7 +76,9 @@ def _weighed(verdicts: list[bool | None], *, all_needed: bool) -> bool | None:
 
 
 def _is_hostile(node: Node, _: bool) -> bool | None:  # noqa: FBT001  a judge's signature
-    if isinstance(node, (IsNone, IsDefined)) or (isinstance(node, Compare) and Constant(None) in (node.left, node.right)):
+    if isinstance(node, (IsNone, IsDefined)) or (
+        isinstance(node, Compare) and Constant(None) in (node.left, node.right)
+    ):
         return None
     seen = references(node)
     return bool(seen) and all(_field(path) in HOSTILE for path in seen) if seen else None
@@ -63,7 +92,10 @@ def _field(path: str) -> str:
 def _hostile(draft: Draft) -> Iterator[Found]:
     told: set[Path] = set()
     for site in draft.sites:
-        contains = isinstance(site.step, plan.Use) and site.step.effect in {Effect.CONTAIN, Effect.DESTROY}
+        contains = isinstance(site.step, plan.Use) and site.step.effect in {
+            Effect.CONTAIN,
+            Effect.DESTROY,
+        }
         for found in _decided_by_text(draft, site) if contains and draft.cases(site.path) else ():
             if found.path not in told:
                 told.add(found.path)
@@ -75,8 +107,14 @@ def _decided_by_text(draft: Draft, site: Site) -> Iterator[Found]:
     mend = "let something decide that they cannot write: a verdict, the inventory, a person (`approve:`)"
     for each in site.line:
         path: Path = (*each.path, "approve", "when")
-        if (place := draft.condition_at(path)) and _suffices(parse(place.value), _is_hostile, holds=False):
-            yield Found(path, f"text that an attacker can choose decides alone whether a person is asked before {name}", mend)
+        if (place := draft.condition_at(path)) and _suffices(
+            parse(place.value), _is_hostile, holds=False
+        ):
+            yield Found(
+                path,
+                f"text that an attacker can choose decides alone whether a person is asked before {name}",
+                mend,
+            )
     if any(each.step.approve and each.step.approve.when is None for each in site.line):
         return
     verdicts = {path: _suffices(parse(source), _is_hostile) for path, source in _ways(draft, site)}
@@ -84,7 +122,9 @@ def _decided_by_text(draft: Draft, site: Site) -> Iterator[Found]:
     deciding = own if any(verdict is not None for verdict in own) else list(verdicts.values())
     if _weighed(deciding, all_needed=True):
         path = next(path for path, verdict in verdicts.items() if verdict)
-        yield Found(path, f"text that an attacker can choose decides alone whether {name} comes", mend)
+        yield Found(
+            path, f"text that an attacker can choose decides alone whether {name} comes", mend
+        )
 
 
 def _ways(draft: Draft, site: Site) -> Iterator[tuple[Path, str]]:
@@ -120,7 +160,11 @@ def _everything(draft: Draft) -> Iterator[Found]:
     place = draft.condition_at(("trigger", "when"))
     if place is not None and _takes_all(parse(place.value), holds=True) and draft.cases(()):
         message = "this fits alerts of every kind"
-        yield Found(place.path, message, "say which ones: `alert.class == '...'`, or the rules, the product, the technique")
+        yield Found(
+            place.path,
+            message,
+            "say which ones: `alert.class == '...'`, or the rules, the product, the technique",
+        )
 
 
 def _takes_all(node: Node, *, holds: bool) -> bool:
@@ -170,6 +214,9 @@ EVERYTHING = Rule(
     sentence="A trigger that does not say which kind of alert it is for.",
     why="It starts for every rule that anybody adds later, and does to those what was meant for others.",
     bad=example(_TELL, trigger="when: alert.severity >= 4 and not alert.resolved"),
-    good=example(_TELL, trigger="when: alert.class == 'c2_beacon' and alert.severity >= 4 and not alert.resolved"),
+    good=example(
+        _TELL,
+        trigger="when: alert.class == 'c2_beacon' and alert.severity >= 4 and not alert.resolved",
+    ),
     check=_everything,
 )

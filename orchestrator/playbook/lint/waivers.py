@@ -37,10 +37,16 @@ class Waiver:
 def waivers(text: str) -> tuple[Waiver, ...]:
     """Those of a playbook's text, which has been read before."""
     inside = list(_scalars(text))
-    return tuple(_waiver(text, match) for match in _WAIVER.finditer(text) if not any(start <= match.start() < end for start, end in inside))
+    return tuple(
+        _waiver(text, match)
+        for match in _WAIVER.finditer(text)
+        if not any(start <= match.start() < end for start, end in inside)
+    )
 
 
-def waived(findings: Iterable[Finding], text: str, file: str, steps: dict[str, int], rules: frozenset[str]) -> tuple[Finding, ...]:
+def waived(
+    findings: Iterable[Finding], text: str, file: str, steps: dict[str, int], rules: frozenset[str]
+) -> tuple[Finding, ...]:
     """What is left of the findings, and what is wrong with the waivers. `steps`: the line of each step."""
     there = waivers(text)
     sound = [waiver for waiver in there if waiver.reason and waiver.rule in rules]
@@ -48,7 +54,9 @@ def waived(findings: Iterable[Finding], text: str, file: str, steps: dict[str, i
     used: set[Waiver] = set()
     for finding in findings:
         lines = {finding.line, steps.get(finding.step or "", finding.line)}
-        fitting = [waiver for waiver in sound if waiver.rule == finding.rule and waiver.lines & lines]
+        fitting = [
+            waiver for waiver in sound if waiver.rule == finding.rule and waiver.lines & lines
+        ]
         used |= set(fitting)
         left += [] if fitting else [finding]
     return (*left, *(_complaint(waiver, file, rules) for waiver in there if waiver not in used))
@@ -72,13 +80,36 @@ def _spoken_of(lines: list[str], line: int) -> Iterator[int]:
 
 def _complaint(waiver: Waiver, file: str, rules: frozenset[str]) -> Finding:
     if waiver.rule in rules and waiver.reason is None:
-        rule, message, mend = WITHOUT_REASON, f"{waiver.rule} is allowed without a reason", "go on with: because ..."
+        rule, message, mend = (
+            WITHOUT_REASON,
+            f"{waiver.rule} is allowed without a reason",
+            "go on with: because ...",
+        )
     elif waiver.rule in rules:
-        rule, message, mend = UNUSED, f"there is nothing here for {waiver.rule} to find", "remove the comment, or move it to its place"
+        rule, message, mend = (
+            UNUSED,
+            f"there is nothing here for {waiver.rule} to find",
+            "remove the comment, or move it to its place",
+        )
     else:
-        message = f"there is no rule {waiver.rule!r}" if waiver.rule else "this allows nothing that can be made out"
-        rule, mend = UNUSED, did_you_mean(waiver.rule, rules) or "write: tocsin: allow RULE because REASON"
-    return Finding(file=file, line=waiver.line, column=waiver.column, step=None, rule=rule, message=message, mend=mend)
+        message = (
+            f"there is no rule {waiver.rule!r}"
+            if waiver.rule
+            else "this allows nothing that can be made out"
+        )
+        rule, mend = (
+            UNUSED,
+            did_you_mean(waiver.rule, rules) or "write: tocsin: allow RULE because REASON",
+        )
+    return Finding(
+        file=file,
+        line=waiver.line,
+        column=waiver.column,
+        step=None,
+        rule=rule,
+        message=message,
+        mend=mend,
+    )
 
 
 def _scalars(text: str) -> Iterator[tuple[int, int]]:

@@ -38,14 +38,20 @@ def _matching(pattern: str, mend: str) -> Callable[[str], str]:
 
 
 def _word(pattern: str, mend: str) -> tuple[AfterValidator, WithJsonSchema]:
-    return AfterValidator(_matching(pattern, mend)), WithJsonSchema({"type": "string", "pattern": pattern})
+    return AfterValidator(_matching(pattern, mend)), WithJsonSchema(
+        {"type": "string", "pattern": pattern}
+    )
 
 
-_name, _name_schema = _word(NAME, "write lower case, digits and dashes, such as c2-beacon-containment")
+_name, _name_schema = _word(
+    NAME, "write lower case, digits and dashes, such as c2-beacon-containment"
+)
 _id, _id_schema = _word(ID, "write lower case, digits and underscores, such as block_remote")
 _use, _use_schema = _word(USE, "write connection.action, such as firewall.block_address")
 _call, _call_schema = _word(CALL, "write name@version, such as notify-owner@2")
-_technique, _technique_schema = _word(TECHNIQUE, "write an ATT&CK technique, such as T1071 or T1071.001")
+_technique, _technique_schema = _word(
+    TECHNIQUE, "write an ATT&CK technique, such as T1071 or T1071.001"
+)
 
 PlaybookName = Annotated[str, _name, _name_schema]
 Identifier = Annotated[str, _id, _id_schema]
@@ -64,7 +70,9 @@ def _line(text: str) -> str:
     return text
 
 
-Line = Annotated[str, AfterValidator(_line), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 250})]
+Line = Annotated[
+    str, AfterValidator(_line), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 250})
+]
 
 
 def _duration(value: Any) -> int:
@@ -85,7 +93,11 @@ _TEMPLATE = {"type": "string", "pattern": r"\$\{\{"}
 _DURATION = {"type": "string", "pattern": PATTERN, "examples": ["90s", "15m", "24h", "7d"]}
 
 Duration = Annotated[int, BeforeValidator(_duration), WithJsonSchema(_DURATION)]
-DurationOrTemplate = Annotated[int | str, BeforeValidator(_duration_or_template), WithJsonSchema({"anyOf": [_DURATION, _TEMPLATE]})]
+DurationOrTemplate = Annotated[
+    int | str,
+    BeforeValidator(_duration_or_template),
+    WithJsonSchema({"anyOf": [_DURATION, _TEMPLATE]}),
+]
 
 
 def _condition(value: Any) -> Any:
@@ -100,4 +112,9 @@ def _bare(source: str) -> str:
     return source
 
 
-Condition = Annotated[str, BeforeValidator(_condition), AfterValidator(_bare), WithJsonSchema({"type": ["string", "boolean"]})]
+Condition = Annotated[
+    str,
+    BeforeValidator(_condition),
+    AfterValidator(_bare),
+    WithJsonSchema({"type": ["string", "boolean"]}),
+]

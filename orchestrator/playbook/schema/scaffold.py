@@ -21,13 +21,17 @@ def scaffold(folder: Path, name: str, template: str, title: str | None = None) -
     texts = begun(name, template, title)
     place = folder / name
     if place.exists():
-        raise Conflict(f"{place}: is there already, and nothing is written over; choose another name")
+        raise Conflict(
+            f"{place}: is there already, and nothing is written over; choose another name"
+        )
     try:
         place.mkdir(parents=True)
         for file, text in texts.items():
             (place / file).write_text(text, "utf-8")
     except OSError as error:
-        raise Invalid(f"{place}: cannot be written ({error.strerror}); name another folder") from error
+        raise Invalid(
+            f"{place}: cannot be written ({error.strerror}); name another folder"
+        ) from error
     return [place / file for file in texts]
 
 
@@ -42,6 +46,14 @@ def begun(name: str, template: str, title: str | None = None) -> dict[str, str]:
 
 
 def _filled(template: str, file: str, name: str, title: str) -> str:
-    text = resources.files("orchestrator.playbook.schema").joinpath("templates", f"{template}.{file}").read_text("utf-8")
-    quoted = '"' + title.replace("\\", "\\\\").replace('"', '\\"') + '"' if re.search(r"[^\w ,.()-]", title) else title
+    text = (
+        resources.files("orchestrator.playbook.schema")
+        .joinpath("templates", f"{template}.{file}")
+        .read_text("utf-8")
+    )
+    quoted = (
+        '"' + title.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if re.search(r"[^\w ,.()-]", title)
+        else title
+    )
     return text.replace("__NAME__", name).replace("__TITLE__", quoted)

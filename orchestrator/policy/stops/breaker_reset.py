@@ -27,7 +27,11 @@ async def list_breakers(rt: Runtime) -> tuple[BreakerView, ...]:
     """Those that are tripped now."""
     async with rt.store.read() as session:
         rows = await records.every(session, BreakerRow)
-        return tuple(BreakerView(**row.model_dump(exclude={"reset_at"})) for row in rows if row.reset_at is None)
+        return tuple(
+            BreakerView(**row.model_dump(exclude={"reset_at"}))
+            for row in rows
+            if row.reset_at is None
+        )
 
 
 async def reset_breaker(rt: Runtime, source: str, *, actor: str) -> None:
@@ -40,5 +44,12 @@ async def reset_breaker(rt: Runtime, source: str, *, actor: str) -> None:
             raise NotFound(f"the breaker of source {source} is not tripped")
         row.reset_at = now
         told = {"reason": row.reason, "tripped_at": row.tripped_at.isoformat()}
-        await trail.record(session, EventKind.BREAKER_RESET, actor=actor, subject=f"source:{source}", data=told, now=now)
+        await trail.record(
+            session,
+            EventKind.BREAKER_RESET,
+            actor=actor,
+            subject=f"source:{source}",
+            data=told,
+            now=now,
+        )
         await tasks.close_tasks(session, TASK, source, actor, "the breaker was reset", now)

@@ -25,7 +25,9 @@ async def tripped(session: AsyncSession, source: str | None) -> str | None:
     return row.reason if row is not None and row.reset_at is None else None
 
 
-async def trip_when_too_many(session: AsyncSession, change: Change, source: str | None, now: datetime, by: Breaker) -> str | None:
+async def trip_when_too_many(
+    session: AsyncSession, change: Change, source: str | None, now: datetime, by: Breaker
+) -> str | None:
     """As `tripped`, for a change that is about to be made: with it, the breaker may trip. Within a write that nobody else counts beside."""
     row = await policy_inputs.breaker(session, source) if source is not None else None
     if row is not None and row.reset_at is None:
@@ -38,25 +40,51 @@ async def trip_when_too_many(session: AsyncSession, change: Change, source: str 
     return reason
 
 
-async def _too_many(session: AsyncSession, change: Change, source: str, now: datetime, by: Breaker, reset: datetime | None) -> str | None:
+async def _too_many(
+    session: AsyncSession,
+    change: Change,
+    source: str,
+    now: datetime,
+    by: Breaker,
+    reset: datetime | None,
+) -> str | None:
     window = timedelta(seconds=by.within)
-    begin = max(now - window, reset) if reset else now - window  # what a person has looked at is not held against it
+    begin = (
+        max(now - window, reset) if reset else now - window
+    )  # what a person has looked at is not held against it
     contained = await effects.contained_for(session, source, begin)
     count = len(contained | {(change.target.type.value, change.target.value)})
     if count < by.at_least:
         return None
     windows = max(1.0, by.compared_with / by.within)
-    enough = math.ceil(count * windows / by.factor)  # so many before, and this is nothing unusual: no need to count on
+    enough = math.ceil(
+        count * windows / by.factor
+    )  # so many before, and this is nothing unusual: no need to count on
     end = now - window
-    before = await effects.contained_per_window(session, source, end - window * windows, end, by.within, enough)
+    before = await effects.contained_per_window(
+        session, source, end - window * windows, end, by.within, enough
+    )
     if before >= enough:
         return None
     return f"source {source} had {count} targets contained within {window}, and on average {before / windows:.1f} before"
 
 
-async def _trip(session: AsyncSession, source: str, reason: str, now: datetime, by: Breaker) -> None:
-    await records.put(session, BreakerRow(source=source, reason=reason, tripped_at=now, reset_at=None))
+async def _trip(
+    session: AsyncSession, source: str, reason: str, now: datetime, by: Breaker
+) -> None:
+    await records.put(
+        session, BreakerRow(source=source, reason=reason, tripped_at=now, reset_at=None)
+    )
     told = {"reason": reason}
-    await trail.record(session, EventKind.BREAKER_TRIPPED, actor="system", subject=f"source:{source}", data=told, now=now)
+    await trail.record(
+        session,
+        EventKind.BREAKER_TRIPPED,
+        actor="system",
+        subject=f"source:{source}",
+        data=told,
+        now=now,
+    )
     summary = f"{reason}: people are asked about each of its changes until `tocsin breaker reset {source}`"
-    await tasks.open_task(session, kind=TASK, subject=source, summary=summary, now=now, to_group=by.by)
+    await tasks.open_task(
+        session, kind=TASK, subject=source, summary=summary, now=now, to_group=by.by
+    )

@@ -33,7 +33,9 @@ class KillSwitchView(Frozen):
     warning: str | None = None
 
 
-async def engage(rt: Runtime, scope: str, name: str, reason: str, *, actor: str, stop_releases: bool = False) -> KillSwitchView:
+async def engage(
+    rt: Runtime, scope: str, name: str, reason: str, *, actor: str, stop_releases: bool = False
+) -> KillSwitchView:
     """From the next verdict on nothing of that scope is applied; releases go on, unless they are to stop too. Raises Invalid.
 
     A name that nothing has is engaged too, with a warning: what it means may come yet, or be gone while its runs go on.
@@ -42,12 +44,26 @@ async def engage(rt: Runtime, scope: str, name: str, reason: str, *, actor: str,
     if not reason.strip():
         raise Invalid("a kill switch needs a reason; others will ask why nothing moves")
     now = rt.clock()
-    row = KillSwitchRow(scope=scope, name=name, reason=reason, engaged_by=actor, engaged_at=now, stop_releases=stop_releases)
+    row = KillSwitchRow(
+        scope=scope,
+        name=name,
+        reason=reason,
+        engaged_by=actor,
+        engaged_at=now,
+        stop_releases=stop_releases,
+    )
     async with rt.store.write() as session:
         view = KillSwitchView(**row.model_dump(), warning=await _warning(session, scope, name))
         await records.put(session, row)
         told = {"scope": scope, "name": name, "reason": reason, "stop_releases": stop_releases}
-        await trail.record(session, EventKind.KILL_SWITCH_ENGAGED, actor=actor, subject=f"{scope}:{name}", data=told, now=now)
+        await trail.record(
+            session,
+            EventKind.KILL_SWITCH_ENGAGED,
+            actor=actor,
+            subject=f"{scope}:{name}",
+            data=told,
+            now=now,
+        )
     return view
 
 
@@ -57,13 +73,23 @@ async def lift(rt: Runtime, scope: str, name: str, *, actor: str) -> None:
     async with rt.store.write() as session:
         if not await records.lift(session, scope, name):
             raise NotFound(f"the kill switch {scope} {name} is not engaged")
-        await trail.record(session, EventKind.KILL_SWITCH_LIFTED, actor=actor, subject=f"{scope}:{name}", data={}, now=rt.clock())
+        await trail.record(
+            session,
+            EventKind.KILL_SWITCH_LIFTED,
+            actor=actor,
+            subject=f"{scope}:{name}",
+            data={},
+            now=rt.clock(),
+        )
 
 
 async def list_switches(rt: Runtime) -> tuple[KillSwitchView, ...]:
     """All that are engaged."""
     async with rt.store.read() as session:
-        return tuple(KillSwitchView(**row.model_dump()) for row in await records.every(session, KillSwitchRow))
+        return tuple(
+            KillSwitchView(**row.model_dump())
+            for row in await records.every(session, KillSwitchRow)
+        )
 
 
 async def _warning(session: AsyncSession, scope: str, name: str) -> str | None:

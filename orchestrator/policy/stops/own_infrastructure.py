@@ -41,12 +41,20 @@ async def note_own(rt: Runtime, *, node: str | None = None, places: Places | Non
     """Writes down what this process finds now; how much. Names that lead nowhere cost at most some seconds."""
     name = node or socket.gethostname()
     async with rt.store.read() as session:
-        connections = [(row.name, row.settings) for row in await records.every(session, ConnectionRow)]
-    found = [*of_this_machine(places), *await of_hosts([*_hosts(rt, name), *_of_connections(connections)])]
+        connections = [
+            (row.name, row.settings) for row in await records.every(session, ConnectionRow)
+        ]
+    found = [
+        *of_this_machine(places),
+        *await of_hosts([*_hosts(rt, name), *_of_connections(connections)]),
+    ]
     now = rt.clock()
-    why = {(each.type.value, each.value): each.why for each in reversed(found)}  # the first reason that was found is told
+    why = {
+        (each.type.value, each.value): each.why for each in reversed(found)
+    }  # the first reason that was found is told
     rows: list[dict[str, str | datetime]] = [
-        {"node": name, "type": kind, "value": value, "why": reason, "seen_at": now} for (kind, value), reason in sorted(why.items())
+        {"node": name, "type": kind, "value": value, "why": reason, "seen_at": now}
+        for (kind, value), reason in sorted(why.items())
     ]
     async with rt.store.write() as session:
         await policy_inputs.put_own(session, rows, forget_before=now - OWN_FOR)
@@ -74,7 +82,11 @@ async def list_own(rt: Runtime) -> tuple[OwnView, ...]:
     """All that is protected so, by node, type and value."""
     since = rt.clock() - OWN_FOR
     async with rt.store.read() as session:
-        return tuple(OwnView(**row.model_dump()) for row in await records.every(session, OwnRow) if row.seen_at > since)
+        return tuple(
+            OwnView(**row.model_dump())
+            for row in await records.every(session, OwnRow)
+            if row.seen_at > since
+        )
 
 
 def _hosts(rt: Runtime, node: str) -> Iterator[tuple[str, str]]:
@@ -91,7 +103,11 @@ def _of_connections(connections: list[tuple[str, dict[str, Any]]]) -> Iterator[t
     """Every setting that is a web address: a firewall must not block the way to itself."""
     for name, settings in connections:
         for value in settings.values():
-            if isinstance(value, str) and value.startswith(("http://", "https://")) and (host := _hostname(value)):
+            if (
+                isinstance(value, str)
+                and value.startswith(("http://", "https://"))
+                and (host := _hostname(value))
+            ):
                 yield host, f"the system behind connection {name}"
 
 

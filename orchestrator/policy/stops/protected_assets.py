@@ -6,7 +6,15 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from orchestrator.assets.normalize import Net, forms, is_address, net_forms, readings, same_host, same_user
+from orchestrator.assets.normalize import (
+    Net,
+    forms,
+    is_address,
+    net_forms,
+    readings,
+    same_host,
+    same_user,
+)
 from orchestrator.domain.observable import CANONICAL, ObservableType, Target
 from orchestrator.policy.document import Policy
 from orchestrator.policy.inputs import Own
@@ -29,7 +37,9 @@ _NOBODYS = tuple(
 )
 
 
-def objections(target: Target, names: Iterable[str], policy: Policy, own: Iterable[Own] = ()) -> Iterator[str]:
+def objections(
+    target: Target, names: Iterable[str], policy: Policy, own: Iterable[Own] = ()
+) -> Iterator[str]:
     """Why a target may not be contained or destroyed; one that cannot be read is one more reason. `names`: what else it is known as.
 
     `own`: protected as if it were listed.
@@ -39,9 +49,20 @@ def objections(target: Target, names: Iterable[str], policy: Policy, own: Iterab
     except ValueError:
         yield f"{target} cannot be read, so nobody can say whether it is protected"
         return
-    seen = [(target.type, value), *((kind, name) for name in names for kind in known_as(target.type))]
-    said = {reason: None for kind, name in seen for reason in _one(kind, name, policy, main=(kind, name) == (target.type, value))}
-    ours = {f"{each.type.value} {each.value} is Tocsin's own: {each.why}": None for each in own if any(is_own(*one, each) for one in seen)}
+    seen = [
+        (target.type, value),
+        *((kind, name) for name in names for kind in known_as(target.type)),
+    ]
+    said = {
+        reason: None
+        for kind, name in seen
+        for reason in _one(kind, name, policy, main=(kind, name) == (target.type, value))
+    }
+    ours = {
+        f"{each.type.value} {each.value} is Tocsin's own: {each.why}": None
+        for each in own
+        if any(is_own(*one, each) for one in seen)
+    }
     yield from (said | ours)
 
 
@@ -54,14 +75,22 @@ def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Ite
             for network in net_forms(ipaddress.ip_network(value)):
                 yield from _network(network, policy)
         case ObservableType.HOST:
-            yield from (f"host {entry} is protected" for entry in protected.hosts if same_host(entry, value))
+            yield from (
+                f"host {entry} is protected" for entry in protected.hosts if same_host(entry, value)
+            )
             if main:
                 yield from _address(value, protected, main=True)
         case ObservableType.USER | ObservableType.EMAIL:
-            yield from (f"user {entry} is protected" for entry in protected.users if same_user(entry, value, mailbox=True))
+            yield from (
+                f"user {entry} is protected"
+                for entry in protected.users
+                if same_user(entry, value, mailbox=True)
+            )
         case ObservableType.DOMAIN:
             yield from _domain(value, protected)
-            yield from (f"host {entry} is protected" for entry in protected.hosts if same_host(entry, value))
+            yield from (
+                f"host {entry} is protected" for entry in protected.hosts if same_host(entry, value)
+            )
         case ObservableType.URL:
             yield from _url(value, protected)
         case _:
@@ -71,17 +100,33 @@ def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Ite
 def _address(text: str, protected: Protected, *, main: bool) -> Iterator[str]:
     for form in (form for address in readings(text) for form in forms(address)):
         if main:  # our own host may well be known as 127.0.0.1 too
-            yield from (f"{form} is a {name} address" for network, name in _NOBODYS if form in network)
-        yield from (f"address {entry} is protected" for entry in protected.addresses if ipaddress.ip_address(entry) == form)
-        yield from (f"host {entry} is protected" for entry in protected.hosts if form in readings(entry))
-        yield from (f"{form} lies in the protected network {entry}" for entry in protected.networks if form in ipaddress.ip_network(entry))
+            yield from (
+                f"{form} is a {name} address" for network, name in _NOBODYS if form in network
+            )
+        yield from (
+            f"address {entry} is protected"
+            for entry in protected.addresses
+            if ipaddress.ip_address(entry) == form
+        )
+        yield from (
+            f"host {entry} is protected" for entry in protected.hosts if form in readings(entry)
+        )
+        yield from (
+            f"{form} lies in the protected network {entry}"
+            for entry in protected.networks
+            if form in ipaddress.ip_network(entry)
+        )
 
 
 def _network(network: Net, policy: Policy) -> Iterator[str]:
     widest = policy.widest_network.ipv4 if network.version == 4 else policy.widest_network.ipv6
     if network.prefixlen < widest:
         yield f"{network} is wider than /{widest}, the widest network that may be blocked"
-    yield from (f"{network} overlaps the {name} network {nobodys}" for nobodys, name in _NOBODYS if _overlap(network, nobodys))
+    yield from (
+        f"{network} overlaps the {name} network {nobodys}"
+        for nobodys, name in _NOBODYS
+        if _overlap(network, nobodys)
+    )
     for entry in policy.protect.networks:
         if _overlap(network, ipaddress.ip_network(entry)):
             yield f"{network} overlaps the protected network {entry}"
@@ -114,4 +159,6 @@ def _url(value: str, protected: Protected) -> Iterator[str]:
         yield from _address(host, protected, main=True)
     else:
         yield from _domain(host, protected)
-        yield from (f"host {entry} is protected" for entry in protected.hosts if same_host(entry, host))
+        yield from (
+            f"host {entry} is protected" for entry in protected.hosts if same_host(entry, host)
+        )

@@ -73,7 +73,11 @@ def _addresses(path: Path, why: str, reader: Callable[[str], Iterable[str]]) -> 
         _log.info("own infrastructure: nothing is said there", file=str(path))
         return
     except (OSError, ValueError, IndexError) as error:
-        _log.warning("own infrastructure: a file can't be read; what it says is not protected", file=str(path), error=str(error))
+        _log.warning(
+            "own infrastructure: a file can't be read; what it says is not protected",
+            file=str(path),
+            error=str(error),
+        )
         return
     for text in texts:
         if (address := _shared(text)) is not None:
@@ -86,7 +90,12 @@ def _shared(text: str) -> IP | None:
         address = ipaddress.ip_address(CANONICAL[ObservableType.ADDRESS](text))
     except ValueError:
         return None
-    alone = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
+    alone = (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+    )
     return None if alone else address
 
 
@@ -102,7 +111,11 @@ def _local_ipv4(text: str) -> Iterator[str]:
 
 
 def _local_ipv6(text: str) -> Iterator[str]:
-    yield from (str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in text.splitlines() if line.strip())
+    yield from (
+        str(ipaddress.IPv6Address(int(line.split()[0], 16)))
+        for line in text.splitlines()
+        if line.strip()
+    )
 
 
 def _gateways_ipv4(text: str) -> Iterator[str]:
@@ -137,7 +150,9 @@ def _host(host: str, why: str) -> Iterator[Found]:
         return
     if bare in {"", "localhost"}:
         return
-    for kind in (ObservableType.HOST, ObservableType.DOMAIN) if "." in bare else (ObservableType.HOST,):
+    for kind in (
+        (ObservableType.HOST, ObservableType.DOMAIN) if "." in bare else (ObservableType.HOST,)
+    ):
         try:
             yield Found(kind, CANONICAL[kind](bare), why)
         except ValueError:
@@ -150,12 +165,22 @@ async def _resolved(host: str, why: str) -> list[Found]:
         return []
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            answers = await asyncio.get_running_loop().getaddrinfo(bare, None, type=socket.SOCK_STREAM)
+            answers = await asyncio.get_running_loop().getaddrinfo(
+                bare, None, type=socket.SOCK_STREAM
+            )
     except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError
-        _log.info("own infrastructure: a name leads nowhere now", host=bare[:255], error=type(error).__name__)
+        _log.info(
+            "own infrastructure: a name leads nowhere now",
+            host=bare[:255],
+            error=type(error).__name__,
+        )
         return []
     found = (_shared(str(answer[4][0])) for answer in answers)
-    return [Found(ObservableType.ADDRESS, str(address), f"{why} ({bare})") for address in found if address is not None]
+    return [
+        Found(ObservableType.ADDRESS, str(address), f"{why} ({bare})")
+        for address in found
+        if address is not None
+    ]
 
 
 def _is_address(text: str) -> bool:

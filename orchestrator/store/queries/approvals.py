@@ -13,7 +13,15 @@ from sqlmodel import col
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.run import BEFORE
 from orchestrator.store.dialect import insert
-from orchestrator.store.tables import AnswerRow, ApprovalRow, AuditEventRow, EffectRow, PlaybookRow, RunRow, SignatureRow
+from orchestrator.store.tables import (
+    AnswerRow,
+    ApprovalRow,
+    AuditEventRow,
+    EffectRow,
+    PlaybookRow,
+    RunRow,
+    SignatureRow,
+)
 
 DECIDED = ("approved", "declined", "withdrawn", "void")
 """States of which the waiting run is told. One that was withdrawn since is told too: the run finds at apply that it holds no more."""
@@ -21,7 +29,9 @@ DECIDED = ("approved", "declined", "withdrawn", "void")
 
 async def ask(session: AsyncSession, row: dict[str, Any]) -> bool:
     """Puts a question; the same one again changes nothing. Whether it is new."""
-    added = await session.execute(insert(session, ApprovalRow).values(row).on_conflict_do_nothing(index_elements=["id"]))
+    added = await session.execute(
+        insert(session, ApprovalRow).values(row).on_conflict_do_nothing(index_elements=["id"])
+    )
     return bool(getattr(added, "rowcount", 0))
 
 
@@ -39,13 +49,19 @@ async def answer(session: AsyncSession, row: AnswerRow) -> None:
 
 async def answers(session: AsyncSession, ids: Sequence[str]) -> list[AnswerRow]:
     """What people answered, oldest first."""
-    wanted = select(AnswerRow).where(col(AnswerRow.approval_id).in_(ids)).order_by(col(AnswerRow.at), col(AnswerRow.person))
+    wanted = (
+        select(AnswerRow)
+        .where(col(AnswerRow.approval_id).in_(ids))
+        .order_by(col(AnswerRow.at), col(AnswerRow.person))
+    )
     return list(await session.scalars(wanted))
 
 
 async def mark_delivered(session: AsyncSession, id_: str) -> None:
     """The workflow that waits has the decision."""
-    await session.execute(update(ApprovalRow).where(col(ApprovalRow.id) == id_).values(delivered=True))
+    await session.execute(
+        update(ApprovalRow).where(col(ApprovalRow.id) == id_).values(delivered=True)
+    )
 
 
 async def undelivered(session: AsyncSession, limit: int) -> list[str]:
@@ -53,20 +69,30 @@ async def undelivered(session: AsyncSession, limit: int) -> list[str]:
     wanted = (
         select(col(ApprovalRow.id))
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
-        .where(col(ApprovalRow.delivered).is_(False), col(ApprovalRow.state).in_(DECIDED), col(RunRow.ended_at).is_(None))
+        .where(
+            col(ApprovalRow.delivered).is_(False),
+            col(ApprovalRow.state).in_(DECIDED),
+            col(RunRow.ended_at).is_(None),
+        )
     )
     return list(await session.scalars(wanted.order_by(col(ApprovalRow.decided_at)).limit(limit)))
 
 
 async def pending_of_run(session: AsyncSession, run_id: str) -> int:
     """How many questions of a run nobody has decided."""
-    wanted = select(func.count()).select_from(ApprovalRow).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending")
+    wanted = (
+        select(func.count())
+        .select_from(ApprovalRow)
+        .where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending")
+    )
     return await session.scalar(wanted) or 0
 
 
 async def withdraw(session: AsyncSession, run_id: str, now: datetime) -> list[ApprovalRow]:
     """Ends the pending questions of a run that is over; those."""
-    pending = select(ApprovalRow).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending")
+    pending = select(ApprovalRow).where(
+        col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending"
+    )
     chosen = list(await session.scalars(pending.with_for_update()))
     for row in chosen:
         row.state, row.decided_at, row.delivered, row.remind_at = "withdrawn", now, True, None
@@ -76,26 +102,39 @@ async def withdraw(session: AsyncSession, run_id: str, now: datetime) -> list[Ap
 
 async def due_for_reminder(session: AsyncSession, now: datetime, limit: int) -> list[str]:
     """Ids of pending questions that people are to be reminded of."""
-    pending = select(col(ApprovalRow.id)).where(col(ApprovalRow.state) == "pending", col(ApprovalRow.remind_at) <= now)
+    pending = select(col(ApprovalRow.id)).where(
+        col(ApprovalRow.state) == "pending", col(ApprovalRow.remind_at) <= now
+    )
     return list(await session.scalars(pending.order_by(col(ApprovalRow.remind_at)).limit(limit)))
 
 
 async def begun(session: AsyncSession, run_id: str) -> bool:
     """Whether people agreed that a run begins."""
     agreed = (col(ApprovalRow.path) == BEFORE, col(ApprovalRow.state) == "approved")
-    return await session.scalar(select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, *agreed).limit(1)) is not None
+    return (
+        await session.scalar(
+            select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, *agreed).limit(1)
+        )
+        is not None
+    )
 
 
 async def made_under(session: AsyncSession, approval_id: str) -> set[str]:
     """Digests of the changes whose intent was recorded under an approval, whatever became of them, but for those that failed."""
-    made = select(col(EffectRow.change_digest)).where(col(EffectRow.approval_id) == approval_id, col(EffectRow.state) != "failed")
+    made = select(col(EffectRow.change_digest)).where(
+        col(EffectRow.approval_id) == approval_id, col(EffectRow.state) != "failed"
+    )
     return set(await session.scalars(made))
 
 
 async def starters(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
     """Who started or retried a run: actors, and what they did."""
-    retried = select(col(AuditEventRow.actor)).where(col(AuditEventRow.subject) == run.id, col(AuditEventRow.kind) == EventKind.RUN_RETRIED)
-    return [(run.started_by, "started the run")] + [(actor, "retried the run") for actor in await session.scalars(retried)]
+    retried = select(col(AuditEventRow.actor)).where(
+        col(AuditEventRow.subject) == run.id, col(AuditEventRow.kind) == EventKind.RUN_RETRIED
+    )
+    return [(run.started_by, "started the run")] + [
+        (actor, "retried the run") for actor in await session.scalars(retried)
+    ]
 
 
 async def writers(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
@@ -106,16 +145,25 @@ async def writers(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
     for name, version in sorted(versions):
         row = await session.get(PlaybookRow, (name, version))
         found += [(row.published_by, f"published {name} version {version}")] if row else []
-        signed = select(SignatureRow).where(col(SignatureRow.name) == name, col(SignatureRow.version) == version)
+        signed = select(SignatureRow).where(
+            col(SignatureRow.name) == name, col(SignatureRow.version) == version
+        )
         authors = await session.scalars(signed.where(col(SignatureRow.role) == "author"))
-        found += [(f"person:{author.person}", f"signed {name} version {version} as its author") for author in authors]
+        found += [
+            (f"person:{author.person}", f"signed {name} version {version} as its author")
+            for author in authors
+        ]
     return found
 
 
 def _called(plan: Any) -> Iterator[tuple[str, int]]:
     """The versions that a stored plan calls, at any depth: each call carries the plan that it calls."""
     for part in plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ():
-        if isinstance(part, dict) and isinstance(part.get("playbook"), str) and isinstance(part.get("version"), int):
+        if (
+            isinstance(part, dict)
+            and isinstance(part.get("playbook"), str)
+            and isinstance(part.get("version"), int)
+        ):
             yield part["playbook"], part["version"]
         yield from _called(part)
 
@@ -131,18 +179,30 @@ async def page(
 ) -> list[tuple[ApprovalRow, RunRow]]:
     """Questions with their runs, newest first, older than `after`."""
     wanted = select(ApprovalRow, RunRow).join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
-    for column, value in ((ApprovalRow.state, state), (ApprovalRow.run_id, run_id), (ApprovalRow.review, review)):
+    for column, value in (
+        (ApprovalRow.state, state),
+        (ApprovalRow.run_id, run_id),
+        (ApprovalRow.review, review),
+    ):
         if value is not None:
             wanted = wanted.where(col(column) == value)
     if after is not None:
         at, last = after
-        older = (col(ApprovalRow.asked_at) < at) | ((col(ApprovalRow.asked_at) == at) & (col(ApprovalRow.id) < last))
+        older = (col(ApprovalRow.asked_at) < at) | (
+            (col(ApprovalRow.asked_at) == at) & (col(ApprovalRow.id) < last)
+        )
         wanted = wanted.where(older)
-    rows = await session.execute(wanted.order_by(col(ApprovalRow.asked_at).desc(), col(ApprovalRow.id).desc()).limit(limit))
+    rows = await session.execute(
+        wanted.order_by(col(ApprovalRow.asked_at).desc(), col(ApprovalRow.id).desc()).limit(limit)
+    )
     return [(approval, run) for approval, run in rows]
 
 
 async def of_run(session: AsyncSession, run_id: str, states: Collection[str]) -> list[ApprovalRow]:
     """Return the approvals of a run that are in one of these states, in the order they were asked."""
-    wanted = select(ApprovalRow).where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state).in_(states))
-    return list(await session.scalars(wanted.order_by(col(ApprovalRow.asked_at), col(ApprovalRow.id))))
+    wanted = select(ApprovalRow).where(
+        col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state).in_(states)
+    )
+    return list(
+        await session.scalars(wanted.order_by(col(ApprovalRow.asked_at), col(ApprovalRow.id)))
+    )

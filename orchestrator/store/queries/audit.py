@@ -24,16 +24,24 @@ async def append(session: AsyncSession, events: Sequence[Event]) -> None:
     """Adds events that `sealable` has made safe. One whose id is there already is left out: a retry says nothing new."""
     for start in range(0, len(events), _CHUNK):
         rows = [_row(event) for event in events[start : start + _CHUNK]]
-        await session.execute(insert(session, AuditEventRow).on_conflict_do_nothing(index_elements=["id"]), rows)
+        await session.execute(
+            insert(session, AuditEventRow).on_conflict_do_nothing(index_elements=["id"]), rows
+        )
 
 
-async def unsealed(session: AsyncSession, *, everywhere: bool = False, limit: int = MAX_BATCH) -> list[tuple[int, Event]]:
+async def unsealed(
+    session: AsyncSession, *, everywhere: bool = False, limit: int = MAX_BATCH
+) -> list[tuple[int, Event]]:
     """The oldest events without a place in the chain, at most `limit` (a batch), with their numbers.
 
     Numbers are given before a transaction commits, so one may turn up late: the last batches are searched too, or all of them.
     """
     floor = 0 if everywhere else await _floor(session)
-    sealed = select(col(AuditSealRow.event_number)).where(col(AuditSealRow.event_number) == col(AuditEventRow.number)).exists()
+    sealed = (
+        select(col(AuditSealRow.event_number))
+        .where(col(AuditSealRow.event_number) == col(AuditEventRow.number))
+        .exists()
+    )
     wanted = select(AuditEventRow).where(col(AuditEventRow.number) > floor, ~sealed)
     rows = await session.scalars(wanted.order_by(col(AuditEventRow.number)).limit(limit))
     return [(row.number or 0, event_of(row)) for row in rows]
@@ -41,18 +49,30 @@ async def unsealed(session: AsyncSession, *, everywhere: bool = False, limit: in
 
 async def newest_batch(session: AsyncSession) -> Batch | None:
     """The end of the chain."""
-    row = await session.scalar(select(AuditBatchRow).order_by(col(AuditBatchRow.number).desc()).limit(1))
+    row = await session.scalar(
+        select(AuditBatchRow).order_by(col(AuditBatchRow.number).desc()).limit(1)
+    )
     return Batch.model_validate(row.record) if row else None
 
 
-async def add_batch(session: AsyncSession, numbers: Sequence[int], entries: Sequence[Entry], batch: Batch) -> None:
+async def add_batch(
+    session: AsyncSession, numbers: Sequence[int], entries: Sequence[Entry], batch: Batch
+) -> None:
     """Writes the places of the events and the batch that vouches for them."""
     places = [
-        {"seq": entry.record["seq"], "event_number": number, "leaf": entry.leaf} for number, entry in zip(numbers, entries, strict=True)
+        {"seq": entry.record["seq"], "event_number": number, "leaf": entry.leaf}
+        for number, entry in zip(numbers, entries, strict=True)
     ]
     for start in range(0, len(places), _CHUNK):
         await session.execute(insert(session, AuditSealRow), places[start : start + _CHUNK])
-    session.add(AuditBatchRow(number=batch.number, first_seq=batch.first_seq, last_seq=batch.last_seq, record=batch.model_dump()))
+    session.add(
+        AuditBatchRow(
+            number=batch.number,
+            first_seq=batch.first_seq,
+            last_seq=batch.last_seq,
+            record=batch.model_dump(),
+        )
+    )
     await session.flush()
 
 
@@ -70,11 +90,20 @@ async def sealed_rows(session: AsyncSession, up_to: int) -> AsyncIterator[Entry 
 
 async def stray_entries(session: AsyncSession, after_seq: int) -> list[int]:
     """Places beyond the last batch, which no batch vouches for."""
-    return list(await session.scalars(select(col(AuditSealRow.seq)).where(col(AuditSealRow.seq) > after_seq).limit(10)))
+    return list(
+        await session.scalars(
+            select(col(AuditSealRow.seq)).where(col(AuditSealRow.seq) > after_seq).limit(10)
+        )
+    )
 
 
 async def page(
-    session: AsyncSession, *, after: int | None, limit: int, subject: str | None = None, kind: EventKind | None = None
+    session: AsyncSession,
+    *,
+    after: int | None,
+    limit: int,
+    subject: str | None = None,
+    kind: EventKind | None = None,
 ) -> list[tuple[int, int | None, Event]]:
     """Events newest first, from below number `after`, with their number and (once sealed) their place in the chain."""
     wanted = select(AuditEventRow, col(AuditSealRow.seq)).outerjoin(
@@ -93,13 +122,29 @@ async def page(
 def event_of(row: AuditEventRow) -> Event:
     """The event in a row."""
     moment = datetime.fromisoformat(row.time).astimezone(UTC)
-    return Event(id=row.id, kind=EventKind(row.kind), time=moment, actor=row.actor, subject=row.subject, data=row.data)
+    return Event(
+        id=row.id,
+        kind=EventKind(row.kind),
+        time=moment,
+        actor=row.actor,
+        subject=row.subject,
+        data=row.data,
+    )
 
 
 async def _floor(session: AsyncSession) -> int:
     newest = select(func.max(AuditBatchRow.number)).scalar_subquery()
-    batch = select(col(AuditBatchRow.last_seq)).where(col(AuditBatchRow.number) == newest - _RECENT).scalar_subquery()
-    return await session.scalar(select(col(AuditSealRow.event_number)).where(col(AuditSealRow.seq) == batch)) or 0
+    batch = (
+        select(col(AuditBatchRow.last_seq))
+        .where(col(AuditBatchRow.number) == newest - _RECENT)
+        .scalar_subquery()
+    )
+    return (
+        await session.scalar(
+            select(col(AuditSealRow.event_number)).where(col(AuditSealRow.seq) == batch)
+        )
+        or 0
+    )
 
 
 async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list[Entry]:
@@ -109,12 +154,24 @@ async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list
         .where(col(AuditSealRow.seq).between(first_seq, last_seq))
         .order_by(col(AuditSealRow.seq))
     )
-    return [Entry(_record(place.seq, row), place.leaf) for place, row in await session.execute(wanted) if row is not None]
+    return [
+        Entry(_record(place.seq, row), place.leaf)
+        for place, row in await session.execute(wanted)
+        if row is not None
+    ]
 
 
 def _record(seq: int, row: AuditEventRow) -> dict[str, Any]:
     """As stored, unparsed: what was altered in the store must look altered in the export."""
-    return {"seq": seq, "id": row.id, "kind": row.kind, "time": row.time, "actor": row.actor, "subject": row.subject, "data": row.data}
+    return {
+        "seq": seq,
+        "id": row.id,
+        "kind": row.kind,
+        "time": row.time,
+        "actor": row.actor,
+        "subject": row.subject,
+        "data": row.data,
+    }
 
 
 def _row(event: Event) -> dict[str, Any]:

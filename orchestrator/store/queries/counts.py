@@ -23,7 +23,17 @@ class Counts(NamedTuple):
 
 async def all_counts(session: AsyncSession) -> Counts:
     """As of now."""
-    pending = select(func.count()).select_from(ApprovalRow).where(col(ApprovalRow.state) == "pending")
+    pending = (
+        select(func.count()).select_from(ApprovalRow).where(col(ApprovalRow.state) == "pending")
+    )
     still_open = [status.value for status in RunStatus if status.open]
-    waiting = select(func.count()).select_from(RunRow).where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(still_open))
-    return Counts(await runs.count_by_status(session), await session.scalar(pending) or 0, await session.scalar(waiting) or 0)
+    waiting = (
+        select(func.count())
+        .select_from(RunRow)
+        .where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(still_open))
+    )
+    return Counts(
+        await runs.count_by_status(session),
+        await session.scalar(pending) or 0,
+        await session.scalar(waiting) or 0,
+    )

@@ -43,7 +43,15 @@ class Recorded(NamedTuple):
     playbook: str
 
 
-_ALERT = (AlertRow.id, AlertRow.incident_id, AlertRow.source, AlertRow.severity, AlertRow.title, AlertRow.view, AlertRow.received_at)
+_ALERT = (
+    AlertRow.id,
+    AlertRow.incident_id,
+    AlertRow.source,
+    AlertRow.severity,
+    AlertRow.title,
+    AlertRow.view,
+    AlertRow.received_at,
+)
 _STEP = (
     StepRow.inputs_digest, RunRow.alert_id, RunRow.incident_id, StepRow.started_at, StepRow.kind, StepRow.path, StepRow.result,
     StepRow.planned_change, RunRow.playbook,
@@ -54,17 +62,29 @@ async def alerts_between(
     session: AsyncSession, since: datetime, until: datetime, source: str | None, limit: int
 ) -> tuple[list[StoredAlert], bool]:
     """The newest alerts that were received then, oldest first; and whether there are more than `limit`."""
-    wanted = select(*_ALERT).where(col(AlertRow.received_at) >= since, col(AlertRow.received_at) < until)  # type: ignore[call-overload]
+    wanted = select(*_ALERT).where(
+        col(AlertRow.received_at) >= since, col(AlertRow.received_at) < until
+    )  # type: ignore[call-overload]
     if source is not None:
         wanted = wanted.where(col(AlertRow.source) == source)
-    rows = (await session.execute(wanted.order_by(col(AlertRow.received_at).desc(), col(AlertRow.id).desc()).limit(limit + 1))).all()
+    rows = (
+        await session.execute(
+            wanted.order_by(col(AlertRow.received_at).desc(), col(AlertRow.id).desc()).limit(
+                limit + 1
+            )
+        )
+    ).all()
     return [StoredAlert(*row) for row in rows[:limit]][::-1], len(rows) > limit
 
 
-async def of_incident(session: AsyncSession, incident_id: str, limit: int = 1000) -> list[StoredAlert]:
+async def of_incident(
+    session: AsyncSession, incident_id: str, limit: int = 1000
+) -> list[StoredAlert]:
     """An incident's alerts, oldest first."""
     wanted = select(*_ALERT).where(col(AlertRow.incident_id) == incident_id)  # type: ignore[call-overload]
-    rows = await session.execute(wanted.order_by(col(AlertRow.received_at), col(AlertRow.id)).limit(limit))
+    rows = await session.execute(
+        wanted.order_by(col(AlertRow.received_at), col(AlertRow.id)).limit(limit)
+    )
     return [StoredAlert(*row) for row in rows]
 
 
@@ -72,15 +92,25 @@ async def recorded_in(session: AsyncSession, incident_ids: Sequence[str]) -> lis
     """What all runs about these incidents recorded of reads, plans and forms."""
     found: list[Recorded] = []
     for part in _parts(incident_ids):
-        wanted = select(*_STEP).join(RunRow, col(RunRow.id) == col(StepRow.run_id)).where(col(RunRow.incident_id).in_(part))  # type: ignore[call-overload]
-        wanted = wanted.where(col(StepRow.inputs_digest).is_not(None) | (col(StepRow.kind) == "ask"))
+        wanted = (
+            select(*_STEP)
+            .join(RunRow, col(RunRow.id) == col(StepRow.run_id))
+            .where(col(RunRow.incident_id).in_(part))
+        )  # type: ignore[call-overload]
+        wanted = wanted.where(
+            col(StepRow.inputs_digest).is_not(None) | (col(StepRow.kind) == "ask")
+        )
         found += [Recorded(*row) for row in await session.execute(wanted)]
     return found
 
 
 async def recorded_of(session: AsyncSession, digest: str, at: datetime) -> list[Recorded]:
     """What any run recorded of the same action and input: the nearest ones before that moment and after it."""
-    joined = select(*_STEP).join(RunRow, col(RunRow.id) == col(StepRow.run_id)).where(col(StepRow.inputs_digest) == digest)  # type: ignore[call-overload]
+    joined = (
+        select(*_STEP)
+        .join(RunRow, col(RunRow.id) == col(StepRow.run_id))
+        .where(col(StepRow.inputs_digest) == digest)
+    )  # type: ignore[call-overload]
     started = col(StepRow.started_at)
     before = joined.where(started <= at).order_by(started.desc()).limit(_NEAREST)
     after = joined.where(started > at).order_by(started).limit(_NEAREST)
@@ -89,7 +119,12 @@ async def recorded_of(session: AsyncSession, digest: str, at: datetime) -> list[
 
 async def recorded_digests(session: AsyncSession, most: int) -> frozenset[str] | None:
     """All digests that anything was recorded of, so that nobody looks for others; None where there are more than `most`."""
-    wanted = select(col(StepRow.inputs_digest)).where(col(StepRow.inputs_digest).is_not(None)).distinct().limit(most + 1)
+    wanted = (
+        select(col(StepRow.inputs_digest))
+        .where(col(StepRow.inputs_digest).is_not(None))
+        .distinct()
+        .limit(most + 1)
+    )
     found = frozenset(digest for digest in await session.scalars(wanted) if digest is not None)
     return found if len(found) <= most else None
 
@@ -103,21 +138,35 @@ class Done(NamedTuple):
     troubles: list[StepRow]
 
 
-async def done_about(session: AsyncSession, playbook: str, alert_ids: Sequence[str]) -> dict[str, Done]:
+async def done_about(
+    session: AsyncSession, playbook: str, alert_ids: Sequence[str]
+) -> dict[str, Done]:
     """By alert, what this playbook's live runs did. `troubles`: steps that failed or were refused."""
     done: dict[str, Done] = {}
     for part in _parts(alert_ids):
-        live = (col(RunRow.playbook) == playbook, col(RunRow.mode) == Mode.LIVE.value, col(RunRow.alert_id).in_(part))
+        live = (
+            col(RunRow.playbook) == playbook,
+            col(RunRow.mode) == Mode.LIVE.value,
+            col(RunRow.alert_id).in_(part),
+        )
         runs = {row.id: row for row in await session.scalars(select(RunRow).where(*live))}
         for run in runs.values():
             done.setdefault(str(run.alert_id), Done([], [], [], [])).runs.append(run)
         for ids in _parts(list(runs)):
-            for effect in await session.scalars(select(EffectRow).where(col(EffectRow.run_id).in_(ids)).order_by(col(EffectRow.seq))):
+            for effect in await session.scalars(
+                select(EffectRow).where(col(EffectRow.run_id).in_(ids)).order_by(col(EffectRow.seq))
+            ):
                 done[str(runs[effect.run_id].alert_id)].effects.append(effect)
-            wanted = select(ApprovalRow).where(col(ApprovalRow.run_id).in_(ids)).order_by(col(ApprovalRow.asked_at))
+            wanted = (
+                select(ApprovalRow)
+                .where(col(ApprovalRow.run_id).in_(ids))
+                .order_by(col(ApprovalRow.asked_at))
+            )
             for approval in await session.scalars(wanted):
                 done[str(runs[approval.run_id].alert_id)].approvals.append(approval)
-            bad = select(StepRow).where(col(StepRow.run_id).in_(ids), col(StepRow.state).in_(["failed", "refused"]))
+            bad = select(StepRow).where(
+                col(StepRow.run_id).in_(ids), col(StepRow.state).in_(["failed", "refused"])
+            )
             for step in await session.scalars(bad.order_by(col(StepRow.seq))):
                 done[str(runs[step.run_id].alert_id)].troubles.append(step)
     return done

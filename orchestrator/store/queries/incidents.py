@@ -27,7 +27,12 @@ async def incident(session: AsyncSession, incident_id: str) -> IncidentRow | Non
 
 
 async def alerts(
-    session: AsyncSession, *, after: After, limit: int, incident_id: str | None = None, source: str | None = None
+    session: AsyncSession,
+    *,
+    after: After,
+    limit: int,
+    incident_id: str | None = None,
+    source: str | None = None,
 ) -> list[AlertRow]:
     """Alerts that came before `after`; reading `raw` or `view` of one is an error, as they are not loaded."""
     wanted = select(AlertRow).options(defer(AlertRow.raw), defer(AlertRow.view))  # type: ignore[arg-type]
@@ -37,15 +42,21 @@ async def alerts(
     return await _page(session, wanted, col(AlertRow.received_at), col(AlertRow.id), after, limit)
 
 
-async def incidents(session: AsyncSession, *, after: After, limit: int, status: str | None = None) -> list[IncidentRow]:
+async def incidents(
+    session: AsyncSession, *, after: After, limit: int, status: str | None = None
+) -> list[IncidentRow]:
     """Incidents that were opened before `after`."""
     wanted = select(IncidentRow)
     if status is not None:
         wanted = wanted.where(col(IncidentRow.status) == status)
-    return await _page(session, wanted, col(IncidentRow.opened_at), col(IncidentRow.id), after, limit)
+    return await _page(
+        session, wanted, col(IncidentRow.opened_at), col(IncidentRow.id), after, limit
+    )
 
 
-async def _page(session: AsyncSession, wanted: Select[Any], moment: Any, id_: Any, after: After, limit: int) -> list[R]:
+async def _page(
+    session: AsyncSession, wanted: Select[Any], moment: Any, id_: Any, after: After, limit: int
+) -> list[R]:
     if after is not None:
         at, last = after
         wanted = wanted.where((moment < at) | ((moment == at) & (id_ < last)))

@@ -10,7 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
 from orchestrator.store.dialect import insert
-from orchestrator.store.tables import AssetRow, ConnectionRow, KillSwitchRow, PlaybookRow, PolicyRow, SignatureRow, SourceRow
+from orchestrator.store.tables import (
+    AssetRow,
+    ConnectionRow,
+    KillSwitchRow,
+    PlaybookRow,
+    PolicyRow,
+    SignatureRow,
+    SourceRow,
+)
 
 R = TypeVar("R", bound=SQLModel)
 _MOST = 500  # rows in one statement
@@ -36,7 +44,9 @@ async def names_of(session: AsyncSession, scope: str) -> set[str] | None:
     }.get(scope)
     if columns is None:
         return None
-    return {name for column in columns for name in await session.scalars(select(col(column)).distinct())}
+    return {
+        name for column in columns for name in await session.scalars(select(col(column)).distinct())
+    }
 
 
 async def put(session: AsyncSession, row: SQLModel) -> None:
@@ -49,7 +59,9 @@ async def put_assets(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> N
     for start in range(0, len(rows), _MOST):
         added = insert(session, AssetRow).values(rows[start : start + _MOST])
         fresh = {name: added.excluded[name] for name in ("kind", "critical", "tags", "short")}
-        await session.execute(added.on_conflict_do_update(index_elements=["type", "value"], set_=fresh))
+        await session.execute(
+            added.on_conflict_do_update(index_elements=["type", "value"], set_=fresh)
+        )
 
 
 async def add(session: AsyncSession, row: SQLModel) -> None:
@@ -68,7 +80,11 @@ async def lift(session: AsyncSession, scope: str, name: str) -> bool:
     found = await session.get(KillSwitchRow, (scope, name))
     if found is None:
         return False
-    await session.execute(delete(KillSwitchRow).where(col(KillSwitchRow.scope) == scope, col(KillSwitchRow.name) == name))
+    await session.execute(
+        delete(KillSwitchRow).where(
+            col(KillSwitchRow.scope) == scope, col(KillSwitchRow.name) == name
+        )
+    )
     return True
 
 
@@ -79,10 +95,20 @@ async def newest_policy_version(session: AsyncSession) -> int:
 
 async def versions(session: AsyncSession, name: str) -> list[PlaybookRow]:
     """All versions of a playbook, newest first."""
-    return list(await session.scalars(select(PlaybookRow).where(col(PlaybookRow.name) == name).order_by(col(PlaybookRow.version).desc())))
+    return list(
+        await session.scalars(
+            select(PlaybookRow)
+            .where(col(PlaybookRow.name) == name)
+            .order_by(col(PlaybookRow.version).desc())
+        )
+    )
 
 
 async def signatures_of(session: AsyncSession, name: str, version: int) -> list[SignatureRow]:
     """What people signed, the author first."""
-    wanted = select(SignatureRow).where(col(SignatureRow.name) == name, col(SignatureRow.version) == version)
-    return list(await session.scalars(wanted.order_by(col(SignatureRow.role), col(SignatureRow.person))))
+    wanted = select(SignatureRow).where(
+        col(SignatureRow.name) == name, col(SignatureRow.version) == version
+    )
+    return list(
+        await session.scalars(wanted.order_by(col(SignatureRow.role), col(SignatureRow.person)))
+    )

@@ -27,36 +27,66 @@ async def add(session: AsyncSession, run: RunRow) -> None:
 
 async def undispatched(session: AsyncSession, limit: int) -> list[str]:
     """Ids of runs that Temporal does not have yet: live ones before dry ones, the most severe first, then the oldest."""
-    wanted = select(col(RunRow.id)).where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN))
+    wanted = select(col(RunRow.id)).where(
+        col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN)
+    )
     return list(
         await session.scalars(
-            wanted.order_by(col(RunRow.mode) != Mode.LIVE.value, col(RunRow.severity).desc(), col(RunRow.created_at)).limit(limit)
+            wanted.order_by(
+                col(RunRow.mode) != Mode.LIVE.value,
+                col(RunRow.severity).desc(),
+                col(RunRow.created_at),
+            ).limit(limit)
         )
     )
 
 
-async def to_start(session: AsyncSession, run_ids: Sequence[str]) -> list[tuple[RunRow, PlaybookRow | None, AlertRow | None]]:
+async def to_start(
+    session: AsyncSession, run_ids: Sequence[str]
+) -> list[tuple[RunRow, PlaybookRow | None, AlertRow | None]]:
     """Those of the runs that are not dispatched, each with its playbook version and its alert."""
     wanted = (
         select(RunRow, PlaybookRow, AlertRow)
-        .outerjoin(PlaybookRow, (col(PlaybookRow.name) == col(RunRow.playbook)) & (col(PlaybookRow.version) == col(RunRow.version)))
+        .outerjoin(
+            PlaybookRow,
+            (col(PlaybookRow.name) == col(RunRow.playbook))
+            & (col(PlaybookRow.version) == col(RunRow.version)),
+        )
         .outerjoin(AlertRow, col(AlertRow.id) == col(RunRow.alert_id))
-        .where(col(RunRow.id).in_(run_ids), col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN))
+        .where(
+            col(RunRow.id).in_(run_ids),
+            col(RunRow.dispatched).is_(False),
+            col(RunRow.status).in_(_OPEN),
+        )
     )
     return [(run, playbook, alert) for run, playbook, alert in await session.execute(wanted)]
 
 
 async def mark_dispatched(session: AsyncSession, run_id: str, attempt: int) -> None:
     """Temporal has this attempt."""
-    await session.execute(update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt).values(dispatched=True))
+    await session.execute(
+        update(RunRow)
+        .where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt)
+        .values(dispatched=True)
+    )
 
 
 async def set_status(
-    session: AsyncSession, run_id: str, attempt: int, status: RunStatus, *, error: str | None = None, ended_at: datetime | None = None
+    session: AsyncSession,
+    run_id: str,
+    attempt: int,
+    status: RunStatus,
+    *,
+    error: str | None = None,
+    ended_at: datetime | None = None,
 ) -> bool:
     """Sets the status of an open run, if this is its attempt. Whether it did."""
-    fresh = update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN))
-    result = await session.execute(fresh.values(status=status.value, error=error, ended_at=ended_at))
+    fresh = update(RunRow).where(
+        col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
+    )
+    result = await session.execute(
+        fresh.values(status=status.value, error=error, ended_at=ended_at)
+    )
     return bool(getattr(result, "rowcount", 0))
 
 
@@ -71,26 +101,49 @@ async def page(
 ) -> list[RunRow]:
     """Runs, newest first, older than `after`."""
     wanted = select(RunRow)
-    for column, value in ((RunRow.incident_id, incident_id), (RunRow.status, status), (RunRow.playbook, playbook)):
+    for column, value in (
+        (RunRow.incident_id, incident_id),
+        (RunRow.status, status),
+        (RunRow.playbook, playbook),
+    ):
         if value is not None:
             wanted = wanted.where(col(column) == value)
     if after is not None:
         at, last = after
-        wanted = wanted.where(or_(col(RunRow.created_at) < at, (col(RunRow.created_at) == at) & (col(RunRow.id) < last)))
-    return list(await session.scalars(wanted.order_by(col(RunRow.created_at).desc(), col(RunRow.id).desc()).limit(limit)))
+        wanted = wanted.where(
+            or_(
+                col(RunRow.created_at) < at,
+                (col(RunRow.created_at) == at) & (col(RunRow.id) < last),
+            )
+        )
+    return list(
+        await session.scalars(
+            wanted.order_by(col(RunRow.created_at).desc(), col(RunRow.id).desc()).limit(limit)
+        )
+    )
 
 
 async def alert_of(session: AsyncSession, run_id: str) -> AlertRow | None:
     """The alert that a run was started by."""
-    return await session.scalar(select(AlertRow).join(RunRow, col(RunRow.alert_id) == col(AlertRow.id)).where(col(RunRow.id) == run_id))
+    return await session.scalar(
+        select(AlertRow)
+        .join(RunRow, col(RunRow.alert_id) == col(AlertRow.id))
+        .where(col(RunRow.id) == run_id)
+    )
 
 
-async def joined_alerts(session: AsyncSession, incident_id: str, since: datetime, without: str | None, limit: int) -> list[AlertRow]:
+async def joined_alerts(
+    session: AsyncSession, incident_id: str, since: datetime, without: str | None, limit: int
+) -> list[AlertRow]:
     """The newest alerts that joined an incident after a moment, oldest first."""
-    wanted = select(AlertRow).where(col(AlertRow.incident_id) == incident_id, col(AlertRow.received_at) > since)
+    wanted = select(AlertRow).where(
+        col(AlertRow.incident_id) == incident_id, col(AlertRow.received_at) > since
+    )
     if without is not None:
         wanted = wanted.where(col(AlertRow.id) != without)
-    newest = await session.scalars(wanted.order_by(col(AlertRow.received_at).desc(), col(AlertRow.id).desc()).limit(limit))
+    newest = await session.scalars(
+        wanted.order_by(col(AlertRow.received_at).desc(), col(AlertRow.id).desc()).limit(limit)
+    )
     return list(newest)[::-1]
 
 
@@ -98,7 +151,9 @@ async def waiting_in(session: AsyncSession, incident_id: str) -> list[tuple[str,
     """The runs of an incident that wait for something, with their attempts."""
     waits = [col(RunRow.status) == RunStatus.WAITING.value, col(RunRow.dispatched).is_(True)]
     rows = await session.execute(
-        select(col(RunRow.id), col(RunRow.attempt)).where(col(RunRow.incident_id) == incident_id, *waits).limit(100)
+        select(col(RunRow.id), col(RunRow.attempt))
+        .where(col(RunRow.incident_id) == incident_id, *waits)
+        .limit(100)
     )
     return [(row[0], row[1]) for row in rows]
 
@@ -119,7 +174,9 @@ async def playbook(session: AsyncSession, name: str, version: int | None) -> Pla
 
 async def count_by_status(session: AsyncSession) -> dict[str, int]:
     """How many runs there are of each status."""
-    rows = await session.execute(select(col(RunRow.status), func.count()).group_by(col(RunRow.status)))
+    rows = await session.execute(
+        select(col(RunRow.status), func.count()).group_by(col(RunRow.status))
+    )
     return {row[0]: row[1] for row in rows}
 
 

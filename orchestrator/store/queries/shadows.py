@@ -26,13 +26,25 @@ class Watch(NamedTuple):
 
 async def last_watch(session: AsyncSession, playbook: str, version: int) -> Watch | None:
     """From the trail; None where it never was a shadow."""
-    kinds = [kind.value for kind in (EventKind.PLAYBOOK_PUBLISHED, EventKind.PLAYBOOK_STAGED, EventKind.PLAYBOOK_RETIRED)]
-    wanted = select(AuditEventRow).where(col(AuditEventRow.subject) == playbook, col(AuditEventRow.kind).in_(kinds))
+    kinds = [
+        kind.value
+        for kind in (
+            EventKind.PLAYBOOK_PUBLISHED,
+            EventKind.PLAYBOOK_STAGED,
+            EventKind.PLAYBOOK_RETIRED,
+        )
+    ]
+    wanted = select(AuditEventRow).where(
+        col(AuditEventRow.subject) == playbook, col(AuditEventRow.kind).in_(kinds)
+    )
     watch: Watch | None = None
     for event in await session.scalars(wanted.order_by(col(AuditEventRow.number))):
         if event.data.get("version") != version:
             continue
-        at, watches = datetime.fromisoformat(event.time), event.data.get("stage") == SHADOW and not event.data.get("retired")
+        at, watches = (
+            datetime.fromisoformat(event.time),
+            event.data.get("stage") == SHADOW and not event.data.get("retired"),
+        )
         if watches and (watch is None or watch.until is not None):
             watch = Watch(at, None)
         elif not watches and watch is not None and watch.until is None:
@@ -40,30 +52,52 @@ async def last_watch(session: AsyncSession, playbook: str, version: int) -> Watc
     return watch
 
 
-async def shadow_runs(session: AsyncSession, playbook: str, version: int, watch: Watch, limit: int) -> list[RunRow]:
+async def shadow_runs(
+    session: AsyncSession, playbook: str, version: int, watch: Watch, limit: int
+) -> list[RunRow]:
     """Of that version, the newest first."""
-    own = (col(RunRow.version) == version, col(RunRow.started_by) == SHADOW, col(RunRow.mode) == Mode.DRY_RUN.value)
+    own = (
+        col(RunRow.version) == version,
+        col(RunRow.started_by) == SHADOW,
+        col(RunRow.mode) == Mode.DRY_RUN.value,
+    )
     wanted = select(RunRow).where(col(RunRow.playbook) == playbook, *own, *_within(watch))
     return list(await session.scalars(wanted.order_by(col(RunRow.created_at).desc()).limit(limit)))
 
 
 async def beside(session: AsyncSession, playbook: str, watch: Watch, limit: int) -> list[RunRow]:
     """What alerts started meanwhile of the version that takes them, the newest first; dry, where the source is."""
-    wanted = select(RunRow).where(col(RunRow.playbook) == playbook, col(RunRow.started_by).startswith("source:"), *_within(watch))
-    return list(await session.scalars(wanted.where(col(RunRow.alert_id).is_not(None)).order_by(col(RunRow.created_at).desc()).limit(limit)))
+    wanted = select(RunRow).where(
+        col(RunRow.playbook) == playbook,
+        col(RunRow.started_by).startswith("source:"),
+        *_within(watch),
+    )
+    return list(
+        await session.scalars(
+            wanted.where(col(RunRow.alert_id).is_not(None))
+            .order_by(col(RunRow.created_at).desc())
+            .limit(limit)
+        )
+    )
 
 
 async def steps_of(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, list[StepRow]]:
     """By run, in the order in which they began."""
     found: dict[str, list[StepRow]] = {}
     for part in _parts(run_ids):
-        wanted = select(StepRow).where(col(StepRow.run_id).in_(part)).order_by(col(StepRow.seq), col(StepRow.path))
+        wanted = (
+            select(StepRow)
+            .where(col(StepRow.run_id).in_(part))
+            .order_by(col(StepRow.seq), col(StepRow.path))
+        )
         for row in await session.scalars(wanted):
             found.setdefault(row.run_id, []).append(row)
     return found
 
 
-async def alerts_of(session: AsyncSession, alert_ids: Sequence[str]) -> dict[str, tuple[str, datetime]]:
+async def alerts_of(
+    session: AsyncSession, alert_ids: Sequence[str]
+) -> dict[str, tuple[str, datetime]]:
     """Title and time of reception, by alert."""
     found: dict[str, tuple[str, datetime]] = {}
     for part in _parts(alert_ids):

@@ -33,13 +33,19 @@ async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     kept = {"run_id", "path", "started_at"}
     fresh = {name: statement.excluded[name] for name in rows[0] if name not in kept}
     written = [{"result": None, **row} for row in rows]
-    await session.execute(statement.on_conflict_do_update(index_elements=["run_id", "path"], set_=fresh), written)
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=["run_id", "path"], set_=fresh), written
+    )
 
 
 async def stop_waiting(session: AsyncSession, run_id: str, error: str, now: datetime) -> None:
     """Steps that waited when their run ended are skipped."""
     waited = (col(StepRow.run_id) == run_id) & (col(StepRow.state) == StepState.WAITING.value)
-    await session.execute(update(StepRow).where(waited).values(state=StepState.SKIPPED.value, error=error, ended_at=now))
+    await session.execute(
+        update(StepRow)
+        .where(waited)
+        .values(state=StepState.SKIPPED.value, error=error, ended_at=now)
+    )
 
 
 async def get(session: AsyncSession, run_id: str, path: str) -> StepRow | None:
@@ -49,16 +55,27 @@ async def get(session: AsyncSession, run_id: str, path: str) -> StepRow | None:
 
 async def of_run(session: AsyncSession, run_id: str, limit: int = 100_000) -> list[StepRow]:
     """A run's steps in the order in which they began."""
-    wanted = select(StepRow).where(col(StepRow.run_id) == run_id).order_by(col(StepRow.seq), col(StepRow.path))
+    wanted = (
+        select(StepRow)
+        .where(col(StepRow.run_id) == run_id)
+        .order_by(col(StepRow.seq), col(StepRow.path))
+    )
     return list(await session.scalars(wanted.limit(limit)))
 
 
-async def results_of(session: AsyncSession, run_id: str, actions: Sequence[str], limit: int = 200) -> list[Any]:
+async def results_of(
+    session: AsyncSession, run_id: str, actions: Sequence[str], limit: int = 200
+) -> list[Any]:
     """What these actions answered in a run."""
-    wanted = select(StepRow.result).where(col(StepRow.run_id) == run_id, col(StepRow.action).in_(actions))
+    wanted = select(StepRow.result).where(
+        col(StepRow.run_id) == run_id, col(StepRow.action).in_(actions)
+    )
     return list(await session.scalars(wanted.order_by(col(StepRow.seq).desc()).limit(limit)))
 
 
 async def last_seq(session: AsyncSession, run_id: str) -> int:
     """The highest number of a run's steps; 0 when there is none."""
-    return await session.scalar(select(func.max(StepRow.seq)).where(col(StepRow.run_id) == run_id)) or 0
+    return (
+        await session.scalar(select(func.max(StepRow.seq)).where(col(StepRow.run_id) == run_id))
+        or 0
+    )

@@ -18,7 +18,12 @@ async def get(session: AsyncSession, id_: str, *, locked: bool = False) -> TaskR
 
 
 async def page(
-    session: AsyncSession, *, after: tuple[datetime, str] | None, limit: int, state: str | None, kind: str | None
+    session: AsyncSession,
+    *,
+    after: tuple[datetime, str] | None,
+    limit: int,
+    state: str | None,
+    kind: str | None,
 ) -> list[TaskRow]:
     """Tasks, newest first, older than `after`."""
     wanted = select(TaskRow)
@@ -28,10 +33,19 @@ async def page(
         wanted = wanted.where(col(TaskRow.kind) == kind)
     if after is not None:
         at, last = after
-        wanted = wanted.where((col(TaskRow.opened_at) < at) | ((col(TaskRow.opened_at) == at) & (col(TaskRow.id) < last)))
-    return list(await session.scalars(wanted.order_by(col(TaskRow.opened_at).desc(), col(TaskRow.id).desc()).limit(limit)))
+        wanted = wanted.where(
+            (col(TaskRow.opened_at) < at)
+            | ((col(TaskRow.opened_at) == at) & (col(TaskRow.id) < last))
+        )
+    return list(
+        await session.scalars(
+            wanted.order_by(col(TaskRow.opened_at).desc(), col(TaskRow.id).desc()).limit(limit)
+        )
+    )
 
 
 async def open_of(session: AsyncSession, kind: str, subject: str) -> list[TaskRow]:
-    wanted = select(TaskRow).where(col(TaskRow.kind) == kind, col(TaskRow.subject) == subject, col(TaskRow.state) == "open")
+    wanted = select(TaskRow).where(
+        col(TaskRow.kind) == kind, col(TaskRow.subject) == subject, col(TaskRow.state) == "open"
+    )
     return list(await session.scalars(wanted))

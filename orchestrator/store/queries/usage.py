@@ -14,7 +14,11 @@ _OPEN = [status.value for status in RunStatus if status.open]
 
 async def open_runs(session: AsyncSession, playbook: str) -> dict[int, list[str]]:
     """Ids of runs that are not over, by version, oldest first."""
-    wanted = select(RunRow).where(col(RunRow.playbook) == playbook, col(RunRow.status).in_(_OPEN)).order_by(col(RunRow.created_at))
+    wanted = (
+        select(RunRow)
+        .where(col(RunRow.playbook) == playbook, col(RunRow.status).in_(_OPEN))
+        .order_by(col(RunRow.created_at))
+    )
     found: dict[int, list[str]] = {}
     for run in await session.scalars(wanted):
         found.setdefault(run.version, []).append(run.id)

@@ -50,7 +50,9 @@ class AlertRow(SQLModel, table=True):
     severity: int
     alert_class: str
     view: dict[str, Any] = Field(sa_type=JSON)  # what playbooks see
-    raw: bytes = Field(sa_type=LargeBinary)  # the body; empty where another alert of the same body has it
+    raw: bytes = Field(
+        sa_type=LargeBinary
+    )  # the body; empty where another alert of the same body has it
     raw_sha256: str = Field(index=True)  # of the body
     seen: int = 1
     received_at: datetime = Field(sa_type=UtcDateTime, index=True)

@@ -39,7 +39,9 @@ class ApprovalRow(SQLModel, table=True):
     remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     glass_broken_by: str | None = None  # an admin who decided alone
     glass_reason: str | None = Field(default=None, sa_type=Text)
-    review: str | None = Field(default=None, index=True)  # pending, accepted, objected: what somebody else says of it afterwards
+    review: str | None = Field(
+        default=None, index=True
+    )  # pending, accepted, objected: what somebody else says of it afterwards
     reviewed_by: str | None = None
     reviewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     review_comment: str = Field(default="", sa_type=Text)

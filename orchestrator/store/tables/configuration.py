@@ -46,7 +46,9 @@ class AssetRow(SQLModel, table=True):
     __tablename__ = "assets"
     type: str = Field(primary_key=True)
     value: str = Field(primary_key=True)
-    short: str = Field(default="", index=True)  # a host's name without its domain, a user's without theirs
+    short: str = Field(
+        default="", index=True
+    )  # a host's name without its domain, a user's without theirs
     kind: str = "unknown"
     critical: bool = False
     tags: list[str] = Field(sa_type=JSON, default=[])

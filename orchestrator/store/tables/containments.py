@@ -58,11 +58,17 @@ class ContainmentRow(SQLModel, table=True):
     lifted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str | None = Field(default=None, sa_type=Text)
-    drift: str | None = None  # gone: the device does not show it any more, and it was not made again
+    drift: str | None = (
+        None  # gone: the device does not show it any more, and it was not made again
+    )
     failures: int = 0  # releases in a row that did not come off
-    retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # when a stuck release is tried again
+    retry_at: datetime | None = Field(
+        default=None, sa_type=UtcDateTime
+    )  # when a stuck release is tried again
     escalated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    lifting_until: datetime | None = Field(default=None, sa_type=UtcDateTime)  # who lifts it has the device to itself until then
+    lifting_until: datetime | None = Field(
+        default=None, sa_type=UtcDateTime
+    )  # who lifts it has the device to itself until then
 
 
 class LeaseRow(SQLModel, table=True):

@@ -27,9 +27,13 @@ class PlaybookRow(SQLModel, table=True):
     published_by: str
     retired: bool = False
     stage: str = "live"  # live: the newest takes the next alert; shadow: runs dry beside it
-    tests: str | None = Field(default=None, sa_type=Text)  # its tests.yaml, as it was when it was published
+    tests: str | None = Field(
+        default=None, sa_type=Text
+    )  # its tests.yaml, as it was when it was published
     files: dict[str, str] = Field(sa_type=JSON, default={})  # the files that its tests name, base64
-    report: dict[str, Any] | None = Field(sa_type=JSON, default=None)  # what checks, tests and coverage said of it
+    report: dict[str, Any] | None = Field(
+        sa_type=JSON, default=None
+    )  # what checks, tests and coverage said of it
 
 
 class SigningKeyRow(SQLModel, table=True):

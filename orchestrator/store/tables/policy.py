@@ -42,4 +42,6 @@ class BreakerRow(SQLModel, table=True):
     source: str = Field(primary_key=True)
     reason: str = Field(sa_type=Text)
     tripped_at: datetime = Field(sa_type=UtcDateTime)
-    reset_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # from here on it is counted anew
+    reset_at: datetime | None = Field(
+        default=None, sa_type=UtcDateTime
+    )  # from here on it is counted anew

@@ -29,8 +29,12 @@ class RunRow(SQLModel, table=True):
     once_key: str | None = None
     inputs: dict[str, Any] = Field(sa_type=JSON, default={})
     started_by: str
-    shadow_of: str | None = Field(default=None, index=True)  # the live run beside which this one runs dry
-    over_limit: int | None = None  # the playbook's runs_per_hour that it goes beyond: people are asked before it begins
+    shadow_of: str | None = Field(
+        default=None, index=True
+    )  # the live run beside which this one runs dry
+    over_limit: int | None = (
+        None  # the playbook's runs_per_hour that it goes beyond: people are asked before it begins
+    )
     dispatched: bool = Field(default=False, index=True)  # whether Temporal has it
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
@@ -59,11 +63,17 @@ class StepRow(SQLModel, table=True):
     connection: str | None = None
     action: str | None = None
     inputs: dict[str, Any] | None = Field(sa_type=JSON, default=None)
-    inputs_digest: str | None = Field(default=None, index=True)  # of connection, action and input, so that a read is found again
+    inputs_digest: str | None = Field(
+        default=None, index=True
+    )  # of connection, action and input, so that a read is found again
     planned_change: dict[str, Any] | None = Field(sa_type=JSON, default=None)
-    planned: dict[str, Any] | None = Field(sa_type=JSON, default=None)  # of the change: effect, digest, for how many seconds
+    planned: dict[str, Any] | None = Field(
+        sa_type=JSON, default=None
+    )  # of the change: effect, digest, for how many seconds
     verdict: dict[str, Any] | None = Field(sa_type=JSON, default=None)
-    asked: dict[str, Any] | None = Field(sa_type=JSON, default=None)  # who is, or would be, asked: question, by, quorum, reasons
+    asked: dict[str, Any] | None = Field(
+        sa_type=JSON, default=None
+    )  # who is, or would be, asked: question, by, quorum, reasons
     result: Any = Field(sa_type=JSON, default=None)
     error: str | None = Field(default=None, sa_type=Text)
     started_at: datetime = Field(sa_type=UtcDateTime)

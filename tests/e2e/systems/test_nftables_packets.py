@@ -25,8 +25,16 @@ def _missing() -> str | None:
     """Why this machine cannot run the test."""
     if os.geteuid() != 0:
         return "needs root for network namespaces"
-    lacking = [tool for tool in ("nft", "ip", "ping", "sysctl") if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
-    return f"needs {', '.join(lacking)} (apt-get install nftables iproute2 iputils-ping procps)" if lacking else None
+    lacking = [
+        tool
+        for tool in ("nft", "ip", "ping", "sysctl")
+        if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None
+    ]
+    return (
+        f"needs {', '.join(lacking)} (apt-get install nftables iproute2 iputils-ping procps)"
+        if lacking
+        else None
+    )
 
 
 pytestmark = pytest.mark.skipif(_missing() is not None, reason=str(_missing()))
@@ -62,16 +70,48 @@ class Lab:
 
     def reaches(self, source: str, target: str = SERVER) -> bool:
         """Whether a packet from that address of the attacker is answered by the server."""
-        ping = ["ip", "netns", "exec", self.attacker, "ping", "-n", "-q", "-c", "1", "-W", "1", "-I", source, target]
+        ping = [
+            "ip",
+            "netns",
+            "exec",
+            self.attacker,
+            "ping",
+            "-n",
+            "-q",
+            "-c",
+            "1",
+            "-W",
+            "1",
+            "-I",
+            source,
+            target,
+        ]
         return subprocess.run(ping, capture_output=True, check=False).returncode == 0
 
     def nft(self, text: str) -> None:
         """Runs nft commands on the firewall, by hand."""
-        subprocess.run(["ip", "netns", "exec", self.firewall, "nft", "-f", "-"], input=text.encode(), check=True, capture_output=True)
+        subprocess.run(
+            ["ip", "netns", "exec", self.firewall, "nft", "-f", "-"],
+            input=text.encode(),
+            check=True,
+            capture_output=True,
+        )
 
     def listing(self, name: str = "block4") -> list[Any]:
         """What the kernel says is in the set."""
-        show = ["ip", "netns", "exec", self.firewall, "nft", "-j", "list", "set", "inet", "tocsin", name]
+        show = [
+            "ip",
+            "netns",
+            "exec",
+            self.firewall,
+            "nft",
+            "-j",
+            "list",
+            "set",
+            "inet",
+            "tocsin",
+            name,
+        ]
         listed = json.loads(subprocess.run(show, capture_output=True, check=True).stdout)
         return next(entry["set"].get("elem", []) for entry in listed["nftables"] if "set" in entry)
 
@@ -121,7 +161,9 @@ def _build(lab: Lab) -> None:
         assert any(lab.reaches(source, target) for _ in range(10))
 
 
-async def test_packets_stop_when_an_address_is_blocked_and_flow_again_when_it_is_undone(lab: Lab) -> None:
+async def test_packets_stop_when_an_address_is_blocked_and_flow_again_when_it_is_undone(
+    lab: Lab,
+) -> None:
     given = {"address": ATTACKER}
     assert lab.reaches(ATTACKER)
     async with lab.open() as connector:
@@ -143,11 +185,17 @@ async def test_packets_stop_when_an_address_is_blocked_and_flow_again_when_it_is
 async def test_packets_of_ipv6_stop_as_well(lab: Lab) -> None:
     assert lab.reaches(ATTACKER6, SERVER6)
     async with lab.open() as connector:
-        await connector.apply("block_address", await connector.plan("block_address", {"address": ATTACKER6}, Call.bare()), Call.bare())
+        await connector.apply(
+            "block_address",
+            await connector.plan("block_address", {"address": ATTACKER6}, Call.bare()),
+            Call.bare(),
+        )
     assert not lab.reaches(ATTACKER6, SERVER6)
 
 
-async def test_a_network_over_a_blocked_address_is_blocked_whole_and_taken_back_without_it(lab: Lab) -> None:
+async def test_a_network_over_a_blocked_address_is_blocked_whole_and_taken_back_without_it(
+    lab: Lab,
+) -> None:
     given = {"network": "198.51.100.0/24"}
     lab.nft(f'add element inet tocsin block4 {{ {ATTACKER} comment "by hand" }}')
     async with lab.open() as connector:
@@ -165,15 +213,23 @@ async def test_a_network_over_a_blocked_address_is_blocked_whole_and_taken_back_
 async def test_an_address_within_a_blocked_network_is_covered(lab: Lab) -> None:
     lab.nft("add element inet tocsin block4 { 198.51.100.0/24 timeout 1h }")
     async with lab.open(Access.READ) as connector:
-        assert (await connector.plan("block_address", {"address": ATTACKER}, Call.bare()))["changed"] is False
+        assert (await connector.plan("block_address", {"address": ATTACKER}, Call.bare()))[
+            "changed"
+        ] is False
         with pytest.raises(Rejected, match=r"part of 198\.51\.100\.0/24"):
             await connector.plan("unblock_address", {"address": ATTACKER}, Call.bare())
 
 
-async def test_lifting_a_network_s_block_lifts_every_part_of_it_and_undo_brings_all_back(lab: Lab) -> None:
-    lab.nft(f"add element inet tocsin block4 {{ {ATTACKER} timeout 1h, {NEIGHBOUR}, 203.0.113.0/24 }}")
+async def test_lifting_a_network_s_block_lifts_every_part_of_it_and_undo_brings_all_back(
+    lab: Lab,
+) -> None:
+    lab.nft(
+        f"add element inet tocsin block4 {{ {ATTACKER} timeout 1h, {NEIGHBOUR}, 203.0.113.0/24 }}"
+    )
     async with lab.open() as connector:
-        planned_change = await connector.plan("unblock_network", {"network": "198.51.100.0/24"}, Call.bare())
+        planned_change = await connector.plan(
+            "unblock_network", {"network": "198.51.100.0/24"}, Call.bare()
+        )
         await connector.apply("unblock_network", planned_change, Call.bare())
         assert lab.reaches(ATTACKER)
         assert lab.reaches(NEIGHBOUR)
@@ -193,7 +249,10 @@ async def test_read_access_changes_nothing_in_the_kernel(lab: Lab) -> None:
 
 async def test_the_check_says_what_is_there_and_names_the_mend_for_what_is_not(lab: Lab) -> None:
     async with lab.open(Access.READ) as connector:
-        assert await connector.check() == "table inet tocsin: 0 elements in block4, 0 elements in block6"
+        assert (
+            await connector.check()
+            == "table inet tocsin: 0 elements in block4, 0 elements in block6"
+        )
     async with lab.open(Access.READ, table="elsewhere") as connector:
         with pytest.raises(Rejected, match="make it: table inet elsewhere"):
             await connector.check()

@@ -32,47 +32,85 @@ def added(text: str, file: str, case: Mapping[str, Any], notes: Iterable[str] = 
         raise Invalid(f"{file}:{error}") from error
     cases = before.get("cases") if isinstance(before, dict) else None
     if not isinstance(cases, list) or not cases:
-        raise Invalid(f"{file}: has no list of cases; write `cases:` with one below it, or record into another folder")
-    named = {**case, "name": _free(str(case["name"]), {str(each.get("name")) for each in cases if isinstance(each, dict)})}
+        raise Invalid(
+            f"{file}: has no list of cases; write `cases:` with one below it, or record into another folder"
+        )
+    named = {
+        **case,
+        "name": _free(
+            str(case["name"]), {str(each.get("name")) for each in cases if isinstance(each, dict)}
+        ),
+    }
     lines = text.splitlines(keepends=True)
     first, end = _block(lines, file)
     indent = next((found[1] for line in lines[first:end] if (found := _ITEM.match(line))), None)
     if indent is None:
-        raise Invalid(f"{file}: its cases stand in brackets; write each on lines of its own, beginning with `- `")
+        raise Invalid(
+            f"{file}: its cases stand in brackets; write each on lines of its own, beginning with `- `"
+        )
     if not lines[end - 1].endswith("\n"):
         lines[end - 1] += "\n"
-    written = "".join([*lines[:end], "\n", _item(named, indent, notes), *(["\n"] if end < len(lines) else []), *lines[end:]])
+    written = "".join(
+        [
+            *lines[:end],
+            "\n",
+            _item(named, indent, notes),
+            *(["\n"] if end < len(lines) else []),
+            *lines[end:],
+        ]
+    )
     if load(written).data != {**before, "cases": [*cases, named]}:
-        raise Invalid(f"{file}: the case cannot be put behind those that are there without changing them; take it from the screen instead")
+        raise Invalid(
+            f"{file}: the case cannot be put behind those that are there without changing them; take it from the screen instead"
+        )
     return written
 
 
 def _block(lines: list[str], file: str) -> tuple[int, int]:
     """The lines below `cases:`, without what is blank or a comment at their end."""
-    first = next((number for number, line in enumerate(lines) if re.match(r"^cases\s*:\s*(#.*)?$", line.rstrip("\n"))), None)
+    first = next(
+        (
+            number
+            for number, line in enumerate(lines)
+            if re.match(r"^cases\s*:\s*(#.*)?$", line.rstrip("\n"))
+        ),
+        None,
+    )
     if first is None:
-        raise Invalid(f"{file}: `cases:` has to stand on a line of its own, with the cases below it")
-    end = next((number for number in range(first + 1, len(lines)) if _TOP.match(lines[number])), len(lines))
+        raise Invalid(
+            f"{file}: `cases:` has to stand on a line of its own, with the cases below it"
+        )
+    end = next(
+        (number for number in range(first + 1, len(lines)) if _TOP.match(lines[number])), len(lines)
+    )
     while end > first + 1 and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
         end -= 1
     return first + 1, end
 
 
 def _free(name: str, taken: set[str]) -> str:
-    return next(each for each in (name, *(f"{name}, again ({number})" for number in range(2, 1000))) if each not in taken)
+    return next(
+        each
+        for each in (name, *(f"{name}, again ({number})" for number in range(2, 1000)))
+        if each not in taken
+    )
 
 
 def _item(case: Mapping[str, Any], indent: str, notes: Iterable[str]) -> str:
     """One case as an item of a list. Where YAML would not be read back as it was meant, JSON is, which is YAML too."""
     remarks = "".join(f"{indent}# {' '.join(note.split())}\n" for note in notes)
     for text in (_yaml(case), f"- {json.dumps(case, ensure_ascii=True)}\n"):
-        written = "".join(f"{indent}{line}" if line.strip() else line for line in text.splitlines(keepends=True))
+        written = "".join(
+            f"{indent}{line}" if line.strip() else line for line in text.splitlines(keepends=True)
+        )
         try:
             if load(f"cases:\n{written}").data == {"cases": [dict(case)]}:
                 return remarks + written
         except BadYaml:
             continue
-    raise Invalid("the run holds a text that no YAML can hold; see it with `tocsin run show RUN --json`")
+    raise Invalid(
+        "the run holds a text that no YAML can hold; see it with `tocsin run show RUN --json`"
+    )
 
 
 def _yaml(case: Mapping[str, Any]) -> str:
@@ -92,7 +130,11 @@ def _plain(value: Any) -> Any:
             return {key: _plain(each) for key, each in value.items()}
         case list() | tuple():
             return [_plain(each) for each in value]
-        case str() if "\n" in value and not re.search(r"[ \t]\n|[^\x20-\x7e\n]", value) and not value.startswith((" ", "\n")):
+        case str() if (
+            "\n" in value
+            and not re.search(r"[ \t]\n|[^\x20-\x7e\n]", value)
+            and not value.startswith((" ", "\n"))
+        ):
             return LiteralScalarString(value)
         case _:
             return value

@@ -20,7 +20,9 @@ _ANSWER = "is no answer; write approve, decline, expire, `{approve: [TARGET]}`, 
 
 def told(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> list[tuple[Place, str, bool]]:
     """Where, what, and whether it is about the key there; in the order of the errors."""
-    misspelt = {(place[:-1], mend) for place, mend in (_mend(error, model) for error in errors) if mend}
+    misspelt = {
+        (place[:-1], mend) for place, mend in (_mend(error, model) for error in errors) if mend
+    }
     found: dict[Place, tuple[str, bool]] = {}
     for error in errors:
         place = _plain(error["loc"])
@@ -29,17 +31,32 @@ def told(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> list[tuple[P
         if "decide" in place and len(error["loc"]) > len(place):
             found[place[: place.index("decide") + 2]] = ("answer: " + _ANSWER, False)
         elif not _other_form(error):
-            found.setdefault(place, (_words(error, place, model), error["type"] == "extra_forbidden" or "[key]" in error["loc"]))
+            found.setdefault(
+                place,
+                (
+                    _words(error, place, model),
+                    error["type"] == "extra_forbidden" or "[key]" in error["loc"],
+                ),
+            )
     return [(place, words, key) for place, (words, key) in found.items()]
 
 
 def _plain(location: Place) -> Place:
-    return tuple(part for part in location if not (isinstance(part, str) and part.startswith(_BRANCHES)))
+    return tuple(
+        part for part in location if not (isinstance(part, str) and part.startswith(_BRANCHES))
+    )
 
 
 def _other_form(error: ErrorDetails) -> bool:
     """Of two forms that a value may have, the one that its author did not write."""
-    branch = next((part for part in error["loc"] if isinstance(part, str) and part.startswith(("function-", "Took"))), None)
+    branch = next(
+        (
+            part
+            for part in error["loc"]
+            if isinstance(part, str) and part.startswith(("function-", "Took"))
+        ),
+        None,
+    )
     if branch is None:
         return False
     meant_mapping = isinstance(error["input"], dict) or branch != error["loc"][-1]
@@ -84,4 +101,6 @@ def _keys_at(place: Place, model: type[BaseModel]) -> list[str]:
 def _first_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for argument in get_args(annotation) if (found := _first_model(argument))), None)
+    return next(
+        (found for argument in get_args(annotation) if (found := _first_model(argument))), None
+    )

@@ -24,7 +24,13 @@ Status = Literal["completed", "failed", "declined", "rolled_back"]
 class Picked(Written):
     """An approval of some of the changes: by target, or as effects are written."""
 
-    approve: Annotated[list[str], Field(max_length=200, description="The targets (or `connection.action target`) that are agreed with.")]
+    approve: Annotated[
+        list[str],
+        Field(
+            max_length=200,
+            description="The targets (or `connection.action target`) that are agreed with.",
+        ),
+    ]
 
 
 Answer = Literal["approve", "decline", "expire"] | Picked | dict[str, Any]
@@ -35,15 +41,24 @@ class Stub(Written):
     """What an action does in a rehearsal. `output`: what a read answers, or what a change tells beside its planned_change."""
 
     output: Annotated[dict[str, Any], Field(description="The fields of the action's output.")] = {}
-    outputs: Annotated[list[dict[str, Any]], Field(max_length=100, description="One for each call, in order; the last one stays.")] = []
-    changed: Annotated[bool, Field(description="Whether a change finds something to change.")] = True
-    accepts_only: Annotated[bool, Field(description="Whether the system says yes and does nothing.")] = False
+    outputs: Annotated[
+        list[dict[str, Any]],
+        Field(max_length=100, description="One for each call, in order; the last one stays."),
+    ] = []
+    changed: Annotated[bool, Field(description="Whether a change finds something to change.")] = (
+        True
+    )
+    accepts_only: Annotated[
+        bool, Field(description="Whether the system says yes and does nothing.")
+    ] = False
     fails: Annotated[
         Literal["unavailable", "rejected", "unknown"] | None,
         Field(description="How it fails: to be tried again, for good, or with its reply lost."),
     ] = None
 
-    times: Annotated[int | None, Field(ge=1, description="How often it fails before it works; left out: always.")] = None
+    times: Annotated[
+        int | None, Field(ge=1, description="How often it fails before it works; left out: always.")
+    ] = None
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:
@@ -62,17 +77,27 @@ class Stub(Written):
 class Given(Written):
     """The alert of a case: a file beside tests.yaml as a product sends it, or fields in the normal form; or inputs, without an alert."""
 
-    file: Annotated[str | None, Field(description="Below the playbook's folder.", examples=["alerts/suricata.json"])] = None
+    file: Annotated[
+        str | None,
+        Field(description="Below the playbook's folder.", examples=["alerts/suricata.json"]),
+    ] = None
     product: Annotated[str | None, Field(description="Which parser reads the file.")] = None
-    alert: Annotated[dict[str, Any], Field(description="Fields laid over the alert; a mapping is laid over a mapping.")] = {}
-    inputs: Annotated[dict[str, Any], Field(description="Inputs of a run that is started by hand.")] = {}
+    alert: Annotated[
+        dict[str, Any],
+        Field(description="Fields laid over the alert; a mapping is laid over a mapping."),
+    ] = {}
+    inputs: Annotated[
+        dict[str, Any], Field(description="Inputs of a run that is started by hand.")
+    ] = {}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.file is None) != (self.product is None):
             message = "`file` and `product` go together; give both"
             raise ValueError(message)
-        if self.file is not None and (PurePosixPath(self.file).is_absolute() or ".." in PurePosixPath(self.file).parts):
+        if self.file is not None and (
+            PurePosixPath(self.file).is_absolute() or ".." in PurePosixPath(self.file).parts
+        ):
             message = "the file has to lie below the playbook's folder"
             raise ValueError(message)
         return self
@@ -89,13 +114,29 @@ class Expectation(Written):
     """What has to come of a case. Effects are written `connection.action target`, in any order. Left out: not looked at."""
 
     status: Annotated[Status, Field(description="How the run ends.")]
-    applied: Annotated[list[str] | None, Field(description="The changes that were made, those taken back again included.")] = None
-    undone: Annotated[list[str] | None, Field(description="The changes that were taken back.")] = None
-    asked: Annotated[list[str] | None, Field(description="For each question, in order, a part of its text.")] = None
-    released: Annotated[list[str] | None, Field(description="What was lifted because its time was up; see `after`.")] = None
-    order: Annotated[list[str] | None, Field(description="Some of the changes, in the order in which they have to be made.")] = None
-    results: Annotated[dict[str, Any] | None, Field(description="By the step's path, a part of its result.")] = None
-    took: Annotated[Duration | Took | None, Field(description="How long the run takes, in whole seconds.")] = None
+    applied: Annotated[
+        list[str] | None,
+        Field(description="The changes that were made, those taken back again included."),
+    ] = None
+    undone: Annotated[list[str] | None, Field(description="The changes that were taken back.")] = (
+        None
+    )
+    asked: Annotated[
+        list[str] | None, Field(description="For each question, in order, a part of its text.")
+    ] = None
+    released: Annotated[
+        list[str] | None, Field(description="What was lifted because its time was up; see `after`.")
+    ] = None
+    order: Annotated[
+        list[str] | None,
+        Field(description="Some of the changes, in the order in which they have to be made."),
+    ] = None
+    results: Annotated[
+        dict[str, Any] | None, Field(description="By the step's path, a part of its result.")
+    ] = None
+    took: Annotated[
+        Duration | Took | None, Field(description="How long the run takes, in whole seconds.")
+    ] = None
 
 
 class Further(Written):
@@ -108,18 +149,43 @@ class Further(Written):
 class Case(Written):
     """One run of the playbook. `decide` answers the questions in order; the last answer stands for all further ones."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200, description="What is shown, as a sentence.")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=200, description="What is shown, as a sentence.")
+    ]
     given: Annotated[Given, Field(description="What starts the run.")] = Given()
-    decide: Annotated[list[Answer], Field(description="How people answer; a mapping fills a form.")] = []
-    stubs: Annotated[dict[ActionName, Stub], Field(description="Stubs of this case, in the place of the general ones.")] = {}
-    assets: Annotated[list[dict[str, Any]], Field(max_length=200, description="What the inventory knows: type, value, kind, tags.")] = []
-    after: Annotated[Duration | None, Field(description="How long the case goes on after the run, so that leases end; such as 25h.")] = None
-    until: Annotated[Literal["end of leases"] | None, Field(description="Instead of `after`: until every lease with an end is over.")] = (
-        None
-    )
-    alerts: Annotated[list[Further], Field(max_length=50, description="Further alerts, which `wait` for an event sees.")] = []
-    policy: Annotated[str | None, Field(description="The policy that judges, as YAML text; left out, the one that ships.")] = None
-    triggers: Annotated[bool, Field(description="Whether the alert fits the trigger; where it does not, nothing runs.")] = True
+    decide: Annotated[
+        list[Answer], Field(description="How people answer; a mapping fills a form.")
+    ] = []
+    stubs: Annotated[
+        dict[ActionName, Stub],
+        Field(description="Stubs of this case, in the place of the general ones."),
+    ] = {}
+    assets: Annotated[
+        list[dict[str, Any]],
+        Field(max_length=200, description="What the inventory knows: type, value, kind, tags."),
+    ] = []
+    after: Annotated[
+        Duration | None,
+        Field(
+            description="How long the case goes on after the run, so that leases end; such as 25h."
+        ),
+    ] = None
+    until: Annotated[
+        Literal["end of leases"] | None,
+        Field(description="Instead of `after`: until every lease with an end is over."),
+    ] = None
+    alerts: Annotated[
+        list[Further],
+        Field(max_length=50, description="Further alerts, which `wait` for an event sees."),
+    ] = []
+    policy: Annotated[
+        str | None,
+        Field(description="The policy that judges, as YAML text; left out, the one that ships."),
+    ] = None
+    triggers: Annotated[
+        bool,
+        Field(description="Whether the alert fits the trigger; where it does not, nothing runs."),
+    ] = True
     expect: Annotated[Expectation | None, Field(description="What has to come of it.")] = None
 
     @model_validator(mode="after")
@@ -142,7 +208,10 @@ class Cases(Written):
     """A whole tests.yaml."""
 
     playbook: Annotated[PlaybookName, Field(description="The playbook that is tried.")]
-    stubs: Annotated[dict[ActionName, Stub], Field(description="What the actions do, unless a case says otherwise.")] = {}
+    stubs: Annotated[
+        dict[ActionName, Stub],
+        Field(description="What the actions do, unless a case says otherwise."),
+    ] = {}
     cases: Annotated[list[Case], Field(min_length=1, max_length=500, description="The cases.")]
 
 
@@ -156,8 +225,13 @@ def read_cases(text: str, file: str, plan: Plan) -> Cases:
         cases = Cases.model_validate(document.data)
     except ValidationError as error:
         wrong = told(error.errors(include_url=False), Cases)
-        raise Invalid("\n".join(line_of(file, document, place, words, key=key) for place, words, key in wrong)) from None
-    if problems := [*_wrong_names(cases, file, document, plan), *_wrong_alerts(cases, file, document)]:
+        raise Invalid(
+            "\n".join(line_of(file, document, place, words, key=key) for place, words, key in wrong)
+        ) from None
+    if problems := [
+        *_wrong_names(cases, file, document, plan),
+        *_wrong_alerts(cases, file, document),
+    ]:
         raise Invalid("\n".join(problems))
     return cases
 
@@ -172,15 +246,24 @@ def uses_in(node: Any) -> list[Use]:
     if isinstance(node, dict):
         own = [Use.model_validate(node)] if node.get("kind") == "use" else []
         return own + [use for value in node.values() for use in uses_in(value)]
-    return [use for value in node for use in uses_in(value)] if isinstance(node, list | tuple) else []
+    return (
+        [use for value in node for use in uses_in(value)] if isinstance(node, list | tuple) else []
+    )
 
 
 def _wrong_names(cases: Cases, file: str, document: Document, plan: Plan) -> list[str]:
     known = actions_of(plan)
     found = (
-        [] if cases.playbook == plan.playbook else [line_of(file, document, ("playbook",), f"the playbook beside it is {plan.playbook!r}")]
+        []
+        if cases.playbook == plan.playbook
+        else [
+            line_of(file, document, ("playbook",), f"the playbook beside it is {plan.playbook!r}")
+        ]
     )
-    places = [(("stubs",), cases.stubs), *((("cases", number, "stubs"), case.stubs) for number, case in enumerate(cases.cases))]
+    places = [
+        (("stubs",), cases.stubs),
+        *((("cases", number, "stubs"), case.stubs) for number, case in enumerate(cases.cases)),
+    ]
     for path, stubs in places:
         for name in stubs:
             if name not in known:
@@ -192,14 +275,26 @@ def _wrong_names(cases: Cases, file: str, document: Document, plan: Plan) -> lis
 
 def _wrong_alerts(cases: Cases, file: str, document: Document) -> Iterator[str]:
     for number, case in enumerate(cases.cases):
-        places: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [(("given", "alert"), case.given.alert)]
-        places += [(("alerts", each, "alert"), further.alert) for each, further in enumerate(case.alerts)]
+        places: list[tuple[tuple[str | int, ...], dict[str, Any]]] = [
+            (("given", "alert"), case.given.alert)
+        ]
+        places += [
+            (("alerts", each, "alert"), further.alert) for each, further in enumerate(case.alerts)
+        ]
         for place, said in places:
             for misfit in misfits(said):
-                yield line_of(file, document, ("cases", number, *place, *misfit.path), f"case {case.name!r}: {misfit}", key=True)
+                yield line_of(
+                    file,
+                    document,
+                    ("cases", number, *place, *misfit.path),
+                    f"case {case.name!r}: {misfit}",
+                    key=True,
+                )
 
 
-def line_of(file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False) -> str:
+def line_of(
+    file: str, document: Document, path: tuple[str | int, ...], words: str, *, key: bool = False
+) -> str:
     """A problem with its file, line and column."""
     place = document.at(path, key=key)
     return f"{file}:{place.line}:{place.column}: {words}"

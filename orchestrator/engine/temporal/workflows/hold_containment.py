@@ -11,7 +11,12 @@ from temporalio.common import RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from orchestrator.contracts.messages import Activity, DueReply, HoldInput, Workflow
     from orchestrator.domain.errors import TocsinError
-    from orchestrator.engine.temporal.activity_calls import ACTION_TIME, BOOKKEEPING, regular, take_back
+    from orchestrator.engine.temporal.activity_calls import (
+        ACTION_TIME,
+        BOOKKEEPING,
+        regular,
+        take_back,
+    )
 
 MAX_ROUNDS = 500
 SHORTEST = timedelta(milliseconds=50)
@@ -46,7 +51,9 @@ class HoldContainment:
             elif due.check:
                 given = given.model_copy(update={"checked_at": workflow.now()})
                 with suppress(TocsinError):  # it is recorded where it is found out
-                    await regular(Activity.CHECK, given.containment_key, None, CHECKING, ACTION_TIME)
+                    await regular(
+                        Activity.CHECK, given.containment_key, None, CHECKING, ACTION_TIME
+                    )
             elif not due.ended and self._changes == seen:
                 if due.wake_at is None:
                     return

@@ -27,14 +27,20 @@ class RunBatch:
     async def run(self, given: BatchInput) -> BatchReply:
         """What became of each item. Fails with the reason when the slice as a whole could not be done."""
         whole = given.run.model_copy(update={"next_seq": given.next_seq})
-        interpreter = Interpreter(TemporalPort(whole, self._mail, f"run:{given.run.run.run_id}"), whole)
+        interpreter = Interpreter(
+            TemporalPort(whole, self._mail, f"run:{given.run.run.run_id}"), whole
+        )
         try:
             done = await interpreter.slice(given.step, given.first, given.items, _place(given))
         except TocsinError as error:
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+            raise ApplicationError(
+                str(error), type=type(error).__name__, non_retryable=True
+            ) from error
         except Exception as error:
             workflow.logger.exception("a slice failed inside the engine")
-            raise ApplicationError(f"inside the engine: {type(error).__name__}: {error}", non_retryable=True) from error
+            raise ApplicationError(
+                f"inside the engine: {type(error).__name__}: {error}", non_retryable=True
+            ) from error
         await workflow.wait_condition(workflow.all_handlers_finished)
         return BatchReply(items=done, next_seq=interpreter.next_seq)
 
@@ -54,5 +60,7 @@ class RunBatch:
 
 
 def _place(given: BatchInput) -> Place:
-    cover = Cover(given.question, given.approved, frozenset(given.declined)) if given.question else None
+    cover = (
+        Cover(given.question, given.approved, frozenset(given.declined)) if given.question else None
+    )
     return Place(given.names, dict(given.steps), given.prefix, cover)

@@ -8,7 +8,16 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from orchestrator.contracts.messages import Activity, BeginReply, Decision, RunEnd, RunInput, RunResult, StepRef, Workflow
+    from orchestrator.contracts.messages import (
+        Activity,
+        BeginReply,
+        Decision,
+        RunEnd,
+        RunInput,
+        RunResult,
+        StepRef,
+        Workflow,
+    )
     from orchestrator.domain.errors import Rejected, TocsinError
     from orchestrator.domain.run import BEFORE, Mode, RunStatus
     from orchestrator.engine.decide.change_pipeline import ask
@@ -74,7 +83,12 @@ class RunPlaybook:
         result = await self._outcome(self._walk)
         try:
             # By the server: a local reply is lost when a cancellation overtakes it, and the end would be told twice, differently.
-            await regular(Activity.END, RunEnd(run=given.run, status=result.status, error=result.error), None, BOOKKEEPING)
+            await regular(
+                Activity.END,
+                RunEnd(run=given.run, status=result.status, error=result.error),
+                None,
+                BOOKKEEPING,
+            )
         except TocsinError:
             workflow.logger.exception("the end of the run could not be recorded")
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -91,11 +105,19 @@ class RunPlaybook:
 
     async def _begun(self, given: RunInput) -> None:
         """With the store's word, and where that asks for it, with people's. Raises Rejected, Declined."""
-        question = (await kept(Activity.BEGIN, given.run, BeginReply)).question  # first, as it tells people of a version that was altered
+        question = (
+            await kept(Activity.BEGIN, given.run, BeginReply)
+        ).question  # first, as it tells people of a version that was altered
         if given.plan.digest != given.run.plan_digest:
             raise Rejected("the plan that came with the run is not the one that it names")
         if question is not None:
-            await ask(self._port, StepRef(run=given.run, path=BEFORE, seq=0), Place(names={}, steps={}), question, [])
+            await ask(
+                self._port,
+                StepRef(run=given.run, path=BEFORE, seq=0),
+                Place(names={}, steps={}),
+                question,
+                [],
+            )
 
     async def _outcome(self, walk: asyncio.Task[RunResult]) -> RunResult:
         try:
@@ -108,7 +130,9 @@ class RunPlaybook:
         except Exception as error:  # noqa: BLE001 - a bug must not leave a run hanging; what it did is taken back
             if not is_cancelled_exception(error):
                 workflow.logger.exception("the run failed inside the engine")
-                return await self._back(RunStatus.FAILED, f"inside the engine: {type(error).__name__}: {error}")
+                return await self._back(
+                    RunStatus.FAILED, f"inside the engine: {type(error).__name__}: {error}"
+                )
             reason = f"cancelled by {self._cancelled_by or 'Temporal'}"
         return await self._back(RunStatus.CANCELLED, reason)
 
@@ -120,4 +144,8 @@ class RunPlaybook:
         except Exception as error:  # noqa: BLE001 - as above
             workflow.logger.exception("taking back failed inside the engine")
             problems = [f"not all was taken back: {type(error).__name__}: {error}"]
-        return RunResult(status=status, error="; ".join([reason, *problems]), steps=self._interpreter.next_seq - 1)
+        return RunResult(
+            status=status,
+            error="; ".join([reason, *problems]),
+            steps=self._interpreter.next_seq - 1,
+        )

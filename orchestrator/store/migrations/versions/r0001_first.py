@@ -233,7 +233,9 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("last_alert_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_incidents_correlation_key"), "incidents", ["correlation_key"], unique=False)
+    op.create_index(
+        op.f("ix_incidents_correlation_key"), "incidents", ["correlation_key"], unique=False
+    )
     op.create_table(
         "kill_switches",
         sa.Column("scope", sa.String(), nullable=False),

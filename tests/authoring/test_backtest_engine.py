@@ -1,0 +1,113 @@
+"""Does a backtest decide as a run does? The same stored alerts, in memory and by the real workflow."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from orchestrator.assets.facts import Indexed
+from orchestrator.authoring.backtest.history_index import Past
+from orchestrator.authoring.backtest.policy_inputs import Surroundings
+from orchestrator.authoring.backtest.port import HistoryStage, HistoryWorld, Telling
+from orchestrator.authoring.backtest.read_resolver import Reads, Recollection
+from orchestrator.authoring.backtest.replay import Tried, staged
+from orchestrator.authoring.rehearsal.temporal_harness import theatre
+from orchestrator.policy.document import Policy
+from orchestrator.policy.evaluate import InForce
+from orchestrator.registry.playbooks import check_playbook
+from orchestrator.store.queries import history
+from tests.harness.history_rig import LIVE, NOW, Rig, rig
+
+WHOLE = (
+    LIVE
+    + """\
+  - id: judged
+    choose:
+      - when: steps.block is not none
+        steps:
+          - id: tell
+            use: chat.post
+            with: {channel: soc, text: "${{ steps.block.summary }}"}
+      - otherwise:
+          - id: look
+            parallel:
+              - {id: again, use: reputation.lookup_address, with: {address: "${{ alert.remote.address }}"}}
+              - id: each
+                for_each: [198.51.100.20, 198.51.100.21]
+                as: address
+                at_most: 5
+                steps:
+                  - id: stop
+                    approve: {question: "Block ${{ address }}?"}
+                    use: firewall.block_address
+                    with: {address: "${{ address }}"}
+                    for: 1h
+  - id: pause
+    wait: 10m
+  - id: breaks
+    when: alert.title == 'Breaks'
+    use: chat.post
+    with: {channel: soc, text: "${{ alert.host.name }}"}
+on_failure: roll_back
+"""
+)
+
+
+async def stages(past: Rig) -> list[HistoryStage]:
+    """Fresh ones of all alerts, with what answers at hand."""
+    plan = (await check_playbook(past.rt, WHOLE, "playbook.yaml")).plan
+    async with past.rt.store.read() as session:
+        alerts, _ = await history.alerts_between(session, NOW - timedelta(days=1), NOW, None, 100)
+        records = await history.recorded_in(session, [alert.incident_id for alert in alerts])
+    policy = Policy()
+    surroundings = Surroundings(Indexed([]), (), {}, policy.limits)
+    tried = Tried(
+        plan=plan,
+        draft="draft",
+        policy=InForce(0, policy.digest, policy),
+        surroundings=surroundings,
+    )
+    memory = Past()
+    memory.add(records)
+
+    async def nothing(*_: Any) -> list[Any]:
+        return []
+
+    recollection = Recollection(memory, Reads.UNKNOWN, {}, nothing, nothing)
+    return [staged(tried, alert, recollection, {}, plan.digest) for alert in alerts]
+
+
+def trail(stage: HistoryStage) -> dict[str, Any]:
+    told = {
+        name: getattr(stage, name)
+        for name in ("contained", "undone", "would_ask", "denied", "states", "errors")
+    }
+    return {
+        name: sorted(each) if isinstance(each, list) else dict(sorted(each.items()))
+        for name, each in told.items()
+    }
+
+
+async def test_the_port_in_memory_and_the_workflow_leave_the_same_trail(tmp_path: Path) -> None:
+    async with rig(tmp_path) as past:
+        await past.handled("bad", "198.51.100.7", 9)
+        await past.handled("good", "203.0.113.9", 0)
+        await past.handled("breaks", "198.51.100.8", 9, title="Breaks")
+        in_memory, by_workflow = await stages(past), await stages(past)
+    first = [await Telling(HistoryWorld(stage), stage).whole() for stage in in_memory]
+    async with theatre() as served:
+        second = [(await served.play(stage))[0] for stage in by_workflow]
+    assert [trail(stage) for stage in in_memory] == [trail(stage) for stage in by_workflow]
+    assert [(result.status, result.error, result.steps) for result in first] == [
+        (result.status, result.error, result.steps) for result in second
+    ]
+    assert sorted(result.status.value for result in first) == [
+        "completed",
+        "completed",
+        "rolled_back",
+    ]
+    assert {name for stage in in_memory for name in stage.would_ask} == {
+        "firewall.block_address 198.51.100.20",
+        "firewall.block_address 198.51.100.21",
+    }

@@ -1,0 +1,101 @@
+"""Does a case get behind those that are there, without a mail of them changed?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.authoring.rehearsal.tests_yaml.edit import added, begun_tests
+from orchestrator.domain.errors import Invalid
+from orchestrator.playbook.language.yaml import load
+
+CASE: dict[str, Any] = {
+    "name": "as in run run_1",
+    "given": {
+        "alert": {"title": "a: b # c", "rule": "012", "host": {"name": "host-1", "critical": False}}
+    },
+    "decide": ["approve", {"approve": ["firewall.block_address 203.0.113.1"]}],
+    "policy": "protect:\n  # ours\n  networks: [10.0.0.0/8]\n",
+    "expect": {"status": "completed", "applied": []},
+}
+BEFORE = """\
+# ours
+playbook: block   # the name
+
+cases:
+  # the first
+  - name: one
+    given: {inputs: {a: 1}}
+    expect: {status: completed}
+"""
+
+
+def test_a_file_of_its_own_is_read_back_as_it_was_meant() -> None:
+    text = begun_tests("block", CASE, ["a note\nof two lines"])
+    assert load(text).data == {"playbook": "block", "cases": [CASE]}
+    assert "  # a note of two lines\n  - name:" in text
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "\u2028",
+        "- x: !!python/object",
+        "${{ 1 }}\n  tab\there ",
+        "yes",
+        "1:20",
+        "\t",
+        "a\r\nb",
+        "\u00fc\u202e",
+        "  lead\nx",
+    ],
+)
+def test_whatever_an_alert_says_it_is_text(hostile: str) -> None:
+    case = {**CASE, "given": {"alert": {"title": hostile}}}
+    assert load(begun_tests("block", case)).data["cases"] == [case]
+
+
+@pytest.mark.parametrize(
+    "after", ["", "\n# the end\n", "stubs:\n  a.b: {output: {}}\n", "\n# of the stubs\nstubs: {}\n"]
+)
+@pytest.mark.parametrize("last", ["\n", ""])
+def test_what_is_there_stays_as_it_is_comments_included(after: str, last: str) -> None:
+    before = BEFORE + after if last else (BEFORE + after).rstrip("\n")
+    text = added(before, "tests.yaml", CASE)
+    assert [each["name"] for each in load(text).data["cases"]] == ["one", "as in run run_1"]
+    assert [line for line in before.splitlines() if line not in text.splitlines()] == []
+    assert text.startswith(BEFORE.rstrip("\n"))
+
+
+def test_a_name_that_is_taken_is_not_taken_again() -> None:
+    text = added(added(BEFORE, "t", CASE), "t", CASE)
+    assert [each["name"] for each in load(text).data["cases"]] == [
+        "one",
+        "as in run run_1",
+        "as in run run_1, again (2)",
+    ]
+
+
+def test_a_list_at_the_margin_is_kept_at_the_margin() -> None:
+    text = added(
+        "playbook: b\ncases:\n- name: one\n  expect: {status: completed}\nstubs: {}\n", "t", CASE
+    )
+    assert "\n- name: as in run run_1\n" in text
+    assert len(load(text).data["cases"]) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "playbook: b\n",
+        "playbook: b\ncases: [{name: one}]\n",
+        "cases:\n  a: 1\n",
+        "a: [\n",
+        "[]\n",
+        "'cases':\n  - name: x\n",
+    ],
+)
+def test_where_there_is_no_list_to_put_it_behind_nothing_is_written(text: str) -> None:
+    with pytest.raises(Invalid):
+        added(text, "tests.yaml", CASE)

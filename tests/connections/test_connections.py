@@ -1,0 +1,153 @@
+"""Is a connection tried before it is saved, sealed when it is kept, and opened as it is now?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from connectors.lab import lab_app, lab_settings
+from connectors.sdk.connector import Connector
+from connectors.sdk.http import Access
+from connectors.sdk.settings import secret_fields
+from orchestrator.connections.connections import (
+    check_connection,
+    list_connections,
+    open_connection_for,
+    remove_connection,
+    save_connection,
+)
+from orchestrator.domain.errors import ActionError, Invalid, NotFound
+from orchestrator.runtime import Runtime
+from orchestrator.store.tables import ConnectionRow
+from tests.connectors.conftest import serving
+from tests.harness.databases import opened
+
+ANN = "person:ann"
+
+
+@pytest.fixture
+async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with opened(tmp_path, None) as [runtime]:
+        yield runtime
+
+
+@pytest.fixture
+async def firewall() -> AsyncIterator[dict[str, Any]]:
+    """The settings of a firewall that listens."""
+    async with serving(lab_app()) as url:
+        yield lab_settings(url)["palo_alto"]
+
+
+async def test_a_credential_that_works_is_saved_and_checked_again(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    saved = await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN)
+    assert (saved.capability, saved.revision, saved.secrets) == (
+        "firewall",
+        1,
+        ("api_key", "write_api_key"),
+    )
+    assert await check_connection(rt, "firewall")
+
+
+@pytest.mark.parametrize("field", ["api_key", "write_api_key"])
+async def test_a_credential_that_does_not_work_is_not_saved(
+    rt: Runtime, firewall: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ActionError):
+        await save_connection(rt, "firewall", "palo_alto", {**firewall, field: "wrong"}, actor=ANN)
+    assert await list_connections(rt) == ()
+
+
+async def test_whoever_reads_never_opens_the_seal_of_the_write_credential(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
+    async with rt.store.write() as session:
+        [row] = await session.scalars(select(ConnectionRow))
+        row.secrets = json.dumps({**json.loads(row.secrets), "write": "cannot be opened"}).encode()
+    reader = await open_connection_for(rt, "firewall", Access.READ)
+    assert await reader.check()
+    assert firewall["write_api_key"] not in {str(value) for value in credentials_of(reader)}
+    with pytest.raises(Invalid):
+        await open_connection_for(rt, "firewall", Access.WRITE)
+
+
+def credentials_of(connector: Connector[Any]) -> list[str]:
+    """The secrets in clear that an open connector holds."""
+    values = [getattr(connector.settings, name) for name in secret_fields(type(connector.settings))]
+    return [value.get_secret_value() for value in values if value is not None]
+
+
+async def test_secrets_are_in_no_view_and_not_in_clear_in_the_store(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    view = await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
+    secret = firewall["api_key"]
+    async with rt.store.read() as session:
+        [row] = await session.scalars(select(ConnectionRow))
+    assert secret not in view.model_dump_json()
+    assert secret not in str(row.settings)
+    assert secret.encode() not in row.secrets
+    database = (rt.settings.data_dir / "tocsin.db").read_bytes() + (
+        rt.settings.data_dir / "tocsin.db-wal"
+    ).read_bytes()
+    assert secret.encode() not in database
+
+
+async def test_for_reading_the_write_credential_is_not_loaded(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
+    assert (await open_connection_for(rt, "firewall", Access.READ)).settings.write_api_key is None
+    assert (
+        await open_connection_for(rt, "firewall", Access.WRITE)
+    ).settings.write_api_key is not None
+
+
+async def test_an_open_connector_is_used_again_until_the_connection_is_saved_anew(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
+    first = await open_connection_for(rt, "firewall", Access.READ)
+    assert await open_connection_for(rt, "firewall", Access.READ) is first
+    saved = await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
+    assert saved.revision == 2
+    assert await open_connection_for(rt, "firewall", Access.READ) is not first
+
+
+async def test_a_connection_that_was_removed_and_added_anew_is_opened_with_its_new_settings(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
+    await open_connection_for(rt, "firewall", Access.READ)
+    await remove_connection(rt, "firewall", actor=ANN)
+    with pytest.raises(NotFound, match="tocsin connection add firewall"):
+        await open_connection_for(rt, "firewall", Access.READ)
+    await save_connection(
+        rt, "firewall", "palo_alto", {**firewall, "tag": "another"}, actor=ANN, check=False
+    )
+    assert (await open_connection_for(rt, "firewall", Access.READ)).settings.tag == "another"
+
+
+@pytest.mark.parametrize("name", ["", "Fire", "fire wall", "fire.wall", "../x", "f" * 65])
+async def test_a_name_that_no_playbook_could_write_is_refused(
+    rt: Runtime, firewall: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(Invalid, match="no name for a connection"):
+        await save_connection(rt, name, "palo_alto", firewall, actor=ANN, check=False)
+
+
+async def test_a_wrong_setting_is_named_and_its_value_is_not_repeated(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    with pytest.raises(Invalid, match="poll_seconds") as refusal:
+        await save_connection(
+            rt, "firewall", "palo_alto", {**firewall, "poll_seconds": "s3cret"}, actor=ANN
+        )
+    assert "s3cret" not in str(refusal.value)

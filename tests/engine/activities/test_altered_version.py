@@ -1,0 +1,74 @@
+"""Does a version that somebody changed in the database stay undone, and do people hear of it?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from temporalio.client import Client
+
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.change import Effect
+from orchestrator.playbook.plan import Plan, Use
+from orchestrator.runs.dispatch import dispatch
+from orchestrator.runs.queries import get_run
+from orchestrator.store.tables import AuditEventRow, PlaybookRow, TaskRow
+from tests.harness.activity_rig import START, Rig, run_row
+from tests.harness.temporal_rig import on_temporal
+
+BLOCK = Use(
+    id="block", connection="firewall", capability="firewall", action="block_address", effect=Effect.CONTAIN,
+    inputs={"address": "198.51.100.7"}, hold=86_400,
+)  # fmt: skip
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client]]:
+    async with on_temporal(tmp_path) as both:
+        yield both
+
+
+def widened(plan: dict[str, Any]) -> dict[str, Any]:
+    return {"plan": {**plan, "steps": [{**plan["steps"][0], "inputs": {"address": "203.0.113.9"}}]}}
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [widened, lambda _: {"plan": {"steps": 7}}, lambda _: {"digest": "0" * 64}],
+    ids=["widened", "unreadable", "digest"],
+)
+async def test_it_does_not_run_and_the_trail_and_people_are_told(
+    bench: tuple[Rig, Client], altered: Callable[..., dict[str, Any]]
+) -> None:
+    made, client = bench
+    plan = Plan(playbook="whole", version=1, title="t", owner="o", steps=(BLOCK,))
+    written = plan.model_dump(mode="json")
+    more: dict[str, Any] = {
+        "source": "",
+        "published_at": START,
+        "published_by": "x",
+        "plan": written,
+    }
+    await made.add(
+        PlaybookRow(name="whole", version=1, digest=plan.digest, title="t", owner="o", **more)
+    )
+    await made.add(run_row("run_w", playbook="whole", plan_digest=plan.digest, dispatched=False))
+    async with made.rt.store.write() as session:
+        await session.execute(update(PlaybookRow).values(**altered(written)))
+    if await dispatch(made.rt, client, ["run_w"]):
+        async with asyncio.timeout(30):
+            await client.get_workflow_handle("run-run_w-1").result()
+    assert (await get_run(made.rt, "run_w"))["status"] == "failed"
+    assert all(made.effects(name) == 0 for name in made.worlds)
+    told = [
+        event.data["reason"]
+        for event in await made.rows(AuditEventRow)
+        if event.kind == EventKind.PLAYBOOK_REFUSED
+    ]
+    assert len(told) == 1
+    (task,) = await made.rows(TaskRow)
+    assert (task.kind, task.subject, task.summary) == ("refused_playbook", "whole@1", told[0])

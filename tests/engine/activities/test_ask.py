@@ -1,0 +1,160 @@
+"""Is a question put once, its answer bound to the exact changes, and an agreement checked in the transaction of the intent?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from orchestrator.approvals.decide import decide
+from orchestrator.contracts.messages import AskReply, AskRequest, Decision, RunEnd, StepRef
+from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.change import Change
+from orchestrator.domain.run import RunStatus
+from orchestrator.playbook.plan import FormField
+from orchestrator.store.tables import ApprovalRow, EffectRow, RunRow
+from tests.harness.activity_rig import Asking, Recording, Rig, context, rig
+
+ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))
+BOB = Principal(key_id="k2", person="bob", roles=(Role.APPROVER,), groups=("leads",))
+ASKING = {"rules": [{"effect": "contain", "approve": True}]}
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+async def ask(bench: Rig, *changes: Change, **more: Any) -> AskReply:
+    given = {
+        "ref": StepRef(run=context(), path="block", seq=1),
+        "kind": "change",
+        "question": "Block?",
+        "within": 900,
+    }
+    return await ActivityEnvironment().run(
+        Asking(bench.rt).ask, AskRequest(changes=changes, **given | more)
+    )
+
+
+async def close(bench: Rig, asked: AskReply) -> Decision:
+    return await ActivityEnvironment().run(Asking(bench.rt).close_approval, asked.approval_id)
+
+
+async def test_a_change_that_the_policy_asks_about_is_applied_only_once_agreed(bench: Rig) -> None:
+    await bench.policy(ASKING)
+    call = bench.block()
+    planned = await bench.plan(call)
+    assert (await bench.apply(call, planned)).outcome == "needs_approval"
+    asked = await ask(bench, planned.change)
+    assert (await bench.apply(call, planned, asked.approval_id)).outcome == "needs_approval"
+    assert await bench.rows(EffectRow) == []
+    await decide(bench.rt, None, asked.approval_id, ANN, "approve", asked.digest)
+    assert (await bench.apply(call, planned, asked.approval_id)).outcome == "applied"
+    assert [row.approval_id for row in await bench.rows(EffectRow)] == [asked.approval_id]
+
+
+async def test_an_approval_covers_no_other_change_and_no_other_run(bench: Rig) -> None:
+    call, other = bench.block(), bench.block(address="198.51.100.8")
+    planned, otherwise = await bench.plan(call), await bench.plan(other)
+    asked = await ask(bench, planned.change)
+    await decide(bench.rt, None, asked.approval_id, ANN, "approve", asked.digest)
+    assert "does not cover" in (await bench.apply(other, otherwise, asked.approval_id)).detail
+    foreign = bench.block("run_2")
+    assert (
+        "no approval"
+        in (await bench.apply(foreign, await bench.plan(foreign), asked.approval_id)).detail
+    )
+    assert await bench.rows(EffectRow) == []
+
+
+async def test_only_the_chosen_changes_are_agreed_with(bench: Rig) -> None:
+    one, two = bench.block(path="a"), bench.block(path="b", address="198.51.100.8")
+    first, second = await bench.plan(one), await bench.plan(two)
+    asked = await ask(bench, first.change, second.change)
+    await decide(
+        bench.rt,
+        None,
+        asked.approval_id,
+        ANN,
+        "approve",
+        asked.digest,
+        changes=[second.change.digest],
+    )
+    assert (await bench.apply(one, first, asked.approval_id)).outcome == "needs_approval"
+    assert (await bench.apply(two, second, asked.approval_id)).outcome == "applied"
+    assert (await close(bench, asked)).approved_changes == (second.change.digest,)
+
+
+async def test_an_approval_laxer_than_the_policy_does_not_count(bench: Rig) -> None:
+    await bench.policy({"rules": [{"effect": "contain", "approve": {"by": "board", "quorum": 2}}]})
+    planned = await bench.plan(bench.block())
+    assert (planned.verdict.by, planned.verdict.quorum) == ("board", 2)
+    asked = await ask(bench, planned.change, quorum=1)
+    await decide(bench.rt, None, asked.approval_id, ANN, "approve", asked.digest)
+    assert (
+        "the policy wants 2"
+        in (await bench.apply(bench.block(), planned, asked.approval_id)).detail
+    )
+
+
+async def test_the_same_question_again_is_the_same_approval(bench: Rig) -> None:
+    planned = await bench.plan(bench.block())
+    first = await ask(bench, planned.change)
+    bench.pass_time(timedelta(minutes=1))
+    assert await ask(bench, planned.change) == first
+    assert (await bench.kinds()).count("approval:asked") == 1
+    assert (await bench.rows(RunRow, RunRow.id))[0].status == "waiting"
+
+
+async def test_a_question_nobody_answered_is_closed_as_expired_and_the_run_goes_on(
+    bench: Rig,
+) -> None:
+    asked = await ask(bench, (await bench.plan(bench.block())).change)
+    assert (await close(bench, asked)).state == "expired"
+    assert (await close(bench, asked)).state == "expired"
+    assert (await bench.kinds()).count("approval:expired") == 1
+    assert (await bench.rows(RunRow, RunRow.id))[0].status == "running"
+
+
+async def test_a_question_decided_just_before_it_is_closed_counts(bench: Rig) -> None:
+    form = {"severity": FormField(type="choice", label="Severity", choices=("low", "high"))}
+    asked = await ask(bench, kind="form", question="How bad?", form=form)
+    await decide(
+        bench.rt,
+        None,
+        asked.approval_id,
+        ANN,
+        "approve",
+        asked.digest,
+        "seen",
+        form={"severity": "high"},
+    )
+    decision = await close(bench, asked)
+    assert (decision.state, decision.form, decision.by, decision.comment) == (
+        "approved",
+        {"severity": "high"},
+        ("ann",),
+        "seen",
+    )
+
+
+async def test_the_end_of_a_run_withdraws_its_questions(bench: Rig) -> None:
+    await ask(bench, (await bench.plan(bench.block())).change)
+    await ActivityEnvironment().run(
+        Recording(bench.rt).end, RunEnd(run=context(), status=RunStatus.CANCELLED)
+    )
+    assert [row.state for row in await bench.rows(ApprovalRow)] == ["withdrawn"]
+    assert (await bench.rows(RunRow, RunRow.id))[0].status == "cancelled"
+
+
+async def test_an_approval_that_is_not_there_cannot_be_closed(bench: Rig) -> None:
+    with pytest.raises(ApplicationError, match="no approval apr_x") as caught:
+        await ActivityEnvironment().run(Asking(bench.rt).close_approval, "apr_x")
+    assert caught.value.non_retryable

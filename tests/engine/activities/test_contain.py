@@ -1,0 +1,388 @@
+"""Is a containment made once, held while anyone holds it, and lifted once, whatever crashes in between?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from orchestrator.containments.release import release
+from orchestrator.contracts.messages import (
+    ApplyRequest,
+    PlanRequest,
+    RunEnd,
+    StepRef,
+    UndoReply,
+    UndoRequest,
+    VerifyRequest,
+)
+from orchestrator.domain.change import Effect, Verdict
+from orchestrator.domain.run import Mode, RunStatus
+from orchestrator.engine.activities import undo as undoing
+from orchestrator.engine.activities.apply import Applying
+from orchestrator.engine.activities.plan import Planning
+from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow, StepRow
+from tests.harness.activity_rig import Recording, Rig, Undoing, Verifying, context, rig
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+async def undo(
+    bench: Rig, run: str = "run_1", path: str = "block", reason: str = "rolled back"
+) -> UndoReply:
+    request = UndoRequest(run_id=run, path=path, reason=reason, actor=f"run:{run}")
+    return await ActivityEnvironment().run(Undoing(bench.rt).undo, request)
+
+
+async def test_the_way_of_a_containment_is_in_the_trail_in_order(bench: Rig) -> None:
+    call = bench.block()
+    planned = await bench.contained(call)
+    request = VerifyRequest(call=call, change=planned.change, output={})
+    assert (await ActivityEnvironment().run(Verifying(bench.rt).verify, request)).verified
+    assert (await undo(bench)).outcome == "undone"
+    assert await bench.kinds() == [
+        "containment:lease:registered",
+        "run:step:planned",
+        "run:step:evaluated",
+        "run:step:intended",
+        "run:step:applied",
+        "run:step:verified",
+        "containment:lease:ended",
+        "containment:undo:intended",
+        "containment:undo:applied",
+    ]
+    assert bench.worlds["firewall"].in_force() == type(bench.worlds["firewall"])().in_force()
+    assert [row.state for row in await bench.rows(StepRow)] == ["undone"]
+    assert [row.state for row in await bench.rows(ContainmentRow)] == ["lifted"]
+    assert [row.state for row in await bench.rows(EffectRow)] == ["undone"]
+
+
+@pytest.mark.parametrize("lifted", [True, False])
+async def test_a_release_by_hand_during_the_verification_is_told_as_that_and_by_whom(
+    bench: Rig, monkeypatch: pytest.MonkeyPatch, *, lifted: bool
+) -> None:
+    monkeypatch.setattr("orchestrator.engine.activities.verify.LOOKS", (0.0,))
+    call = bench.block()
+    planned = await bench.contained(call)
+    key = planned.change.containment_key
+    await release(bench.rt, None, key, actor="person:bob")
+    if lifted:
+        await undo(bench, reason="released by bob")
+    firewall: Any = bench.worlds["firewall"]
+    firewall.tags.clear()
+    request = VerifyRequest(call=call, change=planned.change, output={})
+    reply = await ActivityEnvironment().run(Verifying(bench.rt).verify, request)
+    assert (reply.verified, reply.released) == (False, True)
+    assert (
+        reply.detail
+        == "it was released by bob before the device was read back, and is not in force"
+    )
+    assert [row.error for row in await bench.rows(StepRow)] == [reply.detail]
+
+
+async def test_a_device_that_does_not_show_it_is_not_told_as_a_release(
+    bench: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.engine.activities.verify.LOOKS", (0.0,))
+    call = bench.block()
+    planned = await bench.contained(call)
+    firewall: Any = bench.worlds["firewall"]
+    firewall.tags.clear()
+    reply = await ActivityEnvironment().run(
+        Verifying(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
+    )
+    assert (reply.verified, reply.released) == (False, False)
+    assert "took block_address of address 198.51.100.7, but does not show it" in reply.detail
+
+
+async def test_the_intent_is_committed_before_the_vendor_is_called(bench: Rig) -> None:
+    planned = await bench.plan(bench.block())
+    bench.worlds["firewall"].inject(kind="status", status=503, times=10)
+    with pytest.raises(ApplicationError) as caught:
+        await bench.apply(bench.block(), planned)
+    assert caught.value.type == "Unavailable"
+    assert not caught.value.non_retryable
+    assert [row.state for row in await bench.rows(EffectRow)] == ["intended"]
+    assert (await bench.kinds())[-1] == "run:step:intended"
+
+
+async def test_a_call_that_is_repeated_after_a_crash_is_one_effect_and_one_record(
+    bench: Rig,
+) -> None:
+    call = bench.block()
+    planned = await bench.contained(call)
+    async with (
+        bench.rt.store.write() as session
+    ):  # as if the worker died before it recorded the answer
+        (effect,) = await bench.rows(EffectRow)
+        effect.state = "intended"
+        await session.merge(effect)
+    assert (await bench.apply(call, planned)).outcome == "applied"
+    assert (await bench.apply(call, planned)).outcome == "applied"
+    assert len(await bench.rows(EffectRow)) == 1
+    kinds = await bench.kinds()
+    assert kinds.count("run:step:intended") == kinds.count("run:step:applied") == 1
+    assert len({effect["key"] for effect in bench.worlds["firewall"].effects}) == 1
+
+
+async def test_an_applied_step_is_not_called_again(bench: Rig) -> None:
+    call = bench.block()
+    planned = await bench.contained(call)
+    made = bench.effects("firewall")
+    assert (await bench.apply(call, planned)).outcome == "applied"
+    assert bench.effects("firewall") == made
+
+
+async def test_two_runs_share_a_containment_and_the_last_lifts_it_once(bench: Rig) -> None:
+    await bench.contained(bench.block("run_1"))
+    second = await bench.plan(bench.block("run_2"))
+    assert not second.change.changed
+    made = bench.effects("firewall")
+    assert (await undo(bench, "run_1")).outcome == "kept"
+    assert bench.effects("firewall") == made
+    assert (await undo(bench, "run_2")).outcome == "undone"
+    assert bench.effects("firewall") > made
+    lifted = bench.effects("firewall")
+    assert (await undo(bench, "run_1")).outcome == "undone"  # once more, as a retry does
+    assert bench.effects("firewall") == lifted
+
+
+async def test_two_runs_that_planned_at_the_same_time_make_one_effect(bench: Rig) -> None:
+    first, second = await bench.plan(bench.block("run_1")), await bench.plan(bench.block("run_2"))
+    assert first.change.changed
+    assert second.change.changed
+    await bench.apply(bench.block("run_1"), first)
+    made = bench.effects("firewall")
+    assert (await bench.apply(bench.block("run_2"), second)).outcome == "applied"
+    assert bench.effects("firewall") == made
+    assert (await undo(bench, "run_1")).outcome == "kept"
+    assert (await undo(bench, "run_2")).outcome == "undone"
+
+
+async def test_while_another_run_is_at_it_a_run_waits(bench: Rig) -> None:
+    first, second = await bench.plan(bench.block("run_1")), await bench.plan(bench.block("run_2"))
+    bench.worlds["firewall"].inject(kind="status", status=503, times=10)
+    with pytest.raises(ApplicationError):
+        await bench.apply(bench.block("run_1"), first)
+    bench.worlds["firewall"].clear_faults()
+    with pytest.raises(ApplicationError, match="just now doing the same"):
+        await bench.apply(bench.block("run_2"), second)
+    bench.pass_time(timedelta(minutes=3))  # it is dead
+    assert (await bench.apply(bench.block("run_2"), second)).outcome == "applied"
+
+
+async def test_what_was_in_force_before_us_is_left_alone(bench: Rig) -> None:
+    await bench.contained(bench.block("run_1"))
+    async with bench.rt.store.write() as session:  # somebody else's block
+        for table in (LeaseRow, ContainmentRow, EffectRow):
+            for row in await bench.rows(table):
+                await session.delete(row)
+    planned = await bench.plan(bench.block("run_2"))
+    assert not planned.change.changed
+    made = bench.effects("firewall")
+    assert (await undo(bench, "run_2")).outcome == "not_ours"
+    assert bench.effects("firewall") == made
+
+
+async def test_while_a_containment_is_lifted_nobody_takes_it_up(bench: Rig) -> None:
+    await bench.contained(bench.block("run_1"))
+    bench.worlds["firewall"].inject(kind="status", status=503, times=10)
+    with pytest.raises(ApplicationError):
+        await undo(bench, "run_1")
+    bench.worlds["firewall"].clear_faults()
+    with pytest.raises(ApplicationError, match="is being lifted") as caught:
+        await bench.plan(bench.block("run_2"))
+    assert caught.value.type == "Unavailable"
+    assert (await undo(bench, "run_1")).outcome == "undone"
+    assert (await bench.plan(bench.block("run_2"))).change.changed
+
+
+async def test_while_one_lifts_it_nobody_else_tells_the_device_to(
+    bench: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second call could come so late that it lifts what was contained anew meanwhile."""
+    await bench.contained(bench.block("run_1"))
+    reached, go_on, look = asyncio.Event(), asyncio.Event(), undoing.seen
+
+    async def slowly(*given: Any) -> bool:
+        reached.set()
+        await go_on.wait()
+        return await look(*given)
+
+    monkeypatch.setattr(undoing, "seen", slowly)
+    first = asyncio.create_task(undo(bench, "run_1"))
+    await reached.wait()
+    told = bench.effects("firewall")
+    with pytest.raises(ApplicationError, match="is being lifted") as caught:
+        await undo(bench, "run_1")
+    assert (caught.value.type, bench.effects("firewall")) == ("Unavailable", told)
+    go_on.set()
+    assert (await first).outcome == "undone"
+    assert (await undo(bench, "run_1")).outcome == "undone"  # before
+    assert bench.effects("firewall") == told
+
+
+async def test_who_died_while_lifting_is_not_waited_for_long(
+    bench: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.contained(bench.block("run_1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(undoing, "seen", _died)
+        with pytest.raises(MemoryError):
+            await undo(bench, "run_1")
+    with pytest.raises(ApplicationError, match="is being lifted"):
+        await undo(bench, "run_1")
+    bench.pass_time(timedelta(minutes=3))
+    assert (await undo(bench, "run_1")).outcome == "undone"
+
+
+async def _died(*_given: Any) -> bool:
+    raise MemoryError
+
+
+async def test_a_kill_switch_stops_applying_but_not_releasing(bench: Rig) -> None:
+    await bench.contained(bench.block("run_1"))
+    planned = await bench.plan(bench.block("run_2", "198.51.100.8"))
+    await bench.engage("global")
+    reply = await bench.apply(bench.block("run_2", "198.51.100.8"), planned)
+    assert reply.outcome == "refused"
+    assert "kill switch" in reply.detail
+    assert (await undo(bench, "run_1")).outcome == "undone"
+
+
+async def test_the_policy_of_the_moment_counts_not_that_of_the_plan(bench: Rig) -> None:
+    planned = await bench.plan(bench.block())
+    assert planned.verdict.outcome is Verdict.ALLOW
+    await bench.policy({"protect": {"addresses": ["198.51.100.7"]}})
+    assert (await bench.apply(bench.block(), planned)).outcome == "refused"
+    assert await bench.rows(EffectRow) == []
+
+
+async def test_what_is_denied_holds_no_lease(bench: Rig) -> None:
+    await bench.policy({"protect": {"addresses": ["198.51.100.7"]}})
+    assert (await bench.plan(bench.block())).verdict.outcome is Verdict.DENY
+    assert await bench.rows(LeaseRow) == []
+
+
+async def test_limits_are_counted_over_all_runs_of_the_hour(bench: Rig) -> None:
+    await bench.policy({"limits": {"windows": [{"within": "1h", "addresses": 1}]}})
+    await bench.contained(bench.block("run_1", "198.51.100.7"))
+    other = bench.block("run_2", "198.51.100.8")
+    assert (await bench.plan(other)).verdict.outcome is Verdict.ASK
+    bench.pass_time(timedelta(minutes=61))
+    assert (await bench.plan(other)).verdict.outcome is Verdict.ALLOW
+
+
+async def test_a_change_that_was_swapped_after_the_plan_is_not_applied(bench: Rig) -> None:
+    planned = await bench.plan(bench.block())
+    with pytest.raises(ApplicationError, match="not the one that was planned"):
+        await bench.apply(bench.block(address="198.51.100.9"), planned)
+
+
+async def test_a_dry_run_plans_without_a_lease_and_applies_nothing(bench: Rig) -> None:
+    call = bench.block()
+    dry = call.model_copy(
+        update={"ref": StepRef(run=context(mode=Mode.DRY_RUN), path="block", seq=1)}
+    )
+    planned = await ActivityEnvironment().run(
+        Planning(bench.rt).plan, PlanRequest(call=dry, lease=True)
+    )
+    assert await bench.rows(LeaseRow) == []
+    with pytest.raises(ApplicationError, match="dry run"):
+        await ActivityEnvironment().run(
+            Applying(bench.rt).apply, ApplyRequest(call=dry, change=planned.change)
+        )
+    assert bench.effects("firewall") == 0
+
+
+async def test_a_step_released_while_people_were_asked_is_not_applied_afterwards(
+    bench: Rig,
+) -> None:
+    planned = await bench.plan(bench.block())
+    await undo(bench)
+    assert (await bench.apply(bench.block(), planned)).outcome == "refused"
+
+
+async def test_a_lost_reply_is_unknown_and_can_be_taken_back(bench: Rig) -> None:
+    planned = await bench.plan(bench.block())
+    bench.worlds["firewall"].inject(kind="lost_reply", times=10)
+    with pytest.raises(ApplicationError) as caught:
+        await bench.apply(bench.block(), planned)
+    assert caught.value.type == "Unknown"
+    bench.worlds["firewall"].clear_faults()
+    found = await ActivityEnvironment().run(Undoing(bench.rt).to_undo, context())
+    assert [each.path for each in found] == ["block"]
+    assert (await undo(bench)).outcome == "undone"
+    assert await ActivityEnvironment().run(Undoing(bench.rt).to_undo, context()) == []
+
+
+async def test_a_refusal_after_a_lost_reply_does_not_disown_what_may_have_been_made(
+    bench: Rig,
+) -> None:
+    planned = await bench.plan(bench.block())
+    bench.worlds["firewall"].inject(kind="lost_reply", times=1)
+    for fault in (
+        {"kind": "status", "status": 403, "times": 9},
+        {"kind": "status", "status": 403, "times": 9},
+    ):
+        with pytest.raises(ApplicationError) as caught:
+            await bench.apply(bench.block(), planned)
+        assert caught.value.type == "Unknown"
+        bench.worlds["firewall"].clear_faults()
+        bench.worlds["firewall"].inject(**fault)
+    bench.worlds["firewall"].clear_faults()
+    assert (await undo(bench)).outcome == "undone"
+    assert bench.worlds["firewall"].in_force()["addresses"] == []
+
+
+async def test_a_ticket_cannot_be_taken_back_and_is_opened_once(bench: Rig) -> None:
+    call = bench.call(
+        "tickets", "ticketing", "open", Effect.NOTIFY, {"title": "Contained"}, path="ticket"
+    )
+    planned = await bench.plan(call, lease=False)
+    first = await bench.apply(call, planned)
+    async with bench.rt.store.write() as session:
+        (effect,) = await bench.rows(EffectRow)
+        effect.state = "intended"
+        await session.merge(effect)
+    again = await bench.apply(call, planned)
+    assert first.output["key"] == again.output["key"]
+    assert bench.effects("tickets") == 1
+    assert await ActivityEnvironment().run(Undoing(bench.rt).to_undo, context()) == []
+    assert (await undo(bench, path="ticket")).outcome == "not_ours"
+
+
+async def test_nobody_holds_a_ticket(bench: Rig) -> None:
+    await bench.plan(
+        bench.call("tickets", "ticketing", "open", Effect.NOTIFY, {"title": "Contained"}),
+        lease=True,
+    )
+    assert await bench.rows(LeaseRow) == []
+
+
+async def test_a_later_attempt_may_contain_again(bench: Rig) -> None:
+    await bench.contained(bench.block())
+    await undo(bench)
+    again = bench.block(attempt=2)
+    assert (await bench.plan(again)).change.changed
+    await bench.contained(again)
+    assert [row.state for row in await bench.rows(EffectRow, EffectRow.id)] == ["undone", "applied"]
+    assert (await undo(bench)).outcome == "undone"
+
+
+async def test_a_run_that_ends_leaves_no_lease_of_a_step_that_came_to_nothing(bench: Rig) -> None:
+    await bench.plan(bench.block("run_1"))
+    await ActivityEnvironment().run(
+        Recording(bench.rt).end, RunEnd(run=context(), status=RunStatus.DECLINED)
+    )
+    assert [row.state for row in await bench.rows(LeaseRow)] == ["ended"]

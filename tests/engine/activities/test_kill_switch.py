@@ -1,0 +1,64 @@
+"""Does a kill switch hold from the very next apply on, whichever process engaged it? Told by state: the clock stands still."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.policy.stops import kill_switches
+from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.store.tables import EffectRow
+from tests.harness.activity_rig import Rig, rig
+
+SWITCHES = [
+    ("global", "*"),
+    ("connection", "firewall"),
+    ("connection", "palo_alto"),
+    ("playbook", "contain"),
+    ("source", "test"),
+]
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def other(bench: Rig) -> AsyncIterator[Runtime]:
+    """Another process on the same store."""
+    process = open_runtime(bench.rt.settings, clock=bench.rt.clock)
+    yield process
+    await process.close()
+
+
+@pytest.mark.parametrize(("scope", "name"), SWITCHES)
+async def test_a_switch_that_another_process_engaged_or_lifted_is_seen_by_the_next_apply(
+    bench: Rig, other: Runtime, scope: str, name: str
+) -> None:
+    for number in range(1, 4):
+        before, stopped, after = (f"198.51.{number}.{last}" for last in (1, 2, 3))
+        await bench.contained(bench.block(address=before, path=before))
+        call = bench.block(address=stopped, path=stopped)
+        planned = await bench.plan(call)  # judged before the switch, and allowed then
+        await kill_switches.engage(other, scope, name, "drill", actor="person:bob")
+        reply = await bench.apply(call, planned)
+        assert (reply.outcome, "the kill switch for" in reply.detail) == ("refused", True)
+        await kill_switches.lift(other, scope, name, actor="person:bob")
+        await bench.contained(bench.block(address=after, path=after))
+    made = {row.target_value for row in await bench.rows(EffectRow)}
+    assert made == {f"198.51.{number}.{last}" for number in range(1, 4) for last in (1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"),
+    [("connection", "edr"), ("connection", "jira"), ("playbook", "other"), ("source", "siem")],
+)
+async def test_a_switch_for_something_else_stops_nothing(
+    bench: Rig, other: Runtime, scope: str, name: str
+) -> None:
+    await kill_switches.engage(other, scope, name, "drill", actor="person:bob")
+    await bench.contained(bench.block())

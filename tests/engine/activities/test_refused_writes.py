@@ -1,0 +1,119 @@
+"""What a connector tries to change while it is only asked, outside of any step, is refused, and stands in the trail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from connectors.palo_alto.connector import PaloAlto
+from orchestrator.connections.connections import check_connection
+from orchestrator.containments.orphans import list_orphans
+from orchestrator.containments.resolve import settle
+from orchestrator.contracts.messages import UndoRequest, VerifyRequest
+from orchestrator.domain.errors import TocsinError
+from orchestrator.engine.activities.check import Checking
+from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow
+from tests.harness.activity_rig import Rig, Undoing, Verifying, rig
+
+HELD = "run_1"
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+async def held(bench: Rig) -> str:
+    """An address that is blocked by us and verified; the containment's key."""
+    call = bench.block()
+    planned = await bench.contained(call)
+    await ActivityEnvironment().run(
+        Verifying(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
+    )
+    return planned.change.containment_key
+
+
+async def _drift(bench: Rig, key: str) -> None:
+    bench.pass_time(timedelta(hours=1))
+    await ActivityEnvironment().run(Checking(bench.rt).check, key)
+
+
+async def _release(bench: Rig, _: str) -> None:
+    request = UndoRequest(run_id=HELD, path="block", reason="rolled back", actor=f"run:{HELD}")
+    with suppress(ApplicationError):
+        await ActivityEnvironment().run(Undoing(bench.rt).undo, request)
+
+
+async def _settle(bench: Rig, key: str) -> None:
+    async with bench.rt.store.write() as session:
+        row = await session.get(ContainmentRow, key)
+        assert row is not None
+        row.state, row.error = "stuck", "it would not come off"
+        for lease in (await session.execute(select(LeaseRow))).scalars():
+            lease.state = "ended"
+    with suppress(TocsinError):
+        await settle(bench.rt, key, comment="taken off by hand", actor="person:ann")
+
+
+async def _orphans(bench: Rig, _: str) -> None:
+    (found,) = await list_orphans(bench.rt, connection="firewall")
+    assert not found["listed"]
+
+
+async def _check(bench: Rig, _: str) -> None:
+    with suppress(TocsinError):
+        await check_connection(bench.rt, "firewall")
+
+
+@pytest.mark.parametrize(
+    ("asked", "method", "told"),
+    [
+        (_drift, "plan_block_address", "whether block_address is in force"),
+        (_release, "plan_block_address", "whether block_address is gone"),
+        (_settle, "plan_block_address", "whether block_address is gone"),
+        (_orphans, "tagged", "what carries our tag"),
+        (_check, "check", "whether it answers"),
+    ],
+)
+async def test_an_attempt_outside_of_a_step_is_on_record(
+    bench: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: Callable[[Rig, str], Awaitable[None]],
+    method: str,
+    told: str,
+) -> None:
+    key = await held(bench)
+    name = _method(method)
+    real = getattr(PaloAlto, name)
+
+    async def malicious(connector: PaloAlto, *given: Any, **named: Any) -> Any:
+        with suppress(BaseException):
+            await connector.http.post("/api/", data={"type": "user-id", "cmd": "x"})
+        return await real(connector, *given, **named)
+
+    monkeypatch.setattr(PaloAlto, name, malicious)
+    await asked(bench, key)
+    found = [
+        row
+        for row in await bench.rows(AuditEventRow)
+        if isinstance(row, AuditEventRow) and row.kind == "connection:call:write_refused"
+    ]
+    assert found
+    assert (found[0].subject, found[0].data["asked"]) == ("firewall", told)
+    assert "tried to change something" in found[0].data["attempt_refused"]
+
+
+def _method(name: str) -> str:
+    """As the connector calls what it does for an action."""
+    kind, _, action = name.partition("_")
+    bound = PaloAlto.bound.get(action)
+    return name if bound is None else getattr(bound, kind)

@@ -1,0 +1,317 @@
+"""A release that does not come off is tried again, told to people, and never forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from orchestrator.connections.connections import remove_connection
+from orchestrator.containments.release import release
+from orchestrator.containments.resolve import settle
+from orchestrator.contracts.messages import DueReply, HoldInput, UndoReply, UndoRequest
+from orchestrator.domain.change import Effect
+from orchestrator.domain.errors import Conflict, Invalid
+from orchestrator.engine.activities.hold import Holding
+from orchestrator.incidents.tasks import close_task
+from orchestrator.store.tables import ContainmentRow, EffectRow, KillSwitchRow, LeaseRow, TaskRow
+from tests.harness.activity_rig import START, Rig, Undoing, rig
+
+ADDRESS = "198.51.100.7"
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+def request(run: str = "run_1", path: str = "block", reason: str = "rolled back") -> UndoRequest:
+    return UndoRequest(run_id=run, path=path, reason=reason, actor=f"run:{run}")
+
+
+async def undo(
+    bench: Rig,
+    given: UndoRequest | None = None,
+    attempt: int = 1,
+    tried_for: timedelta = timedelta(),
+) -> UndoReply:
+    env = ActivityEnvironment()
+    env.info = replace(
+        env.info,
+        attempt=attempt,
+        current_attempt_scheduled_time=env.info.scheduled_time + tried_for,
+    )
+    return await env.run(Undoing(bench.rt).undo, given or request())
+
+
+async def due(bench: Rig, key: str) -> DueReply:
+    return await ActivityEnvironment().run(
+        Holding(bench.rt, None).due, HoldInput(containment_key=key)
+    )  # type: ignore[arg-type]
+
+
+async def row(bench: Rig) -> ContainmentRow:
+    (found,) = await bench.rows(ContainmentRow)
+    assert isinstance(found, ContainmentRow)
+    return found
+
+
+async def state(bench: Rig) -> str:
+    return (await row(bench)).state
+
+
+def refuse(bench: Rig) -> None:
+    bench.worlds["firewall"].inject(kind="status", status=403, times=1000)
+
+
+def blocked(bench: Rig) -> bool:
+    return ADDRESS in bench.worlds["firewall"].in_force()["addresses"]
+
+
+async def stuck(bench: Rig) -> str:
+    """A release that the firewall refused once; the containment's key."""
+    planned = await bench.contained(bench.block())
+    refuse(bench)
+    assert (await undo(bench)).outcome == "stuck"
+    return planned.change.containment_key
+
+
+async def test_it_is_tried_again_after_longer_and_longer_pauses_for_ever(bench: Rig) -> None:
+    key = await stuck(bench)
+    pauses = []
+    for _ in range(7):
+        held = await row(bench)
+        assert held.retry_at is not None
+        pauses.append((held.retry_at - bench.now[0]).total_seconds() // 60)
+        assert await due(bench, key) == DueReply(wake_at=held.retry_at)
+        bench.now[0] = held.retry_at
+        (again,) = (await due(bench, key)).ended
+        assert (await undo(bench, again)).outcome == "stuck"
+    assert pauses == [1, 5, 15, 60, 60, 60, 60]
+    bench.worlds["firewall"].clear_faults()
+    bench.pass_time(timedelta(hours=2))
+    (again,) = (await due(bench, key)).ended
+    assert (await undo(bench, again)).outcome == "undone"
+    assert not blocked(bench)
+    held = await row(bench)
+    assert (held.state, held.failures, held.retry_at, held.escalated_at) == (
+        "lifted",
+        0,
+        None,
+        None,
+    )
+
+
+async def test_people_are_told_after_as_many_failures_as_the_policy_says_and_it_is_closed_when_it_comes_off(
+    bench: Rig,
+) -> None:
+    await bench.policy({"releases": {"escalate_after": 2, "to": "soc-leads"}})
+    key = await stuck(bench)
+    assert await bench.rows(TaskRow) == []
+    await undo(bench)
+    await undo(bench)
+    (task,) = await bench.rows(TaskRow)
+    assert (task.kind, task.subject, task.to_group, task.state) == (
+        "stuck_release",
+        key,
+        "soc-leads",
+        "open",
+    )
+    assert (await bench.kinds()).count("containment:undo:escalated") == 1
+    bench.worlds["firewall"].clear_faults()
+    assert (await undo(bench)).outcome == "undone"
+    (task,) = await bench.rows(TaskRow)
+    assert (task.state, task.closed_by) == ("closed", "run:run_1")
+
+
+async def test_a_matter_that_was_closed_by_hand_is_opened_again_while_it_does_not_come_off(
+    bench: Rig,
+) -> None:
+    await bench.policy({"releases": {"escalate_after": 1}})
+    await stuck(bench)
+    (task,) = await bench.rows(TaskRow)
+    await close_task(bench.rt, task.id, comment="seen", actor="person:ann")
+    await undo(bench)
+    assert sorted(each.state for each in await bench.rows(TaskRow)) == ["closed", "open"]
+
+
+@pytest.mark.parametrize(("attempt", "tried_for"), [(10, timedelta()), (2, timedelta(minutes=30))])
+async def test_a_device_that_does_not_answer_for_long_is_told_to_people_while_it_is_asked_on(
+    bench: Rig, attempt: int, tried_for: timedelta
+) -> None:
+    await bench.contained(bench.block())
+    bench.worlds["firewall"].inject(kind="status", status=503, times=1000)
+    with pytest.raises(ApplicationError):
+        await undo(bench)
+    assert await bench.rows(TaskRow) == []
+    with pytest.raises(ApplicationError) as caught:
+        await undo(bench, attempt=attempt, tried_for=tried_for)
+    assert caught.value.type == "Unavailable"
+    assert not caught.value.non_retryable
+    assert [task.kind for task in await bench.rows(TaskRow)] == ["stuck_release"]
+    assert await state(bench) == "lifting"
+
+
+async def test_a_connection_that_was_removed_leaves_it_stuck_and_not_lifted(bench: Rig) -> None:
+    await bench.contained(bench.block())
+    await remove_connection(bench.rt, "firewall", actor="person:ann")
+    reply = await undo(bench)
+    assert reply.outcome == "stuck"
+    assert "no connection" in reply.detail
+    assert await state(bench) == "stuck"
+
+
+async def test_a_change_without_a_lease_that_cannot_be_taken_back_is_tried_again_too(
+    bench: Rig,
+) -> None:
+    firewall: Any = bench.worlds["firewall"]
+    firewall.tags[ADDRESS] = [firewall.tag]
+    call = bench.call(
+        "firewall",
+        "firewall",
+        "unblock_address",
+        Effect.RESTORE,
+        {"address": ADDRESS},
+        path="unblock",
+    )
+    await bench.contained(call)
+    refuse(bench)
+    assert (await undo(bench, request(path="unblock"))).outcome == "stuck"
+    held = await row(bench)
+    assert (held.state, held.ours, held.retry_at) == ("stuck", True, START + timedelta(minutes=1))
+    firewall.clear_faults()
+    bench.pass_time(timedelta(minutes=1))
+    (again,) = (await due(bench, held.key)).ended
+    assert (await undo(bench, again)).outcome == "undone"
+    assert blocked(bench)
+    assert [effect.state for effect in await bench.rows(EffectRow)] == ["undone"]
+
+
+async def test_a_kill_switch_stops_a_release_only_if_it_was_told_to_and_the_lease_stays_ended(
+    bench: Rig,
+) -> None:
+    await bench.contained(bench.block())
+    await bench.add(
+        KillSwitchRow(
+            scope="connection",
+            name="firewall",
+            reason="drill",
+            engaged_by="person:a",
+            engaged_at=START,
+            stop_releases=True,
+        )
+    )
+    with pytest.raises(ApplicationError) as caught:
+        await undo(bench)
+    assert (caught.value.type, caught.value.next_retry_delay) == (
+        "Unavailable",
+        timedelta(seconds=5),
+    )
+    assert blocked(bench)
+    assert [lease.state for lease in await bench.rows(LeaseRow)] == ["ended"]
+    async with bench.rt.store.write() as session:
+        switch = await session.get(KillSwitchRow, ("connection", "firewall"))
+        assert switch is not None
+        switch.stop_releases = False
+    assert (await undo(bench)).outcome == "undone"
+    assert not blocked(bench)
+
+
+async def test_releasing_by_hand_tries_at_once(bench: Rig) -> None:
+    key = await stuck(bench)
+    assert (await due(bench, key)).ended == ()
+    await release(bench.rt, None, key, actor="person:ann")
+    assert len((await due(bench, key)).ended) == 1
+
+
+async def test_a_person_settles_what_the_device_shows_to_be_off(bench: Rig) -> None:
+    await bench.policy({"releases": {"escalate_after": 1}})
+    key = await stuck(bench)
+    bench.worlds["firewall"].clear_faults()
+    with pytest.raises(Conflict, match="still shows"):
+        await settle(bench.rt, key, comment="taken off", actor="person:ann")
+    firewall: Any = bench.worlds["firewall"]
+    firewall.tags.clear()
+    with pytest.raises(Invalid):
+        await settle(bench.rt, key, comment="  ", actor="person:ann")
+    shown = await settle(bench.rt, key, comment="taken off by hand", actor="person:ann")
+    assert (shown["state"], shown["ours"], shown["error"]) == ("lifted", False, None)
+    (task,) = await bench.rows(TaskRow)
+    assert (task.state, task.closed_by, task.comment) == (
+        "closed",
+        "person:ann",
+        "taken off by hand",
+    )
+    assert (await bench.kinds())[-1] == "containment:resolved"
+    assert [effect.state for effect in await bench.rows(EffectRow)] == ["undone"]
+    assert (await due(bench, key)).ended == ()
+    with pytest.raises(Conflict, match="lifted already"):
+        await settle(bench.rt, key, comment="again", actor="person:ann")
+
+
+async def test_what_cannot_be_asked_is_settled_by_force_alone(bench: Rig) -> None:
+    key = await stuck(bench)
+    await remove_connection(bench.rt, "firewall", actor="person:ann")
+    with pytest.raises(Conflict, match="cannot be asked"):
+        await settle(bench.rt, key, comment="the firewall is gone", actor="person:ann")
+    assert (await settle(bench.rt, key, comment="it is gone", force=True, actor="person:ann"))[
+        "state"
+    ] == "lifted"
+
+
+async def test_what_a_lease_holds_is_not_settled(bench: Rig) -> None:
+    planned = await bench.contained(bench.block())
+    with pytest.raises(Conflict, match="release it first"):
+        await settle(
+            bench.rt, planned.change.containment_key, comment="off", force=True, actor="person:ann"
+        )
+
+
+async def test_a_late_refusal_does_not_unsettle_what_a_person_settled(bench: Rig) -> None:
+    planned = await bench.contained(bench.block())
+    key = planned.change.containment_key
+    refuse(bench)
+
+    class Overtaken(Undoing):
+        async def _take_back(self, request: UndoRequest, effect: EffectRow) -> None:
+            await settle(bench.rt, key, comment="off", force=True, actor="person:ann")
+            await super()._take_back(request, effect)
+
+    assert (await ActivityEnvironment().run(Overtaken(bench.rt).undo, request())).outcome == "stuck"
+    assert await state(bench) == "lifted"
+    assert (await undo(bench)).outcome == "undone"
+
+
+async def test_what_was_made_in_two_goes_is_taken_back_whole(bench: Rig) -> None:
+    firewall: Any = bench.worlds["firewall"]
+    await bench.contained(bench.block("run_1"))
+    firewall.tags[ADDRESS].remove(
+        firewall.tag
+    )  # a part of it is lost, and the next run makes it anew
+    bench.pass_time(timedelta(minutes=1))
+    await bench.contained(bench.block("run_2"))
+    assert (await undo(bench, request("run_1"))).outcome == "kept"
+    assert (await undo(bench, request("run_2"))).outcome == "undone"
+    assert firewall.tags.get(ADDRESS, []) == []
+    assert {effect.state for effect in await bench.rows(EffectRow)} == {"undone"}
+
+
+async def test_a_connection_that_is_another_system_by_now_is_not_told_to_take_back(
+    bench: Rig,
+) -> None:
+    await bench.contained(bench.block())
+    async with bench.rt.store.write() as session:
+        effect = (await bench.rows(EffectRow))[0]
+        effect.change = {**effect.change, "connector": "nftables"}
+        await session.merge(effect)
+    made = bench.effects("firewall")
+    reply = await undo(bench)
+    assert (reply.outcome, bench.effects("firewall")) == ("stuck", made)
+    assert "is a palo_alto by now" in reply.detail

@@ -1,0 +1,88 @@
+"""Do many runs that contain the same target at the same time make one effect, and lift it once, after the last?"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from orchestrator.contracts.messages import UndoReply, UndoRequest
+from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow
+from tests.harness.activity_rig import Rig, Undoing, rig
+
+RUNS = 8
+T = TypeVar("T")
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Tries again what is unavailable, as Temporal would."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await work()
+            except ApplicationError as error:
+                if error.type != "Unavailable":
+                    raise
+                await asyncio.sleep(0.01)
+
+
+async def contain(bench: Rig, run: str) -> None:
+    planned = await patiently(lambda: bench.plan(bench.block(run)))
+    if planned.change.changed:
+        assert (
+            await patiently(lambda: bench.apply(bench.block(run), planned))
+        ).outcome == "applied"
+
+
+async def undo(bench: Rig, run: str) -> UndoReply:
+    request = UndoRequest(run_id=run, path="block", reason="rolled back", actor=f"run:{run}")
+    return await patiently(lambda: ActivityEnvironment().run(Undoing(bench.rt).undo, request))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_one_effect_and_one_lift(bench: Rig, seed: int) -> None:
+    names = [f"run_{number}" for number in range(RUNS)]
+    random.Random(seed).shuffle(names)
+    await asyncio.gather(*(contain(bench, name) for name in names))
+    assert bench.effects("firewall") == 1
+    assert len(await bench.rows(LeaseRow)) == RUNS
+    replies = await asyncio.gather(*(undo(bench, name) for name in names))
+    assert [reply.outcome for reply in replies].count("undone") == 1
+    assert [reply.outcome for reply in replies].count("kept") == RUNS - 1
+    assert bench.effects("firewall") == 2
+    assert [row.state for row in await bench.rows(ContainmentRow)] == ["lifted"]
+    last = [row.kind for row in await bench.rows(AuditEventRow, AuditEventRow.number)][-1]
+    assert last == "containment:undo:applied"
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_runs_that_come_while_others_go_are_contained_at_the_end(
+    bench: Rig, seed: int
+) -> None:
+    await contain(bench, "run_0")
+    chance = random.Random(seed)
+
+    async def late(work: Awaitable[T]) -> T:
+        await asyncio.sleep(chance.random() / 20)
+        return await work
+
+    await asyncio.gather(
+        late(undo(bench, "run_0")),
+        *(late(contain(bench, f"run_{number}")) for number in range(1, 5)),
+    )
+    (held,) = await bench.rows(ContainmentRow)
+    assert (held.state, held.ours) == ("held", True)
+    planned = await bench.plan(bench.block("run_9"))
+    assert not planned.change.changed

@@ -1,0 +1,353 @@
+"""Does a whole run go through a real Temporal, our workflows and activities, to the emulators and back?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+
+from orchestrator.approvals.decide import decide, get_approval, list_approvals
+from orchestrator.approvals.withdraw import withdraw
+from orchestrator.containments.queries import list_containments
+from orchestrator.containments.release import release
+from orchestrator.contracts.messages import Decision
+from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.change import Effect
+from orchestrator.domain.errors import Conflict, Forbidden
+from orchestrator.domain.run import BEFORE
+from orchestrator.playbook.plan import AnyStep, Approve, Ask, FormField, Parallel, Plan, Use
+from orchestrator.runs.dispatch import dispatch
+from orchestrator.runs.queries import get_run
+from orchestrator.runs.reconcile import sweep
+from orchestrator.store.tables import PlaybookRow, RunKeyRow
+from tests.harness.activity_rig import START, Rig, run_row
+from tests.harness.temporal_rig import on_temporal
+
+ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
+
+
+def use(
+    id_: str,
+    connection: str,
+    capability: str,
+    action: str,
+    effect: Effect,
+    inputs: dict[str, Any],
+    **more: Any,
+) -> Use:
+    return Use(
+        id=id_,
+        connection=connection,
+        capability=capability,
+        action=action,
+        effect=effect,
+        inputs=inputs,
+        **more,
+    )
+
+
+BLOCK = use(
+    "block",
+    "firewall",
+    "firewall",
+    "block_address",
+    Effect.CONTAIN,
+    {"address": "198.51.100.7"},
+    hold=86_400,
+)
+TICKET = use("ticket", "tickets", "ticketing", "open", Effect.NOTIFY, {"title": "Contained"})
+REFUSED = use(
+    "comment", "tickets", "ticketing", "comment", Effect.NOTIFY, {"key": "NOPE-1", "text": "x"}
+)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client]]:
+    async with on_temporal(tmp_path) as both:
+        yield both
+
+
+@asynccontextmanager
+async def at_most(seconds: int) -> AsyncIterator[None]:
+    async with asyncio.timeout(seconds):
+        yield
+
+
+async def start(
+    made: Rig,
+    client: Client,
+    *steps: AnyStep,
+    on_failure: Any = "stop",
+    run: str = "run_w",
+    **columns: Any,
+) -> None:
+    plan = Plan(
+        playbook="whole", version=1, title="t", owner="o", steps=steps, on_failure=on_failure
+    )
+    more: dict[str, Any] = {
+        "source": "",
+        "published_at": START,
+        "published_by": "x",
+        "plan": plan.model_dump(mode="json"),
+    }
+    await made.add(
+        PlaybookRow(name="whole", version=1, digest=plan.digest, title="t", owner="o", **more)
+    )
+    await made.add(
+        run_row(run, playbook="whole", plan_digest=plan.digest, dispatched=False, **columns)
+    )
+    assert await dispatch(made.rt, client, [run]) == 1
+
+
+async def ended(client: Client, run: str = "run_w") -> dict[str, Any]:
+    async with at_most(30):
+        result: dict[str, Any] = await client.get_workflow_handle(f"run-{run}-1").result()
+    return result
+
+
+async def test_a_run_contains_tells_and_holds_until_it_is_released(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    await start(made, client, Parallel(id="contain", steps=(BLOCK,)), TICKET)
+    assert (await ended(client))["status"] == "completed", await get_run(made.rt, "run_w")
+    run = await get_run(made.rt, "run_w")
+    assert run["status"] == "completed"
+    assert {step["id"]: step["state"] for step in run["steps"]} == {
+        "contain": "done",
+        "contain/block": "verified",
+        "ticket": "verified",
+    }
+    assert made.effects("firewall") == made.effects("tickets") == 1
+    (held,) = (await list_containments(made.rt, state="all"))["items"]
+    assert (held["state"], held["ours"], len(held["leases"])) == ("held", True, 1)
+    assert held["leases"][0]["until"] is not None
+    await release(made.rt, client, held["key"], actor="person:ann")
+    async with at_most(30):
+        await client.get_workflow_handle(f"hold-{held['key']}").result()
+    assert (await list_containments(made.rt, state="all"))["items"][0]["state"] == "lifted"
+    assert made.effects("firewall") == 2
+    assert [step["state"] for step in (await get_run(made.rt, "run_w"))["steps"]] == [
+        "done",
+        "released",
+        "verified",
+    ]
+
+
+async def test_a_failure_takes_back_what_the_run_changed(bench: tuple[Rig, Client]) -> None:
+    made, client = bench
+    await start(made, client, BLOCK, REFUSED, on_failure="roll_back")
+    assert (await ended(client))["status"] == "rolled_back"
+    assert made.effects("firewall") == 2
+    assert (await list_containments(made.rt, state="all"))["items"][0]["state"] == "lifted"
+    assert {step["id"]: step["state"] for step in (await get_run(made.rt, "run_w"))["steps"]} == {
+        "block": "undone",
+        "comment": "failed",
+    }
+
+
+async def test_a_person_is_asked_and_the_answer_carries_the_change(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
+    async with at_most(30):
+        while not (
+            found := (await list_approvals(made.rt, state="pending"))["items"]
+        ):  # nothing says when
+            await asyncio.sleep(0.05)
+    assert (await get_run(made.rt, "run_w"))["status"] == "waiting"
+    assert made.effects("firewall") == 0
+    await decide(made.rt, client, found[0]["id"], ANN, "approve", found[0]["digest"])
+    assert (await ended(client))["status"] == "completed"
+    assert made.effects("firewall") == 1
+    assert (await get_run(made.rt, "run_w"))["status"] == "completed"
+
+
+async def pending(made: Rig) -> dict[str, Any]:
+    """The question that is put next."""
+    async with at_most(30):
+        while not (
+            found := (await list_approvals(made.rt, state="pending"))["items"]
+        ):  # nothing says when
+            await asyncio.sleep(0.05)
+    return dict(found[0])
+
+
+async def test_an_approval_that_was_taken_back_before_the_run_heard_of_it_is_asked_for_anew(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
+    first = await pending(made)
+    await decide(made.rt, None, first["id"], ANN, "approve", first["digest"])
+    await withdraw(made.rt, None, first["id"], ANN)
+    await sweep(made.rt, client)
+    second = await pending(made)
+    assert second["id"] != first["id"]
+    assert (await get_approval(made.rt, first["id"]))["state"] == "withdrawn"
+    assert made.effects("firewall") == 0
+    await decide(made.rt, client, second["id"], ANN, "approve", second["digest"])
+    assert (await ended(client))["status"] == "completed"
+    assert made.effects("firewall") == 1
+
+
+async def tell_past_the_store(client: Client, forged: Decision) -> None:
+    """Whoever reaches Temporal can do this; afterwards the run has looked into it."""
+    handle = client.get_workflow_handle("run-run_w-1")
+    await handle.execute_update("decide", forged)
+    async with at_most(30):
+        while not [
+            event
+            async for event in handle.fetch_history_events()
+            if b"read_answer" in event.SerializeToString()
+        ]:
+            await asyncio.sleep(0.05)  # nothing says when
+
+
+async def test_a_decision_that_is_forged_past_the_store_changes_nothing(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
+    asked = await pending(made)
+    digests = (asked["planned_changes"][0]["digest"],)
+    await tell_past_the_store(
+        client,
+        Decision(approval_id=asked["id"], state="approved", approved_changes=digests, by=("ann",)),
+    )
+    assert [(each["id"], each["answers"]) for each in (await list_approvals(made.rt))["items"]] == [
+        (asked["id"], [])
+    ]
+    await decide(made.rt, client, asked["id"], ANN, "decline", asked["digest"])
+    assert (await ended(client))["status"] == "declined"
+    assert made.effects("firewall") == 0
+
+
+async def test_a_filled_form_that_is_forged_past_the_store_is_not_the_one_that_the_run_goes_on_with(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    field = FormField(type="text", label="Why")
+    await start(made, client, Ask(id="ask", question="Why?", form={"why": field}, within=900))
+    asked = await pending(made)
+    await tell_past_the_store(
+        client,
+        Decision(approval_id=asked["id"], state="approved", form={"why": "forged"}, by=("ann",)),
+    )
+    await decide(made.rt, client, asked["id"], ANN, "approve", asked["digest"], form={"why": "so"})
+    assert (await ended(client))["status"] == "completed"
+    assert [step["result"] for step in (await get_run(made.rt, "run_w"))["steps"]] == [
+        {"why": "so"}
+    ]
+
+
+async def over_the_limit(made: Rig, client: Client) -> dict[str, Any]:
+    """The question before a run that goes beyond its playbook's runs_per_hour, and has a key."""
+    await made.policy({"limits": {"by": "leads", "quorum": 2}})
+    await made.add(RunKeyRow(playbook="whole", once_key="k", run_id="run_w", at=START))
+    await start(made, client, BLOCK, over_limit=3, once_key="k")
+    return await pending(made)
+
+
+async def test_a_run_beyond_the_limit_waits_for_those_whom_the_policy_names_and_goes_on_once_they_agree(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    asked = await over_the_limit(made, client)
+    assert (asked["by"], asked["quorum"], asked["planned_changes"], asked["path"]) == (
+        "leads",
+        2,
+        [],
+        BEFORE,
+    )
+    assert asked["question"] == "Let one more run of whole begin about t?"
+    assert asked["reasons"] == [
+        "whole allows itself 3 runs in an hour, which are used up: people are asked",
+        "once per: k",
+    ]
+    run = await get_run(made.rt, "run_w")
+    assert (run["status"], run["steps"], made.effects("firewall")) == ("waiting", [], 0)
+    leads = [
+        Principal(key_id=name, person=name, roles=(Role.APPROVER,), groups=("leads",))
+        for name in ("bob", "cay")
+    ]
+    with pytest.raises(Forbidden, match="not in leads"):
+        await decide(made.rt, client, asked["id"], ANN, "approve", asked["digest"])
+    await decide(made.rt, client, asked["id"], leads[0], "approve", asked["digest"])
+    await decide(made.rt, client, asked["id"], leads[1], "approve", asked["digest"], changes=[])
+    with pytest.raises(Conflict, match="cancel it instead"):
+        await withdraw(made.rt, client, asked["id"], leads[0])
+    assert (await ended(client))["status"] == "completed"
+    assert (made.effects("firewall"), len(await made.rows(RunKeyRow))) == (1, 1)
+
+
+async def test_a_run_beyond_the_limit_that_people_do_not_let_begin_does_nothing_and_frees_its_key(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    asked = await over_the_limit(made, client)
+    lead = Principal(key_id="k", person="bob", roles=(Role.APPROVER,), groups=("leads",))
+    await decide(made.rt, client, asked["id"], lead, "decline", asked["digest"], "a flood")
+    assert await ended(client) == {
+        "status": "declined",
+        "error": "it was not let begin: declined by bob: a flood",
+        "steps": 0,
+    }
+    assert (made.effects("firewall"), await made.rows(RunKeyRow)) == (0, [])
+    assert (await made.kinds())[-2:] == ["approval:decided", "run:ended"]
+
+
+async def test_a_lease_that_is_over_is_lifted_by_itself(bench: tuple[Rig, Client]) -> None:
+    made, client = bench
+    await start(made, client, BLOCK.model_copy(update={"hold": 1}))
+    assert (await ended(client))["status"] == "completed"
+    async with at_most(30):
+        while (await list_containments(made.rt, state="all"))["items"][0]["state"] != "lifted":
+            await sweep(made.rt, client)
+            await asyncio.sleep(0.1)
+    assert made.effects("firewall") == 2
+
+
+async def test_a_block_that_the_device_forgets_is_made_again_and_is_released_all_the_same(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    firewall: Any = made.worlds["firewall"]
+    await made.policy({"drift": {"every": "1s", "then": "reapply"}})
+    await start(made, client, BLOCK.model_copy(update={"hold": None}))
+    assert (await ended(client))["status"] == "completed"
+    blocked = firewall.in_force()
+    (held,) = (await list_containments(made.rt))["items"]
+    assert held["until"] is None
+    firewall.tags.clear()
+    async with at_most(30):
+        while firewall.in_force() != blocked:  # nothing says when
+            await asyncio.sleep(0.1)
+    await release(made.rt, client, held["key"], actor="person:ann")
+    async with at_most(30):
+        await client.get_workflow_handle(f"hold-{held['key']}").result()
+    assert firewall.in_force() != blocked
+    assert (await list_containments(made.rt))["items"] == []
+
+
+async def test_a_watcher_that_was_terminated_is_started_again_and_the_lease_ends_in_time(
+    bench: tuple[Rig, Client],
+) -> None:
+    made, client = bench
+    await start(made, client, BLOCK.model_copy(update={"hold": 2}))
+    assert (await ended(client))["status"] == "completed"
+    (held,) = (await list_containments(made.rt))["items"]
+    await client.get_workflow_handle(f"hold-{held['key']}").terminate("by hand")
+    async with at_most(30):
+        while (await list_containments(made.rt, state="all"))["items"][0][
+            "state"
+        ] != "lifted":  # nothing says when
+            await sweep(made.rt, client)
+            await asyncio.sleep(0.1)
+    assert made.effects("firewall") == 2

@@ -1,0 +1,1 @@
+"""Fixtures, builders and fake systems that the tests share."""

@@ -1,0 +1,185 @@
+"""What the tests of approvals share: people, a clock that a test moves, one run with its playbook, and questions about two changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from orchestrator.approvals.decide import decide
+from orchestrator.domain.access import Principal, Role
+from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.settings import Settings
+from orchestrator.store.migrate import migrate
+from orchestrator.store.tables import (
+    ApprovalRow,
+    AuditEventRow,
+    EffectRow,
+    PlaybookRow,
+    PolicyRow,
+    RunRow,
+)
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))
+ANN_AGAIN = Principal(key_id="k9", person="Ann ", roles=(Role.ADMIN,), groups=("leads",))
+BOB = Principal(key_id="k2", person="bob", roles=(Role.APPROVER,), groups=("leads",))
+EVE = Principal(key_id="k3", person="eve", roles=(Role.APPROVER,))
+ADA = Principal(key_id="k6", person="ada", roles=(Role.ADMIN,))
+CHANGE = {
+    "connection": "firewall",
+    "connector": "palo_alto",
+    "action": "block_address",
+    "effect": "contain",
+    "input": {"address": "198.51.100.7"},
+    "planned_change": {
+        "target": {"type": "address", "value": "198.51.100.7"},
+        "changed": True,
+        "summary": "Tag it",
+    },
+}
+
+
+@dataclass
+class Desk:
+    """A runtime and its clock."""
+
+    rt: Runtime
+    now: list[datetime]
+
+    def pass_time(self, **by: int) -> None:
+        """Moves the clock; backwards with a negative span."""
+        self.now[0] += timedelta(**by)
+
+    async def add(self, *rows: Any) -> None:
+        """Adds rows."""
+        async with self.rt.store.write() as session:
+            session.add_all(rows)
+
+    async def ask(self, id_: str = "apr_1", **columns: Any) -> str:
+        """A pending question about the changes c1 and c2, with the digest d."""
+        given = {
+            "kind": "change",
+            "question": "Block?",
+            "digest": "d",
+            "state": "pending",
+            "path": "block",
+            "workflow_id": "w",
+        }
+        times = {"asked_at": NOW, "expires_at": NOW + timedelta(minutes=15)}
+        changes = [{**CHANGE, "digest": "c1"}, {**CHANGE, "digest": "c2"}]
+        await self.add(
+            ApprovalRow(
+                **{"id": id_, "run_id": "run_1", "changes": changes} | given | times | columns
+            )
+        )
+        return id_
+
+    async def decide(
+        self, who: Principal, decision: Any = "approve", **more: Any
+    ) -> dict[str, Any]:
+        """An answer to the first question."""
+        return await decide(self.rt, None, "apr_1", who, decision, **{"digest": "d"} | more)
+
+    async def made(self, digest: str, approval_id: str = "apr_1", state: str = "intended") -> None:
+        """Records the intent of a change under an approval."""
+        await self.add(self.effect(digest, approval_id, state))
+
+    def effect(self, digest: str, approval_id: str = "apr_1", state: str = "intended") -> EffectRow:
+        """The intent of a change."""
+        names = {
+            "connection": "firewall",
+            "connector": "palo_alto",
+            "action": "block_address",
+            "effect": "contain",
+        }
+        target = {
+            "target_type": "address",
+            "target_value": "198.51.100.7",
+            "containment_key": digest,
+        }
+        return EffectRow(
+            id=f"eff_{digest}", run_id="run_1", path=digest, seq=1, playbook="c2", change={}, change_digest=digest, state=state,
+            approval_id=approval_id, intended_at=NOW, **names, **target,
+        )  # fmt: skip
+
+    async def policy(self, **approvals: Any) -> None:
+        """Publishes a policy that says this of approvals."""
+        row = PolicyRow(
+            version=1,
+            digest="p",
+            document={"approvals": approvals},
+            source="",
+            published_at=NOW,
+            published_by="person:test",
+        )
+        await self.add(row)
+
+    async def row(self, id_: str = "apr_1") -> ApprovalRow:
+        """The question as the store has it."""
+        async with self.rt.store.read() as session:
+            found = await session.get(ApprovalRow, id_)
+            assert found is not None
+            return found
+
+    async def rows(self, table: type[Any]) -> list[Any]:
+        """All rows of a table."""
+        async with self.rt.store.read() as session:
+            return list(await session.scalars(select(table)))
+
+    async def events(self, kind: str) -> list[AuditEventRow]:
+        """The events of a kind, in order."""
+        async with self.rt.store.read() as session:
+            wanted = (
+                select(AuditEventRow)
+                .where(AuditEventRow.kind == kind)
+                .order_by(AuditEventRow.number)
+            )  # type: ignore[arg-type]
+            return list(await session.scalars(wanted))
+
+
+@asynccontextmanager
+async def desk(folder: Path, url: str | None = None) -> AsyncIterator[Desk]:
+    """With one run, started by its playbook's trigger; pat has published the playbook."""
+    now = [NOW]
+    rt = open_runtime(
+        Settings.load(data_dir=folder / "data", database_url=url), clock=lambda: now[0]
+    )
+    await migrate(rt.store)
+    made = Desk(rt, now)
+    await made.add(playbook("c2", 3, "person:pat"))
+    run = RunRow(
+        id="run_1",
+        playbook="c2",
+        version=3,
+        plan_digest="p",
+        status="waiting",
+        started_by="system",
+        created_at=NOW,
+        dispatched=True,
+    )
+    await made.add(run)
+    try:
+        yield made
+    finally:
+        await rt.close()
+
+
+def playbook(name: str, version: int, by: str, plan: dict[str, Any] | None = None) -> PlaybookRow:
+    """A published version."""
+    return PlaybookRow(
+        name=name,
+        version=version,
+        digest="p",
+        title="t",
+        owner="o",
+        plan=plan or {},
+        source="",
+        published_at=NOW,
+        published_by=by,
+    )

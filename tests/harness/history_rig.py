@@ -1,0 +1,199 @@
+"""A store with alerts that came, and with what the runs of then left of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from orchestrator.authoring.backtest.report import Backtest
+from orchestrator.authoring.backtest.service import Draft, Wish, backtested
+from orchestrator.domain.change import Change
+from orchestrator.domain.digest import wish_digest
+from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.settings import Settings
+from orchestrator.store.migrate import migrate
+from orchestrator.store.tables import AlertRow, ApprovalRow, EffectRow, RunRow, StepRow
+
+NOW = datetime(2026, 3, 10, tzinfo=UTC)
+LIVE = """\
+playbook: block-guesser
+version: 1
+title: Block an address that guesses passwords
+owner: soc
+trigger:
+  when: alert.class == 'brute_force'
+  once_per: ${{ alert.remote.address }}
+  within: 1h
+steps:
+  - id: verdict
+    use: reputation.lookup_address
+    with: {address: "${{ alert.remote.address }}"}
+  - id: block
+    when: steps.verdict.malicious >= 5
+    use: firewall.block_address
+    with: {address: "${{ alert.remote.address }}"}
+    for: 24h
+"""
+
+
+@dataclass
+class Rig:
+    """`rt` has the clock at NOW."""
+
+    rt: Runtime
+
+    async def add(self, *rows: Any) -> None:
+        """Adds rows."""
+        async with self.rt.store.write() as session:
+            session.add_all(rows)
+
+    async def alert(
+        self, name: str, address: str, at: datetime = NOW - timedelta(hours=2), **more: Any
+    ) -> None:
+        """An alert that no run was about."""
+        await self.add(alert_row(name, address, at, **more))
+
+    async def handled(
+        self,
+        name: str,
+        address: str,
+        malicious: int,
+        at: datetime = NOW - timedelta(hours=2),
+        **more: Any,
+    ) -> None:
+        """An alert, and the run that looked the address up and blocked it where five engines call it malicious.
+
+        `ran`: when it did; `changed`: whether the firewall had to be changed; `asked`: whether people were.
+        """
+        ran = more.pop("ran", at)
+        changed, asked = more.pop("changed", True), more.pop("asked", False)
+        await self.add(alert_row(name, address, at, **more))
+        await self.add(*run_rows(name, address, ran, malicious, changed=changed, asked=asked))
+
+    async def try_(self, text: str, **wish: Any) -> Backtest:
+        """A backtest of the last day."""
+        return await backtested(
+            self.rt,
+            Draft(text=text, tests=wish.pop("tests", None)),
+            Wish(since=timedelta(days=1), **wish),
+        )
+
+
+@asynccontextmanager
+async def rig(folder: Path) -> AsyncIterator[Rig]:
+    """An empty store."""
+    rt = open_runtime(Settings.load(data_dir=folder / "data"), clock=lambda: NOW)
+    try:
+        await migrate(rt.store)
+        yield Rig(rt)
+    finally:
+        await rt.close()
+
+
+def alert_row(name: str, address: str, at: datetime, **more: Any) -> AlertRow:
+    """A stored alert."""
+    view = {
+        **dict.fromkeys(("rule", "host", "user", "local", "file", "process", "url")),
+        "id": name,
+        "title": more.get("title", "Password guessing"),
+        "class": more.get("alert_class", "brute_force"),
+        "severity": 4,
+        "remote": {"address": address, "domain": None, "port": None},
+        "observables": [],
+        "resolved": False,
+    }
+    about = {
+        "source": "test",
+        "title": "Password guessing",
+        "alert_class": "brute_force",
+        "incident_id": f"inc_{name}",
+        **more,
+    }
+    kept: dict[str, Any] = {"raw": b"", "raw_sha256": "", "received_at": at, "last_seen_at": at}
+    return AlertRow(
+        id=name, product="generic", dedup_key=name, severity=4, view=view, **about, **kept
+    )
+
+
+def change_of(address: str, *, changed: bool = True) -> Change:
+    """The block as the firewall's plan told it."""
+    planned_change = {
+        "target": {"type": "address", "value": address},
+        "changed": changed,
+        "summary": f"Block {address}",
+        "group": "tocsin",
+    }
+    return Change(
+        connection="firewall",
+        connector="palo_alto",
+        action="block_address",
+        effect="contain",
+        input={"address": address},
+        planned_change=planned_change,
+    )
+
+
+def run_rows(
+    name: str,
+    address: str,
+    at: datetime,
+    malicious: int,
+    *,
+    changed: bool = True,
+    asked: bool = False,
+) -> list[Any]:
+    """A run, its steps, its effect, its approval."""
+    run = f"run_{name}"
+    incident = f"inc_{name}"
+    common = {"run_id": run, "kind": "use", "started_at": at, "ended_at": at}
+    verdict = {
+        "known": True,
+        "malicious": malicious,
+        "suspicious": 0,
+        "harmless": 0,
+        "undetected": 0,
+        "reputation": 0,
+        "tags": [],
+        "link": None,
+    }
+    wish = {"address": address}
+    rows: list[Any] = [
+        RunRow(
+            id=run, playbook="block-guesser", version=1, plan_digest="", incident_id=incident, alert_id=name, source="test", severity=4,
+            status="completed", started_by="source:test", created_at=at, ended_at=at + timedelta(seconds=3),
+        ),
+        StepRow(
+            path="verdict", state="done", seq=1, connection="reputation", action="lookup_address", inputs=wish,
+            inputs_digest=wish_digest("reputation", "lookup_address", wish), result=verdict, **common,
+        ),
+    ]  # fmt: skip
+    if malicious < 5:
+        return rows
+    change = change_of(address, changed=changed)
+    rows.append(
+        StepRow(
+            path="block", state="verified" if changed else "done", seq=2, connection="firewall", action="block_address", inputs=wish,
+            inputs_digest=wish_digest("firewall", "block_address", wish), planned_change=change.planned_change, result={}, **common,
+        )
+    )  # fmt: skip
+    told = change.model_dump(mode="json")
+    if changed:
+        rows.append(
+            EffectRow(
+                id=f"{run}/block/1", run_id=run, path="block", seq=2, playbook="block-guesser", source="test", connection="firewall",
+                connector="palo_alto", action="block_address", effect="contain", target_type="address", target_value=address,
+                containment_key=change.containment_key, change=told, change_digest=change.digest, output={}, state="undone", intended_at=at,
+            )
+        )  # fmt: skip
+    if asked:
+        rows.append(
+            ApprovalRow(
+                id=f"apr_{run}", run_id=run, workflow_id=run, path="block", kind="change", question="Block it?", changes=[told], digest="",
+                state="approved", asked_at=at, expires_at=at,
+            )
+        )  # fmt: skip
+    return rows

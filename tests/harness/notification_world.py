@@ -1,0 +1,126 @@
+"""What the tests of messages share: a world with people, and what they can do in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+
+from connectors.slack.emulator import SlackEmulator
+from orchestrator.approvals.decide import get_approval
+from orchestrator.domain.audit_event import Event, EventKind
+from orchestrator.notifications.outbox import Kind, tell
+from orchestrator.notifications.sender import send_due
+from orchestrator.runtime import Runtime
+from orchestrator.store.queries import approvals, audit
+from orchestrator.store.tables import ApprovalRow, NotificationRow
+from tests.harness.mail_server import MailServer
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+CHANGE = {
+    "connection": "firewall",
+    "connector": "palo_alto",
+    "action": "block_address",
+    "effect": "contain",
+    "input": {"address": "198.51.100.7", "token": "s3cret"},
+    "planned_change": {
+        "target": {"type": "address", "value": "198.51.100.7"},
+        "changed": True,
+        "summary": "Tag it",
+    },
+}
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass
+class World:
+    rt: Runtime
+    now: list[datetime]
+    mail: MailServer
+    slack: SlackEmulator
+    browser: httpx.AsyncClient
+    key_ids: dict[str, str]
+
+    async def ask(self, why: Kind = "asked", **columns: Any) -> str:
+        """A new question, told to those who may answer, and sent."""
+        given = {
+            "id": "apr_1",
+            "kind": "change",
+            "question": "Block it?",
+            "digest": "d",
+            "state": "pending",
+            "path": "block",
+        }
+        times = {"asked_at": self.now[0], "expires_at": self.now[0] + timedelta(minutes=15)}
+        changes = [{**CHANGE, "digest": "c1"}, {**CHANGE, "digest": "c2"}]
+        values = {
+            "workflow_id": "w",
+            "changes": changes,
+            "by_group": "leads",
+            **given,
+            **times,
+            **columns,
+        }
+        async with self.rt.store.write() as session:
+            row = ApprovalRow(run_id="run_1", **values)
+            session.add(row)
+            await tell(session, row, why, self.now[0])
+        await send_due(self.rt)
+        return str(values["id"])
+
+    async def close(self, approval_id: str = "apr_1", state: str | None = None) -> None:
+        async with self.rt.store.write() as session:
+            row = await approvals.get(session, approval_id)
+            assert row is not None
+            if state is not None:
+                row.state, row.decided_at = state, self.now[0]
+            await tell(session, row, "closed", self.now[0])
+
+    def link(self, person: str = "ann", which: int = -1) -> str:
+        """The path of the link in a mail to a person."""
+        mails = [mail for mail in self.mail.taken if mail["To"] == f"{person}@corp.example"]
+        body = mails[which].get_body(("plain",))
+        assert body is not None
+        found = re.search(r"https://tocsin\.example(/a/\S+)", body.get_content())
+        assert found is not None
+        return found[1]
+
+    async def post(
+        self,
+        path: str,
+        decision: str = "approve",
+        digest: str = "d",
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Any:
+        fields = {
+            "decision": decision,
+            "digest": digest,
+            "change": ["c1", "c2"],
+            "comment": "",
+            **more,
+        }
+        return await self.browser.post(path, data=fields, headers=headers)
+
+    async def state(self, approval_id: str = "apr_1") -> str:
+        return str((await get_approval(self.rt, approval_id))["state"])
+
+    async def events(self, kind: EventKind) -> list[Event]:
+        async with self.rt.store.read() as session:
+            return [
+                found for _, _, found in await audit.page(session, after=None, limit=200, kind=kind)
+            ]
+
+    async def notifications(self, **columns: Any) -> list[NotificationRow]:
+        async with self.rt.store.read() as session:
+            rows = await session.scalars(
+                select(NotificationRow).filter_by(**columns).order_by(NotificationRow.id)
+            )  # type: ignore[arg-type]
+            return list(rows)
+
+    def later(self, **much: float) -> None:
+        self.now[0] += timedelta(**much)

@@ -1,0 +1,95 @@
+"""What these tests run playbooks on: Temporal's time-skipping server, the real workflows, and a world in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from orchestrator.contracts.messages import RunContext, RunInput, RunResult
+from orchestrator.domain.run import Mode
+from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.engine.temporal.workflows.run_playbook import RunPlaybook
+from orchestrator.playbook.catalogue import Catalogue
+from orchestrator.playbook.compile.compiler import compile_playbook
+from orchestrator.playbook.plan import Plan
+from tests.harness.world import World
+
+HEAD = "playbook: tried\nversion: 1\ntitle: Tried\nowner: soc\n"
+
+
+class Rig:
+    def __init__(self, server: WorkflowEnvironment, world: World, catalogue: Catalogue) -> None:
+        self.server, self.world, self.catalogue = server, world, catalogue
+
+    def given(
+        self,
+        body: str,
+        mode: Mode = Mode.LIVE,
+        carried: dict[str, Any] | None = None,
+        inputs: dict[str, Any] | None = None,
+        called: Plan | None = None,
+    ) -> RunInput:
+        compiled = compile_playbook(
+            HEAD + body, "tried.yaml", self.catalogue, lambda _name, _version: called
+        )
+        about = {
+            "run_id": "run_1",
+            "attempt": 1,
+            "playbook": "tried",
+            "version": 1,
+            "plan_digest": compiled.plan.digest,
+        }
+        run = RunContext(**about, mode=mode, source=None, severity=4, started_by="person:test")
+        return RunInput(
+            run=run,
+            plan=compiled.plan,
+            alert=None,
+            inputs=inputs or {},
+            started_at=datetime.now(UTC),
+            carried=carried or {},
+        )
+
+    def plan(self, text: str) -> Plan:
+        return compile_playbook(
+            text, "called.yaml", self.catalogue, lambda _name, _version: None
+        ).plan
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Waits in real time; the server's clock stands still."""
+        with self.server.auto_time_skipping_disabled():
+            while not holds():
+                await asyncio.sleep(0.01)
+
+    async def run(self, body: str, **more: Any) -> RunResult:
+        async with self.worker():
+            return await (await self.start(self.given(body, **more))).result()
+
+    def worker(self, **more: Any) -> Worker:
+        runner = SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+        )
+        return Worker(
+            self.server.client,
+            task_queue="t",
+            workflows=list(WORKFLOWS),
+            activities=self.world.activities(),
+            workflow_runner=runner,
+            **more,
+        )
+
+    async def start(self, given: RunInput) -> WorkflowHandle[Any, RunResult]:
+        return await self.server.client.start_workflow(
+            RunPlaybook.run, given, id="run-run_1-1", task_queue="t"
+        )
+
+    async def took(self, handle: WorkflowHandle[Any, Any]) -> timedelta:
+        """By the server's clock at its end: afterwards that clock may leap on to the time-out that the workflow no longer needs."""
+        told = await handle.describe()
+        return told.close_time - told.start_time

@@ -1,0 +1,55 @@
+"""Small trails to test with: events sealed in batches, and their export."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from orchestrator.audit.export import Row, write_export
+from orchestrator.audit.sanitize import sealable
+from orchestrator.audit.seal import number, seal
+from orchestrator.audit.verify.lines import Head
+from orchestrator.crypto.signing import SigningKey
+from orchestrator.domain.audit_batch import Batch, Entry
+from orchestrator.domain.audit_event import Event, EventKind
+
+KEY = SigningKey.new()
+START = datetime(2026, 2, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+def event(index: int) -> Event:
+    return sealable(
+        Event(
+            id=f"evt_{index:04d}",
+            kind=list(EventKind)[index % len(EventKind)],
+            time=START + timedelta(seconds=index),
+            actor="person:ana" if index % 2 else "system",
+            subject=f"run_{index % 3}",
+            data={
+                "address": f"198.51.100.{index % 256}",
+                "score": index / 8,
+                "changed": index % 2 == 0,
+                "list": [index, None, "x"],
+            },
+        )
+    )
+
+
+def grow(
+    sizes: Sequence[int], *, key: SigningKey = KEY, after: Batch | None = None, first: int = 1
+) -> list[Row]:
+    rows: list[Row] = []
+    for size in sizes:
+        entries: list[Entry] = number([event(index) for index in range(first, first + size)], after)
+        after = seal(entries, after, key, START + timedelta(hours=1))
+        rows += [*entries, after]
+        first += size
+    return rows
+
+
+def export(path: Path, rows: Sequence[Row], key: SigningKey = KEY) -> Head:
+    return asyncio.run(
+        write_export(path, rows, key=key, environment="test", now=START + timedelta(days=1))
+    )

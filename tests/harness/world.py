@@ -1,0 +1,263 @@
+"""A world in memory that carries out the engine's contracts: devices, leases and people, with nothing outside of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from orchestrator.contracts.messages import (
+    ActionCall,
+    Activity,
+    AnswerReply,
+    ApplyReply,
+    ApplyRequest,
+    AskReply,
+    AskRequest,
+    BeginReply,
+    Decision,
+    DueReply,
+    EventsReply,
+    EventsRequest,
+    HoldInput,
+    HoldRequest,
+    PlanReply,
+    PlanRequest,
+    ReadReply,
+    RunContext,
+    RunEnd,
+    StepRecord,
+    Undoable,
+    UndoReply,
+    UndoRequest,
+    VerifyReply,
+    VerifyRequest,
+)
+from orchestrator.contracts.question import Question
+from orchestrator.domain.change import Change, PolicyVerdict, Verdict
+
+
+@dataclass
+class World:
+    """`in_force`: what the device shows. Set `verdict`, `lose_replies`, `lies`, `decide` to make it behave."""
+
+    verdict: Verdict = Verdict.ALLOW
+    lose_replies: int = 0
+    lies: bool = False
+    fail_reads: int = 0
+    decide: Callable[[AskRequest], Decision | None] = lambda _: None
+    in_force: set[str] = field(default_factory=set)
+    applied: list[str] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
+    asked: list[AskRequest] = field(default_factory=list)
+    records: list[StepRecord] = field(default_factory=list)
+    ended: list[RunEnd] = field(default_factory=list)
+    held: list[HoldRequest] = field(default_factory=list)
+    effects: dict[str, tuple[int, str]] = field(default_factory=dict)
+    approvals: dict[str, AskRequest] = field(default_factory=dict)
+    decided: dict[str, Decision] = field(default_factory=dict)
+    planned: list[PlanRequest] = field(default_factory=list)
+    before_plan: Callable[[PlanRequest], None] = lambda _: None
+    before_apply: Callable[[ApplyRequest], Awaitable[None]] | None = None
+    reads: list[ActionCall] = field(default_factory=list)
+    read_at: list[datetime] = field(default_factory=list)
+    retry_after: timedelta | None = None
+    leases: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    store_away: int = 0
+    due_replies: list[DueReply] = field(default_factory=list)
+    due_asked: list[HoldInput] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    check_fails: bool = False
+    undo_requests: list[UndoRequest] = field(default_factory=list)
+    on_ask: Callable[[str], Awaitable[None]] | None = None
+    generation: int = 0
+    broken: set[str] = field(
+        default_factory=set
+    )  # actions whose planned_changes lack what every planned_change has
+    tags: list[str] = field(default_factory=list)
+    policy_by: str | None = None
+    policy_quorum: int = 1
+    looked_for: list[str] = field(
+        default_factory=list
+    )  # approvals of which the run asked whether they are decided
+    released: str = ""  # by a person, before the device is read back
+    asked_first: Question | None = None  # before the run may begin
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """All of the contract's."""
+        return [
+            self.read, self.plan, self.apply, self.verify, self.hold, self.undo, self.to_undo, self.ask,
+            self.read_answer, self.close_approval, self.events, self.record, self.begin, self.end, self.due, self.check,
+        ]  # fmt: skip
+
+    @activity.defn(name=Activity.READ)
+    async def read(self, call: ActionCall) -> ReadReply:
+        self.reads.append(call)
+        self.read_at.append(activity.info().current_attempt_scheduled_time)
+        if self.fail_reads:
+            self.fail_reads -= 1
+            raise ApplicationError(
+                "the vendor is away", type="Unavailable", next_retry_delay=self.retry_after
+            )
+        output = {
+            "known": True,
+            "malicious": 50,
+            "suspicious": 0,
+            "harmless": 0,
+            "undetected": 0,
+            "reputation": 0,
+            "tags": self.tags,
+            "link": None,
+        }
+        return ReadReply(output=output)
+
+    @activity.defn(name=Activity.PLAN)
+    async def plan(self, request: PlanRequest) -> PlanReply:
+        self.before_plan(request)
+        self.planned.append(request)
+        if request.lease:
+            self.leases.add(request.call.ref.path)
+        return PlanReply(change=self._change(request.call), verdict=self._verdict())
+
+    @activity.defn(name=Activity.APPLY)
+    async def apply(self, request: ApplyRequest) -> ApplyReply:
+        target = request.change.target.value
+        if self.before_apply is not None:
+            await self.before_apply(request)
+        if self.verdict is Verdict.ASK and request.approval_id not in self.approvals:
+            return ApplyReply(outcome="needs_approval", verdict=self._verdict())
+        self.effects[request.call.ref.path] = (request.call.ref.seq, target)
+        if not self.lies:
+            self.in_force.add(target)
+        self.applied.append(target)
+        if self.lose_replies:
+            self.lose_replies -= 1
+            raise ApplicationError("the reply was lost", type="Unknown", non_retryable=True)
+        return ApplyReply(outcome="applied", verdict=self._verdict())
+
+    @activity.defn(name=Activity.VERIFY)
+    async def verify(self, request: VerifyRequest) -> VerifyReply:
+        return VerifyReply(
+            verified=request.change.target.value in self.in_force,
+            detail=self.released,
+            released=bool(self.released),
+        )
+
+    @activity.defn(name=Activity.HOLD)
+    async def hold(self, request: HoldRequest) -> None:
+        self.held.append(request)
+
+    @activity.defn(name=Activity.UNDO)
+    async def undo(self, request: UndoRequest) -> UndoReply:
+        self.leases.discard(request.path)
+        self.undo_requests.append(request)
+        if request.path in self.stuck:
+            return UndoReply(outcome="stuck", detail="the system refuses")
+        found = self.effects.pop(request.path, None)
+        if found is None:
+            return UndoReply(outcome="not_ours")
+        self.in_force.discard(found[1])
+        self.undone.append(found[1])
+        return UndoReply(outcome="undone")
+
+    @activity.defn(name=Activity.TO_UNDO)
+    async def to_undo(self, _: RunContext) -> list[Undoable]:
+        newest = sorted(self.effects.items(), key=lambda item: -item[1][0])
+        due = [Undoable(path=path, seq=seq) for path, (seq, _target) in newest]
+        return [
+            *due,
+            *(Undoable(path=path, seq=0) for path in sorted(self.leases - self.effects.keys())),
+        ][:200]
+
+    @activity.defn(name=Activity.ASK)
+    async def ask(self, request: AskRequest) -> AskReply:
+        self.asked.append(request)
+        approval_id = f"apr_{len(self.asked)}"
+        decision = self.decide(request)
+        if decision is not None:
+            if decision.state == "approved":
+                self.approvals[approval_id] = request
+            decision = decision.model_copy(update={"approval_id": approval_id})
+            self.decided[approval_id] = decision
+        if self.on_ask is not None:
+            await self.on_ask(approval_id)
+        started = activity.info().current_attempt_scheduled_time
+        return AskReply(
+            approval_id=approval_id,
+            digest="d",
+            expires_at=started + timedelta(seconds=request.within),
+        )
+
+    @activity.defn(name=Activity.READ_ANSWER)
+    async def read_answer(self, approval_id: str) -> AnswerReply:
+        self.looked_for.append(approval_id)
+        return AnswerReply(decision=self.decided.get(approval_id))
+
+    @activity.defn(name=Activity.CLOSE_APPROVAL)
+    async def close_approval(self, approval_id: str) -> Decision:
+        return self.decided.get(approval_id) or Decision(approval_id=approval_id, state="expired")
+
+    @activity.defn(name=Activity.EVENTS)
+    async def events(self, _: EventsRequest) -> EventsReply:
+        return EventsReply(alerts=tuple(self.alerts))
+
+    @activity.defn(name=Activity.RECORD)
+    async def record(self, records: list[StepRecord]) -> None:
+        self.records += records
+
+    @activity.defn(name=Activity.BEGIN)
+    async def begin(self, _: RunContext) -> BeginReply:
+        return BeginReply(question=self.asked_first)
+
+    @activity.defn(name=Activity.END)
+    async def end(self, end: RunEnd) -> None:
+        if self.store_away:
+            self.store_away -= 1
+            raise ApplicationError("the database does not answer", type="Unavailable")
+        self.ended.append(end)
+
+    @activity.defn(name=Activity.DUE)
+    async def due(self, given: HoldInput) -> DueReply:
+        self.due_asked.append(given)
+        return self.due_replies.pop(0) if self.due_replies else DueReply()
+
+    @activity.defn(name=Activity.CHECK)
+    async def check(self, key: str) -> None:
+        self.checked.append(key)
+        if self.check_fails:
+            raise ApplicationError("the database does not answer", type="Unavailable")
+
+    def _verdict(self) -> PolicyVerdict:
+        return PolicyVerdict(
+            outcome=self.verdict,
+            reasons=("said the test",),
+            policy_version=1,
+            policy_digest="p",
+            by=self.policy_by,
+            quorum=self.policy_quorum,
+        )
+
+    def _change(self, call: ActionCall) -> Change:
+        value = str(next(iter(call.input.values())))
+        kind = "host" if "host" in call.input else "address"
+        planned_change = {
+            "target": {"type": kind, "value": value},
+            "changed": value not in self.in_force,
+            "summary": f"{call.action} {value}{' again' * self.generation}",
+        }
+        if call.action in self.broken:
+            del planned_change["summary"]
+        return Change(
+            connection=call.connection,
+            connector="memory",
+            action=call.action,
+            effect=call.effect,
+            input=call.input,
+            planned_change=planned_change,
+        )

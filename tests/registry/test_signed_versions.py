@@ -1,0 +1,249 @@
+"""Does only run what its author and a reviewer signed, unaltered, by keys that are believed at that moment?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.crypto.signing import SigningKey
+from orchestrator.domain.errors import Conflict, Forbidden, Invalid
+from orchestrator.playbook.plan import Plan
+from orchestrator.registry import signing, signing_keys
+from orchestrator.registry.bundle import bundled, read_bundle
+from orchestrator.registry.evidence import objection
+from orchestrator.registry.playbooks import Beside, publish_playbook
+from orchestrator.registry.statement import Role, Statement, sign
+from orchestrator.runtime import Runtime
+from orchestrator.store.tables import PlaybookRow, SigningKeyRow
+from tests.harness.databases import opened
+
+ADMIN = "person:admin"
+PLAYBOOK = """
+playbook: say
+version: 1
+title: Say it
+owner: soc
+steps:
+  - {id: tell, use: chat.post, with: {channel: soc, text: hello}}
+"""
+
+
+@pytest.fixture
+async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with opened(tmp_path, None) as [runtime]:
+        demanding = dataclasses.replace(
+            runtime, settings=runtime.settings.model_copy(update={"require_signed": True})
+        )
+        await publish_playbook(
+            runtime,
+            PLAYBOOK,
+            "say.yaml",
+            actor="person:ann",
+            beside=Beside(tests="cases: []", files={"a": "YQ=="}),
+        )
+        yield demanding
+
+
+class People:
+    """Ann writes, Bob reviews; each with a key that is believed."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+        self.keys: dict[str, SigningKey] = {}
+
+    async def known(self, person: str) -> SigningKey:
+        key = self.keys[person] = SigningKey.new()
+        await signing_keys.add_signing_key(self._rt, person, key.public.hex, actor=ADMIN)
+        return key
+
+    async def signs(self, person: str, role: Role, **changed: Any) -> signing.Signed:
+        said = await signing.statement(self._rt, "say", 1, role, person)
+        given = sign(said.model_copy(update=changed), self.keys[person])
+        return await signing.add_signature(self._rt, "say", 1, given, actor=f"person:{person}")
+
+
+@pytest.fixture
+async def people(rt: Runtime) -> People:
+    found = People(rt)
+    await found.known("ann")
+    await found.known("bob")
+    return found
+
+
+@pytest.fixture
+async def signed(people: People) -> People:
+    await people.signs("ann", "author")
+    await people.signs("bob", "reviewer")
+    return people
+
+
+async def why_not(rt: Runtime) -> str | None:
+    async with rt.store.read() as session:
+        [row] = await session.scalars(select(PlaybookRow))
+        return await objection(session, rt.settings, row, row.digest)
+
+
+async def alter(rt: Runtime, *statements: Any) -> None:
+    """As one who can edit the database."""
+
+    async def run(session: AsyncSession) -> None:
+        for statement in statements:
+            await session.execute(statement)
+
+    async with rt.store.write() as session:
+        await run(session)
+
+
+async def test_what_both_have_signed_runs(rt: Runtime, signed: People) -> None:
+    assert await why_not(rt) is None
+
+
+async def test_what_nobody_signed_does_not_run_and_says_what_lacks(
+    rt: Runtime, people: People
+) -> None:
+    assert "the author has not signed it" in str(await why_not(rt))
+    found = await people.signs("ann", "author")
+    assert found.missing == (
+        "nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)",
+    )
+    assert "nobody else than the author has signed a review" in str(await why_not(rt))
+
+
+async def test_an_author_s_own_review_is_none_however_the_name_is_spelled(
+    rt: Runtime, people: People
+) -> None:
+    await people.signs("ann", "author")
+    await people.known("Ann")
+    found = await people.signs("Ann", "reviewer")
+    assert found.missing
+
+
+async def test_a_plan_altered_in_the_database_does_not_run(rt: Runtime, signed: People) -> None:
+    async with rt.store.read() as session:
+        [row] = await session.scalars(select(PlaybookRow))
+    changed = {**row.plan, "title": "Say something else"}
+    await alter(rt, update(PlaybookRow).values(plan=changed))
+    assert "was altered in the database" in str(await why_not(rt))
+
+
+async def test_an_altered_plan_does_not_run_even_where_no_signature_is_demanded(
+    rt: Runtime,
+) -> None:
+    async with rt.store.read() as session:
+        [row] = await session.scalars(select(PlaybookRow))
+    await alter(rt, update(PlaybookRow).values(plan={**row.plan, "owner": "mallory"}))
+    relaxed = dataclasses.replace(
+        rt, settings=rt.settings.model_copy(update={"require_signed": False})
+    )
+    assert "was altered in the database" in str(await why_not(relaxed))
+
+
+async def test_plan_and_digest_altered_together_are_not_what_was_signed(
+    rt: Runtime, signed: People
+) -> None:
+    async with rt.store.read() as session:
+        [row] = await session.scalars(select(PlaybookRow))
+    plan = Plan.model_validate({**row.plan, "title": "Say something else"})
+    await alter(
+        rt, update(PlaybookRow).values(plan=plan.model_dump(mode="json"), digest=plan.digest)
+    )
+    assert "is not over this version and its tests" in str(await why_not(rt))
+
+
+async def test_tests_altered_under_the_signature_make_it_void(rt: Runtime, signed: People) -> None:
+    await alter(rt, update(PlaybookRow).values(tests="cases: [nothing]"))
+    assert "is not over this version and its tests" in str(await why_not(rt))
+
+
+async def test_a_revoked_key_is_believed_no_more(rt: Runtime, signed: People) -> None:
+    await signing_keys.revoke_signing_key(rt, signed.keys["bob"].id, actor=ADMIN)
+    assert "revoked" in str(await why_not(rt))
+
+
+async def test_a_key_slipped_into_the_database_is_not_believed_where_signers_are_pinned(
+    rt: Runtime, signed: People, tmp_path: Path
+) -> None:
+    pins = tmp_path / "signers"
+    pins.write_text(
+        f"# who may sign\nann {signed.keys['ann'].public.hex}\nbob {signed.keys['bob'].public.hex}\n",
+        "utf-8",
+    )
+    pinned = dataclasses.replace(
+        rt, settings=rt.settings.model_copy(update={"trusted_signers_file": pins})
+    )
+    assert await why_not(pinned) is None
+    pins.write_text(f"ann {signed.keys['ann'].public.hex}\n", "utf-8")
+    assert "not among the trusted ones" in str(await why_not(pinned))
+    pins.write_text("ann\n", "utf-8")
+    with pytest.raises(Invalid, match=r"signers:1: write a person and their public key"):
+        await why_not(pinned)
+
+
+async def test_a_key_renamed_in_the_database_signs_for_nobody_else(
+    rt: Runtime, signed: People
+) -> None:
+    await alter(
+        rt,
+        update(SigningKeyRow)
+        .where(SigningKeyRow.fingerprint == signed.keys["bob"].id)
+        .values(person="carol"),
+    )
+    assert "which is carol's" in str(await why_not(rt))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"version": 2}, {"digest": "0" * 64}, {"tests": "0" * 64}, {"name": "other"}]
+)
+async def test_a_signature_over_anything_else_is_refused(
+    people: People, changed: dict[str, Any]
+) -> None:
+    with pytest.raises(Forbidden, match="is not over say version 1"):
+        await people.signs("ann", "author", **changed)
+
+
+async def test_a_signature_in_another_s_name_is_refused(rt: Runtime, people: People) -> None:
+    said = await signing.statement(rt, "say", 1, "author", "bob")
+    with pytest.raises(Forbidden, match="not known here as bob's"):
+        await signing.add_signature(rt, "say", 1, sign(said, people.keys["ann"]), actor=ADMIN)
+
+
+async def test_signing_twice_and_a_key_of_two_people_are_conflicts(
+    rt: Runtime, signed: People
+) -> None:
+    with pytest.raises(Conflict, match="has signed say version 1 as author already"):
+        await signed.signs("ann", "author")
+    with pytest.raises(Conflict, match="is ann's already"):
+        await signing_keys.add_signing_key(rt, "carol", signed.keys["ann"].public.hex, actor=ADMIN)
+
+
+async def test_a_bundle_carries_version_tests_files_and_signatures(
+    rt: Runtime, signed: People
+) -> None:
+    found = read_bundle((await bundled(rt, "say", 1)).model_dump_json().encode(), "say.json")
+    assert (found.tests, found.files, {each.role for each in found.signatures}) == (
+        "cases: []",
+        {"a": "YQ=="},
+        {"author", "reviewer"},
+    )
+    assert found.statement == Statement(
+        name="say",
+        version=1,
+        digest=found.digest,
+        tests=found.statement.tests,
+        role="author",
+        person="",
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"name": "x"}', b'{"format": "tocsin-bundle/2"}', b"\xff"]
+)
+async def test_what_is_no_bundle_says_so(content: bytes) -> None:
+    with pytest.raises(Invalid, match=r"say\.json: is no bundle"):
+        read_bundle(content, "say.json")
