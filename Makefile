@@ -1,17 +1,18 @@
-# What a person types. `make demo` and `make test` need nothing but Python 3.11 or newer: the rest comes from the package registry.
+# Commands for people. `make demo` and `make test` need Python 3.11 or newer; the rest is installed from the package registry.
 
 # The first Python on this machine that is new enough; set PYTHON=... to choose another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 BIN := .venv/bin
 
-.PHONY: help demo test check lock setup setup-dev clean
+.PHONY: help demo test check docs lock setup setup-dev clean
 
 help:
-	@echo 'make demo               the whole stack on this machine, 20 alerts and more, and what became of them (ARGS=--keep: leave it up)'
-	@echo 'make test               the tests (ARGS=...: for pytest)'
-	@echo 'make check              style, types, import rules, generated pages'
-	@echo 'make lock               resolve the dependencies anew (needs uv)'
+	@echo 'make demo               run the whole stack on this machine, send alerts, check the outcome (ARGS=--keep: keep it running)'
+	@echo 'make test               run the tests (ARGS=...: for pytest)'
+	@echo 'make check              check style, types, import rules and generated pages'
+	@echo 'make docs               build the documentation site'
+	@echo 'make lock               resolve the dependencies again (needs uv)'
 
 setup:
 	@$(PYTHON) scripts/setup.py runtime
@@ -25,7 +26,7 @@ demo: setup
 test: setup-dev
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-# Every check is made, so that one run names all there is to mend.
+# Every check runs, so that one run names everything to fix.
 check: setup-dev
 	@failed=; \
 	try() { printf '\n== %s\n' "$$*"; "$$@" || failed="$$failed $$(basename "$$1")"; }; \
@@ -37,7 +38,11 @@ check: setup-dev
 	try $(BIN)/python -m orchestrator.cli.docs --check; \
 	test -z "$$failed" || { printf '\nfailed:%s\n' "$$failed"; exit 1; }
 
-# The runtime's versions are held to those that were tested.
+# Builds the documentation site offline; a broken link is an error.
+docs: setup-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# The runtime uses the versions that were tested.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 lock:
 	$(LOCK) --extra build --extra dev --output-file requirements-dev.lock

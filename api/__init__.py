@@ -1,1 +1,1 @@
-"""The HTTP API: authenticates, checks permissions, and calls the use cases; it decides nothing itself."""
+"""The HTTP API: authenticates, checks permissions, and calls the use cases."""

@@ -1,4 +1,4 @@
-"""How does a refused request get into the audit trail, without a flood of them filling it?"""
+"""Audit of refused requests: each one by a known person, a bounded number by anyone else."""
 
 from __future__ import annotations
 
@@ -15,47 +15,45 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.runtime import Runtime
 
 _PER_MINUTE = 60
-"""Events of strangers a minute; those beyond are counted, and the next event says how many they were."""
+"""Events of unauthenticated requests per minute. The next event counts those that were left out."""
 _log = structlog.get_logger(__name__)
 
 
-class Refusals:
-    """Writes ACCESS_REFUSED and LINK_REFUSED. Never a token; of a key only its id."""
+class AccessAudit:
+    """Writer of ACCESS_REFUSED and LINK_REFUSED.
+
+    It never records a token, and of a key only its id.
+    """
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
         self._minute, self._written, self._left_out = 0, 0, 0
 
-    async def unknown(self, request: Request, reason: str, key_id: str | None) -> None:
-        """Nobody that we know: anyone can cause these, so they are bounded."""
-        left_out = self._take()
+    async def record_unauthenticated(
+        self, request: Request, reason: str, key_id: str | None
+    ) -> None:
+        """Record a request without a valid key; anyone can send these, so they are bounded."""
+        left_out = self._reserve()
         if left_out is not None:
-            more = {"key": key_id, "reason": reason, "left_out_before": left_out}
-            await self._write(request, "anonymous", more)
+            data = {"key": key_id, "reason": reason, "left_out_before": left_out}
+            await self._write(request, "anonymous", data)
 
-    async def link(self, request: Request, reason: str) -> None:
-        """A link that nobody was sent: bounded as strangers are."""
-        left_out = self._take()
+    async def record_invalid_link(self, request: Request, reason: str) -> None:
+        """Record a one-time link that was never sent, bounded like unauthenticated requests."""
+        left_out = self._reserve()
         if left_out is not None:
-            await self._write(
-                request,
-                "anonymous",
-                {"reason": reason, "left_out_before": left_out},
-                EventKind.LINK_REFUSED,
-            )
+            data = {"reason": reason, "left_out_before": left_out}
+            await self._write(request, "anonymous", data, EventKind.LINK_REFUSED)
 
-    async def forbidden(
+    async def record_forbidden(
         self, request: Request, principal: Principal, permission: Permission
     ) -> None:
-        """Somebody who may not: each one is written."""
-        await self._write(
-            request,
-            f"person:{principal.person}",
-            {"key": principal.key_id, "reason": f"lacks {permission}"},
-        )
+        """Record a request of a known person who lacks the permission."""
+        data = {"key": principal.key_id, "reason": f"lacks {permission}"}
+        await self._write(request, f"person:{principal.person}", data)
 
-    def _take(self) -> int | None:
-        """None where this minute has had enough; else how many were left out since the last one that was written."""
+    def _reserve(self) -> int | None:
+        """Return the number of events left out before; None when none may be written."""
         minute = int(time.monotonic() // 60)
         if minute != self._minute:
             self._minute, self._written = minute, 0
@@ -70,18 +68,17 @@ class Refusals:
         self,
         request: Request,
         actor: str,
-        more: dict[str, Any],
+        details: dict[str, Any],
         kind: EventKind = EventKind.ACCESS_REFUSED,
     ) -> None:
-        """The refusal stands even when it cannot be written."""
-        path = getattr(
-            request.scope.get("route"), "path", "?"
-        )  # as declared: what was sent in it may be a secret
-        told = {
+        """Record the event; the request stays refused even when that fails."""
+        # The path as it is declared: what the client wrote in it may be a secret.
+        path = getattr(request.scope.get("route"), "path", "?")
+        data = {
             "method": request.method,
             "route": path,
             "from": request.client.host if request.client else None,
-            **more,
+            **details,
         }
         try:
             async with self._rt.store.write() as session:
@@ -90,10 +87,12 @@ class Refusals:
                     kind,
                     actor=actor,
                     subject=f"{request.method} {path}",
-                    data=told,
+                    data=data,
                     now=self._rt.clock(),
                 )
         except (SQLAlchemyError, OSError) as error:
             _log.error(
-                "a refusal could not be written into the trail", error=type(error).__name__, **told
+                "refused request not recorded in the audit trail",
+                error=type(error).__name__,
+                **data,
             )

@@ -1,4 +1,4 @@
-"""How much of a body is read, and for how long do we wait for it? Both are bounded, whatever Content-Length says or does not say."""
+"""Limits on a request body: how many bytes are read, and for how long the API waits for them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from starlette.types import Message, Receive, Scope
 from api.problems import TooLarge
 
 SECONDS = 30.0
-"""Within which a whole body has to arrive."""
+"""Time limit for a whole body to arrive."""
 
 
 class BoundedBody:
-    """An ASGI `receive` that stops at the limit. `refused`: the rest of the body is still on its way, so the connection has to go."""
+    """An ASGI `receive` that counts the bytes itself, whatever Content-Length says."""
 
     def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
         self._receive = receive
@@ -24,15 +24,16 @@ class BoundedBody:
         self._deadline: float | None = None
         self._complete = False
         self.refused = False
+        """Whether the connection must be closed, as the rest of the body is still on its way."""
 
     async def __call__(self) -> Message:
-        """The next part. Raises 413 over the limit, 408 when it takes too long."""
+        """Return the next part. Raise 413 over the limit, 408 when the body takes too long."""
         if self._complete:
             return await self._receive()
         if self._announced > self._limit:
             self.refused = True
             raise TooLarge(self._limit)
-        message = await self._in_time()
+        message = await self._receive_in_time()
         self._read += len(message.get("body", b""))
         if self._read > self._limit:
             self.refused = True
@@ -40,7 +41,7 @@ class BoundedBody:
         self._complete = message["type"] != "http.request" or not message.get("more_body", False)
         return message
 
-    async def _in_time(self) -> Message:
+    async def _receive_in_time(self) -> Message:
         loop = asyncio.get_running_loop()
         self._deadline = self._deadline or loop.time() + SECONDS
         try:
@@ -52,6 +53,6 @@ class BoundedBody:
 
 
 def _content_length(scope: Scope) -> int:
-    """What the sender announces; 0 where it is missing or makes no sense, as what comes is counted anyway."""
+    """Return the announced length, 0 where it is missing or invalid."""
     given = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
     return int(given[0]) if len(given) == 1 and given[0].isdigit() and len(given[0]) < 20 else 0

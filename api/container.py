@@ -1,4 +1,4 @@
-"""What do the routes stand on? Made once by the composition root, found by each request."""
+"""The services of one API process: built by the composition root, found by each request."""
 
 from __future__ import annotations
 
@@ -8,46 +8,41 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 from temporalio.client import Client
 
-from orchestrator.authoring.debug.sessions import Sessions
-from orchestrator.runs.background_dispatch import ClientProvider, Dispatcher
+from orchestrator.runs.background_dispatch import BackgroundDispatcher, ClientProvider
 from orchestrator.runtime import Runtime
 
 if TYPE_CHECKING:
-    from api.access_audit import Refusals
-    from api.kill_switch_header import Switches
+    from api.access_audit import AccessAudit
+    from api.kill_switch_header import KillSwitchHeader
     from api.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """One of each per process."""
+class Container:
+    """What the routes depend on, one of each per process."""
 
     rt: Runtime
     client: ClientProvider
-    dispatcher: Dispatcher
+    dispatcher: BackgroundDispatcher
     metrics: Metrics
-    refusals: Refusals
-    switches: Switches
-    debugging: Sessions
+    access_audit: AccessAudit
+    kill_switch_header: KillSwitchHeader
 
 
-def parts(request: Request) -> Parts:
-    """Those of this app."""
-    return cast("Parts", request.app.state.parts)
+def container_of(request: Request) -> Container:
+    """Return the container of the app that serves the request."""
+    return cast("Container", request.app.state.container)
 
 
 def _runtime(request: Request) -> Runtime:
-    return parts(request).rt
+    return container_of(request).rt
 
 
 def _client(request: Request) -> Client | None:
-    return parts(request).client()
-
-
-def _debugging(request: Request) -> Sessions:
-    return parts(request).debugging
+    return container_of(request).client()
 
 
 Rt = Annotated[Runtime, Depends(_runtime)]
+"""The runtime, as a parameter of a route."""
 Temporal = Annotated[Client | None, Depends(_client)]
-Debugging = Annotated[Sessions, Depends(_debugging)]
+"""The Temporal client, as a parameter of a route; None while Temporal is down."""

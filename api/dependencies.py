@@ -1,4 +1,4 @@
-"""Who asks, and may they? Settled before anything of the request's body is read."""
+"""Authentication and permissions of a route, checked before any of the request's body is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
-from api.container import parts
+from api.container import container_of
 from orchestrator.access.keys import authenticate_key
 from orchestrator.crypto.tokens import token_id
 from orchestrator.domain.access import Permission, Principal
@@ -24,76 +24,82 @@ _bearer = HTTPBearer(
     description="An API key, made with `tocsin key create`.",
 )
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-_LONGEST_TOKEN = 200
+_MAX_TOKEN = 200
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Requirement:
-    """What a route demands of who asks."""
+    """The permission that a route requires."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
     def __call__(self, request: Request, _: _Credentials) -> Principal:
-        """The principal, whom the route's guard has found already."""
+        """Return the principal, whom the guarded route has authenticated already."""
         return cast("Principal", request.state.principal)
 
     async def admit(self, request: Request) -> None:
-        """Finds the principal. Raises 401 for nobody that we know, 403 for somebody who may not."""
+        """Authenticate the principal.
+
+        Raise 401 without a valid key, 403 where the permission is lacking.
+        """
         token = _token(request)
         if token is None:
-            raise await _unknown(request, "no key", None)
+            raise await _unauthenticated(request, "no key", None)
         try:
-            principal = await authenticate_key(parts(request).rt, token)
+            principal = await authenticate_key(container_of(request).rt, token)
         except Forbidden:
-            raise await _unknown(request, "key not valid", token_id(token)) from None
-        if not principal.may(self.permission):
-            await parts(request).refusals.forbidden(request, principal, self.permission)
-            raise HTTPException(
-                403, f"{principal.person} may not; it takes the permission {self.permission}"
+            raise await _unauthenticated(request, "key not valid", token_id(token)) from None
+        if not principal.has_permission(self.permission):
+            await container_of(request).access_audit.record_forbidden(
+                request, principal, self.permission
             )
+            raise HTTPException(403, f"{principal.person} lacks permission {self.permission}")
         request.state.principal = principal
 
 
 def requires(permission: Permission) -> Any:
-    """For `dependencies=[...]` of a route: only who holds the permission comes through."""
+    """Return the entry of a route's `dependencies=[...]` that requires the permission."""
     return Depends(Requirement(permission))
 
 
-def requirement(route: APIRoute) -> Requirement | None:
-    """What a route demands; None where nothing is declared."""
+def requirement_of(route: APIRoute) -> Requirement | None:
+    """Return what the route requires; None unless it declares exactly one permission."""
     found = [
         each.dependency for each in route.dependencies if isinstance(each.dependency, Requirement)
     ]
     return found[0] if len(found) == 1 else None
 
 
-class Guarded(APIRoute):
-    """A route that cannot be made without saying its permission, and that reads a body only of those who hold it."""
+class GuardedRoute(APIRoute):
+    """A route that must declare its permission, and reads a body only from those who hold it."""
 
     def get_route_handler(self) -> Handler:
-        """The guard, then the route."""
-        demanded = requirement(self)
-        if demanded is None:
+        """Return a handler that checks the permission, then calls the route.
+
+        Raise TypeError without one permission.
+        """
+        required = requirement_of(self)
+        if required is None:
             message = f"{self.path}: declare one permission: dependencies=[requires(Permission.X)]"
             raise TypeError(message)
-        answer = super().get_route_handler()
+        handler = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            await demanded.admit(request)
-            return await answer(_Strict(request.scope, request.receive))
+            await required.admit(request)
+            return await handler(_StrictRequest(request.scope, request.receive))
 
         return guarded
 
 
-class _Strict(Request):
-    """A request whose JSON is read as that of an alert: bounded in depth, no key twice, nothing that a database can't store."""
+class _StrictRequest(Request):
+    """A request whose JSON body is parsed as strictly as an alert's."""
 
     async def json(self) -> Any:
         try:
-            return parse_json(await self.body(), parts(self).rt.settings.max_body_bytes)
-        except BodyRefused as refused:  # the framework would make a 400 without detail of it
+            return parse_json(await self.body(), container_of(self).rt.settings.max_body_bytes)
+        except BodyRefused as refused:  # FastAPI would answer a 400 without detail
             raise HTTPException(refused.status, refused.reason) from refused
 
 
@@ -105,24 +111,27 @@ def _actor(request: Request) -> str:
     return f"person:{_principal(request).person}"
 
 
-Who = Annotated[Principal, Depends(_principal)]
-"""The principal, in a guarded route."""
+CurrentPrincipal = Annotated[Principal, Depends(_principal)]
+"""The authenticated principal, as a parameter of a guarded route."""
 Actor = Annotated[str, Depends(_actor)]
-"""How the audit trail names who asks."""
+"""The audit trail's name for the principal, as a parameter of a guarded route."""
 
 
 def _token(request: Request) -> str | None:
-    """A second Authorization header would be read differently by two readers, so there may be only one."""
+    """Return the bearer token.
+
+    Two Authorization headers count as none, as two parsers could pick different ones.
+    """
     given = request.headers.getlist("authorization")
     scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     token = token.strip()
-    return token if scheme.lower() == "bearer" and 0 < len(token) <= _LONGEST_TOKEN else None
+    return token if scheme.lower() == "bearer" and 0 < len(token) <= _MAX_TOKEN else None
 
 
-async def _unknown(request: Request, reason: str, key_id: str | None) -> HTTPException:
-    await parts(request).refusals.unknown(request, reason, key_id)
+async def _unauthenticated(request: Request, reason: str, key_id: str | None) -> HTTPException:
+    await container_of(request).access_audit.record_unauthenticated(request, reason, key_id)
     return HTTPException(
         401,
-        "give an API key that is valid: Authorization: Bearer ...",
+        "no valid API key; send one as Authorization: Bearer ...",
         {"WWW-Authenticate": "Bearer"},
     )

@@ -1,4 +1,4 @@
-"""Which kill switches are on? Said in every answer, so that nobody wonders why nothing moves."""
+"""The response header that names the engaged kill switches."""
 
 from __future__ import annotations
 
@@ -15,50 +15,55 @@ from orchestrator.runtime import Runtime
 
 HEADER = b"tocsin-kill-switch"
 _FRESH_SECONDS = 0.5
-_PATIENCE_SECONDS = 1.0
-_MOST = 20
+_TIMEOUT_SECONDS = 1.0
+_MAX_NAMED = 20
 _log = structlog.get_logger(__name__)
 
 
-class Switches:
-    """Looks at most twice a second, one request at a time; the others take what was seen last."""
+class KillSwitchHeader:
+    """A cache of the header's value: read at most twice a second, by one request at a time."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
-        self._seen: bytes | None = None
-        self._at = -math.inf
-        self._looking = False
+        self._value: bytes | None = None
+        self._read_at = -math.inf
+        self._reading = False
 
-    def forget(self) -> None:
-        """The next answer looks again."""
-        self._at = -math.inf
+    def refresh(self) -> None:
+        """Make the next response read the kill switches again."""
+        self._read_at = -math.inf
 
-    async def header(self) -> bytes | None:
-        """`global`, `connection=firewall`, `source=siem;releases` (releases stop too), apart by commas; None when none is on."""
-        if not self._looking and time.monotonic() - self._at > _FRESH_SECONDS:
-            self._looking = True
+    async def value(self) -> bytes | None:
+        """Return the header's value, None when no kill switch is engaged.
+
+        Switches are separated by commas: `global`, `connection=firewall`, `source=siem;releases`
+        (stops releases too).
+        """
+        if not self._reading and time.monotonic() - self._read_at > _FRESH_SECONDS:
+            self._reading = True
             try:
-                await self._look()
+                await self._read()
             finally:
-                self._looking = False
-        return self._seen
+                self._reading = False
+        return self._value
 
-    async def _look(self) -> None:
-        self._at = time.monotonic()
+    async def _read(self) -> None:
+        self._read_at = time.monotonic()
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                found = await list_switches(self._rt)
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                switches = await list_switches(self._rt)
         except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
-            _log.warning("the kill switches could not be read", error=type(error).__name__)
+            _log.warning("kill switches not readable", error=type(error).__name__)
             return
-        more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
-        self._seen = ", ".join([*map(_said, found[:_MOST]), *more]).encode("ascii") or None
+        hidden = len(switches) - _MAX_NAMED
+        texts = [
+            *map(_text, switches[:_MAX_NAMED]),
+            *([f"and {hidden} more"] if hidden > 0 else []),
+        ]
+        self._value = ", ".join(texts).encode("ascii") or None
 
 
-def _said(switch: KillSwitchView) -> str:
-    said = (
-        switch.scope
-        if switch.name == "*"
-        else f"{switch.scope}={quote(switch.name, safe='')[:100]}"
-    )
-    return f"{said};releases" if switch.stop_releases else said
+def _text(switch: KillSwitchView) -> str:
+    name = quote(switch.name, safe="")[:100]
+    text = switch.scope if switch.name == "*" else f"{switch.scope}={name}"
+    return f"{text};releases" if switch.stop_releases else text

@@ -1,4 +1,4 @@
-"""What can Prometheus see? Alerts by source and outcome, runs by status, latency, and what waits."""
+"""Prometheus metrics: webhooks by source and outcome, runs by status, latency, and what waits."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.queries import counts
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_MOST_SOURCES = 200
+_MAX_SOURCES = 200
 _METHODS = {"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"}
 _FRESH_SECONDS = 1.0
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """The metrics of one process. Labels never hold what a stranger sent."""
+    """The metrics of one process. No label holds text that a client sent."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._sources: set[str] = set()
-        self._looked_at = float("-inf")
+        self._counted_at = float("-inf")
         self._alerts = Counter(
             "tocsin_alerts", "Alerts received", ["source", "outcome"], registry=self._registry
         )
@@ -38,7 +38,7 @@ class Metrics:
             "tocsin_runs", "Runs in the database", ["status"], registry=self._registry
         )
         self._approvals = Gauge(
-            "tocsin_approvals_pending", "Questions that nobody has decided", registry=self._registry
+            "tocsin_approvals_pending", "Approvals without a decision", registry=self._registry
         )
         self._undispatched = Gauge(
             "tocsin_runs_undispatched",
@@ -46,28 +46,34 @@ class Metrics:
             registry=self._registry,
         )
 
-    def alert(self, source: str | None, outcome: str) -> None:
-        """One request to an intake address. `source`: None unless it is one that is configured; `outcome`: a word of ours."""
+    def count_webhook(self, source: str | None, outcome: str) -> None:
+        """Count one webhook request: `accepted`, `duplicate`, `ignored` or `refused`.
+
+        `source`: None unless it is configured.
+        """
         label = source or "unknown"
-        if label not in self._sources and len(self._sources) >= _MOST_SOURCES:
+        if label not in self._sources and len(self._sources) >= _MAX_SOURCES:
             label = "other"
         self._sources.add(label)
         self._alerts.labels(label, outcome).inc()
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One request. `route` is the path as it is declared."""
+    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Record how long one request took. `route`: the path as it is declared."""
         self._seconds.labels(method if method in _METHODS else "other", route, str(status)).observe(
             seconds
         )
 
     async def text(self, rt: Runtime) -> bytes:
-        """All of it, in Prometheus' text format; the database is asked at most once a second."""
-        if time.monotonic() - self._looked_at > _FRESH_SECONDS:
-            self._looked_at = time.monotonic()
-            await self._look(rt)
+        """Return all metrics in Prometheus' text format.
+
+        The database is read at most once a second.
+        """
+        if time.monotonic() - self._counted_at > _FRESH_SECONDS:
+            self._counted_at = time.monotonic()
+            await self._count(rt)
         return generate_latest(self._registry)
 
-    async def _look(self, rt: Runtime) -> None:
+    async def _count(self, rt: Runtime) -> None:
         async with rt.store.read() as session:
             found = await counts.all_counts(session)
         for status in RunStatus:

@@ -1,4 +1,4 @@
-"""What does every answer carry, whatever it says? A request id, the headers that browsers heed, and the kill switches that are on."""
+"""The outermost middleware: request ids, security and kill switch headers, and load limits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body import BoundedBody
-from api.container import Parts
+from api.container import Container
 from api.kill_switch_header import HEADER
 from api.problems import ProblemResponse, problem, unexpected
 
-AT_ONCE = 1000
-"""Requests that are answered at the same time; more are told to come back."""
+MAX_CONCURRENT = 1000
+"""Requests that are answered at the same time; more are asked to retry."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
-_ALWAYS = {
+_SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -29,74 +29,76 @@ _ALWAYS = {
 }
 
 
-class Envelope:
+class ResponseMiddleware:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, parts: Parts) -> None:
-        self._app, self._parts = app, parts
-        self._limit = parts.rt.settings.max_body_bytes
+    def __init__(self, app: ASGIApp, container: Container) -> None:
+        self._app, self._container = app, container
+        self._limit = container.rt.settings.max_body_bytes
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Answer one request and measure how long that takes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         scope["request_id"] = _request_id(scope)
         body = BoundedBody(scope, receive, self._limit)
-        answer = _Answer(send, scope["request_id"], await self._parts.switches.header(), body)
+        switches = await self._container.kill_switch_header.value()
+        response = _HeaderSender(send, scope["request_id"], switches, body)
         began = time.perf_counter()
         self._open += 1
         try:
-            await self._answer(scope, body, answer)
+            await self._respond(scope, body, response)
         finally:
             self._open -= 1
             route = getattr(scope.get("route"), "path", "none")
-            self._parts.metrics.answered(
-                scope["method"], route, answer.status, time.perf_counter() - began
+            self._container.metrics.observe_request(
+                scope["method"], route, response.status, time.perf_counter() - began
             )
 
-    async def _answer(self, scope: Scope, body: BoundedBody, answer: _Answer) -> None:
+    async def _respond(self, scope: Scope, body: BoundedBody, response: _HeaderSender) -> None:
         request = Request(scope)
         refusal = self._refusal(request)
         try:
             if refusal is not None:
-                await refusal(scope, body, answer)
+                await refusal(scope, body, response)
                 return
-            await self._app(scope, body, answer)
+            await self._app(scope, body, response)
         except Exception as error:
-            said = unexpected(request, error)
-            if answer.status:
-                raise  # the answer has begun: all that is left is to cut it off
-            await said(scope, body, answer)
+            failure = unexpected(request, error)
+            if response.status:
+                raise  # the response has begun: all that is left is to cut it off
+            await failure(scope, body, response)
 
     def _refusal(self, request: Request) -> ProblemResponse | None:
-        if self._open > AT_ONCE:
+        if self._open > MAX_CONCURRENT:
             return problem(
                 request,
                 503,
-                "too many requests are being answered; try again",
+                "too many requests at the same time; try again",
                 headers={"Retry-After": "1"},
             )
         if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
-            return problem(request, 400, "the address holds a NUL, which no name has")
+            return problem(request, 400, "the URL contains a NUL character; remove it")
         return None
 
 
-class _Answer:
-    """An ASGI `send` that adds the headers. `status`: 0 until the answer has begun."""
+class _HeaderSender:
+    """An ASGI `send` that adds the headers."""
 
     def __init__(
         self, send: Send, request_id: str, switches: bytes | None, body: BoundedBody
     ) -> None:
         self._send, self._request_id, self._switches, self._body = send, request_id, switches, body
         self.status = 0
+        """The HTTP status; 0 until the response has begun."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            for name, value in {"X-Request-Id": self._request_id, **_ALWAYS}.items():
+            for name, value in {"X-Request-Id": self._request_id, **_SECURITY_HEADERS}.items():
                 headers.setdefault(name, value)
             if self._switches is not None:
                 headers[HEADER.decode()] = self._switches.decode()
@@ -106,7 +108,7 @@ class _Answer:
 
 
 def _request_id(scope: Scope) -> str:
-    """The sender's, where it is harmless; else one of ours."""
+    """Return the client's request id where it is harmless, otherwise a new one."""
     given = [value for name, value in scope["headers"] if name.lower() == b"x-request-id"]
     return (
         given[0].decode()

@@ -1,9 +1,10 @@
-"""How does the API say no? As application/problem+json (RFC 9457): what and why, and never what is inside."""
+"""Errors of the API as application/problem+json (RFC 9457), without internals."""
 
 from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -27,60 +28,60 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.intake.authenticate import NotAuthentic
 from orchestrator.intake.body import BodyRefused
-from orchestrator.playbook.problems import PlaybookInvalid
+from orchestrator.playbook.problems import PlaybookInvalid, PlaybookProblem
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger(__name__)
 
-_MOST_PLACES = 50
-_FRAMES = 8
+_MAX_PLACES = 50
+_MAX_FRAMES = 8
 _RETRY_SECONDS = 1
 
 
-class Misfit(BaseModel):
-    """One place of the request, or of the playbook in it, that is wrong."""
+class ProblemPlace(BaseModel):
+    """One wrong place of the request, or of the playbook in it."""
 
     place: Annotated[str, Field(examples=["body.decision"])]
     message: Annotated[str, Field(examples=["Input should be 'approve' or 'decline'"])]
     line: int | None = None
     column: int | None = None
     step: str | None = None
-    mend: str | None = None
+    fix: str | None = None
 
 
 class Problem(BaseModel):
-    """The body of every error. `type` is stable and meant for programs, `detail` for people."""
+    """The body of every error."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [
-                {
-                    "type": "urn:tocsin:problem:not-found",
-                    "title": "Not Found",
-                    "status": 404,
-                    "detail": "there is no run run_1",
-                    "request_id": "0f6a1c9e4b7d4c0e",
-                }
-            ]
+            "example": {
+                "type": "urn:tocsin:problem:not-found",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "run run_1 does not exist",
+                "request_id": "0f6a1c9e4b7d4c0e",
+            }
         }
     )
 
-    type: str
+    type: Annotated[str, Field(description="A stable name of the error, for programs.")]
     title: str
     status: int
-    detail: str | None = None
-    request_id: str | None = None
-    errors: list[Misfit] | None = None
+    detail: Annotated[str | None, Field(description="What is wrong, for people.")] = None
+    request_id: Annotated[
+        str | None, Field(description="The id under which the log has details.")
+    ] = None
+    errors: list[ProblemPlace] | None = None
 
 
 class ProblemResponse(JSONResponse):
-    """A response whose body is a Problem."""
+    """A response with a problem as its body."""
 
     media_type = MEDIA_TYPE
 
 
 class TooLarge(HTTPException):
-    """The body is longer than we read."""
+    """A body over the size limit."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(413, f"the body is over the limit of {limit} bytes")
@@ -91,13 +92,13 @@ def problem(
     status: int,
     detail: str | None = None,
     *,
-    errors: list[Misfit] | None = None,
+    errors: list[ProblemPlace] | None = None,
     headers: dict[str, str] | None = None,
 ) -> ProblemResponse:
-    """An answer that says no."""
+    """Return the response of an error."""
     title = HTTPStatus(status).phrase
     body = Problem(
-        type=f"urn:tocsin:problem:{title.lower().replace(' ', '-')}",
+        type=_type(title),
         title=title,
         status=status,
         detail=detail,
@@ -107,13 +108,14 @@ def problem(
     return ProblemResponse(body.model_dump(exclude_none=True), status, headers=headers)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI `responses` of the errors that a route may answer, each with an example."""
-    return {status: _documented(status) for status in sorted({400, 408, 413, *statuses, 500, 503})}
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI `responses` of a route's errors, each with an example."""
+    always = {400, 408, 413, 500, 503}
+    return {status: _described(status) for status in sorted({*always, *statuses})}
 
 
-def install(app: FastAPI) -> None:
-    """Every error of the app is answered as a problem."""
+def install_handlers(app: FastAPI) -> None:
+    """Make the app answer every error with a problem."""
     handlers: dict[Any, Any] = {
         HTTPException: _http,
         RequestValidationError: _invalid_request,
@@ -127,21 +129,19 @@ def install(app: FastAPI) -> None:
 
 
 def unexpected(request: Request, error: Exception) -> ProblemResponse:
-    """The answer to an error of ours; what it was stands in the log, under the request's id."""
-    # Where, not with what: a traceback's locals hold the API key, and an error's text may hold what was sent.
+    """Log an internal error under the request's id, and return its response."""
+    # Without values: locals may hold the API key, and the error's text the request.
     where = [
         f"{frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+        for frame in traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
     ]
     _log.error(
-        "a request failed",
+        "request failed",
         request=request.scope.get("request_id"),
         error=type(error).__name__,
         where=where,
     )
-    return problem(
-        request, 500, "something went wrong here; the log tells more under this request's id"
-    )
+    return problem(request, 500, "internal error; the log has details under this request id")
 
 
 async def _http(request: Request, error: HTTPException) -> ProblemResponse:
@@ -150,13 +150,13 @@ async def _http(request: Request, error: HTTPException) -> ProblemResponse:
 
 
 async def _invalid_request(request: Request, error: RequestValidationError) -> ProblemResponse:
-    """Places and messages only: what was sent may be a secret."""
-    found = [
-        Misfit(place=_place(each["loc"]), message=str(each["msg"]))
-        for each in error.errors()[:_MOST_PLACES]
+    """Return places and messages only, as the values may be secrets."""
+    places = [
+        ProblemPlace(place=_path(item["loc"]), message=str(item["msg"]))
+        for item in error.errors()[:_MAX_PLACES]
     ]
-    said = "; ".join(f"{each.place}: {each.message}" for each in found[:3])
-    return problem(request, 422, f"the request does not fit: {said}", errors=found)
+    summary = "; ".join(f"{item.place}: {item.message}" for item in places[:3])
+    return problem(request, 422, f"invalid request: {summary}", errors=places)
 
 
 async def _tocsin(request: Request, error: TocsinError) -> ProblemResponse:
@@ -164,28 +164,26 @@ async def _tocsin(request: Request, error: TocsinError) -> ProblemResponse:
         case NotAuthentic():
             return problem(request, 401, headers={"WWW-Authenticate": "Source"})
         case PlaybookInvalid():
-            return problem(
-                request,
-                422,
-                str(error),
-                errors=[_of_playbook(each) for each in error.problems[:_MOST_PLACES]],
-            )
+            places = [_playbook_place(item) for item in error.problems[:_MAX_PLACES]]
+            return problem(request, 422, str(error), errors=places)
         case Unavailable():
-            return problem(request, 503, str(error), headers={"Retry-After": str(_seconds(error))})
+            return problem(
+                request, 503, str(error), headers={"Retry-After": str(_retry_seconds(error))}
+            )
         case _:
             return problem(request, _status(error), str(error))
 
 
 async def _database(request: Request, error: Exception) -> ProblemResponse:
-    """What the driver says may hold the statement with its values: it goes to the log by name only."""
+    """Log only the error's name, as the driver's text may hold the statement with its values."""
     if isinstance(error, DataError):
         return problem(
             request,
             422,
-            "the request holds a value that cannot be looked for or stored, such as NUL in a text",
+            "the request holds a value that cannot be stored or searched, such as NUL in a text",
         )
     _log.error(
-        "the database failed", request=request.scope.get("request_id"), error=type(error).__name__
+        "database failed", request=request.scope.get("request_id"), error=type(error).__name__
     )
     return problem(
         request,
@@ -213,7 +211,7 @@ def _status(error: TocsinError) -> int:
             return 500
 
 
-def _seconds(error: Unavailable) -> int:
+def _retry_seconds(error: Unavailable) -> int:
     return (
         _RETRY_SECONDS
         if error.retry_after is None
@@ -221,41 +219,45 @@ def _seconds(error: Unavailable) -> int:
     )
 
 
-def _of_playbook(found: Any) -> Misfit:
-    return Misfit(
+def _playbook_place(found: PlaybookProblem) -> ProblemPlace:
+    return ProblemPlace(
         place=found.file,
         message=found.message,
         line=found.line,
         column=found.column,
         step=found.step,
-        mend=found.mend,
+        fix=found.fix,
     )
 
 
-def _place(loc: Any) -> str:
-    return ".".join(str(part) for part in loc)[:200]
+def _path(location: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in location)[:200]
+
+
+def _type(title: str) -> str:
+    return f"urn:tocsin:problem:{title.lower().replace(' ', '-')}"
 
 
 _EXAMPLES = {
     400: "the body is not JSON: Expecting value at line 1, column 2",
-    401: "give an API key: Authorization: Bearer ...",
-    403: "ann may not; it takes the permission run:control",
-    404: "there is no such thing under that name",
-    408: "the body did not arrive in time",
+    401: "no valid API key; send one as Authorization: Bearer ...",
+    403: "ann lacks permission run:control",
+    404: "run run_018f does not exist",
+    408: "the body did not arrive within 30 s",
     409: "run run_018f is completed already",
     413: "the body is over the limit of 1048576 bytes",
     415: "send application/json or text/csv",
-    422: "the request does not fit: body.playbook: Field required",
-    500: "something went wrong here; the log tells more under this request's id",
+    422: "invalid request: body.playbook: Field required",
+    500: "internal error; the log has details under this request id",
     502: "palo_alto refused the credential",
     503: "the database does not answer; try again",
 }
 
 
-def _documented(status: int) -> dict[str, Any]:
+def _described(status: int) -> dict[str, Any]:
     title = HTTPStatus(status).phrase
     example = {
-        "type": f"urn:tocsin:problem:{title.lower().replace(' ', '-')}",
+        "type": _type(title),
         "title": title,
         "status": status,
         "detail": _EXAMPLES[status],

@@ -1,4 +1,4 @@
-"""Is Temporal there? Looked for in the background, so that the API starts and accepts alerts without it."""
+"""The connection to Temporal, made in the background: the API accepts alerts without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 class TemporalLink:
-    """A client as soon as there is one; it reconnects by itself from then on."""
+    """A client that exists once Temporal has answered, and reconnects by itself from then on."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
@@ -28,36 +28,36 @@ class TemporalLink:
         self._task: asyncio.Task[None] | None = None
 
     def client(self) -> Client | None:
-        """None until Temporal has answered once."""
+        """Return the client; None until Temporal has answered once."""
         return self._client
 
     def start(self) -> None:
-        """Begins to look for it."""
+        """Begin to connect in the background."""
         self._task = asyncio.create_task(self._connect())
 
     async def close(self) -> None:
-        """Looks no longer."""
+        """Stop connecting."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
     async def _connect(self) -> None:
-        said = False
+        warned = False
         while self._client is None:
             try:
                 self._client = await connect(self._rt)
             except Unavailable as error:
-                if not said:
+                if not warned:
                     _log.warning(
                         "waiting for Temporal; alerts are accepted meanwhile", reason=str(error)
                     )
-                said = True
+                warned = True
                 await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def answers(client: Client | None) -> bool:
-    """Whether Temporal answers now."""
+async def is_reachable(client: Client | None) -> bool:
+    """Return whether Temporal answers a health check within one second."""
     if client is None:
         return False
     try:

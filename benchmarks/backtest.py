@@ -1,4 +1,4 @@
-"""How many stored alerts does a backtest look at in a second? Over a generated history of the shipped brute-force-block; prints Markdown.
+"""Speed of backtests over a generated history of the shipped playbook; prints Markdown.
 
 .venv/bin/python benchmarks/backtest.py [--alerts 2000] [--profile]
 """
@@ -17,22 +17,27 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.assets.facts import Indexed
+from orchestrator.assets.facts import AssetIndex
 from orchestrator.assets.inventory import import_assets
-from orchestrator.authoring.backtest.history_index import Past
-from orchestrator.authoring.backtest.policy_inputs import Surroundings
-from orchestrator.authoring.backtest.port import HistoryStage, HistoryWorld, Telling
-from orchestrator.authoring.backtest.read_resolver import Reads, Recollection
-from orchestrator.authoring.backtest.replay import Tried, staged
-from orchestrator.authoring.backtest.service import Draft, Wish, backtested
-from orchestrator.authoring.rehearsal.state import effect_of
+from orchestrator.authoring.backtest.history_index import HistoryIndex
+from orchestrator.authoring.backtest.policy_inputs import PolicyInputs
+from orchestrator.authoring.backtest.port import (
+    HistoryPort,
+    HistoryState,
+    UnknownTolerantInterpreter,
+)
+from orchestrator.authoring.backtest.read_resolver import ReadFallback, ReadResolver
+from orchestrator.authoring.backtest.replay import BacktestInput, build_state
+from orchestrator.authoring.backtest.service import BacktestPlaybook, BacktestRequest, run_backtest
+from orchestrator.authoring.rehearsal.actions import effect_name
 from orchestrator.authoring.rehearsal.tests_yaml.model import Stub
-from orchestrator.contracts.messages import ActionCall, PlanReply
-from orchestrator.domain.digest import wish_digest
+from orchestrator.contracts.change import PlanReply, StepCall
+from orchestrator.domain.containment import EffectState
+from orchestrator.domain.digest import input_digest
 from orchestrator.domain.run import StepState
 from orchestrator.policy.document import Policy
-from orchestrator.policy.evaluate import InForce
-from orchestrator.registry.playbooks import check_playbook
+from orchestrator.policy.evaluate import PolicyInForce
+from orchestrator.registry.publish import check_playbook
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -46,14 +51,15 @@ ASSETS = 2_000
 
 
 @dataclass(kw_only=True)
-class Remembering(HistoryStage):
-    """A run that leaves rows as a real one does; `malicious`: what the reputation service says."""
+class Remembering(HistoryState):
+    """A run that leaves rows as a real one does."""
 
     malicious: int = 0
+    """The answer of the reputation service."""
     rows: dict[str, Any] = field(default_factory=dict)
 
-    def read(self, call: ActionCall) -> dict[str, Any]:
-        """Answers, and is recorded."""
+    def read(self, call: StepCall) -> dict[str, Any]:
+        """Answer a read, and record it."""
         output = {
             **dict.fromkeys(("suspicious", "harmless", "undetected", "reputation"), 0),
             "known": True,
@@ -64,9 +70,9 @@ class Remembering(HistoryStage):
         self._keep(call, StepState.DONE, result=output)
         return output
 
-    def plan(self, call: ActionCall, now: datetime) -> PlanReply:
-        """Plans, and is recorded."""
-        reply = HistoryStage.plan(self, call, now)
+    def plan(self, call: StepCall, now: datetime) -> PlanReply:
+        """Plan a change, and record it."""
+        reply = HistoryState.plan(self, call, now)
         self._keep(
             call,
             StepState.VERIFIED,
@@ -76,77 +82,115 @@ class Remembering(HistoryStage):
         return reply
 
     def approvals(self, run_id: str) -> list[ApprovalRow]:
-        """What was asked; everybody agreed."""
+        """Return the approvals, all of them approved."""
         changes = {
-            effect_of(change): change.model_dump(mode="json")
+            effect_name(change): change.model_dump(mode="json")
             for _, change in self._effects.values()
         }
         return [
             ApprovalRow(
-                id=f"apr_{run_id}_{number}", run_id=run_id, workflow_id=run_id, path="block", kind="change", question="?", state="approved",
-                changes=[changes[name]], digest="", asked_at=self.alert.received_at, expires_at=self.alert.received_at,
+                id=f"apr_{run_id}_{number}",
+                run_id=run_id,
+                workflow_id=run_id,
+                path="block",
+                kind="change",
+                question="?",
+                state="approved",
+                changes=[changes[name]],
+                digest="",
+                asked_at=self.alert.received_at,
+                expires_at=self.alert.received_at,
             )
             for number, name in enumerate(self.would_ask)
-        ]  # fmt: skip
+        ]
 
     def effects(self, run_id: str) -> list[EffectRow]:
-        """What was contained."""
+        """Return the effects."""
         return [
             EffectRow(
-                id=f"{run_id}/{path}/1", run_id=run_id, path=path, seq=seq, playbook="brute-force-block", source="edge", state="applied",
-                connection=change.connection, connector=change.connector, action=change.action, effect=change.effect.value,
-                target_type=change.target.type.value, target_value=change.target.value, containment_key=change.containment_key,
-                change=change.model_dump(mode="json"), change_digest=change.digest, intended_at=self.alert.received_at,
+                id=f"{run_id}/{path}/1",
+                run_id=run_id,
+                path=path,
+                seq=seq,
+                playbook="brute-force-block",
+                source="edge",
+                state=EffectState.APPLIED,
+                connection=change.connection,
+                connector=change.connector,
+                action=change.action,
+                effect=change.effect.value,
+                target_type=change.target.type.value,
+                target_value=change.target.value,
+                containment_key=change.containment_key,
+                change=change.model_dump(mode="json"),
+                change_digest=change.digest,
+                intended_at=self.alert.received_at,
             )
             for path, (seq, change) in self._effects.items()
-        ]  # fmt: skip
+        ]
 
-    def _keep(self, call: ActionCall, state: StepState, **more: Any) -> None:
+    def _keep(self, call: StepCall, state: StepState, **more: Any) -> None:
         self.rows[call.ref.path] = {
-            "kind": "use", "state": state.value, "seq": call.ref.seq, "connection": call.connection, "action": call.action,
-            "inputs": call.input, "inputs_digest": wish_digest(call.connection, call.action, call.input), **more,
-        }  # fmt: skip
+            "kind": "use",
+            "state": state.value,
+            "seq": call.ref.seq,
+            "connection": call.connection,
+            "action": call.action,
+            "inputs": call.input,
+            "inputs_digest": input_digest(call.connection, call.action, call.input),
+            **more,
+        }
 
 
 async def history(rt: Runtime, count: int) -> None:
-    """Alerts of the last 20 days, each with a run of the shipped playbook."""
+    """Store alerts of the last 20 days, each with a run of the shipped playbook."""
     plan = (await check_playbook(rt, PLAYBOOK.read_text("utf-8"), str(PLAYBOOK))).plan
     policy = Policy()
-    tried = Tried(
+    tried = BacktestInput(
         plan,
         "shipped",
-        InForce(0, policy.digest, policy),
-        Surroundings(Indexed([]), (), {}, policy.limits),
+        PolicyInForce(0, policy.digest, policy),
+        PolicyInputs(AssetIndex([]), (), {}, policy.limits),
     )
 
     async def nothing(*_: Any) -> list[Any]:
         return []
 
     stubs = {"tickets.open": Stub(output={"key": "SOC-1", "url": "https://tickets.example/SOC-1"})}
-    memory = Recollection(Past(), Reads.STUB, stubs, nothing, nothing)
+    memory = ReadResolver(HistoryIndex(), ReadFallback.STUB, stubs, nothing, nothing)
     chance = random.Random(7)
     step = timedelta(days=20) / count
     rows: list[Any] = []
     for number in range(count):
         alert = one_alert(number, NOW - timedelta(days=20) + step * number)
-        seen = staged(tried, alert, memory, {}, plan.digest)
+        seen = build_state(tried, alert, memory, {}, plan.digest)
         stage = Remembering(
             **{
                 name: getattr(seen, name)
-                for name in HistoryStage.__dataclass_fields__
+                for name in HistoryState.__dataclass_fields__
                 if not name.startswith("_")
             }
         )
         stage.malicious = chance.choice((0, 1, 4, 9, 30))
-        result = await Telling(HistoryWorld(stage), stage).whole()
+        result = await UnknownTolerantInterpreter(HistoryPort(stage), stage).whole()
         run_id, at = f"run_{number}", alert.received_at
         rows.append(stored(alert))
         rows.append(
             RunRow(
-                id=run_id, playbook=plan.playbook, version=1, plan_digest=plan.digest, incident_id=alert.incident_id, alert_id=alert.id,
-                source="edge", severity=4, status=result.status.value, started_by="source:edge", created_at=at, ended_at=at,
+                id=run_id,
+                playbook=plan.playbook,
+                version=1,
+                plan_digest=plan.digest,
+                incident_id=alert.incident_id,
+                alert_id=alert.id,
+                source="edge",
+                severity=4,
+                status=result.status.value,
+                started_by="source:edge",
+                created_at=at,
+                ended_at=at,
             )
-        )  # fmt: skip
+        )
         rows += [
             StepRow(run_id=run_id, path=path, started_at=at, ended_at=at, **row)
             for path, row in stage.rows.items()
@@ -157,7 +201,7 @@ async def history(rt: Runtime, count: int) -> None:
 
 
 def one_alert(number: int, at: datetime) -> StoredAlert:
-    """Password guessing from an address of its own."""
+    """Return an alert about password guessing from a new address."""
     address = f"198.18.{number // 250 % 250}.{number % 250 + 1}"
     host = {
         "id": None,
@@ -193,7 +237,7 @@ def one_alert(number: int, at: datetime) -> StoredAlert:
 
 
 def stored(alert: StoredAlert) -> AlertRow:
-    """As it lies in the store."""
+    """Return the row of an alert."""
     about = {
         "product": "generic",
         "dedup_key": alert.id,
@@ -210,7 +254,7 @@ def stored(alert: StoredAlert) -> AlertRow:
 
 
 async def measured(count: int, *, profile: bool) -> None:
-    """Prints a line for each draft."""
+    """Print a line per draft."""
     with tempfile.TemporaryDirectory() as folder:
         rt = open_runtime(Settings.load(data_dir=Path(folder)), clock=lambda: NOW)
         await migrate(rt.store)
@@ -231,7 +275,8 @@ async def measured(count: int, *, profile: bool) -> None:
             ),
         }
         print(
-            f"{count} alerts, {ASSETS} assets, SQLite, one process\n\n| draft | seconds | alerts/s | same | contained more | asked more |"
+            f"{count} alerts, {ASSETS} assets, SQLite, one process\n\n"
+            "| draft | seconds | alerts/s | same | contained more | asked more |"
         )
         print("| --- | --- | --- | --- | --- | --- |")
         for name, draft in drafts.items():
@@ -239,8 +284,10 @@ async def measured(count: int, *, profile: bool) -> None:
             began = time.perf_counter()
             if profile:
                 watch.enable()
-            found = await backtested(
-                rt, Draft(text=draft), Wish(since=timedelta(days=30), reads=Reads.UNKNOWN)
+            found = await run_backtest(
+                rt,
+                BacktestPlaybook(text=draft),
+                BacktestRequest(since=timedelta(days=30), reads=ReadFallback.UNKNOWN),
             )
             watch.disable()
             took = time.perf_counter() - began
@@ -253,7 +300,7 @@ async def measured(count: int, *, profile: bool) -> None:
 
 
 def main() -> None:
-    """Reads the arguments."""
+    """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alerts", type=int, default=2_000)
     parser.add_argument("--profile", action="store_true")

@@ -24,7 +24,8 @@ READS = (
     "/virustotal/api/v3/urls/aHR0cHM6Ly9jZG4uZXhhbXBsZS8",
 )
 _BLOCK = (
-    '<uid-message><version>2.0</version><type>update</type><payload><register><entry ip="{address}">'
+    "<uid-message><version>2.0</version><type>update</type>"
+    '<payload><register><entry ip="{address}">'
     "<tag><member>tocsin-blocked</member></tag></entry></register></payload></uid-message>"
 )
 
@@ -35,7 +36,7 @@ class Bare:
 
     @workflow.run
     async def run(self, address: str) -> str:
-        """The address, once it is contained."""
+        """Contain the address and return it."""
         for path in READS:
             await workflow.execute_activity(
                 "look", path.format(address=address), start_to_close_timeout=timedelta(seconds=20)
@@ -54,13 +55,13 @@ class Activities:
 
     @activity.defn(name="look")
     async def look(self, path: str) -> dict[str, object]:
-        """What the reputation service says."""
+        """Return the answer of the reputation service."""
         reply = await self._http.get(path, headers={"x-apikey": "lab-token"})
         return {"status": reply.status_code, "body": reply.text}
 
     @activity.defn(name="contain")
     async def contain(self, address: str) -> dict[str, object]:
-        """Registers the address with the firewall."""
+        """Register the address with the firewall."""
         data = {"type": "user-id", "cmd": _BLOCK.format(address=address)}
         reply = await self._http.post(
             "/palo_alto/api/", data=data, headers={"X-PAN-KEY": "lab-panos-write-key"}
@@ -69,7 +70,7 @@ class Activities:
 
 
 async def work(temporal: str, target: str) -> None:
-    """Until it is ended."""
+    """Run the worker until it is terminated."""
     client = await Client.connect(temporal)
     async with httpx.AsyncClient(base_url=target) as http:
         doing = Activities(http)

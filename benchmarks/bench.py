@@ -1,4 +1,4 @@
-"""How fast is it, and where does the time go? Bare Temporal doing the same calls, then Tocsin, on this machine; prints Markdown.
+"""Speed of Tocsin, compared with bare Temporal doing the same calls; prints Markdown.
 
 .venv/bin/python benchmarks/bench.py [--seconds 30] [--senders 1,10,50]
 """
@@ -24,7 +24,7 @@ from processes import Processes, size, wait_for
 from temporalio.client import Client
 
 from orchestrator.cli.stack.ports import Listening, choose
-from orchestrator.cli.stack.programs import programs
+from orchestrator.cli.stack.programs import stack_programs
 from orchestrator.settings import Settings
 
 HERE = Path(__file__).parent
@@ -32,16 +32,18 @@ HERE = Path(__file__).parent
 
 @dataclass
 class Level:
-    """What came out at one number of senders. `cpu`: cores in use, by process. `per_run`: bytes of database for each run."""
+    """The results at one number of senders."""
 
     measured: Measured
     cpu: dict[str, float]
+    """Cores in use, by process."""
     per_run: float
+    """Bytes of database per run."""
 
 
 @dataclass
 class System:
-    """One of the two."""
+    """One of the two systems."""
 
     name: str
     levels: list[Level]
@@ -49,10 +51,10 @@ class System:
 
 
 def main() -> None:
-    """Runs all of it, within a bounded time."""
+    """Measure both systems and print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long each level sends")
-    parser.add_argument("--senders", default="1,10,50", help="the levels")
+    parser.add_argument("--seconds", type=float, default=30.0, help="seconds per level")
+    parser.add_argument("--senders", default="1,10,50", help="the numbers of senders")
     options = parser.parse_args()
     levels = [int(text) for text in options.senders.split(",")]
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as scratch:
@@ -62,13 +64,15 @@ def main() -> None:
 
 
 def run_bare(folder: Path, levels: list[int], seconds: float) -> System:
-    """Bare Temporal, on the same server with the same flags."""
+    """Measure bare Temporal, on the same server with the same flags."""
     folder.mkdir(mode=0o700)
     settings = Settings.load(data_dir=folder)
     listening = Listening(pid=0, host="127.0.0.1", api=1, temporal=choose("127.0.0.1"))
     address = str(listening.temporal_address)
     temporal = next(
-        program for program in programs(settings, None, listening, {}) if program.name == "temporal"
+        program
+        for program in stack_programs(settings, None, listening, {})
+        if program.name == "temporal"
     )
     with Processes(folder) as processes:
         url = start_target(processes)
@@ -82,7 +86,7 @@ def run_bare(folder: Path, levels: list[int], seconds: float) -> System:
 
 
 def run_tocsin(folder: Path, levels: list[int], seconds: float) -> tuple[System, dict[str, int]]:
-    """Tocsin: API, worker, the same server, SQLite; and how its runs ended."""
+    """Measure Tocsin with API, worker, the same server and SQLite; count its runs by status."""
     folder.mkdir(mode=0o700)
     with Processes(folder) as processes:
         target = start_target(processes)
@@ -99,7 +103,7 @@ def run_tocsin(folder: Path, levels: list[int], seconds: float) -> tuple[System,
 
 
 def start_target(processes: Processes) -> str:
-    """The lab in memory; where it is."""
+    """Start the lab in memory, and return its URL."""
     port = choose("127.0.0.1")
     processes.start("target", [sys.executable, str(HERE / "target.py"), str(port)])
     wait_for(f"http://127.0.0.1:{port}/_lab/state", processes)
@@ -113,7 +117,7 @@ def _levels(
     processes: Processes, levels: list[int], seconds: float, run: Run, files: list[Path]
 ) -> tuple[list[Level], dict[str, float]]:
     fresh, found = addresses(), []
-    asyncio.run(_run(run, 1, 2.0, fresh))  # to warm up
+    asyncio.run(_run(run, 1, 2.0, fresh))  # warm-up
     for senders in levels:
         cpu_before, bytes_before, started = (
             {each.name: each.cpu() for each in processes.all},
@@ -169,7 +173,7 @@ def _tocsin(url: str, secret: str, target: str) -> Run:
 
             async def send(address: str) -> None:
                 (
-                    await api.post(f"/v1/alerts/{ours.SOURCE}", content=ours.alert(address))
+                    await api.post(f"/v1/webhooks/{ours.SOURCE}", content=ours.alert(address))
                 ).raise_for_status()
 
             return await load(send, target, senders, seconds, fresh)
@@ -178,7 +182,7 @@ def _tocsin(url: str, secret: str, target: str) -> Run:
 
 
 def _drained(database: Path) -> dict[str, int]:
-    """How many runs ended how, once none is open; what is measured is worth nothing if they failed."""
+    """Count runs by status once none is open; a measurement of failed runs is void."""
     for _ in range(600):
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as open_database:
             counted = dict(
@@ -194,7 +198,7 @@ def _drained(database: Path) -> dict[str, int]:
 
 
 def report(systems: list[System], ended: dict[str, int]) -> None:
-    """As the tables of benchmarks/README.md."""
+    """Print the tables of benchmarks/README.md."""
     rows = [
         (
             "",
@@ -240,12 +244,12 @@ def report(systems: list[System], ended: dict[str, int]) -> None:
             [
                 ("", *names),
                 *used,
-                ("most memory, MB", *(f"{system.memory[name]:.0f}" for name in names)),
+                ("peak memory, MB", *(f"{system.memory[name]:.0f}" for name in names)),
             ]
         )
     lost = sum(level.measured.lost for system in systems for level in system.levels)
     sys.stdout.write(
-        f"\nTocsin's runs by how they ended: {ended}. Alerts whose address was not contained within a minute: {lost}.\n"
+        f"\nTocsin's runs by status: {ended}. Alerts not contained within a minute: {lost}.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Senders in a closed loop: each sends an alert, waits until its address is contained, and sends the next."""
+"""Senders in a closed loop: each sends an alert and waits until its address is contained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Send = Callable[[str], Awaitable[None]]  # an address to be contained
 
 @dataclass
 class Measured:
-    """Of one level. Latencies in seconds: from the sending to the answer, the first call, the containment."""
+    """One level. Latencies in seconds, from sending to the answer, first call and containment."""
 
     senders: int
     seconds: float = 0.0
@@ -28,19 +28,19 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Runs a second, each from alert to containment."""
+        """Completed runs per second."""
         return len(self.contained) / self.seconds
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """In milliseconds; 0 of nothing."""
+    """Return a percentile in milliseconds; 0 without values."""
     if len(values) < 2:
         return 1000 * sum(values)
     return 1000 * quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def addresses() -> Iterator[str]:
-    """198.18.0.0/15, the network that is set aside for benchmarks, one after the other."""
+    """Return the addresses of 198.18.0.0/15, the network reserved for benchmarks."""
     first = int(IPv4Address("198.18.0.1"))
     return (str(IPv4Address(first + number)) for number in itertools.count())
 
@@ -48,7 +48,7 @@ def addresses() -> Iterator[str]:
 async def load(
     send: Send, target: str, senders: int, seconds: float, fresh: Iterator[str]
 ) -> Measured:
-    """One level; ends when every sender has seen its last address contained."""
+    """Measure one level, until every sender's last address is contained."""
     found = Measured(senders)
     started = time.monotonic()
     limits = httpx.Limits(max_connections=senders + 1, max_keepalive_connections=senders + 1)

@@ -1,4 +1,4 @@
-"""Tocsin, set up for the benchmark: one playbook of four reads and one contain, a source, and connections to the local target."""
+"""Tocsin for the benchmark: a playbook of four reads and a block, a source, two connections."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from connectors.lab import lab_settings
 from orchestrator import first_start
 from orchestrator.cli.stack.ports import Listening, choose
-from orchestrator.cli.stack.programs import programs
-from orchestrator.connections import connections
+from orchestrator.cli.stack.programs import stack_programs
+from orchestrator.connections import manage as connections
 from orchestrator.intake import sources
 from orchestrator.intake.authenticate import Scheme
 from orchestrator.policy import policies
-from orchestrator.registry import playbooks
+from orchestrator.registry import publish
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
 
 SOURCE = "bench"
 ACTOR = "person:benchmark"
-POLICY = "protect: {hosts: [dc-01]}\n"  # no limits: they would be reached
+POLICY = "protect: {hosts: [dc-01]}\n"  # without limits, which would be reached
 PLAYBOOK = """\
 playbook: bench
 version: 1
@@ -32,14 +32,16 @@ trigger: {when: alert.class == 'scan', once_per: "${{ alert.remote.address }}"}
 steps:
   - {id: address, use: reputation.lookup_address, with: {address: "${{ alert.remote.address }}"}}
   - {id: domain, use: reputation.lookup_domain, with: {domain: cdn.example}}
-  - {id: file, use: reputation.lookup_hash, with: {hash: 275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f}}
+  - id: file
+    use: reputation.lookup_hash
+    with: {hash: 275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f}
   - {id: url, use: reputation.lookup_url, with: {url: "https://cdn.example/"}}
   - {id: block, use: firewall.block_address, with: {address: "${{ alert.remote.address }}"}}
 """
 
 
 async def prepare(data_dir: Path, target: str) -> tuple[Settings, str]:
-    """A data directory that is ready to start on, and the source's secret."""
+    """Prepare a data directory, and return its settings and the source's secret."""
     settings = Settings.load(data_dir=data_dir)
     runtime = open_runtime(settings)
     try:
@@ -50,7 +52,7 @@ async def prepare(data_dir: Path, target: str) -> tuple[Settings, str]:
                 runtime, name, connector, reached[connector], actor=ACTOR
             )
         await policies.publish_policy(runtime, POLICY, actor=ACTOR)
-        await playbooks.publish_playbook(runtime, PLAYBOOK, "bench.yaml", actor=ACTOR)
+        await publish.publish_playbook(runtime, PLAYBOOK, "bench.yaml", actor=ACTOR)
         _, secret = await sources.add_source(
             runtime,
             SOURCE,
@@ -70,16 +72,16 @@ async def prepare(data_dir: Path, target: str) -> tuple[Settings, str]:
 
 
 def commands(settings: Settings) -> tuple[list[tuple[str, list[str], dict[str, str]]], str]:
-    """What to start, in order, and where the API is then."""
+    """Return the programs to start, in order, and the API's URL."""
     listening = Listening(
         pid=0, host="127.0.0.1", api=choose("127.0.0.1"), temporal=choose("127.0.0.1")
     )
     found = []
-    for program in programs(settings, None, listening, {}):
-        ours = program.name == "worker"
+    for program in stack_programs(settings, None, listening, {}):
+        is_worker = program.name == "worker"
         command = (
             [sys.executable, str(Path(__file__).with_name("worker.py"))]
-            if ours
+            if is_worker
             else list(program.command)
         )
         found.append((program.name, command, program.environment))
@@ -87,7 +89,7 @@ def commands(settings: Settings) -> tuple[list[tuple[str, list[str], dict[str, s
 
 
 def alert(address: str) -> bytes:
-    """As CrowdSec sends it."""
+    """Return an alert as CrowdSec sends it."""
     body: list[dict[str, Any]] = [
         {
             "uuid": f"bench-{address}",

@@ -16,27 +16,27 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Running:
-    """One of them."""
+    """One process."""
 
     name: str
     process: subprocess.Popen[bytes]
 
     def cpu(self) -> float:
-        """Seconds of CPU since it started."""
+        """Return its CPU seconds since the start."""
         fields = (
             Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
         )
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def peak(self) -> float:
-        """The most memory that it ever held, in MB."""
+        """Return its peak memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
         (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
 
 
 class Processes:
-    """All of one system; a context that ends them in the opposite order."""
+    """The processes of one system; a context that ends them in reverse order."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -57,7 +57,7 @@ class Processes:
     def start(
         self, name: str, command: list[str], environment: dict[str, str] | None = None
     ) -> None:
-        """Its output goes to a file of its name."""
+        """Start a process whose output goes to a file of its name."""
         with (self._logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -65,7 +65,7 @@ class Processes:
         self.all.append(Running(name, process))
 
     def check(self) -> None:
-        """Raises RuntimeError, with the end of its log, where one has died."""
+        """Raise RuntimeError with the end of the log if a process has died."""
         for running in self.all:
             if running.process.poll() is not None:
                 log = (self._logs / f"{running.name}.log").read_text("utf-8", "replace")[-2000:]
@@ -74,7 +74,7 @@ class Processes:
 
 
 def wait_for(url: str, processes: Processes, seconds: float = 60) -> None:
-    """Until it answers with 200. Raises RuntimeError when a process dies or time runs out."""
+    """Wait for status 200. Raise RuntimeError if a process dies, or after `seconds`."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         processes.check()
@@ -89,5 +89,5 @@ def wait_for(url: str, processes: Processes, seconds: float = 60) -> None:
 
 
 def size(*files: Path) -> int:
-    """Bytes of database files, their write-ahead logs included."""
+    """Return the bytes of database files, with their write-ahead logs."""
     return sum(path.stat().st_size for file in files for path in file.parent.glob(f"{file.name}*"))

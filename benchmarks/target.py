@@ -1,4 +1,4 @@
-"""The instant local target: the lab's emulators in memory, with a clock on who called first and when it was contained."""
+"""The local target: the lab's emulators in memory, which note each first call and containment."""
 
 from __future__ import annotations
 
@@ -19,27 +19,26 @@ _FIRST = re.compile(r"/virustotal/api/v3/ip_addresses/([0-9.]+)$")
 
 
 class Clocked:
-    """Notes, for each address, when its first lookup came in (seconds since the epoch)."""
+    """Notes when each address was first looked up, in seconds since the epoch."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.first: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As the lab; only the clock is ours."""
+        """Note the time, and pass the request on to the lab."""
         if scope["type"] == "http" and (match := _FIRST.match(scope["path"])):
             self.first.setdefault(match[1], time.time())
         await self._app(scope, receive, send)
 
 
 def app() -> ASGIApp:
-    """The lab, and beside it `GET /_bench/contained/{address}`: waits until it is, and tells both moments."""
+    """Return the lab with `GET /_bench/contained/{address}`, which waits for both times."""
     lab = lab_app()
     clocked = Clocked(lab)
     firewall = lab.state.emulators["palo_alto"]
-    firewall.record_effect = lambda *_args, **_more: (
-        None
-    )  # a list of every effect ever would be what is measured
+    # Otherwise the growth of the list of effects would be measured.
+    firewall.record_effect = lambda *_args, **_more: None
 
     async def contained(request: Request) -> Response:
         address = request.path_params["address"]

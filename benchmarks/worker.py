@@ -1,4 +1,4 @@
-"""Tocsin's worker with the firewall vendor's own rate limit lifted: otherwise that would be what is measured."""
+"""Tocsin's worker without the firewall vendor's rate limit, which would otherwise be measured."""
 
 from __future__ import annotations
 

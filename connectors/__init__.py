@@ -1,1 +1,1 @@
-"""Connectors: one folder a vendor, each a connector and a stateful emulator in the vendor's wire format."""
+"""Connectors: one package per vendor, each with a connector and a stateful emulator."""

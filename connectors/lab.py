@@ -1,4 +1,4 @@
-"""The lab: every emulator under one loopback address, with what is in force and the faults to inject."""
+"""The lab: every emulator under one loopback address, with their state and fault injection."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from connectors.crowdstrike.emulator import CrowdStrikeEmulator
 from connectors.jira.emulator import JiraEmulator
 from connectors.okta.emulator import OktaEmulator
 from connectors.palo_alto.emulator import PaloAltoEmulator
-from connectors.sdk.emulator import Emulator, Fault
-from connectors.sdk.faults import ABORT
+from connectors.sdk.emulator import Emulator
+from connectors.sdk.faults import ABORT, Fault
 from connectors.slack.emulator import SlackEmulator
 from connectors.virustotal.emulator import VirusTotalEmulator
 
@@ -35,10 +35,10 @@ EMULATORS: tuple[type[Emulator], ...] = (
 
 
 class LabApp(Starlette):
-    """A Starlette that can close a client's connection without a word, as a machine that loses power does."""
+    """An application that can drop a client's connection, like a machine that loses power."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As Starlette, with the connection's `abort` in the scope."""
+        """Handle a request with the connection's `abort` in the scope."""
         abort = _abort_of(send)
         if abort is not None:
             scope[ABORT] = abort
@@ -46,13 +46,14 @@ class LabApp(Starlette):
 
 
 def lab_app(state_file: Path | None = None) -> LabApp:
-    """Each emulator under `/{name}`, beside `/_lab/state`, `/_lab/faults`, `/_lab/reset`. For the loopback only: it has no login.
+    """Return the lab: each emulator under `/{name}`, and `/_lab/{state,faults,reset}`.
 
-    With `state_file` the worlds and their effects outlive the process: written after every effect, before the reply.
+    It has no authentication, so serve it on the loopback only. With `state_file`, states and
+    effects survive the process: they are written after every effect, before the reply.
     """
     emulators = {cls.name: cls() for cls in EMULATORS}
     if state_file is not None:
-        _keep(emulators, state_file)
+        _persist(emulators, state_file)
     lab = _Lab(emulators)
     routes: list[Route | Mount] = [
         Route("/_lab/state", lab.state),
@@ -71,7 +72,10 @@ def lab_app(state_file: Path | None = None) -> LabApp:
 
 
 def lab_settings(lab_url: str) -> dict[str, dict[str, Any]]:
-    """Per connector the settings that reach its emulator in the lab at `lab_url` (no trailing slash)."""
+    """Return, by connector, the settings that reach its emulator in the lab at `lab_url`.
+
+    `lab_url` has no trailing slash.
+    """
     return {cls.name: cls.settings(f"{lab_url}/{cls.name}") for cls in EMULATORS}
 
 
@@ -97,12 +101,8 @@ class _Lab:
                 422,
             )
         if fault.emulator not in self._emulators:
-            return JSONResponse(
-                {
-                    "error": f"no emulator {fault.emulator!r}; there are: {', '.join(self._emulators)}"
-                },
-                404,
-            )
+            known = ", ".join(self._emulators)
+            return JSONResponse({"error": f"no emulator {fault.emulator!r}; use {known}"}, 404)
         self._emulators[fault.emulator].faults.append(fault)
         return JSONResponse(fault.model_dump(), 201)
 
@@ -117,8 +117,8 @@ class _Lab:
         return Response(status_code=204)
 
 
-def _keep(emulators: dict[str, Emulator], state_file: Path) -> None:
-    """Loads what an earlier process left, then writes after every change."""
+def _persist(emulators: dict[str, Emulator], state_file: Path) -> None:
+    """Load the state of an earlier process, then write it after every change."""
     if state_file.exists():
         saved = json.loads(state_file.read_text("utf-8"))
         for name, emulator in emulators.items():
@@ -126,17 +126,20 @@ def _keep(emulators: dict[str, Emulator], state_file: Path) -> None:
                 emulator.restore(saved[name])
 
     def write() -> None:
-        fresh = state_file.with_suffix(".new")
-        with fresh.open("w", encoding="utf-8") as file:
+        new = state_file.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
             json.dump({name: emulator.snapshot() for name, emulator in emulators.items()}, file)
-        os.replace(fresh, state_file)  # noqa: PTH105  # atomic, and says so
+        os.replace(new, state_file)  # noqa: PTH105  # atomic, as its documentation says
 
     for emulator in emulators.values():
         emulator.on_change = write
 
 
 def _abort_of(send: Send) -> Callable[[], None] | None:
-    """Closes the connection: uvicorn's `send` is a method of the exchange, which holds the connection; elsewhere there is none."""
+    """Return the function that closes the connection, None where the server has no such function.
+
+    uvicorn's `send` is a method of the exchange, which has the transport.
+    """
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     abort = getattr(transport, "abort", None)
     return abort if callable(abort) else None

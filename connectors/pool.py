@@ -1,4 +1,4 @@
-"""Which connectors are open? One per saved connection and access, kept so that logins and TLS sessions are used again."""
+"""The pool of open connectors, which keeps logins and TLS sessions of each connection."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from connectors.sdk.connector import Connector
-from connectors.sdk.http import Access
+from connectors.sdk.transport import Access
 
 
-class Slot(NamedTuple):
-    """What an open connector is found by. Each saving has a `saved` of its own, even after the connection was removed and added anew."""
+class PoolKey(NamedTuple):
+    """The key of an open connector."""
 
     name: str
-    saved: str
+    revision: str
+    """Differs for every saved version of the connection, even if it was removed and added again."""
     access: Access
 
 
 class ConnectionPool:
-    """Open connectors. Those of an earlier saving stay until the end, as a call may still be using them."""
+    """Open connectors by key. An earlier revision stays open, because a call may still use it."""
 
     def __init__(self) -> None:
-        self._open: dict[Slot, Connector[Any]] = {}
+        self._open: dict[PoolKey, Connector[Any]] = {}
 
-    def get(self, slot: Slot, make: Callable[[], Connector[Any]]) -> Connector[Any]:
-        """The open connector, made where there is none. Raises what `make` raises."""
-        if slot not in self._open:
-            self._open[slot] = make()
-        return self._open[slot]
+    def get(self, key: PoolKey, open_one: Callable[[], Connector[Any]]) -> Connector[Any]:
+        """Return the open connector, or open one. Raises what `open_one` raises."""
+        if key not in self._open:
+            self._open[key] = open_one()
+        return self._open[key]
 
     async def close(self) -> None:
-        """Close all."""
+        """Close every connector."""
         while self._open:
             _, connector = self._open.popitem()
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""How each connector's README and the catalogue page come from the code: `python -m connectors.readme [--check]`."""
+"""Generates each connector's README and the catalogue: `python -m connectors.readme [--check]`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from connectors.sdk.binding import BoundAction
 from connectors.sdk.connector import Connector
-from connectors.sdk.declared import BoundAction
 from connectors.sdk.settings import secret_fields, write_fields
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[1]
 _NOTE = "<!-- Written by `python -m connectors.readme`; edit the code instead. -->\n"
 
 
 def render(cls: type[Connector[Any]]) -> str:
-    """The README of one connector, in Markdown."""
+    """Return the README of one connector, in Markdown."""
     parts = [
         _NOTE,
         f"# {cls.title}\n",
         f"{_prose(cls)}\n",
-        f"Connector `{cls.name}`; vendor's documentation: <{cls.docs}>\n",
+        f"Connector `{cls.name}`. Vendor documentation: <{cls.docs}>\n",
         "## Actions\n",
         _table(
             ("action", "effect", "what it does", "plan", "undo"),
@@ -33,17 +33,18 @@ def render(cls: type[Connector[Any]]) -> str:
         parts += ["## Not supported\n", _table(("action", "why"), rows)]
     if cls.untagged:
         rows = ((f"`{name}`", reason) for name, reason in cls.untagged.items())
-        parts += ["## Not found as an orphan\n", _table(("action", "why"), rows)]
+        parts += ["## Not listed as an orphan\n", _table(("action", "why"), rows)]
     parts += ["## Settings\n", _settings(cls)]
     if cls.rate_limit:
         parts.append(
-            f"At most {cls.rate_limit.count} requests in {cls.rate_limit.per.total_seconds():g} s are sent.\n"
+            f"Sends at most {cls.rate_limit.count} requests "
+            f"per {cls.rate_limit.per.total_seconds():g} s.\n"
         )
     return "\n".join(parts)
 
 
 def catalogue(connectors: Sequence[type[Connector[Any]]]) -> str:
-    """The page that lists every connector and, per capability, who can do what."""
+    """Return the page that lists every connector and the actions of each capability."""
     parts = [_NOTE, "# Connectors\n"]
     rows = (
         (
@@ -60,13 +61,13 @@ def catalogue(connectors: Sequence[type[Connector[Any]]]) -> str:
 
 
 def pages(connectors: Sequence[type[Connector[Any]]]) -> dict[Path, str]:
-    """Every generated page by where it belongs."""
+    """Return every generated page by its path."""
     readmes = {_ROOT / "connectors" / cls.name / "README.md": render(cls) for cls in connectors}
     return {**readmes, _ROOT / "docs" / "connectors.md": catalogue(connectors)}
 
 
 def drifted(connectors: Sequence[type[Connector[Any]]]) -> list[Path]:
-    """The pages that no longer say what the code says."""
+    """Return the pages that differ from what the code generates."""
     return [
         path
         for path, text in pages(connectors).items()
@@ -75,8 +76,8 @@ def drifted(connectors: Sequence[type[Connector[Any]]]) -> list[Path]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes the pages that drifted; with `--check` only names them, and 1 when there are any."""
-    from connectors.registry import CONNECTORS  # noqa: PLC0415  # the sdk knows no vendor; only this command does
+    """Write the pages that differ. With `--check`, only name them and return 1 if there are any."""
+    from connectors.registry import CONNECTORS  # noqa: PLC0415  # only this command loads vendors
 
     stale = drifted(CONNECTORS)
     for path in stale:
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(pages(CONNECTORS)[path], "utf-8")
         sys.stdout.write(
-            f"{'out of step' if '--check' in arguments else 'written'}: {path.relative_to(_ROOT)}\n"
+            f"{'outdated' if '--check' in arguments else 'written'}: {path.relative_to(_ROOT)}\n"
         )
     return 1 if stale and "--check" in arguments else 0
 

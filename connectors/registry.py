@@ -1,4 +1,4 @@
-"""Which connectors there are: one explicit line each."""
+"""The registry: every connector, one line each."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ CONNECTORS: tuple[type[Connector[Any]], ...] = (
 
 
 def connector(name: str) -> type[Connector[Any]]:
-    """The connector of that name. Raises NotFound."""
+    """Return the connector of that name. Raises NotFound."""
     for candidate in CONNECTORS:
         if candidate.name == name:
             return candidate
-    message = f"no connector {name!r}; there are: {', '.join(sorted(candidate.name for candidate in CONNECTORS))}"
+    known = ", ".join(sorted(candidate.name for candidate in CONNECTORS))
+    message = f"no connector {name!r}; use one of: {known}"
     raise NotFound(message)

@@ -1,4 +1,4 @@
-"""What a start makes sure of: tables, a policy, an admin key; and with a lab its connections, assets and the shipped playbooks."""
+"""First start: creates tables, a policy and an admin key; with a lab, its connections too."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from connectors.registry import connector
 from connectors.sdk.settings import is_this_machine
 from orchestrator.access import keys
 from orchestrator.assets import inventory
-from orchestrator.connections import connections
-from orchestrator.connections.connections import ConnectionView
+from orchestrator.connections import manage as connections
+from orchestrator.connections.manage import ConnectionView
 from orchestrator.crypto.private_file import create_private
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
-from orchestrator.registry import playbooks
+from orchestrator.registry import publish
 from orchestrator.runtime import Runtime
 from orchestrator.store.migrate import migrate
 from playbooks import shipped
@@ -30,7 +30,10 @@ _log = structlog.get_logger(__name__)
 
 
 async def prepare(rt: Runtime, lab_url: str | None) -> None:
-    """Does what is missing and nothing else, so that every start may call it."""
+    """Create what is missing. Idempotent, so that every start calls it.
+
+    `lab_url`: also connect to the lab there, import its assets and publish the shipped playbooks.
+    """
     await migrate(rt.store)
     await _policy(rt, lab=lab_url is not None)
     await _admin(rt)
@@ -51,18 +54,21 @@ async def _admin(rt: Runtime) -> None:
     path = rt.settings.admin_key_path
     if path.exists():
         return
-    made, token = await keys.create_key(rt, "admin", (Role.ADMIN,), actor=ACTOR)
+    key, token = await keys.create_key(rt, "admin", (Role.ADMIN,), actor=ACTOR)
     if not create_private(path, token.get_secret_value().encode() + b"\n"):
-        await keys.revoke_key(
-            rt, made.id, actor=ACTOR
-        )  # another process was first; nobody will ever see this token
+        # Another process wrote the file first, so no one will ever have this token.
+        await keys.revoke_key(rt, key.id, actor=ACTOR)
 
 
 async def _lab(rt: Runtime, lab_url: str) -> None:
     saved = {view.name: view for view in await connections.list_connections(rt)}
+    taken: set[str] = set()
     for name, settings in lab_settings(lab_url).items():
         cls = connector(name)
-        usual = str(getattr(cls, "usual_connection", name))
+        usual = str(getattr(cls, "default_connection", name))
+        if usual in taken:
+            continue  # the first emulator of a capability has its default connection
+        taken.add(usual)
         before = saved.get(usual)
         if before is None or (
             _is_lab(before) and before.settings["base_url"] != settings["base_url"]
@@ -70,19 +76,18 @@ async def _lab(rt: Runtime, lab_url: str) -> None:
             await connections.save_connection(rt, usual, name, settings, actor=ACTOR, check=False)
     if not await inventory.list_assets(rt):
         await inventory.import_assets(rt, json.loads(_read("lab_assets.json")), actor=ACTOR)
-    for each in shipped():
-        text, file = (
-            (each / "playbook.yaml").read_text(encoding="utf-8"),
-            f"playbooks/{each.name}/playbook.yaml",
-        )
+    for folder in shipped():
+        text = (folder / "playbook.yaml").read_text(encoding="utf-8")
+        file = f"playbooks/{folder.name}/playbook.yaml"
         try:
-            await playbooks.publish_playbook(rt, text, file, actor=ACTOR)
-        except Conflict as conflict:  # published by an earlier Tocsin or altered by its owner: theirs stays, and the start goes on
-            _log.warning("a shipped playbook was not published", reason=str(conflict))
+            await publish.publish_playbook(rt, text, file, actor=ACTOR)
+        except Conflict as conflict:
+            # Published by an earlier release or changed by its owner: that version stays.
+            _log.warning("shipped playbook not published", reason=str(conflict))
 
 
 def _is_lab(view: ConnectionView) -> bool:
-    """Whether it leads to a lab, which may have moved; anything else is somebody's own, and stays as they made it."""
+    """Return whether a connection leads to a lab, whose URL may change; others are left alone."""
     parts = urlsplit(str(view.settings.get("base_url", "")))
     return is_this_machine(parts.hostname or "") and parts.path == f"/{view.connector}"
 

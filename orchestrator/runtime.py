@@ -1,4 +1,4 @@
-"""What does every process share? The settings, the store, the keys and the clock, opened once at its start."""
+"""The runtime of a process: settings, store, keys and clock, opened once at its start."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from orchestrator.store.session import Store
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """`secrets` locks what is kept in the store, `payloads` what goes through Temporal; `connections`: connectors that are open."""
+    """What every part of a process shares."""
 
     settings: Settings
     store: Store
-    secrets: Box
-    payloads: Box
+    secrets: Box  # encrypts credentials in the store
+    payloads: Box  # encrypts what passes through Temporal
     audit_key: SigningKey
     clock: Clock = utc_now
-    connections: ConnectionPool = field(default_factory=ConnectionPool)
+    connections: ConnectionPool = field(default_factory=ConnectionPool)  # open connectors
 
     async def close(self) -> None:
         """Close connectors and the database."""
@@ -35,9 +35,10 @@ class Runtime:
 
 
 def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
-    """Makes the data directory (mode 700) and the keys where they are missing. Touches neither the database's content nor Temporal.
+    """Create the data directory (mode 700) and the keys where they are missing.
 
-    Raises Invalid, naming the file, where a key is readable to others or is none, or where the directory cannot be made.
+    Uses neither the content of the database nor Temporal. Raise Invalid, naming the file, for a key
+    that others can read or that is malformed, and for a directory that cannot be created.
     """
     _make_private(settings.data_dir)
     ring = load_or_create_ring(settings.encryption_key_path, settings.encryption_key)
@@ -55,15 +56,17 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Invalid(
-            f"{folder}: the data directory cannot be made ({error.strerror}); set data_dir to a folder of yours"
+            f"{folder}: cannot create the data directory ({error.strerror}); "
+            "set data_dir to a folder that you own"
         ) from error
 
 
 def _touch_private(path: Path) -> None:
-    """SQLite gives its journal files the mode of the database."""
+    """Create the database file with mode 600, which SQLite also gives to its journal files."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise Invalid(
-            f"{path}: cannot be opened ({error.strerror}); let the user that runs Tocsin own it"
+            f"{path}: cannot open the database ({error.strerror}); "
+            "make the user that runs Tocsin its owner"
         ) from error

@@ -1,4 +1,4 @@
-"""How is this installation set up? The environment (TOCSIN_*) or one TOML file becomes one frozen object."""
+"""Settings of an installation, from the environment (TOCSIN_*) or a TOML file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.domain.errors import Invalid
 
 PREFIX = "TOCSIN_"
 CONFIG = "TOCSIN_CONFIG"
-"""The variable that names the TOML file, where `--config` does not."""
+"""The variable that names the TOML file, unless `--config` does."""
 
 _POSTGRESQL = ("postgresql+asyncpg", "postgresql", "postgres")
 
@@ -26,7 +26,8 @@ def _database_url(url: SecretStr | None) -> SecretStr | None:
     scheme, separator, rest = url.get_secret_value().partition("://")
     if not separator or scheme not in {"sqlite+aiosqlite", *_POSTGRESQL}:
         raise ValueError(
-            "write postgresql://user:password@host/name, or leave it out for SQLite in the data directory"
+            "write postgresql://user:password@host/name, "
+            "or omit it for SQLite in the data directory"
         )
     return SecretStr(f"postgresql+asyncpg://{rest}") if scheme in _POSTGRESQL else url
 
@@ -58,17 +59,18 @@ def _smtp_url(url: SecretStr | None) -> SecretStr | None:
         or parts.query not in {"", "tls=none"}
     ):
         raise ValueError(
-            "write it like smtp://user:password@mail.example:587, or smtps://...; ?tls=none sends in the clear"
+            "write it like smtp://user:password@mail.example:587, or smtps://...; "
+            "?tls=none sends without encryption"
         )
     if parts.query and (parts.scheme == "smtps" or parts.password):
         raise ValueError(
-            "tls=none goes with smtp:// and without a password, which would be sent in the clear"
+            "tls=none needs smtp:// and no password, which would be sent without encryption"
         )
     return url
 
 
 def _public_url(url: str | None) -> str | None:
-    """Who reads a link on its way can decide with it."""
+    """Require HTTPS, as anyone who can read a link in transit can use it to decide."""
     address = _web_address(url)
     if (
         address is not None
@@ -76,7 +78,7 @@ def _public_url(url: str | None) -> str | None:
         and urlsplit(address).hostname not in {"127.0.0.1", "::1", "localhost"}
     ):
         raise ValueError(
-            "links decide approvals, so they go by https://; http:// is for this machine alone"
+            "links decide approvals, so use https://; http:// is only for this machine"
         )
     return address
 
@@ -88,7 +90,7 @@ MailAddress = Annotated[
 
 
 class Settings(BaseSettings):
-    """All that can be set. Paths left out lie in `data_dir`; sizes are bytes, times are seconds."""
+    """All settings. Paths that are not set are in `data_dir`. Sizes in bytes, times in seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -102,7 +104,7 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr | None, AfterValidator(_database_url)] = None
     temporal_address: Annotated[str, AfterValidator(_temporal_address)] = "127.0.0.1:7233"
     temporal_namespace: Annotated[str, Field(min_length=1, max_length=255)] = "default"
-    temporal_bundled: bool = True  # `tocsin up` starts a Temporal of its own
+    temporal_bundled: bool = True  # `tocsin up` starts its own Temporal server
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Port = 8080
     environment: Literal["production", "staging"] = "production"
@@ -110,30 +112,30 @@ class Settings(BaseSettings):
     encryption_key: SecretStr | None = None
     encryption_key_file: Path | None = None
     audit_key_file: Path | None = None
-    require_signed: bool = False  # only versions run that an author and a reviewer have signed
-    trusted_signers_file: Path | None = (
-        None  # `PERSON KEY` lines; where it is set, no other keys are believed
-    )
-    minimum_coverage: Annotated[int, Field(ge=0, le=100)] = (
-        90  # percent of a playbook that its tests have to reach to be promoted
-    )
+    # Run only versions that an author and a reviewer have signed.
+    require_signed: bool = False
+    # `PERSON KEY` lines. Where it is set, no other keys are trusted.
+    trusted_signers_file: Path | None = None
+    # Percent of a playbook that its tests must reach before it is promoted.
+    minimum_coverage: Annotated[int, Field(ge=0, le=100)] = 90
     lab_url: Annotated[str | None, AfterValidator(_web_address)] = None
-    public_url: Annotated[str | None, AfterValidator(_public_url)] = (
-        None  # where people reach the API: the base of links in mails
-    )
+    # The API as people reach it: the base of links in mails.
+    public_url: Annotated[str | None, AfterValidator(_public_url)] = None
     smtp_url: Annotated[SecretStr | None, AfterValidator(_smtp_url)] = None
-    smtp_ca_file: Path | None = None  # whom to trust beside the system's authorities
+    smtp_ca_file: Path | None = None  # trusted in addition to the system's authorities
     mail_from: MailAddress | None = None
-    slack_connection: Annotated[str, Field(min_length=1, max_length=64)] = (
-        "chat"  # by which people are asked in Slack
-    )
+    # The connection that asks people in Slack.
+    slack_connection: Annotated[str, Field(min_length=1, max_length=64)] = "chat"
     worker_metrics_port: Port | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     shutdown_seconds: Annotated[float, Field(gt=0, le=300)] = 8.0
 
     @classmethod
     def load(cls, config: Path | None = None, **overrides: Any) -> Self:
-        """Overrides (None: not given) before the environment before the TOML file. Raises Invalid that names each wrong setting."""
+        """Return overrides (None: not given), then the environment, then the TOML file.
+
+        Raise Invalid that names each wrong setting.
+        """
         file = config or (Path(os.environ[CONFIG]) if os.environ.get(CONFIG) else None)
         given = {name: value for name, value in overrides.items() if value is not None}
         try:
@@ -143,29 +145,29 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        """Where the database is, password included: for the store alone."""
+        """The database, including its password: for the store only."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'tocsin.db'}"
 
     @property
     def encryption_key_path(self) -> Path:
-        """Where the encryption key lies, unless it is in the environment."""
+        """The file of the encryption key, unless the key is in the environment."""
         return self.encryption_key_file or self.data_dir / "encryption.key"
 
     @property
     def audit_key_path(self) -> Path:
-        """Where the key that signs the audit trail lies."""
+        """The file of the key that signs the audit trail."""
         return self.audit_key_file or self.data_dir / "audit.key"
 
     @property
     def admin_key_path(self) -> Path:
-        """Where the first start leaves an API key."""
+        """The file in which the first start leaves an API key."""
         return self.data_dir / "admin.key"
 
     @property
     def audit_head_path(self) -> Path:
-        """Where this machine remembers how far the audit trail had come."""
+        """The file in which this machine remembers the head of the audit trail."""
         return self.data_dir / "audit.head"
 
 
@@ -176,10 +178,11 @@ def _read(file: Path | None) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise Invalid(
-            f"{file}: cannot be read ({error.strerror}); name the TOML file with --config or {CONFIG}"
+            f"{file}: cannot read it ({error.strerror}); "
+            f"name the TOML file with --config or {CONFIG}"
         ) from error
     except ValueError as error:  # not UTF-8, or not TOML
-        raise Invalid(f"{file}: is not TOML: {error}") from error
+        raise Invalid(f"{file}: not TOML: {error}") from error
 
 
 def _explain(error: ValidationError, file: Path | None) -> str:
@@ -188,10 +191,10 @@ def _explain(error: ValidationError, file: Path | None) -> str:
         name = ".".join(map(str, problem["loc"]))
         known = str(problem["loc"][0]) in Settings.model_fields if problem["loc"] else False
         place = f"{name} ({PREFIX}{name.upper()})" if known else f"{name} ({file or 'given'})"
-        said = (
+        message = (
             problem["msg"].removeprefix("Value error, ")
             if known
-            else f"there is no such setting; there are: {', '.join(Settings.model_fields)}"
+            else f"unknown setting; known are: {', '.join(Settings.model_fields)}"
         )
-        lines.append(f"setting {place}: {said}")
+        lines.append(f"setting {place}: {message}")
     return "\n".join(lines)

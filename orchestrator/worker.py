@@ -1,4 +1,4 @@
-"""The composition root of the worker: carries out workflows and activities, and sweeps up what outages left undone."""
+"""The composition root of the worker: workflows, activities, and the reconciler."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import signal
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +16,12 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.audit.sealer import seal_pending
-from orchestrator.contracts.messages import TASK_QUEUE
+from orchestrator.authoring.backtest.service import LIVE_BACKTEST_HANDLER
+from orchestrator.authoring.debug.activities import debug_activities
+from orchestrator.authoring.debug.workflow import DebugSession
+from orchestrator.connections.check import CHECK_CONNECTION_HANDLER, CHECK_SETTINGS_HANDLER
+from orchestrator.containments.device_reads import CHECK_RELEASED_HANDLER, LIST_TAGGED_HANDLER
+from orchestrator.contracts.names import TASK_QUEUE
 from orchestrator.domain.errors import TocsinError, Unavailable
 from orchestrator.engine.activities.registry import activities
 from orchestrator.engine.temporal.activity_calls import HEARTBEAT
@@ -23,22 +29,35 @@ from orchestrator.engine.temporal.client import connect
 from orchestrator.engine.temporal.heartbeats import Heartbeats
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
 from orchestrator.notifications.sender import send_until
-from orchestrator.policy.stops.own_infrastructure import note_safely, note_until
-from orchestrator.runs.reconcile import sweep
+from orchestrator.policy.stops.own_infrastructure import record_own_safely, record_own_until
+from orchestrator.requests import RequestHandler
+from orchestrator.runs.reconcile import reconcile
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 
-SWEEP_SECONDS = 1.0
+RECONCILE_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 MAX_WORKFLOWS = 200
-"""Workflows kept in memory between their tasks; more costs memory, fewer costs replays."""
+"""Workflows kept in memory between their tasks: more cost memory, fewer cost replays."""
 MAX_AT_ONCE = 50
+
+REQUEST_HANDLERS: tuple[RequestHandler[Any, Any], ...] = (
+    CHECK_CONNECTION_HANDLER,
+    CHECK_SETTINGS_HANDLER,
+    CHECK_RELEASED_HANDLER,
+    LIST_TAGGED_HANDLER,
+    LIVE_BACKTEST_HANDLER,
+)
+"""The requests of the API that this worker answers, one line each."""
 
 _log = structlog.get_logger(__name__)
 
 
 async def run_worker(settings: Settings) -> None:
-    """Works until SIGTERM or SIGINT, then finishes what it is at, for at most `shutdown_seconds`. Waits for Temporal to come up."""
+    """Work until SIGTERM or SIGINT, then finish for at most `shutdown_seconds`.
+
+    Wait for Temporal until it answers.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -53,26 +72,29 @@ async def run_worker(settings: Settings) -> None:
 
 
 async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
-    """A worker and a sweeper on this runtime until `stop` is set."""
-    await note_safely(rt)  # before the first change: what we stand on is protected from it
+    """Run a worker, the reconciler and the sender of notifications until `stop` is set."""
+    await record_own_safely(rt)  # before the first change, which must not hit our own systems
     async with make_worker(rt, client):
-        _log.info("the worker works", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
-        sweeping = asyncio.create_task(_sweep_until(rt, client, stop))
-        sending = asyncio.create_task(
-            send_until(rt, stop)
-        )  # beside it: a slow mail server holds up nothing else
-        noting = asyncio.create_task(note_until(rt, stop))
+        _log.info("worker started", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
+        tasks = [
+            asyncio.create_task(_reconcile_until(rt, client, stop)),
+            asyncio.create_task(send_until(rt, stop)),  # apart: a mail server may be slow
+            asyncio.create_task(record_own_until(rt, stop)),
+        ]
         await stop.wait()
-        await asyncio.gather(sweeping, sending, noting)
+        await asyncio.gather(*tasks)
 
 
 def make_worker(rt: Runtime, client: Client) -> Worker:
-    """The worker itself, for `async with`."""
+    """Return the worker, for `async with`."""
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=list(WORKFLOWS),
-        activities=activities(rt, client),
+        workflows=[*WORKFLOWS, DebugSession],
+        activities=[
+            *activities(rt, client, REQUEST_HANDLERS),
+            *debug_activities(rt, client),
+        ],
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
         ),
@@ -86,28 +108,28 @@ def make_worker(rt: Runtime, client: Client) -> Worker:
 
 
 async def _connected(rt: Runtime, stop: asyncio.Event) -> Client | None:
-    """The client, as soon as Temporal answers; None when told to stop before."""
-    said = False
+    """Return the client as soon as Temporal answers; None if stopped before."""
+    logged = False
     while not stop.is_set():
         try:
             return await connect(rt, metrics_port=rt.settings.worker_metrics_port)
         except Unavailable as error:
-            if not said:
+            if not logged:
                 _log.warning("waiting for Temporal", reason=str(error))
-            said = True
+            logged = True
         await _pause(stop, RECONNECT_SECONDS)
     return None
 
 
-async def _sweep_until(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
-    """Outages are waited out: whatever one round could not do, a later one does."""
+async def _reconcile_until(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
+    """Reconcile in rounds. What fails in one round is done in a later one."""
     while not stop.is_set():
         try:
             await seal_pending(rt)
-            await sweep(rt, client)
+            await reconcile(rt, client)
         except (RPCError, RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
-            _log.warning("sweeping failed, and is tried again", error=type(error).__name__)
-        await _pause(stop, SWEEP_SECONDS)
+            _log.warning("reconcile failed", error=type(error).__name__)
+        await _pause(stop, RECONCILE_SECONDS)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

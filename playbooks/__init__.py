@@ -1,4 +1,4 @@
-"""Which playbooks ship with Tocsin? One folder each: playbook.yaml, tests.yaml, and the alerts they were made for."""
+"""The playbooks that ship: a folder each, with playbook.yaml, tests.yaml and sample alerts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ NAMES = ("account-compromise", "brute-force-block", "c2-beacon-containment", "ma
 
 
 def shipped() -> tuple[Traversable, ...]:
-    """The folder of every shipped playbook, by name; each holds `playbook.yaml`, `tests.yaml` and `alerts/`."""
+    """Return the folder of every shipped playbook, by name."""
     return tuple(files(__name__).joinpath(name) for name in NAMES)
 
 
 def folder(name: str) -> Traversable:
-    """The folder of one shipped playbook. Raises KeyError for a name that does not ship."""
+    """Return the folder of a shipped playbook. Raises KeyError for an unknown name."""
     if name not in NAMES:
         raise KeyError(name)
     return files(__name__).joinpath(name)
 
 
 def demo() -> Traversable:
-    """`demo.yaml`: which alert is sent from which source in the demo, and what has to come of it."""
+    """Return `demo.yaml`: the alerts of the demo, their sources and their expected outcomes."""
     return files(__name__).joinpath("demo.yaml")

@@ -1,4 +1,4 @@
-"""Approvals: questions to people, and their answers."""
+"""Approvals: list and show them, decide, withdraw, break glass, review."""
 
 from __future__ import annotations
 
@@ -7,35 +7,25 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from api.container import Rt, Temporal
-from api.dependencies import Guarded, Who, requires
+from api.dependencies import CurrentPrincipal, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page
-from api.problems import documented
-from api.schemas.approvals import (
-    Approval,
-    ApprovalState,
-    BreakGlass,
-    Decide,
-    Review,
-    ReviewGlass,
-    Withdraw,
-    Withdrawal,
-)
-from orchestrator.approvals import decide as approvals
-from orchestrator.approvals.break_glass import break_glass
-from orchestrator.approvals.review import review
-from orchestrator.approvals.withdraw import withdraw
+from api.problems import error_responses
+from api.schemas.approvals import BreakGlass, Decide, ReviewBreakGlass, Withdraw
+from orchestrator.approvals import break_glass, decide, review, views, withdraw
+from orchestrator.approvals.views import ApprovalView
+from orchestrator.approvals.withdraw import WithdrawalView
 from orchestrator.domain.access import Permission
+from orchestrator.domain.approval import ApprovalState, ReviewState
 
-router = APIRouter(tags=["approvals"], route_class=Guarded)
+router = APIRouter(tags=["approvals"], route_class=GuardedRoute)
 
 ApprovalId = Annotated[str, Path(min_length=1, max_length=200, examples=["apr_1f0c"])]
 
 
 @router.get(
     "/v1/approvals",
-    response_model=Page[Approval],
     dependencies=[requires(Permission.APPROVAL_READ)],
-    responses=documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
 async def list_approvals(
     rt: Rt,
@@ -44,44 +34,42 @@ async def list_approvals(
         str | None, Query(max_length=200, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])
     ] = None,
     review: Annotated[
-        Review | None,
-        Query(description="Of broken glasses: what was said of them.", examples=["pending"]),
+        ReviewState | None,
+        Query(description="The review of a break-glass approval.", examples=["pending"]),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> object:
-    """Questions, newest first."""
-    return await approvals.list_approvals(
+) -> Page[ApprovalView]:
+    """List approvals, newest first."""
+    return await views.list_approvals(
         rt, state=state, run_id=run_id, review=review, cursor=cursor, limit=limit
     )
 
 
 @router.get(
     "/v1/approvals/{approval_id}",
-    response_model=Approval,
     dependencies=[requires(Permission.APPROVAL_READ)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def show_approval(rt: Rt, approval_id: ApprovalId) -> object:
-    """One question: the exact planned_changes, the digest, who may answer, until when."""
-    return await approvals.get_approval(rt, approval_id)
+async def show_approval(rt: Rt, approval_id: ApprovalId) -> ApprovalView:
+    """Show an approval: its exact changes, its digest, who may decide, and until when."""
+    return await views.get_approval(rt, approval_id)
 
 
 @router.post(
     "/v1/approvals/{approval_id}/decision",
-    response_model=Approval,
     dependencies=[requires(Permission.APPROVAL_DECIDE)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def decide(
-    rt: Rt, client: Temporal, who: Who, approval_id: ApprovalId, body: Decide
-) -> object:
-    """Answer. Another digest, a person who may not, a second answer or a late one is refused, with the reason."""
-    return await approvals.decide(
+async def decide_approval(
+    rt: Rt, client: Temporal, principal: CurrentPrincipal, approval_id: ApprovalId, body: Decide
+) -> ApprovalView:
+    """Approve or decline. Another digest, a second decision or a late one is rejected."""
+    return await decide.decide(
         rt,
         client,
         approval_id,
-        who,
+        principal,
         body.decision,
         body.digest,
         comment=body.comment,
@@ -92,36 +80,37 @@ async def decide(
 
 @router.post(
     "/v1/approvals/{approval_id}/withdrawal",
-    response_model=Withdrawal,
     dependencies=[requires(Permission.APPROVAL_DECIDE)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def take_back(
-    rt: Rt, client: Temporal, who: Who, approval_id: ApprovalId, body: Withdraw
-) -> object:
-    """Take back what you approved, as long as its changes are not all made. The run asks anew for those that are not."""
-    return await withdraw(rt, client, approval_id, who, body.comment)
+async def withdraw_approval(
+    rt: Rt, client: Temporal, principal: CurrentPrincipal, approval_id: ApprovalId, body: Withdraw
+) -> WithdrawalView:
+    """Withdraw your approval. The run asks again for the changes that have not begun."""
+    return await withdraw.withdraw(rt, client, approval_id, principal, body.comment)
 
 
 @router.post(
     "/v1/approvals/{approval_id}/break-glass",
-    response_model=Approval,
     dependencies=[requires(Permission.BREAK_GLASS)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def decide_alone(
-    rt: Rt, client: Temporal, who: Who, approval_id: ApprovalId, body: BreakGlass
-) -> object:
-    """Approve alone, whatever quorum and group, with a reason that somebody else reviews. No protection and no kill switch gives way."""
-    return await break_glass(rt, client, approval_id, who, body.digest, body.reason, body.changes)
+async def use_break_glass(
+    rt: Rt, client: Temporal, principal: CurrentPrincipal, approval_id: ApprovalId, body: BreakGlass
+) -> ApprovalView:
+    """Approve alone, with a reason that another person reviews. Protections still hold."""
+    return await break_glass.break_glass(
+        rt, client, approval_id, principal, body.digest, body.reason, body.changes
+    )
 
 
 @router.post(
     "/v1/approvals/{approval_id}/review",
-    response_model=Approval,
     dependencies=[requires(Permission.APPROVAL_DECIDE)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def review_glass(rt: Rt, who: Who, approval_id: ApprovalId, body: ReviewGlass) -> object:
-    """Say of a decision that was taken alone whether it was right. Not for who took it, nor for who started the run."""
-    return await review(rt, approval_id, who, body.verdict, body.comment)
+async def review_break_glass(
+    rt: Rt, principal: CurrentPrincipal, approval_id: ApprovalId, body: ReviewBreakGlass
+) -> ApprovalView:
+    """Review a break-glass approval of another person, of a run that you did not start."""
+    return await review.review(rt, approval_id, principal, body.verdict, body.comment)

@@ -1,4 +1,4 @@
-"""Assets: what we know of our own things."""
+"""Routes of the asset inventory."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from api.container import Rt
-from api.dependencies import Actor, Guarded, requires
+from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.problems import documented
-from api.schemas.configuration import MOST_ASSETS, Imported
-from api.schemas.examples import ASSET, listed
+from api.problems import error_responses
 from orchestrator.assets import inventory
 from orchestrator.assets.csv_import import read_csv
-from orchestrator.assets.inventory import Asset
+from orchestrator.assets.inventory import EXAMPLE, Asset, ImportResult
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Invalid
 
-router = APIRouter(tags=["assets"], route_class=Guarded)
+router = APIRouter(tags=["assets"], route_class=GuardedRoute)
 
 _CSV, _JSON = "text/csv", "application/json"
 _REF = "#/components/schemas/{model}"
+_MAX_ASSETS = 10_000
+"""In one request; a larger inventory is imported in parts."""
 
 AssetType = Annotated[str, Query(alias="type", min_length=1, max_length=64, examples=["host"])]
 AssetValue = Annotated[
-    str, Query(min_length=1, max_length=4096, description="In any spelling.", examples=["dc-1"])
+    str, Query(min_length=1, max_length=4096, description="In any notation.", examples=["dc-1"])
 ]
 
 
 def _body() -> dict[str, Any]:
     schema = TypeAdapter(Asset).json_schema(ref_template=_REF)
-    schema.pop("$defs", None)  # the types of observables stand among the shown schemas already
-    many = {"type": "array", "minItems": 1, "maxItems": MOST_ASSETS, "items": schema}
+    schema.pop("$defs", None)  # the types of observables are among the schemas already
+    many = {"type": "array", "minItems": 1, "maxItems": _MAX_ASSETS, "items": schema}
     content = {
-        _JSON: {"schema": many, "example": [ASSET]},
+        _JSON: {"schema": many, "example": [EXAMPLE]},
         _CSV: {
             "schema": {"type": "string"},
-            "example": "type,value,kind,critical,tags\nhost,dc-1,domain_controller,true,tier-0;europe\n",
+            "example": "type,value,kind,critical,tags\n"
+            "host,dc-1,domain_controller,true,tier-0;europe\n",
         },
     }
     return {
@@ -55,10 +56,10 @@ def _body() -> dict[str, Any]:
     "/v1/assets",
     response_model=Page[Asset],
     dependencies=[requires(Permission.READ)],
-    responses=listed(ASSET) | documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
-async def list_assets(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
-    """The inventory, by type and value."""
+async def list_assets(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page[Asset]:
+    """List the inventory by type and value."""
     return page_of(
         await inventory.list_assets(rt), lambda asset: f"{asset.type} {asset.value}", cursor, limit
     )
@@ -66,27 +67,27 @@ async def list_assets(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> objec
 
 @router.post(
     "/v1/assets",
-    response_model=Imported,
+    response_model=ImportResult,
     dependencies=[requires(Permission.ADMIN)],
-    responses=documented(401, 403, 415, 422),
+    responses=error_responses(401, 403, 415, 422),
     openapi_extra=_body(),
 )
-async def import_assets(rt: Rt, actor: Actor, request: Request) -> object:
-    """Add assets, or replace what is known of them: all of these, or none."""
+async def import_assets(rt: Rt, actor: Actor, request: Request) -> ImportResult:
+    """Add or replace assets: all of these, or none."""
     rows = await _rows(request)
-    if not 0 < len(rows) <= MOST_ASSETS:
-        raise Invalid(f"there are {len(rows)} assets; give 1 to {MOST_ASSETS} at a time")
-    return Imported(imported=await inventory.import_numbered(rt, rows, actor=actor))
+    if not 0 < len(rows) <= _MAX_ASSETS:
+        raise Invalid(f"{len(rows)} assets; send 1 to {_MAX_ASSETS} per request")
+    return ImportResult(imported=await inventory.import_numbered(rt, rows, actor=actor))
 
 
 @router.delete(
     "/v1/assets",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
 async def remove_asset(rt: Rt, actor: Actor, type_: AssetType, value: AssetValue) -> Response:
-    """Forget one: it is unknown from now on."""
+    """Delete an asset."""
     await inventory.remove_asset(rt, type_, value, actor=actor)
     return Response(status_code=204)
 

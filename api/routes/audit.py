@@ -1,33 +1,42 @@
-"""The audit trail: what happened, who did it."""
+"""Routes of the audit trail."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from starlette.responses import StreamingResponse
 
 from api.container import Rt
-from api.dependencies import Guarded, requires
-from api.paging import Cursor, Limit, Page, decoded, encoded
-from api.problems import documented
-from api.schemas.audit import AuditEvent
+from api.dependencies import GuardedRoute, requires
+from api.paging import Cursor, Limit, Page
+from api.problems import error_responses
+from orchestrator.audit import queries
+from orchestrator.audit.queries import AuditEventView
+from orchestrator.audit.sealer import stream_export
 from orchestrator.domain.access import Permission
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import Invalid
-from orchestrator.store.queries import audit
 
-router = APIRouter(tags=["audit"], route_class=Guarded)
+router = APIRouter(tags=["audit"], route_class=GuardedRoute)
 
-_DIGITS = 18
+_JSON_LINES = "application/x-ndjson"
+_EXPORT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "JSON lines: a header, each batch with its events, and the signed head.",
+        "content": {
+            _JSON_LINES: {"schema": {"type": "string"}, "example": '{"header":{"format":1}}\n'}
+        },
+    }
+}
 
 
 @router.get(
     "/v1/audit",
-    response_model=Page[AuditEvent],
+    response_model=Page[AuditEventView],
     dependencies=[requires(Permission.AUDIT_READ)],
-    responses=documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
-async def list_events(
+async def list_audit_events(
     rt: Rt,
     subject: Annotated[
         str | None, Query(max_length=300, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])
@@ -35,24 +44,25 @@ async def list_events(
     kind: Annotated[EventKind | None, Query(examples=["run:step:applied"])] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> object:
-    """Events, newest first. `tocsin audit export` gives what can be verified without us."""
-    async with rt.store.read() as session:
-        found = await audit.page(
-            session, after=_number(cursor), limit=limit, subject=subject, kind=kind
-        )
-    items = [
-        AuditEvent(number=number, seq=seq, **event.model_dump()) for number, seq, event in found
-    ]
-    return Page[AuditEvent](
-        items=items, next=encoded(str(items[-1].number)) if len(items) == limit else None
-    )
+) -> Page[AuditEventView]:
+    """List audit events, newest first.
+
+    `tocsin audit export` writes a file that anyone can verify offline.
+    """
+    return await queries.list_events(rt, subject=subject, kind=kind, cursor=cursor, limit=limit)
 
 
-def _number(cursor: str | None) -> int | None:
-    text = decoded(cursor)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise Invalid("the cursor is none of ours; take it from `next` of the page before")
-    return int(text)
+@router.get(
+    "/v1/audit/export",
+    response_class=StreamingResponse,
+    dependencies=[requires(Permission.AUDIT_READ)],
+    responses=_EXPORT | error_responses(401, 403, 409),
+)
+async def export_audit_trail(rt: Rt) -> StreamingResponse:
+    """Download the whole trail, sealed and signed, for `tocsin audit verify`."""
+    size, chunks = await stream_export(rt)
+    headers = {
+        "Content-Length": str(size),
+        "Content-Disposition": 'attachment; filename="tocsin-audit.jsonl"',
+    }
+    return StreamingResponse(chunks, media_type=_JSON_LINES, headers=headers)

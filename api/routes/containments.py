@@ -1,4 +1,4 @@
-"""Containments: what is in force now, what was, and how it is given another end."""
+"""Routes of containments: list, release, extend, shorten and resolve them, and find orphans."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from api.container import Rt, Temporal
-from api.dependencies import Actor, Guarded, requires
+from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page
-from api.problems import documented
+from api.problems import error_responses
 from api.routes.incidents import IncidentId
 from api.schemas.containments import (
-    ConnectionOrphans,
-    Containment,
-    IncidentReleaseAsked,
-    LeaseChange,
-    ReleaseAsked,
-    Settlement,
+    ChangeLease,
+    ReleaseContainment,
+    ReleaseIncident,
+    ResolveContainment,
 )
 from orchestrator.containments import orphans, queries, resolve
 from orchestrator.containments import release as releases
+from orchestrator.containments.orphans import ConnectionOrphans
+from orchestrator.containments.queries import StateFilter
+from orchestrator.containments.views import ContainmentView
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.language.durations import duration
+from orchestrator.playbook.language.durations import parse_duration
 
-router = APIRouter(tags=["containments"], route_class=Guarded)
+router = APIRouter(tags=["containments"], route_class=GuardedRoute)
 
 Key = Annotated[
     str, Path(min_length=1, max_length=200, examples=["6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d"])
@@ -35,49 +36,51 @@ Key = Annotated[
 
 @router.get(
     "/v1/containments",
-    response_model=Page[Containment],
+    response_model=Page[ContainmentView],
     dependencies=[requires(Permission.READ)],
-    responses=documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
 async def list_containments(
     rt: Rt,
     state: Annotated[
-        queries.Which, Query(examples=["held"], description="`in_force`: held, lifting and stuck.")
-    ] = "in_force",
+        StateFilter, Query(examples=["held"], description="`in_force`: held, lifting and stuck.")
+    ] = StateFilter.IN_FORCE,
     lease: Annotated[
         str | None,
         Query(
-            max_length=400, description="The one that this lease holds.", examples=["run_1/block"]
+            max_length=400,
+            description="Only the containment that this lease holds.",
+            examples=["run_1/block"],
         ),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> object:
-    """What is in force now with its leases, newest first; with `state`, also what was."""
+) -> Page[ContainmentView]:
+    """List containments with their leases, newest first."""
     return await queries.list_containments(rt, state=state, lease=lease, cursor=cursor, limit=limit)
 
 
 @router.get(
     "/v1/containments/{key}",
-    response_model=Containment,
+    response_model=ContainmentView,
     dependencies=[requires(Permission.READ)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def show_containment(rt: Rt, key: Key) -> object:
-    """One containment with its leases."""
+async def get_containment(rt: Rt, key: Key) -> ContainmentView:
+    """Return one containment with its leases."""
     return await queries.get_containment(rt, key)
 
 
 @router.patch(
     "/v1/containments/{key}",
-    response_model=Containment,
+    response_model=ContainmentView,
     dependencies=[requires(Permission.CONTAINMENT_CONTROL)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
 async def change_lease(
-    rt: Rt, client: Temporal, actor: Actor, key: Key, body: LeaseChange
-) -> object:
-    """Extend or shorten it: give one lease, or all of them, another end."""
+    rt: Rt, client: Temporal, actor: Actor, key: Key, body: ChangeLease
+) -> ContainmentView:
+    """Extend or shorten a containment: set the end of one lease, or of all of them."""
     return await releases.change_lease(
         rt,
         client,
@@ -94,74 +97,84 @@ async def change_lease(
 @router.post(
     "/v1/containments/{key}/release",
     status_code=202,
-    response_model=Containment,
+    response_model=ContainmentView,
     dependencies=[requires(Permission.CONTAINMENT_CONTROL)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def release(
-    rt: Rt, client: Temporal, actor: Actor, key: Key, body: ReleaseAsked | None = None
-) -> object:
-    """End all leases of a containment now (or one), and lift it. Only a kill switch that stops releases too stands against it."""
-    asked = body or ReleaseAsked()
+async def release_containment(
+    rt: Rt, client: Temporal, actor: Actor, key: Key, body: ReleaseContainment | None = None
+) -> ContainmentView:
+    """End all leases of a containment, or one, and lift it.
+
+    Only a kill switch that stops releases holds it back.
+    """
+    asked = body or ReleaseContainment()
     return await releases.release(
         rt, client, key, lease=asked.lease, actor=actor, reason=asked.reason
     )
 
 
 @router.post(
-    "/v1/containments/{key}/settle",
-    response_model=Containment,
+    "/v1/containments/{key}/resolve",
+    response_model=ContainmentView,
     dependencies=[requires(Permission.CONTAINMENT_CONTROL)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def settle(rt: Rt, actor: Actor, key: Key, body: Settlement) -> object:
-    """Say that what could not be lifted is off. The device is read first: while it shows it, that takes `force`."""
-    return await resolve.settle(rt, key, comment=body.comment, force=body.force, actor=actor)
+async def resolve_containment(
+    rt: Rt, client: Temporal, actor: Actor, key: Key, body: ResolveContainment
+) -> ContainmentView:
+    """Record that a containment that could not be lifted is gone.
+
+    A worker reads the device first: while it shows the change, this takes `force`.
+    """
+    return await resolve.resolve_containment(
+        rt, client, key, comment=body.comment, force=body.force, actor=actor
+    )
 
 
 @router.post(
     "/v1/incidents/{incident_id}/release",
     status_code=202,
-    response_model=Page[Containment],
+    response_model=Page[ContainmentView],
     dependencies=[requires(Permission.CONTAINMENT_CONTROL)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
 async def release_incident(
     rt: Rt,
     client: Temporal,
     actor: Actor,
     incident_id: IncidentId,
-    body: IncidentReleaseAsked | None = None,
-) -> object:
+    body: ReleaseIncident | None = None,
+) -> Page[ContainmentView]:
     """End all leases of an incident's runs. What other incidents hold too stays in force."""
     reason = body.reason if body else ""
-    return {
-        "items": await releases.release_incident(
-            rt, client, incident_id, actor=actor, reason=reason
-        ),
-        "next": None,
-    }
+    return await releases.release_incident(rt, client, incident_id, actor=actor, reason=reason)
 
 
 @router.get(
     "/v1/orphans",
     response_model=Page[ConnectionOrphans],
     dependencies=[requires(Permission.READ)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
 async def list_orphans(
     rt: Rt,
+    client: Temporal,
     connection: Annotated[
-        str | None, Query(max_length=64, examples=["firewall"], description="Only this one.")
+        str | None,
+        Query(max_length=64, examples=["firewall"], description="Only this connection."),
     ] = None,
-) -> object:
-    """What carries our tag on a device and is not known to be in force, by connection. The devices are asked now."""
-    return {"items": await orphans.list_orphans(rt, connection=connection), "next": None}
+) -> Page[ConnectionOrphans]:
+    """List objects on devices that carry Tocsin's tag and are not in the database.
+
+    Workers ask the devices now.
+    """
+    return await orphans.list_orphans(rt, client, connection=connection)
 
 
-def _length(written: str | None) -> timedelta | None:
+def _length(text: str | None) -> timedelta | None:
     try:
-        return None if written is None else timedelta(seconds=duration(written))
+        return None if text is None else timedelta(seconds=parse_duration(text))
     except Invalid as error:
         message = f"for: {error}"
         raise Invalid(message) from error

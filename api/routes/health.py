@@ -1,49 +1,52 @@
-"""Health: does the process answer, can it do its work, and how does it go?"""
+"""Routes of health: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.responses import JSONResponse, Response
 
-from api.container import parts
+from api.container import container_of
 from api.metrics import MEDIA_TYPE
-from api.problems import documented
-from api.schemas.request_model import example
-from api.temporal import answers
+from api.problems import error_responses
+from api.temporal import is_reachable
 from orchestrator.runtime import Runtime
 from orchestrator.store.migrate import current_revision, newest_revision
 
 router = APIRouter(tags=["health"])
 
-_PATIENCE_SECONDS = 2.0
+_TIMEOUT_SECONDS = 2.0
 
 
 class Live(BaseModel):
-    """It answers."""
+    """The process answers."""
 
-    model_config = example({"status": "ok"})
+    model_config = ConfigDict(json_schema_extra={"example": {"status": "ok"}})
 
     status: Literal["ok"] = "ok"
 
 
 class Ready(BaseModel):
-    """`temporal` does not count: without it alerts are accepted all the same, and their runs start later."""
+    """Whether the API can accept alerts."""
 
-    model_config = example({"status": "ok", "database": "ok", "temporal": "connected"})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"status": "ok", "database": "ok", "temporal": "connected"}}
+    )
 
     status: Literal["ok", "unavailable"]
     database: Literal["ok", "not migrated", "down"]
-    temporal: Literal["connected", "away"]
+    temporal: Annotated[
+        Literal["connected", "away"],
+        Field(description="Without Temporal, alerts are accepted and their runs start later."),
+    ]
 
 
-@router.get("/livez", response_model=Live, responses=documented())
-async def livez() -> object:
-    """The process answers."""
+@router.get("/livez", response_model=Live, responses=error_responses())
+async def livez() -> Live:
+    """Report that the process answers."""
     return Live()
 
 
@@ -51,23 +54,25 @@ async def livez() -> object:
     "/readyz",
     response_model=Ready,
     responses={
-        **documented(),
+        **error_responses(),
         503: {
             "model": Ready,
-            "description": "The database is down, or `tocsin migrate` has yet to be run",
+            "description": "The database is down or not migrated; see `tocsin migrate`",
         },
     },
 )
-async def readyz(request: Request) -> Response:
-    """It can do its work: the database is there and migrated."""
-    held = parts(request)
-    database, temporal = await asyncio.gather(_database(held.rt), answers(held.client()))
-    ready = Ready(
+async def readyz(request: Request, response: Response) -> Ready:
+    """Report whether the database is reachable and migrated, and whether Temporal is connected."""
+    container = container_of(request)
+    database, temporal = await asyncio.gather(
+        _database(container.rt), is_reachable(container.client())
+    )
+    response.status_code = 200 if database == "ok" else 503
+    return Ready(
         status="ok" if database == "ok" else "unavailable",
         database=database,
         temporal="connected" if temporal else "away",
     )
-    return JSONResponse(ready.model_dump(), 200 if database == "ok" else 503)
 
 
 @router.get(
@@ -83,19 +88,19 @@ async def readyz(request: Request) -> Response:
                 }
             },
         },
-        **documented(),
+        **error_responses(),
     },
 )
 async def metrics(request: Request) -> Response:
-    """Metrics, in Prometheus' text format."""
-    held = parts(request)
-    return Response(await held.metrics.text(held.rt), media_type=MEDIA_TYPE)
+    """Return metrics in Prometheus' text format."""
+    container = container_of(request)
+    return Response(await container.metrics.text(container.rt), media_type=MEDIA_TYPE)
 
 
 async def _database(rt: Runtime) -> Literal["ok", "not migrated", "down"]:
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            found = await current_revision(rt.store)
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            revision = await current_revision(rt.store)
     except (SQLAlchemyError, OSError):  # a TimeoutError is an OSError
         return "down"
-    return "ok" if found == newest_revision() else "not migrated"
+    return "ok" if revision == newest_revision() else "not migrated"

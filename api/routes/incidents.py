@@ -1,20 +1,21 @@
-"""Incidents: related alerts."""
+"""Routes of incidents."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
 from api.container import Rt
-from api.dependencies import Guarded, requires
+from api.dependencies import GuardedRoute, requires
 from api.paging import Cursor, Limit, Page
-from api.problems import documented
-from api.schemas.alerts import IncidentSummary
+from api.problems import error_responses
 from orchestrator.domain.access import Permission
+from orchestrator.domain.incident import IncidentStatus
 from orchestrator.incidents import queries
+from orchestrator.incidents.views import IncidentView
 
-router = APIRouter(tags=["incidents"], route_class=Guarded)
+router = APIRouter(tags=["incidents"], route_class=GuardedRoute)
 
 IncidentId = Annotated[
     str, Path(min_length=1, max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])
@@ -23,26 +24,29 @@ IncidentId = Annotated[
 
 @router.get(
     "/v1/incidents",
-    response_model=Page[IncidentSummary],
+    response_model=Page[IncidentView],
     dependencies=[requires(Permission.READ)],
-    responses=documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
 async def list_incidents(
     rt: Rt,
-    status: Annotated[Literal["open", "closed"] | None, Query(examples=["open"])] = None,
+    status: Annotated[IncidentStatus | None, Query(examples=["open"])] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> object:
-    """Incidents, newest first."""
+) -> Page[IncidentView]:
+    """List incidents, newest first."""
     return await queries.list_incidents(rt, status=status, cursor=cursor, limit=limit)
 
 
 @router.get(
     "/v1/incidents/{incident_id}",
-    response_model=IncidentSummary,
+    response_model=IncidentView,
     dependencies=[requires(Permission.READ)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def show_incident(rt: Rt, incident_id: IncidentId) -> object:
-    """One incident; its alerts are under /v1/alerts?incident_id=, its runs under /v1/runs?incident_id=."""
+async def get_incident(rt: Rt, incident_id: IncidentId) -> IncidentView:
+    """Return one incident.
+
+    Its alerts are at /v1/alerts?incident_id=, its runs at /v1/runs?incident_id=.
+    """
     return await queries.get_incident(rt, incident_id)

@@ -1,4 +1,4 @@
-"""API keys: who may use this API."""
+"""Routes of API keys."""
 
 from __future__ import annotations
 
@@ -9,29 +9,39 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from api.container import Rt
-from api.dependencies import Actor, Guarded, Who, requires
+from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.problems import documented
-from api.schemas.configuration import CreatedKey, CreateKey
-from api.schemas.examples import KEY, listed
+from api.problems import error_responses
+from api.schemas.keys import CreateKey
 from orchestrator.access import keys
-from orchestrator.access.keys import KeyView
+from orchestrator.access.keys import CreatedKey, CallerIdentity, KeyView, identity_of
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
 
-router = APIRouter(tags=["keys"], route_class=Guarded)
+router = APIRouter(tags=["keys"], route_class=GuardedRoute)
 
 KeyId = Annotated[str, Path(min_length=1, max_length=64, examples=["0123456789abcdef"])]
+
+
+@router.get(
+    "/v1/whoami",
+    response_model=CallerIdentity,
+    dependencies=[requires(Permission.READ)],
+    responses=error_responses(401, 403),
+)
+async def get_identity(who: CurrentPrincipal) -> CallerIdentity:
+    """Show the person and the permissions of the key that asks."""
+    return identity_of(who)
 
 
 @router.get(
     "/v1/keys",
     response_model=Page[KeyView],
     dependencies=[requires(Permission.ADMIN)],
-    responses=listed(KEY) | documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
-async def list_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
-    """All keys, revoked and expired ones too; never a token."""
+async def list_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page[KeyView]:
+    """List all keys, revoked and expired ones too, without their tokens."""
     return page_of(await keys.list_keys(rt), lambda key: key.id, cursor, limit)
 
 
@@ -40,12 +50,12 @@ async def list_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
     status_code=201,
     response_model=CreatedKey,
     dependencies=[requires(Permission.ADMIN)],
-    responses=documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
-async def create_key(rt: Rt, who: Who, actor: Actor, body: CreateKey) -> object:
-    """Make a key; its token is in this answer and nowhere else."""
+async def create_key(rt: Rt, who: CurrentPrincipal, actor: Actor, body: CreateKey) -> CreatedKey:
+    """Create a key. Its token is in this answer and nowhere else."""
     scopes = None if body.scopes is None else tuple(body.scopes)
-    _check_no_more(
+    _check_no_wider(
         who, Principal(key_id="", person=body.person, roles=tuple(body.roles), scopes=scopes)
     )
     life = timedelta(seconds=body.expires_in) if body.expires_in is not None else None
@@ -59,16 +69,16 @@ async def create_key(rt: Rt, who: Who, actor: Actor, body: CreateKey) -> object:
     "/v1/keys/{key_id}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
 async def revoke_key(rt: Rt, actor: Actor, key_id: KeyId) -> Response:
-    """End a key now."""
+    """Revoke a key, effective immediately."""
     await keys.revoke_key(rt, key_id, actor=actor)
     return Response(status_code=204)
 
 
-def _check_no_more(who: Principal, wanted: Principal) -> None:
-    """A key that was narrowed by scopes can't make itself a wider one."""
+def _check_no_wider(who: Principal, wanted: Principal) -> None:
+    """Raise Forbidden when a key would create one with more permissions than its own."""
     beyond = sorted(wanted.permissions - who.permissions)
     if beyond:
-        raise Forbidden(f"this key lacks {', '.join(beyond)}, so it cannot give that to another")
+        raise Forbidden(f"this key lacks {', '.join(beyond)}, so it cannot grant it")

@@ -1,4 +1,4 @@
-"""Kill switches: stop changes at once."""
+"""Kill switches: list, engage and lift them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,40 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from api.container import Rt, parts
-from api.dependencies import Actor, Guarded, requires
+from api.container import Rt, container_of
+from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.problems import documented
-from api.schemas.configuration import Engage
-from api.schemas.examples import KILL_SWITCH, listed, shown
+from api.problems import error_responses
+from api.schemas.policy import EngageKillSwitch
 from orchestrator.domain.access import Permission
 from orchestrator.policy.stops import kill_switches
 from orchestrator.policy.stops.kill_switches import KillSwitchView
 
-router = APIRouter(tags=["kill switches"], route_class=Guarded)
+router = APIRouter(tags=["kill switches"], route_class=GuardedRoute)
 
 Scope = Annotated[
     Literal["global", "connection", "playbook", "source"], Path(examples=["connection"])
 ]
 SwitchName = Annotated[
     str,
-    Path(min_length=1, max_length=64, description="`*` for the global one.", examples=["firewall"]),
+    Path(
+        min_length=1,
+        max_length=64,
+        description="`*` for the global switch.",
+        examples=["firewall"],
+    ),
 ]
 
 
 @router.get(
     "/v1/kill-switches",
-    response_model=Page[KillSwitchView],
     dependencies=[requires(Permission.READ)],
-    responses=listed(KILL_SWITCH) | documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
-async def list_switches(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
-    """Those that are on. They also stand in the header Tocsin-Kill-Switch of every answer."""
+async def list_kill_switches(
+    rt: Rt, cursor: Cursor = None, limit: Limit = 50
+) -> Page[KillSwitchView]:
+    """List engaged kill switches. The header Tocsin-Kill-Switch names them too."""
     return page_of(
         await kill_switches.list_switches(rt),
         lambda switch: f"{switch.scope} {switch.name}",
@@ -47,16 +52,17 @@ async def list_switches(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> obj
 @router.post(
     "/v1/kill-switches",
     status_code=201,
-    response_model=KillSwitchView,
     dependencies=[requires(Permission.KILL_SWITCH)],
-    responses=shown(KILL_SWITCH, 201) | documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
-async def engage(rt: Rt, actor: Actor, request: Request, body: Engage) -> object:
-    """Nothing of this scope is applied from now on; what is in force stays, and is still released unless told otherwise."""
+async def engage_kill_switch(
+    rt: Rt, actor: Actor, request: Request, body: EngageKillSwitch
+) -> KillSwitchView:
+    """Stop new changes of a scope. Containments stay, and releases continue unless stopped too."""
     view = await kill_switches.engage(
         rt, body.scope, body.name, body.reason, actor=actor, stop_releases=body.stop_releases
     )
-    parts(request).switches.forget()
+    container_of(request).kill_switch_header.refresh()
     return view
 
 
@@ -64,10 +70,12 @@ async def engage(rt: Rt, actor: Actor, request: Request, body: Engage) -> object
     "/v1/kill-switches/{scope}/{name}",
     status_code=204,
     dependencies=[requires(Permission.KILL_SWITCH)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def lift(rt: Rt, actor: Actor, request: Request, scope: Scope, name: SwitchName) -> Response:
+async def lift_kill_switch(
+    rt: Rt, actor: Actor, request: Request, scope: Scope, name: SwitchName
+) -> Response:
     """Allow changes again."""
     await kill_switches.lift(rt, scope, name, actor=actor)
-    parts(request).switches.forget()
+    container_of(request).kill_switch_header.refresh()
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""Promotion: signatures, bundles, versions that come and go, and folders that an installation follows."""
+"""Routes of promotion: signing keys, signatures, bundles, stages of versions, and sync."""
 
 from __future__ import annotations
 
@@ -8,43 +8,32 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from api.container import Rt
-from api.dependencies import Actor, Guarded, Who, requires
+from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.problems import documented
+from api.problems import error_responses
 from api.routes.playbooks import PlaybookName
-from api.schemas.examples import (
-    BUNDLE,
-    EXAMINATION,
-    SIGNED,
-    SIGNING_KEY,
-    SYNCED,
-    USAGE,
-    listed,
-    shown,
-)
 from api.schemas.promotion import (
     AddSigningKey,
     Promote,
-    Retired,
     RollBackTo,
     SetStage,
     Sign,
     SyncWith,
 )
-from orchestrator.authoring.promotion import promote as promotion
-from orchestrator.authoring.promotion.promote import Examination
+from orchestrator.authoring import promotion
+from orchestrator.authoring.promotion import PromotionCheck
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Forbidden
 from orchestrator.registry import bundle as bundles
-from orchestrator.registry import signing, signing_keys, versions
+from orchestrator.registry import signatures, trust, versions
 from orchestrator.registry.bundle import Bundle
-from orchestrator.registry.signing import Signed
-from orchestrator.registry.signing_keys import SigningKeyView
+from orchestrator.registry.signatures import SignatureStatus
 from orchestrator.registry.statement import Signature
-from orchestrator.registry.sync import Synced, Wanted, sync
-from orchestrator.registry.versions import VersionUse
+from orchestrator.registry.sync import FolderContent, SyncResult, sync
+from orchestrator.registry.trust import SigningKeyView
+from orchestrator.registry.versions import RetiredVersions, VersionUsage
 
-router = APIRouter(tags=["promotion"], route_class=Guarded)
+router = APIRouter(tags=["promotion"], route_class=GuardedRoute)
 
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])]
 Fingerprint = Annotated[str, Path(min_length=1, max_length=64, examples=["0123456789abcdef"])]
@@ -56,13 +45,13 @@ _READ = [requires(Permission.READ)]
     "/v1/signing-keys",
     response_model=Page[SigningKeyView],
     dependencies=_READ,
-    responses=listed(SIGNING_KEY) | documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
-async def list_signing_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
-    """By whose keys signatures are believed."""
-    return page_of(
-        await signing_keys.list_signing_keys(rt), lambda key: key.fingerprint, cursor, limit
-    )
+async def list_signing_keys(
+    rt: Rt, cursor: Cursor = None, limit: Limit = 50
+) -> Page[SigningKeyView]:
+    """List the keys whose signatures are trusted, revoked keys included."""
+    return page_of(await trust.list_signing_keys(rt), lambda key: key.fingerprint, cursor, limit)
 
 
 @router.post(
@@ -70,48 +59,48 @@ async def list_signing_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) ->
     status_code=201,
     response_model=SigningKeyView,
     dependencies=[requires(Permission.ADMIN)],
-    responses=shown(SIGNING_KEY, 201) | documented(401, 403, 409, 422),
+    responses=error_responses(401, 403, 409, 422),
 )
-async def add_signing_key(rt: Rt, actor: Actor, body: AddSigningKey) -> object:
-    """Believe a person's key."""
-    return await signing_keys.add_signing_key(rt, body.person, body.public_key, actor=actor)
+async def add_signing_key(rt: Rt, actor: Actor, body: AddSigningKey) -> SigningKeyView:
+    """Trust a person's key."""
+    return await trust.add_signing_key(rt, body.person, body.public_key, actor=actor)
 
 
 @router.delete(
     "/v1/signing-keys/{fingerprint}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
 async def revoke_signing_key(rt: Rt, actor: Actor, fingerprint: Fingerprint) -> Response:
-    """Believe nothing that it signed any more."""
-    await signing_keys.revoke_signing_key(rt, fingerprint, actor=actor)
+    """Revoke a key: nothing that it signed is trusted any more."""
+    await trust.revoke_signing_key(rt, fingerprint, actor=actor)
     return Response(status_code=204)
 
 
 @router.get(
     "/v1/playbooks/{name}/{version}/signatures",
-    response_model=Signed,
+    response_model=SignatureStatus,
     dependencies=_READ,
-    responses=shown(SIGNED) | documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def show_signatures(rt: Rt, name: PlaybookName, version: Number) -> object:
-    """What was signed, what is still missing, and the digests that a statement holds."""
-    return await signing.signed(rt, name, version)
+async def list_signatures(rt: Rt, name: PlaybookName, version: Number) -> SignatureStatus:
+    """Get the signatures of a version, what is missing, and the digests to sign."""
+    return await signatures.signature_status(rt, name, version)
 
 
 @router.post(
     "/v1/playbooks/{name}/{version}/signatures",
     status_code=201,
-    response_model=Signed,
+    response_model=SignatureStatus,
     dependencies=_PUBLISH,
-    responses=shown(SIGNED, 201) | documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
 async def add_signature(
     rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: Sign
-) -> object:
-    """Keep a signature that was made elsewhere; private keys never come here."""
-    return await signing.add_signature(
+) -> SignatureStatus:
+    """Add a signature that was made on the signer's own machine."""
+    return await signatures.add_signature(
         rt, name, version, Signature.model_validate(body.model_dump()), actor=actor
     )
 
@@ -120,85 +109,93 @@ async def add_signature(
     "/v1/playbooks/{name}/{version}/bundle",
     response_model=Bundle,
     dependencies=_READ,
-    responses=shown(BUNDLE) | documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def show_bundle(rt: Rt, name: PlaybookName, version: Number) -> object:
-    """The version with its tests and signatures, for another installation."""
-    return await bundles.bundled(rt, name, version)
+async def get_playbook_bundle(rt: Rt, name: PlaybookName, version: Number) -> Bundle:
+    """Get the version with its tests and signatures, for another installation."""
+    return await bundles.make_bundle(rt, name, version)
 
 
 @router.post(
     "/v1/promotions",
-    response_model=Examination,
+    response_model=PromotionCheck,
     dependencies=_PUBLISH,
-    responses=shown(EXAMINATION) | documented(401, 403, 409, 422),
+    responses=error_responses(401, 403, 409, 422),
 )
-async def promote(rt: Rt, actor: Actor, body: Promote) -> object:
-    """Publish a bundle here when nothing stands against it: same digest, tests and coverage, lint, signature, review."""
+async def promote_playbook(rt: Rt, actor: Actor, body: Promote) -> PromotionCheck:
+    """Publish a bundle if there are no objections.
+
+    Checked are digest, tests and their coverage, lint rules, signature and review.
+    """
     if not body.check:
         await promotion.promote(rt, body.bundle, actor=actor, stage=body.stage)
-    return await promotion.examine(rt, body.bundle)
+    return await promotion.check_promotion(rt, body.bundle)
 
 
 @router.put(
     "/v1/playbooks/{name}/{version}/stage",
-    response_model=list[VersionUse],
+    response_model=list[VersionUsage],
     dependencies=_PUBLISH,
-    responses=shown(USAGE) | documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def set_stage(
+async def set_playbook_stage(
     rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: SetStage
-) -> object:
-    """Let a version take alerts, or run dry beside the one that does."""
+) -> list[VersionUsage]:
+    """Let a version take alerts, or run dry next to the one that does."""
     await versions.set_stage(rt, name, version, body.stage, actor=actor)
-    return await versions.used_versions(rt, name)
+    return await versions.version_usage(rt, name)
 
 
 @router.post(
     "/v1/playbooks/{name}/{version}/reinstate",
-    response_model=list[VersionUse],
+    response_model=list[VersionUsage],
     dependencies=_PUBLISH,
-    responses=shown(USAGE) | documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def reinstate(rt: Rt, actor: Actor, name: PlaybookName, version: Number) -> object:
-    """Let a retired version be started again."""
+async def reinstate_playbook(
+    rt: Rt, actor: Actor, name: PlaybookName, version: Number
+) -> list[VersionUsage]:
+    """Let a retired version start runs again."""
     await versions.reinstate(rt, name, version, actor=actor)
-    return await versions.used_versions(rt, name)
+    return await versions.version_usage(rt, name)
 
 
 @router.post(
     "/v1/playbooks/{name}/roll-back",
-    response_model=Retired,
+    response_model=RetiredVersions,
     dependencies=_PUBLISH,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def roll_back(rt: Rt, actor: Actor, name: PlaybookName, body: RollBackTo) -> object:
-    """Go back to an earlier version; runs that are under way keep what they started with."""
-    return Retired(retired=await versions.roll_back(rt, name, body.to, actor=actor))
+async def roll_back_playbook(rt: Rt, actor: Actor, name: PlaybookName, body: RollBackTo) -> RetiredVersions:
+    """Let an earlier version take alerts again; open runs keep the version they started with."""
+    return await versions.roll_back(rt, name, body.to, actor=actor)
 
 
 @router.get(
     "/v1/playbooks/{name}/usage",
-    response_model=list[VersionUse],
+    response_model=list[VersionUsage],
     dependencies=_READ,
-    responses=shown(USAGE) | documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def usage(rt: Rt, name: PlaybookName) -> object:
-    """Which versions still have open runs, or hold something."""
-    return await versions.used_versions(rt, name)
+async def get_playbook_usage(rt: Rt, name: PlaybookName) -> list[VersionUsage]:
+    """List the versions with their open runs and live leases."""
+    return await versions.version_usage(rt, name)
 
 
 @router.post(
     "/v1/sync",
-    response_model=Synced,
+    response_model=SyncResult,
     dependencies=_PUBLISH,
-    responses=shown(SYNCED) | documented(401, 403, 409, 422),
+    responses=error_responses(401, 403, 409, 422),
 )
-async def synchronize(rt: Rt, who: Who, actor: Actor, body: SyncWith) -> object:
-    """Bring this installation to what a folder holds. A policy in it takes the permission to publish policies as well."""
-    if body.policy is not None and not who.may(Permission.POLICY_WRITE):
+async def sync_playbooks(rt: Rt, who: CurrentPrincipal, actor: Actor, body: SyncWith) -> SyncResult:
+    """Bring this installation to what a folder holds.
+
+    A policy in the folder requires the permission `policy:write` too.
+    """
+    if body.policy is not None and not who.has_permission(Permission.POLICY_WRITE):
         raise Forbidden(
-            f"{who.person} may not publish policies; it takes the permission {Permission.POLICY_WRITE}, or leave the policy out"
+            f"{who.person} lacks permission {Permission.POLICY_WRITE}; leave the policy out"
         )
-    wanted = Wanted.model_validate(body.model_dump(exclude={"plan"}))
+    wanted = FolderContent.model_validate(body.model_dump(exclude={"plan"}))
     return await sync(rt, wanted, plan_only=body.plan, actor=actor)

@@ -1,4 +1,4 @@
-"""Runs: what playbooks do and did."""
+"""Routes of runs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from api.container import Rt, Temporal
-from api.dependencies import Actor, Guarded, requires
+from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page
-from api.problems import documented
-from api.schemas.runs import Run, RunWithSteps, StartRun
+from api.problems import error_responses
+from api.schemas.runs import StartRun
 from orchestrator.domain.access import Permission
 from orchestrator.domain.run import RunStatus
 from orchestrator.runs import lifecycle, queries
+from orchestrator.runs.views import RunDetails, RunView
 
-router = APIRouter(tags=["runs"], route_class=Guarded)
+router = APIRouter(tags=["runs"], route_class=GuardedRoute)
 
 RunId = Annotated[
     str, Path(min_length=1, max_length=200, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])
@@ -24,9 +25,9 @@ RunId = Annotated[
 
 @router.get(
     "/v1/runs",
-    response_model=Page[Run],
+    response_model=Page[RunView],
     dependencies=[requires(Permission.READ)],
-    responses=documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
 async def list_runs(
     rt: Rt,
@@ -39,8 +40,8 @@ async def list_runs(
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> object:
-    """Runs, newest first, without their steps."""
+) -> Page[RunView]:
+    """List runs, newest first, without their steps."""
     return await queries.list_runs(
         rt, incident_id=incident_id, status=status, playbook=playbook, cursor=cursor, limit=limit
     )
@@ -49,12 +50,12 @@ async def list_runs(
 @router.post(
     "/v1/runs",
     status_code=201,
-    response_model=RunWithSteps,
+    response_model=RunDetails,
     dependencies=[requires(Permission.RUN_START)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> object:
-    """Start a playbook by hand. It is committed first, and begins even when Temporal is down now."""
+async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> RunDetails:
+    """Start a playbook. The run begins even if Temporal is down now."""
     return await lifecycle.start_run(
         rt,
         client,
@@ -69,34 +70,34 @@ async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> o
 
 @router.get(
     "/v1/runs/{run_id}",
-    response_model=RunWithSteps,
+    response_model=RunDetails,
     dependencies=[requires(Permission.READ)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
-async def show_run(rt: Rt, run_id: RunId) -> object:
-    """One run with its steps: states, times, inputs with secrets masked, planned_changes, errors."""
+async def get_run(rt: Rt, run_id: RunId) -> RunDetails:
+    """Return one run with its steps; secrets are masked."""
     return await queries.get_run(rt, run_id)
 
 
 @router.post(
     "/v1/runs/{run_id}/cancel",
     status_code=202,
-    response_model=RunWithSteps,
+    response_model=RunDetails,
     dependencies=[requires(Permission.RUN_CONTROL)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def cancel_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> object:
-    """End a run; what it changed is taken back as its playbook says."""
+async def cancel_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> RunDetails:
+    """Cancel a run; its changes are rolled back as its playbook says."""
     return await lifecycle.cancel_run(rt, client, run_id, actor=actor)
 
 
 @router.post(
     "/v1/runs/{run_id}/retry",
     status_code=202,
-    response_model=RunWithSteps,
+    response_model=RunDetails,
     dependencies=[requires(Permission.RUN_CONTROL)],
-    responses=documented(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
-async def retry_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> object:
-    """Go on from the step that failed, as the run's next attempt."""
+async def retry_run(rt: Rt, client: Temporal, actor: Actor, run_id: RunId) -> RunDetails:
+    """Continue from the step that failed, as the next attempt of the run."""
     return await lifecycle.retry_run(rt, client, run_id, actor=actor)

@@ -1,15 +1,16 @@
-"""Slack: what its buttons send."""
+"""Slack: the clicks on the buttons of its messages."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
-from starlette.background import BackgroundTask
-from starlette.responses import JSONResponse, Response
+from typing import Literal
 
-from api.container import Rt, Temporal, parts
-from api.problems import documented
-from api.schemas.contacts import Ephemeral
-from orchestrator.approvals.slack_callback import NotSlack, click, whisper
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import BaseModel
+
+from api.container import Rt, Temporal, container_of
+from api.problems import error_responses
+from api.schemas.request_model import example
+from orchestrator.approvals.slack_callback import NotFromSlack, handle_click
 
 router = APIRouter(tags=["slack"])
 
@@ -17,7 +18,7 @@ _BODY = {
     "security": [],
     "requestBody": {
         "required": True,
-        "description": "What Slack sends for a button, as it sends it. Its signature is over these very bytes.",
+        "description": "The payload of a button, exactly as Slack sends and signs it.",
         "content": {
             "application/x-www-form-urlencoded": {
                 "schema": {
@@ -32,19 +33,33 @@ _BODY = {
 }
 
 
+class EphemeralReply(BaseModel):
+    """The reply that only the person who clicked sees. The worker sends it to Slack."""
+
+    model_config = example(
+        {
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "text": "Recorded. 1 of 2 approvals.",
+        }
+    )
+
+    response_type: Literal["ephemeral"] = "ephemeral"
+    replace_original: bool = False
+    text: str
+
+
 @router.post(
     "/v1/slack/interactions",
-    response_model=Ephemeral,
-    responses=documented(401, 404, 422),
+    responses=error_responses(401, 404, 422),
     openapi_extra=_BODY,
 )
-async def interactions(rt: Rt, client: Temporal, request: Request) -> Response:
-    """Take a click on Approve or Decline. Authenticated by Slack's signature; whoever may not decide is told so, alone."""
+async def receive_slack_click(rt: Rt, client: Temporal, request: Request) -> EphemeralReply:
+    """Receive a click on Approve or Decline, authenticated by Slack's signature."""
     body = await request.body()
     try:
-        reply = await click(rt, client, request.headers, body)
-    except NotSlack as error:
-        await parts(request).refusals.unknown(request, str(error), None)
+        text = await handle_click(rt, client, request.headers, body)
+    except NotFromSlack as error:
+        await container_of(request).access_audit.record_unauthenticated(request, str(error), None)
         raise HTTPException(401, str(error), {"WWW-Authenticate": "Slack"}) from None
-    shown = Ephemeral(text=reply.text).model_dump()
-    return JSONResponse(shown, background=BackgroundTask(whisper, rt, reply))
+    return EphemeralReply(text=text)

@@ -1,24 +1,22 @@
-"""Sources: who may send alerts."""
+"""Routes of sources."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path
-from starlette.responses import Response
+from fastapi import APIRouter, Path, Response
 
 from api.container import Rt
-from api.dependencies import Actor, Guarded, requires
+from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
-from api.problems import documented
-from api.schemas.configuration import AddedSource, AddSource
-from api.schemas.examples import SOURCE, listed
+from api.problems import error_responses
+from api.schemas.sources import AddSource
 from orchestrator.domain.access import Permission
 from orchestrator.intake import sources
-from orchestrator.intake.sources import SourceView
+from orchestrator.intake.sources import AddedSource, SourceView
 
-router = APIRouter(tags=["sources"], route_class=Guarded)
+router = APIRouter(tags=["sources"], route_class=GuardedRoute)
 
 SourceName = Annotated[str, Path(min_length=1, max_length=64, examples=["edge-ids"])]
 
@@ -27,10 +25,10 @@ SourceName = Annotated[str, Path(min_length=1, max_length=64, examples=["edge-id
     "/v1/sources",
     response_model=Page[SourceView],
     dependencies=[requires(Permission.ADMIN)],
-    responses=listed(SOURCE) | documented(401, 403, 422),
+    responses=error_responses(401, 403, 422),
 )
-async def list_sources(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> object:
-    """All sources by name, without their secrets."""
+async def list_sources(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page[SourceView]:
+    """List sources by name, without their secrets."""
     return page_of(await sources.list_sources(rt), lambda source: source.name, cursor, limit)
 
 
@@ -39,11 +37,11 @@ async def list_sources(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> obje
     status_code=201,
     response_model=AddedSource,
     dependencies=[requires(Permission.ADMIN)],
-    responses=documented(401, 403, 409, 422),
+    responses=error_responses(401, 403, 409, 422),
 )
-async def add_source(rt: Rt, actor: Actor, body: AddSource) -> object:
-    """Let a product send alerts to /v1/alerts/{name}."""
-    view, made = await sources.add_source(
+async def add_source(rt: Rt, actor: Actor, body: AddSource) -> AddedSource:
+    """Add a source, which may then send alerts to /v1/webhooks/{name}."""
+    view, secret = await sources.add_source(
         rt,
         body.name,
         body.product,
@@ -56,16 +54,16 @@ async def add_source(rt: Rt, actor: Actor, body: AddSource) -> object:
         mode=body.mode,
         actor=actor,
     )
-    return AddedSource(**view.model_dump(), secret=made.get_secret_value() if made else None)
+    return AddedSource(**view.model_dump(), secret=secret.get_secret_value() if secret else None)
 
 
 @router.delete(
     "/v1/sources/{name}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=documented(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 422),
 )
 async def remove_source(rt: Rt, actor: Actor, name: SourceName) -> Response:
-    """Take no more alerts from it; what it sent stays."""
+    """Remove a source. Its alerts stay."""
     await sources.remove_source(rt, name, actor=actor)
     return Response(status_code=204)

@@ -1,53 +1,31 @@
-"""What is asked of a draft, and what is answered?"""
+"""Request bodies of authoring."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api.schemas.request_model import Document, Version, Written, example
-from orchestrator.playbook.diff.model import Change
-from orchestrator.playbook.lint.finding import Finding
+from api.schemas.request_model import Document, RequestModel, Version, example
 
 
-class Linted(BaseModel):
-    """What is unwise about it; nothing, if it is good."""
-
-    model_config = example(
-        {
-            "findings": [
-                {
-                    "file": "playbook.yaml",
-                    "line": 9,
-                    "column": 5,
-                    "step": "block",
-                    "rule": "contain-without-for",
-                    "message": "firewall.block_address stays until somebody lifts it by hand",
-                    "mend": "say how long it is needed: `for: 24h`",
-                }
-            ]
-        }
-    )
-
-    findings: tuple[Finding, ...]
-
-
-class Draft(Written):
+class DraftText(RequestModel):
     """A text that need not be published."""
 
     text: Document
 
 
-class Published(Written):
-    """A published version; without `version`, the newest that is not retired."""
+class PublishedVersion(RequestModel):
+    """A published version."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    version: Version | None = None
+    version: Annotated[Version | None, Field(description="Default: the one that takes alerts.")] = (
+        None
+    )
 
 
-class Compare(Written):
-    """What changed from `a` to `b`?"""
+class ComparePlaybooks(RequestModel):
+    """Two playbooks to compare."""
 
     model_config = example(
         {
@@ -56,32 +34,38 @@ class Compare(Written):
         }
     )
 
-    a: Draft | Published
-    b: Draft | Published
+    a: DraftText | PublishedVersion
+    b: DraftText | PublishedVersion
 
 
-class Compared(BaseModel):
-    """The changes, the most dangerous first: 4 does more or is asked less, 3 reaches further, 2 other, 1 safer, 0 words."""
+class RunTests(RequestModel):
+    """A playbook and its tests, which need not be published."""
 
     model_config = example(
         {
-            "a": "c2-beacon-containment@3",
-            "b": "c2-beacon-containment@4",
-            "same": False,
-            "changes": [
-                {
-                    "danger": 4,
-                    "kind": "effect",
-                    "step": "isolate",
-                    "sentence": "can now isolate hosts (edr.isolate_host, step isolate)",
-                }
-            ],
-            "markdown": "### `c2-beacon-containment@3` -> `c2-beacon-containment@4`\n...",
+            "playbook": "playbook: block-address\nversion: 1\n...",
+            "tests": "playbook: block-address\ncases: ...",
         }
     )
 
-    a: str
-    b: str
-    same: bool
-    changes: tuple[Change, ...]
-    markdown: Annotated[str, Field(description="For a comment on a pull request.")]
+    playbook: Document
+    tests: Document
+    files: Annotated[
+        dict[str, str],
+        Field(max_length=500, description="Files that the cases name, in base64."),
+    ] = {}
+    only: Annotated[
+        str | None, Field(max_length=200, description="Only cases whose name contains this.")
+    ] = None
+
+
+class ScaffoldPlaybook(RequestModel):
+    """A playbook to start from."""
+
+    model_config = example(
+        {"name": "block-address", "template": "containment", "title": "Block an address"}
+    )
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    template: Literal["containment", "enrichment", "ticket"] = "containment"
+    title: Annotated[str | None, Field(min_length=1, max_length=200)] = None

@@ -1,21 +1,56 @@
-"""What does it take to ask what a policy would say, and what comes back?"""
+"""Request bodies of the routes of policies and kill switches."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, Field
 
-from api.schemas.request_model import Document, Name, Written, example
+from api.schemas.request_model import Document, Name, RequestModel, Text, example
 from orchestrator.domain.change import Effect
 from orchestrator.domain.observable import Target
-from orchestrator.policy.tests import CaseResult
 
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class EvaluatePolicy(Written):
-    """A change that nobody planned. `policy`: a draft; left out, the policy in force."""
+class PublishPolicy(RequestModel):
+    """A policy for every change from now on."""
+
+    model_config = example(
+        {
+            "text": "protect:\n  networks: [10.0.0.0/24]\nrules:\n"
+            "  - {tags: executive, approve: {by: leads}}\n"
+        }
+    )
+
+    text: Document
+
+
+class CheckPolicy(RequestModel):
+    """A policy to check."""
+
+    model_config = example({"text": "rules:\n  - {tags: critcal, deny: no}\n"})
+
+    text: Document
+    file: Annotated[
+        str, Field(min_length=1, max_length=200, description="The file name in messages.")
+    ] = "policy.yaml"
+
+
+class EvaluateStep(RequestModel):
+    """A step of a run, whose planned change is evaluated again."""
+
+    model_config = example({"run_id": "run_019a8c7d21f04b6c1e2f3a4b5c6d", "step": "contain/block"})
+
+    run_id: Annotated[str, Field(min_length=1, max_length=200)]
+    step: Annotated[str, Field(min_length=1, max_length=1000, description="The path of the step.")]
+    policy: Annotated[
+        Document | None, Field(description="A draft; default: the policy in force.")
+    ] = None
+
+
+class EvaluatePolicy(RequestModel):
+    """A hypothetical change."""
 
     model_config = example(
         {
@@ -33,23 +68,26 @@ class EvaluatePolicy(Written):
 
     action: Annotated[str, Field(min_length=1, max_length=200, description="`connection.action`.")]
     target: Target
-    connection: Annotated[Name | None, Field(description="Where `action` does not name it.")] = None
-    effect: Annotated[
-        Effect | None, Field(description="Left out, the one that the action has.")
+    connection: Annotated[
+        Name | None, Field(description="Required where `action` does not name it.")
     ] = None
-    input: Annotated[dict[str, Any], Field(description="What the action is given.")] = {}
-    playbook: Annotated[str, Field(max_length=250, description="On whose behalf.")] = ""
-    source: Annotated[Name | None, Field(description="Where the alert came from.")] = None
+    effect: Annotated[Effect | None, Field(description="Default: the effect of the action.")] = None
+    input: Annotated[dict[str, Any], Field(description="The input of the action.")] = {}
+    playbook: Annotated[str, Field(max_length=250, description="The playbook that acts.")] = ""
+    source: Annotated[Name | None, Field(description="The source of the alert.")] = None
     severity: Annotated[int, Field(ge=0, le=6, description="Of the alert.")] = 0
-    at: Annotated[AwareDatetime | None, Field(description="When; else now.")] = None
+    at: Annotated[AwareDatetime | None, Field(description="The time; default: now.")] = None
     tags: Annotated[
-        list[Tag], Field(max_length=50, description="Of the target, beside those of the inventory.")
+        list[Tag],
+        Field(max_length=50, description="Of the target, in addition to those of the inventory."),
     ] = []
-    policy: Document | None = None
+    policy: Annotated[
+        Document | None, Field(description="A draft; default: the policy in force.")
+    ] = None
 
 
-class TestPolicy(Written):
-    """A policy, and the tests beside it."""
+class TestPolicy(RequestModel):
+    """A policy and its test cases."""
 
     __test__ = False
     model_config = example(
@@ -65,61 +103,23 @@ class TestPolicy(Written):
     tests: Document
 
 
-class TestedPolicy(BaseModel):
-    """What came of each case."""
+class EngageKillSwitch(RequestModel):
+    """A kill switch: stop all changes, or those of one connection, playbook or source."""
 
-    __test__ = False
     model_config = example(
-        {
-            "failures": 0,
-            "cases": [
-                {
-                    "name": "a domain controller is never isolated",
-                    "line": 2,
-                    "verdict": "deny",
-                    "rule": "rule 1 (line 2)",
-                    "reasons": [
-                        "rule 1 (line 2) of the policy denies it: never a domain controller"
-                    ],
-                    "failure": None,
-                }
-            ],
-        }
+        {"scope": "source", "name": "edge-ids", "reason": "the sensors are being spoofed"},
+        {"scope": "connection", "name": "firewall", "reason": "maintenance", "stop_releases": True},
     )
 
-    failures: int
-    cases: list[CaseResult]
-
-
-EXPLANATION = {
-    "verdict": {
-        "outcome": "ask",
-        "reasons": [
-            "default:critical of the policy wants a person to agree with edr.isolate_host (contain)"
-        ],
-        "policy_version": 2,
-        "policy_digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
-        "by": None,
-        "quorum": 1,
-        "rule": "default:critical",
-    },
-    "names": ["dc-01"],
-    "tags": ["critical"],
-    "known": True,
-    "protections": [],
-    "switches": [],
-    "rules": [
-        {
-            "name": "default:critical",
-            "line": None,
-            "verdict": "ask",
-            "fits": True,
-            "decides": True,
-            "conditions": [
-                {"name": "tags", "wanted": "critical", "found": "critical", "holds": True}
-            ],
-        }
-    ],
-    "limits": [],
-    "breaker": None,
-}
+    scope: Literal["global", "connection", "playbook", "source"]
+    name: Annotated[
+        Name,
+        Field(
+            description="The connection or its connector, the playbook or the source;"
+            " `*` for the global switch."
+        ),
+    ] = "*"
+    reason: Annotated[Text, Field(min_length=1)]
+    stop_releases: Annotated[
+        bool, Field(description="Stop releases too, until the switch is lifted.")
+    ] = False

@@ -1,20 +1,20 @@
-"""What does it take to bring a version from one environment to another through the API?"""
+"""Request bodies of promotion."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from api.schemas.request_model import Written, example
+from api.schemas.request_model import RequestModel, example
 from orchestrator.registry.bundle import Bundle
-from orchestrator.registry.sync import Wanted
+from orchestrator.registry.sync import FolderContent
 
 _PERSON = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class AddSigningKey(Written):
-    """Believe a person's public key."""
+class AddSigningKey(RequestModel):
+    """A person's public key to trust."""
 
     model_config = example(
         {
@@ -29,8 +29,8 @@ class AddSigningKey(Written):
     ]
 
 
-class Sign(Written):
-    """A signature that was made elsewhere, over the statement that GET .../signatures tells."""
+class Sign(RequestModel):
+    """A signature over the digests that `GET .../signatures` returns."""
 
     model_config = example(
         {
@@ -47,8 +47,8 @@ class Sign(Written):
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 
 
-class Promote(Written):
-    """A bundle, as `tocsin playbook bundle` writes it. `check`: only say what stands against it."""
+class Promote(RequestModel):
+    """A bundle, as `tocsin playbook bundle` writes it."""
 
     model_config = example(
         {
@@ -64,35 +64,27 @@ class Promote(Written):
 
     bundle: Bundle
     stage: Literal["live", "shadow"] = "live"
-    check: bool = False
+    check: Annotated[bool, Field(description="Only check the bundle.")] = False
 
 
-class RollBackTo(Written):
-    """The version that is to take alerts again."""
+class RollBackTo(RequestModel):
+    """The version that takes alerts again."""
 
     model_config = example({"to": 2})
 
     to: Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class SetStage(Written):
-    """Whether a version takes alerts, or runs dry beside the one that does."""
+class SetStage(RequestModel):
+    """Whether a version takes alerts, or runs dry next to the one that does."""
 
     model_config = example({"stage": "shadow"})
 
     stage: Literal["live", "shadow"]
 
 
-class Retired(BaseModel):
-    """Versions that were retired."""
-
-    model_config = example({"retired": [3, 4]})
-
-    retired: list[int]
-
-
-class SyncWith(Wanted):
-    """What a folder holds. `plan`: only say what would change."""
+class SyncWith(FolderContent):
+    """The content of a folder."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -108,4 +100,4 @@ class SyncWith(Wanted):
         },
     )
 
-    plan: bool = False
+    plan: Annotated[bool, Field(description="Only plan what would change.")] = False

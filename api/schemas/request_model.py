@@ -17,7 +17,7 @@ Document = Annotated[
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class Written(BaseModel):
+class RequestModel(BaseModel):
     """What a client writes: an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)

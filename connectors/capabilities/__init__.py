@@ -1,4 +1,4 @@
-"""The shared action signatures: what a playbook author can ask of a firewall, an EDR, a ticket system, whoever made it."""
+"""Capabilities: the actions of a firewall, an EDR, a ticket system, alike for every vendor."""
 
 from connectors.capabilities import edr, firewall, identity, messaging, reputation, ticketing
 from connectors.sdk.capability import Capability

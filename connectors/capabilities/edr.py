@@ -1,4 +1,4 @@
-"""Endpoint detection and response: look at a host, cut it off the network, let it back."""
+"""Endpoint detection and response: find hosts, isolate them, and ban files."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ class HashInput(Input):
 
 
 class HostDetails(Output):
-    """What the EDR knows of a host. `last_seen`: ISO 8601, UTC."""
+    """A host as the EDR knows it."""
 
     id: str
     name: str
@@ -29,6 +29,7 @@ class HostDetails(Output):
     isolation: Literal["none", "pending", "isolated", "lifting"] = "none"
     online: bool = True
     last_seen: str | None = None
+    """ISO 8601, UTC."""
     tags: tuple[str, ...] = ()
 
 
@@ -36,26 +37,26 @@ class Edr(Capability):
     """A system with an agent on the endpoints."""
 
     capability = "edr"
-    usual_connection = "edr"
+    default_connection = "edr"
     actions = (
         ActionSpec(
             name="find_host",
             effect=Effect.READ,
             input=HostInput,
             output=HostDetails,
-            summary="Look a host up.",
+            summary="Look up a host.",
         ),
         ActionSpec(
             name="isolate_host",
             effect=Effect.CONTAIN,
             input=HostInput,
-            summary="Cut a host off the network, but for the EDR itself.",
+            summary="Isolate a host from the network, except from the EDR itself.",
         ),
         ActionSpec(
             name="release_host",
             effect=Effect.RESTORE,
             input=HostInput,
-            summary="Let an isolated host back on the network.",
+            summary="End the isolation of a host.",
         ),
         ActionSpec(
             name="ban_hash",
@@ -67,6 +68,6 @@ class Edr(Capability):
             name="unban_hash",
             effect=Effect.RESTORE,
             input=HashInput,
-            summary="Let a banned file run again.",
+            summary="Allow a banned file to run again.",
         ),
     )

@@ -21,7 +21,7 @@ class Firewall(Capability):
     """A system that can deny traffic."""
 
     capability = "firewall"
-    usual_connection = "firewall"
+    default_connection = "firewall"
     actions = (
         ActionSpec(
             name="block_address",

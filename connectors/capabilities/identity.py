@@ -1,4 +1,4 @@
-"""Identity providers: suspend a user, end their sessions."""
+"""Identity providers: find and suspend users, and end their sessions."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class UserInput(Input):
 
 
 class UserDetails(Output):
-    """What the identity provider knows of a user. `last_login`: ISO 8601, UTC."""
+    """A user as the identity provider knows them."""
 
     id: str
     login: str
@@ -22,37 +22,38 @@ class UserDetails(Output):
     status: Literal["active", "suspended", "locked", "inactive"]
     groups: tuple[str, ...] = ()
     last_login: str | None = None
+    """ISO 8601, UTC."""
 
 
 class Identity(Capability):
-    """A system that knows users and their sessions."""
+    """A system that manages users and their sessions."""
 
     capability = "identity"
-    usual_connection = "identity"
+    default_connection = "identity"
     actions = (
         ActionSpec(
             name="find_user",
             effect=Effect.READ,
             input=UserInput,
             output=UserDetails,
-            summary="Look a user up.",
+            summary="Look up a user.",
         ),
         ActionSpec(
             name="suspend_user",
             effect=Effect.CONTAIN,
             input=UserInput,
-            summary="Keep a user from signing in.",
+            summary="Prevent a user from signing in.",
         ),
         ActionSpec(
             name="unsuspend_user",
             effect=Effect.RESTORE,
             input=UserInput,
-            summary="Let a suspended user sign in again.",
+            summary="Allow a suspended user to sign in again.",
         ),
         ActionSpec(
             name="end_sessions",
             effect=Effect.DESTROY,
             input=UserInput,
-            summary="End all sessions and tokens of a user; cannot be taken back.",
+            summary="End all sessions and tokens of a user; cannot be undone.",
         ),
     )

@@ -1,4 +1,4 @@
-"""Chat: tell people."""
+"""Chat: post messages."""
 
 from typing import Annotated
 
@@ -9,24 +9,25 @@ from orchestrator.domain.change import Effect
 
 
 class PostMessage(Input):
-    """A message to a channel; the text is shown as text, never as markup."""
+    """A message to a channel. The text appears literally, without markup."""
 
     channel: Annotated[str, Field(min_length=1, max_length=80)]
     text: Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
 class Message(Output):
-    """Where the message is. `id`: the vendor's."""
+    """The location of a message."""
 
     channel: str
     id: str
+    """The vendor's id of the message."""
 
 
 class Messaging(Capability):
-    """A system that shows text to people."""
+    """A system that delivers messages to people."""
 
     capability = "messaging"
-    usual_connection = "chat"
+    default_connection = "chat"
     actions = (
         ActionSpec(
             name="post",

@@ -1,4 +1,4 @@
-"""Threat intelligence: what others say of an address, a domain, a URL, a file."""
+"""Threat intelligence: verdicts on addresses, domains, URLs and files."""
 
 from typing import Annotated
 
@@ -33,10 +33,11 @@ class HashQuery(Input):
     hash: Hash
 
 
-class Verdict(Output):
-    """How many engines say what. `known: False`: nobody has seen it, and all counts are 0."""
+class ReputationVerdict(Output):
+    """The number of engines with each verdict."""
 
     known: bool
+    """False if the source has no report; then every count is 0."""
     malicious: Annotated[int, Field(ge=0)]
     suspicious: Annotated[int, Field(ge=0)]
     harmless: Annotated[int, Field(ge=0)]
@@ -50,34 +51,34 @@ class Reputation(Capability):
     """A source of verdicts."""
 
     capability = "reputation"
-    usual_connection = "reputation"
+    default_connection = "reputation"
     actions = (
         ActionSpec(
             name="lookup_address",
             effect=Effect.READ,
             input=AddressQuery,
-            output=Verdict,
+            output=ReputationVerdict,
             summary="Verdicts on an IP address.",
         ),
         ActionSpec(
             name="lookup_domain",
             effect=Effect.READ,
             input=DomainQuery,
-            output=Verdict,
+            output=ReputationVerdict,
             summary="Verdicts on a domain.",
         ),
         ActionSpec(
             name="lookup_url",
             effect=Effect.READ,
             input=UrlQuery,
-            output=Verdict,
+            output=ReputationVerdict,
             summary="Verdicts on a URL.",
         ),
         ActionSpec(
             name="lookup_hash",
             effect=Effect.READ,
             input=HashQuery,
-            output=Verdict,
+            output=ReputationVerdict,
             summary="Verdicts on a file.",
         ),
     )

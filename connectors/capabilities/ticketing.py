@@ -9,17 +9,18 @@ from orchestrator.domain.change import Effect
 
 
 class OpenTicket(Input):
-    """`evidence`: any JSON, put in the ticket as a code block."""
+    """A new ticket."""
 
     title: Annotated[str, Field(min_length=1, max_length=250)]
     description: Annotated[str, Field(max_length=30_000)] = ""
     priority: Literal["low", "medium", "high", "critical"] = "medium"
     evidence: Any = None
+    """Any JSON. The ticket shows it as a code block."""
     labels: tuple[str, ...] = ()
 
 
 class CommentTicket(Input):
-    """A remark on a ticket that is there."""
+    """A comment on an existing ticket."""
 
     key: Annotated[str, Field(min_length=1, max_length=100)]
     text: Annotated[str, Field(min_length=1, max_length=30_000)]
@@ -32,14 +33,14 @@ class TicketKey(Input):
 
 
 class Ticket(Output):
-    """Where the ticket is."""
+    """The location of a ticket."""
 
     key: str
     url: str
 
 
 class TicketDetails(Output):
-    """A ticket as it stands."""
+    """A ticket in its current state."""
 
     key: str
     url: str
@@ -49,17 +50,17 @@ class TicketDetails(Output):
 
 
 class Ticketing(Capability):
-    """A system of record for people's work."""
+    """A system that tracks work."""
 
     capability = "ticketing"
-    usual_connection = "tickets"
+    default_connection = "tickets"
     actions = (
         ActionSpec(
             name="find",
             effect=Effect.READ,
             input=TicketKey,
             output=TicketDetails,
-            summary="Look a ticket up.",
+            summary="Look up a ticket.",
         ),
         ActionSpec(
             name="open",

@@ -1,9 +1,8 @@
-"""A Falcon tenant in memory: OAuth2, hosts that take a while to be contained, indicators, and errors under a 200."""
+"""An emulated Falcon tenant: OAuth2, hosts whose containment takes a while, and indicators."""
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from connectors.crowdstrike.emulator_indicators import EmulatedIndicators, answer, fql_terms
 from connectors.sdk.emulator import Emulator
 
 _CLIENTS = {
@@ -21,9 +21,12 @@ _CLIENTS = {
     "lab-falcon-writer": "lab-falcon-write-secret",
 }
 _WRITER = "lab-falcon-writer"
-_TERM = re.compile(r"(\w+):\[?'([^']*)'\]?")
 _NEXT = {"containment_pending": "contained", "lift_containment_pending": "normal"}
-_LOOKS, _SECONDS = 2, 1.0  # a host moves on after that many looks, or that long
+_STARTS = {
+    "contain": ("normal", "containment_pending"),
+    "lift_containment": ("contained", "lift_containment_pending"),
+}
+_LOOKS, _SECONDS = 2, 1.0  # a pending host changes after so many requests, or so much time
 _HOSTS = (
     ("ws-042", "10.20.0.42", "Windows"),
     ("ws-007", "10.20.0.7", "Windows"),
@@ -40,16 +43,21 @@ _HOSTS = (
 
 
 class CrowdStrikeEmulator(Emulator):
-    """`throttled`: how many requests get a 429 with X-RateLimit-RetryAfter.
+    """A tenant with a few hosts, two of which share a name.
 
-    `expired_tokens`: how many requests find their token expired.
+    Traps: errors under HTTP 200 and 202; a contained host refuses `contain`; FQL matches parts of a
+    host name.
     """
 
     name = "crowdstrike"
+    throttled: int
+    """The number of requests that get a 429 with X-RateLimit-RetryAfter."""
+    expired_tokens: int
+    """The number of requests that find their token expired."""
 
     @classmethod
     def settings(cls, base_url: str) -> dict[str, Any]:
-        """A reading and a writing client, quick polling."""
+        """Return a read client, a write client and a short poll interval."""
         reader = {"client_id": "lab-falcon-reader", "client_secret": _CLIENTS["lab-falcon-reader"]}
         writer = {"write_client_id": _WRITER, "write_client_secret": _CLIENTS[_WRITER]}
         return {
@@ -61,52 +69,50 @@ class CrowdStrikeEmulator(Emulator):
         }
 
     def seed(self) -> None:
-        """A handful of hosts, two of which share a name; no indicators."""
+        """Set the initial state: the hosts, and no indicators."""
         self.devices: dict[str, dict[str, Any]] = {}
         for number, (hostname, address, platform) in enumerate(_HOSTS, 1):
             self.add_host(f"{number:032x}", hostname, address, platform)
-        self.indicators: dict[str, dict[str, Any]] = {}
+        self._iocs = EmulatedIndicators(self._authorize, self.record_effect)
         self.tokens: dict[str, str] = {}
         self.throttled = 0
         self.expired_tokens = 0
-        self._made = 0
+
+    @property
+    def indicators(self) -> dict[str, dict[str, Any]]:
+        """The custom IOCs by id."""
+        return self._iocs.entries
 
     def add_host(
         self, device_id: str, hostname: str, address: str = "10.20.9.9", platform: str = "Windows"
     ) -> None:
-        """One more host with a sensor."""
-        seen = {
+        """Add a host with a sensor."""
+        self.devices[device_id] = {
             "device_id": device_id,
             "hostname": hostname.upper(),
             "local_ip": address,
             "platform_name": platform,
+            "status": "normal",
+            "tags": [],
+            "looks": 0,
+            "since": 0.0,
         }
-        self.devices[device_id] = {**seen, "status": "normal", "tags": [], "looks": 0, "since": 0.0}
 
     def dump(self) -> dict[str, Any]:
-        """The world as JSON. Tokens are kept, so that a restart does not log anybody out."""
-        plain = {
-            "devices": self.devices,
-            "indicators": self.indicators,
-            "tokens": self.tokens,
-            "made": self._made,
-        }
-        copied: dict[str, Any] = json.loads(json.dumps(plain))
+        """Return the state as JSON, with the tokens, so that a restart ends no session."""
+        state = {"devices": self.devices, "indicators": self._iocs.dump(), "tokens": self.tokens}
+        copied: dict[str, Any] = json.loads(json.dumps(state))
         return copied
 
     def load(self, world: Any) -> None:
-        """Puts a dumped world back."""
+        """Replace the state with what `dump` returned."""
         world = json.loads(json.dumps(world))
-        self.devices, self.indicators, self.tokens, self._made = (
-            world["devices"],
-            world["indicators"],
-            world["tokens"],
-            world["made"],
-        )
+        self.devices, self.tokens = world["devices"], world["tokens"]
+        self._iocs.load(world["indicators"])
 
     def in_force(self) -> dict[str, list[str]]:
-        """Hosts that are contained or about to be; hashes by what their indicator does."""
-        self._advance(looked_at=())
+        """Return the hosts that are contained or about to be, and the actions of the indicators."""
+        self._advance(requested=())
         isolated = {
             device["hostname"].lower()
             for device in self.devices.values()
@@ -119,74 +125,64 @@ class CrowdStrikeEmulator(Emulator):
         return {"isolated_hosts": sorted(isolated), "indicators": indicators}
 
     def routes(self) -> Sequence[Route]:
-        """What of the API is spoken."""
-        ioc = "/iocs/entities/indicators/v1"
+        """Return the endpoints that the connector uses."""
         return [
             Route("/oauth2/token", self.token, methods=["POST"]),
             Route("/devices/queries/devices/v1", self.query_devices),
             Route("/devices/entities/devices/v2", self.devices_by_id, methods=["POST"]),
             Route("/devices/entities/devices-actions/v2", self.act, methods=["POST"]),
-            Route("/iocs/combined/indicator/v1", self.search_indicators),
-            Route(ioc, self.create_indicators, methods=["POST"]),
-            Route(ioc, self.update_indicators, methods=["PATCH"]),
-            Route(ioc, self.delete_indicators, methods=["DELETE"]),
+            *self._iocs.routes(),
         ]
 
     async def token(self, request: Request) -> Response:
-        """Client credentials for a token of 30 minutes."""
+        """Answer client credentials with a token of 30 minutes."""
         form = dict(parse_qsl((await request.body()).decode()))
         client = form.get("client_id", "")
         if not client or _CLIENTS.get(client) != form.get("client_secret"):
-            return _answer(errors=[(401, "access denied, invalid client credentials")], status=401)
-        self._made += 1
-        token = f"lab-falcon-token-{self._made}-{client}"
+            return answer(errors=[(401, "access denied, invalid client credentials")], status=401)
+        token = f"lab-falcon-token-{len(self.tokens) + 1}-{client}"
         self.tokens[token] = client
-        self.changed()
+        self.state_changed()
         return JSONResponse(
             {"access_token": token, "token_type": "bearer", "expires_in": 1799}, 201
         )
 
     async def query_devices(self, request: Request) -> Response:
-        """FQL over hosts: a value matches a part of the name, as the real one does, and the whole of an address."""
-        if refused := self._refuse(request, writes=False):
-            return refused
-        terms = dict(_TERM.findall(request.query_params.get("filter", "")))
+        """Answer FQL: like Falcon, match any part of a host name, and a whole address."""
+        if refusal := self._authorize(request, writes=False):
+            return refusal
+        terms = dict(fql_terms(request))
         name, address = terms.get("hostname", "").lower(), terms.get("local_ip")
-        fits = [
-            identity
-            for identity, device in self.devices.items()
-            if name in device["hostname"].lower()
-        ]
-        return _answer(
-            [identity for identity in fits if address in {None, self.devices[identity]["local_ip"]}]
+        return answer(
+            [
+                device_id
+                for device_id, device in self.devices.items()
+                if name in device["hostname"].lower() and address in {None, device["local_ip"]}
+            ]
         )
 
     async def devices_by_id(self, request: Request) -> Response:
-        """Details; an id that nobody has is an error in the body."""
-        if refused := self._refuse(request, writes=False):
-            return refused
+        """Answer with device details; an unknown id is an error in the body."""
+        if refusal := self._authorize(request, writes=False):
+            return refusal
         ids = (await request.json())["ids"]
-        self._advance(looked_at=ids)
-        found = [self._device(device_id) for device_id in ids if device_id in self.devices]
-        missing = [
+        self._advance(requested=ids)
+        known = [self._details(device_id) for device_id in ids if device_id in self.devices]
+        unknown = [
             (404, f"device {device_id} not found")
             for device_id in ids
             if device_id not in self.devices
         ]
-        return _answer(found, errors=missing, status=200 if found else 404)
+        return answer(known, errors=unknown, status=200 if known else 404)
 
     async def act(self, request: Request) -> Response:
-        """Contain and lift: accepted with 202, done later. Doing it twice is an error, under the same 202."""
-        if refused := self._refuse(request, writes=True):
-            return refused
+        """Accept containing and lifting with 202; in the wrong state it is an error under 202."""
+        if refusal := self._authorize(request, writes=True):
+            return refusal
         action, ids = request.query_params.get("action_name"), (await request.json())["ids"]
-        starts = {
-            "contain": ("normal", "containment_pending"),
-            "lift_containment": ("contained", "lift_containment_pending"),
-        }
-        if action not in starts or not ids:
-            return _answer(errors=[(400, "invalid action or no ids")], status=400)
-        start, pending = starts[action]
+        if action not in _STARTS or not ids:
+            return answer(errors=[(400, "invalid action or no ids")], status=400)
+        start, pending = _STARTS[action]
         errors = []
         for device_id in ids:
             device = self.devices.get(device_id)
@@ -199,89 +195,12 @@ class CrowdStrikeEmulator(Emulator):
             else:
                 device.update(status=pending, looks=0, since=time.time())
                 self.record_effect(request, action, device["hostname"].lower())
-        return _answer(
-            [
-                {"id": device_id, "path": f"/devices/entities/devices/v1?ids={device_id}"}
-                for device_id in ids
-            ],
-            errors=errors,
-            status=202,
-        )
+        path = "/devices/entities/devices/v1?ids="
+        resources = [{"id": device_id, "path": f"{path}{device_id}"} for device_id in ids]
+        return answer(resources, errors=errors, status=202)
 
-    async def search_indicators(self, request: Request) -> Response:
-        """FQL over type, value, source and tags; page by page, each with the token of the next."""
-        if refused := self._refuse(request, writes=False):
-            return refused
-        terms = _TERM.findall(request.query_params.get("filter", ""))
-        found = [
-            entry
-            for entry in self.indicators.values()
-            if all(_has(entry, name, value) for name, value in terms)
-        ]
-        first, limit = (
-            int(request.query_params.get("after") or 0),
-            int(request.query_params.get("limit") or 100),
-        )
-        after = str(first + limit) if first + limit < len(found) else ""
-        return _answer(found[first : first + limit], total=len(found), after=after)
-
-    async def create_indicators(self, request: Request) -> Response:
-        """Create; one per type and value."""
-        if refused := self._refuse(request, writes=True):
-            return refused
-        made = []
-        for given in (await request.json())["indicators"]:
-            if any(
-                (entry["type"], entry["value"]) == (given["type"], given["value"])
-                for entry in self.indicators.values()
-            ):
-                words = (
-                    f"Duplicate type: '{given['type']}' and value: '{given['value']}' combination"
-                )
-                return _answer(
-                    [{"message_type": "error", "message": words, "row": 1}],
-                    errors=[(400, "duplicate indicator")],
-                    status=400,
-                )
-            self._made += 1
-            entry = {
-                "id": f"{self._made:064x}",
-                "applied_globally": False,
-                "tags": [],
-                "expired": False,
-                "deleted": False,
-                **given,
-            }
-            self.indicators[entry["id"]] = entry
-            made.append(entry)
-            self.record_effect(request, "create indicator", given["value"])
-        return _answer(made, status=201)
-
-    async def update_indicators(self, request: Request) -> Response:
-        """Change fields by id."""
-        if refused := self._refuse(request, writes=True):
-            return refused
-        for given in (await request.json())["indicators"]:
-            entry = self.indicators.get(given["id"])
-            if entry is None:
-                return _answer(errors=[(404, f"indicator {given['id']} not found")])
-            entry.update(given)
-            self.record_effect(request, "update indicator", entry["value"])
-        return _answer()
-
-    async def delete_indicators(self, request: Request) -> Response:
-        """Remove by ids."""
-        if refused := self._refuse(request, writes=True):
-            return refused
-        for indicator_id in request.query_params.getlist("ids"):
-            gone = self.indicators.pop(indicator_id, None)
-            if gone is None:
-                return _answer(errors=[(404, f"indicator {indicator_id} not found")])
-            self.record_effect(request, "delete indicator", gone["value"])
-        return _answer()
-
-    def _refuse(self, request: Request, *, writes: bool) -> Response | None:
-        """429, 401 and 403, in the order in which the real one looks."""
+    def _authorize(self, request: Request, *, writes: bool) -> Response | None:
+        """Return the answer for 429, 401 and 403, in Falcon's order, or None."""
         if self.throttled > 0:
             self.throttled -= 1
             headers = {
@@ -289,57 +208,30 @@ class CrowdStrikeEmulator(Emulator):
                 "X-RateLimit-Remaining": "0",
                 "X-RateLimit-RetryAfter": str(int(time.time()) + 30),
             }
-            return _answer(errors=[(429, "API rate limit exceeded.")], status=429, headers=headers)
+            return answer(errors=[(429, "API rate limit exceeded.")], status=429, headers=headers)
         client = self.tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
         if self.expired_tokens > 0:
             self.expired_tokens -= 1
             client = None
         if client is None:
-            return _answer(errors=[(401, "access denied, invalid bearer token")], status=401)
+            return answer(errors=[(401, "access denied, invalid bearer token")], status=401)
         if writes and client != _WRITER:
-            return _answer(errors=[(403, "access denied, scope not permitted")], status=403)
+            return answer(errors=[(403, "access denied, scope not permitted")], status=403)
         return None
 
-    def _advance(self, *, looked_at: Sequence[str]) -> None:
+    def _advance(self, *, requested: Sequence[str]) -> None:
         for device_id, device in self.devices.items():
             if device["status"] not in _NEXT:
                 continue
-            device["looks"] += device_id in looked_at
+            device["looks"] += device_id in requested
             if device["looks"] > _LOOKS or time.time() - device["since"] > _SECONDS:
                 device["status"] = _NEXT[device["status"]]
-                self.changed()
+                self.state_changed()
 
-    def _device(self, device_id: str) -> dict[str, Any]:
-        shown = {
+    def _details(self, device_id: str) -> dict[str, Any]:
+        public = {
             name: value
             for name, value in self.devices[device_id].items()
             if name not in {"looks", "since"}
         }
-        return {**shown, "last_seen": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-
-
-def _has(entry: dict[str, Any], name: str, value: str) -> bool:
-    found = entry.get(name)
-    return value in found if isinstance(found, list) else found == value
-
-
-def _answer(
-    resources: Sequence[Any] = (),
-    *,
-    errors: Sequence[tuple[int, str]] = (),
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-    total: int | None = None,
-    after: str = "",
-) -> Response:
-    paging = {
-        "offset": 0,
-        "limit": 100,
-        "total": len(resources) if total is None else total,
-        "after": after,
-    }
-    meta = {"query_time": 0.01, "trace_id": "lab", "pagination": paging}
-    wrong = [{"code": code, "message": words} for code, words in errors]
-    return JSONResponse(
-        {"meta": meta, "resources": list(resources), "errors": wrong}, status, headers
-    )
+        return {**public, "last_seen": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}

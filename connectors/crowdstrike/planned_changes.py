@@ -1,4 +1,4 @@
-"""What a Falcon plan finds, and keeps so that the change can be taken back exactly."""
+"""Planned changes of Falcon: a host's containment, and the ban of a hash."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from orchestrator.domain.change import PlannedChange
 from orchestrator.domain.model import Frozen
 
 
-class Containment(PlannedChange):
-    """A device, and how its network is to be."""
+class HostContainment(PlannedChange):
+    """The network containment of a device."""
 
     device_id: str
     host_name: str
@@ -17,7 +17,7 @@ class Containment(PlannedChange):
 
 
 class Indicator(Frozen):
-    """An IOC that was there before, with what is needed to put it back."""
+    """An existing custom IOC, with the fields that undo restores."""
 
     id: str
     action: str
@@ -29,11 +29,14 @@ class Indicator(Frozen):
 
 
 class HashBan(PlannedChange):
-    """A hash, whether it is to be banned, and the indicator that stood for it before. `tag` marks the indicator we make."""
+    """The ban of a file hash, or its end."""
 
     hash_type: Literal["sha256", "md5"]
     hash: str
     banned: bool
     before: Indicator | None = None
+    """The hash's indicator at the time of the plan."""
     tag: str
+    """Marks the indicator that this change creates."""
     note: str = ""
+    """The indicator's description and the comment of the change."""

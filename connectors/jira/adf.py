@@ -1,4 +1,4 @@
-"""How text becomes an Atlassian Document: text stays text, so nothing an attacker wrote turns into a link, a mention or markup."""
+"""Atlassian Documents from plain text: an attacker's text stays text, without links or markup."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 Node = dict[str, Any]
 
 LONGEST = 32_000  # characters of JSON; Jira refuses a text field of more than 32,767
-_CUT = "\n... cut here by Tocsin: the rest did not fit into the ticket"
+_CUT = "\n... truncated by Tocsin: the rest exceeds what Jira accepts"
 _EXTRA_ROOM = 200
 
 
 def document(*nodes: Node) -> Node:
-    """A whole document."""
+    """Return a whole document."""
     return {"type": "doc", "version": 1, "content": list(nodes)}
 
 
 def paragraph(text: str) -> Node:
-    """A paragraph that shows the text as it is, line by line."""
+    """Return a paragraph that shows the text literally, line by line."""
     content: list[Node] = []
     for number, line in enumerate(printable(text).split("\n")):
         if number:
@@ -29,7 +29,7 @@ def paragraph(text: str) -> Node:
 
 
 def code_block(text: str, language: str = "json") -> Node:
-    """A block that shows the text as it is, in one typeface."""
+    """Return a code block that shows the text literally."""
     shown = printable(text)
     return {
         "type": "codeBlock",
@@ -39,7 +39,7 @@ def code_block(text: str, language: str = "json") -> Node:
 
 
 def ticket(description: str, evidence: Any, footer: str) -> Node:
-    """The description of a ticket, cut to what Jira takes: the evidence first, then the description."""
+    """Return the description of a ticket, truncated for Jira: evidence first, then description."""
     shown = (
         ""
         if evidence is None
@@ -51,12 +51,12 @@ def ticket(description: str, evidence: Any, footer: str) -> Node:
 
 
 def comment(text: str) -> Node:
-    """The body of a comment, cut to what Jira takes."""
+    """Return the body of a comment, truncated for Jira."""
     return document(paragraph(_cut(text, _excess(document(paragraph(text))))))
 
 
 def printable(text: str) -> str:
-    """Without characters that show nothing or turn the direction of the text around; line ends are one kind."""
+    """Return the text without invisible and direction-changing characters; lines end in LF."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ").split("\n")
     return "\n".join(
         "".join(character if character.isprintable() else "\ufffd" for character in line)
@@ -65,7 +65,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on one line, for a title."""
+    """Return the text on one line, for a title."""
     return " ".join(printable(text).split())
 
 
@@ -81,7 +81,7 @@ def _excess(body: Node) -> int:
 
 
 def _cut(text: str, excess: int) -> str:
-    """Takes at least `excess` characters off the end; nothing is left of a text that is too short for that."""
+    """Return the text shortened by at least `excess` characters, empty if it is too short."""
     if excess == 0:
         return text
     kept = text[: max(0, len(text) - excess - _EXTRA_ROOM)]

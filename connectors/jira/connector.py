@@ -1,4 +1,4 @@
-"""How tickets are opened, commented and closed in one project of Jira Cloud, each once per step of a run."""
+"""The Jira Cloud connector: opens, comments and closes tickets of one project."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from connectors.capabilities.ticketing import (
     TicketKey,
 )
 from connectors.jira import adf
-from connectors.jira.cloud import API, JiraCloud, is_done, no_ticket
-from connectors.jira.planned_changes import PlannedClose, PlannedComment, PlannedOpen
+from connectors.jira.client import API, JiraClient, is_done, no_ticket
+from connectors.jira.planned_changes import NewComment, NewTicket, TicketClosing
 from connectors.jira.settings import JiraSettings
 from connectors.sdk.action import action
-from connectors.sdk.call import Call
+from connectors.sdk.call import ActionCall, is_tag
 from connectors.sdk.connector import Connector
-from connectors.sdk.http import Access, HttpClient
-from connectors.sdk.rate import RateLimit
+from connectors.sdk.http import HttpClient
+from connectors.sdk.rate_limit import RateLimit
+from connectors.sdk.transport import Access
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.observable import ObservableType, Target
@@ -32,12 +33,11 @@ from orchestrator.domain.observable import ObservableType, Target
 _READING_POSTS = tuple(
     f"{API}/{path}" for path in ("search/jql", "issue/bulkfetch", "comment/list")
 )
-_OUR_TAG = re.compile(r"tocsin-[0-9a-f]{16}")
 _LONGEST_LABEL = 255
 
 
 class Jira(Connector[JiraSettings], Ticketing):
-    """Speaks the Jira Cloud platform REST API v3. A ticket of ours carries the call's tag as a label and as a property."""
+    """Speaks the Jira Cloud REST API v3. Tickets carry the call's tag as a label and a property."""
 
     name = "jira"
     title = "Jira Cloud"
@@ -46,18 +46,18 @@ class Jira(Connector[JiraSettings], Ticketing):
 
     def __init__(self, settings: JiraSettings, http: HttpClient) -> None:
         super().__init__(settings, http)
-        self._jira = JiraCloud(http, settings)
+        self._jira = JiraClient(http, settings)
 
     @classmethod
     def is_read(cls, request: httpx.Request) -> bool:
-        """GET, and the three POSTs that only look things up."""
+        """Return whether it is a GET, or one of the three POSTs that only read."""
         return super().is_read(request) or (
             request.method == "POST" and request.url.path.endswith(_READING_POSTS)
         )
 
     @classmethod
     def headers(cls, settings: JiraSettings, access: Access) -> dict[str, str]:
-        """Basic authentication: the account's e-mail address and its API token."""
+        """Return Basic authentication with the account's e-mail address and API token."""
         email, token = settings.email, settings.api_token
         if access is Access.WRITE and settings.write_api_token:
             email, token = settings.write_email or email, settings.write_api_token
@@ -65,12 +65,13 @@ class Jira(Connector[JiraSettings], Ticketing):
         return {"Authorization": f"Basic {pair}", "Accept": "application/json"}
 
     async def check(self) -> str:
-        """Reads the account and the project."""
-        return f"signed in as {await self._jira.myself()}; project {self.settings.project}, {await self._jira.project_name()}"
+        """Read the account and the project."""
+        account, project = await self._jira.myself(), await self._jira.project_name()
+        return f"signed in as {account}; project {self.settings.project}, {project}"
 
     @action(Effect.READ)
-    async def find(self, query: TicketKey, call: Call) -> TicketDetails:
-        """Look a ticket of the project up by its key."""
+    async def find(self, query: TicketKey, call: ActionCall) -> TicketDetails:
+        """Look up a ticket of the project by its key."""
         issue = await self._issue(query.key, "summary", "status")
         key, status = str(issue["key"]), issue["fields"].get("status")
         return TicketDetails(
@@ -81,11 +82,11 @@ class Jira(Connector[JiraSettings], Ticketing):
             closed=is_done(status),
         )
 
-    async def plan_open(self, wish: OpenTicket, call: Call) -> PlannedOpen:
-        """Looks whether this step has opened its ticket already."""
-        key, highest = await self._jira.tagged(call.tag)
-        title = adf.one_line(wish.title) or "(no title)"
-        return PlannedOpen(
+    async def plan_open(self, inputs: OpenTicket, call: ActionCall) -> NewTicket:
+        """Read whether this step has opened its ticket already."""
+        key, highest = await self._jira.find_tagged(call.tag)
+        title = adf.one_line(inputs.title) or "(no title)"
+        return NewTicket(
             target=Target.of(ObservableType.URL, self.settings.project_url),
             changed=key is None,
             summary=f"{key} is this step's ticket already"
@@ -93,47 +94,52 @@ class Jira(Connector[JiraSettings], Ticketing):
             else f"Open a ticket in {self.settings.project}: {title}",
             title=title,
             body=adf.ticket(
-                wish.description,
-                wish.evidence,
+                inputs.description,
+                inputs.evidence,
                 f"Opened by Tocsin (run {call.run_id}, step {call.step_id}): {call.reason}",
             ),
-            labels=(*_labels(wish.labels), call.tag),
-            priority=self.settings.priorities.get(wish.priority),
+            labels=(*_labels(inputs.labels), call.tag),
+            priority=self.settings.priorities.get(inputs.priority),
             after=highest,
             key=key,
         )
 
     async def verify_open(
-        self, wish: OpenTicket, planned_change: PlannedOpen, output: dict[str, Any], call: Call
+        self,
+        inputs: OpenTicket,
+        planned_change: NewTicket,
+        output: dict[str, Any],
+        call: ActionCall,
     ) -> bool:
-        """Reads the ticket by its key, which does not lag as search does, and looks for the tag."""
+        """Read the ticket by key, which does not lag as search does, and compare its tag."""
         issue = await self._jira.issue(self._key(str(output["key"])), "labels")
         return issue is not None and call.tag in (issue["fields"].get("labels") or ())
 
     @action(Effect.NOTIFY, plan=plan_open, verify=verify_open)
-    async def open(self, planned_change: PlannedOpen, call: Call) -> Ticket:
-        """Open a ticket with the evidence in a code block. Creating is not idempotent at Jira: it is looked for first."""
+    async def open(self, planned_change: NewTicket, call: ActionCall) -> Ticket:
+        """Open a ticket, unless this step has opened one, with the evidence in a code block."""
         key = planned_change.key
         if key is None:
-            key, _ = await self._jira.tagged(call.tag, after=planned_change.after)
+            # Creating is not idempotent in Jira, so the ticket of an earlier try is searched first.
+            key, _ = await self._jira.find_tagged(call.tag, after=planned_change.after)
         if key is None:
             key = await self._jira.create(planned_change, call.tag)
         return self._ticket(key)
 
-    async def plan_comment(self, wish: CommentTicket, call: Call) -> PlannedComment:
-        """Looks whether this step has commented already."""
-        key = self._key(wish.key)
-        there = await self._jira.has_comment(key, call.tag)
-        return PlannedComment(
+    async def plan_comment(self, inputs: CommentTicket, call: ActionCall) -> NewComment:
+        """Read whether this step has commented already."""
+        key = self._key(inputs.key)
+        exists = await self._jira.has_comment(key, call.tag)
+        return NewComment(
             target=self._target(key),
-            changed=not there,
-            summary=f"{key} has this step's comment already" if there else f"Comment on {key}",
+            changed=not exists,
+            summary=f"{key} has this step's comment already" if exists else f"Comment on {key}",
             key=key,
-            body=adf.comment(wish.text),
+            body=adf.comment(inputs.text),
         )
 
     @action(Effect.NOTIFY, plan=plan_comment)
-    async def comment(self, planned_change: PlannedComment, call: Call) -> Ticket:
+    async def comment(self, planned_change: NewComment, call: ActionCall) -> Ticket:
         """Add a comment to a ticket of the project."""
         if planned_change.changed and not await self._jira.has_comment(
             planned_change.key, call.tag
@@ -141,24 +147,24 @@ class Jira(Connector[JiraSettings], Ticketing):
             await self._jira.comment(planned_change.key, planned_change.body, call.tag)
         return self._ticket(planned_change.key)
 
-    async def plan_close(self, wish: TicketKey, call: Call) -> PlannedClose:
-        """Looks whether the ticket is done, and which transition leads there."""
-        key = self._key(wish.key)
+    async def plan_close(self, inputs: TicketKey, call: ActionCall) -> TicketClosing:
+        """Read whether the ticket is done, and which transition leads there."""
+        key = self._key(inputs.key)
         status = (await self._issue(key, "status"))["fields"].get("status")
         done = is_done(status)
-        return PlannedClose(
+        return TicketClosing(
             target=self._target(key),
             changed=not done,
-            summary=f"{key} is closed already ({_name(status)})"
+            summary=f"{key} is already closed ({_name(status)})"
             if done
-            else f"Close {key}, which is {_name(status)}",
+            else f"Close {key} ({_name(status)})",
             key=key,
             status=_name(status),
             transition=None if done else await self._closing(key),
         )
 
     @action(Effect.NOTIFY, plan=plan_close)
-    async def close(self, planned_change: PlannedClose, call: Call) -> Ticket:
+    async def close(self, planned_change: TicketClosing, call: ActionCall) -> Ticket:
         """Close a ticket by a transition that leads to a done status."""
         if planned_change.transition and not is_done(
             (await self._issue(planned_change.key, "status"))["fields"].get("status")
@@ -178,17 +184,23 @@ class Jira(Connector[JiraSettings], Ticketing):
         for identity, name, done in transitions:
             if name == wanted or (wanted is None and done):
                 return identity
-        there = ", ".join(name for _, name, _ in transitions) or "none"
-        message = f"no transition closes {key} from here; there are: {there}. Name one in close_transition"
+        possible = ", ".join(name for _, name, _ in transitions) or "none"
+        message = (
+            f"no transition closes {key} in its status; possible: {possible}. "
+            "Name one in close_transition"
+        )
         raise Rejected(message)
 
     def _key(self, key: str) -> str:
-        """The key in its canonical spelling, if it is one of the project's."""
-        found = key.strip().upper()
-        if not re.fullmatch(rf"{self.settings.project}-[1-9][0-9]{{0,9}}", found):
-            message = f"{key[:100]!r} is no ticket of project {self.settings.project}, the only one that this connection may touch"
+        """Return the key in its canonical spelling. Raises Rejected for another project's."""
+        canonical = key.strip().upper()
+        if not re.fullmatch(rf"{self.settings.project}-[1-9][0-9]{{0,9}}", canonical):
+            message = (
+                f"{key[:100]!r} is not a ticket of project {self.settings.project}, "
+                "the only project of this connection"
+            )
             raise Rejected(message)
-        return found
+        return canonical
 
     def _target(self, key: str) -> Target:
         return Target.of(ObservableType.URL, self.settings.url_of(key))
@@ -198,13 +210,11 @@ class Jira(Connector[JiraSettings], Ticketing):
 
 
 def _labels(given: tuple[str, ...]) -> list[str]:
-    """Labels as Jira takes them, without spaces; one that looks like our tag is left out, so that none can be claimed."""
+    """Return the labels without spaces, and without those that look like a tag."""
     labels = (
         "_".join(adf.printable(label).split())[:_LONGEST_LABEL] for label in ("tocsin", *given)
     )
-    return list(
-        dict.fromkeys(label for label in labels if label and not _OUR_TAG.fullmatch(label.lower()))
-    )
+    return list(dict.fromkeys(label for label in labels if label and not is_tag(label.lower())))
 
 
 def _name(status: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a Jira Cloud connection is configured with."""
+"""Settings of a Jira Cloud connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PRIORITIES: dict[Priority, str] = {
 
 
 class JiraSettings(HttpSettings):
-    """One project of one site. Tickets of other projects are out of reach, whatever a playbook is told."""
+    """One project of one site. A playbook cannot reach tickets of another project."""
 
     email: Annotated[
         str, Field(min_length=3, description="E-mail address of the account behind api_token")
@@ -32,7 +32,8 @@ class JiraSettings(HttpSettings):
     write_api_token: Annotated[
         SecretStr | None,
         Field(
-            description="API token that may create, comment and transition; without it, api_token does both",
+            description="API token that may create, comment and transition; "
+            "without it, api_token does both",
             json_schema_extra=WRITE,
         ),
     ] = None
@@ -44,23 +45,24 @@ class JiraSettings(HttpSettings):
     ] = "Task"
     priorities: Annotated[
         dict[Priority, str],
-        Field(description="Our priority to Jira's; empty where the project has no priorities"),
+        Field(description="Tocsin's priorities to Jira's; empty for a project without priorities"),
     ] = _PRIORITIES
     close_transition: Annotated[
         str | None,
         Field(
-            description="Name of the transition that closes; without it, the first one that leads to a done status"
+            description="Name of the transition that closes a ticket; "
+            "without it, the first one that leads to a done status"
         ),
     ] = None
     site_url: Annotated[
-        str | None, Field(description="Where people open tickets, when that is not base_url")
+        str | None, Field(description="URL at which people open tickets, if it is not base_url")
     ] = None
 
     @property
     def project_url(self) -> str:
-        """Where people see the project."""
+        """The project's page."""
         return self.url_of(self.project)
 
     def url_of(self, key: str) -> str:
-        """Where people see a ticket."""
+        """Return the page of a ticket or a project."""
         return f"{(self.site_url or self.base_url).rstrip('/')}/browse/{key}"

@@ -1,7 +1,8 @@
-"""An `nft` that keeps its sets in a file, for tests without root: `python -m connectors.nftables.emulator STATE -j -f -`.
+"""An emulated `nft`: `python -m connectors.nftables.emulator STATE -j -f -`, with sets in a file.
 
-It speaks nft's JSON for the commands that the connector uses, refuses what nft refuses, and changes all or nothing. Its
-arithmetic is its own, on the standard library alone: it starts quickly, and repeats no mistake of the connector.
+It speaks nft's JSON for the commands that the connector uses, refuses what nft refuses, and changes
+all or nothing. It imports the standard library only, so that it starts quickly, and has its own
+interval arithmetic, so that it repeats no mistake of the connector.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ _TYPES = {"block4": "ipv4_addr", "block6": "ipv6_addr"}
 
 @dataclass(frozen=True)
 class _Span:
-    """One element: its addresses as numbers, its comment, and how a person writes it."""
+    """An element: its addresses as numbers, its comment, and its text."""
 
     low: int
     high: int
     comment: str
     text: str
 
-    def meets(self, other: _Span) -> bool:
+    def overlaps(self, other: _Span) -> bool:
         return self.low <= other.high and other.low <= self.high
 
 
-class FakeNft:
-    """The tool, and a look at what it keeps. `install` writes an executable that behaves like /usr/sbin/nft."""
+class EmulatedNft:
+    """An executable in `directory` that behaves like /usr/sbin/nft, and access to its state."""
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "nft-state.json"
@@ -59,32 +60,35 @@ class FakeNft:
 
     @property
     def effects(self) -> list[dict[str, Any]]:
-        """Every change of the sets, by the comment of its elements."""
+        """Every change of the sets, by the comment of the element."""
         return list(self._read()["effects"])
 
     def in_force(self) -> dict[str, list[str]]:
-        """What each set holds, without the comments: they tell who, not what."""
+        """Return the elements of each set, without comments."""
         return {
             name: sorted(_span(entry).text for entry in entries)
             for name, entries in self._read()["sets"].items()
         }
 
     def inject(self, **fault: Any) -> None:
-        """A fault: `lost_reply` (killed after the change), `silent`, `garbage`, `latency`; `times` calls long."""
+        """Add a fault for `times` calls: `lost_reply`, `silent`, `garbage` or `latency`.
+
+        After `lost_reply` the tool is killed once the change is made.
+        """
         state = self._read()
         state["faults"].append({"times": 1, "seconds": 1.0, **fault})
         self._write(state)
 
     def clear_faults(self) -> None:
-        """Behaves again."""
+        """Remove every fault."""
         self.alter(faults=[])
 
     def alter(self, **fields: Any) -> None:
-        """Replaces parts of the kept state, such as `table=False` for a missing table."""
+        """Replace parts of the state, such as `table=False` for a missing table."""
         self._write({**self._read(), **fields})
 
     def put(self, name: str, *entries: Any) -> None:
-        """Elements that somebody else added."""
+        """Add elements to a set, as another administrator does."""
         state = self._read()
         state["sets"][name].extend(entries)
         self._write(state)
@@ -98,12 +102,12 @@ class FakeNft:
 
 
 def main(arguments: list[str]) -> int:
-    """One run of the tool; the exit status."""
+    """Run the tool once and return its exit status."""
     path, options = Path(arguments[0]), arguments[1:]
     if options == ["-t", "-f", "-"]:
         return _describe(json.loads(path.read_text("utf-8")), sys.stdin.read().split())
     if options != ["-j", "-f", "-"]:
-        return _complain("this nft knows `-j -f -` and `-t -f -` only")
+        return _fail("this nft knows `-j -f -` and `-t -f -` only")
     commands = json.loads(sys.stdin.read())["nftables"]
     with path.open("r+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -111,12 +115,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _describe(state: dict[str, Any], words: list[str]) -> int:
-    """`list set FAMILY TABLE NAME` in text, without elements."""
+    """Print the answer to `list set FAMILY TABLE NAME` in text, without elements."""
     if words[:2] != ["list", "set"] or words[4] not in state["sets"]:
-        return _complain("Error: No such file or directory")
+        return _fail("Error: No such file or directory")
     merges = "\t\tauto-merge\n" if state.get("auto_merge") else ""
     sys.stdout.write(
-        f"table inet {words[3]} {{\n\tset {words[4]} {{\n\t\ttype {_TYPES[words[4]]}\n{merges}\t}}\n}}\n"
+        f"table inet {words[3]} {{\n\tset {words[4]} {{\n"
+        f"\t\ttype {_TYPES[words[4]]}\n{merges}\t}}\n}}\n"
     )
     return 0
 
@@ -131,7 +136,7 @@ def _transact(state: dict[str, Any], commands: list[dict[str, Any]], path: Path)
     try:
         listed = [entry for command in commands for entry in _carry_out(state, command)]
     except LookupError as error:
-        return _complain(str(error.args[0]))
+        return _fail(str(error.args[0]))
     if writes and fault != "silent":
         path.write_text(json.dumps(state), "utf-8")
     if fault == "lost_reply":
@@ -151,7 +156,7 @@ def _transact(state: dict[str, Any], commands: list[dict[str, Any]], path: Path)
 
 
 def _fault(state: dict[str, Any], *, writes: bool) -> str | None:
-    """The fault that is due now; those about an effect wait for a change."""
+    """Return the fault that is due; one about an effect waits for a change."""
     for fault in state["faults"]:
         if fault["times"] > 0 and (writes or fault["kind"] in {"garbage", "latency"}):
             fault["times"] -= 1
@@ -195,15 +200,15 @@ def _shown(state: dict[str, Any], name: str) -> dict[str, Any]:
         "flags": state.get("flags", ["interval", "timeout"]),
     }
     elements = {"elem": state["sets"][name]} if state["sets"][name] else {}
-    return {"set": {**shown, **elements}}  # auto-merge is not shown, as by nft 1.0
+    return {"set": {**shown, **elements}}  # like nft 1.0, without auto-merge
 
 
 def _add(state: dict[str, Any], entries: list[Any], entry: Any) -> None:
     wanted = _span(entry)
-    held = [_span(other) for other in entries]
-    if any(_equal(wanted, other) for other in held):
-        return  # nft keeps the old one, comment included
-    if any(wanted.meets(other) for other in held):
+    existing = [_span(other) for other in entries]
+    if any(_equal(wanted, other) for other in existing):
+        return  # nft keeps the old one with its comment
+    if any(wanted.overlaps(other) for other in existing):
         message = "Error: interval overlaps with an existing one"
         raise LookupError(message)
     entries.append(entry)
@@ -254,8 +259,8 @@ def _span(entry: Any) -> _Span:
     return _Span(int(ip_address(first)), int(ip_address(last)), comment, f"{first}-{last}")
 
 
-def _complain(words: str) -> int:
-    sys.stderr.write(f"{words}\n")
+def _fail(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""Elements of an interval set, and the arithmetic over them: what covers what, and which parts are still free."""
+"""Elements of an interval set: which covers which, and which parts of one are still free."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Element(Frozen):
-    """Addresses `first` to `last`, both included. `timeout`: seconds that it has left, None for without end."""
+    """The addresses from `first` to `last`, both included."""
 
     first: str
     last: str
     comment: str | None = None
     timeout: int | None = None
+    """Remaining seconds, None for an element without an end."""
 
     @model_validator(mode="after")
     def _is_an_interval(self) -> Element:
         if self.version != ipaddress.ip_address(self.last).version or self.low > self.high:
-            message = f"{self.first} to {self.last} is no interval"
+            message = f"{self.first} to {self.last} is not an interval"
             raise ValueError(message)
         return self
 
     @classmethod
     def of(cls, text: str, comment: str | None = None) -> Element:
-        """From an address or a network."""
+        """Return the element of an address or a network."""
         network = ipaddress.ip_network(text)
         return cls(first=str(network[0]), last=str(network[-1]), comment=comment)
 
@@ -49,16 +50,16 @@ class Element(Frozen):
         """The last address as a number."""
         return int(ipaddress.ip_address(self.last))
 
-    def holds(self, other: Element) -> bool:
-        """Whether every address of the other is in this one."""
+    def contains(self, other: Element) -> bool:
+        """Return whether this element contains every address of the other."""
         return self.version == other.version and self.low <= other.low and other.high <= self.high
 
-    def meets(self, other: Element) -> bool:
-        """Whether they have an address in common."""
+    def overlaps(self, other: Element) -> bool:
+        """Return whether the elements have an address in common."""
         return self.version == other.version and self.low <= other.high and other.low <= self.high
 
     def same(self, other: Element) -> bool:
-        """The same addresses under the same comment; time goes by, so timeouts don't count."""
+        """Return whether addresses and comment are equal. The timeout, a countdown, may differ."""
         return (self.first, self.last, self.comment) == (other.first, other.last, other.comment)
 
     def __str__(self) -> str:
@@ -72,22 +73,22 @@ class Element(Frozen):
         return f"{self.first}-{self.last}"
 
     def value(self) -> Any:
-        """As nft's JSON says it, without comment."""
+        """Return the element in nft's JSON, without comment and timeout."""
         return self.first if self.first == self.last else {"range": [self.first, self.last]}
 
     def to_nft(self) -> Any:
-        """As nft's JSON says it, comment and timeout included."""
-        more = {"comment": self.comment, "timeout": self.timeout}
+        """Return the element in nft's JSON, with comment and timeout."""
+        options = {"comment": self.comment, "timeout": self.timeout}
         return {
             "elem": {
                 "val": self.value(),
-                **{name: value for name, value in more.items() if value is not None},
+                **{name: value for name, value in options.items() if value is not None},
             }
         }
 
 
 def from_nft(entry: Any) -> Element:
-    """An element as nft lists it: an address, a prefix, a range, bare or with comment and timeout. Raises ValueError."""
+    """Return an element from nft's JSON: an address, a prefix or a range. Raises ValueError."""
     inner = entry["elem"] if isinstance(entry, dict) and "elem" in entry else {"val": entry}
     comment, left = inner.get("comment"), inner.get("expires", inner.get("timeout"))
     match inner["val"]:
@@ -99,16 +100,16 @@ def from_nft(entry: Any) -> Element:
         case {"range": [str(first), str(last)]}:
             pass
         case other:
-            message = f"an element that is no address, prefix or range: {str(other)[:80]}"
+            message = f"an element that is not an address, prefix or range: {str(other)[:80]}"
             raise ValueError(message)
     return Element(first=first, last=last, comment=comment, timeout=left)
 
 
 def free_parts(wanted: Element, taken: Iterable[Element]) -> tuple[Element, ...]:
-    """The parts of `wanted` that no taken element holds, in order, under the wanted one's comment."""
+    """Return the parts of `wanted` that no taken element contains, in order, with its comment."""
     free, position = [], wanted.low
     for element in sorted(
-        (element for element in taken if element.meets(wanted)), key=lambda element: element.low
+        (element for element in taken if element.overlaps(wanted)), key=lambda element: element.low
     ):
         if element.low > position:
             free.append(_part(wanted, position, element.low - 1))

@@ -1,4 +1,4 @@
-"""What an nftables plan finds, and keeps so that the change can be taken back exactly."""
+"""Planned changes of nftables: the elements of a set to add and to remove."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from orchestrator.domain.change import PlannedChange
 
 
 class SetChange(PlannedChange):
-    """Elements to add to the set of an IP version, and elements to remove; taking back is the other way round.
+    """Elements to add to the set of an IP version, and elements to remove. Undo is the inverse.
 
-    A block adds only what nobody else blocks yet, so taking it back leaves everybody else's blocks as they are.
+    A block adds only addresses that no other element blocks, so undo leaves other blocks unchanged.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""What an nftables connection is configured with."""
+"""Settings of an nftables connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 
 
 class NftablesSettings(ConnectorSettings):
-    """A table with two interval sets that a drop rule uses. Needs CAP_NET_ADMIN, and no credential."""
+    """A table with two interval sets for its drop rules. Needs CAP_NET_ADMIN and no credential."""
 
     family: Literal["inet", "ip", "ip6"] = "inet"
     table: Identifier = "tocsin"
@@ -24,30 +24,28 @@ class NftablesSettings(ConnectorSettings):
     ] = "block6"
     netns: Annotated[
         str | None,
-        Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Network namespace to work in"
-        ),
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Network namespace to use"),
     ] = None
-    nft: Annotated[str, Field(pattern=r"^/[!-~]+$", description="Where the nft tool is")] = (
+    nft: Annotated[str, Field(pattern=r"^/[!-~]+$", description="Path of the nft tool")] = (
         "/usr/sbin/nft"
     )
     timeout_seconds: Annotated[
-        float, Field(gt=0, le=300, description="The longest one transaction may take, in seconds")
+        float, Field(gt=0, le=300, description="Time limit of one transaction, in seconds")
     ] = 20.0
 
     @property
     def sets(self) -> dict[int, str]:
-        """The set for each IP version."""
+        """The name of the set for each IP version."""
         return {4: self.set4, 6: self.set6}
 
     @property
     def argv(self) -> list[str]:
-        """The command that reads and writes JSON; what it shall do goes in by standard input."""
+        """The command that reads JSON commands from standard input and answers in JSON."""
         return [*self._prefix, self.nft, "-j", "-f", "-"]
 
     @property
     def terse_argv(self) -> list[str]:
-        """The command that reads and writes text, without elements."""
+        """The command that reads commands and answers in text, without set elements."""
         return [*self._prefix, self.nft, "-t", "-f", "-"]
 
     @property

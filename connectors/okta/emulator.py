@@ -1,4 +1,4 @@
-"""How Okta behaves, in memory: one org with a few users, their sessions, and the System Log."""
+"""An emulated Okta org: a few users, their sessions, and the System Log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from connectors.sdk.emulator import JSON, Emulator
+from connectors.sdk.call import JSON
+from connectors.sdk.emulator import Emulator
 
 LAB_SETTINGS: dict[str, Any] = {
     "api_token": "00lab-token",
@@ -36,25 +37,29 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class OktaEmulator(Emulator):
-    """Traps: suspending who is suspended is an error; a login may be given in short; a used-up limit says when by a reset header."""
+    """An org with seven users.
+
+    Traps: suspending a suspended user is an error; a login may be short; an exhausted rate limit
+    answers with a reset header.
+    """
 
     name = "okta"
 
     @classmethod
     def settings(cls, base_url: str) -> dict[str, Any]:
-        """The lab's token."""
+        """Return the lab's token."""
         return {**LAB_SETTINGS, "base_url": base_url}
 
     def seed(self) -> None:
-        """The users as they come in on a Monday."""
+        """Set the initial state: the users, and an empty System Log."""
         self.remaining: int | None = None  # requests until the rate limit; None: no limit
         self.log: list[dict[str, Any]] = []
         self.users: dict[str, dict[str, Any]] = {}
         for number, (login, first, last, status, groups, sessions) in enumerate(_USERS, 1):
-            identity = f"00u{number:017d}"
+            user_id = f"00u{number:017d}"
             name = {"login": login, "first": first, "last": last}
-            self.users[identity] = {
-                "id": identity,
+            self.users[user_id] = {
+                "id": user_id,
                 **name,
                 "status": status,
                 "groups": list(groups),
@@ -62,24 +67,24 @@ class OktaEmulator(Emulator):
             }
 
     def in_force(self) -> JSON:
-        """Status and open sessions of each user, by login."""
+        """Return status and open sessions of each user, by login."""
         return {
             user["login"]: {"status": user["status"], "sessions": user["sessions"]}
             for user in self.users.values()
         }
 
     def dump(self) -> JSON:
-        """Users, System Log and what is left of the rate limit."""
-        users = {identity: dict(user) for identity, user in self.users.items()}
+        """Return users, System Log and the rest of the rate limit."""
+        users = {user_id: dict(user) for user_id, user in self.users.items()}
         return {"users": users, "log": list(self.log), "remaining": self.remaining}
 
     def load(self, world: JSON) -> None:
-        """Puts them back."""
-        self.users = {identity: dict(user) for identity, user in world["users"].items()}
+        """Replace the state with what `dump` returned."""
+        self.users = {user_id: dict(user) for user_id, user in world["users"].items()}
         self.log, self.remaining = list(world["log"]), world["remaining"]
 
     def routes(self) -> Sequence[Route]:
-        """The endpoints that the connector uses."""
+        """Return the endpoints that the connector uses."""
         table: list[tuple[str, str, Handler]] = [
             ("GET", "/users/{user}", self._user),
             ("GET", "/users/{user}/groups", self._groups),
@@ -115,10 +120,11 @@ class OktaEmulator(Emulator):
             return _not_found(request.path_params["user"])
         wanted, after = _MOVES[verb]
         if user["status"] != wanted:
-            cause = f"Cannot {verb} a user that is {'not active' if verb == 'suspend' else 'not suspended'}"
-            return _refuse(400, "E0000001", f"Api validation failed: {verb}User", cause)
+            state = "active" if verb == "suspend" else "suspended"
+            cause = f"Cannot {verb} a user that is not {state}"
+            return _error(400, "E0000001", f"Api validation failed: {verb}User", cause)
         user["status"] = after
-        self._note(request, f"user.lifecycle.{verb}", user)
+        self._log_event(request, f"user.lifecycle.{verb}", user)
         self.record_effect(request, verb, user["login"])
         return JSONResponse({})
 
@@ -127,7 +133,7 @@ class OktaEmulator(Emulator):
         if user is None:
             return _not_found(request.path_params["user"])
         user["sessions"] = 0
-        self._note(request, "user.session.clear", user)
+        self._log_event(request, "user.session.clear", user)
         self.record_effect(request, "end_sessions", user["login"])
         return Response(status_code=204)
 
@@ -135,7 +141,7 @@ class OktaEmulator(Emulator):
         query = request.query_params
         match = _FILTER.fullmatch(query.get("filter", ""))
         if "filter" in query and match is None:
-            return _refuse(400, "E0000031", "Invalid search criteria.")
+            return _error(400, "E0000031", "Invalid search criteria.")
         kind, target = match.groups() if match else (None, None)
         found = [
             event
@@ -147,14 +153,14 @@ class OktaEmulator(Emulator):
         return JSONResponse(found[: int(query.get("limit", "100"))])
 
     def _find(self, name: str) -> dict[str, Any] | None:
-        """By id, by login, or by the login without its domain."""
+        """Return a user by id, by login, or by the login without its domain."""
         if name == "me":
             return self._find("svc-tocsin")
         by_login = {user["login"]: user for user in self.users.values()}
         short = {login.partition("@")[0]: user for login, user in by_login.items()}
         return self.users.get(name) or by_login.get(name.lower()) or short.get(name.lower())
 
-    def _note(self, request: Request, kind: str, user: dict[str, Any]) -> None:
+    def _log_event(self, request: Request, kind: str, user: dict[str, Any]) -> None:
         self.log.append(
             {
                 "eventType": kind,
@@ -169,10 +175,10 @@ class OktaEmulator(Emulator):
     def _limited(self, handler: Handler) -> Handler:
         async def handle(request: Request) -> Response:
             if request.headers.get("authorization") != f"SSWS {LAB_SETTINGS['api_token']}":
-                return _refuse(401, "E0000011", "Invalid token provided")
+                return _error(401, "E0000011", "Invalid token provided")
             if self.remaining is not None:
                 if self.remaining <= 0:
-                    return _used_up()
+                    return _rate_limited()
                 self.remaining -= 1
             return await handler(request)
 
@@ -194,8 +200,8 @@ def _shown(user: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _used_up() -> Response:
-    reply = _refuse(429, "E0000047", "API call exceeded rate limit due to too many requests.")
+def _rate_limited() -> Response:
+    reply = _error(429, "E0000047", "API call exceeded rate limit due to too many requests.")
     reply.headers.update(
         {
             "X-Rate-Limit-Limit": "600",
@@ -207,10 +213,10 @@ def _used_up() -> Response:
 
 
 def _not_found(name: str) -> Response:
-    return _refuse(404, "E0000007", f"Not found: Resource not found: {name} (User)")
+    return _error(404, "E0000007", f"Not found: Resource not found: {name} (User)")
 
 
-def _refuse(status: int, code: str, summary: str, *causes: str) -> Response:
+def _error(status: int, code: str, summary: str, *causes: str) -> Response:
     body = {
         "errorCode": code,
         "errorSummary": summary,

@@ -1,4 +1,4 @@
-"""What an Okta plan finds: the user as they are, and the status to give them."""
+"""Planned changes of Okta: a user's new status, and the end of a user's sessions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Literal
 from orchestrator.domain.change import PlannedChange
 
 
-class PlannedStatus(PlannedChange):
-    """A user's status before and after; taking back is the other way round. `user`: Okta's id."""
+class UserStatusChange(PlannedChange):
+    """A user's status before and after the change."""
 
-    user: str
+    user: str  # Okta's id
     before: str
     after: Literal["SUSPENDED", "ACTIVE"]
 
 
-class PlannedSessions(PlannedChange):
-    """The user whose sessions and tokens are to end. `user`: Okta's id."""
+class SessionTermination(PlannedChange):
+    """The end of a user's sessions and tokens."""
 
-    user: str
+    user: str  # Okta's id

@@ -1,4 +1,4 @@
-"""What an Okta connection is configured with."""
+"""Settings of an Okta connection."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ _NO_DOMAINS: dict[str, Domain] = {}
 
 
 class OktaSettings(HttpSettings):
-    r"""One org. Names as alerts give them (`j.doe`, `j.doe@corp.example`, `CORP\j.doe`) are looked up as Okta logins."""
+    r"""One org. Names in alerts (`j.doe`, `j.doe@corp.example`, `CORP\j.doe`) become logins."""
 
     api_token: Annotated[
         SecretStr,
         Field(
-            description="SSWS token of a read-only administrator; it must see users and the System Log"
+            description="SSWS token of a read-only administrator "
+            "with access to users and the System Log"
         ),
     ]
     write_api_token: Annotated[
         SecretStr | None,
         Field(
-            description="SSWS token that may suspend users and end sessions; without it, api_token does both",
+            description="SSWS token that may suspend users and end sessions; "
+            "without it, api_token does both",
             json_schema_extra=WRITE,
         ),
     ] = None
     windows_domains: Annotated[
         dict[str, Domain],
         Field(
-            description="Windows domain (NetBIOS name) to the domain of its Okta logins; a domain that is not here is refused"
+            description="Windows domain (NetBIOS name) to the domain of its Okta logins; "
+            "other Windows domains are refused"
         ),
     ] = _NO_DOMAINS
     log_wait_seconds: Annotated[
@@ -39,6 +42,6 @@ class OktaSettings(HttpSettings):
         Field(
             ge=0,
             le=300,
-            description="How long to wait until the System Log shows that sessions were ended, in seconds",
+            description="Time limit for the System Log to show ended sessions, in seconds",
         ),
     ] = 30.0

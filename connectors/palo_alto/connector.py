@@ -1,6 +1,4 @@
-"""How a PAN-OS firewall blocks: addresses by User-ID tags, at once; networks by address objects and a commit."""
-
-# every method takes what the sdk hands it
+"""The PAN-OS connector: blocks addresses by User-ID tags, and networks by address objects."""
 
 from __future__ import annotations
 
@@ -13,27 +11,28 @@ from xml.etree import ElementTree as ET
 import httpx
 
 from connectors.capabilities.firewall import AddressInput, Firewall, NetworkInput
-from connectors.palo_alto.panos import PanOs
+from connectors.palo_alto.client import PanOsClient
 from connectors.palo_alto.planned_changes import (
-    AddressTags,
-    GroupMember,
+    GroupMemberChange,
+    TagChange,
     covering,
     network_of,
     object_name,
 )
 from connectors.palo_alto.settings import PaloAltoSettings
 from connectors.sdk.action import action
-from connectors.sdk.call import Call, Tagged, is_tag
+from connectors.sdk.call import ActionCall, TaggedObject, is_tag
 from connectors.sdk.connector import Connector
-from connectors.sdk.http import Access, HttpClient
-from connectors.sdk.rate import RateLimit
+from connectors.sdk.http import HttpClient
+from connectors.sdk.rate_limit import RateLimit
+from connectors.sdk.transport import Access
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import ActionError, Rejected
 from orchestrator.domain.observable import ObservableType, Target
 
 
 class PaloAlto(Connector[PaloAltoSettings], Firewall):
-    """Speaks the PAN-OS XML API (`/api/`), 9.0 and later. One commit at a time: a lock is waited out by the engine."""
+    """Speaks the PAN-OS XML API (`/api/`), 9.0 and later. The engine waits for a commit lock."""
 
     name = "palo_alto"
     title = "Palo Alto Networks firewall (PAN-OS)"
@@ -42,16 +41,16 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
 
     def __init__(self, settings: PaloAltoSettings, http: HttpClient) -> None:
         super().__init__(settings, http)
-        self._panos = PanOs(http, settings)
+        self._panos = PanOsClient(http, settings)
 
     @classmethod
     def is_read(cls, request: httpx.Request) -> bool:
-        """Told by the parameters, in the query or in the body: GET and POST mean the same to PAN-OS."""
+        """Return whether the parameters, in query or body, only read; the method may be any."""
         return _only_reads(_parameters(request))
 
     @classmethod
     def headers(cls, settings: PaloAltoSettings, access: Access) -> dict[str, str]:
-        """The key goes in a header, never in the URL, where logs would keep it."""
+        """Return the API key as a header; in the URL, logs would record it."""
         key = (
             settings.write_api_key
             if access is Access.WRITE and settings.write_api_key
@@ -60,7 +59,7 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
         return {"X-PAN-KEY": key.get_secret_value()}
 
     async def check(self) -> str:
-        """Reads the system information, and the network group where networks are to be blocked."""
+        """Read the system information, and the network group if networks can be blocked."""
         system = await self._panos.system()
         if self.settings.admin is None:
             return f"{system}; addresses only, because `admin` is not set"
@@ -68,111 +67,120 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
             f"{system}; {len(await self._panos.members())} members in {self.settings.network_group}"
         )
 
-    async def tagged(self) -> tuple[Tagged, ...]:
-        """Addresses with a tag of ours, and members of the network group that are objects of ours."""
-        addresses = await self._panos.registered()
-        ours = [
-            Tagged("block_address", address, tag)
-            for address, tags in addresses
+    async def list_tagged(self) -> tuple[TaggedObject, ...]:
+        """Return tagged addresses, and the group members that this connector created."""
+        addresses = tuple(
+            TaggedObject("block_address", address, tag)
+            for address, tags in await self._panos.registered()
             for tag in tags
             if is_tag(tag)
-        ]
+        )
         if self.settings.admin is None:
-            return tuple(ours)
+            return addresses
         networks = [(name, network_of(name)) for name in await self._panos.members()]
         return (
-            *ours,
-            *(Tagged("block_network", str(network), name) for name, network in networks if network),
+            *addresses,
+            *(
+                TaggedObject("block_network", str(network), name)
+                for name, network in networks
+                if network
+            ),
         )
 
-    async def plan_block_address(self, wish: AddressInput, call: Call) -> AddressTags:
-        """Looks whether the address carries the tag of the deny rule."""
-        blocked = self.settings.tag in await self._panos.tags_of(wish.address)
-        return AddressTags(
-            target=Target.of(ObservableType.ADDRESS, wish.address),
+    async def plan_block_address(self, inputs: AddressInput, call: ActionCall) -> TagChange:
+        """Read whether the address has the tag of the deny rule."""
+        blocked = self.settings.tag in await self._panos.tags_of(inputs.address)
+        return TagChange(
+            target=Target.of(ObservableType.ADDRESS, inputs.address),
             changed=not blocked,
-            summary=f"{wish.address} is already tagged {self.settings.tag}"
+            summary=f"{inputs.address} is already tagged {self.settings.tag}"
             if blocked
-            else f"Block {wish.address} (by the tag {self.settings.tag})",
-            address=wish.address,
+            else f"Block {inputs.address} (by the tag {self.settings.tag})",
+            address=inputs.address,
             add=() if blocked else (self.settings.tag, call.tag),
         )
 
-    async def plan_unblock_address(self, wish: AddressInput, call: Call) -> AddressTags:
-        """Looks which of our tags the address carries."""
-        tags = await self._panos.tags_of(wish.address)
+    async def plan_unblock_address(self, inputs: AddressInput, call: ActionCall) -> TagChange:
+        """Read the tags of the address."""
+        tags = await self._panos.tags_of(inputs.address)
         blocked = self.settings.tag in tags
-        return AddressTags(
-            target=Target.of(ObservableType.ADDRESS, wish.address),
+        return TagChange(
+            target=Target.of(ObservableType.ADDRESS, inputs.address),
             changed=blocked,
-            summary=f"Take {self.settings.tag} off {wish.address}"
+            summary=f"Unblock {inputs.address} (remove the tag {self.settings.tag})"
             if blocked
-            else f"{wish.address} is not tagged {self.settings.tag}",
-            address=wish.address,
+            else f"{inputs.address} is not tagged {self.settings.tag}",
+            address=inputs.address,
             remove=tuple(tag for tag in tags if tag == self.settings.tag or is_tag(tag))
             if blocked
             else (),
         )
 
-    async def undo_tags(self, tags: AddressTags, call: Call) -> None:
-        """Puts the tags back as they were."""
+    async def undo_tags(self, tags: TagChange, call: ActionCall) -> None:
+        """Unregister the tags that were registered, and the reverse."""
         await self._retag(tags.address, add=tags.remove, remove=tags.add)
 
     @action(Effect.CONTAIN, plan=plan_block_address, undo=undo_tags)
-    async def block_address(self, tags: AddressTags, call: Call) -> None:
-        """Tag the address, so that the deny rule's dynamic address group holds it; takes effect at once."""
+    async def block_address(self, tags: TagChange, call: ActionCall) -> None:
+        """Tag the address for the dynamic address group of the deny rule; effective at once."""
         await self._retag(tags.address, add=tags.add, remove=tags.remove)
 
     @action(Effect.RESTORE, plan=plan_unblock_address, undo=undo_tags)
-    async def unblock_address(self, tags: AddressTags, call: Call) -> None:
-        """Take the deny rule's tag off the address."""
+    async def unblock_address(self, tags: TagChange, call: ActionCall) -> None:
+        """Remove the tag of the deny rule from the address."""
         await self._retag(tags.address, add=tags.add, remove=tags.remove)
 
-    async def plan_block_network(self, wish: NetworkInput, call: Call) -> GroupMember:
-        """Looks whether the running configuration's group holds the network, or one around it."""
-        holder = covering(wish.network, await self._committable_members())
+    async def plan_block_network(self, inputs: NetworkInput, call: ActionCall) -> GroupMemberChange:
+        """Read whether the running configuration's group contains the network or a wider one."""
+        holder = covering(inputs.network, await self._committable_members())
         group = self.settings.network_group
         summary = (
-            f"{wish.network} is already in {group}, as {holder}"
+            f"{inputs.network} is already in {group}, as {holder}"
             if holder
-            else f"Put {wish.network} in {group} and commit"
+            else f"Add {inputs.network} to {group} and commit"
         )
         return self._member(
-            wish,
+            inputs,
             present=True,
             changed=holder is None,
             note=f"{call.tag} {call.reason}",
             summary=summary,
         )
 
-    async def plan_unblock_network(self, wish: NetworkInput, call: Call) -> GroupMember:
-        """Looks whether the network's own object is in the group. Rejected when only a wider network blocks it."""
+    async def plan_unblock_network(
+        self, inputs: NetworkInput, call: ActionCall
+    ) -> GroupMemberChange:
+        """Read whether the group has the network. Rejected when only a wider one blocks it."""
         members, group = await self._committable_members(), self.settings.network_group
-        there = object_name(wish.network) in members
-        if not there and (holder := covering(wish.network, members)):
-            message = f"{wish.network} is blocked as part of {holder}; unblock {holder}"
+        present = object_name(inputs.network) in members
+        if not present and (wider := covering(inputs.network, members)):
+            message = f"{inputs.network} is blocked as part of {wider}; unblock {wider}"
             raise Rejected(message)
         summary = (
-            f"Take {wish.network} out of {group} and commit"
-            if there
-            else f"{wish.network} is not in {group}"
+            f"Remove {inputs.network} from {group} and commit"
+            if present
+            else f"{inputs.network} is not in {group}"
         )
         return self._member(
-            wish, present=False, changed=there, note=f"{call.tag} {call.reason}", summary=summary
+            inputs,
+            present=False,
+            changed=present,
+            note=f"{call.tag} {call.reason}",
+            summary=summary,
         )
 
-    async def undo_member(self, member: GroupMember, call: Call) -> None:
-        """Puts the group back as it was, and commits."""
+    async def undo_member(self, member: GroupMemberChange, call: ActionCall) -> None:
+        """Restore the group's previous member list and commit."""
         await self._regroup(member, call, present=not member.present)
 
     @action(Effect.CONTAIN, plan=plan_block_network, undo=undo_member, slow=True)
-    async def block_network(self, member: GroupMember, call: Call) -> None:
-        """Put the network in the deny rule's address group and commit."""
+    async def block_network(self, member: GroupMemberChange, call: ActionCall) -> None:
+        """Add the network to the deny rule's address group and commit."""
         await self._regroup(member, call, present=member.present)
 
     @action(Effect.RESTORE, plan=plan_unblock_network, undo=undo_member, slow=True)
-    async def unblock_network(self, member: GroupMember, call: Call) -> None:
-        """Take the network out of the deny rule's address group and commit."""
+    async def unblock_network(self, member: GroupMemberChange, call: ActionCall) -> None:
+        """Remove the network from the deny rule's address group and commit."""
         await self._regroup(member, call, present=member.present)
 
     async def _retag(self, address: str, *, add: tuple[str, ...], remove: tuple[str, ...]) -> None:
@@ -183,35 +191,38 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
 
     async def _committable_members(self) -> tuple[str, ...]:
         if self.settings.admin is None:
-            message = "networks need a commit: set `admin`, the administrator behind the write key, so that only its changes are committed"
+            message = (
+                "networks need a commit: set `admin`, the administrator of the write key, "
+                "so that only its changes are committed"
+            )
             raise Rejected(message)
         return await self._panos.members()
 
-    async def _regroup(self, member: GroupMember, call: Call, *, present: bool) -> None:
-        await self._arrange(member, present=present)
+    async def _regroup(self, member: GroupMemberChange, call: ActionCall, *, present: bool) -> None:
+        await self._set_candidate(member, present=present)
         try:
             await self._panos.commit(call)
         except Rejected:
-            # Or the next commit of anyone would carry out what this step is going to call failed.
+            # Otherwise the next commit of any administrator would apply this failed change.
             with contextlib.suppress(ActionError):
-                await self._arrange(member, present=not present)
+                await self._set_candidate(member, present=not present)
             raise
 
-    async def _arrange(self, member: GroupMember, *, present: bool) -> None:
+    async def _set_candidate(self, member: GroupMemberChange, *, present: bool) -> None:
         if present:
-            await self._panos.put_in_group(member.object_name, member.network, member.note)
+            await self._panos.add_to_group(member.object_name, member.network, member.note)
         else:
-            await self._panos.take_from_group(member.object_name)
+            await self._panos.remove_from_group(member.object_name)
 
-    def _member(self, wish: NetworkInput, **fields: Any) -> GroupMember:
-        target = Target.of(ObservableType.NETWORK, wish.network)
-        return GroupMember(
-            target=target, network=wish.network, object_name=object_name(wish.network), **fields
+    def _member(self, inputs: NetworkInput, **fields: Any) -> GroupMemberChange:
+        target = Target.of(ObservableType.NETWORK, inputs.network)
+        return GroupMemberChange(
+            target=target, network=inputs.network, object_name=object_name(inputs.network), **fields
         )
 
 
 def _parameters(request: httpx.Request) -> dict[str, str] | None:
-    """The parameters of a request; None when one is given twice or the body is no form, because then nobody knows which counts."""
+    """Return a request's parameters, None when one occurs twice or the body is not a form."""
     pairs = list(request.url.params.multi_items())
     if request.content:
         if not request.headers.get("content-type", "").startswith(

@@ -1,10 +1,11 @@
-"""A PAN-OS firewall in memory: the XML API with its traps (failures under HTTP 200, one commit at a time, jobs to poll)."""
+"""An emulated PAN-OS firewall: the XML API with User-ID tags, configuration and commit jobs."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree as ET
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.palo_alto.configuration import Configuration
+from connectors.palo_alto.emulator_configuration import Configuration
 from connectors.sdk.emulator import Emulator
 
 _READ_KEY, _WRITE_KEY = "lab-panos-read-key", "lab-panos-write-key"
@@ -22,17 +23,21 @@ _NAME = re.compile(r"@name='([^']+)'")
 
 
 class PaloAltoEmulator(Emulator):
-    """`commit_locks`: how many commits are refused because another administrator holds the lock.
+    """A firewall with an empty tag list and one address group.
 
-    `failing_commits`: how many jobs end in FAIL.
+    Traps: failures under HTTP 200; one commit at a time; jobs to poll.
     """
 
     name = "palo_alto"
     tag: ClassVar[str] = "tocsin-blocked"
+    commit_locks: int
+    """The number of commits that are refused because another administrator has the lock."""
+    failing_commits: int
+    """The number of commit jobs that end in FAIL."""
 
     @classmethod
     def settings(cls, base_url: str) -> dict[str, Any]:
-        """A read key and a write key, quick polling."""
+        """Return a read key, a write key and a short poll interval."""
         keys = {"api_key": _READ_KEY, "write_api_key": _WRITE_KEY}
         return {
             "base_url": base_url,
@@ -43,7 +48,7 @@ class PaloAltoEmulator(Emulator):
         }
 
     def seed(self) -> None:
-        """No tags, a group with its placeholder, nothing to commit."""
+        """Set the initial state: no tags, a group with its placeholder, nothing to commit."""
         self.tags: dict[str, list[str]] = {}
         self.candidate = Configuration.fresh()
         self.running = Configuration.fresh()
@@ -52,21 +57,21 @@ class PaloAltoEmulator(Emulator):
         self.failing_commits = 0
 
     def dump(self) -> dict[str, Any]:
-        """The world as JSON."""
+        """Return the state as JSON."""
         plain = {
             "tags": self.tags,
             "jobs": self.jobs,
             "locks": self.commit_locks,
             "failing": self.failing_commits,
         }
-        copied: dict[str, Any] = _copy(
+        copied: dict[str, Any] = deepcopy(
             {**plain, "candidate": self.candidate.dump(), "running": self.running.dump()}
         )
         return copied
 
     def load(self, world: Any) -> None:
-        """Puts a dumped world back."""
-        world = _copy(world)
+        """Replace the state with what `dump` returned."""
+        world = deepcopy(world)
         self.tags, self.jobs = world["tags"], world["jobs"]
         self.commit_locks, self.failing_commits = world["locks"], world["failing"]
         self.candidate, self.running = (
@@ -75,17 +80,17 @@ class PaloAltoEmulator(Emulator):
         )
 
     def in_force(self) -> dict[str, list[str]]:
-        """Addresses that carry the tag, networks in the group of the running configuration."""
+        """Return the tagged addresses, and the networks of the running configuration's group."""
         self._advance(polled=None)
         blocked = sorted(address for address, tags in self.tags.items() if self.tag in tags)
         return {"addresses": blocked, "networks": self.running.networks()}
 
     def routes(self) -> Sequence[Route]:
-        """One endpoint does it all."""
+        """Return the only endpoint."""
         return [Route("/api/", self.api, methods=["GET", "POST"])]
 
     async def api(self, request: Request) -> Response:
-        """Dispatches on `type`, after the key."""
+        """Check the key, then dispatch on `type`."""
         form = {
             **dict(request.query_params),
             **dict(parse_qsl((await request.body()).decode(), keep_blank_values=True)),
@@ -93,7 +98,8 @@ class PaloAltoEmulator(Emulator):
         key = request.headers.get("x-pan-key") or form.get("key")
         if key not in {_READ_KEY, _WRITE_KEY}:
             return _xml(
-                "<response status='error' code='403'><result><msg>Invalid Credential</msg></result></response>",
+                "<response status='error' code='403'>"
+                "<result><msg>Invalid Credential</msg></result></response>",
                 403,
             )
         writes = form.get("type") in {"user-id", "commit"} or form.get("action") in {
@@ -119,7 +125,8 @@ class PaloAltoEmulator(Emulator):
     def _operate(self, command: ET.Element) -> Response:
         if command.find("system/info") is not None:
             return _success(
-                "<system><hostname>lab-fw</hostname><model>PA-VM</model><sw-version>11.1.4</sw-version></system>"
+                "<system><hostname>lab-fw</hostname><model>PA-VM</model>"
+                "<sw-version>11.1.4</sw-version></system>"
             )
         if (address := command.findtext("object/registered-ip/ip")) is not None:
             return self._registered(address)
@@ -131,25 +138,17 @@ class PaloAltoEmulator(Emulator):
         return _error("17", "show is unexpected")
 
     def _registered(self, address: str) -> Response:
-        tags = "".join(f"<member>{tag}</member>" for tag in self.tags.get(address, []))
-        entry = (
-            f'<entry ip="{address}" from_agent="0" persistent="1"><tag>{tags}</tag></entry>'
-            if tags
-            else ""
-        )
+        tags = self.tags.get(address, [])
+        entry = _tag_entry(address, tags) if tags else ""
         return _success(f"{entry}<count>{1 if tags else 0}</count>")
 
-    def _all_registered(self, asked: ET.Element | None) -> Response:
-        first = int((asked.findtext("start-point") if asked is not None else None) or 1) - 1
-        most = int((asked.findtext("limit") if asked is not None else None) or 500)
-        known = [(address, tags) for address, tags in sorted(self.tags.items()) if tags][
-            first : first + most
-        ]
-        entries = "".join(
-            f'<entry ip="{address}" from_agent="0" persistent="1"><tag>{"".join(f"<member>{tag}</member>" for tag in tags)}</tag></entry>'
-            for address, tags in known
-        )
-        return _success(f"{entries}<count>{len(known)}</count>")
+    def _all_registered(self, query: ET.Element | None) -> Response:
+        first = int((query.findtext("start-point") if query is not None else None) or 1) - 1
+        limit = int((query.findtext("limit") if query is not None else None) or 500)
+        tagged = [(address, tags) for address, tags in sorted(self.tags.items()) if tags]
+        page = tagged[first : first + limit]
+        entries = "".join(_tag_entry(address, tags) for address, tags in page)
+        return _success(f"{entries}<count>{len(page)}</count>")
 
     def _user_id(self, request: Request, message: ET.Element) -> Response:
         problems: list[str] = []
@@ -164,34 +163,36 @@ class PaloAltoEmulator(Emulator):
             entries = "".join(f'<entry message="{problem}"/>' for problem in problems)
             return _xml(
                 '<response status="error"><msg><line><uid-response><version>2.0</version>'
-                f"<payload><register>{entries}</register></payload></uid-response></line></msg></response>"
+                f"<payload><register>{entries}</register></payload>"
+                "</uid-response></line></msg></response>"
             )
         return _xml(
-            '<response status="success"><result><uid-response><version>2.0</version></uid-response></result></response>'
+            '<response status="success"><result><uid-response><version>2.0</version>'
+            "</uid-response></result></response>"
         )
 
     def _retag(self, request: Request, verb: str, address: str, tags: list[str]) -> list[str]:
-        kept = self.tags.setdefault(address, [])
+        registered = self.tags.setdefault(address, [])
         if verb == "register":
-            wrong = [f"tag {tag} already exists, ignore" for tag in tags if tag in kept]
-            fit = [tag for tag in tags if tag not in kept]
-            kept.extend(fit)
+            problems = [f"tag {tag} already exists, ignore" for tag in tags if tag in registered]
+            changed = [tag for tag in tags if tag not in registered]
+            registered.extend(changed)
         else:
-            wrong = [f"tag {tag} doesn't exist, ignore" for tag in tags if tag not in kept]
-            fit = [tag for tag in tags if tag in kept]
-            kept[:] = [tag for tag in kept if tag not in fit]
-        if not kept:
+            problems = [f"tag {tag} doesn't exist, ignore" for tag in tags if tag not in registered]
+            changed = [tag for tag in tags if tag in registered]
+            registered[:] = [tag for tag in registered if tag not in changed]
+        if not registered:
             del self.tags[address]
-        if fit:
+        if changed:
             self.record_effect(request, verb, address)
-        return wrong
+        return problems
 
     def _config(self, request: Request, act: str, place: str, element: str) -> Response:
         names = _NAME.findall(place)[2:]  # after the device and the vsys
         if act in {"get", "show"}:
             found = (self.running if act == "show" else self.candidate).show(place, names)
             if found is None:
-                # A read of the running configuration fails where a read of the candidate succeeds with code 7.
+                # `show`, of the running configuration, fails; `get` succeeds with code 7.
                 return (
                     _error(None, "No such node")
                     if act == "show"
@@ -212,13 +213,14 @@ class PaloAltoEmulator(Emulator):
     def _commit(self, request: Request) -> Response:
         if self.commit_locks > 0:
             self.commit_locks -= 1
-            self.changed()
+            self.state_changed()
             return _error("13", "Configuration is locked for commit by admin bob")
         if any(job["status"] == "ACT" for job in self.jobs.values()):
             return _error("13", "Another commit/validate is in progress. Please try again later")
         if self.candidate.dump() == self.running.dump():
             return _xml(
-                '<response status="success" code="19"><msg>There are no changes to commit.</msg></response>'
+                '<response status="success" code="19">'
+                "<msg>There are no changes to commit.</msg></response>"
             )
         number = str(len(self.jobs) + 1)
         fails = self.failing_commits > 0
@@ -235,7 +237,7 @@ class PaloAltoEmulator(Emulator):
         return _xml(f'<response status="success" code="19"><result>{line}</result></response>')
 
     def _advance(self, *, polled: str | None) -> None:
-        """A job ends after two looks or one second, whichever comes first."""
+        """End each job after two status requests or one second."""
         for number, job in self.jobs.items():
             if job["status"] != "ACT":
                 continue
@@ -243,8 +245,8 @@ class PaloAltoEmulator(Emulator):
             if job["polls"] >= _JOB_POLLS or time.time() - job["started"] >= _JOB_SECONDS:
                 job["status"] = "FIN"
                 if not job["fails"]:
-                    self.running = Configuration.load(_copy(job["config"]))
-                self.changed()
+                    self.running = Configuration.load(deepcopy(job["config"]))
+                self.state_changed()
 
     def _job(self, number: str) -> Response:
         job = self.jobs.get(number)
@@ -260,20 +262,15 @@ class PaloAltoEmulator(Emulator):
             else ""
         )
         return _success(
-            f"<job><id>{number}</id><type>Commit</type><status>{job['status']}</status><result>{result}</result>"
-            f"<progress>{100 if done else 55}</progress><details><line>{details}</line></details></job>"
+            f"<job><id>{number}</id><type>Commit</type><status>{job['status']}</status>"
+            f"<result>{result}</result><progress>{100 if done else 55}</progress>"
+            f"<details><line>{details}</line></details></job>"
         )
 
 
-def _copy(value: Any) -> Any:
-    """A deep copy of plain JSON."""
-    match value:
-        case dict():
-            return {key: _copy(item) for key, item in value.items()}
-        case list():
-            return [_copy(item) for item in value]
-        case _:
-            return value
+def _tag_entry(address: str, tags: Sequence[str]) -> str:
+    members = "".join(f"<member>{tag}</member>" for tag in tags)
+    return f'<entry ip="{address}" from_agent="0" persistent="1"><tag>{members}</tag></entry>'
 
 
 def _xml(body: str, status: int = 200) -> Response:

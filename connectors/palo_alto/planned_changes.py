@@ -1,4 +1,4 @@
-"""What a PAN-OS plan finds, and keeps so that the change can be taken back exactly."""
+"""Planned changes of PAN-OS: an address's tags, and a network in the address group."""
 
 from __future__ import annotations
 
@@ -9,30 +9,34 @@ from orchestrator.domain.change import PlannedChange
 _PREFIX = "tocsin-net-"
 
 
-class AddressTags(PlannedChange):
-    """Tags to put on an address and tags to take off it; taking back is the other way round."""
+class TagChange(PlannedChange):
+    """Tags to register for an address, and tags to unregister. Undo is the inverse."""
 
     address: str
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
 
 
-class GroupMember(PlannedChange):
-    """An address object, and whether it is to be in the group. `note` goes into the object's description."""
+class GroupMemberChange(PlannedChange):
+    """The presence of a network's address object in the group."""
 
     network: str
     object_name: str
     present: bool
     note: str = ""
+    """The description of the address object."""
 
 
 def object_name(network: str) -> str:
-    """The name of a network's address object: `tocsin-net-198.51.100.0_24`. One name per network, at most 54 characters."""
+    """Return the name of a network's address object, such as `tocsin-net-198.51.100.0_24`.
+
+    It is unique per network and has at most 54 characters.
+    """
     return _PREFIX + network.replace(":", "-").replace("/", "_")
 
 
 def network_of(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """The network that one of our object names stands for, None for a name that is not ours."""
+    """Return the network of an address object of this connector, None for any other name."""
     if not name.startswith(_PREFIX):
         return None
     try:
@@ -42,7 +46,7 @@ def network_of(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | Non
 
 
 def covering(network: str, members: tuple[str, ...]) -> str | None:
-    """The member, itself included, whose network already holds the given one."""
+    """Return the network of the first member that contains the given network or equals it."""
     wanted = ipaddress.ip_network(network)
     for member in members:
         known = network_of(member)

@@ -1,4 +1,4 @@
-"""What a PAN-OS connection is configured with."""
+"""Settings of a PAN-OS connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ObjectName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
 class PaloAltoSettings(HttpSettings):
-    """Blocks of addresses are tags (instant, no commit); blocks of networks are address objects in a group (a commit each)."""
+    """An address is blocked by a tag, without a commit; a network by an object and a commit."""
 
     api_key: Annotated[SecretStr, Field(description="API key of an administrator that may read")]
     write_api_key: Annotated[
@@ -25,20 +25,21 @@ class PaloAltoSettings(HttpSettings):
     vsys: ObjectName = "vsys1"
     tag: Annotated[
         ObjectName,
-        Field(description="The tag that the dynamic address group of the deny rule matches"),
+        Field(description="Tag that the dynamic address group of the deny rule matches"),
     ] = "tocsin-blocked"
     network_group: Annotated[
-        ObjectName, Field(description="The static address group of the deny rule")
+        ObjectName, Field(description="Static address group of the deny rule")
     ] = "tocsin-blocked-networks"
     admin: Annotated[
         ObjectName | None,
         Field(
-            description="The administrator behind the write key: only its changes are committed. Needed for networks"
+            description="Administrator of the write key, whose changes alone are committed; "
+            "required to block networks"
         ),
     ] = None
     poll_seconds: Annotated[
-        float, Field(gt=0, le=60, description="How often a commit job is looked at")
+        float, Field(gt=0, le=60, description="Interval of status requests for a commit job")
     ] = 2.0
     commit_timeout_seconds: Annotated[
-        float, Field(gt=0, le=3600, description="How long a commit may take")
+        float, Field(gt=0, le=3600, description="Time limit of a commit, in seconds")
     ] = 600.0

@@ -1,1 +1,1 @@
-"""Everything a vendor's connector may import of ours."""
+"""The connector SDK: what a vendor's package imports from this project, besides the domain."""

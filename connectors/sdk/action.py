@@ -1,4 +1,4 @@
-"""How a connector declares an action: its effect, and the methods that plan, verify and undo it."""
+"""The `@action` decorator: declares an action's effect and its plan, verify and undo methods."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ MARK = "__tocsin_action__"
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What `@action` was told. Methods are kept by name, so that a subclass may refine them.
-
-    `slow`: a job that is polled and heartbeats. `local`: quick enough to run as a Temporal local activity.
-    """
+    """Arguments of `@action`. Methods are kept by name, so that a subclass can override them."""
 
     effect: Effect
     plan: str | None
     undo: str | None
     verify: str | None
-    slow: bool
-    local: bool
+    slow: bool  # a job that the connector polls; it sends heartbeats and resumes after a crash
 
 
 def action(
@@ -34,18 +30,22 @@ def action(
     undo: Callable[..., Any] | str | None = None,
     verify: Callable[..., Any] | str | None = None,
     slow: bool = False,
-    local: bool = False,
 ) -> Callable[[Method], Method]:
-    """Marks a method as the action of its name.
+    """Mark a method as the capability's action of the same name.
 
-    A read: `async def lookup_address(self, query: Input, call: Call) -> Output`.
-    A change carries out the planned_change that `plan` (`async def plan_x(self, wish: Input, call: Call) -> PlannedVendor`)
-    returned: `async def block_address(self, block: PlannedVendor, call: Call) -> Output | None`.
-    `undo`: `async def undo_x(self, block: PlannedVendor, call: Call) -> None`.
-    `verify`: `async def verify_x(self, wish, planned_change, output: dict, call) -> bool`; without it, planning again must
-    find nothing left to change.
+    A read takes the action's input and returns its output. A change takes what its `plan` returned:
+
+        async def find_host(self, query: HostInput, call: ActionCall) -> HostDetails
+
+        async def plan_block(self, inputs: AddressInput, call: ActionCall) -> Block
+        async def block_address(self, block: Block, call: ActionCall) -> None
+        async def undo_block(self, block: Block, call: ActionCall) -> None
+        async def verify_block(self, inputs, block, output: dict, call) -> bool
+
+    Without `verify`, the SDK plans again and expects that nothing is left to change. The signatures
+    are checked when the class is created; see `connectors.sdk.binding`.
     """
-    declaration = Declaration(effect, _name(plan), _name(undo), _name(verify), slow, local)
+    declaration = Declaration(effect, _name(plan), _name(undo), _name(verify), slow)
 
     def mark(method: Method) -> Method:
         setattr(method, MARK, declaration)

@@ -1,4 +1,4 @@
-"""What a connector is told about the call it carries out: the key that names it, why it happens, how to report progress."""
+"""The context of one action call: its idempotency key and tag, its reason, and the heartbeat."""
 
 from __future__ import annotations
 
@@ -12,67 +12,70 @@ from datetime import datetime
 from typing import Any
 
 JSON = Any  # a JSON value
+JsonObject = dict[str, Any]
 
 _TAG = re.compile(r"tocsin-[0-9a-f]{16}", re.ASCII)
-current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
+current_call: ContextVar[ActionCall | None] = ContextVar("current_call", default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One step's call. Retries of the same step carry the same `key`, so a connector can find its own earlier work.
-
-    `reason` is text for the vendor's comment field; it holds no secret. `resume` is the detail of the last heartbeat
-    before a crash. `deadline` is aware, UTC.
-    """
+class ActionCall:
+    """One step's call of an action."""
 
     key: str
+    """Idempotency key, the same for every retry of the step, by which earlier work is found."""
     run_id: str
     step_id: str
     reason: str
+    """Text for the vendor's comment field. Contains no secret."""
     heartbeat: Callable[[JSON], None]
+    """Reports progress. The detail of the last heartbeat becomes `resume` after a crash."""
     resume: JSON | None = None
     deadline: datetime | None = None
+    """Aware, UTC."""
 
     @property
     def tag(self) -> str:
-        """`tocsin-` and 16 hex digits: what is put on the vendor's objects, and searched for first."""
+        """The tag for the vendor's objects: `tocsin-` and 16 hex digits. Search for it first."""
         return tag_of(self.key)
 
     @classmethod
-    def bare(cls, key: str = "test") -> Call:
-        """A call outside of any run, for tests and credential checks."""
+    def bare(cls, key: str = "test") -> ActionCall:
+        """Return a call outside of any run, for tests and credential checks."""
         return cls(
             key=key,
             run_id="run_none",
             step_id="none",
             reason="outside of any run",
-            heartbeat=_ignore,
+            heartbeat=_ignore_heartbeat,
         )
 
 
 def tag_of(key: str) -> str:
-    """The short tag that stands for an idempotency key on a vendor's objects."""
+    """Return the tag that represents an idempotency key on a vendor's objects."""
     return f"tocsin-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Tagged:
-    """Something on a system that carries a tag of ours. `action`: by which it would have been made; `note`: what else stands there."""
+class TaggedObject:
+    """An object on a vendor's system that carries one of Tocsin's tags."""
 
     action: str
+    """The action that creates such an object."""
     target: str
     tag: str
     note: str = ""
+    """Other text on the object, such as its description."""
 
 
 def is_tag(text: str) -> bool:
-    """Whether a text is one of our tags."""
+    """Return whether the text is one of Tocsin's tags."""
     return _TAG.fullmatch(text) is not None
 
 
 @contextmanager
-def in_call(call: Call) -> Iterator[None]:
-    """Lets the transport see on whose behalf it sends: the key goes out with every write."""
+def in_call(call: ActionCall) -> Iterator[None]:
+    """Make the call current, so that the HTTP client sends its tag with every write."""
     token = current_call.set(call)
     try:
         yield
@@ -80,5 +83,5 @@ def in_call(call: Call) -> Iterator[None]:
         current_call.reset(token)
 
 
-def _ignore(_detail: JSON) -> None:
-    """A heartbeat that nobody listens to."""
+def _ignore_heartbeat(_detail: JSON) -> None:
+    """Discard a heartbeat."""

@@ -1,4 +1,4 @@
-"""What a capability declares: its name, its usual connection name, and the signature of each action."""
+"""Capabilities: shared action signatures that playbooks use and connectors implement."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from orchestrator.domain.change import Effect, PlannedChange
 
 
 class Input(BaseModel):
-    """What an author gives an action under `with:`. Unknown fields are errors; values are put in canonical spelling."""
+    """What an author passes to an action under `with:`. Unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Output(BaseModel):
-    """What a read answers, or what an applied change tells (a ticket's key)."""
+    """The result of a read, or what an applied change returns, such as a ticket's key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Nothing(Output):
-    """A change that tells nothing beyond its planned_change."""
+class NoOutput(Output):
+    """The output of a change that returns nothing besides its planned change."""
 
 
 class ActionSpec(BaseModel):
-    """The signature of one action, the same for every vendor.
-
-    `steps.ID` of a read has the fields of `output`; of a change, those of `output` beside `changed`, `summary`, `target`.
-    """
+    """The signature of one action, the same for every vendor."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     name: str
     effect: Effect
     input: type[Input]
-    output: type[Output] = Nothing
+    output: type[Output] = NoOutput
     summary: str
 
     def result_schema(self) -> dict[str, Any]:
-        """JSON Schema of what `steps.ID` holds once the step is done."""
+        """Return the JSON Schema of `steps.ID` after the step.
+
+        A read has the fields of `output`; a change also has `changed`, `summary` and `target`.
+        """
         schema = self.output.model_json_schema(mode="serialization")
         if self.effect.changes:
             planned_change = PlannedChange.model_json_schema(mode="serialization")
@@ -53,15 +53,15 @@ class ActionSpec(BaseModel):
 
 
 class Capability:
-    """Subclassed once per kind of system; vendors inherit it beside `Connector`."""
+    """A kind of system. A connector inherits it together with `Connector`."""
 
     capability: ClassVar[str]
-    usual_connection: ClassVar[str]  # the name that playbooks use unless told otherwise
+    default_connection: ClassVar[str]  # the connection that a playbook uses by default
     actions: ClassVar[tuple[ActionSpec, ...]]
 
     @classmethod
     def spec(cls, action: str) -> ActionSpec:
-        """The signature of the named action. Raises KeyError."""
+        """Return the signature of the named action. Raises KeyError."""
         for spec in cls.actions:
             if spec.name == action:
                 return spec

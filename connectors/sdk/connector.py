@@ -1,4 +1,4 @@
-"""What every connector is: a few async methods, checked at import, behind entry points that speak plain JSON to the engine."""
+"""The `Connector` base class: entry points that validate, guard and run a vendor's actions."""
 
 from __future__ import annotations
 
@@ -11,60 +11,54 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 import httpx
 
-from connectors.sdk.call import Call, Tagged, in_call
-from connectors.sdk.capability import Nothing
-from connectors.sdk.declared import BoundAction, bind_actions
-from connectors.sdk.guard import reading_only, refused
-from connectors.sdk.http import Access, HttpClient
-from connectors.sdk.plain import JsonObject, as_json, as_model, planned_change_of
-from connectors.sdk.rate import RateLimit
-from connectors.sdk.reply import Reply
+from connectors.sdk.binding import BoundAction, bind_actions
+from connectors.sdk.call import ActionCall, JsonObject, TaggedObject, in_call
+from connectors.sdk.capability import NoOutput
+from connectors.sdk.guard import reading_only, refusal
+from connectors.sdk.http import HttpClient
+from connectors.sdk.rate_limit import RateLimit
+from connectors.sdk.reply import HttpReply
 from connectors.sdk.settings import ConnectorSettings, HttpSettings, secret_values
+from connectors.sdk.transport import Access
 from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unknown
 
 S = TypeVar("S", bound=ConnectorSettings)
-_OURS = (
-    "read",
-    "plan",
-    "apply",
-    "verify",
-    "undo",
-    "verify_undone",
-    "access",
-    "way_out",
-    "_bound",
-    "_reading",
-    "_changing",
-)
-"""Behind these stands the guard: a connector writes its actions, not these."""
+_FINAL = (
+    "read", "plan", "apply", "verify", "undo", "verify_undone",
+    "access", "transport", "_bound", "_reading", "_changing",
+)  # fmt: skip
+"""Methods that enforce the guard. A connector must not override them."""
 
 
 class Connector(ABC, Generic[S]):
-    """Subclassed once per vendor, beside a capability: `class PaloAlto(Connector[PaloAltoSettings], Firewall)`.
+    """Base of a vendor's connector, inherited together with a capability.
 
-    `docs`: where the vendor documents the API. `unsupported`: actions of the capability that the system cannot do, and why.
-    `untagged`: actions of which nothing on the system says that it was us, and why: `tagged` cannot list what they made.
+    `class PaloAlto(Connector[PaloAltoSettings], Firewall)`. The methods from `read` to
+    `verify_undone` are the engine's entry points; they take and return plain JSON.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    docs: ClassVar[str]
+    docs: ClassVar[str]  # URL of the vendor's API documentation
     rate_limit: ClassVar[RateLimit | None] = None
     unsupported: ClassVar[Mapping[str, str]] = {}
+    """Actions of the capability that the system cannot do, with the reason."""
     untagged: ClassVar[Mapping[str, str]] = {}
+    """Actions whose objects carry no tag, with the reason: `list_tagged` does not return them."""
     settings_type: ClassVar[type[ConnectorSettings]]
     bound: ClassVar[Mapping[str, BoundAction]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Raises TypeError, with the mend, for a connector that breaks the rules of the sdk."""
+        """Check the class. Raises TypeError, with the fix, when it breaks a rule of the SDK."""
         super().__init_subclass__(**kwargs)
+        place = f"{cls.__module__}.{cls.__name__}"
         for attribute in ("name", "title", "docs"):
             if not isinstance(getattr(cls, attribute, None), str):
-                message = f"{cls.__module__}.{cls.__name__} has no `{attribute}`; add it as a class attribute"
+                message = f"{place} has no `{attribute}`; add it as a class attribute"
                 raise TypeError(message)
-        for attribute in _OURS:
+        for attribute in _FINAL:
             if getattr(cls, attribute) is not getattr(Connector, attribute):
-                message = f"{cls.__module__}.{cls.__name__}: {attribute} is the sdk's own; give yours another name"
+                message = f"{place} overrides {attribute}, which is the SDK's; use another name"
                 raise TypeError(message)
         cls.settings_type = _settings_type(cls)
         cls.bound = bind_actions(cls, cls.unsupported, reserved=set(vars(Connector)))
@@ -72,44 +66,50 @@ class Connector(ABC, Generic[S]):
     def __init__(self, settings: S, http: HttpClient) -> None:
         self.settings = settings
         self.http = http
-        self._way_out = http.way_out
+        self._transport = http.transport
 
     def __setattr__(self, name: str, value: object) -> None:
-        """The one way out stays as it was when it was opened, also when `http` is exchanged. Raises WriteRefused."""
-        if name == "_way_out" and name in vars(self):
-            raise refused("it tried to alter its way out")
+        """Keep the transport of the opened connection, even if `http` is replaced.
+
+        Raises WriteRefused when `_transport` is assigned again.
+        """
+        if name == "_transport" and name in vars(self):
+            raise refusal("replace the connection's transport")
         super().__setattr__(name, value)
 
     @property
     def access(self) -> Access:
-        """What this connector was opened for."""
+        """The access that this connector was opened with."""
         return self.http.access
 
     @property
-    def way_out(self) -> object:
-        """The transport that it was opened with: the only one that may send while it reads."""
-        return self._way_out
+    def transport(self) -> object:
+        """The transport of the opened connection, the only one that may send during a read."""
+        return self._transport
 
     @classmethod
     def is_read(cls, request: httpx.Request) -> bool:
-        """Whether the request only reads. Override where the vendor's method says otherwise; when in doubt, False."""
+        """Return whether the request only reads.
+
+        Override where the vendor's HTTP method does not tell. When in doubt, return False.
+        """
         return request.method in {"GET", "HEAD", "OPTIONS"}
 
     @classmethod
-    def retry_after(cls, reply: Reply) -> timedelta | None:  # noqa: ARG003  # for vendors to override
-        """A vendor's own way of saying when to come back, beside Retry-After."""
+    def retry_after(cls, reply: HttpReply) -> timedelta | None:  # noqa: ARG003  # for vendors to override
+        """Return the wait time from a vendor-specific header; Retry-After needs no override."""
         return None
 
     @classmethod
     def headers(cls, settings: S, access: Access) -> dict[str, str]:  # noqa: ARG003  # for vendors to override
-        """Headers that go with every request, credentials among them."""
+        """Return the headers of every request, including credentials."""
         return {}
 
     @classmethod
     def http_client(
         cls, settings: S, access: Access, transport: httpx.AsyncBaseTransport | None = None
     ) -> HttpClient:
-        """The way out: to `base_url` alone, or nowhere for settings that have none."""
+        """Return a client that reaches `base_url` only, or no host when the settings have none."""
         web = settings if isinstance(settings, HttpSettings) else None
         return HttpClient(
             web.base_url if web else None,
@@ -126,81 +126,96 @@ class Connector(ABC, Generic[S]):
 
     @abstractmethod
     async def check(self) -> str:
-        """Try the credential, reading only; one line for the person who adds the connection. Raises an ActionError."""
+        """Test the credential with reads only.
 
-    async def tagged(self) -> tuple[Tagged, ...]:
-        """All on the system that carries a tag of ours, so that what we do not know of is found. Override where the vendor can list it.
-
-        Reads only. Raises Rejected where it cannot be listed, Unavailable.
+        Returns one line for the person who adds the connection. Raises an ActionError.
         """
-        message = f"{self.title} cannot list what carries our tag"
+
+    async def list_tagged(self) -> tuple[TaggedObject, ...]:
+        """Return every object on the system that carries one of Tocsin's tags.
+
+        Reads only; override it where the vendor can list them. It is how orphans are found. Raises
+        Rejected where the system cannot list them, Unavailable.
+        """
+        message = f"{self.title} cannot list objects by Tocsin's tag"
         raise Rejected(message)
 
-    async def read(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002  # the engine's word
-        """Carry out a read. Raises Unavailable, Rejected."""
+    async def read(self, action: str, input: JsonObject, call: ActionCall) -> JsonObject:  # noqa: A002  # the engine's word
+        """Run a read and return its output. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=False)
         with self._reading(call, action):
-            output = await getattr(self, action)(as_model(bound.spec.input, input, action), call)
-            return as_json(output)
+            output = await getattr(self, action)(bound.parse_input(input), call)
+            return _as_json(output)
 
-    async def plan(self, action: str, input: JsonObject, call: Call) -> JsonObject:  # noqa: A002
-        """The planned_change of the change that is due. Changes nothing. Raises Unavailable, Rejected."""
+    async def plan(self, action: str, input: JsonObject, call: ActionCall) -> JsonObject:  # noqa: A002
+        """Return the planned change and change nothing. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         with self._reading(call, action):
-            planned_change = await getattr(self, str(bound.plan))(
-                as_model(bound.spec.input, input, action), call
-            )
-            return as_json(planned_change)
+            planned_change = await getattr(self, str(bound.plan))(bound.parse_input(input), call)
+            return _as_json(planned_change)
 
-    async def apply(self, action: str, planned_change: JsonObject, call: Call) -> JsonObject:
-        """Carry out a planned_change; the output's fields ({} for Nothing). Raises Unavailable, Rejected, Unknown.
+    async def apply(self, action: str, planned_change: JsonObject, call: ActionCall) -> JsonObject:
+        """Apply a planned change and return the action's output, {} for NoOutput.
 
-        A planned_change with `changed: False` makes no change: an action that has an output reads it, any other does nothing.
+        A planned change with `changed: False` only reads the output, if the action has one. Raises
+        Unavailable, Rejected, Unknown.
         """
         bound = self._bound(action, changes=True)
-        parsed = planned_change_of(bound, planned_change, action)
-        if not parsed.changed and bound.spec.output is Nothing:
+        parsed = bound.parse_planned_change(planned_change)
+        if not parsed.changed and bound.spec.output is NoOutput:
             return {}
         with self._changing(call, action) if parsed.changed else self._reading(call, action):
             output = await getattr(self, action)(parsed, call)
-        return as_json(output) if output is not None else {}
+        return _as_json(output) if output is not None else {}
 
     async def verify(
         self,
         action: str,
-        input: JsonObject,
+        input: JsonObject,  # noqa: A002
         planned_change: JsonObject,
         output: JsonObject,
-        call: Call,
-    ) -> bool:  # noqa: A002
-        """Whether the system now is as asked, read back from it. Raises Unavailable, Rejected."""
+        call: ActionCall,
+    ) -> bool:
+        """Return whether the system shows the applied change. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         if bound.verify is None:
             return not (await self.plan(action, input, call))["changed"]
         with self._reading(call, action):
-            wish = as_model(bound.spec.input, input, action)
             return bool(
                 await getattr(self, bound.verify)(
-                    wish, planned_change_of(bound, planned_change, action), output, call
+                    bound.parse_input(input),
+                    bound.parse_planned_change(planned_change),
+                    output,
+                    call,
                 )
             )
 
-    async def undo(self, action: str, planned_change: JsonObject, call: Call) -> None:
-        """Take back what the planned_change changed; nothing when it changed nothing. Raises Unavailable, Rejected, Unknown."""
+    async def undo(self, action: str, planned_change: JsonObject, call: ActionCall) -> None:
+        """Revert an applied change. Does nothing for a planned change with `changed: False`.
+
+        Raises Unavailable, Rejected, Unknown.
+        """
         bound = self._bound(action, changes=True)
         if bound.undo is None:
             message = f"{self.name}: {action} cannot be undone"
             raise Rejected(message)
-        parsed = planned_change_of(bound, planned_change, action)
+        parsed = bound.parse_planned_change(planned_change)
         if parsed.changed:
             with self._changing(call, action):
                 await getattr(self, bound.undo)(parsed, call)
 
     async def verify_undone(
-        self, action: str, input: JsonObject, planned_change: JsonObject, call: Call
-    ) -> bool:  # noqa: A002
-        """Whether what the planned_change changed is gone again: planning anew finds the change due. Raises Unavailable, Rejected."""
-        if not planned_change_of(self._bound(action, changes=True), planned_change, action).changed:
+        self,
+        action: str,
+        input: JsonObject,  # noqa: A002
+        planned_change: JsonObject,
+        call: ActionCall,
+    ) -> bool:
+        """Return whether the change is reverted: a new plan would change something.
+
+        Raises Unavailable, Rejected.
+        """
+        if not self._bound(action, changes=True).parse_planned_change(planned_change).changed:
             return True
         return bool((await self.plan(action, input, call))["changed"])
 
@@ -217,53 +232,59 @@ class Connector(ABC, Generic[S]):
     def _bound(self, action: str, *, changes: bool) -> BoundAction:
         bound = self.bound.get(action)
         if bound is None:
-            reason = self.unsupported.get(action, f"it has: {', '.join(self.bound)}")
+            reason = self.unsupported.get(action, f"its actions: {', '.join(self.bound)}")
             message = f"{self.name} has no action {action!r}: {reason}"
             raise Rejected(message)
         if bound.spec.effect.changes is not changes:
-            message = f"{self.name}: {action} is {'a change' if bound.spec.effect.changes else 'a read'}, called as the other"
+            kind, other = ("change", "read") if bound.spec.effect.changes else ("read", "change")
+            message = f"{self.name}: {action} is a {kind}, but was called as a {other}"
             raise Rejected(message)
         return bound
 
     @contextmanager
-    def _reading(self, call: Call, action: str) -> Iterator[None]:
+    def _reading(self, call: ActionCall, action: str) -> Iterator[None]:
         with (
             in_call(call),
-            reading_only(self._way_out),
-            _ours_only(f"{self.name}: {action}", Rejected),
+            reading_only(self._transport),
+            _hide_foreign_errors(f"{self.name}: {action}", Rejected),
         ):
             yield
 
     @contextmanager
-    def _changing(self, call: Call, action: str) -> Iterator[None]:
-        with in_call(call), _ours_only(f"{self.name}: {action}", Unknown):
+    def _changing(self, call: ActionCall, action: str) -> Iterator[None]:
+        with in_call(call), _hide_foreign_errors(f"{self.name}: {action}", Unknown):
             yield
 
 
 @contextmanager
-def _ours_only(place: str, otherwise: type[ActionError]) -> Iterator[None]:
-    """Lets our errors pass; of any other only the type's name, because its text may hold a secret."""
+def _hide_foreign_errors(place: str, otherwise: type[ActionError]) -> Iterator[None]:
+    """Pass Tocsin's errors. Of any other, report only the type: its text may contain a secret."""
     try:
         yield
     except TocsinError:
         raise
     except ExceptionGroup as group:
-        ours, _ = group.split(ActionError)
-        if ours is not None:
-            raise _leaf(ours) from None
+        own, _ = group.split(ActionError)
+        if own is not None:
+            raise _first_leaf(own) from None
         message = f"{place} failed inside the connector ({type(group.exceptions[0]).__name__})"
         raise otherwise(message) from None
-    except Exception as error:  # noqa: BLE001  # whatever a vendor's code raises ends here
+    except Exception as error:  # noqa: BLE001  # any error of a vendor's code ends here
         message = f"{place} failed inside the connector ({type(error).__name__})"
         raise otherwise(message) from None
 
 
-def _leaf(group: BaseException) -> BaseException:
-    return _leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
+def _first_leaf(group: BaseException) -> BaseException:
+    return _first_leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
+
+
+def _as_json(model: Any) -> JsonObject:
+    plain: JsonObject = model.model_dump(mode="json")
+    return plain
 
 
 def _settings_type(cls: type) -> type[ConnectorSettings]:
-    """The type in `Connector[...]`, of this class or of the nearest parent that gives one."""
+    """Return the type in `Connector[...]`, of this class or its nearest parent that has one."""
     for ancestor in cls.__mro__:
         for generic in vars(ancestor).get("__orig_bases__", ()):
             origin, arguments = get_origin(generic), get_args(generic)
@@ -273,7 +294,5 @@ def _settings_type(cls: type) -> type[ConnectorSettings]:
                 and isinstance(arguments[0], type)
             ):
                 return arguments[0]
-    message = (
-        f"{cls.__module__}.{cls.__name__} does not say its settings; write `Connector[ItsSettings]`"
-    )
+    message = f"{cls.__module__}.{cls.__name__} names no settings; write `Connector[ItsSettings]`"
     raise TypeError(message)

@@ -1,4 +1,15 @@
-"""Where a connection may connect to: its own host and port, at an address that is no cloud's metadata service."""
+"""Egress control: a connection reaches only its own host and port, and never a metadata service.
+
+The allow-list compares scheme, host and port of each request. A name is resolved here and each of
+its addresses is checked; the transport then connects to the checked address, so that a second DNS
+answer cannot redirect it. Private addresses are allowed, because appliances have them. Loopback is
+allowed only when `base_url` names it.
+
+Why not a library: `advocate` works with requests only, and it, like every filter built on
+`ipaddress.is_private`, refuses private networks, where firewalls are managed. An egress proxy needs
+a deployment of its own, holds one allow-list for all connections, and resolves names itself, after
+the check.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +26,8 @@ from orchestrator.domain.errors import Rejected, Unavailable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-Place = tuple[str, str, int]  # scheme, host, port
+Origin = tuple[str, str, int]
+"""Scheme, host and port."""
 
 _METADATA = {
     ipaddress.ip_address(text)
@@ -32,8 +44,8 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
-def place_of(url: httpx.URL | str) -> Place:
-    """Scheme, lower-case host and port of a URL."""
+def origin_of(url: httpx.URL | str) -> Origin:
+    """Return the scheme, lower-case host and port of a URL."""
     url = httpx.URL(url)
     return url.scheme, url.host.lower(), url.port or _DEFAULT_PORT.get(url.scheme, 0)
 
@@ -42,45 +54,50 @@ class Egress:
     """The allow-list of one connection. An empty list allows nothing."""
 
     def __init__(self, urls: Iterable[str], resolve: Resolve | None = None) -> None:
-        self._places = {place_of(url) for url in urls}
+        self._origins = {origin_of(url) for url in urls}
         self._resolve = resolve or system_resolve
 
-    def admit(self, url: httpx.URL) -> None:
-        """Raises Rejected for a place that is not on the list, or that is a refused address by its letters."""
-        place = place_of(url)
-        if place not in self._places:
-            message = f"{url.scheme}://{url.host} is not where this connection may go; only its base_url and allow_hosts are"
+    def check(self, url: httpx.URL) -> None:
+        """Raise Rejected when the origin is not on the list, or its host is a forbidden address."""
+        if origin_of(url) not in self._origins:
+            message = (
+                f"{url.scheme}://{url.host} is outside this connection; "
+                "only its base_url and allow_hosts are reachable"
+            )
             raise Rejected(message)
         if (literal := _literal(url.host)) is not None:
-            _judge(literal, url.host, configured=True)
+            _check_address(literal, url.host, configured=True)
 
     async def addresses(self, url: httpx.URL) -> list[str]:
-        """The addresses to connect to. Raises Rejected when any of them is refused, Unavailable when there are none."""
+        """Return the addresses to connect to, in the resolver's order.
+
+        Raises Rejected when any of them is forbidden, Unavailable when the name has none.
+        """
         if (literal := _literal(url.host)) is not None:
             return [str(literal)]
         try:
             with trusted_io():
-                found = await self._resolve(url.host, place_of(url)[2])
+                resolved = await self._resolve(url.host, origin_of(url)[2])
         except OSError as error:
             message = f"the name {url.host} does not resolve; check base_url and the DNS"
             raise Unavailable(message) from error
-        for text in found:
-            _judge(
+        for text in resolved:
+            _check_address(
                 ipaddress.ip_address(text.partition("%")[0]),
                 url.host,
                 configured=is_this_machine(url.host),
             )
-        if not found:
+        if not resolved:
             message = f"the name {url.host} has no address; check base_url and the DNS"
             raise Unavailable(message)
-        return found
+        return resolved
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name, in the system's order of preference. Raises OSError."""
+    """Return the addresses of a name in the system's order of preference. Raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def _literal(host: str) -> Address | None:
@@ -90,19 +107,25 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _judge(address: Address, host: str, *, configured: bool) -> None:
-    """A private address is fine (appliances live there); loopback only when the configuration says so itself."""
-    inner = _embedded(address)
+def _check_address(address: Address, host: str, *, configured: bool) -> None:
+    """Raise Rejected for a forbidden address, and for a loopback that `base_url` does not name."""
+    inner = _embedded_ipv4(address)
     if inner.is_link_local or inner.is_multicast or inner.is_unspecified or inner in _METADATA:
-        message = f"{host} is at {address}, a link-local, metadata, multicast or unspecified address; connections never go there"
+        message = (
+            f"{host} is at {address}, a link-local, metadata, multicast or unspecified address, "
+            "where no connection may go"
+        )
         raise Rejected(message)
     if inner.is_loopback and not configured:
-        message = f"{host} resolves to this machine ({address}); write localhost in base_url if that is meant"
+        message = (
+            f"{host} resolves to this machine ({address}); "
+            "write localhost in base_url if that is intended"
+        )
         raise Rejected(message)
 
 
-def _embedded(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one, where there is one, so that no spelling slips through."""
+def _embedded_ipv4(address: Address) -> Address:
+    """Return the IPv4 address inside an IPv6 address, or the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
             return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)

@@ -1,4 +1,4 @@
-"""What every emulator shares: state in memory, a log of effects by idempotency key, and faults injected on demand."""
+"""The `Emulator` base class: in-memory state, a log of effects by idempotency key, and faults."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
+from connectors.sdk.call import JSON
 from connectors.sdk.faults import ConnectionDropped, Fault, FaultLayer
-
-JSON = Any
-
-__all__ = ["ConnectionDropped", "Emulator", "EmulatorTransport", "Fault"]
 
 
 class Emulator(ABC):
-    """Subclassed once per vendor. It speaks the vendor's wire format, traps included, and keeps what is in force.
+    """Base of a vendor's emulator, which speaks the vendor's wire format including its traps.
 
-    Handlers call `record_effect` for every request that changed something, once the change is made.
+    A handler calls `record_effect` after every change that a request made.
     """
 
     name: ClassVar[str]
@@ -29,38 +26,41 @@ class Emulator(ABC):
     def __init__(self) -> None:
         self.effects: list[dict[str, Any]] = []
         self.faults: list[Fault] = []
-        self.on_change: Callable[[], None] = _nothing  # the lab writes its state file here
+        self.on_change: Callable[[], None] = _do_nothing  # the lab writes its state file here
         self.seed()
 
     @classmethod
     @abstractmethod
     def settings(cls, base_url: str) -> dict[str, Any]:
-        """The settings, credentials included, with which a connector reaches this emulator at `base_url`."""
+        """Return the connector settings, with credentials, that reach this emulator."""
 
     @abstractmethod
     def seed(self) -> None:
-        """Puts the world in its first state."""
+        """Set the initial state."""
 
     @abstractmethod
     def routes(self) -> Sequence[Route]:
-        """The vendor's endpoints."""
+        """Return the vendor's endpoints."""
 
     @abstractmethod
     def in_force(self) -> JSON:
-        """What is in force now, for a person and for tests: blocks, isolations, tickets, messages."""
+        """Return what is in force now, such as blocks, isolations, tickets and messages."""
 
     @abstractmethod
     def dump(self) -> JSON:
-        """The whole world as JSON."""
+        """Return the whole state as JSON that shares no object with the emulator."""
 
     @abstractmethod
     def load(self, world: JSON) -> None:
-        """Puts a dumped world back."""
+        """Replace the state with what `dump` returned."""
 
     def record_effect(
         self, request: Request | None, action: str, target: str, key: str | None = None
     ) -> None:
-        """Logs an effect, under `key` or the request's Idempotency-Key; the same effect again counts up."""
+        """Log an effect under `key`, or else the request's Idempotency-Key.
+
+        The same action, target and key again increases the effect's count.
+        """
         key = key or (request.headers.get("idempotency-key") if request is not None else None) or ""
         for effect in self.effects:
             if (effect["action"], effect["target"], effect["key"]) == (action, target, key):
@@ -70,60 +70,60 @@ class Emulator(ABC):
             self.effects.append({"action": action, "target": target, "key": key, "count": 1})
         self.on_change()
 
-    def changed(self) -> None:
-        """Says that the world moved on without an effect (a job went ahead), so that it is kept."""
+    def state_changed(self) -> None:
+        """Persist a change of state that is not an effect, such as a job's progress."""
         self.on_change()
 
     def state(self) -> dict[str, Any]:
-        """What `GET /_lab/state` shows of this emulator."""
+        """Return what `GET /_lab/state` shows of this emulator."""
         return {"in_force": self.in_force(), "effects": list(self.effects)}
 
     def inject(self, **fault: Any) -> None:
-        """Adds a fault; see `Fault` for its fields."""
+        """Add a fault; see `Fault` for its fields."""
         self.faults.append(Fault.model_validate({"emulator": self.name, **fault}))
 
     def clear_faults(self) -> None:
-        """Behaves again."""
+        """Remove every fault."""
         self.faults.clear()
 
     def reset(self) -> None:
-        """Back to the first state: no effects, no faults."""
+        """Return to the initial state, without effects and faults."""
         self.effects.clear()
         self.faults.clear()
         self.seed()
         self.on_change()
 
     def snapshot(self) -> JSON:
-        """World and effects, for the state file and for undoing in a lying reply."""
+        """Return state and effects, for the state file and the `silent` fault."""
         return {"world": self.dump(), "effects": [dict(effect) for effect in self.effects]}
 
     def restore(self, snapshot: JSON) -> None:
-        """Puts a snapshot back."""
+        """Replace state and effects with those of a snapshot."""
         self.load(snapshot["world"])
         self.effects[:] = [dict(effect) for effect in snapshot["effects"]]
         self.on_change()
 
     def app(self) -> FaultLayer:
-        """The ASGI application: the vendor's endpoints behind the faults."""
+        """Return the ASGI application: the vendor's endpoints behind the fault layer."""
         return FaultLayer(Starlette(routes=list(self.routes())), self)
 
 
 class EmulatorTransport(httpx.AsyncBaseTransport):
-    """Lets a connector speak with an emulator inside this process, dropped connections included.
+    """Connects a connector to an emulator inside this process, including dropped connections.
 
-    `root`: the path at which the lab would mount it.
+    `root` is the path at which the lab would mount the emulator.
     """
 
     def __init__(self, emulator: Emulator, root: str = "") -> None:
         self._inner = httpx.ASGITransport(app=emulator.app(), root_path=root)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises httpx.RemoteProtocolError for a dropped connection."""
+        """Send the request. Raises httpx.RemoteProtocolError for a dropped connection."""
         try:
             return await self._inner.handle_async_request(request)
         except ConnectionDropped as dropped:
             raise httpx.RemoteProtocolError(str(dropped), request=request) from None
 
 
-def _nothing() -> None:
-    """Nobody keeps the state."""
+def _do_nothing() -> None:
+    """Persist nothing."""

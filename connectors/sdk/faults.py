@@ -1,4 +1,4 @@
-"""How an emulator misbehaves on demand: slow, busy, failing, lying, gone before or after the effect."""
+"""Fault injection for emulators: slow, busy, failing or lying systems, and lost replies."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ABORT = "tocsin.abort"  # in the scope: a function that closes the client's connection at once, where the server has one
+ABORT = "tocsin.abort"
+"""ASGI scope key of a function that closes the client's connection, if the server has one."""
 
 
 class ConnectionDropped(Exception):  # an event, not a mistake
-    """The emulator closed the connection in the middle; only seen where no socket is between."""
+    """The emulator dropped the connection. Raised only where no socket can be closed instead."""
 
 
 class Fault(BaseModel):
-    """One misbehaviour, `times` requests long.
+    """One fault of an emulator.
 
-    latency      waits `seconds` (`before` or `after` the request is handled)
-    status       answers `status`, with Retry-After when `retry_after` is given (seconds)
-    lost_reply   lets the next request that has an effect have it, then closes the connection without a word
-    silent       answers the next request that would have an effect as always, but keeps the world as it was
-    garbage      answers 200 with bytes that mean nothing
-    half_closed  sends half a reply and closes
-    `match`: only requests whose `METHOD path?query body` contains it. `status` and `garbage` happen instead of the
-    request (`before`) or in place of its reply (`after`).
+    latency      waits `seconds`
+    status       answers `status`, with Retry-After when `retry_after` is given
+    lost_reply   applies the next request that has an effect, then closes the connection
+    silent       answers the next request that has an effect as usual, but reverts the effect
+    garbage      answers 200 with an unreadable body
+    half_closed  sends half of the reply, then closes the connection
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -35,59 +34,64 @@ class Fault(BaseModel):
     kind: Literal["latency", "status", "lost_reply", "garbage", "half_closed", "silent"]
     status: Annotated[int, Field(ge=400, le=599)] = 500
     retry_after: Annotated[int | None, Field(ge=0, le=86_400)] = None
+    """Seconds."""
     seconds: Annotated[float, Field(ge=0, le=600)] = 1.0
     match: str = ""
+    """Only requests whose `METHOD path?query body` contains it."""
     times: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    """The number of requests that it affects."""
     when: Literal["before", "after"] = "before"
+    """Whether `status` and `garbage` replace the request or only its reply."""
 
 
-class Misbehaving(Protocol):
-    """What the fault layer needs of an emulator."""
+class FaultyEmulator(Protocol):
+    """The part of an emulator that the fault layer uses."""
 
     faults: list[Fault]
     effects: list[dict[str, Any]]
 
     def snapshot(self) -> Any:
-        """World and effects."""
+        """Return state and effects."""
 
     def restore(self, snapshot: Any) -> None:
-        """Puts a snapshot back."""
+        """Replace state and effects with those of a snapshot."""
 
 
 class FaultLayer:
-    """ASGI: hands each request to the emulator, unless a fault is due."""
+    """ASGI middleware that passes each request to the emulator unless a fault is due."""
 
-    def __init__(self, app: ASGIApp, emulator: Misbehaving) -> None:
+    def __init__(self, app: ASGIApp, emulator: FaultyEmulator) -> None:
         self._app = app
         self._emulator = emulator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises ConnectionDropped where the server gives no way to close the connection."""
+        """Handle a request. Raises ConnectionDropped where the connection cannot be closed."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await _whole(receive)
+        body = await _read_body(receive)
         fault = self._due(
-            f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')} {body.decode('latin-1')}"
+            f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')} "
+            f"{body.decode('latin-1')}"
         )
         match fault:
             case None:
-                await self._app(scope, _again(body), send)
+                await self._app(scope, _replay(body), send)
             case Fault(kind="latency", when="before"):
                 _use(fault)
                 await asyncio.sleep(fault.seconds)
-                await self._app(scope, _again(body), send)
+                await self._app(scope, _replay(body), send)
             case Fault(kind="status" | "garbage", when="before"):
                 _use(fault)
-                await _reply(send, *_instead(fault))
+                await _reply(send, *_replacement(fault))
             case _:
                 await self._after(fault, scope, body, send)
 
     async def _after(self, fault: Fault, scope: Scope, body: bytes, send: Send) -> None:
-        """Lets the emulator answer into our hands first; what the client gets is up to the fault."""
+        """Handle the request, then send, change or drop its reply as the fault says."""
         before, count = self._emulator.snapshot(), self._count()
-        answer = _Answer()
-        await self._app(scope, _again(body), answer.take)
+        answer = _BufferedReply()
+        await self._app(scope, _replay(body), answer.take)
         effective = self._count() != count
         match fault.kind:
             case "lost_reply" if effective:
@@ -99,7 +103,7 @@ class FaultLayer:
                 self._emulator.restore(before)
             case "half_closed":
                 _use(fault)
-                await _half(send, answer)
+                await _send_half(send, answer)
                 await _drop(scope, "the reply ended in the middle")
                 return
             case "latency":
@@ -107,7 +111,7 @@ class FaultLayer:
                 await asyncio.sleep(fault.seconds)
             case "status" | "garbage":
                 _use(fault)
-                await _reply(send, *_instead(fault))
+                await _reply(send, *_replacement(fault))
                 return
             case _:
                 pass
@@ -121,8 +125,8 @@ class FaultLayer:
         return sum(int(effect["count"]) for effect in self._emulator.effects)
 
 
-class _Answer:
-    """What the emulator sent, kept back."""
+class _BufferedReply:
+    """A reply of the emulator that is not sent yet."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -139,14 +143,14 @@ def _use(fault: Fault) -> None:
     fault.times -= 1
 
 
-def _instead(fault: Fault) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _replacement(fault: Fault) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     if fault.kind == "garbage":
         return 200, [(b"content-type", b"application/json")], b'\x00\xff{"status": <'
     waits = [] if fault.retry_after is None else [(b"retry-after", str(fault.retry_after).encode())]
     return fault.status, [(b"content-type", b"text/plain"), *waits], b"injected fault"
 
 
-async def _whole(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     body, more = b"", True
     while more:
         message = await receive()
@@ -155,7 +159,7 @@ async def _whole(receive: Receive) -> bytes:
     return body
 
 
-def _again(body: bytes) -> Receive:
+def _replay(body: bytes) -> Receive:
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
@@ -175,7 +179,7 @@ async def _reply(send: Send, status: int, headers: list[tuple[bytes, bytes]], bo
     await send({"type": "http.response.body", "body": body})
 
 
-async def _half(send: Send, answer: _Answer) -> None:
+async def _send_half(send: Send, answer: _BufferedReply) -> None:
     start, *rest = answer.messages
     body = b"".join(message.get("body", b"") for message in rest)
     await send(
@@ -195,7 +199,6 @@ async def _drop(scope: Scope, why: str) -> None:
     if abort is None:
         raise ConnectionDropped(why)
     abort()
-    for _ in range(
-        3
-    ):  # let the server notification that its client is gone, so that it does not answer in our place
+    # Let the server notice that the client is gone, so that it does not send a reply of its own.
+    for _ in range(3):
         await asyncio.sleep(0)

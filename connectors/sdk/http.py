@@ -1,4 +1,4 @@
-"""How a connector speaks HTTP: one host, no redirects, no cookies, bounded replies, and errors that say what to do next."""
+"""The HTTP client of a connection: one host, no redirects, bounded replies, typed errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ import httpx
 from connectors.sdk.call import current_call
 from connectors.sdk.egress import Egress
 from connectors.sdk.guard import is_reading
-from connectors.sdk.rate import RateLimit, TokenBucket
-from connectors.sdk.reply import Reply, RetryAfter, judge_status
+from connectors.sdk.rate_limit import RateLimit, TokenBucket
+from connectors.sdk.reply import HttpReply, RetryAfter, check_status
 from connectors.sdk.transport import Access, GuardedTransport
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
-
-__all__ = ["Access", "HttpClient", "RateLimit", "Reply", "lost"]
 
 _NOTHING_SENT = (
     httpx.ConnectError,
@@ -30,11 +28,12 @@ _NOTHING_SENT = (
 
 
 class HttpClient:
-    """One connection's way out.
+    """The HTTP client of one connection.
 
-    `base_url=None` may go nowhere. `is_read` tells reads from writes. `allow_hosts` are further URLs whose host and port
-    may be called. `timeout` bounds a whole request. `secrets` are cut out of every message. `retry_after` reads a
-    vendor's own way of saying when to come back; Retry-After is always understood.
+    `base_url=None` reaches no host; `allow_hosts` are further URLs whose origin may be called.
+    `is_read` distinguishes reads from writes. `timeout` limits a request together with its reply.
+    `secrets` are removed from every message. `retry_after` reads a vendor-specific wait time;
+    Retry-After needs no hook.
     """
 
     def __init__(
@@ -62,10 +61,10 @@ class HttpClient:
         self._secrets = tuple(secret for secret in secrets if secret)
         self._retry_after = retry_after
         egress = egress or Egress([url for url in (base_url, *allow_hosts) if url])
-        self.way_out = GuardedTransport(access, is_read, egress, inner=transport, trust=trust)
+        self.transport = GuardedTransport(access, is_read, egress, inner=transport, trust=trust)
         self._client = httpx.AsyncClient(
             base_url=base_url or "",
-            transport=self.way_out,
+            transport=self.transport,
             headers={"User-Agent": "tocsin", **(headers or {})},
             timeout=httpx.Timeout(
                 timeout.total_seconds(), connect=min(5.0, timeout.total_seconds())
@@ -75,24 +74,24 @@ class HttpClient:
             trust_env=False,
         )
 
-    async def get(self, path: str, **options: Any) -> Reply:
-        """`request` with GET."""
+    async def get(self, path: str, **options: Any) -> HttpReply:
+        """Send a GET; see `request`."""
         return await self.request("GET", path, **options)
 
-    async def post(self, path: str, **options: Any) -> Reply:
-        """`request` with POST."""
+    async def post(self, path: str, **options: Any) -> HttpReply:
+        """Send a POST; see `request`."""
         return await self.request("POST", path, **options)
 
-    async def put(self, path: str, **options: Any) -> Reply:
-        """`request` with PUT."""
+    async def put(self, path: str, **options: Any) -> HttpReply:
+        """Send a PUT; see `request`."""
         return await self.request("PUT", path, **options)
 
-    async def patch(self, path: str, **options: Any) -> Reply:
-        """`request` with PATCH."""
+    async def patch(self, path: str, **options: Any) -> HttpReply:
+        """Send a PATCH; see `request`."""
         return await self.request("PATCH", path, **options)
 
-    async def delete(self, path: str, **options: Any) -> Reply:
-        """`request` with DELETE."""
+    async def delete(self, path: str, **options: Any) -> HttpReply:
+        """Send a DELETE; see `request`."""
         return await self.request("DELETE", path, **options)
 
     async def request(
@@ -106,10 +105,11 @@ class HttpClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         ok_statuses: Collection[int] = (),
-    ) -> Reply:
-        """Send, and return a 2xx reply, or one whose status is in `ok_statuses`.
+    ) -> HttpReply:
+        """Send a request and return its reply: a 2xx, or a status in `ok_statuses`.
 
-        Raises WriteRefused, Unavailable, Rejected, Unknown. A write carries the call's tag as `Idempotency-Key`.
+        A write carries the call's tag as `Idempotency-Key`. Raises WriteRefused; Unavailable when
+        nothing happened and a retry may help; Rejected; Unknown when a write may have happened.
         """
         _refuse_dots(path)
         request = self._client.build_request(
@@ -127,34 +127,34 @@ class HttpClient:
         if self._bucket and not (writes and (self.access is Access.READ or is_reading())):
             await self._bucket.take()
         reply = await self._exchange(request, writes=writes)
-        judge_status(reply, ok_statuses, self._retry_after)
+        check_status(reply, ok_statuses, self._retry_after)
         return reply
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _exchange(self, request: httpx.Request, *, writes: bool) -> Reply:
-        place = f"{request.method} {request.url.path}"
+    async def _exchange(self, request: httpx.Request, *, writes: bool) -> HttpReply:
+        endpoint = f"{request.method} {request.url.path}"
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 response = await self._client.send(request, stream=True)
                 try:
-                    content = await self._read(response, place, writes=writes)
+                    content = await self._read(response, endpoint, writes=writes)
                 finally:
                     await response.aclose()
         except ActionError:
             raise
         except _NOTHING_SENT as error:
-            message = f"{place}: cannot connect to {request.url.host} ({type(error).__name__})"
+            message = f"{endpoint}: cannot connect to {request.url.host} ({type(error).__name__})"
             raise Unavailable(message) from None
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
-            raise lost(f"{place}: {_words(error)}", writes=writes) from None
+            raise lost_reply(f"{endpoint}: {_describe(error)}", writes=writes) from None
         except ExceptionGroup as group:
-            if (refusal := _first_of_ours(group)) is not None:
-                raise refusal from None
+            if (action_error := _first_action_error(group)) is not None:
+                raise action_error from None
             raise
-        return Reply(
+        return HttpReply(
             response.status_code,
             response.headers,
             content,
@@ -163,25 +163,25 @@ class HttpClient:
             secrets=self._secrets,
         )
 
-    async def _read(self, response: httpx.Response, place: str, *, writes: bool) -> bytes:
+    async def _read(self, response: httpx.Response, endpoint: str, *, writes: bool) -> bytes:
         content = bytearray()
         async for piece in response.aiter_bytes():
             content += piece
             if len(content) > self._max_bytes:
-                message = f"{place}: the reply is longer than {self._max_bytes} bytes"
+                message = f"{endpoint}: the reply is longer than {self._max_bytes} bytes"
                 raise Unknown(message) if writes else Rejected(message)
         return bytes(content)
 
 
-def lost(message: str, *, writes: bool) -> ActionError:
-    """What a reply that did not come, or cannot be read, means: look first after a write, try again after a read."""
+def lost_reply(message: str, *, writes: bool) -> ActionError:
+    """Return the error for a missing or unreadable reply: Unknown for a write, else Unavailable."""
     return Unknown(message) if writes else Unavailable(message)
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, (TimeoutError, httpx.TimeoutException)):
         return "no reply in time"
-    return f"the connection broke before the whole reply was there ({type(error).__name__})"
+    return f"the connection broke before the reply was complete ({type(error).__name__})"
 
 
 def _refuse_dots(path: str) -> None:
@@ -189,13 +189,13 @@ def _refuse_dots(path: str) -> None:
         part in {".", ".."}
         for part in path.partition("?")[0].replace("%2e", ".").replace("%2E", ".").split("/")
     ):
-        message = f"the path {path[:100]!r} climbs; quote what is put in it"
+        message = f"the path {path[:100]!r} contains dot segments; quote the values in it"
         raise Rejected(message)
 
 
-def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> ActionError | None:
+def _first_action_error(group: BaseExceptionGroup[BaseException]) -> ActionError | None:
     for error in group.exceptions:
-        found = _first_of_ours(error) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(found, ActionError):
-            return found
+        leaf = _first_action_error(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(leaf, ActionError):
+            return leaf
     return None

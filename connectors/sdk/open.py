@@ -1,17 +1,15 @@
-"""How a connector is opened: settings checked, and for reading the write credential left out."""
+"""Opening a connector: validated settings, and no write credential for read access."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import ValidationError
 
 from connectors.sdk.connector import Connector
 from connectors.sdk.guard import reading_only
-from connectors.sdk.http import Access
-from connectors.sdk.settings import ConnectorSettings, without_write
-from orchestrator.domain.errors import Invalid
+from connectors.sdk.settings import parse_settings, without_write
+from connectors.sdk.transport import Access
 
 C = TypeVar("C", bound=Connector[Any])
 
@@ -22,27 +20,15 @@ def open_connector(
     access: Access,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> C:
-    """The connector, ready to call; `await connector.aclose()` when done.
+    """Return a connector that is ready to call; close it with `await connector.aclose()`.
 
-    Raises Invalid naming the setting, never its value; WriteRefused where one that is opened for reading reaches out by itself.
+    With `transport`, requests go there and not to the network. Raises Invalid, which names the
+    setting but not its value, and WriteRefused when a connector for read access opens connections
+    in its constructor.
     """
-    parsed = parse_settings(cls, settings)
+    parsed = parse_settings(cls.name, cls.settings_type, settings)
     if access is Access.WRITE:
         return cls(parsed, cls.http_client(parsed, access, transport))
     parsed = without_write(parsed)
-    with reading_only():  # what it leaves running as it is made is bound by this for good
+    with reading_only():  # tasks that the constructor leaves running inherit the restriction
         return cls(parsed, cls.http_client(parsed, access, transport))
-
-
-def parse_settings(cls: type[Connector[Any]], settings: dict[str, Any]) -> ConnectorSettings:
-    """The settings of a connector, checked. Raises Invalid naming each wrong setting, never its value."""
-    try:
-        return cls.settings_type.model_validate(settings)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-        found = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
-            for problem in problems
-        )
-        message = f"connector {cls.name}: {found}"
-        raise Invalid(message) from None

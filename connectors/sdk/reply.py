@@ -1,4 +1,4 @@
-"""What came back over HTTP, and what its status means for the engine."""
+"""HTTP replies, and the error that each status means for the engine."""
 
 from __future__ import annotations
 
@@ -8,57 +8,72 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
 
+M = TypeVar("M", bound=BaseModel)
 _LONGEST_MESSAGE = 300
 _LONGEST_WAIT = timedelta(hours=1)
 _SECRET_HEADERS = re.compile(r"auth|key|token|cookie|secret", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Reply:
-    """A whole reply. `secrets` are what `said` cuts out."""
+class HttpReply:
+    """A complete HTTP reply."""
 
     status: int
     headers: httpx.Headers
     content: bytes = field(repr=False)
     request: httpx.Request = field(repr=False)
     writes: bool = field(kw_only=True)
+    """Whether the request was a write: then an unreadable reply means Unknown, not Unavailable."""
     secrets: tuple[str, ...] = field(kw_only=True, default=(), repr=False)
+    """Removed from every text that `redact` returns."""
 
     @property
-    def place(self) -> str:
-        """Method and path: what messages name."""
+    def endpoint(self) -> str:
+        """Method and path, as messages name them."""
         return f"{self.request.method} {self.request.url.path}"
 
     @property
     def text(self) -> str:
-        """The body as UTF-8, whatever is not UTF-8 replaced."""
+        """The body as UTF-8; invalid bytes are replaced."""
         return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body as JSON. Raises Unknown after a write, Unavailable after a read, when it is none."""
+        """Return the body as JSON. Raises Unknown after a write, Unavailable after a read."""
         try:
             return json.loads(self.content)
         except ValueError:
-            raise self.garbage("is not JSON") from None
+            raise self.unreadable("is not JSON") from None
 
-    def garbage(self, what: str) -> ActionError:
-        """The error for a success that cannot be understood: `what` says how it is wrong, such as 'has no job id'."""
-        message = f"{self.place}: the reply {what}"
+    def parse(self, model: type[M]) -> M:
+        """Return the body as a model. Raises Unknown after a write, Unavailable after a read."""
+        try:
+            return model.model_validate_json(self.content)
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
+            raise self.unreadable(f"has no valid {place}" if place else "is not JSON") from None
+
+    def unreadable(self, problem: str) -> ActionError:
+        """Return the error for an unreadable success: Unknown for a write, else Unavailable.
+
+        `problem` completes the sentence "the reply ...", such as "has no job id".
+        """
+        message = f"{self.endpoint}: the reply {problem}"
         return Unknown(message) if self.writes else Unavailable(message)
 
     @property
-    def said(self) -> str:
-        """What the vendor said, in at most 300 printable characters, without secrets."""
-        return self.redacted(self.text)
+    def excerpt(self) -> str:
+        """The first 300 printable characters of the body, without secrets."""
+        return self.redact(self.text)
 
-    def redacted(self, text: str) -> str:
-        """The text on one line, bounded, with our secrets and the request's credentials cut out."""
+    def redact(self, text: str) -> str:
+        """Return the text on one line, at most 300 characters, without secrets and credentials."""
         for secret in sorted({*self.secrets, *self._sent_secrets()}, key=len, reverse=True):
             text = text.replace(secret, "***")
         text = " ".join(
@@ -74,42 +89,52 @@ class Reply:
         )
         return {
             part for value in values for part in value.split() if len(part) > 7
-        }  # shorter words are no secrets
+        }  # shorter words, such as `Bearer`, are not secrets
 
 
-RetryAfter = Callable[[Reply], timedelta | None]
+RetryAfter = Callable[[HttpReply], timedelta | None]
 
 
-def judge_status(
-    reply: Reply, ok_statuses: Collection[int], vendor_hook: RetryAfter | None
+def check_status(
+    reply: HttpReply, ok_statuses: Collection[int], vendor_hook: RetryAfter | None
 ) -> None:
-    """Raises what the status means: Unavailable, Rejected or Unknown."""
-    status, place = reply.status, reply.place
+    """Raise the error that the status means: Unavailable, Rejected or Unknown.
+
+    A 2xx status and those in `ok_statuses` pass. `vendor_hook` reads the vendor's own wait time.
+    """
+    status, endpoint = reply.status, reply.endpoint
     if 200 <= status < 300 or status in ok_statuses:
         return
     if status in {429, 503}:
-        message = f"{place}: the system asks to come back later ({status}): {reply.said}"
+        message = f"{endpoint}: the system is busy, try again later ({status}): {reply.excerpt}"
         raise Unavailable(
             message,
             retry_after=(vendor_hook(reply) if vendor_hook else None) or retry_after(reply.headers),
         )
     if status >= 500:
-        message = f"{place}: the system failed ({status}): {reply.said}"
+        message = f"{endpoint}: the system failed ({status}): {reply.excerpt}"
         raise Unknown(message) if reply.writes else Unavailable(message)
     if status in {401, 403}:
-        message = f"{place}: the connection's credential is wrong or may not do this ({status}): {reply.said}"
+        message = (
+            f"{endpoint}: the connection's credential is wrong or lacks permission ({status}): "
+            f"{reply.excerpt}"
+        )
         raise Rejected(message)
     if 300 <= status < 400:
         message = (
-            f"{place}: the system redirects ({status}), which is never followed; check base_url"
+            f"{endpoint}: the system redirects ({status}), and redirects are not followed; "
+            "check base_url"
         )
         raise Rejected(message)
-    message = f"{place}: refused ({status}): {reply.said}"
+    message = f"{endpoint}: refused ({status}): {reply.excerpt}"
     raise Rejected(message)
 
 
 def retry_after(headers: httpx.Headers, now: datetime | None = None) -> timedelta | None:
-    """Retry-After as seconds or as an HTTP date, between 0 and one hour. None when absent or unreadable."""
+    """Return the wait in Retry-After (seconds or an HTTP date), between 0 and one hour.
+
+    None when the header is absent or unreadable.
+    """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value):
         return min(timedelta(seconds=int(value)), _LONGEST_WAIT)
@@ -123,5 +148,5 @@ def retry_after(headers: httpx.Headers, now: datetime | None = None) -> timedelt
 
 
 def bounded_wait(wait: timedelta) -> timedelta:
-    """Never in the past, never more than an hour: a vendor's clock may be wrong."""
+    """Return the wait, limited to the range from 0 to one hour: a vendor's clock may be wrong."""
     return min(max(wait, timedelta()), _LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""What a connector is configured with, which of it is secret, and which of the secrets may write."""
+"""Connector settings: which fields are secret, and which secrets are write credentials."""
 
 from __future__ import annotations
 
@@ -6,34 +6,42 @@ import ipaddress
 from typing import Annotated, Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
-WRITE = {
-    "credential": "write"
-}  # `Field(json_schema_extra=WRITE)` marks a credential that a dry run never loads
+from orchestrator.domain.errors import Invalid
+
+WRITE = {"credential": "write"}
+"""`Field(json_schema_extra=WRITE)` marks a credential that is loaded for applying changes only."""
 
 
 class ConnectorSettings(BaseModel):
-    """Subclassed once per vendor. Secrets are `SecretStr`; a separate write credential is `SecretStr | None`, marked `WRITE`."""
+    """Base of a vendor's settings.
+
+    Secrets are `SecretStr`. A separate write credential is `SecretStr | None`, marked `WRITE`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HttpSettings(ConnectorSettings):
-    """What every connector that speaks HTTP takes beside its own fields.
-
-    `base_url` is http only towards this machine, unless `plain_http` says that the way there is safe.
-    """
+    """Base of the settings of a connector that speaks HTTP."""
 
     base_url: Annotated[
-        str, Field(description="Where the system listens, such as https://firewall.corp.example")
+        str, Field(description="URL of the system, such as https://firewall.corp.example")
     ]
     timeout_seconds: Annotated[
-        float, Field(gt=0, le=300, description="The longest one request may take, in seconds")
+        float, Field(gt=0, le=300, description="Time limit of one request, in seconds")
     ] = 20.0
     ca_file: Annotated[
         str | None,
-        Field(description="A PEM file of the authority to trust instead of the usual ones"),
+        Field(description="PEM file of the CA certificates to trust instead of the system's"),
     ] = None
     plain_http: Annotated[
         bool, Field(description="Allow http:// to a host other than this machine")
@@ -43,13 +51,22 @@ class HttpSettings(ConnectorSettings):
     def _base_url_is_safe(self) -> HttpSettings:
         parts = urlsplit(self.base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            message = f"base_url {self.base_url!r} is not an http(s) address; write it like https://firewall.corp.example"
+            message = (
+                f"base_url {self.base_url!r} is not an http(s) URL; "
+                "write it like https://firewall.corp.example"
+            )
             raise ValueError(message)
         if parts.username or parts.password or parts.query or parts.fragment:
-            message = "base_url may not hold a user, a password, a query or a fragment; credentials have fields of their own"
+            message = (
+                "base_url must not contain a user, a password, a query or a fragment; "
+                "put credentials in their own settings"
+            )
             raise ValueError(message)
         if parts.scheme == "http" and not self.plain_http and not is_this_machine(parts.hostname):
-            message = f"base_url {self.base_url!r} would send the credential in clear; use https, or set plain_http"
+            message = (
+                f"base_url {self.base_url!r} would send the credential in clear text; "
+                "use https, or set plain_http"
+            )
             raise ValueError(message)
         return self
 
@@ -57,8 +74,22 @@ class HttpSettings(ConnectorSettings):
 S = TypeVar("S", bound=ConnectorSettings)
 
 
+def parse_settings(connector: str, settings_type: type[S], settings: dict[str, Any]) -> S:
+    """Return the settings of a connector. Raises Invalid, which names each wrong setting only."""
+    try:
+        return settings_type.model_validate(settings)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        details = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+            for problem in problems
+        )
+        message = f"connector {connector}: {details}"
+        raise Invalid(message) from None
+
+
 def is_this_machine(host: str) -> bool:
-    """Whether the host is literally the loopback: `localhost`, 127.0.0.0/8, ::1. Names are not resolved."""
+    """Return whether the host is `localhost` or a loopback address. Names are not resolved."""
     if host.lower() == "localhost":
         return True
     try:
@@ -68,7 +99,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def secret_fields(settings_type: type[ConnectorSettings]) -> set[str]:
-    """Names of the fields that hold a secret."""
+    """Return the names of the fields that contain a secret."""
     return {
         name
         for name, field in settings_type.model_fields.items()
@@ -77,7 +108,7 @@ def secret_fields(settings_type: type[ConnectorSettings]) -> set[str]:
 
 
 def write_fields(settings_type: type[ConnectorSettings]) -> set[str]:
-    """Names of the credentials that only a change needs."""
+    """Return the names of the write credentials."""
     return {
         name
         for name, field in settings_type.model_fields.items()
@@ -86,12 +117,12 @@ def write_fields(settings_type: type[ConnectorSettings]) -> set[str]:
 
 
 def without_write(settings: S) -> S:
-    """The same settings with each separate write credential replaced by None."""
+    """Return a copy in which every write credential is None."""
     return settings.model_copy(update=dict.fromkeys(write_fields(type(settings))))
 
 
 def secret_values(settings: ConnectorSettings) -> tuple[str, ...]:
-    """The secrets in clear, for redaction only."""
+    """Return the secrets in clear text, for redaction only."""
     values = (getattr(settings, name) for name in secret_fields(type(settings)))
     return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
 

@@ -1,4 +1,4 @@
-"""The last gate before the wire: refuses writes where only reading is allowed, and hosts that are not on the list."""
+"""The guarded HTTP transport: refuses writes during a read, and hosts outside the allow-list."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from enum import StrEnum
 import httpx
 
 from connectors.sdk.egress import Egress
-from connectors.sdk.guard import is_reading, is_the_way_out, is_trusted, refused, trusted_io
+from connectors.sdk.guard import is_reading, is_transport_of_call, is_trusted, refusal, trusted_io
 
-_TRIES = 3  # addresses of one name
+_MAX_ADDRESSES = 3  # of one name, tried in order
 
 
 class Access(StrEnum):
-    """What a connection was opened for. READ: plans, lookups, dry runs. WRITE: carrying out a recorded intent."""
+    """What a connector is opened for."""
 
-    READ = "read"
-    WRITE = "write"
+    READ = "read"  # plans, lookups, verification, dry runs
+    WRITE = "write"  # applying and undoing recorded changes
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """Judges each request, then connects to an address that was checked, so that DNS cannot change its mind in between.
+    """Checks each request, then connects to the address that it checked: no DNS rebinding.
 
-    With `inner` (an emulator in this process) nothing is resolved and nothing is connected to.
+    With `inner` (an emulator in this process), nothing is resolved and no socket is opened.
     """
 
     def __init__(
@@ -41,27 +41,27 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._egress = egress
         self._inner = inner
         self._trust = trust
-        self._per_host: dict[
-            str, _Pool
-        ] = {}  # one pool per name: certificates are checked per name
-        self._whole = True
+        # One pool per name, because certificates are checked per name.
+        self._per_host: dict[str, _GuardedPool] = {}
+        self._is_complete = True
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Stays as it was made: what it judges by is not the connector's to alter. Raises WriteRefused."""
-        if "_whole" in vars(self):
-            raise refused(f"it tried to alter {name.strip('_')} of our transport")
+        """Refuse every assignment after construction. Raises WriteRefused."""
+        if "_is_complete" in vars(self):
+            raise refusal(f"alter {name.strip('_')} of the connection's transport")
         super().__setattr__(name, value)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises WriteRefused, Rejected, Unavailable, or what httpx raises."""
-        self._egress.admit(request.url)
-        if not is_the_way_out(self):
-            raise refused(
-                f"{request.method} {request.url.path} through a client of its own; only self.http may send while it reads"
+        """Send the request. Raises WriteRefused, Rejected, Unavailable, or an error of httpx."""
+        self._egress.check(request.url)
+        if not is_transport_of_call(self):
+            raise refusal(
+                f"{request.method} {request.url.path} through another HTTP client; "
+                "only self.http may send during a read"
             )
         if (self._access is Access.READ or is_reading()) and not self._is_read(request):
-            raise refused(
-                f"{request.method} {request.url.path} changes something, and only reading is allowed here"
+            raise refusal(
+                f"{request.method} {request.url.path} is a write, and only reads are allowed here"
             )
         if self._inner is not None:
             with trusted_io():
@@ -75,7 +75,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 await transport.aclose()
 
     async def _connect(self, request: httpx.Request) -> httpx.Response:
-        addresses = (await self._egress.addresses(request.url))[:_TRIES]
+        addresses = (await self._egress.addresses(request.url))[:_MAX_ADDRESSES]
         pool = self._pool(request.url.host)
         for address in addresses[:-1]:
             try:
@@ -84,23 +84,23 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 continue  # nothing was sent: the next address may answer
         return await _send(pool, request, addresses[-1])
 
-    def _pool(self, host: str) -> _Pool:
+    def _pool(self, host: str) -> _GuardedPool:
         if host not in self._per_host:
-            self._per_host[host] = _Pool(verify=self._trust, trust_env=False, retries=0)
+            self._per_host[host] = _GuardedPool(verify=self._trust, trust_env=False, retries=0)
         return self._per_host[host]
 
 
-class _Pool(httpx.AsyncHTTPTransport):
-    """Connections that are open already need no `connect`, which the audit hook would see: so who sends on them is asked too."""
+class _GuardedPool(httpx.AsyncHTTPTransport):
+    """A connection pool that checks the sender: a pooled connection needs no `connect` to audit."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if is_reading() and not is_trusted():
-            raise refused(f"{request.method} {request.url.path} past our transport")
+            raise refusal(f"{request.method} {request.url.path} around the connection's transport")
         return await super().handle_async_request(request)
 
 
-async def _send(pool: _Pool, request: httpx.Request, address: str) -> httpx.Response:
-    """Sends to the address; the Host header and the certificate check keep the name."""
+async def _send(pool: _GuardedPool, request: httpx.Request, address: str) -> httpx.Response:
+    """Send to the address. The Host header and the certificate check keep the name."""
     pinned = httpx.Request(
         request.method,
         request.url.copy_with(host=address),

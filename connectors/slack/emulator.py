@@ -1,4 +1,4 @@
-"""How Slack behaves, in memory: one workspace, channels that the app is a member of or not, and failures with HTTP 200."""
+"""An emulated Slack workspace: channels with and without the app, and clicks on buttons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from connectors.sdk.emulator import JSON, Emulator
+from connectors.sdk.call import JSON
+from connectors.sdk.emulator import Emulator
 
 LAB_SETTINGS: dict[str, Any] = {
     "bot_token": "xoxb-lab-token",
@@ -25,68 +26,71 @@ _CHANNELS = {  # id: (name, whether the app is a member, whether it is archived)
     "C0GENERAL01": ("general", False, False),
     "C0OLDWAR001": ("old-war-room", True, True),
 }
-_PEOPLE = {
+_PEOPLE = {  # user id: the channel of direct messages
     "U0ANALYST01": "D0ANALYST01",
     "U0LEADER001": "D0LEADER001",
-}  # user: the channel between them and the app
+}
 _EPOCH = 1_750_000_000
-_LONGEST_TEXT, _MOST_BLOCKS, _LONGEST_BLOCK = 40_000, 50, 3000
+_LONGEST_TEXT, _MAX_BLOCKS, _LONGEST_BLOCK = 40_000, 50, 3000
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class SlackEmulator(Emulator):
-    """Traps: every failure but a rate limit is HTTP 200 with `ok: false`; posting is not idempotent; history is paged."""
+    """A workspace with four channels and two people.
+
+    Traps: a failure is HTTP 200 with `ok: false`; posting is not idempotent; history is paged.
+    """
 
     name = "slack"
 
     @classmethod
     def settings(cls, base_url: str) -> dict[str, Any]:
-        """The lab's bot token."""
+        """Return the lab's bot token."""
         return {**LAB_SETTINGS, "base_url": base_url}
 
     def seed(self) -> None:
-        """Channels in which people have talked a little."""
+        """Set the initial state: channels with one message each."""
         self.messages: dict[str, list[dict[str, Any]]] = {
             channel: [] for channel in [*_CHANNELS, *_PEOPLE.values()]
         }
-        self.whispers: list[dict[str, Any]] = []
+        self.ephemeral: list[dict[str, Any]] = []
         self.posted = 0
         for channel in ("C0SOC000001", "C0INCIDENT1"):
-            self.say(
+            self.add_message(
                 channel,
                 {"type": "message", "user": "U0ANALYST01", "text": "Shift handover: quiet night."},
             )
 
     def in_force(self) -> JSON:
-        """The texts in each channel, by its name, oldest first."""
+        """Return the texts in each channel by its name, oldest first."""
         return {
-            _name(channel): [message["text"] for message in said]
-            for channel, said in self.messages.items()
-            if said
+            _name(channel): [message["text"] for message in messages]
+            for channel, messages in self.messages.items()
+            if messages
         }
 
     def dump(self) -> JSON:
-        """Every message, and how many there were."""
-        messages = {channel: list(said) for channel, said in self.messages.items()}
-        return {"messages": messages, "posted": self.posted, "whispers": list(self.whispers)}
+        """Return every message and the counter of messages."""
+        messages = {channel: list(entries) for channel, entries in self.messages.items()}
+        return {"messages": messages, "posted": self.posted, "ephemeral": list(self.ephemeral)}
 
     def load(self, world: JSON) -> None:
-        """Puts them back."""
+        """Replace the state with what `dump` returned."""
         self.messages = {channel: [] for channel in self.messages} | {
-            channel: list(said) for channel, said in world["messages"].items()
+            channel: list(entries) for channel, entries in world["messages"].items()
         }
-        self.posted, self.whispers = world["posted"], list(world.get("whispers", []))
+        self.posted, self.ephemeral = world["posted"], list(world["ephemeral"])
 
-    def say(self, channel: str, message: dict[str, Any]) -> str:
-        """Puts a message into a channel; its timestamp."""
+    def add_message(self, channel: str, message: dict[str, Any]) -> str:
+        """Add a message to a channel and return its timestamp."""
         self.posted += 1
         ts = f"{_EPOCH + self.posted}.{self.posted % 1_000_000:06d}"
         self.messages[channel].append({**message, "ts": ts})
         return ts
 
     def routes(self) -> Sequence[Route]:
-        """The methods that the connector uses; a GET is as good as a POST."""
+        """Return the methods that the connector uses: reads by GET, changes by POST."""
         table: dict[str, Handler] = {
             "auth.test": self._test,
             "conversations.list": self._list,
@@ -99,7 +103,7 @@ class SlackEmulator(Emulator):
         changes: dict[str, Handler] = {
             "chat.postMessage": self._post,
             "chat.update": self._update,
-            "chat.postEphemeral": self._whisper,
+            "chat.postEphemeral": self._post_ephemeral,
         }
         return [
             *reads,
@@ -112,7 +116,10 @@ class SlackEmulator(Emulator):
     def click(
         self, user: str, channel: str, ts: str, action: str, *, at: int
     ) -> tuple[dict[str, str], bytes]:
-        """What Slack sends when a person clicks the button with this `action_id`: headers, truly signed at that second, and the body."""
+        """Return the signed headers and the body of a click on the button with this `action_id`.
+
+        `at` is the time of the signature, in seconds since the epoch.
+        """
         posted = next(message for message in self.messages[channel] if message["ts"] == ts)
         buttons = [
             each
@@ -138,7 +145,7 @@ class SlackEmulator(Emulator):
             ],
         }
         body = urlencode({"payload": json.dumps(payload)}).encode()
-        return signed(body, at), body
+        return sign_headers(body, at), body
 
     async def _test(self, _request: Request) -> Response:
         return JSONResponse(
@@ -162,7 +169,7 @@ class SlackEmulator(Emulator):
 
     async def _history(self, request: Request) -> Response:
         query = request.query_params
-        if problem := _barred(query.get("channel", "")):
+        if problem := _channel_error(query.get("channel", "")):
             return _failure(problem)
         inclusive = query.get("inclusive") == "true"
         oldest, latest = float(query.get("oldest", 0)), float(query.get("latest", "inf"))
@@ -177,47 +184,46 @@ class SlackEmulator(Emulator):
         return JSONResponse({"ok": True, **_page(request, newest_first, "messages")})
 
     async def _post(self, request: Request) -> Response:
-        wish = await request.json()
-        channel = _PEOPLE.get(wish.get("channel", ""), wish.get("channel", ""))
-        if problem := _barred(channel) or _ill_formed(wish):
+        body = await request.json()
+        channel = _PEOPLE.get(body.get("channel", ""), body.get("channel", ""))
+        if problem := _channel_error(channel) or _content_error(body):
             return _failure(problem)
-        kept = {name: wish[name] for name in ("text", "blocks", "metadata") if name in wish}
-        ts = self.say(channel, {"type": "message", "bot_id": "B0TOCSIN001", **kept})
-        key = wish.get("metadata", {}).get("event_payload", {}).get("key")
+        content = {name: body[name] for name in ("text", "blocks", "metadata") if name in body}
+        ts = self.add_message(channel, {"type": "message", "bot_id": "B0TOCSIN001", **content})
+        key = body.get("metadata", {}).get("event_payload", {}).get("key")
         self.record_effect(request, "post", _name(channel), key)
         return JSONResponse(
             {"ok": True, "channel": channel, "ts": ts, "message": self.messages[channel][-1]}
         )
 
     async def _update(self, request: Request) -> Response:
-        wish = await request.json()
-        channel, ts = wish.get("channel", ""), wish.get("ts", "")
-        if channel in _PEOPLE or (
-            problem := _barred(channel)
-        ):  # a user's id, which posting takes, is refused here
-            return _failure("channel_not_found" if channel in _PEOPLE else str(problem))
-        if problem := _ill_formed(wish):
+        body = await request.json()
+        channel, ts = body.get("channel", ""), body.get("ts", "")
+        # Unlike chat.postMessage, chat.update does not accept a user id: it is an unknown channel.
+        if problem := _channel_error(channel) or _content_error(body):
             return _failure(problem)
         for message in self.messages[channel]:
             if message["ts"] == ts:
-                message.update({name: wish[name] for name in ("text", "blocks") if name in wish})
+                message.update({name: body[name] for name in ("text", "blocks") if name in body})
                 self.record_effect(request, "update", f"{_name(channel)} {ts}")
                 return JSONResponse(
-                    {"ok": True, "channel": channel, "ts": ts, "text": wish.get("text", "")}
+                    {"ok": True, "channel": channel, "ts": ts, "text": body.get("text", "")}
                 )
         return _failure("message_not_found")
 
-    async def _whisper(self, request: Request) -> Response:
-        wish = await request.json()
-        if problem := _barred(wish.get("channel", "")) or _ill_formed(wish):
+    async def _post_ephemeral(self, request: Request) -> Response:
+        body = await request.json()
+        if problem := _channel_error(body.get("channel", "")) or _content_error(body):
             return _failure(problem)
-        self.whispers.append({name: wish[name] for name in ("channel", "user", "text")})
-        self.changed()
+        self.ephemeral.append({name: body[name] for name in ("channel", "user", "text")})
+        self.state_changed()
         return JSONResponse({"ok": True, "message_ts": f"{_EPOCH}.000000"})
 
 
-def signed(body: bytes, at: int, secret: str = LAB_SETTINGS["signing_secret"]) -> dict[str, str]:
-    """The headers with which Slack sends a body at that second."""
+def sign_headers(
+    body: bytes, at: int, secret: str = LAB_SETTINGS["signing_secret"]
+) -> dict[str, str]:
+    """Return the headers with which Slack signs a body at that second."""
     digest = hmac.digest(secret.encode(), b"v0:%d:%s" % (at, body), "sha256").hex()
     content_type = "application/x-www-form-urlencoded"
     return {
@@ -231,7 +237,7 @@ def _name(channel: str) -> str:
     return f"#{_CHANNELS[channel][0]}" if channel in _CHANNELS else f"@{channel}"
 
 
-def _barred(channel: str) -> str | None:
+def _channel_error(channel: str) -> str | None:
     if channel in _PEOPLE.values():
         return None
     if channel not in _CHANNELS:
@@ -240,11 +246,11 @@ def _barred(channel: str) -> str | None:
     return "is_archived" if archived else None if member else "not_in_channel"
 
 
-def _ill_formed(wish: dict[str, Any]) -> str | None:
-    blocks = wish.get("blocks", [])
-    if not wish.get("text") and not blocks:
+def _content_error(body: dict[str, Any]) -> str | None:
+    blocks = body.get("blocks", [])
+    if not body.get("text") and not blocks:
         return "no_text"
-    if len(wish.get("text", "")) > _LONGEST_TEXT:
+    if len(body.get("text", "")) > _LONGEST_TEXT:
         return "msg_too_long"
     lengths = [
         len(block.get("text", {}).get("text", ""))
@@ -253,21 +259,21 @@ def _ill_formed(wish: dict[str, Any]) -> str | None:
     ]
     return (
         None
-        if len(blocks) <= _MOST_BLOCKS and all(0 < length <= _LONGEST_BLOCK for length in lengths)
+        if len(blocks) <= _MAX_BLOCKS and all(0 < length <= _LONGEST_BLOCK for length in lengths)
         else "invalid_blocks"
     )
 
 
 def _page(request: Request, whole: list[Any], name: str) -> dict[str, Any]:
-    start, most = (
+    start, limit = (
         int(request.query_params.get("cursor", "0")),
         int(request.query_params.get("limit", "100")),
     )
-    more = start + most < len(whole)
+    more = start + limit < len(whole)
     return {
-        name: whole[start : start + most],
+        name: whole[start : start + limit],
         "has_more": more,
-        "response_metadata": {"next_cursor": str(start + most) if more else ""},
+        "response_metadata": {"next_cursor": str(start + limit) if more else ""},
     }
 
 

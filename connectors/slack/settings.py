@@ -1,4 +1,4 @@
-"""What a Slack connection is configured with."""
+"""Settings of a Slack connection."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ ChannelId = Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{6,20}$")]
 class SlackSettings(HttpSettings):
     """A bot token of an app that is a member of the channels it writes to."""
 
-    base_url: Annotated[str, Field(description="Where the Web API listens")] = "https://slack.com"
+    base_url: Annotated[str, Field(description="URL of the Web API")] = "https://slack.com"
     bot_token: Annotated[
         SecretStr,
         Field(
-            description="Bot token (xoxb-...): channels:read, channels:history, and the groups: pair for private channels"
+            description="Bot token (xoxb-...): channels:read, channels:history, "
+            "and groups:read, groups:history for private channels"
         ),
     ]
     write_bot_token: Annotated[
         SecretStr | None,
         Field(
-            description="Token of the same app with chat:write too; without it, bot_token does both",
+            description="Bot token of the same app that also has chat:write; "
+            "without it, bot_token does both",
             json_schema_extra=WRITE,
         ),
     ] = None
@@ -32,12 +34,13 @@ class SlackSettings(HttpSettings):
         SecretStr | None,
         Field(
             min_length=8,
-            description="The app's signing secret, by which a click on a button of ours is known to come from Slack",
+            description="The app's signing secret, which authenticates clicks on Tocsin's buttons",
         ),
     ] = None
     channels: Annotated[
         dict[str, ChannelId] | None,
         Field(
-            description="The only channels there are, name to id; without it they are looked up in Slack"
+            description="The only channels to post to, name to id; without it, channels are "
+            "looked up in Slack"
         ),
     ] = None

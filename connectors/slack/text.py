@@ -1,4 +1,4 @@
-"""How text is shown in Slack as text: no mention, link, markup or emoji can come out of what an attacker wrote."""
+"""Plain text for Slack: an attacker's text cannot become a mention, link, markup or emoji."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from typing import Any
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _LONGEST_BLOCK = 3000  # characters of a text object
-_LONGEST_NOTICE = 3000  # characters of the line that notifications and screen readers get
+_LONGEST_FALLBACK = 3000  # characters of the text for notifications and screen readers
 
 
-def escaped(text: str) -> str:
-    """Slack's three control characters as entities; what shows nothing or turns the text around is replaced."""
+def escape(text: str) -> str:
+    """Return the text with Slack's control characters as entities.
+
+    Characters that are invisible or change the direction of the text are replaced.
+    """
     return "".join(map(_safe, text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def message(text: str) -> dict[str, Any]:
-    """The text as plain-text blocks, with what else keeps Slack from reading anything into it."""
+    """Return a message of plain-text blocks, with every interpretation of the text turned off."""
     blocks = [
         {"type": "section", "text": {"type": "plain_text", "text": piece, "emoji": False}}
-        for piece in pieces(text)
+        for piece in split_text(text)
     ]
     return {
-        "text": pieces(text)[0][:_LONGEST_NOTICE],
+        "text": split_text(text)[0][:_LONGEST_FALLBACK],
         "blocks": blocks,
         "mrkdwn": False,
         "parse": "none",
@@ -31,16 +34,19 @@ def message(text: str) -> dict[str, Any]:
     }
 
 
-def pieces(text: str) -> list[str]:
-    """The escaped text in pieces of at most 3,000 characters; no entity is cut in two. At least one piece."""
-    found, piece = [], ""
+def split_text(text: str) -> list[str]:
+    """Return the escaped text in one or more pieces of at most 3,000 characters.
+
+    No entity is split.
+    """
+    full, piece = [], ""
     for character in text.replace("\r\n", "\n").replace("\r", "\n"):
         safe = _safe(character)
         if len(piece) + len(safe) > _LONGEST_BLOCK:
-            found.append(piece)
+            full.append(piece)
             piece = ""
         piece += safe
-    return [*found, piece] if piece else found or ["\ufffd"]
+    return [*full, piece] if piece else full or ["\ufffd"]
 
 
 def _safe(character: str) -> str:

@@ -1,10 +1,11 @@
-"""How VirusTotal behaves, in memory: a verdict for everything, decided by the value itself, and a quota.
+"""An emulated VirusTotal: verdicts that follow from the value itself, and a quota.
 
-203.0.113.0/24, 198.51.100.0/24   a last octet of 200 and above: nobody knows it; of 100 to 199: harmless;
-                                  below 100: malicious by 5 engines and as many more as the octet, at most 60
-any other address                 harmless; IPv6: nobody knows it
-a domain, or a URL's host         `bad`, `evil` or `c2` in a label: malicious by 23; `new` in a label: nobody knows it; else harmless
-a file                            the EICAR test file, or a hash that begins with `bad`: malicious by 48; with `0`: harmless; else unknown
+203.0.113.0/24,     last octet 200 and above: unknown; 100 to 199: harmless;
+198.51.100.0/24     below 100: malicious by 5 engines plus the octet, at most 60
+other addresses     IPv4: harmless; IPv6: unknown
+domains, URL hosts  `bad`, `evil` or `c2` in a label: malicious by 23; `new`: unknown; else harmless
+files               EICAR, or a hash that begins with `bad`: malicious by 48; with `0`: harmless;
+                    else unknown
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from connectors.sdk.emulator import JSON, Emulator
+from connectors.sdk.call import JSON
+from connectors.sdk.emulator import Emulator
 
 LAB_SETTINGS: dict[str, Any] = {"api_key": "lab-token"}
 
@@ -34,50 +36,55 @@ _EICAR = {
 }
 _BAD_WORDS = ("bad", "evil", "c2")
 
-Judge = Callable[[str], int | None]  # how many engines say malicious; None: nobody knows it
+CountMalicious = Callable[[str], int | None]
+"""Returns the number of engines that call a value malicious, None for an unknown value."""
 
 
 class VirusTotalEmulator(Emulator):
-    """Traps: 404 means unseen; a used-up quota is a 429 without Retry-After; counts come beside ones that nobody needs."""
+    """Four lookups without any other state than the quota.
+
+    Traps: 404 means unknown; an exhausted quota is a 429 without Retry-After; the stats contain
+    further counts.
+    """
 
     name = "virustotal"
 
     @classmethod
     def settings(cls, base_url: str) -> dict[str, Any]:
-        """The lab's key."""
+        """Return the lab's key."""
         return {**LAB_SETTINGS, "base_url": base_url}
 
     def seed(self) -> None:
-        """Nobody has asked anything; there is no quota until a test sets one."""
-        self.asked: list[str] = []
+        """Set the initial state: no requests, and no quota until a test sets one."""
+        self.requested: list[str] = []
         self.quota: int | None = None
 
     def in_force(self) -> JSON:
-        """Nothing: it only answers."""
+        """Return nothing: the API changes nothing."""
         return {}
 
     def dump(self) -> JSON:
-        """What was asked, and what is left of the quota."""
-        return {"asked": list(self.asked), "quota": self.quota}
+        """Return the requested values and the rest of the quota."""
+        return {"requested": list(self.requested), "quota": self.quota}
 
     def load(self, world: JSON) -> None:
-        """Puts it back."""
-        self.asked, self.quota = list(world["asked"]), world["quota"]
+        """Replace the state with what `dump` returned."""
+        self.requested, self.quota = list(world["requested"]), world["quota"]
 
     def routes(self) -> Sequence[Route]:
-        """The four lookups."""
-        table: list[tuple[str, str, Judge]] = [
-            ("ip_addresses", "ip_address", judge_address),
-            ("domains", "domain", judge_domain),
-            ("urls", "url", _judge_url_id),
-            ("files", "file", judge_hash),
+        """Return the four lookups."""
+        table: list[tuple[str, str, CountMalicious]] = [
+            ("ip_addresses", "ip_address", malicious_count_of_address),
+            ("domains", "domain", malicious_count_of_domain),
+            ("urls", "url", _malicious_count_of_url_id),
+            ("files", "file", malicious_count_of_hash),
         ]
         return [
-            Route(f"/api/v3/{path}/{{value}}", self._lookup(kind, judge))
-            for path, kind, judge in table
+            Route(f"/api/v3/{path}/{{value}}", self._lookup(kind, count))
+            for path, kind, count in table
         ]
 
-    def _lookup(self, kind: str, judge: Judge) -> Callable[[Request], Awaitable[Response]]:
+    def _lookup(self, kind: str, count: CountMalicious) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             value = request.path_params["value"]
             if request.headers.get("x-apikey") != LAB_SETTINGS["api_key"]:
@@ -86,8 +93,8 @@ class VirusTotalEmulator(Emulator):
                 if self.quota <= 0:
                     return _refuse(429, "QuotaExceededError", "Quota exceeded")
                 self.quota -= 1
-            self.asked.append(f"{kind} {value}")
-            malicious = judge(value)
+            self.requested.append(f"{kind} {value}")
+            malicious = count(value)
             if malicious is None:
                 return _refuse(404, "NotFoundError", f'{kind} "{value}" not found')
             return JSONResponse({"data": _object(kind, value, malicious)})
@@ -95,8 +102,8 @@ class VirusTotalEmulator(Emulator):
         return answer
 
 
-def judge_address(value: str) -> int | None:
-    """How many engines call the address malicious; None: nobody knows it."""
+def malicious_count_of_address(value: str) -> int | None:
+    """Return how many engines call the address malicious, None if it is unknown."""
     address = ipaddress.ip_address(value)
     if address.version != 4:
         return None
@@ -112,23 +119,23 @@ def judge_address(value: str) -> int | None:
             return min(60, 5 + octet)
 
 
-def judge_domain(value: str) -> int | None:
-    """How many engines call the domain malicious; None: nobody knows it."""
+def malicious_count_of_domain(value: str) -> int | None:
+    """Return how many engines call the domain malicious, None if it is unknown."""
     if "new" in value:
         return None
     return 23 if any(word in label for label in value.split(".") for word in _BAD_WORDS) else 0
 
 
-def judge_hash(value: str) -> int | None:
-    """How many engines call the file malicious; None: nobody knows it."""
+def malicious_count_of_hash(value: str) -> int | None:
+    """Return how many engines call the file malicious, None if it is unknown."""
     if value in _EICAR or value.startswith("bad"):
         return 48
     return 0 if value.startswith("0") else None
 
 
-def _judge_url_id(value: str) -> int | None:
+def _malicious_count_of_url_id(value: str) -> int | None:
     url = _url_of(value)
-    return None if url is None else judge_domain(urlsplit(url).hostname or "")
+    return None if url is None else malicious_count_of_domain(urlsplit(url).hostname or "")
 
 
 def _url_of(identity: str) -> str | None:

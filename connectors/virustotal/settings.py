@@ -1,4 +1,4 @@
-"""What a VirusTotal connection is configured with."""
+"""Settings of a VirusTotal connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from orchestrator.domain.observable import Domain
 
 
 class VirusTotalSettings(HttpSettings):
-    """What is looked up is told to VirusTotal; what lies inside is not looked up at all."""
+    """VirusTotal learns every value that is looked up. Internal values are not looked up."""
 
-    base_url: Annotated[str, Field(description="Where the API listens")] = (
-        "https://www.virustotal.com"
-    )
+    base_url: Annotated[str, Field(description="URL of the API")] = "https://www.virustotal.com"
     api_key: Annotated[SecretStr, Field(description="API key, public or premium")]
     internal_domains: Annotated[
         tuple[Domain, ...],
-        Field(description="Domains that are yours: they, and URLs below them, are never sent out"),
+        Field(description="Your own domains; they, their subdomains and their URLs are never sent"),
     ] = ()

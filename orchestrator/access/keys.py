@@ -1,12 +1,13 @@
-"""API keys: make, list, revoke, and find out who is behind one."""
+"""API keys: created, listed, revoked, and authenticated."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from pydantic import SecretStr
+from pydantic import ConfigDict, SecretStr
 
 from orchestrator.audit import trail
 from orchestrator.crypto import tokens
@@ -21,8 +22,23 @@ from orchestrator.store.tables import KeyRow
 _PERSON = r"[^\W_][^\x00-\x1f\x7f]{0,99}"
 
 
+_EXAMPLE: dict[str, Any] = {
+    "id": "0123456789abcdef",
+    "person": "ann",
+    "roles": ["analyst", "approver"],
+    "groups": ["soc-leads"],
+    "scopes": None,
+    "created_by": "person:admin",
+    "created_at": "2026-01-01T12:00:00Z",
+    "expires_at": None,
+    "revoked_at": None,
+}
+
+
 class KeyView(Frozen):
-    """A key without its token, which is shown once and not kept."""
+    """A key, without its token."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
     id: str
     person: str
@@ -35,6 +51,49 @@ class KeyView(Frozen):
     revoked_at: datetime | None
 
 
+class CreatedKey(KeyView):
+    """A new key with its token, which is returned once and not stored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {**_EXAMPLE, "token": "tocsin_0123456789abcdef_..."}}
+    )
+
+    token: str
+
+
+class CallerIdentity(Frozen):
+    """The person and the permissions that a key stands for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "key_id": "0123456789abcdef",
+                "person": "ann",
+                "roles": ["viewer"],
+                "groups": ["soc-leads"],
+                "permissions": ["approval:read", "read"],
+            }
+        }
+    )
+
+    key_id: str
+    person: str
+    roles: tuple[Role, ...]
+    groups: tuple[str, ...]
+    permissions: tuple[Permission, ...]
+
+
+def identity_of(principal: Principal) -> CallerIdentity:
+    """Return who a principal is."""
+    return CallerIdentity(
+        key_id=principal.key_id,
+        person=principal.person,
+        roles=principal.roles,
+        groups=principal.groups,
+        permissions=tuple(sorted(principal.permissions)),
+    )
+
+
 async def create_key(
     rt: Runtime,
     person: str,
@@ -45,17 +104,17 @@ async def create_key(
     *,
     actor: str,
 ) -> tuple[KeyView, SecretStr]:
-    """The key, and its token for the one time that it is seen. Raises Invalid."""
+    """Create a key. Return it with its token, which is not stored. Raise Invalid."""
     if not roles:
-        raise Invalid(f"a key has at least one role: {', '.join(Role)}")
+        raise Invalid(f"a key needs at least one role: {', '.join(Role)}")
     if not re.fullmatch(_PERSON, person.strip()):
-        raise Invalid("a key belongs to a person: 1 to 100 printable characters, such as a.smith")
+        raise Invalid("person: use 1 to 100 printable characters, such as a.smith")
     if expires_in is not None and expires_in <= timedelta(0):
-        raise Invalid("a key expires after some time, such as 90 days, not before it is made")
-    made, now = tokens.new_token(), rt.clock()
+        raise Invalid("expires_in: must be positive, such as 90 days")
+    new, now = tokens.new_token(), rt.clock()
     row = KeyRow(
-        id=made.id,
-        hash=made.hash,
+        id=new.id,
+        hash=new.hash,
         person=person.strip(),
         roles=[role.value for role in roles],
         groups=list(groups),
@@ -67,25 +126,25 @@ async def create_key(
     view = _view(row)
     async with rt.store.write() as session:
         await records.add(session, row)
-        told = {"person": view.person, "roles": list(row.roles), "groups": list(row.groups)}
+        data = {"person": view.person, "roles": list(row.roles), "groups": list(row.groups)}
         await trail.record(
-            session, EventKind.KEY_CREATED, actor=actor, subject=view.id, data=told, now=now
+            session, EventKind.KEY_CREATED, actor=actor, subject=view.id, data=data, now=now
         )
-    return view, made.token
+    return view, new.token
 
 
 async def list_keys(rt: Runtime) -> tuple[KeyView, ...]:
-    """All, revoked and expired ones too."""
+    """Return all keys, revoked and expired ones too."""
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await records.every(session, KeyRow))
+        return tuple(_view(row) for row in await records.list_all(session, KeyRow))
 
 
 async def revoke_key(rt: Runtime, key_id: str, *, actor: str) -> None:
-    """From now on it opens nothing. Raises NotFound."""
+    """Revoke a key, effective immediately. Raise NotFound."""
     async with rt.store.write() as session:
-        row = await records.one(session, KeyRow, key_id)
+        row = await records.get(session, KeyRow, key_id)
         if row is None:
-            raise NotFound(f"there is no key {key_id}")
+            raise NotFound(f"key {key_id} does not exist")
         row.revoked_at = row.revoked_at or rt.clock()
         await trail.record(
             session, EventKind.KEY_REVOKED, actor=actor, subject=key_id, data={}, now=rt.clock()
@@ -93,15 +152,15 @@ async def revoke_key(rt: Runtime, key_id: str, *, actor: str) -> None:
 
 
 async def authenticate_key(rt: Runtime, token: str) -> Principal:
-    """Who is behind the token. Raises Forbidden, which does not say why."""
+    """Return the person behind a token. Raise Forbidden without a reason."""
     key_id = tokens.token_id(token)
     async with rt.store.read() as session:
-        row = await records.one(session, KeyRow, key_id) if key_id else None
-    fits = tokens.check(token, row.hash if row else tokens.UNKNOWN)
+        row = await records.get(session, KeyRow, key_id) if key_id else None
+    is_valid = tokens.is_token_valid(token, row.hash if row else tokens.UNKNOWN)
     now = rt.clock()
     if (
         row is None
-        or not fits
+        or not is_valid
         or row.revoked_at is not None
         or (row.expires_at is not None and row.expires_at <= now)
     ):

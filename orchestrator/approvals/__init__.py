@@ -1,1 +1,1 @@
-""""""
+"""Approvals: how people decide on changes, and what each decision permits."""

@@ -1,32 +1,37 @@
-"""How does an admin decide alone, and who looks at it afterwards? With a reason, and open until somebody else has signed it off."""
+"""Break-glass: an admin approves alone, with a reason, and another person reviews it afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from orchestrator.approvals.answers import fitting_choice
-from orchestrator.approvals.decide import get_approval
+from orchestrator.approvals.decision_input import check_comment, validate_choice
 from orchestrator.approvals.deliver_decision import deliver
-from orchestrator.approvals.rejections import keep_refusal, now_for, too_long, unknown
+from orchestrator.approvals.rejections import (
+    check_open,
+    decision_time,
+    lacks_permission,
+    record_rejection,
+    unknown_approval,
+)
+from orchestrator.approvals.views import ApprovalView, get_approval
 from orchestrator.audit import trail
 from orchestrator.domain.access import Permission, Principal
+from orchestrator.domain.approval import ApprovalKind, DecisionType
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import Conflict, Forbidden, Invalid, TocsinError
-from orchestrator.domain.masking import masked
+from orchestrator.domain.errors import Forbidden, Invalid, TocsinError
+from orchestrator.domain.incident import TaskKind
+from orchestrator.domain.masking import mask_secrets
 from orchestrator.incidents import tasks
 from orchestrator.notifications import outbox
-from orchestrator.policy.load_inputs import policy_in_force
+from orchestrator.policy.load_inputs import load_policy
 from orchestrator.runtime import Runtime
-from orchestrator.store.paging import said
 from orchestrator.store.queries import approvals
-from orchestrator.store.tables import AnswerRow, ApprovalRow
+from orchestrator.store.tables import ApprovalRow, DecisionRow
 
-TASK = "break_glass"
-SHORTEST_REASON = 10
+MIN_REASON = 10
 
 
 async def break_glass(
@@ -37,120 +42,94 @@ async def break_glass(
     digest: str,
     reason: str,
     changes: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    """Approves alone, whatever the quorum, the group and who had a hand in the run; to be reviewed. The approval afterwards.
+) -> ApprovalView:
+    """Approve alone, whatever quorum, group and separation of duties demand; return the approval.
 
-    What is protected, denied or stopped by a kill switch stays so: that is judged when it is applied. Raises NotFound, Forbidden
-    (not an admin, or the policy does not have it), Conflict (decided, late, another digest), Invalid (reason, choice, a form).
+    Protections, denials and kill switches still hold: the policy is evaluated again at apply.
+    Raise NotFound, Forbidden (no permission, or not allowed by the policy), Conflict (decided,
+    expired, other digest), Invalid (reason, choice, a form).
     """
+    rejected: TocsinError | None = None
     async with rt.store.write() as session:
         row = await approvals.get(session, approval_id, lock=True)
-        given = await approvals.answers(session, [approval_id])
-        answer = AnswerRow(
+        earlier = await approvals.list_decisions(session, [approval_id])
+        new = DecisionRow(
             approval_id=approval_id,
             person=principal.person,
             key_id=principal.key_id,
-            decision="approve",
+            decision=DecisionType.APPROVE,
             comment=reason.strip(),
-            at=now_for(rt.clock(), row, given),
+            at=decision_time(rt.clock(), row, earlier),
         )
-        refused = await _refusal(session, row, principal, answer, digest, changes)
-        if refused is not None or row is None:
-            error = refused or unknown(approval_id)
-            await keep_refusal(
-                session,
-                principal,
-                approval_id,
-                row,
-                error,
-                answer.at,
-                wanted="break_glass",
-                digest=digest,
-            )
+        try:
+            row = await _authorize(session, row, principal, approval_id)
+            check_open(row, digest, new.at)
+            _check_reason(new.comment)
+            choice = validate_choice([change["digest"] for change in row.changes], changes)
+            new.form = {"changes": choice} if choice is not None else None
+        except TocsinError as error:
+            rejected = error
+            request = {"wanted": "break_glass", "digest": digest}
+            await record_rejection(session, principal, approval_id, row, error, new.at, **request)
         else:
-            await _break(session, row, answer)
-    if refused is not None:
-        raise refused
+            await _record(session, row, new)
+    if rejected is not None:
+        raise rejected
     if client is not None:
         await deliver(rt, client, approval_id)
     return await get_approval(rt, approval_id)
 
 
-async def _refusal(
-    session: AsyncSession,
-    row: ApprovalRow | None,
-    principal: Principal,
-    answer: AnswerRow,
-    digest: str,
-    changes: Sequence[str] | None,
-) -> TocsinError | None:
-    """Why the glass stays whole. Puts the choice into the answer."""
-    if not principal.may(Permission.BREAK_GLASS):
-        return Forbidden(
-            f"{principal.person} may not break the glass; it takes the permission {Permission.BREAK_GLASS}"
-        )
-    if not (await policy_in_force(session)).policy.approvals.break_glass:
-        return Forbidden(
-            "the policy in force has no breaking of the glass: `approvals: {break_glass: false}`"
+async def _authorize(
+    session: AsyncSession, row: ApprovalRow | None, principal: Principal, approval_id: str
+) -> ApprovalRow:
+    """Return the approval. Raise Forbidden, NotFound, or Invalid for a form."""
+    if not principal.has_permission(Permission.BREAK_GLASS):
+        raise lacks_permission(principal, Permission.BREAK_GLASS)
+    if not (await load_policy(session)).policy.approvals.break_glass:
+        raise Forbidden(
+            "the policy in force does not allow break-glass: `approvals: {break_glass: false}`"
         )
     if row is None:
-        return unknown(answer.approval_id)
-    if row.kind != "change":
-        return Invalid("a form is no change to agree with; answer it")
-    return _stale(row, answer, digest) or _misfit(row, answer, changes)
+        raise unknown_approval(approval_id)
+    if row.kind is not ApprovalKind.CHANGE:
+        raise Invalid(f"approval {row.id} asks for a form; break-glass is for changes")
+    return row
 
 
-def _stale(row: ApprovalRow, answer: AnswerRow, digest: str) -> TocsinError | None:
-    if row.state != "pending":
-        return Conflict(f"approval {row.id} is {row.state} already")
-    if row.expires_at <= answer.at:
-        return Conflict(f"approval {row.id} could be answered until {said(row.expires_at)}")
-    if digest != row.digest:
-        return Conflict(
-            f"the digest is not that of approval {row.id}; read it again, and decide on what it says now"
+def _check_reason(reason: str) -> None:
+    if len(reason) < MIN_REASON:
+        raise Invalid(
+            f"reason: explain in at least {MIN_REASON} characters why no other approver can decide"
         )
-    return None
+    check_comment(reason, "reason")
 
 
-def _misfit(
-    row: ApprovalRow, answer: AnswerRow, changes: Sequence[str] | None
-) -> TocsinError | None:
-    if len(answer.comment) < SHORTEST_REASON:
-        return Invalid(
-            f"reason: say in at least {SHORTEST_REASON} characters why nobody else can be asked"
-        )
-    try:
-        choice = fitting_choice([change["digest"] for change in row.changes], changes)
-    except Invalid as error:
-        return error
-    answer.form = {"changes": choice} if choice is not None else None
-    return too_long(answer.comment, "reason")
-
-
-async def _break(session: AsyncSession, row: ApprovalRow, answer: AnswerRow) -> None:
-    await approvals.answer(session, answer)
-    row.state, row.decided_at, row.remind_at = "approved", answer.at, None
-    row.glass_broken_by, row.glass_reason, row.review = answer.person, answer.comment, "pending"
-    told = {
+async def _record(session: AsyncSession, row: ApprovalRow, new: DecisionRow) -> None:
+    """Record the decision, its event, and the task for the review."""
+    row.break_glass(new.person, new.comment, new.at)
+    await approvals.save_decision(session, new)
+    details = {
         "approval": row.id,
         "run": row.run_id,
         "path": row.path,
         "digest": row.digest,
-        "reason": answer.comment,
-        "key": answer.key_id,
-        "chosen": answer.form,
+        "reason": new.comment,
+        "key": new.key_id,
+        "chosen": new.form,
         "quorum": row.quorum,
         "by_group": row.by_group,
     }
-    actor = f"person:{answer.person}"
     await trail.record(
         session,
         EventKind.BREAK_GLASS_USED,
-        actor=actor,
+        actor=f"person:{new.person}",
         subject=row.id,
-        data=masked(told),
-        now=answer.at,
+        data=mask_secrets(details),
+        now=new.at,
     )
-    summary = f"{answer.person} approved alone: {row.question} Their reason: {answer.comment}"
-    await tasks.open_task(session, kind=TASK, subject=row.id, summary=summary, now=answer.at)
-    await outbox.tell(session, row, "closed", answer.at)
+    summary = f"{new.person} approved alone: {row.question} Reason: {new.comment}"
+    await tasks.open_task(
+        session, kind=TaskKind.BREAK_GLASS, subject=row.id, summary=summary, now=new.at
+    )
+    await outbox.close_notifications(session, row.id, new.at)

@@ -1,80 +1,85 @@
-"""What did a question to people come to? From its row and its answers, for the workflow that waits."""
+"""The outcome of an approval, as the waiting workflow receives it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-from orchestrator.contracts.messages import Decision
-from orchestrator.domain.approval import agreed_changes
+from orchestrator.contracts.approval import Decision
+from orchestrator.domain.approval import ApprovalKind, ApprovalState, DecisionType, agreed_changes
 from orchestrator.domain.errors import Conflict
-from orchestrator.store.tables import AnswerRow, ApprovalRow
+from orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
-def decision_of(row: ApprovalRow, answers: Sequence[AnswerRow]) -> Decision:
-    """The decision. Raises Conflict for a question that nobody has decided.
+def decision_of(row: ApprovalRow, decisions: Sequence[DecisionRow]) -> Decision:
+    """Return the outcome of an approval. Raise Conflict while it has none.
 
-    One that ended with its run counts as expired. One that was approved and does not hold any more is told as the approval that
-    it was: the run may have heard of it before, hears the same in any case, and is refused when it applies.
+    One that ended with its run counts as expired. One that was approved and withdrawn or voided
+    since is reported as the approval that it was: the run may have received it before, must receive
+    the same again, and is refused when it applies the change.
     """
     match row.state:
-        case "approved" | "withdrawn" | "void" if chosen := _agreeing(row, answers):
-            return _decided(row, chosen, "approved", agreed(row, answers), _form(row, chosen))
-        case "declined":
-            return _decided(
-                row,
-                [answer for answer in counted(answers) if answer.decision == "decline"],
-                "declined",
-                (),
-                None,
-            )
-        case "expired" | "withdrawn" | "void":
-            return Decision(approval_id=row.id, state="expired")
-        case _:
-            raise Conflict(f"approval {row.id} is {row.state}")
+        case ApprovalState.PENDING:
+            raise Conflict(f"approval {row.id} is pending")
+        case ApprovalState.DECLINED:
+            declines = [
+                each for each in live_decisions(decisions) if each.decision is DecisionType.DECLINE
+            ]
+            return _decision(row, declines, "declined")
+        case ApprovalState.EXPIRED:
+            return _expired(row)
+        case ApprovalState.APPROVED | ApprovalState.WITHDRAWN | ApprovalState.VOID:
+            approvals = _approvals(row, decisions)
+            if approvals:
+                return _decision(row, approvals, "approved")
+            if row.state is ApprovalState.APPROVED:
+                raise Conflict(f"approval {row.id} is approved, but holds no decision")
+            return _expired(row)
 
 
-def agreed(row: ApprovalRow, answers: Sequence[AnswerRow]) -> tuple[str, ...]:
-    """Digests of the changes that all who approved agreed with; after a broken glass, those that its breaker chose."""
+def approved_changes(row: ApprovalRow, decisions: Sequence[DecisionRow]) -> tuple[str, ...]:
+    """Return digests of the changes that all approvers chose, or the admin in a break-glass."""
     asked = [change["digest"] for change in row.changes]
     return agreed_changes(
-        asked, ((answer.form or {}).get("changes") for answer in _agreeing(row, answers))
+        asked, ((each.form or {}).get("changes") for each in _approvals(row, decisions))
     )
 
 
-def counted(answers: Sequence[AnswerRow]) -> list[AnswerRow]:
-    """Those that nobody has taken back."""
-    return [answer for answer in answers if answer.withdrawn_at is None]
+def live_decisions(decisions: Sequence[DecisionRow]) -> list[DecisionRow]:
+    """Return the decisions that were not withdrawn."""
+    return [decision for decision in decisions if decision.withdrawn_at is None]
 
 
-def _agreeing(row: ApprovalRow, answers: Sequence[AnswerRow]) -> list[AnswerRow]:
-    """Whose answers the approval consists of, or consisted of before one of them was taken back."""
-    decided = row.decided_at if row.state in {"withdrawn", "void"} else None
-    alone = row.glass_broken_by
+def _approvals(row: ApprovalRow, decisions: Sequence[DecisionRow]) -> list[DecisionRow]:
+    """Return the decisions that make up the approval, or did until one of them was withdrawn."""
+    ended = row.state in {ApprovalState.WITHDRAWN, ApprovalState.VOID}
+    decided = row.decided_at if ended else None
+    alone = row.break_glass_by
     return [
-        answer
-        for answer in answers
-        if answer.decision == "approve"
-        and (alone is None or answer.person == alone)
-        and (
-            answer.withdrawn_at is None or (decided is not None and answer.withdrawn_at >= decided)
-        )
+        each
+        for each in decisions
+        if each.decision is DecisionType.APPROVE
+        and (alone is None or each.person == alone)
+        and (each.withdrawn_at is None or (decided is not None and each.withdrawn_at >= decided))
     ]
 
 
-def _decided(
-    row: ApprovalRow,
-    answers: list[AnswerRow],
-    state: Any,
-    changes: tuple[str, ...],
-    form: dict[str, Any] | None,
+def _expired(row: ApprovalRow) -> Decision:
+    return Decision(approval_id=row.id, state="expired")
+
+
+def _decision(
+    row: ApprovalRow, decisions: list[DecisionRow], state: Literal["approved", "declined"]
 ) -> Decision:
-    comment = "\n".join(answer.comment for answer in answers if answer.comment)
-    by = tuple(answer.person for answer in answers)
+    approved = state == "approved"
+    form: dict[str, Any] | None = None
+    if approved and row.kind is ApprovalKind.FORM and decisions:
+        form = decisions[-1].form
     return Decision(
-        approval_id=row.id, state=state, approved_changes=changes, form=form, by=by, comment=comment
+        approval_id=row.id,
+        state=state,
+        approved_changes=approved_changes(row, decisions) if approved else (),
+        form=form,
+        by=tuple(each.person for each in decisions),
+        comment="\n".join(each.comment for each in decisions if each.comment),
     )
-
-
-def _form(row: ApprovalRow, answers: list[AnswerRow]) -> dict[str, Any] | None:
-    return answers[-1].form if row.kind == "form" and answers else None

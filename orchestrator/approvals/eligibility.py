@@ -1,4 +1,4 @@
-"""Whose hands are in a run already? They may stop it, and may not be those who agree with what it changes."""
+"""Separation of duties: people involved in a run may decline, but not approve, its changes."""
 
 from __future__ import annotations
 
@@ -7,29 +7,40 @@ from collections.abc import Iterable
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.approval import one_person
-from orchestrator.policy.load_inputs import policy_in_force
+from orchestrator.policy.load_inputs import load_policy
 from orchestrator.store.queries import approvals, runs
 
 
-async def barred(session: AsyncSession, run_id: str, person: str) -> str | None:
-    """What a person did that keeps them from approving a run's changes; None: nothing, or the policy does not separate duties."""
+async def approval_bar(session: AsyncSession, run_id: str, person: str) -> str | None:
+    """Return what a person did that bars them from approving a run's changes.
+
+    None: nothing, or the policy does not separate duties.
+    """
     run = await runs.get(session, run_id)
-    if run is None or not (await policy_in_force(session)).policy.approvals.separate:
+    if run is None or not (await load_policy(session)).policy.approvals.separate:
         return None
-    return _did(
-        [*await approvals.starters(session, run), *await approvals.writers(session, run)], person
-    )
+    involved = [
+        *await approvals.list_starters(session, run),
+        *await approvals.list_authors(session, run),
+    ]
+    return _deed_of(person, involved)
 
 
-async def started(session: AsyncSession, run_id: str, person: str) -> str | None:
-    """Whether a person started or retried a run, said in words; None: neither."""
+async def started_by_reason(session: AsyncSession, run_id: str, person: str) -> str | None:
+    """Return how a person started a run (`started the run`, `retried the run`), or None."""
     run = await runs.get(session, run_id)
-    return _did(await approvals.starters(session, run), person) if run is not None else None
+    if run is None:
+        return None
+    return _deed_of(person, await approvals.list_starters(session, run))
 
 
-def _did(behind: Iterable[tuple[str, str]], person: str) -> str | None:
+def _deed_of(person: str, involved: Iterable[tuple[str, str]]) -> str | None:
     same = one_person(person)
     return next(
-        (did for actor, did in behind if actor.startswith("person:") and one_person(actor) == same),
+        (
+            deed
+            for actor, deed in involved
+            if actor.startswith("person:") and one_person(actor) == same
+        ),
         None,
     )

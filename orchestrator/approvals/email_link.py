@@ -1,4 +1,4 @@
-"""What comes of a one-time link? Opening it shows and decides nothing; answering by it decides once."""
+"""One-time links in mails: opening one shows the approval, submitting its form decides once."""
 
 from __future__ import annotations
 
@@ -9,192 +9,162 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from orchestrator.approvals.decide import Answer, decide
+from orchestrator.approvals.decide import decide
+from orchestrator.approvals.views import ApprovalView
 from orchestrator.audit import trail
 from orchestrator.domain.access import Principal
+from orchestrator.domain.approval import ApprovalState, DecisionChannel, DecisionType
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest as digest_of
 from orchestrator.domain.errors import Conflict, Forbidden, NotFound, TocsinError
 from orchestrator.domain.model import Frozen
-from orchestrator.notifications.approval_text import Question, moment, question_of
-from orchestrator.notifications.contacts import principal_of
+from orchestrator.notifications.approval_text import ApprovalText, approval_text, format_time
+from orchestrator.notifications.contacts import decision_principal
 from orchestrator.notifications.one_time_links import hash_of
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, notifications
 from orchestrator.store.tables import ApprovalRow, NotificationRow
 
 
-class LinkOver(Conflict):
-    """The link was used, or its time is up."""
+class LinkExpired(Conflict):
+    """The link was used, or its time is over."""
 
 
-class Opened(Frozen):
+class OpenedLink(Frozen):
     """What a link shows, and to whom."""
 
     person: str
-    question: Question
+    approval: ApprovalText
 
 
-async def open_link(rt: Runtime, token: str) -> Opened:
-    """The question behind a link. Decides nothing, however often. Raises NotFound, LinkOver, Conflict (decided), Forbidden.
+async def open_link(rt: Runtime, token: str) -> OpenedLink:
+    """Return the approval behind a link. Nothing is decided, however often it is opened.
 
-    A link that nobody was sent leaves no trace here: anybody can make one up.
+    Raise NotFound, LinkExpired, Conflict (decided), Forbidden. An unknown token leaves no trace
+    here, because anyone can invent one.
     """
     now = rt.clock()
-    await question_behind(
-        rt, token
-    )  # before anything is written: who makes links up shall not keep others from writing
+    # Reject unknown tokens before taking the write lock, so that guessing cannot block writers.
+    await approval_behind(rt, token)
     async with rt.store.write() as session:
-        notification, row = await _behind(session, token)
-        refused = _over(notification, row, now)
-        if refused is None and await principal_of(session, notification.person, now) is None:
-            refused = _powerless(notification)
-        if refused is None:
-            await _tell(session, EventKind.LINK_OPENED, notification, now, {}, once="opened")
+        notification, row = await _load(session, token)
+        principal = await decision_principal(session, notification.person, now)
+        rejected = _rejection(notification, row, principal, now)
+        if rejected is None:
+            await _record(session, EventKind.LINK_OPENED, notification, now, once="opened")
         else:
-            await _tell(
-                session,
-                EventKind.LINK_REFUSED,
-                notification,
-                now,
-                {"reason": str(refused)},
-                once=str(refused),
+            reason = str(rejected)
+            await _record(
+                session, EventKind.LINK_REFUSED, notification, now, once=reason, reason=reason
             )
-    if refused is not None:
-        raise refused
-    return Opened(person=notification.person, question=question_of(row))
+    if rejected is not None:
+        raise rejected
+    return OpenedLink(person=notification.person, approval=approval_text(row))
 
 
-async def question_behind(rt: Runtime, token: str) -> Question:
-    """What a link is about, whether or not it may still be answered; leaves no trace. Raises NotFound."""
+async def approval_behind(rt: Runtime, token: str) -> ApprovalText:
+    """Return what a link is about, whether or not it can still be used. Raise NotFound."""
     async with rt.store.read() as session:
-        _, row = await _behind(session, token)
-    return question_of(row)
+        _, row = await _load(session, token)
+    return approval_text(row)
 
 
-async def answer_by_link(
+async def decide_by_link(
     rt: Runtime,
     client: Client | None,
     token: str,
-    decision: Answer,
+    decision: DecisionType,
     digest: str,
     comment: str = "",
     changes: Sequence[str] | None = None,
     form: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Decides, and uses the link up; the approval as it stands afterwards. Raises as `open_link` and `decide`.
+) -> ApprovalView:
+    """Decide as the link's person, use the link up, and return the approval.
 
-    The link is taken before the decision is made: of two answers at the same instant, one finds it used. It is given back where
-    the answer did not count, as nothing was decided by it.
+    The link is used up before the decision, so that of two concurrent submissions one finds it
+    used. It is restored if the decision is rejected. Raise as `open_link` and `decide`.
     """
-    hash_, now = hash_of(token), rt.clock()
-    await question_behind(rt, token)
+    token_hash, now = hash_of(token), rt.clock()
+    await approval_behind(rt, token)
     async with rt.store.write() as session:
-        notification, row = await _behind(session, token)
-        refused = _over(notification, row, now)
-        principal = await principal_of(session, notification.person, now)
-        if refused is None and principal is None:
-            refused = _powerless(notification)
-        if refused is None and not await notifications.use(session, hash_, now):
-            refused = LinkOver("this link was used already")
-        if refused is not None:
-            await _tell(
-                session,
-                EventKind.LINK_REFUSED,
-                notification,
-                now,
-                {"reason": str(refused), "decision": decision},
-            )
-    if refused is not None or principal is None:
-        raise refused or _powerless(notification)
-    return await _decide(
-        rt, client, hash_, notification.about, principal, decision, digest, comment, changes, form
-    )
-
-
-async def _decide(
-    rt: Runtime,
-    client: Client | None,
-    hash_: str,
-    approval_id: str,
-    principal: Principal,
-    decision: Answer,
-    digest: str,
-    comment: str,
-    changes: Sequence[str] | None,
-    form: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    given = dict(form) if form is not None else None
+        notification, row = await _load(session, token)
+        principal = await decision_principal(session, notification.person, now)
+        rejected = _rejection(notification, row, principal, now)
+        if rejected is None and not await notifications.use_link(session, token_hash, now):
+            rejected = LinkExpired("this link has been used")
+        if rejected is not None:
+            details = {"reason": str(rejected), "decision": decision}
+            await _record(session, EventKind.LINK_REFUSED, notification, now, **details)
+    if rejected is not None or principal is None:
+        raise rejected or _without_permission(notification)
     try:
         return await decide(
             rt,
             client,
-            approval_id,
+            notification.about,
             principal,
             decision,
             digest,
             comment=comment,
             changes=changes,
-            form=given,
-            via="email",
+            form=dict(form) if form is not None else None,
+            via=DecisionChannel.EMAIL,
         )
-    except (
-        TocsinError
-    ):  # anything else may have come after the decision was kept: then the link stays used
+    except TocsinError:  # after any other error the decision may be recorded: the link stays used
         async with rt.store.write() as session:
-            await notifications.give_back(session, hash_)
+            await notifications.restore_link(session, token_hash)
         raise
 
 
-async def _behind(session: AsyncSession, token: str) -> tuple[NotificationRow, ApprovalRow]:
-    notification = await notifications.by_token(session, hash_of(token))
+async def _load(session: AsyncSession, token: str) -> tuple[NotificationRow, ApprovalRow]:
+    notification = await notifications.find_by_link(session, hash_of(token))
     row = await approvals.get(session, notification.about) if notification else None
     if notification is None or row is None:
-        raise NotFound(
-            "there is no such link; one from an earlier mail may have been replaced by that in a later one"
-        )
+        raise NotFound("this link does not exist; a later mail may have replaced it")
     return notification, row
 
 
-def _over(notification: NotificationRow, row: ApprovalRow, now: datetime) -> TocsinError | None:
+def _rejection(
+    notification: NotificationRow, row: ApprovalRow, principal: Principal | None, now: datetime
+) -> TocsinError | None:
     if notification.used_at is not None:
-        return LinkOver(f"this link was used already, {moment(notification.used_at)}")
-    if row.state == "expired" or row.expires_at <= now:
-        return LinkOver(f"this could be answered until {moment(row.expires_at)}")
-    if row.state != "pending":
-        return Conflict(f"this is {row.state} already")
+        return LinkExpired(f"this link was used at {format_time(notification.used_at)}")
+    if row.state is ApprovalState.EXPIRED or row.expires_at <= now:
+        return LinkExpired(f"this approval expired at {format_time(row.expires_at)}")
+    if row.state is not ApprovalState.PENDING:
+        return Conflict(f"this approval is already {row.state}")
     if notification.expires_at is None or notification.expires_at <= now:
-        return LinkOver("this link has ended; ask for a new one, or answer through the API")
-    return None
+        return LinkExpired("this link has expired; ask for a new one, or decide through the API")
+    return _without_permission(notification) if principal is None else None
 
 
-def _powerless(notification: NotificationRow) -> Forbidden:
-    return Forbidden(f"{notification.person} has no API key any more that may decide approvals")
+def _without_permission(notification: NotificationRow) -> Forbidden:
+    return Forbidden(f"{notification.person} no longer has an API key that permits decisions")
 
 
-async def _tell(
+async def _record(
     session: AsyncSession,
     kind: EventKind,
     notification: NotificationRow,
     now: datetime,
-    more: Mapping[str, Any],
     *,
     once: str | None = None,
+    **more: Any,
 ) -> None:
-    """`once`: what is said a single time per link, however often a mail scanner comes by."""
-    told = {
+    """Record an event. `once`: the key of an event that is recorded once per link."""
+    details = {
         "approval": notification.about,
         "notification": notification.id,
         "person": notification.person,
         **more,
     }
-    id_ = f"evt_{digest_of([notification.token_hash, once])[:40]}" if once is not None else None
+    event_id = f"evt_{digest_of([notification.token_hash, once])[:40]}" if once else None
     await trail.record(
         session,
         kind,
         actor=f"person:{notification.person}",
         subject=notification.about,
-        data=told,
+        data=details,
         now=now,
-        event_id=id_,
+        event_id=event_id,
     )

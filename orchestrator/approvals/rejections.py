@@ -1,4 +1,4 @@
-"""How is it kept that somebody's answer did not count? In the trail, with the reason that they were told."""
+"""Rejected decisions, withdrawals and reviews, as the audit trail records them."""
 
 from __future__ import annotations
 
@@ -9,62 +9,73 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
-from orchestrator.domain.access import Principal
-from orchestrator.domain.approval import moment
+from orchestrator.domain.access import Permission, Principal
+from orchestrator.domain.approval import ApprovalState, not_before
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import Invalid, NotFound, TocsinError
-from orchestrator.domain.masking import masked
-from orchestrator.store.tables import AnswerRow, ApprovalRow
+from orchestrator.domain.errors import Conflict, Forbidden, NotFound, TocsinError
+from orchestrator.domain.masking import mask_secrets
+from orchestrator.store.paging import to_iso
+from orchestrator.store.tables import ApprovalRow, DecisionRow
 
-MAX_COMMENT = 4000
 
-
-async def keep_refusal(
+async def record_rejection(
     session: AsyncSession,
-    who: Principal,
+    principal: Principal,
     approval_id: str,
     row: ApprovalRow | None,
     error: TocsinError,
     now: datetime,
-    **more: Any,
+    **request: Any,
 ) -> None:
-    """One event, whoever asked and whatever for. `more`: what they wanted."""
-    told = {
+    """Record that a request on an approval was rejected, and why. `request`: what was asked for."""
+    details = {
         "approval": approval_id,
         "run": row.run_id if row else None,
-        "key": who.key_id,
+        "key": principal.key_id,
         "reason": str(error),
-        **more,
+        **request,
     }
-    actor = f"person:{who.person}"
     await trail.record(
         session,
         EventKind.APPROVAL_REFUSED,
-        actor=actor,
+        actor=f"person:{principal.person}",
         subject=approval_id,
-        data=masked(told),
+        data=mask_secrets(details),
         now=now,
     )
 
 
-def now_for(clock: datetime, row: ApprovalRow | None, answers: Sequence[AnswerRow]) -> datetime:
-    """The moment by which an answer is judged and kept: not before anything that the question has seen."""
-    seen = [row.asked_at, row.decided_at] if row else []
-    return moment(
+def decision_time(
+    clock: datetime, row: ApprovalRow | None, decisions: Sequence[DecisionRow]
+) -> datetime:
+    """Return the time of a request on an approval: not before anything that was recorded of it."""
+    recorded = [row.asked_at, row.decided_at] if row else []
+    return not_before(
         clock,
-        *seen,
-        *(answer.at for answer in answers),
-        *(answer.withdrawn_at for answer in answers),
+        *recorded,
+        *(decision.at for decision in decisions),
+        *(decision.withdrawn_at for decision in decisions),
     )
 
 
-def unknown(approval_id: str) -> NotFound:
-    """For an approval that is not there."""
-    return NotFound(f"there is no approval {approval_id}")
+def unknown_approval(approval_id: str) -> NotFound:
+    """Return the error for an approval that does not exist."""
+    return NotFound(f"approval {approval_id} does not exist; `tocsin approval list` lists them")
 
 
-def too_long(comment: str, name: str = "comment") -> Invalid | None:
-    """For a text that nobody would read."""
-    return (
-        Invalid(f"{name}: at most {MAX_COMMENT} characters") if len(comment) > MAX_COMMENT else None
-    )
+def lacks_permission(principal: Principal, permission: Permission) -> Forbidden:
+    """Return the error for a person without a permission."""
+    return Forbidden(f"{principal.person} lacks permission {permission}")
+
+
+def check_open(row: ApprovalRow, digest: str, at: datetime) -> None:
+    """Raise Conflict unless the approval can be decided now, by the digest that the person saw."""
+    if row.state is not ApprovalState.PENDING:
+        raise Conflict(f"approval {row.id} is already {row.state}")
+    if row.expires_at <= at:
+        raise Conflict(f"approval {row.id} expired at {to_iso(row.expires_at)}")
+    if digest != row.digest:
+        raise Conflict(
+            f"the digest does not match approval {row.id}; read the approval again and decide on"
+            " its current content"
+        )

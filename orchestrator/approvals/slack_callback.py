@@ -1,4 +1,7 @@
-"""What comes of a click on a button in Slack? Believed by its signature, once; decided by who is behind the Slack user."""
+"""Clicks on the buttons of a Slack message: verified by signature, decided as the linked person.
+
+The API process only records what to reply. The worker sends the reply to Slack.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +9,29 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Literal
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from connectors.sdk.http import Access
 from orchestrator.approvals.decide import decide
+from orchestrator.approvals.views import ApprovalView
 from orchestrator.audit import trail
 from orchestrator.domain.access import Principal
+from orchestrator.domain.approval import ApprovalState, DecisionChannel, DecisionType
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import ActionError, Forbidden, Invalid, NotFound, TocsinError
-from orchestrator.domain.model import Frozen
-from orchestrator.notifications import slack
-from orchestrator.notifications.contacts import principal_of
+from orchestrator.domain.errors import Forbidden, Invalid, NotFound, TocsinError
+from orchestrator.notifications import outbox, slack
+from orchestrator.notifications.contacts import decision_principal
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, notifications
 
-_REPLAYS = ":slack"  # no source can be called so
+_REQUESTS = ":slack"  # no source can have this name
 
 
-class NotSlack(TocsinError):
-    """The request is not one that Slack signed just now, for the first time."""
-
-
-class Reply(Frozen):
-    """What the person who clicked is told, and where."""
-
-    user: str
-    channel: str
-    text: str
+class NotFromSlack(TocsinError):
+    """The request does not carry a fresh signature of Slack, or was received before."""
 
 
 class _User(BaseModel):
@@ -44,103 +39,118 @@ class _User(BaseModel):
 
 
 class _Action(BaseModel):
-    action_id: Literal["approve", "decline"]
-    value: str = Field(max_length=2000)
+    action_id: DecisionType
+    value: str = Field(max_length=2000)  # approval id, space, digest
 
 
-class _Place(BaseModel):
+class _Conversation(BaseModel):
     id: str = Field(max_length=64)
 
 
 class _Click(BaseModel):
-    """What we read of Slack's payload; the rest is Slack's."""
+    """The part of Slack's `block_actions` payload that is used."""
 
-    type: Literal["block_actions"]
+    type: str = Field(pattern="^block_actions$")
     user: _User
-    channel: _Place
+    channel: _Conversation
     actions: list[_Action] = Field(min_length=1, max_length=1)
 
 
-async def click(
+async def handle_click(
     rt: Runtime, client: Client | None, headers: Mapping[str, str], body: bytes
-) -> Reply:
-    """Decides as the person who clicked, and says what came of it. Raises NotSlack, NotFound (not set up), Invalid (no click of ours)."""
+) -> str:
+    """Decide as the person who clicked, queue the reply to them, and return its text.
+
+    Raise NotFromSlack, NotFound (no signing secret), Invalid (not a click on one of our buttons).
+    """
     now = rt.clock()
-    await _admit(rt, headers, body, now)
-    clicked = _parsed(body)
-    approval_id, _, digest = clicked.actions[0].value.partition(" ")
+    await _verify(rt, headers, body, now)
+    click = _parse(body)
+    action = click.actions[0]
+    approval_id, _, digest = action.value.partition(" ")
     try:
-        principal = await _principal(rt, clicked.user.id, approval_id, now)
-        done = await decide(
-            rt, client, approval_id, principal, clicked.actions[0].action_id, digest, via="slack"
+        principal = await _principal(rt, click.user.id, approval_id, now)
+        approval = await decide(
+            rt,
+            client,
+            approval_id,
+            principal,
+            action.action_id,
+            digest,
+            via=DecisionChannel.SLACK,
         )
-        text = _came_to(done)
+        text = _outcome(approval)
     except TocsinError as error:
-        text = f"This does not count: {error}"
-    return Reply(user=clicked.user.id, channel=clicked.channel.id, text=text)
+        text = f"Not recorded: {error}"
+    async with rt.store.write() as session:
+        await outbox.queue_reply(session, approval_id, click.channel.id, click.user.id, text, now)
+    return text
 
 
-async def whisper(rt: Runtime, reply: Reply) -> None:
-    """Tells the person who clicked. That it fails changes nothing: the decision is kept, and the message will be edited."""
-    try:
-        await (await slack.direct(rt)).whisper(reply.channel, reply.user, reply.text)
-    except (ActionError, NotFound):
-        return
-
-
-async def _admit(rt: Runtime, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-    try:
-        secret = (await slack.opened(rt, Access.READ)).settings.signing_secret
-    except TocsinError:
-        secret = None
+async def _verify(rt: Runtime, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+    secret = await slack.load_signing_secret(rt)
     if secret is None:
         raise NotFound(
-            "clicks from Slack are not set up: give the Slack connection its signing_secret"
+            "Slack clicks are not configured; set signing_secret on the connection"
+            f" {rt.settings.slack_connection!r}"
         )
     signature = headers.get("x-slack-signature", "")
     timestamp = headers.get("x-slack-request-timestamp", "")
-    if not slack.authentic(secret.get_secret_value(), timestamp, body, signature, now):
-        raise NotSlack("the signature is missing, wrong or old")
+    if not slack.is_authentic(secret.get_secret_value(), timestamp, body, signature, now):
+        raise NotFromSlack("the signature is missing, wrong or old")
+    digest = sha256(body).hexdigest()
     async with rt.store.write() as session:
-        if not await notifications.first_time(
-            session, _REPLAYS, signature, int(timestamp), sha256(body).hexdigest(), now
+        if not await notifications.record_request(
+            session, _REQUESTS, signature, int(timestamp), digest, now
         ):
-            raise NotSlack("this very request came before")
+            raise NotFromSlack("this request was received before")
 
 
-def _parsed(body: bytes) -> _Click:
+def _parse(body: bytes) -> _Click:
     try:
         (payload,) = parse_qs(body.decode("utf-8"), max_num_fields=20)["payload"]
         return _Click.model_validate(json.loads(payload))
     except (ValueError, KeyError, RecursionError, ValidationError):
-        raise Invalid("payload: this is no click on a button of ours") from None
+        raise Invalid("payload: not a click on an Approve or Decline button") from None
 
 
 async def _principal(rt: Runtime, user: str, approval_id: str, now: datetime) -> Principal:
+    """Return the person behind a Slack user. Raise Forbidden, and record it, if there is no one."""
     async with rt.store.write() as session:
-        people = await notifications.contacts_in_slack(session, user)
+        people = await notifications.find_by_slack_user(session, user)
         person = people[0].person if len(people) == 1 else None
-        found = await principal_of(session, person, now) if person is not None else None
-        if found is not None:
-            return found
-        known = await approvals.get(session, approval_id) is not None
-        reason = (
-            f"{person} has no API key that may decide approvals"
-            if person
-            else "no person here has this Slack user as a contact"
-        )
-        told = {"approval": approval_id if known else None, "slack_user": user, "reason": reason}
-        subject, actor = (
-            approval_id if known else "slack",
-            f"person:{person}" if person else f"slack:{user}",
-        )
-        await trail.record(
-            session, EventKind.APPROVAL_REFUSED, actor=actor, subject=subject, data=told, now=now
-        )
+        principal = await decision_principal(session, person, now) if person is not None else None
+        if principal is not None:
+            return principal
+        if person is None:
+            reason = "no contact has this Slack user"
+        else:
+            reason = f"{person} has no API key that permits decisions"
+        await _record_rejection(session, user, person, approval_id, reason, now)
     raise Forbidden(reason)
 
 
-def _came_to(done: Mapping[str, object]) -> str:
-    if done["state"] != "pending":
-        return f"Your answer counts. This is {done['state']}."
-    return f"Your answer counts. It takes {done['quorum']} people in all."
+async def _record_rejection(
+    session: AsyncSession,
+    user: str,
+    person: str | None,
+    approval_id: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    known = await approvals.get(session, approval_id) is not None
+    details = {"approval": approval_id if known else None, "slack_user": user, "reason": reason}
+    await trail.record(
+        session,
+        EventKind.APPROVAL_REFUSED,
+        actor=f"person:{person}" if person else f"slack:{user}",
+        subject=approval_id if known else "slack",
+        data=details,
+        now=now,
+    )
+
+
+def _outcome(approval: ApprovalView) -> str:
+    if approval.state is ApprovalState.PENDING:
+        return f"Recorded. {approval.approvals} of {approval.quorum} approvals."
+    return f"Recorded. The request is {approval.state}."

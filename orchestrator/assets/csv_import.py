@@ -1,4 +1,4 @@
-"""How does an inventory stand in a CSV file? One line per asset: type, value, kind, critical, tags."""
+"""The inventory as CSV, one line per asset: type, value, kind, critical, tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0", ""}
 
 
 def read_csv(text: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Rows with their places, for `import_numbered`. Tags stand apart by `;` or `|`. Raises Invalid that names the line."""
+    """Return rows with their places, for `import_numbered`. Tags are separated by `;` or `|`.
+
+    Raise Invalid, which names the line.
+    """
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
@@ -28,11 +31,11 @@ def read_csv(text: str) -> list[tuple[str, Mapping[str, Any]]]:
             if cells
         ]
     except csv.Error as error:
-        raise Invalid(f"line {reader.line_num}: is not CSV: {error}") from error
+        raise Invalid(f"line {reader.line_num}: not valid CSV: {error}") from error
 
 
 def write_csv(assets: Iterable[Asset]) -> str:
-    """The same, so that it can be imported again."""
+    """Return assets as CSV that can be imported again."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -53,23 +56,23 @@ def _check(header: list[str]) -> None:
     wanted = ", ".join(COLUMNS)
     for name in header:
         if name not in COLUMNS:
-            mend = did_you_mean(name, COLUMNS)
+            fix = did_you_mean(name, COLUMNS)
             raise Invalid(
-                f"line 1: unknown column {name[:64]!r}; {mend or f'the columns are {wanted}'}"
+                f"line 1: unknown column {name[:64]!r}; {fix or f'the columns are {wanted}'}"
             )
         if header.count(name) > 1:
-            raise Invalid(f"line 1: the column {name!r} is there twice")
+            raise Invalid(f"line 1: duplicate column {name!r}")
     for name in ("type", "value"):
         if name not in header:
             raise Invalid(
-                f"line 1: there is no column {name!r}; the first line names the columns: {wanted}"
+                f"line 1: column {name!r} is missing; the first line names the columns: {wanted}"
             )
 
 
 def _row(header: list[str], cells: list[str], line: int) -> dict[str, Any]:
     if len(cells) > len(header):
         raise Invalid(
-            f"line {line}: has {len(cells)} cells, and the first line names {len(header)}; tags stand apart by ; or |"
+            f"line {line}: {len(cells)} cells, but {len(header)} columns; separate tags by ; or |"
         )
     row: dict[str, Any] = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
     critical = row.get("critical", "").lower()

@@ -1,13 +1,14 @@
-"""Assets: what we know of our own hosts, users and networks. Imported whole or not at all."""
+"""The inventory of hosts, users and networks, imported as a whole or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
-from orchestrator.assets.facts import canonical_tag, short
+from orchestrator.assets.facts import canonical_tag
+from orchestrator.assets.match import short_name
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid, NotFound
@@ -46,11 +47,22 @@ Tag = Annotated[
     AfterValidator(canonical_tag),
     Field(min_length=1, max_length=64, pattern=r"^[\w .:/@+-]*\w[\w .:/@+-]*$"),
 ]
-_MOST_PROBLEMS = 20
+_MAX_PROBLEMS = 20
+
+
+EXAMPLE: dict[str, Any] = {
+    "type": "host",
+    "value": "dc-1",
+    "kind": "domain_controller",
+    "critical": True,
+    "tags": ["tier-0"],
+}
 
 
 class Asset(Frozen):
-    """One thing of ours. A network's tags are those of every address in it."""
+    """A host, user or network of the organization. A network's tags apply to its addresses."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
     type: ObservableType
     value: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -59,8 +71,19 @@ class Asset(Frozen):
     tags: Annotated[tuple[Tag, ...], Field(max_length=50)] = ()
 
 
+class ImportResult(Frozen):
+    """How many assets were imported."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"imported": 1}})
+
+    imported: int
+
+
 async def import_assets(rt: Runtime, rows: Iterable[Mapping[str, Any]], *, actor: str) -> int:
-    """Adds or replaces; how many. Raises Invalid naming each wrong row; then nothing was imported."""
+    """Add or replace assets. Return how many.
+
+    Raise Invalid, which names the wrong rows; then nothing was imported.
+    """
     return await import_numbered(
         rt, [(f"asset {number}", row) for number, row in enumerate(rows, 1)], actor=actor
     )
@@ -69,60 +92,60 @@ async def import_assets(rt: Runtime, rows: Iterable[Mapping[str, Any]], *, actor
 async def import_numbered(
     rt: Runtime, rows: Sequence[tuple[str, Mapping[str, Any]]], *, actor: str
 ) -> int:
-    """As `import_assets`, of rows that come with their places, such as `line 14`."""
+    """Import rows that come with their places, such as `line 14`. See `import_assets`."""
     found = _parsed(rows)
     async with rt.store.write() as session:
-        await records.put_assets(session, [_row(asset) for asset in found])
-        told = {"count": len(found)}
+        await records.upsert_assets(session, [_row(asset) for asset in found])
+        data = {"count": len(found)}
         await trail.record(
             session,
             EventKind.ASSETS_IMPORTED,
             actor=actor,
             subject="assets",
-            data=told,
+            data=data,
             now=rt.clock(),
         )
     return len(found)
 
 
 async def list_assets(rt: Runtime) -> tuple[Asset, ...]:
-    """All of them."""
+    """Return all assets."""
     async with rt.store.read() as session:
         return tuple(
             Asset.model_validate(row.model_dump(exclude={"short"}))
-            for row in await records.every(session, AssetRow)
+            for row in await records.list_all(session, AssetRow)
         )
 
 
 async def remove_asset(rt: Runtime, type_: str, value: str, *, actor: str) -> None:
-    """Forgets one. Raises Invalid, NotFound."""
+    """Delete an asset. Raise Invalid, NotFound."""
     try:
         kind = ObservableType(type_)
-        named = CANONICAL[kind](value)
+        canonical = CANONICAL[kind](value)
     except ValueError:
-        mend = did_you_mean(type_, _KNOWN["type"]) if type_ not in _KNOWN["type"] else None
+        fix = did_you_mean(type_, _KNOWN["type"]) if type_ not in _KNOWN["type"] else None
         raise Invalid(
-            f"{type_} {value} can't be an asset" + (f"; {mend}" if mend else "")
+            f"{type_} {value} is not a valid asset" + (f"; {fix}" if fix else "")
         ) from None
     async with rt.store.write() as session:
-        row = await records.one(session, AssetRow, (kind.value, named))
+        row = await records.get(session, AssetRow, (kind.value, canonical))
         if row is None:
-            raise NotFound(f"there is no asset {kind.value} {named}")
+            raise NotFound(f"asset {kind.value} {canonical} does not exist")
         await records.remove(session, row)
-        told = {"type": kind.value, "value": named, "critical": row.critical, "tags": row.tags}
+        data = {"type": kind.value, "value": canonical, "critical": row.critical, "tags": row.tags}
         await trail.record(
             session,
             EventKind.ASSET_REMOVED,
             actor=actor,
-            subject=f"{kind.value}:{named}",
-            data=told,
+            subject=f"{kind.value}:{canonical}",
+            data=data,
             now=rt.clock(),
         )
 
 
 def _parsed(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Asset]:
-    """All rows in their canonical spelling, each thing once; or Invalid with the first problems of all."""
-    found: dict[tuple[str, str], tuple[str, Asset]] = {}
+    """Return the rows in canonical form. Raise Invalid with the first problems of all rows."""
+    parsed: dict[tuple[str, str], tuple[str, Asset]] = {}
     problems: list[str] = []
     for place, row in rows:
         try:
@@ -130,42 +153,42 @@ def _parsed(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Asset]:
             asset = asset.model_copy(update={"value": CANONICAL[asset.type](asset.value)})
         except ValidationError as error:
             problems += [
-                f"{place}: {_said(each)}"
-                for each in error.errors(include_url=False, include_context=False)
+                f"{place}: {_describe(problem)}"
+                for problem in error.errors(include_url=False, include_context=False)
             ]
             continue
         except ValueError as error:
             problems.append(f"{place}: {error}")
             continue
-        before, _ = found.setdefault((asset.type.value, asset.value), (place, asset))
+        before, _ = parsed.setdefault((asset.type.value, asset.value), (place, asset))
         if before != place:
             problems.append(
-                f"{place}: {asset.type.value} {asset.value} stands in {before} already; leave one out"
+                f"{place}: {asset.type.value} {asset.value} is a duplicate of {before}; remove one"
             )
     if problems:
-        more = len(problems) - _MOST_PROBLEMS
+        more = len(problems) - _MAX_PROBLEMS
         raise Invalid(
-            "\n".join([*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
+            "\n".join([*problems[:_MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
         )
-    return [asset for _, asset in found.values()]
+    return [asset for _, asset in parsed.values()]
 
 
 _KNOWN = {"type": [each.value for each in ObservableType], "kind": [*get_args(Kind)]}
 
 
-def _said(problem: Any) -> str:
+def _describe(problem: Any) -> str:
     path = problem["loc"]
     if not path:
-        return "is no asset; write an object with type and value"
+        return "not an asset; use an object with type and value"
     name = str(path[0])
     if problem["type"] == "extra_forbidden":
-        mend, message = did_you_mean(name, Asset.model_fields), f"an asset has no {name[:64]!r}"
+        fix, message = did_you_mean(name, Asset.model_fields), f"an asset has no {name[:64]!r}"
     elif name in _KNOWN and problem["type"] in {"enum", "literal_error"}:
         word = str(problem["input"])
-        mend, message = did_you_mean(word, _KNOWN[name]), f"{name}: unknown {name} {word[:64]!r}"
+        fix, message = did_you_mean(word, _KNOWN[name]), f"{name}: unknown {name} {word[:64]!r}"
     else:
-        mend, message = None, f"{'.'.join(map(str, path))}: {problem['msg']}"
-    return message + (f"; {mend}" if mend else "")
+        fix, message = None, f"{'.'.join(map(str, path))}: {problem['msg']}"
+    return message + (f"; {fix}" if fix else "")
 
 
 def _row(asset: Asset) -> dict[str, Any]:
@@ -173,5 +196,5 @@ def _row(asset: Asset) -> dict[str, Any]:
     return {
         **asset.model_dump(mode="json"),
         "tags": tags,
-        "short": short(asset.type.value, asset.value),
+        "short": short_name(asset.type.value, asset.value),
     }

@@ -1,4 +1,4 @@
-"""In how many ways is one thing written? Addresses inside of addresses, hosts with and without their domain, users of a directory."""
+"""Equal names in different notations: embedded IPv4 addresses, hosts and users with domains."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ _CARRIERS = (
     (ipaddress.IPv6Network("::ffff:0:0/96"), 96),
     (ipaddress.IPv6Network("::ffff:0:0:0/96"), 96),  # translated (SIIT)
     (ipaddress.IPv6Network("64:ff9b::/96"), 96),  # NAT64
-    (ipaddress.IPv6Network("64:ff9b:1::/48"), 96),  # NAT64 of one's own
+    (ipaddress.IPv6Network("64:ff9b:1::/48"), 96),  # local NAT64
     (ipaddress.IPv6Network("2002::/16"), 16),  # 6to4
     (_LOW, 96),
 )
-"""Networks whose addresses carry an IPv4 address, and from which bit on."""
+"""Networks whose addresses embed an IPv4 address, and the bit where it begins."""
 _PART = re.compile(r"0x[0-9a-f]+|\d+")
 _SHORTEST_NUMBER = 1 << 24
-"""A lone number below is the id of something, and no address."""
+"""A single number below is an id, not an address."""
 
 
 @lru_cache(maxsize=4096)
-def readings(text: str) -> tuple[IP, ...]:
-    """The addresses that a name may be read as, in any spelling that some resolver takes; none: it is a name.
+def address_readings(text: str) -> tuple[IP, ...]:
+    """Return the addresses that some resolver reads a name as; empty for a name.
 
-    `[::1]`, `fe80::1%2`, `1.2.3.4:80`, `10.1`, `0x7f.1`; `010.0.0.1` is 8.0.0.1 to some, and 10.0.0.1 to others.
+    Such as `[::1]`, `fe80::1%2`, `1.2.3.4:80`, `10.1` and `0x7f.1`. Some read `010.0.0.1` as
+    8.0.0.1, others as 10.0.0.1.
     """
     bare = text.strip().lower().rstrip(".")
     if bare.startswith("["):
@@ -42,38 +43,44 @@ def readings(text: str) -> tuple[IP, ...]:
         return (ipaddress.ip_address(bare.partition("%")[0]),)
     except ValueError:
         plain = ".".join(part.lstrip("0") or "0" for part in bare.split("."))
-        found = (_of_old(each) for each in dict.fromkeys((bare, plain)))
+        found = (_parse_inet_aton(each) for each in dict.fromkeys((bare, plain)))
         return tuple(dict.fromkeys(each for each in found if each is not None))
 
 
-def forms(address: IP) -> tuple[IP, ...]:
-    """The address, and the IPv4 address that it carries inside."""
+def address_forms(address: IP) -> tuple[IP, ...]:
+    """Return the address, and the IPv4 address that it embeds."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     if address in _TEREDO:
         return (address, ipaddress.IPv4Address(~int(address) & 0xFFFF_FFFF))
     if address in _LOW and int(address) <= 1:
         return (address,)
-    carried = (_carried(ipaddress.IPv6Network(address), *each) for each in _CARRIERS)
-    return (address, *(each.network_address for each in carried if each is not None))
+    embedded = (_embedded(ipaddress.IPv6Network(address), *each) for each in _CARRIERS)
+    return (address, *(each.network_address for each in embedded if each is not None))
 
 
 @lru_cache(maxsize=4096)
-def net_forms(network: Net) -> tuple[Net, ...]:
-    """The network, and the IPv4 network that its addresses carry inside: all of IPv4 where it holds one that carries all."""
+def network_forms(network: Net) -> tuple[Net, ...]:
+    """Return the network, and the IPv4 networks that its addresses embed.
+
+    All of IPv4 where it contains a whole embedding network.
+    """
     if isinstance(network, ipaddress.IPv4Network):
         return (network,)
-    carried = (_carried(network, *each) for each in _CARRIERS)
-    return tuple(dict.fromkeys((network, *(each for each in carried if each is not None))))
+    embedded = (_embedded(network, *each) for each in _CARRIERS)
+    return tuple(dict.fromkeys((network, *(each for each in embedded if each is not None))))
 
 
 def is_address(text: str) -> bool:
-    """Whether a name is an IP address."""
-    return bool(readings(text))
+    """Return whether a name is an IP address."""
+    return bool(address_readings(text))
 
 
 def same_host(entry: str, name: str) -> bool:
-    """`dc-01` and `dc-01.corp.example` are one host; two full names are only when they are equal."""
+    """Return whether two names are one host: `dc-01` and `dc-01.corp.example`.
+
+    Two full names only where they are equal.
+    """
     entry, name = _plain_host(entry), _plain_host(name)
     if entry == name:
         return True
@@ -87,9 +94,10 @@ def same_host(entry: str, name: str) -> bool:
 
 
 def same_user(entry: str, name: str, *, mailbox: bool = False) -> bool:
-    r"""`root`, `CORP\root` and `root@corp.example` are one user; with two domains, only when those are alike.
+    r"""Return whether two names are one user: `root`, `CORP\root` and `root@corp.example`.
 
-    `mailbox`: also `root+news`, whose mail goes to the same person; an account of its own in a directory.
+    With two domains only where those match. `mailbox`: also `root+news`, the same mailbox but
+    another account in a directory.
     """
     (one, one_domain), (other, other_domain) = _user(_plain(entry)), _user(_plain(name))
     if one != other and not (mailbox and one == other.partition("+")[0]):
@@ -101,8 +109,8 @@ def same_user(entry: str, name: str, *, mailbox: bool = False) -> bool:
     )
 
 
-def _of_old(text: str) -> ipaddress.IPv4Address | None:
-    """As inet_aton reads it: fewer parts than four, octal, hexadecimal."""
+def _parse_inet_aton(text: str) -> ipaddress.IPv4Address | None:
+    """Parse as inet_aton does: fewer than four parts, octal, hexadecimal."""
     parts = text.split(".")
     if len(parts) > 4 or not all(_PART.fullmatch(part) for part in parts):
         return None
@@ -113,7 +121,7 @@ def _of_old(text: str) -> ipaddress.IPv4Address | None:
     return None if len(parts) == 1 and int(found) < _SHORTEST_NUMBER else found
 
 
-def _carried(
+def _embedded(
     network: ipaddress.IPv6Network, carrier: ipaddress.IPv6Network, first_bit: int
 ) -> ipaddress.IPv4Network | None:
     if carrier.subnet_of(network):
@@ -128,7 +136,7 @@ def _carried(
 
 @lru_cache(maxsize=4096)
 def _plain_host(name: str) -> str:
-    r"""Without what Windows puts around it (`\\dc-01`, `dc-01$`), and letters of other scripts as DNS has them."""
+    r"""Return a host without Windows decoration (`\\dc-01`, `dc-01$`), and in IDNA encoding."""
     plain = _plain(name).lstrip("\\").rstrip(".").removesuffix("$")
     try:
         return plain if plain.isascii() else plain.encode("idna").decode("ascii")
@@ -148,5 +156,5 @@ def _user(text: str) -> tuple[str, str]:
 
 
 def _plain(name: str) -> str:
-    """Full-width and other look-alikes of one mail are that mail."""
+    """Return the name in NFKC and lower case, so that full-width letters compare equal."""
     return unicodedata.normalize("NFKC", name).strip().lower()

@@ -1,1 +1,1 @@
-"""The trail: what was done, sealed so that nobody can change it unseen, and checkable by anybody offline."""
+"""The audit trail: recorded events, sealed into a signed chain that anyone can verify offline."""

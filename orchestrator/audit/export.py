@@ -1,4 +1,4 @@
-"""How the trail leaves the store: one file that anybody can check without us."""
+"""Export of the trail into one file that anyone can verify offline."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.audit.seal import GENESIS
-from orchestrator.audit.verify.lines import (
+from orchestrator.audit.format import (
     Head,
     Header,
     HeadLine,
@@ -18,14 +17,15 @@ from orchestrator.audit.verify.lines import (
     event_line,
     sign_head,
 )
+from orchestrator.audit.seal import GENESIS
 from orchestrator.crypto.private_file import sync_folder
 from orchestrator.crypto.signing import SigningKey
-from orchestrator.domain.audit_batch import Batch, Entry
+from orchestrator.domain.audit_batch import AuditEntry, Batch
 from orchestrator.domain.audit_event import canonical_time
 from orchestrator.domain.errors import Conflict, Invalid
 
-Row = Entry | Batch
-"""What the store reads out, in order: the entries of a batch, then the batch."""
+Row = AuditEntry | Batch
+"""What the store yields, in order: the entries of a batch, then the batch."""
 
 
 async def write_export(
@@ -36,22 +36,23 @@ async def write_export(
     environment: str,
     now: datetime,
 ) -> Head:
-    """Writes the whole trail to `path` (mode 600), in constant memory, and gives back its head, to be kept elsewhere.
+    """Write the whole trail to `path` (mode 600) in constant memory, and return its head.
 
-    The file is there in whole or not at all; an earlier one of that name is replaced. `rows` begin with event 1 and end with a
-    batch. Raises Conflict where the end is not sealed, Invalid where an event in the store cannot be written or the file cannot.
+    The file is written completely or not at all; an earlier one is replaced. `rows` begin with
+    event 1 and end with a batch. Raise Conflict where the end is not sealed, Invalid where an
+    event or the file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
-            head = await _write_new(beside, rows, key=key, environment=environment, now=now)
-            beside.replace(path)
+            head = await _write_new(temporary, rows, key=key, environment=environment, now=now)
+            temporary.replace(path)
             sync_folder(path.parent)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise Invalid(
-            f"{path}: cannot be written ({error.strerror}); name a file in a folder that exists and is yours"
+            f"{path}: cannot be written ({error.strerror}); name a file in a writable folder"
         ) from error
     return head
 
@@ -59,15 +60,15 @@ async def write_export(
 async def export_lines(
     rows: AsyncIterable[Row] | Iterable[Row], *, key: SigningKey, environment: str, now: datetime
 ) -> AsyncGenerator[bytes, None]:
-    """The lines of an export, one by one, the head last; for where the file is not ours to write. Raises as `write_export`."""
+    """Yield the lines of an export, the head last. Raise as `write_export`."""
     header = Header(
         environment=environment, exported_at=canonical_time(now), public_key=key.public.hex
     ).line()
     yield header
     events, waiting, newest = 0, 0, None
-    async for row in _each(rows):
+    async for row in _iterate(rows):
         match row:
-            case Entry():
+            case AuditEntry():
                 events, waiting = events + 1, waiting + 1
                 yield _event_line(row)
             case Batch():
@@ -75,7 +76,8 @@ async def export_lines(
                 yield batch_line(row)
     if waiting:
         raise Conflict(
-            f"the last {waiting} events of the trail are not sealed yet; seal them, or leave them out, then export again"
+            f"the last {waiting} events of the trail are not sealed yet; "
+            "seal them or leave them out, then export again"
         )
     batches, digest = (newest.number, newest.digest) if newest else (0, GENESIS)
     yield sign_head(key, batches=batches, events=events, digest=digest, header=header).line()
@@ -100,17 +102,17 @@ async def _write_new(
     return HeadLine.model_validate_json(line).head
 
 
-def _event_line(entry: Entry) -> bytes:
+def _event_line(entry: AuditEntry) -> bytes:
     try:
         return event_line(entry)
     except ValueError as error:
         name = f"event {entry.record.get('seq')} ({entry.record.get('id')})"
         raise Invalid(
-            f"{name} cannot be written: {error}; no sealed event is like that: it was changed in the store"
+            f"{name} cannot be written: {error}; it was changed in the store after it was sealed"
         ) from error
 
 
-async def _each(rows: AsyncIterable[Row] | Iterable[Row]) -> AsyncIterator[Row]:
+async def _iterate(rows: AsyncIterable[Row] | Iterable[Row]) -> AsyncIterator[Row]:
     if isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row

@@ -1,7 +1,8 @@
-"""How many leaves become one root: the Merkle tree of RFC 6962.
+"""The Merkle tree of RFC 6962.
 
-Leaves and nodes are hashed with different prefixes, so that no node passes for a leaf; an odd leaf moves up alone, so that no
-two lists of leaves share a root (doubling the last one would let `[a, b, b]` pass for `[a, b]`).
+Leaves and nodes are hashed with different prefixes, so that no node passes for a leaf. An odd leaf
+moves up unpaired, so that no two lists of leaves share a root: doubling the last one would let
+`[a, b, b]` pass for `[a, b]`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ NODE = b"\x01"
 
 
 def leaf_hash(content: bytes) -> bytes:
-    """SHA-256 of a leaf."""
+    """Return the SHA-256 of a leaf."""
     return hashlib.sha256(LEAF + content).digest()
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes, at least one. Raises ValueError for none."""
+    """Return the root over leaf hashes, at least one. Raise ValueError for none."""
     if not leaves:
         raise ValueError("a Merkle root needs at least one leaf")
     level = list(leaves)

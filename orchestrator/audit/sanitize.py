@@ -1,6 +1,6 @@
-"""What may stand in an event: values that every database and every JSON reader give back exactly as they were.
+"""Sanitizing of event data into JSON that every database and every JSON parser return unchanged.
 
-Applied once, when the event is made; whatever is left out afterwards is said in place, never silently.
+It is applied once, when an event is made. Whatever it leaves out is replaced by a note.
 """
 
 from __future__ import annotations
@@ -22,42 +22,43 @@ from orchestrator.domain.audit_event import Event, canonical_time
 
 MAX_DEPTH = 24
 MAX_TEXT = 16 * 1024
-"""Characters of one string."""
+"""The maximum length of one string in characters."""
 MAX_SIZE = 256 * 1024
-"""Characters and items of one event's data, all told."""
+"""The maximum size of one event's data, characters and items together."""
 MAX_LABEL = 512
-"""Characters of a key, an actor, a subject, an id."""
+"""The maximum length of a key, an actor, a subject or an id in characters."""
 
 _MAX_BITS = 4096
 # NUL cannot be stored in PostgreSQL; a lone surrogate cannot be written as UTF-8.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CUT = "...[cut: {} characters]"
-_OVER = "[left out: the event is over its size]"
+_OVERSIZE = "[left out: the event is too large]"
 
 
 def sealable(event: Event) -> Event:
-    """The event as it may be stored and sealed: safe data, bounded labels, time in UTC."""
+    """Return the event as it may be stored and sealed: sanitized data, bounded labels, UTC time."""
     return Event(
         id=_text(event.id, MAX_LABEL),
         kind=event.kind,
         time=event.time.astimezone(UTC),
         actor=_text(event.actor, MAX_LABEL),
         subject=_text(event.subject, MAX_LABEL),
-        data=audit_safe(event.data),
+        data=sanitize_data(event.data),
     )
 
 
-def audit_safe(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data as JSON that survives any store: RFC 8785 gives the same bytes before and after.
+def sanitize_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data as JSON with the same canonical form (RFC 8785) before and after any store.
 
-    Integers beyond 2^53 and floats that have no short exact form become strings, as do times; NUL and lone surrogates become
-    U+FFFD; secrets are masked; depth (24), string length (16 Ki) and the whole (256 Ki) are bounded, with a note in place.
+    Integers beyond 2^53, floats without a short exact form, and times become strings. NUL and lone
+    surrogates become U+FFFD. Secrets are masked. Depth (24), string length (16 Ki) and total size
+    (256 Ki) are bounded, with a note in place of what is left out.
     """
-    return _Cleaner().mapping(data, depth=1)
+    return _Sanitizer().mapping(data, depth=1)
 
 
-class _Cleaner:
-    """One walk over one event's data, with what is left of its size."""
+class _Sanitizer:
+    """One walk over one event's data, with what remains of its size."""
 
     def __init__(self) -> None:
         self._left = MAX_SIZE
@@ -66,9 +67,9 @@ class _Cleaner:
         clean: dict[str, Any] = {}
         for key, item in value.items():
             if self._left <= 0:
-                clean["..."] = _OVER
+                clean["..."] = _OVERSIZE
                 break
-            name = _free(_text(str(key), MAX_LABEL), clean)
+            name = _free_key(_text(str(key), MAX_LABEL), clean)
             self._left -= len(name) + 1
             clean[name] = self.value(item, depth + 1)
         return clean
@@ -92,7 +93,7 @@ class _Cleaner:
         clean: list[Any] = []
         for item in values:
             if self._left <= 0:
-                clean.append(_OVER)
+                clean.append(_OVERSIZE)
                 break
             self._left -= 1
             clean.append(self.value(item, depth + 1))
@@ -101,8 +102,8 @@ class _Cleaner:
     def _scalar(self, value: Any) -> Any:
         clean = _scalar(value)
         if isinstance(clean, str):
-            if len(clean) > max(self._left, len(_OVER)):
-                clean = _OVER
+            if len(clean) > max(self._left, len(_OVERSIZE)):
+                clean = _OVERSIZE
             self._left -= len(clean)
         return clean
 
@@ -118,10 +119,10 @@ def _scalar(value: Any) -> Any:
         case float():
             return _number(float(value))
         case _:
-            return _text(_said(value), MAX_TEXT)
+            return _text(_to_text(value), MAX_TEXT)
 
 
-def _said(value: Any) -> str:
+def _to_text(value: Any) -> str:
     match value:
         case datetime() if value.tzinfo is not None:
             return canonical_time(value)
@@ -132,7 +133,7 @@ def _said(value: Any) -> str:
         case bytes() | bytearray():
             return f"[{len(value)} bytes]"
         case _:
-            return f"[{type(value).__name__}]"  # not known to be harmless to print
+            return f"[{type(value).__name__}]"  # its text may hold a secret
 
 
 def _integer(value: int) -> int | str:
@@ -159,8 +160,8 @@ def _text(text: str, limit: int) -> str:
     return clean[: limit - len(mark)] + mark
 
 
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    """Two keys that became one by cleaning keep both values."""
+def _free_key(name: str, taken: Mapping[str, Any]) -> str:
+    """Return a free key, so that two keys that became equal keep both values."""
     free, number = name, 2
     while free in taken:
         free, number = f"{name}~{number}", number + 1

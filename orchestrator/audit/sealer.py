@@ -1,12 +1,17 @@
-"""What seals the trail while it grows, and writes it out whole."""
+"""The sealer: seals pending events of the store, and exports the trail."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from orchestrator.audit.export import write_export
+from orchestrator.audit.format import Head, load_head
 from orchestrator.audit.seal import number, seal
-from orchestrator.audit.verify.lines import Head, load_head
 from orchestrator.crypto.private_file import replace_private
 from orchestrator.domain.audit_batch import Batch
 from orchestrator.domain.errors import Conflict
@@ -16,9 +21,11 @@ from orchestrator.store.queries import audit
 
 
 async def seal_pending(rt: Runtime, *, everywhere: bool = False) -> int:
-    """Chains and signs all events that are not sealed yet; how many. One sealer at a time. `everywhere`: looks for late ones through all.
+    """Seal all pending events and return their number. One sealer runs at a time.
 
-    Raises Conflict where the store holds less than the head that this machine remembers: the trail was cut, or an old copy put back.
+    `everywhere`: search the whole trail for late events, not only its end. Raise Conflict where the
+    store holds less than the head that this machine remembers: rows were removed, or an old copy of
+    the database was restored.
     """
     sealed = 0
     while (
@@ -30,9 +37,10 @@ async def seal_pending(rt: Runtime, *, everywhere: bool = False) -> int:
 
 
 async def export_trail(rt: Runtime, path: Path) -> Head:
-    """Seals what is pending, then writes the whole trail. The head is remembered in the data directory; keep it elsewhere too.
+    """Seal pending events, then write the whole trail to a file and return its head.
 
-    Raises Conflict as `seal_pending`, Invalid where the file cannot be written.
+    The head is stored in the data directory; keep it elsewhere as well. Raise Conflict as
+    `seal_pending`, Invalid where the file cannot be written.
     """
     await seal_pending(rt, everywhere=True)
     async with rt.store.read() as session:
@@ -45,8 +53,32 @@ async def export_trail(rt: Runtime, path: Path) -> Head:
     return head
 
 
+async def stream_export(rt: Runtime) -> tuple[int, Iterator[bytes]]:
+    """Export the trail as `export_trail` does, and return its size in bytes, and its pieces.
+
+    It is written to a file first, so that a slow reader holds no snapshot of the database open.
+    """
+    folder = tempfile.mkdtemp(prefix="export-", dir=rt.settings.data_dir)
+    try:
+        path = Path(folder, "trail")
+        await export_trail(rt, path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # the open file stays readable
+    return os.fstat(descriptor).st_size, _pieces(os.fdopen(descriptor, "rb"))
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+_PIECE = 1 << 16  # bytes
+
+
 async def _pending(rt: Runtime, *, everywhere: bool) -> bool:
-    """Looked for without the lock that writers wait for."""
+    """Return whether events are pending, without the lock that writers wait for."""
     async with rt.store.read() as session:
         return bool(await audit.unsealed(session, everywhere=everywhere, limit=1))
 
@@ -73,6 +105,7 @@ def _check_end(rt: Runtime, newest: Batch | None) -> None:
     reached = newest.number if newest else 0
     if reached < remembered:
         raise Conflict(
-            f"the audit trail ends with batch {reached}, but {path} remembers batch {remembered}: rows were removed, or an old copy of the "
-            "database was put back; find out which, and only then move that file away"
+            f"the audit trail ends with batch {reached}, but {path} remembers batch {remembered}: "
+            "rows were removed, or an old copy of the database was restored; "
+            "find out which, and only then move that file away"
         )

@@ -1,4 +1,4 @@
-"""How does an event get into the trail? In the transaction of what it tells of, so that neither is there without the other."""
+"""Recording of events, in the transaction of the change that they describe."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ async def record(
     now: datetime,
     event_id: str | None = None,
 ) -> None:
-    """Adds one event to the caller's transaction. `event_id`: one that a retry gives again, so that the event is there once."""
+    """Add one event to the caller's transaction. `event_id`: an id that a retry repeats."""
     await record_all(
         session, [event(kind, actor=actor, subject=subject, data=data, now=now, event_id=event_id)]
     )
 
 
 async def record_all(session: AsyncSession, events: Sequence[Event]) -> None:
-    """Adds events, in order, in few statements; one whose id is there already is left out."""
-    await audit.append(session, [sealable(each) for each in events])
+    """Add events in order, in few statements. An event whose id exists already is left out."""
+    await audit.append(session, [sealable(item) for item in events])
 
 
 def event(
@@ -44,7 +44,7 @@ def event(
     now: datetime,
     event_id: str | None = None,
 ) -> Event:
-    """An event with an id of its own, unless one is given."""
+    """Return an event with a new id, unless one is given."""
     return Event(
         id=event_id or new_id("evt"),
         kind=kind,
@@ -56,5 +56,5 @@ def event(
 
 
 def event_id(*parts: object) -> str:
-    """The same for the same parts, so that a retried activity says a thing once."""
+    """Return the same id for the same parts, so that a retried activity records an event once."""
     return f"evt_{digest([str(part) for part in parts])[:40]}"

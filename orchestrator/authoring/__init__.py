@@ -1,1 +1,1 @@
-""""""
+"""The ways to try a playbook before it takes alerts: rehearsal, backtest, shadow, debug session."""

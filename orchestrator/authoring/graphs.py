@@ -1,61 +1,49 @@
-"""How does a playbook look, and what became of a run of it? Drawn from what the store holds."""
+"""Graphs of drafts, of published versions, and of what became of a run."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from orchestrator.domain.errors import NotFound
-from orchestrator.playbook.graph.mermaid import mermaid
+from orchestrator.authoring.checks import compile_draft, load_published_plan
+from orchestrator.playbook.graph.mermaid import render_mermaid
 from orchestrator.playbook.graph.model import Graph, graph_of
-from orchestrator.playbook.graph.svg import svg
-from orchestrator.playbook.plan import Plan
-from orchestrator.registry.playbooks import check_playbook
+from orchestrator.playbook.graph.svg import render_svg
 from orchestrator.runs.queries import get_run
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import runs
 
 
-class Format(StrEnum):
-    """As what it is drawn."""
+class GraphFormat(StrEnum):
+    """The formats in which a graph is rendered."""
 
     SVG = "svg"
     MERMAID = "mermaid"
     JSON = "json"
 
 
-def drawn(graph: Graph, as_: Format) -> str:
-    """The picture as text of its format."""
+def render(graph: Graph, as_: GraphFormat) -> str:
+    """Return the graph as text of a format."""
     match as_:
-        case Format.SVG:
-            return svg(graph)
-        case Format.MERMAID:
-            return mermaid(graph)
-        case Format.JSON:
+        case GraphFormat.SVG:
+            return render_svg(graph)
+        case GraphFormat.MERMAID:
+            return render_mermaid(graph)
+        case GraphFormat.JSON:
             return graph.model_dump_json(exclude_none=True) + "\n"
 
 
-async def draft_picture(rt: Runtime | None, text: str, file: str) -> Graph:
-    """Of a playbook that need not be published. Raises PlaybookInvalid."""
-    return graph_of((await check_playbook(rt, text, file)).plan)
+async def draft_graph(rt: Runtime | None, text: str, file: str) -> Graph:
+    """Return the graph of a draft. Raises PlaybookInvalid."""
+    return graph_of(await compile_draft(rt, text, file))
 
 
-async def playbook_picture(rt: Runtime, name: str, version: int | None) -> Graph:
-    """Of a published version; None: the newest that is not retired. Raises NotFound."""
-    return graph_of(await _plan(rt, name, version))
+async def playbook_graph(rt: Runtime, name: str, version: int | None) -> Graph:
+    """Return the graph of a version, by default of the one that takes alerts. Raises NotFound."""
+    return graph_of(await load_published_plan(rt, name, version))
 
 
-async def run_picture(rt: Runtime, run_id: str) -> Graph:
-    """Of a run: the steps of its version, and what became of each. Raises NotFound."""
+async def run_graph(rt: Runtime, run_id: str) -> Graph:
+    """Return the graph of a run: its version's steps with their results. Raises NotFound."""
     run = await get_run(rt, run_id)
-    return graph_of(await _plan(rt, run["playbook"], run["version"]), run)
-
-
-async def _plan(rt: Runtime, name: str, version: int | None) -> Plan:
-    async with rt.store.read() as session:
-        row = await runs.playbook(session, name, version)
-    if row is None:
-        raise NotFound(
-            f"there is no playbook {name}"
-            + (f" version {version}" if version is not None else " that is not retired")
-        )
-    return Plan.model_validate(row.plan)
+    return graph_of(
+        await load_published_plan(rt, run.playbook, run.version), run.model_dump(mode="json")
+    )

@@ -1,4 +1,4 @@
-"""The `tocsin` command: what went wrong is one clear line, and an exit code that a script can use."""
+"""The `tocsin` command: an error is one clear line, and an exit code that a script can use."""
 
 from __future__ import annotations
 
@@ -6,27 +6,33 @@ import os
 import sys
 
 
-def main() -> int:
-    """Runs the command that the arguments name. 0: done; 1: refused or altered; 2: unreadable, or typed wrongly; 130: interrupted."""
-    from sqlalchemy.exc import DBAPIError
-
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command that the arguments name, and return its exit code (see `exit_codes`)."""
     from orchestrator.cli.app import app
+    from orchestrator.cli.exit_codes import ExitCode
     from orchestrator.domain.errors import TocsinError
 
     try:
-        app(prog_name="tocsin")
+        app(arguments, prog_name="tocsin")
     except TocsinError as error:
         sys.stderr.write(f"tocsin: {error}\n")
-        return 1
-    except DBAPIError as error:  # its text holds the statement with its values; that of the driver only what is wrong
-        said = str(error.orig).partition("\n")[0]
-        sys.stderr.write(
-            f"tocsin: the database refused: {said}; look whether it is whole, and of this version, with `tocsin doctor`\n"
-        )
-        return 1
+        return ExitCode.NEGATIVE
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of a list had enough
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader of a list has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
+        return ExitCode.NEGATIVE
+    except Exception as error:
+        if (reason := _database_error(error)) is None:
+            raise
+        sys.stderr.write(f"tocsin: the database refused: {reason}; run `tocsin doctor`\n")
+        return ExitCode.NEGATIVE
+    return ExitCode.DONE
+
+
+def _database_error(error: Exception) -> str | None:
+    """Return the driver's message; that of SQLAlchemy also holds the statement with its values."""
+    library = sys.modules.get("sqlalchemy.exc")  # not imported for commands without a database
+    if library is None or not isinstance(error, library.DBAPIError):
+        return None
+    return str(error.orig).partition("\n")[0]

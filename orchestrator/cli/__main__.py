@@ -1,4 +1,4 @@
-"""How `python -m orchestrator.cli` is the `tocsin` command: the supervisor starts its children this way."""
+"""`python -m orchestrator.cli`: the `tocsin` command, as the supervisor starts its children."""
 
 from __future__ import annotations
 

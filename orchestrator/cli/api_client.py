@@ -1,16 +1,12 @@
-"""How do commands about runs and approvals reach a running stack? Through its API, as anybody does."""
+"""The API client of the commands; a refusal becomes the error that the use case raised."""
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import httpx
-import typer
-
-from orchestrator.cli.stack import ports
 from orchestrator.domain.errors import (
     Conflict,
     Forbidden,
@@ -19,107 +15,156 @@ from orchestrator.domain.errors import (
     TocsinError,
     Unavailable,
 )
-from orchestrator.settings import Settings
 
-KEY = "TOCSIN_API_KEY"
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        help="The API's address; else where the stack on the data directory listens.",
-    ),
-]
+if TYPE_CHECKING:
+    import httpx
 
-_KINDS: dict[int, type[TocsinError]] = {
-    401: Forbidden,
+_PAGE = 100  # items
+_SECONDS = 30.0
+
+
+class Unauthenticated(Forbidden):
+    """The API does not accept the key."""
+
+
+class InvalidRequest(Invalid):
+    """The request, or a document in it, is wrong; `places` say where, as the API lists them."""
+
+    def __init__(self, message: str, places: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.places = places
+
+
+_ERRORS: dict[int, type[TocsinError]] = {
+    400: Invalid,
+    401: Unauthenticated,
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    413: Invalid,
     422: Invalid,
-    400: Invalid,
 }
 
 
-class Remote:
-    """The API of a running stack. Raises what the use case behind it raised, with its text."""
+class Api:
+    """The API of one installation. Methods raise what the use case raised, with its text."""
 
     def __init__(self, url: str, key: str) -> None:
-        headers = {"Authorization": f"Bearer {key}"}
-        self._client = httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
+        import ssl
 
-    def get(self, path: str, **query: Any) -> Any:
-        """The JSON at a path."""
-        return self._ask(
-            "GET", path, params={name: value for name, value in query.items() if value is not None}
+        import httpx
+
+        self.url = url
+        self._client = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=_SECONDS,
+            trust_env=False,
+            verify=ssl.create_default_context(),  # the authorities of the system
         )
 
-    def text(self, path: str, **query: Any) -> str:
-        """What stands at a path, as it is."""
-        return self._reply(
-            "GET", path, params={name: value for name, value in query.items() if value is not None}
-        ).text
+    def get(self, path: str, *, seconds: float = _SECONDS, **query: Any) -> Any:
+        """Return the JSON at a path; a query parameter that is None is left out."""
+        return _decode(self._send("GET", path, params=_given(query), timeout=seconds))
 
-    def post(self, path: str, body: Any = None) -> Any:
-        """What a POST answers."""
-        return self._ask("POST", path, json=body if body is not None else {})
+    def text(self, path: str, **query: Any) -> str:
+        """Return the text at a path."""
+        return self._send("GET", path, params=_given(query)).text
+
+    def post(self, path: str, body: Any = None, *, seconds: float = _SECONDS, **query: Any) -> Any:
+        """Return the answer to a POST. `seconds`: how long to wait for it."""
+        json_ = {} if body is None else body
+        return _decode(self._send("POST", path, json=json_, params=_given(query), timeout=seconds))
+
+    def post_text(self, path: str, body: Any, **query: Any) -> str:
+        """Return the text that answers a POST."""
+        return self._send("POST", path, json=body, params=_given(query)).text
+
+    def post_csv(self, path: str, content: str) -> Any:
+        """Return the answer to a POST of CSV."""
+        headers = {"Content-Type": "text/csv"}
+        return _decode(self._send("POST", path, content=content.encode(), headers=headers))
+
+    def put(self, path: str, body: Any) -> Any:
+        """Return the answer to a PUT."""
+        return _decode(self._send("PUT", path, json=body))
 
     def patch(self, path: str, body: Any) -> Any:
-        """What a PATCH answers."""
-        return self._ask("PATCH", path, json=body)
+        """Return the answer to a PATCH."""
+        return _decode(self._send("PATCH", path, json=body))
 
-    def delete(self, path: str) -> Any:
-        """What a DELETE answers."""
-        return self._ask("DELETE", path)
+    def delete(self, path: str, **query: Any) -> Any:
+        """Return the answer to a DELETE."""
+        return _decode(self._send("DELETE", path, params=_given(query)))
 
-    def items(self, path: str, limit: int, **query: Any) -> Iterator[dict[str, Any]]:
-        """The items of a list, over as many pages as `limit` items need."""
+    def items(self, path: str, limit: int | None = None, **query: Any) -> list[dict[str, Any]]:
+        """Return the items of a list, page by page: all of them, or the first `limit`."""
+        found: list[dict[str, Any]] = []
         cursor: str | None = None
-        while limit > 0:
-            page = self.get(path, cursor=cursor, limit=min(limit, 100), **query)
-            yield from page["items"][:limit]
-            limit -= len(page["items"])
+        while limit is None or len(found) < limit:
+            size = _PAGE if limit is None else min(limit - len(found), _PAGE)
+            page = self.get(path, cursor=cursor, limit=size, **query)
+            found += page["items"]
             cursor = page["next"]
             if cursor is None:
-                return
+                break
+        return found[:limit]
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[Iterator[bytes]]:
+        """Yield the bytes at a path in pieces. Raise Unavailable where the answer breaks off."""
+        with self._unreachable(), self._client.stream("GET", path) as reply:
+            if not reply.is_success:
+                reply.read()
+                raise _error(reply)
+            yield reply.iter_bytes()
 
     def close(self) -> None:
-        """Lets its connections go; a command that ends with its process need not."""
+        """Close the connections; a command that ends with its process need not."""
         self._client.close()
 
-    def _ask(self, method: str, path: str, **request: Any) -> Any:
-        reply = self._reply(method, path, **request)
-        return reply.json() if reply.content else None
-
-    def _reply(self, method: str, path: str, **request: Any) -> httpx.Response:
-        try:
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        with self._unreachable():
             reply = self._client.request(method, path, **request)
-        except httpx.HTTPError as error:
-            message = f"{self._client.base_url}: no answer ({error}); is the stack up? Start it with `tocsin up`"
-            raise Unavailable(message) from error
         if reply.is_success:
             return reply
-        raise _KINDS.get(reply.status_code, Unavailable)(_said(reply))
+        raise _error(reply)
+
+    @contextmanager
+    def _unreachable(self) -> Iterator[None]:
+        import httpx
+
+        try:
+            yield
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise Unavailable(
+                f"{self.url}: no answer ({reason}); check that the stack runs (`tocsin up`)"
+            ) from error
 
 
-def remote(data_dir: Path | None, config: Path | None, url: str | None) -> Remote:
-    """Reaches the API with the key in TOCSIN_API_KEY, or the admin key of the data directory. Raises NotFound with the mend."""
-    settings = Settings.load(config, data_dir=data_dir)
-    address = url or ports.running(settings.data_dir).api_url
-    return Remote(address, os.environ.get(KEY) or _admin_key(settings.admin_key_path))
+def _given(query: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
 
 
-def _admin_key(path: Path) -> str:
+def _decode(reply: httpx.Response) -> Any:
+    if not reply.content:
+        return None
     try:
-        return path.read_text("ascii").strip()
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror}); put an API key into {KEY}, or name the data directory with --data-dir"
-        raise NotFound(message) from error
+        return reply.json()
+    except ValueError as error:
+        raise Unavailable(
+            f"{reply.request.url}: the answer is not JSON; check that this is Tocsin's API"
+        ) from error
 
 
-def _said(reply: httpx.Response) -> str:
+def _error(reply: httpx.Response) -> TocsinError:
+    """Return the error for a problem (RFC 9457), or for an answer that is not one."""
+    kind = _ERRORS.get(reply.status_code, Unavailable)
     try:
-        problem = reply.json()
-        return str(problem.get("detail") or problem.get("title") or reply.text)
-    except (ValueError, AttributeError):
-        return f"the API answered {reply.status_code}"
+        problem = json.loads(reply.text)
+        message = str(problem.get("detail") or problem["title"])
+        places = list(problem.get("errors") or ())
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return kind(f"{reply.request.url}: the API answered {reply.status_code}")
+    return InvalidRequest(message, places) if kind is Invalid and places else kind(message)

@@ -1,59 +1,98 @@
-"""Which commands are there? One line each."""
+"""The `tocsin` command: the table of its nouns, each of which is a file in `commands/`."""
 
 from __future__ import annotations
 
 import typer
 
-from orchestrator.cli.commands import (
-    approval,
-    asset,
-    audit,
-    backtest,
-    connection,
-    contact,
-    containment,
-    doctor,
-    key,
-    kill_switch,
-    playbook,
-    policy,
-    run,
-    services,
-    shadow,
-    signing_key,
-    source,
-    task,
+from orchestrator.cli.exit_codes import EPILOG
+from orchestrator.cli.lazy import Entry, lazy_group
+
+
+def _noun(panel: str, folder: str, name: str, help_: str) -> Entry:
+    return Entry(name, f"commands.{folder}.{name.replace('-', '_')}", "app", panel, help_)
+
+
+def _respond(name: str, help_: str) -> Entry:
+    return _noun("Respond", "respond", name, help_)
+
+
+def _author(name: str, help_: str) -> Entry:
+    return _noun("Write playbooks", "author", name, help_)
+
+
+def _protect(name: str, help_: str) -> Entry:
+    return _noun("Protect", "protect", name, help_)
+
+
+def _administer(name: str, help_: str) -> Entry:
+    return _noun("Administer", "administer", name, help_)
+
+
+def _operate(name: str, module: str, help_: str) -> Entry:
+    return Entry(name, module, name, "Operate", help_)
+
+
+COMMANDS = (
+    _respond("alert", "Alerts that products reported."),
+    _respond("incident", "Incidents: alerts that belong together."),
+    _respond("run", "Runs of playbooks."),
+    _respond("approval", "Approvals: decide on the exact changes that a run wants to make."),
+    _respond("containment", "Containments: what is in force on devices, and until when."),
+    _respond("orphan", "Tagged objects on devices that no containment accounts for."),
+    _respond("task", "Tasks: what needs a person."),
+    Entry(
+        "playbook",
+        "commands.author.playbook.app",
+        "app",
+        "Write playbooks",
+        "Write, test, publish and promote playbooks.",
+    ),
+    _author("backtest", "Play a draft over stored alerts."),
+    _author("shadow", "Run a version dry next to the live one and compare."),
+    _author("debug", "Step through a playbook on a staging stack."),
+    _author("signing-key", "Keys that sign playbook versions."),
+    _author("connector", "Connectors: the code for products, and what it can do."),
+    _protect("policy", "The policy: protected assets, limits, and which changes need approval."),
+    _protect("kill-switch", "Kill switches: stop changes at once."),
+    _protect("breaker", "Circuit breakers of sources."),
+    _protect("asset", "The inventory of hosts, users, addresses and networks."),
+    _protect("own-infrastructure", "What Tocsin itself runs on, which is always protected."),
+    _administer("source", "Sources: products that send alerts."),
+    _administer("connection", "Connections: the systems behind the names that playbooks use."),
+    _administer("contact", "Contacts: how people are notified."),
+    _administer("notification", "Notifications that were sent to people."),
+    _administer("key", "API keys: who may do what."),
+    _administer("audit", "The audit trail: list, export and verify it."),
+    _operate("up", "commands.operate.services", "Run the whole stack on this machine."),
+    _operate("demo", "demo.command", "Run a complete demonstration and check its outcome."),
+    _operate("doctor", "commands.operate.doctor", "Diagnose this installation."),
+    _operate("api", "commands.operate.services", "Run the API alone."),
+    _operate("worker", "commands.operate.services", "Run a worker alone."),
+    _operate("lab", "commands.operate.services", "Run the emulators of all vendors alone."),
+    _operate("migrate", "commands.operate.services", "Prepare or upgrade the database."),
+    _operate("login", "commands.operate.context", "Save the URL and key of an installation."),
+    Entry(
+        "context",
+        "commands.operate.context",
+        "app",
+        "Operate",
+        "Contexts: the installations that you log in to.",
+    ),
 )
-from orchestrator.cli.demo.command import demo
+"""Every command, in the order of `tocsin --help`. A group's file is named like the group."""
+
+HELP = "Turn security alerts into contained incidents, and prove exactly what was done."
 
 app = typer.Typer(
-    help="Tocsin turns a security alert into a contained incident, and can prove afterwards exactly what it did.",
+    cls=lazy_group(COMMANDS),
+    help=HELP,
+    epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-app.command()(services.up)
-app.command()(demo)
-app.command()(doctor.doctor)
-app.command()(services.api)
-app.command()(services.worker)
-app.command()(services.lab)
-app.command()(services.migrate)
-app.command()(backtest.backtest)
-app.add_typer(source.app, name="source")
-app.add_typer(connection.app, name="connection")
-app.add_typer(key.app, name="key")
-app.add_typer(signing_key.app, name="signing-key")
-app.add_typer(contact.app, name="contact")
-app.add_typer(playbook.app, name="playbook")
-app.add_typer(policy.app, name="policy")
-app.add_typer(kill_switch.app, name="kill-switch")
-app.add_typer(kill_switch.breaker, name="breaker")
-app.add_typer(asset.app, name="asset")
-app.add_typer(shadow.app, name="shadow")
-app.add_typer(run.app, name="run")
-app.add_typer(approval.app, name="approval")
-app.add_typer(containment.app, name="containments")
-app.add_typer(task.app, name="task")
-app.add_typer(audit.app, name="audit")
+
+@app.callback(help=HELP)
+def root() -> None:
+    """Do nothing: every command has its own options."""

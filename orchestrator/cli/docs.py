@@ -1,49 +1,85 @@
-"""Do the tables in docs/ say what the code says? `python -m orchestrator.cli.docs` writes them, `--check` fails where they differ."""
+"""Tables in docs/ and the OpenAPI document, generated from the code.
+
+`python -m orchestrator.cli.docs` writes them; with `--check`, it fails where a page differs.
+"""
 
 from __future__ import annotations
 
+import ast
+import configparser
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from api.app import describe_app
+from api.openapi import document_text
+from orchestrator.cli.exit_codes import MEANING
 from orchestrator.playbook.compile import results
 from orchestrator.playbook.language.filters import FILTERS, Filter
 from orchestrator.settings import PREFIX, Settings
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+OPENAPI = DOCS / "openapi.json"
 _OPENING, _CLOSING = "<!-- generated: {} -->", "<!-- /generated: {} -->"
 
 
 def filters_table() -> str:
-    """Every filter: how it is written, and what it gives."""
+    """Return the table of all filters: how each is written, and what it returns."""
     rows = [f"| `{_usage(name, found)}` | {found.summary} |" for name, found in FILTERS.items()]
     return "\n".join(["| filter | gives |", "| --- | --- |", *rows])
 
 
 def results_table() -> str:
-    """What `steps.ID` is, per kind of step, as the docstring of its module says; without its first line."""
-    said = (results.__doc__ or "").strip().partition("\n\n")[2]
-    return said.strip()
+    """Return what `steps.ID` is, per kind of step, from the docstring of its module."""
+    return (results.__doc__ or "").strip().partition("\n\n")[2].strip()
 
 
 def settings_table() -> str:
-    """Every setting, its variable, and what it is when it is left out."""
+    """Return the table of all settings, their variables and defaults."""
     rows = [
         f"| `{name}` | `{PREFIX}{name.upper()}` | {_default(field.default)} |"
         for name, field in Settings.model_fields.items()
     ]
-    return "\n".join(["| setting | variable | left out |", "| --- | --- | --- |", *rows])
+    return "\n".join(["| setting | variable | default |", "| --- | --- | --- |", *rows])
+
+
+def exit_codes_table() -> str:
+    """Return the table of the exit codes of all commands."""
+    rows = [f"| {code.value} | {text} |" for code, text in MEANING.items()]
+    return "\n".join(["| exit code | means |", "| --- | --- |", *rows])
+
+
+def layers_table() -> str:
+    """Return the table of packages in the order of the import contract, with their first lines."""
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter", "utf-8")
+    layers = contracts["importlinter:contract:layers"]["layers"].replace("|", "\n").split()
+    rows = [f"| `orchestrator/{name}` | {_first_line(name)} |" for name in layers]
+    return "\n".join(["| package | holds |", "| --- | --- |", *rows])
+
+
+def decisions_table() -> str:
+    """Return the table of decision records, with their titles."""
+    rows = []
+    for record in sorted((DOCS / "decisions").glob("[0-9]*.md")):
+        title = record.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        rows.append(f"| [{record.name[:4]}]({record.name}) | {title} |")
+    return "\n".join(["| number | decision |", "| --- | --- |", *rows])
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "exit-codes": exit_codes_table,
+    "decisions": decisions_table,
     "filters": filters_table,
+    "layers": layers_table,
     "results": results_table,
     "settings": settings_table,
 }
 
 
 def generated(text: str) -> str:
-    """The page with what stands between its marks written anew. Raises ValueError for a mark without its end."""
+    """Return the page with fresh tables. Raise ValueError for a mark that is not closed."""
     for name, table in TABLES.items():
         opening, closing = _OPENING.format(name), _CLOSING.format(name)
         before, mark, rest = text.partition(opening)
@@ -58,18 +94,29 @@ def generated(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """0: all in step, or written. 1: with `--check`, the pages that are not, by name."""
-    pages = {page: page.read_text("utf-8") for page in sorted(DOCS.glob("*.md"))}
+    """Write everything and return 0; with `--check`, return 1 where something differs."""
+    pages = {page: page.read_text("utf-8") for page in sorted(DOCS.rglob("*.md"))}
     stale = {page: fresh for page, text in pages.items() if (fresh := generated(text)) != text}
+    document = document_text(describe_app())
+    if not OPENAPI.exists() or OPENAPI.read_text("utf-8") != document:
+        stale[OPENAPI] = document
     if "--check" in arguments:
         for page in stale:
             sys.stderr.write(
-                f"{page.name} is not what the code says; run: python -m orchestrator.cli.docs\n"
+                f"{page.name}: differs from the code; run `python -m orchestrator.cli.docs`\n"
             )
         return 1 if stale else 0
     for page, fresh in stale.items():
         page.write_text(fresh, "utf-8")
     return 0
+
+
+def _first_line(package: str) -> str:
+    """Return the first line of the docstring of a package or module."""
+    folder = ROOT / "orchestrator" / package
+    file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+    return text.partition("\n")[0]
 
 
 def _usage(name: str, found: Filter) -> str:

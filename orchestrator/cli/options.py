@@ -1,98 +1,103 @@
-"""What every command takes, and how a command gets from there to settings and an open runtime."""
+"""Options that several commands share, and the files and values that options name."""
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 import json
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.language.durations import duration
-from orchestrator.runtime import Runtime, open_runtime
-from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
+from orchestrator.playbook.language.durations import parse_duration
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="D", help="Where everything is kept; else TOCSIN_DATA_DIR."),
+    typer.Option("--data-dir", metavar="DIR", help="The data directory; or TOCSIN_DATA_DIR."),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="A TOML file with settings; else TOCSIN_CONFIG."),
+    typer.Option("--config", metavar="FILE", help="Settings in a TOML file; or TOCSIN_CONFIG."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
-
-T = TypeVar("T")
-
-
-def within(data_dir: Path | None, config: Path | None, use: Callable[[Runtime], Awaitable[T]]) -> T:
-    """What `use` makes of the runtime of this data directory, whose database is brought up to date first."""
-    return asyncio.run(_within(Settings.load(config, data_dir=data_dir), use))
-
-
-async def _within(settings: Settings, use: Callable[[Runtime], Awaitable[T]]) -> T:
-    runtime = open_runtime(settings)
-    try:
-        await migrate(runtime.store)
-        return await use(runtime)
-    finally:
-        await runtime.close()
-
-
-def actor() -> str:
-    """Who types: the user of this machine, for the audit trail."""
-    try:
-        return f"person:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container's user may have no name
-        return "person:local"
+Limit = Annotated[int, typer.Option(min=1, help="The maximum number of items, newest first.")]
 
 
 def read_text(path: Path) -> str:
-    """A file that the person named. Raises Invalid that names it."""
+    """Return the text of a file that the person named. Raise Invalid that names it."""
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: cannot be read as text ({error})"
-        raise Invalid(message) from error
-
-
-def length(text: str, option: str) -> timedelta:
-    """A written length of time, such as 15m. Raises Invalid that names the option."""
-    try:
-        return timedelta(seconds=duration(text))
-    except Invalid as error:
-        message = f"{option}: {error}"
-        raise Invalid(message) from error
+        raise Invalid(f"{path}: cannot be read as text ({error})") from error
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in a file that the person named. Raises Invalid that names it."""
+    """Return the JSON in a file that the person named. Raise Invalid that names it."""
     try:
         return json.loads(read_text(path))
     except ValueError as error:
-        message = f"{path}: is not JSON: {error}"
-        raise Invalid(message) from error
+        raise Invalid(f"{path}: is not JSON: {error}") from error
 
 
-def json_object(path: Path) -> dict[str, Any]:
-    """As `read_json`, for a file that has to hold an object."""
-    found = read_json(path)
-    if not isinstance(found, dict):
-        message = f"{path}: must hold a JSON object"
-        raise Invalid(message)
-    return found
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file that the person named. Raise Invalid that names it."""
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise Invalid(f"{path}: must hold a JSON object")
+    return data
 
 
-def pair(text: str, option: str) -> tuple[str, str]:
-    """The halves of `name=value`. Raises Invalid."""
+def write_text(path: Path, text: str) -> None:
+    """Write a file that the person named. Raise Invalid that names it."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise Invalid(f"{path}: cannot be written ({error.strerror}); name another file") from error
+
+
+def parse_seconds(text: str, option: str) -> int:
+    """Return the seconds of a duration such as 15m. Raise Invalid that names the option."""
+    try:
+        return parse_duration(text)
+    except Invalid as error:
+        raise Invalid(f"{option}: {error}") from error
+
+
+def parse_pair(text: str, option: str) -> tuple[str, str]:
+    """Return the name and value of `name=value`. Raise Invalid that names the option."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        message = f"{option} {text}: write it as name=value"
-        raise Invalid(message)
+        raise Invalid(f"{option} {text}: write it as name=value")
     return name, value
+
+
+def parse_pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    """Return the names and values of a repeated `name=value` option. Raise Invalid."""
+    return dict(parse_pair(text, option) for text in texts or [])
+
+
+def parse_version(text: str) -> tuple[str, int]:
+    """Return the name and version of NAME@VERSION. Raise Invalid."""
+    name, version = parse_optional_version(text)
+    if version is None:
+        raise Invalid(f"{text}: write it as NAME@VERSION, such as block-address@3")
+    return name, version
+
+
+def parse_optional_version(text: str) -> tuple[str, int | None]:
+    """Return the name and version of NAME[@VERSION]. Raise Invalid."""
+    match = re.fullmatch(r"([a-z0-9][a-z0-9_-]{0,63})(?:@(\d{1,9}))?", text, re.ASCII)
+    if match is None:
+        raise Invalid(
+            f"{text}: no such file, and not the name of a playbook; "
+            "give a file, a folder, or NAME@VERSION"
+        )
+    return match[1], int(match[2]) if match[2] else None
+
+
+def playbook_file(path: Path) -> Path:
+    """Return the file of a playbook that is named by file or by folder."""
+    return path / "playbook.yaml" if path.is_dir() else path
+
+
+Version = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A published version.")]

@@ -1,1 +1,1 @@
-""""""
+"""Connections: named and configured instances of connectors, with sealed credentials."""

@@ -1,4 +1,4 @@
-"""How is a connector called on behalf of a step? With a key that stays the same over retries, crashes and attempts."""
+"""Calls of connectors on behalf of a step, with a key that is stable over retries and crashes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from typing import Any
 
 from temporalio import activity
 
-from connectors.sdk.call import Call
-from orchestrator.contracts.messages import StepRef
+from connectors.sdk.call import ActionCall
+from orchestrator.contracts.run import StepRef
 from orchestrator.domain.digest import digest
 
 
 def call_key(run_id: str, path: str, action: str) -> str:
-    """The idempotency key of a step's call."""
+    """Return the idempotency key of a step's call."""
     return digest([run_id, path, action])
 
 
-def call_for(ref: StepRef, action: str) -> Call:
-    """The call of a step."""
+def undo_key(run_id: str, path: str, action: str) -> str:
+    """Return the idempotency key of the call that undoes a step's change."""
+    return digest([run_id, path, action, "undo"])
+
+
+def call_for(ref: StepRef, action: str) -> ActionCall:
+    """Return the call of a step, inside an activity."""
     run = ref.run
     return bound_call(
         run.run_id,
@@ -27,27 +32,27 @@ def call_for(ref: StepRef, action: str) -> Call:
     )
 
 
-def undo_call(run_id: str, path: str, action: str, reason: str) -> Call:
-    """The call that takes a step's change back."""
-    key = digest([run_id, path, action, "undo"])
-    return bound_call(run_id, path, key, f"Tocsin run {run_id}, step {path}: {reason}"[:200])
+def undo_call(run_id: str, path: str, action: str, reason: str) -> ActionCall:
+    """Return the call that undoes a step's change, inside an activity."""
+    reason = f"Tocsin run {run_id}, step {path}: {reason}"[:200]
+    return bound_call(run_id, path, undo_key(run_id, path, action), reason)
 
 
-def bound_call(run_id: str, path: str, key: str, reason: str) -> Call:
-    """A call inside of the activity that runs now: its heartbeats, where it had come to before a crash, its deadline."""
+def bound_call(run_id: str, path: str, key: str, reason: str) -> ActionCall:
+    """Return a call bound to the current activity: its heartbeats and its deadline."""
     info = activity.info()
     details: Any = next(iter(info.heartbeat_details), None)
     limit = info.start_to_close_timeout
-    return Call(
+    return ActionCall(
         key=key,
         run_id=run_id,
         step_id=path,
         reason=reason,
-        heartbeat=_unheard if info.is_local else activity.heartbeat,
+        heartbeat=_no_heartbeat if info.is_local else activity.heartbeat,
         resume=details,
         deadline=info.started_time + limit if limit else None,
     )
 
 
-def _unheard(_detail: Any) -> None:
-    """A local activity is over within seconds: it has no heartbeats."""
+def _no_heartbeat(_detail: Any) -> None:
+    """Do nothing: a local activity ends within seconds and has no heartbeats."""

@@ -1,4 +1,4 @@
-"""The actions that a playbook can name: those of the saved connections and of every capability."""
+"""The actions that a playbook can name: those of saved connections and of every capability."""
 
 from __future__ import annotations
 
@@ -17,49 +17,51 @@ from orchestrator.store.tables import ConnectionRow
 
 
 async def load_catalogue(rt: Runtime | None = None) -> Catalogue:
-    """What `use:` can name here: what the connections can do, and the usual names of capabilities that no connection serves yet."""
-    bound: list[ConnectionRow] = []
+    """Return the actions of the connections, and of the capabilities that none of them serves."""
+    rows: list[ConnectionRow] = []
     if rt is not None:
         async with rt.store.read() as session:
-            bound = await records.every(session, ConnectionRow)
-    own = [
-        _offer(row.name, row.capability, _specs(row.connector), _slow([connector(row.connector)]))
-        for row in bound
+            rows = await records.list_all(session, ConnectionRow)
+    connected = [
+        _action_types(
+            row.name, row.capability, _specs(row.connector), _slow([connector(row.connector)])
+        )
+        for row in rows
     ]
     return Catalogue.of(
-        chain.from_iterable([*_usual(without={row.capability for row in bound}), *own])
+        chain.from_iterable([*_usual(without={row.capability for row in rows}), *connected])
     )
 
 
 def usual_catalogue() -> Catalogue:
-    """Every action of every capability under its usual connection name: what playbooks are written against where nothing is connected."""
+    """Return every action of every capability under its usual connection name."""
     return Catalogue.of(chain.from_iterable(_usual()))
 
 
 def _usual(without: Container[str] = ()) -> list[Iterator[ActionType]]:
     slow = _slow(CONNECTORS)
     return [
-        _offer(kind.usual_connection, kind.capability, kind.actions, slow)
+        _action_types(kind.default_connection, kind.capability, kind.actions, slow)
         for kind in CAPABILITIES
         if kind.capability not in without
     ]
 
 
 def _specs(name: str) -> list[ActionSpec]:
-    return [each.spec for each in connector(name).bound.values()]
+    return [action.spec for action in connector(name).bound.values()]
 
 
 def _slow(connectors: Iterable[type[Connector[Any]]]) -> frozenset[tuple[str, str]]:
-    """Capability and name of the actions that are polled with one of these connectors."""
+    """Return capability and name of the actions that one of these connectors polls."""
     return frozenset(
-        (each.capability, each.spec.name)
+        (action.capability, action.spec.name)
         for kind in connectors
-        for each in kind.bound.values()
-        if each.slow
+        for action in kind.bound.values()
+        if action.slow
     )
 
 
-def _offer(
+def _action_types(
     connection: str, capability: str, specs: Iterable[ActionSpec], slow: Container[tuple[str, str]]
 ) -> Iterator[ActionType]:
     for spec in specs:

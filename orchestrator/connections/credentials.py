@@ -1,4 +1,4 @@
-"""How are a connection's secrets kept? In two seals, so that whoever only reads never opens the one that may write."""
+"""Sealed credentials: a separate seal around the write credential, which readers never open."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from connectors.sdk.transport import Access
 from orchestrator.crypto.box import Box
 
 
-def sealed(
+def seal_credentials(
     box: Box, name: str, settings_type: type[ConnectorSettings], settings: Mapping[str, Any]
 ) -> bytes:
-    """The secrets among the settings of a connection, each credential under a seal of its own."""
-    hidden = {
+    """Return the secrets among the settings of a connection, sealed per credential."""
+    secrets = {
         field: settings[field]
         for field in secret_fields(settings_type)
         if settings.get(field) is not None
     }
-    writing = write_fields(settings_type)
+    for_writing = write_fields(settings_type)
     parts = {
-        Access.READ: {field: value for field, value in hidden.items() if field not in writing},
-        Access.WRITE: {field: value for field, value in hidden.items() if field in writing},
+        Access.READ: {name: value for name, value in secrets.items() if name not in for_writing},
+        Access.WRITE: {name: value for name, value in secrets.items() if name in for_writing},
     }
-    kept = {
+    sealed = {
         access.value: box.seal_text(json.dumps(part), _context(name, access))
         for access, part in parts.items()
     }
-    return json.dumps(kept).encode()
+    return json.dumps(sealed).encode()
 
 
-def opened(box: Box, name: str, secrets: bytes, access: Access) -> dict[str, Any]:
-    """The secrets that this access needs. With READ the seal around the write credential stays closed."""
-    kept = json.loads(secrets)
+def open_credentials(box: Box, name: str, sealed: bytes, access: Access) -> dict[str, Any]:
+    """Return the secrets that an access needs. With READ the write credential stays sealed."""
+    parts = json.loads(sealed)
     needed = (Access.READ,) if access is Access.READ else (Access.READ, Access.WRITE)
-    found: dict[str, Any] = {}
-    for each in needed:
-        found |= json.loads(box.open_text(kept[each.value], _context(name, each)))
-    return found
+    secrets: dict[str, Any] = {}
+    for part in needed:
+        secrets |= json.loads(box.open_text(parts[part.value], _context(name, part)))
+    return secrets
 
 
 def _context(name: str, access: Access) -> bytes:

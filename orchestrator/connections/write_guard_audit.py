@@ -1,4 +1,4 @@
-"""What of a connector that tried to change something while it was only asked, outside of any step? The trail says what it tried."""
+"""Audit of write attempts by a connector that was only asked to read, outside of any step."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from orchestrator.runtime import Runtime
 
 
 @asynccontextmanager
-async def attempts_noted(
-    rt: Runtime, connection: str, asked: str, about: str | None = None
+async def audit_write_attempts(
+    rt: Runtime, connection: str, purpose: str, about: str | None = None
 ) -> AsyncIterator[None]:
-    """Within, a connector only reads. `asked`: what it was asked; `about`: the run or containment that it was asked for.
+    """Audit a refused write attempt within the block, and raise WriteRefused again.
 
-    Raises WriteRefused again, after it is on record. A step of a run that reads keeps it with the step: see the engine's activities.
+    `about`: the run or containment that the read is for. Steps of runs audit theirs with the step.
     """
     try:
         yield
     except WriteRefused as refused:
-        told = {"asked": asked, "about": about, "attempt_refused": str(refused)}
+        data = {"asked": purpose, "about": about, "attempt_refused": str(refused)}
         async with rt.store.write() as session:
             kind = EventKind.CONNECTION_WRITE_REFUSED
             await trail.record(
-                session, kind, actor="system", subject=connection, data=told, now=rt.clock()
+                session, kind, actor="system", subject=connection, data=data, now=rt.clock()
             )
         raise

@@ -1,4 +1,4 @@
-"""What is to be in force on a device, and whose is it? As the store has it, for whoever looks whether it still is."""
+"""The expected state of a device for one containment, as the drift check compares it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from connectors.sdk.call import Call
+from connectors.sdk.call import ActionCall
 from orchestrator.connections.call_context import bound_call, call_key
-from orchestrator.contracts.messages import ActionCall, ApplyRequest, RunContext, StepRef
+from orchestrator.contracts.change import ApplyRequest, StepCall
+from orchestrator.contracts.run import RunContext, StepRef
 from orchestrator.domain.change import Change, Effect
+from orchestrator.domain.containment import ContainmentState, EffectState
 from orchestrator.store.queries import containments, effects, records, runs, steps
 from orchestrator.store.tables import ConnectionRow, ContainmentRow, EffectRow, RunRow
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What is to be looked for. `effect`: None where it was in force before us, and is left alone."""
+class ExpectedState:
+    """A change that a device has to show, and the step that holds it."""
 
     key: str
     change: Change
     run: RunRow
     path: str
     output: dict[str, Any]
-    effect: EffectRow | None
+    effect: EffectRow | None  # None: it was in force before Tocsin, which does not touch it
 
     @property
-    def call(self) -> Call:
-        """The call of the step that made it, so that it is the same on the device."""
+    def call(self) -> ActionCall:
+        """The call of the step that made the change, so that the device recognizes it."""
         key = call_key(self.run.id, self.path, self.change.action)
         reason = (
             f"Tocsin {self.run.playbook} v{self.run.version}, run {self.run.id}, step {self.path}"
@@ -36,9 +38,9 @@ class Held:
         return bound_call(self.run.id, self.path, key, reason)
 
     def request(self, effect: EffectRow, run: RunContext) -> ApplyRequest:
-        """What would be asked for to make it again."""
+        """Return the request that applies the change again."""
         change = self.change
-        call = ActionCall(
+        call = StepCall(
             ref=StepRef(run=run, path=self.path, seq=effect.seq),
             connection=change.connection,
             capability="",
@@ -49,50 +51,59 @@ class Held:
         return ApplyRequest(call=call, change=change, approval_id=effect.approval_id)
 
 
-async def find_held(session: AsyncSession, key: str) -> Held | None:
-    """What is held under this key; None where nothing is, or where it is just being made and is looked at by who makes it."""
+async def load_expected_state(session: AsyncSession, key: str) -> ExpectedState | None:
+    """Return what a device has to show for a containment.
+
+    None where nothing is held, or where a step makes the change now and verifies it itself.
+    """
     row = await containments.get(session, key)
-    live = await containments.live(session, key)
-    if row is None or row.state != "held" or not live:
+    live = await containments.live_leases(session, key)
+    if row is None or row.state != ContainmentState.HELD or not live:
         return None
     effect = await effects.get(session, row.effect_id) if row.ours and row.effect_id else None
-    if row.ours and (effect is None or effect.state == "intended"):
+    if row.ours and (effect is None or effect.state == EffectState.INTENDED):
         return None
     run = await runs.get(session, effect.run_id if effect else live[0].run_id)
     if run is None:
         return None
     if effect is not None:
-        return Held(
-            key, Change.model_validate(effect.change), run, effect.path, effect.output or {}, effect
-        )
+        change = Change.model_validate(effect.change)
+        return ExpectedState(key, change, run, effect.path, effect.output or {}, effect)
     step = await steps.get(session, live[0].run_id, live[0].path)
     if step is None or step.planned_change is None or step.inputs is None:
         return None
-    change = await _was_there(session, row, step.inputs, step.planned_change)
-    return Held(key, change, run, live[0].path, {}, None) if change else None
+    found = await _planned_change(session, row, step.inputs, step.planned_change)
+    return ExpectedState(key, found, run, live[0].path, {}, None) if found else None
 
 
-async def _was_there(
-    session: AsyncSession, row: ContainmentRow, wish: dict[str, Any], planned_change: dict[str, Any]
+async def _planned_change(
+    session: AsyncSession,
+    row: ContainmentRow,
+    inputs: dict[str, Any],
+    planned_change: dict[str, Any],
 ) -> Change | None:
-    """What a step found in force already, as it was planned."""
-    connection = await records.one(session, ConnectionRow, row.connection)
+    """Return the change that a step planned and found in force already."""
+    connection = await records.get(session, ConnectionRow, row.connection)
     if connection is None:
         return None
-    given = {
-        "connection": row.connection,
-        "connector": connection.connector,
-        "action": row.action,
-        "effect": Effect.CONTAIN,
-    }
-    return Change(**given, input=wish, planned_change=planned_change)
-
-
-async def still_held(session: AsyncSession, looked_at: Held) -> ContainmentRow | None:
-    """The containment, locked, if it is still what was looked at, and held: a release that came in between has won."""
-    row = await containments.lock(session, looked_at.key)
-    made_by = looked_at.effect.id if looked_at.effect else None
-    same = (
-        row is not None and row.state == "held" and (row.effect_id if row.ours else None) == made_by
+    return Change(
+        connection=row.connection,
+        connector=connection.connector,
+        action=row.action,
+        effect=Effect.CONTAIN,
+        input=inputs,
+        planned_change=planned_change,
     )
-    return row if same and await containments.live_count(session, looked_at.key) else None
+
+
+async def lock_if_unchanged(
+    session: AsyncSession, expected: ExpectedState
+) -> ContainmentRow | None:
+    """Lock the containment; None where it changed since, as after a release."""
+    row = await containments.lock(session, expected.key)
+    if row is None or row.state != ContainmentState.HELD:
+        return None
+    effect_id = expected.effect.id if expected.effect else None
+    if (row.effect_id if row.ours else None) != effect_id:
+        return None
+    return row if await containments.count_live_leases(session, expected.key) else None

@@ -1,83 +1,141 @@
-"""What carries our tag on a device, and is not known to be in force? A store that was put back from an old backup leaves such things."""
+"""Orphans: objects on devices that carry Tocsin's tag and that the database does not know.
+
+A database restored from an old backup leaves such objects behind.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from connectors.sdk.call import Tagged, tag_of
-from connectors.sdk.guard import reading_only
-from connectors.sdk.transport import Access
+from pydantic import ConfigDict, Field
+from temporalio.client import Client
+
+from connectors.sdk.call import tag_of
 from orchestrator.connections.call_context import call_key
-from orchestrator.connections.connections import list_connections, open_connection_for
-from orchestrator.connections.write_guard_audit import attempts_noted
-from orchestrator.domain.errors import NotFound, TocsinError, Unavailable
+from orchestrator.connections.manage import list_connections
+from orchestrator.domain.errors import NotFound, Unavailable
+from orchestrator.domain.model import Frozen
+from orchestrator.requests import RequestKind, ask_worker
 from orchestrator.runtime import Runtime
+from orchestrator.store.paging import Page
 from orchestrator.store.queries import containments
 from orchestrator.store.tables import ContainmentRow, EffectRow
 
-PATIENCE_SECONDS = 20
+LIST_WITHIN = timedelta(seconds=20)
+"""The time limit for one system."""
+_ANSWER_WITHIN = LIST_WITHIN + timedelta(seconds=5)
+
+_ORPHAN: dict[str, Any] = {
+    "action": "block_address",
+    "target": "198.51.100.9",
+    "tag": "tocsin-0123456789abcdef",
+    "note": "",
+}
 
 
-async def list_orphans(rt: Runtime, *, connection: str | None = None) -> list[dict[str, Any]]:
-    """One entry per connection: its orphans, or why it cannot list them. Asks the devices. Raises NotFound."""
+class OrphanView(Frozen):
+    """An object on a device that carries Tocsin's tag."""
+
+    action: str
+    target: str
+    tag: str
+    note: str
+
+
+class ConnectionOrphans(Frozen):
+    """The orphans on one system."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "connection": "firewall",
+                "connector": "palo_alto",
+                "listed": True,
+                "why": None,
+                "orphans": [_ORPHAN],
+            }
+        }
+    )
+
+    connection: str
+    connector: str
+    listed: bool = Field(description="Whether the system was able to list tagged objects.")
+    why: str | None = Field(description="Why it did not list them, or not those of all actions.")
+    orphans: list[OrphanView]
+
+
+class ListTagged(Frozen):
+    """Asks a worker for the tagged objects on a system."""
+
+    connection: str
+
+
+class Listing(Frozen):
+    """The tagged objects on a system, or why they are unknown."""
+
+    listed: bool
+    why: str | None = None
+    tagged: list[OrphanView] = []
+
+
+LIST_TAGGED = RequestKind("list_tagged", ListTagged, Listing)
+
+
+async def list_orphans(
+    rt: Runtime, client: Client | None, *, connection: str | None = None
+) -> Page[ConnectionOrphans]:
+    """Return the orphans per connection; workers ask the devices now. Raise NotFound."""
     views = [
         view for view in await list_connections(rt) if connection is None or view.name == connection
     ]
     if connection is not None and not views:
         raise NotFound(
-            f"there is no connection {connection!r}; `tocsin connection list` lists them"
+            f"connection {connection!r} does not exist; `tocsin connection list` lists them"
         )
-    looked = await asyncio.gather(*(_looked(rt, view.name) for view in views))
-    return [
-        {"connection": view.name, "connector": view.connector, **found}
-        for view, found in zip(views, looked, strict=True)
-    ]
-
-
-async def _looked(rt: Runtime, connection: str) -> dict[str, Any]:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            opened = await open_connection_for(rt, connection, Access.READ)
-            async with attempts_noted(rt, connection, "what carries our tag"):
-                with reading_only(opened.way_out):
-                    tagged = await opened.tagged()
-    except TimeoutError:
-        return {
-            "listed": False,
-            "why": f"no answer within {PATIENCE_SECONDS} seconds",
-            "orphans": [],
-        }
-    except TocsinError as error:
-        return {"listed": False, "why": str(error), "orphans": []}
-    except Exception as error:  # noqa: BLE001  # whatever a vendor's code raises ends here; its text may hold a secret
-        return {
-            "listed": False,
-            "why": str(Unavailable(f"the connector failed ({type(error).__name__})")),
-            "orphans": [],
-        }
-    # Read after the device, so that what is made in this moment is known by now.
-    async with rt.store.read() as session:
-        held, made = await containments.of_connection(session, connection)
-    known = _Known(held, made)
-    orphans = [
-        {"action": each.action, "target": each.target, "tag": each.tag, "note": each.note}
-        for each in tagged
-        if each not in known
-    ]
-    not_seen = "; ".join(
-        f"{action} is not listed: {why}" for action, why in opened.untagged.items()
+    listings = await asyncio.gather(*(_listing(client, view.name) for view in views))
+    return Page(
+        items=[
+            ConnectionOrphans(
+                connection=view.name,
+                connector=view.connector,
+                listed=listing.listed,
+                why=listing.why,
+                orphans=await _unknown(rt, view.name, listing),
+            )
+            for view, listing in zip(views, listings, strict=True)
+        ]
     )
-    return {"listed": True, "why": not_seen or None, "orphans": orphans}
+
+
+async def _listing(client: Client | None, connection: str) -> Listing:
+    try:
+        return await ask_worker(
+            client, LIST_TAGGED, ListTagged(connection=connection), within=_ANSWER_WITHIN
+        )
+    except Unavailable as error:
+        return Listing(listed=False, why=str(error))
+
+
+async def _unknown(rt: Runtime, connection: str, listing: Listing) -> list[OrphanView]:
+    """Return what the database does not know; it is read last, to know what is made meanwhile."""
+    if not listing.tagged:
+        return []
+    async with rt.store.read() as session:
+        known = _Known(*await containments.in_force_on_connection(session, connection))
+    return [item for item in listing.tagged if item not in known]
 
 
 class _Known:
-    """What of a connection the store knows to be in force: by the tag of the step that made it, and by its target."""
+    """What the database has in force on a connection, by tag and by target."""
 
-    def __init__(self, held: Sequence[ContainmentRow], made: Sequence[EffectRow]) -> None:
-        self._tags = {tag_of(call_key(row.run_id, row.path, row.action)) for row in made}
-        self._targets = {(row.action, row.target_value) for row in held}
+    def __init__(
+        self, containments: Sequence[ContainmentRow], effects: Sequence[EffectRow]
+    ) -> None:
+        self._tags = {tag_of(call_key(row.run_id, row.path, row.action)) for row in effects}
+        self._targets = {(row.action, row.target_value) for row in containments}
 
-    def __contains__(self, tagged: Tagged) -> bool:
-        return tagged.tag in self._tags or (tagged.action, tagged.target) in self._targets
+    def __contains__(self, item: OrphanView) -> bool:
+        return item.tag in self._tags or (item.action, item.target) in self._targets

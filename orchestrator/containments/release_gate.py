@@ -1,4 +1,4 @@
-"""May what nobody holds any more be lifted at this moment, or has that to wait?"""
+"""Whether a containment without leases can be lifted now, or has to wait."""
 
 from __future__ import annotations
 
@@ -6,40 +6,53 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator.domain.containment import ContainmentState, DriftState
 from orchestrator.domain.errors import Unavailable
-from orchestrator.policy.load_inputs import releases_stopped
+from orchestrator.policy.load_inputs import release_stop_reason
 from orchestrator.store.tables import ContainmentRow, EffectRow
 
-MENDING = "mending"
-"""The `drift` of a containment that is being put on the device again; until its `retry_at`, after which its worker is taken for dead."""
 LIFTING_TIME = timedelta(minutes=2)
-"""So long somebody who lifts a containment is left alone, and is taken for dead after it."""
+"""How long a release has a containment to itself; after that its worker is considered dead."""
 _STOPPED_WAIT = timedelta(seconds=5)
 _BUSY_WAIT = timedelta(seconds=1)
 
 
-async def put_off(
-    session: AsyncSession, effect: EffectRow, held: ContainmentRow | None, now: datetime
+async def release_blocked_by(
+    session: AsyncSession, effect: EffectRow, containment: ContainmentRow | None, now: datetime
 ) -> Unavailable | None:
-    """Why it has to wait, and for how long; None: it may. `held`: locked; None for a change that no lease holds."""
-    stopped = await releases_stopped(
+    """Return why a release has to wait, and for how long; None: it can start.
+
+    `containment` is locked; None for a change that no lease holds.
+    """
+    stopped = await release_stop_reason(
         session,
         connection=effect.connection,
         connector=effect.connector,
         playbook=effect.playbook,
         source=effect.source,
     )
-    if stopped:  # by a kill switch that was told to stop releases too
+    if stopped:  # by a kill switch that stops releases too
         return Unavailable(stopped, _STOPPED_WAIT)
-    busy = _busy(held, now) if held else None
+    busy = _busy(containment, now) if containment else None
     return Unavailable(busy, _BUSY_WAIT) if busy else None
 
 
-def _busy(held: ContainmentRow, now: datetime) -> str | None:
-    """Lifted before it is put on the device again, it would be in force with nobody to lift it; lifted twice, what is contained anew."""
-    target = f"{held.target_type} {held.target_value}"
-    if held.drift == MENDING and held.retry_at is not None and held.retry_at > now:
-        return f"{target} is being put in force again; it is lifted after that"
-    if held.state == "lifting" and held.lifting_until is not None and held.lifting_until > now:
-        return f"{target} is being lifted"
+def _busy(containment: ContainmentRow, now: datetime) -> str | None:
+    """Return who is at work on the device.
+
+    A release before the end of a reapplication would leave the change in force with no one to lift
+    it. A second release at the same time could lift what was contained again after the first.
+    """
+    if (
+        containment.drift == DriftState.REAPPLYING
+        and containment.retry_at is not None
+        and containment.retry_at > now
+    ):
+        return f"{containment.target} is being applied again; it is lifted after that"
+    if (
+        containment.state == ContainmentState.LIFTING
+        and containment.lifting_until is not None
+        and containment.lifting_until > now
+    ):
+        return f"{containment.target} is being lifted"
     return None

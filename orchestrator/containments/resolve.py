@@ -1,133 +1,126 @@
-"""How is a containment settled that does not come off by itself? A person says that it is off, and the device is asked."""
+"""Resolving by hand: a person says that a containment is gone, and the device is read first."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio.client import Client
 
-from connectors.sdk.call import Call
-from connectors.sdk.transport import Access
 from orchestrator.audit import trail
-from orchestrator.connections.connections import open_connection_for
-from orchestrator.connections.write_guard_audit import attempts_noted
-from orchestrator.containments.queries import get_containment
-from orchestrator.containments.release_failures import came_off
+from orchestrator.containments.queries import get_containment, unknown_containment
+from orchestrator.containments.release_failures import mark_released
+from orchestrator.containments.views import ContainmentView
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.change import Change
-from orchestrator.domain.digest import digest
-from orchestrator.domain.errors import Conflict, Invalid, NotFound, TocsinError
-from orchestrator.domain.run import StepState
+from orchestrator.domain.containment import ContainmentState, EffectState
+from orchestrator.domain.errors import Conflict, Invalid, Unavailable
+from orchestrator.domain.model import Frozen
+from orchestrator.requests import RequestKind, ask_worker
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments, effects, steps
 from orchestrator.store.tables import ContainmentRow, EffectRow
 
 MAX_COMMENT = 2000
-_READY = {
-    StepState.INTENDED,
-    StepState.APPLIED,
-    StepState.VERIFIED,
-    StepState.DONE,
-    StepState.FAILED,
-}
 
 
-async def settle(
-    rt: Runtime, key: str, *, comment: str, force: bool = False, actor: str
-) -> dict[str, Any]:
-    """Takes a containment for lifted, after reading the device. `force`: also when the device still shows it, or cannot be asked.
+class CheckReleased(Frozen):
+    """Asks a worker whether every change of a containment is gone from its device."""
 
-    Raises NotFound, Invalid (no comment), Conflict (a lease holds it; lifted already; the device says otherwise).
+    containment_key: str
+
+
+class DeviceAnswer(Frozen):
+    """What the device shows; a device that cannot be asked counts as not gone."""
+
+    is_gone: bool
+    detail: str = ""
+
+
+CHECK_RELEASED = RequestKind("check_released", CheckReleased, DeviceAnswer)
+
+
+async def resolve_containment(
+    rt: Runtime,
+    client: Client | None,
+    key: str,
+    *,
+    comment: str,
+    force: bool = False,
+    actor: str,
+) -> ContainmentView:
+    """Record that a containment is lifted, after a worker read the device.
+
+    `force`: also when the device still shows it, or cannot be asked. Raise NotFound, Invalid (no
+    comment), Conflict (a lease holds it; lifted already; the device says otherwise).
     """
     if not comment.strip() or len(comment) > MAX_COMMENT:
-        raise Invalid(f"comment: say how it came off, in 1 to {MAX_COMMENT} characters")
+        raise Invalid(f"comment: say how it was lifted, in 1 to {MAX_COMMENT} characters")
     async with rt.store.read() as session:
-        held = await containments.get(session, key)
-        if held is None:
-            raise NotFound(f"there is no containment {key}; `tocsin containments` lists them")
-        await _refuse_held(session, held)
-        made = await _made(session, held)
-    shown = await _shown(rt, made)
-    if shown is not None and not force:
+        containment = await containments.get(session, key)
+        if containment is None:
+            raise unknown_containment(key)
+        await _check_resolvable(session, containment)
+        rows = await effects_to_check(session, containment)
+    answer = await _ask_device(client, key) if rows else DeviceAnswer(is_gone=True)
+    if not answer.is_gone and not force:
         raise Conflict(
-            f"{shown}; take it off, or settle it with `force` if you know that it is not ours any more"
+            f"{answer.detail}; undo it on the device, or resolve it with `force` if you know that "
+            "it is not Tocsin's any more"
         )
     async with rt.store.write() as session:
-        await _settle(session, rt, key, shown, comment, actor)
+        await _resolve(session, rt, key, answer, comment, actor)
     return await get_containment(rt, key)
 
 
-async def _settle(
-    session: AsyncSession, rt: Runtime, key: str, shown: str | None, comment: str, actor: str
+async def effects_to_check(session: AsyncSession, containment: ContainmentRow) -> list[EffectRow]:
+    """Return the effects of Tocsin that may be on the device, newest first."""
+    rows = await containments.effects_in_force(session, containment.key) if containment.ours else []
+    own = await effects.get(session, containment.effect_id) if containment.effect_id else None
+    return rows if own is None or own.id in {row.id for row in rows} else [own, *rows]
+
+
+async def _ask_device(client: Client | None, key: str) -> DeviceAnswer:
+    try:
+        return await ask_worker(client, CHECK_RELEASED, CheckReleased(containment_key=key))
+    except Unavailable as error:
+        return DeviceAnswer(is_gone=False, detail=f"the device cannot be asked: {error}")
+
+
+async def _resolve(
+    session: AsyncSession, rt: Runtime, key: str, answer: DeviceAnswer, comment: str, actor: str
 ) -> None:
     now = rt.clock()
-    held = await containments.lock(session, key)
-    if held is None:
-        raise NotFound(f"there is no containment {key}")
-    await _refuse_held(session, held)
-    made = await _made(session, held)
-    await _end(session, made, now)
-    await effects.end_shared(session, key, now)
-    await came_off(session, held, actor, comment, now)
-    told = {
+    containment = await containments.lock(session, key)
+    if containment is None:
+        raise unknown_containment(key)
+    await _check_resolvable(session, containment)
+    rows = await effects_to_check(session, containment)
+    await _mark_undone(session, rows, now)
+    await effects.mark_all_undone(session, key, now)
+    await mark_released(session, containment, actor, comment, now)
+    data = {
         "containment": key,
         "comment": comment,
-        "forced": shown is not None,
-        "shown": shown,
-        "effects": [row.id for row in made],
+        "forced": not answer.is_gone,
+        "device_answer": answer.detail or None,
+        "effects": [row.id for row in rows],
     }
-    subject = made[0].run_id if made else key
+    subject = rows[0].run_id if rows else key
     await trail.record(
-        session, EventKind.CONTAINMENT_RESOLVED, actor=actor, subject=subject, data=told, now=now
+        session, EventKind.CONTAINMENT_RESOLVED, actor=actor, subject=subject, data=data, now=now
     )
 
 
-async def _refuse_held(session: AsyncSession, held: ContainmentRow) -> None:
-    if held.state == "lifted":
-        raise Conflict(f"{held.key} is lifted already")
-    if await containments.live_count(session, held.key):
-        raise Conflict(f"a lease holds {held.key}; release it first")
+async def _check_resolvable(session: AsyncSession, containment: ContainmentRow) -> None:
+    if containment.state == ContainmentState.LIFTED:
+        raise Conflict(f"{containment.key} is lifted already")
+    if await containments.count_live_leases(session, containment.key):
+        raise Conflict(f"a lease holds {containment.key}; release it first")
 
 
-async def _made(session: AsyncSession, held: ContainmentRow) -> list[EffectRow]:
-    """What of ours may be on the device, newest first."""
-    made = await containments.effects_of(session, held.key) if held.ours else []
-    own = await effects.get(session, held.effect_id) if held.effect_id else None
-    return made if own is None or own.id in {row.id for row in made} else [own, *made]
-
-
-async def _shown(rt: Runtime, made: list[EffectRow]) -> str | None:
-    """What speaks against it; None when the device shows none of it."""
-    for effect in made:
-        change = Change.model_validate(effect.change)
-        call = Call(
-            key=digest([effect.run_id, effect.path, change.action, "undo"]),
-            run_id=effect.run_id,
-            step_id=effect.path,
-            reason="settled by hand",
-            heartbeat=lambda _: None,
-        )
-        try:
-            connector = await open_connection_for(rt, change.connection, Access.READ)
-            if connector.name != change.connector:
-                return f"{change.connection} is a {connector.name} by now, so it cannot be asked about a {change.connector}"
-            async with attempts_noted(
-                rt, change.connection, f"whether {change.action} is gone", effect.run_id
-            ):
-                gone = await connector.verify_undone(
-                    change.action, change.input, change.planned_change, call
-                )
-            if not gone:
-                return f"{change.connection} still shows {change.action} of {change.target}"
-        except TocsinError as error:
-            return f"{change.connection} cannot be asked: {error}"
-    return None
-
-
-async def _end(session: AsyncSession, made: list[EffectRow], now: datetime) -> None:
-    for effect in made:
-        await effects.end(session, effect.id, "undone", now)
+async def _mark_undone(session: AsyncSession, rows: list[EffectRow], now: datetime) -> None:
+    for effect in rows:
+        await effects.set_outcome(session, effect.id, EffectState.UNDONE, now)
         step = await steps.get(session, effect.run_id, effect.path)
-        if step is not None and step.state in _READY:
-            step.state, step.ended_at = StepState.RELEASED.value, now
+        if step is not None and step.state.can_be_undone:
+            step.release(now)

@@ -1,15 +1,21 @@
-"""Start or wake the workflow that watches a containment."""
+"""The workflow that watches a containment: one per containment, started or woken here."""
 
 from __future__ import annotations
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 
-from orchestrator.contracts.messages import TASK_QUEUE, HoldInput, Workflow
+from orchestrator.contracts.containment import HoldInput
+from orchestrator.contracts.names import TASK_QUEUE, Workflow
+
+
+def workflow_id(key: str) -> str:
+    """Return the id of the workflow that watches a containment."""
+    return f"hold-{key}"
 
 
 async def watch(client: Client, key: str) -> None:
-    """Wakes the workflow that watches a containment, started where there is none."""
+    """Wake the workflow of a containment; start it where it does not run."""
     await client.start_workflow(
         Workflow.HOLD,
         HoldInput(containment_key=key),
@@ -20,7 +26,7 @@ async def watch(client: Client, key: str) -> None:
 
 
 async def ensure_watched(client: Client, key: str) -> None:
-    """Starts the workflow that watches a containment where there is none. One that is there has its own moment, and is left to it."""
+    """Start the workflow of a containment where it does not run. A running one is not woken."""
     await client.start_workflow(
         Workflow.HOLD,
         HoldInput(containment_key=key),
@@ -28,8 +34,3 @@ async def ensure_watched(client: Client, key: str) -> None:
         task_queue=TASK_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
-
-
-def workflow_id(key: str) -> str:
-    """One workflow per containment."""
-    return f"hold-{key}"

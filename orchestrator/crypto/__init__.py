@@ -1,1 +1,1 @@
-"""Keys, boxes, signatures and tokens: the only place that touches cryptographic primitives."""
+"""Keys, encryption, signatures and tokens: the only package that uses cryptographic primitives."""

@@ -1,7 +1,13 @@
-"""How a secret is locked: XAES-256-GCM, bound to the place that it belongs to.
+"""Encryption with XAES-256-GCM, bound to the place that a ciphertext belongs to.
 
-XAES-256-GCM (C2SP) is AES-256-GCM under a key of its own per message, derived from half of a 192-bit random nonce. Plain
-AES-GCM's 96-bit random nonces run out after 2^32 messages, which a busy installation's workflow payloads reach in weeks.
+XAES-256-GCM (C2SP) is AES-256-GCM with a key per message, derived from half of a 192-bit random
+nonce. Plain AES-GCM with random 96-bit nonces is safe for 2^32 messages per key, which the workflow
+payloads of a busy installation reach within weeks.
+
+Why not a library: `cryptography` has no AEAD with a nonce of 192 bits. Its Fernet has no associated
+data, so that a ciphertext could be moved to another row. PyNaCl's XChaCha20-Poly1305 would be a
+second cryptographic library for one function. XAES needs three AES blocks in addition to the
+AES-GCM of `cryptography`, and the C2SP test vectors check it.
 """
 
 from __future__ import annotations
@@ -25,10 +31,10 @@ _TAG = 16
 
 
 class Box:
-    """Locks and opens with a ring of keys of one purpose (`ring.derive("secrets")`).
+    """Encryption with the keys of one purpose (`ring.derive("secrets")`).
 
-    `context` names the place of the ciphertext (`b"connection:firewall:token"`). It is authenticated, not stored, so that a
-    ciphertext moved to another row or field does not open.
+    `context` names the place of the ciphertext, such as `b"connection:firewall:token"`. It is
+    authenticated but not stored, so that a ciphertext moved to another row does not open.
     """
 
     def __init__(self, ring: KeyRing) -> None:
@@ -40,14 +46,17 @@ class Box:
         return self._ring.newest.id
 
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
-        """Version, key id, 24 random bytes, ciphertext and tag. Two seals of one text differ."""
+        """Encrypt a text: version, key id, 24 random bytes, ciphertext and tag.
+
+        Results always differ.
+        """
         key = self._ring.newest
         head = _head(key.id)
         nonce = secrets.token_bytes(_NONCE)
         return head + nonce + xaes_encrypt(key.material, nonce, plaintext, head + context)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
-        """The plaintext. Raises Invalid where it was altered, belongs elsewhere, or its key is not in the ring."""
+        """Return the plaintext. Raise Invalid for an altered or moved text, or an unknown key."""
         key, head = self._key_of(sealed)
         nonce = sealed[len(head) : len(head) + _NONCE]
         try:
@@ -57,11 +66,11 @@ class Box:
             raise Invalid(f"a ciphertext under key {key.id} does not open: {why}") from None
 
     def seal_text(self, plaintext: str, context: bytes) -> str:
-        """The same for a text column: base64."""
+        """Encrypt a text into base64, for a text column."""
         return base64.b64encode(self.seal(plaintext.encode(), context)).decode()
 
     def open_text(self, sealed: str, context: bytes) -> str:
-        """Opens what `seal_text` made. Raises Invalid as `open`."""
+        """Return the plaintext of `seal_text`. Raise Invalid as `open`."""
         try:
             raw = base64.b64decode(sealed, validate=True)
         except (binascii.Error, ValueError):
@@ -70,38 +79,35 @@ class Box:
             ) from None
         return self.open(raw, context).decode()
 
-    def stale(self, sealed: bytes) -> bool:
-        """Whether it is locked with an older key, and should be sealed anew before that key is dropped. Raises Invalid."""
-        return self._key_of(sealed)[0].id != self._ring.newest.id
-
     def _key_of(self, sealed: bytes) -> tuple[Key, bytes]:
         id_end = 2 + sealed[1] if len(sealed) > 1 else 2
         if len(sealed) < id_end + _NONCE + _TAG or sealed[0] != _VERSION:
             raise Invalid(
-                "a ciphertext is cut short or of an unknown form: it was altered, or never encrypted"
+                "a ciphertext is cut or has an unknown form: it was altered, or never encrypted"
             )
         key_id = sealed[2:id_end].decode("ascii", "replace")
         key = self._ring.get(key_id)
         if key is None:
             raise Invalid(
-                f"a ciphertext is locked with key {key_id!r}, which the ring does not hold; put that key back behind the newest"
+                f"a ciphertext needs key {key_id!r}, which is not in the key ring; "
+                "add that key again, after the newest one"
             )
         return key, sealed[:id_end]
 
 
 def xaes_encrypt(key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
-    """XAES-256-GCM as C2SP specifies it: 32-byte key, 24-byte nonce; ciphertext with its tag."""
+    """Return ciphertext and tag by XAES-256-GCM of C2SP: 32-byte key, 24-byte nonce."""
     return AESGCM(_message_key(key, nonce)).encrypt(nonce[12:], plaintext, associated)
 
 
 def xaes_decrypt(key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-    """The inverse. Raises cryptography's InvalidTag."""
+    """Decrypt what `xaes_encrypt` returns. Raise cryptography's InvalidTag."""
     return AESGCM(_message_key(key, nonce)).decrypt(nonce[12:], ciphertext, associated)
 
 
 def _message_key(key: bytes, nonce: bytes) -> bytes:
-    """CMAC-based KDF of NIST SP 800-108 over the nonce's first 12 bytes, in three AES blocks."""
-    # ECB of single blocks is the raw AES permutation, which is what CMAC is made of.
+    """Derive a key by the CMAC-based KDF of NIST SP 800-108 from the nonce's first 12 bytes."""
+    # ECB of single blocks is the raw AES permutation, on which CMAC is built.
     blocks = Cipher(AES256(key), ECB()).encryptor()  # noqa: S305
     first = int.from_bytes(blocks.update(bytes(16)), "big")
     subkey = (first << 1) & ((1 << 128) - 1) ^ (0x87 if first >> 127 else 0)

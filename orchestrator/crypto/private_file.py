@@ -1,4 +1,4 @@
-"""How a secret lies on disk: mode 600, there in whole or not at all, never overwritten."""
+"""Files of secrets: mode 600, written completely or not at all, never overwritten."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from orchestrator.domain.errors import Invalid
 
 
 def read_private(path: Path) -> bytes | None:
-    """The content, or None where there is no such file.
+    """Return the content, None where the file does not exist.
 
-    Raises Invalid where anyone but the owner may read or write it, or where it is no regular file.
+    Raise Invalid where others than the owner may read or write it, and where it is not a regular
+    file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -32,37 +33,41 @@ def read_private(path: Path) -> bytes | None:
 
 
 def create_private(path: Path, content: bytes) -> bool:
-    """Writes a new file of mode 600; False, and nothing touched, where one is there already.
+    """Write a new file of mode 600. Return False, and change nothing, where it exists already.
 
-    Written beside and linked into place, so that another process starting at the same moment reads either
-    nothing or the whole, and so that a crash leaves no half of a key. Raises Invalid where the folder cannot be written.
+    A temporary file is linked into place, so that another process reads the whole key or none, even
+    after a crash. Raise Invalid where the folder is not writable.
     """
     return _place(path, content, mode=0o600)
 
 
 def create_public(path: Path, content: bytes) -> bool:
-    """The same for what everyone may read (mode 644)."""
+    """Write a new file that everyone may read (mode 644), as `create_private`."""
     return _place(path, content, mode=0o644)
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Writes a file of mode 600 in place of what was there: never a half of it. Raises Invalid as `create_private`."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    """Replace a file by one of mode 600, completely or not at all.
+
+    Raise Invalid as `create_private`.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
-            _write_new(beside, content, 0o600)
-            beside.replace(path)
+            _write_new(temporary, content, 0o600)
+            temporary.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
         raise Invalid(
-            f"{path}: cannot be written ({error.strerror}); let the user that runs Tocsin write to {path.parent}"
+            f"{path}: cannot be written ({error.strerror}); "
+            f"let the user that runs Tocsin write to {path.parent}"
         ) from error
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes a created or renamed entry of the folder survive a power cut."""
+    """Make a new or renamed entry of the folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -75,25 +80,27 @@ def _check(status: os.stat_result, path: Path) -> None:
         raise Invalid(f"{path}: is not a regular file; name the file that holds the key")
     if status.st_mode & 0o077:
         raise Invalid(
-            f"{path}: others may read or change it (mode {stat.S_IMODE(status.st_mode):03o}); run: chmod 600 {path}"
+            f"{path}: others may read or change it (mode {stat.S_IMODE(status.st_mode):03o}); "
+            f"run: chmod 600 {path}"
         )
 
 
 def _place(path: Path, content: bytes, *, mode: int) -> bool:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_new(beside, content, mode)
+        _write_new(temporary, content, mode)
         try:
-            os.link(beside, path)  # unlike rename, refuses to replace
+            os.link(temporary, path)  # unlike rename, refuses to replace
         except FileExistsError:
             return False
         finally:
-            beside.unlink()
+            temporary.unlink()
         sync_folder(path.parent)
     except OSError as error:
         raise Invalid(
-            f"{path}: cannot be created ({error.strerror}); let the user that runs Tocsin write to {path.parent}"
+            f"{path}: cannot be created ({error.strerror}); "
+            f"let the user that runs Tocsin write to {path.parent}"
         ) from error
     return True
 

@@ -1,4 +1,4 @@
-"""Who vouches for the audit trail: an Ed25519 key, its public half, and its short name."""
+"""Ed25519 signatures: the private key, its public key, and its short id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PUBLIC = re.compile(r"[0-9a-f]{64}")
 
 
 class PublicKey:
-    """Checks signatures."""
+    """A public key."""
 
     def __init__(self, key: Ed25519PublicKey) -> None:
         self._key = key
@@ -41,13 +41,13 @@ class PublicKey:
 
     @property
     def pem(self) -> bytes:
-        """As `openssl` reads it."""
+        """The key in PEM, as `openssl` reads it."""
         return self._key.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
     def verifies(self, signature: str, message: bytes) -> bool:
-        """Whether the signature (128 lower-case hex digits, no other spelling) is this key's over the message."""
+        """Return whether the signature (128 lower-case hex digits) is valid for the message."""
         if not _SIGNATURE.fullmatch(signature):
             return False
         try:
@@ -58,23 +58,23 @@ class PublicKey:
 
     @staticmethod
     def parse(text: str, place: str) -> PublicKey:
-        """From PEM or 64 hex digits; `place` is named in what goes wrong. Raises Invalid."""
+        """Parse PEM or 64 hex digits. Raise Invalid that names `place`."""
         stripped = text.strip()
         if _PUBLIC.fullmatch(stripped):
             return PublicKey(Ed25519PublicKey.from_public_bytes(bytes.fromhex(stripped)))
         try:
             key = serialization.load_pem_public_key(stripped.encode())
-        except Exception:  # noqa: BLE001  the library raises several kinds, its own OpenSSL errors among them
+        except Exception:  # noqa: BLE001 - the library raises several kinds, some from OpenSSL
             key = None
         if not isinstance(key, Ed25519PublicKey):
             raise Invalid(
-                f"{place}: is no Ed25519 public key; give audit.pub (PEM), or its 64 hex digits"
+                f"{place}: is not an Ed25519 public key; use audit.pub (PEM), or its 64 hex digits"
             )
         return PublicKey(key)
 
 
 class SigningKey:
-    """Signs. Never printed, never copied out but by `pem`, to its own file."""
+    """A private key. It is never printed, and leaves the process by `pem` only."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -85,15 +85,15 @@ class SigningKey:
 
     @property
     def id(self) -> str:
-        """The public half's id."""
+        """The id of the public key."""
         return self.public.id
 
     def sign(self, message: bytes) -> str:
-        """The signature as 128 hex digits."""
+        """Return the signature as 128 hex digits."""
         return self._key.sign(message).hex()
 
     def pem(self) -> bytes:
-        """PKCS #8, unencrypted: for a file of mode 600 only."""
+        """Return the unencrypted PKCS #8 form, for a file of mode 600 only."""
         return self._key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -102,48 +102,52 @@ class SigningKey:
 
     @staticmethod
     def new() -> SigningKey:
-        """A fresh key."""
+        """Return a new random key."""
         return SigningKey(Ed25519PrivateKey.generate())
 
 
 def load_or_create_signing_key(path: Path) -> SigningKey:
-    """The key in `path` (PEM, mode 600), made where missing; its public half is put beside it as `.pub`.
+    """Return the key in `path` (PEM, mode 600).
 
-    Raises Invalid where others may read the key, where it is no Ed25519 key, and where the `.pub` beside it is another's.
+    Create it, and its public key in `.pub`, if missing.
+
+    Raise Invalid where others may read the key, where it is not an Ed25519 key, and where the
+    `.pub` file holds another key.
     """
     content = read_private(path)
     if content is None:
         create_private(path, SigningKey.new().pem())
-        content = read_private(path)  # another process may have been first: its key counts
+        content = read_private(path)  # another process may have created it first
     key = _parse_private(content or b"", path)
     public = path.with_suffix(".pub")
-    made = not public.exists() and create_public(
-        public, key.public.pem
-    )  # a folder of secrets may be read-only
-    if not made and load_public_key(public) != key.public:
+    # Looked for first, as a folder of secrets may be read-only.
+    created = not public.exists() and create_public(public, key.public.pem)
+    if not created and load_public_key(public) != key.public:
         raise Invalid(
-            f"{public}: is not the public half of {path}; find out who changed which, then remove the wrong one"
+            f"{public}: is not the public key of {path}; "
+            "find out who changed which, then remove the wrong one"
         )
     return key
 
 
 def load_signing_key(path: Path) -> SigningKey:
-    """The private key in a file of mode 600. Raises Invalid that names the file."""
+    """Return the private key in a file of mode 600. Raise Invalid that names the file."""
     content = read_private(path)
     if content is None:
         raise Invalid(
-            f"{path}: there is no such file; name your private key, or make one with `tocsin signing-key new`"
+            f"{path}: does not exist; name your private key, "
+            "or create one with `tocsin signing-key new`"
         )
     return _parse_private(content, path)
 
 
 def load_public_key(path: Path) -> PublicKey:
-    """Reads a public key file: PEM, or 64 hex digits. Raises Invalid."""
+    """Return the public key in a file: PEM, or 64 hex digits. Raise Invalid."""
     try:
         text = path.read_text("ascii", "replace")
     except OSError as error:
         raise Invalid(
-            f"{path}: cannot be read ({error.strerror}); give the file that holds the audit trail's public key"
+            f"{path}: cannot be read ({error.strerror}); name the file with the public key"
         ) from error
     return PublicKey.parse(text, str(path))
 
@@ -151,10 +155,11 @@ def load_public_key(path: Path) -> PublicKey:
 def _parse_private(content: bytes, path: Path) -> SigningKey:
     try:
         key = serialization.load_pem_private_key(content, password=None)
-    except Exception:  # noqa: BLE001  the library raises several kinds, its own OpenSSL errors among them
+    except Exception:  # noqa: BLE001 - the library raises several kinds, some from OpenSSL
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise Invalid(
-            f"{path}: is no Ed25519 private key in PEM; restore it from your backup (a new one cannot vouch for the old trail)"
+            f"{path}: is not an Ed25519 private key in PEM; restore it from your backup, "
+            "as a new key cannot sign the old trail"
         )
     return SigningKey(key)

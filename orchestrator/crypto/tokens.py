@@ -1,6 +1,7 @@
-"""What an API key looks like, and how one is checked without keeping it.
+"""API keys: their form, and their check against a stored hash.
 
-The secret has 256 random bits, so a fast hash is enough: there is nothing to guess, and each request pays for one SHA-256.
+A key has 256 random bits that cannot be guessed, so that a fast hash suffices: each request costs
+one SHA-256.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 UNKNOWN = "0" * 64
-"""A hash that no token has."""
+"""The hash of no token."""
 
 _TOKEN = re.compile(r"tocsin_([0-9a-f]{16})_[0-9a-f]{64}")
 
 
 class NewToken(NamedTuple):
-    """A token to show once, the id to find it by, and the hash to keep."""
+    """A token to show once, the id to look it up by, and the hash to store."""
 
     token: SecretStr
     id: str
@@ -28,20 +29,23 @@ class NewToken(NamedTuple):
 
 
 def new_token() -> NewToken:
-    """`tocsin_<16 hex>_<64 hex>`, its id, and the SHA-256 to store."""
+    """Return a token `tocsin_<16 hex>_<64 hex>`, its id, and the SHA-256 to store."""
     token_id = secrets.token_hex(8)
     token = f"tocsin_{token_id}_{secrets.token_hex(32)}"
     return NewToken(SecretStr(token), token_id, _hash(token))
 
 
 def token_id(token: str) -> str | None:
-    """The id to look the hash up by; None for anything that is no token of ours."""
+    """Return the id to look the hash up by; None for text that is not a token."""
     match = _TOKEN.fullmatch(token)
     return match[1] if match else None
 
 
-def check(token: str, expected: str) -> bool:
-    """Whether the token has that hash, in constant time. Pass `UNKNOWN` for an id that is not stored, so that both take as long."""
+def is_token_valid(token: str, expected: str) -> bool:
+    """Return whether the token has this hash, in constant time.
+
+    Pass `UNKNOWN` for an id that is not stored, so that it takes the same time.
+    """
     return hmac.compare_digest(_hash(token).encode(), expected.encode())
 
 

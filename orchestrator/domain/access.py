@@ -1,4 +1,4 @@
-"""Who may do what: roles, permissions, and the principal behind a request."""
+"""Roles, permissions, and the principal of a request."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from orchestrator.domain.model import Frozen
 
 
 class Permission(StrEnum):
-    """One thing a route can demand."""
+    """What a route can require."""
 
     READ = "read"  # alerts, incidents, runs, playbooks, containments, policy
     APPROVAL_READ = "approval:read"
     APPROVAL_DECIDE = "approval:decide"
-    BREAK_GLASS = "approval:break_glass"  # decide alone, with a reason, and be reviewed for it
+    BREAK_GLASS = "approval:break_glass"  # decide alone, with a reason and a later review
     RUN_START = "run:start"
     RUN_CONTROL = "run:control"  # cancel, retry
     PLAYBOOK_PUBLISH = "playbook:publish"
@@ -35,11 +35,11 @@ class Role(StrEnum):
 
 
 _VIEW = frozenset({Permission.READ, Permission.APPROVAL_READ})
-_ANALYSE = _VIEW | {Permission.RUN_START, Permission.RUN_CONTROL, Permission.CONTAINMENT_CONTROL}
+_ANALYZE = _VIEW | {Permission.RUN_START, Permission.RUN_CONTROL, Permission.CONTAINMENT_CONTROL}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEW,
-    Role.ANALYST: _ANALYSE,
+    Role.ANALYST: _ANALYZE,
     Role.APPROVER: _VIEW | {Permission.APPROVAL_DECIDE},
     Role.AUTHOR: _VIEW | {Permission.PLAYBOOK_PUBLISH},
     Role.ADMIN: frozenset(Permission),
@@ -47,22 +47,22 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 
 
 class Principal(Frozen):
-    """The authenticated person behind an API key. `person` is who they are; two keys of one person count once."""
+    """The authenticated person behind an API key."""
 
     key_id: str
     person: str
+    """The person's name; two keys of one person count as one person."""
     roles: tuple[Role, ...]
     groups: tuple[str, ...] = ()
-    scopes: tuple[Permission, ...] | None = (
-        None  # narrows the roles' permissions; None: all of them
-    )
+    scopes: tuple[Permission, ...] | None = None
+    """Narrows the permissions of the roles; None for all of them."""
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """What the roles allow, narrowed by the key's scopes."""
+        """The permissions of the roles, narrowed by the key's scopes."""
         allowed = frozenset().union(*(PERMISSIONS[role] for role in self.roles))
         return allowed if self.scopes is None else allowed & frozenset(self.scopes)
 
-    def may(self, permission: Permission) -> bool:
-        """Whether this principal holds the permission."""
+    def has_permission(self, permission: Permission) -> bool:
+        """Return whether the principal has the permission."""
         return permission in self.permissions

@@ -1,4 +1,4 @@
-"""The alert in its normal form: small, our own, names one-to-one with OCSF 1.8 Detection Finding (2004)."""
+"""The normal form of an alert; its fields correspond to OCSF 1.8 Detection Finding (2004)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Severity(IntEnum):
 
 
 class AlertClass(StrEnum):
-    """The classes that the shipped parsers give."""
+    """The classes that the shipped parsers assign."""
 
     C2_BEACON = "c2_beacon"
     BRUTE_FORCE = "brute_force"
@@ -38,7 +38,10 @@ class AlertClass(StrEnum):
 
 
 class Host(Frozen):
-    """OCSF `device`: the machine on our side. `kind`, `critical`, `tags` come from the asset inventory, never from the alert."""
+    """OCSF `device`, a local machine.
+
+    `kind`, `critical` and `tags` are from the asset inventory only.
+    """
 
     id: str | None = None
     name: str | None = None
@@ -49,7 +52,7 @@ class Host(Frozen):
 
 
 class UserAccount(Frozen):
-    """OCSF `actor.user`. `critical` and `tags` come from the asset inventory."""
+    """OCSF `actor.user`. `critical` and `tags` are from the asset inventory only."""
 
     name: str | None = None
     domain: str | None = None
@@ -59,14 +62,14 @@ class UserAccount(Frozen):
 
 
 class Endpoint(Frozen):
-    """OCSF `src_endpoint`/`dst_endpoint`, seen from us: `remote` is the other side, `local` ours."""
+    """OCSF `src_endpoint` or `dst_endpoint`."""
 
     address: str | None = None
     domain: str | None = None
     port: int | None = None
 
 
-class FileSeen(Frozen):
+class FileInfo(Frozen):
     """OCSF `file`."""
 
     name: str | None = None
@@ -76,7 +79,7 @@ class FileSeen(Frozen):
     md5: str | None = None
 
 
-class ProcessSeen(Frozen):
+class ProcessInfo(Frozen):
     """OCSF `process`."""
 
     name: str | None = None
@@ -85,35 +88,31 @@ class ProcessSeen(Frozen):
 
 
 class Alert(Frozen):
-    """One alert. `alert_class` is ours (`c2_beacon`, `brute_force`, `malware`, `account_compromise`, ... or `other`).
+    """One alert. Comments name the OCSF attributes."""
 
-    Times are aware, UTC. `host` ... `url` are the principal ones; `observables` are all of them.
-    """
-
-    dedup_key: Annotated[
-        str, StringConstraints(min_length=1, max_length=512)
-    ]  # OCSF finding_info.uid
+    dedup_key: Annotated[str, StringConstraints(min_length=1, max_length=512)]  # finding_info.uid
     title: Annotated[str, StringConstraints(min_length=1, max_length=1024)]  # finding_info.title
     severity: Severity  # severity_id
     alert_class: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")] = "other"
     rule: str | None = None  # finding_info.analytic.uid
-    time: AwareDatetime  # finding_info.created_time
+    time: AwareDatetime  # finding_info.created_time, UTC
     techniques: tuple[str, ...] = ()  # finding_info.attacks[].technique.uid, such as T1071.001
+    # The principal host, user, endpoints and objects; `observables` has all of them.
     host: Host | None = None
     user: UserAccount | None = None
     remote: Endpoint | None = None
     local: Endpoint | None = None
-    file: FileSeen | None = None
-    process: ProcessSeen | None = None
+    file: FileInfo | None = None
+    process: ProcessInfo | None = None
     url: str | None = None
     observables: tuple[Observable, ...] = ()
-    resolved: bool = False  # the product says that it is over (status_id 4)
+    resolved: bool = False  # the product reports that it is over (status_id 4)
 
 
-def view(
+def alert_view(
     alert: Alert, *, alert_id: str, incident_id: str, source: str, product: str, raw_sha256: str
 ) -> dict[str, Any]:
-    """What a playbook sees as `alert`: every declared field is there, absent ones as null; `class` is `alert_class`."""
+    """Return what a playbook reads as `alert`: every declared field, absent ones as null."""
     fields = alert.model_dump(mode="json", exclude={"alert_class"})
     return {
         **fields,

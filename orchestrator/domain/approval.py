@@ -1,14 +1,120 @@
-"""What an approval binds: the digest that people see and send back, which changes were agreed with; who is one person; when it is late."""
+"""Approvals: their states and transitions, what a decision binds, and who counts as one person."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from orchestrator.domain.digest import digest
+from orchestrator.domain.errors import Conflict
 
-_DOUBLED_AT_MOST = 16
+_MAX_DOUBLINGS = 16
+
+
+class ApprovalKind(StrEnum):
+    """What an approval asks for."""
+
+    CHANGE = "change"  # consent to exact changes, or to the start of a run
+    FORM = "form"  # values that the playbook continues with
+
+
+class DecisionType(StrEnum):
+    """What one person decides."""
+
+    APPROVE = "approve"
+    DECLINE = "decline"
+
+
+class DecisionChannel(StrEnum):
+    """The way by which a decision arrived."""
+
+    API = "api"
+    EMAIL = "email"
+    SLACK = "slack"
+
+
+class ReviewState(StrEnum):
+    """The review that follows a break-glass approval."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    OBJECTED = "objected"
+
+
+class ApprovalState(StrEnum):
+    """The life of an approval. A transition that the state does not allow raises Conflict."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"  # an approver withdrew, or the run ended before a decision
+    VOID = "void"  # replaced by another approval, because the change or the policy differs
+
+    def decide(self, decision: DecisionType, *, approvals: int, quorum: int) -> ApprovalState:
+        """Return the state after a decision: one decline ends it, `approvals` reach the quorum."""
+        if decision == DecisionType.DECLINE:
+            return self._to(ApprovalState.DECLINED)
+        decided = self._to(ApprovalState.APPROVED)
+        return decided if approvals >= quorum else self
+
+    def break_glass(self) -> ApprovalState:
+        """Return the state after an admin approved alone."""
+        return self._to(ApprovalState.APPROVED)
+
+    def expire(self) -> ApprovalState:
+        """Return the state after the time limit passed without a decision."""
+        return self._to(ApprovalState.EXPIRED)
+
+    def end_with_run(self) -> ApprovalState:
+        """Return the state after the run ended while the approval was pending."""
+        if self is not ApprovalState.PENDING:
+            raise Conflict(f"the approval is already {self}")
+        return ApprovalState.WITHDRAWN
+
+    def withdraw(self) -> ApprovalState:
+        """Return the state after an approver withdrew; a pending approval stays pending."""
+        return self if self is ApprovalState.PENDING else self._to(ApprovalState.WITHDRAWN)
+
+    def void(self) -> ApprovalState:
+        """Return the state after another approval took this one's place."""
+        return self._to(ApprovalState.VOID)
+
+    @property
+    def can_be_replaced(self) -> bool:
+        """Whether another approval may take this one's place."""
+        return ApprovalState.VOID in _TRANSITIONS[self]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no run waits for it. A decided approval may still be on its way to the run."""
+        return self in {ApprovalState.EXPIRED, ApprovalState.WITHDRAWN, ApprovalState.VOID}
+
+    def _to(self, new: ApprovalState) -> ApprovalState:
+        if new not in _TRANSITIONS[self]:
+            raise Conflict(f"the approval is already {self}")
+        return new
+
+
+_TRANSITIONS: dict[ApprovalState, frozenset[ApprovalState]] = {
+    ApprovalState.PENDING: frozenset(ApprovalState) - {ApprovalState.PENDING},
+    ApprovalState.APPROVED: frozenset({ApprovalState.WITHDRAWN, ApprovalState.VOID}),
+    ApprovalState.DECLINED: frozenset(),
+    ApprovalState.EXPIRED: frozenset(),
+    ApprovalState.WITHDRAWN: frozenset(),
+    ApprovalState.VOID: frozenset(),
+}
+
+DELIVERED_STATES = (
+    ApprovalState.APPROVED,
+    ApprovalState.DECLINED,
+    ApprovalState.WITHDRAWN,
+    ApprovalState.VOID,
+)
+"""States that are delivered to the waiting run. A run that received an approval which was withdrawn
+since is refused when it applies the change."""
 
 
 def approval_digest(
@@ -20,7 +126,10 @@ def approval_digest(
     changes: Sequence[str],
     form: dict[str, Any] | None,
 ) -> str:
-    """The digest of a question: the run, the playbook's digest, the step, what is asked and the digests of all changes."""
+    """Return the digest that decisions are bound to.
+
+    It covers the run, the playbook's digest, the step, the question, and all changes' digests.
+    """
     asked = {
         "run": run_id,
         "playbook": plan_digest,
@@ -33,25 +142,35 @@ def approval_digest(
 
 
 def agreed_changes(asked: Sequence[str], chosen: Iterable[Sequence[str] | None]) -> tuple[str, ...]:
-    """The changes that everybody who approved has chosen, in the order asked; None: all of them."""
+    """Return the changes that every approver chose, in the order asked. A choice of None is all."""
     sets = [set(choice) for choice in chosen if choice is not None]
     return tuple(change for change in asked if all(change in choice for choice in sets))
 
 
 def one_person(name: str) -> str:
-    """A name as names are compared: `Ann`, `ann ` and the actor `person:ann` are one person, with however many keys."""
+    """Return a name in the form in which names are compared.
+
+    `Ann`, `ann ` and the actor `person:ann` are one person, with any number of keys.
+    """
     return name.removeprefix("person:").strip().casefold()
 
 
-def moment(clock: datetime, *seen: datetime | None) -> datetime:
-    """Now, and never before what was written down already: a clock that goes backwards lets no question live longer."""
-    return max([clock, *(each for each in seen if each is not None)])
+def not_before(clock: datetime, *recorded: datetime | None) -> datetime:
+    """Return the clock's time, or the latest recorded time if the clock went backwards.
+
+    A clock that goes backwards must not extend the life of an approval.
+    """
+    return max([clock, *(each for each in recorded if each is not None)])
 
 
 def next_reminder(
     now: datetime, asked_at: datetime, expires_at: datetime, every: int, sent: int
 ) -> datetime | None:
-    """When people are told again: first after `every` seconds or half of the time, then ever more rarely; None: not any more."""
+    """Return when people are reminded next; None: not again.
+
+    The first reminder follows after `every` seconds or half of the time limit, whichever is
+    shorter. The pause doubles with each reminder that was sent.
+    """
     first = min(timedelta(seconds=every), (expires_at - asked_at) / 2)
-    at = now + first * 2 ** min(sent, _DOUBLED_AT_MOST)
+    at = now + first * 2 ** min(sent, _MAX_DOUBLINGS)
     return at if every > 0 and at < expires_at else None

@@ -12,11 +12,11 @@ from orchestrator.domain.digest import canonical
 from orchestrator.domain.model import Frozen
 
 MAX_BATCH = 4096
-"""Events in one batch; bounds what a verifier keeps in memory."""
+"""The maximum number of events in one batch, which bounds the memory of a verifier."""
 SHORT = 16
-"""Hex digits of a leaf in the signed header."""
+"""The number of hex digits of a leaf in the signed header."""
 EXACT = 2**53 - 1
-"""The largest integer that every JSON reader keeps."""
+"""The largest integer that every JSON parser preserves."""
 
 _BATCH = b"tocsin:audit:batch:1\n"
 
@@ -31,15 +31,17 @@ class VerifyingKey(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An event as it lies in the trail: its record (`seq, id, kind, time, actor, subject, data`) and its leaf hash, in hex."""
+class AuditEntry:
+    """An event at its place in the trail."""
 
     record: dict[str, Any]
+    """`seq`, `id`, `kind`, `time`, `actor`, `subject` and `data`."""
     leaf: str
+    """The leaf hash in hex."""
 
 
 class Batch(Frozen):
-    """A run of events that somebody vouches for: the signed header, its digest, and the signature."""
+    """A sequence of events under a signed header."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -54,7 +56,7 @@ class Batch(Frozen):
         ),
     ]
     previous: Annotated[
-        Hash, Field(description="The digest of the batch before; GENESIS for the first")
+        Hash, Field(description="The digest of the previous batch; GENESIS for the first")
     ]
     sealed_at: Annotated[str, Field(description="UTC, microseconds, Z")]
     key_id: str
@@ -65,21 +67,22 @@ class Batch(Frozen):
 
     @property
     def short_leaves(self) -> list[str]:
-        """The leaves' first 16 hex digits, in order."""
+        """The first 16 hex digits of each leaf, in order."""
         return [self.leaves[at : at + SHORT] for at in range(0, len(self.leaves), SHORT)]
 
     def header_bytes(self) -> bytes:
-        """What is hashed and signed."""
+        """Return the bytes that are hashed and signed."""
         return header_bytes(self.model_dump(exclude={"digest", "signature"}))
 
     def header_digest(self) -> str:
-        """The digest as computed now; equals `digest` unless the batch was altered."""
+        """Return the recomputed digest, which equals `digest` unless the batch was altered."""
         return hashlib.sha256(self.header_bytes()).hexdigest()
 
     def signed_by(self, key: VerifyingKey) -> bool:
-        """Whether the key vouches for the header as it stands."""
+        """Return whether the key signed the header as it is."""
         return key.verifies(self.signature, self.header_bytes())
 
 
 def header_bytes(header: dict[str, Any]) -> bytes:
+    """Return the bytes of a header that are hashed and signed."""
     return _BATCH + canonical(header)

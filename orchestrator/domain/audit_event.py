@@ -1,4 +1,4 @@
-"""The closed vocabulary of the audit trail: `subject:noun:verb`."""
+"""The events of the audit trail, in a closed vocabulary: `subject:verb` or `subject:part:verb`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from orchestrator.domain.model import Frozen
 
 
 class EventKind(StrEnum):
-    """Everything that can stand in the trail. A new kind is a line here and a line in docs."""
+    """Every kind of event. A new kind is a line here and a line in docs."""
 
     ALERT_ACCEPTED = "alert:intake:accepted"
     ALERT_DUPLICATE = "alert:intake:duplicate"
     ALERT_REFUSED = "alert:intake:refused"  # authentication failed
     RUN_CREATED = "run:created"
-    RUN_SUPPRESSED = "run:suppressed"  # once_per: an earlier run covers it
-    RUN_LIMITED = (
-        "run:limited"  # the playbook's runs_per_hour is used up: people are asked before it begins
-    )
+    RUN_SUPPRESSED = "run:suppressed"  # an earlier run has the same `once_per` key
+    RUN_LIMITED = "run:limited"  # beyond `runs_per_hour`: it waits for an approval to begin
     RUN_STARTED = "run:started"
     RUN_CANCEL_REQUESTED = "run:cancel_requested"
     RUN_RETRIED = "run:retried"
     RUN_ENDED = "run:ended"
     STEP_READ = "run:step:read"
-    STEP_WRITE_REFUSED = "run:step:write_refused"  # a connector tried to change something where only reading is allowed
+    STEP_WRITE_REFUSED = "run:step:write_refused"  # a connector tried to write during a read
     STEP_PLANNED = "run:step:planned"
     STEP_EVALUATED = "run:step:evaluated"
     STEP_INTENDED = "run:step:intended"
@@ -39,15 +37,13 @@ class EventKind(StrEnum):
     UNDO_INTENDED = "containment:undo:intended"
     UNDO_APPLIED = "containment:undo:applied"
     UNDO_FAILED = "containment:undo:failed"
-    UNDO_KEPT = "containment:undo:kept"  # another lease still holds it
-    UNDO_ESCALATED = "containment:undo:escalated"  # it does not come off: people are told
+    UNDO_KEPT = "containment:undo:kept"  # another lease is live
+    UNDO_ESCALATED = "containment:undo:escalated"  # it keeps failing: people are notified
     CONTAINMENT_CHECKED = "containment:device:checked"
-    DRIFT_FOUND = "containment:drift:found"  # the device does not show it any more
+    DRIFT_FOUND = "containment:drift:found"  # the device no longer shows it
     DRIFT_INTENDED = "containment:drift:intended"
     DRIFT_CORRECTED = "containment:drift:corrected"
-    CONTAINMENT_RESOLVED = (
-        "containment:resolved"  # a person says that it is off, and the device says so too
-    )
+    CONTAINMENT_RESOLVED = "containment:resolved"  # lifted by hand, as the device confirms
     LEASE_REGISTERED = "containment:lease:registered"
     LEASE_CHANGED = "containment:lease:changed"  # extended or shortened
     LEASE_ENDED = "containment:lease:ended"
@@ -57,8 +53,8 @@ class EventKind(StrEnum):
     APPROVAL_EXPIRED = "approval:expired"
     APPROVAL_REMINDED = "approval:reminded"
     APPROVAL_WITHDRAWN = "approval:decision:withdrawn"
-    APPROVAL_VOIDED = "approval:voided"  # what it was about is another change by now; asked anew
-    BREAK_GLASS_USED = "approval:break_glass:used"  # an admin decided alone
+    APPROVAL_VOIDED = "approval:voided"  # the change is another one by now; asked again
+    BREAK_GLASS_USED = "approval:break_glass:used"  # an admin approved alone
     BREAK_GLASS_REVIEWED = "approval:break_glass:reviewed"
     LINK_OPENED = "approval:link:opened"
     LINK_REFUSED = "approval:link:refused"  # unknown, used, too late
@@ -73,10 +69,8 @@ class EventKind(StrEnum):
     PLAYBOOK_SIGNED = "playbook:version:signed"
     PLAYBOOK_PROMOTED = "playbook:version:promoted"
     PLAYBOOK_STAGED = "playbook:version:staged"  # live or shadow
-    PLAYBOOK_REFUSED = (
-        "playbook:version:refused"  # altered, or not signed as it has to be: it does not run
-    )
-    DEBUG_STARTED = "playbook:debug:started"  # somebody steps through a draft, in staging
+    PLAYBOOK_REFUSED = "playbook:version:refused"  # altered or not signed: it does not run
+    DEBUG_STARTED = "playbook:debug:started"  # a person steps through a draft, in staging
     DEBUG_ENDED = "playbook:debug:ended"
     PLAYBOOK_PUBLISHED = "playbook:version:published"
     PLAYBOOK_RETIRED = "playbook:version:retired"
@@ -86,7 +80,9 @@ class EventKind(StrEnum):
     BREAKER_TRIPPED = "policy:breaker:tripped"
     BREAKER_RESET = "policy:breaker:reset"
     CONNECTION_SAVED = "connection:saved"
-    CONNECTION_WRITE_REFUSED = "connection:call:write_refused"  # as of a step, while it was only asked: a check, drift, a release, orphans
+    CONNECTION_WRITE_REFUSED = (
+        "connection:call:write_refused"  # as STEP_WRITE_REFUSED, outside of a run
+    )
     CONNECTION_REMOVED = "connection:removed"
     SOURCE_SAVED = "source:saved"
     SOURCE_REMOVED = "source:removed"
@@ -98,18 +94,23 @@ class EventKind(StrEnum):
 
 
 class Event(Frozen):
-    """One line of the trail, before it is sealed. `actor`: `system`, `source:NAME`, `run:ID` or `person:NAME`."""
+    """One event, before it is sealed."""
 
     id: str
     kind: EventKind
     time: AwareDatetime
     actor: str
-    subject: str  # the id of what it is about: a run, an alert, an approval, ...
+    """`system`, `source:NAME`, `run:ID` or `person:NAME`."""
+    subject: str
+    """The id of what it is about: a run, an alert, an approval."""
     data: dict[str, Any]
 
 
 def canonical_time(moment: datetime) -> str:
-    """The one spelling of a time in the trail: `2026-02-03T04:05:06.000007Z`. Raises ValueError for a time without zone."""
+    """Return a time as the trail spells it, `2026-02-03T04:05:06.000007Z`.
+
+    Raise ValueError for a naive one.
+    """
     if moment.tzinfo is None:
         raise ValueError("a time in the audit trail needs its zone; read it from the store as UTC")
     return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

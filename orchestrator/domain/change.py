@@ -1,4 +1,4 @@
-"""What an action does to the world."""
+"""Changes: planned, evaluated, approved, applied and undone, and the policy's verdict on them."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from orchestrator.domain.observable import Target
 
 
 class Effect(StrEnum):
-    """The five kinds of action; everything but `read` goes through plan, judge, approve, record, apply, verify."""
+    """The kinds of action. All but `read` pass through the change pipeline."""
 
     READ = "read"
     CONTAIN = "contain"  # raises a defence; has an undo
@@ -34,21 +34,22 @@ class Verdict(StrEnum):
 
 
 class PolicyVerdict(Frozen):
-    """The policy's verdict, why, and which policy said so. `rule`: the one that decided; None: a protection or a kill switch did."""
+    """The policy's verdict on one change."""
 
     outcome: Verdict
     reasons: tuple[str, ...]
     policy_version: int
     policy_digest: str
-    by: str | None = None
+    by: str | None = None  # the group that must approve; None: every approver
     quorum: int = 1
-    rule: str | None = None
+    rule: str | None = None  # the rule that decided; None: a protection or a kill switch did
 
 
 class PlannedChange(Frozen):
-    """What a vendor's plan returns; vendors add fields of their own (what was there before, object names).
+    """What an action's plan returns. Vendors add fields, such as what was there before.
 
-    `changed: False` says the world already is as asked, so that there is nothing to apply and nothing of ours to undo.
+    `changed: False` means that the target is already in the desired state, so that there is nothing
+    to apply and nothing to undo.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +62,7 @@ class PlannedChange(Frozen):
 
 
 class Change(Frozen):
-    """One exact change, as it is judged, approved, recorded, applied and undone."""
+    """One exact change, as it is evaluated, approved, recorded, applied and undone."""
 
     connection: str
     connector: str
@@ -77,7 +78,7 @@ class Change(Frozen):
 
     @property
     def target(self) -> Target:
-        """What it touches."""
+        """The target of the change."""
         return Target.model_validate(self.planned_change["target"])
 
     @property
@@ -92,7 +93,7 @@ class Change(Frozen):
 
     @property
     def containment_key(self) -> str:
-        """Names the containment that runs share: connection, action and canonical target."""
+        """The key of the containment that runs share: connection, action and canonical target."""
         return digest([self.connection, self.action, self.target.type.value, self.target.value])[
             :32
         ]

@@ -1,4 +1,4 @@
-"""Where 'now' comes from outside of workflows: aware, UTC."""
+"""The clock outside of workflows."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,5 +7,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The present moment, aware, UTC."""
+    """Return the current time, aware, UTC."""
     return datetime.now(UTC)

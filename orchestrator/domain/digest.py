@@ -1,4 +1,4 @@
-"""How anything is fingerprinted: SHA-256 over RFC 8785 canonical JSON."""
+"""Digests and ids: SHA-256 over canonical JSON (RFC 8785), and sortable random ids."""
 
 import hashlib
 import secrets
@@ -9,20 +9,20 @@ import rfc8785
 
 
 def canonical(value: Any) -> bytes:
-    """RFC 8785 bytes of a JSON value. Raises ValueError for what JSON cannot carry (NaN, huge integers)."""
+    """Return a JSON value in canonical form. Raise ValueError for NaN and huge integers."""
     return rfc8785.dumps(value)
 
 
 def digest(value: Any) -> str:
-    """Hex SHA-256 of the canonical form of a JSON value."""
+    """Return the hex SHA-256 of a JSON value in canonical form."""
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def wish_digest(connection: str, action: str, wish: dict[str, Any]) -> str:
-    """Names what a step asks of a system: the same for the same action and input, whichever run asks."""
-    return digest([connection, action, wish])
+def input_digest(connection: str, action: str, inputs: dict[str, Any]) -> str:
+    """Return the digest of a call, equal for the same action and input in any run."""
+    return digest([connection, action, inputs])
 
 
 def new_id(prefix: str) -> str:
-    """`run_01j8...`: sortable by creation time (ms), 80 random bits; prefixes: alert, inc, run, apr, evt, key, con, lease."""
+    """Return an id such as `run_01j8...`: sortable by creation time (ms), with 80 random bits."""
     return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

@@ -1,22 +1,22 @@
-"""What can go wrong, split by what the caller may do.
+"""Errors, split by what the caller may do.
 
 TocsinError
-├── Invalid        the input is wrong; the message names the place and the mend
-├── NotFound       there is no such thing
+├── Invalid        the input is wrong; the message names the place and the fix
+├── NotFound       the thing does not exist
 ├── Conflict       the thing is not in a state that allows this
-├── Forbidden      this person may not
+├── Forbidden      the person lacks a permission
 └── ActionError    a connector's call to its system
     ├── Unavailable    try again (after `retry_after`, where the system said so)
-    ├── Rejected       stop: the system said no, and will say no again
+    ├── Rejected       stop: the system refused, and will refuse again
     └── Unknown        the reply was lost: plan again and look
-Halted             a person, the policy or a kill switch said no (not an ActionError: nothing was attempted)
+Halted             a person, the policy or a kill switch refused; nothing was attempted
 """
 
 from datetime import timedelta
 
 
 class TocsinError(Exception):
-    """Anything Tocsin raises on purpose; its text is fit for a person and carries no secret."""
+    """An error that Tocsin raises on purpose. Its text is meant for people and holds no secret."""
 
 
 class Invalid(TocsinError):
@@ -24,7 +24,7 @@ class Invalid(TocsinError):
 
 
 class NotFound(TocsinError):
-    """There is no such thing."""
+    """The thing does not exist."""
 
 
 class Conflict(TocsinError):
@@ -32,7 +32,7 @@ class Conflict(TocsinError):
 
 
 class Forbidden(TocsinError):
-    """The person who asks may not do it."""
+    """The person lacks a permission."""
 
 
 class ActionError(TocsinError):
@@ -40,15 +40,16 @@ class ActionError(TocsinError):
 
 
 class Unavailable(ActionError):
-    """Try again. `retry_after`: what the system asked for, if it did."""
+    """The system did not answer: try again."""
 
     def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        """The pause that the system asked for, if any."""
 
 
 class Rejected(ActionError):
-    """The system refused; asking again will not help."""
+    """The system refused; a retry will not help."""
 
 
 class Unknown(ActionError):
@@ -56,4 +57,4 @@ class Unknown(ActionError):
 
 
 class Halted(TocsinError):
-    """A person, the policy or a kill switch said no."""
+    """A person, the policy or a kill switch refused; nothing was attempted."""

@@ -1,4 +1,4 @@
-"""What all our frozen records share: immutable, strict about unknown fields."""
+"""The base of all frozen records."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,4 +1,4 @@
-"""What an alert names: typed, in one canonical spelling, so that `Evil.COM.` and `evil.com` are one thing."""
+"""Observables and targets: typed, in canonical spelling, so that `Evil.COM.` equals `evil.com`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.domain.model import Frozen
 
 
 class ObservableType(StrEnum):
-    """OCSF 1.8 observable types that we keep, by their own short names."""
+    """The supported OCSF 1.8 observable types, by short names."""
 
     ADDRESS = "address"
     NETWORK = "network"
@@ -28,24 +28,24 @@ class ObservableType(StrEnum):
     PROCESS = "process"
 
 
-class Role(StrEnum):
-    """What part the observable plays. `local` is ours, `remote` is the other side, `subject` is what the alert is about."""
+class ObservableRole(StrEnum):
+    """The part that an observable plays in an alert."""
 
-    LOCAL = "local"
-    REMOTE = "remote"
-    SUBJECT = "subject"
+    LOCAL = "local"  # in our network
+    REMOTE = "remote"  # at the other end
+    SUBJECT = "subject"  # what the alert is about
     RELATED = "related"
 
 
 def canonical_address(text: str) -> str:
-    """One spelling per IP address; `::ffff:1.2.3.4` is `1.2.3.4`, zone ids are dropped. Raises ValueError."""
+    """Return an IP address without zone id; `::ffff:1.2.3.4` is `1.2.3.4`. Raise ValueError."""
     address = ipaddress.ip_address(text.strip().strip("[]").partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return str(mapped or address)
 
 
 def canonical_network(text: str) -> str:
-    """One spelling per network (host bits cleared); a single address is its /32 or /128. Raises ValueError."""
+    """Return a network with host bits cleared; an address is its /32 or /128. Raise ValueError."""
     network = ipaddress.ip_network(text.strip(), strict=False)
     if (
         isinstance(network, ipaddress.IPv6Network)
@@ -62,7 +62,7 @@ _LABEL = re.compile(r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$")
 
 
 def canonical_domain(text: str) -> str:
-    """Lower case, no trailing dot, IDNA A-labels. Raises ValueError."""
+    """Return a domain in lower case and IDNA A-labels, without trailing dot. Raise ValueError."""
     name = text.strip().rstrip(".").lower()
     if not name.isascii():
         name = name.encode("idna").decode("ascii")
@@ -73,7 +73,7 @@ def canonical_domain(text: str) -> str:
 
 
 def canonical_host(text: str) -> str:
-    """A host name or vendor id: trimmed, lower case, no trailing dot. Raises ValueError when empty."""
+    """Return a host name or vendor id in lower case, without trailing dot. Raise ValueError."""
     name = text.strip().rstrip(".").lower()
     if not name or len(name) > 255 or any(ord(character) < 33 for character in name):
         message = f"{text!r} is not a host name"
@@ -82,7 +82,7 @@ def canonical_host(text: str) -> str:
 
 
 def canonical_user(text: str) -> str:
-    r"""A user: trimmed, lower case; `DOMAIN\user` keeps its domain. Raises ValueError when empty."""
+    r"""Return a user in lower case; `DOMAIN\user` keeps its domain. Raise ValueError."""
     name = text.strip().lower()
     if not name or len(name) > 320 or any(ord(character) < 32 for character in name):
         message = f"{text!r} is not a user name"
@@ -91,7 +91,7 @@ def canonical_user(text: str) -> str:
 
 
 def canonical_email(text: str) -> str:
-    """Lower case `local@domain`. Raises ValueError."""
+    """Return `local@domain` in lower case. Raise ValueError."""
     local, at, domain = text.strip().rpartition("@")
     if not at or not local or any(character.isspace() for character in local):
         message = f"{text!r} is not an e-mail address"
@@ -100,7 +100,7 @@ def canonical_email(text: str) -> str:
 
 
 def canonical_hash(text: str) -> str:
-    """Lower-case hex MD5 (32), SHA-1 (40), SHA-256 (64) or SHA-512 (128). Raises ValueError."""
+    """Return an MD5, SHA-1, SHA-256 or SHA-512 in lower-case hex. Raise ValueError."""
     value = text.strip().lower()
     if len(value) not in {32, 40, 64, 128} or not re.fullmatch(r"[0-9a-f]+", value):
         message = f"{text!r} is not an MD5, SHA-1, SHA-256 or SHA-512 in hex"
@@ -109,7 +109,7 @@ def canonical_hash(text: str) -> str:
 
 
 def canonical_url(text: str) -> str:
-    """Scheme and host in lower case, no fragment. Raises ValueError."""
+    """Return a URL with scheme and host in lower case, without fragment. Raise ValueError."""
     parts = urlsplit(text.strip())
     if not parts.scheme or not parts.hostname:
         message = f"{text!r} is not an absolute URL"
@@ -141,7 +141,7 @@ CANONICAL = {
     ObservableType.PROCESS: _text,
 }
 
-# `x-observable` tells whoever reads only the JSON Schema (the playbook compiler, an editor) what kind of text is wanted.
+# `x-observable` tells readers of the JSON Schema, such as editors, which text is expected.
 Address = Annotated[
     str,
     AfterValidator(canonical_address),
@@ -179,30 +179,25 @@ Host = Annotated[
     AfterValidator(canonical_host),
     Field(examples=["ws-042"], json_schema_extra={"x-observable": "host"}),
 ]
-Email = Annotated[
-    str,
-    AfterValidator(canonical_email),
-    Field(examples=["j.doe@corp.example"], json_schema_extra={"x-observable": "email"}),
-]
 
 
 class Observable(Frozen):
-    """One thing that an alert names, in its canonical spelling."""
+    """One thing that an alert names, in canonical spelling."""
 
     type: ObservableType
     value: Annotated[str, Field(min_length=1, max_length=4096)]
-    role: Role = Role.RELATED
+    role: ObservableRole = ObservableRole.RELATED
 
 
 class Target(Frozen):
-    """What a change touches: the noun that policy protects, limits count and leases are keyed by."""
+    """What a change touches: policies protect it, limits count it, leases are keyed by it."""
 
     type: ObservableType
     value: Annotated[str, Field(min_length=1, max_length=4096)]
 
     @classmethod
     def of(cls, kind: ObservableType, value: str) -> Target:
-        """The target in its canonical spelling. Raises ValueError."""
+        """Return the target in canonical spelling. Raise ValueError."""
         return cls(type=kind, value=CANONICAL[kind](value))
 
     def __str__(self) -> str:

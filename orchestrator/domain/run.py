@@ -1,14 +1,14 @@
-"""A run and its steps: the states they pass through."""
+"""States of runs and their steps."""
 
 from enum import StrEnum
 
 SHADOW = "shadow"
-"""The stage of a version that only runs dry, and who starts its runs."""
+"""The stage of a version that only runs dry, and the starter of its runs."""
 DEBUG = "debug"
-"""The stage of a version that holds one step of a draft, carried out in a debug session: nothing starts it again."""
+"""The stage of a version that holds one step of a debug session; nothing starts it again."""
 
 BEFORE = "(before the first step)"
-"""Where a run stands that people have to let begin; no step is called so."""
+"""The path of a run that waits for an approval to begin; no step has this path."""
 
 
 class RunStatus(StrEnum):
@@ -38,11 +38,51 @@ class StepState(StrEnum):
     VERIFIED = "verified"
     DONE = "done"  # a step without effect, or with nothing to change
     SKIPPED = "skipped"
+    UNDETERMINED = "undetermined"  # a dry run cannot tell what the step would do
     REFUSED = "refused"  # by policy
     DECLINED = "declined"  # by a person
     FAILED = "failed"
     UNDONE = "undone"
     RELEASED = "released"  # its lease ended
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the step has ended. A rollback or a release may follow."""
+        return self not in {
+            StepState.PLANNED,
+            StepState.WAITING,
+            StepState.INTENDED,
+            StepState.APPLIED,
+        }
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether an undo, or the end of the step's lease, becomes its state."""
+        return self in {
+            StepState.INTENDED,
+            StepState.APPLIED,
+            StepState.VERIFIED,
+            StepState.DONE,
+            StepState.FAILED,
+        }
+
+    @property
+    def is_without_effect(self) -> bool:
+        """Whether the step has not reached, or will not reach, a change."""
+        return self in {
+            StepState.REFUSED,
+            StepState.DECLINED,
+            StepState.FAILED,
+            StepState.PLANNED,
+            StepState.WAITING,
+        }
+
+
+class StepFailure(StrEnum):
+    """Why a step failed, where code needs to know."""
+
+    NOT_VERIFIED = "not_verified"  # the device does not show what it reported as applied
+    TIMED_OUT = "timed_out"  # the step's own timeout passed
 
 
 class Mode(StrEnum):

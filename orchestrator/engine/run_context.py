@@ -1,14 +1,14 @@
-"""Which run is this about? From its row, for whatever a workflow or an activity does in its name."""
+"""The identity of a run, from its row."""
 
 from __future__ import annotations
 
-from orchestrator.contracts.messages import RunContext
+from orchestrator.contracts.run import RunContext
 from orchestrator.domain.run import Mode
 from orchestrator.store.tables import RunRow
 
 
-def context_of(run: RunRow) -> RunContext:
-    """The run as it lies in the store."""
+def run_context(run: RunRow) -> RunContext:
+    """Return the identity that every message about the run carries."""
     return RunContext(
         run_id=run.id,
         attempt=run.attempt,

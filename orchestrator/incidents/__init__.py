@@ -1,1 +1,1 @@
-""""""
+"""Incidents, the alerts that belong to them, and the tasks that need a person."""

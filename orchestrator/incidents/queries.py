@@ -1,14 +1,14 @@
-"""How do alerts and incidents look from outside? As plain JSON; the raw payload only where it is asked for."""
+"""Queries on alerts and incidents."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from orchestrator.domain.errors import NotFound
+from orchestrator.domain.incident import IncidentStatus
+from orchestrator.incidents.views import AlertDetails, AlertView, IncidentView
 from orchestrator.runtime import Runtime
-from orchestrator.store.paging import after, bounded, page, said
+from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries import alerts, incidents
-from orchestrator.store.tables import AlertRow, IncidentRow
+from orchestrator.store.tables import AlertRow
 
 
 async def list_alerts(
@@ -18,87 +18,60 @@ async def list_alerts(
     source: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
-) -> dict[str, Any]:
-    """Alerts, newest first. Raises Invalid for a bad cursor or limit."""
+) -> Page[AlertView]:
+    """Return alerts, newest first. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
-        rows = await incidents.alerts(
+        rows = await incidents.list_alerts(
             session,
-            after=after(cursor),
-            limit=bounded(limit),
+            after=parse_cursor(cursor),
+            limit=check_limit(limit),
             incident_id=incident_id,
             source=source,
         )
-    return page(
-        [_alert(row) for row in rows], limit, (rows[-1].received_at, rows[-1].id) if rows else None
-    )
+    last = (rows[-1].received_at, rows[-1].id) if rows else None
+    return make_page([AlertView.of(row) for row in rows], limit, last)
 
 
-async def get_alert(rt: Runtime, alert_id: str) -> dict[str, Any]:
-    """An alert with what playbooks see of it. Raises NotFound."""
-    row = await _found(rt, alert_id)
-    return {**_alert(row), "alert": row.view}
+async def get_alert(rt: Runtime, alert_id: str) -> AlertDetails:
+    """Return an alert as playbooks read it. Raise NotFound."""
+    return AlertDetails.of(await _row(rt, alert_id))
 
 
 async def get_raw(rt: Runtime, alert_id: str) -> bytes:
-    """What was sent, byte for byte. Raises NotFound."""
-    row = await _found(rt, alert_id)
+    """Return the body of an alert as it was sent. Raise NotFound."""
+    row = await _row(rt, alert_id)
     async with rt.store.read() as session:
         return await alerts.raw_of(session, row)
 
 
 async def list_incidents(
-    rt: Runtime, *, status: str | None = None, cursor: str | None = None, limit: int = 50
-) -> dict[str, Any]:
-    """Incidents, newest first. Raises Invalid for a bad cursor or limit."""
+    rt: Runtime,
+    *,
+    status: IncidentStatus | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[IncidentView]:
+    """Return incidents, newest first. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
-        rows = await incidents.incidents(
-            session, after=after(cursor), limit=bounded(limit), status=status
+        rows = await incidents.list_incidents(
+            session, after=parse_cursor(cursor), limit=check_limit(limit), status=status
         )
-    return page(
-        [_incident(row) for row in rows], limit, (rows[-1].opened_at, rows[-1].id) if rows else None
-    )
+    last = (rows[-1].opened_at, rows[-1].id) if rows else None
+    return make_page([IncidentView.of(row) for row in rows], limit, last)
 
 
-async def get_incident(rt: Runtime, incident_id: str) -> dict[str, Any]:
-    """One incident. Raises NotFound."""
+async def get_incident(rt: Runtime, incident_id: str) -> IncidentView:
+    """Return one incident. Raise NotFound."""
     async with rt.store.read() as session:
-        row = await incidents.incident(session, incident_id)
+        row = await incidents.get_incident(session, incident_id)
     if row is None:
-        raise NotFound(f"there is no incident {incident_id}")
-    return _incident(row)
+        raise NotFound(f"incident {incident_id} does not exist")
+    return IncidentView.of(row)
 
 
-async def _found(rt: Runtime, alert_id: str) -> AlertRow:
+async def _row(rt: Runtime, alert_id: str) -> AlertRow:
     async with rt.store.read() as session:
-        row = await incidents.alert(session, alert_id)
+        row = await incidents.get_alert(session, alert_id)
     if row is None:
-        raise NotFound(f"there is no alert {alert_id}")
+        raise NotFound(f"alert {alert_id} does not exist")
     return row
-
-
-def _alert(row: AlertRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "source": row.source,
-        "product": row.product,
-        "incident_id": row.incident_id,
-        "title": row.title,
-        "severity": row.severity,
-        "alert_class": row.alert_class,
-        "raw_sha256": row.raw_sha256,
-        "seen": row.seen,
-        "received_at": said(row.received_at),
-        "last_seen_at": said(row.last_seen_at),
-    }
-
-
-def _incident(row: IncidentRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "title": row.title,
-        "severity": row.severity,
-        "status": row.status,
-        "alerts": row.alerts,
-        "opened_at": said(row.opened_at),
-        "last_alert_at": said(row.last_alert_at),
-    }

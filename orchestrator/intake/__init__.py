@@ -1,1 +1,1 @@
-"""How an alert comes in: authenticated, parsed into the normal form, accepted once, matched to playbooks."""
+"""Intake: authenticates, parses, deduplicates and commits alerts, and matches them to playbooks."""

@@ -1,4 +1,4 @@
-"""Did the configured sender send exactly these bytes? Checked over the raw body, in constant time."""
+"""Authentication of webhooks, over the raw body and in constant time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from orchestrator.domain.errors import Invalid, TocsinError
 from orchestrator.domain.model import Frozen
 
 REPLAY_WINDOW = timedelta(minutes=5)
-"""How far a Standard Webhooks timestamp may lie from now, either way. Ids must be remembered for twice as long."""
+"""The maximum distance of a Standard Webhooks timestamp from now, either way.
+
+Message ids are remembered for twice as long.
+"""
 
 DEFAULT_HEADER = "x-tocsin-token"
-_SECRET_FLOOR = 16  # characters
-_SECRET_CEILING = 512
-_WEBHOOK_KEY = range(24, 65)  # bytes: the bounds of the Standard Webhooks specification
+_MIN_SECRET = 16  # characters
+_MAX_SECRET = 512
+_WEBHOOK_KEY = range(24, 65)  # bytes, as Standard Webhooks specifies
 _MAX_SIGNATURES = 16  # more than any rotation of keys needs
 
 
 class Scheme(StrEnum):
-    """How a source proves who it is."""
+    """The ways in which a source authenticates."""
 
     STANDARD_WEBHOOKS = "standard_webhooks"
     GITHUB = "github"
@@ -38,13 +41,19 @@ class Scheme(StrEnum):
 
 
 class SchemeOptions(Frozen):
-    """What a scheme may be told beside its secret. `header`: the lower-case name that `Scheme.HEADER` reads."""
+    """Options of a scheme besides its secret."""
 
-    header: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = DEFAULT_HEADER
+    header: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
+            description="The lower-case name of the header that the scheme `header` reads.",
+        ),
+    ] = DEFAULT_HEADER
 
 
 class Reason(StrEnum):
-    """Why a request was refused: for the audit event only, never for the answer."""
+    """Why a request was refused. It is for the audit event only, never for the response."""
 
     HEADER_MISSING = "header_missing"
     HEADER_MALFORMED = "header_malformed"
@@ -55,7 +64,7 @@ class Reason(StrEnum):
 
 
 class NotAuthentic(TocsinError):
-    """The request does not prove that the source sent it. The text says no more than that."""
+    """A request that does not prove its source. The text tells the sender nothing else."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__("not authenticated")
@@ -63,10 +72,12 @@ class NotAuthentic(TocsinError):
 
 
 class Verified(Frozen):
-    """The request is authentic. `replay_id`, `sent`: the signed message id and its time (seconds); None and 0 where the scheme has none."""
+    """What an authentic request proves besides its source."""
 
     replay_id: str | None = None
+    """The signed message id, where the scheme has one."""
     sent: int = 0
+    """The signed time in seconds since 1970; 0 where the scheme has none."""
 
 
 def authenticate(
@@ -77,7 +88,10 @@ def authenticate(
     now: datetime,
     options: SchemeOptions | None = None,
 ) -> Verified:
-    """Checks the raw body and the lower-case headers. Raises NotAuthentic, and nothing else, whatever the sender wrote."""
+    """Check the raw body and the lower-case headers.
+
+    Raise NotAuthentic, and nothing else, for any input.
+    """
     if not secret.get_secret_value():
         raise NotAuthentic(Reason.SECRET_UNUSABLE)
     request = _Request(headers, body, now, options or SchemeOptions())
@@ -85,16 +99,19 @@ def authenticate(
 
 
 def single_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """ASGI headers by lower-case name. A repeated one is joined by `, `, so that it matches no secret and no signature."""
-    found: dict[str, str] = {}
+    """Return ASGI headers by lower-case name.
+
+    Repeated ones are joined by `, `, so that they match no secret and no signature.
+    """
+    headers: dict[str, str] = {}
     for name, value in raw:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
 
 
 def generate_secret(scheme: Scheme) -> str:
-    """A new secret of 256 random bits in the spelling that the scheme wants."""
+    """Return a new secret of 256 random bits in the form that the scheme expects."""
     match scheme:
         case Scheme.STANDARD_WEBHOOKS:
             return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
@@ -105,10 +122,13 @@ def generate_secret(scheme: Scheme) -> str:
 
 
 def check_secret(scheme: Scheme, secret: SecretStr) -> None:
-    """Whether a secret that a person brings can be used. Raises Invalid with the mend; the secret is never in the message."""
+    """Check a secret that a person supplies. Raise Invalid with the fix, never with the secret."""
     text = secret.get_secret_value()
-    if not re.fullmatch(r"[\x21-\x7e]*", text) or len(text) > _SECRET_CEILING:
-        message = f"the secret must be at most {_SECRET_CEILING} printable ASCII characters without spaces; is there a line end in the file?"
+    if not re.fullmatch(r"[\x21-\x7e]*", text) or len(text) > _MAX_SECRET:
+        message = (
+            f"the secret must be at most {_MAX_SECRET} printable ASCII characters without spaces; "
+            "check the file for a trailing line break"
+        )
         raise Invalid(message)
     match scheme:
         case Scheme.STANDARD_WEBHOOKS:
@@ -116,7 +136,7 @@ def check_secret(scheme: Scheme, secret: SecretStr) -> None:
         case Scheme.BASIC:
             user, colon, password = text.partition(":")
             if not user or not colon:
-                message = "the secret for basic authentication is written user:password"
+                message = "the secret for basic authentication must have the form user:password"
                 raise Invalid(message)
             _check_length(password, "the password")
         case _:
@@ -133,8 +153,11 @@ def _check_webhook_secret(text: str) -> None:
 
 
 def _check_length(text: str, what: str) -> None:
-    if len(text) < _SECRET_FLOOR:
-        message = f"{what} has {len(text)} characters; {_SECRET_FLOOR} is the least (leave it out and one is made for you)"
+    if len(text) < _MIN_SECRET:
+        message = (
+            f"{what} has {len(text)} characters, but needs at least {_MIN_SECRET}; "
+            "omit it to have one generated"
+        )
         raise Invalid(message)
 
 
@@ -167,28 +190,28 @@ def _standard_webhooks(secret: str, request: _Request) -> Verified:
     expected = base64.b64encode(
         hmac.digest(key, f"{message_id}.{sent}.".encode() + request.body, "sha256")
     ).decode()
-    # Every candidate is compared, so that time does not tell which one fits.
-    fits = [
+    # Every candidate is compared, so that timing does not reveal which one matches.
+    matches = [
         _same(candidate, f"v1,{expected}")
         for candidate in signatures.split(" ", _MAX_SIGNATURES)[:_MAX_SIGNATURES]
     ]
-    return _verdict(any(fits), message_id, int(sent))
+    return _verified(any(matches), message_id, int(sent))
 
 
 def _github(secret: str, request: _Request) -> Verified:
-    # X-GitHub-Delivery is not covered by the signature, so it can't guard against replay; the alert's own key does.
+    # X-GitHub-Delivery is not signed, so it cannot prevent replays; the alert's dedup key does.
     signature = request.header("x-hub-signature-256")
-    return _verdict(
+    return _verified(
         _same(signature, f"sha256={hmac.digest(secret.encode(), request.body, 'sha256').hex()}")
     )
 
 
 def _header(secret: str, request: _Request) -> Verified:
-    return _verdict(_same(request.header(request.options.header), secret))
+    return _verified(_same(request.header(request.options.header), secret))
 
 
 def _bearer(secret: str, request: _Request) -> Verified:
-    return _verdict(_same(_credential(request, "bearer"), secret))
+    return _verified(_same(_credential(request, "bearer"), secret))
 
 
 def _basic(secret: str, request: _Request) -> Verified:
@@ -198,12 +221,12 @@ def _basic(secret: str, request: _Request) -> Verified:
         )
     except ValueError as error:  # binascii.Error is one
         raise NotAuthentic(Reason.HEADER_MALFORMED) from error
-    return _verdict(_same(pair, secret))
+    return _verified(_same(pair, secret))
 
 
-def _credential(request: _Request, wanted: str) -> str:
-    kind, _, credential = request.header("authorization").partition(" ")
-    if kind.lower() != wanted or not credential.strip():
+def _credential(request: _Request, expected: str) -> str:
+    scheme, _, credential = request.header("authorization").partition(" ")
+    if scheme.lower() != expected or not credential.strip():
         raise NotAuthentic(Reason.HEADER_MALFORMED)
     return credential.strip()
 
@@ -219,16 +242,16 @@ def _webhook_key(secret: str) -> bytes | None:
         return None
 
 
-def _same(given: str, wanted: str) -> bool:
-    # Hashed first: compare_digest refuses non-ASCII text, and shows by its time where lengths differ.
+def _same(given: str, expected: str) -> bool:
+    # Hashed first: compare_digest refuses non-ASCII text, and its timing reveals different lengths.
     left, right = (
-        hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, wanted)
+        hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, expected)
     )
     return hmac.compare_digest(left, right)
 
 
-def _verdict(fits: bool, replay_id: str | None = None, sent: int = 0) -> Verified:  # noqa: FBT001 - private, read as a sentence
-    if not fits:
+def _verified(matches: bool, replay_id: str | None = None, sent: int = 0) -> Verified:  # noqa: FBT001 - private, reads as a sentence
+    if not matches:
         raise NotAuthentic(Reason.MISMATCH)
     return Verified(replay_id=replay_id, sent=sent)
 

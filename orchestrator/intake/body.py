@@ -1,8 +1,10 @@
-"""Is this body JSON that we are willing to read? Strict, bounded, and never recursing on what a stranger wrote.
+"""Strict, bounded parsing of a JSON body from an untrusted sender.
 
-Refused: too large (413); not UTF-8, not JSON, NaN or Infinity, nested too deep (400); a key twice in one object, or a number beyond
-64 bits (422), because two readers would understand them differently. A UTF-8 byte order mark is skipped, as RFC 8259 allows.
-NUL and lone surrogates, which no database stores, become U+FFFD in what is read; the raw bytes are kept as they came.
+Refused are bodies that are too large (413); not UTF-8, not JSON, with NaN or Infinity, or nested
+too deep (400); and those with a duplicate key or a number beyond 64 bits (422), which two parsers
+would understand differently. A UTF-8 byte order mark is skipped, as RFC 8259 allows. NUL and lone
+surrogates, which no database stores, become U+FFFD in the parsed value. The raw bytes stay
+unchanged.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ from orchestrator.domain.errors import Invalid
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 DEFAULT_LIMIT = 1024 * 1024
-"""Bytes that a body may have where nothing else is configured."""
+"""The maximum size in bytes, unless configured otherwise."""
 
 MAX_DEPTH = 64
 _INTEGERS = range(-(2**63), 2**64)
-_MAX_DIGITS = 20  # of any of them, sign included
+_MAX_DIGITS = 20  # of a 64-bit integer, with its sign
 
-# Possessive, and an open string runs to the end: one pass over the body, whatever is in it.
+# Possessive, and an open string runs to the end, so that any body takes one pass.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _ESCAPED_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -31,16 +33,18 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class BodyRefused(Invalid):
-    """The body can't be read. `status` is the HTTP status that says so: 413, 400 or 422; `reason` says why."""
+    """A body that is not parsed."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
+        """The HTTP status: 400, 413 or 422."""
         self.reason = reason
+        """The sentence for the sender."""
 
 
 def parse_json(body: bytes, limit_bytes: int = DEFAULT_LIMIT) -> JSON:
-    """The JSON value in the body. Raises BodyRefused, and nothing else."""
+    """Return the JSON value in the body. Raise BodyRefused, and nothing else."""
     if len(body) > limit_bytes:
         raise BodyRefused(413, f"the body has {len(body)} bytes; the limit is {limit_bytes}")
     text = _decode(body.removeprefix(b"\xef\xbb\xbf"))
@@ -51,11 +55,11 @@ def parse_json(body: bytes, limit_bytes: int = DEFAULT_LIMIT) -> JSON:
 
 def _decode(body: bytes) -> str:
     if not body.strip():
-        raise BodyRefused(400, "the body is empty; a JSON value was expected")
+        raise BodyRefused(400, "the body is empty; send a JSON value")
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BodyRefused(400, f"the body is not UTF-8: byte {error.start} is wrong") from error
+        raise BodyRefused(400, f"the body is not UTF-8: byte {error.start} is invalid") from error
 
 
 def _check_depth(body: bytes) -> None:
@@ -85,15 +89,15 @@ def _load(text: str) -> JSON:
 
 
 def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        duplicate = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise BodyRefused(
             422,
-            f"the key {twice[:64]!a} stands twice in one object; which one counts can't be told",
+            f"the key {duplicate[:64]!a} occurs twice in one object; send it once",
         )
-    return found
+    return value
 
 
 def _integer(digits: str) -> int:
@@ -110,7 +114,7 @@ def _float(digits: str) -> float:
 
 
 def _constant(name: str) -> float:
-    raise BodyRefused(400, f"the body is not JSON: {name} is no JSON value")
+    raise BodyRefused(400, f"the body is not JSON: {name} is not a JSON value")
 
 
 def _storable(value: JSON) -> JSON:

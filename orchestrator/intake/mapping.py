@@ -1,4 +1,4 @@
-"""How does an administrator say where a product's fields lie? JMESPath for each field, checked when it is configured."""
+"""Mappings: the JMESPath of each field of an alert in a product's payload."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from orchestrator.domain.alert import Severity
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.observable import ObservableType, Role
+from orchestrator.domain.observable import ObservableType, ObservableRole
 from orchestrator.intake.body import JSON
 
 MAX_EXPRESSION = 1024
-"""Characters that one expression may have."""
+"""The maximum length of an expression in characters."""
 
 MAX_OBSERVABLE_RULES = 64
 
 
 @lru_cache(maxsize=2048)
 def compiled(expression: str) -> ParsedResult:
-    """The compiled expression. Raises ValueError that says what is wrong at which character."""
+    """Return the compiled expression. Raise ValueError with the character of the mistake."""
     try:
         result: ParsedResult = jmespath.compile(expression)
     except LexerError as error:
@@ -44,7 +44,7 @@ def compiled(expression: str) -> ParsedResult:
 
 
 def evaluate(expression: str | None, payload: JSON) -> JSON:
-    """What the expression finds; None for no expression, and where the payload makes it fail (a function given the wrong type)."""
+    """Return what the expression finds; None where it fails on the payload, or is None."""
     if expression is None:
         return None
     try:
@@ -63,7 +63,7 @@ def evaluate(expression: str | None, payload: JSON) -> JSON:
 
 
 def _check_calls(expression: str, root: Any) -> None:
-    """JMESPath looks functions up when it runs them, on the first alert; that is too late."""
+    """Raise ValueError for a function call that JMESPath would only refuse at run time."""
     pending = [root]
     while pending:
         node = pending.pop()
@@ -73,7 +73,7 @@ def _check_calls(expression: str, root: Any) -> None:
         name, given = node["value"], len(node["children"])
         place = f"JMESPath {expression!r}, character {expression.find(f'{name}(') + 1}"
         if name not in Functions.FUNCTION_TABLE:
-            message = f"{place}: there is no function {name}()"
+            message = f"{place}: unknown function {name}()"
             raise ValueError(message)
         signature = Functions.FUNCTION_TABLE[name]["signature"]
         variadic = bool(signature) and bool(signature[-1].get("variadic"))
@@ -95,7 +95,7 @@ _SeverityId: TypeAlias = Annotated[Severity, Field(ge=1, le=6)]
 
 
 class SeverityScale(Frozen):
-    """A number between two ends, cut into five equal parts: informational, low, medium, high, critical."""
+    """A range of numbers in five equal parts: informational, low, medium, high, critical."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -110,39 +110,39 @@ class SeverityScale(Frozen):
         return self
 
     def severity(self, number: float) -> Severity:
-        """Where the number lies; beyond an end, that end."""
+        """Return the severity of a number; beyond an end of the scale, that of the end."""
         low, high = self.ends
         part = int((number - low) / (high - low) * 5)
         return Severity(min(max(part, 0), 4) + 1)
 
 
 class ObservableRule(Frozen):
-    """Everything the path finds (a value, or a list of them) is an observable of this type."""
+    """A rule by which each value that a path finds is an observable of this type."""
 
     path: Path
     type: ObservableType
-    role: Role = Role.RELATED
+    role: ObservableRole = ObservableRole.RELATED
 
 
 class Mapping(Frozen):
-    """Where the fields of an alert lie in a product's payload. Every field but `title` may be left out.
-
-    `alerts`: to the list of alerts in a batch; all other paths start at one alert. `when`: false or null says that it is no alert.
-    Without `dedup_key`, or where it finds nothing, the SHA-256 of the content is the key. A severity goes through `severity_map` (words in
-    lower case), then `severity_scale`, then the words and the ids 1 to 6 of OCSF. A class goes through `class_map`, then our own names.
-    """
+    """The paths of an alert's fields in a product's payload. Only `title` is required."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     alerts: Path | None = None
+    """The list of alerts in a batch. All other paths start at one alert."""
     when: Path | None = None
+    """A condition: where it finds false, null or nothing, the payload is not an alert."""
     dedup_key: Path | None = None
+    """The product's id of the alert; without one, the SHA-256 of the content is the key."""
     title: Path
     severity: Path | None = None
+    """A word or number, by `severity_map`, else `severity_scale`, else OCSF's words and ids."""
     severity_map: dict[str, _SeverityId] = Field(default_factory=dict)
     severity_scale: SeverityScale | None = None
     severity_default: _SeverityId | None = None
     alert_class: Annotated[Path | None, Field(alias="class")] = None
+    """Words, looked up in `class_map` (lower case), then among the class names."""
     class_map: dict[str, ClassName] = Field(default_factory=dict)
     class_default: ClassName = "other"
     rule: Path | None = None
@@ -189,22 +189,26 @@ class Mapping(Frozen):
 
 
 def check_mapping(raw: object) -> Mapping:
-    """The mapping in a configuration. Raises Invalid that names each wrong field, and the character in its JMESPath."""
+    """Return the mapping of a configuration.
+
+    Raise Invalid that names each wrong field, and the character in its JMESPath.
+    """
     try:
         return Mapping.model_validate(raw)
     except ValidationError as error:
-        problems = [f"{_place(item['loc'])}: {_problem(item)}" for item in error.errors()]
+        problems = [f"{_path(item['loc'])}: {_problem(item)}" for item in error.errors()]
         raise Invalid(f"mapping: {'; '.join(problems)}") from error
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "the whole"
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "document"
 
 
 def _problem(item: Any) -> str:
     match item["type"]:
         case "extra_forbidden":
-            return f"there is no such field; the fields are {', '.join(field.alias or name for name, field in Mapping.model_fields.items())}"
+            known = (field.alias or name for name, field in Mapping.model_fields.items())
+            return f"unknown field; the fields are {', '.join(known)}"
         case "missing":
             return "is missing"
         case _:

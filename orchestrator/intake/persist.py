@@ -1,16 +1,17 @@
-"""How do the alerts of one body get into the store? De-duplicated, joined to incidents, matched to playbooks; all of it or nothing."""
+"""The transaction that deduplicates, correlates, matches and commits the alerts of one body."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
-from orchestrator.domain.alert import Alert, view
+from orchestrator.domain.alert import Alert, alert_view
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.digest import digest, new_id
 from orchestrator.domain.model import Frozen
@@ -24,65 +25,99 @@ from orchestrator.store.queries import alerts, policy_inputs
 from orchestrator.store.queries.policy_inputs import KnownAsset
 from orchestrator.store.tables import AlertRow, IncidentRow, SourceRow
 
-_LOOKUPS = 400  # names in one statement
+_MAX_NAMES = 400  # in one statement
+
+
+_IDS: dict[str, JsonValue] = {
+    "alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d",
+    "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d",
+    "duplicate": False,
+}
 
 
 class AcceptedAlert(Frozen):
-    """One alert of a body."""
+    """One committed alert of a request."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _IDS})
 
     alert_id: str
     incident_id: str
-    duplicate: bool
+    duplicate: Annotated[bool, Field(description="Whether the source has sent it before.")]
 
 
 class Accepted(Frozen):
-    """What became of a body; `ignored` says why it held no alert. `run_ids`: the runs to dispatch."""
+    """The committed alerts of a request. The ids at the top are those of its first alert."""
 
-    alerts: tuple[AcceptedAlert, ...] = ()
-    run_ids: tuple[str, ...] = ()
-    ignored: str | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {**_IDS, "alerts": [_IDS], "run_ids": ["run_019a8c7d21f04b6c1e2f3a4b5c6d"]}
+        }
+    )
 
-    @property
-    def duplicate(self) -> bool:
-        """Whether all of it was known."""
-        return bool(self.alerts) and all(alert.duplicate for alert in self.alerts)
+    alert_id: str
+    incident_id: str
+    duplicate: Annotated[
+        bool,
+        Field(description="Whether every alert has been sent before; then the status is 200."),
+    ]
+    alerts: Annotated[tuple[AcceptedAlert, ...], Field(min_length=1)]
+    run_ids: Annotated[tuple[str, ...], Field(description="The runs that these alerts start.")]
+
+
+class Ignored(Frozen):
+    """A request without an alert, such as a flow record or a heartbeat. Nothing of it is stored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"ignored": "suricata: event_type 'flow' is telemetry, not an alert"}
+        }
+    )
+
+    ignored: Annotated[str, Field(description="What the request holds instead of an alert.")]
 
 
 async def commit(
     rt: Runtime,
     source: SourceRow,
-    found: Sequence[Alert],
+    parsed: Sequence[Alert],
     body: bytes,
     verified: Verified,
     now: datetime,
 ) -> Accepted:
-    """Commits the alerts of a body. Raises NotAuthentic for a message id that is a replay; then nothing is kept."""
+    """Commit the alerts of a body, at least one.
+
+    Raise NotAuthentic for a replayed message id; then nothing is stored.
+    """
     arrival = _Arrival(source, body, now)
-    found = list({alert.dedup_key: alert for alert in reversed(found)}.values())[
-        ::-1
-    ]  # the first of each
+    parsed = _first_of_each_key(parsed)
     async with rt.store.write() as session:
-        await lock(session, Lock.ALERT, arrival.names(found, verified.replay_id))
+        await lock(session, Lock.ALERT, arrival.lock_names(parsed, verified.replay_id))
         await arrival.refuse_replay(session, verified)
-        before = await alerts.known(session, source.name, _keys(found))
-        await alerts.seen_again(session, [alert_id for alert_id, _ in before.values()], now)
-        made = await arrival.new(
-            session, [alert for alert in found if alert.dedup_key not in before]
+        known = await alerts.known(session, source.name, _keys(parsed))
+        await alerts.count_again(session, [alert_id for alert_id, _ in known.values()], now)
+        new = await arrival.add_new(
+            session, [alert for alert in parsed if alert.dedup_key not in known]
         )
         await alerts.add_all(session, arrival.rows)
         await trail.record_all(
-            session, [*(arrival.duplicate(*known) for known in before.values()), *arrival.events]
+            session, [*(arrival.duplicate_event(*ids) for ids in known.values()), *arrival.events]
         )
-    ids = {row.dedup_key: (row.id, row.incident_id) for row in made} | before
-    accepted = [
-        AcceptedAlert(alert_id=ids[key][0], incident_id=ids[key][1], duplicate=key in before)
-        for key in _keys(found)
-    ]
-    return Accepted(alerts=tuple(accepted), run_ids=tuple(arrival.run_ids))
+    ids = {row.dedup_key: (row.id, row.incident_id) for row in new} | known
+    accepted = tuple(
+        AcceptedAlert(alert_id=ids[key][0], incident_id=ids[key][1], duplicate=key in known)
+        for key in _keys(parsed)
+    )
+    return Accepted(
+        alert_id=accepted[0].alert_id,
+        incident_id=accepted[0].incident_id,
+        duplicate=all(alert.duplicate for alert in accepted),
+        alerts=accepted,
+        run_ids=tuple(arrival.run_ids),
+    )
 
 
 class _Arrival:
-    """One body on its way in: the rows and events that it comes to."""
+    """The rows and events that result from one body."""
 
     def __init__(self, source: SourceRow, body: bytes, now: datetime) -> None:
         self._source, self._body, self._now = source, body, now
@@ -91,16 +126,19 @@ class _Arrival:
         self.events: list[Event] = []
         self.run_ids: list[str] = []
 
-    def names(self, found: Sequence[Alert], replay_id: str | None) -> list[str]:
-        """What nobody else may be about to insert: these alerts, their incidents, this message."""
-        own = [f"alert {self._source.name} {alert.dedup_key}" for alert in found]
+    def lock_names(self, parsed: Sequence[Alert], replay_id: str | None) -> list[str]:
+        """Return the names to lock: of these alerts, their incidents and this message."""
+        own = [f"alert {self._source.name} {alert.dedup_key}" for alert in parsed]
         shared = [
-            f"incident {key}" for alert in found if (key := _correlation(self._source, alert))
+            f"incident {key}" for alert in parsed if (key := _correlation_key(self._source, alert))
         ]
         return [*own, *shared, *([f"message {self._source.name} {replay_id}"] if replay_id else [])]
 
     async def refuse_replay(self, session: AsyncSession, verified: Verified) -> None:
-        """A sender that got no answer signs the same message anew, and is answered as before; anything else is a replay."""
+        """Raise NotAuthentic for a replay.
+
+        A sender that got no answer may sign the same message again.
+        """
         keep = 2 * REPLAY_WINDOW
         if verified.replay_id is None:
             return
@@ -115,33 +153,36 @@ class _Arrival:
         ):
             raise NotAuthentic(Reason.REPLAYED)
 
-    async def new(self, session: AsyncSession, found: Sequence[Alert]) -> list[AlertRow]:
-        """The rows of alerts that are not known yet, with those of their incidents and runs."""
-        if not found:
+    async def add_new(self, session: AsyncSession, parsed: Sequence[Alert]) -> list[AlertRow]:
+        """Add the rows of new alerts, of their incidents and of the runs that they start.
+
+        Return the alerts' rows.
+        """
+        if not parsed:
             return []
-        keys = [key for alert in found if (key := _correlation(self._source, alert))]
+        keys = [key for alert in parsed if (key := _correlation_key(self._source, alert))]
         since = self._now - timedelta(seconds=self._source.correlate_within)
         incidents = await alerts.open_incidents(session, keys, since)
-        made = [
+        rows = [
             self._row(alert, self._incident(alert, incidents), first=number == 0)
-            for number, alert in enumerate(found)
+            for number, alert in enumerate(parsed)
         ]
-        inventory = await _inventory(session, made)
-        for row in made:
-            row.view = enrich.enriched(row.view, inventory)
-        self.rows += made
+        inventory = await _inventory(session, rows)
+        for row in rows:
+            row.view = enrich.enrich(row.view, inventory)
+        self.rows += rows
         await self._match(
-            session, [(row, alert.resolved) for row, alert in zip(made, found, strict=True)]
+            session, [(row, alert.resolved) for row, alert in zip(rows, parsed, strict=True)]
         )
-        return made
+        return rows
 
-    async def _match(self, session: AsyncSession, made: Sequence[tuple[AlertRow, bool]]) -> None:
-        those = await match.candidates(session)
+    async def _match(self, session: AsyncSession, rows: Sequence[tuple[AlertRow, bool]]) -> None:
+        candidates = await match.candidates(session)
         matched: list[match.Match] = []
-        for row, resolved in made:
-            fits, troubles = ([], {}) if resolved else match.matches(those, row)
-            matched += fits
-            told = {
+        for row, resolved in rows:
+            matches, errors = ([], {}) if resolved else match.match_triggers(candidates, row)
+            matched += matches
+            data = {
                 "incident_id": row.incident_id,
                 "raw_sha256": row.raw_sha256,
                 "class": row.alert_class,
@@ -150,7 +191,7 @@ class _Arrival:
             self._note(
                 EventKind.ALERT_ACCEPTED,
                 row.id,
-                {**told, **({"triggers_failed": troubles} if troubles else {})},
+                {**data, **({"triggers_failed": errors} if errors else {})},
             )
         started = await match.start(session, matched, self._now, dry=self._source.mode != Mode.LIVE)
         self.rows += started.runs
@@ -158,16 +199,14 @@ class _Arrival:
         self.run_ids += [run.id for run in started.runs]
 
     def _incident(self, alert: Alert, incidents: dict[str, IncidentRow]) -> IncidentRow:
-        key = _correlation(self._source, alert)
+        key = _correlation_key(self._source, alert)
         joined = incidents.get(key) if key else None
         if joined is not None:
-            joined.alerts, joined.severity = (
-                joined.alerts + 1,
-                max(joined.severity, int(alert.severity)),
-            )
+            joined.alerts += 1
+            joined.severity = max(joined.severity, int(alert.severity))
             joined.last_alert_at = max(joined.last_alert_at, self._now)
             return joined
-        made = IncidentRow(
+        incident = IncidentRow(
             id=new_id("inc"),
             correlation_key=key or digest(["alone", self._source.name, alert.dedup_key]),
             title=alert.title,
@@ -175,13 +214,13 @@ class _Arrival:
             opened_at=self._now,
             last_alert_at=self._now,
         )
-        self.rows.append(made)
-        incidents |= {key: made} if key else {}
-        return made
+        self.rows.append(incident)
+        incidents |= {key: incident} if key else {}
+        return incident
 
     def _row(self, alert: Alert, incident: IncidentRow, *, first: bool) -> AlertRow:
         alert_id, source = new_id("alert"), self._source
-        about = {
+        ids = {
             "alert_id": alert_id,
             "incident_id": incident.id,
             "source": source.name,
@@ -196,54 +235,57 @@ class _Arrival:
             title=alert.title,
             severity=int(alert.severity),
             alert_class=alert.alert_class,
-            view=view(alert, **about, raw_sha256=self._sha256),
-            raw=self._body
-            if first
-            else b"",  # once per body, or a body of thousands of alerts would be kept thousands of times
+            view=alert_view(alert, **ids, raw_sha256=self._sha256),
+            raw=self._body if first else b"",  # once per body, which may hold thousands of alerts
             raw_sha256=self._sha256,
             received_at=self._now,
             last_seen_at=self._now,
         )
 
-    def duplicate(self, alert_id: str, incident_id: str) -> Event:
-        """What the trail says of an alert that came again."""
-        told = {"incident_id": incident_id, "raw_sha256": self._sha256}
+    def duplicate_event(self, alert_id: str, incident_id: str) -> Event:
+        """Return the audit event of an alert that was sent again."""
+        data = {"incident_id": incident_id, "raw_sha256": self._sha256}
         actor = f"source:{self._source.name}"
         return trail.event(
-            EventKind.ALERT_DUPLICATE, actor=actor, subject=alert_id, data=told, now=self._now
+            EventKind.ALERT_DUPLICATE, actor=actor, subject=alert_id, data=data, now=self._now
         )
 
-    def _note(self, kind: EventKind, subject: str, told: dict[str, Any]) -> None:
+    def _note(self, kind: EventKind, subject: str, data: dict[str, Any]) -> None:
         self.events.append(
             trail.event(
-                kind, actor=f"source:{self._source.name}", subject=subject, data=told, now=self._now
+                kind, actor=f"source:{self._source.name}", subject=subject, data=data, now=self._now
             )
         )
 
 
 async def _inventory(
-    session: AsyncSession, made: Sequence[AlertRow]
+    session: AsyncSession, rows: Sequence[AlertRow]
 ) -> dict[enrich.Name, KnownAsset]:
-    names = list(dict.fromkeys(name for row in made for name in enrich.names(row.view)))
-    found: dict[enrich.Name, KnownAsset] = {}
-    for start in range(0, len(names), _LOOKUPS):
-        rows = await policy_inputs.assets(session, names[start : start + _LOOKUPS])
-        found |= {(asset.type, asset.value): asset for asset in rows}
-    return found
+    names = list(dict.fromkeys(name for row in rows for name in enrich.asset_names(row.view)))
+    inventory: dict[enrich.Name, KnownAsset] = {}
+    for start in range(0, len(names), _MAX_NAMES):
+        assets = await policy_inputs.find_assets(session, names[start : start + _MAX_NAMES])
+        inventory |= {(asset.type, asset.value): asset for asset in assets}
+    return inventory
 
 
-def _keys(found: Sequence[Alert]) -> list[str]:
-    return [alert.dedup_key for alert in found]
+def _first_of_each_key(parsed: Sequence[Alert]) -> list[Alert]:
+    first: dict[str, Alert] = {}
+    for alert in parsed:
+        first.setdefault(alert.dedup_key, alert)
+    return list(first.values())
 
 
-def _correlation(source: SourceRow, alert: Alert) -> str | None:
-    """What alerts of one incident share; None for an alert without it, which stands alone."""
+def _keys(parsed: Sequence[Alert]) -> list[str]:
+    return [alert.dedup_key for alert in parsed]
+
+
+def _correlation_key(source: SourceRow, alert: Alert) -> str | None:
+    """Return what the alerts of one incident share; None where an alert lacks it."""
     host, user, remote = alert.host, alert.user, alert.remote
     value = {
-        "host": host
-        and (
-            host.name or host.address or host.id
-        ),  # other products know the name, and only the product its id
+        # The name first: other products know it, but not this product's id.
+        "host": host and (host.name or host.address or host.id),
         "user": user and (user.name or user.email),
         "remote": remote and (remote.address or remote.domain),
         "rule": alert.rule,

@@ -1,4 +1,4 @@
-"""What is sent to whom, at this moment? Read when it is sent, so that nobody is asked what is answered, at an address of yesterday."""
+"""Composition of a notification at the time it is sent, from the current state of its subject."""
 
 from __future__ import annotations
 
@@ -7,153 +7,157 @@ from datetime import datetime
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.errors import Rejected
+from orchestrator.domain.incident import TaskState
 from orchestrator.domain.model import Frozen
+from orchestrator.domain.notification import Channel, NotificationKind
 from orchestrator.notifications import slack
-from orchestrator.notifications.approval_text import Question, moment, question_of
-from orchestrator.notifications.email import send_mail
-from orchestrator.notifications.one_time_links import address, new_link
+from orchestrator.notifications.approval_text import ApprovalText, approval_text, format_time
+from orchestrator.notifications.email import NOT_CONFIGURED, send_mail
+from orchestrator.notifications.one_time_links import link_url, new_link
 from orchestrator.notifications.plain_text import one_line
-from orchestrator.notifications.templates import Mail, addressed, mail_about, mail_about_task
+from orchestrator.notifications.templates import MailBody, addressed, approval_mail, task_mail
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, records
-from orchestrator.store.tables import ContactRow, NotificationRow, TaskRow
+from orchestrator.store.tables import ApprovalRow, ContactRow, NotificationRow, TaskRow
 
 
 class Outgoing(Frozen):
-    """One message, ready to go. `to`: the address; `said`: for an edit, what the question came to; `link`: the secret that it carries."""
+    """One message, ready to be sent. Exactly one of `approval`, `task` and `reply` is set."""
 
     notification_id: str
-    kind: str
-    channel: str
-    to: str
-    question: Question | None = None
-    said: str = ""
-    task: Mail | None = None
+    kind: NotificationKind
+    channel: Channel
+    to: str  # an address; in Slack a user, or `channel:timestamp` and `channel:user`
+    approval: ApprovalText | None = None
+    outcome: str = ""  # of an edit: what the approval came to
+    task: MailBody | None = None
+    reply: str = ""
     link: SecretStr | None = None
 
 
 async def prepare(
     rt: Runtime, session: AsyncSession, row: NotificationRow, now: datetime
 ) -> Outgoing | None:
-    """The message as it stands now; None, and the row void, where there is nothing to tell any more.
+    """Return the message as of now, or cancel the notification if there is nothing left to say.
 
-    A link is made here, its hash kept before it is sent. Sent again, a message gets another, and the one before opens nothing.
+    A link is created here, and its hash stored before the message is sent. Each attempt gets
+    another link, and the one before opens nothing.
     """
-    contact = await records.one(session, ContactRow, row.person)
-    to = (
-        None if contact is None else contact.email if row.channel == "email" else contact.slack_user
-    )
-    if row.kind == "closed":
-        return await _edit(session, row)
-    outgoing = None
-    if to is not None:
-        outgoing = await (_task if row.kind == "task" else _asked)(session, row, to, now)
+    match row.kind:
+        case NotificationKind.CLOSED:
+            outgoing = await _edit(session, row)
+        case NotificationKind.REPLY:
+            outgoing = _reply(row)
+        case NotificationKind.TASK:
+            outgoing = await _task(session, row)
+        case NotificationKind.ASKED | NotificationKind.REMINDER | NotificationKind.ESCALATED:
+            outgoing = await _request(rt, session, row, now)
     if outgoing is None:
-        row.state = "void"
-    elif (
-        outgoing.question is not None
-        and row.channel == "email"
-        and rt.settings.public_url is not None
-    ):
-        made = new_link()
-        row.token_hash, row.expires_at, row.used_at = made.hash, outgoing.question.expires_at, None
-        outgoing = outgoing.model_copy(
-            update={"link": SecretStr(address(rt.settings.public_url, made.token))}
-        )
+        row.cancel()
     return outgoing
 
 
-async def deliver(rt: Runtime, outgoing: Outgoing) -> str | None:
-    """Sends it; by what Slack knows the message. Raises Unavailable, Unknown, Rejected, NotFound."""
-    if outgoing.channel == "email":
-        await _mail(rt, outgoing)
+async def send(rt: Runtime, outgoing: Outgoing) -> str | None:
+    """Send a message. Return its id in Slack. Raise Unavailable, Unknown, Rejected, NotFound."""
+    if outgoing.channel is Channel.EMAIL:
+        await _send_mail(rt, outgoing)
         return None
-    messages = await slack.direct(rt)
-    if outgoing.kind == "closed" and outgoing.question is not None:
-        channel, _, ts = outgoing.to.partition(":")
-        await messages.amend(channel, ts, *slack.answered(outgoing.question, outgoing.said))
+    messages = await slack.open_messages(rt)
+    conversation, _, rest = outgoing.to.partition(":")
+    if outgoing.kind is NotificationKind.REPLY:
+        await messages.send_ephemeral(conversation, rest, outgoing.reply)
         return None
-    text = f"{outgoing.task.subject}\n{outgoing.task.text}" if outgoing.task else ""
-    blocks, notification = (
-        slack.asking(outgoing.question, outgoing.kind) if outgoing.question else slack.telling(text)
-    )
-    return ":".join(await messages.send(outgoing.to, blocks, notification))
+    if outgoing.kind is NotificationKind.CLOSED and outgoing.approval is not None:
+        blocks, preview = slack.outcome_blocks(outgoing.approval, outgoing.outcome)
+        await messages.update(conversation, rest, blocks, preview)
+        return None
+    if outgoing.approval is not None:
+        blocks, preview = slack.request_blocks(outgoing.approval, outgoing.kind)
+    else:
+        text = f"{outgoing.task.subject}\n{outgoing.task.text}" if outgoing.task else ""
+        blocks, preview = slack.text_blocks(text)
+    return ":".join(await messages.send(outgoing.to, blocks, preview))
 
 
-async def _asked(
-    session: AsyncSession, row: NotificationRow, to: str, now: datetime
+async def _request(
+    rt: Runtime, session: AsyncSession, row: NotificationRow, now: datetime
 ) -> Outgoing | None:
-    asked = await approvals.get(session, row.about)
-    if asked is None or asked.state != "pending" or asked.expires_at <= now:
+    to = await _address(session, row)
+    approval = await approvals.get(session, row.about)
+    if to is None or approval is None:
         return None
-    return Outgoing(
-        notification_id=row.id,
-        kind=row.kind,
-        channel=row.channel,
-        to=to,
-        question=question_of(asked),
-    )
+    if approval.state is not ApprovalState.PENDING or approval.expires_at <= now:
+        return None
+    outgoing = _outgoing(row, to).model_copy(update={"approval": approval_text(approval)})
+    public_url = rt.settings.public_url
+    if row.channel is not Channel.EMAIL or public_url is None:
+        return outgoing
+    link = new_link()
+    row.give_link(link.hash, approval.expires_at)
+    return outgoing.model_copy(update={"link": SecretStr(link_url(public_url, link.token))})
 
 
-async def _task(
-    session: AsyncSession, row: NotificationRow, to: str, _now: datetime
-) -> Outgoing | None:
-    task = await records.one(session, TaskRow, row.about)
-    if task is None or task.state != "open":
+async def _task(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
+    to = await _address(session, row)
+    task = await records.get(session, TaskRow, row.about)
+    if to is None or task is None or task.state != TaskState.OPEN:
         return None
-    return Outgoing(
-        notification_id=row.id,
-        kind=row.kind,
-        channel=row.channel,
-        to=to,
-        task=mail_about_task(task),
-    )
+    return _outgoing(row, to).model_copy(update={"task": task_mail(task)})
 
 
 async def _edit(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
-    asked = await approvals.get(session, row.about)
-    if asked is None or row.external_id is None:
-        row.state = "void"
+    approval = await approvals.get(session, row.about)
+    if approval is None or row.external_id is None:
         return None
-    people = [answer.person for answer in await approvals.answers(session, [asked.id])]
-    by = (
-        f" by {', '.join(one_line(person, 100) for person in people)}"
-        if people and asked.state in {"approved", "declined"}
-        else ""
-    )
-    said = (
-        f"This is {asked.state}{by}{f', {moment(asked.decided_at)}' if asked.decided_at else ''}."
-    )
-    return Outgoing(
-        notification_id=row.id,
-        kind=row.kind,
-        channel=row.channel,
-        to=row.external_id,
-        question=question_of(asked),
-        said=said[0].upper() + said[1:],
+    decisions = await approvals.list_decisions(session, [approval.id])
+    outcome = _outcome(approval, [decision.person for decision in decisions])
+    return _outgoing(row, row.external_id).model_copy(
+        update={"approval": approval_text(approval), "outcome": outcome}
     )
 
 
-async def _mail(rt: Runtime, outgoing: Outgoing) -> None:
+def _reply(row: NotificationRow) -> Outgoing | None:
+    if row.reply_to is None or row.reply_text is None:
+        return None
+    return _outgoing(row, row.reply_to).model_copy(update={"reply": row.reply_text})
+
+
+async def _address(session: AsyncSession, row: NotificationRow) -> str | None:
+    contact = await records.get(session, ContactRow, row.person)
+    if contact is None:
+        return None
+    return contact.email if row.channel is Channel.EMAIL else contact.slack_user
+
+
+def _outgoing(row: NotificationRow, to: str) -> Outgoing:
+    return Outgoing(notification_id=row.id, kind=row.kind, channel=row.channel, to=to)
+
+
+def _outcome(approval: ApprovalRow, people: list[str]) -> str:
+    decided = approval.state in {ApprovalState.APPROVED, ApprovalState.DECLINED}
+    names = ", ".join(one_line(person, 100) for person in people)
+    by = f" by {names}" if people and decided else ""
+    at = f", {format_time(approval.decided_at)}" if approval.decided_at else ""
+    return f"{approval.state.value.capitalize()}{by}{at}."
+
+
+async def _send_mail(rt: Runtime, outgoing: Outgoing) -> None:
     sender = rt.settings.mail_from
-    if (
-        rt.settings.smtp_url is None
-        or sender is None
-        or (outgoing.question is not None and outgoing.link is None)
-    ):
-        raise Rejected("no mail can be sent: set smtp_url, mail_from and public_url")
+    if rt.settings.smtp_url is None or sender is None:
+        raise Rejected(NOT_CONFIGURED)
     mail = outgoing.task
-    if outgoing.question is not None and outgoing.link is not None:
-        mail = mail_about(outgoing.question, outgoing.kind, outgoing.link.get_secret_value())
+    if outgoing.approval is not None:
+        if outgoing.link is None:
+            raise Rejected(NOT_CONFIGURED)
+        mail = approval_mail(outgoing.approval, outgoing.kind, outgoing.link.get_secret_value())
     if mail is not None:
-        await send_mail(
-            rt.settings,
-            addressed(
-                mail,
-                sender=sender,
-                to=outgoing.to,
-                notification_id=outgoing.notification_id,
-                now=rt.clock(),
-            ),
+        message = addressed(
+            mail,
+            sender=sender,
+            to=outgoing.to,
+            notification_id=outgoing.notification_id,
+            now=rt.clock(),
         )
+        await send_mail(rt.settings, message)

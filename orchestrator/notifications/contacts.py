@@ -1,4 +1,4 @@
-"""Contacts: how a person is reached, and what they may decide from there. Authority comes from their API keys alone."""
+"""Contacts: how people are reached. What they may decide from there follows from their API keys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
+from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
@@ -19,7 +20,7 @@ from orchestrator.store.queries import notifications, records
 from orchestrator.store.tables import ContactRow, KeyRow
 
 _PERSON = r"[^\W_][^\x00-\x1f\x7f]{0,99}"
-# One plain address: nothing that a mail program reads as a second one, a name, or a header.
+# One plain address: nothing that a mail program could read as a second one, a name, or a header.
 _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
 )
@@ -29,14 +30,25 @@ _SLACK_USER = re.compile(r"[UW][A-Z0-9]{6,20}")
 class ContactView(Frozen):
     """How a person is reached."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "person": "ann",
+                "email": "ann@corp.example",
+                "slack_user": "U012AB3CD4",
+                "saved_at": "2026-01-01T12:00:00Z",
+            }
+        }
+    )
+
     person: str
     email: str | None
     slack_user: str | None
     saved_at: datetime
 
 
-class Reachable(Frozen):
-    """Somebody who can be told, with what their keys let them do."""
+class ReachablePerson(Frozen):
+    """A person with a contact and the permission that was asked for."""
 
     person: str
     email: str | None
@@ -47,72 +59,74 @@ class Reachable(Frozen):
 async def save_contact(
     rt: Runtime, person: str, email: str | None, slack_user: str | None, *, actor: str
 ) -> ContactView:
-    """Sets how a person is reached; links that went to them before open nothing any more. Raises Invalid, Conflict."""
+    """Save how a person is reached, and end their unused links. Raise Invalid, Conflict."""
     person = person.strip()
     _check(person, email, slack_user)
     now = rt.clock()
     row = ContactRow(person=person, email=email, slack_user=slack_user, saved_at=now)
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, ["contacts"])
-        others = (
-            [each.person for each in await notifications.contacts_in_slack(session, slack_user)]
-            if slack_user
-            else []
-        )
-        if any(other != person for other in others):
+        known = await notifications.find_by_slack_user(session, slack_user) if slack_user else []
+        if others := [each.person for each in known if each.person != person]:
             raise Conflict(
-                f"Slack user {slack_user} is the contact of {others[0]} already; remove it there first"
+                f"slack_user: {slack_user} is already the contact of {others[0]}; remove it there"
+                " first"
             )
-        await records.put(session, row)
-        await notifications.end_links_of(session, person, now)
-        told = {"email": email is not None, "slack": slack_user is not None}
+        await records.upsert(session, row)
+        await notifications.end_links(session, person, now)
+        details = {"email": email is not None, "slack": slack_user is not None}
         await trail.record(
-            session, EventKind.CONTACT_SAVED, actor=actor, subject=person, data=told, now=now
+            session, EventKind.CONTACT_SAVED, actor=actor, subject=person, data=details, now=now
         )
     return _view(row)
 
 
 async def list_contacts(rt: Runtime) -> tuple[ContactView, ...]:
-    """All of them."""
+    """Return all contacts."""
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await records.every(session, ContactRow))
+        return tuple(_view(row) for row in await records.list_all(session, ContactRow))
 
 
 async def remove_contact(rt: Runtime, person: str, *, actor: str) -> None:
-    """From now on the person hears nothing, and links that went to them open nothing. Raises NotFound."""
+    """Remove a contact, and end the person's unused links. Raise NotFound."""
     now = rt.clock()
     async with rt.store.write() as session:
-        row = await records.one(session, ContactRow, person)
+        row = await records.get(session, ContactRow, person)
         if row is None:
-            raise NotFound(f"there is no contact of {person!r}; `tocsin contact list` shows all")
+            raise NotFound(f"{person!r} has no contact; `tocsin contact list` lists all")
         await records.remove(session, row)
-        await notifications.end_links_of(session, person, now)
+        await notifications.end_links(session, person, now)
         await trail.record(
             session, EventKind.CONTACT_REMOVED, actor=actor, subject=person, data={}, now=now
         )
 
 
-async def principal_of(session: AsyncSession, person: str, now: datetime) -> Principal | None:
-    """Who a person is when they decide by a link or a button: what their live keys let them decide, and no more. None: nothing."""
-    return _principal(
-        await notifications.live_keys(session, [person], now), Permission.APPROVAL_DECIDE
-    )
+async def decision_principal(session: AsyncSession, person: str, now: datetime) -> Principal | None:
+    """Return the principal that decides by a person's link or button.
+
+    It holds the permission to decide only, with the groups of the keys that grant it. None: the
+    person has no such key.
+    """
+    keys = await notifications.list_live_keys(session, [person], now)
+    return _principal(keys, Permission.APPROVAL_DECIDE)
 
 
-async def reachable(
+async def list_reachable(
     session: AsyncSession, permission: Permission, now: datetime
-) -> list[Reachable]:
-    """Everybody with a contact who holds the permission by a live key."""
-    contacts = [row for row in await notifications.contacts(session) if row.email or row.slack_user]
+) -> list[ReachablePerson]:
+    """Return everyone with a contact and a live key that grants the permission."""
+    contacts = [
+        row for row in await notifications.list_contacts(session) if row.email or row.slack_user
+    ]
     if not contacts:
         return []
-    keys = await notifications.live_keys(session, [row.person for row in contacts], now)
+    keys = await notifications.list_live_keys(session, [row.person for row in contacts], now)
     found = [
         (row, _principal([key for key in keys if key.person == row.person], permission))
         for row in contacts
     ]
     return [
-        Reachable(
+        ReachablePerson(
             person=row.person, email=row.email, slack_user=row.slack_user, principal=principal
         )
         for row, principal in found
@@ -121,7 +135,7 @@ async def reachable(
 
 
 def _principal(keys: Sequence[KeyRow], permission: Permission) -> Principal | None:
-    """Groups count only of keys that hold the permission: two keys together give nothing that neither gives alone."""
+    """Combine the keys that grant the permission; groups of other keys do not count."""
     holding = [key for key in keys if permission in _permissions(key)]
     if not holding:
         return None
@@ -141,17 +155,13 @@ def _permissions(key: KeyRow) -> frozenset[Permission]:
 
 def _check(person: str, email: str | None, slack_user: str | None) -> None:
     if not re.fullmatch(_PERSON, person):
-        raise Invalid(
-            "person: 1 to 100 printable characters, the name that the person's API keys carry"
-        )
+        raise Invalid("person: 1 to 100 printable characters, the name on the person's API keys")
     if email is None and slack_user is None:
-        raise Invalid("give an e-mail address, a Slack user, or both; to end a contact, remove it")
+        raise Invalid("give email, slack_user, or both; to stop notifications, remove the contact")
     if email is not None and (len(email) > 254 or not _EMAIL.fullmatch(email)):
         raise Invalid("email: give one plain address, such as ann@corp.example")
     if slack_user is not None and not _SLACK_USER.fullmatch(slack_user):
-        raise Invalid(
-            "slack_user: give the member id, such as U012AB3CD4; Slack shows it in the person's profile"
-        )
+        raise Invalid("slack_user: give the member id from the Slack profile, such as U012AB3CD4")
 
 
 def _view(row: ContactRow) -> ContactView:

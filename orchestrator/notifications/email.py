@@ -1,4 +1,4 @@
-"""How does a mail leave? By SMTP to the configured server, over TLS unless told otherwise."""
+"""Mail by SMTP to the configured server, over TLS unless configured otherwise."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ import aiosmtplib
 from orchestrator.domain.errors import Rejected, Unavailable
 from orchestrator.settings import Settings
 
-SECONDS = 20.0
-"""Within which a server has to take a mail."""
+TIMEOUT_SECONDS = 20.0
+"""How long a server may take to accept a mail."""
+NOT_CONFIGURED = "mail is not configured; set smtp_url, mail_from and public_url"
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
 async def send_mail(settings: Settings, message: EmailMessage) -> None:
-    """Hands the mail over. Raises Unavailable, or Rejected where trying again will not help.
+    """Send a mail. Raise Unavailable, or Rejected where a retry cannot help.
 
-    Neither repeats what the server said, which may hold the address or a credential.
+    The errors do not repeat the server's text, which may hold the address or a credential.
     """
     if settings.smtp_url is None:
-        raise Rejected("no mail can be sent: set smtp_url, mail_from and public_url")
+        raise Rejected(NOT_CONFIGURED)
     try:
-        await aiosmtplib.send(
-            message, timeout=SECONDS, **_server(settings, settings.smtp_url.get_secret_value())
-        )
+        server = _server(settings, settings.smtp_url.get_secret_value())
+        await aiosmtplib.send(message, timeout=TIMEOUT_SECONDS, **server)
     except aiosmtplib.SMTPAuthenticationError as error:
         raise Unavailable(
             f"the mail server refuses the user and password of smtp_url ({error.code})"
         ) from None
     except aiosmtplib.SMTPRecipientsRefused as error:
-        raise _refused(
-            "the recipient", error.recipients[0].code if error.recipients else 0
-        ) from None
+        code = error.recipients[0].code if error.recipients else 0
+        raise _refused("the recipient", code) from None
     except aiosmtplib.SMTPResponseException as error:
         raise _refused("the mail", error.code) from None
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -45,25 +44,22 @@ async def send_mail(settings: Settings, message: EmailMessage) -> None:
 
 
 def _refused(what: str, code: int) -> Rejected | Unavailable:
-    """5xx is for good, 4xx for now."""
-    said = f"the mail server refuses {what} ({code})"
-    return Rejected(said) if code >= 500 else Unavailable(said)
+    message = f"the mail server refuses {what} ({code})"
+    return Rejected(message) if code >= 500 else Unavailable(message)  # 4xx is temporary
 
 
 def _server(settings: Settings, url: str) -> dict[str, Any]:
     parts = urlsplit(url)
-    at_once, clear = parts.scheme == "smtps", parts.query == "tls=none"
-    return {
+    implicit_tls, no_tls = parts.scheme == "smtps", parts.query == "tls=none"
+    options: dict[str, Any] = {
         "hostname": parts.hostname,
         "port": parts.port or _PORTS[parts.scheme],
         "username": unquote(parts.username) if parts.username else None,
         "password": unquote(parts.password) if parts.password else None,
-        "use_tls": at_once,
-        "start_tls": not at_once
-        and not clear,  # demanded, not tried: a server without it gets nothing
-        **(
-            {}
-            if clear
-            else {"tls_context": ssl.create_default_context(cafile=settings.smtp_ca_file)}
-        ),
+        "use_tls": implicit_tls,
+        # Required, not attempted: a server without STARTTLS gets nothing.
+        "start_tls": not implicit_tls and not no_tls,
     }
+    if not no_tls:
+        options["tls_context"] = ssl.create_default_context(cafile=settings.smtp_ca_file)
+    return options

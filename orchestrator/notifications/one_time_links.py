@@ -1,4 +1,4 @@
-"""What is a one-time link? 256 random bits that stand for one person and one approval; only their hash is kept."""
+"""One-time links: 256 random bits for one person and one approval. Only their hash is stored."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class NewLink(NamedTuple):
-    """A token to send once, and the hash to keep."""
+    """A token to send once, and the hash to store."""
 
     token: SecretStr
     hash: str
 
 
 def new_link() -> NewLink:
-    """Made when the message is sent, so that no table and no history ever holds it."""
+    """Return a new link. Called when the message is sent, so that no table ever holds the token."""
     token = secrets.token_urlsafe(32)
     return NewLink(SecretStr(token), hash_of(token))
 
 
 def hash_of(token: str) -> str:
-    """What the store finds a link by; for what is no token, a hash that no link has. There is nothing to guess, so a fast one will do."""
+    """Return the hash by which the store finds a link; for a malformed token, one that no link has.
+
+    A fast hash is enough, because the token cannot be guessed.
+    """
     shaped = token if _TOKEN.fullmatch(token) else ""
     return hashlib.sha256(b"tocsin:link:1\n" + shaped.encode()).hexdigest()
 
 
-def address(public_url: str, token: SecretStr) -> str:
-    """The link itself."""
+def link_url(public_url: str, token: SecretStr) -> str:
+    """Return the URL that a person opens."""
     return f"{public_url}{PATH}{token.get_secret_value()}"

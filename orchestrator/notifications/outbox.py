@@ -1,72 +1,80 @@
-"""Who is to hear of a question or a task? Put into the outbox in the transaction of what it tells of; the worker sends it."""
+"""The outbox: notifications are queued with their cause, and the worker sends them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.access import Permission
 from orchestrator.domain.digest import new_id
-from orchestrator.notifications.contacts import Reachable, reachable
+from orchestrator.domain.notification import Channel, NotificationKind
+from orchestrator.notifications.contacts import ReachablePerson, list_reachable
 from orchestrator.store.queries import notifications
 from orchestrator.store.tables import ApprovalRow, NotificationRow, TaskRow
 
-Kind = Literal["asked", "reminder", "escalated", "closed"]
 
-
-async def tell(
-    session: AsyncSession, approval: ApprovalRow | Mapping[str, Any], kind: Kind, now: datetime
+async def notify_approvers(
+    session: AsyncSession, approval: ApprovalRow, kind: NotificationKind, now: datetime
 ) -> None:
-    """Tells all who may answer, or (`closed`) takes back what was told: unsent messages, unused links, buttons."""
-    id_, by_group = (
-        (approval.id, approval.by_group)
-        if isinstance(approval, ApprovalRow)
-        else (approval["id"], approval["by_group"])
-    )
-    if kind == "closed":
-        await _close(session, id_, now)
-        return
-    people = await reachable(session, Permission.APPROVAL_DECIDE, now)
-    asked = [each for each in people if by_group is None or by_group in each.principal.groups]
-    await notifications.add(session, _messages(id_, kind, asked, now))
+    """Queue a notification to everyone who may decide an approval."""
+    people = await list_reachable(session, Permission.APPROVAL_DECIDE, now)
+    group = approval.by_group
+    asked = [each for each in people if group is None or group in each.principal.groups]
+    await notifications.add(session, _to_people(approval.id, kind, asked, now))
 
 
-async def notify_task(
-    session: AsyncSession, task: TaskRow | Mapping[str, Any], now: datetime
-) -> None:
-    """Tells those in the task's group; without a group, those who administer Tocsin."""
-    id_, group = (
-        (task.id, task.to_group) if isinstance(task, TaskRow) else (task["id"], task["to_group"])
-    )
-    people = await reachable(session, Permission.ADMIN if group is None else Permission.READ, now)
+async def notify_task(session: AsyncSession, task: TaskRow, now: datetime) -> None:
+    """Queue a notification of a task to its group, or to the admins if it has no group."""
+    group = task.to_group
+    permission = Permission.ADMIN if group is None else Permission.READ
+    people = await list_reachable(session, permission, now)
     concerned = [each for each in people if group is None or group in each.principal.groups]
-    await notifications.add(session, _messages(id_, "task", concerned, now))
+    await notifications.add(session, _to_people(task.id, NotificationKind.TASK, concerned, now))
 
 
-async def _close(session: AsyncSession, about: str, now: datetime) -> None:
-    """What was sent by Slack is edited, by a message of its own: the sending of it is tried until it comes off."""
-    shown = await notifications.close(session, about, now)
-    edits = [_message(about, "closed", row.person, "slack", now) for row in shown]
-    for edit, row in zip(edits, shown, strict=True):
-        edit.external_id = row.external_id
+async def close_notifications(session: AsyncSession, approval_id: str, now: datetime) -> None:
+    """Cancel unsent notifications, end unused links, and queue edits of the Slack messages.
+
+    Each edit is a notification of its own, so that it is retried until it succeeds.
+    """
+    shown = await notifications.close(session, approval_id, now)
+    edits = [edit_of(row, row.external_id, now) for row in shown]
     await notifications.add(session, edits)
 
 
-def _messages(
-    about: str, kind: str, people: Iterable[Reachable], now: datetime
+async def queue_reply(
+    session: AsyncSession, approval_id: str, conversation: str, user: str, text: str, now: datetime
+) -> None:
+    """Queue a Slack message that only the user who clicked sees."""
+    reply = _notification(approval_id, NotificationKind.REPLY, user, Channel.SLACK, now)
+    reply.reply_to = f"{conversation}:{user}"
+    reply.reply_text = text
+    await notifications.add(session, [reply])
+
+
+def edit_of(row: NotificationRow, external_id: str | None, now: datetime) -> NotificationRow:
+    """Return a notification that replaces a sent Slack message by the outcome."""
+    edit = _notification(row.about, NotificationKind.CLOSED, row.person, Channel.SLACK, now)
+    edit.external_id = external_id
+    return edit
+
+
+def _to_people(
+    about: str, kind: NotificationKind, people: Iterable[ReachablePerson], now: datetime
 ) -> list[NotificationRow]:
     return [
-        _message(about, kind, each.person, channel, now)
+        _notification(about, kind, each.person, channel, now)
         for each in people
-        for channel, address in (("email", each.email), ("slack", each.slack_user))
+        for channel, address in ((Channel.EMAIL, each.email), (Channel.SLACK, each.slack_user))
         if address
     ]
 
 
-def _message(about: str, kind: str, person: str, channel: str, now: datetime) -> NotificationRow:
+def _notification(
+    about: str, kind: NotificationKind, person: str, channel: Channel, now: datetime
+) -> NotificationRow:
     return NotificationRow(
         id=new_id("ntc"),
         about=about,

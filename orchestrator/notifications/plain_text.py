@@ -1,23 +1,26 @@
-"""How is text shown that an attacker may have written? With nothing that hides, turns around or ends a line, and not too long."""
+"""Plain text for people, from text that an attacker may have written."""
 
 from __future__ import annotations
 
-_STRANGE = "\ufffd"
+_REPLACEMENT = "\ufffd"
 
 
 def one_line(text: str, most: int) -> str:
-    """On one line: white space becomes a space; what shows nothing or turns the text around becomes U+FFFD."""
+    """Return the text on one line of at most `most` characters.
+
+    White space becomes a space. Invisible and direction-changing characters become U+FFFD.
+    """
     return _cut("".join(_safe(character) for character in " ".join(text.split())), most)
 
 
 def lines(text: str, most: int) -> str:
-    """As `one_line`, with the lines kept."""
+    """Return the text as `one_line` does, with its line breaks."""
     kept = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return _cut("\n".join(one_line(line, most) for line in kept), most)
 
 
 def _safe(character: str) -> str:
-    return character if character.isprintable() else _STRANGE
+    return character if character.isprintable() else _REPLACEMENT
 
 
 def _cut(text: str, most: int) -> str:

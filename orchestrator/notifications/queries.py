@@ -1,13 +1,51 @@
-"""Which messages went to whom, and which did not come off? For people who ask why nobody answered."""
+"""Notifications, as the API shows them: without addresses and links."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
 
+from pydantic import ConfigDict, Field
+
+from orchestrator.domain.model import Frozen
+from orchestrator.domain.notification import Channel, NotificationKind, NotificationState
 from orchestrator.runtime import Runtime
-from orchestrator.store.paging import after, bounded, page, said
+from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries import notifications
 from orchestrator.store.tables import NotificationRow
+
+
+class NotificationView(Frozen):
+    """A message to a person about an approval or a task."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "ntc_1f0c",
+                "about": "apr_1f0c",
+                "person": "ann",
+                "channel": "email",
+                "kind": "asked",
+                "state": "failed",
+                "attempts": 24,
+                "error": "the mail server refuses the recipient (550)",
+                "created_at": "2026-01-01T12:00:01Z",
+                "sent_at": None,
+                "next_at": None,
+            }
+        }
+    )
+
+    id: str
+    about: str = Field(description="The id of the approval or the task.")
+    person: str = Field(description="The recipient; of a reply, the Slack user.")
+    channel: Channel
+    kind: NotificationKind
+    state: NotificationState
+    attempts: int
+    error: str | None
+    created_at: datetime
+    sent_at: datetime | None
+    next_at: datetime | None = Field(description="The time of the next attempt.")
 
 
 async def list_notifications(
@@ -17,28 +55,27 @@ async def list_notifications(
     about: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
-) -> dict[str, Any]:
-    """Messages, newest first, without addresses and links. Raises Invalid for a bad cursor or limit."""
+) -> Page[NotificationView]:
+    """Return notifications, newest first. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
-        rows = await notifications.page(
-            session, after=after(cursor), limit=bounded(limit), state=state, about=about
+        rows = await notifications.list_page(
+            session, after=parse_cursor(cursor), limit=check_limit(limit), state=state, about=about
         )
-    return page(
-        [_view(row) for row in rows], limit, (rows[-1].created_at, rows[-1].id) if rows else None
+    last = (rows[-1].created_at, rows[-1].id) if rows else None
+    return make_page([_view(row) for row in rows], limit, last)
+
+
+def _view(row: NotificationRow) -> NotificationView:
+    return NotificationView(
+        id=row.id,
+        about=row.about,
+        person=row.person,
+        channel=row.channel,
+        kind=row.kind,
+        state=row.state,
+        attempts=row.attempts,
+        error=row.error,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+        next_at=row.next_at if row.state is NotificationState.WAITING else None,
     )
-
-
-def _view(row: NotificationRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "about": row.about,
-        "person": row.person,
-        "channel": row.channel,
-        "kind": row.kind,
-        "state": row.state,
-        "attempts": row.attempts,
-        "error": row.error,
-        "created_at": said(row.created_at),
-        "sent_at": said(row.sent_at),
-        "next_at": said(row.next_at) if row.state == "waiting" else None,
-    }

@@ -1,4 +1,4 @@
-"""What is said in Slack, and is a click truly Slack's? Messages with buttons; the signature over the raw body."""
+"""Slack: the messages that ask for a decision, and the signature on the clicks that answer them."""
 
 from __future__ import annotations
 
@@ -6,109 +6,126 @@ import hmac
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors.sdk.http import Access
+from pydantic import SecretStr
+
+from connectors.sdk.transport import Access
 from connectors.slack.connector import Slack
-from connectors.slack.direct import DirectMessages
-from connectors.slack.text import escaped
-from orchestrator.connections.connections import open_connection_for
+from connectors.slack.direct_messages import DirectMessages
+from connectors.slack.text import escape
+from orchestrator.connections import credentials
+from orchestrator.connections.open import open_connection_for
+from orchestrator.domain.approval import DecisionType
 from orchestrator.domain.errors import Rejected
-from orchestrator.notifications.approval_text import Question, moment
+from orchestrator.domain.notification import NotificationKind
+from orchestrator.notifications.approval_text import ApprovalText, format_time
 from orchestrator.notifications.plain_text import one_line
 from orchestrator.runtime import Runtime
+from orchestrator.store.queries import records
+from orchestrator.store.tables import ConnectionRow
 
 JsonObject = dict[str, Any]
-OFTEN = timedelta(minutes=5)
-"""How far a click's time may lie from ours."""
-_SHOWN = 10
-"""Changes that a message lists; who is asked about more answers on the page, where all of them can be read."""
-_TEXT, _NOTIFICATION = 2900, 150
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""How far the time of a click may differ from this machine's clock."""
+_SHOWN_CHANGES = 10
+"""The most changes that one message shows. A longer approval gets no buttons."""
+_BLOCK_TEXT, _PREVIEW = 2900, 150
 
 
-async def opened(rt: Runtime, access: Access) -> Slack:
-    """The connector by which people are asked. Raises NotFound, or Rejected where the connection is no Slack."""
-    found = await open_connection_for(rt, rt.settings.slack_connection, access)
-    if not isinstance(found, Slack):
-        raise Rejected(
-            f"the connection {rt.settings.slack_connection!r} is no Slack; name one with slack_connection"
-        )
-    return found
+async def open_messages(rt: Runtime) -> DirectMessages:
+    """Return the client that writes to people, for the worker. Raise NotFound, Rejected."""
+    name = rt.settings.slack_connection
+    connector = await open_connection_for(rt, name, Access.WRITE)
+    if not isinstance(connector, Slack):
+        raise Rejected(f"connection {name!r} is not a Slack connection; set slack_connection")
+    return DirectMessages(connector.http)
 
 
-async def direct(rt: Runtime) -> DirectMessages:
-    """The way to write to people. Raises as `opened`."""
-    return DirectMessages((await opened(rt, Access.WRITE)).http)
+async def load_signing_secret(rt: Runtime) -> SecretStr | None:
+    """Return the secret that Slack signs clicks with; None if it is not configured.
+
+    Nothing else of the connection is used, and no connection is opened.
+    """
+    name = rt.settings.slack_connection
+    async with rt.store.read() as session:
+        row = await records.get(session, ConnectionRow, name)
+    if row is None or row.connector != Slack.name:
+        return None
+    secret = credentials.open_credentials(rt.secrets, name, row.secrets, Access.READ)
+    value = secret.get("signing_secret")
+    return SecretStr(value) if value else None
 
 
-def authentic(secret: str, timestamp: str, body: bytes, signature: str, now: datetime) -> bool:
-    """Whether Slack signed these very bytes, not longer ago than a few minutes (signature version v0)."""
+def is_authentic(secret: str, timestamp: str, body: bytes, signature: str, now: datetime) -> bool:
+    """Return whether Slack signed these bytes within the last minutes (signature version v0)."""
     if not timestamp.isdecimal() or not timestamp.isascii() or len(timestamp) > 12:
         return False
-    expected = (
-        "v0="
-        + hmac.digest(secret.encode(), b"v0:" + timestamp.encode() + b":" + body, "sha256").hex()
+    signed = b"v0:" + timestamp.encode() + b":" + body
+    expected = "v0=" + hmac.digest(secret.encode(), signed, "sha256").hex()
+    difference = abs(now.timestamp() - int(timestamp))
+    return (
+        hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
+        and difference <= MAX_CLOCK_DIFFERENCE.total_seconds()
     )
-    fresh = abs(now.timestamp() - int(timestamp)) <= OFTEN.total_seconds()
-    return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")) and fresh
 
 
-def asking(question: Question, kind: str) -> tuple[list[JsonObject], str]:
-    """The blocks that ask, and the line that a notification shows. Buttons only where all that they agree with is shown."""
-    opening = {"reminder": "Still open: ", "escalated": "Passed on to you: "}.get(kind, "")
-    blocks = [_section(opening + question.text)]
+def request_blocks(approval: ApprovalText, kind: NotificationKind) -> tuple[list[JsonObject], str]:
+    """Return the blocks that ask for a decision, and the preview line.
+
+    Buttons appear only where the message shows all that a decision covers.
+    """
+    heading = f"{kind.opening}: {approval.question}"
+    blocks = [_section(heading)]
     blocks += [
-        _section(f"{change.deed} on {change.target}: {change.summary}")
-        for change in question.changes[:_SHOWN]
+        _section(f"{change.action} on {change.target}: {change.summary}")
+        for change in approval.changes[:_SHOWN_CHANGES]
     ]
-    if question.reasons:
-        blocks.append(_section("Why you are asked: " + "; ".join(question.reasons)))
+    if approval.reasons:
+        blocks.append(_section("Why it needs approval: " + "; ".join(approval.reasons)))
+    until = format_time(approval.expires_at)
     blocks.append(
-        _section(
-            f"Until {moment(question.expires_at)}. Approval {question.approval_id}, run {question.run_id}."
-        )
+        _section(f"Until {until}. Approval {approval.approval_id}, run {approval.run_id}.")
     )
-    if question.form is not None or len(question.changes) > _SHOWN:
+    if approval.form is not None or len(approval.changes) > _SHOWN_CHANGES:
         blocks.append(
             _section(
-                "This takes more than a button: answer by the link in the mail, or with `tocsin approval`."
+                "Buttons cannot answer this approval: use the link in the mail, or"
+                " `tocsin approval`."
             )
         )
     else:
         blocks.append(
-            {"type": "actions", "elements": [_button(question, *each) for each in _BUTTONS]}
+            {"type": "actions", "elements": [_button(approval, *each) for each in _BUTTONS]}
         )
-    return blocks, one_line(opening + question.text, _NOTIFICATION)
+    return blocks, one_line(heading, _PREVIEW)
 
 
-def answered(question: Question, said: str) -> tuple[list[JsonObject], str]:
-    """What stands in its place once it is over: the question, what it came to, and no button."""
-    return [_section(question.text), _section(said)], one_line(said, _NOTIFICATION)
+def outcome_blocks(approval: ApprovalText, outcome: str) -> tuple[list[JsonObject], str]:
+    """Return what replaces a request once it is over: the question and the outcome, no buttons."""
+    return [_section(approval.question), _section(outcome)], one_line(outcome, _PREVIEW)
 
 
-def telling(text: str) -> tuple[list[JsonObject], str]:
-    """Plain news."""
-    return [_section(text)], one_line(text, _NOTIFICATION)
+def text_blocks(text: str) -> tuple[list[JsonObject], str]:
+    """Return a message of plain text."""
+    return [_section(text)], one_line(text, _PREVIEW)
 
 
-_BUTTONS = (("approve", "Approve", "primary"), ("decline", "Decline", "danger"))
+_BUTTONS = (
+    (DecisionType.APPROVE, "Approve", "primary"),
+    (DecisionType.DECLINE, "Decline", "danger"),
+)
 
 
-def _button(question: Question, action: str, label: str, style: str) -> JsonObject:
+def _button(approval: ApprovalText, decision: DecisionType, label: str, style: str) -> JsonObject:
     return {
         "type": "button",
-        "action_id": action,
+        "action_id": decision.value,
         "text": {"type": "plain_text", "text": label},
         "style": style,
-        "value": f"{question.approval_id} {question.digest}",
+        "value": f"{approval.approval_id} {approval.digest}",
     }
 
 
 def _section(text: str) -> JsonObject:
-    safe = escaped(text)
-    return {
-        "type": "section",
-        "text": {
-            "type": "plain_text",
-            "text": safe if len(safe) <= _TEXT else f"{safe[:_TEXT]}...",
-            "emoji": False,
-        },
-    }
+    safe = escape(text)
+    shown = safe if len(safe) <= _BLOCK_TEXT else f"{safe[:_BLOCK_TEXT]}..."
+    return {"type": "section", "text": {"type": "plain_text", "text": shown, "emoji": False}}

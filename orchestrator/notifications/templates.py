@@ -1,4 +1,4 @@
-"""What does a mail say? The question, what would be done, until when, and the link; as text and as HTML that loads nothing."""
+"""Mails: subject, text, and HTML that loads nothing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from email.utils import format_datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.domain.model import Frozen
-from orchestrator.notifications.approval_text import Question, moment
+from orchestrator.domain.notification import NotificationKind
+from orchestrator.notifications.approval_text import ApprovalText, format_time
 from orchestrator.notifications.plain_text import lines, one_line
 from orchestrator.store.tables import TaskRow
 
 _SUBJECT = 120
-_SHOWN = 20
-"""Changes that a mail lists; the page lists all."""
+_SHOWN_CHANGES = 20
+"""The most changes that a mail lists; the page lists all."""
 _TASK = 4000
-_OPENINGS = {"asked": "Asked", "reminder": "Still open", "escalated": "Passed on to you"}
-_pages = Environment(
+_LINK_NOTE = (
+    "The link is personal and works once. Opening it decides nothing. Do not forward this mail."
+)
+_environment = Environment(
     loader=PackageLoader("orchestrator.notifications", "."),
     autoescape=True,
     undefined=StrictUndefined,
@@ -27,7 +30,7 @@ _pages = Environment(
 )
 
 
-class Mail(Frozen):
+class MailBody(Frozen):
     """A mail before it is addressed."""
 
     subject: str
@@ -35,54 +38,62 @@ class Mail(Frozen):
     html: str
 
 
-def mail_about(question: Question, kind: str, link: str) -> Mail:
-    """Asks. Opening the link decides nothing."""
-    subject = one_line(f"[Tocsin] {_OPENINGS.get(kind, 'Asked')}: {question.text}", _SUBJECT)
-    shown, more = question.changes[:_SHOWN], max(0, len(question.changes) - _SHOWN)
-    said = [f"- {change.deed} on {change.target}: {change.summary}" for change in shown]
+def approval_mail(approval: ApprovalText, kind: NotificationKind, link: str) -> MailBody:
+    """Return the mail that asks for a decision."""
+    shown = approval.changes[:_SHOWN_CHANGES]
+    more = max(0, len(approval.changes) - _SHOWN_CHANGES)
+    until = format_time(approval.expires_at)
+    changes = [f"- {change.action} on {change.target}: {change.summary}" for change in shown]
     if more:
-        said.append(f"- and {more} more, which the page shows")
+        changes.append(f"- and {more} more on the page")
+    reasons = [f"- {reason}" for reason in approval.reasons]
     parts = [
-        question.text,
-        "What would be done:\n" + "\n".join(said) if said else "",
-        "Why you are asked:\n" + "\n".join(f"- {reason}" for reason in question.reasons)
-        if question.reasons
-        else "",
-        f"Read and answer until {moment(question.expires_at)}:\n{link}",
-        "The link is yours alone and works once. Opening it decides nothing. Do not forward this mail.",
-        f"Approval {question.approval_id}, run {question.run_id}",
+        approval.question,
+        "\n".join(["Changes to approve:", *changes]) if changes else "",
+        "\n".join(["Why it needs approval:", *reasons]) if reasons else "",
+        f"Review and decide until {until}:\n{link}",
+        _LINK_NOTE,
+        f"Approval {approval.approval_id}, run {approval.run_id}",
     ]
-    html = _pages.get_template("approval.html").render(
-        question=question, changes=shown, more=more, link=link, until=moment(question.expires_at)
+    html = _environment.get_template("approval.html").render(
+        approval=approval, changes=shown, more=more, link=link, until=until
     )
-    return Mail(subject=subject, text="\n\n".join(part for part in parts if part) + "\n", html=html)
+    return MailBody(
+        subject=one_line(f"[Tocsin] {kind.opening}: {approval.question}", _SUBJECT),
+        text="\n\n".join(part for part in parts if part) + "\n",
+        html=html,
+    )
 
 
-def mail_about_task(task: TaskRow) -> Mail:
-    """Tells of something that needs a person; it holds no link, as nothing is decided from there."""
+def task_mail(task: TaskRow) -> MailBody:
+    """Return the mail about a task. It has no link, because nothing is decided by it."""
     summary, kind = lines(task.summary, _TASK), one_line(task.kind, 80).replace("_", " ")
-    opened = (
-        f"Task {task.id}, about {one_line(task.subject, 200)}, open since {moment(task.opened_at)}"
+    subject = one_line(task.subject, 200)
+    details = f"Task {task.id}, subject {subject}, open since {format_time(task.opened_at)}"
+    html = _environment.get_template("task.html").render(
+        kind=kind, summary=summary, details=details
     )
-    html = _pages.get_template("task.html").render(kind=kind, summary=summary, opened=opened)
-    return Mail(
+    return MailBody(
         subject=one_line(f"[Tocsin] {kind}: {summary}", _SUBJECT),
-        text=f"{summary}\n\n{opened}\n",
+        text=f"{summary}\n\n{details}\n",
         html=html,
     )
 
 
 def addressed(
-    mail: Mail, *, sender: str, to: str, notification_id: str, now: datetime
+    mail: MailBody, *, sender: str, to: str, notification_id: str, now: datetime
 ) -> EmailMessage:
-    """The mail as it is sent. The same notification keeps its Message-ID, so that a mail program shows a repeated one once."""
+    """Return the mail as it is sent.
+
+    A notification keeps its Message-ID, so that mail programs show a repeated mail once.
+    """
     message = EmailMessage(policy=SMTP)
     message["Subject"] = one_line(mail.subject, _SUBJECT)
     message["From"] = f"Tocsin <{sender}>"
     message["To"] = to
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{notification_id}@{sender.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"  # so that no holiday notification answers
+    message["Auto-Submitted"] = "auto-generated"  # so that no out-of-office reply is sent
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     return message

@@ -1,1 +1,1 @@
-"""The playbook language: what an author writes, how it is checked, and the compiled plan that a run carries."""
+"""The playbook language: what an author writes, its checks, and the plan that a run carries."""

@@ -1,4 +1,4 @@
-"""What `use:` can name: every action of every connection, with the JSON Schemas of what it takes and gives."""
+"""The catalogue of actions for `use:`, with the JSON Schemas of their inputs and results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.playbook.problems import did_you_mean
 
 
 class ActionType(Frozen):
-    """The signature of one action as a connection offers it. Schemas are JSON Schema, as pydantic writes it."""
+    """The signature of one action of a connection, with schemas as pydantic writes them."""
 
     connection: str
     capability: str
@@ -20,36 +20,40 @@ class ActionType(Frozen):
     summary: str
     input_schema: dict[str, Any]
     result_schema: dict[str, Any]  # of `steps.ID`, once the step is done
-    slow: bool = False  # a vendor's job that is polled, of this connection's connector or (where none is bound) of any
+    slow: bool = False
+    """Whether it is a vendor's job that is polled: by this connection's connector, or by any
+    connector where none is bound."""
 
     @property
     def name(self) -> str:
-        """How an author writes it: `connection.action`."""
+        """The name that an author writes: `connection.action`."""
         return f"{self.connection}.{self.action}"
 
 
 class Catalogue(Frozen):
-    """All actions by `connection.action`."""
+    """The actions that a playbook can use, by `connection.action`."""
 
     actions: Mapping[str, ActionType] = {}
 
     @classmethod
     def of(cls, actions: Iterable[ActionType]) -> Catalogue:
-        """A catalogue of these; whoever knows the connectors builds them."""
+        """Build a catalogue of these actions."""
         return cls(actions={action.name: action for action in actions})
 
     def get(self, name: str) -> ActionType | None:
-        """The action named `connection.action`."""
+        """Return the action named `connection.action`, if it exists."""
         return self.actions.get(name)
 
-    def mend(self, name: str) -> str | None:
-        """What to write instead of a name that is not there."""
+    def suggest(self, name: str) -> str | None:
+        """Return what to write instead of an unknown action."""
         connection, _, action = name.partition(".")
         known = {found.connection for found in self.actions.values()}
         if connection not in known:
             return (
                 did_you_mean(name, self.actions)
-                or f"there are the connections {', '.join(sorted(known))}"
+                or f"the connections are {', '.join(sorted(known))}"
             )
         own = [found.action for found in self.actions.values() if found.connection == connection]
-        return did_you_mean(action, own) or f"{connection} has: {', '.join(sorted(own))}"
+        return (
+            did_you_mean(action, own) or f"the actions of {connection} are {', '.join(sorted(own))}"
+        )

@@ -1,42 +1,44 @@
-"""The compiled, frozen form of a playbook: what a run carries, and what the digest is taken of.
+"""The compiled, frozen form of a playbook: what a run carries and what its digest covers.
 
-Strings may hold `${{ }}` expressions, checked at compile time and evaluated by `playbook.expressions`; whether a value
-holds any is seen from its text. A condition is the bare expression. Durations are whole seconds.
+Strings may hold `${{ }}` expressions, checked at compile time and evaluated by `playbook.language`.
+A condition is a bare expression. Durations are whole seconds.
+
+Code that visits steps uses `Step.blocks()`, `Step.children()` or `walk()`, and never the fields
+that hold them. A kind of step that holds other steps lists them in `_inner_blocks()`.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from orchestrator.domain.change import Effect
 from orchestrator.domain.digest import digest
 from orchestrator.domain.model import Frozen
 
+InputType = Literal[
+    "text", "boolean", "integer", "number", "list", "object",
+    "address", "domain", "host", "user", "url", "hash", "email",
+]  # fmt: skip
 Condition = str  # a bare expression that yields a bool
 Value = Any  # JSON, strings of which may hold `${{ }}`
 Seconds = Annotated[int, Field(ge=0)]
 
 
-def _groups(written: Any) -> Any:
-    """One group is a chain of one; none at all is what plans before the chain have."""
-    return () if written is None else (written,) if isinstance(written, str) else written
-
-
-Chain = Annotated[tuple[str, ...], BeforeValidator(_groups)]
-"""Groups that are asked one after the other."""
-
-
 class Retry(Frozen):
-    """How often a failing (`Unavailable`) action is tried, with exponential backoff from `wait`."""
+    """The retries of an action that fails with `Unavailable`."""
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 5
-    wait: Seconds = 1
+    wait: Seconds = 1  # before the second attempt; doubles with each further one
 
 
 class Approve(Frozen):
-    """A person has to agree with the exact planned_changes before anything is applied."""
+    """An approval of the exact changes of a step, required before any of them is applied."""
 
     when: Condition | None = None  # None: always
     question: str
@@ -44,11 +46,40 @@ class Approve(Frozen):
     quorum: Annotated[int, Field(ge=1, le=10)] = 1
     within: Seconds = 900
     otherwise: Literal["stop", "escalate"] = "stop"
-    escalate_to: Chain = ()  # each has `within` of its own
+    escalate_to: tuple[str, ...] = ()  # groups asked in turn, each for `within`
+
+
+class BlockKind(Enum):
+    """The role of a sequence of steps in the step that holds it."""
+
+    BODY = auto()  # the steps of one round or item
+    PARALLEL = auto()  # each step runs next to the others
+    BRANCH = auto()  # of `choose`
+    OTHERWISE = auto()  # of `choose`; may hold no steps
+    CALLED = auto()  # the steps of the called playbook
+    CALLED_ON_FAILURE = auto()  # the steps that it runs after a failure
+    ON_ERROR = auto()  # run after the step failed
+
+
+_PREFIXES = {BlockKind.ON_ERROR: ":on_error/", BlockKind.CALLED_ON_FAILURE: "/on_failure/"}
+
+
+@dataclass(frozen=True, slots=True)
+class StepBlock:
+    """A sequence of steps inside another step."""
+
+    kind: BlockKind
+    steps: tuple[AnyStep, ...]
+    index: int = 0  # of a branch, from 0; that of `otherwise` follows the last branch
+    is_flat: bool = True  # whether steps outside the block see its results as `steps.ID`
+
+    def prefix(self, path: str) -> str:
+        """Return what the paths of the block's steps begin with, in a step with this path."""
+        return path + _PREFIXES.get(self.kind, "/")
 
 
 class Step(Frozen):
-    """What every kind of step takes."""
+    """The fields that every kind of step has."""
 
     id: str
     when: Condition | None = None
@@ -57,9 +88,23 @@ class Step(Frozen):
     on_error: Literal["fail", "continue"] | tuple[AnyStep, ...] = "fail"
     approve: Approve | None = None
 
+    def blocks(self) -> tuple[StepBlock, ...]:
+        """Return the sequences of steps directly inside this one, error handlers last."""
+        handlers = () if isinstance(self.on_error, str) else self.on_error
+        on_error = [StepBlock(BlockKind.ON_ERROR, handlers)] if handlers else []
+        return (*self._inner_blocks(), *on_error)
+
+    def children(self) -> tuple[AnyStep, ...]:
+        """Return the steps directly inside this one, in the order of `blocks()`."""
+        return tuple(step for block in self.blocks() for step in block.steps)
+
+    def _inner_blocks(self) -> tuple[StepBlock, ...]:
+        """Return the blocks that only this kind of step has."""
+        return ()
+
 
 class Use(Step):
-    """Call an action of a connection. `undo` names the action's undo, where it has one."""
+    """A call of an action of a connection."""
 
     kind: Literal["use"] = "use"
     connection: str
@@ -67,25 +112,31 @@ class Use(Step):
     action: str
     effect: Effect
     inputs: dict[str, Value] = {}
-    hold: Value = None  # `for:` in seconds, or an expression that yields a duration; None: until lifted by hand
+    hold: Value = None  # seconds, or an expression that yields a duration; None: no end
 
 
 class Parallel(Step):
-    """All at once; the step's result maps each branch id to its result."""
+    """Steps that run at the same time."""
 
     kind: Literal["parallel"] = "parallel"
     steps: tuple[AnyStep, ...]
 
+    def _inner_blocks(self) -> tuple[StepBlock, ...]:
+        return (StepBlock(BlockKind.PARALLEL, self.steps),)
+
 
 class ForEach(Step):
-    """The steps once per item. More items than `at_most` is an error before anything is done."""
+    """Steps that run once per item of a list."""
 
     kind: Literal["for_each"] = "for_each"
     items: Value
-    name: str  # the item is seen under this name
-    at_most: Annotated[int, Field(ge=1, le=100_000)]
+    name: str  # under which the steps see their item
+    at_most: Annotated[int, Field(ge=1, le=100_000)]  # with more items the step fails at its start
     at_once: Annotated[int, Field(ge=1, le=100)] = 10
     steps: tuple[AnyStep, ...]
+
+    def _inner_blocks(self) -> tuple[StepBlock, ...]:
+        return (StepBlock(BlockKind.BODY, self.steps, is_flat=False),)
 
 
 class Branch(Frozen):
@@ -96,35 +147,43 @@ class Branch(Frozen):
 
 
 class Choose(Step):
-    """The first branch whose condition holds; else `otherwise`."""
+    """The first branch whose condition holds, or else `otherwise`."""
 
     kind: Literal["choose"] = "choose"
     branches: tuple[Branch, ...]
     otherwise: tuple[AnyStep, ...] = ()
 
+    def _inner_blocks(self) -> tuple[StepBlock, ...]:
+        steps = [branch.steps for branch in self.branches]
+        branches = (StepBlock(BlockKind.BRANCH, inner, index) for index, inner in enumerate(steps))
+        return (*branches, StepBlock(BlockKind.OTHERWISE, self.otherwise, len(steps)))
+
 
 class Repeat(Step):
-    """The steps, then `until`; again while it is false, `at_most` times, `every` seconds apart."""
+    """Steps that run in rounds until a condition holds."""
 
     kind: Literal["repeat"] = "repeat"
     steps: tuple[AnyStep, ...]
-    until: Condition
-    at_most: Annotated[int, Field(ge=1, le=1000)]
-    every: Seconds = 0
+    until: Condition  # evaluated after each round
+    at_most: Annotated[int, Field(ge=1, le=1000)]  # rounds
+    every: Seconds = 0  # between two rounds
+
+    def _inner_blocks(self) -> tuple[StepBlock, ...]:
+        return (StepBlock(BlockKind.BODY, self.steps),)
 
 
 class Wait(Step):
-    """A pause, or an event: a further alert that fits `event` (sees it as `event`), at most `at_most_seconds`."""
+    """A pause of `seconds`, or a wait for a further alert that fits `event`."""
 
     kind: Literal["wait"] = "wait"
     seconds: Value = None  # an int, or an expression that yields a duration
-    event: Condition | None = None
-    within: Seconds | None = None
-    otherwise: Literal["fail", "continue"] = "fail"  # when no event came in time
+    event: Condition | None = None  # sees the further alert as `event`
+    within: Seconds | None = None  # how long the event is waited for
+    otherwise: Literal["fail", "continue"] = "fail"  # when no event arrives in time
 
 
 class FormField(Frozen):
-    """One field of an `ask` form."""
+    """One field of the form of an `ask`."""
 
     type: Literal["text", "boolean", "integer", "choice"]
     label: str
@@ -133,7 +192,7 @@ class FormField(Frozen):
 
 
 class Ask(Step):
-    """A question to a person; the step's result is the filled form."""
+    """A form that a person fills in."""
 
     kind: Literal["ask"] = "ask"
     question: str
@@ -143,30 +202,34 @@ class Ask(Step):
     otherwise: Literal["stop", "continue"] = "stop"
 
 
-class Call(Step):
-    """Another playbook, pinned to a version and carried whole; it sees only `inputs`."""
+class CallPlaybook(Step):
+    """A call of another playbook, pinned to a version and carried whole."""
 
     kind: Literal["call"] = "call"
-    inputs: dict[str, Value] = {}
+    inputs: dict[str, Value] = {}  # all that the called playbook sees
     plan: Plan
 
+    def _inner_blocks(self) -> tuple[StepBlock, ...]:
+        return (
+            StepBlock(BlockKind.CALLED, self.plan.steps, is_flat=False),
+            StepBlock(BlockKind.CALLED_ON_FAILURE, self.plan.failure_steps, is_flat=False),
+        )
 
-AnyStep = Annotated[
-    Use | Parallel | ForEach | Choose | Repeat | Wait | Ask | Call,
-    Field(discriminator="kind"),
-]
+
+_Kinds = Use | Parallel | ForEach | Choose | Repeat | Wait | Ask | CallPlaybook
+AnyStep = Annotated[_Kinds, Field(discriminator="kind")]
 
 
 class Trigger(Frozen):
-    """Which alerts start a run. `once_per` (a template) names the run; a second within `within` seconds is the same run."""
+    """The alerts that start a run."""
 
     when: Condition
-    once_per: Value = "${{ alert.id }}"
-    within: Seconds = 86_400
+    once_per: Value = "${{ alert.id }}"  # alerts for which this is the same text share a run,
+    within: Seconds = 86_400  # provided that they arrive within this time
 
 
 class Limits(Frozen):
-    """What this playbook may do at most; None: only the policy's own limits."""
+    """A playbook's own limits on its changes, on top of those of the policy; None: no own limit."""
 
     runs_per_hour: int | None = None
     hosts_per_run: int | None = None
@@ -177,28 +240,14 @@ class Limits(Frozen):
 class InputField(Frozen):
     """A declared input of a playbook that is started by hand or by `call`."""
 
-    type: Literal[
-        "text",
-        "boolean",
-        "integer",
-        "number",
-        "list",
-        "object",
-        "address",
-        "domain",
-        "host",
-        "user",
-        "url",
-        "hash",
-        "email",
-    ]
+    type: InputType
     description: str = ""
     required: bool = True
     default: Any = None
 
 
 class Plan(Frozen):
-    """A whole compiled playbook."""
+    """A compiled playbook."""
 
     playbook: str
     version: Annotated[int, Field(ge=1)]
@@ -213,9 +262,38 @@ class Plan(Frozen):
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 over RFC 8785 JSON of the plan."""
+        """The hex SHA-256 over RFC 8785 JSON of the plan."""
         return digest(self.model_dump(mode="json"))
 
+    @property
+    def failure_steps(self) -> tuple[AnyStep, ...]:
+        """The steps that run after a failure; none when `on_failure` is a word."""
+        return () if isinstance(self.on_failure, str) else self.on_failure
 
-for _model in (Step, Use, Parallel, ForEach, Branch, Choose, Repeat, Wait, Ask, Call, Plan):
+
+def walk(plan: Plan) -> Iterator[tuple[str, AnyStep]]:
+    """Yield every step with its path, a step before its children, called playbooks included.
+
+    A path is that of the run without rounds: `contain/block`, `block:on_error/x`, `on_failure/x`.
+    """
+    yield from walk_steps(plan.steps)
+    yield from walk_steps(plan.failure_steps, "on_failure/")
+
+
+def without_rounds(path: str) -> str:
+    """Return a step's path in a run as `walk` writes it: `each[3]/block` as `each/block`."""
+    return re.sub(r"\[\d+\+?\]", "", path)
+
+
+def walk_steps(steps: Iterable[AnyStep], prefix: str = "") -> Iterator[tuple[str, AnyStep]]:
+    """Yield these steps and all inside them, as `walk` does; their paths begin with `prefix`."""
+    for step in steps:
+        path = f"{prefix}{step.id}"
+        yield path, step
+        for block in step.blocks():
+            yield from walk_steps(block.steps, block.prefix(path))
+
+
+_MODELS: tuple[type[Frozen], ...] = (Branch, *Step.__subclasses__(), Plan)
+for _model in _MODELS:
     _model.model_rebuild()

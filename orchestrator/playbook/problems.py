@@ -1,4 +1,4 @@
-"""How a bad playbook is told about: every problem with file, line, column, step and mend."""
+"""Validation errors of a playbook, with file, line, column, step and fix."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from orchestrator.domain.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong. `line` and `column` count from 1; `step` is None outside of steps."""
+class PlaybookProblem:
+    """One error in the text of a playbook."""
 
     file: str
-    line: int
-    column: int
-    step: str | None
+    line: int  # from 1
+    column: int  # from 1
+    step: str | None  # None outside of steps
     message: str
-    mend: str | None = None
+    fix: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}: "
         step = f"step {self.step}: " if self.step else ""
-        mend = f"; {self.mend}" if self.mend else ""
-        return f"{where}{step}{self.message}{mend}"
+        fix = f"; {self.fix}" if self.fix else ""
+        return f"{where}{step}{self.message}{fix}"
 
 
 class PlaybookInvalid(Invalid):
-    """A playbook that cannot be published. `problems` are all that were found, in the order of the file; at least one."""
+    """A playbook with errors. `problems` holds at least one, in the order of the file."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[PlaybookProblem]) -> None:
         self.problems = tuple(
             sorted(
                 set(problems), key=lambda problem: (problem.line, problem.column, problem.message)
@@ -39,16 +39,19 @@ class PlaybookInvalid(Invalid):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-LONGEST_NAME = 64  # the search compares each with each: an attacker's keys must not make it long
-MOST_NAMES = 1_000
+MAX_NAME_LENGTH = 64  # the search compares every pair: hostile keys must not make it slow
+MAX_NAMES = 1_000
+MAX_LISTED = 16
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The mend for a misspelt word: the nearest known one, else the list of what there is (when it is short)."""
-    names = [name for name in sorted(known) if len(name) <= LONGEST_NAME]
-    if len(word) > LONGEST_NAME or len(names) > MOST_NAMES:
+    """Return the fix for a misspelled word: the nearest known word, or a short list of all."""
+    names = [name for name in sorted(known) if len(name) <= MAX_NAME_LENGTH]
+    if len(word) > MAX_NAME_LENGTH or len(names) > MAX_NAMES:
         return None
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"there is: {', '.join(names)}" if 0 < len(names) <= 16 else None
+    if len(names) == 1:
+        return f"use {names[0]!r}"
+    return f"use one of: {', '.join(names)}" if 0 < len(names) <= MAX_LISTED else None

@@ -1,1 +1,1 @@
-"""Judges exact changes: protected assets, limits, approvals, kill switches."""
+"""The policy: what may be changed, what needs approval, and what stops every change."""

@@ -1,4 +1,4 @@
-"""What may a policy say? One YAML file: what is protected, what is allowed, asked about and denied, how much may be touched."""
+"""The policy document: the schema of `policy.yaml`, its parser, and the default policy."""
 
 from __future__ import annotations
 
@@ -12,32 +12,37 @@ from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.language.yaml import BadYaml, Document, load
 from orchestrator.playbook.problems import did_you_mean
-from orchestrator.policy.rules import Ask, Hours, Rule, SeverityIs, TargetIs
+from orchestrator.policy.rules import Hours, RequiredApproval, Rule, SeverityIs, TargetIs
 from orchestrator.policy.sections import (
     Approvals,
     Breaker,
-    Counts,
     Drift,
     PolicyLimits,
     Protected,
     Releases,
+    TargetCounts,
     Widest,
     Window,
 )
 
 DEFAULT_RULES = (
     Rule(name="default:reads", effect=(Effect.READ,), allow=True),
-    Rule(name="default:critical", effect=(Effect.CONTAIN,), tags=("critical",), approve=Ask()),
-    Rule(name="default:destroy", effect=(Effect.DESTROY,), approve=Ask()),
-    Rule(name="default:unknown", effect=(Effect.CONTAIN,), known=False, approve=Ask()),
+    Rule(
+        name="default:critical",
+        effect=(Effect.CONTAIN,),
+        tags=("critical",),
+        approve=RequiredApproval(),
+    ),
+    Rule(name="default:destroy", effect=(Effect.DESTROY,), approve=RequiredApproval()),
+    Rule(name="default:unknown", effect=(Effect.CONTAIN,), known=False, approve=RequiredApproval()),
     Rule(name="default:rest", effect=(Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY), allow=True),
-    Rule(name="default:else", approve=Ask()),
+    Rule(name="default:else", approve=RequiredApproval()),
 )
-"""What closes every list of rules. The last one asks about whatever a later version may bring."""
+"""The rules behind every list of rules. The last one asks about effects of later versions."""
 
 
 class Policy(Frozen):
-    """A whole policy. Of the rules the first that fits decides; the default rules stand behind those that are written."""
+    """A whole policy. The first rule that matches decides, and the default rules are last."""
 
     protect: Protected = Protected()
     rules: Annotated[tuple[Rule, ...], Field(max_length=1_000)] = ()
@@ -50,42 +55,42 @@ class Policy(Frozen):
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 over RFC 8785 JSON of the policy; where a rule stands in its file makes no difference."""
+        """Hex SHA-256 over RFC 8785 JSON of the policy, without the line numbers of its rules."""
         return digest(self.model_dump(mode="json", exclude={"rules": {"__all__": {"line"}}}))
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
-        """Those that are written, then the default ones."""
+        """The written rules, then the default rules."""
         return (*self.rules, *DEFAULT_RULES)
 
     def name_of(self, number: int) -> str:
-        """How a rule of `all_rules` is called (counted from 0): by its name, else `rule 3 (line 14)`."""
+        """Return the name of a rule of `all_rules` (from 0), or `rule 3 (line 14)`."""
         rule = self.all_rules[number]
         return rule.name or f"rule {number + 1}" + (f" (line {rule.line})" if rule.line else "")
 
 
 def parse_policy(text: str, file: str = "policy.yaml") -> Policy:
-    """Reads a policy. Raises Invalid with file, line, column and mend of all that is wrong."""
+    """Return a policy. Raise Invalid with file, line, column and fix of every problem."""
     try:
         document = load(text)
     except BadYaml as error:
         raise Invalid(f"{file}:{error}") from error
     if not isinstance(document.data, dict):
         raise Invalid(
-            f"{file}:1:1: a policy is a mapping; it may have: {', '.join(Policy.model_fields)}"
+            f"{file}:1:1: a policy is a mapping with the fields: {', '.join(Policy.model_fields)}"
         )
     return parse_data(document.data, file, document)
 
 
 def parse_data(data: Any, file: str, document: Document, at: tuple[str | int, ...] = ()) -> Policy:
-    """A policy that is a part of a document, at a place in it. Raises Invalid as `parse_policy` does."""
-    if problems := [*_ours(data, file, document, at)]:
+    """Return a policy that is a part of a document. Raise Invalid as `parse_policy` does."""
+    if problems := [*_reserved(data, file, document, at)]:
         raise Invalid("\n".join(problems))
     try:
         policy = Policy.model_validate(data)
     except ValidationError as error:
         problems = [
-            _said(file, document, problem, at)
+            _describe(file, document, problem, at)
             for problem in error.errors(include_url=False, include_context=False)
         ]
         raise Invalid("\n".join(dict.fromkeys(problems))) from None
@@ -97,8 +102,8 @@ def parse_data(data: Any, file: str, document: Document, at: tuple[str | int, ..
     return policy.model_copy(update={"rules": rules})
 
 
-def _ours(data: Any, file: str, document: Document, at: tuple[str | int, ...]) -> list[str]:
-    """What is a field of a stored policy, but nothing that an author writes."""
+def _reserved(data: Any, file: str, document: Document, at: tuple[str | int, ...]) -> list[str]:
+    """Return problems of fields that a stored policy has, but an author must not write."""
     rules = data.get("rules") if isinstance(data, dict) else None
     found = []
     for number, rule in enumerate(rules if isinstance(rules, list) else ()):
@@ -106,22 +111,20 @@ def _ours(data: Any, file: str, document: Document, at: tuple[str | int, ...]) -
             continue
         path = (*at, "rules", number)
         if "line" in rule:
-            found.append(
-                _placed(file, document, (*path, "line"), "line: there is no such field", key=True)
-            )
+            found.append(_placed(file, document, (*path, "line"), "line: unknown field", key=True))
         if str(rule.get("name", "")).startswith("default:"):
             found.append(
                 _placed(
                     file,
                     document,
                     (*path, "name"),
-                    "name: `default:` is for the rules that close every list; choose another",
+                    "name: `default:` is reserved for the default rules; choose another name",
                 )
             )
     return found
 
 
-def _said(file: str, document: Document, problem: Any, at: tuple[str | int, ...]) -> str:
+def _describe(file: str, document: Document, problem: Any, at: tuple[str | int, ...]) -> str:
     path = tuple(part for part in problem["loc"] if part != "tuple")
     name = ".".join(map(str, path))
     message = (
@@ -132,8 +135,8 @@ def _said(file: str, document: Document, problem: Any, at: tuple[str | int, ...]
     )
     extra = problem["type"] == "extra_forbidden"
     if extra:
-        mend = did_you_mean(str(path[-1]), _known(path[:-1]))
-        message = "there is no such field" + (f"; {mend}" if mend else "")
+        fix = did_you_mean(str(path[-1]), _known(path[:-1]))
+        message = "unknown field" + (f"; {fix}" if fix else "")
     return _placed(file, document, (*at, *path), f"{name}: {message}", key=extra)
 
 
@@ -150,9 +153,9 @@ _FIELDS: dict[str, type[Frozen]] = {
     "target": TargetIs,
     "severity": SeverityIs,
     "time": Hours,
-    "approve": Ask,
+    "approve": RequiredApproval,
     "limits": PolicyLimits,
-    "per_run": Counts,
+    "per_run": TargetCounts,
     "windows": Window,
     "breaker": Breaker,
     "drift": Drift,
@@ -163,16 +166,16 @@ _FIELDS: dict[str, type[Frozen]] = {
 
 
 def _known(path: tuple[str | int, ...]) -> list[str]:
-    """The fields that there are at a place, as an author writes them."""
+    """Return the fields of a section, as an author writes them."""
     names = [part for part in path if isinstance(part, str)]
     fields = (_FIELDS.get(names[-1], Policy) if names else Policy).model_fields
     return [field.alias or name for name, field in fields.items() if name != "line"]
 
 
 DEFAULT_POLICY = """\
-# What no playbook may contain or destroy, whoever asks. Tocsin's own addresses, its resolvers, gateways and the devices
-# that it works on are protected without being listed. Add your own: name servers, domain controllers, break-glass
-# accounts, the domains you live by.
+# What no playbook may contain or destroy. Tocsin's own addresses, its resolvers, its gateways and
+# the devices behind its connections are protected without being listed. Add your own: name servers,
+# domain controllers, break-glass accounts, your domains.
 protect:
   addresses: []
   networks: []
@@ -180,23 +183,26 @@ protect:
   users: [administrator, root]
   domains: []
 
-# Who may do what: the first rule that fits decides. Behind them stand, always: reads are allowed; people are asked about
-# containing what is critical or not in the inventory, and about what can't be taken back; all else is allowed.
+# The first rule that matches decides. The default rules follow: reads are allowed; containing a
+# critical or unknown asset and changes without an undo need approval; everything else is allowed.
 rules: []
 
-# How many different targets one run, and all runs of any hour together, may touch before people are asked.
+# How many different targets one run, and all runs of any hour together, may touch before a change
+# needs approval.
 limits:
   per_run: {hosts: 10, users: 10, addresses: 100, networks: 5}
   windows:
     - {per: overall, within: 1h, hosts: 50, users: 50, addresses: 1000, networks: 20}
 
-# A source that asks for far more than it used to may be spoofed: people are asked about each of its changes.
+# A source that suddenly asks for many more containments may be spoofed: each of its changes then
+# needs approval.
 breaker: {within: 1h, at_least: 20, factor: 5, compared_with: 7d}
 
-# What is in force is read back; `reapply` puts back what somebody took from the device, `report` tells of it.
+# How often devices are read back. If a containment is gone, `reapply` applies it again and `report`
+# opens a task.
 drift: {every: 15m, then: report}
 
 # The widest network that may be blocked.
 widest_network: {ipv4: 16, ipv6: 32}
 """
-"""The policy of a first start."""
+"""The policy of a new installation."""

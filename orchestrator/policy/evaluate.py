@@ -1,4 +1,4 @@
-"""May this exact change be made now? Allowed, needs people, or denied; pure, from facts that were gathered before."""
+"""Policy evaluation: the verdict on one exact change. Pure, from facts that were loaded before."""
 
 from __future__ import annotations
 
@@ -7,47 +7,59 @@ from dataclasses import dataclass
 
 from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.policy.document import Policy
-from orchestrator.policy.inputs import Context, Facts, InForce, Own, Switch, Used
-from orchestrator.policy.match import Moment, Names, fits
-from orchestrator.policy.stops.protected_assets import objections
+from orchestrator.policy.inputs import (
+    ChangeContext,
+    ChangeFacts,
+    EngagedSwitch,
+    LimitUsage,
+    OwnInfrastructure,
+    PolicyInForce,
+)
+from orchestrator.policy.match import NameScope, RuleInput, matches
+from orchestrator.policy.stops.protected_assets import protections_of
 
 __all__ = [
     "COUNTED",
     "GUARDED",
     "RANK",
-    "Context",
-    "Facts",
-    "InForce",
-    "Own",
-    "Switch",
-    "Used",
+    "ChangeContext",
+    "ChangeFacts",
+    "EngagedSwitch",
+    "LimitUsage",
+    "OwnInfrastructure",
+    "PolicyInForce",
     "evaluate",
 ]
 
 GUARDED = frozenset({Effect.CONTAIN, Effect.DESTROY})
-"""What protected assets are protected from; taking a containment back is never refused for their sake."""
+"""Effects that protection denies. Lifting a containment is never denied by it."""
 COUNTED = frozenset({Effect.CONTAIN, Effect.DESTROY, Effect.RESTORE})
-"""What limits count. A ticket has no blast radius."""
+"""Effects that limits count. A ticket has no blast radius."""
 
 RANK = {Verdict.ALLOW: 0, Verdict.ASK: 1, Verdict.DENY: 2}
-"""The higher, the stricter."""
+"""Strictness of a verdict: higher is stricter."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Somebody who wants people to be asked: a rule, a limit, the breaker."""
+class ApprovalDemand:
+    """The demand of a rule, a limit or the circuit breaker that people approve."""
 
-    why: str
+    reason: str
     by: str | None
     quorum: int
 
 
-def evaluate(change: Change, in_force: InForce, facts: Facts, context: Context) -> PolicyVerdict:
-    """The verdict. Denials come before questions: nobody is asked about what may not be."""
+def evaluate(
+    change: Change, in_force: PolicyInForce, facts: ChangeFacts, context: ChangeContext
+) -> PolicyVerdict:
+    """Return the verdict. A denial precedes every demand for approval."""
     policy = in_force.policy
-    if refused := [*stopped(change, facts, context), *protections(change, policy, facts)]:
-        return _verdict(in_force, Verdict.DENY, refused)
-    number = deciding(policy, Moment(change, facts, context))
+    if denials := [
+        *kill_switch_reasons(change, facts, context),
+        *protection_reasons(change, policy, facts),
+    ]:
+        return _verdict(in_force, Verdict.DENY, denials)
+    number = deciding_rule(policy, RuleInput(change, facts, context))
     rule, name = policy.all_rules[number], policy.name_of(number)
     if rule.deny is not None:
         return _verdict(
@@ -57,46 +69,51 @@ def evaluate(change: Change, in_force: InForce, facts: Facts, context: Context) 
         return _verdict(
             in_force,
             Verdict.ALLOW,
-            [f"{change.target} is as wished already, so there is nothing to ask about"],
+            [f"{change.target} is already in the desired state; no approval needed"],
             name,
         )
-    wishes = [
-        *_of_rule(change, policy, number),
-        *over(change, policy, facts),
-        *_of_breaker(change, policy, facts),
+    demands = [
+        *_rule_demand(change, policy, number),
+        *limit_demands(change, policy, facts),
+        *_breaker_demand(change, policy, facts),
     ]
-    if not wishes:
+    if not demands:
         return _verdict(
             in_force,
             Verdict.ALLOW,
             [f"{change.effect.value} of {change.target}: {name} of the policy allows it"],
             name,
         )
-    asked = _verdict(in_force, Verdict.ASK, [wish.why for wish in wishes], name)
-    group = next((wish.by for wish in wishes if wish.by), None)
-    return asked.model_copy(update={"by": group, "quorum": max(wish.quorum for wish in wishes)})
+    asked = _verdict(in_force, Verdict.ASK, [demand.reason for demand in demands], name)
+    group = next((demand.by for demand in demands if demand.by), None)
+    return asked.model_copy(
+        update={"by": group, "quorum": max(demand.quorum for demand in demands)}
+    )
 
 
-def deciding(policy: Policy, moment: Moment) -> int:
-    """Which of `all_rules` decides: the first that fits.
+def deciding_rule(policy: Policy, moment: RuleInput) -> int:
+    """Return the index of the rule in `all_rules` that decides: the first that matches.
 
-    Other names of a target come from alerts too, so they can only make it stricter: an earlier rule that fits by one of them
-    decides when it says more than the first that fits by the target's own name.
+    Other names of a target may be from alerts, so they only make the verdict stricter: an earlier
+    rule that matches by one of them decides if it is stricter than the first that matches by the
+    target's own name.
     """
     if moment.change.effect is Effect.READ:
         return len(policy.rules)  # default:reads
     candidates: list[int] = []
     for number, rule in enumerate(policy.all_rules):
-        if fits(rule, moment, Names.OWN):
+        if matches(rule, moment, NameScope.OWN):
             candidates.append(number)
             break
-        if rule.verdict is not Verdict.ALLOW and fits(rule, moment, Names.ALL):
+        if rule.verdict is not Verdict.ALLOW and matches(rule, moment, NameScope.ALL):
             candidates.append(number)
     return max(candidates, key=lambda number: (*_strictness(policy, number), -number))
 
 
-def stopped(change: Change, facts: Facts, context: Context) -> Iterator[str]:
-    """The kill switches that stop it."""
+def kill_switch_reasons(
+    change: Change, facts: ChangeFacts, context: ChangeContext
+) -> Iterator[str]:
+    """Yield a reason for each engaged kill switch that covers the change."""
     if change.effect is Effect.READ:
         return
     for switch in facts.switches:
@@ -105,24 +122,24 @@ def stopped(change: Change, facts: Facts, context: Context) -> Iterator[str]:
             yield f"the kill switch for {where} is engaged: {switch.reason}"
 
 
-def protections(change: Change, policy: Policy, facts: Facts) -> Iterator[str]:
-    """What protects its target."""
+def protection_reasons(change: Change, policy: Policy, facts: ChangeFacts) -> Iterator[str]:
+    """Yield a reason for each protection of the target."""
     if change.effect in GUARDED:
-        yield from objections(change.target, facts.names, policy, facts.own)
+        yield from protections_of(change.target, facts.names, policy, facts.own)
 
 
-def over(change: Change, policy: Policy, facts: Facts) -> Iterator[Wish]:
-    """The limits that it would go beyond: nothing is dropped for them, people are asked."""
+def limit_demands(change: Change, policy: Policy, facts: ChangeFacts) -> Iterator[ApprovalDemand]:
+    """Yield a demand for each limit that the change would exceed."""
     if change.effect in COUNTED and change.changed:
         yield from (
-            Wish(_reached(used), policy.limits.by, policy.limits.quorum)
+            ApprovalDemand(_limit_reason(used), policy.limits.by, policy.limits.quorum)
             for used in facts.used
-            if is_over(used)
+            if is_exceeded(used)
         )
 
 
-def is_over(used: Used) -> bool:
-    """Whether a limit does not leave room for one more target."""
+def is_exceeded(used: LimitUsage) -> bool:
+    """Return whether the change would exceed a limit."""
     return used.others is not None and used.others + used.adds > used.limit
 
 
@@ -136,7 +153,7 @@ def _strictness(policy: Policy, number: int) -> tuple[int, int, bool]:
 
 
 def _verdict(
-    in_force: InForce, verdict: Verdict, reasons: list[str], rule: str | None = None
+    in_force: PolicyInForce, verdict: Verdict, reasons: list[str], rule: str | None = None
 ) -> PolicyVerdict:
     return PolicyVerdict(
         outcome=verdict,
@@ -147,7 +164,7 @@ def _verdict(
     )
 
 
-def _covers(switch: Switch, change: Change, context: Context) -> bool:
+def _covers(switch: EngagedSwitch, change: Change, context: ChangeContext) -> bool:
     match switch.scope:
         case "connection" | "connector":
             return switch.name in {change.connection, change.connector}
@@ -159,34 +176,34 @@ def _covers(switch: Switch, change: Change, context: Context) -> bool:
             return True  # global; an unknown scope stops everything rather than nothing
 
 
-def _of_rule(change: Change, policy: Policy, number: int) -> Iterator[Wish]:
+def _rule_demand(change: Change, policy: Policy, number: int) -> Iterator[ApprovalDemand]:
     if ask := policy.all_rules[number].approve:
         people = "a person" if ask.quorum == 1 else f"{ask.quorum} people"
         group = f" of {ask.by}" if ask.by else ""
         what = f"{change.connection}.{change.action} ({change.effect.value})"
-        yield Wish(
-            f"{policy.name_of(number)} of the policy wants {people}{group} to agree with {what}",
+        yield ApprovalDemand(
+            f"{policy.name_of(number)} of the policy requires {people}{group} to approve {what}",
             ask.by,
             ask.quorum,
         )
 
 
-def _of_breaker(change: Change, policy: Policy, facts: Facts) -> Iterator[Wish]:
+def _breaker_demand(change: Change, policy: Policy, facts: ChangeFacts) -> Iterator[ApprovalDemand]:
     if facts.breaker is not None and change.effect in COUNTED:
-        yield Wish(facts.breaker, policy.breaker.by, policy.breaker.quorum)
+        yield ApprovalDemand(facts.breaker, policy.breaker.by, policy.breaker.quorum)
 
 
-def _reached(used: Used) -> str:
-    span = "in a run" if used.within is None else f"within {_length(used.within)}"
+def _limit_reason(used: LimitUsage) -> str:
+    span = "per run" if used.within is None else f"within {_length(used.within)}"
     match used.per, used.name:
         case "run", name if name:
-            who = f"{name} allows itself {used.limit} {span}"
+            who = f"{name} allows {used.limit} {span}"
         case "run" | "overall", _:
             who = f"the policy allows {used.limit} {span}"
         case per, name:
             who = f"the policy allows {used.limit} {span} for the {per} {name}"
-    more = "" if used.adds == 1 else f", this adds {used.adds}"
-    return f"{used.others} {used.kind} are touched already{more}, and {who}: people are asked"
+    more = "" if used.adds == 1 else f", this change adds {used.adds}"
+    return f"{used.others} {used.kind} already touched{more}; {who}"
 
 
 def _length(seconds: int) -> str:

@@ -1,4 +1,4 @@
-"""What does a verdict look at? The policy in force, the state of the moment, and on whose behalf a change is to be made."""
+"""Inputs of a policy evaluation: the policy in force, the facts, and the context of the change."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from orchestrator.policy.document import Policy
 
 
-class Switch(Frozen):
-    """An engaged kill switch: scope `global`, `connection` (by its name or its connector's), `playbook` or `source`."""
+class EngagedSwitch(Frozen):
+    """An engaged kill switch."""
 
-    scope: str
-    name: str
+    scope: str  # global, connection, playbook, source
+    name: str  # of a connection: its name or its connector's
     reason: str
     stop_releases: bool = False
 
 
-class Context(Frozen):
-    """On whose behalf the change is to be made."""
+class ChangeContext(Frozen):
+    """The run or the person that wants the change, and why."""
 
     playbook: str
     mode: Mode = Mode.LIVE
@@ -35,48 +35,43 @@ class Context(Frozen):
     at: datetime | None = None
 
 
-class Own(Frozen):
-    """What Tocsin itself stands on: protected though nobody listed it."""
+class OwnInfrastructure(Frozen):
+    """A thing that Tocsin itself depends on, protected without being listed."""
 
     type: ObservableType
     value: str
     why: str
 
 
-class Used(Frozen):
-    """What is used up of one limit. `others` None: this target is counted already; `adds`: how much it counts for."""
+class LimitUsage(Frozen):
+    """The usage of one limit."""
 
     kind: Literal["hosts", "users", "addresses", "networks", "domains", "hashes"]
     per: Literal["run", "playbook", "source", "connector", "overall"]
     name: str
-    within: int | None  # seconds
+    within: int | None  # seconds; None: the run
     limit: int
-    others: int | None
-    adds: int = 1
+    others: int | None  # targets counted so far; None: this target is among them
+    adds: int = 1  # how much this target counts
 
 
-class Facts(Frozen):
-    """The state of the moment.
+class ChangeFacts(Frozen):
+    """The facts about a change at the time of its evaluation."""
 
-    `names`: what else the target is known as. `sure_tags`: those of `tags` that it has by names that no alert
-    can have made up; None: all of them. `critical`: it is a critical asset, or a domain controller. `known`: the inventory
-    knows it, or it can't be an asset of ours. `used`: one entry for each limit that applies. `breaker`: why the source is asked about.
-    """
-
-    names: tuple[str, ...] = ()
-    critical: bool = False
-    switches: tuple[Switch, ...] = ()
+    names: tuple[str, ...] = ()  # other names of the target
+    critical: bool = False  # a critical asset, or a domain controller
+    switches: tuple[EngagedSwitch, ...] = ()
     tags: tuple[str, ...] = ()
-    sure_tags: tuple[str, ...] | None = None
-    known: bool = True
-    own: tuple[Own, ...] = ()
-    used: tuple[Used, ...] = ()
-    breaker: str | None = None
+    sure_tags: tuple[str, ...] | None = None  # tags by names that no alert can forge; None: all
+    known: bool = True  # in the inventory, or a target that cannot be an asset
+    own: tuple[OwnInfrastructure, ...] = ()
+    used: tuple[LimitUsage, ...] = ()  # one entry per limit that applies
+    breaker: str | None = None  # why the circuit breaker of the source tripped
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
-    """A published policy."""
+class PolicyInForce:
+    """A policy with its version and digest; version 0 is not published."""
 
     version: int
     digest: str

@@ -1,4 +1,4 @@
-"""How much was touched already, for every limit that a change runs against? A /8 is not one target: it is as many as it has addresses."""
+"""Blast-radius limits: how much was touched so far. A network counts as its number of addresses."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.assets.facts import network, parsed
+from orchestrator.assets.match import parse_address, parse_network
 from orchestrator.domain.change import Change
 from orchestrator.domain.observable import ObservableType, Target
-from orchestrator.policy.evaluate import COUNTED, Context, Used
-from orchestrator.policy.sections import Counts, Per, PolicyLimits
+from orchestrator.policy.evaluate import COUNTED, ChangeContext, LimitUsage
+from orchestrator.policy.sections import Per, PolicyLimits, TargetCounts
 from orchestrator.store.queries import effects
-from orchestrator.store.queries.effects import Span
+from orchestrator.store.queries.effects import LimitWindow
 
 Kind = Literal["hosts", "users", "addresses", "networks", "domains", "hashes"]
 KINDS: dict[ObservableType, Kind] = {
@@ -32,7 +32,7 @@ _TYPES: dict[Kind, list[str]] = {
 }
 _COUNTED = sorted(effect.value for effect in COUNTED)
 _IPV6_SITE = 64
-"""Whoever has one IPv6 address has all of its /64, so that is what is counted."""
+"""The unit of IPv6: one site has a whole /64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,18 @@ class Limit:
     name: str
     within: int | None
     most: int
-    span: Span
+    span: LimitWindow
 
 
-async def used(
+async def limit_usage(
     session: AsyncSession,
     change: Change,
     run_id: str | None,
     now: datetime,
-    context: Context,
+    context: ChangeContext,
     limits: PolicyLimits,
-) -> list[Used]:
-    """What is used up of each limit that applies, without the change itself; `others` None where its target is counted already."""
+) -> list[LimitUsage]:
+    """Return the usage of each limit that applies, without the change itself."""
     if change.effect not in COUNTED or not change.changed or change.target.type not in KINDS:
         return []
     kind = KINDS[change.target.type]
@@ -64,46 +64,54 @@ async def used(
         limit for each in kinds for limit in limits_on(limits, context, change, run_id, each, now)
     ]
     inside = await _networks(session, [limit.span for limit in found if limit.kind == "addresses"])
-    said = []
+    usage = []
     for each in kinds:
         alike = [limit for limit in found if limit.kind == each]
         spans = list(dict.fromkeys(limit.span for limit in alike))
         touched = dict(
             zip(
                 spans,
-                await effects.touched(session, spans, _TYPES[each], change.target.value, _COUNTED),
+                await effects.count_targets(
+                    session, spans, _TYPES[each], change.target.value, _COUNTED
+                ),
                 strict=True,
             )
         )
-        said += [
-            used_of(limit, change.target, touched[limit.span], inside.get(limit.span, ()))
+        usage += [
+            usage_of(limit, change.target, touched[limit.span], inside.get(limit.span, ()))
             for limit in alike
         ]
-    return said
+    return usage
 
 
-async def _networks(session: AsyncSession, spans: Sequence[Span]) -> dict[Span, list[str]]:
-    """The networks that were touched within each span: they count as their addresses."""
+async def _networks(
+    session: AsyncSession, spans: Sequence[LimitWindow]
+) -> dict[LimitWindow, list[str]]:
+    """Return the networks that were touched in each window; they count as their addresses."""
     if not spans:
         return {}
     asked = list(dict.fromkeys(spans))
-    rows = await effects.networks_touched(session, asked, _COUNTED)
+    rows = await effects.touched_networks(session, asked, _COUNTED)
     return {
         span: [value for value, within in rows if within[place]] for place, span in enumerate(asked)
     }
 
 
-def used_of(
+def usage_of(
     limit: Limit, target: Target, touched: tuple[int, bool], networks: Sequence[str]
-) -> Used:
-    """What is used up of one limit. `touched`: how many targets, and whether this is one; `networks` were touched within its span."""
+) -> LimitUsage:
+    """Return the usage of one limit.
+
+    `touched`: the number of targets, and whether this target is among them. `networks`: those that
+    were touched in the limit's window.
+    """
     count, ours = touched
     is_network = target.type is ObservableType.NETWORK
     if limit.kind == "addresses":
-        count += sum(map(size, networks))
+        count += sum(map(network_size, networks))
         ours = ours or (is_network and target.value in networks)
-    adds = size(target.value) if is_network and limit.kind == "addresses" else 1
-    return Used(
+    adds = network_size(target.value) if is_network and limit.kind == "addresses" else 1
+    return LimitUsage(
         kind=limit.kind,
         per=limit.per,
         name=limit.name,
@@ -114,12 +122,12 @@ def used_of(
     )
 
 
-def size(value: str) -> int:
-    """How many addresses a network counts as; of IPv6, how many /64."""
-    if parsed(value) is not None:
+def network_size(value: str) -> int:
+    """Return how many addresses a network counts as; of IPv6, how many /64."""
+    if parse_address(value) is not None:
         return 1
     try:
-        held = network(value)
+        held = parse_network(value)
     except ValueError:
         return 1
     return (
@@ -129,14 +137,14 @@ def size(value: str) -> int:
 
 def limits_on(
     limits: PolicyLimits,
-    context: Context,
+    context: ChangeContext,
     change: Change,
     run_id: str | None,
     kind: Kind,
     now: datetime,
 ) -> Iterator[Limit]:
-    """Every limit on this kind of target that a change runs against."""
-    in_run = Span((("run_id", run_id or ""),), None)
+    """Yield every limit on this kind of target that applies to a change."""
+    in_run = LimitWindow((("run_id", run_id or ""),), None)
     if (most := _of(limits.per_run, kind)) is not None:
         yield Limit(kind, "run", "", None, most, in_run)
     own = context.limits
@@ -153,7 +161,7 @@ def limits_on(
         since = now - timedelta(seconds=window.within)
         match window.per:
             case Per.OVERALL:
-                yield Limit(kind, "overall", "", window.within, most, Span((), since))
+                yield Limit(kind, "overall", "", window.within, most, LimitWindow((), since))
             case Per.PLAYBOOK:
                 yield Limit(
                     kind,
@@ -161,7 +169,7 @@ def limits_on(
                     context.playbook,
                     window.within,
                     most,
-                    Span((("playbook", context.playbook),), since),
+                    LimitWindow((("playbook", context.playbook),), since),
                 )
             case Per.CONNECTOR:
                 yield Limit(
@@ -170,7 +178,7 @@ def limits_on(
                     change.connector,
                     window.within,
                     most,
-                    Span((("connector", change.connector),), since),
+                    LimitWindow((("connector", change.connector),), since),
                 )
             case Per.SOURCE if context.source is not None:  # what a person started has no source
                 yield Limit(
@@ -179,12 +187,12 @@ def limits_on(
                     context.source,
                     window.within,
                     most,
-                    Span((("source", context.source),), since),
+                    LimitWindow((("source", context.source),), since),
                 )
             case Per.SOURCE:
                 pass
 
 
-def _of(counts: Counts, kind: Kind) -> int | None:
+def _of(counts: TargetCounts, kind: Kind) -> int | None:
     most: int | None = getattr(counts, kind)
     return most

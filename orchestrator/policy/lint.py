@@ -1,4 +1,4 @@
-"""What in a good policy is most likely a mistake? Rules that never fit, rules that contradict each other, tags that nothing bears."""
+"""Policy lint: rules that never match, rules that contradict each other, and unknown tags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.playbook.problems import did_you_mean
 from orchestrator.policy.document import Policy
 from orchestrator.policy.evaluate import RANK
 from orchestrator.policy.rules import Hours, Rule, SeverityIs, TargetIs
-from orchestrator.policy.targets import touches
+from orchestrator.policy.targets import overlaps
 
 _LISTS = {
     "addresses": ObservableType.ADDRESS,
@@ -23,10 +23,10 @@ _LISTS = {
 }
 
 
-def warnings(
+def lint_policy(
     policy: Policy, known_tags: Iterable[str] = (), file: str = "policy.yaml"
 ) -> tuple[str, ...]:
-    """One line each, with file and line. `known_tags`: those of the inventory."""
+    """Return a warning per likely mistake, with file and line. `known_tags`: of the inventory."""
     tags = {*WELL_KNOWN_TAGS, *known_tags}
     found = [
         line
@@ -39,17 +39,18 @@ def warnings(
 def _unknown(rule: Rule, known: set[str]) -> Iterator[str]:
     for tag in rule.tags or ():
         if tag not in known:
-            mend = did_you_mean(tag, known)
-            yield f"{rule.line}: unknown tag {tag!r}" + (f"; {mend}" if mend else "")
+            fix = did_you_mean(tag, known)
+            yield f"{rule.line}: unknown tag {tag!r}" + (f"; {fix}" if fix else "")
 
 
 def _pairs(policy: Policy, number: int) -> Iterator[str]:
-    """Against those before it; one that is covered needs no word on what it overlaps."""
+    """Compare a rule with those before it. A covered rule needs no warning about overlaps."""
     rule, before = policy.rules[number], list(enumerate(policy.rules[:number]))
     covering = next((other for other, earlier in before if _covers(earlier, rule)), None)
     if covering is not None:
-        stands = f"{_called(policy, covering)} fits all that it fits, and stands before it"
-        yield f"{rule.line}: {_called(policy, number)} never decides: {stands}; move it up, or remove it"
+        before_it = f"{_called(policy, covering)} precedes it and matches everything it matches"
+        called = _called(policy, number)
+        yield f"{rule.line}: {called} never decides: {before_it}; move or remove it"
         return
     for other, earlier in before:
         if _contradicts(earlier, rule) and _overlap(earlier, rule) and not _covers(rule, earlier):
@@ -57,7 +58,10 @@ def _pairs(policy: Policy, number: int) -> Iterator[str]:
                 f"{_called(policy, each)}, {policy.rules[each].verdict.value},"
                 for each in (number, other)
             )
-            yield f"{rule.line}: {one} and {another} overlap: where both fit, line {earlier.line} decides"
+            yield (
+                f"{rule.line}: {one} and {another} overlap:"
+                f" where both match, line {earlier.line} decides"
+            )
 
 
 def _called(policy: Policy, number: int) -> str:
@@ -66,7 +70,11 @@ def _called(policy: Policy, number: int) -> str:
 
 
 def _contradicts(earlier: Rule, rule: Rule) -> bool:
-    """A looser rule before a stricter one takes from it; the other way round is an exception, unless both are about the same."""
+    """Return whether the order of two rules is suspicious.
+
+    A looser rule before a stricter one weakens it. The opposite order is an exception to a rule,
+    unless both have the same conditions.
+    """
     looser = RANK[earlier.verdict] < RANK[rule.verdict]
     return looser or (
         earlier.verdict is not rule.verdict and set(earlier.conditions) == set(rule.conditions)
@@ -74,7 +82,7 @@ def _contradicts(earlier: Rule, rule: Rule) -> bool:
 
 
 def _covers(outer: Rule, inner: Rule) -> bool:
-    """Whether all that fits the inner one surely fits the outer one."""
+    """Return whether everything that matches the inner rule matches the outer one."""
     return all(_wider(getattr(outer, name), getattr(inner, name)) for name in outer.conditions)
 
 
@@ -105,7 +113,7 @@ def _wider_target(outer: TargetIs, inner: TargetIs) -> bool:
 
 
 def _overlap(one: Rule, other: Rule) -> bool:
-    """Whether something may well fit both. Conditions that only one of them has leave that open, so they say nothing against it."""
+    """Return whether a change may match both, by the conditions that both rules have."""
     both = [name for name in one.conditions if name in other.conditions]
     return all(_meet(getattr(one, name), getattr(other, name)) for name in both)
 
@@ -133,14 +141,16 @@ def _meet_target(one: TargetIs, other: TargetIs) -> bool:
 
 
 def _named_in(one: TargetIs, other: TargetIs) -> bool:
-    """Whether an entry of one, whatever its list, has to do with the other: an address with a network, say."""
+    """Return whether an entry of one, in any list, overlaps the other."""
     return any(
-        touches(kind, entry, other) for name, kind in _LISTS.items() for entry in getattr(one, name)
+        overlaps(kind, entry, other)
+        for name, kind in _LISTS.items()
+        for entry in getattr(one, name)
     )
 
 
 def _holds(name: str, big: str, small: str) -> bool:
-    """Whether one entry of a list is a part of another."""
+    """Return whether one entry of a list contains another."""
     if name == "domains":
         return small == big or small.endswith(f".{big}")
     if name != "networks":

@@ -1,4 +1,4 @@
-"""Does a rule fit a change? Condition by condition, with what was wanted and what was found."""
+"""Matching of a rule with a change, condition by condition."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.domain.change import Change, Verdict
 from orchestrator.domain.observable import CANONICAL, ObservableType
-from orchestrator.policy.inputs import Context, Facts
+from orchestrator.policy.inputs import ChangeContext, ChangeFacts
 from orchestrator.policy.rules import DAYS, Hours, Rule, TargetIs
-from orchestrator.policy.targets import known_as, lies_within, touches
+from orchestrator.policy.targets import contained_in, known_as, overlaps
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A change, and the moment in which it is judged."""
+class RuleInput:
+    """A change with its facts and context."""
 
     change: Change
-    facts: Facts
-    context: Context
+    facts: ChangeFacts
+    context: ChangeContext
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
-        """Those of the inventory; whatever is critical bears that tag."""
+        """The tags of the inventory, and `critical` for a critical target."""
         return tuple(
             dict.fromkeys((*self.facts.tags, *(("critical",) if self.facts.critical else ())))
         )
 
     @cached_property
-    def spelled(self) -> tuple[ObservableType, str] | None:
-        """The target in its canonical spelling; None: it cannot be read."""
+    def canonical_target(self) -> tuple[ObservableType, str] | None:
+        """The target in its canonical spelling; None if it cannot be parsed."""
         target = self.change.target
         try:
             return target.type, CANONICAL[target.type](target.value)
@@ -41,8 +41,8 @@ class Moment:
             return None
 
 
-class Names(Enum):
-    """By which names a target is looked at: its own alone, or by all that it is known as."""
+class NameScope(Enum):
+    """The names that a target is matched by: its own, or all that it is known as."""
 
     OWN = auto()
     ALL = auto()
@@ -50,62 +50,63 @@ class Names(Enum):
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition of a rule. `wanted` and `found` are for people to read."""
+    """One condition of a rule; `expected` and `found` are for people to read."""
 
     name: str
-    wanted: str
+    expected: str
     found: str
     holds: bool
 
 
-def fits(rule: Rule, moment: Moment, names: Names) -> bool:
-    """Whether all conditions hold, by which names of the target."""
-    return all(_HOLDS[name](rule, moment, names) for name in rule.conditions)
+def matches(rule: Rule, given: RuleInput, names: NameScope) -> bool:
+    """Return whether all conditions hold, for these names of the target."""
+    return all(_HOLDS[name](rule, given, names) for name in rule.conditions)
 
 
-def conditions(rule: Rule, moment: Moment) -> list[Condition]:
-    """All conditions of a rule, for whoever asks why it fits or does not."""
-    names = Names.OWN if rule.verdict is Verdict.ALLOW else Names.ALL
+def check_conditions(rule: Rule, given: RuleInput) -> list[Condition]:
+    """Return all conditions of a rule, to explain why it matches or does not."""
+    names = NameScope.OWN if rule.verdict is Verdict.ALLOW else NameScope.ALL
     return [
         Condition(
-            name, _wanted(rule, name), _FOUND[name](moment), _HOLDS[name](rule, moment, names)
+            name,
+            _expected(rule, name),
+            _FOUND[name](given),
+            _HOLDS[name](rule, given, names),
         )
         for name in rule.conditions
     ]
 
 
-def _target(rule: Rule, moment: Moment, names: Names) -> bool:
+def _target(rule: Rule, given: RuleInput, names: NameScope) -> bool:
     wanted = rule.target
-    if wanted is None or (wanted.type is not None and moment.change.target.type not in wanted.type):
+    if wanted is None or (wanted.type is not None and given.change.target.type not in wanted.type):
         return wanted is None
     if not wanted.named:
         return True
-    if (
-        moment.spelled is None
-    ):  # nobody can say what it is: no reason to allow it, but to be careful
+    if given.canonical_target is None:  # unreadable: never allow it, but deny or ask
         return rule.verdict is not Verdict.ALLOW
     if rule.verdict is Verdict.ALLOW:
-        return lies_within(*moment.spelled, wanted)
+        return contained_in(*given.canonical_target, wanted)
     others = (
-        [(kind, name) for name in moment.facts.names for kind in known_as(moment.spelled[0])]
-        if names is Names.ALL
+        [(kind, name) for name in given.facts.names for kind in known_as(given.canonical_target[0])]
+        if names is NameScope.ALL
         else []
     )
-    return any(touches(*each, wanted) for each in (moment.spelled, *others))
+    return any(overlaps(*each, wanted) for each in (given.canonical_target, *others))
 
 
-def _tags(rule: Rule, moment: Moment, _: Names) -> bool:
-    """A name that an alert made up must not lead to a tag by which something is allowed."""
-    surely = moment.facts.sure_tags if rule.verdict is Verdict.ALLOW else None
-    return not set(moment.tags if surely is None else surely).isdisjoint(rule.tags or ())
+def _tags(rule: Rule, given: RuleInput, _: NameScope) -> bool:
+    """Return whether a tag matches. A rule that allows ignores tags by forgeable names."""
+    surely = given.facts.sure_tags if rule.verdict is Verdict.ALLOW else None
+    return not set(given.tags if surely is None else surely).isdisjoint(rule.tags or ())
 
 
-def _time(rule: Rule, moment: Moment, _: Names) -> bool:
+def _time(rule: Rule, given: RuleInput, _: NameScope) -> bool:
     if rule.time is None:
         return True
-    if moment.context.at is None:
+    if given.context.at is None:
         return rule.verdict is not Verdict.ALLOW
-    now = moment.context.at if moment.context.at.tzinfo else moment.context.at.replace(tzinfo=UTC)
+    now = given.context.at if given.context.at.tzinfo else given.context.at.replace(tzinfo=UTC)
     local = now.astimezone(ZoneInfo(rule.time.zone))
     today, yesterday = DAYS[local.weekday()], DAYS[(local - timedelta(days=1)).weekday()]
     if rule.time.span is None:
@@ -119,49 +120,49 @@ def _time(rule: Rule, moment: Moment, _: Names) -> bool:
     )
 
 
-def _actions(moment: Moment) -> set[str]:
-    change = moment.change
+def _actions(given: RuleInput) -> set[str]:
+    change = given.change
     return {change.action, f"{change.connection}.{change.action}"}
 
 
-_HOLDS: dict[str, Callable[[Rule, Moment, Names], bool]] = {
-    "effect": lambda rule, moment, _: moment.change.effect in (rule.effect or ()),
-    "action": lambda rule, moment, _: not _actions(moment).isdisjoint(rule.action or ()),
+_HOLDS: dict[str, Callable[[Rule, RuleInput, NameScope], bool]] = {
+    "effect": lambda rule, given, _: given.change.effect in (rule.effect or ()),
+    "action": lambda rule, given, _: not _actions(given).isdisjoint(rule.action or ()),
     "target": _target,
     "tags": _tags,
-    "severity": lambda rule, moment, _: (
+    "severity": lambda rule, given, _: (
         rule.severity is None
-        or rule.severity.at_least <= moment.context.severity <= rule.severity.at_most
+        or rule.severity.at_least <= given.context.severity <= rule.severity.at_most
     ),
-    "source": lambda rule, moment, _: moment.context.source in (rule.source or ()),
-    "playbook": lambda rule, moment, _: moment.context.playbook in (rule.playbook or ()),
-    "connection": lambda rule, moment, _: moment.change.connection in (rule.connection or ()),
-    "connector": lambda rule, moment, _: moment.change.connector in (rule.connector or ()),
+    "source": lambda rule, given, _: given.context.source in (rule.source or ()),
+    "playbook": lambda rule, given, _: given.context.playbook in (rule.playbook or ()),
+    "connection": lambda rule, given, _: given.change.connection in (rule.connection or ()),
+    "connector": lambda rule, given, _: given.change.connector in (rule.connector or ()),
     "time": _time,
-    "known": lambda rule, moment, _: moment.facts.known is rule.known,
+    "known": lambda rule, given, _: given.facts.known is rule.known,
 }
 
-_FOUND: dict[str, Callable[[Moment], str]] = {
-    "effect": lambda moment: moment.change.effect.value,
-    "action": lambda moment: f"{moment.change.connection}.{moment.change.action}",
-    "target": lambda moment: (
-        f"{moment.change.target}"
-        + (f" (also {', '.join(moment.facts.names)})" if moment.facts.names else "")
+_FOUND: dict[str, Callable[[RuleInput], str]] = {
+    "effect": lambda given: given.change.effect.value,
+    "action": lambda given: f"{given.change.connection}.{given.change.action}",
+    "target": lambda given: (
+        f"{given.change.target}"
+        + (f" (also {', '.join(given.facts.names)})" if given.facts.names else "")
     ),
-    "tags": lambda moment: ", ".join(moment.tags) or "none",
-    "severity": lambda moment: str(moment.context.severity),
-    "source": lambda moment: moment.context.source or "none: a person started it",
-    "playbook": lambda moment: moment.context.playbook or "none",
-    "connection": lambda moment: moment.change.connection,
-    "connector": lambda moment: moment.change.connector,
-    "time": lambda moment: (
-        f"{moment.context.at:%a %Y-%m-%d %H:%M %Z}".strip() if moment.context.at else "unknown"
+    "tags": lambda given: ", ".join(given.tags) or "none",
+    "severity": lambda given: str(given.context.severity),
+    "source": lambda given: given.context.source or "none (started by a person)",
+    "playbook": lambda given: given.context.playbook or "none",
+    "connection": lambda given: given.change.connection,
+    "connector": lambda given: given.change.connector,
+    "time": lambda given: (
+        f"{given.context.at:%a %Y-%m-%d %H:%M %Z}".strip() if given.context.at else "unknown"
     ),
-    "known": lambda moment: "in the inventory" if moment.facts.known else "not in the inventory",
+    "known": lambda given: "in the inventory" if given.facts.known else "not in the inventory",
 }
 
 
-def _wanted(rule: Rule, name: str) -> str:
+def _expected(rule: Rule, name: str) -> str:
     match getattr(rule, name):
         case TargetIs() as target:
             listed = [
@@ -176,7 +177,8 @@ def _wanted(rule: Rule, name: str) -> str:
             )
         case Hours() as hours:
             clock = f"{hours.from_}-{hours.to}" if hours.span else "all day"
-            return f"{clock} {', '.join(hours.days) if hours.days != DAYS else 'every day'} ({hours.zone})"
+            days = ", ".join(hours.days) if hours.days != DAYS else "every day"
+            return f"{clock} {days} ({hours.zone})"
         case tuple() as words:
             return " or ".join(getattr(word, "value", str(word)) for word in words)
         case bool() as known:

@@ -1,9 +1,10 @@
-"""Policies: publish a new version, and say which is in force."""
+"""Published policies: check, publish, and show the one in force."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
@@ -11,7 +12,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.policy.document import parse_policy
-from orchestrator.policy.lint import warnings
+from orchestrator.policy.lint import lint_policy
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import policy_inputs, records
@@ -21,6 +22,19 @@ from orchestrator.store.tables import AssetRow, PolicyRow
 class PolicyView(Frozen):
     """A published policy."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "version": 2,
+                "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+                "source": "protect:\n  networks: [10.0.0.0/24]\n",
+                "published_at": "2026-01-01T12:00:00Z",
+                "published_by": "person:ann",
+                "warnings": [],
+            }
+        }
+    )
+
     version: int
     digest: str
     source: str
@@ -29,26 +43,40 @@ class PolicyView(Frozen):
     warnings: tuple[str, ...] = ()
 
 
-async def check_policy(rt: Runtime, text: str, file: str = "policy.yaml") -> tuple[str, ...]:
-    """What is most likely a mistake in it, given the tags of the inventory. Raises Invalid with line and column for what is wrong."""
+class PolicyCheck(Frozen):
+    """The warnings about a policy that is valid."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "warnings": ["policy.yaml:2: unknown tag 'critcal'; did you mean 'critical'?"]
+            }
+        }
+    )
+
+    warnings: tuple[str, ...]
+
+
+async def check_policy(rt: Runtime, text: str, file: str = "policy.yaml") -> PolicyCheck:
+    """Return warnings, given the tags of the inventory. Raise Invalid with line and column."""
     policy = parse_policy(text, file)
     async with rt.store.read() as session:
-        return warnings(policy, await _tags(session), file)
+        return PolicyCheck(warnings=lint_policy(policy, await _tags(session), file))
 
 
 async def publish_policy(rt: Runtime, text: str, *, actor: str) -> PolicyView:
-    """Makes it the policy in force; what is in force already stays as it is. Raises Invalid with line and column.
+    """Put a policy in force. Raise Invalid with line and column.
 
-    What is most likely a mistake is told, and published all the same.
+    The text that is in force already keeps its version. Warnings do not prevent publication.
     """
     policy = parse_policy(text)
     now = rt.clock()
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, ["policy"])
-        told_too = warnings(policy, await _tags(session))
-        newest = await policy_inputs.newest_policy(session)
+        warnings = lint_policy(policy, await _tags(session))
+        newest = await policy_inputs.get_newest_policy(session)
         if newest is not None and newest.source == text:
-            return _view(newest, told_too)
+            return _view(newest, warnings)
         row = PolicyRow(
             version=await records.newest_policy_version(session) + 1,
             digest=policy.digest,
@@ -58,30 +86,30 @@ async def publish_policy(rt: Runtime, text: str, *, actor: str) -> PolicyView:
             published_by=actor,
         )
         await records.add(session, row)
-        told = {"version": row.version, "digest": row.digest}
+        details = {"version": row.version, "digest": row.digest}
         await trail.record(
             session,
             EventKind.POLICY_PUBLISHED,
             actor=actor,
             subject=f"policy:{row.version}",
-            data=told,
+            data=details,
             now=now,
         )
-    return _view(row, told_too)
+    return _view(row, warnings)
 
 
 async def current_policy(rt: Runtime) -> PolicyView:
-    """The policy in force. Raises NotFound before the first start."""
+    """Return the policy in force. Raise NotFound if none was published."""
     async with rt.store.read() as session:
-        row = await policy_inputs.newest_policy(session)
+        row = await policy_inputs.get_newest_policy(session)
     if row is None:
         raise NotFound("no policy is published; run `tocsin policy publish FILE`")
     return _view(row)
 
 
 async def _tags(session: AsyncSession) -> set[str]:
-    return {tag for row in await records.every(session, AssetRow) for tag in row.tags}
+    return {tag for row in await records.list_all(session, AssetRow) for tag in row.tags}
 
 
-def _view(row: PolicyRow, told_too: tuple[str, ...] = ()) -> PolicyView:
-    return PolicyView(**row.model_dump(exclude={"document"}), warnings=told_too)
+def _view(row: PolicyRow, warnings: tuple[str, ...] = ()) -> PolicyView:
+    return PolicyView(**row.model_dump(exclude={"document"}), warnings=warnings)

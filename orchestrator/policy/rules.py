@@ -1,4 +1,4 @@
-"""What may a rule of a policy say? Conditions, all of which have to hold, and one verdict."""
+"""Rules of a policy: conditions, all of which must hold, and one verdict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
 def _listed(written: Any) -> Any:
-    """One thing is short for a list of one."""
+    """Expand a single value to a list of one."""
     return written if isinstance(written, list | tuple) else (written,)
 
 
@@ -35,13 +35,13 @@ def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):
-        mend = did_you_mean(text, available_timezones()) or "write such as Europe/Berlin"
-        raise ValueError(f"{text[:64]!r} is not a time zone; {mend}") from None
+        fix = did_you_mean(text, available_timezones()) or "write such as Europe/Berlin"
+        raise ValueError(f"{text[:64]!r} is not a time zone; {fix}") from None
     return text
 
 
 def _tag(text: str) -> str:
-    """Tags are lower case with dashes, here as in the inventory."""
+    """Return a tag in lower case with dashes, as in the inventory."""
     return re.sub(r"[\s_]+", "-", text.strip().lower())
 
 
@@ -57,9 +57,10 @@ Degree = Annotated[int, Field(ge=0, le=6)]
 
 
 class TargetIs(Frozen):
-    """What the change touches. `type` has to fit, and one entry of the lists, as far as there are any.
+    """The target of the change: its type, and one entry of the lists, if any is given.
 
-    An address fits the networks that hold it, a domain those above it, a host or user is compared as protection does.
+    An address matches the networks that contain it, and a domain its parents. Hosts and users are
+    compared as protection compares them.
     """
 
     type: (
@@ -74,7 +75,7 @@ class TargetIs(Frozen):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.type is None and not self.named:
-            raise ValueError("fits every target; give `type`, or a list such as `networks`")
+            raise ValueError("matches every target; give `type`, or a list such as `networks`")
         return self
 
     @property
@@ -84,7 +85,7 @@ class TargetIs(Frozen):
 
 
 class SeverityIs(Frozen):
-    """The alert's severity lies between the two, both included."""
+    """A range of the alert's severity, inclusive."""
 
     at_least: Degree = 0
     at_most: Degree = 6
@@ -92,16 +93,16 @@ class SeverityIs(Frozen):
     @model_validator(mode="after")
     def _can_be(self) -> Self:
         if self.at_least > self.at_most:
-            raise ValueError("no severity is at least and at most that; exchange the two")
+            raise ValueError("`at_least` is greater than `at_most`; exchange the two")
         return self
 
 
 class Hours(Frozen):
-    """A span of the day in a time zone. Over midnight it belongs to the day on which it began."""
+    """A span of the day in a time zone. Over midnight it belongs to the day on which it begins."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True
-    )  # kept as JSON by its own name
+    )  # stored as JSON by field name
 
     from_: Annotated[Clock | None, Field(alias="from")] = None
     to: Clock | None = None
@@ -113,14 +114,14 @@ class Hours(Frozen):
         if (self.from_ is None) != (self.to is None):
             raise ValueError("`from` and `to` go together; give both")
         if self.from_ is not None and self.from_ == self.to:
-            raise ValueError("begins when it ends; for whole days leave both out")
+            raise ValueError("`from` equals `to`; for whole days leave both out")
         if self.from_ is None and self.days == DAYS:
-            raise ValueError("is always; give `from` and `to`, or `days`")
+            raise ValueError("matches always; give `from` and `to`, or `days`")
         return self
 
     @property
     def span(self) -> tuple[time, time] | None:
-        """From when to when (not included); None: whole days."""
+        """Begin and end (exclusive); None for whole days."""
         return (
             (time.fromisoformat(self.from_), time.fromisoformat(self.to))
             if self.from_ and self.to
@@ -128,10 +129,10 @@ class Hours(Frozen):
         )
 
 
-class Ask(Frozen):
-    """Who has to agree. `by`: a group; None: anyone who may decide."""
+class RequiredApproval(Frozen):
+    """The people who must approve."""
 
-    by: Word | None = None
+    by: Word | None = None  # a group; None: every approver
     quorum: Quorum = 1
 
 
@@ -145,20 +146,22 @@ def _at_least(written: Any) -> Any:
 
 def _asked(written: Any) -> Any:
     if written is False:
-        raise ValueError("a rule that does not ask is `allow: true`, or `deny:` with the reason")
+        raise ValueError(
+            "write `allow: true`, or `deny:` with a reason, instead of `approve: false`"
+        )
     return {} if written is True else written
 
 
 def _allowed(written: Any) -> Any:
     if written is not None and written is not True:
         raise ValueError(
-            "can only be `true`; to refuse, write `deny:` with the reason, which is shown to whoever is refused"
+            "can only be `true`; to deny, write `deny:` with a reason, which people see"
         )
     return written
 
 
 class Rule(Frozen):
-    """One line of the policy. Left out, a condition always holds; without `effect` it is about all that changes something."""
+    """One rule. An omitted condition always holds; without `effect` it covers every change."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     effect: Annotated[tuple[Effect, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
@@ -173,13 +176,11 @@ class Rule(Frozen):
     connection: Words | None = None
     connector: Words | None = None
     time: Hours | None = None
-    known: bool | None = (
-        None  # whether the inventory knows the target; what can't be an asset of ours counts as known
-    )
+    known: bool | None = None  # in the inventory; a target that cannot be an asset counts as known
     allow: Annotated[Literal[True], BeforeValidator(_allowed)] | None = None
     deny: Word | None = None
-    approve: Annotated[Ask, BeforeValidator(_asked)] | None = None
-    line: int | None = None  # where it stands; no part of what is said
+    approve: Annotated[RequiredApproval, BeforeValidator(_asked)] | None = None
+    line: int | None = None  # in its file; not part of the digest
 
     @model_validator(mode="after")
     def _decides(self) -> Self:
@@ -187,24 +188,23 @@ class Rule(Frozen):
         if len(given) != 1:
             found = " and ".join(f"`{name}`" for name in given) or "nothing"
             raise ValueError(
-                f"decides {found}; give exactly one of `allow: true`, `deny: reason`, `approve: true`"
+                f"decides {found}; give exactly one of `allow: true`, `deny: reason`,"
+                " `approve: true`"
             )
         if self.effect and Effect.READ in self.effect and not self.allow:
-            raise ValueError(
-                "reads change nothing and are always allowed; name an effect that changes something"
-            )
+            raise ValueError("reads are always allowed; name an effect that changes something")
         return self
 
     @property
     def verdict(self) -> Verdict:
-        """What it says of a change that fits."""
+        """The verdict on a change that matches."""
         if self.allow:
             return Verdict.ALLOW
         return Verdict.DENY if self.deny else Verdict.ASK
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The names of the conditions that are written."""
+        """The names of the conditions that are given."""
         return tuple(name for name in CONDITIONS if getattr(self, name) is not None)
 
 

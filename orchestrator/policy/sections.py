@@ -1,4 +1,4 @@
-"""What does a policy settle beside its rules? What is protected, how much may be touched, when people are told and asked."""
+"""Sections of a policy: protection, limits, circuit breaker, drift, releases and approvals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import Address, Domain, Host, Network, User
-from orchestrator.playbook.language.durations import PATTERN, duration
+from orchestrator.playbook.language.durations import PATTERN, parse_duration
 from orchestrator.policy.rules import Quorum, Word
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -18,7 +18,7 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 def _span(value: Any) -> int:
     try:
-        return duration(value)
+        return parse_duration(value)
     except Invalid as error:
         raise ValueError(str(error)) from error
 
@@ -26,11 +26,14 @@ def _span(value: Any) -> int:
 Span = Annotated[
     int, BeforeValidator(_span), WithJsonSchema({"type": ["string", "integer"], "pattern": PATTERN})
 ]
-"""Written `15m` or as a number of seconds; whole seconds inside."""
+"""Whole seconds; written as `15m` or as a number of seconds."""
 
 
 class Protected(Frozen):
-    """What no playbook may contain or destroy, whoever asks. A network protects all that overlaps it, a domain all below it."""
+    """Targets that no playbook may contain or destroy.
+
+    A network protects everything that overlaps it, and a domain everything below it.
+    """
 
     addresses: tuple[Address, ...] = ()
     networks: tuple[Network, ...] = ()
@@ -40,14 +43,14 @@ class Protected(Frozen):
 
 
 class Widest(Frozen):
-    """The shortest prefix that a network to be blocked may have: 16 refuses 10.0.0.0/8."""
+    """The shortest prefix of a network that may be blocked: 16 denies 10.0.0.0/8."""
 
     ipv4: Annotated[int, Field(ge=1, le=32)] = 16
     ipv6: Annotated[int, Field(ge=1, le=128)] = 32
 
 
-class Counts(Frozen):
-    """How many different targets of a kind; None: as many as you like."""
+class TargetCounts(Frozen):
+    """The number of different targets per kind; None: no limit."""
 
     hosts: Count | None = None
     users: Count | None = None
@@ -66,17 +69,17 @@ class Per(StrEnum):
     CONNECTOR = "connector"
 
 
-class Window(Counts):
-    """How much may be touched within any such span: by all, or by each playbook, source or connector for itself."""
+class Window(TargetCounts):
+    """A limit within any span of time: overall, or per playbook, source or connector."""
 
     per: Per = Per.OVERALL
     within: Span
 
 
 class PolicyLimits(Frozen):
-    """How much may be touched before people are asked. `by`, `quorum`: who has to agree to go on."""
+    """How much may be touched before a change needs approval, and whose approval."""
 
-    per_run: Counts = Counts()
+    per_run: TargetCounts = TargetCounts()
     windows: Annotated[tuple[Window, ...], Field(max_length=32)] = (
         Window(per=Per.OVERALL, within=3_600, hosts=50, users=50, addresses=1_000, networks=20),
     )
@@ -85,9 +88,10 @@ class PolicyLimits(Frozen):
 
 
 class Breaker(Frozen):
-    """When a source asks for far more containments than it used to, people are asked about each.
+    """When the circuit breaker of a source trips, so that each of its changes needs approval.
 
-    It trips at `at_least` targets within `within`, when that is more than `factor` times its mean over `compared_with`.
+    It trips at `at_least` targets within `within`, if that is more than `factor` times the mean
+    over `compared_with`.
     """
 
     within: Span = 3_600
@@ -99,26 +103,23 @@ class Breaker(Frozen):
 
 
 class Drift(Frozen):
-    """How often what is in force is read back, and what happens when it is gone from the device.
-
-    `to`: the group that is told; None: the one that is told of releases which do not come off.
-    """
+    """How often containments are read back, and what happens when one is gone from its device."""
 
     every: Span = 900
     then: Literal["reapply", "report"] = "report"
-    to: Word | None = None
+    to: Word | None = None  # the group to notify; None: as for failed releases
 
 
 class Releases(Frozen):
-    """A release that failed so often is brought before people. `to`: a group; None: everyone who may release."""
+    """After how many failed attempts a release is escalated to people."""
 
     escalate_after: Annotated[int, Field(ge=1, le=1_000)] = 3
-    to: Word | None = None
+    to: Word | None = None  # a group; None: everyone who may release
 
 
 class Approvals(Frozen):
-    """`separate`: who published the playbook or started the run has no say. `break_glass`: an admin may decide alone, and is reviewed."""
+    """How approvals work."""
 
-    separate: bool = True
+    separate: bool = True  # who published the playbook or started the run may not approve
     remind_every: Span = 300
-    break_glass: bool = True
+    break_glass: bool = True  # an admin may approve alone, and is reviewed

@@ -1,4 +1,4 @@
-"""Is this target one of those that are named? By each spelling that an address, a host, a user or a domain has."""
+"""Comparison of targets with lists of addresses, hosts, users and domains, in every spelling."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from urllib.parse import urlsplit
 
 from orchestrator.assets.normalize import (
     Net,
-    forms,
+    address_forms,
+    address_readings,
     is_address,
-    net_forms,
-    readings,
+    network_forms,
     same_host,
     same_user,
 )
 from orchestrator.domain.observable import CANONICAL, ObservableType
-from orchestrator.policy.inputs import Own
+from orchestrator.policy.inputs import OwnInfrastructure
 from orchestrator.policy.sections import Protected
 
 
 class Named(Protocol):
-    """Lists of targets, as a policy protects them or a rule is about them."""
+    """Lists of targets, of a protection or of a rule."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -31,23 +31,23 @@ class Named(Protocol):
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """All that is in them."""
+        """Networks, with everything in them."""
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """All that is below them."""
+        """Domains, with everything below them."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """By full or short name."""
+        """Hosts, by full or short name."""
 
     @property
     def users(self) -> tuple[str, ...]:
-        """With or without their domain."""
+        """Users, with or without their domain."""
 
 
-def lies_within(kind: ObservableType, value: str, named: Named) -> bool:
-    """Whether all of a target (in its canonical spelling) is inside of what is named: enough to allow it."""
+def contained_in(kind: ObservableType, value: str, named: Named) -> bool:
+    """Return whether a canonical target is entirely inside the lists: enough to allow it."""
     match kind:
         case ObservableType.NETWORK:
             net = ipaddress.ip_network(value)
@@ -55,34 +55,37 @@ def lies_within(kind: ObservableType, value: str, named: Named) -> bool:
         case ObservableType.DOMAIN:
             return any(_below(value, entry) for entry in named.domains)
         case _:
-            return any(_said(kind, value, named, first_form=True))
+            return any(_comparisons(kind, value, named, first_form=True))
 
 
-def touches(kind: ObservableType, value: str, named: Named) -> bool:
-    """Whether a target (in its canonical spelling) has to do with what is named: enough to ask about it, or to deny it."""
+def overlaps(kind: ObservableType, value: str, named: Named) -> bool:
+    """Return whether a canonical target overlaps the lists: enough to ask about it or deny it."""
     match kind:
         case ObservableType.NETWORK:
             entries = networks_of(named)
             return any(
                 net.version == entry.version and net.overlaps(entry)
-                for net in net_forms(ipaddress.ip_network(value))
+                for net in network_forms(ipaddress.ip_network(value))
                 for entry in entries
             )
         case ObservableType.DOMAIN:
             return any(_below(value, entry) or _below(entry, value) for entry in named.domains)
         case _:
-            return any(_said(kind, value, named, first_form=False))
+            return any(_comparisons(kind, value, named, first_form=False))
 
 
-def is_own(kind: ObservableType, value: str, own: Own) -> bool:
-    """Whether a target touches a thing that Tocsin stands on."""
+def is_own(kind: ObservableType, value: str, own: OwnInfrastructure) -> bool:
+    """Return whether a target overlaps a thing that Tocsin depends on."""
     named = _as_named(own)
-    return named is not None and touches(kind, value, named)
+    return named is not None and overlaps(kind, value, named)
 
 
 @lru_cache(maxsize=4_096)
-def _as_named(own: Own) -> Protected | None:
-    """A host goes by its address, or is a domain too, which can be blocked as well; None: of a kind that is not protected."""
+def _as_named(own: OwnInfrastructure) -> Protected | None:
+    """Return lists with the one thing; None for a kind that is not protected.
+
+    A host name is protected as a domain too, because blocking that cuts the host off.
+    """
     try:
         value = CANONICAL[own.type](own.value)
     except ValueError:
@@ -104,7 +107,9 @@ def _as_named(own: Own) -> Protected | None:
             return None
 
 
-def _said(kind: ObservableType, value: str, named: Named, *, first_form: bool) -> Iterator[bool]:
+def _comparisons(
+    kind: ObservableType, value: str, named: Named, *, first_form: bool
+) -> Iterator[bool]:
     match kind:
         case ObservableType.ADDRESS:
             yield _address(value, named, first_form=first_form)
@@ -123,25 +128,25 @@ def _said(kind: ObservableType, value: str, named: Named, *, first_form: bool) -
 
 
 def networks_of(named: Named) -> tuple[Net, ...]:
-    """All that is listed by address: networks, addresses, and hosts that go by theirs."""
+    """Return all that is listed by address: networks, addresses, and hosts named by theirs."""
     return _networks((*named.networks, *named.addresses), named.hosts)
 
 
 @lru_cache(maxsize=256)
 def _networks(listed: tuple[str, ...], hosts: tuple[str, ...]) -> tuple[Net, ...]:
-    by_name = (address for entry in hosts for address in readings(entry))
+    by_name = (address for entry in hosts for address in address_readings(entry))
     return tuple(ipaddress.ip_network(entry) for entry in (*listed, *by_name))
 
 
 def _address(text: str, named: Named, *, first_form: bool) -> bool:
-    """`first_form`: only in the one way in which it surely is meant."""
-    found = readings(text)
+    """Return whether an address is listed; with `first_form`, only in its unambiguous reading."""
+    found = address_readings(text)
     meant = (
         found
         if first_form and len(found) == 1
         else ()
         if first_form
-        else [form for each in found for form in forms(each)]
+        else [form for each in found for form in address_forms(each)]
     )
     return any(form in entry for form in meant for entry in networks_of(named))
 
@@ -157,7 +162,7 @@ def _below(value: str, entry: str) -> bool:
 
 
 def known_as(kind: ObservableType) -> tuple[ObservableType, ...]:
-    """As what another name of a target is looked up. A host's may be its address; an address's may be its host."""
+    """Return the types that another name of a target may have: a host's may be its address."""
     match kind:
         case ObservableType.HOST | ObservableType.ADDRESS:
             return (ObservableType.HOST, ObservableType.ADDRESS)

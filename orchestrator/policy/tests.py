@@ -1,4 +1,4 @@
-"""What has a policy to say in the cases beside it, and does it?"""
+"""Test cases of a policy: `policy.tests.yaml`, and the verdict on each case."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from orchestrator.assets.facts import said_by
+from orchestrator.assets.facts import asset_facts_from
 from orchestrator.domain.change import PolicyVerdict, Verdict
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
@@ -17,19 +17,19 @@ from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.language.yaml import BadYaml, Document, load
 from orchestrator.policy.document import Policy
-from orchestrator.policy.evaluate import Facts, InForce, Used, evaluate
-from orchestrator.policy.hypothetical import Imagined
+from orchestrator.policy.evaluate import ChangeFacts, LimitUsage, PolicyInForce, evaluate
+from orchestrator.policy.hypothetical_change import HypotheticalChange
 from orchestrator.policy.rules import Tags, Word
 from orchestrator.store.queries.policy_inputs import KnownAsset
 
 _AT = datetime(
     2026, 1, 7, 12, 0, tzinfo=UTC
-)  # a Wednesday at noon: a test says the same on every day
+)  # a Wednesday at noon, so that results do not depend on today
 Kind = Literal["hosts", "users", "addresses", "networks", "domains", "hashes"]
 
 
 class TestAsset(Frozen):
-    """One thing of the inventory that the cases see."""
+    """One asset of the inventory of the cases."""
 
     __test__ = False
 
@@ -41,24 +41,24 @@ class TestAsset(Frozen):
 
 
 class GivenUse(Frozen):
-    """How many others of a kind were touched already, in the eyes of the limits `per` run, or of a window."""
+    """How many other targets of a kind a limit has counted."""
 
     kind: Kind
     per: Literal["run", "playbook", "source", "connector", "overall"]
     others: Annotated[int, Field(ge=0, le=2**53)]
 
 
-class Given(Imagined):
-    """The change of a case. `known`, `critical`: in the place of what the assets say."""
+class Given(HypotheticalChange):
+    """The change of a case, and facts about it."""
 
     names: tuple[Word, ...] = ()
-    known: bool | None = None
-    critical: bool | None = None
+    known: bool | None = None  # overrides the assets
+    critical: bool | None = None  # overrides the assets
     used: tuple[GivenUse, ...] = ()
 
 
 class Expected(Frozen):
-    """What the policy has to say. Left out: not looked at."""
+    """The expected verdict. An omitted field is not compared."""
 
     verdict: Verdict
     by: Word | None = None
@@ -66,7 +66,7 @@ class Expected(Frozen):
     rule: Word | None = None
 
 
-class Case(Frozen):
+class PolicyCase(Frozen):
     """One case."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -75,37 +75,64 @@ class Case(Frozen):
 
 
 class PolicyTests(Frozen):
-    """A whole policy.tests.yaml. `policy`: the file beside it."""
+    """A whole policy.tests.yaml."""
 
-    policy: Word = "policy.yaml"
+    policy: Word = "policy.yaml"  # in the same folder
     assets: Annotated[list[TestAsset], Field(max_length=10_000)] = []
-    cases: Annotated[list[Case], Field(min_length=1, max_length=1_000)]
+    cases: Annotated[list[PolicyCase], Field(min_length=1, max_length=1_000)]
 
 
 class CaseResult(Frozen):
-    """What came of a case. `failure`: what was expected and what came; None: as expected. `line`: where the case stands."""
+    """The result of one case."""
 
     name: str
-    line: int
+    line: int  # of the case in its file
     verdict: Verdict
     rule: str | None
     reasons: tuple[str, ...]
-    failure: str | None
+    failure: str | None  # expected and actual verdict; None: as expected
 
 
-def policy_beside(text: str, file: str) -> str:
-    """The name of the policy that a file of tests is about. Raises Invalid as `run_cases` does."""
+class PolicyTestReport(Frozen):
+    """The results of all cases of a policy."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "failures": 0,
+                "cases": [
+                    {
+                        "name": "a domain controller is never isolated",
+                        "line": 2,
+                        "verdict": "deny",
+                        "rule": "rule 1 (line 2)",
+                        "reasons": [
+                            "rule 1 (line 2) of the policy denies it: never a domain controller"
+                        ],
+                        "failure": None,
+                    }
+                ],
+            }
+        }
+    )
+
+    failures: int
+    cases: tuple[CaseResult, ...]
+
+
+def policy_file_of(text: str, file: str) -> str:
+    """Return the file name of the policy that is tested. Raise Invalid as `run_cases` does."""
     return _read(text, file)[0].policy
 
 
 def run_cases(text: str, file: str, policy: Policy, catalogue: Catalogue) -> tuple[CaseResult, ...]:
-    """Judges each case. Raises Invalid with file, line, column and mend where the file itself is wrong."""
+    """Evaluate each case. Raise Invalid with file, line, column and fix where the file is wrong."""
     tests, document = _read(text, file)
     inventory = [
         _asset(asset, _place(file, document, ("assets", number)))
         for number, asset in enumerate(tests.assets)
     ]
-    in_force = InForce(0, policy.digest, policy)
+    in_force = PolicyInForce(0, policy.digest, policy)
     return tuple(
         _result(number, case, inventory, in_force, catalogue, file, document)
         for number, case in enumerate(tests.cases)
@@ -113,7 +140,7 @@ def run_cases(text: str, file: str, policy: Policy, catalogue: Catalogue) -> tup
 
 
 def junit_xml(results: Iterable[CaseResult], file: str) -> str:
-    """The results as build servers read them."""
+    """Return the results as JUnit XML, which build servers read."""
     found = [*results]
     suite = Element(
         "testsuite",
@@ -142,13 +169,16 @@ def _read(text: str, file: str) -> tuple[PolicyTests, Document]:
     except BadYaml as error:
         raise Invalid(f"{file}:{error}") from error
     except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
         raise Invalid(
-            "\n".join(
-                f"{_place(file, document, problem['loc'], key=problem['type'] == 'extra_forbidden')}: "
-                f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
-                for problem in error.errors(include_url=False, include_context=False)
-            )
+            "\n".join(_describe(problem, file, document) for problem in problems)
         ) from None
+
+
+def _describe(problem: Any, file: str, document: Document) -> str:
+    place = _place(file, document, problem["loc"], key=problem["type"] == "extra_forbidden")
+    name, message = ".".join(map(str, problem["loc"])), problem["msg"]
+    return f"{place}: {name}: {message.removeprefix('Value error, ')}"
 
 
 def _place(file: str, document: Document, path: tuple[str | int, ...], *, key: bool = False) -> str:
@@ -175,9 +205,9 @@ def _at(place: str, make: Callable[[], Any]) -> Any:
 
 def _result(
     number: int,
-    case: Case,
+    case: PolicyCase,
     inventory: list[KnownAsset],
-    in_force: InForce,
+    in_force: PolicyInForce,
     catalogue: Catalogue,
     file: str,
     document: Document,
@@ -199,19 +229,19 @@ def _result(
     )
 
 
-def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> Facts:
-    said = said_by(inventory, given.target, given.names)
-    return Facts(
+def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> ChangeFacts:
+    facts = asset_facts_from(inventory, given.target, given.names)
+    return ChangeFacts(
         names=given.names,
-        tags=tuple(dict.fromkeys((*said.tags, *given.tags))),
-        critical=said.critical if given.critical is None else given.critical,
-        known=said.known if given.known is None else given.known,
+        tags=tuple(dict.fromkeys((*facts.tags, *given.tags))),
+        critical=facts.critical if given.critical is None else given.critical,
+        known=facts.known if given.known is None else given.known,
         used=tuple(used for each in given.used for used in _used(each, given, policy)),
     )
 
 
-def _used(use: GivenUse, given: Given, policy: Policy) -> list[Used]:
-    """Every limit of the policy that counts what is given."""
+def _used(use: GivenUse, given: Given, policy: Policy) -> list[LimitUsage]:
+    """Return the usage of every limit of the policy that the given use counts toward."""
     names = {
         "playbook": given.playbook,
         "source": given.source or "",
@@ -224,7 +254,7 @@ def _used(use: GivenUse, given: Given, policy: Policy) -> list[Used]:
     )
     limits = [(within, getattr(each, use.kind)) for within, each in counts]
     return [
-        Used(
+        LimitUsage(
             kind=use.kind,
             per=use.per,
             name=names.get(use.per, ""),
@@ -241,15 +271,19 @@ def _failure(expected: Expected, verdict: PolicyVerdict) -> str | None:
     wanted = {
         name: value for name, value in expected.model_dump(mode="json").items() if value is not None
     }
-    came = {name: verdict.model_dump(mode="json")[name] for name in wanted}
+    given = {"verdict": verdict.outcome.value, **verdict.model_dump(mode="json")}
+    came = {name: given[name] for name in wanted}
     if wanted == came:
         return None
     decided = verdict.rule or "a protection or a kill switch"
-    return f"expected {_words(wanted)}; it is {_words(came)}: {decided} decided: {'; '.join(verdict.reasons)}"
+    return (
+        f"expected {_words(wanted)}, got {_words(came)}, decided by {decided}:"
+        f" {'; '.join(verdict.reasons)}"
+    )
 
 
 def _words(fields: dict[str, Any]) -> str:
     return ", ".join(
-        f"{name} {value if value is not None else 'nobody in particular'}"
+        f"{name} {value if value is not None else 'every approver'}"
         for name, value in fields.items()
     )

@@ -1,4 +1,4 @@
-"""What would the policy say? Of an imagined change, of a step of a real run, and of the cases beside a policy."""
+"""What-if: the verdict on a hypothetical change, on a step of a run, and on test cases."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orchestrator.domain.run import Mode
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.plan import Limits
 from orchestrator.policy.document import Policy, parse_policy
-from orchestrator.policy.evaluate import InForce
+from orchestrator.policy.evaluate import PolicyInForce
 from orchestrator.policy.explain import Explanation, explain
-from orchestrator.policy.hypothetical import Imagined
-from orchestrator.policy.inputs import Context
-from orchestrator.policy.load_inputs import context_of, gather, policy_in_force
-from orchestrator.policy.tests import CaseResult, run_cases
+from orchestrator.policy.hypothetical_change import HypotheticalChange
+from orchestrator.policy.inputs import ChangeContext
+from orchestrator.policy.load_inputs import load_context, load_facts, load_policy
+from orchestrator.policy.tests import PolicyTestReport, run_cases
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import records, runs, steps
 from orchestrator.store.tables import ConnectionRow, RunRow
@@ -27,7 +27,7 @@ from orchestrator.store.tables import ConnectionRow, RunRow
 
 @dataclass(frozen=True, slots=True)
 class _RunOf:
-    """A run, as far as a verdict looks at it."""
+    """The fields of a run that an evaluation needs."""
 
     playbook: str
     version: int
@@ -37,55 +37,65 @@ class _RunOf:
     severity: int
 
 
-async def evaluate(
-    rt: Runtime, wish: Imagined, draft: str | None = None, file: str = "policy.yaml"
+async def evaluate_change(
+    rt: Runtime,
+    hypothetical: HypotheticalChange,
+    draft: str | None = None,
+    file: str = "policy.yaml",
 ) -> Explanation:
-    """What-if, with the inventory, switches and counts of now, by a draft or by the policy in force. Raises Invalid."""
+    """Evaluate a hypothetical change with the current inventory, switches and counts.
+
+    `draft`: the text of a policy to evaluate it by, instead of the policy in force. Raise Invalid.
+    """
     policy = None if draft is None else parse_policy(draft, file)
     offered, now = await load_catalogue(rt), rt.clock()
     async with rt.store.read() as session:
-        change = wish.change(offered)
-        change = change if wish.connector else await _bound(session, change)
-        context = wish.context(now).model_copy(
-            update={"limits": await _own_limits(session, wish.playbook)}
+        change = hypothetical.change(offered)
+        change = change if hypothetical.connector else await _bound(session, change)
+        context = hypothetical.context(now).model_copy(
+            update={"limits": await _own_limits(session, hypothetical.playbook)}
         )
-        return await _explained(session, change, None, context, policy, now, tags=wish.tags)
+        return await _explained(session, change, None, context, policy, now, tags=hypothetical.tags)
 
 
 async def evaluate_step(
     rt: Runtime, run_id: str, path: str, draft: str | None = None, file: str = "policy.yaml"
 ) -> Explanation:
-    """The change that a step of a run planned, judged again as of now. Raises NotFound, and Invalid for a step that planned none."""
+    """Evaluate again the change that a step of a run planned. Raise NotFound, Invalid."""
     policy = None if draft is None else parse_policy(draft, file)
     offered, now = await load_catalogue(rt), rt.clock()
     async with rt.store.read() as session:
         run = await runs.get(session, run_id)
         if run is None:
-            raise NotFound(f"there is no run {run_id}; see `tocsin run list`")
+            raise NotFound(f"run {run_id} does not exist; `tocsin run list` lists them")
         change = await _bound(session, await _planned(session, run_id, path, offered))
         return await _explained(
-            session, change, run_id, await context_of(session, _run_of(run), now), policy, now
+            session, change, run_id, await load_context(session, _run_of(run), now), policy, now
         )
 
 
-async def try_policy(
-    rt: Runtime | None, text: str, tests: str, file: str = "policy.tests.yaml"
-) -> tuple[CaseResult, ...]:
-    """Judges the cases of a file of tests by a policy. Raises Invalid for what can't be read in either of them."""
-    return run_cases(tests, file, parse_policy(text), await load_catalogue(rt))
+async def run_policy_tests(
+    rt: Runtime, text: str, tests: str, file: str = "policy.tests.yaml"
+) -> PolicyTestReport:
+    """Run the test cases of a policy. Raise Invalid if either text cannot be read."""
+    results = run_cases(tests, file, parse_policy(text), await load_catalogue(rt))
+    failures = sum(result.failure is not None for result in results)
+    return PolicyTestReport(failures=failures, cases=results)
 
 
 async def _explained(
     session: AsyncSession,
     change: Change,
     run_id: str | None,
-    context: Context,
+    context: ChangeContext,
     draft: Policy | None,
     now: datetime,
     tags: tuple[str, ...] = (),
 ) -> Explanation:
-    in_force = await policy_in_force(session) if draft is None else InForce(0, draft.digest, draft)
-    facts = await gather(session, change, run_id, now, context, in_force)
+    in_force = (
+        await load_policy(session) if draft is None else PolicyInForce(0, draft.digest, draft)
+    )
+    facts = await load_facts(session, change, run_id, now, context, in_force)
     more = tuple(dict.fromkeys((*facts.tags, *tags)))
     return explain(change, in_force, facts.model_copy(update={"tags": more}), context)
 
@@ -94,7 +104,7 @@ async def _planned(session: AsyncSession, run_id: str, path: str, offered: Catal
     step = await steps.get(session, run_id, path)
     if step is None:
         known = ", ".join(row.path for row in await steps.of_run(session, run_id, 20))
-        raise NotFound(f"run {run_id} has no step {path}; it has: {known or 'none'}")
+        raise NotFound(f"run {run_id} has no step {path}; its steps are: {known or 'none'}")
     action = offered.get(f"{step.connection}.{step.action}")
     if (
         step.planned_change is None
@@ -102,9 +112,7 @@ async def _planned(session: AsyncSession, run_id: str, path: str, offered: Catal
         or step.connection is None
         or step.action is None
     ):
-        raise Invalid(
-            f"step {path} of run {run_id} planned no change, so there is nothing to judge"
-        )
+        raise Invalid(f"step {path} of run {run_id} planned no change")
     return Change(
         connection=step.connection,
         connector=step.connection,
@@ -116,13 +124,13 @@ async def _planned(session: AsyncSession, run_id: str, path: str, offered: Catal
 
 
 async def _bound(session: AsyncSession, change: Change) -> Change:
-    """With the connector that its connection is bound to."""
-    row = await records.one(session, ConnectionRow, change.connection)
+    """Return the change with the connector that its connection is bound to."""
+    row = await records.get(session, ConnectionRow, change.connection)
     return change if row is None else change.model_copy(update={"connector": row.connector})
 
 
 async def _own_limits(session: AsyncSession, playbook: str) -> Limits:
-    row = await runs.playbook(session, playbook, None) if playbook else None
+    row = await runs.get_playbook(session, playbook, None) if playbook else None
     return Limits() if row is None else Limits.model_validate(row.plan.get("limits", {}))
 
 

@@ -1,1 +1,1 @@
-""""""
+"""Published playbook versions: publish, sign, trust, retire, bundle and sync."""

@@ -1,4 +1,4 @@
-"""What does a signature under a playbook version say? One statement, as bytes, that can be meant in no other way."""
+"""The statement that a signature under a playbook version is over, and its one byte form."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from orchestrator.domain.model import Frozen
 Role = Literal["author", "reviewer"]
 
 
-class Statement(Frozen):
-    """`digest`: of the compiled plan; `tests`: of the tests and their files, so that neither is changed under the signature."""
+class SignedStatement(Frozen):
+    """What a person signs about a playbook version."""
 
     name: str
     version: int
     digest: str
+    """Of the compiled plan."""
     tests: str
+    """Digest of the tests and their files, so that neither can be replaced under the signature."""
     role: Role
     person: str
 
     def message(self) -> bytes:
-        """What is signed."""
+        """Return the bytes that are signed."""
         return b"tocsin:playbook-version:1\n" + canonical(self.model_dump(mode="json"))
 
 
 class Signature(Frozen):
-    """A statement's signature as it travels: who, as what, with which key."""
+    """A signature over a statement, as it travels between environments."""
 
     role: Role
     person: str
@@ -37,8 +39,8 @@ class Signature(Frozen):
     signature: str
 
 
-def sign(statement: Statement, key: SigningKey) -> Signature:
-    """The signature of the key's owner, who is the statement's person."""
+def sign(statement: SignedStatement, key: SigningKey) -> Signature:
+    """Sign a statement with the key of its person."""
     return Signature(
         role=statement.role,
         person=statement.person,
@@ -47,16 +49,16 @@ def sign(statement: Statement, key: SigningKey) -> Signature:
     )
 
 
-def holds(statement: Statement, signature: str, public_key: str) -> bool:
-    """Whether the signature is this key's (64 hex digits) over exactly this statement."""
+def is_signature_valid(statement: SignedStatement, signature: str, public_key: str) -> bool:
+    """Return whether the signature is by this key (64 hex digits) and over this statement."""
     return PublicKey.parse(public_key, "the signing key").verifies(signature, statement.message())
 
 
 def tests_digest(tests: str | None, files: Mapping[str, str]) -> str:
-    """SHA-256 over RFC 8785 JSON of the tests and their files (base64)."""
+    """Return the SHA-256 over RFC 8785 JSON of the tests and their files (base64)."""
     return digest([tests, dict(files)])
 
 
-def encoded(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Files as they are kept and travel."""
+def encode_files(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the files in base64, as they are stored and travel."""
     return {name: base64.b64encode(content).decode("ascii") for name, content in files.items()}

@@ -1,8 +1,9 @@
-"""What has to change so that an installation has what a folder holds? Told first, then done, all of it or nothing."""
+"""Sync: bring an installation to what a folder holds, planned first, and all of it or nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import ConfigDict, Field
@@ -17,17 +18,24 @@ from orchestrator.playbook.plan import Plan
 from orchestrator.playbook.problems import PlaybookInvalid
 from orchestrator.policy import policies
 from orchestrator.policy.document import parse_policy
-from orchestrator.registry import playbooks
-from orchestrator.registry.playbooks import Beside
+from orchestrator.registry import publish
+from orchestrator.registry.publish import PlaybookFiles
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import records
 from orchestrator.store.tables import PlaybookRow
 
-Verb = Literal["unchanged", "publish", "retire", "put in force"]
+
+class SyncVerb(StrEnum):
+    """What a sync does with a version or the policy."""
+
+    UNCHANGED = "unchanged"
+    PUBLISH = "publish"
+    RETIRE = "retire"
+    PUT_IN_FORCE = "put in force"
 
 
-class WantedPlaybook(Frozen):
-    """One folder's playbook with what lies beside it."""
+class FolderPlaybook(Frozen):
+    """The playbook of one folder, with the files next to it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,88 +45,110 @@ class WantedPlaybook(Frozen):
     files: dict[str, str] = Field(default={}, max_length=500)
 
 
-class Wanted(Frozen):
-    """What a folder holds, and for which environment it is meant."""
+class FolderContent(Frozen):
+    """What a folder holds, and the environment that it is for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     environment: Literal["staging", "production"]
-    playbooks: tuple[WantedPlaybook, ...] = Field(max_length=500)
+    playbooks: tuple[FolderPlaybook, ...] = Field(max_length=500)
     policy: str | None = Field(default=None, max_length=1_000_000)
     prune: bool = False
 
 
-class Step(Frozen):
-    """One thing to do, or that is so already."""
+class SyncStep(Frozen):
+    """One thing to do, or one that needs nothing."""
 
-    verb: Verb
+    verb: SyncVerb
     what: str
     detail: str = ""
 
 
-class Synced(Frozen):
-    """The steps; `done`: whether they were carried out. `changes`: how many are more than `unchanged`."""
+class SyncResult(Frozen):
+    """The steps of a sync."""
 
-    steps: tuple[Step, ...]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "steps": [
+                    {
+                        "verb": "publish",
+                        "what": "c2-beacon-containment version 3",
+                        "detail": "after version 2",
+                    }
+                ],
+                "done": True,
+            }
+        }
+    )
+
+    steps: tuple[SyncStep, ...]
     done: bool
+    """Whether the steps were carried out, or only planned."""
 
     @property
     def changes(self) -> int:
-        """How many steps change something."""
-        return sum(step.verb != "unchanged" for step in self.steps)
+        """The number of steps that change something."""
+        return sum(step.verb is not SyncVerb.UNCHANGED for step in self.steps)
 
 
-async def sync(rt: Runtime, wanted: Wanted, *, plan_only: bool, actor: str) -> Synced:
-    """Raises Conflict (environment, content of a published version changed), Invalid with every problem; then nothing is done."""
-    _fits(rt, wanted)
+async def sync(rt: Runtime, wanted: FolderContent, *, plan_only: bool, actor: str) -> SyncResult:
+    """Bring the installation to what a folder holds, or only plan that.
+
+    Raises Conflict (another environment, other content under a published version) and Invalid
+    with every problem; then nothing is changed.
+    """
+    _check_environment(rt, wanted)
     async with rt.store.read() as session:
-        rows = await records.every(session, PlaybookRow)
+        rows = await records.list_all(session, PlaybookRow)
     plans = _compiled(wanted.playbooks, await load_catalogue(rt), rows)
     steps = [_step(each, plan, rows) for each, plan in plans]
     gone = _gone(rows, {plan.playbook for _, plan in plans}) if wanted.prune else []
     steps += [
-        Step(
-            verb="retire",
+        SyncStep(
+            verb=SyncVerb.RETIRE,
             what=f"{row.name} version {row.version}",
-            detail="it is not in the folder",
+            detail="not in the folder",
         )
         for row in gone
     ]
     steps += await _policy_step(rt, wanted.policy)
     if plan_only:
-        return Synced(steps=tuple(steps), done=False)
+        return SyncResult(steps=tuple(steps), done=False)
     for (each, _), step in zip(plans, steps, strict=False):
-        if step.verb == "publish":
-            beside = Beside(tests=each.tests, files=each.files)
-            await playbooks.publish_playbook(rt, each.text, each.file, actor=actor, beside=beside)
+        if step.verb is SyncVerb.PUBLISH:
+            files = PlaybookFiles(tests=each.tests, files=each.files)
+            await publish.publish_playbook(rt, each.text, each.file, actor=actor, files=files)
     for row in gone:
-        await playbooks.retire_playbook(rt, row.name, row.version, actor=actor)
-    if wanted.policy is not None and steps[-1].verb == "put in force":
+        await publish.retire_playbook(rt, row.name, row.version, actor=actor)
+    if wanted.policy is not None and steps[-1].verb is SyncVerb.PUT_IN_FORCE:
         await policies.publish_policy(rt, wanted.policy, actor=actor)
-    return Synced(steps=tuple(steps), done=True)
+    return SyncResult(steps=tuple(steps), done=True)
 
 
-def _fits(rt: Runtime, wanted: Wanted) -> None:
+def _check_environment(rt: Runtime, wanted: FolderContent) -> None:
     if wanted.environment != rt.settings.environment:
         raise Conflict(
-            f"this installation is {rt.settings.environment}, and the folder is meant for {wanted.environment}; nothing was done"
+            f"this installation is {rt.settings.environment}, but the folder is for "
+            f"{wanted.environment}; nothing was changed"
         )
     if rt.settings.require_signed:
         raise Conflict(
-            "only signed versions run here (`require_signed`); bring versions with `tocsin playbook promote` instead"
+            "only signed versions run here (`require_signed`); "
+            "publish them with `tocsin playbook promote`"
         )
 
 
 def _compiled(
-    given: Sequence[WantedPlaybook], catalogue: Catalogue, rows: Iterable[PlaybookRow]
-) -> list[tuple[WantedPlaybook, Plan]]:
-    """In an order in which each finds the playbooks that it calls, published ones or the folder's. Raises Invalid with all problems."""
+    given: Sequence[FolderPlaybook], catalogue: Catalogue, rows: Iterable[PlaybookRow]
+) -> list[tuple[FolderPlaybook, Plan]]:
+    """Compile the playbooks, each after those that it calls. Raises Invalid with all problems."""
     known = {(row.name, row.version): Plan.model_validate(row.plan) for row in rows}
-    found: list[tuple[WantedPlaybook, Plan]] = []
+    found: list[tuple[FolderPlaybook, Plan]] = []
     left = list(given)
     while left:
         problems: list[str] = []
-        later: list[WantedPlaybook] = []
+        later: list[FolderPlaybook] = []
         for each in left:
             try:
                 plan = compile_playbook(
@@ -140,30 +170,36 @@ def _compiled(
     for each, plan in found:
         if plan.playbook in names:
             raise Invalid(
-                f"{each.file}: playbook {plan.playbook} stands in {names[plan.playbook]} already; keep one version in the folder"
+                f"{each.file}: playbook {plan.playbook} is also in {names[plan.playbook]}; "
+                "keep one version in the folder"
             )
         names[plan.playbook] = each.file
     return found
 
 
-def _step(each: WantedPlaybook, plan: Plan, rows: Iterable[PlaybookRow]) -> Step:
+def _step(each: FolderPlaybook, plan: Plan, rows: Iterable[PlaybookRow]) -> SyncStep:
     own = {row.version: row for row in rows if row.name == plan.playbook and row.stage != DEBUG}
     what = f"{plan.playbook} version {plan.version}"
     if (same := own.get(plan.version)) is not None:
         if same.digest != plan.digest:
             raise Conflict(
-                f"{each.file}: {what} is published with other content; raise `version` to {max(own) + 1}"
+                f"{each.file}: {what} is published with other content; "
+                f"raise `version` to {max(own) + 1}"
             )
         if same.retired:
             raise Conflict(
-                f"{each.file}: {what} is retired here; reinstate it with `tocsin playbook reinstate`, or raise `version`"
+                f"{each.file}: {what} is retired here; reinstate it with "
+                "`tocsin playbook reinstate`, or raise `version`"
             )
-        return Step(verb="unchanged", what=what)
+        return SyncStep(verb=SyncVerb.UNCHANGED, what=what)
     if own and max(own) > plan.version:
         raise Conflict(
-            f"{each.file}: {what} is older than version {max(own)}, which is published; raise `version`, or roll back"
+            f"{each.file}: {what} is older than version {max(own)}, which is published; "
+            "raise `version`, or roll back"
         )
-    return Step(verb="publish", what=what, detail=f"after version {max(own)}" if own else "new")
+    return SyncStep(
+        verb=SyncVerb.PUBLISH, what=what, detail=f"after version {max(own)}" if own else "new"
+    )
 
 
 def _gone(rows: Iterable[PlaybookRow], names: set[str]) -> list[PlaybookRow]:
@@ -172,14 +208,18 @@ def _gone(rows: Iterable[PlaybookRow], names: set[str]) -> list[PlaybookRow]:
     ]
 
 
-async def _policy_step(rt: Runtime, text: str | None) -> list[Step]:
+async def _policy_step(rt: Runtime, text: str | None) -> list[SyncStep]:
     if text is None:
         return []
     parse_policy(text)
     try:
         now = await policies.current_policy(rt)
     except NotFound:
-        return [Step(verb="put in force", what="the policy", detail="the first one")]
+        return [SyncStep(verb=SyncVerb.PUT_IN_FORCE, what="the policy", detail="the first one")]
     if now.source == text:
-        return [Step(verb="unchanged", what="the policy")]
-    return [Step(verb="put in force", what="the policy", detail=f"after version {now.version}")]
+        return [SyncStep(verb=SyncVerb.UNCHANGED, what="the policy")]
+    return [
+        SyncStep(
+            verb=SyncVerb.PUT_IN_FORCE, what="the policy", detail=f"after version {now.version}"
+        )
+    ]

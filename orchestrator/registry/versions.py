@@ -1,9 +1,10 @@
-"""Which version of a playbook takes the next alert? Retired, brought back, rolled back, run as a shadow; and which are still in use."""
+"""The versions of a playbook: which takes alerts, which runs as a shadow, which are in use."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
@@ -11,7 +12,8 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import DEBUG, SHADOW
-from orchestrator.registry.evidence import objection
+from orchestrator.registry.publish import load_version
+from orchestrator.registry.trust import start_objection
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import records, usage
@@ -20,8 +22,21 @@ from orchestrator.store.tables import PlaybookRow
 Stage = Literal["live", "shadow"]
 
 
-class VersionUse(Frozen):
-    """What of a version still goes on: `runs` that are open, and `leases` of its runs that hold something."""
+class VersionUsage(Frozen):
+    """What still depends on a version."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "version": 3,
+                "stage": "live",
+                "retired": False,
+                "takes_alerts": True,
+                "open_runs": ["run_019a8c7d"],
+                "live_leases": 2,
+            }
+        }
+    )
 
     version: int
     stage: str
@@ -29,19 +44,31 @@ class VersionUse(Frozen):
     takes_alerts: bool
     open_runs: tuple[str, ...]
     live_leases: int
+    """Of its runs."""
+
+
+class RetiredVersions(Frozen):
+    """The versions that a roll-back retired."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"retired": [3, 4]}})
+
+    retired: tuple[int, ...]
 
 
 async def reinstate(rt: Runtime, name: str, version: int, *, actor: str) -> None:
-    """A retired version may be started again. Raises NotFound, Conflict (it would not run)."""
+    """Let a retired version start runs again. Raises NotFound, Conflict (it could not run)."""
     async with rt.store.write() as session:
         row = await _version(session, name, version)
-        await _may_run(rt, session, row)
+        await _check_startable(rt, session, row)
         row.retired = False
-        await _tell(rt, session, row, actor, "reinstated")
+        await _record(rt, session, row, actor, "reinstated")
 
 
-async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> list[int]:
-    """Makes an earlier version the one that takes alerts: newer live ones are retired, it is brought back; those that were retired."""
+async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> RetiredVersions:
+    """Let an earlier version take alerts again, and return the newer live ones that this retires.
+
+    Raises NotFound, Conflict.
+    """
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
         row = await _version(session, name, to)
@@ -51,51 +78,54 @@ async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> list[int]
             if each.version > to and each.stage == "live" and not each.retired
         ]
         if not newer and not row.retired and row.stage == "live":
-            raise Conflict(f"{name} version {to} takes the next alert already")
-        await _may_run(rt, session, row)
+            raise Conflict(f"{name} version {to} already takes alerts")
+        await _check_startable(rt, session, row)
         for each in newer:
             each.retired = True
-            await _tell(rt, session, each, actor, "retired", f"rolled back to version {to}")
+            await _record(rt, session, each, actor, "retired", f"rolled back to version {to}")
         row.retired, row.stage = False, "live"
-        await _tell(rt, session, row, actor, "live", "rolled back to it")
-        return [each.version for each in newer]
+        await _record(rt, session, row, actor, "live", "rolled back to it")
+        return RetiredVersions(retired=tuple(each.version for each in newer))
 
 
 async def set_stage(rt: Runtime, name: str, version: int, stage: Stage, *, actor: str) -> None:
-    """`shadow`: it runs dry beside the live version, on the same alerts, also when it was retired. Raises NotFound, Conflict (it is so)."""
+    """Let a version take alerts (`live`), or run dry on the same alerts (`shadow`).
+
+    A retired version can become a shadow. Raises NotFound, Conflict (it has that stage).
+    """
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
         row = await _version(session, name, version)
         again = stage == SHADOW and row.retired
         if row.stage == stage and not again:
-            raise Conflict(f"{name} version {version} is {stage} already")
-        await _may_run(rt, session, row)
+            raise Conflict(f"{name} version {version} is already {stage}")
+        await _check_startable(rt, session, row)
         row.stage, row.retired = stage, row.retired and not again
-        await _tell(rt, session, row, actor, stage)
+        await _record(rt, session, row, actor, stage)
 
 
 async def end_shadow(rt: Runtime, name: str, version: int, *, actor: str) -> None:
-    """It is retired: what was only tried does not take alerts for that. Raises NotFound, Conflict (it is no shadow)."""
+    """Retire a shadow; it does not become live. Raises NotFound, Conflict (it is not a shadow)."""
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
         row = await _version(session, name, version)
         if row.stage != SHADOW or row.retired:
-            raise Conflict(f"{name} version {version} is no shadow; see `tocsin playbook list`")
+            raise Conflict(f"{name} version {version} is not a shadow; see `tocsin playbook list`")
         row.retired = True
-        await _tell(rt, session, row, actor, "retired")
+        await _record(rt, session, row, actor, "retired")
 
 
-async def used_versions(rt: Runtime, name: str) -> list[VersionUse]:
-    """Every version, newest first, with the runs and leases that still depend on it. Raises NotFound."""
+async def version_usage(rt: Runtime, name: str) -> list[VersionUsage]:
+    """Return every version, newest first, with what still depends on it. Raises NotFound."""
     async with rt.store.read() as session:
         rows = await records.versions(session, name)
         if not rows:
-            raise NotFound(f"there is no playbook {name}")
-        runs = await usage.open_runs(session, name)
-        leases = await usage.live_leases(session, name)
+            raise NotFound(f"playbook {name} does not exist; see `tocsin playbook list`")
+        runs = await usage.list_open_runs(session, name)
+        leases = await usage.count_live_leases(session, name)
     live = next((row.version for row in rows if row.stage == "live" and not row.retired), None)
     return [
-        VersionUse(
+        VersionUsage(
             version=row.version,
             stage=row.stage,
             retired=row.retired,
@@ -108,26 +138,25 @@ async def used_versions(rt: Runtime, name: str) -> list[VersionUse]:
 
 
 async def _version(session: AsyncSession, name: str, version: int) -> PlaybookRow:
-    row = await records.one(session, PlaybookRow, (name, version))
-    if row is None:
-        raise NotFound(f"there is no playbook {name} version {version}; see `tocsin playbook list`")
+    row = await load_version(session, name, version)
     if row.stage == DEBUG:
         raise Conflict(
-            f"{name} version {version} is one step of a draft, carried out in a debug session; it runs no more"
+            f"{name} version {version} is a single step that a debug session applied; "
+            "it cannot run again"
         )
     return row
 
 
-async def _may_run(rt: Runtime, session: AsyncSession, row: PlaybookRow) -> None:
-    """Raises Conflict: in its place a version would take alerts of which every run is refused."""
-    if (why := await objection(session, rt.settings, row, row.digest)) is not None:
-        raise Conflict(f"it would not run: {why}")
+async def _check_startable(rt: Runtime, session: AsyncSession, row: PlaybookRow) -> None:
+    """Raise Conflict when every run of the version would be refused at its start."""
+    if (why := await start_objection(session, rt.settings, row, row.digest)) is not None:
+        raise Conflict(f"the version cannot run: {why}")
 
 
-async def _tell(
+async def _record(
     rt: Runtime, session: AsyncSession, row: PlaybookRow, actor: str, what: str, why: str = ""
 ) -> None:
-    told = {
+    data = {
         "version": row.version,
         "digest": row.digest,
         "stage": row.stage,
@@ -136,5 +165,5 @@ async def _tell(
         "why": why,
     }
     await trail.record(
-        session, EventKind.PLAYBOOK_STAGED, actor=actor, subject=row.name, data=told, now=rt.clock()
+        session, EventKind.PLAYBOOK_STAGED, actor=actor, subject=row.name, data=data, now=rt.clock()
     )

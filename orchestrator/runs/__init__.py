@@ -1,1 +1,1 @@
-"""The use cases around runs: start, decide, cancel, retry, release, look; the only owner of the Temporal client beside the engine."""
+"""Runs: started, dispatched to Temporal, cancelled, retried, reconciled and shown."""

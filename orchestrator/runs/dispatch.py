@@ -1,4 +1,4 @@
-"""How does a run that the store holds come to Temporal? Started under a name of its own, so that it is started once."""
+"""Dispatch: runs in the database are started in Temporal, once per attempt."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.audit import trail
-from orchestrator.contracts.messages import TASK_QUEUE, RunInput, Workflow
+from orchestrator.contracts.names import TASK_QUEUE, Workflow
+from orchestrator.contracts.run import RunInput
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.run import Mode, RunStatus, StepState
-from orchestrator.engine.activities.start_checks import refused_version
-from orchestrator.engine.run_context import context_of
+from orchestrator.engine.activities.start_checks import version_refusal
+from orchestrator.engine.run_context import run_context
 from orchestrator.engine.temporal.client import RPC_TIMEOUT
 from orchestrator.playbook.plan import Plan
 from orchestrator.runtime import Runtime
@@ -27,21 +28,24 @@ from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow, StepRow
 
 _log = structlog.get_logger(__name__)
 
-AT_ONCE = 20
+BATCH = 20
 _PRIORITY = {6: 1, 5: 1, 4: 2, 3: 3, 2: 4}
-_LAST = 5  # what changes nothing waits for what does
+_DRY_RUN_PRIORITY = 5  # dry runs wait for live ones
 _FAIRNESS_BYTES = 64
-_CARRIED = {StepState.DONE.value, StepState.VERIFIED.value, StepState.SKIPPED.value}
+_FINISHED = {StepState.DONE, StepState.VERIFIED, StepState.SKIPPED}
 _RETRYABLE_REFUSALS = {RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.OUT_OF_RANGE}
 
 
 def workflow_id(run_id: str, attempt: int) -> str:
-    """What a run's attempt is called in Temporal."""
+    """Return the id of the workflow of a run's attempt."""
     return f"run-{run_id}-{attempt}"
 
 
 async def dispatch(rt: Runtime, client: Client, run_ids: Sequence[str]) -> int:
-    """Starts those of the runs that Temporal does not have; how many it has now. While Temporal is down: none, and no error."""
+    """Start the runs that Temporal does not have. Return how many it has now.
+
+    While Temporal is down, return 0 and raise nothing.
+    """
     if not run_ids:
         return 0
     async with rt.store.read() as session:
@@ -51,19 +55,19 @@ async def dispatch(rt: Runtime, client: Client, run_ids: Sequence[str]) -> int:
         }
     started: list[RunRow] = []
     failed: list[tuple[RunRow, str]] = []
-    for first in range(0, len(found), AT_ONCE):
-        slice_ = found[first : first + AT_ONCE]
+    for first in range(0, len(found), BATCH):
+        slice_ = found[first : first + BATCH]
         outcomes = await asyncio.gather(
-            *(_start(client, *each, retried.get(each[0].id, [])) for each in slice_)
+            *(_start(client, *item, retried.get(item[0].id, [])) for item in slice_)
         )
         started += [
-            each[0] for each, outcome in zip(slice_, outcomes, strict=True) if outcome is True
+            item[0] for item, outcome in zip(slice_, outcomes, strict=True) if outcome is True
         ]
         if outcomes and not any(outcomes):
-            break  # Temporal is down: the sweeper comes back to the rest
+            break  # Temporal is down: the reconciler starts the rest
         failed += [
-            (each[0], outcome)
-            for each, outcome in zip(slice_, outcomes, strict=True)
+            (item[0], outcome)
+            for item, outcome in zip(slice_, outcomes, strict=True)
             if isinstance(outcome, str)
         ]
     await _mark(rt, started, failed)
@@ -77,17 +81,19 @@ async def _start(
     alert: AlertRow | None,
     before: list[StepRow],
 ) -> bool | str:
-    """Whether Temporal has it; a text when it never will."""
+    """Return whether Temporal has the run; a text when it never will."""
     try:
-        given = _input(run, playbook, alert, before)
+        message = _input(run, playbook, alert, before)
         await client.start_workflow(
             Workflow.RUN,
-            given,
+            message,
             id=workflow_id(run.id, run.attempt),
             task_queue=TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             priority=Priority(
-                priority_key=_PRIORITY.get(run.severity, 5) if run.mode == Mode.LIVE else _LAST,
+                priority_key=_PRIORITY.get(run.severity, 5)
+                if run.mode == Mode.LIVE
+                else _DRY_RUN_PRIORITY,
                 fairness_key=_fairness_key(run.source),
             ),
             rpc_timeout=RPC_TIMEOUT,
@@ -99,12 +105,10 @@ async def _start(
     except RPCError as error:
         if error.status in _RETRYABLE_REFUSALS:
             return f"Temporal refuses the run: {error.message}"
-        _log.warning("a run could not be started yet", run=run.id, status=error.status.name)
+        _log.warning("run not started yet", run=run.id, status=error.status.name)
         return False
-    except (
-        RuntimeError
-    ) as error:  # how a client that has not connected yet says that nobody answers
-        _log.warning("a run could not be started yet", run=run.id, reason=type(error).__name__)
+    except RuntimeError as error:  # raised by a client that has not connected yet
+        _log.warning("run not started yet", run=run.id, reason=type(error).__name__)
         return False
     return True
 
@@ -114,34 +118,38 @@ def _input(
 ) -> RunInput:
     if playbook is None or playbook.digest != run.plan_digest:
         raise Invalid(
-            f"{run.playbook} version {run.version} is not in the store as it was when the run was made"
+            f"{run.playbook} version {run.version} is not in the database as it was when the run "
+            "was created"
         )
     if run.alert_id is not None and alert is None:
-        raise Invalid(f"alert {run.alert_id} is not in the store")
+        raise Invalid(f"alert {run.alert_id} is not in the database")
     return RunInput(
-        run=context_of(run),
+        run=run_context(run),
         plan=Plan.model_validate(playbook.plan),
         alert=alert.view if alert else None,
         inputs=run.inputs,
         started_at=run.created_at,
-        carried=carried(before),
+        carried=carried_results(before),
         next_seq=max((step.seq for step in before), default=0) + 1,
     )
 
 
-def carried(before: Iterable[StepRow]) -> dict[str, Any]:
-    """Results by path of the steps that an earlier attempt finished and nobody took back, neither they nor a step inside of them."""
+def carried_results(before: Iterable[StepRow]) -> dict[str, Any]:
+    """Return results by path of the steps that an earlier attempt finished.
+
+    Not of those that were undone, or that contain a step that was.
+    """
     rows = list(before)
-    open_ = [row.path for row in rows if row.state not in _CARRIED]
-    whole = (
+    open_ = [row.path for row in rows if row.state not in _FINISHED]
+    finished = (
         row
         for row in rows
-        if row.state in _CARRIED and not any(_inside(path, row.path) for path in open_)
+        if row.state in _FINISHED and not any(_is_inside(path, row.path) for path in open_)
     )
-    return {row.path: row.result for row in whole}
+    return {row.path: row.result for row in finished}
 
 
-def _inside(path: str, of: str) -> bool:
+def _is_inside(path: str, of: str) -> bool:
     return path.startswith((f"{of}/", f"{of}["))
 
 
@@ -162,7 +170,7 @@ async def _mark(
             if await runs.set_status(
                 session, run.id, run.attempt, RunStatus.FAILED, error=error, ended_at=now
             ):
-                told = {
+                data = {
                     "status": RunStatus.FAILED,
                     "error": error,
                     "attempt": run.attempt,
@@ -170,7 +178,7 @@ async def _mark(
                     "version": run.version,
                 }
                 await trail.record(
-                    session, EventKind.RUN_ENDED, actor="system", subject=run.id, data=told, now=now
+                    session, EventKind.RUN_ENDED, actor="system", subject=run.id, data=data, now=now
                 )
-                # A plan that cannot be read, or is another than the run's, comes no further than here.
-                await refused_version(session, rt.settings, context_of(run), now)
+                # A plan that is unreadable or differs from the run's stops here.
+                await version_refusal(session, rt.settings, run_context(run), now)

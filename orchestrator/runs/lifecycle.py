@@ -1,4 +1,4 @@
-"""How is a run started by hand, cancelled, or taken up again where it failed?"""
+"""Runs started, cancelled and retried by people."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import new_id
 from orchestrator.domain.errors import Conflict, NotFound, Unavailable
-from orchestrator.domain.masking import masked
+from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import DEBUG, Mode, RunStatus
 from orchestrator.engine.temporal.client import RPC_TIMEOUT
-from orchestrator.playbook.compile.inputs import accept
+from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.plan import Plan
 from orchestrator.runs.dispatch import dispatch, workflow_id
 from orchestrator.runs.queries import get_run
+from orchestrator.runs.views import RunDetails
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import runs
+from orchestrator.store.queries import incidents, runs
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 
+_TEMPORAL_DOWN = "Temporal does not answer, so the run is not cancelled; try again"
 RETRYABLE = {RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.CANCELLED, RunStatus.DECLINED}
 
 
@@ -36,23 +38,26 @@ async def start_run(
     alert_id: str | None = None,
     mode: Mode = Mode.LIVE,
     actor: str,
-) -> dict[str, Any]:
-    """Starts a playbook by hand, on an alert or on inputs; None: its newest version. Raises NotFound, Invalid, Conflict (retired)."""
+) -> RunDetails:
+    """Start a playbook on an alert or on inputs. `version` None: the newest live one.
+
+    Raise NotFound, Invalid (inputs), Conflict (retired, or without the alert that it needs).
+    """
     async with rt.store.write() as session:
         row = await _playbook(session, playbook, version)
         plan = Plan.model_validate(row.plan)
-        accepted = accept(plan.inputs, inputs or {})
+        accepted = accept_inputs(plan.inputs, inputs or {})
         alert = await _alert(session, alert_id) if alert_id else None
         if plan.trigger is not None and alert is None:
-            raise Conflict(f"{playbook} is written for an alert; give the id of one")
+            raise Conflict(f"{playbook} runs on an alert; give the id of one")
         run = _run(row, rt, accepted, alert, mode, actor)
         await runs.add(session, run)
-        told = {
+        data = {
             "playbook": run.playbook,
             "version": run.version,
             "playbook_digest": run.plan_digest,
             "mode": mode,
-            "inputs": masked(accepted),
+            "inputs": mask_secrets(accepted),
             "alert": alert_id,
         }
         await trail.record(
@@ -60,7 +65,7 @@ async def start_run(
             EventKind.RUN_CREATED,
             actor=actor,
             subject=run.id,
-            data=told,
+            data=data,
             now=run.created_at,
         )
     if client is not None:
@@ -68,60 +73,53 @@ async def start_run(
     return await get_run(rt, run.id)
 
 
-async def cancel_run(
-    rt: Runtime, client: Client | None, run_id: str, *, actor: str
-) -> dict[str, Any]:
-    """Asks a run to stop; what it changed is taken back as its playbook says. Raises NotFound, Conflict (over), Unavailable (Temporal)."""
+async def cancel_run(rt: Runtime, client: Client | None, run_id: str, *, actor: str) -> RunDetails:
+    """Cancel a run; its changes are rolled back as its playbook says.
+
+    Raise NotFound, Conflict (ended already), Unavailable (Temporal is down).
+    """
     now = rt.clock()
     async with rt.store.write() as session:
         run = await _open_run(session, run_id)
-        told = {"attempt": run.attempt, "status": run.status}
+        data = {"attempt": run.attempt, "status": run.status}
         await trail.record(
-            session, EventKind.RUN_CANCEL_REQUESTED, actor=actor, subject=run_id, data=told, now=now
+            session, EventKind.RUN_CANCEL_REQUESTED, actor=actor, subject=run_id, data=data, now=now
         )
         if not run.dispatched:
-            # Temporal may have it all the same, when a crash came before the mark: the signal below then finds it.
-            run.status, run.ended_at, run.error = (
-                RunStatus.CANCELLED,
-                now,
-                f"cancelled by {actor} before it began",
-            )
-            over = {"status": RunStatus.CANCELLED, "attempt": run.attempt, "error": run.error}
+            # After a crash before the mark Temporal has it, and gets the signal below.
+            run.cancel(f"cancelled by {actor} before it began", now)
+            end = {"status": RunStatus.CANCELLED, "attempt": run.attempt, "error": run.error}
             await trail.record(
-                session, EventKind.RUN_ENDED, actor=actor, subject=run_id, data=over, now=now
+                session, EventKind.RUN_ENDED, actor=actor, subject=run_id, data=end, now=now
             )
     await _signal_cancel(client, run, actor)
     return await get_run(rt, run_id)
 
 
-async def retry_run(
-    rt: Runtime, client: Client | None, run_id: str, *, actor: str
-) -> dict[str, Any]:
-    """Takes a run up again from the step that failed, as its next attempt. Raises NotFound, Conflict (still open, or completed)."""
+async def retry_run(rt: Runtime, client: Client | None, run_id: str, *, actor: str) -> RunDetails:
+    """Continue a run from the step that failed, as its next attempt.
+
+    Raise NotFound, Conflict (still open, completed, or a debug session's).
+    """
     async with rt.store.write() as session:
         run = await runs.get(session, run_id, lock=True)
         if run is None:
-            raise NotFound(f"there is no run {run_id}")
+            raise NotFound(f"run {run_id} does not exist")
         if run.status not in RETRYABLE:
             raise Conflict(
-                f"run {run_id} is {run.status}; only a run that {', '.join(sorted(RETRYABLE))} can be retried"
+                f"run {run_id} is {run.status}; only a run that is {', '.join(sorted(RETRYABLE))} "
+                "can be retried"
             )
-        version = await runs.playbook(session, run.playbook, run.version)
+        version = await runs.get_playbook(session, run.playbook, run.version)
         if version is not None and version.stage == DEBUG:
             raise Conflict(
-                f"run {run_id} carried out one step in a debug session, which is over; begin another session"
+                f"run {run_id} applied one step of a debug session that ended; start a new session"
             )
         before = {"status": run.status, "error": run.error}
-        run.attempt, run.status, run.dispatched, run.error, run.ended_at = (
-            run.attempt + 1,
-            RunStatus.RUNNING,
-            False,
-            None,
-            None,
-        )
-        told = {"attempt": run.attempt, "before": before}
+        run.begin_next_attempt()
+        data = {"attempt": run.attempt, "before": before}
         await trail.record(
-            session, EventKind.RUN_RETRIED, actor=actor, subject=run_id, data=told, now=rt.clock()
+            session, EventKind.RUN_RETRIED, actor=actor, subject=run_id, data=data, now=rt.clock()
         )
     if client is not None:
         await dispatch(rt, client, [run_id])
@@ -129,10 +127,11 @@ async def retry_run(
 
 
 async def _playbook(session: AsyncSession, name: str, version: int | None) -> PlaybookRow:
-    row = await runs.playbook(session, name, version)
+    row = await runs.get_playbook(session, name, version)
     if row is None:
         raise NotFound(
-            f"there is no playbook {name}{f' version {version}' if version else ' that is not retired'}; see `tocsin playbook list`"
+            f"playbook {name}{f' version {version}' if version else ''} does not exist"
+            f"{'' if version else ' or is retired'}; see `tocsin playbook list`"
         )
     if row.retired:
         raise Conflict(f"{name} version {row.version} is retired; start another version")
@@ -140,9 +139,9 @@ async def _playbook(session: AsyncSession, name: str, version: int | None) -> Pl
 
 
 async def _alert(session: AsyncSession, alert_id: str) -> AlertRow:
-    alert = await session.get(AlertRow, alert_id)
+    alert = await incidents.get_alert(session, alert_id)
     if alert is None:
-        raise NotFound(f"there is no alert {alert_id}")
+        raise NotFound(f"alert {alert_id} does not exist")
     return alert
 
 
@@ -174,8 +173,8 @@ def _run(
 async def _open_run(session: AsyncSession, run_id: str) -> RunRow:
     run = await runs.get(session, run_id, lock=True)
     if run is None:
-        raise NotFound(f"there is no run {run_id}")
-    if not RunStatus(run.status).open:
+        raise NotFound(f"run {run_id} does not exist")
+    if not run.status.open:
         raise Conflict(f"run {run_id} is {run.status} already")
     return run
 
@@ -183,7 +182,7 @@ async def _open_run(session: AsyncSession, run_id: str) -> RunRow:
 async def _signal_cancel(client: Client | None, run: RunRow, actor: str) -> None:
     if client is None:
         if run.dispatched:
-            raise Unavailable("Temporal does not answer, so the run cannot hear of it; try again")
+            raise Unavailable(_TEMPORAL_DOWN)
         return
     try:
         await client.get_workflow_handle(workflow_id(run.id, run.attempt)).signal(
@@ -191,11 +190,7 @@ async def _signal_cancel(client: Client | None, run: RunRow, actor: str) -> None
         )
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            return  # not started, or over this moment
-        raise Unavailable(
-            f"Temporal does not answer ({error.status.name}), so the run cannot hear of it; try again"
-        ) from error
+            return  # not started yet, or ended just now
+        raise Unavailable(f"{_TEMPORAL_DOWN} ({error.status.name})") from error
     except RuntimeError as error:
-        raise Unavailable(
-            "Temporal does not answer, so the run cannot hear of it; try again"
-        ) from error
+        raise Unavailable(_TEMPORAL_DOWN) from error

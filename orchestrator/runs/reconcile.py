@@ -1,4 +1,4 @@
-"""What did a crash or an outage leave undone? Looked for once a second, and put on its way again."""
+"""Reconciliation: once a second, work that a crash or an outage left undone is resumed."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ from datetime import datetime, timedelta
 from temporalio.client import Client
 
 from orchestrator.approvals.deliver_decision import deliver
-from orchestrator.approvals.reminders import remind
+from orchestrator.approvals.reminders import send_due_reminders
 from orchestrator.containments.watch import ensure_watched, watch
-from orchestrator.policy.load_inputs import policy_in_force
+from orchestrator.policy.load_inputs import load_policy
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, containments, runs
 
-MOST = 100
+BATCH = 100
+"""How many items of a kind one round handles."""
 LATE = timedelta(seconds=3)
-"""A lease that is over by more than this has nobody who watches it."""
+"""A lease that expired longer ago has no workflow that watches it."""
 ABANDONED = timedelta(minutes=2)
-"""A containment of ours that no lease holds for longer than this is nobody's any more."""
+"""A containment that no lease has held for longer is abandoned."""
 LOOK_AGAIN = timedelta(minutes=1)
-"""A workflow that is at work on what it watches is not looked after more often than this."""
+"""How often an unattended containment is handed to its workflow at most."""
 
 
-async def sweep(rt: Runtime, client: Client) -> int:
-    """Reminds people, starts runs, delivers decisions, wakes watchers; how many things were due. Raises what Temporal raises."""
+async def reconcile(rt: Runtime, client: Client) -> int:
+    """Send reminders, start runs, deliver decisions and wake watchers. Return how many were due.
+
+    Raise what Temporal raises.
+    """
     now = rt.clock()
-    reminded = await remind(rt, MOST)
+    reminded = await send_due_reminders(rt, BATCH)
     async with rt.store.read() as session:
-        waiting = await runs.undispatched(session, MOST)
-        decided = await approvals.undelivered(session, MOST)
-        overdue = await containments.overdue(session, now - LATE, MOST)
+        waiting = await runs.undispatched(session, BATCH)
+        decided = await approvals.list_undelivered(session, BATCH)
+        overdue = await containments.overdue_keys(session, now - LATE, BATCH)
     await dispatch(rt, client, waiting)
     for approval_id in decided:
         await deliver(rt, client, approval_id)
@@ -41,22 +45,20 @@ async def sweep(rt: Runtime, client: Client) -> int:
         + len(waiting)
         + len(decided)
         + len(overdue)
-        + await _watch_neglected(rt, client, now)
+        + await _watch_unattended(rt, client, now)
     )
 
 
-async def _watch_neglected(rt: Runtime, client: Client, now: datetime) -> int:
-    """Whatever became of their workflows: what is held is looked at, and what is to be lifted is lifted. How many were found."""
+async def _watch_unattended(rt: Runtime, client: Client, now: datetime) -> int:
+    """Start the workflows of containments that may have lost theirs. Return how many."""
     async with rt.store.read() as session:
         unchecked = (
-            now
-            - 2 * timedelta(seconds=(await policy_in_force(session)).policy.drift.every)
-            - ABANDONED
+            now - 2 * timedelta(seconds=(await load_policy(session)).policy.drift.every) - ABANDONED
         )
-        found = await containments.neglected(session, now, now - ABANDONED, unchecked, MOST)
+        found = await containments.unattended_keys(session, now, now - ABANDONED, unchecked, BATCH)
     for key in found:
         await ensure_watched(client, key)
     if found:
         async with rt.store.write() as session:
-            await containments.seen_to(session, found, now + LOOK_AGAIN)
+            await containments.postpone_look(session, found, now + LOOK_AGAIN)
     return len(found)

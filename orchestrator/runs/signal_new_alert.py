@@ -1,4 +1,4 @@
-"""Who hears that an alert joined an incident? The runs of it that wait; they also look by themselves, so that nothing hangs on this."""
+"""Signals to waiting runs that an alert joined their incident. Best effort: runs also poll."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.queries import runs
 
 
-async def nudge(rt: Runtime, client: Client, incident_id: str) -> None:
-    """Wakes the waiting runs of an incident; never raises for Temporal's sake."""
+async def signal_new_alert(rt: Runtime, client: Client, incident_id: str) -> None:
+    """Wake the waiting runs of an incident. Errors of Temporal are ignored."""
     async with rt.store.read() as session:
-        waiting = await runs.waiting_in(session, incident_id)
+        waiting = await runs.list_waiting(session, incident_id)
     for run_id, attempt in waiting:
         with suppress(RPCError, RuntimeError):
             await client.get_workflow_handle(workflow_id(run_id, attempt)).signal(
-                "nudge", rpc_timeout=RPC_TIMEOUT
+                "notify_new_alert", rpc_timeout=RPC_TIMEOUT
             )

@@ -1,1 +1,1 @@
-"""Everything that is kept: tables, sessions, migrations, and all SQL that there is."""
+"""The database: tables, sessions, migrations, and all SQL of the project."""

@@ -1,4 +1,4 @@
-"""Where do the two databases differ? `INSERT ... ON CONFLICT`, and locks by name."""
+"""The differences of the two databases: `INSERT ... ON CONFLICT`, and locks by name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_BUCKETS = 1024  # a body of thousands of alerts must not use up PostgreSQL's table of locks
+# A body of thousands of alerts must not exhaust PostgreSQL's lock table.
+_BUCKETS = 1024
 
 
 class Lock(IntEnum):
-    """What is locked by name. Within one transaction take them in this order, each kind once, so that none waits in a ring."""
+    """Kinds of locks by name.
+
+    A transaction takes each kind once and in this order, to avoid deadlocks.
+    """
 
     ALERT = 7_262_101
     RUN = 7_262_102
@@ -25,21 +29,24 @@ class Lock(IntEnum):
 
 
 def insert(session: AsyncSession, table: type[Any]) -> Any:
-    """An INSERT that knows ON CONFLICT, in the session's own dialect.
+    """Return an INSERT with ON CONFLICT in the session's dialect.
 
-    Give its rows beside it, `session.execute(statement, rows)`: with rows inside, SQLAlchemy compiles it anew each time.
+    Pass its rows separately, `session.execute(statement, rows)`: with rows inside, SQLAlchemy
+    compiles the statement each time.
     """
-    rows: Any = table.__table__  # the table itself: no objects are made of what is only written
+    rows: Any = (
+        table.__table__
+    )  # the table, so that no objects are made of rows that are only written
     return postgresql.insert(rows) if is_postgresql(session) else sqlite.insert(rows)
 
 
 def is_postgresql(session: AsyncSession) -> bool:
-    """Whether the session is on PostgreSQL."""
+    """Return whether the session is on PostgreSQL."""
     return session.get_bind().dialect.name == "postgresql"
 
 
 async def lock(session: AsyncSession, kind: Lock, names: Iterable[str]) -> None:
-    """Until this transaction ends, nobody else holds these names. SQLite: true already, as it has one writer."""
+    """Lock these names until the transaction ends. SQLite needs no lock, as it has one writer."""
     if not is_postgresql(session):
         return
     buckets = sorted(
@@ -50,7 +57,8 @@ async def lock(session: AsyncSession, kind: Lock, names: Iterable[str]) -> None:
         }
     )
     if buckets:
-        taken = text(
-            "SELECT pg_advisory_xact_lock(:kind, bucket) FROM unnest(CAST(:buckets AS int[])) AS bucket"
+        statement = text(
+            "SELECT pg_advisory_xact_lock(:kind, bucket)"
+            " FROM unnest(CAST(:buckets AS int[])) AS bucket"
         )
-        await session.execute(taken, {"kind": int(kind), "buckets": buckets})
+        await session.execute(statement, {"kind": int(kind), "buckets": buckets})

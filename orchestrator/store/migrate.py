@@ -1,4 +1,4 @@
-"""How does a database get the tables that this version needs? By Alembic, one process at a time."""
+"""Migration of the database to the revision that this version needs, by one process at a time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LOCK = 7_262_100
 
 
 async def migrate(store: Store) -> None:
-    """Brings the database to the newest revision; nothing to do is quick. Raises Conflict for one that a newer Tocsin has migrated."""
+    """Migrate the database. Raise Conflict for one that a newer Tocsin has migrated."""
     async with store.engine.connect() as connection:
-        # All in one transaction, which only one process has at a time: the tables are there in whole or not at all.
+        # One transaction, which one process holds at a time: all tables are created, or none.
         if store.sqlite:
             await connection.execute(text("BEGIN IMMEDIATE"))
         else:
@@ -29,13 +29,13 @@ async def migrate(store: Store) -> None:
 
 
 async def current_revision(store: Store) -> str | None:
-    """Which revision the database is at; None for an empty one."""
+    """Return the revision of the database; None for an empty one."""
     async with store.engine.connect() as connection:
         return await connection.run_sync(_revision)
 
 
 def newest_revision() -> str | None:
-    """Which revision this version needs."""
+    """Return the revision that this version needs."""
     return ScriptDirectory.from_config(_config(None)).get_current_head()
 
 
@@ -44,7 +44,10 @@ def _upgrade(connection: Connection) -> None:
     found = _revision(connection)
     scripts = ScriptDirectory.from_config(config)
     if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
-        message = f"the database is at revision {found}, which this version does not know: a newer Tocsin has migrated it; install that one"
+        message = (
+            f"the database is at revision {found}, which this version does not know: "
+            "a newer Tocsin has migrated it; install that version"
+        )
         raise Conflict(message)
     if found != scripts.get_current_head():
         command.upgrade(config, "head")

@@ -1,4 +1,4 @@
-"""How do lists page? By a cursor that names the last row given: its time and its id."""
+"""Pages of lists: a cursor names the last row of a page by its time and its id."""
 
 from __future__ import annotations
 
@@ -6,47 +6,79 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, Field
 
 from orchestrator.domain.errors import Invalid
 
 MOST = 200
+"""The largest page."""
+
+UNKNOWN_CURSOR = "unknown cursor; use `next` of the previous page"
+
+T = TypeVar("T")
 
 
-def bounded(limit: int) -> int:
-    """A page's size. Raises Invalid outside of 1..200."""
+class Page(BaseModel, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    next: Annotated[
+        str | None, Field(description="The cursor of the next page; null at the end.")
+    ] = None
+
+
+def check_limit(limit: int) -> int:
+    """Return the page size. Raise Invalid outside of 1..200."""
     if not 1 <= limit <= MOST:
-        raise Invalid(f"limit {limit} is out of range; give 1 to {MOST}")
+        raise Invalid(f"limit {limit} is out of range; use 1 to {MOST}")
     return limit
 
 
-def after(cursor: str | None) -> tuple[datetime, str] | None:
-    """What a cursor names. Raises Invalid for one that we did not give."""
+def encode_cursor(key: str) -> str:
+    """Return a cursor that names the last item of a page by its key."""
+    return base64.urlsafe_b64encode(key.encode()).decode("ascii")
+
+
+def decode_cursor(cursor: str | None) -> str | None:
+    """Return the key in a cursor. Raise Invalid for text that is not a cursor."""
     if cursor is None:
         return None
     try:
-        moment, _, id_ = base64.urlsafe_b64decode(cursor.encode("ascii")).decode().partition(" ")
+        return base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        raise Invalid(UNKNOWN_CURSOR) from None
+
+
+def parse_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    """Return the time and the id that a cursor names. Raise Invalid for one of another list."""
+    key = decode_cursor(cursor)
+    if key is None:
+        return None
+    moment, _, id_ = key.partition(" ")
+    try:
         return datetime.fromisoformat(moment).astimezone(UTC), id_
-    except (ValueError, binascii.Error, OverflowError):
-        raise Invalid(
-            "the cursor is none of ours; take it from `next` of the page before"
-        ) from None
+    except (ValueError, OverflowError):
+        raise Invalid(UNKNOWN_CURSOR) from None
+
+
+def make_page(items: Sequence[T], limit: int, last: tuple[datetime, str] | None) -> Page[T]:
+    """Return a page of views. `last`: time and id of its last row, None for an empty page."""
+    more = last is not None and len(items) == limit
+    return Page(
+        items=list(items),
+        next=encode_cursor(f"{to_iso(last[0])} {last[1]}") if more and last else None,
+    )
 
 
 def page(
     items: Sequence[dict[str, Any]], limit: int, last: tuple[datetime, str] | None
 ) -> dict[str, Any]:
-    """One page: `items`, and in `next` the cursor for those after `last`, None at the end."""
-    more = last is not None and len(items) == limit
-    return {"items": list(items), "next": _cursor(*last) if more and last else None}
+    """Return a page of dictionaries; give way to `make_page` where a view exists."""
+    return make_page(items, limit, last).model_dump()
 
 
-def _cursor(moment: datetime, id_: str) -> str:
-    return base64.urlsafe_b64encode(f"{moment.astimezone(UTC).isoformat()} {id_}".encode()).decode(
-        "ascii"
-    )
-
-
-def said(moment: datetime | None) -> str | None:
-    """A time as JSON has it."""
+def to_iso(moment: datetime | None) -> str | None:
+    """Return a time as ISO 8601 text in UTC."""
     return moment.astimezone(UTC).isoformat() if moment else None

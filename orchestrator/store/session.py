@@ -1,4 +1,4 @@
-"""How the database is reached: one engine, and transactions that are serialized where it tasks."""
+"""Sessions and transactions on the database: SQLite or PostgreSQL, by its URL."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import (
 
 from orchestrator.store import sqlite_event_loop
 
-_LIMITS_LOCK = 7_262_011  # an arbitrary number that names the advisory lock
+_LIMITS_LOCK = 7_262_011  # an arbitrary key of the advisory lock
 
 
 class Store:
-    """The database: SQLite on the event loop (see `in_loop`), or PostgreSQL through asyncpg, by its URL."""
+    """The database: SQLite (see `sqlite_event_loop`), or PostgreSQL by asyncpg."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -32,19 +32,23 @@ class Store:
             options = {"async_creator": lambda: sqlite_event_loop.connect(path)}
         self.engine: AsyncEngine = create_async_engine(url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._writer = (
-            asyncio.Lock()
-        )  # SQLite has one writer: queue here rather than spin on its busy lock
+        # SQLite has one writer: queue here instead of polling its lock.
+        self._writer = asyncio.Lock()
+
+    @property
+    def host(self) -> str | None:
+        """The host of the database server; None for SQLite."""
+        return make_url(self.url).host
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """A session for reading."""
+        """Open a session for reading."""
         async with self._sessions() as session:
             yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """A transaction: committed when the block ends, rolled back when it raises."""
+        """Open a transaction that commits when the block ends and rolls back when it raises."""
         if not self.sqlite:
             async with self._sessions.begin() as session:
                 yield session
@@ -54,14 +58,14 @@ class Store:
             yield session
 
     async def serialize_limits(self, session: AsyncSession) -> None:
-        """Within a write: nobody else counts effects until this transaction ends (SQLite: true already)."""
+        """Keep other transactions from counting effects; SQLite does so already."""
         if not self.sqlite:
             await session.execute(
                 text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LIMITS_LOCK}
             )
 
     async def ready(self) -> None:
-        """Raises whatever the database raises when it does not answer."""
+        """Raise the driver's error where the database does not answer."""
         async with self.read() as session:
             await session.execute(text("SELECT 1"))
 

@@ -1,8 +1,11 @@
-"""How is SQLite reached without a thread hop per call? On the event loop itself; only what waits for the disk goes to a thread.
+"""SQLite on the event loop: statements run in place, and only the commit runs in a thread.
 
-SQLAlchemy's aiosqlite dialect makes four hops to a thread for each statement, and a write transaction keeps every other process out
-while it hops. A statement of ours takes microseconds, so it runs where it is; the commit, which waits for the disk, runs in a
-thread; a lock that another process holds is waited for in short sleeps, not by blocking the loop.
+Why not aiosqlite alone: it passes each call to a thread, four times for a statement of SQLAlchemy's
+dialect, and a write transaction locks out every other process meanwhile. The statements of this
+project take microseconds, so they run on the loop. The commit waits for the disk and runs in a
+thread. A lock that another process holds is polled with short sleeps, without blocking the loop.
+This module has the interface of aiosqlite's connections and cursors, so that SQLAlchemy's dialect
+is used unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any, Self, TypeVar
 R = TypeVar("R")
 
 BUSY_SECONDS = 30.0
-_PAUSES = (0.0005, 0.004)  # seconds between two tries for the lock
+_PAUSES = (0.0005, 0.004)  # seconds between two attempts to get the lock
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a committed intent survives a power cut
@@ -25,55 +28,52 @@ _PRAGMAS = (
 )
 
 
-async def connect(path: str) -> InLoopConnection:
-    """A connection in the shape of aiosqlite's, for SQLAlchemy's `async_creator`. Raises sqlite3.OperationalError."""
-    # We say BEGIN ourselves, and the waiting for a lock is ours too.
+async def connect(path: str) -> EventLoopConnection:
+    """Return a connection for SQLAlchemy's `async_creator`. Raise sqlite3.OperationalError."""
+    # The store begins transactions, and this module waits for locks.
     raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
     for pragma in _PRAGMAS:
-        await _unlocked(lambda pragma=pragma: raw.execute(pragma).close())  # type: ignore[misc]
-    return InLoopConnection(raw)
+        await _retry_while_locked(lambda pragma=pragma: raw.execute(pragma).close())  # type: ignore[misc]
+    return EventLoopConnection(raw)
 
 
-class InLoopConnection:
-    """What the dialect asks of a connection."""
+class EventLoopConnection:
+    """A connection with the interface that SQLAlchemy's aiosqlite dialect uses."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
-        self._connection: sqlite3.Connection | None = (
-            raw  # the dialect looks here whether it is open
-        )
+        # The dialect reads this attribute to learn whether the connection is open.
+        self._connection: sqlite3.Connection | None = raw
 
     @property
     def isolation_level(self) -> str | None:
-        """Always None: transactions are begun in so many words."""
+        """Always None, as transactions are begun explicitly."""
         return self._raw.isolation_level
 
-    def cursor(self) -> InLoopCursor:
-        """A cursor, to be entered."""
-        return InLoopCursor(self._raw.cursor())
+    def cursor(self) -> EventLoopCursor:
+        """Return a cursor, an asynchronous context manager."""
+        return EventLoopCursor(self._raw.cursor())
 
     async def commit(self) -> None:
-        """In a thread, as it waits until the disk has it."""
+        """Commit in a thread, which waits for the disk."""
         if not self._raw.in_transaction:
             return
         committing = asyncio.ensure_future(asyncio.to_thread(self._raw.commit))
         try:
             await asyncio.shield(committing)
         except asyncio.CancelledError:
-            await asyncio.wait(
-                [committing]
-            )  # nobody may touch the connection while the thread does
+            await asyncio.wait([committing])  # the thread is still using the connection
             raise
 
     async def rollback(self) -> None:
-        """At once."""
+        """Roll back."""
         self._raw.rollback()
 
     async def create_function(self, *args: Any, **kw: Any) -> None:
-        """Register a function of SQL."""
+        """Register an SQL function."""
         self._raw.create_function(*args, **kw)
 
     async def close(self) -> None:
-        """At once; a second time is no harm."""
+        """Close; a second call does nothing."""
         self.stop()
 
     def stop(self) -> None:
@@ -85,13 +85,13 @@ class InLoopConnection:
     @property
     def _raw(self) -> sqlite3.Connection:
         if self._connection is None:
-            message = "no active connection"  # the words by which the dialect knows
+            message = "no active connection"  # the text that the dialect recognizes
             raise ValueError(message)
         return self._connection
 
 
-class InLoopCursor:
-    """What the dialect asks of a cursor."""
+class EventLoopCursor:
+    """A cursor with the interface that SQLAlchemy's aiosqlite dialect uses."""
 
     def __init__(self, raw: sqlite3.Cursor) -> None:
         self._raw = raw
@@ -102,56 +102,56 @@ class InLoopCursor:
 
     @property
     def description(self) -> Any:
-        """Of the columns of the last statement."""
+        """The columns of the last statement."""
         return self._raw.description
 
     @property
     def rowcount(self) -> int:
-        """Of the last statement."""
+        """The number of rows of the last statement."""
         return self._raw.rowcount
 
     @property
     def lastrowid(self) -> int | None:
-        """Of the last insert."""
+        """The row id of the last insert."""
         return self._raw.lastrowid
 
-    async def execute(self, operation: str, parameters: Sequence[Any] = ()) -> InLoopCursor:
-        """Once nobody else holds the lock that it needs. Raises sqlite3.Error."""
-        await _unlocked(lambda: self._raw.execute(operation, parameters))
+    async def execute(self, operation: str, parameters: Sequence[Any] = ()) -> EventLoopCursor:
+        """Execute a statement once its lock is free. Raise sqlite3.Error."""
+        await _retry_while_locked(lambda: self._raw.execute(operation, parameters))
         return self
 
     async def executemany(
         self, operation: str, parameters: Sequence[Sequence[Any]]
-    ) -> InLoopCursor:
-        """Like `execute`, once per row."""
-        await _unlocked(lambda: self._raw.executemany(operation, parameters))
+    ) -> EventLoopCursor:
+        """Execute a statement once per row."""
+        await _retry_while_locked(lambda: self._raw.executemany(operation, parameters))
         return self
 
     async def fetchall(self) -> list[Any]:
-        """All rows."""
+        """Return all rows."""
         return self._raw.fetchall()
 
     async def fetchmany(self, size: int | None = None) -> list[Any]:
-        """Some rows."""
+        """Return some rows."""
         return self._raw.fetchmany(size or self.arraysize)
 
     async def fetchone(self) -> Any:
-        """One row, or None."""
+        """Return one row, or None."""
         return self._raw.fetchone()
 
     async def close(self) -> None:
-        """At once."""
+        """Close."""
         self._raw.close()
 
 
-async def _unlocked(deed: Callable[[], R]) -> R:
-    """Tried until nobody else holds the lock, for at most `BUSY_SECONDS`. A statement that met a lock has done nothing."""
+async def _retry_while_locked(call: Callable[[], R]) -> R:
+    """Retry for at most `BUSY_SECONDS`. A statement that met a lock has done nothing."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            return deed()
+            return call()
         except sqlite3.OperationalError as error:
             busy = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
             if not busy or time.monotonic() > deadline:
                 raise
-        await asyncio.sleep(random.uniform(*_PAUSES))  # noqa: S311 - so that two processes do not wait in step
+        await asyncio.sleep(random.uniform(*_PAUSES))  # noqa: S311 - jitter, so that two processes do not retry in step

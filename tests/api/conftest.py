@@ -1,4 +1,4 @@
-"""An API on a fresh database, and people with keys."""
+"""Fixtures of the API tests: an app on a new database, and people with keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.harness.api_calls import People
 
 @pytest.fixture
 async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
-    """A migrated data directory with a small limit for bodies."""
+    """Open a runtime on a migrated database, with a small limit for bodies."""
     runtime = open_runtime(Settings.load(data_dir=tmp_path / "data", max_body_bytes=20_000))
     await migrate(runtime.store)
     await policies.publish_policy(runtime, DEFAULT_POLICY, actor="system")
@@ -32,13 +32,13 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
 
 @pytest.fixture
 def app(rt: Runtime) -> FastAPI:
-    """The app, with Temporal down."""
+    """Return the app, with Temporal down."""
     return create_app(rt, lambda: None)
 
 
 @pytest.fixture
 async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody without a key."""
+    """Return a client without a key."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://tocsin"
     ) as client:
@@ -47,7 +47,7 @@ async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def people(app: FastAPI, rt: Runtime) -> AsyncIterator[People]:
-    """Somebody for every role, by the role's name."""
+    """Return a client for each role."""
     found = People()
     for role in Role:
         _, token = await keys.create_key(rt, f"{role}-person", (role,), actor="system")
@@ -62,7 +62,7 @@ async def people(app: FastAPI, rt: Runtime) -> AsyncIterator[People]:
 
 @pytest.fixture
 def admin(people: People) -> httpx.AsyncClient:
-    """Who may everything."""
+    """Return the client with all permissions."""
     return people[Role.ADMIN]
 
 
@@ -71,7 +71,7 @@ Narrow = Callable[[tuple[Permission, ...]], Awaitable[httpx.AsyncClient]]
 
 @pytest.fixture
 async def narrowed(app: FastAPI, rt: Runtime) -> AsyncIterator[Narrow]:
-    """Makes an admin whose key has these scopes only."""
+    """Return a factory of admin clients whose keys have given scopes only."""
     made: list[httpx.AsyncClient] = []
 
     async def make(scopes: tuple[Permission, ...]) -> httpx.AsyncClient:

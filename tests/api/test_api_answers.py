@@ -1,4 +1,4 @@
-"""What does every answer carry, and how does the API say no?"""
+"""Every response has the common headers, and errors are problems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.api_calls import is_problem
 @pytest.mark.parametrize(
     "path", ["/livez", "/readyz", "/metrics", "/openapi.json", "/v1/runs", "/nowhere"]
 )
-async def test_every_answer_has_an_id_and_the_headers_that_browsers_heed(
+async def test_every_response_has_a_request_id_and_security_headers(
     stranger: httpx.AsyncClient, path: str
 ) -> None:
     reply = await stranger.get(path)
@@ -26,7 +26,7 @@ async def test_every_answer_has_an_id_and_the_headers_that_browsers_heed(
     assert "access-control-allow-origin" not in reply.headers
 
 
-async def test_a_harmless_request_id_is_kept_and_another_is_not(
+async def test_only_a_harmless_request_id_is_kept(
     stranger: httpx.AsyncClient,
 ) -> None:
     assert (await stranger.get("/livez", headers={"X-Request-Id": "trace-0123456789"})).headers[
@@ -37,20 +37,20 @@ async def test_a_harmless_request_id_is_kept_and_another_is_not(
     ] != "a b;c"
 
 
-async def test_there_is_no_page_that_loads_scripts_from_elsewhere(
+async def test_no_page_loads_foreign_scripts(
     stranger: httpx.AsyncClient,
 ) -> None:
     for path in ("/docs", "/redoc"):
         is_problem(await stranger.get(path), 404)
 
 
-async def test_a_wrong_method_says_which_are_right(admin: httpx.AsyncClient) -> None:
+async def test_wrong_method_names_the_allowed_ones(admin: httpx.AsyncClient) -> None:
     reply = await admin.patch("/v1/policy")
     is_problem(reply, 405)
     assert reply.headers["allow"]
 
 
-async def test_a_body_that_does_not_fit_is_told_place_by_place_without_what_was_sent(
+async def test_invalid_body_is_described_by_place_without_its_values(
     admin: httpx.AsyncClient,
 ) -> None:
     body = {"decision": "maybe", "digest": 7, "hunter2": "hunter2"}
@@ -74,7 +74,7 @@ async def test_a_body_that_does_not_fit_is_told_place_by_place_without_what_was_
         (b"x" * 30_000, 413),
     ],
 )
-async def test_json_of_people_is_read_as_strictly_as_that_of_products(
+async def test_request_json_is_parsed_as_strictly_as_alerts(
     admin: httpx.AsyncClient, body: bytes, status: int
 ) -> None:
     is_problem(
@@ -86,7 +86,7 @@ async def test_json_of_people_is_read_as_strictly_as_that_of_products(
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/%00", "/v1/runs?playbook=%00", "/v1/alerts/a%00b"])
-async def test_a_nul_in_an_address_is_refused(admin: httpx.AsyncClient, path: str) -> None:
+async def test_nul_in_a_url_is_refused(admin: httpx.AsyncClient, path: str) -> None:
     is_problem(await admin.get(path), 400)
 
 
@@ -103,9 +103,7 @@ async def test_a_nul_in_an_address_is_refused(admin: httpx.AsyncClient, path: st
         "/v1/containments",
     ],
 )
-async def test_a_cursor_that_is_none_of_ours_breaks_nothing(
-    admin: httpx.AsyncClient, path: str, cursor: str
-) -> None:
+async def test_foreign_cursor_is_refused_or_harmless(admin: httpx.AsyncClient, path: str, cursor: str) -> None:
     reply = await admin.get(f"{path}?cursor={cursor}")
     assert reply.status_code in {200, 422}
     if reply.status_code == 422:
@@ -113,11 +111,11 @@ async def test_a_cursor_that_is_none_of_ours_breaks_nothing(
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "x", "1e3"])
-async def test_a_page_has_1_to_200_items(admin: httpx.AsyncClient, limit: str) -> None:
+async def test_page_has_1_to_200_items(admin: httpx.AsyncClient, limit: str) -> None:
     is_problem(await admin.get(f"/v1/runs?limit={limit}"), 422)
 
 
-async def test_an_error_of_ours_tells_nothing_of_what_is_inside_and_logs_no_secret(
+async def test_internal_error_reveals_nothing_and_logs_no_secret(
     app: FastAPI, admin: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> None:
@@ -131,7 +129,7 @@ async def test_an_error_of_ours_tells_nothing_of_what_is_inside_and_logs_no_secr
         assert secret not in logged.out + logged.err
 
 
-async def test_a_kill_switch_shows_in_every_answer_until_it_is_lifted(
+async def test_kill_switch_is_in_every_response_until_it_is_lifted(
     admin: httpx.AsyncClient, stranger: httpx.AsyncClient
 ) -> None:
     assert "tocsin-kill-switch" not in (await stranger.get("/livez")).headers
@@ -150,7 +148,7 @@ async def test_a_kill_switch_shows_in_every_answer_until_it_is_lifted(
     is_problem(await admin.delete("/v1/kill-switches/global/*"), 404)
 
 
-async def test_ready_means_migrated_and_does_not_mean_temporal(
+async def test_readiness_requires_migration_but_not_temporal(
     rt: Runtime, stranger: httpx.AsyncClient, tmp_path: object
 ) -> None:
     assert (await stranger.get("/readyz")).json() == {

@@ -34,7 +34,7 @@ async def test_a_draft_is_told_apart_from_what_was_done(
     people: People, rt: Runtime, stranger: httpx.AsyncClient
 ) -> None:
     await add_edge(people[Role.ADMIN])
-    assert (await stranger.post("/v1/alerts/edge", content=alert(), headers=EDGE)).is_success
+    assert (await stranger.post("/v1/webhooks/edge", content=alert(), headers=EDGE)).is_success
     reply = await people[Role.AUTHOR].post(
         "/v1/backtests", json={"playbook": {"text": DRAFT}, "since": "1d"}
     )

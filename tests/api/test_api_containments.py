@@ -1,4 +1,4 @@
-"""Is what is in force shown, changed, released and settled by those who may, also while Temporal is down?"""
+"""Containments and tasks over the API: permissions, and that they work while Temporal is down."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 
 from orchestrator.domain.access import Role
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.containment import ContainmentState
+from orchestrator.domain.incident import TaskKind
 from orchestrator.incidents.tasks import open_task
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ConnectionRow, ContainmentRow, IncidentRow, LeaseRow, RunRow
@@ -26,8 +28,8 @@ BLOCK: dict[str, Any] = {
 
 
 @pytest.fixture
-async def held(rt: Runtime) -> Runtime:
-    """Two runs of one incident that hold an address on a connection whose URL holds more than its host."""
+async def contained(rt: Runtime) -> Runtime:
+    """Two runs of one incident hold an address; the URL of the connection contains a secret."""
     run: dict[str, Any] = {
         "playbook": "c2",
         "version": 3,
@@ -57,7 +59,7 @@ async def held(rt: Runtime) -> Runtime:
                 saved_at=NOW,
             )
         )
-        session.add(ContainmentRow(key="k1", state="held", ours=True, since=NOW, **BLOCK))
+        session.add(ContainmentRow(key="k1", state=ContainmentState.HELD, ours=True, since=NOW, **BLOCK))
         for name in ("run_1", "run_2"):
             session.add(RunRow(id=name, incident_id="inc_1", created_at=NOW, **run))
             session.add(
@@ -73,28 +75,31 @@ async def held(rt: Runtime) -> Runtime:
     return rt
 
 
-async def test_it_is_shown_with_its_device_and_without_what_else_is_in_the_url(
-    people: People, held: Runtime
+async def test_containment_shows_its_device_but_nothing_else_of_the_url(
+    people: People, contained: Runtime
 ) -> None:
-    shown = (await people[Role.VIEWER].get(KEY)).json()
-    assert (shown["device"], shown["connector"]) == ("fw.example:8443", "palo_alto")
-    assert "hunter2" not in str(shown)
-    assert shown["leases"][0]["playbook"] == "c2"
+    body = (await people[Role.VIEWER].get(KEY)).json()
+    assert (body["device"], body["connector"]) == ("fw.example:8443", "palo_alto")
+    assert "hunter2" not in str(body)
+    assert body["leases"][0]["playbook"] == "c2"
     found = (await people[Role.VIEWER].get("/v1/containments", params={"lease": "run_2/b"})).json()
     assert [item["key"] for item in found["items"]] == ["k1"]
     is_problem(await people[Role.VIEWER].get("/v1/containments/none"), 404)
 
 
-async def test_a_lease_is_given_another_end_by_those_who_may(people: People, held: Runtime) -> None:
+async def test_lease_end_is_changed_with_permission(people: People, contained: Runtime) -> None:
     is_problem(await people[Role.VIEWER].patch(KEY, json={"for": "4h"}), 403)
     reply = await people[Role.ANALYST].patch(
-        KEY, json={"for": "4d", "lease": "run_1/b", "reason": "looked at"}
+        KEY, json={"for": "4d", "lease": "run_1/b", "reason": "under investigation"}
     )
     assert reply.status_code == 200, reply.text
     until = {lease["id"]: lease["until"] for lease in reply.json()["leases"]}
     assert until["run_1/b"] > until["run_2/b"]
-    (changed,) = await events(held, EventKind.LEASE_CHANGED)
-    assert (changed.actor, changed.data["reason"]) == ("person:analyst-person", "looked at")
+    (changed,) = await events(contained, EventKind.LEASE_CHANGED)
+    assert (changed.actor, changed.data["reason"]) == (
+        "person:analyst-person",
+        "under investigation",
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,39 +117,42 @@ async def test_a_lease_is_given_another_end_by_those_who_may(people: People, hel
         ({"length": "1h"}, 422),
     ],
 )
-async def test_an_end_that_cannot_be_is_refused(
-    people: People, held: Runtime, body: dict[str, Any], status: int
+async def test_invalid_lease_end_is_refused(
+    people: People, contained: Runtime, body: dict[str, Any], status: int
 ) -> None:
     is_problem(await people[Role.ANALYST].patch(KEY, json=body), status)
-    assert await events(held, EventKind.LEASE_CHANGED) == []
+    assert await events(contained, EventKind.LEASE_CHANGED) == []
 
 
-async def test_an_incident_is_released_whole(people: People, held: Runtime) -> None:
+async def test_incident_is_released_as_a_whole(people: People, contained: Runtime) -> None:
     is_problem(await people[Role.VIEWER].post("/v1/incidents/inc_1/release"), 403)
     reply = await people[Role.ANALYST].post(
         "/v1/incidents/inc_1/release", json={"reason": "false positive"}
     )
     assert reply.status_code == 202
     (item,) = reply.json()["items"]
-    assert {lease["reason"] for lease in item["leases"]} == {"released by analyst-person"}
-    assert {event.data["reason"] for event in await events(held, EventKind.LEASE_CHANGED)} == {
+    assert {lease["ended_by"] for lease in item["leases"]} == {"person:analyst-person"}
+    assert {lease["end_reason"] for lease in item["leases"]} == {"released"}
+    assert {event.data["reason"] for event in await events(contained, EventKind.LEASE_CHANGED)} == {
         "false positive"
     }
     is_problem(await people[Role.ANALYST].post("/v1/incidents/none/release"), 404)
 
 
-async def test_settling_what_a_lease_holds_is_refused(people: People, held: Runtime) -> None:
-    is_problem(await people[Role.VIEWER].post(f"{KEY}/settle", json={"comment": "off"}), 403)
+async def test_resolving_a_held_containment_is_refused(people: People, contained: Runtime) -> None:
+    is_problem(await people[Role.VIEWER].post(f"{KEY}/resolve", json={"comment": "off"}), 403)
     is_problem(
-        await people[Role.ANALYST].post(f"{KEY}/settle", json={"comment": "off", "force": True}),
+        await people[Role.ANALYST].post(f"{KEY}/resolve", json={"comment": "off", "force": True}),
         409,
     )
 
 
-async def test_a_matter_is_opened_once_and_closed_once(people: People, rt: Runtime) -> None:
+async def test_task_is_opened_once_and_closed_once(people: People, rt: Runtime) -> None:
     for _ in range(2):
         async with rt.store.write() as session:
-            found = await open_task(session, kind="drift", subject="k1", summary="gone", now=NOW)
+            found = await open_task(
+                session, kind=TaskKind.DRIFT, subject="k1", summary="gone", now=NOW
+            )
     (item,) = (await people[Role.VIEWER].get("/v1/tasks")).json()["items"]
     assert (item["id"], item["state"]) == (found, "open")
     is_problem(

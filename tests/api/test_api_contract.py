@@ -1,4 +1,4 @@
-"""Do the names hold that outside scripts rely on, and do lists page to their end?"""
+"""The names that external scripts rely on stay, and lists page to their end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from orchestrator.domain.access import Permission, Role
+from orchestrator.domain.containment import ContainmentState
+from orchestrator.domain.run import RunStatus, StepState
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ApprovalRow, ContainmentRow, LeaseRow, RunRow, StepRow
 from tests.harness.api_calls import EDGE, People, add_edge, alert, is_problem
@@ -41,7 +43,7 @@ steps:
 
 @pytest.fixture
 async def rows(rt: Runtime) -> Runtime:
-    """A run that waits for an answer, and a containment."""
+    """Return a runtime with a run that waits for a decision, and a containment."""
     async with rt.store.write() as session:
         for number in range(5):
             session.add(
@@ -51,7 +53,7 @@ async def rows(rt: Runtime) -> Runtime:
                     version=3,
                     plan_digest="p",
                     incident_id="inc_1",
-                    status="waiting",
+                    status=RunStatus.WAITING,
                     started_by="source:edge",
                     created_at=NOW + timedelta(seconds=number // 2),
                     dispatched=True,
@@ -62,7 +64,7 @@ async def rows(rt: Runtime) -> Runtime:
                 run_id="run_1",
                 path="block",
                 kind="use",
-                state="verified",
+                state=StepState.VERIFIED,
                 seq=1,
                 planned_change=CHANGE["planned_change"],
                 inputs={"password": "hunter2"},
@@ -91,7 +93,7 @@ async def rows(rt: Runtime) -> Runtime:
                 action="block_address",
                 target_type="address",
                 target_value="198.51.100.7",
-                state="held",
+                state=ContainmentState.HELD,
                 ours=True,
                 since=NOW,
             )
@@ -127,9 +129,7 @@ async def every(
     raise AssertionError("the list has no end")
 
 
-async def test_runs_of_an_incident_page_to_the_end_each_once(
-    admin: httpx.AsyncClient, rows: Runtime
-) -> None:
+async def test_runs_of_an_incident_page_to_the_end(admin: httpx.AsyncClient, rows: Runtime) -> None:
     for limit in (1, 2, 3, 5, 200):
         found = await every(admin, "/v1/runs", limit, incident_id="inc_1")
         assert [run["id"] for run in found] == ["run_4", "run_3", "run_2", "run_1", "run_0"]
@@ -137,7 +137,7 @@ async def test_runs_of_an_incident_page_to_the_end_each_once(
     assert await every(admin, "/v1/runs", 5, incident_id="inc_2") == []
 
 
-async def test_a_run_shows_its_steps_with_secrets_masked(
+async def test_run_shows_its_steps_with_secrets_masked(
     admin: httpx.AsyncClient, rows: Runtime
 ) -> None:
     run = (await admin.get("/v1/runs/run_1")).json()
@@ -152,7 +152,7 @@ async def test_a_run_shows_its_steps_with_secrets_masked(
     is_problem(await admin.get("/v1/runs/run_x"), 404)
 
 
-async def test_an_approval_is_listed_shown_and_decided_once(people: People, rows: Runtime) -> None:
+async def test_approval_is_listed_shown_and_decided_once(people: People, rows: Runtime) -> None:
     approver, admin = people[Role.APPROVER], people[Role.ADMIN]
     (item,) = await every(approver, "/v1/approvals", 5, state="pending")
     assert {"id", "digest", "question", "planned_changes"} <= set(item)
@@ -167,28 +167,26 @@ async def test_an_approval_is_listed_shown_and_decided_once(people: People, rows
     assert await every(approver, "/v1/approvals", 5, state="pending") == []
 
 
-async def test_an_approval_is_taken_back_while_nothing_is_made(
-    people: People, rows: Runtime
-) -> None:
+async def test_approval_is_withdrawn_before_any_effect(people: People, rows: Runtime) -> None:
     approver, path = people[Role.APPROVER], "/v1/approvals/apr_1/withdrawal"
     is_problem(await approver.post(path, json={}), 409)
     await approver.post("/v1/approvals/apr_1/decision", json={"decision": "approve", "digest": "d"})
     is_problem(await people[Role.ANALYST].post(path, json={}), 403)
     done = (await approver.post(path, json={"comment": "not this one"})).json()
-    assert (done["approval"]["state"], done["made"], done["note"]) == ("withdrawn", [], "")
+    assert (done["approval"]["state"], done["already_begun"], done["note"]) == ("withdrawn", [], "")
 
 
-async def test_a_broken_glass_waits_for_the_review_of_somebody_else(
+async def test_break_glass_approval_waits_for_the_review_of_another_person(
     people: People, rows: Runtime
 ) -> None:
     approver, admin = people[Role.APPROVER], people[Role.ADMIN]
-    body = {"digest": "d", "reason": "nobody else is awake"}
+    body = {"digest": "d", "reason": "no one else is awake"}
     is_problem(await approver.post("/v1/approvals/apr_1/break-glass", json=body), 403)
     is_problem(
         await admin.post("/v1/approvals/apr_1/break-glass", json={**body, "reason": "so"}), 422
     )
     done = (await admin.post("/v1/approvals/apr_1/break-glass", json=body)).json()
-    assert (done["state"], done["glass"]["review"]) == ("approved", "pending")
+    assert (done["state"], done["break_glass"]["review"]) == ("approved", "pending")
     assert [item["id"] for item in await every(approver, "/v1/approvals", 5, review="pending")] == [
         "apr_1"
     ]
@@ -198,14 +196,14 @@ async def test_a_broken_glass_waits_for_the_review_of_somebody_else(
             "/v1/approvals/apr_1/review", json={"verdict": "objected", "comment": "call me"}
         )
     ).json()
-    assert (done["glass"]["review"], done["glass"]["reviewed_by"]) == (
+    assert (done["break_glass"]["review"], done["break_glass"]["reviewed_by"]) == (
         "objected",
         "approver-person",
     )
     assert await every(approver, "/v1/approvals", 5, review="pending") == []
 
 
-async def test_a_containment_is_shown_and_released_while_temporal_is_down(
+async def test_containment_is_shown_and_released_while_temporal_is_down(
     people: People, rows: Runtime
 ) -> None:
     (item,) = await every(people[Role.VIEWER], "/v1/containments", 5, state="held")
@@ -216,7 +214,7 @@ async def test_a_containment_is_shown_and_released_while_temporal_is_down(
     is_problem(await people[Role.ANALYST].post("/v1/containments/none/release"), 404)
 
 
-async def test_a_run_is_started_by_hand_and_cancelled_before_temporal_has_it(
+async def test_run_is_started_by_hand_and_cancelled_before_dispatch(
     people: People,
 ) -> None:
     author, analyst = people[Role.AUTHOR], people[Role.ANALYST]
@@ -235,7 +233,7 @@ async def test_a_run_is_started_by_hand_and_cancelled_before_temporal_has_it(
     assert (await analyst.post(f"/v1/runs/{run.json()['id']}/retry")).json()["attempt"] == 2
 
 
-async def test_a_playbook_is_checked_published_shown_and_retired(people: People) -> None:
+async def test_playbook_is_checked_published_shown_and_retired(people: People) -> None:
     author = people[Role.AUTHOR]
     problem = is_problem(
         await author.post(
@@ -262,7 +260,7 @@ async def test_a_playbook_is_checked_published_shown_and_retired(people: People)
     assert [item["version"] for item in await every(author, "/v1/playbooks", 1)] == [2]
 
 
-async def test_a_policy_is_published_and_a_bad_one_is_told_by_line(
+async def test_policy_is_published_and_a_bad_one_refused_with_its_line(
     admin: httpx.AsyncClient,
 ) -> None:
     assert (await admin.get("/v1/policy")).json()["version"] == 1
@@ -277,7 +275,7 @@ async def test_a_policy_is_published_and_a_bad_one_is_told_by_line(
     ] == 2
 
 
-async def test_the_audit_trail_pages_newest_first_each_once(admin: httpx.AsyncClient) -> None:
+async def test_audit_trail_pages_newest_first(admin: httpx.AsyncClient) -> None:
     await add_edge(admin)
     found = await every(admin, "/v1/audit", 2)
     numbers = [item["number"] for item in found]
@@ -287,7 +285,7 @@ async def test_the_audit_trail_pages_newest_first_each_once(admin: httpx.AsyncCl
     ]
 
 
-async def test_alerts_and_incidents_page_and_are_found_by_incident(
+async def test_alerts_and_incidents_page_and_filter_by_incident(
     admin: httpx.AsyncClient, stranger: httpx.AsyncClient
 ) -> None:
     await add_edge(admin, correlate_by="remote")
@@ -295,7 +293,7 @@ async def test_alerts_and_incidents_page_and_are_found_by_incident(
     for last in range(1, 6):
         taken = (
             await stranger.post(
-                "/v1/alerts/edge", content=alert(f"198.51.100.{last}"), headers=EDGE
+                "/v1/webhooks/edge", content=alert(f"198.51.100.{last}"), headers=EDGE
             )
         ).json()
         ids[taken["incident_id"]] = taken["alert_id"]
@@ -314,7 +312,7 @@ async def test_alerts_and_incidents_page_and_are_found_by_incident(
     is_problem(await admin.get("/v1/alerts/none/raw"), 404)
 
 
-async def test_secrets_go_in_and_never_come_out(admin: httpx.AsyncClient) -> None:
+async def test_secrets_are_never_returned(admin: httpx.AsyncClient) -> None:
     made = await add_edge(admin, secret=None)
     assert made["secret"]
     for path in ("/v1/sources", "/v1/audit", "/v1/keys"):
@@ -341,7 +339,7 @@ async def test_secrets_go_in_and_never_come_out(admin: httpx.AsyncClient) -> Non
     assert (await admin.delete("/v1/sources/edge")).status_code == 204
 
 
-async def test_a_narrowed_admin_key_cannot_make_itself_a_wider_one(narrowed: Any) -> None:
+async def test_narrowed_admin_key_cannot_create_a_wider_one(narrowed: Any) -> None:
     client = await narrowed((Permission.ADMIN, Permission.READ))
     is_problem(await client.post("/v1/keys", json={"person": "eve", "roles": ["admin"]}), 403)
     is_problem(await client.post("/v1/keys", json={"person": "eve", "roles": ["approver"]}), 403)
@@ -365,7 +363,7 @@ async def test_assets_are_imported_all_or_none(admin: httpx.AsyncClient) -> None
     assert [item["value"] for item in await every(admin, "/v1/assets", 1)] == ["10.0.0.1"]
 
 
-async def test_an_inventory_comes_as_csv_too_and_one_asset_is_forgotten(
+async def test_inventory_is_imported_as_csv_and_an_asset_removed(
     admin: httpx.AsyncClient,
 ) -> None:
     text = {"content-type": "text/csv; charset=utf-8"}

@@ -42,7 +42,7 @@ async def app(rt: Runtime) -> AsyncIterator[FastAPI]:
         lambda: None,
     )
     yield made
-    await made.state.parts.debugging.close()
+    await made.state.container.debug_sessions.close()
 
 
 async def test_a_session_goes_step_by_step_and_ends(people: People) -> None:

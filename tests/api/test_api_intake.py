@@ -1,4 +1,4 @@
-"""Is an alert taken whole, once, and from nobody but its source?"""
+"""The webhook accepts an alert once, completely, and from its source only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.harness.api_calls import EDGE, add_edge, alert, events, is_problem, s
 async def edge(
     admin: httpx.AsyncClient, stranger: httpx.AsyncClient
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for whom the source `edge` is there."""
+    """Return a client without a key, with the source `edge` in place."""
     await add_edge(admin)
     yield stranger
 
@@ -33,11 +33,11 @@ async def kept(rt: Runtime) -> tuple[int, int]:
     return alerts or 0, incidents or 0
 
 
-async def test_a_new_alert_is_202_and_the_same_again_200_with_the_same_ids(
+async def test_new_alert_is_202_and_a_duplicate_200_with_the_same_ids(
     edge: httpx.AsyncClient, rt: Runtime
 ) -> None:
-    first = await edge.post("/v1/alerts/edge", content=alert(), headers=EDGE)
-    again = await edge.post("/v1/alerts/edge", content=alert(), headers=EDGE)
+    first = await edge.post("/v1/webhooks/edge", content=alert(), headers=EDGE)
+    again = await edge.post("/v1/webhooks/edge", content=alert(), headers=EDGE)
     assert (first.status_code, again.status_code) == (202, 200)
     one, two = first.json(), again.json()
     assert (one["duplicate"], two["duplicate"]) == (False, True)
@@ -49,20 +49,20 @@ async def test_a_new_alert_is_202_and_the_same_again_200_with_the_same_ids(
     assert await kept(rt) == (1, 1)
 
 
-async def test_many_senders_of_one_alert_make_one(edge: httpx.AsyncClient, rt: Runtime) -> None:
+async def test_concurrent_duplicates_make_one_alert(edge: httpx.AsyncClient, rt: Runtime) -> None:
     replies = await asyncio.gather(
-        *(edge.post("/v1/alerts/edge", content=alert(), headers=EDGE) for _ in range(20))
+        *(edge.post("/v1/webhooks/edge", content=alert(), headers=EDGE) for _ in range(20))
     )
     assert sorted(reply.status_code for reply in replies) == [200] * 19 + [202]
     assert len({reply.json()["alert_id"] for reply in replies}) == 1
     assert await kept(rt) == (1, 1)
 
 
-async def test_the_raw_alert_comes_back_byte_for_byte_and_as_nothing_a_browser_shows(
+async def test_raw_alert_is_returned_byte_for_byte_as_a_download(
     edge: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:
     sent = b" " + alert(signature="<script>alert(1)</script>") + b"\n"
-    id_ = (await edge.post("/v1/alerts/edge", content=sent, headers=EDGE)).json()["alert_id"]
+    id_ = (await edge.post("/v1/webhooks/edge", content=sent, headers=EDGE)).json()["alert_id"]
     reply = await admin.get(f"/v1/alerts/{id_}/raw")
     assert reply.content == sent
     assert reply.headers["content-type"] == "application/octet-stream"
@@ -70,9 +70,9 @@ async def test_the_raw_alert_comes_back_byte_for_byte_and_as_nothing_a_browser_s
     assert reply.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_telemetry_is_ignored_and_not_kept(edge: httpx.AsyncClient, rt: Runtime) -> None:
+async def test_telemetry_is_ignored_and_not_stored(edge: httpx.AsyncClient, rt: Runtime) -> None:
     flow = {**json.loads(alert()), "event_type": "flow"}
-    reply = await edge.post("/v1/alerts/edge", json=flow, headers=EDGE)
+    reply = await edge.post("/v1/webhooks/edge", json=flow, headers=EDGE)
     assert reply.status_code == 200
     assert reply.json()["ignored"]
     assert await kept(rt) == (0, 0)
@@ -95,19 +95,19 @@ BAD = [
 
 
 @pytest.mark.parametrize(("body", "status", "said"), BAD)
-async def test_a_bad_body_is_refused_with_what_and_why_and_nothing_is_kept(
+async def test_bad_body_is_refused_with_the_reason_and_not_stored(
     edge: httpx.AsyncClient, rt: Runtime, body: bytes, status: int, said: str
 ) -> None:
     assert (
         said
-        in is_problem(await edge.post("/v1/alerts/edge", content=body, headers=EDGE), status)[
+        in is_problem(await edge.post("/v1/webhooks/edge", content=body, headers=EDGE), status)[
             "detail"
         ]
     )
     assert await kept(rt) == (0, 0)
 
 
-async def test_an_endless_body_without_a_length_is_cut_off_early(edge: httpx.AsyncClient) -> None:
+async def test_endless_body_without_a_length_is_cut_early(edge: httpx.AsyncClient) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -116,13 +116,13 @@ async def test_an_endless_body_without_a_length_is_cut_off_early(edge: httpx.Asy
             sent += 1000
             yield b"x" * 1000
 
-    reply = await edge.post("/v1/alerts/edge", content=endless(), headers=EDGE)
+    reply = await edge.post("/v1/webhooks/edge", content=endless(), headers=EDGE)
     assert "20000" in is_problem(reply, 413)["detail"]
     assert sent <= 25_000
     assert reply.headers["connection"] == "close"
 
 
-async def test_a_body_that_is_announced_as_too_long_is_not_read_at_all(
+async def test_body_announced_as_too_long_is_not_read(
     edge: httpx.AsyncClient,
 ) -> None:
     sent = 0
@@ -135,26 +135,26 @@ async def test_a_body_that_is_announced_as_too_long_is_not_read_at_all(
 
     is_problem(
         await edge.post(
-            "/v1/alerts/edge", content=announced(), headers={**EDGE, "content-length": "30000"}
+            "/v1/webhooks/edge", content=announced(), headers={**EDGE, "content-length": "30000"}
         ),
         413,
     )
     assert sent == 0
 
 
-async def test_a_length_that_lies_does_not_help(edge: httpx.AsyncClient) -> None:
+async def test_wrong_content_length_does_not_raise_the_limit(edge: httpx.AsyncClient) -> None:
     is_problem(
         await edge.post(
-            "/v1/alerts/edge", content=b"x" * 30_000, headers={**EDGE, "content-length": "10"}
+            "/v1/webhooks/edge", content=b"x" * 30_000, headers={**EDGE, "content-length": "10"}
         ),
         413,
     )
 
 
-async def test_an_unknown_source_is_404(stranger: httpx.AsyncClient) -> None:
+async def test_unknown_source_is_404(stranger: httpx.AsyncClient) -> None:
     assert (
         "no such source"
-        in is_problem(await stranger.post("/v1/alerts/nobody", content=alert()), 404)["detail"]
+        in is_problem(await stranger.post("/v1/webhooks/unknown", content=alert()), 404)["detail"]
     )
 
 
@@ -167,42 +167,44 @@ async def test_an_unknown_source_is_404(stranger: httpx.AsyncClient) -> None:
         {"x-tocsin-token": "x"},
     ],
 )
-async def test_a_wrong_credential_is_401_without_a_word_more_and_audited(
+async def test_wrong_credential_is_401_without_detail_and_audited(
     edge: httpx.AsyncClient, rt: Runtime, headers: dict[str, str]
 ) -> None:
-    problem = is_problem(await edge.post("/v1/alerts/edge", content=alert(), headers=headers), 401)
+    problem = is_problem(
+        await edge.post("/v1/webhooks/edge", content=alert(), headers=headers), 401
+    )
     assert "detail" not in problem
     (refused,) = await events(rt, EventKind.ALERT_REFUSED)
     assert refused.actor == "source:edge"
     assert await kept(rt) == (0, 0)
 
 
-async def test_an_api_key_does_not_open_a_source(
+async def test_api_key_does_not_authenticate_a_source(
     edge: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:
-    is_problem(await admin.post("/v1/alerts/edge", content=alert()), 401)
+    is_problem(await admin.post("/v1/webhooks/edge", content=alert()), 401)
 
 
-async def test_the_body_is_not_looked_at_before_the_sender_is_known(
+async def test_body_is_not_parsed_before_authentication(
     edge: httpx.AsyncClient,
 ) -> None:
-    is_problem(await edge.post("/v1/alerts/edge", content=b"[" * 5000), 401)
+    is_problem(await edge.post("/v1/webhooks/edge", content=b"[" * 5000), 401)
 
 
-async def test_a_replayed_message_is_refused_and_a_retry_that_was_signed_anew_is_a_duplicate(
+async def test_replay_is_refused_and_a_retry_signed_again_is_a_duplicate(
     admin: httpx.AsyncClient, stranger: httpx.AsyncClient, rt: Runtime
 ) -> None:
     secret = (await add_edge(admin, scheme="standard_webhooks", secret=None))["secret"]
     first, other = alert(), alert("203.0.113.9")
     headers, anew = signed(secret, first, at=time.time()), signed(secret, first, at=time.time() + 1)
     assert (
-        await stranger.post("/v1/alerts/edge", content=first, headers=headers)
+        await stranger.post("/v1/webhooks/edge", content=first, headers=headers)
     ).status_code == 202
-    is_problem(await stranger.post("/v1/alerts/edge", content=first, headers=headers), 401)
-    again = await stranger.post("/v1/alerts/edge", content=first, headers=anew)
+    is_problem(await stranger.post("/v1/webhooks/edge", content=first, headers=headers), 401)
+    again = await stranger.post("/v1/webhooks/edge", content=first, headers=anew)
     assert (again.status_code, again.json()["duplicate"]) == (200, True)
     is_problem(
-        await stranger.post("/v1/alerts/edge", content=other, headers=signed(secret, other)), 401
+        await stranger.post("/v1/webhooks/edge", content=other, headers=signed(secret, other)), 401
     )
     assert await kept(rt) == (1, 1)
     assert [refused.data["reason"] for refused in await events(rt, EventKind.ALERT_REFUSED)] == [
@@ -211,13 +213,13 @@ async def test_a_replayed_message_is_refused_and_a_retry_that_was_signed_anew_is
     ]
 
 
-async def test_metrics_count_by_outcome_and_never_by_what_a_stranger_names(
+async def test_metrics_are_labelled_by_outcome_and_never_by_unknown_names(
     edge: httpx.AsyncClient,
 ) -> None:
-    await edge.post("/v1/alerts/edge", content=alert(), headers=EDGE)
-    await edge.post("/v1/alerts/edge", content=alert(), headers=EDGE)
-    await edge.post("/v1/alerts/edge", content=alert())
-    await edge.post("/v1/alerts/made-up-name", content=alert())
+    await edge.post("/v1/webhooks/edge", content=alert(), headers=EDGE)
+    await edge.post("/v1/webhooks/edge", content=alert(), headers=EDGE)
+    await edge.post("/v1/webhooks/edge", content=alert())
+    await edge.post("/v1/webhooks/made-up-name", content=alert())
     text = (await edge.get("/metrics")).text
     for outcome in ("accepted", "duplicate", "refused"):
         assert f'tocsin_alerts_total{{outcome="{outcome}",source="edge"}} 1.0' in text

@@ -1,12 +1,20 @@
-"""Is OpenAPI complete, and does the API behave as it says there?"""
+"""The OpenAPI document is complete, stored, and true."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -15,57 +23,110 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.app import GUARDED, OPEN, create_app
+from api.app import GUARDED, OPEN, PAGES, create_app, describe_app
+from api.openapi import document_text
 from orchestrator.access import keys
 from orchestrator.domain.access import Role
 from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
-from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 
-OPERATIONS = [
-    (method, route.path)
-    for router in (*OPEN, *GUARDED)
-    for route in router.routes
-    for method in route.methods
-]  # type: ignore[attr-defined]
-SIGNED = {
-    ("POST", "/v1/alerts/{source}"),
-    ("POST", "/v1/slack/interactions"),
-}  # who sends these proves it over the body
+STORED = Path(__file__).parents[2] / "docs" / "openapi.json"
+ROUTES = [
+    route for router in (*OPEN, *GUARDED) for route in router.routes if isinstance(route, APIRoute)
+]
+OPERATIONS = [(method, route.path) for route in ROUTES for method in sorted(route.methods)]
+SIGNED = {("POST", "/v1/webhooks/{source}"), ("POST", "/v1/slack/interactions")}
+"""Operations whose requests are signed instead of carrying an API key."""
 EXAMPLES = 12
+"""Generated requests per operation."""
 
 
-def example_in(schema: dict[str, Any], whole: dict[str, Any]) -> bool:
-    """Whether a schema shows an example, itself or in what it is made of."""
-    if "$ref" in schema:
-        return example_in(whole["components"]["schemas"][schema["$ref"].rpartition("/")[2]], whole)
+def resolve(node: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a reference points to, or the node itself."""
+    if "$ref" not in node:
+        return node
+    target: Any = document
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        target = target[part]
+    found: dict[str, Any] = target
+    return found
+
+
+def has_example(schema: dict[str, Any], document: dict[str, Any]) -> bool:
+    """Return whether a schema has an example, itself or in its parts."""
+    schema = resolve(schema, document)
     parts = [
         *schema.get("anyOf", []),
         *([schema["items"]] if "items" in schema else []),
         *schema.get("properties", {}).values(),
     ]
     return bool(schema.get("examples") or schema.get("example")) or any(
-        example_in(part, whole) for part in parts
+        has_example(part, document) for part in parts
+    )
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    return describe_app().openapi()
+
+
+def test_stored_document_is_current() -> None:
+    assert STORED.read_text() == document_text(describe_app()), (
+        "docs/openapi.json is out of date; run: python -m orchestrator.cli.docs"
+    )
+
+
+def test_operation_ids_are_unique_names(document: dict[str, Any]) -> None:
+    ids = [
+        operation["operationId"]
+        for item in document["paths"].values()
+        for operation in item.values()
+    ]
+    assert [name for name, count in Counter(ids).items() if count > 1] == []
+    assert [name for name in ids if not re.fullmatch(r"[a-z][a-z0-9_]+", name)] == []
+
+
+def test_no_two_routes_match_the_same_request() -> None:
+    routes = [
+        route
+        for router in (*OPEN, *PAGES, *GUARDED)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    ]
+    ambiguous = [
+        f"{one.path} and {other.path}"
+        for one, other in itertools.combinations(routes, 2)
+        if one.methods & other.methods and _overlap(one.path, other.path)
+    ]
+    assert ambiguous == []
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether one path can match both patterns; a parameter matches any segment."""
+    first, second = one.split("/"), other.split("/")
+    return len(first) == len(second) and all(
+        a == b or a.startswith("{") or b.startswith("{") for a, b in zip(first, second, strict=True)
     )
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_every_route_is_described_with_examples_and_its_errors(
-    app: FastAPI, method: str, path: str
+def test_route_is_described_with_examples_and_its_errors(
+    document: dict[str, Any], method: str, path: str
 ) -> None:
-    whole = app.openapi()
-    operation = whole["paths"][path][method.lower()]
+    operation = document["paths"][path][method.lower()]
     assert operation["summary"]
     assert operation["description"]
     contents = [
         (status, kind, body)
         for status, reply in operation["responses"].items()
-        for kind, body in reply.get("content", {}).items()
+        for kind, body in resolve(reply, document).get("content", {}).items()
     ]
     for status, kind, body in contents:
-        assert "example" in body or example_in(body["schema"], whole), f"{status}: no example"
+        assert "example" in body or has_example(body["schema"], document), f"{status}: no example"
         if int(status) >= 400 and path != "/readyz":
             assert kind == "application/problem+json"
     for parameter in operation.get("parameters", []):
@@ -73,31 +134,31 @@ def test_every_route_is_described_with_examples_and_its_errors(
             f"{parameter['name']}: no example"
         )
     for body in operation.get("requestBody", {}).get("content", {}).values():
-        assert "example" in body or example_in(body["schema"], whole)
+        assert "example" in body or has_example(body["schema"], document)
     assert ("401" in operation["responses"]) == path.startswith("/v1/")
     assert bool(operation.get("security")) == (
         path.startswith("/v1/") and (method, path) not in SIGNED
     )
 
 
-def test_the_frameworks_own_error_bodies_are_not_announced(app: FastAPI) -> None:
-    shown = app.openapi()["components"]["schemas"]
-    assert "Problem" in shown
-    assert "HTTPValidationError" not in shown
+def test_error_bodies_of_fastapi_are_not_documented(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert "Problem" in schemas
+    assert "HTTPValidationError" not in schemas
 
 
-class Behind:
-    """The API that schemathesis tries; made on its loop."""
+@dataclass(frozen=True)
+class ApiUnderTest:
+    """The API that schemathesis calls, and a key with all permissions."""
 
-    def __init__(self, app: FastAPI, token: str, rt: Runtime) -> None:
-        self.app, self.token, self.rt = app, token, rt
+    app: FastAPI
+    schema: Any
+    token: str
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An app with a key that may everything; its database is opened anew by each loop."""
-    import asyncio
-
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiUnderTest]:
+    """Return the API on a new database, parsed once; each event loop opens the database again."""
     runtime = open_runtime(
         Settings.load(data_dir=tmp_path_factory.mktemp("api") / "data", max_body_bytes=20_000)
     )
@@ -110,25 +171,21 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Any:
         return token.get_secret_value()
 
     token = asyncio.run(prepare())
-    yield Behind(create_app(runtime, lambda: None), token, runtime)
+    app = create_app(runtime, lambda: None)
+    yield ApiUnderTest(app, schemathesis.openapi.from_asgi("/openapi.json", app), token)
     asyncio.run(runtime.close())
 
 
-def tried(behind: Behind, method: str, path: str) -> Any:
-    """The operation as schemathesis reads it."""
-    return schemathesis.openapi.from_asgi("/openapi.json", behind.app)[path][method]
-
-
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_the_api_answers_as_it_says_whatever_is_sent(
-    behind: Behind, method: str, path: str
+def test_api_answers_as_documented_to_any_request(
+    served: ApiUnderTest, method: str, path: str
 ) -> None:
-    @given(case=tried(behind, method, path).as_strategy())
+    @given(case=served.schema[path][method].as_strategy())
     @CHECKED
-    def answers(case: schemathesis.Case) -> None:
-        _check(case, behind)
+    def check(case: schemathesis.Case) -> None:
+        _check(case, served)
 
-    answers()
+    check()
 
 
 CHECKED = settings(
@@ -141,14 +198,14 @@ CHECKED = settings(
 )
 
 
-def _check(case: schemathesis.Case, behind: Behind) -> None:
+def _check(case: schemathesis.Case, served: ApiUnderTest) -> None:
     if isinstance(case.body, dict) and "connector" in case.body:
-        case.body["check"] = False  # nothing outside of this machine is asked
-    key = (
-        {}
-        if case.operation.path == "/v1/alerts/{source}" and case.method == "POST"
-        else {"Authorization": f"Bearer {behind.token}"}
-    )
-    reply = case.call(headers=key)
+        case.body["check"] = False  # no outside system is called
+    is_webhook = case.operation.path == "/v1/webhooks/{source}"
+    headers = {} if is_webhook else {"Authorization": f"Bearer {served.token}"}
+    reply = case.call(headers=headers)
     checks = [content_type_conformance, response_schema_conformance, status_code_conformance]
-    case.validate_response(reply, checks=[not_a_server_error, *checks])
+    # No worker answers here, as Temporal is down.
+    if not (reply.status_code == 503 and "Temporal" in reply.json()["detail"]):
+        checks.append(not_a_server_error)
+    case.validate_response(reply, checks=checks)

@@ -1,4 +1,4 @@
-"""Does every route demand what it should, before it reads anything?"""
+"""Every route requires its permission before it reads the body."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from api.app import GUARDED, OPEN, PAGES
-from api.dependencies import Guarded, requirement
+from api.dependencies import GuardedRoute, requirement_of
 from orchestrator.domain.access import PERMISSIONS, Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.runtime import Runtime
@@ -19,7 +19,7 @@ from tests.harness.api_calls import People, events, is_problem
 ROUTES = [route for router in GUARDED for route in router.routes if isinstance(route, APIRoute)]
 EACH = [(method, route) for route in ROUTES for method in sorted(route.methods)]
 OPEN_PATHS = {
-    ("POST", "/v1/alerts/{source}"),
+    ("POST", "/v1/webhooks/{source}"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -49,7 +49,7 @@ def at(path: str) -> str:
 
 
 def demanded(route: APIRoute) -> Permission:
-    found = requirement(route)
+    found = requirement_of(route)
     assert found is not None
     return found.permission
 
@@ -57,12 +57,12 @@ def demanded(route: APIRoute) -> Permission:
 @pytest.mark.parametrize(
     "route", ROUTES, ids=lambda route: f"{route.path}-{'-'.join(route.methods)}"
 )
-def test_every_route_declares_one_permission(route: APIRoute) -> None:
-    assert isinstance(route, Guarded)
+def test_route_declares_one_permission(route: APIRoute) -> None:
+    assert isinstance(route, GuardedRoute)
     assert isinstance(demanded(route), Permission)
 
 
-def test_nothing_is_open_but_intake_clicks_one_time_links_and_health(app: FastAPI) -> None:
+def test_only_webhooks_clicks_links_and_health_are_open(app: FastAPI) -> None:
     assert {
         (method, route.path)
         for router in OPEN
@@ -81,14 +81,14 @@ def test_nothing_is_open_but_intake_clicks_one_time_links_and_health(app: FastAP
     assert documented == OPEN_PATHS | {(method, route.path) for method, route in EACH}
 
 
-def test_a_route_without_a_permission_cannot_be_made() -> None:
-    router = APIRouter(route_class=Guarded)
+def test_route_without_a_permission_cannot_be_declared() -> None:
+    router = APIRouter(route_class=GuardedRoute)
     with pytest.raises(TypeError, match="declare one permission"):
         router.add_api_route("/v1/open", lambda: None)
 
 
 @pytest.mark.parametrize(("method", "route"), EACH, ids=lambda value: getattr(value, "path", value))
-async def test_a_stranger_is_asked_for_a_key_before_the_body_is_read(
+async def test_request_without_a_key_is_401_before_the_body_is_read(
     stranger: httpx.AsyncClient, method: str, route: APIRoute
 ) -> None:
     reply = await stranger.request(method, at(route.path), content=b"{not json")
@@ -97,7 +97,7 @@ async def test_a_stranger_is_asked_for_a_key_before_the_body_is_read(
 
 
 @pytest.mark.parametrize(("method", "route"), EACH, ids=lambda value: getattr(value, "path", value))
-async def test_each_role_comes_through_exactly_where_it_holds_the_permission(
+async def test_each_role_is_admitted_exactly_where_it_has_the_permission(
     people: People, method: str, route: APIRoute
 ) -> None:
     for role, client in people.items():
@@ -121,11 +121,11 @@ async def test_each_role_comes_through_exactly_where_it_holds_the_permission(
         "Bearer a\tb",
     ],
 )
-async def test_what_is_no_key_is_refused(stranger: httpx.AsyncClient, header: str) -> None:
+async def test_invalid_key_is_refused(stranger: httpx.AsyncClient, header: str) -> None:
     is_problem(await stranger.get("/v1/runs", headers={"Authorization": header}), 401)
 
 
-async def test_two_authorization_headers_are_refused_even_when_one_is_good(
+async def test_two_authorization_headers_are_refused_even_with_one_valid(
     admin: httpx.AsyncClient, stranger: httpx.AsyncClient
 ) -> None:
     good = admin.headers["authorization"]
@@ -135,7 +135,7 @@ async def test_two_authorization_headers_are_refused_even_when_one_is_good(
         )
 
 
-async def test_a_revoked_key_opens_nothing(
+async def test_revoked_key_is_refused(
     admin: httpx.AsyncClient, stranger: httpx.AsyncClient
 ) -> None:
     made = (await admin.post("/v1/keys", json={"person": "ann", "roles": ["viewer"]})).json()
@@ -145,7 +145,7 @@ async def test_a_revoked_key_opens_nothing(
     is_problem(await stranger.get("/v1/runs", headers=key), 401)
 
 
-async def test_refusals_are_in_the_trail_without_the_token(
+async def test_refusals_are_audited_without_the_token(
     people: People, stranger: httpx.AsyncClient, rt: Runtime
 ) -> None:
     token = "tocsin_0123456789abcdef_" + "ab" * 32
@@ -162,13 +162,13 @@ async def test_refusals_are_in_the_trail_without_the_token(
     assert "abab" not in str(unknown) and "secret-in-a-path" not in str(unknown)
 
 
-async def test_a_flood_of_strangers_does_not_fill_the_trail_but_is_counted(
+async def test_flood_of_requests_without_a_key_is_bounded_in_the_trail_and_counted(
     stranger: httpx.AsyncClient, rt: Runtime, app: FastAPI
 ) -> None:
     for _ in range(70):
         await stranger.get("/v1/runs")
     assert len(await events(rt, EventKind.ACCESS_REFUSED)) <= 62  # the minute may have turned once
-    app.state.parts.refusals._minute = -1  # the next minute
+    app.state.container.access_audit._minute = -1  # the next minute
     await stranger.get("/v1/runs")
     newest = (await events(rt, EventKind.ACCESS_REFUSED))[0]
     assert newest.data["left_out_before"] > 0

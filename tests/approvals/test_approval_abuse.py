@@ -1,4 +1,4 @@
-"""Does an approval hold against replay, other runs' digests, clocks that go backwards and people at the same instant?"""
+"""Abuse of approvals: replayed decisions, foreign digests, a clock that runs backwards, races."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from orchestrator.approvals.break_glass import break_glass
-from orchestrator.approvals.coverage import lack_of_agreement
+from orchestrator.approvals.coverage import missing_approval
 from orchestrator.approvals.decide import decide
 from orchestrator.approvals.withdraw import withdraw
-from orchestrator.contracts.messages import ActionCall, ApplyRequest, RunContext, StepRef
+from orchestrator.contracts.change import ApplyRequest, StepCall
+from orchestrator.contracts.run import RunContext, StepRef
 from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.errors import Conflict
 from orchestrator.domain.run import Mode
-from orchestrator.store.tables import AnswerRow
+from orchestrator.store.tables import DecisionRow
 from tests.harness.approval_rows import ADA, ANN, ANN_AGAIN, BOB, EVE, NOW, Desk, desk
 from tests.harness.databases import NewDatabase, postgresql
 
@@ -36,48 +37,52 @@ async def at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[De
         yield made
 
 
-async def test_a_decision_sent_again_counts_once_under_whatever_key(at: Desk) -> None:
+async def test_a_repeated_decision_counts_once_with_any_key(at: Desk) -> None:
     await at.ask(quorum=2)
     await at.decide(ANN)
     for who in (ANN, ANN_AGAIN):
-        with pytest.raises(Conflict, match="has answered already"):
+        with pytest.raises(Conflict, match="has already decided"):
             await at.decide(who)
     await at.decide(BOB)
     with pytest.raises(Conflict):
         await at.decide(BOB)
-    assert len(await at.rows(AnswerRow)) == 2
+    assert len(await at.rows(DecisionRow)) == 2
     assert len(await at.events("approval:decision:refused")) == 3
 
 
-async def test_the_digest_of_another_question_decides_nothing(at: Desk) -> None:
+async def test_the_digest_of_another_approval_decides_nothing(at: Desk) -> None:
     await at.ask()
     await at.ask("apr_2", digest="of another")
-    with pytest.raises(Conflict, match="digest is not that"):
+    with pytest.raises(Conflict, match="digest does not match"):
         await at.decide(ANN, digest="of another")
-    with pytest.raises(Conflict, match="digest is not that"):
-        await break_glass(at.rt, None, "apr_1", ADA, "of another", "nobody else is awake")
+    with pytest.raises(Conflict, match="digest does not match"):
+        await break_glass(at.rt, None, "apr_1", ADA, "of another", "no one else is awake")
     assert (await at.row()).state == (await at.row("apr_2")).state == "pending"
 
 
-async def test_of_many_at_the_same_instant_as_many_count_as_are_asked_for(at: Desk) -> None:
+async def test_of_concurrent_decisions_the_quorum_counts(at: Desk) -> None:
     await at.ask(quorum=2)
     people = [ANN, ANN_AGAIN, BOB, EVE]
-    said = await asyncio.gather(*(at.decide(who) for who in people), return_exceptions=True)
-    assert [type(each) for each in said].count(Conflict) == 2, said
-    answers = await at.rows(AnswerRow)
-    assert len({answer.person.strip().casefold() for answer in answers}) == len(answers) == 2
+    results = await asyncio.gather(*(at.decide(who) for who in people), return_exceptions=True)
+    assert [type(each) for each in results].count(Conflict) == 2, results
+    decisions = await at.rows(DecisionRow)
+    assert len({each.person.strip().casefold() for each in decisions}) == len(decisions) == 2
     assert (await at.row()).state == "approved"
 
 
-async def test_a_yes_and_a_no_at_the_same_instant_come_to_one_of_the_two(at: Desk) -> None:
+async def test_of_a_concurrent_approval_and_decline_one_counts(at: Desk) -> None:
     await at.ask()
-    said = await asyncio.gather(at.decide(ANN), at.decide(BOB, "decline"), return_exceptions=True)
-    assert [type(each) for each in said].count(Conflict) == 1
-    (answer,) = await at.rows(AnswerRow)
-    assert (await at.row()).state == {"approve": "approved", "decline": "declined"}[answer.decision]
+    results = await asyncio.gather(
+        at.decide(ANN), at.decide(BOB, "decline"), return_exceptions=True
+    )
+    assert [type(each) for each in results].count(Conflict) == 1
+    (decision,) = await at.rows(DecisionRow)
+    assert (await at.row()).state == {"approve": "approved", "decline": "declined"}[
+        decision.decision
+    ]
 
 
-async def test_a_withdrawal_and_the_last_yes_at_the_same_instant_never_leave_a_yes_that_was_taken_back(
+async def test_a_concurrent_withdrawal_and_last_approval_never_use_the_withdrawn_one(
     at: Desk,
 ) -> None:
     await at.ask(quorum=2)
@@ -85,42 +90,40 @@ async def test_a_withdrawal_and_the_last_yes_at_the_same_instant_never_leave_a_y
     await asyncio.gather(
         at.decide(BOB), withdraw(at.rt, None, "apr_1", ANN), return_exceptions=True
     )
-    assert (await at.row()).state in {"pending", "withdrawn"}  # either way ann's word is not used
+    assert (await at.row()).state in {"pending", "withdrawn"}  # ann's approval is not used
 
 
-async def test_after_a_yes_a_no_comes_too_late_and_so_does_every_answer_after_the_end(
+async def test_a_decision_after_the_approval_or_its_expiry_is_rejected(
     at: Desk,
 ) -> None:
     await at.ask()
     await at.decide(ANN)
-    with pytest.raises(Conflict, match="is approved already"):
+    with pytest.raises(Conflict, match="is already approved"):
         await at.decide(BOB, "decline")
     await at.ask("apr_2")
     at.pass_time(minutes=15)
-    with pytest.raises(Conflict, match="could be answered until"):
+    with pytest.raises(Conflict, match="expired at"):
         await decide(at.rt, None, "apr_2", ANN, "approve", "d")
 
 
-async def test_a_clock_that_goes_backwards_gives_no_question_a_longer_life(at: Desk) -> None:
+async def test_a_clock_that_runs_backwards_extends_no_approval(at: Desk) -> None:
     await at.ask(asked_at=NOW, expires_at=NOW + timedelta(minutes=15), quorum=3)
     at.pass_time(minutes=14)
     await at.decide(ANN)
     at.pass_time(hours=-3)
     done = await at.decide(BOB)
-    first, second = done["answers"]
-    assert (
-        first["at"] == second["at"] == (NOW + timedelta(minutes=14)).isoformat()
-    )  # in the order in which they came
+    first, second = done.decisions
+    assert first.at == second.at == NOW + timedelta(minutes=14)
 
 
-async def test_what_was_seen_to_be_late_stays_late_when_the_clock_goes_back(at: Desk) -> None:
+async def test_an_expired_approval_stays_expired_when_the_clock_runs_backwards(at: Desk) -> None:
     await at.ask(asked_at=NOW, expires_at=NOW)
     at.pass_time(days=-1)
-    with pytest.raises(Conflict, match="could be answered until"):
+    with pytest.raises(Conflict, match="expired at"):
         await at.decide(ANN)
 
 
-async def test_a_withdrawal_waits_for_an_apply_that_has_looked_at_the_approval_already(
+async def test_a_withdrawal_waits_for_an_apply_that_holds_the_approval(
     at: Desk,
 ) -> None:
     target = {
@@ -148,15 +151,15 @@ async def test_a_withdrawal_waits_for_an_apply_that_has_looked_at_the_approval_a
         severity=4,
         started_by="system",
     )
-    call = ActionCall(ref=StepRef(run=run, path="block", seq=1), capability="firewall", **names)
+    call = StepCall(ref=StepRef(run=run, path="block", seq=1), capability="firewall", **names)
     request = ApplyRequest(call=call, change=change, approval_id="apr_1")
-    judged = PolicyVerdict(
-        outcome=Verdict.ASK, reasons=("said the test",), policy_version=1, policy_digest="p"
+    verdict = PolicyVerdict(
+        outcome=Verdict.ASK, reasons=("the test",), policy_version=1, policy_digest="p"
     )
     async with at.rt.store.write() as session:
-        assert await lack_of_agreement(session, request, judged) is None
-        taking_back = asyncio.create_task(withdraw(at.rt, None, "apr_1", ANN))
-        await asyncio.wait({taking_back}, timeout=0.2)  # it would be through by then
+        assert await missing_approval(session, request, verdict) is None
+        withdrawal = asyncio.create_task(withdraw(at.rt, None, "apr_1", ANN))
+        await asyncio.wait({withdrawal}, timeout=0.2)  # enough for it to finish, if it did not wait
         session.add(at.effect(change.digest))
-    with pytest.raises(Conflict, match="made already"):
-        await taking_back
+    with pytest.raises(Conflict, match="have begun"):
+        await withdrawal

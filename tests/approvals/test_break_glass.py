@@ -1,4 +1,4 @@
-"""Can an admin decide alone, never in silence, and does it stay open until somebody else has looked at it?"""
+"""Break-glass: an admin approves alone, on record, and another person reviews it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import update
 
 from orchestrator.approvals.break_glass import break_glass
-from orchestrator.approvals.decide import list_approvals
-from orchestrator.approvals.decision_reply import agreed
+from orchestrator.approvals.decision_reply import approved_changes
 from orchestrator.approvals.review import review
+from orchestrator.approvals.views import ApprovalView, list_approvals
 from orchestrator.domain.access import Permission, Principal, Role
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.store.queries import approvals
@@ -33,16 +33,17 @@ async def at(tmp_path: Path) -> AsyncIterator[Desk]:
         yield made
 
 
-async def broken(at: Desk, who: Principal = ADA, **more: Any) -> dict[str, Any]:
+async def approve_alone(at: Desk, who: Principal = ADA, **more: Any) -> ApprovalView:
     return await break_glass(at.rt, None, "apr_1", who, **{"digest": "d", "reason": REASON} | more)
 
 
-async def test_it_passes_the_quorum_the_group_and_the_separation_and_is_told(at: Desk) -> None:
+async def test_it_overrides_quorum_group_and_separation_and_is_recorded(at: Desk) -> None:
     await at.ask(quorum=3, by_group="leads")
-    done = await broken(at, PAT)  # who published the playbook
-    assert (done["state"], done["glass"]["broken_by"], done["glass"]["reason"], done["glass"]["review"]) == (
-        "approved", "pat", REASON, "pending",
-    )  # fmt: skip
+    done = await approve_alone(at, PAT)  # published the playbook
+    assert done.state == "approved"
+    assert done.break_glass is not None
+    view = done.break_glass
+    assert (view.by, view.reason, view.review) == ("pat", REASON, "pending")
     (event,) = await at.events("approval:break_glass:used")
     assert (event.actor, event.data["reason"], event.data["quorum"], event.data["by_group"]) == (
         "person:pat",
@@ -55,99 +56,100 @@ async def test_it_passes_the_quorum_the_group_and_the_separation_and_is_told(at:
     assert REASON in task.summary
 
 
-async def test_its_breaker_s_choice_counts_and_no_earlier_one(at: Desk) -> None:
+async def test_the_admins_choice_counts_and_no_earlier_one(at: Desk) -> None:
     await at.ask(quorum=2)
     await at.decide(ANN, changes=["c1"])
-    await broken(at, changes=["c2"])
+    await approve_alone(at, changes=["c2"])
     async with at.rt.store.read() as session:
-        assert agreed(await at.row(), await approvals.answers(session, ["apr_1"])) == ("c2",)
+        decisions = await approvals.list_decisions(session, ["apr_1"])
+        assert approved_changes(await at.row(), decisions) == ("c2",)
 
 
 @pytest.mark.parametrize(
-    ("who", "columns", "more", "error", "said"),
+    ("who", "columns", "more", "error", "message"),
     [
         (ANN, {}, {}, Forbidden, "approval:break_glass"),
         (SCOPED, {}, {}, Forbidden, "approval:break_glass"),
         (ADA, {}, {"reason": "  too bad  "}, Invalid, "at least 10"),
         (ADA, {}, {"reason": "x" * 5000}, Invalid, "at most 4000"),
-        (ADA, {}, {"digest": "other"}, Conflict, "digest is not that"),
-        (ADA, {}, {"changes": ["c3"]}, Invalid, "none of the changes"),
-        (ADA, {"state": "declined"}, {}, Conflict, "is declined already"),
-        (ADA, {"state": "withdrawn"}, {}, Conflict, "is withdrawn already"),
-        (ADA, {"expires_at": NOW}, {}, Conflict, "could be answered until"),
+        (ADA, {}, {"digest": "other"}, Conflict, "digest does not match"),
+        (ADA, {}, {"changes": ["c3"]}, Invalid, "has no change"),
+        (ADA, {"state": "declined"}, {}, Conflict, "is already declined"),
+        (ADA, {"state": "withdrawn"}, {}, Conflict, "is already withdrawn"),
+        (ADA, {"expires_at": NOW}, {}, Conflict, "expired at"),
         (ADA, {"kind": "form", "form": {}}, {}, Invalid, "form"),
     ],
 )
-async def test_a_glass_that_stays_whole_leaves_the_reason_in_the_trail(
+async def test_a_rejected_break_glass_is_recorded_with_its_reason(
     at: Desk,
     who: Principal,
     columns: dict[str, Any],
     more: dict[str, Any],
     error: type[Exception],
-    said: str,
+    message: str,
 ) -> None:
     await at.ask(**columns)
-    with pytest.raises(error, match=said):
-        await broken(at, who, **more)
+    with pytest.raises(error, match=message):
+        await approve_alone(at, who, **more)
     (event,) = await at.events("approval:decision:refused")
     assert event.data["wanted"] == "break_glass"
-    assert (await at.row()).glass_broken_by is None
+    assert (await at.row()).break_glass_by is None
     assert await at.rows(TaskRow) == []
 
 
-async def test_the_policy_can_take_the_glass_away(at: Desk) -> None:
+async def test_the_policy_can_forbid_break_glass(at: Desk) -> None:
     await at.policy(break_glass=False)
     await at.ask()
     with pytest.raises(Forbidden, match="break_glass: false"):
-        await broken(at)
+        await approve_alone(at)
 
 
-async def test_an_unknown_approval_is_refused(at: Desk) -> None:
+async def test_an_unknown_approval_is_rejected(at: Desk) -> None:
     with pytest.raises(NotFound):
         await break_glass(at.rt, None, "apr_x", ADA, "d", REASON)
 
 
 @pytest.mark.parametrize("verdict", ["accepted", "objected"])
-async def test_somebody_else_s_review_closes_the_matter(at: Desk, verdict: Any) -> None:
+async def test_the_review_of_another_person_closes_the_task(at: Desk, verdict: Any) -> None:
     await at.ask()
-    await broken(at)
-    assert [item["id"] for item in (await list_approvals(at.rt, review="pending"))["items"]] == [
-        "apr_1"
-    ]
+    await approve_alone(at)
+    pending = await list_approvals(at.rt, review="pending")
+    assert [item.id for item in pending.items] == ["apr_1"]
     done = await review(at.rt, "apr_1", EVE, verdict, "seen")
-    assert (done["state"], done["glass"]["review"], done["glass"]["reviewed_by"]) == (
+    assert done.break_glass is not None
+    assert (done.state, done.break_glass.review, done.break_glass.reviewed_by) == (
         "approved",
         verdict,
         "eve",
     )
-    assert (await list_approvals(at.rt, review="pending"))["items"] == []
+    assert (await list_approvals(at.rt, review="pending")).items == []
     (task,) = await at.rows(TaskRow)
     assert (task.state, task.closed_by) == ("closed", "person:eve")
     assert [
         event.data["verdict"] for event in await at.events("approval:break_glass:reviewed")
     ] == [verdict]
-    with pytest.raises(Conflict, match=f"eve {verdict} already"):
+    with pytest.raises(Conflict, match=f"eve already {verdict} it"):
         await review(at.rt, "apr_1", BOB, "accepted")
 
 
-async def test_neither_who_broke_it_nor_who_started_the_run_reviews_it(at: Desk) -> None:
+async def test_neither_the_admin_nor_who_started_the_run_can_review(at: Desk) -> None:
     async with at.rt.store.write() as session:
         await session.execute(update(RunRow).values(started_by="person:bob"))
     await at.ask(by_group="leads")
-    await broken(at)
-    for who, said in (
-        (ADA.model_copy(update={"person": "ADA ", "key_id": "k10"}), "broke the glass"),
+    await approve_alone(at)
+    for who, message in (
+        (ADA.model_copy(update={"person": "ADA ", "key_id": "k10"}), "used break-glass"),
         (BOB, "started the run"),
-        (EVE, "not in leads"),
-        (EVE.model_copy(update={"roles": (Role.VIEWER,)}), "may not decide"),
+        (EVE, "not a member of leads"),
+        (EVE.model_copy(update={"roles": (Role.VIEWER,)}), "lacks permission approval:decide"),
     ):
-        with pytest.raises(Forbidden, match=said):
+        with pytest.raises(Forbidden, match=message):
             await review(at.rt, "apr_1", who, "accepted")
     assert (await at.row()).review == "pending"
     assert len(await at.events("approval:decision:refused")) == 4
 
 
-async def test_what_was_decided_by_many_has_nothing_to_review(at: Desk) -> None:
+async def test_an_ordinary_approval_has_nothing_to_review(at: Desk) -> None:
     await at.ask(expires_at=NOW + timedelta(hours=1))
     await at.decide(ANN)
     with pytest.raises(Conflict, match="nothing to review"):

@@ -1,4 +1,4 @@
-"""Is an answer counted only from whom, on what and when it may be given, and every refusal kept in the trail?"""
+"""Decisions: who may decide, on what, until when; each rejection is recorded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from orchestrator.approvals.decide import decide, get_approval, list_approvals
+from orchestrator.approvals.decide import decide
+from orchestrator.approvals.views import get_approval, list_approvals
 from orchestrator.domain.access import Permission, Principal, Role
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from orchestrator.domain.run import RunStatus
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
-from orchestrator.store.tables import AnswerRow, ApprovalRow, AuditEventRow, RunRow
+from orchestrator.store.tables import ApprovalRow, AuditEventRow, DecisionRow, RunRow
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))
@@ -58,7 +60,7 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
                 playbook="c2",
                 version=3,
                 plan_digest="p",
-                status="waiting",
+                status=RunStatus.WAITING,
                 started_by="system",
                 created_at=NOW,
                 dispatched=True,
@@ -93,18 +95,18 @@ async def trail(rt: Runtime) -> list[AuditEventRow]:
 
 
 @pytest.mark.parametrize(
-    ("who", "columns", "digest", "more", "error", "said"),
+    ("who", "columns", "digest", "more", "error", "message"),
     [
-        (VIEWER, {}, "d", {}, Forbidden, "may not decide"),
-        (SCOPED, {}, "d", {}, Forbidden, "may not decide"),
-        (EVE, {"by_group": "leads"}, "d", {}, Forbidden, "not in leads"),
-        (ANN, {}, "other", {}, Conflict, "the digest is not that"),
-        (ANN, {}, "", {}, Conflict, "the digest is not that"),
-        (ANN, {"expires_at": NOW}, "d", {}, Conflict, "could be answered until"),
-        (ANN, {"state": "approved"}, "d", {}, Conflict, "is approved already"),
-        (ANN, {"state": "expired"}, "d", {}, Conflict, "is expired already"),
-        (ANN, {"state": "withdrawn"}, "d", {}, Conflict, "is withdrawn already"),
-        (ANN, {}, "d", {"changes": ["c3"]}, Invalid, "none of the changes"),
+        (VIEWER, {}, "d", {}, Forbidden, "lacks permission approval:decide"),
+        (SCOPED, {}, "d", {}, Forbidden, "lacks permission approval:decide"),
+        (EVE, {"by_group": "leads"}, "d", {}, Forbidden, "not a member of leads"),
+        (ANN, {}, "other", {}, Conflict, "the digest does not match"),
+        (ANN, {}, "", {}, Conflict, "the digest does not match"),
+        (ANN, {"expires_at": NOW}, "d", {}, Conflict, "expired at"),
+        (ANN, {"state": "approved"}, "d", {}, Conflict, "is already approved"),
+        (ANN, {"state": "expired"}, "d", {}, Conflict, "is already expired"),
+        (ANN, {"state": "withdrawn"}, "d", {}, Conflict, "is already withdrawn"),
+        (ANN, {}, "d", {"changes": ["c3"]}, Invalid, "has no change"),
         (ANN, {}, "d", {"changes": []}, Invalid, "decline instead"),
         (ANN, {}, "d", {"form": {}}, Invalid, "leave `form` out"),
         (ANN, {}, "d", {"comment": "x" * 5000}, Invalid, "at most 4000"),
@@ -116,7 +118,7 @@ async def trail(rt: Runtime) -> list[AuditEventRow]:
             Invalid,
             "leave `changes` out",
         ),
-        (ANN, {"kind": "form", "form": FORM}, "d", {}, Invalid, "why: is missing"),
+        (ANN, {"kind": "form", "form": FORM}, "d", {}, Invalid, "why: is required"),
         (
             ANN,
             {"kind": "form", "form": FORM},
@@ -155,21 +157,21 @@ async def trail(rt: Runtime) -> list[AuditEventRow]:
             "d",
             {"form": {"why": "x", "more": 1}},
             Invalid,
-            "more: there is no such field",
+            "more: unknown field",
         ),
     ],
 )
-async def test_a_refused_answer_leaves_its_reason_in_the_trail_and_nothing_else(
+async def test_a_rejected_decision_is_recorded_with_its_reason_only(
     rt: Runtime,
     who: Principal,
     columns: dict[str, Any],
     digest: str,
     more: dict[str, Any],
     error: type[Exception],
-    said: str,
+    message: str,
 ) -> None:
     id_ = await ask(rt, **columns)
-    with pytest.raises(error, match=said) as caught:
+    with pytest.raises(error, match=message) as caught:
         await decide(rt, None, id_, who, "approve", digest, **more)
     (event,) = await trail(rt)
     assert (event.kind, event.actor, event.subject) == (
@@ -179,78 +181,80 @@ async def test_a_refused_answer_leaves_its_reason_in_the_trail_and_nothing_else(
     )
     assert event.data["reason"] == str(caught.value)
     after = await get_approval(rt, id_)
-    assert (after["state"], after["answers"]) == (columns.get("state", "pending"), [])
+    assert (after.state, after.decisions) == (columns.get("state", "pending"), ())
 
 
-async def test_an_unknown_approval_is_refused_and_said(rt: Runtime) -> None:
+async def test_an_unknown_approval_is_rejected_and_recorded(rt: Runtime) -> None:
     with pytest.raises(NotFound):
         await decide(rt, None, "apr_x", ANN, "approve", "d")
     assert [event.kind for event in await trail(rt)] == ["approval:decision:refused"]
 
 
-async def test_one_person_answers_once_with_whatever_key(rt: Runtime) -> None:
+async def test_one_person_decides_once_with_any_key(rt: Runtime) -> None:
     id_ = await ask(rt, quorum=2)
-    assert (await decide(rt, None, id_, ANN, "approve", "d"))["state"] == "pending"
-    with pytest.raises(Conflict, match="ann has answered already"):
+    assert (await decide(rt, None, id_, ANN, "approve", "d")).state == "pending"
+    with pytest.raises(Conflict, match="ann has already decided"):
         await decide(rt, None, id_, ANN_AGAIN, "approve", "d")
-    assert (await decide(rt, None, id_, BOB, "approve", "d"))["state"] == "approved"
+    assert (await decide(rt, None, id_, BOB, "approve", "d")).state == "approved"
 
 
-async def test_one_decline_ends_it_whatever_the_quorum(rt: Runtime) -> None:
+async def test_one_decline_ends_the_approval_at_any_quorum(rt: Runtime) -> None:
     id_ = await ask(rt, quorum=3)
     await decide(rt, None, id_, ANN, "approve", "d")
-    assert (await decide(rt, None, id_, BOB, "decline", "d", "not now"))["state"] == "declined"
-    with pytest.raises(Conflict, match="is declined already"):
+    assert (await decide(rt, None, id_, BOB, "decline", "d", "not now")).state == "declined"
+    with pytest.raises(Conflict, match="is already declined"):
         await decide(rt, None, id_, EVE, "approve", "d")
 
 
-async def test_what_was_agreed_is_what_everybody_chose(rt: Runtime) -> None:
+async def test_each_decision_stores_its_choice(rt: Runtime) -> None:
     id_ = await ask(rt, quorum=2)
     await decide(rt, None, id_, ANN, "approve", "d", changes=["c1", "c2"])
     await decide(rt, None, id_, BOB, "approve", "d", changes=["c2"])
     async with rt.store.read() as session:
-        answers = list(await session.scalars(select(AnswerRow)))
-    assert {answer.person: answer.form for answer in answers} == {
+        decisions = list(await session.scalars(select(DecisionRow)))
+    assert {each.person: each.form for each in decisions} == {
         "ann": {"changes": ["c1", "c2"]},
         "bob": {"changes": ["c2"]},
     }
 
 
-async def test_a_filled_form_is_kept_with_null_for_what_was_left_out(rt: Runtime) -> None:
+async def test_a_filled_form_is_stored_with_null_for_omitted_fields(rt: Runtime) -> None:
     id_ = await ask(rt, kind="form", form=FORM)
     done = await decide(rt, None, id_, ANN, "approve", "d", form={"why": "x", "level": "low"})
-    assert done["answers"][0]["form"] == {"why": "x", "count": None, "level": "low", "sure": None}
+    assert done.decisions[0].form == {"why": "x", "count": None, "level": "low", "sure": None}
 
 
-async def test_a_decision_holds_undelivered_while_temporal_is_down(rt: Runtime) -> None:
+async def test_a_decision_holds_while_temporal_is_down(rt: Runtime) -> None:
     id_ = await ask(rt)
-    assert (await decide(rt, None, id_, ANN, "approve", "d"))["state"] == "approved"
+    assert (await decide(rt, None, id_, ANN, "approve", "d")).state == "approved"
     async with rt.store.read() as session:
         row = await session.get(ApprovalRow, id_)
     assert row is not None
     assert not row.delivered
 
 
-async def test_the_list_shows_exact_receipts_without_secrets_and_pages(rt: Runtime) -> None:
+async def test_the_list_shows_planned_changes_without_secrets_in_pages(rt: Runtime) -> None:
     await ask(rt)
     await ask(rt, id="apr_2", asked_at=NOW + timedelta(seconds=1))
     await ask(rt, id="apr_3", state="expired")
     first = await list_approvals(rt, state="pending", limit=1)
-    second = await list_approvals(rt, state="pending", limit=1, cursor=first["next"])
-    assert [item["id"] for item in first["items"] + second["items"]] == ["apr_2", "apr_1"]
-    planned_change = first["items"][0]["planned_changes"][0]
-    assert (planned_change["target"], planned_change["summary"], planned_change["digest"]) == (
+    second = await list_approvals(rt, state="pending", limit=1, cursor=first.next)
+    assert [item.id for item in first.items + second.items] == ["apr_2", "apr_1"]
+    planned_change = first.items[0].planned_changes[0]
+    assert (planned_change.target, planned_change.summary, planned_change.digest) == (
         {"type": "address", "value": "198.51.100.7"},
         "Tag it",
         "c1",
     )
     assert "s3cret" not in str(first)
-    assert (await list_approvals(rt, state="pending", cursor=second["next"]))["items"] == []
+    assert (await list_approvals(rt, state="pending", cursor=second.next)).items == []
 
 
 @pytest.mark.parametrize(
     ("cursor", "limit"), [("x", 50), ("////", 50), ("é", 50), (None, 0), (None, 201)]
 )
-async def test_a_bad_cursor_or_limit_is_told(rt: Runtime, cursor: str | None, limit: int) -> None:
+async def test_a_bad_cursor_or_limit_is_rejected(
+    rt: Runtime, cursor: str | None, limit: int
+) -> None:
     with pytest.raises(Invalid):
         await list_approvals(rt, cursor=cursor, limit=limit)

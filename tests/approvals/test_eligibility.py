@@ -1,4 +1,4 @@
-"""May nobody agree with what they wrote or started themselves, and does one person count once whatever the spelling?"""
+"""Separation of duties: no one approves what they wrote, signed or started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.audit import trail
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Forbidden
-from orchestrator.store.tables import AnswerRow, PlaybookRow, RunRow, SignatureRow
+from orchestrator.store.tables import DecisionRow, PlaybookRow, RunRow, SignatureRow
 from tests.harness.approval_rows import ANN, ANN_AGAIN, BOB, NOW, Desk, desk, playbook
 
 PAT = Principal(key_id="k7", person=" PAT", roles=(Role.ADMIN,))
@@ -42,16 +42,16 @@ async def retried_by(at: Desk, actor: str) -> None:
         )
 
 
-async def test_who_published_the_version_may_not_approve_under_any_spelling(at: Desk) -> None:
+async def test_who_published_the_version_may_not_approve_in_any_spelling(at: Desk) -> None:
     await at.ask()
-    with pytest.raises(Forbidden, match=r"published c2 version 3.*somebody else has to"):
+    with pytest.raises(Forbidden, match=r"published c2 version 3.*ask another approver"):
         await at.decide(PAT)
     (event,) = await at.events("approval:decision:refused")
     assert "published c2 version 3" in event.data["reason"]
-    assert await at.rows(AnswerRow) == []
+    assert await at.rows(DecisionRow) == []
 
 
-async def test_who_published_a_called_version_may_not_approve_either(at: Desk) -> None:
+async def test_who_published_a_called_version_may_not_approve(at: Desk) -> None:
     await at.add(playbook("inner", 7, "person:ann"))
     plan = {
         "steps": [
@@ -76,7 +76,7 @@ async def test_who_signed_as_author_may_not_approve_and_a_reviewer_may(at: Desk)
     await at.ask()
     with pytest.raises(Forbidden, match="as its author"):
         await at.decide(ANN)
-    assert (await at.decide(BOB))["state"] == "approved"
+    assert (await at.decide(BOB)).state == "approved"
 
 
 async def test_who_started_or_retried_the_run_may_not_approve(at: Desk) -> None:
@@ -89,38 +89,38 @@ async def test_who_started_or_retried_the_run_may_not_approve(at: Desk) -> None:
         await at.decide(BOB)
 
 
-async def test_who_may_not_approve_may_still_decline(at: Desk) -> None:
+async def test_who_may_not_approve_may_decline(at: Desk) -> None:
     await started_by(at, "person:ann")
     await at.ask()
-    assert (await at.decide(ANN, "decline"))["state"] == "declined"
+    assert (await at.decide(ANN, "decline")).state == "declined"
 
 
-async def test_a_source_or_the_system_is_no_person_of_that_name(at: Desk) -> None:
+async def test_a_source_is_not_a_person_of_that_name(at: Desk) -> None:
     await started_by(at, "source:ann")
     await at.ask()
-    assert (await at.decide(ANN))["state"] == "approved"
+    assert (await at.decide(ANN)).state == "approved"
 
 
-async def test_a_form_is_no_approval_and_may_be_filled_by_who_started_the_run(at: Desk) -> None:
+async def test_who_started_the_run_may_fill_in_a_form(at: Desk) -> None:
     await started_by(at, "person:ann")
     await at.ask(
         kind="form",
         changes=[],
         form={"why": {"type": "text", "label": "Why", "required": True, "choices": []}},
     )
-    assert (await at.decide(ANN, form={"why": "x"}))["state"] == "approved"
+    assert (await at.decide(ANN, form={"why": "x"})).state == "approved"
 
 
-async def test_the_policy_can_do_without_the_separation(at: Desk) -> None:
+async def test_the_policy_can_disable_the_separation(at: Desk) -> None:
     await at.policy(separate=False)
     await at.ask()
-    assert (await at.decide(PAT))["state"] == "approved"
+    assert (await at.decide(PAT)).state == "approved"
 
 
 async def test_two_keys_and_two_spellings_of_one_person_count_once(at: Desk) -> None:
     await at.ask(quorum=2)
     await at.decide(ANN)
-    with pytest.raises(Conflict, match="has answered already"):
+    with pytest.raises(Conflict, match="has already decided"):
         await at.decide(ANN_AGAIN)
     assert (await at.row()).state == "pending"
-    assert (await at.decide(BOB))["state"] == "approved"
+    assert (await at.decide(BOB)).state == "approved"

@@ -1,4 +1,4 @@
-"""Is docker-compose.yml what Compose takes, and does it give nothing away?"""
+"""docker-compose.yml is valid and grants no more rights than needed."""
 
 import json
 from importlib.resources import files
@@ -20,7 +20,7 @@ def compose() -> dict[str, Any]:
     return YAML(typ="safe", pure=True).load(ROOT / "docker-compose.yml")
 
 
-def test_it_fits_the_compose_specification(compose: dict[str, Any]) -> None:
+def test_file_matches_the_compose_specification(compose: dict[str, Any]) -> None:
     schema = json.loads(
         (files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
     )
@@ -36,13 +36,13 @@ def test_no_service_has_more_rights_than_it_needs(compose: dict[str, Any]) -> No
         assert not any("docker.sock" in str(volume) for volume in service.get("volumes", [])), name
 
 
-def test_our_services_cannot_write_to_their_image(compose: dict[str, Any]) -> None:
+def test_services_cannot_write_to_their_image(compose: dict[str, Any]) -> None:
     for name in OURS:
         assert compose["services"][name]["read_only"], name
         assert compose["services"][name]["user"] == "10001:10001", name
 
 
-def test_every_secret_comes_from_a_file_and_none_stands_in_the_environment(
+def test_every_secret_is_in_a_file_and_none_in_the_environment(
     compose: dict[str, Any],
 ) -> None:
     assert all(set(secret) == {"file"} for secret in compose["secrets"].values())
@@ -52,7 +52,7 @@ def test_every_secret_comes_from_a_file_and_none_stands_in_the_environment(
             assert not secret or str(value).startswith("/run/secrets/"), f"{name}: {variable}"
 
 
-def test_every_setting_that_it_gives_is_one_that_we_have(compose: dict[str, Any]) -> None:
+def test_every_setting_exists(compose: dict[str, Any]) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {"TOCSIN_CONFIG"}
     for name in OURS:
         given = {
@@ -63,7 +63,7 @@ def test_every_setting_that_it_gives_is_one_that_we_have(compose: dict[str, Any]
         assert given <= known, name
 
 
-def test_the_api_is_published_on_the_loopback_only(compose: dict[str, Any]) -> None:
+def test_api_is_published_on_the_loopback_only(compose: dict[str, Any]) -> None:
     published = {
         name: service["ports"]
         for name, service in compose["services"].items()

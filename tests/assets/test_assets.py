@@ -1,4 +1,4 @@
-"""Is an inventory imported whole or not at all, and is every wrong line named with its mend?"""
+"""The inventory is imported as a whole or not at all; errors name every wrong line and the fix."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def imported(rt: Runtime, text: str) -> tuple[inventory.Asset, ...]:
     return await inventory.list_assets(rt)
 
 
-async def test_a_csv_comes_back_as_it_went_in(rt: Runtime) -> None:
+async def test_exported_csv_equals_imported_csv(rt: Runtime) -> None:
     text = (
         HEADER
         + "host,dc-01,domain_controller,true,tier-0;domain-controller\nnetwork,10.20.0.0/16,network,false,own-network\n"
@@ -38,7 +38,7 @@ async def test_a_csv_comes_back_as_it_went_in(rt: Runtime) -> None:
     assert write_csv(await imported(rt, text)) == text
 
 
-async def test_tags_are_lower_case_with_dashes_and_stand_apart_by_semicolons_or_bars(
+async def test_tags_are_normalized_and_separated_by_semicolons_or_bars(
     rt: Runtime,
 ) -> None:
     [asset] = await imported(
@@ -48,13 +48,13 @@ async def test_tags_are_lower_case_with_dashes_and_stand_apart_by_semicolons_or_
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("", "line 1: there is no column 'type'"),
+        ("", "line 1: column 'type' is missing"),
         ("type,valu\n", "line 1: unknown column 'valu'; did you mean 'value'?"),
-        ("type,value,type\n", "line 1: the column 'type' is there twice"),
+        ("type,value,type\n", "line 1: duplicate column 'type'"),
         (HEADER + "host,a,server,maybe,\n", "line 2: critical is 'maybe'; write true or false"),
-        (HEADER + "host,a,server,true,x,y\n", "line 2: has 6 cells"),
+        (HEADER + "host,a,server,true,x,y\n", "line 2: 6 cells, but 5 columns"),
         (
             HEADER + "host,a,servr,true,x\n",
             "line 2: kind: unknown kind 'servr'; did you mean 'server'?",
@@ -67,21 +67,21 @@ async def test_tags_are_lower_case_with_dashes_and_stand_apart_by_semicolons_or_
         (HEADER + "host,,server,true,x\n", "line 2: value: "),
         (
             HEADER + "host,dc-01,,,\nhost,b,,,\nhost,DC-01.,,,\n",
-            "line 4: host dc-01 stands in line 2 already; leave one out",
+            "line 4: host dc-01 is a duplicate of line 2; remove one",
         ),
         (
             HEADER + "address,::ffff:10.0.0.1,,,\naddress,10.0.0.1,,,\n",
-            "line 3: address 10.0.0.1 stands in line 2 already",
+            "line 3: address 10.0.0.1 is a duplicate of line 2",
         ),
-        (HEADER + 'host,"a,server\n', "is not CSV"),
+        (HEADER + 'host,"a,server\n', "not valid CSV"),
     ],
 )
-async def test_a_wrong_file_is_refused_with_the_line_and_the_mend(
-    rt: Runtime, text: str, said: str
+async def test_wrong_file_is_refused_with_the_line_and_the_fix(
+    rt: Runtime, text: str, message: str
 ) -> None:
     with pytest.raises(Invalid) as refused:
         await imported(rt, HEADER + "" if text is None else text)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert await inventory.list_assets(rt) == ()
 
 
@@ -92,7 +92,7 @@ async def test_all_wrong_lines_are_named_at_once(rt: Runtime) -> None:
     assert str(refused.value).endswith("and 10 more")
 
 
-async def test_one_asset_is_forgotten_in_any_spelling(rt: Runtime) -> None:
+async def test_asset_is_removed_by_any_notation_of_its_name(rt: Runtime) -> None:
     await imported(rt, HEADER + "host,a,,true,\nhost,b,,,\n")
     await inventory.remove_asset(rt, "host", "A.", actor=ANN)
     assert [asset.value for asset in await inventory.list_assets(rt)] == ["b"]
@@ -102,7 +102,7 @@ async def test_one_asset_is_forgotten_in_any_spelling(rt: Runtime) -> None:
         await inventory.remove_asset(rt, "hots", "a", actor=ANN)
     async with rt.store.read() as session:
         events = [await session.get(AuditEventRow, number) for number in (1, 2)]
-    assert [each.kind for each in events if each] == [
+    assert [event.kind for event in events if event] == [
         EventKind.ASSETS_IMPORTED,
         EventKind.ASSET_REMOVED,
     ]

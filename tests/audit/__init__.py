@@ -1,1 +1,1 @@
-"""The audit trail: sealed, exported, verified."""
+"""Tests of the audit trail."""

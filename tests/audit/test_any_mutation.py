@@ -1,4 +1,4 @@
-"""Any one change to an export is found, whatever and wherever it is; an event that was touched is named."""
+"""Any single change to an export is found, and a changed event is named."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def _report(lines: Sequence[bytes], *, given_key: bool = True) -> Report:
 
 
 def _found(lines: Sequence[bytes]) -> str:
-    """Everything that is said about the lines, which must not pass, with the key given or taken from the file."""
+    """Return the findings about altered lines, with the public key and without it."""
     assert _report(lines, given_key=False).status != "intact"
     report = _report(lines)
     assert report.status != "intact"
-    return " ".join(report.problems)
+    return " ".join(report.findings)
 
 
 def _names(said: str, event_line: bytes) -> bool:
@@ -48,7 +48,7 @@ def _names(said: str, event_line: bytes) -> bool:
 
 
 def _paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where a value can be changed: every place inside, the whole left out."""
+    """Return the path of every inner place of a value."""
     items = (
         value.items()
         if isinstance(value, dict)
@@ -85,14 +85,14 @@ _values = (
 )
 
 
-def test_untouched_it_is_intact() -> None:
-    assert _report(LINES).problems == ()
+def test_unchanged_export_is_intact() -> None:
+    assert _report(LINES).findings == ()
     assert _report(LINES).status == "intact"
 
 
 @given(at=_any_line, data=st.data())
 @settings(max_examples=400, deadline=None)
-def test_any_field_with_another_value(at: int, data: st.DataObject) -> None:
+def test_any_changed_field_is_found(at: int, data: st.DataObject) -> None:
     line = json.loads(LINES[at])
     path = data.draw(st.sampled_from(_paths(line)))
     value = data.draw(_values)
@@ -106,7 +106,7 @@ def test_any_field_with_another_value(at: int, data: st.DataObject) -> None:
 
 @given(at=_any_line, data=st.data())
 @settings(max_examples=200, deadline=None)
-def test_any_field_removed_or_added(at: int, data: st.DataObject) -> None:
+def test_any_removed_or_added_field_is_found(at: int, data: st.DataObject) -> None:
     line = json.loads(LINES[at])
     path = data.draw(st.sampled_from(_paths(line)))
     inside = _at(line, path[:-1])
@@ -125,7 +125,7 @@ def test_any_field_removed_or_added(at: int, data: st.DataObject) -> None:
 
 @given(at=_any_line, position=st.integers(0, 10_000), byte=st.integers(0, 255))
 @settings(max_examples=400, deadline=None)
-def test_any_byte_with_another_value(at: int, position: int, byte: int) -> None:
+def test_any_changed_byte_is_found(at: int, position: int, byte: int) -> None:
     line = bytearray(LINES[at])
     if line[position % len(line)] == byte:
         return
@@ -137,7 +137,7 @@ def test_any_byte_with_another_value(at: int, position: int, byte: int) -> None:
 
 @given(at=_any_line)
 @settings(deadline=None)
-def test_any_line_deleted(at: int) -> None:
+def test_any_deleted_line_is_found(at: int) -> None:
     said = _found([*LINES[:at], *LINES[at + 1 :]])
     if at in EVENT_LINES:
         assert re.search(
@@ -147,7 +147,7 @@ def test_any_line_deleted(at: int) -> None:
 
 @given(one=_any_line, two=_any_line)
 @settings(max_examples=200, deadline=None)
-def test_any_two_lines_swapped(one: int, two: int) -> None:
+def test_any_swapped_lines_are_found(one: int, two: int) -> None:
     if one == two:
         return
     lines = list(LINES)
@@ -159,7 +159,7 @@ def test_any_two_lines_swapped(one: int, two: int) -> None:
 
 @given(source=_any_line, at=st.integers(0, len(LINES)))
 @settings(max_examples=200, deadline=None)
-def test_any_line_copied_to_anywhere(source: int, at: int) -> None:
+def test_any_copied_line_is_found(source: int, at: int) -> None:
     said = _found([*LINES[:at], LINES[source], *LINES[at:]])
     if source in EVENT_LINES and at > 0:
         assert _names(said, LINES[source]) or "stands after the end" in said
@@ -167,13 +167,13 @@ def test_any_line_copied_to_anywhere(source: int, at: int) -> None:
 
 @given(length=st.integers(0, sum(map(len, LINES)) - 1))
 @settings(max_examples=200, deadline=None)
-def test_cut_off_after_any_byte(length: int) -> None:
+def test_cut_after_any_byte_is_found(length: int) -> None:
     _found([b"".join(LINES)[:length]])
 
 
 @given(at=st.integers(0, len(LINES)), junk=st.binary(min_size=1, max_size=20))
 @settings(deadline=None)
-def test_any_junk_inserted_between_lines(at: int, junk: bytes) -> None:
+def test_any_inserted_line_is_found(at: int, junk: bytes) -> None:
     _found([*LINES[:at], junk, *LINES[at:]])
     _found([*LINES[:at], junk + b"\n", *LINES[at:]])
 

@@ -1,4 +1,4 @@
-"""The Merkle tree is RFC 6962's."""
+"""The Merkle tree is that of RFC 6962."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.audit.merkle import leaf_hash, merkle_root
 
 
 def by_the_book(leaves: Sequence[bytes]) -> bytes:
-    """RFC 6962, section 2.1, word for word: split at the largest power of two below n."""
+    """Return the root by section 2.1 of RFC 6962: split at the largest power of two below n."""
     if len(leaves) == 1:
         return leaves[0]
     split = 1 << ((len(leaves) - 1).bit_length() - 1)
@@ -23,12 +23,12 @@ def by_the_book(leaves: Sequence[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("count", range(1, 70))
-def test_the_root_is_that_of_the_recursive_definition(count: int) -> None:
+def test_root_is_that_of_the_recursive_definition(count: int) -> None:
     leaves = [leaf_hash(str(index).encode()) for index in range(count)]
     assert merkle_root(leaves) == by_the_book(leaves)
 
 
-def test_the_root_of_the_certificate_transparency_test_vectors() -> None:
+def test_root_of_the_certificate_transparency_test_vectors() -> None:
     leaves = [
         "",
         "00",
@@ -53,6 +53,6 @@ def test_a_node_does_not_pass_for_a_leaf() -> None:
     assert leaf_hash(left + right) != merkle_root([left, right])
 
 
-def test_no_leaves_have_no_root() -> None:
+def test_no_leaves_raise() -> None:
     with pytest.raises(ValueError, match="at least one leaf"):
         merkle_root([])

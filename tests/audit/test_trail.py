@@ -1,4 +1,4 @@
-"""Is what the trail says there exactly when what it tells of is, and does a later start notification that its end was cut?"""
+"""An event is stored exactly when its change is, and a later start notices a cut trail."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def note(rt: Runtime, subject: str = "run_1", **data: Any) -> None:
         )
 
 
-async def test_an_event_is_not_there_when_its_transaction_was_rolled_back(tmp_path: Path) -> None:
+async def test_event_is_rolled_back_with_its_transaction(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         with pytest.raises(ZeroDivisionError):
             async with rt.store.write() as session:
@@ -41,7 +41,7 @@ async def test_an_event_is_not_there_when_its_transaction_was_rolled_back(tmp_pa
             assert await session.scalar(select(func.count()).select_from(AuditEventRow)) == 0
 
 
-async def test_secrets_and_what_no_database_stores_are_made_safe(tmp_path: Path) -> None:
+async def test_secrets_and_unstorable_values_are_sanitized(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         await note(
             rt,
@@ -63,7 +63,7 @@ async def test_secrets_and_what_no_database_stores_are_made_safe(tmp_path: Path)
         assert verify(tmp_path / "t.jsonl", rt.audit_key.public).status == "intact"
 
 
-async def test_more_than_one_batch_is_sealed_in_one_chain(tmp_path: Path) -> None:
+async def test_several_batches_are_sealed_in_one_chain(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         events = [
             trail.event(EventKind.STEP_READ, actor="run:1", subject=str(n), data={}, now=START)
@@ -77,7 +77,7 @@ async def test_more_than_one_batch_is_sealed_in_one_chain(tmp_path: Path) -> Non
         assert (head.batches, head.events) == (2, 5_000)
 
 
-async def test_a_row_that_somebody_altered_past_the_triggers_is_named(tmp_path: Path) -> None:
+async def test_row_altered_past_the_triggers_is_named(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         for number in range(5):
             await note(rt, subject=f"run_{number}")
@@ -90,10 +90,10 @@ async def test_a_row_that_somebody_altered_past_the_triggers_is_named(tmp_path: 
         await export_trail(rt, tmp_path / "t.jsonl")
         report = verify(tmp_path / "t.jsonl", rt.audit_key.public)
         assert report.status == "altered"
-        assert "event 3" in report.problems[0]
+        assert "event 3" in report.findings[0]
 
 
-async def test_an_old_copy_of_the_database_is_noticed_and_not_sealed_on(tmp_path: Path) -> None:
+async def test_restored_old_copy_of_the_database_is_not_sealed(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         await note(rt)
         await seal_pending(rt)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.authoring.recording.anonymize import StandIns
+from orchestrator.authoring.recording.anonymize import Anonymizer
 
 
 def told(value: Any, *more: Any) -> Any:
-    names = StandIns()
+    names = Anonymizer()
     for each in (value, *more):
-        names.notification(each)
-    return names.instead(value)
+        names.learn(each)
+    return names.replace(value)
 
 
 ALERT = {
@@ -100,9 +100,9 @@ def test_a_name_that_was_met_in_one_place_is_hidden_in_all_others() -> None:
 
 
 def test_a_network_stays_and_who_lies_in_it_goes_on_doing_so() -> None:
-    names = StandIns()
-    names.notice_networks("protect: {networks: [10.10.0.0/24, 10.0.0.0/8, 8.8.8.0/24]}")
-    found = names.instead(
+    names = Anonymizer()
+    names.learn_networks("protect: {networks: [10.10.0.0/24, 10.0.0.0/8, 8.8.8.0/24]}")
+    found = names.replace(
         {
             "dc": "10.10.0.10",
             "ws": "10.20.1.1",

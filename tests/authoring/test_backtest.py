@@ -14,11 +14,11 @@ from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
 from connectors.virustotal.connector import VirusTotal
 from connectors.virustotal.emulator import VirusTotalEmulator
-from orchestrator.authoring.backtest.read_resolver import Reads
+from orchestrator.authoring.backtest.read_resolver import ReadFallback
 from orchestrator.authoring.backtest.report import Backtest
-from orchestrator.authoring.backtest.service import Draft, Wish, backtested
-from orchestrator.authoring.outcomes import Difference
-from orchestrator.connections.connections import slot
+from orchestrator.authoring.backtest.service import BacktestPlaybook, BacktestRequest, run_backtest
+from orchestrator.authoring.outcomes.differences import OutcomeDifference
+from orchestrator.connections.open import pool_key
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.store.tables import AssetRow, AuditEventRow, ConnectionRow, RunRow, StepRow
 from tests.harness.history_rig import LIVE, NOW, Rig, rig
@@ -32,7 +32,7 @@ async def past(tmp_path: Path) -> AsyncIterator[Rig]:
         yield made
 
 
-def told(found: Backtest) -> dict[Difference, list[tuple[str, tuple[str, ...]]]]:
+def told(found: Backtest) -> dict[OutcomeDifference, list[tuple[str, tuple[str, ...]]]]:
     return {
         group.difference: [(each.about.alert_id, each.what) for each in group.examples]
         for group in found.groups
@@ -58,9 +58,9 @@ async def test_a_lower_bar_contains_more_and_a_higher_one_less(past: Rig) -> Non
     await past.handled("a", BAD, 9)
     await past.handled("b", GOOD, 2)
     lower = told(await past.try_(LIVE.replace(">= 5", ">= 1")))
-    assert lower == {Difference.CONTAINED_MORE: [("b", (f"firewall.block_address {GOOD}",))]}
+    assert lower == {OutcomeDifference.CONTAINED_MORE: [("b", (f"firewall.block_address {GOOD}",))]}
     higher = told(await past.try_(LIVE.replace(">= 5", ">= 50")))
-    assert higher == {Difference.CONTAINED_LESS: [("a", (f"firewall.block_address {BAD}",))]}
+    assert higher == {OutcomeDifference.CONTAINED_LESS: [("a", (f"firewall.block_address {BAD}",))]}
 
 
 async def test_who_is_asked_counts_as_asked_and_as_contained(past: Rig) -> None:
@@ -70,10 +70,10 @@ async def test_who_is_asked_counts_as_asked_and_as_contained(past: Rig) -> None:
         "    use: firewall", "    approve: {question: Block it?}\n    use: firewall"
     )
     assert told(await past.try_(asking)) == {
-        Difference.ASKED_MORE: [("a", (f"firewall.block_address {BAD}",))]
+        OutcomeDifference.ASKED_MORE: [("a", (f"firewall.block_address {BAD}",))]
     }
     assert told(await past.try_(LIVE)) == {
-        Difference.ASKED_LESS: [("b", (f"firewall.block_address {WORSE}",))]
+        OutcomeDifference.ASKED_LESS: [("b", (f"firewall.block_address {WORSE}",))]
     }
 
 
@@ -82,7 +82,7 @@ async def test_the_policy_of_the_backtest_judges_with_the_inventory(past: Rig) -
     await past.add(AssetRow(type="address", value=BAD, tags=["partner"]))
     denying = "rules:\n  - {deny: partners are called first, tags: [partner]}\n"
     assert told(await past.try_(LIVE, policy=denying)) == {
-        Difference.NEWLY_DENIED: [("a", (f"firewall.block_address {BAD}",))]
+        OutcomeDifference.NEWLY_DENIED: [("a", (f"firewall.block_address {BAD}",))]
     }
 
 
@@ -91,7 +91,7 @@ async def test_limits_count_what_the_backtest_did_in_its_own_time(past: Rig) -> 
         await past.handled(f"a{hour}", address, 9, NOW - timedelta(hours=8 - hour))
     limited = "limits:\n  windows:\n    - {per: overall, within: 90m, addresses: 1}\n"
     assert told(await past.try_(LIVE, policy=limited)) == {
-        Difference.ASKED_MORE: [
+        OutcomeDifference.ASKED_MORE: [
             ("a1", (f"firewall.block_address {WORSE}",)),
             ("a2", (f"firewall.block_address {GOOD}",)),
         ]
@@ -111,7 +111,7 @@ async def test_an_earlier_run_covers_an_alert_as_it_did_then_also_one_before_the
     await past.handled("c", BAD, 9, NOW - timedelta(hours=20))
     assert told(await past.try_(LIVE)) == {}
     found = told(await past.try_(LIVE.replace("within: 1h", "within: 5m")))
-    assert [each for each, _ in found[Difference.STARTED_ONLY_NOW]] == ["b"]
+    assert [each for each, _ in found[OutcomeDifference.STARTED_ONLY_NOW]] == ["b"]
 
 
 async def test_a_read_is_answered_by_its_own_alert_before_another_that_is_nearer(past: Rig) -> None:
@@ -126,26 +126,26 @@ async def test_an_alert_without_a_run_is_answered_by_the_nearest_in_time(past: R
     await past.alert("c", BAD, NOW - timedelta(minutes=50))
     await past.alert("d", BAD, NOW - timedelta(hours=3, minutes=50))
     assert told(await past.try_(LIVE)) == {
-        Difference.STARTED_ONLY_NOW: [
+        OutcomeDifference.STARTED_ONLY_NOW: [
             ("d", ("would end completed",)),
             ("c", ("would end completed",)),
         ],
-        Difference.CONTAINED_MORE: [("c", (f"firewall.block_address {BAD}",))],
+        OutcomeDifference.CONTAINED_MORE: [("c", (f"firewall.block_address {BAD}",))],
     }
 
 
 async def test_what_was_not_recorded_is_not_guessed(past: Rig) -> None:
     await past.alert("a", BAD)
     strict = told(await past.try_(LIVE))
-    assert strict[Difference.CANNOT_TELL][0][1][0].startswith(
+    assert strict[OutcomeDifference.CANNOT_TELL][0][1][0].startswith(
         "what reputation.lookup_address would answer at step verdict was not"
     )
-    assert Difference.CONTAINED_MORE not in strict
-    unknown = told(await past.try_(LIVE, reads=Reads.UNKNOWN))
-    assert unknown[Difference.CANNOT_TELL][0][1][0].startswith(
+    assert OutcomeDifference.CONTAINED_MORE not in strict
+    unknown = told(await past.try_(LIVE, reads=ReadFallback.UNKNOWN))
+    assert unknown[OutcomeDifference.CANNOT_TELL][0][1][0].startswith(
         "step block: what reputation.lookup_address"
     )
-    assert Difference.CONTAINED_MORE not in unknown
+    assert OutcomeDifference.CONTAINED_MORE not in unknown
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ async def test_no_expression_makes_something_of_the_unknown(past: Rig, when: str
     text = LIVE.replace("steps.verdict.malicious >= 5", f'"{when}"').replace(
         "    for: 24h", "    for: 24h\n    on_error: continue"
     )
-    found = told(await past.try_(text, reads=Reads.UNKNOWN))
-    assert found.keys() == {Difference.STARTED_ONLY_NOW, Difference.CANNOT_TELL}
+    found = told(await past.try_(text, reads=ReadFallback.UNKNOWN))
+    assert found.keys() == {OutcomeDifference.STARTED_ONLY_NOW, OutcomeDifference.CANNOT_TELL}
 
 
 async def test_what_does_not_need_the_unknown_is_told_all_the_same(past: Rig) -> None:
@@ -174,9 +174,9 @@ async def test_what_does_not_need_the_unknown_is_told_all_the_same(past: Rig) ->
         LIVE
         + f'  - id: worse\n    use: firewall.block_address\n    with: {{address: "{WORSE}"}}\n    for: 24h\n'
     )
-    found = told(await past.try_(further, reads=Reads.UNKNOWN))
-    assert found[Difference.CONTAINED_MORE] == [("a", (f"firewall.block_address {WORSE}",))]
-    assert found[Difference.CANNOT_TELL]
+    found = told(await past.try_(further, reads=ReadFallback.UNKNOWN))
+    assert found[OutcomeDifference.CONTAINED_MORE] == [("a", (f"firewall.block_address {WORSE}",))]
+    assert found[OutcomeDifference.CANNOT_TELL]
 
 
 async def test_an_unknown_that_only_a_message_needs_is_no_difference_in_what_is_contained(
@@ -187,18 +187,18 @@ async def test_an_unknown_that_only_a_message_needs_is_no_difference_in_what_is_
         LIVE.partition("  - id: block")[0]
         + '  - id: tell\n    use: chat.post\n    with: {channel: soc, text: "${{ steps.verdict.link }}"}\n'
     )
-    assert Difference.CANNOT_TELL not in told(await past.try_(text, reads=Reads.UNKNOWN))
+    assert OutcomeDifference.CANNOT_TELL not in told(await past.try_(text, reads=ReadFallback.UNKNOWN))
 
 
 async def test_stubs_answer_where_nothing_was_recorded(past: Rig) -> None:
     await past.handled("a", GOOD, 0)
     await past.alert("b", BAD)
     tests = "playbook: block-guesser\nstubs:\n  reputation.lookup_address: {output: {malicious: 9}}\ncases: [{name: x, triggers: false}]\n"
-    found = await past.try_(LIVE, reads=Reads.STUB, tests=full(tests))
-    assert told(found)[Difference.CONTAINED_MORE] == [("b", (f"firewall.block_address {BAD}",))]
+    found = await past.try_(LIVE, reads=ReadFallback.STUB, tests=full(tests))
+    assert told(found)[OutcomeDifference.CONTAINED_MORE] == [("b", (f"firewall.block_address {BAD}",))]
     assert (found.reads.recorded, found.reads.stub) == (1, 1)
     with pytest.raises(Invalid, match="needs stubs"):
-        await past.try_(LIVE, reads=Reads.STUB)
+        await past.try_(LIVE, reads=ReadFallback.STUB)
 
 
 def full(tests: str) -> str:
@@ -226,11 +226,11 @@ async def test_live_reads_ask_the_real_system_and_change_nothing(past: Rig) -> N
             access,
             EmulatorTransport(world),
         )
-        past.rt.connections.get(slot(row, access), lambda opened=opened: opened)  # type: ignore[misc]
+        past.rt.connections.get(pool_key(row, access), lambda opened=opened: opened)  # type: ignore[misc]
     await past.add(row)
-    found = await past.try_(LIVE, reads=Reads.LIVE)
+    found = await past.try_(LIVE, reads=ReadFallback.LIVE)
     assert (found.reads.live, found.reads.unknown) == (2, 0)
-    assert Difference.CANNOT_TELL not in told(found)
+    assert OutcomeDifference.CANNOT_TELL not in told(found)
     assert sum(each["count"] for each in world.effects) == 0
 
 
@@ -239,16 +239,30 @@ async def test_a_step_that_fails_is_told_with_its_reason(past: Rig) -> None:
     found = told(
         await past.try_(LIVE.replace("steps.verdict.malicious >= 5", "alert.host.name == 'x'"))
     )
-    assert found[Difference.FAILED][0][1][0].startswith("step block: alert.host")
+    assert found[OutcomeDifference.FAILED][0][1][0].startswith("step block: alert.host")
 
 
 async def test_the_limit_of_runs_is_honoured(past: Rig) -> None:
     await past.handled("a", BAD, 9, NOW - timedelta(hours=2))
     await past.handled("b", WORSE, 9, NOW - timedelta(hours=1, minutes=30))
     found = told(await past.try_(LIVE.replace("steps:", "limits: {runs_per_hour: 1}\nsteps:", 1)))
-    assert found[Difference.FAILED] == [
-        ("b", ("the run: it waits for people first: its limit of 1 runs per hour is used up",))
+    assert found[OutcomeDifference.FAILED] == [
+        ("b", ("the run: it waits for an approval: its limit of 1 runs per hour is used up",))
     ]
+
+
+async def test_a_run_over_the_limit_is_no_difference(past: Rig) -> None:
+    limited = LIVE.replace("steps:", "limits: {runs_per_hour: 1}\nsteps:", 1)
+    await past.handled("a", BAD, 9, NOW - timedelta(hours=2))
+    await past.over_limit("b", WORSE, NOW - timedelta(hours=1, minutes=30))
+    assert told(await past.try_(limited)) == {}
+
+
+async def test_a_run_over_the_limit_that_people_let_begin_is_no_difference(past: Rig) -> None:
+    limited = LIVE.replace("steps:", "limits: {runs_per_hour: 1}\nsteps:", 1)
+    await past.handled("a", BAD, 9, NOW - timedelta(hours=2))
+    await past.handled("b", WORSE, 9, NOW - timedelta(hours=1, minutes=30), over_limit=1)
+    assert told(await past.try_(limited)) == {}
 
 
 async def test_other_classes_sources_and_times_are_left_out(past: Rig) -> None:
@@ -273,7 +287,7 @@ async def test_days_are_counted(past: Rig) -> None:
 async def test_nothing_is_written(past: Rig) -> None:
     await past.handled("a", BAD, 9)
     before = await rows(past)
-    await past.try_(LIVE.replace(">= 5", ">= 1"), reads=Reads.UNKNOWN)
+    await past.try_(LIVE.replace(">= 5", ">= 1"), reads=ReadFallback.UNKNOWN)
     assert await rows(past) == before
 
 
@@ -292,10 +306,10 @@ async def test_a_playbook_without_trigger_and_one_of_another_name_are_refused(pa
             head + "steps:\n  - {id: tell, use: chat.post, with: {channel: soc, text: x}}\n"
         )
     with pytest.raises(Invalid, match="is the playbook block-guesser, not other"):
-        await backtested(past.rt, Draft(text=LIVE, name="other"), Wish(since=timedelta(days=1)))
+        await run_backtest(past.rt, BacktestPlaybook(text=LIVE, name="other"), BacktestRequest(since=timedelta(days=1)))
 
 
 async def test_it_ends_when_its_time_is_up(past: Rig) -> None:
     await past.handled("a", BAD, 9)
     with pytest.raises(Unavailable, match="fewer at once"):
-        await backtested(past.rt, Draft(text=LIVE), Wish(since=timedelta(days=1)), seconds=0)
+        await run_backtest(past.rt, BacktestPlaybook(text=LIVE), BacktestRequest(since=timedelta(days=1)), seconds=0)

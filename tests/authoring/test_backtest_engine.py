@@ -6,16 +6,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.assets.facts import Indexed
-from orchestrator.authoring.backtest.history_index import Past
-from orchestrator.authoring.backtest.policy_inputs import Surroundings
-from orchestrator.authoring.backtest.port import HistoryStage, HistoryWorld, Telling
-from orchestrator.authoring.backtest.read_resolver import Reads, Recollection
-from orchestrator.authoring.backtest.replay import Tried, staged
-from orchestrator.authoring.rehearsal.temporal_harness import theatre
+from orchestrator.assets.facts import AssetIndex
+from orchestrator.authoring.backtest.history_index import HistoryIndex
+from orchestrator.authoring.backtest.policy_inputs import PolicyInputs
+from orchestrator.authoring.backtest.port import HistoryState, HistoryPort, UnknownTolerantInterpreter
+from orchestrator.authoring.backtest.read_resolver import ReadFallback, ReadResolver
+from orchestrator.authoring.backtest.replay import BacktestInput, build_state
+from orchestrator.authoring.rehearsal.temporal_harness import open_harness
 from orchestrator.policy.document import Policy
-from orchestrator.policy.evaluate import InForce
-from orchestrator.registry.playbooks import check_playbook
+from orchestrator.policy.evaluate import PolicyInForce
+from orchestrator.registry.publish import check_playbook
 from orchestrator.store.queries import history
 from tests.harness.history_rig import LIVE, NOW, Rig, rig
 
@@ -54,31 +54,31 @@ on_failure: roll_back
 )
 
 
-async def stages(past: Rig) -> list[HistoryStage]:
+async def stages(past: Rig) -> list[HistoryState]:
     """Fresh ones of all alerts, with what answers at hand."""
     plan = (await check_playbook(past.rt, WHOLE, "playbook.yaml")).plan
     async with past.rt.store.read() as session:
         alerts, _ = await history.alerts_between(session, NOW - timedelta(days=1), NOW, None, 100)
-        records = await history.recorded_in(session, [alert.incident_id for alert in alerts])
+        records = await history.steps_of_incidents(session, [alert.incident_id for alert in alerts])
     policy = Policy()
-    surroundings = Surroundings(Indexed([]), (), {}, policy.limits)
-    tried = Tried(
+    policy_inputs = PolicyInputs(AssetIndex([]), (), {}, policy.limits)
+    given = BacktestInput(
         plan=plan,
         draft="draft",
-        policy=InForce(0, policy.digest, policy),
-        surroundings=surroundings,
+        policy=PolicyInForce(0, policy.digest, policy),
+        policy_inputs=policy_inputs,
     )
-    memory = Past()
+    memory = HistoryIndex()
     memory.add(records)
 
     async def nothing(*_: Any) -> list[Any]:
         return []
 
-    recollection = Recollection(memory, Reads.UNKNOWN, {}, nothing, nothing)
-    return [staged(tried, alert, recollection, {}, plan.digest) for alert in alerts]
+    resolver = ReadResolver(memory, ReadFallback.UNKNOWN, {}, nothing, nothing)
+    return [build_state(given, alert, resolver, {}, plan.digest) for alert in alerts]
 
 
-def trail(stage: HistoryStage) -> dict[str, Any]:
+def trail(stage: HistoryState) -> dict[str, Any]:
     told = {
         name: getattr(stage, name)
         for name in ("contained", "undone", "would_ask", "denied", "states", "errors")
@@ -95,8 +95,8 @@ async def test_the_port_in_memory_and_the_workflow_leave_the_same_trail(tmp_path
         await past.handled("good", "203.0.113.9", 0)
         await past.handled("breaks", "198.51.100.8", 9, title="Breaks")
         in_memory, by_workflow = await stages(past), await stages(past)
-    first = [await Telling(HistoryWorld(stage), stage).whole() for stage in in_memory]
-    async with theatre() as served:
+    first = [await UnknownTolerantInterpreter(HistoryPort(stage), stage).run_plan() for stage in in_memory]
+    async with open_harness() as served:
         second = [(await served.play(stage))[0] for stage in by_workflow]
     assert [trail(stage) for stage in in_memory] == [trail(stage) for stage in by_workflow]
     assert [(result.status, result.error, result.steps) for result in first] == [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.authoring.backtest.page import backtest_page, plotted
+from orchestrator.authoring.backtest.page import render_backtest, make_plot
 from orchestrator.authoring.backtest.report import Day
 from orchestrator.cli.app import app
 from tests.harness.history_rig import LIVE, Rig, rig
@@ -26,7 +26,7 @@ async def past(tmp_path: Path) -> AsyncIterator[Rig]:
 
 async def test_the_page_escapes_what_an_alert_says_and_loads_nothing(past: Rig) -> None:
     await past.handled("a", "198.51.100.7", 9, title=HOSTILE)
-    page = backtest_page(await past.try_(LIVE.replace(">= 5", ">= 50")))
+    page = render_backtest(await past.try_(LIVE.replace(">= 5", ">= 50")))
     assert "&lt;script&gt;" in page
     assert "<script" not in page
     assert "default-src 'none'" in page
@@ -35,7 +35,7 @@ async def test_the_page_escapes_what_an_alert_says_and_loads_nothing(past: Rig) 
 
 
 def test_days_without_alerts_have_their_place_in_the_plot() -> None:
-    plot = plotted(
+    plot = make_plot(
         [
             Day(day="2026-03-01", alerts=4, contained_then=1),
             Day(day="2026-03-04", alerts=2, contained_now=2),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.authoring.rehearsal.tests_yaml.edit import added, begun_tests
+from orchestrator.authoring.rehearsal.tests_yaml.edit import append_case, new_tests_file
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.language.yaml import load
 
@@ -32,7 +32,7 @@ cases:
 
 
 def test_a_file_of_its_own_is_read_back_as_it_was_meant() -> None:
-    text = begun_tests("block", CASE, ["a note\nof two lines"])
+    text = new_tests_file("block", CASE, ["a note\nof two lines"])
     assert load(text).data == {"playbook": "block", "cases": [CASE]}
     assert "  # a note of two lines\n  - name:" in text
 
@@ -53,7 +53,7 @@ def test_a_file_of_its_own_is_read_back_as_it_was_meant() -> None:
 )
 def test_whatever_an_alert_says_it_is_text(hostile: str) -> None:
     case = {**CASE, "given": {"alert": {"title": hostile}}}
-    assert load(begun_tests("block", case)).data["cases"] == [case]
+    assert load(new_tests_file("block", case)).data["cases"] == [case]
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_whatever_an_alert_says_it_is_text(hostile: str) -> None:
 @pytest.mark.parametrize("last", ["\n", ""])
 def test_what_is_there_stays_as_it_is_comments_included(after: str, last: str) -> None:
     before = BEFORE + after if last else (BEFORE + after).rstrip("\n")
-    text = added(before, "tests.yaml", CASE)
+    text = append_case(before, "tests.yaml", CASE)
     assert [each["name"] for each in load(text).data["cases"]] == ["one", "as in run run_1"]
     assert [line for line in before.splitlines() if line not in text.splitlines()] == []
     assert text.startswith(BEFORE.rstrip("\n"))
 
 
 def test_a_name_that_is_taken_is_not_taken_again() -> None:
-    text = added(added(BEFORE, "t", CASE), "t", CASE)
+    text = append_case(append_case(BEFORE, "t", CASE), "t", CASE)
     assert [each["name"] for each in load(text).data["cases"]] == [
         "one",
         "as in run run_1",
@@ -78,7 +78,7 @@ def test_a_name_that_is_taken_is_not_taken_again() -> None:
 
 
 def test_a_list_at_the_margin_is_kept_at_the_margin() -> None:
-    text = added(
+    text = append_case(
         "playbook: b\ncases:\n- name: one\n  expect: {status: completed}\nstubs: {}\n", "t", CASE
     )
     assert "\n- name: as in run run_1\n" in text
@@ -98,4 +98,4 @@ def test_a_list_at_the_margin_is_kept_at_the_margin() -> None:
 )
 def test_where_there_is_no_list_to_put_it_behind_nothing_is_written(text: str) -> None:
     with pytest.raises(Invalid):
-        added(text, "tests.yaml", CASE)
+        append_case(text, "tests.yaml", CASE)

@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 import pytest
 import pytest_asyncio
 
-from orchestrator.authoring.rehearsal.alert_fields import BARE, laid_over
-from orchestrator.authoring.rehearsal.coverage import coverage
-from orchestrator.authoring.rehearsal.junit import junit
-from orchestrator.authoring.rehearsal.page import page
-from orchestrator.authoring.rehearsal.report import Report, Subject, rehearsed, some
-from orchestrator.authoring.rehearsal.temporal_harness import Theatre, theatre
+from orchestrator.authoring.rehearsal.alert_fields import EMPTY_ALERT, overlay
+from orchestrator.authoring.rehearsal.coverage import measure_coverage
+from orchestrator.authoring.rehearsal.render import render_junit
+from orchestrator.authoring.rehearsal.render import render_page
+from orchestrator.authoring.rehearsal.report import RehearsalReport, PlaybookUnderTest, run_tests, require_cases
+from orchestrator.authoring.rehearsal.temporal_harness import TemporalHarness, open_harness
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.compile.compiler import compile_playbook
@@ -55,22 +55,22 @@ GIVEN = "given: {inputs: {address: 203.0.113.9}}"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def stage() -> AsyncIterator[Theatre]:
-    async with theatre() as made:
+async def stage() -> AsyncIterator[TemporalHarness]:
+    async with open_harness() as made:
         yield made
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def tried(stage: Theatre | None, cases: str, only: str | None = None) -> Report:
-    tested = Subject(
+async def tried(stage: TemporalHarness | None, cases: str, only: str | None = None) -> RehearsalReport:
+    tested = PlaybookUnderTest(
         text=PLAYBOOK,
         file="tried/playbook.yaml",
         tests=STUBS + cases,
         tests_file="tried/tests.yaml",
     )
-    return await rehearsed(
+    return await run_tests(
         tested, lambda _name: b"", CATALOGUE, lambda _name, _version: None, stage, only=only
     )
 
@@ -79,7 +79,7 @@ def case(rest: str, name: str = "one") -> str:
     return f"  - name: {name}\n    {GIVEN}\n    {rest}\n"
 
 
-async def test_a_lease_of_two_hours_runs_out_in_the_rehearsal(stage: Theatre) -> None:
+async def test_a_lease_of_two_hours_runs_out_in_the_rehearsal(stage: TemporalHarness) -> None:
     expect = (
         "expect: {status: completed, released: [firewall.block_address 203.0.113.9], undone: []}"
     )
@@ -93,7 +93,7 @@ async def test_a_lease_of_two_hours_runs_out_in_the_rehearsal(stage: Theatre) ->
 
 
 async def test_nobody_answers_twice_and_it_goes_up_the_chain_in_virtual_time(
-    stage: Theatre,
+    stage: TemporalHarness,
 ) -> None:
     report = await tried(
         stage,
@@ -107,7 +107,7 @@ async def test_nobody_answers_twice_and_it_goes_up_the_chain_in_virtual_time(
 
 
 async def test_a_difference_names_the_line_of_the_step_and_shows_what_was_wanted_and_what_came(
-    stage: Theatre,
+    stage: TemporalHarness,
 ) -> None:
     stubs = "stubs: {firewall.block_address: {fails: rejected}}"
     report = await tried(
@@ -118,12 +118,12 @@ async def test_a_difference_names_the_line_of_the_step_and_shows_what_was_wanted
     )
     status, applied = report.cases[0].differences
     assert (status.field, status.at) == ("status", "tried/playbook.yaml:12")
-    assert (status.wanted, status.got) == (("completed",), ("rolled_back",))
-    assert (applied.at, applied.wanted, applied.got) == ("tried/tests.yaml:8", ("chat.post",), ())
+    assert (status.expected, status.actual) == (("completed",), ("rolled_back",))
+    assert (applied.at, applied.expected, applied.actual) == ("tried/tests.yaml:8", ("chat.post",), ())
 
 
 async def test_a_failure_is_told_of_the_step_that_ended_the_run_and_not_of_one_that_let_it_go_on(
-    stage: Theatre,
+    stage: TemporalHarness,
 ) -> None:
     refused = "stubs: {reputation.lookup_address: {fails: rejected}}"
     report = await tried(
@@ -163,7 +163,7 @@ async def test_a_stub_that_the_action_could_never_answer_is_refused_with_its_pla
 
 
 async def test_a_system_that_is_away_twice_is_tried_again_and_answers_change_from_call_to_call(
-    stage: Theatre,
+    stage: TemporalHarness,
 ) -> None:
     away = "stubs: {firewall.block_address: {fails: unavailable, times: 2}}"
     report = await tried(
@@ -175,7 +175,7 @@ async def test_a_system_that_is_away_twice_is_tried_again_and_answers_change_fro
     assert report.failed == 0
 
 
-async def test_order_and_results_are_compared_in_part(stage: Theatre) -> None:
+async def test_order_and_results_are_compared_in_part(stage: TemporalHarness) -> None:
     good = "order: [firewall.block_address 203.0.113.9, chat.post], results: {verdict: {malicious: 9}, block: {changed: true}}"
     bad = (
         "order: [chat.post, firewall.block_address 203.0.113.9], results: {verdict: {malicious: 8}}"
@@ -189,7 +189,7 @@ async def test_order_and_results_are_compared_in_part(stage: Theatre) -> None:
     assert [each.field for each in report.cases[1].differences] == ["order", "results"]
 
 
-async def test_the_inventory_of_a_case_is_what_the_policy_sees(stage: Theatre) -> None:
+async def test_the_inventory_of_a_case_is_what_the_policy_sees(stage: TemporalHarness) -> None:
     assets = "assets: [{type: address, value: 203.0.113.9, tags: [critical]}]"
     policy = 'policy: "rules: [{tags: [critical], deny: it is ours}]"'
     report = await tried(
@@ -198,10 +198,10 @@ async def test_the_inventory_of_a_case_is_what_the_policy_sees(stage: Theatre) -
             f"{assets}\n    {policy}\n    decide: [approve]\n    expect: {{status: rolled_back, applied: []}}"
         ),
     )
-    assert [each.said for each in report.cases[0].differences] == []
+    assert [each.message for each in report.cases[0].differences] == []
 
 
-async def test_coverage_names_each_side_that_no_case_reaches(stage: Theatre) -> None:
+async def test_coverage_names_each_side_that_no_case_reaches(stage: TemporalHarness) -> None:
     report = await tried(stage, case("decide: [approve]\n    expect: {status: completed}"))
     assert report.coverage is not None
     missing = [f"{each.path}: {each.what}" for each in report.coverage.missing]
@@ -214,12 +214,12 @@ async def test_coverage_names_each_side_that_no_case_reaches(stage: Theatre) -> 
         "on_failure: rolls back",
     ]
     assert (
-        coverage(compile_playbook(PLAYBOOK, "p", CATALOGUE, lambda _n, _v: None).plan, []).percent
+        measure_coverage(compile_playbook(PLAYBOOK, "p", CATALOGUE, lambda _n, _v: None).plan, []).percent
         == 0
     )
 
 
-async def test_only_some_cases_say_nothing_of_coverage(stage: Theatre) -> None:
+async def test_only_some_cases_say_nothing_of_coverage(stage: TemporalHarness) -> None:
     text = case("decide: [approve]\n    expect: {status: completed}", "first") + case(
         "expect: {status: declined}", "second"
     )
@@ -227,15 +227,15 @@ async def test_only_some_cases_say_nothing_of_coverage(stage: Theatre) -> None:
     assert ([each.name for each in report.cases], report.coverage) == (["first"], None)
 
 
-async def test_reports_for_machines_and_people_hold_hostile_names_as_text(stage: Theatre) -> None:
+async def test_reports_for_machines_and_people_hold_hostile_names_as_text(stage: TemporalHarness) -> None:
     name = "'<script>alert(1)</script> \" ]]>'"
     report = await tried(stage, case("decide: [decline]\n    expect: {status: completed}", name))
-    suite = ET.fromstring(junit([report]))
+    suite = ET.fromstring(render_junit([report]))
     failure = suite.find(".//failure")
     assert failure is not None
     assert "status is declined, not completed" in str(failure.text)
     positions = compile_playbook(PLAYBOOK, "p", CATALOGUE, lambda _n, _v: None).positions
-    html = page(report, PLAYBOOK, positions)
+    html = render_page(report, PLAYBOOK, positions)
     assert "<script>" not in html
     assert '<span class="line part"><span class="n">   8</span>' in html
 
@@ -264,18 +264,18 @@ steps:
 FOUND = "playbook: tried\nstubs:\n  edr.find_host: {output: {id: h1, name: ws-1}}\n  chat.post: {output: {channel: soc, id: '1'}}\ncases:\n"
 
 
-async def waited(stage: Theatre | None, cases: str) -> Report:
-    tested = Subject(
+async def waited(stage: TemporalHarness | None, cases: str) -> RehearsalReport:
+    tested = PlaybookUnderTest(
         text=WAITS, file="tried/playbook.yaml", tests=FOUND + cases, tests_file="tried/tests.yaml"
     )
-    return await rehearsed(
+    return await run_tests(
         tested, lambda _name: b"", CATALOGUE, lambda _name, _version: None, stage
     )
 
 
 @pytest.mark.parametrize("real", [True, False], ids=["server", "memory"])
 async def test_a_further_alert_ends_a_wait_and_a_lease_ends_while_the_run_still_waits(
-    stage: Theatre, real: bool
+    stage: TemporalHarness, real: bool
 ) -> None:
     came = "{after: 10m, alert: {severity: 2}}, {after: 20m, alert: {severity: 5}}"
     report = await waited(
@@ -289,7 +289,7 @@ async def test_a_further_alert_ends_a_wait_and_a_lease_ends_while_the_run_still_
     assert report.coverage.percent == 100
 
 
-async def test_cases_side_by_side_keep_their_own_time(stage: Theatre) -> None:
+async def test_cases_side_by_side_keep_their_own_time(stage: TemporalHarness) -> None:
     few = "".join(
         f"  - {{name: case {number}, expect: {{status: completed, took: 3h}}}}\n"
         for number in range(25)
@@ -297,7 +297,7 @@ async def test_cases_side_by_side_keep_their_own_time(stage: Theatre) -> None:
     assert [each.name for each in (await waited(stage, few)).cases if not each.passed] == []
 
 
-async def test_leases_are_watched_to_their_end_where_a_case_says_so(stage: Theatre) -> None:
+async def test_leases_are_watched_to_their_end_where_a_case_says_so(stage: TemporalHarness) -> None:
     expect = "expect: {status: completed, released: [firewall.block_address 203.0.113.9]}"
     both = [
         await tried(each, case(f"decide: [approve]\n    until: end of leases\n    {expect}"))
@@ -307,16 +307,16 @@ async def test_leases_are_watched_to_their_end_where_a_case_says_so(stage: Theat
 
 
 async def test_an_input_that_the_action_does_not_take_is_refused_as_the_system_would(
-    stage: Theatre,
+    stage: TemporalHarness,
 ) -> None:
     text = PLAYBOOK.replace("{type: address}", "{type: text}")
-    tested = Subject(
+    tested = PlaybookUnderTest(
         text=text,
         file="p.yaml",
         tests=STUBS + case("expect: {status: completed}").replace("203.0.113.9", "nowhere"),
         tests_file="t",
     )
-    report = await rehearsed(
+    report = await run_tests(
         tested, lambda _name: b"", CATALOGUE, lambda _name, _version: None, stage
     )
     assert "firewall.block_address does not take this input: address: " in str(
@@ -324,14 +324,14 @@ async def test_an_input_that_the_action_does_not_take_is_refused_as_the_system_w
     )
 
 
-async def test_a_question_of_the_policy_is_not_the_authors(stage: Theatre) -> None:
+async def test_a_question_of_the_policy_is_not_the_authors(stage: TemporalHarness) -> None:
     text = PLAYBOOK.replace("approve: {question", "approve: {when: steps.verdict is none, question")
     policy = 'policy: "rules: [{effect: contain, approve: {by: leads}}]"'
     cases = STUBS + case(
         f"{policy}\n    decide: [approve]\n    expect: {{status: completed, asked: [Block address 203.0.113.9?]}}"
     )
-    tested = Subject(text=text, file="p.yaml", tests=cases, tests_file="t")
-    report = await rehearsed(
+    tested = PlaybookUnderTest(text=text, file="p.yaml", tests=cases, tests_file="t")
+    report = await run_tests(
         tested, lambda _name: b"", CATALOGUE, lambda _name, _version: None, stage
     )
     assert report.failed == 0, report.cases[0].differences
@@ -393,15 +393,15 @@ async def test_a_file_that_is_no_alert_is_refused_with_its_name_and_the_case(
         STUBS
         + "  - name: one\n    given: {file: a.json, product: crowdsec}\n    expect: {status: completed}\n"
     )
-    tested = Subject(text=PLAYBOOK, file="p.yaml", tests=text, tests_file="t.yaml")
+    tested = PlaybookUnderTest(text=PLAYBOOK, file="p.yaml", tests=text, tests_file="t.yaml")
     with pytest.raises(Invalid) as refused:
-        await rehearsed(tested, lambda _name: content, CATALOGUE, lambda _n, _v: None, None)
+        await run_tests(tested, lambda _name: content, CATALOGUE, lambda _n, _v: None, None)
     assert str(refused.value).startswith("t.yaml:8: case 'one': ")
     assert said in str(refused.value)
 
 
 async def test_severity_has_the_name_that_goes_with_it() -> None:
-    assert laid_over(BARE, {"severity": 5})["severity_name"] == "critical"
+    assert overlay(EMPTY_ALERT, {"severity": 5})["severity_name"] == "critical"
 
 
 @pytest.mark.parametrize(
@@ -418,11 +418,11 @@ async def test_severity_has_the_name_that_goes_with_it() -> None:
         ),
         (
             "expect: {status: completed, took: soon}",
-            "cases.0.expect.took: 'soon' is not a duration; write such as 90s",
+            "cases.0.expect.took: 'soon' is not a duration; write it like 90s",
         ),
         (
             "expect: {status: completed, took: {at_most: 1x}}",
-            "cases.0.expect.took.at_most: '1x' is not a duration; write such as 90s",
+            "cases.0.expect.took.at_most: '1x' is not a duration; write it like 90s",
         ),
         ("decide: [maybe]\n    expect: {status: completed}", "write approve, decline, expire"),
         (
@@ -445,18 +445,18 @@ async def test_a_misspelt_answer_does_not_pass_for_agreement() -> None:
         None, case("decide: [{aprove: [203.0.113.9]}]\n    expect: {status: completed}")
     )
     assert [each.field for each in report.cases[0].differences] == ["decide"]
-    assert "write approve or `{approve: [TARGET]}`" in report.cases[0].differences[0].said
+    assert "write approve or `{approve: [TARGET]}`" in report.cases[0].differences[0].message
 
 
 async def test_a_part_of_a_name_that_no_case_has_is_an_error_and_not_a_success() -> None:
-    tested = Subject(
+    tested = PlaybookUnderTest(
         text=PLAYBOOK,
         file="p.yaml",
         tests=STUBS + case("expect: {status: completed}"),
         tests_file="t.yaml",
     )
-    report = await rehearsed(
+    report = await run_tests(
         tested, lambda _name: b"", CATALOGUE, lambda _n, _v: None, None, only="nothing such"
     )
     with pytest.raises(Invalid, match="no case has 'nothing such' in its name"):
-        some([report], "nothing such")
+        require_cases([report], "nothing such")

@@ -11,27 +11,27 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import select
 
-from orchestrator.authoring.promotion.promote import Examination, examine, promote
+from orchestrator.authoring.promotion import PromotionCheck, check_promotion, promote
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict
-from orchestrator.playbook.schema.scaffold import begun
-from orchestrator.registry import signing, signing_keys, versions
-from orchestrator.registry.bundle import Bundle, bundled
-from orchestrator.registry.evidence import objection
-from orchestrator.registry.playbooks import (
-    Beside,
+from orchestrator.playbook.schema.scaffold import scaffold_texts
+from orchestrator.registry import signatures, trust, versions
+from orchestrator.registry.bundle import Bundle, make_bundle
+from orchestrator.registry.publish import (
+    PlaybookFiles,
     list_playbooks,
     publish_playbook,
     retire_playbook,
 )
 from orchestrator.registry.statement import Role, sign
+from orchestrator.registry.trust import start_objection
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow, PlaybookRow
 from tests.harness.databases import opened
 
 ADMIN = "person:admin"
-TEXTS = begun("look-up", "enrichment")
+TEXTS = scaffold_texts("look-up", "enrichment")
 KEYS = {"ann": SigningKey.new(), "bob": SigningKey.new()}
 
 
@@ -44,10 +44,10 @@ async def places(tmp_path: Path) -> AsyncIterator[tuple[Runtime, Runtime]]:
     ):
         for rt in (staging, production):
             for person, key in KEYS.items():
-                await signing_keys.add_signing_key(rt, person, key.public.hex, actor=ADMIN)
-        beside = Beside(tests=TEXTS["tests.yaml"])
+                await trust.add_signing_key(rt, person, key.public.hex, actor=ADMIN)
+        beside = PlaybookFiles(tests=TEXTS["tests.yaml"])
         await publish_playbook(
-            staging, TEXTS["playbook.yaml"], "p.yaml", actor="person:ann", beside=beside
+            staging, TEXTS["playbook.yaml"], "p.yaml", actor="person:ann", files=beside
         )
         settings = production.settings.model_copy(
             update={"environment": "production", "require_signed": True}
@@ -56,14 +56,14 @@ async def places(tmp_path: Path) -> AsyncIterator[tuple[Runtime, Runtime]]:
 
 
 async def signed_by(rt: Runtime, person: str, role: Role) -> None:
-    said = await signing.statement(rt, "look-up", 1, role, person)
-    await signing.add_signature(rt, "look-up", 1, sign(said, KEYS[person]), actor=ADMIN)
+    said = await signatures.statement_to_sign(rt, "look-up", 1, role, person)
+    await signatures.add_signature(rt, "look-up", 1, sign(said, KEYS[person]), actor=ADMIN)
 
 
 async def ready(staging: Runtime) -> Bundle:
     await signed_by(staging, "ann", "author")
     await signed_by(staging, "bob", "reviewer")
-    return await bundled(staging, "look-up", 1)
+    return await make_bundle(staging, "look-up", 1)
 
 
 def changed(bundle: Bundle, **fields: Any) -> Bundle:
@@ -79,7 +79,7 @@ async def test_a_version_that_all_vouch_for_is_published_and_may_run(
     assert (view.digest, view.published_by) == (bundle.digest, "person:ann")
     async with production.store.read() as session:
         [row] = await session.scalars(select(PlaybookRow))
-        assert await objection(session, production.settings, row, row.digest) is None
+        assert await start_objection(session, production.settings, row, row.digest) is None
         kinds = [event.kind for event in await session.scalars(select(AuditEventRow))]
     assert EventKind.PLAYBOOK_PROMOTED in kinds
     assert row.report is not None
@@ -94,12 +94,12 @@ async def test_everything_that_lacks_is_named_at_once_and_nothing_is_published(
     staging, production = places
     await signed_by(staging, "ann", "author")
     failing = TEXTS["tests.yaml"].replace("status: completed", "status: declined")
-    bundle = changed(await bundled(staging, "look-up", 1), tests=failing)
+    bundle = changed(await make_bundle(staging, "look-up", 1), tests=failing)
     with pytest.raises(Conflict) as refused:
         await promote(production, bundle, actor=ADMIN)
     said = str(refused.value)
     assert (
-        "test: what is known of the address is told, and nothing is changed: status is completed, not declined"
+        "test: the verdict on the address is posted and nothing is changed: status is completed, not declined"
         in said
     )
     assert "is not over this version and its tests" in said
@@ -133,23 +133,23 @@ async def test_what_does_not_hold_is_said(
     places: tuple[Runtime, Runtime], fields: dict[str, Any], said: str
 ) -> None:
     staging, production = places
-    examined = await examine(production, changed(await ready(staging), **fields))
-    assert any(said in each for each in examined.lacking), examined.lacking
+    examined = await check_promotion(production, changed(await ready(staging), **fields))
+    assert any(said in each for each in examined.objections), examined.objections
     assert await list_playbooks(production) == ()
 
 
 async def test_a_lint_finding_keeps_it_out(places: tuple[Runtime, Runtime]) -> None:
     staging, production = places
     unwise = TEXTS["playbook.yaml"].replace(
-        "    on_error: continue          # then it says that there is no verdict\n", "", 1
+        "    on_error: continue          # the message then says that there is no verdict\n", "", 1
     )
     more = unwise.replace(
         "on_failure: stop",
         "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.9}\n\non_failure: stop",
     )
-    examined = await examine(production, changed(await ready(staging), source=more))
+    examined = await check_promotion(production, changed(await ready(staging), source=more))
     assert any(
-        each.startswith("lint: ") and "contain-without-for" in each for each in examined.lacking
+        each.startswith("lint: ") and "contain-without-for" in each for each in examined.objections
     )
 
 
@@ -157,8 +157,8 @@ async def test_one_key_for_both_roles_is_no_review(places: tuple[Runtime, Runtim
     staging, production = places
     await signed_by(staging, "ann", "author")
     await signed_by(staging, "ann", "reviewer")
-    examined = await examine(production, await bundled(staging, "look-up", 1))
-    assert examined.lacking == (
+    examined = await check_promotion(production, await make_bundle(staging, "look-up", 1))
+    assert examined.objections == (
         "nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)",
     )
 
@@ -198,7 +198,7 @@ async def test_an_unsigned_version_from_before_is_not_brought_back(
             await brought
     assert [
         (use.version, use.takes_alerts)
-        for use in await versions.used_versions(production, "look-up")
+        for use in await versions.version_usage(production, "look-up")
     ] == [(2, True), (1, False)]
 
 
@@ -207,12 +207,12 @@ async def test_a_digest_that_becomes_another_after_the_examination_is_not_publis
 ) -> None:
     staging, production = places
     bundle = await ready(staging)
-    found = await examine(production, bundle)
+    found = await check_promotion(production, bundle)
 
-    async def passed(*_given: Any) -> Examination:
+    async def passed(*_given: Any) -> PromotionCheck:
         return found
 
-    monkeypatch.setattr("orchestrator.authoring.promotion.promote.examine", passed)
+    monkeypatch.setattr("orchestrator.authoring.promotion.check_promotion", passed)
     other = changed(bundle, source=TEXTS["playbook.yaml"].replace("channel: soc", "channel: sic"))
     with pytest.raises(Conflict, match="another digest by now than was signed"):
         await promote(production, other, actor=ADMIN)

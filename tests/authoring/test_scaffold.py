@@ -8,16 +8,16 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from orchestrator.authoring.editor import schema_of_policies, schema_of_tests, set_up_editor
-from orchestrator.authoring.rehearsal.report import Subject, rehearsed
-from orchestrator.authoring.rehearsal.tests_yaml.model import read_cases
+from orchestrator.authoring.editor import policy_schema, tests_schema, set_up_editor
+from orchestrator.authoring.rehearsal.report import PlaybookUnderTest, run_tests
+from orchestrator.authoring.rehearsal.tests_yaml.read import read_tests
 from orchestrator.cli.commands.playbook_write import Template
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.language.yaml import load
 from orchestrator.playbook.lint.rules import lint_playbook
-from orchestrator.playbook.schema.scaffold import TEMPLATES, begun, scaffold
+from orchestrator.playbook.schema.scaffold import TEMPLATES, scaffold_texts, write_scaffold
 
 CATALOGUE = usual_catalogue()
 SHIPPED = Path(__file__).parents[2] / "playbooks"
@@ -27,15 +27,15 @@ SHIPPED = Path(__file__).parents[2] / "playbooks"
 async def test_a_new_playbook_pleases_the_lint_rules_and_its_tests_pass_and_reach_nearly_all_of_it(
     template: str,
 ) -> None:
-    texts = begun("mine", template)
+    texts = scaffold_texts("mine", template)
     assert (
         lint_playbook(texts["playbook.yaml"], "p.yaml", CATALOGUE, lambda _name, _version: None)
         == ()
     )
-    subject = Subject(
+    subject = PlaybookUnderTest(
         text=texts["playbook.yaml"], file="p.yaml", tests=texts["tests.yaml"], tests_file="t.yaml"
     )
-    report = await rehearsed(
+    report = await run_tests(
         subject, lambda _file: b"", CATALOGUE, lambda _name, _version: None, None
     )
     assert [case.differences for case in report.cases] == [()] * len(report.cases)
@@ -45,12 +45,12 @@ async def test_a_new_playbook_pleases_the_lint_rules_and_its_tests_pass_and_reac
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_new_playbook_and_its_tests_are_good_as_they_stand(template: str) -> None:
-    texts = begun("mine", template, 'Mine: a "quoted" title # here')
+    texts = scaffold_texts("mine", template, 'Mine: a "quoted" title # here')
     plan = compile_playbook(
         texts["playbook.yaml"], "playbook.yaml", CATALOGUE, lambda _name, _version: None
     ).plan
     assert (plan.playbook, plan.title) == ("mine", 'Mine: a "quoted" title # here')
-    cases = read_cases(texts["tests.yaml"], "tests.yaml", plan)
+    cases = read_tests(texts["tests.yaml"], "tests.yaml", plan)
     assert len(cases.cases) >= 3
 
 
@@ -59,15 +59,15 @@ def test_the_command_offers_exactly_the_templates_that_there_are() -> None:
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
-    scaffold(tmp_path, "mine", "ticket")
-    with pytest.raises(Conflict, match="is there already"):
-        scaffold(tmp_path, "mine", "containment")
+    write_scaffold(tmp_path, "mine", "ticket")
+    with pytest.raises(Conflict, match="exists and is not overwritten"):
+        write_scaffold(tmp_path, "mine", "containment")
 
 
 @pytest.mark.parametrize("name", ["../mine", "Mine", "", "-x", "a" * 65])
 def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Invalid, match="is no name for a playbook"):
-        scaffold(tmp_path, name, "ticket")
+    with pytest.raises(Invalid, match="is not a valid playbook name"):
+        write_scaffold(tmp_path, name, "ticket")
     assert not list(tmp_path.iterdir())
 
 
@@ -98,12 +98,12 @@ def test_settings_with_comments_are_left_alone(tmp_path: Path) -> None:
     "file", sorted(SHIPPED.glob("*/tests.yaml")), ids=lambda file: file.parent.name
 )
 def test_shipped_tests_fit_the_schema_for_editors(file: Path) -> None:
-    jsonschema.Draft202012Validator(schema_of_tests(CATALOGUE)).validate(
+    jsonschema.Draft202012Validator(tests_schema(CATALOGUE)).validate(
         load(file.read_text("utf-8")).data
     )
 
 
 def test_the_schemas_are_valid_and_see_a_wrong_word() -> None:
-    for schema in (schema_of_tests(CATALOGUE), schema_of_policies()):
+    for schema in (tests_schema(CATALOGUE), policy_schema()):
         jsonschema.Draft202012Validator.check_schema(schema)
         assert not jsonschema.Draft202012Validator(schema).is_valid({"plybook": "x"})

@@ -1,21 +1,27 @@
-"""Does a person read all that they agree with, and nothing that moves their cursor?"""
+"""What commands print of approvals and dry runs: everything that a person decides on."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from api.schemas.approvals import Approval
-from orchestrator.cli.commands.approval import app, lines
+from api.app import describe_app
+from orchestrator.cli.commands.respond.approval import render_approval
+from orchestrator.cli.commands.respond.run import format_foreseen_change
 
-EXAMPLE: dict[str, Any] = Approval.model_config["json_schema_extra"]["examples"][0]  # type: ignore[call-overload, index]
-ANSWER = {
-    "person": "ann", "decision": "approve", "comment": "seen", "form": None, "via": "email", "at": "2026-01-01T12:01:00Z", "withdrawn_at": None,
-}  # fmt: skip
-GLASS = {
-    "broken_by": "ada",
+SCHEMAS: dict[str, Any] = describe_app().openapi()["components"]["schemas"]
+DECISION = {
+    "person": "ann",
+    "decision": "approve",
+    "comment": "seen on the proxy",
+    "form": None,
+    "via": "email",
+    "at": "2026-01-01T12:01:00Z",
+    "withdrawn_at": None,
+}
+BREAK_GLASS = {
+    "by": "ada",
     "reason": "no one is awake",
     "review": "pending",
     "reviewed_by": None,
@@ -24,31 +30,44 @@ GLASS = {
 }
 
 
-def test_an_approval_is_shown_with_its_receipts_its_people_and_its_digest() -> None:
-    assert list(lines({**EXAMPLE, "answers": [ANSWER], "glass": GLASS})) == [
+@pytest.fixture(scope="module")
+def approval() -> dict[str, Any]:
+    """The example of the OpenAPI document."""
+    return dict(SCHEMAS["ApprovalView"]["example"])
+
+
+def test_an_approval_is_shown_with_its_changes_its_people_and_its_digest(
+    approval: dict[str, Any],
+) -> None:
+    shown = {**approval, "decisions": [DECISION], "break_glass": BREAK_GLASS}
+    assert list(render_approval(shown)) == [
         "apr_1f0c: pending",
         "  Block 198.51.100.7?",
-        "  for c2-beacon-containment version 3, step contain, run run_019a8c7d21f04b6c1e2f3a4b5c6d",
-        "  asked of soc-leads, 1 to agree, until 2026-01-01T12:15:01Z",
+        "  c2-beacon-containment version 3, step contain, run run_019a8c7d21f04b6c1e2f3a4b5c6d",
+        "  asks soc-leads, quorum 1, expires 2026-01-01T12:15:01Z",
         "  because the host is critical",
         "  contain  firewall.block_address  address 198.51.100.7",
         "    Tag 198.51.100.7 as blocked",
-        f"    change {EXAMPLE['planned_changes'][0]['digest']}",
-        "  ann said approve at 2026-01-01T12:01:00Z by email: seen",
-        "  ada decided alone: no one is awake; review pending",
-        f"  digest {EXAMPLE['digest']}",
+        f"    change {approval['planned_changes'][0]['digest']}",
+        "  ann: approve at 2026-01-01T12:01:00Z by email: seen on the proxy",
+        "  ada: break-glass: no one is awake; review pending",
+        f"  digest {approval['digest']}",
     ]
 
 
-def test_one_that_is_void_names_what_replaced_it() -> None:
-    assert (
-        next(lines({**EXAMPLE, "state": "void", "replaced_by": "apr_2"}))
-        == "apr_1f0c: void, asked anew as apr_2"
+def test_a_void_approval_names_the_one_that_replaces_it(approval: dict[str, Any]) -> None:
+    void = {**approval, "state": "void", "replaced_by": "apr_2"}
+    assert next(render_approval(void)) == "apr_1f0c: void, replaced by apr_2"
+
+
+def test_a_change_of_a_dry_run_names_its_target_its_lease_and_who_would_be_asked() -> None:
+    change = SCHEMAS["RunDetails"]["example"]["dry_run_changes"][0]
+    assert format_foreseen_change(change) == (
+        "contain/block: firewall.block_address (contain): Tag 198.51.100.7 as blocked, for 24h; "
+        "would ask soc-leads (by the step): Block 198.51.100.7?"
     )
-
-
-@pytest.mark.parametrize(
-    "command", ["list", "show", "approve", "decline", "withdraw", "break-glass", "review"]
-)
-def test_every_command_has_help(command: str) -> None:
-    assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
+    denied = {**change, "verdict": {"outcome": "deny", "reasons": ["it is protected"]}}
+    assert format_foreseen_change(denied).endswith("denied: it is protected")
+    unchanged = {**change, "changed": False}
+    assert format_foreseen_change(unchanged).endswith("already in the desired state")
+    assert format_foreseen_change({**change, "asked": None}).endswith("no approval needed")

@@ -1,4 +1,4 @@
-"""Does a child live as long as its supervisor, and no longer?"""
+"""A child process lives as long as its supervisor, and no longer."""
 
 import asyncio
 import os
@@ -12,15 +12,24 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.stack.child import Child, Program
-from orchestrator.cli.stack.ports import alive
+from orchestrator.cli.stack.ports import is_alive
+
+SLEEP = (
+    "import os, pathlib, sys, time; "
+    "pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
+)
+IGNORE_SIGTERM = (
+    "import pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN); "
+    "pathlib.Path(sys.argv[1]).write_text('1'); time.sleep(600)"
+)
 
 
 def _until(ready: Callable[[], object], within: float = 20) -> object:
     deadline = time.monotonic() + within
-    while not (found := ready()):
-        assert time.monotonic() < deadline, "the condition did not come"
+    while not (result := ready()):
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.02)
-    return found
+    return result
 
 
 def _pid(file: Path, other_than: int = 0) -> int:
@@ -33,95 +42,74 @@ def _pid(file: Path, other_than: int = 0) -> int:
 
 @pytest.fixture
 def supervisor(tmp_path: Path):
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            str(Path(__file__).parents[1] / "harness" / "supervised.py"),
-            str(tmp_path),
-        ]
-    )
+    program = str(Path(__file__).parents[1] / "harness" / "supervised.py")
+    process = subprocess.Popen([sys.executable, program, str(tmp_path)])
     yield process
     process.kill()
     process.wait()
 
 
-def test_a_child_that_is_killed_is_started_again(
-    supervisor: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
+def test_a_killed_child_is_restarted(supervisor: subprocess.Popen[bytes], tmp_path: Path) -> None:
     first = _pid(tmp_path / "pid")
     os.kill(first, signal.SIGKILL)
     assert _pid(tmp_path / "pid", other_than=first) != first
     assert supervisor.poll() is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the leash sees to it")
-def test_no_child_outlives_a_supervisor_that_is_killed(
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, parent_death wraps the program")
+def test_no_child_survives_a_killed_supervisor(
     supervisor: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     child = _pid(tmp_path / "pid")
     supervisor.kill()
     supervisor.wait()
-    _until(lambda: not alive(child))
+    _until(lambda: not is_alive(child))
 
 
-def test_a_leashed_program_ends_when_the_pipe_closes(tmp_path: Path) -> None:
+def test_a_wrapped_program_ends_when_the_pipe_closes(tmp_path: Path) -> None:
     reading, writing = os.pipe()
-    code = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "orchestrator.cli.stack.parent_death",
-        sys.executable,
-        "-c",
-        code,
-        str(tmp_path / "pid"),
-    ]
-    leash = subprocess.Popen(
-        command, env={**os.environ, "TOCSIN_LIFELINE": str(reading)}, pass_fds=(reading,)
+    wrapper = [sys.executable, "-P", "-m", "orchestrator.cli.stack.parent_death"]
+    process = subprocess.Popen(
+        [*wrapper, sys.executable, "-c", SLEEP, str(tmp_path / "pid")],
+        env={**os.environ, "TOCSIN_LIFELINE": str(reading)},
+        pass_fds=(reading,),
     )
     _pid(tmp_path / "pid")
     os.close(writing)
-    assert leash.wait(20) == 256 - signal.SIGKILL
+    assert process.wait(20) == 256 - signal.SIGKILL
     os.close(reading)
 
 
-async def test_a_child_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
+async def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     reading, writing = os.pipe()
-    code = "import pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN); pathlib.Path(sys.argv[1]).write_text('1'); time.sleep(600)"
-    said: list[str] = []
-    program = Program(
-        "deaf", (sys.executable, "-c", code, str(tmp_path / "up")), dict(os.environ), ours=False
-    )
-    child = Child(program, tmp_path / "log", reading, said.append)
-    keeping = asyncio.create_task(child.keep())
+    lines: list[str] = []
+    command = (sys.executable, "-c", IGNORE_SIGTERM, str(tmp_path / "up"))
+    program = Program("deaf", command, dict(os.environ), watches_parent=False)
+    child = Child(program, tmp_path / "log", reading, lines.append)
+    supervising = asyncio.create_task(child.supervise())
     async with asyncio.timeout(20):
         while not (tmp_path / "up").exists():
             await asyncio.sleep(0.02)
         await child.end(0.2)
-        await keeping
-    assert said == ["deaf did not end within 0 s; it is killed"]
+        await supervising
+    assert lines == ["deaf did not end within 0 s; killed"]
     os.close(reading)
     os.close(writing)
 
 
-async def test_a_program_that_dies_at_once_again_and_again_says_why(tmp_path: Path) -> None:
+async def test_a_program_that_dies_repeatedly_shows_the_end_of_its_log(tmp_path: Path) -> None:
     reading, writing = os.pipe()
-    said: list[str] = []
-    program = Program(
-        "broken",
-        (sys.executable, "-c", "import sys; sys.exit('no such table')"),
-        dict(os.environ),
-        ours=False,
-    )
-    child = Child(program, tmp_path / "log", reading, said.append)
-    keeping = asyncio.create_task(child.keep())
+    lines: list[str] = []
+    command = (sys.executable, "-c", "import sys; sys.exit('no such table')")
+    program = Program("broken", command, dict(os.environ), watches_parent=False)
+    child = Child(program, tmp_path / "log", reading, lines.append)
+    supervising = asyncio.create_task(child.supervise())
     async with asyncio.timeout(20):
-        while len(said) < 3:
+        while len(lines) < 3:
             await asyncio.sleep(0.02)
     await child.end(1)
-    keeping.cancel()
-    await asyncio.gather(keeping, return_exceptions=True)
-    assert "ends with: no such table" in said[2]
+    supervising.cancel()
+    await asyncio.gather(supervising, return_exceptions=True)
+    assert "ends with: no such table" in lines[2]
     os.close(reading)
     os.close(writing)

@@ -1,4 +1,4 @@
-"""Does every start leave the installation ready, and what is there already as it is?"""
+"""First start: it creates what is missing, and leaves what exists unchanged."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from connectors.registry import CONNECTORS
 from orchestrator import first_start
 from orchestrator.access import keys
 from orchestrator.assets import inventory
-from orchestrator.connections import connections
+from orchestrator.connections import manage as connections
 from orchestrator.domain.access import Role
 from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
-from orchestrator.registry import playbooks
+from orchestrator.registry import publish
 from playbooks import NAMES
 from tests.harness.databases import opened
 
 LAB = "http://127.0.0.1:8090"
 
 
-async def test_a_first_start_makes_a_policy_and_a_key_that_opens(tmp_path: Path) -> None:
+async def test_a_first_start_creates_a_policy_and_a_valid_key(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         await first_start.prepare(rt, None)
         file = rt.settings.admin_key_path
@@ -41,7 +41,7 @@ async def test_with_a_lab_every_capability_has_a_connection_and_the_shipped_play
         wanted |= {"reputation": "virustotal", "chat": "slack", "identity": "okta"}
         assert bound == wanted
         assert set(bound.values()) < {each.name for each in CONNECTORS}
-        assert sorted(view.name for view in await playbooks.list_playbooks(rt)) == sorted(NAMES)
+        assert sorted(view.name for view in await publish.list_playbooks(rt)) == sorted(NAMES)
         assert len(await inventory.list_assets(rt)) > 0
 
 
@@ -50,18 +50,18 @@ async def test_further_starts_change_nothing(tmp_path: Path) -> None:
         await first_start.prepare(rt, LAB)
         before = [
             await connections.list_connections(rt),
-            await playbooks.list_playbooks(rt),
+            await publish.list_playbooks(rt),
             await keys.list_keys(rt),
         ]
         await first_start.prepare(rt, LAB)
         assert [
             await connections.list_connections(rt),
-            await playbooks.list_playbooks(rt),
+            await publish.list_playbooks(rt),
             await keys.list_keys(rt),
         ] == before
 
 
-async def test_a_lab_at_another_port_is_found_again_and_a_connection_of_somebody_s_own_is_kept(
+async def test_a_lab_that_moved_is_followed_and_other_connections_are_kept(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path, None) as [rt]:
@@ -78,20 +78,20 @@ async def test_a_lab_at_another_port_is_found_again_and_a_connection_of_somebody
         assert urls["edr"] == "http://127.0.0.1:9999/crowdstrike"
 
 
-async def test_a_shipped_playbook_that_its_owner_altered_does_not_keep_tocsin_from_starting(
+async def test_an_altered_shipped_playbook_does_not_prevent_the_start(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path, None) as [rt]:
         text = f"playbook: {NAMES[0]}\nversion: 1\ntitle: Mine\nowner: me\nsteps: [{{id: pause, wait: 1s}}]\n"
-        await playbooks.publish_playbook(rt, text, "mine.yaml", actor="person:ann")
+        await publish.publish_playbook(rt, text, "mine.yaml", actor="person:ann")
         await first_start.prepare(rt, LAB)
-        assert (await playbooks.get_playbook(rt, NAMES[0], 1)).title == "Mine"
-        assert len(await playbooks.list_playbooks(rt)) >= len(NAMES)
+        assert (await publish.get_playbook(rt, NAMES[0], 1)).title == "Mine"
+        assert len(await publish.list_playbooks(rt)) >= len(NAMES)
 
 
-async def test_processes_that_start_at_the_same_moment_make_one_of_each(
+async def test_processes_that_start_together_create_one_of_each(
     tmp_path: Path, database: str | None
-) -> None:  # noqa: F811
+) -> None:
     async with opened(tmp_path, database, processes=3) as runtimes:
         await asyncio.gather(*(first_start.prepare(rt, LAB) for rt in runtimes))
         rt = runtimes[0]
@@ -101,4 +101,4 @@ async def test_processes_that_start_at_the_same_moment_make_one_of_each(
             await keys.authenticate_key(rt, rt.settings.admin_key_path.read_text().strip())
         ).person == "admin"
         assert len(await connections.list_connections(rt)) == 6
-        assert len(await playbooks.list_playbooks(rt)) == len(NAMES)
+        assert len(await publish.list_playbooks(rt)) == len(NAMES)

@@ -1,4 +1,4 @@
-"""Are settings read in their order, checked at the start, and named when they are wrong?"""
+"""Settings: their order of precedence, and errors that name the wrong one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
 
 
-def test_what_is_given_comes_before_the_environment_and_that_before_the_file(
+def test_arguments_take_precedence_over_the_environment_and_that_over_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "tocsin.toml"
@@ -46,17 +46,17 @@ def test_a_wrong_setting_is_named(given: dict[str, object], named: str) -> None:
     assert "s3cret" not in str(refusal.value)
 
 
-def test_an_unknown_line_of_the_file_is_refused_with_the_file_s_name(tmp_path: Path) -> None:
+def test_an_unknown_setting_in_the_file_is_refused_with_the_file_name(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text("prot = 1")
     with pytest.raises(Invalid, match=r"t\.toml"):
         Settings.load(tmp_path / "t.toml")
 
 
 def test_a_missing_or_broken_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="cannot be read"):
+    with pytest.raises(Invalid, match="cannot read it"):
         Settings.load(tmp_path / "none.toml")
     (tmp_path / "t.toml").write_text("port = = 1")
-    with pytest.raises(Invalid, match="is not TOML"):
+    with pytest.raises(Invalid, match="not TOML"):
         Settings.load(tmp_path / "t.toml")
 
 
@@ -66,7 +66,7 @@ def test_a_database_password_is_not_printed() -> None:
     assert settings.store_url == "postgresql+asyncpg://u:s3cret@h/d"
 
 
-async def test_what_the_first_start_makes_is_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_new_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     rt = open_runtime(Settings.load(data_dir=tmp_path / "data"))
     await rt.close()
     modes = {

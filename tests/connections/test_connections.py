@@ -1,4 +1,4 @@
-"""Is a connection tried before it is saved, sealed when it is kept, and opened as it is now?"""
+"""A connection is checked before it is saved, sealed at rest, and opened as last saved."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from sqlalchemy import select
 
 from connectors.lab import lab_app, lab_settings
 from connectors.sdk.connector import Connector
-from connectors.sdk.http import Access
 from connectors.sdk.settings import secret_fields
-from orchestrator.connections.connections import (
+from connectors.sdk.transport import Access
+from orchestrator.connections.manage import (
     check_connection,
     list_connections,
-    open_connection_for,
     remove_connection,
     save_connection,
 )
+from orchestrator.connections.open import open_connection_for
 from orchestrator.domain.errors import ActionError, Invalid, NotFound
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ConnectionRow
 from tests.connectors.conftest import serving
 from tests.harness.databases import opened
+from tests.harness.request_worker import request_worker
 
 ANN = "person:ann"
 
@@ -38,33 +39,42 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
 
 @pytest.fixture
 async def firewall() -> AsyncIterator[dict[str, Any]]:
-    """The settings of a firewall that listens."""
+    """The settings of a firewall emulator that listens."""
     async with serving(lab_app()) as url:
         yield lab_settings(url)["palo_alto"]
 
 
-async def test_a_credential_that_works_is_saved_and_checked_again(
+async def test_working_credential_is_saved_and_checked_again(
     rt: Runtime, firewall: dict[str, Any]
 ) -> None:
-    saved = await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN)
+    saved = await save_connection(
+        rt, "firewall", "palo_alto", firewall, actor=ANN, client=request_worker(rt)
+    )
     assert (saved.capability, saved.revision, saved.secrets) == (
         "firewall",
         1,
         ("api_key", "write_api_key"),
     )
-    assert await check_connection(rt, "firewall")
+    assert (await check_connection(rt, request_worker(rt), "firewall")).answer
 
 
 @pytest.mark.parametrize("field", ["api_key", "write_api_key"])
-async def test_a_credential_that_does_not_work_is_not_saved(
+async def test_failing_credential_is_not_saved(
     rt: Runtime, firewall: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(ActionError):
-        await save_connection(rt, "firewall", "palo_alto", {**firewall, field: "wrong"}, actor=ANN)
+        await save_connection(
+            rt,
+            "firewall",
+            "palo_alto",
+            {**firewall, field: "wrong"},
+            actor=ANN,
+            client=request_worker(rt),
+        )
     assert await list_connections(rt) == ()
 
 
-async def test_whoever_reads_never_opens_the_seal_of_the_write_credential(
+async def test_reader_never_opens_the_seal_of_the_write_credential(
     rt: Runtime, firewall: dict[str, Any]
 ) -> None:
     await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
@@ -79,12 +89,12 @@ async def test_whoever_reads_never_opens_the_seal_of_the_write_credential(
 
 
 def credentials_of(connector: Connector[Any]) -> list[str]:
-    """The secrets in clear that an open connector holds."""
+    """Return the secrets in clear text of an open connector."""
     values = [getattr(connector.settings, name) for name in secret_fields(type(connector.settings))]
     return [value.get_secret_value() for value in values if value is not None]
 
 
-async def test_secrets_are_in_no_view_and_not_in_clear_in_the_store(
+async def test_secrets_are_in_no_view_and_not_in_clear_in_the_database(
     rt: Runtime, firewall: dict[str, Any]
 ) -> None:
     view = await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
@@ -100,7 +110,7 @@ async def test_secrets_are_in_no_view_and_not_in_clear_in_the_store(
     assert secret.encode() not in database
 
 
-async def test_for_reading_the_write_credential_is_not_loaded(
+async def test_write_credential_is_not_loaded_for_reading(
     rt: Runtime, firewall: dict[str, Any]
 ) -> None:
     await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
@@ -110,7 +120,7 @@ async def test_for_reading_the_write_credential_is_not_loaded(
     ).settings.write_api_key is not None
 
 
-async def test_an_open_connector_is_used_again_until_the_connection_is_saved_anew(
+async def test_open_connector_is_reused_until_the_connection_is_saved_again(
     rt: Runtime, firewall: dict[str, Any]
 ) -> None:
     await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
@@ -121,7 +131,7 @@ async def test_an_open_connector_is_used_again_until_the_connection_is_saved_ane
     assert await open_connection_for(rt, "firewall", Access.READ) is not first
 
 
-async def test_a_connection_that_was_removed_and_added_anew_is_opened_with_its_new_settings(
+async def test_connection_removed_and_added_again_is_opened_with_its_new_settings(
     rt: Runtime, firewall: dict[str, Any]
 ) -> None:
     await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, check=False)
@@ -136,14 +146,14 @@ async def test_a_connection_that_was_removed_and_added_anew_is_opened_with_its_n
 
 
 @pytest.mark.parametrize("name", ["", "Fire", "fire wall", "fire.wall", "../x", "f" * 65])
-async def test_a_name_that_no_playbook_could_write_is_refused(
+async def test_name_that_no_playbook_could_write_is_refused(
     rt: Runtime, firewall: dict[str, Any], name: str
 ) -> None:
-    with pytest.raises(Invalid, match="no name for a connection"):
+    with pytest.raises(Invalid, match="not a valid connection name"):
         await save_connection(rt, name, "palo_alto", firewall, actor=ANN, check=False)
 
 
-async def test_a_wrong_setting_is_named_and_its_value_is_not_repeated(
+async def test_wrong_setting_is_named_without_its_value(
     rt: Runtime, firewall: dict[str, Any]
 ) -> None:
     with pytest.raises(Invalid, match="poll_seconds") as refusal:

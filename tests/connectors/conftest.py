@@ -1,4 +1,4 @@
-"""Real servers on the loopback, and assertions of the inherited contract that explain themselves."""
+"""Real servers on the loopback, and assertion rewriting for the inherited contract."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-pytest.register_assert_rewrite("connectors.sdk.contract")
+pytest.register_assert_rewrite("connectors.contract")
 
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """The app on a free port of the loopback; its URL."""
+    """Serve the app on a free port of the loopback and yield its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -34,13 +34,13 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
 @pytest.fixture
 def serve() -> Callable[[ASGIApp], AbstractAsyncContextManager[str]]:
-    """`async with serve(app) as url:` is the app on a real socket."""
+    """Return a context manager: `async with serve(app) as url`."""
     return serving
 
 
 @pytest.fixture
 async def running_echo() -> AsyncIterator[str]:
-    """A server that says which Host it was asked for."""
+    """Serve an app that answers with the request's Host."""
 
     async def echo(request: Request) -> JSONResponse:
         return JSONResponse({"host": request.headers["host"]})

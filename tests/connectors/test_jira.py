@@ -1,4 +1,4 @@
-"""What the Jira connector keeps beyond the contract: one ticket although search lags, and an alert's text as text."""
+"""The Jira connector beyond the contract: one ticket despite search lag, and plain text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.contract import HttpConnectorContract, Sample
 from connectors.jira import adf
 from connectors.jira.connector import Jira
-from connectors.jira.emulator import JiraEmulator, is_document, text_of
-from connectors.sdk.call import Call
-from connectors.sdk.contract import HttpConnectorContract, Sample
-from connectors.sdk.http import Access
+from connectors.jira.emulator import JiraEmulator
+from connectors.jira.emulator_issues import is_document, text_of
+from connectors.sdk.call import ActionCall
+from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Rejected, Unknown
 
 OPEN = {
@@ -28,8 +29,6 @@ OPEN = {
 
 
 class TestJira(HttpConnectorContract):
-    """Every promise of the contract."""
-
     connector = Jira
     emulator = JiraEmulator
     samples: ClassVar[dict[str, Sample]] = {
@@ -39,70 +38,72 @@ class TestJira(HttpConnectorContract):
         "close": Sample({"key": "SOC-1"}),
     }
 
-    def world(self) -> JiraEmulator:
-        """A fresh emulator."""
-        return JiraEmulator()
-
-    async def test_a_ticket_whose_reply_was_lost_is_found_by_a_plan_although_search_does_not_know_it(
+    async def test_plan_finds_a_ticket_after_a_lost_reply_despite_search_lag(
         self,
     ) -> None:
-        world = self.world()
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as jira:
-            planned_change = await jira.plan("open", OPEN, Call.bare())
+            planned_change = await jira.plan("open", OPEN, ActionCall.bare())
             world.inject(kind="lost_reply")
             with pytest.raises(Unknown):
-                await jira.apply("open", planned_change, Call.bare())
-            again = await jira.plan("open", OPEN, Call.bare())
+                await jira.apply("open", planned_change, ActionCall.bare())
+            again = await jira.plan("open", OPEN, ActionCall.bare())
         assert (again["changed"], again["key"]) == (False, "SOC-3")
-        assert world.searches < world.issues["SOC-3"]["found_from"]
+        assert world.project.searches < world.issues["SOC-3"]["found_from"]
 
-    async def test_a_lost_ticket_is_found_behind_hundreds_of_newer_ones(self) -> None:
-        world = self.world()
+    async def test_lost_ticket_is_found_among_hundreds_of_newer_ones(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as jira:
-            planned_change = await jira.plan("open", OPEN, Call.bare())
+            planned_change = await jira.plan("open", OPEN, ActionCall.bare())
             _others(world, 150)
             world.inject(kind="lost_reply")
             with pytest.raises(Unknown):
-                await jira.apply("open", planned_change, Call.bare())
+                await jira.apply("open", planned_change, ActionCall.bare())
             _others(world, 150)
-            assert (await jira.apply("open", planned_change, Call.bare()))["key"] == "SOC-153"
+            assert (await jira.apply("open", planned_change, ActionCall.bare()))["key"] == "SOC-153"
         assert len(world.issues) == 303
 
-    async def test_a_lost_ticket_is_found_when_search_knows_newer_ones_but_not_this_one(
+    async def test_lost_ticket_is_found_when_search_finds_only_newer_ones(
         self,
     ) -> None:
-        world = self.world()
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as jira:
-            await jira.apply("open", await jira.plan("open", OPEN, Call.bare()), Call.bare())
+            await jira.apply(
+                "open", await jira.plan("open", OPEN, ActionCall.bare()), ActionCall.bare()
+            )
             _others(world, 40, known=True)
-            assert (await jira.plan("open", OPEN, Call.bare()))["key"] == "SOC-3"
+            assert (await jira.plan("open", OPEN, ActionCall.bare()))["key"] == "SOC-3"
 
     async def test_two_steps_open_two_tickets(self) -> None:
-        world = self.world()
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as jira:
             for key in ("one", "two"):
                 await jira.apply(
-                    "open", await jira.plan("open", OPEN, Call.bare(key)), Call.bare(key)
+                    "open",
+                    await jira.plan("open", OPEN, ActionCall.bare(key)),
+                    ActionCall.bare(key),
                 )
         assert len(world.issues) == 4
 
-    async def test_after_more_tickets_than_can_be_looked_through_it_asks_for_a_new_plan(
+    async def test_too_many_newer_tickets_require_a_new_plan(
         self,
     ) -> None:
-        world = self.world()
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as jira:
-            planned_change = await jira.plan("open", OPEN, Call.bare())
+            planned_change = await jira.plan("open", OPEN, ActionCall.bare())
             _others(world, 5100)
-            with pytest.raises(Rejected, match="plan it again"):
-                await jira.apply("open", planned_change, Call.bare())
+            with pytest.raises(Rejected, match="plan again"):
+                await jira.apply("open", planned_change, ActionCall.bare())
         assert world.effects == []
 
-    async def test_an_alerts_text_is_plain_text_in_the_ticket(self) -> None:
-        world = self.world()
+    async def test_alert_text_is_plain_text_in_the_ticket(self) -> None:
+        world = self.make_world()
         hostile = "[~accountid:5b1] [click|https://evil.example] <b>\n@all {code}\u202egnp.exe"
-        wish = {"title": "a\nb\u0000", "description": hostile, "evidence": {"said": hostile}}
+        inputs = {"title": "a\nb\u0000", "description": hostile, "evidence": {"text": hostile}}
         async with self.open(world, Access.WRITE) as jira:
-            await jira.apply("open", await jira.plan("open", wish, Call.bare()), Call.bare())
+            await jira.apply(
+                "open", await jira.plan("open", inputs, ActionCall.bare()), ActionCall.bare()
+            )
         fields = world.issues["SOC-3"]["fields"]
         assert _types(fields["description"]) == {
             "doc",
@@ -117,57 +118,63 @@ class TestJira(HttpConnectorContract):
         assert "\u202e" not in json.dumps(fields, ensure_ascii=False)
         assert fields["summary"] == "a b\ufffd"
 
-    async def test_a_label_that_looks_like_our_tag_cannot_claim_a_ticket(self) -> None:
-        world = self.world()
+    async def test_label_that_looks_like_a_tag_is_dropped(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as jira:
-            wish = {**OPEN, "labels": [Call.bare("other").tag, "two words"]}
-            await jira.apply("open", await jira.plan("open", wish, Call.bare()), Call.bare())
-            assert (await jira.plan("open", OPEN, Call.bare("other")))["changed"] is True
-        assert world.issues["SOC-3"]["fields"]["labels"] == ["tocsin", "two_words", Call.bare().tag]
+            inputs = {**OPEN, "labels": [ActionCall.bare("other").tag, "two words"]}
+            await jira.apply(
+                "open", await jira.plan("open", inputs, ActionCall.bare()), ActionCall.bare()
+            )
+            assert (await jira.plan("open", OPEN, ActionCall.bare("other")))["changed"] is True
+        assert world.issues["SOC-3"]["fields"]["labels"] == [
+            "tocsin",
+            "two_words",
+            ActionCall.bare().tag,
+        ]
 
     @pytest.mark.parametrize("key", ["HR-1", "SOC-1/../../x", "SOC-0", "SOC-1?x", "soc"])
-    async def test_only_tickets_of_the_project_can_be_named(self, key: str) -> None:
-        async with self.open(self.world(), Access.READ) as jira:
+    async def test_ticket_of_another_project_is_rejected(self, key: str) -> None:
+        async with self.open(self.make_world(), Access.READ) as jira:
             with pytest.raises(Rejected, match="project SOC"):
-                await jira.read("find", {"key": key}, Call.bare())
+                await jira.read("find", {"key": key}, ActionCall.bare())
 
     @pytest.mark.parametrize(
-        ("action", "wish"),
+        ("action", "inputs"),
         [("comment", {"key": "SOC-99", "text": "x"}), ("close", {"key": "SOC-99"})],
     )
-    async def test_a_ticket_that_is_not_there_is_rejected(
-        self, action: str, wish: dict[str, Any]
-    ) -> None:
-        async with self.open(self.world(), Access.READ) as jira:
+    async def test_unknown_ticket_is_rejected(self, action: str, inputs: dict[str, Any]) -> None:
+        async with self.open(self.make_world(), Access.READ) as jira:
             with pytest.raises(Rejected, match="no ticket SOC-99"):
-                await jira.plan(action, wish, Call.bare())
+                await jira.plan(action, inputs, ActionCall.bare())
 
-    async def test_a_transition_that_is_not_there_is_told_with_those_that_are(self) -> None:
-        async with self.open(self.world(), Access.READ, close_transition="Abandon") as jira:
+    async def test_unknown_transition_is_reported_with_the_possible_ones(self) -> None:
+        async with self.open(self.make_world(), Access.READ, close_transition="Abandon") as jira:
             with pytest.raises(Rejected, match="Start work, Resolve"):
-                await jira.plan("close", {"key": "SOC-1"}, Call.bare())
+                await jira.plan("close", {"key": "SOC-1"}, ActionCall.bare())
 
-    async def test_a_comment_is_found_behind_hundreds_of_newer_ones(self) -> None:
-        world, wish = self.world(), {"key": "SOC-1", "text": "Isolated."}
+    async def test_comment_is_found_among_hundreds_of_newer_ones(self) -> None:
+        world, inputs = self.make_world(), {"key": "SOC-1", "text": "Isolated."}
         async with self.open(world, Access.WRITE) as jira:
-            await jira.apply("comment", await jira.plan("comment", wish, Call.bare()), Call.bare())
+            await jira.apply(
+                "comment", await jira.plan("comment", inputs, ActionCall.bare()), ActionCall.bare()
+            )
             world.issues["SOC-1"]["comments"] += [
                 {"id": str(20_000 + n), "body": {"type": "doc"}, "properties": []}
                 for n in range(250)
             ]
-            assert (await jira.plan("comment", wish, Call.bare()))["changed"] is False
-            assert (await jira.plan("comment", wish, Call.bare("other")))["changed"] is True
+            assert (await jira.plan("comment", inputs, ActionCall.bare()))["changed"] is False
+            assert (await jira.plan("comment", inputs, ActionCall.bare("other")))["changed"] is True
 
-    async def test_a_project_that_cannot_be_seen_is_named_by_the_check(self) -> None:
-        async with self.open(self.world(), Access.READ, project="NOPE") as jira:
+    async def test_check_names_an_invisible_project(self) -> None:
+        async with self.open(self.make_world(), Access.READ, project="NOPE") as jira:
             with pytest.raises(Rejected, match="no project NOPE"):
                 await jira.check()
 
-    async def test_the_write_token_signs_changes_only(self) -> None:
+    async def test_write_token_is_used_for_write_access_only(self) -> None:
         given = {"api_token": "only-reads", "write_api_token": "lab-token"}
-        async with self.open(self.world(), Access.WRITE, **given) as writer:
+        async with self.open(self.make_world(), Access.WRITE, **given) as writer:
             assert await writer.check()
-        async with self.open(self.world(), Access.READ, **given) as reader:
+        async with self.open(self.make_world(), Access.READ, **given) as reader:
             with pytest.raises(Rejected, match="credential"):
                 await reader.check()
 
@@ -187,9 +194,7 @@ class TestJira(HttpConnectorContract):
         ("DELETE", "issue/SOC-1", False),
     ],
 )
-def test_only_the_posts_that_look_things_up_count_as_reading(
-    method: str, path: str, *, reads: bool
-) -> None:
+def test_only_lookup_posts_are_reads(method: str, path: str, *, reads: bool) -> None:
     assert Jira.is_read(httpx.Request(method, f"https://corp.example/rest/api/3/{path}")) is reads
 
 
@@ -201,24 +206,22 @@ def test_only_the_posts_that_look_things_up_count_as_reading(
     ),
     st.integers(1, 400),
 )
-def test_whatever_an_alert_says_becomes_a_document_that_jira_takes(
-    text: str, evidence: Any, times: int
-) -> None:
+def test_any_alert_text_becomes_a_valid_document(text: str, evidence: Any, times: int) -> None:
     for body in (adf.ticket(text * times, [evidence] * times, "footer"), adf.comment(text * times)):
         assert is_document(body)
         assert len(json.dumps(body)) <= 32_767
 
 
-def test_evidence_that_is_too_long_is_cut_and_says_so() -> None:
+def test_long_evidence_is_truncated_with_a_note() -> None:
     body = adf.ticket("short", ["x" * 50_000], "footer")
-    assert "cut here by Tocsin" in text_of(body)
+    assert "truncated by Tocsin" in text_of(body)
     assert text_of(body).endswith("footer")
 
 
 def _others(world: JiraEmulator, count: int, *, known: bool = False) -> None:
-    """Tickets that other people open meanwhile; `known`: search has them already."""
+    """Add tickets of other people; with `known`, search finds them already."""
     for _ in range(count):
-        key = world.add({"summary": "other", "labels": []}, [])
+        key = world.project.add({"summary": "other", "labels": []}, [])
         if known:
             world.issues[key]["found_from"] = 0
 

@@ -1,4 +1,4 @@
-"""What the nftables connector keeps beyond the contract: overlaps, exact taking back, sets that are not fit."""
+"""The nftables connector beyond the contract: overlaps, exact undo, and unsuitable sets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.contract import ConnectorContract, Sample
 from connectors.nftables.connector import Nftables
-from connectors.nftables.emulator import FakeNft
+from connectors.nftables.emulator import EmulatedNft
 from connectors.nftables.intervals import Element, free_parts, from_nft
-from connectors.sdk.call import Call
-from connectors.sdk.contract import ConnectorContract, Sample
-from connectors.sdk.open import open_connector, parse_settings
+from connectors.sdk.call import ActionCall
+from connectors.sdk.open import open_connector
+from connectors.sdk.settings import parse_settings
 from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Invalid, Rejected, Unavailable
 
@@ -46,70 +47,72 @@ class TestNftables(ConnectorContract):
     def _place(self, tmp_path: Path) -> None:
         self.place = tmp_path
 
-    def world(self) -> FakeNft:
-        return FakeNft(self.place)
+    def make_world(self) -> EmulatedNft:
+        return EmulatedNft(self.place)
 
     def open(self, world: Any, access: Access, **settings: Any) -> Nftables:
         return open_connector(
             Nftables, {"table": "soar", "nft": str(world.nft), **settings}, access
         )
 
-    async def test_an_address_within_a_blocked_network_is_covered_and_not_ours_to_undo(
+    async def test_address_within_a_blocked_network_is_covered_and_not_undone(
         self,
     ) -> None:
-        world = self.world()
+        world = self.make_world()
         _blocked(world)
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan(
-                "block_address", {"address": "203.0.113.5"}, Call.bare()
+                "block_address", {"address": "203.0.113.5"}, ActionCall.bare()
             )
             assert (planned_change["changed"], planned_change["add"]) == (False, [])
             assert "as 203.0.113.0/24" in planned_change["summary"]
-            with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24; unblock that"):
-                await connector.plan("unblock_address", {"address": "203.0.113.5"}, Call.bare())
+            with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24; unblock that instead"):
+                await connector.plan(
+                    "unblock_address", {"address": "203.0.113.5"}, ActionCall.bare()
+                )
 
-    async def test_a_network_over_blocked_addresses_adds_the_rest_and_takes_back_no_more(
+    async def test_network_adds_only_its_free_parts_and_undo_removes_only_those(
         self,
     ) -> None:
-        world = self.world()
+        world = self.make_world()
         _partly_blocked(world)
         async with self.open(world, Access.WRITE) as connector:
-            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, ActionCall.bare())
             assert [(part["first"], part["last"]) for part in planned_change["add"]] == [
                 ("203.0.113.0", "203.0.113.8"),
                 ("203.0.113.10", "203.0.113.255"),
             ]
-            await connector.apply("block_network", planned_change, Call.bare())
-            await connector.undo("block_network", planned_change, Call.bare())
+            await connector.apply("block_network", planned_change, ActionCall.bare())
+            await connector.undo("block_network", planned_change, ActionCall.bare())
         assert world.in_force()["block4"] == ["203.0.113.9"]
 
-    async def test_a_block_that_somebody_else_made_anew_is_not_ours_to_remove(self) -> None:
-        world = self.world()
+    async def test_undo_keeps_a_block_that_another_administrator_added_since(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as connector:
-            planned_change = await connector.plan("block_address", ADDRESS, Call.bare())
-            await connector.apply("block_address", planned_change, Call.bare())
+            planned_change = await connector.plan("block_address", ADDRESS, ActionCall.bare())
+            await connector.apply("block_address", planned_change, ActionCall.bare())
             world.alter(
                 sets={
                     "block4": [{"elem": {"val": "198.51.100.7", "comment": "by hand"}}],
                     "block6": [],
                 }
             )
-            await connector.undo("block_address", planned_change, Call.bare())
+            await connector.undo("block_address", planned_change, ActionCall.bare())
         assert world.in_force()["block4"] == ["198.51.100.7"]
 
-    async def test_what_overlaps_since_the_plan_is_refused_and_nothing_is_half_done(self) -> None:
-        world = self.world()
+    async def test_overlap_since_the_plan_is_refused_and_changes_nothing(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as connector:
-            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, ActionCall.bare())
             world.put("block4", "203.0.113.77")
             with pytest.raises(Rejected, match="after the plan"):
-                await connector.apply("block_network", planned_change, Call.bare())
+                await connector.apply("block_network", planned_change, ActionCall.bare())
         assert world.in_force()["block4"] == ["203.0.113.77"]
 
-    async def test_a_lifted_block_comes_back_with_its_comment_and_the_time_it_had_left(
+    async def test_undone_unblock_restores_comment_and_remaining_time(
         self,
     ) -> None:
-        world = self.world()
+        world = self.make_world()
         world.put(
             "block4",
             {
@@ -122,61 +125,59 @@ class TestNftables(ConnectorContract):
             },
         )
         async with self.open(world, Access.WRITE) as connector:
-            planned_change = await connector.plan("unblock_address", ADDRESS, Call.bare())
-            await connector.apply("unblock_address", planned_change, Call.bare())
-            await connector.undo("unblock_address", planned_change, Call.bare())
-            again = await connector.plan("unblock_address", ADDRESS, Call.bare())
+            planned_change = await connector.plan("unblock_address", ADDRESS, ActionCall.bare())
+            await connector.apply("unblock_address", planned_change, ActionCall.bare())
+            await connector.undo("unblock_address", planned_change, ActionCall.bare())
+            again = await connector.plan("unblock_address", ADDRESS, ActionCall.bare())
         (element,) = again["remove"]
         assert (element["comment"], element["timeout"]) == ("fail2ban", 321)
 
-    async def test_ipv6_goes_to_its_own_set(self) -> None:
-        world, given = self.world(), {"network": "2001:db8::/32"}
+    async def test_ipv6_network_goes_to_its_own_set(self) -> None:
+        world, given = self.make_world(), {"network": "2001:db8::/32"}
         async with self.open(world, Access.WRITE) as connector:
             await connector.apply(
                 "block_network",
-                await connector.plan("block_network", given, Call.bare()),
-                Call.bare(),
+                await connector.plan("block_network", given, ActionCall.bare()),
+                ActionCall.bare(),
             )
         assert len(world.in_force()["block6"]) == 1
 
     @pytest.mark.parametrize(
         ("altered", "words"),
         [
-            ({"table": False}, "make it: table inet soar"),
+            ({"table": False}, "define it as table inet soar"),
             ({"flags": []}, "flags interval"),
             ({"auto_merge": True}, "auto-merge"),
         ],
     )
-    async def test_a_set_that_is_not_fit_for_blocks_is_answered_with_the_mend(
+    async def test_unsuitable_set_is_reported_with_the_fix(
         self, altered: dict[str, Any], words: str
     ) -> None:
-        world = self.world()
+        world = self.make_world()
         world.alter(**altered)
         async with self.open(world, Access.READ) as connector:
             with pytest.raises(Rejected, match=words):
                 await connector.check()
 
-    async def test_sets_that_no_rule_drops_by_are_named(self) -> None:
-        world = self.world()
+    async def test_check_names_sets_without_a_drop_rule(self) -> None:
+        world = self.make_world()
         world.alter(rule=False)
         async with self.open(world, Access.READ) as connector:
             assert "no rule in the table drops by block4 and block6" in await connector.check()
 
-    async def test_a_tool_that_does_not_answer_is_unavailable_to_a_reader(self) -> None:
-        world = self.world()
+    async def test_slow_tool_is_unavailable_to_a_read(self) -> None:
+        world = self.make_world()
         world.inject(kind="latency", seconds=30)
         async with self.open(world, Access.READ, timeout_seconds=0.3) as connector:
             with pytest.raises(Unavailable, match="did not end"):
-                await connector.plan("block_address", ADDRESS, Call.bare())
+                await connector.plan("block_address", ADDRESS, ActionCall.bare())
 
 
 @pytest.mark.parametrize("field", ["table", "set4", "netns", "nft"])
 @pytest.mark.parametrize("value", ["-f", "a;b", "a b", "../x", ""])
-def test_a_setting_that_could_be_read_as_an_option_or_a_command_is_refused(
-    field: str, value: str
-) -> None:
+def test_setting_that_looks_like_an_option_or_command_is_refused(field: str, value: str) -> None:
     with pytest.raises(Invalid, match=field):
-        parse_settings(Nftables, {field: value})
+        parse_settings(Nftables.name, Nftables.settings_type, {field: value})
 
 
 def _numbers(element: Element) -> set[int]:
@@ -188,11 +189,11 @@ def _numbers(element: Element) -> set[int]:
     st.integers(0, 12),
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=6),
 )
-def test_the_free_parts_are_exactly_the_addresses_that_nobody_holds(
+def test_free_parts_are_exactly_the_addresses_outside_taken_elements(
     one: int, other: int, spans: list[tuple[int, int]]
 ) -> None:
     def element(low: int, high: int) -> Element:
-        return Element(first=f"10.0.0.{low}", last=f"10.0.0.{high}", comment="ours")
+        return Element(first=f"10.0.0.{low}", last=f"10.0.0.{high}", comment="tag")
 
     wanted, taken = (
         element(min(one, other), max(one, other)),
@@ -202,11 +203,11 @@ def test_the_free_parts_are_exactly_the_addresses_that_nobody_holds(
     free = _numbers(wanted) - set().union(*map(_numbers, taken))
     assert set().union(*map(_numbers, parts)) == free
     assert sum(len(_numbers(part)) for part in parts) == len(free)
-    assert all(part.comment == "ours" for part in parts)
+    assert all(part.comment == "tag" for part in parts)
 
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "255.255.255.255/32", "::/0", "10.0.0.0/31"])
-def test_an_element_reads_back_what_it_wrote(network: str) -> None:
+def test_element_survives_a_round_trip_through_json(network: str) -> None:
     element = Element.of(network, comment="c")
     assert from_nft(element.to_nft()) == element
     assert free_parts(element, [element]) == ()

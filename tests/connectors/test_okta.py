@@ -1,4 +1,4 @@
-"""What the Okta connector keeps beyond the contract: who was suspended before stays so, and one user has one name."""
+"""The Okta connector beyond the contract: earlier suspensions, and one target per user."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
+from connectors.contract import HttpConnectorContract, Sample
+from connectors.okta.client import rate_limit_wait
 from connectors.okta.connector import Okta
 from connectors.okta.emulator import OktaEmulator
-from connectors.okta.org import rate_limit_wait
-from connectors.sdk.call import Call
-from connectors.sdk.contract import HttpConnectorContract, Sample
-from connectors.sdk.http import Access
-from connectors.sdk.reply import Reply
+from connectors.sdk.call import ActionCall
+from connectors.sdk.reply import HttpReply
+from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Rejected, Unavailable
 
 JANE = "j.doe@corp.example"
 
 
 class TestOkta(HttpConnectorContract):
-    """Every promise of the contract."""
-
     connector = Okta
     emulator = OktaEmulator
     samples: ClassVar[dict[str, Sample]] = {
@@ -32,17 +30,13 @@ class TestOkta(HttpConnectorContract):
         "end_sessions": Sample({"user": "j.doe"}),
     }
 
-    def world(self) -> OktaEmulator:
-        """A fresh emulator."""
-        return OktaEmulator()
-
     def patience(self) -> dict[str, Any]:
-        """Does not wait for a System Log that never says it."""
+        """Do not wait for the System Log."""
         return {"log_wait_seconds": 0}
 
-    async def test_a_user_is_shown_with_status_and_groups(self) -> None:
-        async with self.open(self.world(), Access.READ) as okta:
-            found = await okta.read("find_user", {"user": "a.admin"}, Call.bare())
+    async def test_user_has_status_and_groups(self) -> None:
+        async with self.open(self.make_world(), Access.READ) as okta:
+            found = await okta.read("find_user", {"user": "a.admin"}, ActionCall.bare())
         assert (found["login"], found["status"], found["groups"]) == (
             "a.admin@corp.example",
             "active",
@@ -50,56 +44,58 @@ class TestOkta(HttpConnectorContract):
         )
 
     @pytest.mark.parametrize("name", ["j.doe", "J.Doe@corp.example", "CORP\\j.doe", "corp\\J.DOE"])
-    async def test_one_user_is_one_target_however_the_alert_spells_them(self, name: str) -> None:
-        async with self.open(self.world(), Access.READ) as okta:
-            planned_change = await okta.plan("suspend_user", {"user": name}, Call.bare())
+    async def test_every_spelling_of_a_user_is_one_target(self, name: str) -> None:
+        async with self.open(self.make_world(), Access.READ) as okta:
+            planned_change = await okta.plan("suspend_user", {"user": name}, ActionCall.bare())
         assert planned_change["target"] == {"type": "user", "value": JANE}
 
     @pytest.mark.parametrize(
-        "name", ["EVIL\\j.doe", "nobody", "me", "j.doe/sessions", "..", "CORP\\", "CORP\\me/x"]
+        "name", ["EVIL\\j.doe", "unknown", "me", "j.doe/sessions", "..", "CORP\\", "CORP\\me/x"]
     )
-    async def test_a_name_that_is_no_user_of_ours_is_rejected(self, name: str) -> None:
-        world = self.world()
+    async def test_name_without_a_user_is_rejected(self, name: str) -> None:
+        world = self.make_world()
         async with self.open(world, Access.READ) as okta:
             for action in ("suspend_user", "end_sessions"):
                 with pytest.raises(Rejected):
-                    await okta.plan(action, {"user": name}, Call.bare())
+                    await okta.plan(action, {"user": name}, ActionCall.bare())
 
-    async def test_who_was_suspended_before_stays_suspended_when_we_take_back(self) -> None:
-        world = self.world()
+    async def test_undo_keeps_a_suspension_from_before(self) -> None:
+        world = self.make_world()
         before = world.in_force()
         async with self.open(world, Access.WRITE) as okta:
-            planned_change = await okta.plan("suspend_user", {"user": "x.held"}, Call.bare())
+            planned_change = await okta.plan("suspend_user", {"user": "x.held"}, ActionCall.bare())
             assert planned_change["changed"] is False
-            await okta.apply("suspend_user", planned_change, Call.bare())
-            await okta.undo("suspend_user", planned_change, Call.bare())
+            await okta.apply("suspend_user", planned_change, ActionCall.bare())
+            await okta.undo("suspend_user", planned_change, ActionCall.bare())
         assert (world.in_force(), world.effects) == (before, [])
 
-    async def test_who_is_deactivated_has_nothing_left_to_suspend(self) -> None:
-        async with self.open(self.world(), Access.READ) as okta:
-            assert (await okta.plan("suspend_user", {"user": "k.gone"}, Call.bare()))[
+    async def test_deactivated_user_needs_no_suspension(self) -> None:
+        async with self.open(self.make_world(), Access.READ) as okta:
+            assert (await okta.plan("suspend_user", {"user": "k.gone"}, ActionCall.bare()))[
                 "changed"
             ] is False
 
-    async def test_who_is_locked_out_cannot_be_suspended_and_the_mend_is_told(self) -> None:
-        async with self.open(self.world(), Access.READ) as okta:
+    async def test_locked_out_user_is_rejected_with_the_fix(self) -> None:
+        async with self.open(self.make_world(), Access.READ) as okta:
             with pytest.raises(Rejected, match=r"LOCKED_OUT.*unlock"):
-                await okta.plan("suspend_user", {"user": "s.lee"}, Call.bare())
+                await okta.plan("suspend_user", {"user": "s.lee"}, ActionCall.bare())
 
-    async def test_a_status_that_changed_since_the_plan_is_rejected(self) -> None:
-        world = self.world()
+    async def test_status_change_since_the_plan_is_rejected(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as okta:
-            planned_change = await okta.plan("suspend_user", {"user": "j.doe"}, Call.bare())
+            planned_change = await okta.plan("suspend_user", {"user": "j.doe"}, ActionCall.bare())
             world.users[planned_change["user"]]["status"] = "DEPROVISIONED"
             with pytest.raises(Rejected, match="DEPROVISIONED"):
-                await okta.apply("suspend_user", planned_change, Call.bare())
+                await okta.apply("suspend_user", planned_change, ActionCall.bare())
 
-    async def test_another_clearing_of_sessions_is_not_taken_for_ours(self) -> None:
-        world = self.world()
+    async def test_sessions_ended_by_another_call_do_not_count(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.WRITE, **self.patience()) as okta:
-            planned_change = await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare("other"))
-            await okta.apply("end_sessions", planned_change, Call.bare("other"))
-            assert (await okta.plan("end_sessions", {"user": "j.doe"}, Call.bare()))[
+            planned_change = await okta.plan(
+                "end_sessions", {"user": "j.doe"}, ActionCall.bare("other")
+            )
+            await okta.apply("end_sessions", planned_change, ActionCall.bare("other"))
+            assert (await okta.plan("end_sessions", {"user": "j.doe"}, ActionCall.bare()))[
                 "changed"
             ] is True
             assert not await okta.verify(
@@ -107,27 +103,27 @@ class TestOkta(HttpConnectorContract):
                 {"user": "m.ross"},
                 {**planned_change, "user": "00u00000000000000002"},
                 {},
-                Call.bare("other"),
+                ActionCall.bare("other"),
             )
 
-    async def test_a_used_up_rate_limit_says_when(self) -> None:
-        world = self.world()
+    async def test_wait_follows_the_reset_header(self) -> None:
+        world = self.make_world()
         world.remaining = 0
         async with self.open(world, Access.READ) as okta:
             with pytest.raises(Unavailable) as caught:
-                await okta.read("find_user", {"user": "j.doe"}, Call.bare())
+                await okta.read("find_user", {"user": "j.doe"}, ActionCall.bare())
         assert caught.value.retry_after is not None
         assert timedelta(seconds=30) < caught.value.retry_after <= timedelta(seconds=40)
 
-    async def test_a_token_that_may_not_suspend_is_told_apart_from_a_user_who_is_suspended(
+    async def test_missing_permission_differs_from_a_suspended_user(
         self,
     ) -> None:
-        world = self.world()
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as okta:
-            planned_change = await okta.plan("suspend_user", {"user": "j.doe"}, Call.bare())
+            planned_change = await okta.plan("suspend_user", {"user": "j.doe"}, ActionCall.bare())
             world.inject(kind="status", status=403)
             with pytest.raises(Rejected, match="credential may not suspend"):
-                await okta.apply("suspend_user", planned_change, Call.bare())
+                await okta.apply("suspend_user", planned_change, ActionCall.bare())
 
 
 @pytest.mark.parametrize(
@@ -149,10 +145,10 @@ class TestOkta(HttpConnectorContract):
         ({}, None),
     ],
 )
-def test_the_wait_is_told_by_the_vendors_own_clock(
+def test_wait_is_computed_by_the_clock_of_the_reply(
     headers: dict[str, str], expected: timedelta | None
 ) -> None:
-    reply = Reply(
+    reply = HttpReply(
         429,
         httpx.Headers(headers),
         b"",

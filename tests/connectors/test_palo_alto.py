@@ -1,4 +1,4 @@
-"""What the PAN-OS connector keeps beyond the contract: errors under HTTP 200, commit locks, jobs, reads told by parameters."""
+"""The PAN-OS connector beyond the contract: errors under HTTP 200, commit locks and jobs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
+from connectors.contract import HttpConnectorContract, Sample
 from connectors.palo_alto import xml
 from connectors.palo_alto.connector import PaloAlto
 from connectors.palo_alto.emulator import PaloAltoEmulator
 from connectors.palo_alto.planned_changes import covering, network_of, object_name
-from connectors.sdk.call import Call
-from connectors.sdk.contract import HttpConnectorContract, Sample
-from connectors.sdk.http import Access
-from connectors.sdk.reply import Reply
+from connectors.sdk.call import ActionCall
+from connectors.sdk.reply import HttpReply
+from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Rejected, Unavailable, Unknown
 
 ADDRESS, NETWORK = {"address": "198.51.100.7"}, {"network": "203.0.113.0/24"}
@@ -41,36 +41,38 @@ class TestPaloAlto(HttpConnectorContract):
         "unblock_network": Sample(NETWORK, _grouped),
     }
 
-    async def test_a_commit_lock_is_waited_out_and_then_committed_once(self) -> None:
-        world = self.world()
+    async def test_commit_waits_for_a_lock_and_commits_once(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.WRITE) as connector:
-            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, ActionCall.bare())
             world.commit_locks = 1
             with pytest.raises(Unavailable, match="locked") as caught:
-                await connector.apply("block_network", planned_change, Call.bare())
+                await connector.apply("block_network", planned_change, ActionCall.bare())
             assert caught.value.retry_after is not None
-            assert (await connector.plan("block_network", NETWORK, Call.bare()))["changed"] is True
-            await connector.apply("block_network", planned_change, Call.bare())
+            assert (await connector.plan("block_network", NETWORK, ActionCall.bare()))[
+                "changed"
+            ] is True
+            await connector.apply("block_network", planned_change, ActionCall.bare())
         assert world.in_force()["networks"] == ["203.0.113.0/24"]
         assert [effect for effect in world.effects if effect["action"] == "commit"] == [
-            {"action": "commit", "target": "job 1", "key": Call.bare().tag, "count": 1}
+            {"action": "commit", "target": "job 1", "key": ActionCall.bare().tag, "count": 1}
         ]
 
-    async def test_a_commit_that_fails_leaves_nothing_for_the_next_commit_of_anyone(self) -> None:
-        world = self.world()
+    async def test_failed_commit_leaves_nothing_in_the_candidate(self) -> None:
+        world = self.make_world()
         before = world.candidate.dump()
         async with self.open(world, Access.WRITE) as connector:
-            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, ActionCall.bare())
             world.failing_commits = 1
             with pytest.raises(Rejected, match="commit job 1 failed: Validation error"):
-                await connector.apply("block_network", planned_change, Call.bare())
+                await connector.apply("block_network", planned_change, ActionCall.bare())
         assert world.candidate.dump() == before
 
-    async def test_after_a_crash_the_job_that_was_started_is_waited_for_and_no_second_one_made(
+    async def test_retry_after_crash_waits_for_the_started_job(
         self,
     ) -> None:
-        world, beats = self.world(), list[Any]()
-        call = replace(Call.bare(), heartbeat=beats.append)
+        world, beats = self.make_world(), list[Any]()
+        call = replace(ActionCall.bare(), heartbeat=beats.append)
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan("block_network", NETWORK, call)
             world.inject(kind="status", status=503, when="after", match="jobs")
@@ -81,37 +83,41 @@ class TestPaloAlto(HttpConnectorContract):
         assert world.in_force()["networks"] == ["203.0.113.0/24"]
         assert list(world.jobs) == ["1"]
 
-    async def test_a_job_without_end_is_unknown(self) -> None:
-        world = self.world()
+    async def test_endless_job_is_unknown(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.WRITE, commit_timeout_seconds=0.000001) as connector:
-            planned_change = await connector.plan("block_network", NETWORK, Call.bare())
+            planned_change = await connector.plan("block_network", NETWORK, ActionCall.bare())
             with pytest.raises(Unknown, match="commit job 1 did not end"):
-                await connector.apply("block_network", planned_change, Call.bare())
+                await connector.apply("block_network", planned_change, ActionCall.bare())
 
-    async def test_a_network_within_a_blocked_one_is_covered_and_not_ours_to_undo(self) -> None:
-        world = self.world()
+    async def test_network_within_a_blocked_one_is_covered_and_not_undone(self) -> None:
+        world = self.make_world()
         _grouped(world)
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan(
-                "block_network", {"network": "203.0.113.64/26"}, Call.bare()
+                "block_network", {"network": "203.0.113.64/26"}, ActionCall.bare()
             )
             assert planned_change["changed"] is False
             with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24"):
-                await connector.plan("unblock_network", {"network": "203.0.113.64/26"}, Call.bare())
+                await connector.plan(
+                    "unblock_network", {"network": "203.0.113.64/26"}, ActionCall.bare()
+                )
 
-    async def test_networks_are_refused_until_it_is_said_whose_changes_to_commit(self) -> None:
-        async with self.open(self.world(), Access.READ, admin=None) as connector:
+    async def test_networks_are_refused_without_an_administrator(self) -> None:
+        async with self.open(self.make_world(), Access.READ, admin=None) as connector:
             with pytest.raises(Rejected, match="set `admin`"):
-                await connector.plan("block_network", NETWORK, Call.bare())
+                await connector.plan("block_network", NETWORK, ActionCall.bare())
             assert "addresses only" in await connector.check()
 
-    async def test_a_missing_group_is_answered_with_the_mend(self) -> None:
-        async with self.open(self.world(), Access.READ, network_group="elsewhere") as connector:
+    async def test_missing_group_is_reported_with_the_fix(self) -> None:
+        async with self.open(
+            self.make_world(), Access.READ, network_group="elsewhere"
+        ) as connector:
             with pytest.raises(Rejected, match="create it"):
                 await connector.check()
 
-    async def test_the_tags_tell_whose_block_it_is_and_other_tags_stay(self) -> None:
-        world, call = self.world(), Call.bare("step-9")
+    async def test_block_carries_the_tag_of_the_call_and_keeps_other_tags(self) -> None:
+        world, call = self.make_world(), ActionCall.bare("step-9")
         world.tags["198.51.100.7"] = ["vip"]
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan("block_address", ADDRESS, call)
@@ -120,13 +126,13 @@ class TestPaloAlto(HttpConnectorContract):
             await connector.undo("block_address", planned_change, call)
         assert world.tags == {"198.51.100.7": ["vip"]}
 
-    async def test_an_ipv6_address_is_blocked_like_any_other(self) -> None:
-        world, given = self.world(), {"address": "2001:DB8::1"}
+    async def test_ipv6_address_is_blocked(self) -> None:
+        world, given = self.make_world(), {"address": "2001:DB8::1"}
         async with self.open(world, Access.WRITE) as connector:
             await connector.apply(
                 "block_address",
-                await connector.plan("block_address", given, Call.bare()),
-                Call.bare(),
+                await connector.plan("block_address", given, ActionCall.bare()),
+                ActionCall.bare(),
             )
         assert world.in_force()["addresses"] == ["2001:db8::1"]
 
@@ -166,14 +172,14 @@ SHOW = "type=op&cmd=%3Cshow%3E%3Csystem%3E%3Cinfo/%3E%3C/system%3E%3C/show%3E"
         ("", "", False),
     ],
 )
-def test_a_read_is_told_by_the_parameters_and_not_by_the_method(
+def test_parameters_and_not_the_method_decide_what_is_a_read(
     query: str, body: str, read: bool
 ) -> None:
     assert PaloAlto.is_read(_request("GET", query, body)) is read
     assert PaloAlto.is_read(_request("POST", query, body)) is read
 
 
-def test_a_body_that_is_no_form_is_no_read() -> None:
+def test_body_that_is_not_a_form_is_not_a_read() -> None:
     assert (
         PaloAlto.is_read(
             _request("POST", "type=config&action=get", "action=set", "multipart/form-data")
@@ -182,8 +188,8 @@ def test_a_body_that_is_no_form_is_no_read() -> None:
     )
 
 
-def _reply(body: str, *, writes: bool = True) -> Reply:
-    return Reply(200, httpx.Headers(), body.encode(), _request("POST", ""), writes=writes)
+def _reply(body: str, *, writes: bool = True) -> HttpReply:
+    return HttpReply(200, httpx.Headers(), body.encode(), _request("POST", ""), writes=writes)
 
 
 @pytest.mark.parametrize(
@@ -214,34 +220,34 @@ def _reply(body: str, *, writes: bool = True) -> Reply:
         ('<!DOCTYPE r [<!ENTITY a "b">]><response status="success"/>', Unknown),
     ],
 )
-def test_an_error_under_http_200_is_an_error(body: str, error: type[Exception]) -> None:
+def test_error_under_http_200_is_an_error(body: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        xml.succeed(_reply(body))
+        xml.parse_success(_reply(body))
 
 
-def test_already_exists_is_a_success_only_when_nothing_else_is_said() -> None:
-    def answer(*messages: str) -> Reply:
+def test_already_exists_is_a_success_only_as_the_sole_message() -> None:
+    def answer(*messages: str) -> HttpReply:
         entries = "".join(f'<entry message="{message}"/>' for message in messages)
         return _reply(
             f'<response status="error"><msg><line><uid-response>{entries}</uid-response></line></msg></response>'
         )
 
     already = "tag a already exists, ignore"
-    xml.succeed(answer(already, already), ignore=("already exists, ignore",))
+    xml.parse_success(answer(already, already), ignore=("already exists, ignore",))
     with pytest.raises(Rejected, match="limit reached"):
-        xml.succeed(answer(already, "limit reached"), ignore=("already exists, ignore",))
+        xml.parse_success(answer(already, "limit reached"), ignore=("already exists, ignore",))
     with pytest.raises(Rejected):
-        xml.succeed(answer(already))
+        xml.parse_success(answer(already))
 
 
-def test_what_goes_into_a_command_is_escaped() -> None:
+def test_command_text_is_escaped() -> None:
     assert "<member>&lt;/member&gt;</member>" in xml.write(xml.element("member", text="</member>"))
 
 
 @pytest.mark.parametrize(
     "network", ["0.0.0.0/0", "203.0.113.0/24", "::/0", "2001:db8::/32", "2001:db8:1:2:3:4:5:6/128"]
 )
-def test_a_network_s_object_name_is_allowed_by_pan_os_and_names_it_alone(network: str) -> None:
+def test_object_name_is_valid_and_unique_per_network(network: str) -> None:
     name = object_name(network)
     assert len(name) <= 63
     assert all(character.isalnum() or character in "-_." for character in name)
@@ -249,7 +255,7 @@ def test_a_network_s_object_name_is_allowed_by_pan_os_and_names_it_alone(network
     assert covering(network, ("something-else", name)) == network
 
 
-def test_objects_of_others_are_not_taken_for_networks_of_ours() -> None:
+def test_foreign_objects_are_not_networks_of_this_connector() -> None:
     assert network_of("tocsin-placeholder") is None
     assert network_of("tocsin-net-office") is None
     assert covering("203.0.113.0/24", ("tocsin-net-office", "tocsin-net---_0")) is None

@@ -1,4 +1,4 @@
-"""What the VirusTotal connector keeps beyond the contract: unseen is not harmless, and what is internal stays inside."""
+"""The VirusTotal connector beyond the contract: unknown and internal values."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import pytest
 
-from connectors.sdk.call import Call
-from connectors.sdk.contract import HttpConnectorContract, Sample
-from connectors.sdk.http import Access
-from connectors.virustotal.connector import VirusTotal, url_id
+from connectors.contract import HttpConnectorContract, Sample
+from connectors.sdk.call import ActionCall
+from connectors.sdk.transport import Access
+from connectors.virustotal.client import url_id
+from connectors.virustotal.connector import VirusTotal
 from connectors.virustotal.emulator import VirusTotalEmulator
 from orchestrator.domain.errors import Rejected, Unavailable
 
@@ -18,8 +19,6 @@ EICAR = "44d88612fea8a8f36de82e1278abb02f"
 
 
 class TestVirusTotal(HttpConnectorContract):
-    """Every promise of the contract."""
-
     connector = VirusTotal
     emulator = VirusTotalEmulator
     samples: ClassVar[dict[str, Sample]] = {
@@ -28,10 +27,6 @@ class TestVirusTotal(HttpConnectorContract):
         "lookup_url": Sample({"url": "https://evil.example/a?b=c/d"}),
         "lookup_hash": Sample({"hash": EICAR}),
     }
-
-    def world(self) -> VirusTotalEmulator:
-        """A fresh emulator."""
-        return VirusTotalEmulator()
 
     @pytest.mark.parametrize(
         ("action", "given", "malicious", "link"),
@@ -43,11 +38,11 @@ class TestVirusTotal(HttpConnectorContract):
             ("lookup_hash", {"hash": "bad" + "0" * 61}, 48, "file/bad" + "0" * 61),
         ],
     )
-    async def test_what_the_engines_say_is_told(
+    async def test_lookup_returns_counts_and_link(
         self, action: str, given: dict[str, str], malicious: int, link: str
     ) -> None:
-        async with self.open(self.world(), Access.READ) as virustotal:
-            verdict = await virustotal.read(action, given, Call.bare())
+        async with self.open(self.make_world(), Access.READ) as virustotal:
+            verdict = await virustotal.read(action, given, ActionCall.bare())
         assert (verdict["known"], verdict["malicious"]) == (True, malicious)
         assert verdict["link"] == f"https://www.virustotal.com/gui/{link}"
 
@@ -61,23 +56,23 @@ class TestVirusTotal(HttpConnectorContract):
             ("lookup_hash", {"hash": "f" * 40}),
         ],
     )
-    async def test_what_nobody_has_seen_is_unknown_and_not_harmless(
+    async def test_value_without_a_report_is_unknown_and_not_harmless(
         self, action: str, given: dict[str, str]
     ) -> None:
-        async with self.open(self.world(), Access.READ) as virustotal:
-            verdict = await virustotal.read(action, given, Call.bare())
+        async with self.open(self.make_world(), Access.READ) as virustotal:
+            verdict = await virustotal.read(action, given, ActionCall.bare())
         assert verdict["known"] is False
         assert verdict["malicious"] == verdict["harmless"] == verdict["undetected"] == 0
 
-    async def test_a_url_is_asked_for_by_its_identifier(self) -> None:
-        world = self.world()
+    async def test_url_is_looked_up_by_its_identifier(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.READ) as virustotal:
             verdict = await virustotal.read(
-                "lookup_url", {"url": "https://evil.example/a?b=c/d#e"}, Call.bare()
+                "lookup_url", {"url": "https://evil.example/a?b=c/d#e"}, ActionCall.bare()
             )
         assert verdict["malicious"] == 23
-        assert world.asked == [f"url {url_id('https://evil.example/a?b=c/d')}"]
-        assert "=" not in world.asked[0]
+        assert world.requested == [f"url {url_id('https://evil.example/a?b=c/d')}"]
+        assert "=" not in world.requested[0]
 
     @pytest.mark.parametrize(
         ("action", "given"),
@@ -93,41 +88,39 @@ class TestVirusTotal(HttpConnectorContract):
             ("lookup_url", {"url": "http://[fe80::1]/admin"}),
         ],
     )
-    async def test_what_is_internal_is_never_sent_out(
-        self, action: str, given: dict[str, str]
-    ) -> None:
-        world = self.world()
+    async def test_internal_values_are_not_sent(self, action: str, given: dict[str, str]) -> None:
+        world = self.make_world()
         async with self.open(world, Access.READ, internal_domains=["corp.example"]) as virustotal:
-            verdict = await virustotal.read(action, given, Call.bare())
+            verdict = await virustotal.read(action, given, ActionCall.bare())
         assert verdict["known"] is False
-        assert world.asked == []
+        assert world.requested == []
 
-    async def test_a_used_up_quota_is_unavailable_for_a_minute(self) -> None:
-        world = self.world()
+    async def test_exhausted_quota_is_unavailable_for_a_minute(self) -> None:
+        world = self.make_world()
         world.quota = 1
         async with self.open(world, Access.READ) as virustotal:
             assert await virustotal.check()
             with pytest.raises(Unavailable) as caught:
-                await virustotal.read("lookup_hash", {"hash": EICAR}, Call.bare())
+                await virustotal.read("lookup_hash", {"hash": EICAR}, ActionCall.bare())
         assert caught.value.retry_after == timedelta(minutes=1)
 
-    async def test_a_missing_page_is_not_taken_for_a_verdict(self) -> None:
-        world = self.world()
+    async def test_missing_page_is_not_a_verdict(self) -> None:
+        world = self.make_world()
         world.inject(kind="status", status=404)
         async with self.open(world, Access.READ) as virustotal:
             with pytest.raises(Rejected, match="base_url"):
-                await virustotal.read("lookup_hash", {"hash": EICAR}, Call.bare())
+                await virustotal.read("lookup_hash", {"hash": EICAR}, ActionCall.bare())
 
-    async def test_a_sha512_is_rejected_before_anything_is_asked(self) -> None:
-        world = self.world()
+    async def test_sha512_is_rejected_without_a_request(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.READ) as virustotal:
             with pytest.raises(Rejected, match="SHA-512"):
-                await virustotal.read("lookup_hash", {"hash": "a" * 128}, Call.bare())
-        assert world.asked == []
+                await virustotal.read("lookup_hash", {"hash": "a" * 128}, ActionCall.bare())
+        assert world.requested == []
 
-    async def test_nothing_is_ever_submitted(self) -> None:
-        world = self.world()
+    async def test_submission_is_refused(self) -> None:
+        world = self.make_world()
         async with self.open(world, Access.READ) as virustotal:
             with pytest.raises(Rejected):
                 await virustotal.http.post("/api/v3/urls", data={"url": "https://evil.example/"})
-        assert world.asked == []
+        assert world.requested == []

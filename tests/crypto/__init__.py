@@ -1,1 +1,1 @@
-"""Keys, boxes, signatures, tokens."""
+"""Tests of keys, encryption, signatures and tokens."""

@@ -1,4 +1,4 @@
-"""Secrets on disk are private, whole, and never overwritten."""
+"""Secrets on disk are private, complete, and never overwritten."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.crypto.private_file import create_private, create_public, read
 from orchestrator.domain.errors import Invalid
 
 
-def test_a_new_file_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_new_file_is_private_under_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         assert create_private(tmp_path / "deep" / "key", b"x")
@@ -23,7 +23,7 @@ def test_a_new_file_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) ->
     assert read_private(tmp_path / "deep" / "key") == b"x"
 
 
-def test_what_everyone_may_read_is_readable_whatever_the_umask(tmp_path: Path) -> None:
+def test_public_file_is_readable_under_any_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         assert create_public(tmp_path / "key.pub", b"x")
@@ -32,7 +32,7 @@ def test_what_everyone_may_read_is_readable_whatever_the_umask(tmp_path: Path) -
     assert stat.S_IMODE((tmp_path / "key.pub").stat().st_mode) == 0o644
 
 
-def test_an_existing_file_is_never_overwritten_and_nothing_is_left_beside_it(
+def test_existing_file_is_not_overwritten_and_no_temporary_file_stays(
     tmp_path: Path,
 ) -> None:
     assert create_private(tmp_path / "key", b"first")
@@ -41,7 +41,7 @@ def test_an_existing_file_is_never_overwritten_and_nothing_is_left_beside_it(
     assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
 
 
-def test_of_many_that_create_at_once_one_wins_and_all_read_the_same_whole(tmp_path: Path) -> None:
+def test_concurrent_creation_has_one_winner_and_all_read_its_content(tmp_path: Path) -> None:
     def race(index: int) -> bytes | None:
         create_private(tmp_path / "key", str(index).encode() * 1000)
         return read_private(tmp_path / "key")
@@ -53,14 +53,14 @@ def test_of_many_that_create_at_once_one_wins_and_all_read_the_same_whole(tmp_pa
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601])
-def test_a_file_open_to_others_is_refused_with_the_mend(tmp_path: Path, mode: int) -> None:
+def test_file_open_to_others_is_refused_with_the_fix(tmp_path: Path, mode: int) -> None:
     create_private(tmp_path / "key", b"x")
     (tmp_path / "key").chmod(mode)
     with pytest.raises(Invalid, match=rf"mode {mode:o}.*chmod 600 .*key"):
         read_private(tmp_path / "key")
 
 
-def test_a_missing_file_is_none_and_a_folder_or_a_pipe_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_none_and_a_folder_or_a_pipe_is_refused(tmp_path: Path) -> None:
     assert read_private(tmp_path / "none") is None
     os.mkfifo(tmp_path / "pipe", 0o600)
     for odd in (tmp_path, tmp_path / "pipe"):
@@ -68,13 +68,13 @@ def test_a_missing_file_is_none_and_a_folder_or_a_pipe_is_refused(tmp_path: Path
             read_private(odd)
 
 
-def test_a_link_that_leads_nowhere_is_not_followed_on_creation(tmp_path: Path) -> None:
+def test_dangling_link_is_not_followed_on_creation(tmp_path: Path) -> None:
     (tmp_path / "key").symlink_to(tmp_path / "elsewhere")
     assert not create_private(tmp_path / "key", b"x")
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(Invalid, match="cannot be created"):
         create_private(tmp_path / "file" / "key", b"x")

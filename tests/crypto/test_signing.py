@@ -1,4 +1,4 @@
-"""The audit key is made once, kept private, and its public half suffices to check."""
+"""The audit key is created once and kept private; its public key suffices to verify."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.crypto.signing import (
 from orchestrator.domain.errors import Invalid
 
 
-def test_the_first_start_makes_both_halves_and_the_next_reads_them(tmp_path: Path) -> None:
+def test_first_start_creates_both_keys_and_the_next_reads_them(tmp_path: Path) -> None:
     key = load_or_create_signing_key(tmp_path / "audit.key")
     assert load_or_create_signing_key(tmp_path / "audit.key").public == key.public
     assert load_public_key(tmp_path / "audit.pub") == key.public
@@ -24,21 +24,21 @@ def test_the_first_start_makes_both_halves_and_the_next_reads_them(tmp_path: Pat
     assert stat.S_IMODE((tmp_path / "audit.pub").stat().st_mode) == 0o644
 
 
-def test_a_lost_public_half_is_put_back(tmp_path: Path) -> None:
+def test_lost_public_key_is_restored(tmp_path: Path) -> None:
     key = load_or_create_signing_key(tmp_path / "audit.key")
     (tmp_path / "audit.pub").unlink()
     load_or_create_signing_key(tmp_path / "audit.key")
     assert load_public_key(tmp_path / "audit.pub") == key.public
 
 
-def test_a_public_half_of_another_key_is_refused(tmp_path: Path) -> None:
+def test_public_key_of_another_key_is_refused(tmp_path: Path) -> None:
     load_or_create_signing_key(tmp_path / "audit.key")
     (tmp_path / "audit.pub").write_bytes(SigningKey.new().public.pem)
-    with pytest.raises(Invalid, match="is not the public half of"):
+    with pytest.raises(Invalid, match="is not the public key of"):
         load_or_create_signing_key(tmp_path / "audit.key")
 
 
-def test_a_private_key_open_to_others_is_refused(tmp_path: Path) -> None:
+def test_private_key_open_to_others_is_refused(tmp_path: Path) -> None:
     load_or_create_signing_key(tmp_path / "audit.key")
     (tmp_path / "audit.key").chmod(0o640)
     with pytest.raises(Invalid, match="chmod 600"):
@@ -46,15 +46,15 @@ def test_a_private_key_open_to_others_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", SigningKey.new().public.pem])
-def test_what_is_no_private_key_is_refused_not_replaced(tmp_path: Path, content: bytes) -> None:
+def test_invalid_private_key_is_refused_not_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "audit.key").write_bytes(content)
     (tmp_path / "audit.key").chmod(0o600)
-    with pytest.raises(Invalid, match="no Ed25519 private key"):
+    with pytest.raises(Invalid, match="not an Ed25519 private key"):
         load_or_create_signing_key(tmp_path / "audit.key")
     assert (tmp_path / "audit.key").read_bytes() == content
 
 
-def test_a_signature_holds_for_its_message_and_its_key_alone() -> None:
+def test_signature_is_valid_for_its_message_and_key_only() -> None:
     key = SigningKey.new()
     signature = key.sign(b"message")
     assert key.public.verifies(signature, b"message")
@@ -62,7 +62,7 @@ def test_a_signature_holds_for_its_message_and_its_key_alone() -> None:
     assert not SigningKey.new().public.verifies(signature, b"message")
 
 
-def test_a_signature_has_one_spelling() -> None:
+def test_signature_has_one_spelling() -> None:
     key = SigningKey.new()
     signature = key.sign(b"message")
     for other in (
@@ -76,7 +76,7 @@ def test_a_signature_has_one_spelling() -> None:
         assert not key.public.verifies(other, b"message")
 
 
-def test_a_public_key_is_read_from_pem_and_from_hex() -> None:
+def test_public_key_is_read_from_pem_and_from_hex() -> None:
     public = SigningKey.new().public
     assert (
         PublicKey.parse(public.hex, "here")
@@ -89,17 +89,17 @@ def test_a_public_key_is_read_from_pem_and_from_hex() -> None:
 @pytest.mark.parametrize(
     "text", ["", "abc", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"]
 )
-def test_what_is_no_public_key_is_refused_with_the_place(text: str) -> None:
-    with pytest.raises(Invalid, match="here: is no Ed25519 public key"):
+def test_invalid_public_key_is_refused_with_the_place(text: str) -> None:
+    with pytest.raises(Invalid, match="here: is not an Ed25519 public key"):
         PublicKey.parse(text, "here")
 
 
-def test_a_missing_public_key_file_is_named(tmp_path: Path) -> None:
+def test_missing_public_key_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match=r"audit\.pub: cannot be read"):
         load_public_key(tmp_path / "audit.pub")
 
 
-def test_a_signing_key_is_never_printed() -> None:
+def test_signing_key_is_never_printed() -> None:
     key = SigningKey.new()
     assert repr(key) == f"SigningKey({key.id})"
     assert repr(key.public) == f"PublicKey({key.id})"

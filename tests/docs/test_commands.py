@@ -141,7 +141,7 @@ def test_an_approval_by_curl_is_taken(stack: Place, block: Block) -> None:
         {"authorization": f"Bearer {stack.environment['TOCSIN_KEY']}"},
     )
     sent = httpx.post(
-        f"{url}/v1/alerts/sensor",
+        f"{url}/v1/webhooks/sensor",
         content=ALERT.read_bytes(),
         headers={"authorization": f"Bearer {SECRET}"},
     )

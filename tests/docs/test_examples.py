@@ -20,18 +20,18 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from connectors.sdk.connector import Connector
-from connectors.sdk.contract import HttpConnectorContract
+from connectors.contract import HttpConnectorContract
 from orchestrator.assets.csv_import import read_csv
 from orchestrator.assets.inventory import Asset
-from orchestrator.authoring.rehearsal.tests_yaml.model import read_cases
+from orchestrator.authoring.rehearsal.tests_yaml.read import read_tests
 from orchestrator.cli.app import app
 from orchestrator.cli.docs import generated, main
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.intake.mapping import check_mapping
 from orchestrator.intake.parsers import parser_for
-from orchestrator.playbook.compile.compiler import Compiled, compile_playbook
+from orchestrator.playbook.compile.compiler import CompiledPlaybook, compile_playbook
 from orchestrator.policy.document import Policy, parse_policy
-from orchestrator.policy.lint import warnings
+from orchestrator.policy.lint import lint_policy
 from orchestrator.policy.tests import run_cases
 from orchestrator.settings import Settings
 from tests.harness.doc_blocks import ROOT, Block, blocks, of
@@ -69,7 +69,7 @@ HEAD = (
 CATALOGUE = usual_catalogue()
 
 
-def compiled(text: str, name: str) -> Compiled:
+def compiled(text: str, name: str) -> CompiledPlaybook:
     return compile_playbook(text, name, CATALOGUE, lambda _name, _version: None)
 
 
@@ -98,7 +98,7 @@ def test_steps_compile(block: Block) -> None:
 def test_a_policy_is_one(block: Block) -> None:
     policy = parse_policy(block.text, str(block))
     assert policy != Policy()
-    assert not warnings(policy)
+    assert not lint_policy(policy)
 
 
 @pytest.mark.parametrize("block", of("yaml policy tests"), ids=str)
@@ -115,7 +115,7 @@ def test_cases_are_some(block: Block) -> None:
     plan = compiled(
         (ROOT / "playbooks/brute-force-block/playbook.yaml").read_text("utf-8"), "playbook.yaml"
     ).plan
-    assert read_cases(block.text, str(block), plan).cases
+    assert read_tests(block.text, str(block), plan).cases
 
 
 @pytest.mark.parametrize("block", of("json alert"), ids=str)

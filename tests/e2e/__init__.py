@@ -1,1 +1,1 @@
-"""Tests of e2e."""
+"""Tests of a whole stack, as processes."""

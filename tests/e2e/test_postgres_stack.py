@@ -1,4 +1,4 @@
-"""Do the commands and the environment of docker-compose.yml work, on real PostgreSQL, with several APIs and workers?"""
+"""The commands and environment of docker-compose.yml, on PostgreSQL, with several APIs and workers."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ SERVICES = YAML(typ="safe", pure=True).load(ROOT / "docker-compose.yml")["servic
 
 
 class Cluster:
-    """What docker-compose.yml starts, as processes of this machine."""
+    """The services of docker-compose.yml as processes of this machine."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.folder, self.temporal = folder, free_port()
@@ -84,9 +84,7 @@ class Cluster:
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # it falls back to another folder where there is no XDG_RUNTIME_DIR, and says so
+        warnings.simplefilter("ignore")  # it warns where there is no XDG_RUNTIME_DIR
         server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
         yield server.get_uri()
         server.cleanup()
@@ -158,25 +156,30 @@ def test_an_alert_at_one_api_is_a_completed_run_at_the_other(cluster: Cluster) -
         "crowdsec",
         "--auth",
         "bearer",
-        **{k: v for k, v in cluster.settings("migrate").items() if k.startswith("TOCSIN_")},
+        "--url",
+        cluster.apis[0],
+        "--data-dir",
+        cluster.folder / "data",
     )
     assert made.returncode == 0, made.stderr
     headers = {"Authorization": f"Bearer {made.stdout.split()[-1]}"}
     first, second = cluster.apis
     body = attack_from("203.0.113.30")
-    reply = httpx.post(f"{first}/v1/alerts/edge", content=body, headers=headers, timeout=20)
+    reply = httpx.post(f"{first}/v1/webhooks/edge", content=body, headers=headers, timeout=20)
     assert reply.status_code == 202, reply.text
-    again = httpx.post(f"{second}/v1/alerts/edge", content=body, headers=headers, timeout=20)
+    again = httpx.post(f"{second}/v1/webhooks/edge", content=body, headers=headers, timeout=20)
     assert (again.status_code, again.json()["duplicate"]) == (200, True)
 
     accepted = reply.json()
-    look = lambda: ended(
-        _get(cluster, second, "/v1/runs", incident_id=accepted["incident_id"]), accepted
-    )  # noqa: E731
-    assert until(look, 90, "the end of the run")["status"] == "completed"
+
+    def run() -> dict[str, Any] | None:
+        found = _get(cluster, second, "/v1/runs", incident_id=accepted["incident_id"])
+        return ended(found, accepted)
+
+    assert until(run, 90, "the end of the run")["status"] == "completed"
 
 
-def test_every_process_runs_on(cluster: Cluster) -> None:
+def test_every_process_keeps_running(cluster: Cluster) -> None:
     assert [process.poll() for process in cluster.processes] == [None] * len(cluster.processes), (
         os.listdir(cluster.folder)
     )

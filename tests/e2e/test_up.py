@@ -1,4 +1,4 @@
-"""Does `tocsin up` keep its word: one tree, one data directory, nothing lost whatever is killed?"""
+"""`tocsin up`: one tree of processes, one data directory, nothing lost whatever is killed."""
 
 import socket
 import stat
@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.cli.stack.ports import alive
+from orchestrator.cli.stack.ports import is_alive
 from tests.harness.stack import Stack, attack_from, tocsin, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
@@ -32,7 +32,7 @@ def _blocked(stack: Stack, address: str) -> list[dict[str, object]]:
     return [effect for effect in stack.lab()["palo_alto"]["effects"] if address in effect["target"]]
 
 
-def test_an_alert_of_the_kind_that_ships_is_contained_in_the_lab(stack: Stack, secret: str) -> None:
+def test_an_alert_is_contained_in_the_lab(stack: Stack, secret: str) -> None:
     reply = stack.send("edge", secret, attack_from("203.0.113.10"))
     assert reply.status_code == 202, reply.text
     run = stack.run_of(reply.json())
@@ -40,7 +40,7 @@ def test_an_alert_of_the_kind_that_ships_is_contained_in_the_lab(stack: Stack, s
     assert [effect["count"] for effect in _blocked(stack, "203.0.113.10")] == [1]
 
 
-def test_the_first_start_leaves_an_admin_key_that_nobody_else_can_read(stack: Stack) -> None:
+def test_the_admin_key_is_readable_by_its_owner_only(stack: Stack) -> None:
     assert stat.S_IMODE((stack.folder / "admin.key").stat().st_mode) == 0o600
 
 
@@ -51,18 +51,18 @@ def test_a_second_start_on_the_same_data_directory_is_refused(stack: Stack) -> N
     assert f"process {stack.process.pid} runs a stack on this data directory" in second.stderr
 
 
-def test_a_port_that_is_taken_is_named(stack: Stack, tmp_path: Path) -> None:
+def test_a_taken_port_is_named(stack: Stack, tmp_path: Path) -> None:
     other = tocsin("up", "--data-dir", tmp_path / "other", "--port", stack.port)
     assert other.returncode == 1
     assert (
-        f"--port {stack.port}: 127.0.0.1:{stack.port} cannot be had (another program listens there)"
+        f"--port {stack.port}: cannot listen on 127.0.0.1:{stack.port} (another program listens there)"
         in other.stderr
     )
 
 
 def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
-    told = tocsin("doctor", "--data-dir", stack.folder)
-    assert told.returncode == 0, told.stdout
+    done = tocsin("doctor", "--data-dir", stack.folder)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
         ("lab", "203.0.113.14"),
     ],
 )
-def test_what_was_accepted_is_done_once_though_a_child_is_killed(
+def test_an_accepted_alert_is_handled_once_though_a_child_is_killed(
     stack: Stack, secret: str, name: str, address: str
 ) -> None:
     body = attack_from(address)
@@ -93,7 +93,7 @@ def test_an_alert_is_accepted_while_temporal_is_down(stack: Stack, secret: str) 
     assert stack.run_of(reply.json())["status"] == "completed"
 
 
-def test_the_trail_is_whole_after_all_that(stack: Stack, tmp_path: Path) -> None:
+def test_the_audit_trail_is_intact_afterwards(stack: Stack, tmp_path: Path) -> None:
     assert tocsin("audit", "export", tmp_path / "trail", "--data-dir", stack.folder).returncode == 0
     checked = tocsin(
         "audit", "verify", tmp_path / "trail", "--public-key", stack.folder / "audit.pub"
@@ -101,14 +101,14 @@ def test_the_trail_is_whole_after_all_that(stack: Stack, tmp_path: Path) -> None
     assert checked.returncode == 0, checked.stdout
 
 
-def test_a_killed_supervisor_leaves_nothing_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_a_killed_supervisor_leaves_no_process_and_the_next_one_continues(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "data")
     stack.start()
     secret = stack.source("edge")
     children = stack.children()
     reply = stack.send("edge", secret, attack_from("203.0.113.20"))
     stack.kill()
-    until(lambda: not any(alive(pid) for pid in children.values()), 15, "the end of every child")
+    until(lambda: not any(is_alive(pid) for pid in children.values()), 15, "the end of every child")
     stack.start()
     assert stack.run_of(reply.json())["status"] == "completed"
     assert [effect["count"] for effect in _blocked(stack, "203.0.113.20")] == [1]

@@ -8,16 +8,17 @@ from temporalio import activity
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from orchestrator.contracts.messages import Activity, RunEnd, RunResult
+from orchestrator.contracts.names import Activity
+from orchestrator.contracts.run import RunEnd, RunResult
 from orchestrator.domain.run import RunStatus
 from orchestrator.playbook.catalogue import Catalogue
-from tests.harness.run_rig import Rig
-from tests.harness.world import World
+from tests.harness.run_rig import RunRig
+from tests.harness.world import MemoryWorld
 
 BLOCK = "  - {id: block, use: firewall.block_address, with: {address: 203.0.113.7}}\n"
 
 
-class CancelledWhileItEnds(World):
+class CancelledWhileItEnds(MemoryWorld):
     """Somebody cancels the run at the moment at which its end is written."""
 
     handle: WorkflowHandle[Any, RunResult] | None = None
@@ -30,11 +31,11 @@ class CancelledWhileItEnds(World):
             await handle.signal("cancel_run", "person:ann")
 
 
-async def test_a_run_that_was_written_down_as_completed_is_not_taken_back_by_a_late_cancellation(
+async def test_late_cancellation_does_not_roll_back_a_completed_run(
     server: WorkflowEnvironment, catalogue: Catalogue
 ) -> None:
     world = CancelledWhileItEnds()
-    rig = Rig(server, world, catalogue)
+    rig = RunRig(server, world, catalogue)
     async with rig.worker():
         world.handle = await rig.start(rig.given(f"steps:\n{BLOCK}"))
         result = await world.handle.result()

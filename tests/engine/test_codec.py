@@ -36,7 +36,7 @@ def _clear(data: bytes, metadata: Mapping[str, bytes] | None = None) -> Payload:
 
 
 @pytest.mark.parametrize("size", [0, 1, COMPRESS_OVER - 100, COMPRESS_OVER + 1, 500_000])
-async def test_payloads_come_back_as_they_were(size: int) -> None:
+async def test_payloads_round_trip(size: int) -> None:
     payloads = [
         _clear(b"x" * size),
         _clear(secrets.token_bytes(size), {"encoding": b"binary/plain", "messageType": b"m"}),
@@ -44,7 +44,7 @@ async def test_payloads_come_back_as_they_were(size: int) -> None:
     assert await CODEC.decode(await CODEC.encode(payloads)) == payloads
 
 
-async def test_what_leaves_shows_only_its_form_and_its_key() -> None:
+async def test_encrypted_payload_shows_only_its_encoding_and_key_id() -> None:
     [encoded] = await CODEC.encode(
         [_clear(b'"10.0.0.7"', {"encoding": b"json/plain", "note": b"10.0.0.7"})]
     )
@@ -52,7 +52,7 @@ async def test_what_leaves_shows_only_its_form_and_its_key() -> None:
     assert b"10.0.0.7" not in encoded.SerializeToString()
 
 
-async def test_a_large_payload_is_compressed_and_noise_is_not_made_larger() -> None:
+async def test_large_payload_is_compressed_unless_that_makes_it_larger() -> None:
     [text, noise] = await CODEC.encode(
         [_clear(b"abc" * 50_000), _clear(secrets.token_bytes(50_000))]
     )
@@ -61,21 +61,21 @@ async def test_a_large_payload_is_compressed_and_noise_is_not_made_larger() -> N
 
 
 @pytest.mark.parametrize("encoding", [b"json/plain", b"binary/null", b"", b"\xff" * 100])
-async def test_a_payload_in_clear_is_refused(encoding: bytes) -> None:
-    with pytest.raises(Invalid, match=r"is not encrypted.*send through Tocsin's API"):
+async def test_plain_payload_is_refused(encoding: bytes) -> None:
+    with pytest.raises(Invalid, match=r"is not encrypted.*use Tocsin's API"):
         await CODEC.decode([_clear(b"1", {"encoding": encoding})])
     with pytest.raises(Invalid, match="is not encrypted"):
         await CODEC.decode([Payload(data=b"1")])
 
 
-async def test_an_altered_payload_is_refused() -> None:
+async def test_altered_payload_is_refused() -> None:
     [encoded] = await CODEC.encode([_clear(b"1")])
     encoded.data = encoded.data[:-1] + bytes([encoded.data[-1] ^ 1])
     with pytest.raises(Invalid, match="does not open"):
         await CODEC.decode([encoded])
 
 
-async def test_a_secret_of_the_store_does_not_pass_for_a_payload() -> None:
+async def test_secret_of_the_store_is_not_accepted_as_a_payload() -> None:
     stored = BOX.seal(b"\x00" + _clear(b"1").SerializeToString(), b"connection:firewall:token")
     with pytest.raises(Invalid, match="does not open"):
         await CODEC.decode([_clear(stored, {"encoding": ENCODING})])
@@ -91,12 +91,12 @@ async def test_a_secret_of_the_store_does_not_pass_for_a_payload() -> None:
         (b"\x01" + zlib.compress(b"x" * 1000)[:-5], "cut short"),
     ],
 )
-async def test_what_opens_but_is_no_payload_is_refused(packed: bytes, says: str) -> None:
+async def test_decrypted_content_that_is_no_payload_is_refused(packed: bytes, says: str) -> None:
     with pytest.raises(Invalid, match=says):
         await CODEC.decode([_clear(BOX.seal(packed, CONTEXT), {"encoding": ENCODING})])
 
 
-async def test_a_decompression_bomb_is_refused_before_it_unpacks(
+async def test_decompression_bomb_is_refused_before_it_unpacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(under_test, "LARGEST", 1_000_000)
@@ -111,7 +111,7 @@ async def test_a_decompression_bomb_is_refused_before_it_unpacks(
     assert peak < 5_000_000
 
 
-async def test_a_payload_that_could_not_be_read_back_is_not_written(
+async def test_oversized_payload_is_not_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(under_test, "LARGEST", 1_000_000)
@@ -123,7 +123,7 @@ async def test_a_payload_that_could_not_be_read_back_is_not_written(
     assert await CODEC.decode(await CODEC.encode([around])) == [around]
 
 
-async def test_payloads_of_an_older_key_are_still_read() -> None:
+async def test_payloads_of_an_older_key_are_read() -> None:
     old = Key("k0", secrets.token_bytes(32))
     [encoded] = await EncryptionCodec(Box(KeyRing([old]))).encode([_clear(b"1")])
     rotated = EncryptionCodec(Box(KeyRing([Key("k1", secrets.token_bytes(32)), old])))
@@ -135,7 +135,7 @@ class _Order(BaseModel):
     target: str
 
 
-async def test_the_converter_carries_models_encrypted() -> None:
+async def test_converter_encrypts_models() -> None:
     order = _Order(when=datetime(2026, 1, 2, tzinfo=UTC), target="10.0.0.7")
     converter = data_converter(BOX)
     payloads = await converter.encode([order, None, 3])
@@ -143,7 +143,7 @@ async def test_the_converter_carries_models_encrypted() -> None:
     assert await converter.decode(payloads, [_Order, type(None), int]) == [order, None, 3]
 
 
-async def test_the_message_and_the_trace_of_a_failure_are_encrypted_too() -> None:
+async def test_message_and_trace_of_a_failure_are_encrypted() -> None:
     converter = data_converter(BOX)
     failure = Failure()
     await converter.encode_failure(ApplicationError("cannot isolate 10.0.0.7", "10.0.0.7"), failure)
@@ -153,6 +153,6 @@ async def test_the_message_and_the_trace_of_a_failure_are_encrypted_too() -> Non
     assert (read.message, read.details) == ("cannot isolate 10.0.0.7", ("10.0.0.7",))
 
 
-def test_pydantics_converter_itself_is_left_as_it_was() -> None:
+def test_pydantic_converter_is_not_modified() -> None:
     data_converter(BOX)
     assert pydantic_data_converter.payload_codec is None

@@ -14,18 +14,19 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from connectors.palo_alto.connector import PaloAlto
-from connectors.sdk.call import Call
-from orchestrator.contracts.messages import ActionCall, ApplyRequest, PlanRequest, StepRef
+from connectors.sdk.call import ActionCall
+from orchestrator.contracts.change import ApplyRequest, PlanRequest, StepCall
+from orchestrator.contracts.run import StepRef
 from orchestrator.domain.change import Effect, Verdict
 from orchestrator.domain.run import Mode
-from orchestrator.engine.activities.apply import Applying
-from orchestrator.engine.activities.plan import Planning
+from orchestrator.engine.activities.apply import ApplyChange
+from orchestrator.engine.activities.plan import PlanChange
 from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, LeaseRow, StepRow
-from tests.harness.activity_rig import Rig as Bench
+from tests.harness.activity_rig import RunRig as Bench
 from tests.harness.activity_rig import context, rig, run_row
-from tests.harness.run_rig import Rig
-from tests.harness.world import World
+from tests.harness.run_rig import RunRig
+from tests.harness.world import MemoryWorld
 
 DRY = "run_dry"
 
@@ -37,9 +38,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         yield made
 
 
-def block(address: str = "198.51.100.7", path: str = "block") -> ActionCall:
+def block(address: str = "198.51.100.7", path: str = "block") -> StepCall:
     ref = StepRef(run=context(DRY, mode=Mode.DRY_RUN), path=path, seq=1)
-    return ActionCall(
+    return StepCall(
         ref=ref,
         connection="firewall",
         capability="firewall",
@@ -49,46 +50,48 @@ def block(address: str = "198.51.100.7", path: str = "block") -> ActionCall:
     )
 
 
-async def plan(bench: Bench, call: ActionCall, hold: int | None = None) -> Any:
+async def plan(bench: Bench, call: StepCall, hold: int | None = None) -> Any:
     return await ActivityEnvironment().run(
-        Planning(bench.rt).plan, PlanRequest(call=call, hold_seconds=hold)
+        PlanChange(bench.rt).plan, PlanRequest(call=call, hold_seconds=hold)
     )
 
 
-async def test_it_tells_the_receipt_the_judgement_and_how_long_it_would_hold(bench: Bench) -> None:
+async def test_dry_run_shows_planned_change_verdict_and_hold(bench: Bench) -> None:
     planned = await plan(bench, block(), hold=3600)
-    [each] = (await get_run(bench.rt, DRY))["would"]
-    assert (each["path"], each["connection"], each["action"], each["effect"]) == (
+    [change] = (await get_run(bench.rt, DRY)).dry_run_changes
+    assert (change.path, change.connection, change.action, change.effect) == (
         "block",
         "firewall",
         "block_address",
         "contain",
     )
-    assert (each["target"], each["changed"], each["hold_seconds"]) == (
+    assert (change.target, change.changed, change.hold_seconds) == (
         {"type": "address", "value": "198.51.100.7"},
         True,
         3600,
     )
-    assert each["digest"] == planned.change.digest
-    assert each["verdict"] == {
-        name: planned.verdict.model_dump(mode="json")[name]
-        for name in ("verdict", "reasons", "rule")
-    }
+    assert change.digest == planned.change.digest
+    assert change.verdict is not None
+    assert (change.verdict.outcome, tuple(change.verdict.reasons), change.verdict.rule) == (
+        planned.verdict.outcome,
+        planned.verdict.reasons,
+        planned.verdict.rule,
+    )
     assert (bench.effects("firewall"), await bench.rows(LeaseRow)) == (0, [])
 
 
-async def test_it_applies_nothing_even_when_it_is_told_to(bench: Bench) -> None:
+async def test_dry_run_refuses_to_apply(bench: Bench) -> None:
     planned = await plan(bench, block())
     with pytest.raises(ApplicationError):
         await ActivityEnvironment().run(
-            Applying(bench.rt).apply, ApplyRequest(call=block(), change=planned.change)
+            ApplyChange(bench.rt).apply, ApplyRequest(call=block(), change=planned.change)
         )
     assert bench.effects("firewall") == 0
 
 
-async def test_a_live_run_tells_of_nothing_that_it_would_do(bench: Bench) -> None:
+async def test_live_run_shows_no_dry_run_changes(bench: Bench) -> None:
     await bench.plan(bench.block())
-    assert (await get_run(bench.rt, "run_1"))["would"] == []
+    assert (await get_run(bench.rt, "run_1")).dry_run_changes == []
 
 
 async def _posts(connector: PaloAlto) -> None:
@@ -106,12 +109,12 @@ async def _process(_: PaloAlto) -> None:
 
 @pytest.mark.parametrize("swallowed", [False, True])
 @pytest.mark.parametrize("deed", [_posts, _own_client, _process])
-async def test_a_plan_that_tries_to_change_something_is_stopped_and_on_record(
+async def test_write_attempt_during_plan_is_refused_and_audited(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, deed: Any, *, swallowed: bool
 ) -> None:
     real = PaloAlto.plan_block_address
 
-    async def malicious(connector: PaloAlto, wish: Any, call: Call) -> Any:
+    async def malicious(connector: PaloAlto, wish: Any, call: ActionCall) -> Any:
         if not swallowed:
             await deed(connector)
         with suppress(BaseException):
@@ -119,18 +122,18 @@ async def test_a_plan_that_tries_to_change_something_is_stopped_and_on_record(
         return await real(connector, wish, call)
 
     monkeypatch.setattr(PaloAlto, PaloAlto.bound["block_address"].plan or "", malicious)
-    with pytest.raises(ApplicationError, match="tried to change something") as caught:
+    with pytest.raises(ApplicationError, match="attempted a write") as caught:
         await plan(bench, block())
     assert caught.value.non_retryable
     await reported(bench, "firewall", "block_address")
-    assert (await get_run(bench.rt, DRY))["would"] == []
+    assert (await get_run(bench.rt, DRY)).dry_run_changes == []
     assert bench.effects("firewall") == 0
 
 
 async def reported(bench: Bench, connection: str, action: str) -> None:
     [step] = await bench.rows(StepRow)
     assert step.state == "failed"
-    assert "tried to change something" in step.error
+    assert "attempted a write" in step.error
     [event] = await bench.rows(AuditEventRow)
     assert (event.kind, event.subject) == ("run:step:write_refused", DRY)
     assert (event.data["connection"], event.data["action"], event.data["path"]) == (
@@ -157,7 +160,7 @@ steps:
 """
 
 
-async def asked_of(rig: Rig, body: str) -> dict[str, Any]:
+async def asked_of(rig: RunRig, body: str) -> dict[str, Any]:
     """What is noted of whom would be asked, by path."""
     result = await rig.run(body, mode=Mode.DRY_RUN)
     assert result.status == "completed"
@@ -166,7 +169,7 @@ async def asked_of(rig: Rig, body: str) -> dict[str, Any]:
     }
 
 
-async def test_it_tells_who_would_be_asked_by_step_group_and_form(rig: Rig) -> None:
+async def test_dry_run_shows_who_would_be_asked(rig: RunRig) -> None:
     asked = await asked_of(rig, STEPS)
     assert {
         path: (each["source"], each["question"], each["by"], each["quorum"])
@@ -181,14 +184,14 @@ async def test_it_tells_who_would_be_asked_by_step_group_and_form(rig: Rig) -> N
     assert rig.world.applied == []
 
 
-async def test_it_tells_that_the_policy_would_ask(rig: Rig, world: World) -> None:
+async def test_dry_run_shows_that_the_policy_would_ask(rig: RunRig, world: MemoryWorld) -> None:
     world.verdict, world.policy_by, world.policy_quorum = Verdict.ASK, "admins", 3
     asked = (await asked_of(rig, DENIED))["block"]
     assert (asked["source"], asked["by"], asked["quorum"]) == ("policy", "admins", 3)
 
 
-async def test_nobody_would_be_asked_about_what_is_denied_and_the_run_goes_on(
-    rig: Rig, world: World
+async def test_denied_change_asks_no_one_and_the_dry_run_continues(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.verdict = Verdict.DENY
     assert await asked_of(rig, STEPS.split("  - {id: why")[0]) == {}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from connectors.pool import ConnectionPool, Slot
+from connectors.pool import ConnectionPool, PoolKey
 from connectors.sdk.connector import Connector
 from connectors.sdk.transport import Access
 from orchestrator.connections.catalogue import usual_catalogue
@@ -18,9 +18,10 @@ from orchestrator.domain.run import Mode
 from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
-from orchestrator.runs.reconcile import sweep
+from orchestrator.runs.reconcile import reconcile
+from orchestrator.runs.views import RunDetails
 from orchestrator.store.tables import ApprovalRow, AssetRow, ContainmentRow, EffectRow, LeaseRow
-from tests.harness.activity_rig import Rig, published, run_row
+from tests.harness.activity_rig import ActivityRig, published, run_row
 from tests.harness.temporal_rig import on_temporal
 
 TEXT = """\
@@ -64,20 +65,22 @@ class Watched(ConnectionPool):
         self._within = within
         self.wanted: list[tuple[str, Access]] = []
 
-    def get(self, slot: Slot, make: Callable[[], Connector[Any]]) -> Connector[Any]:
+    def get(self, slot: PoolKey, make: Callable[[], Connector[Any]]) -> Connector[Any]:
         self.wanted.append((slot.name, slot.access))
         return self._within.get(slot, make)
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client, list[tuple[str, Access]]]]:
+async def bench(
+    tmp_path: Path,
+) -> AsyncIterator[tuple[ActivityRig, Client, list[tuple[str, Access]]]]:
     """As it is wired in production; the list: what was wanted of the connections."""
     async with on_temporal(tmp_path, pool=Watched) as (made, client):
         assert isinstance(made.rt.connections, Watched)
         yield made, client, made.rt.connections.wanted
 
 
-async def ran(made: Rig, client: Client, mode: Mode, text: str = TEXT) -> dict[str, Any]:
+async def ran(made: ActivityRig, client: Client, mode: Mode, text: str = TEXT) -> RunDetails:
     """The run, over."""
     plan = compile_playbook(text, "p.yaml", usual_catalogue(), lambda _name, _version: None).plan
     await made.add(published(plan))
@@ -93,24 +96,24 @@ async def ran(made: Rig, client: Client, mode: Mode, text: str = TEXT) -> dict[s
     assert await dispatch(made.rt, client, ["run_w"]) == 1
     async with asyncio.timeout(60):
         await client.get_workflow_handle("run-run_w-1").result()
-    await sweep(made.rt, client)
+    await reconcile(made.rt, client)
     return await get_run(made.rt, "run_w")
 
 
-async def test_a_whole_dry_run_reads_from_all_systems_and_never_wants_to_write_to_one(
-    bench: tuple[Rig, Client, Any],
+async def test_dry_run_reads_from_all_systems_and_writes_to_none(
+    bench: tuple[ActivityRig, Client, Any],
 ) -> None:
     made, client, wanted = bench
     run = await ran(made, client, Mode.DRY_RUN)
-    assert run["status"] == "failed", (
+    assert run.status == "failed", (
         run
     )  # at the comment, of which the plan is refused already; there is nothing to take back
-    assert [each["path"] for each in run["would"]] == [
+    assert [change.path for change in run.dry_run_changes] == [
         "contain/block",
         "contain/isolate",
         "ticket",
         "again",
-    ], run["would"]
+    ], run.dry_run_changes
     assert set(wanted) == {(name, Access.READ) for name in ("edr", "firewall", "tickets")}
     assert [made.effects(name) for name in made.worlds] == [0, 0, 0]
     assert [
@@ -118,15 +121,13 @@ async def test_a_whole_dry_run_reads_from_all_systems_and_never_wants_to_write_t
     ] == [[], [], [], []]
 
 
-async def test_the_same_steps_live_write_to_each(bench: tuple[Rig, Client, Any]) -> None:
+async def test_same_steps_live_write_to_each(bench: tuple[ActivityRig, Client, Any]) -> None:
     made, client, wanted = bench
     nobody_is_asked = TEXT.replace("    approve:", "    # ").replace(
         "unblock_address", "block_address"
     )
     await made.add(AssetRow(type="host", value="mac-113", short="mac-113", kind="workstation"))
     run = await ran(made, client, Mode.LIVE, nobody_is_asked)
-    assert run["status"] == "rolled_back", (
-        run
-    )  # after the comment, which comes after all the others
+    assert run.status == "rolled_back", run  # after the comment, which comes after all the others
     assert {(name, Access.WRITE) for name in made.worlds} <= set(wanted)
     assert all(made.effects(name) for name in made.worlds)

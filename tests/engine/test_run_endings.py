@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.contracts.messages import ApplyRequest, PlanRequest
+from orchestrator.contracts.change import ApplyRequest, PlanRequest
 from orchestrator.domain.run import RunStatus
-from tests.harness.run_rig import Rig
-from tests.harness.world import World
+from tests.harness.run_rig import RunRig
+from tests.harness.world import MemoryWorld
 
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
 ISOLATE = "  - id: isolate\n    use: edr.isolate_host\n    with: {host: ws-042}\n"
@@ -25,8 +25,8 @@ def each(count: int, *, name: str = "each", rest: str = "") -> str:
     )
 
 
-async def test_a_change_under_way_when_the_run_is_cancelled_is_taken_back(
-    rig: Rig, world: World
+async def test_change_under_way_at_a_cancel_is_undone(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     going, go = asyncio.Event(), asyncio.Event()
 
@@ -47,7 +47,9 @@ async def test_a_change_under_way_when_the_run_is_cancelled_is_taken_back(
     assert [end.status for end in world.ended] == [RunStatus.CANCELLED]
 
 
-async def test_a_run_cancelled_by_temporal_itself_is_ended_too(rig: Rig, world: World) -> None:
+async def test_run_cancelled_by_temporal_is_recorded(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     async with rig.worker():
         handle = await rig.start(rig.given(f"steps:\n{BLOCK}  - id: pause\n    wait: 7d\n"))
         await rig.until(lambda: "203.0.113.7" in world.in_force)
@@ -57,7 +59,7 @@ async def test_a_run_cancelled_by_temporal_itself_is_ended_too(rig: Rig, world: 
     assert len(world.ended) == 1
 
 
-async def test_a_slice_under_way_is_cancelled_with_its_run(rig: Rig, world: World) -> None:
+async def test_batch_is_cancelled_with_its_run(rig: RunRig, world: MemoryWorld) -> None:
     async with rig.worker():
         pause = "    steps: [{id: isolate_one, use: edr.isolate_host, with: {host: '${{ h }}'}}, {id: pause, wait: 7d}]\n"
         body = each(101).split("    steps:")[0] + pause
@@ -68,7 +70,9 @@ async def test_a_slice_under_way_is_cancelled_with_its_run(rig: Rig, world: Worl
     assert (result.status, world.in_force) == (RunStatus.CANCELLED, set()), result.error
 
 
-async def test_a_bug_ends_the_run_and_what_it_did_is_taken_back(rig: Rig, world: World) -> None:
+async def test_engine_bug_ends_the_run_and_rolls_it_back(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.broken = {"isolate_host"}
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}")
     assert result.status is RunStatus.FAILED
@@ -79,7 +83,7 @@ async def test_a_bug_ends_the_run_and_what_it_did_is_taken_back(rig: Rig, world:
     )
 
 
-async def test_the_end_is_recorded_when_the_store_is_back(rig: Rig, world: World) -> None:
+async def test_end_is_recorded_when_the_store_is_back(rig: RunRig, world: MemoryWorld) -> None:
     world.store_away = 7
     result = await rig.run(f"steps:\n{BLOCK}")
     assert (result.status, [end.status for end in world.ended]) == (
@@ -88,8 +92,8 @@ async def test_the_end_is_recorded_when_the_store_is_back(rig: Rig, world: World
     )
 
 
-async def test_many_changes_are_taken_back_newest_first_in_a_history_of_their_own(
-    rig: Rig, world: World
+async def test_many_changes_are_rolled_back_in_their_own_history(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.fail_reads = 1
     async with rig.worker():
@@ -104,8 +108,8 @@ async def test_many_changes_are_taken_back_newest_first_in_a_history_of_their_ow
     assert length < 200
 
 
-async def test_what_cannot_be_taken_back_is_said_and_keeps_no_other_from_it(
-    rig: Rig, world: World
+async def test_stuck_undo_is_reported_and_does_not_stop_others(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.fail_reads, world.stuck = 1, {"isolate"}
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}{LOOK}on_failure: roll_back\n")
@@ -113,7 +117,7 @@ async def test_what_cannot_be_taken_back_is_said_and_keeps_no_other_from_it(
     assert "isolate could not be taken back: the system refuses" in str(result.error)
 
 
-async def test_a_step_that_came_to_nothing_holds_nothing(rig: Rig, world: World) -> None:
+async def test_step_without_a_change_holds_no_lease(rig: RunRig, world: MemoryWorld) -> None:
     def refuse(request: PlanRequest) -> None:
         world.generation += 1  # each look finds another change
         world.lose_replies = 1
@@ -123,7 +127,9 @@ async def test_a_step_that_came_to_nothing_holds_nothing(rig: Rig, world: World)
     assert (result.status, world.leases) == (RunStatus.DECLINED, set())
 
 
-async def test_items_that_fail_are_counted_where_the_author_goes_on(rig: Rig, world: World) -> None:
+async def test_failed_items_are_counted_when_the_step_continues(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.fail_reads = 1
     inner = "    steps: [{id: look, use: reputation.lookup_address, with: {address: '${{ a }}'}, retry: {attempts: 1}}]\n"
     listed = f"  - id: each\n    for_each: [203.0.113.1, 203.0.113.2]\n    as: a\n    at_most: 2\n    at_once: 1\n    on_error: continue\n{inner}"
@@ -134,8 +140,8 @@ async def test_items_that_fail_are_counted_where_the_author_goes_on(rig: Rig, wo
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
 
 
-async def test_a_block_that_an_earlier_attempt_finished_is_seen_with_all_inside_of_it(
-    rig: Rig, world: World
+async def test_results_inside_a_finished_block_are_carried(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     inside = "  - id: both\n    parallel: [{id: one, use: reputation.lookup_address, with: {address: 203.0.113.7}}]\n"
     block = BLOCK.replace("    with", "    when: steps.one.malicious == 7\n    with")
@@ -169,8 +175,8 @@ on_failure: roll_back
 """
 
 
-async def test_a_called_playbook_is_given_its_inputs_in_their_canonical_spelling(
-    rig: Rig, world: World
+async def test_called_playbook_gets_canonical_inputs(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     body = "inputs:\n  address: {type: text}\nsteps:\n  - id: sub\n    call: other@1\n    with: {address: '${{ inputs.address }}'}\n"
     result = await rig.run(body, called=rig.plan(CALLED), inputs={"address": "::ffff:203.0.113.7"})
@@ -178,8 +184,8 @@ async def test_a_called_playbook_is_given_its_inputs_in_their_canonical_spelling
     assert [call.ref.path for call in world.reads] == ["sub/look"]
 
 
-async def test_a_called_playbook_that_fails_takes_back_what_it_did_and_no_more(
-    rig: Rig, world: World
+async def test_failed_called_playbook_rolls_back_only_its_own_changes(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.fail_reads = 1
     sub = (
@@ -189,8 +195,8 @@ async def test_a_called_playbook_that_fails_takes_back_what_it_did_and_no_more(
     assert (result.status, world.undone) == (RunStatus.COMPLETED, ["203.0.113.9"]), result.error
 
 
-async def test_a_lost_reply_of_a_ticket_is_asked_for_again_with_the_same_change(
-    rig: Rig, world: World
+async def test_lost_reply_of_a_ticket_is_requested_again(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.lose_replies = 1
     result = await rig.run("steps:\n  - id: ticket\n    use: tickets.open\n    with: {title: T}\n")
@@ -198,8 +204,8 @@ async def test_a_lost_reply_of_a_ticket_is_asked_for_again_with_the_same_change(
 
 
 @pytest.mark.parametrize(("cached", "count"), [(0, 8), (1, 101)])
-async def test_a_run_that_is_taken_from_memory_at_any_moment_ends_the_same(
-    rig: Rig, world: World, cached: int, count: int
+async def test_run_evicted_from_memory_ends_the_same(
+    rig: RunRig, world: MemoryWorld, cached: int, count: int
 ) -> None:
     world.fail_reads = 1
     async with rig.worker(max_cached_workflows=cached):
@@ -211,8 +217,8 @@ async def test_a_run_that_is_taken_from_memory_at_any_moment_ends_the_same(
     assert len(world.applied) == count + 1
 
 
-async def test_a_result_that_is_too_large_is_an_error_that_names_its_step(
-    rig: Rig, world: World
+async def test_oversized_result_fails_and_names_its_step(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.tags = ["x" * 1000] * 300
     result = await rig.run(f"steps:\n{LOOK}")

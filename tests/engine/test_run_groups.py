@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.contracts.messages import AskRequest, Decision, PlanRequest
+from orchestrator.contracts.approval import AskRequest, Decision
+from orchestrator.contracts.change import PlanRequest
 from orchestrator.domain.change import Verdict
 from orchestrator.domain.run import RunStatus, StepState
 from tests.harness.run_answers import agree, agree_with, decline
-from tests.harness.run_rig import Rig
-from tests.harness.world import World
+from tests.harness.run_rig import RunRig
+from tests.harness.world import MemoryWorld
 
 LOOK = "{id: look, use: reputation.lookup_address, with: {address: 203.0.113.7}}"
 BLOCK = "{id: block, use: firewall.block_address, with: {address: 203.0.113.7}}"
@@ -18,7 +19,9 @@ APPROVE = "approve: {question: 'Go?', by: soc-leads, quorum: 2}"
 BOTH = f"steps:\n  - id: contain\n    {APPROVE}\n    parallel: [{BLOCK}, {ISOLATE}]\n"
 
 
-async def test_those_left_out_end_declined_and_the_group_goes_on(rig: Rig, world: World) -> None:
+async def test_changes_left_out_end_declined_and_the_group_continues(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.decide = agree_with("ws-042")
     result = await rig.run(BOTH)
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["ws-042"]), result.error
@@ -29,8 +32,8 @@ async def test_those_left_out_end_declined_and_the_group_goes_on(rig: Rig, world
     assert world.leases == {"contain/isolate"}
 
 
-async def test_a_change_that_is_another_by_then_is_asked_about_again_of_the_same_people(
-    rig: Rig, world: World
+async def test_changed_change_is_asked_about_again(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     def move(_: PlanRequest) -> None:
         world.generation = int(bool(world.asked))
@@ -57,8 +60,8 @@ async def test_a_change_that_is_another_by_then_is_asked_about_again_of_the_same
     ],
     ids=["repeat", "choose", "for_each"],
 )
-async def test_what_could_not_be_told_before_is_asked_about_when_it_comes_up(
-    rig: Rig, world: World, inside: str
+async def test_unforeseen_change_is_asked_about_when_its_step_runs(
+    rig: RunRig, world: MemoryWorld, inside: str
 ) -> None:
     world.decide = decline
     result = await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    {inside}\n")
@@ -75,8 +78,8 @@ async def test_what_could_not_be_told_before_is_asked_about_when_it_comes_up(
         f"choose: [{{when: 'true', steps: [{BLOCK}]}}]",
     ],
 )
-async def test_every_kind_of_group_is_asked_about_before_its_first_step(
-    rig: Rig, world: World, inside: str
+async def test_every_kind_of_group_is_approved_before_its_first_step(
+    rig: RunRig, world: MemoryWorld, inside: str
 ) -> None:
     world.decide = agree
     result = await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    {inside}\n")
@@ -87,7 +90,7 @@ async def test_every_kind_of_group_is_asked_about_before_its_first_step(
     ), result.error
 
 
-async def test_a_called_playbook_is_asked_about_as_a_whole(rig: Rig, world: World) -> None:
+async def test_called_playbook_is_approved_as_a_whole(rig: RunRig, world: MemoryWorld) -> None:
     world.decide = agree
     called = rig.plan(
         f"playbook: other\nversion: 1\ntitle: O\nowner: soc\nsteps:\n  - {BLOCK}\n  - {ISOLATE}\n"
@@ -101,8 +104,8 @@ async def test_a_called_playbook_is_asked_about_as_a_whole(rig: Rig, world: Worl
     assert [len(asked.changes) for asked in world.asked] == [2]
 
 
-async def test_groups_nested_in_groups_are_asked_about_in_one_question_of_which_a_part_may_be_chosen(
-    rig: Rig, world: World
+async def test_nested_groups_share_one_approval_of_which_a_part_can_be_chosen(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.decide = agree_with("203.0.113.8", "ws-042")
     called = rig.plan(f"playbook: other\nversion: 1\ntitle: O\nowner: soc\nsteps:\n  - {ISOLATE}\n")
@@ -115,7 +118,9 @@ async def test_groups_nested_in_groups_are_asked_about_in_one_question_of_which_
     assert sorted(world.applied) == ["203.0.113.8", "ws-042"]
 
 
-async def test_a_step_with_an_approval_of_its_own_is_left_to_that(rig: Rig, world: World) -> None:
+async def test_step_with_its_own_approval_is_not_in_the_group(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.decide = agree
     own = "{id: isolate, use: edr.isolate_host, with: {host: ws-042}, approve: {question: 'Isolate?', by: edr-team}}"
     await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    parallel: [{BLOCK}, {own}]\n")
@@ -125,8 +130,8 @@ async def test_a_step_with_an_approval_of_its_own_is_left_to_that(rig: Rig, worl
     ]
 
 
-async def test_the_policys_quorum_makes_the_authors_question_stricter(
-    rig: Rig, world: World
+async def test_quorum_of_the_policy_raises_that_of_the_author(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.verdict, world.policy_by, world.policy_quorum, world.decide = (
         Verdict.ASK,
@@ -138,7 +143,7 @@ async def test_the_policys_quorum_makes_the_authors_question_stricter(
     assert [(asked.by, asked.quorum) for asked in world.asked] == [("ciso", 3)]
 
 
-async def test_a_person_s_no_to_one_item_declines_the_run(rig: Rig, world: World) -> None:
+async def test_declined_item_declines_the_run(rig: RunRig, world: MemoryWorld) -> None:
     world.verdict = Verdict.ASK
     world.decide = lambda request: (
         decline(request) if request.changes[0].target.value.endswith(".2") else agree(request)
@@ -150,8 +155,8 @@ async def test_a_person_s_no_to_one_item_declines_the_run(rig: Rig, world: World
     assert (result.status, world.undone) == (RunStatus.DECLINED, ["203.0.113.1"]), result.error
 
 
-async def test_a_long_list_is_asked_about_by_the_slice_and_what_stands_in_it_is_never_evaluated(
-    rig: Rig, world: World
+async def test_long_list_is_approved_per_batch_and_its_items_are_never_evaluated(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.decide = agree
     items = [f"198.51.100.{n}" for n in range(120)]
@@ -168,7 +173,9 @@ async def test_a_long_list_is_asked_about_by_the_slice_and_what_stands_in_it_is_
     assert "run_1" not in world.applied
 
 
-async def test_more_changes_than_anyone_reads_are_not_asked_about(rig: Rig, world: World) -> None:
+async def test_too_many_changes_for_one_approval_fail_the_step(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.decide = agree
     listed = "[" + ", ".join(f"'host-{n}'" for n in range(90)) + "]"
     each = f"{{id: E, for_each: {listed}, as: host, at_most: 90, steps: [{{id: I, use: edr.isolate_host, with: {{host: '${{{{ host }}}}'}}}}]}}"
@@ -178,7 +185,7 @@ async def test_more_changes_than_anyone_reads_are_not_asked_about(rig: Rig, worl
     assert "270 changes at once" in str(result.error)
 
 
-async def test_asking_without_end_ends(rig: Rig, world: World) -> None:
+async def test_approvals_of_an_ever_changing_change_end(rig: RunRig, world: MemoryWorld) -> None:
     """Each time that somebody agreed, it is another change."""
 
     def answer(request: AskRequest) -> Decision:

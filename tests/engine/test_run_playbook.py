@@ -5,14 +5,14 @@ from __future__ import annotations
 from orchestrator.domain.change import Verdict
 from orchestrator.domain.run import Mode, RunStatus, StepState
 from tests.harness.run_answers import agree, decline
-from tests.harness.run_rig import Rig
-from tests.harness.world import World
+from tests.harness.run_rig import RunRig
+from tests.harness.world import MemoryWorld
 
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
 ISOLATE = "  - id: isolate\n    use: edr.isolate_host\n    with: {host: ws-042}\n"
 
 
-async def test_a_change_is_made_once_verified_and_held(rig: Rig, world: World) -> None:
+async def test_change_is_applied_once_verified_and_held(rig: RunRig, world: MemoryWorld) -> None:
     result = await rig.run(f"steps:\n{BLOCK}    for: 24h\n")
     assert result.status is RunStatus.COMPLETED, result.error
     assert world.applied == ["203.0.113.7"]
@@ -20,8 +20,8 @@ async def test_a_change_is_made_once_verified_and_held(rig: Rig, world: World) -
     assert [end.status for end in world.ended] == [RunStatus.COMPLETED]
 
 
-async def test_what_is_held_without_an_end_is_watched_too_and_a_ticket_is_not(
-    rig: Rig, world: World
+async def test_lease_without_end_is_watched_and_a_ticket_is_not(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     result = await rig.run(
         f"steps:\n{BLOCK}  - id: ticket\n    use: tickets.open\n    with: {{title: Done}}\n"
@@ -30,20 +30,22 @@ async def test_what_is_held_without_an_end_is_watched_too_and_a_ticket_is_not(
     assert [(hold.ref.path, hold.seconds) for hold in world.held] == [("block", None)]
 
 
-async def test_what_is_so_already_is_left_alone(rig: Rig, world: World) -> None:
+async def test_target_in_the_desired_state_is_left_alone(rig: RunRig, world: MemoryWorld) -> None:
     world.in_force.add("203.0.113.7")
     result = await rig.run(f"steps:\n{BLOCK}")
     assert (result.status, world.applied) == (RunStatus.COMPLETED, [])
 
 
-async def test_a_lost_reply_is_looked_after_and_not_repeated(rig: Rig, world: World) -> None:
+async def test_lost_reply_is_checked_and_not_repeated(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.lose_replies = 1
     result = await rig.run(f"steps:\n{BLOCK}")
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"])
 
 
-async def test_a_device_that_reports_success_and_does_nothing_fails_verification_and_the_run_is_rolled_back(
-    rig: Rig, world: World
+async def test_unverified_change_fails_and_is_rolled_back(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.lies = True
     result = await rig.run(f"steps:\n{BLOCK}on_failure: roll_back\n")
@@ -52,8 +54,8 @@ async def test_a_device_that_reports_success_and_does_nothing_fails_verification
     assert "failed verification" in str(result.error)
 
 
-async def test_what_a_device_does_not_show_has_an_end_like_what_it_shows(
-    rig: Rig, world: World
+async def test_unverified_change_gets_its_lease_end(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     """It may come to show it; and another run's containment of the same target would be held by it for ever."""
     world.lies = True
@@ -64,8 +66,8 @@ async def test_what_a_device_does_not_show_has_an_end_like_what_it_shows(
     )
 
 
-async def test_what_may_have_been_made_before_the_replies_were_lost_has_an_end_too(
-    rig: Rig, world: World
+async def test_change_after_lost_replies_gets_its_lease_end(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.lies, world.lose_replies = True, 99
     result = await rig.run(f"steps:\n{BLOCK}    for: 2h\n")
@@ -75,8 +77,8 @@ async def test_what_may_have_been_made_before_the_replies_were_lost_has_an_end_t
     )
 
 
-async def test_a_containment_that_a_person_released_meanwhile_is_told_as_that_and_not_as_a_lie_of_the_device(
-    rig: Rig, world: World
+async def test_release_during_verification_is_reported_as_a_release(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.lies, world.released = (
         True,
@@ -86,7 +88,9 @@ async def test_a_containment_that_a_person_released_meanwhile_is_told_as_that_an
     assert (result.status, result.error) == (RunStatus.FAILED, f"step block: {world.released}")
 
 
-async def test_a_failure_takes_back_newest_first_what_was_changed(rig: Rig, world: World) -> None:
+async def test_failure_rolls_back_newest_first(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.fail_reads = 99
     look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 2, wait: 1s}\n"
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}{look}on_failure: roll_back\n")
@@ -95,7 +99,7 @@ async def test_a_failure_takes_back_newest_first_what_was_changed(rig: Rig, worl
     assert world.in_force == set()
 
 
-async def test_what_the_policy_denies_is_not_done(rig: Rig, world: World) -> None:
+async def test_denied_change_is_not_applied(rig: RunRig, world: MemoryWorld) -> None:
     world.verdict = Verdict.DENY
     result = await rig.run(f"steps:\n{BLOCK}")
     assert (result.status, world.applied) == (RunStatus.FAILED, [])
@@ -103,7 +107,9 @@ async def test_what_the_policy_denies_is_not_done(rig: Rig, world: World) -> Non
     assert world.records[-1].state is StepState.REFUSED
 
 
-async def test_a_change_is_applied_only_after_it_was_approved(rig: Rig, world: World) -> None:
+async def test_change_is_applied_only_after_approval(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.decide = agree
     approve = "    approve: {question: 'Block it?', by: soc-leads, within: 15m}\n"
     result = await rig.run(f"steps:\n{BLOCK}{approve}")
@@ -111,15 +117,15 @@ async def test_a_change_is_applied_only_after_it_was_approved(rig: Rig, world: W
     assert [(asked.question, asked.by) for asked in world.asked] == [("Block it?", "soc-leads")]
 
 
-async def test_a_declined_change_is_not_made(rig: Rig, world: World) -> None:
+async def test_declined_change_is_not_applied(rig: RunRig, world: MemoryWorld) -> None:
     world.decide = decline
     result = await rig.run(f"steps:\n{BLOCK}    approve: {{question: 'Block it?'}}\n")
     assert (result.status, world.applied) == (RunStatus.DECLINED, [])
     assert "not today" in str(result.error)
 
 
-async def test_without_an_answer_the_question_goes_up_once_and_then_the_run_stops(
-    rig: Rig, world: World
+async def test_expired_approval_escalates_once_and_then_stops_the_run(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     approve = (
         "    approve: {question: 'Block it?', by: soc, otherwise: escalate, escalate_to: leads}\n"
@@ -132,8 +138,8 @@ async def test_without_an_answer_the_question_goes_up_once_and_then_the_run_stop
     ]
 
 
-async def test_a_question_goes_up_the_chain_one_group_after_the_other_each_with_its_own_time(
-    rig: Rig, world: World
+async def test_approval_escalates_group_by_group_each_with_its_own_time(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     approve = "    approve: {question: 'Block it?', by: soc, within: 5m, otherwise: escalate, escalate_to: [leads, ciso]}\n"
     world.decide = lambda asked: agree(asked) if asked.by == "ciso" else None
@@ -146,8 +152,8 @@ async def test_a_question_goes_up_the_chain_one_group_after_the_other_each_with_
     ]
 
 
-async def test_where_the_policy_names_a_group_no_playbook_s_chain_leads_away_from_it(
-    rig: Rig, world: World
+async def test_escalation_does_not_leave_the_group_that_the_policy_names(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.verdict, world.policy_by = Verdict.ASK, "board"
     approve = "    approve: {question: 'Block it?', by: soc, otherwise: escalate, escalate_to: [friends]}\n"
@@ -156,7 +162,9 @@ async def test_where_the_policy_names_a_group_no_playbook_s_chain_leads_away_fro
     assert [asked.by for asked in world.asked] == ["board"]
 
 
-async def test_a_group_is_asked_about_once_with_all_its_changes(rig: Rig, world: World) -> None:
+async def test_group_is_approved_once_with_all_its_changes(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.decide = agree
     inner = (
         (BLOCK + ISOLATE)
@@ -171,19 +179,19 @@ async def test_a_group_is_asked_about_once_with_all_its_changes(rig: Rig, world:
     assert sorted(world.applied) == ["203.0.113.7", "ws-042"]
 
 
-async def test_a_dry_run_plans_and_changes_nothing(rig: Rig, world: World) -> None:
+async def test_dry_run_plans_and_changes_nothing(rig: RunRig, world: MemoryWorld) -> None:
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}", mode=Mode.DRY_RUN)
     assert (result.status, world.applied, world.held) == (RunStatus.COMPLETED, [], [])
 
 
-async def test_steps_that_an_earlier_attempt_finished_are_not_done_again(
-    rig: Rig, world: World
+async def test_steps_of_an_earlier_attempt_are_not_repeated(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}", carried={"block": {"changed": True}})
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["ws-042"])
 
 
-async def test_a_cancelled_run_takes_back_what_it_did(rig: Rig, world: World) -> None:
+async def test_cancelled_run_is_rolled_back(rig: RunRig, world: MemoryWorld) -> None:
     async with rig.worker():
         handle = await rig.start(rig.given(f"steps:\n{BLOCK}  - id: pause\n    wait: 7d\n"))
         with rig.server.auto_time_skipping_disabled():
@@ -195,8 +203,8 @@ async def test_a_cancelled_run_takes_back_what_it_did(rig: Rig, world: World) ->
     assert "person:ann" in str(result.error)
 
 
-async def test_more_items_than_at_most_is_an_error_before_anything_is_done(
-    rig: Rig, world: World
+async def test_too_many_items_fail_before_any_change(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     each = "  - id: each\n    for_each: ${{ inputs.addresses }}\n    as: address\n    at_most: 1\n    steps:\n"
     body = f"inputs:\n  addresses: {{type: list}}\nsteps:\n{each}      - id: block\n        use: firewall.block_address\n        with: {{address: '${{{{ address }}}}'}}\n"
@@ -205,7 +213,7 @@ async def test_more_items_than_at_most_is_an_error_before_anything_is_done(
     assert "at_most" in str(result.error)
 
 
-async def test_a_long_for_each_runs_in_slices(rig: Rig, world: World) -> None:
+async def test_long_for_each_runs_in_batches(rig: RunRig, world: MemoryWorld) -> None:
     listed = ", ".join(
         f"'198.51.100.{n % 250}'" if n < 250 else f"'203.0.113.{n - 250}'" for n in range(250)
     )

@@ -9,22 +9,22 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from orchestrator.contracts.messages import ApplyRequest, Decision
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.approval import Decision, Question
+from orchestrator.contracts.change import ApplyRequest
 from orchestrator.domain.run import BEFORE, Mode, RunStatus, StepState
-from orchestrator.engine.temporal.inbox import Mail
+from orchestrator.engine.temporal.inbox import Inbox
 from orchestrator.engine.temporal.workflows.run_playbook import RunPlaybook
 from tests.harness.run_answers import agree, decline
-from tests.harness.run_rig import Rig
-from tests.harness.world import World
+from tests.harness.run_rig import RunRig
+from tests.harness.world import MemoryWorld
 
 BLOCK = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
 ASK = "  - id: ask\n    ask: {question: 'Which?', form: {why: {type: text, label: Why}}, within: 1h}\n"
 EVENT = "  - id: more\n    wait: {event: \"event.class == 'malware'\", within: 30d, otherwise: continue}\n"
 
 
-async def test_a_decision_reaches_the_run_and_the_same_one_again_is_no_harm(
-    rig: Rig, world: World
+async def test_decision_reaches_the_run_and_is_idempotent(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     async with rig.worker():
         handle = await rig.start(
@@ -40,8 +40,8 @@ async def test_a_decision_reaches_the_run_and_the_same_one_again_is_no_harm(
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
 
 
-async def test_a_second_decision_and_one_that_nobody_waits_for_change_nothing(
-    rig: Rig, world: World
+async def test_second_or_unexpected_decision_changes_nothing(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     first = Decision(approval_id="apr_1", state="approved", form={"why": "so"}, by=("ann",))
     async with rig.worker():
@@ -65,8 +65,8 @@ async def test_a_second_decision_and_one_that_nobody_waits_for_change_nothing(
 
 
 @pytest.mark.parametrize("state", ["approved", "declined", "expired"])
-async def test_an_answer_that_was_forged_past_the_store_is_looked_into_and_forgotten(
-    rig: Rig, world: World, state: Any
+async def test_forged_decision_only_triggers_a_lookup(
+    rig: RunRig, world: MemoryWorld, state: Any
 ) -> None:
     forged = Decision(
         approval_id="apr_1", state=state, form={"why": "because I say so"}, by=("ann",)
@@ -88,15 +88,15 @@ async def test_an_answer_that_was_forged_past_the_store_is_looked_into_and_forgo
     ]
 
 
-def test_a_decision_that_nobody_waits_for_is_refused_with_its_reason() -> None:
-    mail = Mail(asked={"apr_1"})
+def test_unexpected_decision_is_refused() -> None:
+    mail = Inbox(asked={"apr_1"})
     mail.check(Decision(approval_id="apr_1", state="declined"))
     with pytest.raises(ValueError, match="nobody waits for approval apr_9 here"):
         mail.check(Decision(approval_id="apr_9", state="approved"))
 
 
-async def test_a_run_that_people_have_to_let_begin_waits_for_them_before_its_first_step(
-    rig: Rig, world: World
+async def test_run_that_needs_approval_to_begin_waits_before_its_first_step(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.asked_first, world.decide = Question(text="Let it?", by="soc", quorum=2), agree
     result = await rig.run(f"steps:\n{BLOCK}")
@@ -110,8 +110,8 @@ async def test_a_run_that_people_have_to_let_begin_waits_for_them_before_its_fir
     ("answer", "why"),
     [(decline, "declined by ann: not today"), (lambda _: None, "nobody decided in time")],
 )
-async def test_a_run_that_nobody_lets_begin_ends_with_nothing_done(
-    rig: Rig, world: World, answer: Any, why: str
+async def test_run_without_approval_to_begin_changes_nothing(
+    rig: RunRig, world: MemoryWorld, answer: Any, why: str
 ) -> None:
     world.asked_first, world.decide = Question(text="Let it?"), answer
     result = await rig.run(f"steps:\n{BLOCK}on_failure:\n{ASK}")
@@ -120,8 +120,8 @@ async def test_a_run_that_nobody_lets_begin_ends_with_nothing_done(
     assert [end.status for end in world.ended] == [RunStatus.DECLINED]
 
 
-async def test_an_answer_that_comes_before_the_run_knows_its_question_counts(
-    rig: Rig, world: World
+async def test_decision_before_the_run_knows_its_approval_counts(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     async def answered(approval_id: str) -> None:
         handle = rig.server.client.get_workflow_handle("run-run_1-1")
@@ -137,8 +137,8 @@ async def test_an_answer_that_comes_before_the_run_knows_its_question_counts(
     assert world.records[-1].result == {"why": "so"}
 
 
-async def test_time_that_people_take_does_not_count_against_a_timeout(
-    rig: Rig, world: World
+async def test_time_for_approvals_does_not_count_against_a_timeout(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     world.decide = agree  # heard when the question's time is up
     result = await rig.run(
@@ -147,7 +147,9 @@ async def test_time_that_people_take_does_not_count_against_a_timeout(
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
 
 
-async def test_a_step_that_takes_too_long_fails_and_says_so(rig: Rig, world: World) -> None:
+async def test_timed_out_step_fails_with_its_reason(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     result = await rig.run(
         "steps:\n  - id: slow\n    timeout: 30s\n    parallel: [{id: pause, wait: 1h}]\n"
     )
@@ -155,8 +157,8 @@ async def test_a_step_that_takes_too_long_fails_and_says_so(rig: Rig, world: Wor
     assert "step slow: it took longer than its timeout of 30 s" in str(result.error)
 
 
-async def test_what_was_begun_when_a_timeout_struck_is_seen_to_its_end_and_taken_back(
-    rig: Rig, world: World
+async def test_change_under_way_at_a_timeout_is_finished_and_undone(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     async def slow(_: Any) -> None:
         await rig.server.sleep(timedelta(seconds=10))
@@ -170,8 +172,8 @@ async def test_what_was_begun_when_a_timeout_struck_is_seen_to_its_end_and_taken
     ), result.error
 
 
-async def test_a_change_whose_worker_died_over_it_is_looked_at_before_it_is_given_up(
-    rig: Rig, world: World
+async def test_change_whose_worker_died_is_checked_before_giving_up(
+    rig: RunRig, world: MemoryWorld
 ) -> None:
     async def made_and_never_heard_of(request: ApplyRequest) -> None:
         world.in_force.add(request.change.target.value)
@@ -182,32 +184,32 @@ async def test_a_change_whose_worker_died_over_it_is_looked_at_before_it_is_give
     assert result.status is RunStatus.COMPLETED, result.error
 
 
-async def test_a_further_alert_that_fits_ends_the_wait(rig: Rig, world: World) -> None:
+async def test_matching_alert_ends_the_wait(rig: RunRig, world: MemoryWorld) -> None:
     world.alerts = [{"id": "a1", "class": "scan"}, {"id": "a2", "class": "malware"}]
     result = await rig.run(f"steps:\n{EVENT}")
     assert result.status is RunStatus.COMPLETED, result.error
     assert world.records[-1].result == {"waited": True, "event": {"id": "a2", "class": "malware"}}
 
 
-async def test_an_alert_ends_one_wait_only(rig: Rig, world: World) -> None:
+async def test_alert_ends_one_wait_only(rig: RunRig, world: MemoryWorld) -> None:
     world.alerts = [{"id": "a2", "class": "malware"}]
     result = await rig.run(f"steps:\n{EVENT}{EVENT.replace('more', 'again')}")
     assert result.status is RunStatus.COMPLETED, result.error
     assert world.records[-1].result == {"waited": False, "event": None}
 
 
-async def test_a_nudge_makes_the_run_look_at_once(rig: Rig, world: World) -> None:
+async def test_signal_makes_the_run_look_immediately(rig: RunRig, world: MemoryWorld) -> None:
     async with rig.worker():
         handle = await rig.start(rig.given(f"steps:\n{EVENT}"))
         await rig.until(lambda: any(record.state is StepState.WAITING for record in world.records))
         with rig.server.auto_time_skipping_disabled():
             world.alerts = [{"id": "a2", "class": "malware"}]
-            await handle.signal(RunPlaybook.nudge)
+            await handle.signal(RunPlaybook.notify_new_alert)
             result = await handle.result()
     assert world.records[-1].result["waited"], result.error
 
 
-async def test_a_wait_of_a_month_has_a_short_history(rig: Rig) -> None:
+async def test_wait_of_a_month_has_a_short_history(rig: RunRig) -> None:
     async with rig.worker():
         handle = await rig.start(rig.given(f"steps:\n{EVENT}"))
         await handle.result()
@@ -215,7 +217,7 @@ async def test_a_wait_of_a_month_has_a_short_history(rig: Rig) -> None:
     assert length < 3_000
 
 
-async def test_a_dry_run_asks_nobody_and_waits_for_nothing(rig: Rig, world: World) -> None:
+async def test_dry_run_asks_no_one_and_waits_for_nothing(rig: RunRig, world: MemoryWorld) -> None:
     body = f"steps:\n{BLOCK}    approve: {{question: 'Go?'}}\n{ASK}{EVENT}  - id: pause\n    wait: 7d\n"
     async with rig.worker():
         handle = await rig.start(rig.given(body, mode=Mode.DRY_RUN))
@@ -226,7 +228,7 @@ async def test_a_dry_run_asks_nobody_and_waits_for_nothing(rig: Rig, world: Worl
     assert await rig.took(handle) < timedelta(minutes=1)
 
 
-async def test_a_dry_run_goes_on_where_it_cannot_tell(rig: Rig, world: World) -> None:
+async def test_dry_run_continues_after_an_undetermined_step(rig: RunRig, world: MemoryWorld) -> None:
     ticket = "  - id: ticket\n    use: tickets.open\n    with: {title: T}\n"
     told = "  - id: told\n    use: chat.post\n    with: {channel: soc, text: '${{ steps.ticket.key }}'}\n"
     result = await rig.run(f"steps:\n{ticket}{told}{BLOCK}", mode=Mode.DRY_RUN)
@@ -237,7 +239,9 @@ async def test_a_dry_run_goes_on_where_it_cannot_tell(rig: Rig, world: World) ->
     assert [request.call.ref.path for request in world.planned] == ["ticket", "block"]
 
 
-async def test_a_busy_vendor_is_asked_again_no_sooner_than_it_said(rig: Rig, world: World) -> None:
+async def test_retry_honours_retry_after(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.fail_reads, world.retry_after = 1, timedelta(seconds=90)
     look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 2, wait: 1s}\n"
     result = await rig.run(f"steps:\n{look}")
@@ -245,7 +249,9 @@ async def test_a_busy_vendor_is_asked_again_no_sooner_than_it_said(rig: Rig, wor
     assert world.read_at[1] - world.read_at[0] >= timedelta(seconds=90)
 
 
-async def test_attempts_are_counted_over_both_ways_of_calling(rig: Rig, world: World) -> None:
+async def test_attempts_count_over_local_and_remote_calls(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     world.fail_reads = 99
     look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 3, wait: 1s}\n"
     result = await rig.run(f"steps:\n{look}")

@@ -1,4 +1,4 @@
-"""A runtime on a real SQLite file, connections to the vendors' emulators inside this process, and activities called as a worker calls them."""
+"""A rig for activities: a SQLite file, connections to emulators, calls like a worker's."""
 
 from __future__ import annotations
 
@@ -22,25 +22,18 @@ from connectors.sdk.connector import Connector
 from connectors.sdk.emulator import Emulator, EmulatorTransport
 from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
-from orchestrator.connections.connections import slot
-from orchestrator.contracts.messages import (
-    ActionCall,
-    ApplyReply,
-    ApplyRequest,
-    PlanReply,
-    PlanRequest,
-    RunContext,
-    StepRef,
-)
+from orchestrator.connections.open import pool_key
+from orchestrator.contracts.change import ApplyReply, ApplyRequest, PlanReply, PlanRequest, StepCall
+from orchestrator.contracts.run import RunContext, StepRef
 from orchestrator.domain.change import Effect
 from orchestrator.domain.run import Mode
-from orchestrator.engine.activities.apply import Applying
-from orchestrator.engine.activities.ask import Asking
-from orchestrator.engine.activities.plan import Planning
-from orchestrator.engine.activities.read import Reading
-from orchestrator.engine.activities.record import Recording
-from orchestrator.engine.activities.undo import Undoing
-from orchestrator.engine.activities.verify import Verifying
+from orchestrator.engine.activities.apply import ApplyChange
+from orchestrator.engine.activities.ask import AskPeople
+from orchestrator.engine.activities.plan import PlanChange
+from orchestrator.engine.activities.read import ReadSystem
+from orchestrator.engine.activities.record import RecordRun
+from orchestrator.engine.activities.undo import UndoChange
+from orchestrator.engine.activities.verify import VerifyChange
 from orchestrator.playbook.plan import Plan
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
@@ -62,20 +55,20 @@ _SYSTEMS: dict[str, tuple[type[Connector[Any]], type[Emulator]]] = {
     "tickets": (Jira, JiraEmulator),
 }
 PLAN = Plan(playbook="contain", version=1, title="Contain", owner="soc", steps=())
-"""What the runs are runs of; their steps are called one by one."""
+"""The playbook of the runs, whose steps are called one by one."""
 _URL = "http://127.0.0.1:1"
 
 
 @dataclass
-class Rig:
-    """What a test holds. `now` is the clock; `worlds` are the emulators by connection name."""
+class ActivityRig:
+    """A runtime with its clock (`now`) and its emulators by connection name (`worlds`)."""
 
     rt: Runtime
     now: list[datetime]
     worlds: dict[str, Emulator] = field(default_factory=dict)
 
     def pass_time(self, by: timedelta) -> None:
-        """Moves the clock on."""
+        """Advance the clock."""
         self.now[0] += by
 
     def block(
@@ -84,8 +77,8 @@ class Rig:
         address: str = "198.51.100.7",
         path: str = "block",
         attempt: int = 1,
-    ) -> ActionCall:
-        """A step that blocks an address."""
+    ) -> StepCall:
+        """Return the call of a step that blocks an address."""
         return self.call(
             "firewall",
             "firewall",
@@ -108,10 +101,10 @@ class Rig:
         run: str = "run_1",
         path: str = "step",
         attempt: int = 1,
-    ) -> ActionCall:
-        """A step of a run."""
+    ) -> StepCall:
+        """Return the call of a step."""
         ref = StepRef(run=context(run, attempt), path=path, seq=1)
-        return ActionCall(
+        return StepCall(
             ref=ref,
             connection=connection,
             capability=capability,
@@ -120,41 +113,41 @@ class Rig:
             input=wish,
         )
 
-    async def plan(self, call: ActionCall, *, lease: bool = True) -> PlanReply:
-        """As a worker would."""
+    async def plan(self, call: StepCall, *, lease: bool = True) -> PlanReply:
+        """Call the activity like a worker."""
         return await ActivityEnvironment().run(
-            Planning(self.rt).plan, PlanRequest(call=call, lease=lease)
+            PlanChange(self.rt).plan, PlanRequest(call=call, lease=lease)
         )
 
     async def apply(
-        self, call: ActionCall, planned: PlanReply, approval_id: str | None = None
+        self, call: StepCall, planned: PlanReply, approval_id: str | None = None
     ) -> ApplyReply:
-        """As a worker would."""
+        """Call the activity like a worker."""
         request = ApplyRequest(call=call, change=planned.change, approval_id=approval_id)
-        return await ActivityEnvironment().run(Applying(self.rt).apply, request)
+        return await ActivityEnvironment().run(ApplyChange(self.rt).apply, request)
 
-    async def contained(self, call: ActionCall) -> PlanReply:
-        """The step planned and applied."""
+    async def contained(self, call: StepCall) -> PlanReply:
+        """Plan and apply a step."""
         planned = await self.plan(call)
         assert (await self.apply(call, planned)).outcome == "applied"
         return planned
 
     async def rows(self, table: type[Any], *order: Any) -> list[Any]:
-        """All rows of a table."""
+        """Return all rows of a table."""
         async with self.rt.store.read() as session:
             return list(await session.scalars(select(table).order_by(*order)))
 
     async def kinds(self) -> list[str]:
-        """The trail, as kinds of events in order."""
+        """Return the kinds of all audit events, in order."""
         return [row.kind for row in await self.rows(AuditEventRow, AuditEventRow.number)]
 
     async def add(self, *rows: Any) -> None:
-        """Adds rows."""
+        """Add rows."""
         async with self.rt.store.write() as session:
             session.add_all(rows)
 
     async def policy(self, document: dict[str, Any]) -> None:
-        """Publishes a policy."""
+        """Publish a policy."""
         version = len(await self.rows(PolicyRow)) + 1
         await self.add(
             PolicyRow(
@@ -168,7 +161,7 @@ class Rig:
         )
 
     async def engage(self, scope: str, name: str = "*") -> None:
-        """Engages a kill switch."""
+        """Engage a kill switch."""
         await self.add(
             KillSwitchRow(
                 scope=scope, name=name, reason="drill", engaged_by="person:test", engaged_at=START
@@ -176,12 +169,12 @@ class Rig:
         )
 
     def effects(self, connection: str) -> int:
-        """How many effectful requests came to a system."""
+        """Count the requests that changed a system."""
         return sum(effect["count"] for effect in self.worlds[connection].effects)
 
 
 def context(run: str = "run_1", attempt: int = 1, mode: Mode = Mode.LIVE) -> RunContext:
-    """The context of a run."""
+    """Return the identity of a run."""
     return RunContext(
         run_id=run,
         attempt=attempt,
@@ -197,12 +190,12 @@ def context(run: str = "run_1", attempt: int = 1, mode: Mode = Mode.LIVE) -> Run
 
 
 @asynccontextmanager
-async def rig(folder: Path) -> AsyncIterator[Rig]:
-    """Everything opened, with three runs that are open, all started by one alert."""
+async def rig(folder: Path) -> AsyncIterator[ActivityRig]:
+    """Open everything, with three open runs that one alert started."""
     now = [START]
     rt = open_runtime(Settings.load(data_dir=folder / "data"), clock=lambda: now[0])
     await migrate(rt.store)
-    made = Rig(rt, now)
+    made = ActivityRig(rt, now)
     for name, (connector, emulator) in _SYSTEMS.items():
         world = made.worlds[name] = emulator()
         row = ConnectionRow(
@@ -214,7 +207,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
             revision=1,
             saved_at=START,
         )
-        places = {access: slot(row, access) for access in Access}
+        places = {access: pool_key(row, access) for access in Access}
         await made.add(row)
         for access in Access:
             opened = open_connector(
@@ -230,7 +223,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
 
 
 def published(plan: Plan, **columns: Any) -> PlaybookRow:
-    """A version as it is published."""
+    """Return a published version."""
     about = {
         "name": plan.playbook,
         "version": plan.version,
@@ -249,7 +242,7 @@ def published(plan: Plan, **columns: Any) -> PlaybookRow:
 
 
 def run_row(run: str, **columns: Any) -> RunRow:
-    """A run that goes on."""
+    """Return a running run."""
     given: dict[str, Any] = {
         "playbook": "contain",
         "version": 1,
@@ -269,7 +262,7 @@ def run_row(run: str, **columns: Any) -> RunRow:
 
 
 def alert(id_: str = "alert_1", **columns: Any) -> AlertRow:
-    """An alert about a host."""
+    """Return an alert about a host."""
     view = {"host": {"id": "0123", "name": "ws-042", "address": "10.20.0.42"}, "id": id_}
     given: dict[str, Any] = {
         "source": "test",
@@ -292,12 +285,12 @@ def alert(id_: str = "alert_1", **columns: Any) -> AlertRow:
 
 __all__ = [
     "START",
-    "Asking",
-    "Reading",
-    "Recording",
-    "Rig",
-    "Undoing",
-    "Verifying",
+    "ActivityRig",
+    "AskPeople",
+    "ReadSystem",
+    "RecordRun",
+    "UndoChange",
+    "VerifyChange",
     "alert",
     "context",
     "rig",

@@ -1,4 +1,4 @@
-"""What the tests of the API share: how a source is called, and how a problem looks."""
+"""Calls of the API tests: sources, alerts and problems."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class People(dict[Role, httpx.AsyncClient]):
 
 
 def is_problem(reply: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem in a reply, which is of this status and nothing else."""
+    """Assert that the reply is a problem of this status, and return it."""
     assert reply.status_code == status, reply.text
     assert reply.headers["content-type"] == "application/problem+json"
     found: dict[str, Any] = reply.json()
@@ -52,7 +52,7 @@ def is_problem(reply: httpx.Response, status: int) -> dict[str, Any]:
 def alert(
     address: str = "198.51.100.7", signature: str = "ET MALWARE Cobalt Strike Beacon"
 ) -> bytes:
-    """An alert as Suricata writes it."""
+    """Return an alert of Suricata."""
     return json.dumps(
         {
             "timestamp": "2026-03-04T05:06:07.000000+0000",
@@ -76,7 +76,7 @@ def alert(
 
 
 async def add_edge(admin: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
-    """The source `edge`, by bearer unless told otherwise."""
+    """Add the source `edge`, by bearer unless specified otherwise."""
     body = {"name": "edge", "product": "suricata", "scheme": "bearer", "secret": SECRET, **more}
     reply = await admin.post("/v1/sources", json=body)
     assert reply.status_code == 201, reply.text
@@ -87,7 +87,7 @@ async def add_edge(admin: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
 def signed(
     secret: str, body: bytes, message_id: str = "msg_1", at: float | None = None
 ) -> dict[str, str]:
-    """Headers of Standard Webhooks."""
+    """Return the headers of Standard Webhooks."""
     moment = str(int(at if at is not None else time.time()))
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = hmac.digest(key, f"{message_id}.{moment}.".encode() + body, hashlib.sha256)
@@ -99,8 +99,8 @@ def signed(
 
 
 async def events(rt: Runtime, kind: EventKind) -> list[Event]:
-    """What the trail holds of a kind, newest first."""
+    """Return the audit events of a kind, newest first."""
     async with rt.store.read() as session:
         return [
-            found for _, _, found in await audit.page(session, after=None, limit=200, kind=kind)
+            found for _, _, found in await audit.page(session, before=None, limit=200, kind=kind)
         ]

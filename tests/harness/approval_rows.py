@@ -1,4 +1,4 @@
-"""What the tests of approvals share: people, a clock that a test moves, one run with its playbook, and questions about two changes."""
+"""An approval desk for tests: people, a clock that a test moves, one run, and approvals of two changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import select
 
 from orchestrator.approvals.decide import decide
+from orchestrator.approvals.views import ApprovalView
 from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.run import RunStatus
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -53,16 +55,16 @@ class Desk:
     now: list[datetime]
 
     def pass_time(self, **by: int) -> None:
-        """Moves the clock; backwards with a negative span."""
+        """Move the clock; backwards by a negative span."""
         self.now[0] += timedelta(**by)
 
     async def add(self, *rows: Any) -> None:
-        """Adds rows."""
+        """Add rows."""
         async with self.rt.store.write() as session:
             session.add_all(rows)
 
     async def ask(self, id_: str = "apr_1", **columns: Any) -> str:
-        """A pending question about the changes c1 and c2, with the digest d."""
+        """Add a pending approval of the changes c1 and c2, with the digest d."""
         given = {
             "kind": "change",
             "question": "Block?",
@@ -80,18 +82,16 @@ class Desk:
         )
         return id_
 
-    async def decide(
-        self, who: Principal, decision: Any = "approve", **more: Any
-    ) -> dict[str, Any]:
-        """An answer to the first question."""
+    async def decide(self, who: Principal, decision: Any = "approve", **more: Any) -> ApprovalView:
+        """Decide the first approval."""
         return await decide(self.rt, None, "apr_1", who, decision, **{"digest": "d"} | more)
 
-    async def made(self, digest: str, approval_id: str = "apr_1", state: str = "intended") -> None:
-        """Records the intent of a change under an approval."""
+    async def begin(self, digest: str, approval_id: str = "apr_1", state: str = "intended") -> None:
+        """Record the intent of a change under an approval."""
         await self.add(self.effect(digest, approval_id, state))
 
     def effect(self, digest: str, approval_id: str = "apr_1", state: str = "intended") -> EffectRow:
-        """The intent of a change."""
+        """Return the intent of a change."""
         names = {
             "connection": "firewall",
             "connector": "palo_alto",
@@ -109,7 +109,7 @@ class Desk:
         )  # fmt: skip
 
     async def policy(self, **approvals: Any) -> None:
-        """Publishes a policy that says this of approvals."""
+        """Publish a policy with this section `approvals`."""
         row = PolicyRow(
             version=1,
             digest="p",
@@ -121,19 +121,19 @@ class Desk:
         await self.add(row)
 
     async def row(self, id_: str = "apr_1") -> ApprovalRow:
-        """The question as the store has it."""
+        """Return an approval as it is stored."""
         async with self.rt.store.read() as session:
             found = await session.get(ApprovalRow, id_)
             assert found is not None
             return found
 
     async def rows(self, table: type[Any]) -> list[Any]:
-        """All rows of a table."""
+        """Return all rows of a table."""
         async with self.rt.store.read() as session:
             return list(await session.scalars(select(table)))
 
     async def events(self, kind: str) -> list[AuditEventRow]:
-        """The events of a kind, in order."""
+        """Return the events of a kind, in order."""
         async with self.rt.store.read() as session:
             wanted = (
                 select(AuditEventRow)
@@ -145,7 +145,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk(folder: Path, url: str | None = None) -> AsyncIterator[Desk]:
-    """With one run, started by its playbook's trigger; pat has published the playbook."""
+    """Open a desk with one run of a playbook that pat published."""
     now = [NOW]
     rt = open_runtime(
         Settings.load(data_dir=folder / "data", database_url=url), clock=lambda: now[0]
@@ -158,7 +158,7 @@ async def desk(folder: Path, url: str | None = None) -> AsyncIterator[Desk]:
         playbook="c2",
         version=3,
         plan_digest="p",
-        status="waiting",
+        status=RunStatus.WAITING,
         started_by="system",
         created_at=NOW,
         dispatched=True,
@@ -171,7 +171,7 @@ async def desk(folder: Path, url: str | None = None) -> AsyncIterator[Desk]:
 
 
 def playbook(name: str, version: int, by: str, plan: dict[str, Any] | None = None) -> PlaybookRow:
-    """A published version."""
+    """Return a published version."""
     return PlaybookRow(
         name=name,
         version=version,

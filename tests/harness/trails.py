@@ -1,4 +1,4 @@
-"""Small trails to test with: events sealed in batches, and their export."""
+"""Small trails: events sealed in batches, and their export."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestrator.audit.export import Row, write_export
+from orchestrator.audit.format import Head
 from orchestrator.audit.sanitize import sealable
 from orchestrator.audit.seal import number, seal
-from orchestrator.audit.verify.lines import Head
 from orchestrator.crypto.signing import SigningKey
-from orchestrator.domain.audit_batch import Batch, Entry
+from orchestrator.domain.audit_batch import AuditEntry, Batch
 from orchestrator.domain.audit_event import Event, EventKind
 
 KEY = SigningKey.new()
@@ -42,7 +42,9 @@ def grow(
 ) -> list[Row]:
     rows: list[Row] = []
     for size in sizes:
-        entries: list[Entry] = number([event(index) for index in range(first, first + size)], after)
+        entries: list[AuditEntry] = number(
+            [event(index) for index in range(first, first + size)], after
+        )
         after = seal(entries, after, key, START + timedelta(hours=1))
         rows += [*entries, after]
         first += size

@@ -1,4 +1,4 @@
-"""A world in memory that carries out the engine's contracts: devices, leases and people, with nothing outside of this process."""
+"""A world in memory that serves the engine's activities: devices, leases and people."""
 
 from __future__ import annotations
 
@@ -10,40 +10,37 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from orchestrator.contracts.messages import (
-    ActionCall,
-    Activity,
-    AnswerReply,
-    ApplyReply,
-    ApplyRequest,
+from orchestrator.contracts.approval import (
     AskReply,
     AskRequest,
     BeginReply,
     Decision,
-    DueReply,
-    EventsReply,
-    EventsRequest,
-    HoldInput,
-    HoldRequest,
+    DecisionReply,
+    Question,
+)
+from orchestrator.contracts.change import (
+    ApplyReply,
+    ApplyRequest,
     PlanReply,
     PlanRequest,
     ReadReply,
-    RunContext,
-    RunEnd,
-    StepRecord,
-    Undoable,
+    StepCall,
+    UndoableStep,
     UndoReply,
     UndoRequest,
     VerifyReply,
     VerifyRequest,
 )
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.containment import DueReply, HoldInput, HoldRequest
+from orchestrator.contracts.names import Activity
+from orchestrator.contracts.requests import WorkerReply, WorkerRequest
+from orchestrator.contracts.run import EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
 from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 
 
 @dataclass
-class World:
-    """`in_force`: what the device shows. Set `verdict`, `lose_replies`, `lies`, `decide` to make it behave."""
+class MemoryWorld:
+    """Devices, leases and people. Set `verdict`, `lose_replies`, `lies`, `decide` for behaviour."""
 
     verdict: Verdict = Verdict.ALLOW
     lose_replies: int = 0
@@ -63,7 +60,7 @@ class World:
     planned: list[PlanRequest] = field(default_factory=list)
     before_plan: Callable[[PlanRequest], None] = lambda _: None
     before_apply: Callable[[ApplyRequest], Awaitable[None]] | None = None
-    reads: list[ActionCall] = field(default_factory=list)
+    reads: list[StepCall] = field(default_factory=list)
     read_at: list[datetime] = field(default_factory=list)
     retry_after: timedelta | None = None
     leases: set[str] = field(default_factory=set)
@@ -90,14 +87,15 @@ class World:
     asked_first: Question | None = None  # before the run may begin
 
     def activities(self) -> list[Callable[..., Any]]:
-        """All of the contract's."""
+        """Return all activities of the contract."""
         return [
-            self.read, self.plan, self.apply, self.verify, self.hold, self.undo, self.to_undo, self.ask,
-            self.read_answer, self.close_approval, self.events, self.record, self.begin, self.end, self.due, self.check,
+            self.read, self.plan, self.apply, self.verify, self.hold, self.undo, self.list_undoable,
+            self.ask, self.read_decision, self.close_approval, self.list_events, self.record,
+            self.begin, self.end, self.list_due, self.check_drift, self.handle_request,
         ]  # fmt: skip
 
     @activity.defn(name=Activity.READ)
-    async def read(self, call: ActionCall) -> ReadReply:
+    async def read(self, call: StepCall) -> ReadReply:
         self.reads.append(call)
         self.read_at.append(activity.info().current_attempt_scheduled_time)
         if self.fail_reads:
@@ -166,13 +164,13 @@ class World:
         self.undone.append(found[1])
         return UndoReply(outcome="undone")
 
-    @activity.defn(name=Activity.TO_UNDO)
-    async def to_undo(self, _: RunContext) -> list[Undoable]:
+    @activity.defn(name=Activity.LIST_UNDOABLE)
+    async def list_undoable(self, _: RunContext) -> list[UndoableStep]:
         newest = sorted(self.effects.items(), key=lambda item: -item[1][0])
-        due = [Undoable(path=path, seq=seq) for path, (seq, _target) in newest]
+        due = [UndoableStep(path=path, seq=seq) for path, (seq, _target) in newest]
         return [
             *due,
-            *(Undoable(path=path, seq=0) for path in sorted(self.leases - self.effects.keys())),
+            *(UndoableStep(path=path, seq=0) for path in sorted(self.leases - self.effects.keys())),
         ][:200]
 
     @activity.defn(name=Activity.ASK)
@@ -194,17 +192,17 @@ class World:
             expires_at=started + timedelta(seconds=request.within),
         )
 
-    @activity.defn(name=Activity.READ_ANSWER)
-    async def read_answer(self, approval_id: str) -> AnswerReply:
+    @activity.defn(name=Activity.READ_DECISION)
+    async def read_decision(self, approval_id: str) -> DecisionReply:
         self.looked_for.append(approval_id)
-        return AnswerReply(decision=self.decided.get(approval_id))
+        return DecisionReply(decision=self.decided.get(approval_id))
 
     @activity.defn(name=Activity.CLOSE_APPROVAL)
     async def close_approval(self, approval_id: str) -> Decision:
         return self.decided.get(approval_id) or Decision(approval_id=approval_id, state="expired")
 
-    @activity.defn(name=Activity.EVENTS)
-    async def events(self, _: EventsRequest) -> EventsReply:
+    @activity.defn(name=Activity.LIST_EVENTS)
+    async def list_events(self, _: EventsRequest) -> EventsReply:
         return EventsReply(alerts=tuple(self.alerts))
 
     @activity.defn(name=Activity.RECORD)
@@ -222,28 +220,32 @@ class World:
             raise ApplicationError("the database does not answer", type="Unavailable")
         self.ended.append(end)
 
-    @activity.defn(name=Activity.DUE)
-    async def due(self, given: HoldInput) -> DueReply:
+    @activity.defn(name=Activity.LIST_DUE)
+    async def list_due(self, given: HoldInput) -> DueReply:
         self.due_asked.append(given)
         return self.due_replies.pop(0) if self.due_replies else DueReply()
 
-    @activity.defn(name=Activity.CHECK)
-    async def check(self, key: str) -> None:
+    @activity.defn(name=Activity.CHECK_DRIFT)
+    async def check_drift(self, key: str) -> None:
         self.checked.append(key)
         if self.check_fails:
             raise ApplicationError("the database does not answer", type="Unavailable")
 
+    @activity.defn(name=Activity.HANDLE_REQUEST)
+    async def handle_request(self, _: WorkerRequest) -> WorkerReply:
+        return WorkerReply(answer=[])
+
     def _verdict(self) -> PolicyVerdict:
         return PolicyVerdict(
             outcome=self.verdict,
-            reasons=("said the test",),
+            reasons=("as the test says",),
             policy_version=1,
             policy_digest="p",
             by=self.policy_by,
             quorum=self.policy_quorum,
         )
 
-    def _change(self, call: ActionCall) -> Change:
+    def _change(self, call: StepCall) -> Change:
         value = str(next(iter(call.input.values())))
         kind = "host" if "host" in call.input else "address"
         planned_change = {

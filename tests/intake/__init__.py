@@ -1,1 +1,1 @@
-"""Tests of intake."""
+"""Tests of the intake."""

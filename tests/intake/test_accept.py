@@ -1,4 +1,4 @@
-"""Is an alert that was answered with yes committed once, with its incident, its runs and its trail, whoever else sends it?"""
+"""An accepted alert is committed once, with its incident, its runs and its audit events."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from sqlmodel import col
 from orchestrator.assets.inventory import import_assets
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
-from orchestrator.intake.accept import Accepted, accept
+from orchestrator.intake.accept import accept
 from orchestrator.intake.authenticate import NotAuthentic
 from orchestrator.intake.body import BodyRefused
-from orchestrator.intake.refusal import Unparseable
+from orchestrator.intake.errors import Unparseable
+from orchestrator.intake.persist import Accepted, Ignored
 from orchestrator.intake.sources import add_source
-from orchestrator.registry.playbooks import publish_playbook, retire_playbook
+from orchestrator.registry.publish import publish_playbook, retire_playbook
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import alerts
 from orchestrator.store.tables import (
@@ -71,20 +72,20 @@ def playbook(**given: str | int) -> str:
 
 
 def beacon(number: int = 0, **changes: Any) -> dict[str, Any]:
-    """An alert of Suricata; another number is another alert of the same host and address."""
+    """Return a Suricata alert; another number is another alert of the same host and address."""
     made = copy.deepcopy(EVE)
     made["flow_id"] += number
     return {**made, **changes}
 
 
 def of_host(number: int) -> dict[str, Any]:
-    """The fields of an alert that say which host of ours it is about."""
+    """Return the fields of an alert that name a local host."""
     address = f"10.4.2.{number}"
     return {"src_ip": address, "flow": {**EVE["flow"], "src_ip": address}}
 
 
 @pytest.fixture
-async def processes(tmp_path: Path, database: str | None) -> AsyncIterator[list[Runtime]]:  # noqa: F811
+async def processes(tmp_path: Path, database: str | None) -> AsyncIterator[list[Runtime]]:
     async with opened(tmp_path, database, processes=2) as runtimes:
         await add_source(
             runtimes[0], "ids", "suricata", "bearer", SecretStr(TOKEN), actor="person:ann"
@@ -107,9 +108,17 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-async def send(rt: Runtime, payload: object, source: str = "ids", token: str = TOKEN) -> Accepted:
+async def submit(
+    rt: Runtime, payload: object, source: str = "ids", token: str = TOKEN
+) -> Accepted | Ignored:
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return await accept(rt, source, [(b"authorization", f"Bearer {token}".encode())], body)
+
+
+async def send(rt: Runtime, payload: object, source: str = "ids", token: str = TOKEN) -> Accepted:
+    outcome = await submit(rt, payload, source, token)
+    assert isinstance(outcome, Accepted)
+    return outcome
 
 
 async def send_signed(
@@ -145,7 +154,7 @@ async def trail(rt: Runtime, kind: EventKind) -> list[Mapping[str, Any]]:
     return [row.data for row in await rows(rt, AuditEventRow) if row.kind == kind.value]
 
 
-async def test_an_alert_is_kept_byte_for_byte_with_its_incident_and_its_run(rt: Runtime) -> None:
+async def test_alert_is_stored_byte_for_byte_with_its_incident_and_run(rt: Runtime) -> None:
     await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
     body = json.dumps(beacon(), indent=3).encode()
     done = await send(rt, body)
@@ -166,7 +175,7 @@ async def test_an_alert_is_kept_byte_for_byte_with_its_incident_and_its_run(rt: 
     assert await trail(rt, EventKind.RUN_CREATED) != []
 
 
-async def test_the_same_alert_again_has_the_same_ids_and_starts_nothing(rt: Runtime) -> None:
+async def test_duplicate_alert_has_the_same_ids_and_starts_no_run(rt: Runtime) -> None:
     await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
     first, second = await send(rt, beacon()), await send(rt, beacon())
     assert (second.duplicate, second.run_ids) == (True, ())
@@ -179,7 +188,7 @@ async def test_the_same_alert_again_has_the_same_ids_and_starts_nothing(rt: Runt
     ) == (2, 1, 1)
 
 
-async def test_two_processes_that_get_the_same_alert_at_once_give_the_same_ids(
+async def test_concurrent_duplicates_in_two_processes_have_the_same_ids(
     processes: list[Runtime],
 ) -> None:
     await publish_playbook(processes[0], playbook(), "p.yaml", actor="person:ann")
@@ -192,7 +201,7 @@ async def test_two_processes_that_get_the_same_alert_at_once_give_the_same_ids(
     ] == [1, 1, 1, 1]
 
 
-async def test_related_alerts_at_once_join_one_incident_and_one_run(
+async def test_concurrent_related_alerts_share_an_incident_and_a_run(
     processes: list[Runtime],
 ) -> None:
     await publish_playbook(processes[0], playbook(), "p.yaml", actor="person:ann")
@@ -207,7 +216,7 @@ async def test_related_alerts_at_once_join_one_incident_and_one_run(
     assert (incident.alerts, len(await trail(processes[0], EventKind.RUN_SUPPRESSED))) == (10, 9)
 
 
-async def test_alerts_of_another_host_or_after_the_window_stand_apart(tmp_path: Path) -> None:
+async def test_alert_of_another_host_or_after_the_window_opens_an_incident(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [runtime]:
         await add_source(
             runtime,
@@ -227,7 +236,7 @@ async def test_alerts_of_another_host_or_after_the_window_stand_apart(tmp_path: 
         assert len({each.alerts[0].incident_id for each in (first, other, late)}) == 3
 
 
-async def test_a_run_key_is_free_again_after_its_time(rt: Runtime) -> None:
+async def test_run_key_expires(rt: Runtime) -> None:
     await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
     await send(rt, beacon())
     async with rt.store.write() as session:
@@ -237,7 +246,7 @@ async def test_a_run_key_is_free_again_after_its_time(rt: Runtime) -> None:
     assert len((await send(rt, beacon(2))).run_ids) == 0
 
 
-async def test_a_run_over_the_limit_is_made_and_waits_for_people_and_is_not_counted_itself(
+async def test_run_over_the_limit_waits_for_approval_and_is_not_counted(
     rt: Runtime,
 ) -> None:
     limited = playbook(once_per="${{ alert.id }}", limits="{runs_per_hour: 2}")
@@ -258,7 +267,7 @@ async def test_a_run_over_the_limit_is_made_and_waits_for_people_and_is_not_coun
     assert [run.over_limit for run in await rows(rt, RunRow) if run.id in late.run_ids] == [None]
 
 
-async def test_alerts_of_one_key_beyond_the_limit_are_one_question(rt: Runtime) -> None:
+async def test_alerts_of_one_key_over_the_limit_ask_once(rt: Runtime) -> None:
     await publish_playbook(
         rt,
         playbook(once_per="${{ alert.host.address }}", limits="{runs_per_hour: 1}"),
@@ -271,7 +280,7 @@ async def test_alerts_of_one_key_beyond_the_limit_are_one_question(rt: Runtime) 
     assert [run.over_limit for run in await rows(rt, RunRow)].count(1) == 1
 
 
-async def test_the_limit_holds_for_processes_together_and_within_one_body(
+async def test_limit_holds_across_processes_and_within_one_body(
     processes: list[Runtime],
 ) -> None:
     limited = playbook(once_per="${{ alert.id }}", limits="{runs_per_hour: 3}")
@@ -289,7 +298,7 @@ async def test_the_limit_holds_for_processes_together_and_within_one_body(
     assert [run.over_limit for run in await rows(processes[0], RunRow)].count(None) == 3
 
 
-async def test_only_the_newest_version_that_is_not_retired_starts_runs(rt: Runtime) -> None:
+async def test_only_the_newest_active_version_starts_runs(rt: Runtime) -> None:
     for version in (1, 2, 3):
         await publish_playbook(rt, playbook(version=version), "p.yaml", actor="person:ann")
     await retire_playbook(rt, "block-beacon", 3, actor="person:ann")
@@ -297,7 +306,7 @@ async def test_only_the_newest_version_that_is_not_retired_starts_runs(rt: Runti
     assert [run.version for run in await rows(rt, RunRow)] == [2]
 
 
-async def test_a_key_longer_than_an_index_entry_is_no_reason_to_lose_an_alert(
+async def test_alert_with_an_overlong_run_key_is_not_lost(
     processes: list[Runtime],
 ) -> None:
     await publish_playbook(
@@ -311,7 +320,7 @@ async def test_a_key_longer_than_an_index_entry_is_no_reason_to_lose_an_alert(
     assert (await rows(processes[0], RunRow))[0].once_key.startswith("sha256:")
 
 
-async def test_what_an_alert_is_worth_comes_from_the_inventory(rt: Runtime) -> None:
+async def test_criticality_is_from_the_inventory(rt: Runtime) -> None:
     inventory = [
         {
             "type": "address",
@@ -336,7 +345,7 @@ async def test_what_an_alert_is_worth_comes_from_the_inventory(rt: Runtime) -> N
     )
 
 
-async def test_a_host_name_with_spaces_is_not_in_the_inventory_and_not_refused(
+async def test_host_name_with_spaces_is_accepted(
     tmp_path: Path,
 ) -> None:
     mapping = {"title": "t", "dedup_key": "id", "host_name": "host"}
@@ -356,7 +365,7 @@ async def test_a_host_name_with_spaces_is_not_in_the_inventory_and_not_refused(
         assert len(done.alerts) == 1
 
 
-async def test_the_alerts_of_one_body_are_kept_with_one_copy_of_it(rt: Runtime) -> None:
+async def test_alerts_of_one_body_share_one_copy_of_it(rt: Runtime) -> None:
     body = json.dumps([beacon(number) for number in range(300)]).encode()
     done = await send(rt, body)
     kept = await rows(rt, AlertRow)
@@ -365,7 +374,7 @@ async def test_the_alerts_of_one_body_are_kept_with_one_copy_of_it(rt: Runtime) 
         assert {await alerts.raw_of(session, row) for row in kept} == {body}
 
 
-async def test_a_wrong_token_leaves_nothing_but_a_line_in_the_trail(rt: Runtime) -> None:
+async def test_wrong_token_leaves_only_an_audit_event(rt: Runtime) -> None:
     with pytest.raises(NotAuthentic):
         await send(rt, beacon(), token="a-wrong-token-of-32-characters-0")
     assert [data["reason"] for data in await trail(rt, EventKind.ALERT_REFUSED)] == ["mismatch"]
@@ -382,7 +391,7 @@ async def test_a_wrong_token_leaves_nothing_but_a_line_in_the_trail(rt: Runtime)
     ],
     ids=["not json", "not utf-8", "a depth bomb", "not suricata"],
 )
-async def test_a_body_that_cannot_be_read_is_refused_and_nothing_of_it_kept(
+async def test_unparseable_body_is_refused_and_not_stored(
     rt: Runtime, body: bytes, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -390,30 +399,31 @@ async def test_a_body_that_cannot_be_read_is_refused_and_nothing_of_it_kept(
     assert [await count(rt, table) for table in (AlertRow, IncidentRow, RunRow)] == [0, 0, 0]
 
 
-async def test_telemetry_is_ignored_and_not_kept(rt: Runtime) -> None:
-    done = await send(rt, {**beacon(), "event_type": "flow"})
-    assert (done.alerts, bool(done.ignored), await count(rt, AlertRow)) == ((), True, 0)
+async def test_telemetry_is_ignored_and_not_stored(rt: Runtime) -> None:
+    outcome = await submit(rt, {**beacon(), "event_type": "flow"})
+    assert isinstance(outcome, Ignored)
+    assert await count(rt, AlertRow) == 0
 
 
-async def test_an_unknown_source_is_not_found(rt: Runtime) -> None:
+async def test_unknown_source_is_not_found(rt: Runtime) -> None:
     with pytest.raises(NotFound):
-        await send(rt, beacon(), source="nobody")
+        await send(rt, beacon(), source="unknown")
 
 
-async def test_a_senders_retry_is_answered_as_before(processes: list[Runtime]) -> None:
+async def test_retry_of_a_sender_gets_the_same_answer(processes: list[Runtime]) -> None:
     first = await send_signed(processes[0], beacon(), "msg_1")
     again = await send_signed(processes[1], beacon(), "msg_1", START + timedelta(seconds=9))
     assert (again.duplicate, again.alerts[0].alert_id) == (True, first.alerts[0].alert_id)
 
 
-async def test_the_same_signed_bytes_once_more_are_refused(processes: list[Runtime]) -> None:
+async def test_replayed_bytes_are_refused(processes: list[Runtime]) -> None:
     await send_signed(processes[0], beacon(), "msg_1")
     with pytest.raises(NotAuthentic):
         await send_signed(processes[1], beacon(), "msg_1")
     assert await count(processes[0], AlertRow) == 1
 
 
-async def test_a_message_id_with_another_body_is_refused_and_nothing_kept(
+async def test_message_id_with_another_body_is_refused_and_not_stored(
     processes: list[Runtime],
 ) -> None:
     await send_signed(processes[0], beacon(), "msg_1")
@@ -425,7 +435,7 @@ async def test_a_message_id_with_another_body_is_refused_and_nothing_kept(
     ]
 
 
-async def test_message_ids_are_forgotten_once_their_signature_is_too_old(rt: Runtime) -> None:
+async def test_message_ids_are_deleted_once_their_signature_is_too_old(rt: Runtime) -> None:
     async with rt.store.write() as session:
         session.add(
             ReplayRow(
@@ -441,7 +451,7 @@ async def test_message_ids_are_forgotten_once_their_signature_is_too_old(rt: Run
     assert [row.message_id for row in await rows(rt, ReplayRow)] == ["new"]
 
 
-async def test_a_resolved_alert_joins_its_incident_and_starts_nothing(tmp_path: Path) -> None:
+async def test_resolved_alert_joins_its_incident_and_starts_no_run(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [runtime]:
         await add_source(
             runtime, "mon", "alertmanager", "bearer", SecretStr(TOKEN), actor="person:ann"
@@ -464,7 +474,7 @@ async def test_a_resolved_alert_joins_its_incident_and_starts_nothing(tmp_path: 
         assert first.alerts[0].incident_id == over.alerts[0].incident_id
 
 
-async def test_a_shadow_runs_dry_beside_the_live_version_and_takes_none_of_its_keys(
+async def test_shadow_runs_dry_next_to_the_live_version_with_its_own_keys(
     rt: Runtime,
 ) -> None:
     await publish_playbook(rt, playbook(version=1), "p.yaml", actor="person:ann")
@@ -481,14 +491,14 @@ async def test_a_shadow_runs_dry_beside_the_live_version_and_takes_none_of_its_k
     )
 
 
-async def test_a_shadow_whose_trigger_alone_fits_runs_without_a_live_twin(rt: Runtime) -> None:
+async def test_shadow_whose_trigger_alone_matches_runs_without_a_live_run(rt: Runtime) -> None:
     await publish_playbook(rt, playbook(version=2), "p.yaml", actor="person:ann", stage="shadow")
     await send(rt, beacon())
     [shadow] = await rows(rt, RunRow)
     assert (shadow.mode, shadow.shadow_of) == ("dry_run", None)
 
 
-async def test_shadows_do_not_count_against_the_live_version_s_limit(rt: Runtime) -> None:
+async def test_shadows_do_not_count_towards_the_live_limit(rt: Runtime) -> None:
     limited = playbook(limits="{runs_per_hour: 1}")
     await publish_playbook(rt, limited, "p.yaml", actor="person:ann")
     await publish_playbook(
@@ -505,7 +515,7 @@ async def test_shadows_do_not_count_against_the_live_version_s_limit(rt: Runtime
     ]
 
 
-async def test_alerts_of_a_dry_source_only_look_and_keep_no_live_run_from_starting(
+async def test_alerts_of_a_dry_run_source_start_dry_runs_and_block_no_live_run(
     rt: Runtime,
 ) -> None:
     await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")

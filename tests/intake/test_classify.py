@@ -1,4 +1,4 @@
-"""Does what the vendor's rule says choose the class, in all the vocabularies?"""
+"""The vendor's rule chooses the class, in each vendor's vocabulary."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from orchestrator.intake.normalize import classify
     ],
 )
 def test_suricata_rules(signature: str | None, category: str | None, kind: AlertClass) -> None:
-    assert classify.suricata(signature, category) is kind
+    assert classify.classify_suricata(signature, category) is kind
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ def test_crowdsec_scenarios(scenario: str, kind: AlertClass | None) -> None:
         ("HostDown", None),
     ],
 )
-def test_alert_names_that_people_give(name: str, kind: AlertClass | None) -> None:
+def test_alert_names_chosen_by_people(name: str, kind: AlertClass | None) -> None:
     assert classify.by_pattern(classify.ALERT_NAMES, name) is kind
 
 
-def test_every_class_fits_the_pattern_of_the_normal_form() -> None:
+def test_every_class_matches_the_pattern_of_the_normal_form() -> None:
     for kind in AlertClass:
         assert kind.value.replace("_", "").isalnum()
         assert kind.value.islower()

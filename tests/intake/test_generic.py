@@ -1,4 +1,4 @@
-"""Can an administrator map any product, is told where a mapping is wrong, and keeps the bounds whatever the mapping says?"""
+"""An administrator can map any product; a wrong mapping is named, and its bounds hold."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import pytest
 
 from orchestrator.domain.alert import Alert, Severity
 from orchestrator.domain.errors import Invalid
-from orchestrator.domain.observable import Role
+from orchestrator.domain.observable import ObservableRole
+from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.mapping import Mapping, check_mapping
 from orchestrator.intake.mappings import SHIPPED
 from orchestrator.intake.parsers import PARSERS, PRODUCTS, parser_for
-from orchestrator.intake.refusal import NotAnAlert, Unparseable
 from tests.harness.intake_samples import NOW, load
 
 MINIMAL: dict[str, Any] = {"title": "name"}
 
 
 def parse(mapping: dict[str, Any], payload: Any) -> tuple[Alert, ...]:
-    """The alerts by a mapping as it is configured."""
+    """Return the alerts that a configured mapping finds."""
     return parser_for("acme", check_mapping(mapping))(payload, NOW)
 
 
-def test_a_title_is_all_that_a_mapping_needs() -> None:
+def test_mapping_needs_a_title_only() -> None:
     (alert,) = parse(MINIMAL, {"name": "Odd login", "other": [1]})
     assert (alert.title, alert.alert_class, alert.severity, alert.time) == (
         "Odd login",
@@ -64,7 +64,7 @@ def test_batches_conditions_and_constants() -> None:
         parse(mapping, {"data": {}})
 
 
-def test_a_missing_title_names_the_expression() -> None:
+def test_missing_title_names_the_expression() -> None:
     with pytest.raises(Unparseable, match=r"acme: \$\[name\] is missing; does the mapping fit"):
         parse(MINIMAL, {"title": "x"})
     with pytest.raises(
@@ -100,7 +100,7 @@ def test_severities_by_map_scale_word_and_default(
     )
 
 
-def test_a_class_comes_from_the_map_or_is_one_of_ours_and_never_an_attacker_s_word() -> None:
+def test_class_is_mapped_or_known_and_never_free_text() -> None:
     mapping = {**MINIMAL, "class": "c", "class_map": {"Weird": "insider"}, "class_default": "scan"}
     assert [
         parse(mapping, {"name": "x", "c": word})[0].alert_class
@@ -108,7 +108,7 @@ def test_a_class_comes_from_the_map_or_is_one_of_ours_and_never_an_attacker_s_wo
     ] == [*("insider", "phishing", "scan", "scan")]
 
 
-def test_every_field_finds_its_place() -> None:
+def test_every_field_is_mapped() -> None:
     mapping = {
         "title": "t",
         "rule": "r",
@@ -191,11 +191,11 @@ def test_every_field_finds_its_place() -> None:
     }
     assert {observable.value: observable.role for observable in alert.observables}[
         "A@corp.example".lower()
-    ] is Role.SUBJECT
+    ] is ObservableRole.SUBJECT
 
 
-def test_criticality_and_kind_can_not_be_claimed_by_an_alert() -> None:
-    with pytest.raises(Invalid, match="host_critical: there is no such field"):
+def test_alert_cannot_claim_criticality_or_kind() -> None:
+    with pytest.raises(Invalid, match="host_critical: unknown field"):
         check_mapping({**MINIMAL, "host_critical": "critical"})
 
 
@@ -203,7 +203,7 @@ def test_criticality_and_kind_can_not_be_claimed_by_an_alert() -> None:
     ("mapping", "says"),
     [
         ({}, "title: is missing"),
-        ("text", "the whole: "),
+        ("text", "document: "),
         ({"title": "a..b"}, "title: JMESPath 'a..b', character 3"),
         ({"title": "a[?b"}, "title: JMESPath 'a[?b', character 5"),
         ({"title": "#"}, "title: JMESPath '#', character 1"),
@@ -211,13 +211,13 @@ def test_criticality_and_kind_can_not_be_claimed_by_an_alert() -> None:
         ({"title": "x" * 1025}, "title: "),
         (
             {"title": "nope(a)"},
-            "title: JMESPath 'nope(a)', character 1: there is no function nope()",
+            "title: JMESPath 'nope(a)', character 1: unknown function nope()",
         ),
         ({"title": "a.b[?contains(x)]"}, "character 6: contains() takes 2 arguments, not 1"),
         ({"title": "[?" * 500}, "title: JMESPath"),
         (
             {**MINIMAL, "severty": "x"},
-            "severty: there is no such field; the fields are alerts, when",
+            "severty: unknown field; the fields are alerts, when",
         ),
         ({**MINIMAL, "severity_map": {"a": 7}}, "severity_map.a: "),
         ({**MINIMAL, "severity_map": {"a": 0}}, "severity_map.a: "),
@@ -232,7 +232,7 @@ def test_criticality_and_kind_can_not_be_claimed_by_an_alert() -> None:
         ({**MINIMAL, "observables": [{"path": "a", "type": "host"}] * 65}, "observables: "),
     ],
 )
-def test_a_wrong_mapping_names_the_field_and_the_character(mapping: Any, says: str) -> None:
+def test_wrong_mapping_names_the_field_and_the_character(mapping: Any, says: str) -> None:
     with pytest.raises(Invalid) as caught:
         check_mapping(mapping)
     assert says in str(caught.value)
@@ -253,21 +253,21 @@ def test_a_wrong_mapping_names_the_field_and_the_character(mapping: Any, says: s
         "sort(x)",
     ],
 )
-def test_an_expression_that_fails_on_a_payload_finds_nothing(expression: str) -> None:
+def test_expression_that_fails_on_a_payload_finds_nothing(expression: str) -> None:
     values: tuple[Any, ...] = ("text", [1, "a", None], [], {}, [{"y": 1}, {"y": "z"}, {}], -1)
     for value in values:
         (alert,) = parse({**MINIMAL, "rule": expression}, {"name": "t", "x": value})
         assert alert.title == "t"
 
 
-def test_a_mapping_survives_being_stored() -> None:
+def test_mapping_survives_the_store() -> None:
     for load_mapping in SHIPPED.values():
         mapping = load_mapping()
         assert check_mapping(mapping.model_dump(mode="json", by_alias=True)) == mapping
         assert Mapping.model_validate_json(mapping.model_dump_json(by_alias=True)) == mapping
 
 
-def test_products_without_a_mapping_are_found_and_unknown_ones_get_a_guess() -> None:
+def test_known_products_are_found_and_unknown_ones_get_a_guess() -> None:
     for product in PRODUCTS[:-1]:
         assert parser_for(product)
     assert set(PARSERS) | set(SHIPPED) | {"generic"} == set(PRODUCTS)
@@ -335,7 +335,7 @@ def test_products_without_a_mapping_are_found_and_unknown_ones_get_a_guess() -> 
         ),
     ],
 )
-def test_products_that_nothing_ships_for_are_mapped_in_a_few_lines(
+def test_unsupported_products_are_mapped_in_a_few_lines(
     folder: str, name: str, mapping: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     (alert,) = parse(mapping, load(folder, name))

@@ -1,4 +1,4 @@
-"""Can any payload do anything but give alerts, or say what is wrong with it?"""
+"""Any payload yields valid alerts or a refusal, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.alert import Alert, view
+from orchestrator.domain.alert import Alert, alert_view
 from orchestrator.domain.digest import canonical
 from orchestrator.domain.observable import CANONICAL, ObservableType
+from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.mappings import SHIPPED
 from orchestrator.intake.parsers import PRODUCTS, parser_for
-from orchestrator.intake.refusal import NotAnAlert, Unparseable
 from tests.harness.intake_samples import NATIVE, NOW, STORED
 
 READABLE = [product for product in PRODUCTS if product != "generic"]
@@ -28,7 +28,7 @@ FOLDERS = {
 
 
 def outcome(product: str, payload: Any) -> tuple[Alert, ...]:
-    """The alerts, each checked to be storable, showable and within bounds; nothing where the payload is refused in words."""
+    """Return the alerts, each checked, or none where the payload is refused."""
     try:
         alerts = parser_for(product)(payload, NOW)
     except (NotAnAlert, Unparseable) as refusal:
@@ -43,8 +43,10 @@ def outcome(product: str, payload: Any) -> tuple[Alert, ...]:
 
 
 def check(alert: Alert) -> None:
-    """What holds for every alert."""
-    shown = view(alert, alert_id="a", incident_id="i", source="s", product="p", raw_sha256="0")
+    """Assert what is true of every alert."""
+    shown = alert_view(
+        alert, alert_id="a", incident_id="i", source="s", product="p", raw_sha256="0"
+    )
     text = canonical(shown).decode()
     assert len(text) < 3_000_000
     assert all(len(value) <= 4096 and "\x00" not in value for value in _strings(shown))
@@ -124,7 +126,7 @@ _JSON = st.recursive(
 @pytest.mark.parametrize("product", READABLE)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(payload=_JSON)
-def test_arbitrary_json_gives_alerts_or_words(product: str, payload: Any) -> None:
+def test_arbitrary_json_yields_alerts_or_a_refusal(product: str, payload: Any) -> None:
     outcome(product, payload)
 
 
@@ -164,7 +166,7 @@ def _mutate(sample: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> An
 @pytest.mark.parametrize("product", READABLE)
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(data=st.data())
-def test_a_real_alert_with_any_field_dropped_or_replaced_gives_alerts_or_words(
+def test_real_alert_with_mutated_fields_yields_alerts_or_a_refusal(
     product: str, data: st.DataObject
 ) -> None:
     samples = _samples(product)
@@ -183,7 +185,7 @@ def test_a_real_alert_with_any_field_dropped_or_replaced_gives_alerts_or_words(
 
 
 @pytest.mark.parametrize("product", NATIVE)
-def test_every_single_field_of_a_native_alert_may_be_missing_or_of_any_type(product: str) -> None:
+def test_any_field_of_a_native_alert_may_be_missing_or_of_any_type(product: str) -> None:
     values: list[Any] = [
         None,
         True,
@@ -213,5 +215,5 @@ def test_extra_fields_change_nothing(product: str) -> None:
     assert [alert.title for alert in known] == [alert.title for alert in seen]
 
 
-def test_every_product_that_ships_is_tried_here() -> None:
+def test_every_shipped_product_is_tested() -> None:
     assert set(READABLE) >= set(SHIPPED)

@@ -1,4 +1,4 @@
-"""Does each product's native alert become the alert that it means?"""
+"""Each product's native alert becomes the alert that it means."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.alert import Alert, Severity
-from orchestrator.domain.observable import ObservableType, Role
+from orchestrator.domain.observable import ObservableRole, ObservableType
+from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.parsers import PARSERS
-from orchestrator.intake.refusal import NotAnAlert, Unparseable
 from tests.harness.intake_samples import (
     ALERTMANAGER,
     CROWDSEC,
@@ -25,13 +25,13 @@ from tests.harness.intake_samples import (
 
 
 def one(product: str, payload: Any) -> Alert:
-    """The only alert in a payload."""
+    """Return the only alert in a payload."""
     (alert,) = PARSERS[product](payload, NOW)
     return alert
 
 
 def changed(sample: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A copy of the sample; keys with `__` go a level deeper, and None removes."""
+    """Return a changed copy of a sample: `__` in a key goes a level deeper, None removes."""
     copied = copy.deepcopy(sample)
     for path, value in changes.items():
         *parents, last = path.split("__")
@@ -45,15 +45,15 @@ def changed(sample: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return copied
 
 
-def roles(alert: Alert) -> dict[str, Role]:
-    """The observables by value."""
+def roles(alert: Alert) -> dict[str, ObservableRole]:
+    """Return the observables by value."""
     return {observable.value: observable.role for observable in alert.observables}
 
 
 # Suricata
 
 
-def test_an_eve_alert_becomes_a_c2_beacon_with_both_ends() -> None:
+def test_eve_alert_becomes_a_c2_beacon_with_both_ends() -> None:
     alert = one("suricata", EVE)
     assert alert.dedup_key == "sensor-1/2090840609590725/1:2027865/0"
     assert (alert.alert_class, alert.severity, alert.rule) == (
@@ -72,10 +72,10 @@ def test_an_eve_alert_becomes_a_c2_beacon_with_both_ends() -> None:
         "update.evil.example",
     )
     assert alert.url == "http://update.evil.example/gate.php?id=1"
-    assert roles(alert)["update.evil.example"] is Role.REMOTE
+    assert roles(alert)["update.evil.example"] is ObservableRole.REMOTE
 
 
-def test_a_response_packet_names_the_same_sides() -> None:
+def test_response_packet_has_the_same_ends() -> None:
     back = changed(
         EVE,
         direction="to_client",
@@ -94,7 +94,7 @@ def test_a_response_packet_names_the_same_sides() -> None:
     assert one("suricata", without_word).remote == straight.remote
 
 
-def test_an_attack_on_our_server_does_not_call_our_own_name_remote() -> None:
+def test_attack_on_a_local_server_does_not_make_its_name_remote() -> None:
     inbound = changed(
         EVE, src_ip="203.0.113.5", dest_ip="10.4.2.80", flow={}, http__hostname="www.corp.example"
     )
@@ -106,7 +106,7 @@ def test_an_attack_on_our_server_does_not_call_our_own_name_remote() -> None:
     alert = one("suricata", inbound)
     assert alert.remote is not None
     assert (alert.remote.address, alert.remote.domain, alert.url) == ("203.0.113.5", None, None)
-    assert roles(alert)["www.corp.example"] is Role.LOCAL
+    assert roles(alert)["www.corp.example"] is ObservableRole.LOCAL
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_an_attack_on_our_server_does_not_call_our_own_name_remote() -> None:
         {"version": 3, "queries": [{"rrname": "beacon.evil.example"}]},
     ],
 )
-def test_the_remote_side_of_a_dns_alert_is_the_name_and_never_the_resolver(
+def test_remote_end_of_a_dns_alert_is_the_name_and_never_the_resolver(
     dns: dict[str, Any],
 ) -> None:
     query = changed(
@@ -126,10 +126,10 @@ def test_the_remote_side_of_a_dns_alert_is_the_name_and_never_the_resolver(
     alert = one("suricata", query)
     assert alert.remote is not None
     assert (alert.remote.address, alert.remote.domain) == (None, "beacon.evil.example")
-    assert roles(alert)["10.0.0.53"] is Role.RELATED
+    assert roles(alert)["10.0.0.53"] is ObservableRole.RELATED
 
 
-def test_between_two_of_our_hosts_the_rule_s_own_target_decides() -> None:
+def test_target_of_the_rule_decides_between_two_local_hosts() -> None:
     lateral = changed(EVE, dest_ip="10.4.2.99", flow={})
     lateral["alert"]["metadata"] = {"attack_target": ["Server"]}
     assert one("suricata", lateral).local.address == "10.4.2.99"  # type: ignore[union-attr]
@@ -137,7 +137,7 @@ def test_between_two_of_our_hosts_the_rule_s_own_target_decides() -> None:
     assert one("suricata", lateral).local.address == "10.4.2.17"  # type: ignore[union-attr]
 
 
-def test_a_shipper_s_list_keeps_the_alerts_and_leaves_telemetry_out() -> None:
+def test_list_of_records_keeps_alerts_and_drops_telemetry() -> None:
     flow: Any = {"event_type": "flow", "flow_id": 1}
     other = changed(EVE, flow_id=7)
     alerts = PARSERS["suricata"]([flow, EVE, other, EVE, flow], NOW)
@@ -148,7 +148,7 @@ def test_a_shipper_s_list_keeps_the_alerts_and_leaves_telemetry_out() -> None:
         PARSERS["suricata"]([], NOW)
 
 
-def test_one_broken_record_does_not_cost_its_neighbours() -> None:
+def test_broken_record_does_not_cost_the_others() -> None:
     broken: Any = changed(EVE, alert__signature_id=None)
     assert len(PARSERS["suricata"]([broken, EVE], NOW)) == 1
     with pytest.raises(
@@ -157,7 +157,7 @@ def test_one_broken_record_does_not_cost_its_neighbours() -> None:
         PARSERS["suricata"]([{"event_type": "flow"}, broken], NOW)
 
 
-def test_what_an_attacker_writes_does_not_choose_the_class_or_the_remote_side() -> None:
+def test_attacker_text_chooses_neither_class_nor_remote_end() -> None:
     hostile = changed(
         EVE,
         alert__signature="SURICATA HTTP Host header invalid",
@@ -173,15 +173,15 @@ def test_what_an_attacker_writes_does_not_choose_the_class_or_the_remote_side() 
     assert (alert.alert_class, alert.remote.domain) == ("other", None)  # type: ignore[union-attr]
 
 
-def test_multicast_is_seen_but_is_no_side() -> None:
+def test_multicast_is_an_observable_but_no_endpoint() -> None:
     alert = one("suricata", changed(EVE, dest_ip="224.0.0.251", flow={}, http=None))
-    assert (alert.remote, roles(alert)["224.0.0.251"]) == (None, Role.RELATED)
+    assert (alert.remote, roles(alert)["224.0.0.251"]) == (None, ObservableRole.RELATED)
 
 
 # Wazuh
 
 
-def test_a_wazuh_alert_names_agent_attacker_and_user() -> None:
+def test_wazuh_alert_names_agent_attacker_and_user() -> None:
     alert = one("wazuh", WAZUH)
     assert alert.dedup_key == "wazuh-master/1795521541.1032414"
     assert (alert.alert_class, alert.severity, alert.rule, alert.techniques) == (
@@ -206,13 +206,13 @@ def test_wazuh_levels_are_ocsf_severities(level: object, severity: int) -> None:
     assert one("wazuh", changed(WAZUH, rule__level=level)).severity == severity
 
 
-def test_a_destination_with_a_port_behind_it_is_an_address_and_a_port() -> None:
+def test_destination_with_port_is_split() -> None:
     alert = one("wazuh", changed(WAZUH, data={"srcip": "203.0.113.9", "dstip": "192.168.10.21:80"}))
     assert alert.local is not None
     assert (alert.local.address, alert.local.port) == ("192.168.10.21", 80)
 
 
-def test_the_manager_s_own_agent_has_no_address_and_sysmon_hashes_are_read() -> None:
+def test_manager_agent_has_no_address_and_sysmon_hashes_are_read() -> None:
     sysmon = {
         "image": "C:\\Temp\\x.exe",
         "commandLine": "x.exe -e",
@@ -232,7 +232,7 @@ def test_the_manager_s_own_agent_has_no_address_and_sysmon_hashes_are_read() -> 
     assert (alert.file.name, alert.file.sha256, alert.user.domain) == ("x.exe", "c" * 64, "CORP")  # type: ignore[union-attr]
 
 
-def test_suricata_inside_wazuh_is_read_as_suricata() -> None:
+def test_suricata_inside_wazuh_is_parsed_as_suricata() -> None:
     rule = {
         "id": "86601",
         "level": 3,
@@ -268,14 +268,14 @@ def test_suricata_inside_wazuh_is_read_as_suricata() -> None:
         ({"id": "2", "groups": "not a list"}, "other"),
     ],
 )
-def test_wazuh_classes_come_from_rule_groups_and_technique(rule: dict[str, Any], kind: str) -> None:
+def test_wazuh_class_is_from_rule_groups_and_technique(rule: dict[str, Any], kind: str) -> None:
     assert one("wazuh", changed(WAZUH, rule={"level": 5, **rule})).alert_class == kind
 
 
 # CrowdSec
 
 
-def test_a_crowdsec_alert_names_the_attacker_and_never_makes_the_tried_name_the_user() -> None:
+def test_crowdsec_alert_names_the_attacker_and_no_user() -> None:
     alert = one("crowdsec", [CROWDSEC])
     assert (alert.alert_class, alert.severity, alert.rule) == (
         "brute_force",
@@ -288,10 +288,10 @@ def test_a_crowdsec_alert_names_the_attacker_and_never_makes_the_tried_name_the_
         None,
         CROWDSEC["uuid"],
     )
-    assert roles(alert)["root"] is Role.RELATED
+    assert roles(alert)["root"] is ObservableRole.RELATED
 
 
-def test_crowdsec_without_uuid_is_known_by_machine_id_and_start_or_by_content() -> None:
+def test_crowdsec_without_uuid_is_deduplicated_by_machine_and_start_or_content() -> None:
     by_id = one("crowdsec", changed(CROWDSEC, uuid=None, id=42))
     assert by_id.dedup_key == "edge-1/42/2026-11-24T11:58:48Z"
     by_content = changed(CROWDSEC, uuid=None)
@@ -301,7 +301,7 @@ def test_crowdsec_without_uuid_is_known_by_machine_id_and_start_or_by_content() 
     )
 
 
-def test_a_simulated_scenario_and_a_range_are_what_they_are() -> None:
+def test_simulated_scenario_is_informational_and_a_range_is_a_network() -> None:
     source = {"scope": "Range", "value": "203.0.113.0/24"}
     alert = one("crowdsec", changed(CROWDSEC, simulated=True, source=source, decisions=None))
     assert (alert.severity, alert.remote) == (Severity.INFORMATIONAL, None)
@@ -311,7 +311,7 @@ def test_a_simulated_scenario_and_a_range_are_what_they_are() -> None:
 # Alertmanager
 
 
-def test_each_alert_of_a_notification_is_one_and_the_resolved_one_is_its_own() -> None:
+def test_each_alert_of_a_notification_is_one_and_a_resolved_one_has_its_own_key() -> None:
     firing, resolved = PARSERS["alertmanager"](ALERTMANAGER, NOW)
     assert firing.dedup_key == "c1b2d3e4f5a60718/2026-11-24T11:55:00.123456789Z"
     assert (firing.alert_class, firing.severity, firing.title) == (
@@ -326,7 +326,7 @@ def test_each_alert_of_a_notification_is_one_and_the_resolved_one_is_its_own() -
     assert not firing.resolved
 
 
-def test_the_class_label_is_taken_only_from_the_closed_set() -> None:
+def test_class_label_is_limited_to_known_classes() -> None:
     payload = copy.deepcopy(ALERTMANAGER)
     labels = payload["alerts"][0]["labels"]
     labels |= {"alertname": "X", "class": "exfiltration"}
@@ -339,7 +339,7 @@ def test_the_class_label_is_taken_only_from_the_closed_set() -> None:
 
 
 def enveloped(finding: dict[str, Any]) -> dict[str, Any]:
-    """The finding as EventBridge sends it."""
+    """Return the finding in its EventBridge envelope."""
     return {
         "version": "0",
         "detail-type": "GuardDuty Finding",
@@ -348,7 +348,7 @@ def enveloped(finding: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_a_finding_is_the_same_bare_through_eventbridge_and_through_sns() -> None:
+def test_finding_is_the_same_plain_by_eventbridge_and_by_sns() -> None:
     sns = {"Type": "Notification", "MessageId": "m", "Message": json.dumps(enveloped(GUARDDUTY))}
     bare = one("guardduty", GUARDDUTY)
     assert one("guardduty", enveloped(GUARDDUTY)) == one("guardduty", sns) == bare
@@ -365,7 +365,7 @@ def test_a_finding_is_the_same_bare_through_eventbridge_and_through_sns() -> Non
     assert bare.remote.domain == "guarddutyc2activityb.example"  # type: ignore[union-attr]
 
 
-def test_a_grown_count_is_the_same_finding() -> None:
+def test_finding_with_a_higher_count_is_a_duplicate() -> None:
     assert (
         one("guardduty", changed(GUARDDUTY, service__count=9)).dedup_key
         == one("guardduty", GUARDDUTY).dedup_key
@@ -379,7 +379,7 @@ def test_guardduty_severities(score: float, severity: int) -> None:
     assert one("guardduty", changed(GUARDDUTY, severity=score)).severity == severity
 
 
-def test_aws_notices_that_are_no_findings_say_what_they_are() -> None:
+def test_aws_messages_without_a_finding_are_named() -> None:
     with pytest.raises(NotAnAlert, match="confirm the subscription"):
         PARSERS["guardduty"](
             {"Type": "SubscriptionConfirmation", "SubscribeURL": "https://x.example"}, NOW
@@ -390,7 +390,7 @@ def test_aws_notices_that_are_no_findings_say_what_they_are() -> None:
         PARSERS["guardduty"]({"Type": "Notification", "Message": "hello"}, NOW)
 
 
-def test_an_api_call_names_the_caller_and_the_user() -> None:
+def test_api_call_names_the_caller_and_the_user() -> None:
     call = changed(
         GUARDDUTY,
         type="UnauthorizedAccess:IAMUser/ConsoleLoginSuccess.B",
@@ -410,7 +410,7 @@ def test_an_api_call_names_the_caller_and_the_user() -> None:
 # Falco
 
 
-def test_a_falco_event_names_process_connection_and_user() -> None:
+def test_falco_event_names_process_connection_and_user() -> None:
     alert = one("falco", FALCO)
     assert (alert.dedup_key, alert.title, alert.severity) == (
         FALCO["uuid"],
@@ -426,7 +426,7 @@ def test_a_falco_event_names_process_connection_and_user() -> None:
     assert (alert.process.name, alert.process.pid, alert.file) == ("/usr/bin/curl", 4711, None)  # type: ignore[union-attr]
 
 
-def test_falco_without_uuid_is_known_by_rule_time_host_and_output() -> None:
+def test_falco_without_uuid_is_deduplicated_by_rule_time_host_and_output() -> None:
     bare = changed(FALCO, uuid=None)
     assert one("falco", bare).dedup_key == one("falco", changed(bare, tags=[])).dedup_key
     assert one("falco", bare).dedup_key != one("falco", changed(bare, hostname="node-8")).dedup_key
@@ -490,7 +490,7 @@ def test_falco_priorities(priority: str, severity: int) -> None:
         ("falco", {"rule": ""}, "falco: $.rule is empty; is json_output on?"),
     ],
 )
-def test_a_payload_of_another_shape_is_told_where_it_differs(
+def test_payload_of_another_shape_is_refused_with_the_place(
     product: str, payload: Any, says: str
 ) -> None:
     with pytest.raises(Unparseable) as caught:
@@ -499,7 +499,7 @@ def test_a_payload_of_another_shape_is_told_where_it_differs(
 
 
 @pytest.mark.parametrize("product", PARSERS)
-def test_without_a_time_the_moment_of_receipt_counts(product: str) -> None:
+def test_time_of_receipt_replaces_a_missing_time(product: str) -> None:
     times = ("timestamp", "created_at", "stop_at", "time", "updatedAt")
     bare = {key: value for key, value in copy.deepcopy(NATIVE[product]).items() if key not in times}
     bare.get("service", {}).pop("eventLastSeen", None)

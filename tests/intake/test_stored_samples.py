@@ -1,4 +1,4 @@
-"""What becomes of the alerts that real products sent?"""
+"""The alerts that real products sent are parsed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from orchestrator.domain.alert import Alert, Severity
 from orchestrator.intake.body import parse_json
+from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.parsers import parser_for
-from orchestrator.intake.refusal import NotAnAlert, Unparseable
 from tests.harness.intake_samples import NOW, load, stored
 
 
 def read(product: str, path: Path) -> tuple[Alert, ...] | NotAnAlert | Unparseable:
-    """The alerts in a stored body, or why there are none."""
+    """Return the alerts in a stored body, or the refusal."""
     try:
         return parser_for(product)(parse_json(path.read_bytes()), NOW)
     except (NotAnAlert, Unparseable) as refusal:
@@ -24,7 +24,7 @@ def read(product: str, path: Path) -> tuple[Alert, ...] | NotAnAlert | Unparseab
 
 
 def kinds(product: str, folder: str) -> tuple[list[Alert], Counter[str], dict[str, str]]:
-    """The alerts of a folder, how many files gave what, and the refusals by file."""
+    """Return the alerts of a folder, the number of files per outcome, and the refusals."""
     results = {path.stem: read(product, path) for path in stored(folder)}
     alerts = [alert for result in results.values() if isinstance(result, tuple) for alert in result]
     refusals = {
@@ -37,7 +37,7 @@ def kinds(product: str, folder: str) -> tuple[list[Alert], Counter[str], dict[st
     return alerts, counts, refusals
 
 
-def test_every_stored_eve_alert_is_one_and_telemetry_is_not() -> None:
+def test_every_stored_eve_alert_is_an_alert_and_telemetry_is_not() -> None:
     alerts, counts, refusals = kinds("suricata", "suricata")
     assert counts == {"alerts": 120, "NotAnAlert": 4}
     assert set(refusals) == {"700", "701", "702", "704"}
@@ -48,7 +48,7 @@ def test_every_stored_eve_alert_is_one_and_telemetry_is_not() -> None:
     assert len({alert.dedup_key for alert in alerts}) == len(alerts)
 
 
-def test_no_stored_eve_alert_takes_a_dns_server_for_the_other_side() -> None:
+def test_no_stored_eve_alert_has_a_dns_server_as_remote_end() -> None:
     alerts, _, _ = kinds("suricata", "suricata")
     remotes = {
         alert.remote.address: alert.remote.port
@@ -58,7 +58,7 @@ def test_no_stored_eve_alert_takes_a_dns_server_for_the_other_side() -> None:
     assert remotes == {}
 
 
-def test_every_stored_crowdsec_alert_is_one_but_for_the_one_without_a_scenario() -> None:
+def test_every_stored_crowdsec_alert_with_a_scenario_is_an_alert() -> None:
     alerts, counts, refusals = kinds("crowdsec", "crowdsec")
     assert counts == {"alerts": 20, "Unparseable": 1}
     assert refusals == {
@@ -71,7 +71,7 @@ def test_every_stored_crowdsec_alert_is_one_but_for_the_one_without_a_scenario()
     assert len(by_content) == len(set(by_content)) == 12
 
 
-def test_every_stored_falco_event_is_an_alert_and_two_of_one_moment_are_one() -> None:
+def test_every_stored_falco_event_is_an_alert_and_two_of_one_time_are_one() -> None:
     alerts, counts, _ = kinds("falco", "falco")
     assert counts == {"alerts": 4}
     assert {alert.severity for alert in alerts} == {Severity.INFORMATIONAL}
@@ -91,7 +91,7 @@ def test_every_stored_guardduty_finding_is_an_alert_and_a_security_hub_event_is_
     assert "Security Hub Findings - Custom Action" in refusals["001"]
 
 
-def test_stored_bodies_that_are_not_native_are_told_what_was_expected() -> None:
+def test_stored_bodies_that_are_not_native_are_refused_with_the_expectation() -> None:
     _, counts, refusals = kinds("wazuh", "wazuh")
     assert counts == {"Unparseable": 1}
     assert refusals["001"].startswith("wazuh: $.rule is missing")
@@ -100,7 +100,7 @@ def test_stored_bodies_that_are_not_native_are_told_what_was_expected() -> None:
     assert all("$.alerts is missing" in text for text in refusals.values())
 
 
-def test_a_grafana_notification_is_read_as_alertmanager_s() -> None:
+def test_grafana_notification_is_parsed_as_alertmanager() -> None:
     alerts, _, _ = kinds("alertmanager", "grafana")
     assert [alert.resolved for alert in alerts] == [True, False]
 
@@ -119,7 +119,7 @@ def test_a_grafana_notification_is_read_as_alertmanager_s() -> None:
         ("aws_securityhub", "aws_eventbridge_finding", {"alerts": 2, "NotAnAlert": 1}),
     ],
 )
-def test_shipped_mappings_read_what_their_products_sent(
+def test_shipped_mappings_parse_what_their_products_sent(
     product: str, folder: str, expected: dict[str, int]
 ) -> None:
     alerts, counts, _ = kinds(product, folder)
@@ -129,7 +129,7 @@ def test_shipped_mappings_read_what_their_products_sent(
 
 
 def only(product: str, folder: str, name: str) -> Alert:
-    """The only alert in a stored body."""
+    """Return the only alert in a stored body."""
     (alert,) = parser_for(product)(load(folder, name), NOW)
     return alert
 
@@ -224,7 +224,7 @@ def only(product: str, folder: str, name: str) -> Alert:
         ),
     ],
 )
-def test_a_mapped_alert_says_what_the_product_said(
+def test_mapped_alert_has_the_values_of_the_product(
     product: str, folder: str, name: str, fields: dict[str, Any]
 ) -> None:
     alert = only(product, folder, name)

@@ -1,4 +1,4 @@
-"""Are the moments that products write understood, and impossible ones replaced by the moment of receipt?"""
+"""Times of products are parsed, and impossible ones replaced by the time of receipt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.intake.normalize.times import moment
+from orchestrator.intake.normalize.times import parse_time
 from tests.harness.intake_samples import NOW
 
 
@@ -50,10 +50,8 @@ from tests.harness.intake_samples import NOW
         ("1739539623.25", datetime(2025, 2, 14, 13, 27, 3, 250000, UTC)),
     ],
 )
-def test_a_written_moment_is_read_to_the_microsecond_in_utc(
-    written: str | float, meant: datetime
-) -> None:
-    assert moment(written, NOW) == meant
+def test_time_is_parsed_to_the_microsecond_in_utc(written: str | float, meant: datetime) -> None:
+    assert parse_time(written, NOW) == meant
 
 
 @pytest.mark.parametrize(
@@ -89,14 +87,14 @@ def test_a_written_moment_is_read_to_the_microsecond_in_utc(
         ),
     ],
 )
-def test_what_is_no_possible_moment_is_the_moment_of_receipt(written: object) -> None:
-    assert moment(written, NOW) == NOW  # type: ignore[arg-type]
+def test_impossible_time_is_the_time_of_receipt(written: object) -> None:
+    assert parse_time(written, NOW) == NOW  # type: ignore[arg-type]
 
 
-def test_a_clock_may_be_a_day_ahead_and_no_more() -> None:
+def test_clock_may_be_at_most_a_day_ahead() -> None:
     ahead = NOW + timedelta(hours=23)
-    assert moment(ahead.isoformat(), NOW) == ahead
-    assert moment((NOW + timedelta(hours=25)).isoformat(), NOW) == NOW
+    assert parse_time(ahead.isoformat(), NOW) == ahead
+    assert parse_time((NOW + timedelta(hours=25)).isoformat(), NOW) == NOW
 
 
 @given(
@@ -105,6 +103,6 @@ def test_a_clock_may_be_a_day_ahead_and_no_more() -> None:
     | st.integers()
     | st.from_regex(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d{1,12})?(Z|[+-]\d\d:?\d\d)?")
 )
-def test_anything_gives_an_aware_moment_in_utc(written: str | float) -> None:
-    found = moment(written, NOW)
+def test_any_value_yields_an_aware_time_in_utc(written: str | float) -> None:
+    found = parse_time(written, NOW)
     assert found.utcoffset() == timedelta(0)

@@ -1,4 +1,4 @@
-"""People with contacts, a real mail server on the loopback, Slack as its emulator plays it, and a question that waits."""
+"""Fixtures of the notification tests: contacts, a mail server on the loopback, and Slack's emulator."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from api.app import create_app
 from connectors.sdk.emulator import EmulatorTransport
-from connectors.sdk.http import Access
 from connectors.sdk.open import open_connector
+from connectors.sdk.transport import Access
 from connectors.slack.connector import Slack
 from connectors.slack.emulator import SlackEmulator
 from orchestrator.access import keys
-from orchestrator.connections import connections
-from orchestrator.connections.connections import slot
+from orchestrator.connections import manage as connections
+from orchestrator.connections.open import pool_key
 from orchestrator.domain.access import Role
 from orchestrator.notifications import contacts
 from orchestrator.policy import policies
@@ -40,7 +40,7 @@ async def mail() -> AsyncIterator[MailServer]:
 
 @pytest.fixture
 async def world(tmp_path: Path, mail: MailServer) -> AsyncIterator[World]:
-    """Ann and Bob may decide and are in leads, Eve may only look; all can be reached. Nothing is asked yet."""
+    """A world in which Ann and Bob may decide and are in leads, and Eve may only read."""
     settings = Settings.load(
         data_dir=tmp_path / "data",
         public_url="https://tocsin.example",
@@ -68,11 +68,11 @@ async def world(tmp_path: Path, mail: MailServer) -> AsyncIterator[World]:
         rt, "chat", "slack", slack_settings, actor="system", check=False
     )
     async with rt.store.read() as session:
-        row = await records.one(session, ConnectionRow, "chat")
+        row = await records.get(session, ConnectionRow, "chat")
     assert row is not None
     for access in Access:
         opened = open_connector(Slack, slack_settings, access, EmulatorTransport(slack))
-        rt.connections.get(slot(row, access), lambda opened=opened: opened)  # type: ignore[misc]
+        rt.connections.get(pool_key(row, access), lambda opened=opened: opened)  # type: ignore[misc]
     async with rt.store.write() as session:
         run = {
             "playbook": "c2",

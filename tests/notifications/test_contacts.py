@@ -1,4 +1,4 @@
-"""Who may say how people are reached, and what is seen of what they were told?"""
+"""Contacts and notifications through the API: who may change them, and what is shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.domain.access import Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid
 from orchestrator.notifications import contacts
-from orchestrator.notifications.contacts import principal_of
+from orchestrator.notifications.contacts import decision_principal
 from tests.harness.notification_world import World
 
 
@@ -21,7 +21,7 @@ async def key(world: World, person: str, *roles: Role, **more: Any) -> dict[str,
     return {"Authorization": f"Bearer {token.get_secret_value()}"}
 
 
-async def test_an_admin_sets_lists_and_removes_contacts(world: World) -> None:
+async def test_an_admin_saves_lists_and_removes_contacts(world: World) -> None:
     admin, api = await key(world, "root", Role.ADMIN), world.browser
     body = {"email": "zoe@corp.example", "slack_user": "U0ZOE000001"}
     assert (await api.put("/v1/contacts/zoe", json=body, headers=admin)).json()[
@@ -36,7 +36,7 @@ async def test_an_admin_sets_lists_and_removes_contacts(world: World) -> None:
     assert "corp.example" not in str(await world.events(EventKind.CONTACT_SAVED))
 
 
-async def test_a_key_that_may_not_decide_cannot_direct_links(world: World) -> None:
+async def test_a_key_that_may_not_decide_cannot_redirect_links(world: World) -> None:
     narrow = await key(world, "root", Role.ADMIN, scopes=(Permission.ADMIN,))
     reply: httpx.Response = await world.browser.put(
         "/v1/contacts/ann", json={"email": "me@evil.example"}, headers=narrow
@@ -60,26 +60,26 @@ async def test_a_key_that_may_not_decide_cannot_direct_links(world: World) -> No
         (None, "U0ANALYST01\n"),
     ],
 )
-async def test_what_is_no_address_is_refused(
+async def test_a_malformed_address_is_rejected(
     world: World, email: str | None, slack: str | None
 ) -> None:
     with pytest.raises(Invalid):
         await contacts.save_contact(world.rt, "zoe", email, slack, actor="system")
 
 
-async def test_two_keys_together_give_nothing_that_neither_gives_alone(world: World) -> None:
+async def test_permissions_of_two_keys_do_not_combine(world: World) -> None:
     await key(world, "mia", Role.APPROVER, groups=("tier-1",))
     await key(world, "mia", Role.VIEWER, groups=("leads",))
     await key(world, "mia", Role.ADMIN, groups=("owners",), scopes=(Permission.READ,))
     async with world.rt.store.read() as session:
-        found = await principal_of(session, "mia", world.now[0])
-        nobody = await principal_of(session, "nobody", world.now[0])
-    assert found is not None and nobody is None
+        found = await decision_principal(session, "mia", world.now[0])
+        unknown = await decision_principal(session, "unknown", world.now[0])
+    assert found is not None and unknown is None
     assert found.groups == ("tier-1",)
     assert found.permissions == {Permission.APPROVAL_DECIDE}
 
 
-async def test_messages_that_failed_are_listed_without_their_address(world: World) -> None:
+async def test_failed_notifications_are_listed_without_their_address(world: World) -> None:
     world.mail.answers = ["RCPT 550 no", "RCPT 550 no"]
     await world.ask()
     viewer = await key(world, "vic", Role.VIEWER)

@@ -1,4 +1,4 @@
-"""Does a link decide once, in time, for its person alone, and does opening it decide nothing?"""
+"""One-time links: each decides once, in time, for its person; opening it decides nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from orchestrator.access import keys
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.notifications import contacts
-from orchestrator.store.tables import AnswerRow
+from orchestrator.store.tables import DecisionRow
 from tests.harness.notification_world import CHANGE, World
 
 
-async def test_from_asked_to_approved_by_the_link_in_the_mail(world: World) -> None:
+async def test_the_link_in_the_mail_approves(world: World) -> None:
     await world.ask()
     page = await world.browser.get(world.link())
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -28,16 +28,16 @@ async def test_from_asked_to_approved_by_the_link_in_the_mail(world: World) -> N
     done = await world.post(world.link())
     assert (done.status_code, await world.state()) == (200, "approved")
     async with world.rt.store.read() as session:
-        answer = await session.get(AnswerRow, ("apr_1", "ann"))
-    assert answer is not None
-    assert (answer.via, answer.key_id, answer.decision) == (
+        decision = await session.get(DecisionRow, ("apr_1", "ann"))
+    assert decision is not None
+    assert (decision.via, decision.key_id, decision.decision) == (
         "email",
         world.key_ids["ann"],
         "approve",
     )
 
 
-async def test_a_scanner_that_opens_the_link_decides_nothing_and_is_told_of_once(
+async def test_a_mail_scanner_decides_nothing_and_is_recorded_once(
     world: World,
 ) -> None:
     await world.ask()
@@ -50,7 +50,7 @@ async def test_a_scanner_that_opens_the_link_decides_nothing_and_is_told_of_once
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_no_other_method_does_anything(world: World, method: str) -> None:
+async def test_other_methods_are_rejected(world: World, method: str) -> None:
     await world.ask()
     assert (await world.browser.request(method, world.link())).status_code == 405
     assert await world.state() == "pending"
@@ -61,7 +61,7 @@ async def test_a_link_works_once(world: World) -> None:
     assert (await world.post(world.link())).status_code == 200
     for again in (await world.post(world.link(), "decline"), await world.browser.get(world.link())):
         assert again.status_code == 410
-        assert "used already" in again.text
+        assert "link was used" in again.text
     assert await world.state() == "pending"
     refused = await world.events(EventKind.LINK_REFUSED)
     assert len(refused) == 2
@@ -69,7 +69,7 @@ async def test_a_link_works_once(world: World) -> None:
     assert await world.state() == "approved"
 
 
-async def test_of_two_answers_at_the_same_instant_one_counts(world: World) -> None:
+async def test_of_concurrent_submissions_one_counts(world: World) -> None:
     await world.ask(quorum=2)
     both = await asyncio.gather(
         *(
@@ -80,21 +80,21 @@ async def test_of_two_answers_at_the_same_instant_one_counts(world: World) -> No
     assert sorted(reply.status_code for reply in both) == [200, 410, 410, 410]
 
 
-async def test_a_link_ends_with_its_question(world: World) -> None:
+async def test_a_link_expires_with_its_approval(world: World) -> None:
     await world.ask()
     world.later(minutes=15)
     for late in (await world.browser.get(world.link()), await world.post(world.link())):
         assert late.status_code == 410
-        assert "could be answered until 2026-03-04 05:21 UTC" in late.text
+        assert "expired at 2026-03-04 05:21 UTC" in late.text
     assert await world.state() == "pending"
 
 
-async def test_who_lost_their_key_decides_nothing(world: World) -> None:
+async def test_a_person_without_a_key_decides_nothing(world: World) -> None:
     await world.ask()
     await keys.revoke_key(world.rt, world.key_ids["ann"], actor="system")
     for refused in (await world.browser.get(world.link()), await world.post(world.link())):
         assert refused.status_code == 403
-        assert "no API key any more" in refused.text
+        assert "no longer has an API key" in refused.text
     assert await world.state() == "pending"
 
 
@@ -105,15 +105,15 @@ async def test_a_key_that_expired_decides_nothing(world: World) -> None:
     assert await world.state() == "pending"
 
 
-async def test_another_digest_decides_nothing_and_leaves_the_link(world: World) -> None:
+async def test_another_digest_decides_nothing_and_keeps_the_link(world: World) -> None:
     await world.ask()
     wrong = await world.post(world.link(), digest="other")
     assert (wrong.status_code, await world.state()) == (409, "pending")
-    assert "the digest is not that" in wrong.text
+    assert "the digest does not match" in wrong.text
     assert (await world.post(world.link())).status_code == 200
 
 
-async def test_a_made_up_link_is_refused_as_any_other_unknown_one(world: World) -> None:
+async def test_an_unknown_link_is_rejected(world: World) -> None:
     await world.ask()
     for token in ("x" * 43, "x", "%00x", "a" * 150, world.link()[3:-1] + "!"):
         for reply in (await world.browser.get(f"/a/{token}"), await world.post(f"/a/{token}")):
@@ -124,32 +124,32 @@ async def test_a_made_up_link_is_refused_as_any_other_unknown_one(world: World) 
     assert world.link()[3:20] not in str(refused)
 
 
-async def test_only_what_stays_ticked_is_agreed_with(world: World) -> None:
+async def test_only_ticked_changes_are_approved(world: World) -> None:
     await world.ask()
     assert (await world.post(world.link(), change=[])).status_code == 422
     assert (await world.post(world.link(), change=["c9"])).status_code == 422
     assert (await world.post(world.link(), change=["c2"])).status_code == 200
     async with world.rt.store.read() as session:
-        answer = await session.get(AnswerRow, ("apr_1", "ann"))
-    assert answer is not None and answer.form == {"changes": ["c2"]}
+        decision = await session.get(DecisionRow, ("apr_1", "ann"))
+    assert decision is not None and decision.form == {"changes": ["c2"]}
 
 
-async def test_a_question_about_no_change_whether_a_run_may_begin_is_answered_by_the_link_too(
+async def test_the_start_of_a_run_is_approved_by_the_link(
     world: World,
 ) -> None:
-    await world.ask(changes=[], question="Let one more run begin?")
+    await world.ask(changes=[], question="Let one more run start?")
     page = (await world.browser.get(world.link())).text
-    assert "Let one more run begin?" in page
-    assert "The run would begin." in page
+    assert "Let one more run start?" in page
+    assert "The run starts." in page
     assert (await world.post(world.link(), change=[])).status_code == 200
     assert await world.state() == "approved"
 
 
-async def test_decided_already_is_said_with_its_status(world: World) -> None:
+async def test_a_decided_approval_is_reported_with_its_status(world: World) -> None:
     await world.ask()
     assert (await world.post(world.link("bob"), "decline")).status_code == 200
     late = await world.post(world.link())
-    assert (late.status_code, "declined already" in late.text) == (409, True)
+    assert (late.status_code, "already declined" in late.text) == (409, True)
 
 
 @pytest.mark.parametrize(
@@ -161,14 +161,14 @@ async def test_decided_already_is_said_with_its_status(world: World) -> None:
         ({"Origin": "https://tocsin.example"}, 200),
     ],
 )
-async def test_an_answer_from_another_site_is_refused(
+async def test_a_form_of_another_site_is_rejected(
     world: World, headers: dict[str, str], status: int
 ) -> None:
     await world.ask()
     assert (await world.post(world.link(), headers=headers)).status_code == status
 
 
-async def test_hostile_text_stays_text(world: World) -> None:
+async def test_hostile_text_is_shown_as_text(world: World) -> None:
     hostile = '<script>alert(1)</script>"><img src=x onerror=alert(1)>\u202etxt.exe\u0007 {{ 7*7 }}'
     planned_change = {
         **CHANGE["planned_change"],
@@ -194,7 +194,7 @@ async def test_hostile_text_stays_text(world: World) -> None:
     )
 
 
-async def test_the_page_loads_nothing_and_is_not_kept(world: World) -> None:
+async def test_the_page_loads_nothing_and_is_not_cached(world: World) -> None:
     await world.ask()
     page = await world.browser.get(world.link())
     headers = page.headers
@@ -215,7 +215,7 @@ async def test_the_page_loads_nothing_and_is_not_kept(world: World) -> None:
     )
 
 
-async def test_a_contact_that_moves_ends_the_links_to_the_old_address(world: World) -> None:
+async def test_a_changed_contact_ends_the_links_to_the_old_address(world: World) -> None:
     await world.ask()
     await contacts.save_contact(world.rt, "ann", "ann@elsewhere.example", None, actor="system")
     assert (await world.post(world.link())).status_code == 410
@@ -244,8 +244,8 @@ async def test_a_form_is_filled_in_on_the_page(world: World) -> None:
     done = await world.post(world.link(), **filled)
     assert done.status_code == 200, done.text
     async with world.rt.store.read() as session:
-        answer = await session.get(AnswerRow, ("apr_1", "ann"))
-    assert answer is not None and answer.form == {
+        decision = await session.get(DecisionRow, ("apr_1", "ann"))
+    assert decision is not None and decision.form == {
         "why": "seen",
         "count": 3,
         "level": None,

@@ -1,4 +1,4 @@
-"""Does a mail reach the right people, whole and harmless, and is it tried until it does?"""
+"""Mails: the right recipients, the whole approval, nothing hostile, and retries."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from cryptography.x509.oid import NameOID
 
 from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
+from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Rejected, Unavailable
+from orchestrator.domain.incident import TaskKind
+from orchestrator.domain.notification import NotificationKind
 from orchestrator.notifications.email import send_mail
-from orchestrator.notifications.outbox import notify_task, tell
+from orchestrator.notifications.outbox import notify_approvers, notify_task
 from orchestrator.notifications.sender import send_due, send_until
-from orchestrator.notifications.templates import Mail, addressed
+from orchestrator.notifications.templates import MailBody, addressed
 from orchestrator.settings import Settings
+from orchestrator.store.queries import approvals
 from orchestrator.store.tables import TaskRow
 from tests.harness.mail_server import MailServer
 from tests.harness.notification_world import World
 
-MAIL = Mail(subject="Block it?", text="Block it?\n", html="<p>Block it?</p>")
+MAIL = MailBody(subject="Block it?", text="Block it?\n", html="<p>Block it?</p>")
 
 
 def message(subject: str = "Block it?") -> Any:
@@ -40,7 +44,7 @@ def message(subject: str = "Block it?") -> Any:
     )
 
 
-async def test_those_in_the_group_who_may_decide_are_asked_and_nobody_else(world: World) -> None:
+async def test_only_members_of_the_group_who_may_decide_are_notified(world: World) -> None:
     await keys.create_key(world.rt, "eve", (Role.ADMIN,), groups=("others",), actor="system")
     await keys.create_key(
         world.rt,
@@ -58,7 +62,7 @@ async def test_those_in_the_group_who_may_decide_are_asked_and_nobody_else(world
     assert {row.state for row in await world.notifications()} == {"sent"}
 
 
-async def test_a_mail_says_the_question_the_changes_the_end_and_the_link(world: World) -> None:
+async def test_a_mail_holds_question_changes_expiry_and_link(world: World) -> None:
     await world.ask(reasons=["the host is critical"])
     text: Any = world.mail.taken[0].get_body(("plain",))
     for part in (
@@ -84,7 +88,7 @@ async def test_a_question_cannot_add_a_header_or_a_recipient(world: World, end: 
     assert b"\nBcc:" not in b"".join(raw.partition(b"\r\n\r\n")[0] for raw in world.mail.raw)
 
 
-async def test_the_token_is_nowhere_but_in_the_mail(world: World) -> None:
+async def test_the_token_is_only_in_the_mail(world: World) -> None:
     await world.ask()
     await world.browser.get(world.link())
     await world.post(world.link())
@@ -99,7 +103,7 @@ async def test_the_token_is_nowhere_but_in_the_mail(world: World) -> None:
         assert not any(token in str(event) for token in tokens)
 
 
-async def test_a_mail_that_does_not_come_off_is_tried_again_with_a_new_link(world: World) -> None:
+async def test_a_failed_mail_is_retried_with_a_new_link(world: World) -> None:
     world.mail.answers = ["451 not now", "451 not now"]
     await world.ask()
     assert (
@@ -116,7 +120,7 @@ async def test_a_mail_that_does_not_come_off_is_tried_again_with_a_new_link(worl
     assert (await world.post(world.link())).status_code == 200
 
 
-async def test_what_is_refused_for_good_has_failed_and_is_seen(world: World) -> None:
+async def test_a_permanently_refused_mail_has_failed(world: World) -> None:
     world.mail.answers = ["RCPT 550 no such person", "RCPT 550 no such person"]
     await world.ask()
     failed = await world.notifications(state="failed")
@@ -125,7 +129,7 @@ async def test_what_is_refused_for_good_has_failed_and_is_seen(world: World) -> 
     assert {(event.subject, event.data["attempts"]) for event in events} == {("apr_1", 1)}
 
 
-async def test_after_hours_it_is_given_up(world: World) -> None:
+async def test_retries_end_after_hours(world: World) -> None:
     await world.mail.__aexit__()
     await world.ask(expires_at=world.now[0] + timedelta(days=1))
     for _ in range(60):
@@ -136,10 +140,10 @@ async def test_after_hours_it_is_given_up(world: World) -> None:
     assert all(10 < row.attempts < 40 for row in failed)
 
 
-async def test_nobody_is_asked_what_is_answered_or_over(world: World) -> None:
+async def test_a_decided_or_expired_approval_is_not_sent(world: World) -> None:
     world.mail.answers = ["451 later", "451 later"]
     await world.ask()
-    await world.close(state="approved")
+    await world.close(state=ApprovalState.APPROVED)
     world.later(minutes=1)
     await send_due(world.rt)
     assert world.mail.taken == []
@@ -154,26 +158,26 @@ async def test_nobody_is_asked_what_is_answered_or_over(world: World) -> None:
 
 
 async def test_two_workers_send_each_mail_once(world: World) -> None:
-    async with world.rt.store.write() as session:
-        session.add_all([])
     await world.ask()
     world.mail.taken.clear()
     async with world.rt.store.write() as session:
-        await tell(session, {"id": "apr_1", "by_group": "leads"}, "reminder", world.now[0])
+        row = await approvals.get(session, "apr_1")
+        assert row is not None
+        await notify_approvers(session, row, NotificationKind.REMINDER, world.now[0])
     await asyncio.gather(send_due(world.rt), send_due(world.rt), send_due(world.rt))
     assert len(world.mail.taken) == 2
     assert {mail["Subject"] for mail in world.mail.taken} == {"[Tocsin] Still open: Block it?"}
 
 
-async def test_the_worker_sends_until_it_is_told_to_stop(world: World) -> None:
+async def test_the_worker_sends_until_it_is_stopped(world: World) -> None:
     stop = asyncio.Event()
     working = asyncio.create_task(send_until(world.rt, stop))
     async with world.rt.store.write() as session:
         task = TaskRow(
-            id="mat_1",
-            kind="release",
+            id="task_1",
+            kind="stuck_release",
             subject="k1",
-            summary="It does not come off",
+            summary="The device refuses the undo",
             to_group="leads",
             opened_at=world.now[0],
         )
@@ -185,22 +189,22 @@ async def test_the_worker_sends_until_it_is_told_to_stop(world: World) -> None:
     stop.set()
     await working
     assert {mail["Subject"] for mail in world.mail.taken} == {
-        "[Tocsin] release: It does not come off"
+        "[Tocsin] stuck release: The device refuses the undo"
     }
 
 
-async def test_without_a_group_a_matter_goes_to_those_who_administer(world: World) -> None:
+async def test_a_task_without_a_group_goes_to_admins(world: World) -> None:
     await keys.create_key(world.rt, "eve", (Role.ADMIN,), actor="system")
     async with world.rt.store.write() as session:
         task = TaskRow(
-            id="mat_1", kind="drift", subject="k1", summary="Gone", opened_at=world.now[0]
+            id="task_1", kind=TaskKind.DRIFT, subject="k1", summary="Gone", opened_at=world.now[0]
         )
         session.add(task)
         await notify_task(session, task, world.now[0])
-    assert {row.person for row in await world.notifications(about="mat_1")} == {"eve"}
+    assert {row.person for row in await world.notifications(about="task_1")} == {"eve"}
 
 
-async def test_mail_goes_over_tls_with_a_login_and_not_otherwise(tmp_path: Path) -> None:
+async def test_mail_requires_tls_and_a_login(tmp_path: Path) -> None:
     server_side, authority = certificate(tmp_path)
     async with MailServer(server_side, password="hunter2-hunter2") as server:
         settings = Settings.load(data_dir=tmp_path, smtp_url=server.url, smtp_ca_file=authority)
@@ -229,28 +233,30 @@ async def test_without_a_server_nothing_is_sent(tmp_path: Path) -> None:
 
 
 def certificate(folder: Path) -> tuple[Any, Path]:
-    """A server's side of TLS for 127.0.0.1, and the file by which it is believed."""
+    """Return a TLS context for 127.0.0.1, and the file of its authority."""
     import ipaddress
     import ssl
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
     now = datetime.now(UTC)
-    made = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
     )
-    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    made = made.add_extension(
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(
+        now + timedelta(days=1)
+    )
+    builder = builder.add_extension(
         x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
         critical=False,
     )
-    signed = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(
-        key, hashes.SHA256()
-    )
+    signed = builder.add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    ).sign(key, hashes.SHA256())
     public, private = folder / "mail.pem", folder / "mail.key"
     public.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     pkcs8 = serialization.PrivateFormat.PKCS8

@@ -1,18 +1,18 @@
-"""Every construct, written wrongly: the problem names line, column, step, and the mend; and all problems are told at once."""
+"""Bad playbooks: every problem has line, column, step and fix, and all are reported at once."""
 
 import pytest
 
 from orchestrator.playbook import plan
 from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.problems import PlaybookInvalid
-from orchestrator.playbook.schema.playbook import Playbook
+from orchestrator.playbook.schema.playbook import PlaybookSpec
 from orchestrator.playbook.schema.steps import KINDS
 from tests.harness.playbook_texts import (
     CATALOGUE,
     FILE,
     FIRST_STEP_LINE,
     HEAD,
-    cases,
+    bad_texts,
     compiled,
     problems_of,
     with_steps,
@@ -23,27 +23,27 @@ from tests.playbook.test_constructs import CALLED
 LOOK = "- {id: look, use: reputation.lookup_address, with: {address: 198.51.100.7}}\n"
 WAIT = "- {id: pause, wait: 1s}\n"
 
-STEPS = cases("bad_steps.txt")
-HEADS = cases("bad_heads.txt")
+STEPS = bad_texts("bad_steps.txt")
+HEADS = bad_texts("bad_heads.txt")
 GOOD = with_steps("- {id: a, wait: 1s}")
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_bad_step_is_told_with_its_place_and_mend(name: str) -> None:
+def test_bad_step_has_a_problem_with_place_and_fix(name: str) -> None:
     problems = problems_of(with_steps(STEPS[name].text), compiled(CALLED).plan)
-    assert [within_steps(problem) for problem in problems] == [STEPS[name].told]
+    assert [within_steps(problem) for problem in problems] == [STEPS[name].problem]
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_bad_head_is_told_with_its_place_and_mend(name: str) -> None:
+def test_bad_head_has_a_problem_with_place_and_fix(name: str) -> None:
     problems = problems_of(HEADS[name].text)
-    assert [str(problem).removeprefix(f"{FILE}:") for problem in problems] == [HEADS[name].told]
+    assert [str(problem).removeprefix(f"{FILE}:") for problem in problems] == [HEADS[name].problem]
 
 
 def test_every_construct_has_a_bad_example() -> None:
     keys = {name.partition(":")[0] for name in (*STEPS, *HEADS)}
     assert keys >= {
-        *Playbook.model_fields,
+        *PlaybookSpec.model_fields,
         *KINDS,
         "with",
         "for",
@@ -67,7 +67,7 @@ def test_a_problem_reads_as_one_line_that_a_terminal_can_jump_to() -> None:
     )
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_text() -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_text() -> None:
     text = with_steps("""
         - {id: a, wait: soon, when: alert.titel == ''}
         - id: b
@@ -82,7 +82,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_text() -> None:
     assert [problem.line for problem in problems] == sorted(problem.line for problem in problems)
 
 
-def test_a_malformed_step_does_not_make_those_that_name_it_wrong() -> None:
+def test_malformed_step_causes_no_problems_in_steps_that_name_it() -> None:
     text = with_steps(
         "- id: a\n  parallel:\n    - {id: b, use: edr.find_host, with: 3}\n- {id: c, wait: 1s, when: steps.b.online and steps.a.b.online}"
     )
@@ -92,24 +92,28 @@ def test_a_malformed_step_does_not_make_those_that_name_it_wrong() -> None:
 def test_recursion_through_another_playbook_is_refused() -> None:
     called = compiled(GOOD.replace("trigger:\n  when: alert.severity >= 4\n", "")).plan
     middle = plan.Plan(
-        playbook="y", version=1, title="Y", owner="o", steps=(plan.Call(id="back", plan=called),)
+        playbook="y",
+        version=1,
+        title="Y",
+        owner="o",
+        steps=(plan.CallPlaybook(id="back", plan=called),),
     )
     (problem,) = problems_of(with_steps("- {id: a, call: y@1}"), middle)
     assert problem.message == "y@1 leads back to 'x'"
 
 
-def test_a_playbook_that_alerts_start_cannot_be_called() -> None:
+def test_playbook_with_a_trigger_cannot_be_called() -> None:
     (problem,) = problems_of(
         with_steps("- {id: a, call: z@1}"),
         compiled(GOOD.replace("playbook: x", "playbook: z")).plan,
     )
-    assert problem.message == "z@1 is started by alerts, and a called playbook sees its inputs only"
+    assert problem.message == "z@1 has a trigger, and a called playbook sees only its inputs"
 
 
 def test_more_than_500_steps_are_refused() -> None:
     steps = "\n".join(f"- {{id: s{number}, wait: 1s}}" for number in range(501))
     (problem,) = problems_of(with_steps(steps))
-    assert problem.message == "more than 500 steps, those of called playbooks included"
+    assert problem.message == "the playbook has more than 500 steps, including those that it calls"
     assert problems_of(with_steps(steps.rpartition("\n")[0])) == ()
 
 
@@ -126,7 +130,7 @@ def test_the_steps_of_called_playbooks_count() -> None:
 
 
 def nested(levels: int) -> str:
-    """A step inside of `levels - 1` blocks."""
+    """Return a playbook with a step inside of `levels - 1` blocks."""
     step = "{id: s0, wait: 1s}"
     for level in range(1, levels):
         step = f"{{id: s{level}, parallel: [{step}]}}"
@@ -136,9 +140,9 @@ def nested(levels: int) -> str:
 def test_nesting_is_bounded() -> None:
     assert problems_of(nested(8)) == ()
     (problem,) = problems_of(nested(9))
-    assert problem.message == "steps nested more than 8 deep"
+    assert problem.message == "steps are nested more than 8 deep"
 
 
 @pytest.mark.parametrize("text", ["", "- a", "just text", "steps: 3", "{", "playbook: x", HEAD])
-def test_what_is_no_playbook_at_all_is_refused(text: str) -> None:
+def test_text_that_is_not_a_playbook_is_refused(text: str) -> None:
     assert problems_of(text)

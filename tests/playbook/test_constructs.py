@@ -90,7 +90,7 @@ def test_the_playbook_of_the_design_compiles() -> None:
     )
 
 
-def test_the_digest_is_of_the_meaning_and_not_of_the_text() -> None:
+def test_digest_covers_the_meaning_and_not_the_text() -> None:
     assert (
         compiled(DESIGN).plan.digest
         == compiled("# a comment\n" + DESIGN.replace("24h", "1d")).plan.digest
@@ -98,7 +98,7 @@ def test_the_digest_is_of_the_meaning_and_not_of_the_text() -> None:
     assert compiled(DESIGN).plan.digest != compiled(DESIGN.replace("24h", "25h")).plan.digest
 
 
-def test_a_plan_survives_the_wire() -> None:
+def test_plan_survives_serialization() -> None:
     made = compiled(DESIGN).plan
     assert plan.Plan.model_validate_json(made.model_dump_json()) == made
 
@@ -122,7 +122,7 @@ def test_common_keys_of_a_step() -> None:
     assert step.on_error == "continue"
     assert step.hold == "${{ '12h' if alert.host.critical else '1h' }}"
     assert step.approve == plan.Approve(
-        question="Block?", quorum=2, otherwise="escalate", escalate_to="ciso"
+        question="Block?", quorum=2, otherwise="escalate", escalate_to=("ciso",)
     )
 
 
@@ -167,7 +167,7 @@ def test_for_each_sees_its_item_and_is_seen_through_its_items() -> None:
     assert after.id == "after"
 
 
-def test_for_each_takes_a_list_that_is_written_out() -> None:
+def test_for_each_accepts_a_literal_list() -> None:
     (step,) = steps_of("""
         - id: each
           for_each: [198.51.100.7, "${{ alert.remote.address }}"]
@@ -180,7 +180,7 @@ def test_for_each_takes_a_list_that_is_written_out() -> None:
     assert step.items == ["198.51.100.7", "${{ alert.remote.address }}"]
 
 
-def test_choose_takes_the_first_branch_and_its_steps_may_be_null_afterwards() -> None:
+def test_steps_of_a_choose_are_nullable_after_it() -> None:
     step, after = steps_of("""
         - id: pick
           choose:
@@ -229,7 +229,7 @@ def test_wait_takes_a_duration_a_template_or_an_event() -> None:
     assert after.id == "after"
 
 
-def test_ask_makes_a_form_whose_answers_are_typed() -> None:
+def test_answers_of_an_ask_are_typed() -> None:
     ask, block = steps_of("""
         - id: triage
           ask:
@@ -276,7 +276,9 @@ def test_call_carries_the_whole_pinned_plan() -> None:
         """,
         called,
     )
-    assert step == plan.Call(id="tell", inputs={"host": "${{ alert.host.name }}"}, plan=called)
+    assert step == plan.CallPlaybook(
+        id="tell", inputs={"host": "${{ alert.host.name }}"}, plan=called
+    )
     assert after.id == "after"
 
 
@@ -292,7 +294,7 @@ def test_nested_steps_are_seen_flat_after_their_block() -> None:
     """)
 
 
-def test_on_failure_takes_steps_that_see_all_that_may_have_run() -> None:
+def test_steps_of_on_failure_see_every_step() -> None:
     text = with_steps("- {id: look, use: edr.find_host, with: {host: ws-1}}") + textwrap.dedent("""\
         on_failure:
           - id: tell
@@ -305,13 +307,13 @@ def test_on_failure_takes_steps_that_see_all_that_may_have_run() -> None:
     assert on_failure[0].id == "tell"
 
 
-def test_alert_may_be_null_only_where_no_alert_starts_the_run() -> None:
+def test_alert_is_nullable_only_without_a_trigger() -> None:
     steps = "steps:\n  - {id: a, when: alert is not none and alert.severity > 3, wait: 1s}\n"
     assert compiled("playbook: x\nversion: 1\ntitle: X\nowner: soc\n" + steps).plan.trigger is None
     assert problems_of(HEAD + steps) == ()
 
 
-def test_literals_of_every_kind_are_taken() -> None:
+def test_literals_of_every_kind_are_accepted() -> None:
     assert steps_of("""
         - id: ticket
           use: tickets.open

@@ -1,17 +1,17 @@
-"""Durations: what is written, and what an expression yields for one."""
+"""Durations as authors write them, and as expressions yield them."""
 
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.language.durations import LONGEST, duration, spelled
+from orchestrator.playbook.language.durations import LONGEST, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
-    ("written", "seconds"),
+    ("value", "seconds"),
     [
         ("90s", 90),
         ("15m", 900),
@@ -23,12 +23,12 @@ from orchestrator.playbook.language.durations import LONGEST, duration, spelled
         (60.0, 60),
     ],
 )
-def test_a_duration_is_whole_seconds(written: object, seconds: int) -> None:
-    assert duration(written) == seconds
+def test_a_duration_is_whole_seconds(value: object, seconds: int) -> None:
+    assert parse_duration(value) == seconds
 
 
 @pytest.mark.parametrize(
-    "written",
+    "value",
     [
         "",
         "1",
@@ -52,25 +52,27 @@ def test_a_duration_is_whole_seconds(written: object, seconds: int) -> None:
         LONGEST + 1,
     ],
 )
-def test_what_is_no_duration_is_refused(written: object) -> None:
+def test_invalid_duration_is_refused(value: object) -> None:
     with pytest.raises(Invalid):
-        duration(written)
+        parse_duration(value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20) | st.integers() | st.floats())
-def test_anything_is_a_bounded_duration_or_refused(written: object) -> None:
+def test_anything_is_a_bounded_duration_or_refused(value: object) -> None:
     with contextlib.suppress(Invalid):
-        assert 1 <= duration(written) <= LONGEST
+        assert 1 <= parse_duration(value) <= LONGEST
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(90, "1m30s"), (5_400, "1h30m"), (86_400, "24h"), (604_800, "7d"), (90_000, "25h"), (0, "0s")],
 )
-def test_it_is_told_as_an_author_would_write_it(seconds: int, said: str) -> None:
-    assert spelled(seconds) == said
+def test_duration_is_formatted_as_authors_write_it(seconds: int, text: str) -> None:
+    assert format_duration(seconds) == text
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=LONGEST))
-def test_what_is_told_reads_back(seconds: int) -> None:
-    assert duration(spelled(seconds)) == seconds
+def test_formatted_duration_parses_to_the_same(seconds: int) -> None:
+    assert parse_duration(format_duration(seconds)) == seconds

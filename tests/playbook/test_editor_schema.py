@@ -17,7 +17,7 @@ SCHEMA = json_schema(CATALOGUE)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
-def test_it_is_a_valid_json_schema() -> None:
+def test_schema_is_valid_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -50,7 +50,7 @@ def test_good_playbooks_pass(text: str) -> None:
         "id: malformed",
     ],
 )
-def test_what_can_be_seen_by_form_is_seen_in_the_editor(name: str) -> None:
+def test_error_of_form_is_found_by_the_editor(name: str) -> None:
     assert not VALIDATOR.is_valid(load(with_steps(STEPS[name].text)).data)
 
 
@@ -61,7 +61,7 @@ def test_use_completes_to_every_action_with_its_summary() -> None:
     }
 
 
-def test_an_expression_is_taken_wherever_a_value_is() -> None:
+def test_expression_is_accepted_for_every_value() -> None:
     data = copy.deepcopy(load(DESIGN).data)
     data["steps"][2]["with"] = {
         "title": "${{ alert.title }}",
@@ -82,7 +82,7 @@ def test_every_field_is_described() -> None:
     assert [name for name, model in SCHEMA["$defs"].items() if not model.get("description")] == []
 
 
-def test_nothing_points_nowhere() -> None:
+def test_every_reference_has_a_definition() -> None:
     assert {reference.rpartition("/")[2] for reference in _references(SCHEMA)} <= SCHEMA[
         "$defs"
     ].keys()

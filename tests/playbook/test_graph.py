@@ -1,4 +1,4 @@
-"""Does the picture show what a playbook does, and what became of a run, whatever is written in them?"""
+"""Pictures of playbooks and runs, whatever authors and attackers wrote in them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.playbook.compile.compiler import compile_playbook
-from orchestrator.playbook.graph.mermaid import mermaid
+from orchestrator.playbook.graph.mermaid import render_mermaid
 from orchestrator.playbook.graph.model import Graph, Node, graph_of
-from orchestrator.playbook.graph.svg import svg
+from orchestrator.playbook.graph.svg import render_svg
 from orchestrator.playbook.plan import Plan
 
 PLAYBOOKS = sorted((Path(__file__).parents[2] / "playbooks").glob("*/playbook.yaml"))
@@ -76,34 +76,34 @@ def nodes(graph: Graph) -> dict[str, Node]:
     return found
 
 
-def test_every_step_stands_in_the_picture_with_its_effect_approval_and_lease(plan: Plan) -> None:
+def test_picture_shows_every_step_with_effect_approval_and_lease(plan: Plan) -> None:
     found = nodes(graph_of(plan))
     assert list(found) == ["verdict", "choice", "choice/block", "choice/tell"]
     block = found["choice/block"]
     assert (block.effect, block.lease, block.undo) == ("contain", "for 24h", True)
     assert block.approval == "2 of soc-leads within 15m, otherwise stop"
-    drawing = svg(graph_of(plan))
+    drawing = render_svg(graph_of(plan))
     for text in (
-        "for 24h, can be taken back",
+        "for 24h, can be undone",
         "firewall.block_address",
-        "on error: goes on",
-        "on failure: take back what this run changed",
+        "on error: continue",
+        "on failure: undo the changes of this run",
     ):
         assert text in drawing
 
 
 @pytest.mark.parametrize("file", PLAYBOOKS, ids=lambda file: file.parent.name)
-def test_a_shipped_playbook_is_drawn_as_well_formed_svg_and_as_mermaid(file: Path) -> None:
+def test_shipped_playbook_renders_as_valid_svg_and_mermaid(file: Path) -> None:
     graph = graph_of(plan_of(file.read_text("utf-8")))
-    root = ET.fromstring(svg(graph))
+    root = ET.fromstring(render_svg(graph))
     assert root.tag.endswith("svg")
-    chart = mermaid(graph)
+    chart = render_mermaid(graph)
     assert chart.startswith("flowchart TD\n")
     assert all(node.title in chart for node in nodes(graph).values())
 
 
-def test_no_box_lies_over_another_or_outside_of_the_picture(plan: Plan) -> None:
-    root = ET.fromstring(svg(graph_of(plan)))
+def test_boxes_do_not_overlap_or_leave_the_picture(plan: Plan) -> None:
+    root = ET.fromstring(render_svg(graph_of(plan)))
     _, _, width, height = (float(part) for part in root.attrib["viewBox"].split())
     boxes: list[tuple[float, float, float, float]] = []
 
@@ -128,7 +128,7 @@ def test_no_box_lies_over_another_or_outside_of_the_picture(plan: Plan) -> None:
     assert not any(_crosses(one, other) for one in leaves for other in leaves if one is not other)
 
 
-def test_a_run_shows_what_was_made_skipped_and_taken_back(plan: Plan) -> None:
+def test_picture_of_a_run_shows_the_result_of_each_step(plan: Plan) -> None:
     run = run_of(
         {"id": "verdict", "state": "done", "planned_change": None, "error": None},
         {
@@ -139,19 +139,19 @@ def test_a_run_shows_what_was_made_skipped_and_taken_back(plan: Plan) -> None:
         },
     )
     found = nodes(graph_of(plan, run))
-    outcomes = {path: node.happened.outcome for path, node in found.items() if node.happened}
+    outcomes = {path: node.result.outcome for path, node in found.items() if node.result}
     assert outcomes == {
         "verdict": "read",
         "choice": "not_reached",
-        "choice/block": "taken_back",
+        "choice/block": "undone",
         "choice/tell": "not_reached",
     }
-    drawing = svg(graph_of(plan, run))
+    drawing = render_svg(graph_of(plan, run))
     assert 'text-decoration="line-through"' in drawing
     assert "released: Block 203.0.113.9" in drawing
 
 
-def test_the_rounds_of_a_loop_are_counted_and_the_worst_one_gives_the_colour() -> None:
+def test_rounds_of_a_loop_are_counted_and_the_worst_gives_the_color() -> None:
     plan = plan_of(
         "playbook: drawn\nversion: 1\ntitle: Loop\nowner: soc\ninputs:\n  all: {type: list}\nsteps:\n  - id: each\n"
         '    for_each: "${{ inputs.all }}"\n    as: one\n    at_most: 9\n    steps:\n      - id: tell\n        use: chat.post\n'
@@ -161,15 +161,15 @@ def test_the_rounds_of_a_loop_are_counted_and_the_worst_one_gives_the_colour() -
         {"id": f"each[{n}]/tell", "state": state, "planned_change": None, "error": None}
         for n, state in enumerate(["verified", "failed"])
     ]
-    happened = nodes(graph_of(plan, run_of(*steps)))["each/tell"].happened
-    assert happened is not None
-    assert (happened.outcome, happened.states) == ("failed", {"verified": 1, "failed": 1})
+    result = nodes(graph_of(plan, run_of(*steps)))["each/tell"].result
+    assert result is not None
+    assert (result.outcome, result.states) == ("failed", {"verified": 1, "failed": 1})
 
 
-def test_text_from_an_attacker_is_text_in_both_forms(plan: Plan) -> None:
+def test_text_of_an_attacker_stays_text_in_both_formats(plan: Plan) -> None:
     run = run_of({"id": "verdict", "state": "failed", "planned_change": None, "error": HOSTILE})
     graph = graph_of(plan, run)
-    drawing, chart = svg(graph), mermaid(graph)
+    drawing, chart = render_svg(graph), render_mermaid(graph)
     ET.fromstring(drawing)
     for text in (drawing, chart):
         assert "<script" not in text

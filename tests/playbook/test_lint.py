@@ -1,11 +1,11 @@
-"""Each rule finds what its bad example shows, and nothing in its good one; a waiver takes away one finding, and has a reason."""
+"""Lint rules and waivers: a rule finds its bad example and nothing in its good one."""
 
 from __future__ import annotations
 
 import pytest
 
 import playbooks
-from orchestrator.playbook.lint.finding import Finding, Rule
+from orchestrator.playbook.lint.rule import LintFinding, LintRule
 from orchestrator.playbook.lint.rules import RULES, lint_playbook
 from orchestrator.playbook.lint.waivers import UNUSED, WITHOUT_REASON
 from tests.harness.playbook_texts import CATALOGUE, FILE, compiled
@@ -23,12 +23,12 @@ READ = "  - {id: verdict, use: reputation.lookup_address, with: {address: 198.51
 BLOCK = "  - {id: block, %suse: firewall.block_address, with: {address: 198.51.100.7}, for: 1h}\n"
 
 
-def found(text: str) -> list[Finding]:
+def lint(text: str) -> list[LintFinding]:
     return list(lint_playbook(text, FILE, CATALOGUE, lambda _name, _version: None))
 
 
-def told(steps: str, trigger: str | None = None) -> list[tuple[str, int]]:
-    """Rule and line (within the steps) of what is found."""
+def findings_of(steps: str, trigger: str | None = None) -> list[tuple[str, int]]:
+    """Return the rule of each finding and its line within the steps."""
     head = (
         HEAD.replace(
             "alert.class == 'c2_beacon' and alert.host is not none and alert.remote is not none",
@@ -37,7 +37,7 @@ def told(steps: str, trigger: str | None = None) -> list[tuple[str, int]]:
         if trigger
         else HEAD
     )
-    return [(finding.rule, finding.line - HEAD.count("\n")) for finding in found(head + steps)]
+    return [(finding.rule, finding.line - HEAD.count("\n")) for finding in lint(head + steps)]
 
 
 def tell(text: str, more: str = "") -> str:
@@ -45,24 +45,24 @@ def tell(text: str, more: str = "") -> str:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_the_bad_example_of_a_rule_has_its_finding_and_the_good_one_none(rule: Rule) -> None:
-    assert [finding.rule for finding in found(rule.bad)] == [rule.id]
-    assert found(rule.good) == []
+def test_bad_example_of_a_rule_has_its_finding_and_the_good_one_none(rule: LintRule) -> None:
+    assert [finding.rule for finding in lint(rule.bad)] == [rule.id]
+    assert lint(rule.good) == []
 
 
 @pytest.mark.parametrize("name", playbooks.NAMES)
 def test_a_shipped_playbook_has_no_finding(name: str) -> None:
-    assert found(playbooks.folder(name).joinpath("playbook.yaml").read_text("utf-8")) == []
+    assert lint(playbooks.folder(name).joinpath("playbook.yaml").read_text("utf-8")) == []
 
 
-def test_a_finding_names_file_line_column_step_rule_and_mend() -> None:
+def test_finding_names_file_line_column_step_rule_and_fix() -> None:
     text = (
         HEAD + "  - id: block\n    use: firewall.block_address\n    with: {address: 198.51.100.7}\n"
     )
-    (finding,) = found(text)
+    (finding,) = lint(text)
     assert str(finding) == (
-        f"{FILE}:9:5: step block: firewall.block_address stays until somebody lifts it by hand [contain-without-for]; "
-        "say how long it is needed: `for: 24h`"
+        f"{FILE}:9:5: step block: firewall.block_address has no end and must be lifted by hand "
+        "[contain-without-for]; add a duration: `for: 24h`"
     )
 
 
@@ -78,8 +78,8 @@ def test_a_finding_names_file_line_column_step_rule_and_mend() -> None:
         ("alert.class in ['malware', 'other']", 1),
     ],
 )
-def test_a_when_that_never_holds_is_found(when: str, line: int) -> None:
-    assert told(tell("x", f'when: "{when}", ')) == [("unreachable-step", line)]
+def test_when_that_is_never_true_is_found(when: str, line: int) -> None:
+    assert findings_of(tell("x", f'when: "{when}", ')) == [("unreachable-step", line)]
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_a_when_that_never_holds_is_found(when: str, line: int) -> None:
         "alert.severity in [4, 5]",
     ],
 )
-def test_a_when_that_may_hold_is_not_found(when: str) -> None:
-    assert told(tell("x", f'when: "{when}", ')) == []
+def test_when_that_can_be_true_is_not_found(when: str) -> None:
+    assert findings_of(tell("x", f'when: "{when}", ')) == []
 
 
-def test_a_branch_behind_one_that_is_always_taken_is_found() -> None:
+def test_branch_after_one_that_is_always_taken_is_found() -> None:
     steps = """\
   - id: pick
     choose:
@@ -106,34 +106,36 @@ def test_a_branch_behind_one_that_is_always_taken_is_found() -> None:
         steps: [{id: b, wait: 1s}]
       - otherwise: [{id: c, wait: 1s}]
 """
-    assert told(steps.replace(" < 3", " == 2")) == []
-    assert told(steps) == [("unreachable-step", 7)]
-    assert told(steps.replace("alert.severity >= 3", "true")) == [("unreachable-step", 5)]
-    assert told(steps.replace("alert.severity < 3", "alert.severity >= 3")) == [
+    assert findings_of(steps.replace(" < 3", " == 2")) == []
+    assert findings_of(steps) == [("unreachable-step", 7)]
+    assert findings_of(steps.replace("alert.severity >= 3", "true")) == [("unreachable-step", 5)]
+    assert findings_of(steps.replace("alert.severity < 3", "alert.severity >= 3")) == [
         ("unreachable-step", 5)
     ]
 
 
-def test_what_is_never_reached_is_told_once_and_not_linted_further() -> None:
+def test_unreachable_step_is_reported_once_and_not_linted_further() -> None:
     inner = "  - id: outer\n    when: false\n    parallel:\n      - {id: a, when: false, use: edr.isolate_host, with: {host: a}}\n"
-    assert told(inner) == [("unreachable-step", 2)]
+    assert findings_of(inner) == [("unreachable-step", 2)]
 
 
-def test_an_approval_that_is_never_asked_for_is_found() -> None:
-    assert told(BLOCK % "approve: {question: Sure?, when: false}, ") == [("unreachable-step", 1)]
+def test_approval_that_is_never_asked_for_is_found() -> None:
+    assert findings_of(BLOCK % "approve: {question: Sure?, when: false}, ") == [
+        ("unreachable-step", 1)
+    ]
 
 
-def test_a_result_that_a_block_around_it_hands_on_is_used() -> None:
+def test_result_is_used_through_the_block_around_it() -> None:
     look = "  - id: look\n    parallel:\n      - {id: verdict, use: reputation.lookup_address, with: {address: 198.51.100.7}}\n"
-    assert told(look) == [("unused-result", 3)]
-    assert told(look + tell("${{ steps.look | json }}")) == []
-    assert told(look + tell("x ${{ steps.look.verdict.malicious }}")) == []
+    assert findings_of(look) == [("unused-result", 3)]
+    assert findings_of(look + tell("${{ steps.look | json }}")) == []
+    assert findings_of(look + tell("x ${{ steps.look.verdict.malicious }}")) == []
     loop = (
         "  - id: all\n    for_each: [198.51.100.7]\n    as: one\n    at_most: 1\n    steps:\n    "
         + READ
     )
-    assert told(loop + tell("x ${{ steps.all.count }}")) == [("unused-result", 6)]
-    assert told(loop + tell("${{ steps.all.items | json }}")) == []
+    assert findings_of(loop + tell("x ${{ steps.all.count }}")) == [("unused-result", 6)]
+    assert findings_of(loop + tell("${{ steps.all.items | json }}")) == []
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_a_result_that_a_block_around_it_hands_on_is_used() -> None:
     ],
 )
 def test_an_expression_that_can_be_undefined_is_found(text: str) -> None:
-    assert set(told(tell(text))) == {("can-be-undefined", 1)}
+    assert set(findings_of(tell(text))) == {("can-be-undefined", 1)}
 
 
 @pytest.mark.parametrize(
@@ -165,23 +167,27 @@ def test_an_expression_that_can_be_undefined_is_found(text: str) -> None:
     ],
 )
 def test_an_expression_that_is_guarded_is_not_found(text: str) -> None:
-    assert told(tell(text)) == []
+    assert findings_of(tell(text)) == []
 
 
-def test_the_when_of_a_step_its_blocks_and_of_the_steps_that_it_needs_guard_it() -> None:
+def test_step_is_guarded_by_its_when_its_blocks_and_the_steps_that_it_needs() -> None:
     first = '  - {id: named, when: alert.host.name is not none, use: edr.find_host, with: {host: "${{ alert.host.name }}"}}\n'
-    assert told(first + tell("${{ alert.host.name }}", "when: steps.named is not none, ")) == []
-    assert told(first + tell("${{ steps.named.name }}")) == [("can-be-undefined", 2)]
+    assert (
+        findings_of(first + tell("${{ alert.host.name }}", "when: steps.named is not none, ")) == []
+    )
+    assert findings_of(first + tell("${{ steps.named.name }}")) == [("can-be-undefined", 2)]
     either = "when: alert.host.name is not none or alert.host.id is not none, "
-    assert told(tell("${{ alert.host.name | default(alert.host.id) }}", either)) == []
-    assert told(tell("${{ alert.host.name }}", either)) == [("can-be-undefined", 1)]
-    assert told(tell("${{ alert.host.name }}", "when: not (alert.host.name is none), ")) == []
+    assert findings_of(tell("${{ alert.host.name | default(alert.host.id) }}", either)) == []
+    assert findings_of(tell("${{ alert.host.name }}", either)) == [("can-be-undefined", 1)]
+    assert (
+        findings_of(tell("${{ alert.host.name }}", "when: not (alert.host.name is none), ")) == []
+    )
 
 
-def test_a_default_that_does_not_pass_the_test_is_a_guard() -> None:
+def test_default_that_fails_the_condition_is_a_guard() -> None:
     read = READ.replace("with:", "on_error: continue, with:")
     assert (
-        told(
+        findings_of(
             read
             + tell(
                 "x ${{ steps.verdict.malicious }}",
@@ -190,7 +196,7 @@ def test_a_default_that_does_not_pass_the_test_is_a_guard() -> None:
         )
         == []
     )
-    assert told(
+    assert findings_of(
         read
         + tell(
             "x ${{ steps.verdict.malicious }}", "when: steps.verdict.malicious | default(9) >= 5, "
@@ -198,11 +204,12 @@ def test_a_default_that_does_not_pass_the_test_is_a_guard() -> None:
     ) == [("can-be-undefined", 2)]
 
 
-def test_a_condition_over_what_can_be_null_is_found() -> None:
-    assert told(tell("x", "when: alert.user.critical, ")) == [("can-be-undefined", 1)]
-    assert told(tell("x", "when: alert.remote.port > 1024, ")) == [("can-be-undefined", 1)]
+def test_condition_over_a_nullable_value_is_found() -> None:
+    assert findings_of(tell("x", "when: alert.user.critical, ")) == [("can-be-undefined", 1)]
+    assert findings_of(tell("x", "when: alert.remote.port > 1024, ")) == [("can-be-undefined", 1)]
     assert (
-        told(tell("x", "when: alert.remote.port is not none and alert.remote.port > 1024, ")) == []
+        findings_of(tell("x", "when: alert.remote.port is not none and alert.remote.port > 1024, "))
+        == []
     )
 
 
@@ -210,14 +217,14 @@ def test_an_approval_of_a_block_covers_what_is_destroyed_in_it_and_a_conditional
     None
 ):
     steps = "  - id: b\n    approve: {question: Sure?%s}\n    parallel:\n      - {id: end, use: identity.end_sessions, with: {user: a}}\n"
-    assert told(steps % "") == []
-    assert told(steps % ", when: alert.severity > 4") == [("destroy-without-approval", 4)]
+    assert findings_of(steps % "") == []
+    assert findings_of(steps % ", when: alert.severity > 4") == [("destroy-without-approval", 4)]
 
 
 def test_the_timeout_of_a_block_covers_what_is_slow_in_it() -> None:
     steps = "  - id: b\n    %sparallel:\n      - {id: cut, use: edr.isolate_host, with: {host: a}, for: 1h}\n"
-    assert told(steps % "timeout: 5m\n    ") == []
-    assert told(steps % "") == [("slow-without-timeout", 3)]
+    assert findings_of(steps % "timeout: 5m\n    ") == []
+    assert findings_of(steps % "") == [("slow-without-timeout", 3)]
 
 
 @pytest.mark.parametrize(
@@ -230,10 +237,10 @@ def test_the_timeout_of_a_block_covers_what_is_slow_in_it() -> None:
         "alert.remote.domain == 'evil.example'",
     ],
 )
-def test_a_containment_that_text_of_an_attacker_decides_is_found(when: str) -> None:
-    assert told(BLOCK % f'when: "{when}", ') == [("hostile-text-decides", 1)]
-    assert told(BLOCK % f'approve: {{question: Sure?}}, when: "{when}", ') == []
-    assert told(tell("x", f'when: "{when}", ')) == []
+def test_containment_that_depends_only_on_untrusted_text_is_found(when: str) -> None:
+    assert findings_of(BLOCK % f'when: "{when}", ') == [("hostile-text-decides", 1)]
+    assert findings_of(BLOCK % f'approve: {{question: Sure?}}, when: "{when}", ') == []
+    assert findings_of(tell("x", f'when: "{when}", ')) == []
 
 
 @pytest.mark.parametrize(
@@ -244,16 +251,16 @@ def test_a_containment_that_text_of_an_attacker_decides_is_found(when: str) -> N
         "alert.rule == '100200'",
     ],
 )
-def test_a_containment_that_more_than_hostile_text_decides_is_not_found(when: str) -> None:
-    assert told(BLOCK % f'when: "{when}", ') == []
+def test_containment_that_depends_on_more_than_untrusted_text_is_not_found(when: str) -> None:
+    assert findings_of(BLOCK % f'when: "{when}", ') == []
 
 
-def test_text_of_an_attacker_may_not_spare_the_question_nor_trigger_alone() -> None:
-    assert told(BLOCK % "approve: {question: Sure?, when: alert.title != 'known'}, ") == [
+def test_untrusted_text_neither_avoids_the_approval_nor_triggers_alone() -> None:
+    assert findings_of(BLOCK % "approve: {question: Sure?, when: alert.title != 'known'}, ") == [
         ("hostile-text-decides", 1)
     ]
-    assert told(BLOCK % "", trigger="alert.title == 'C2'") == [("hostile-text-decides", -1)]
-    assert told(BLOCK % "", trigger="alert.title == 'C2' and alert.severity >= 4") == []
+    assert findings_of(BLOCK % "", trigger="alert.title == 'C2'") == [("hostile-text-decides", -1)]
+    assert findings_of(BLOCK % "", trigger="alert.title == 'C2' and alert.severity >= 4") == []
 
 
 @pytest.mark.parametrize(
@@ -269,7 +276,7 @@ def test_text_of_an_attacker_may_not_spare_the_question_nor_trigger_alone() -> N
     ],
 )
 def test_a_trigger_that_names_no_kind_of_alert_is_found(trigger: str, broad: bool) -> None:
-    assert told(tell("x"), trigger) == ([("trigger-fits-everything", -1)] if broad else [])
+    assert findings_of(tell("x"), trigger) == ([("trigger-fits-everything", -1)] if broad else [])
 
 
 @pytest.mark.parametrize(
@@ -284,7 +291,7 @@ def test_a_trigger_that_names_no_kind_of_alert_is_found(trigger: str, broad: boo
     ],
 )
 def test_text_that_looks_like_a_secret_is_found_and_not_repeated(secret: str) -> None:
-    (finding,) = found(HEAD + tell(f"see {secret}"))
+    (finding,) = lint(HEAD + tell(f"see {secret}"))
     assert finding.rule == "secret-literal"
     assert secret not in str(finding)
 
@@ -299,7 +306,7 @@ def test_text_that_looks_like_a_secret_is_found_and_not_repeated(secret: str) ->
     ],
 )
 def test_hashes_ids_and_talk_of_passwords_are_no_secrets(text: str) -> None:
-    assert told(tell(text)) == []
+    assert findings_of(tell(text)) == []
 
 
 SLOW = "  - id: cut\n    use: edr.isolate_host\n    with: {host: a}\n    for: 1h\n"
@@ -315,33 +322,33 @@ ALLOW = "# tocsin: allow slow-without-timeout"
         f"  {ALLOW} because the lab has no agent\n  # and another remark\n{SLOW}",
     ],
 )
-def test_a_waiver_with_a_reason_takes_the_finding_away(steps: str) -> None:
-    assert told(SLOW) == [("slow-without-timeout", 2)]
-    assert told(steps) == []
+def test_waiver_with_a_reason_removes_the_finding(steps: str) -> None:
+    assert findings_of(SLOW) == [("slow-without-timeout", 2)]
+    assert findings_of(steps) == []
 
 
 def test_a_waiver_without_reason_waives_nothing() -> None:
-    assert told(f"  {ALLOW}\n{SLOW}") == [(WITHOUT_REASON, 1), ("slow-without-timeout", 3)]
-    assert told(f"  {ALLOW} because \n{SLOW}") == [(UNUSED, 1), ("slow-without-timeout", 3)]
+    assert findings_of(f"  {ALLOW}\n{SLOW}") == [(WITHOUT_REASON, 1), ("slow-without-timeout", 3)]
+    assert findings_of(f"  {ALLOW} because \n{SLOW}") == [(UNUSED, 1), ("slow-without-timeout", 3)]
 
 
 def test_a_waiver_that_waives_nothing_is_a_finding() -> None:
-    assert told(f"  {ALLOW} because I like it\n{tell('x')}") == [(UNUSED, 1)]
-    assert told(f"{tell('x')}  {ALLOW} because it is elsewhere\n\n{SLOW}") == [
+    assert findings_of(f"  {ALLOW} because I like it\n{tell('x')}") == [(UNUSED, 1)]
+    assert findings_of(f"{tell('x')}  {ALLOW} because it is elsewhere\n\n{SLOW}") == [
         (UNUSED, 2),
         ("slow-without-timeout", 5),
     ]
-    (finding,) = found(
-        f"{HEAD}  # tocsin: allow slow-without-timeouts because of a slip\n{tell('x')}"
+    (finding,) = lint(
+        f"{HEAD}  # tocsin: allow slow-without-timeouts because of a typo\n{tell('x')}"
     )
-    assert finding.mend == "did you mean 'slow-without-timeout'?"
+    assert finding.fix == "did you mean 'slow-without-timeout'?"
 
 
 def test_a_waiver_inside_of_a_text_is_text() -> None:
     block = "  - id: tell\n    use: chat.post\n    with:\n      channel: soc\n      text: |-\n        x\n        %s because x\n"
-    assert told(block % ALLOW) == []
-    assert told(tell(f"x {ALLOW} because x")) == []
-    assert told((block % "y").replace("|-", f"|-  {ALLOW} because x")) == [(UNUSED, 5)]
+    assert findings_of(block % ALLOW) == []
+    assert findings_of(tell(f"x {ALLOW} because x")) == []
+    assert findings_of((block % "y").replace("|-", f"|-  {ALLOW} because x")) == [(UNUSED, 5)]
 
 
 def test_a_waiver_does_not_change_the_digest() -> None:
@@ -353,4 +360,4 @@ def test_a_condition_of_many_parts_is_linted_in_bounded_time() -> None:
     when = " and ".join(
         f"(alert.title == 'a{index}' or alert.host.name == 'b{index}')" for index in range(20)
     )
-    assert told(tell("x", f'when: "{when}", ')) in ([], [("unreachable-step", 1)])
+    assert findings_of(tell("x", f'when: "{when}", ')) in ([], [("unreachable-step", 1)])

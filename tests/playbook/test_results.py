@@ -5,7 +5,7 @@ from orchestrator.playbook.compile import results
 from tests.harness.playbook_texts import steps_of
 
 
-def test_flat_ids_leave_out_what_is_inside_of_for_each() -> None:
+def test_flat_ids_omit_the_steps_of_a_for_each() -> None:
     steps = steps_of("""
         - id: both
           parallel:

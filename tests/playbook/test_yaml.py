@@ -1,10 +1,10 @@
-"""Strict YAML: what reads differently to different readers is refused, what is text stays text, bombs do not go off."""
+"""Strict YAML: ambiguous text is refused, text stays text, bombs are refused early."""
 
 import contextlib
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.playbook.language.yaml import MAX_BYTES, BadYaml, Position, load
@@ -28,7 +28,7 @@ def test_core_schema_scalars_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "column", "message", "mend"),
+    ("text", "line", "column", "message", "fix"),
     [
         (
             "a: 012",
@@ -37,32 +37,32 @@ def test_core_schema_scalars_are_read() -> None:
             "012 is octal to some readers and decimal to others",
             "write 12, or quote it: '012'",
         ),
-        ("a: 1\nb: 2\na: 3", 3, 1, "the key 'a' is there twice", "remove one"),
-        ("a: {b: 1, b: 2}", 1, 11, "the key 'b' is there twice", "remove one"),
-        ("a: &x 1", 1, 4, "an anchor (&)", "write the value out"),
-        ("a: 1\nb: *a", 2, 4, "an alias (*)", "write the value out"),
-        ("a: !!python/object:os.system x", 1, 4, "a tag (!)", "remove it"),
-        ("!!str a: 1", 1, 1, "a tag (!)", "remove it"),
-        ("a:\n  <<: {b: 1}", 2, 3, "a merge key", "write the fields out"),
+        ("a: 1\nb: 2\na: 3", 3, 1, "the key 'a' appears twice", "remove one"),
+        ("a: {b: 1, b: 2}", 1, 11, "the key 'b' appears twice", "remove one"),
+        ("a: &x 1", 1, 4, "anchors (&) are not supported", "repeat the value"),
+        ("a: 1\nb: *a", 2, 4, "aliases (*) are not supported", "repeat the value"),
+        ("a: !!python/object:os.system x", 1, 4, "tags (!) are not supported", "remove it"),
+        ("!!str a: 1", 1, 1, "tags (!) are not supported", "remove it"),
+        ("a:\n  <<: {b: 1}", 2, 3, "merge keys are not supported", "write each field"),
         ("1: a", 1, 1, "the key 1 is not text", "quote it: '1'"),
         ("true: a", 1, 1, "the key true is not text", "quote it: 'true'"),
-        ("? [a]\n: 1", 1, 3, "a key that is not text", "quote a value"),
-        ("a: {{ b }}", 1, 5, "a key that is not text", "quote a value that starts with {"),
-        ("a: 1\n---\nb: 2", 2, 1, "a second document", "one playbook per file"),
-        ("%YAML 1.1\n---\na: yes", 2, 1, "a YAML directive", "remove the line"),
+        ("? [a]\n: 1", 1, 3, "the key is not text", "quote a value"),
+        ("a: {{ b }}", 1, 5, "the key is not text", "quote a value that starts with {"),
+        ("a: 1\n---\nb: 2", 2, 1, "a second document is not supported", "one playbook per file"),
+        ("%YAML 1.1\n---\na: yes", 2, 1, "YAML directives are not supported", "remove the line"),
         ("a: .inf", 1, 4, ".inf is not a number", "quote it"),
         ("a: 1e999", 1, 4, "1e999 is not a number", "quote it"),
-        ("a: 9007199254740992", 1, 4, "a number beyond 2^53", "quote it"),
+        ("a: 9007199254740992", 1, 4, "the number is beyond 2^53", "quote it"),
     ],
 )
-def test_what_readers_disagree_on_is_refused_with_its_place(
-    text: str, line: int, column: int, message: str, mend: str
+def test_ambiguous_text_is_refused_with_its_place(
+    text: str, line: int, column: int, message: str, fix: str
 ) -> None:
     with pytest.raises(BadYaml) as caught:
         load(text)
     assert caught.value.position == Position(line, column)
     assert message in caught.value.message
-    assert mend in (caught.value.mend or "")
+    assert fix in (caught.value.fix or "")
 
 
 def test_a_syntax_error_names_its_place() -> None:
@@ -76,7 +76,7 @@ def test_billion_laughs_are_refused_at_the_first_anchor() -> None:
         f"{new}: &{new} [*{old},*{old},*{old}]\n"
         for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    with pytest.raises(BadYaml, match="an anchor"):
+    with pytest.raises(BadYaml, match="anchors"):
         load(bomb)
 
 
@@ -84,7 +84,7 @@ def test_billion_laughs_are_refused_at_the_first_anchor() -> None:
     "bomb",
     ["[" * 100_000, "{a: " * 50_000, "\n".join(" " * n + "a:" for n in range(600)), "- " * 100_000],
 )
-def test_a_depth_bomb_is_refused_soon(bomb: str) -> None:
+def test_depth_bomb_is_refused_early(bomb: str) -> None:
     started = time.process_time()
     with pytest.raises(BadYaml):
         load(bomb)
@@ -96,7 +96,7 @@ def test_a_text_over_the_limit_is_refused() -> None:
         load("a: " + "x" * MAX_BYTES)
 
 
-def test_every_node_knows_where_it_stands() -> None:
+def test_every_node_has_a_position() -> None:
     document = load("a:\n  - b: 1\n    c: [x,\n      y]\n")
     assert document.at(("a", 0, "c", 1)) == Position(4, 7)
     assert document.at(("a", 0, "c"), key=True) == Position(3, 5)
@@ -108,12 +108,14 @@ def test_an_empty_text_is_null() -> None:
     assert load("# only a comment\n").data is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_loads_or_is_refused(text: str) -> None:
     with contextlib.suppress(BadYaml):
         load(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=":-[]{}&*!|>'\"%@`#? \n\tab01.", max_size=80))
 def test_any_punctuation_loads_or_is_refused(text: str) -> None:
     with contextlib.suppress(BadYaml):

@@ -1,23 +1,23 @@
-"""Every case in every tests.yaml comes out as it says, by the real workflows and by the interpreter in memory alike."""
+"""Every case of every tests.yaml, through the real workflows and the interpreter in memory."""
 
 from __future__ import annotations
 
 import pytest
 
 import playbooks
-from orchestrator.authoring.rehearsal.coverage import coverage
-from orchestrator.authoring.rehearsal.rehearse import alert_of, rehearse
-from orchestrator.authoring.rehearsal.report import trail
+from orchestrator.authoring.rehearsal.coverage import measure_coverage
+from orchestrator.authoring.rehearsal.rehearse import build_alert, rehearse
+from orchestrator.authoring.rehearsal.report import comparable_result
 from orchestrator.authoring.rehearsal.result import Rehearsal
-from orchestrator.authoring.rehearsal.temporal_harness import theatre
+from orchestrator.authoring.rehearsal.temporal_harness import open_harness
 from orchestrator.authoring.rehearsal.tests_yaml.model import (
     Case,
-    Cases,
+    CaseInput,
+    CasesFile,
     Expectation,
-    Given,
     Stub,
-    read_cases,
 )
+from orchestrator.authoring.rehearsal.tests_yaml.read import read_tests
 from orchestrator.domain.errors import Invalid
 from tests.harness.shipped_playbooks import ROOT, cases_of, plan_of
 
@@ -25,7 +25,7 @@ CASES = {name: cases_of(name) for name in playbooks.NAMES}
 NAMED = [(name, case) for name, cases in CASES.items() for case in cases.cases]
 
 
-async def of(name: str, case: Case, cases: Cases | None = None) -> Rehearsal:
+async def of(name: str, case: Case, cases: CasesFile | None = None) -> Rehearsal:
     return await rehearse(
         plan_of(name), cases or CASES[name], case, lambda file: (ROOT / name / file).read_bytes()
     )
@@ -34,16 +34,16 @@ async def of(name: str, case: Case, cases: Cases | None = None) -> Rehearsal:
 @pytest.mark.parametrize(
     ("name", "case"), NAMED, ids=[f"{name}: {case.name}" for name, case in NAMED]
 )
-async def test_a_case_comes_out_as_it_says(name: str, case: Case) -> None:
+async def test_case_has_its_expected_outcome(name: str, case: Case) -> None:
     assert (await of(name, case)).problems == ()
 
 
 @pytest.mark.parametrize("name", playbooks.NAMES)
-async def test_the_real_workflows_leave_the_same_trail_as_the_interpreter_in_memory_and_reach_nearly_all_of_it(
+async def test_workflows_and_memory_have_the_same_results_and_coverage(
     name: str,
 ) -> None:
     plan, cases = plan_of(name), CASES[name]
-    async with theatre() as stage:
+    async with open_harness() as stage:
         real = [
             await rehearse(plan, cases, case, lambda file: (ROOT / name / file).read_bytes(), stage)
             for case in cases.cases
@@ -51,16 +51,16 @@ async def test_the_real_workflows_leave_the_same_trail_as_the_interpreter_in_mem
     assert [found.problems for found in real] == [()] * len(real)
     memory = [await of(name, case) for case in cases.cases]
     for one, other in zip(real, memory, strict=True):
-        assert trail(one) == trail(other), one.case
-    assert coverage(plan, real) == coverage(plan, memory)
-    assert coverage(plan, real).percent >= 90
+        assert comparable_result(one) == comparable_result(other), one.case
+    assert measure_coverage(plan, real) == measure_coverage(plan, memory)
+    assert measure_coverage(plan, real).percent >= 90
 
 
 BRUTE = "brute-force-block"
-GIVEN = Given(file="alerts/crowdsec-ssh.json", product="crowdsec")
+GIVEN = CaseInput(file="alerts/crowdsec-ssh.json", product="crowdsec")
 
 
-async def test_what_is_missing_and_what_is_too_much_is_said() -> None:
+async def test_missing_and_additional_effects_are_reported() -> None:
     expect = Expectation(
         status="failed",
         applied=["firewall.block_address 203.0.113.8"],
@@ -72,13 +72,13 @@ async def test_what_is_missing_and_what_is_too_much_is_said() -> None:
     status, applied, undone, asked = found.problems
     assert status == "status is completed, not failed"
     assert applied.startswith(
-        "applied: missing ['firewall.block_address 203.0.113.8'], and beyond that ['tickets.open'"
+        "applied: missing ['firewall.block_address 203.0.113.8'], unexpected ['tickets.open'"
     )
-    assert undone == "undone: missing ['x'], and beyond that nothing"
+    assert undone == "undone: missing ['x'], unexpected nothing"
     assert asked == "asked: [], not ['Sure?']"
 
 
-async def test_a_trigger_that_does_not_fit_is_said() -> None:
+async def test_trigger_that_does_not_match_is_reported() -> None:
     case = Case(
         name="quiet",
         given=GIVEN.model_copy(update={"alert": {"severity": 1}}),
@@ -89,12 +89,12 @@ async def test_a_trigger_that_does_not_fit_is_said() -> None:
     assert (await of(BRUTE, case)).problems == ("the alert fits the trigger",)
 
 
-async def test_a_read_without_stub_fails_and_says_which() -> None:
+async def test_read_without_stub_fails() -> None:
     text = "playbook: account-compromise\ncases: [{name: a, expect: {status: rolled_back}}]"
-    cases = read_cases(text, "t.yaml", plan_of("account-compromise"))
+    cases = read_tests(text, "t.yaml", plan_of("account-compromise"))
     case = Case(
         name="bare",
-        given=Given(
+        given=CaseInput(
             alert={"class": "account_compromise", "severity": 4, "user": {"name": "j.doe"}}
         ),
         expect=Expectation(status="completed", applied=["chat.post", "tickets.open", "chat.post"]),
@@ -104,12 +104,12 @@ async def test_a_read_without_stub_fails_and_says_which() -> None:
 
 
 @pytest.mark.parametrize("alert", [{"clas": "x"}, {"host": {"nam": "x"}}])
-def test_a_field_that_no_alert_has_is_refused(alert: dict[str, object]) -> None:
+def test_unknown_alert_field_is_refused(alert: dict[str, object]) -> None:
     with pytest.raises(Invalid, match="an alert has no such field; did you mean"):
-        alert_of(Given(alert=alert), lambda _file: b"")
+        build_alert(CaseInput(alert=alert), lambda _file: b"")
 
 
-async def test_a_lost_reply_that_stays_lost_is_no_success() -> None:
+async def test_reply_that_stays_lost_is_not_a_success() -> None:
     stubs = {**CASES[BRUTE].stubs, "firewall.block_address": Stub(fails="unknown")}
     case = Case(
         name="lost",

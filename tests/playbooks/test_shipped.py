@@ -1,4 +1,4 @@
-"""The playbooks that ship compile, answer the alerts that lie beside them and no others, and carry sound cases."""
+"""The shipped playbooks: they compile, and exactly the alerts next to them start them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pydantic import BaseModel
 
 import playbooks
 from connectors.capabilities import CAPABILITIES
-from orchestrator.authoring.rehearsal.tests_yaml.model import Stub, read_cases
+from orchestrator.authoring.rehearsal.tests_yaml.model import Stub
+from orchestrator.authoring.rehearsal.tests_yaml.read import read_tests
 from orchestrator.domain.alert import Severity
 from orchestrator.domain.errors import Invalid
 from orchestrator.intake.authenticate import Scheme
-from orchestrator.playbook.language.evaluate import condition, evaluate
+from orchestrator.playbook.language.evaluate import evaluate, evaluate_condition
 from orchestrator.playbook.language.yaml import load
 from orchestrator.policy.document import parse_policy
 from tests.harness.shipped_playbooks import ROOT, alerts_in, asset_view, cases_of, plan_of
 
 OUTPUTS: dict[str, type[BaseModel]] = {
-    f"{capability.usual_connection}.{spec.name}": spec.output
+    f"{capability.default_connection}.{spec.name}": spec.output
     for capability in CAPABILITIES
     for spec in capability.actions
 }
@@ -28,7 +29,7 @@ DEMO: list[dict[str, Any]] = load(playbooks.demo().read_text("utf-8")).data["ale
 PLANS = {name: plan_of(name) for name in playbooks.NAMES}
 
 # file -> class, host (name or address), user, remote (address or domain)
-SAID = {
+EXPECTED = {
     "account-compromise/alerts/github-leaked-token.json": ("account_compromise", None, None, None),
     "account-compromise/alerts/guardduty-console-login.json": (
         "account_compromise",
@@ -182,9 +183,9 @@ SAID = {
 }
 
 
-def test_every_alert_that_ships_is_in_the_demo_and_in_the_table() -> None:
+def test_every_shipped_alert_is_in_the_demo_and_in_the_table() -> None:
     there = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/alerts/*.json")}
-    assert there == set(SAID) == {line["file"] for line in DEMO}
+    assert there == set(EXPECTED) == {line["file"] for line in DEMO}
 
 
 def test_the_demo_shows_at_least_twenty_alerts_of_eight_products_and_all_schemes() -> None:
@@ -196,7 +197,7 @@ def test_the_demo_shows_at_least_twenty_alerts_of_eight_products_and_all_schemes
     assert any(line.get("refused") for line in DEMO)
 
 
-def test_a_source_of_the_demo_has_one_product_and_one_scheme() -> None:
+def test_source_of_the_demo_has_one_product_and_one_scheme() -> None:
     assert (
         max(
             Counter(
@@ -211,22 +212,24 @@ def test_a_source_of_the_demo_has_one_product_and_one_scheme() -> None:
 
 
 @pytest.mark.parametrize("line", DEMO, ids=lambda line: line["file"])
-def test_an_alert_says_what_its_playbook_needs(line: dict[str, Any]) -> None:
+def test_alert_has_the_fields_that_its_playbook_needs(line: dict[str, Any]) -> None:
     alert = alerts_in(line["file"], line["product"])[0]
     host = alert.host and (alert.host.name or alert.host.address or alert.host.id)
     remote = alert.remote and (alert.remote.address or alert.remote.domain)
-    assert (alert.alert_class, host, alert.user and alert.user.name, remote) == SAID[line["file"]]
+    assert (alert.alert_class, host, alert.user and alert.user.name, remote) == EXPECTED[
+        line["file"]
+    ]
 
 
 @pytest.mark.parametrize("line", DEMO, ids=lambda line: line["file"])
-def test_an_alert_triggers_what_the_demo_says_and_nothing_else(line: dict[str, Any]) -> None:
+def test_alert_triggers_only_the_playbook_of_the_demo(line: dict[str, Any]) -> None:
     expected = [line["triggered"]] if "triggered" in line else []
     for alert in alerts_in(line["file"], line["product"]):
         scope = {"alert": asset_view(alert, line["product"])}
         triggered = [
             name
             for name, plan in PLANS.items()
-            if plan.trigger and condition(plan.trigger.when, scope)
+            if plan.trigger and evaluate_condition(plan.trigger.when, scope)
         ]
         assert triggered == expected
         for name in triggered:
@@ -236,18 +239,20 @@ def test_an_alert_triggers_what_the_demo_says_and_nothing_else(line: dict[str, A
 
 
 @pytest.mark.parametrize("name", playbooks.NAMES)
-def test_a_trigger_takes_an_alert_that_says_hardly_anything(name: str) -> None:
+def test_trigger_evaluates_an_alert_without_details(name: str) -> None:
     trigger = PLANS[name].trigger
     assert trigger is not None
     for line in DEMO:
         alert = alerts_in(line["file"], line["product"])[0]
         nothing = dict.fromkeys(("host", "user", "remote", "local", "file", "process", "url"))
         bare = alert.model_copy(update={**nothing, "severity": Severity.FATAL})
-        assert condition(trigger.when, {"alert": asset_view(bare, line["product"])}) is False
+        assert (
+            evaluate_condition(trigger.when, {"alert": asset_view(bare, line["product"])}) is False
+        )
 
 
 @pytest.mark.parametrize("name", playbooks.NAMES)
-def test_a_playbook_rolls_back_and_every_block_has_an_end(name: str) -> None:
+def test_playbook_rolls_back_and_every_block_has_an_end(name: str) -> None:
     plan = PLANS[name]
     assert plan.playbook == name
     assert plan.on_failure == "roll_back"
@@ -256,7 +261,7 @@ def test_a_playbook_rolls_back_and_every_block_has_an_end(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", playbooks.NAMES)
-def test_every_stub_is_what_its_action_answers(name: str) -> None:
+def test_every_stub_fits_the_output_of_its_action(name: str) -> None:
     cases = cases_of(name)
     for stubs in (cases.stubs, *(case.stubs for case in cases.cases)):
         for action, stub in stubs.items():
@@ -265,12 +270,12 @@ def test_every_stub_is_what_its_action_answers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", playbooks.NAMES)
-def test_every_case_names_a_file_that_is_there(name: str) -> None:
+def test_every_case_names_an_existing_file(name: str) -> None:
     for case in cases_of(name).cases:
         assert case.given.file is None or (ROOT / name / case.given.file).is_file(), case.name
 
 
-def test_the_policy_of_the_lab_protects_what_the_demo_aims_at() -> None:
+def test_lab_policy_protects_the_targets_of_the_demo() -> None:
     policy = parse_policy(
         (ROOT.parent / "orchestrator/first_start_data/lab_policy.yaml").read_text("utf-8")
     )
@@ -286,16 +291,16 @@ PLAN = PLANS["brute-force-block"]
     [
         (
             "playbook: other\ncases: [{name: a, expect: {status: completed}}]",
-            "t.yaml:1:11: the playbook beside it is 'brute-force-block'",
+            "t.yaml:1:11: the playbook next to it is 'brute-force-block'",
         ),
         (
             "playbook: brute-force-block\nstubs: {firewall.block_adress: {}}\ncases: [{name: a, expect: {status: completed}}]",
             "t.yaml:2:9: the playbook does not use 'firewall.block_adress'; did you mean 'firewall.block_address'?",
         ),
-        ("playbook: brute-force-block\ncases: [{name: a}]", "give `expect`"),
+        ("playbook: brute-force-block\ncases: [{name: a}]", "set `expect` for a run that starts"),
         (
             "playbook: brute-force-block\ncases: [{name: a, triggers: false, expect: {status: completed}}]",
-            "none with `triggers: false`",
+            "omit it with `triggers: false`",
         ),
         (
             "playbook: brute-force-block\ncases: [{name: a, expect: {status: fine}}]",
@@ -317,11 +322,11 @@ PLAN = PLANS["brute-force-block"]
         ("playbook: [", "t.yaml:"),
     ],
 )
-def test_a_bad_tests_yaml_is_told_where_and_how_to_mend(text: str, message: str) -> None:
+def test_bad_tests_yaml_is_refused_with_place_and_fix(text: str, message: str) -> None:
     with pytest.raises(Invalid) as caught:
-        read_cases(text, "t.yaml", PLAN)
+        read_tests(text, "t.yaml", PLAN)
     assert message in str(caught.value)
 
 
-def test_a_stub_may_say_that_nothing_is_left_to_change() -> None:
+def test_stub_can_have_nothing_to_change() -> None:
     assert Stub.model_validate({"changed": False}).changed is False

@@ -1,4 +1,4 @@
-"""Is a policy read as written, and a bad one told about with place and mend?"""
+"""The policy document: parsing, canonical form, digest, and messages with place and fix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orchestrator.domain.errors import Invalid
 from orchestrator.policy.document import DEFAULT_POLICY, Policy, parse_policy
 
 
-def test_the_policy_of_a_first_start_is_read() -> None:
+def test_the_default_policy_is_parsed() -> None:
     policy = parse_policy(DEFAULT_POLICY)
     assert policy.rules == ()
     assert policy.limits.per_run.hosts == 10
@@ -20,11 +20,11 @@ def test_the_policy_of_a_first_start_is_read() -> None:
     )
 
 
-def test_an_empty_mapping_is_the_defaults() -> None:
+def test_an_empty_mapping_is_the_default_policy() -> None:
     assert parse_policy("{}") == Policy()
 
 
-def test_names_are_kept_in_their_canonical_spelling() -> None:
+def test_names_are_stored_in_canonical_spelling() -> None:
     policy = parse_policy(
         "protect: {addresses: ['::ffff:192.0.2.1'], hosts: [DC-01.], domains: [Corp.Example.]}"
     )
@@ -33,7 +33,7 @@ def test_names_are_kept_in_their_canonical_spelling() -> None:
     assert policy.protect.domains == ("corp.example",)
 
 
-def test_the_same_policy_written_otherwise_has_the_same_digest() -> None:
+def test_formatting_does_not_change_the_digest() -> None:
     one, other = (
         parse_policy("rules: [{effect: destroy, approve: true}]"),
         parse_policy("# x\nrules:\n  - {effect: [destroy], approve: {}}\n"),
@@ -43,28 +43,28 @@ def test_the_same_policy_written_otherwise_has_the_same_digest() -> None:
     assert one.digest != parse_policy("rules: [{effect: destroy, deny: no}]").digest
 
 
-def test_a_policy_is_the_same_after_it_was_kept() -> None:
+def test_a_policy_survives_storage() -> None:
     text = "rules:\n  - {time: {from: '22:00', to: '06:00'}, severity: 4, target: {networks: [10.0.0.1/8]}, deny: no}\nlimits: {windows: [{within: 1h30m, hosts: 2}]}\n"
     policy = parse_policy(text)
-    kept = Policy.model_validate_json(policy.model_dump_json())
-    assert kept == policy
-    assert kept.digest == policy.digest
+    stored = Policy.model_validate_json(policy.model_dump_json())
+    assert stored == policy
+    assert stored.digest == policy.digest
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "said"),
+    ("text", "place", "message"),
     [
         ("protect:\n  adresses: []\n", "p.yaml:2:3", "did you mean 'addresses'?"),
         ("limits:\n  per_run:\n    hosts: -1\n", "p.yaml:3:12", "greater than or equal to 0"),
         ("rules:\n  - {efect: contain, allow: true}\n", "p.yaml:2:6", "did you mean 'effect'?"),
         ("rules:\n  - {effect: [contan], deny: no}\n", "p.yaml:2:15", "'contain'"),
-        ("rules:\n  - {effect: read, deny: no}\n", "p.yaml:2:5", "reads change nothing"),
+        ("rules:\n  - {effect: read, deny: no}\n", "p.yaml:2:5", "reads are always allowed"),
         ("rules:\n  - {effect: contain}\n", "p.yaml:2:5", "decides nothing; give exactly one of"),
         ("rules:\n  - {allow: true, deny: no}\n", "p.yaml:2:5", "decides `allow` and `deny`"),
-        ("rules:\n  - {allow: false}\n", "p.yaml:2:13", "write `deny:` with the reason"),
-        ("rules:\n  - {approve: false}\n", "p.yaml:2:15", "is `allow: true`"),
+        ("rules:\n  - {allow: false}\n", "p.yaml:2:13", "write `deny:` with a reason"),
+        ("rules:\n  - {approve: false}\n", "p.yaml:2:15", "write `allow: true`"),
         ("rules:\n  - {approve: {quorm: 2}}\n", "p.yaml:2:16", "did you mean 'quorum'?"),
-        ("rules:\n  - {allow: true, line: 3}\n", "p.yaml:2:19", "there is no such field"),
+        ("rules:\n  - {allow: true, line: 3}\n", "p.yaml:2:19", "unknown field"),
         ("rules:\n  - {allow: true, name: 'default:x'}\n", "p.yaml:2:25", "choose another"),
         (
             "rules:\n  - {time: {from: '25:00', to: '06:00'}, deny: no}\n",
@@ -77,25 +77,25 @@ def test_a_policy_is_the_same_after_it_was_kept() -> None:
             "p.yaml:2:30",
             "did you mean 'Europe/Berlin'?",
         ),
-        ("rules:\n  - {target: {}, deny: no}\n", "p.yaml:2:14", "fits every target"),
+        ("rules:\n  - {target: {}, deny: no}\n", "p.yaml:2:14", "matches every target"),
         (
             "rules:\n  - {severity: {at_least: 5, at_most: 2}, deny: no}\n",
             "p.yaml:2:16",
             "exchange the two",
         ),
         ("rules: {a: b}\n", "p.yaml:1:8", "a list"),
-        ("limits:\n  per_hour: {hosts: 1}\n", "p.yaml:2:3", "there is no such field"),
-        ("limits: {windows: [{within: 1x}]}\n", "p.yaml:1:29", "write such as 90s"),
+        ("limits:\n  per_hour: {hosts: 1}\n", "p.yaml:2:3", "unknown field"),
+        ("limits: {windows: [{within: 1x}]}\n", "p.yaml:1:29", "write it like 90s"),
         ("limits: {windows: [{per: sorce, within: 1h}]}\n", "p.yaml:1:26", "'source'"),
-        ("approve: [destroy]\n", "p.yaml:1:1", "there is no such field"),
+        ("approve: [destroy]\n", "p.yaml:1:1", "unknown field"),
         ("protect:\n  addresses: [evil]\n", "p.yaml:2:15", "evil"),
-        ("protect: {hosts: [a], hosts: [b]}\n", "p.yaml:1:23", "there twice"),
+        ("protect: {hosts: [a], hosts: [b]}\n", "p.yaml:1:23", "appears twice"),
         ("- a\n", "p.yaml:1:1", "a policy is a mapping"),
         ("widest_network: {ipv4: 0}\n", "p.yaml:1:24", "greater than or equal to 1"),
     ],
 )
-def test_what_is_wrong_is_told_with_place_and_mend(text: str, place: str, said: str) -> None:
+def test_a_mistake_is_reported_with_place_and_fix(text: str, place: str, message: str) -> None:
     with pytest.raises(Invalid) as caught:
         parse_policy(text, "p.yaml")
     assert str(caught.value).startswith(place)
-    assert said in str(caught.value)
+    assert message in str(caught.value)

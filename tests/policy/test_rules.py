@@ -1,4 +1,4 @@
-"""Does the first rule that fits decide, whatever a target is called, and do the default rules close the list?"""
+"""Rules: the first match decides, in every spelling of a target, and default rules are last."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.policy.document import parse_policy
-from orchestrator.policy.evaluate import Context, Facts, InForce, evaluate
-from orchestrator.policy.explain import explain, told
+from orchestrator.policy.evaluate import ChangeContext, ChangeFacts, PolicyInForce, evaluate
+from orchestrator.policy.explain import explain, render_text
 
 BERLIN_NIGHT = '{from: "22:00", to: "06:00", days: [fri, sat], zone: Europe/Berlin}'
 
@@ -27,30 +27,30 @@ def change(kind: str = "host", value: str = "ws-1", effect: Effect = Effect.CONT
     )
 
 
-def said(
-    rules: str, wish: Change | None = None, facts: Facts | None = None, **context: Any
+def evaluated(
+    rules: str, planned: Change | None = None, facts: ChangeFacts | None = None, **context: Any
 ) -> PolicyVerdict:
     policy = parse_policy("rules:\n" + rules)
     return evaluate(
-        wish or change(),
-        InForce(1, policy.digest, policy),
-        facts or Facts(),
-        Context(**{"playbook": "c2", **context}),
+        planned or change(),
+        PolicyInForce(1, policy.digest, policy),
+        facts or ChangeFacts(),
+        ChangeContext(**{"playbook": "c2", **context}),
     )
 
 
-def test_the_first_rule_that_fits_decides() -> None:
+def test_the_first_matching_rule_decides() -> None:
     rules = "  - {effect: contain, approve: {by: leads, quorum: 2}}\n  - {name: never, effect: contain, deny: no}\n"
-    verdict = said(rules)
+    verdict = evaluated(rules)
     assert (verdict.outcome, verdict.by, verdict.quorum) == (Verdict.ASK, "leads", 2)
     assert verdict.rule == "rule 1 (line 2)"
-    assert said("  - {name: never, effect: contain, deny: not here}\n" + rules).reasons == (
+    assert evaluated("  - {name: never, effect: contain, deny: not here}\n" + rules).reasons == (
         "never of the policy denies it: not here",
     )
 
 
 @pytest.mark.parametrize(
-    ("condition", "fits"),
+    ("condition", "matches"),
     [
         ("effect: contain", True),
         ("effect: [destroy, restore]", False),
@@ -78,18 +78,18 @@ def test_the_first_rule_that_fits_decides() -> None:
         ("effect: contain, connection: other", False),
     ],
 )
-def test_a_rule_fits_when_all_its_conditions_hold(condition: str, fits: bool) -> None:
-    verdict = said(
-        f"  - {{{condition}, deny: it fits}}",
-        facts=Facts(tags=("lab-machine",)),
+def test_a_rule_matches_when_all_its_conditions_hold(condition: str, matches: bool) -> None:
+    verdict = evaluated(
+        f"  - {{{condition}, deny: it matches}}",
+        facts=ChangeFacts(tags=("lab-machine",)),
         source="siem",
         severity=4,
     )
-    assert (verdict.outcome is Verdict.DENY) is fits
+    assert (verdict.outcome is Verdict.DENY) is matches
 
 
 @pytest.mark.parametrize(
-    ("target", "kind", "value", "fits"),
+    ("target", "kind", "value", "matches"),
     [
         ("networks: [10.20.0.0/16]", "address", "::ffff:10.20.0.5", True),
         ("networks: [10.20.0.0/16]", "network", "10.20.3.0/24", True),
@@ -104,22 +104,22 @@ def test_a_rule_fits_when_all_its_conditions_hold(condition: str, fits: bool) ->
     ],
 )
 @pytest.mark.parametrize("verdict", ["allow: true", "deny: no"])
-def test_a_target_is_found_in_every_spelling(
-    target: str, kind: str, value: str, fits: bool, verdict: str
+def test_a_target_matches_in_every_spelling(
+    target: str, kind: str, value: str, matches: bool, verdict: str
 ) -> None:
     rules = (
         f"  - {{name: it, target: {{{target}}}, {verdict}}}\n  - {{name: rest, approve: true}}\n"
     )
-    assert (said(rules, change(kind, value)).rule == "it") is fits
+    assert (evaluated(rules, change(kind, value)).rule == "it") is matches
 
 
-def test_a_network_is_allowed_only_where_all_of_it_is_named_and_denied_where_any_is() -> None:
+def test_a_network_is_allowed_if_contained_and_denied_if_overlapping() -> None:
     wide, named = change("network", "10.20.0.0/16"), "{name: it, target: {networks: [10.20.3.0/24]}"
     assert (
-        said(f"  - {named}, allow: true}}\n  - {{name: rest, approve: true}}\n", wide).rule
+        evaluated(f"  - {named}, allow: true}}\n  - {{name: rest, approve: true}}\n", wide).rule
         == "rest"
     )
-    assert said(f"  - {named}, deny: no}}\n", wide).rule == "it"
+    assert evaluated(f"  - {named}, deny: no}}\n", wide).rule == "it"
 
 
 @pytest.mark.parametrize(
@@ -131,31 +131,38 @@ def test_a_network_is_allowed_only_where_all_of_it_is_named_and_denied_where_any
         ("users: [j.doe]", "user", "j.doe+x@corp.example"),
     ],
 )
-def test_what_only_some_read_as_the_same_is_denied_with_it_and_not_allowed_with_it(
-    named: str, kind: str, value: str
-) -> None:
-    wish, rest = change(kind, value), "  - {name: rest, approve: true}\n"
-    assert said(f"  - {{name: it, target: {{{named}}}, allow: true}}\n{rest}", wish).rule == "rest"
-    assert said(f"  - {{name: it, target: {{{named}}}, deny: no}}\n{rest}", wish).rule == "it"
-
-
-def test_the_other_names_of_a_target_make_it_stricter_and_never_looser() -> None:
-    facts = Facts(names=("0123", "lab-7"))
-    wish = change("host", "0123")
+def test_an_ambiguous_spelling_is_denied_but_not_allowed(named: str, kind: str, value: str) -> None:
+    planned, rest = change(kind, value), "  - {name: rest, approve: true}\n"
     assert (
-        said("  - {target: {hosts: [lab-7]}, allow: true}\n  - {deny: no}\n", wish, facts).verdict
+        evaluated(f"  - {{name: it, target: {{{named}}}, allow: true}}\n{rest}", planned).rule
+        == "rest"
+    )
+    assert (
+        evaluated(f"  - {{name: it, target: {{{named}}}, deny: no}}\n{rest}", planned).rule == "it"
+    )
+
+
+def test_other_names_of_a_target_make_a_verdict_only_stricter() -> None:
+    facts = ChangeFacts(names=("0123", "lab-7"))
+    planned = change("host", "0123")
+    assert (
+        evaluated(
+            "  - {target: {hosts: [lab-7]}, allow: true}\n  - {deny: no}\n", planned, facts
+        ).outcome
         is Verdict.DENY
     )
     assert (
-        said("  - {target: {hosts: [lab-7]}, deny: no}\n  - {allow: true}\n", wish, facts).verdict
+        evaluated(
+            "  - {target: {hosts: [lab-7]}, deny: no}\n  - {allow: true}\n", planned, facts
+        ).outcome
         is Verdict.DENY
     )
     asked = "  - {target: {hosts: [lab-7]}, approve: true}\n  - {name: never, target: {hosts: ['0123']}, deny: no}\n"
-    assert said(asked, wish, facts).rule == "never"
+    assert evaluated(asked, planned, facts).rule == "never"
 
 
 @pytest.mark.parametrize(
-    ("at", "fits"),
+    ("at", "matches"),
     [
         ("2026-11-27T21:30Z", True),  # Friday 22:30 in Berlin
         ("2026-11-27T20:30Z", False),
@@ -167,73 +174,79 @@ def test_the_other_names_of_a_target_make_it_stricter_and_never_looser() -> None
         ("2026-07-03T20:30Z", True),  # 22:30 in summer
     ],
 )
-def test_a_span_over_midnight_belongs_to_the_day_on_which_it_began(at: str, fits: bool) -> None:
-    verdict = said(f"  - {{time: {BERLIN_NIGHT}, deny: night}}\n", at=datetime.fromisoformat(at))
-    assert (verdict.outcome is Verdict.DENY) is fits
+def test_a_span_over_midnight_belongs_to_the_day_on_which_it_begins(at: str, matches: bool) -> None:
+    verdict = evaluated(
+        f"  - {{time: {BERLIN_NIGHT}, deny: night}}\n", at=datetime.fromisoformat(at)
+    )
+    assert (verdict.outcome is Verdict.DENY) is matches
 
 
 @pytest.mark.parametrize(
-    ("verdict", "fits"), [("allow: true", False), ("approve: true", True), ("deny: no", True)]
+    ("verdict", "matches"), [("allow: true", False), ("approve: true", True), ("deny: no", True)]
 )
-def test_an_unknown_time_allows_nothing(verdict: str, fits: bool) -> None:
-    assert (said(f"  - {{name: it, time: {{days: [sun]}}, {verdict}}}\n").rule == "it") is fits
+def test_an_unknown_time_never_allows(verdict: str, matches: bool) -> None:
+    assert (
+        evaluated(f"  - {{name: it, time: {{days: [sun]}}, {verdict}}}\n").rule == "it"
+    ) is matches
 
 
 @pytest.mark.parametrize(
-    ("effect", "facts", "rule", "verdict"),
+    ("effect", "facts", "rule", "expected"),
     [
-        (Effect.READ, Facts(critical=True), "default:reads", Verdict.ALLOW),
-        (Effect.CONTAIN, Facts(tags=("critical",)), "default:critical", Verdict.ASK),
-        (Effect.CONTAIN, Facts(critical=True, known=False), "default:critical", Verdict.ASK),
-        (Effect.CONTAIN, Facts(known=False), "default:unknown", Verdict.ASK),
-        (Effect.CONTAIN, Facts(), "default:rest", Verdict.ALLOW),
-        (Effect.RESTORE, Facts(critical=True), "default:rest", Verdict.ALLOW),
-        (Effect.NOTIFY, Facts(), "default:rest", Verdict.ALLOW),
-        (Effect.DESTROY, Facts(), "default:destroy", Verdict.ASK),
+        (Effect.READ, ChangeFacts(critical=True), "default:reads", Verdict.ALLOW),
+        (Effect.CONTAIN, ChangeFacts(tags=("critical",)), "default:critical", Verdict.ASK),
+        (Effect.CONTAIN, ChangeFacts(critical=True, known=False), "default:critical", Verdict.ASK),
+        (Effect.CONTAIN, ChangeFacts(known=False), "default:unknown", Verdict.ASK),
+        (Effect.CONTAIN, ChangeFacts(), "default:rest", Verdict.ALLOW),
+        (Effect.RESTORE, ChangeFacts(critical=True), "default:rest", Verdict.ALLOW),
+        (Effect.NOTIFY, ChangeFacts(), "default:rest", Verdict.ALLOW),
+        (Effect.DESTROY, ChangeFacts(), "default:destroy", Verdict.ASK),
     ],
 )
-def test_the_default_rules_close_the_list(
-    effect: Effect, facts: Facts, rule: str, verdict: Verdict
+def test_the_default_rules_are_last(
+    effect: Effect, facts: ChangeFacts, rule: str, expected: Verdict
 ) -> None:
-    verdict = said("  - {action: other, deny: no}\n", change(effect=effect), facts)
-    assert (verdict.rule, verdict.outcome) == (rule, verdict)
+    verdict = evaluated("  - {action: other, deny: no}\n", change(effect=effect), facts)
+    assert (verdict.rule, verdict.outcome) == (rule, expected)
 
 
-def test_no_written_rule_is_about_reads() -> None:
+def test_written_rules_do_not_apply_to_reads() -> None:
     assert (
-        said("  - {connection: firewall, deny: no}\n", change(effect=Effect.READ)).verdict
+        evaluated("  - {connection: firewall, deny: no}\n", change(effect=Effect.READ)).outcome
         is Verdict.ALLOW
     )
 
 
-def test_an_explanation_names_each_condition_that_failed_with_both_values() -> None:
+def test_an_explanation_shows_each_failed_condition_with_both_values() -> None:
     policy = parse_policy(
         "rules:\n  - {name: night, severity: 5, tags: lab, deny: no}\n  - {effect: contain, approve: true}\n"
     )
     found = explain(
         change(),
-        InForce(4, policy.digest, policy),
-        Facts(tags=("office",)),
-        Context(playbook="c2", severity=3),
+        PolicyInForce(4, policy.digest, policy),
+        ChangeFacts(tags=("office",)),
+        ChangeContext(playbook="c2", severity=3),
     )
-    assert found.outcome.rule == "rule 2 (line 3)"
+    assert found.verdict.rule == "rule 2 (line 3)"
     assert [
-        (each.name, each.wanted, each.found) for each in found.rules[0].conditions if not each.holds
+        (each.name, each.expected, each.found)
+        for each in found.rules[0].conditions
+        if not each.holds
     ] == [
         ("tags", "lab", "office"),
         ("severity", "5 to 6", "3"),
     ]
     assert [rule.name for rule in found.rules if rule.decides] == ["rule 2 (line 3)"]
-    assert "    severity: wants 5 to 6; it is 3" in told(found)
+    assert "    severity: expected 5 to 6; found 3" in render_text(found)
 
 
-def test_an_explanation_of_what_is_protected_names_no_deciding_rule() -> None:
+def test_a_protection_leaves_no_deciding_rule() -> None:
     policy = parse_policy("protect: {hosts: [ws-1]}")
     found = explain(
         change(),
-        InForce(4, policy.digest, policy),
-        Facts(),
-        Context(playbook="c2", at=datetime(2026, 1, 1, tzinfo=UTC)),
+        PolicyInForce(4, policy.digest, policy),
+        ChangeFacts(),
+        ChangeContext(playbook="c2", at=datetime(2026, 1, 1, tzinfo=UTC)),
     )
     assert found.protections == ("host ws-1 is protected",)
     assert not any(rule.decides for rule in found.rules)

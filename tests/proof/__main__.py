@@ -1,4 +1,4 @@
-"""Many sequences, by several processes: `python -m tests.proof --sequences 2000 --processes 2`. Exit 1 when a law was broken."""
+"""The proof: `python -m tests.proof --sequences 2000 --processes 2` exits 1 when a law is broken."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from pathlib import Path
 from typing import IO, Any
 
 BATCH = 25
-HUNG_AT_MOST = 0.02
-"""Of all sequences: those that Temporal's test server did not end (docs/proof.md). More of them is a failure."""
+MAX_HUNG = 0.02
+"""Share of the sequences that Temporal's test server may leave hanging, see docs/proof.md."""
 PATIENCE = 90.0
-"""Seconds that a batch may take beyond the time that was given."""
+"""Seconds that a batch may take longer than the given time."""
 
 
 def main() -> int:
-    """Plays, counts, and says what broke with the seed that repeats it."""
+    """Play sequences and print what broke, with the seed that repeats it."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
-    parser.add_argument("--sequences", type=int, default=2000, help="how many in all")
+    parser.add_argument("--sequences", type=int, default=2000, help="in all")
     parser.add_argument(
-        "--processes", type=int, default=2, help="each with a server and a store of its own"
+        "--processes", type=int, default=2, help="each with its own server and store"
     )
     parser.add_argument(
-        "--seconds", type=float, default=float("inf"), help="no new batch after so many"
+        "--seconds", type=float, default=float("inf"), help="no new batch after this time"
     )
-    parser.add_argument("--seed", type=int, default=1, help="where the seeds of the batches begin")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first batch")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--root", type=Path, help=argparse.SUPPRESS
-    )  # whose engine is tried: a planted bug has to be the one that runs
+    )  # where the tested engine must be, so that a planted bug is the one that runs
     given = parser.parse_args()
     return _one(given) if given.one else _all(given)
 
@@ -45,12 +45,12 @@ def _all(given: argparse.Namespace) -> int:
     began, share = time.monotonic(), -(-given.sequences // given.processes)
     common = ["--one", "--sequences", str(share), "--seconds", str(given.seconds)]
     children = [
-        Child([*common, "--seed", str(given.seed + number * 1_000_000)])
+        ProofProcess([*common, "--seed", str(given.seed + number * 1_000_000)])
         for number in range(given.processes)
     ]
     found = []
     with ThreadPoolExecutor(len(children)) as waiting:
-        for ended in as_completed(waiting.submit(child.told) for child in children):
+        for ended in as_completed(waiting.submit(child.report) for child in children):
             each = ended.result()
             found.append(each)
             for what in each["hung"]:
@@ -69,12 +69,15 @@ def _all(given: argparse.Namespace) -> int:
         flush=True,
     )
     short = played < given.sequences and given.seconds == float("inf")
-    too_many = hung > max(1, HUNG_AT_MOST * played)
+    too_many = hung > max(1, MAX_HUNG * played)
     return 1 if short or too_many or any(each["error"] for each in found) else 0
 
 
-class Child:
-    """A process that plays. It writes to files: its server would hold a pipe open, should it die before its server."""
+class ProofProcess:
+    """A process that plays sequences.
+
+    It writes to files: a pipe would stay open if the process died before its server.
+    """
 
     def __init__(
         self,
@@ -93,11 +96,11 @@ class Child:
             start_new_session=True,
         )
 
-    def told(self) -> dict[str, Any]:
-        """What it says at its end; what it died of, when it does not."""
+    def report(self) -> dict[str, Any]:
+        """Return the report that it prints at its end, or how it died."""
         code = self._process.wait()
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # a server that is left over
+            os.killpg(self._process.pid, signal.SIGKILL)  # a server that was left behind
         lines = [line for line in _text(self._out).splitlines() if line.startswith("{")]
         if code == 0 and lines:
             return dict(json.loads(lines[-1]))
@@ -117,21 +120,21 @@ def _text(file: IO[bytes]) -> str:
 
 def _one(given: argparse.Namespace) -> int:
     import orchestrator
-    from tests.proof.machine import THEATRE
-    from tests.proof.trying import tried
+    from tests.proof.machine import SHARED_STAGE
+    from tests.proof.sequences import play_sequences
 
     if given.root is not None and given.root not in Path(orchestrator.__file__).parents:
-        sys.exit(f"{orchestrator.__file__} is not the engine that was to be tried")
+        sys.exit(f"{orchestrator.__file__} is not the engine to test")
     began, played, number = time.monotonic(), 0, given.seed
     error: str | None = None
     deeds: tuple[str, ...] = ()
     hung: list[str] = []
     while played < given.sequences and error is None and time.monotonic() - began < given.seconds:
-        outcome = tried(min(BATCH, given.sequences - played), number)
+        outcome = play_sequences(min(BATCH, given.sequences - played), number)
         played, error, deeds = played + outcome.sequences, outcome.error, outcome.deeds
         hung += outcome.hung
         number += 1
-    THEATRE.close()  # else its server lives on, and holds the pipe
+    SHARED_STAGE.close()  # otherwise its server would live on
     print(
         json.dumps(
             {

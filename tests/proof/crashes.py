@@ -1,4 +1,4 @@
-"""What stands between the engine and a connector: it writes down each call, and lets a worker die before or after it."""
+"""Crashes: a connector that counts calls and lets the worker die before or after one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
-from connectors.sdk.call import Call
+from connectors.sdk.call import ActionCall
 from connectors.sdk.connector import Connector
 
 Moment = Literal["apply:before", "apply:after", "undo:before", "undo:after"]
@@ -14,26 +14,24 @@ MOMENTS: tuple[Moment, ...] = ("apply:before", "apply:after", "undo:before", "un
 
 
 class WorkerDied(Exception):
-    """Nothing of ours catches it: what the activity would have written down afterwards is never written."""
+    """No code catches it, so that the activity records nothing afterwards."""
 
 
-class Interposed:
-    """A connector as the engine sees it. `due`: at which of the next calls its worker dies; `undone`: how often what was taken back.
-
-    `on_apply` looks at each change at the moment before it is made.
-    """
+class CrashingConnector:
+    """A connector as the engine sees it."""
 
     def __init__(self, inner: Connector[Any]) -> None:
         self._inner = inner
-        self.on_apply: Callable[[dict[str, Any], Call], None] = _unseen
-        self.due: list[Moment] = []
-        self.undone: Counter[str] = Counter()
+        # Called before each change.
+        self.on_apply: Callable[[dict[str, Any], ActionCall], None] = _ignore
+        self.due: list[Moment] = []  # when the worker dies
+        self.undone: Counter[str] = Counter()  # by step
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     async def apply(
-        self, action: str, planned_change: dict[str, Any], call: Call
+        self, action: str, planned_change: dict[str, Any], call: ActionCall
     ) -> dict[str, Any]:
         if planned_change["changed"]:
             self.on_apply(planned_change, call)
@@ -42,7 +40,7 @@ class Interposed:
         self._die("apply:after")
         return output
 
-    async def undo(self, action: str, planned_change: dict[str, Any], call: Call) -> None:
+    async def undo(self, action: str, planned_change: dict[str, Any], call: ActionCall) -> None:
         self._die("undo:before")
         await self._inner.undo(action, planned_change, call)
         self._die("undo:after")
@@ -54,5 +52,5 @@ class Interposed:
             raise WorkerDied(moment)
 
 
-def _unseen(_planned_change: dict[str, Any], _call: Call) -> None:
-    """Before the first sequence."""
+def _ignore(_planned_change: dict[str, Any], _call: ActionCall) -> None:
+    """Do nothing before the first sequence."""

@@ -1,4 +1,4 @@
-"""What are the devices, and what happened on them in which order? The vendors' own emulators, which write down each change as it is made."""
+"""The devices: emulators that keep a journal of every change in order."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass
 class Journal:
-    """All changes of all devices, oldest first, as (kind, target). `on_change` looks at each at the moment it is made."""
+    """All changes of all devices, oldest first, as (kind, target)."""
 
     entries: list[tuple[Kind, str]] = field(default_factory=list)
-    on_change: Callable[[Kind, str], None] = lambda _kind, _target: None
+    on_change: Callable[[Kind, str], None] = lambda _kind, _target: None  # called at each change
 
     def add(self, kind: Kind, target: str) -> None:
         self.entries.append((kind, target))
@@ -38,8 +38,8 @@ class Journal:
         return [kind for kind, name in self.entries if name == target]
 
 
-class Written:
-    """For an emulator: what it does stands in the journal, and what a lying reply takes back stands there no more."""
+class JournalingEmulator:
+    """An emulator that journals its changes, and removes those that a lying reply reverts."""
 
     journal: Journal
 
@@ -57,11 +57,11 @@ class Written:
         super().restore({name: value for name, value in snapshot.items() if name != "entries"})  # type: ignore[misc]
 
 
-class Firewall(Written, PaloAltoEmulator):
+class JournalingFirewall(JournalingEmulator, PaloAltoEmulator):
     """Addresses."""
 
     def put(self, target: str, *, shown: bool) -> None:
-        """Somebody does it by hand, or the device loses it."""
+        """Contain by hand, or lose the containment."""
         self.tags.pop(target, None)
         if shown:
             self.tags[target] = [self.tag]
@@ -70,8 +70,8 @@ class Firewall(Written, PaloAltoEmulator):
         return self.tag in self.tags.get(target, [])
 
 
-class Falcon(Written, CrowdStrikeEmulator):
-    """Hosts, which take two looks to be contained."""
+class JournalingFalcon(JournalingEmulator, CrowdStrikeEmulator):
+    """Hosts, which show a containment at the second read."""
 
     def put(self, target: str, *, shown: bool) -> None:
         self._named(target).update(status="contained" if shown else "normal", looks=0, since=0.0)
@@ -85,8 +85,8 @@ class Falcon(Written, CrowdStrikeEmulator):
         )
 
 
-Device = Firewall | Falcon
+Device = JournalingFirewall | JournalingFalcon
 SYSTEMS: dict[str, tuple[type[Any], type[Emulator]]] = {
-    "firewall": (PaloAlto, Firewall),
-    "edr": (CrowdStrike, Falcon),
+    "firewall": (PaloAlto, JournalingFirewall),
+    "edr": (CrowdStrike, JournalingFalcon),
 }

@@ -1,4 +1,4 @@
-"""What does the store hold at this moment? Read past the code that is tried, by plain SQL, and without waiting for anything."""
+"""The ledger: the store's content by plain SQL, past the code under test and without waiting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INTENDED = (EventKind.STEP_INTENDED.value, EventKind.DRIFT_INTENDED.value)
 
 
 class Ledger:
-    """Only what is committed is seen."""
+    """Reads committed data only."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
@@ -41,7 +41,7 @@ class Ledger:
         return found[0] if found else None
 
     def intents_since(self, target: str, number: int) -> int:
-        """Of changes of a target, in the trail after an event."""
+        """Count intents to change a target, in the trail after an event."""
         marks = ", ".join("?" * len(_INTENDED))
         found = self.rows(
             f"SELECT kind, data FROM audit_events WHERE number > ? AND kind IN ({marks})",
@@ -51,7 +51,7 @@ class Ledger:
         return sum(target in row["data"] for row in found)
 
     def undo_intents_since(self, key: str, number: int) -> int:
-        """Of takings back of a containment's effects, in the trail after an event."""
+        """Count intents to undo effects of a containment, in the trail after an event."""
         effects = {
             row["id"] for row in self.rows("SELECT id FROM effects WHERE containment_key = ?", key)
         }
@@ -69,14 +69,14 @@ class Ledger:
         )
         return found[0] if found else None
 
-    def agreed(self, approval_id: str) -> set[str]:
-        """Digests of the changes that all who approved had before them and chose; none while it is not approved."""
+    def approved_changes(self, approval_id: str) -> set[str]:
+        """Return digests of the changes that all approvers chose; none unless it is approved."""
         (row,) = self.rows("SELECT * FROM approvals WHERE id = ?", approval_id)
         if row["state"] != "approved":
             return set()
         digests = {change["digest"] for change in json.loads(row["changes"])}
         for answer in self.rows(
-            "SELECT * FROM approval_answers WHERE approval_id = ? AND decision = 'approve'",
+            "SELECT * FROM approval_decisions WHERE approval_id = ? AND decision = 'approve'",
             approval_id,
         ):
             chosen = json.loads(answer["form"] or "null")
@@ -84,6 +84,6 @@ class Ledger:
         return digests
 
 
-def moment(text: str) -> datetime:
-    """A time as SQLite has it."""
+def parse_time(text: str) -> datetime:
+    """Return a time that SQLite stores as text."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)

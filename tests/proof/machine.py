@@ -1,4 +1,4 @@
-"""In which order do things happen? In any: hypothesis chooses the deeds and when to wait for quiet; the laws are checked at each of them."""
+"""The state machine: hypothesis chooses deeds in any order, and the laws are checked at each."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from tests.proof.crashes import MOMENTS
-from tests.proof.model import Target
-from tests.proof.play import Play
-from tests.proof.playbooks import WAYS
-from tests.proof.stage import Stage
+from tests.proof.model import ProofTarget
+from tests.proof.play import ProofPlay
+from tests.proof.playbooks import VARIANTS
+from tests.proof.stage import ProofStage
 
 SYSTEMS = ("firewall", "firewall", "edr")
 LENGTHS = (timedelta(minutes=40), timedelta(hours=3), timedelta(hours=20))
 PAUSES = (timedelta(minutes=30), timedelta(hours=1.5), timedelta(hours=4), timedelta(hours=9))
-PATIENCE = 90.0
-"""Seconds of real time that one deed may take; all of them take less than ten, unless the test server hangs."""
+DEED_SECONDS = 90.0
+"""Seconds of real time for one deed. All take less than ten, unless the test server hangs."""
 numbers = st.integers(0, 2)
 often_quiet = st.sampled_from((True, True, False))
 
 
-class Theatre:
-    """The stage of this process, opened for the first sequence, and how many were played on it to their end.
+class SharedStage:
+    """The stage of this process, opened for the first sequence.
 
-    `hung`: what Temporal's test server was at when it let nothing happen any more. Such a sequence is given up and counted apart, and
-    the next one gets another stage.
+    A sequence during which Temporal's test server hangs is given up and counted apart, and the next
+    one gets a new stage.
     """
 
     def __init__(self) -> None:
@@ -40,39 +40,37 @@ class Theatre:
         self.begun = 0
         self.deeds: list[str] = []
         self.failures: list[tuple[str, tuple[str, ...]]] = []  # what broke, after which deeds
-        self.hung: list[str] = []
+        self.hung: list[str] = []  # where the test server hung
         self._runner: asyncio.Runner | None = None
         self._folder: Path | None = None
-        self.stage: Stage
+        self.stage: ProofStage
 
-    def do(self, deed: Coroutine[Any, Any, None], seconds: float = PATIENCE) -> None:
-        """On this process's event loop. Raises TimeoutError after so long."""
+    def do(self, deed: Coroutine[Any, Any, None], seconds: float = DEED_SECONDS) -> None:
+        """Run a deed on the event loop of this process. Raise TimeoutError after `seconds`."""
         if self._runner is None:
             self._runner = asyncio.Runner()
         self._runner.run(_within(deed, seconds))
 
-    async def opened(self) -> Stage:
-        """The stage, made where there is none."""
+    async def get(self) -> ProofStage:
+        """Return the stage, opened if necessary."""
         if self._folder is None:
-            memory = Path(
-                "/dev/shm"
-            )  # the store is real, and its disk quick, where there is such a one
+            memory = Path("/dev/shm")  # a real store on a fast disk, where it exists
             self._folder = Path(
                 tempfile.mkdtemp(prefix="tocsin-proof-", dir=memory if memory.is_dir() else None)
             )
-            self.stage = Stage(self._folder)
+            self.stage = ProofStage(self._folder)
             await self.stage.open()
         return self.stage
 
     async def shut(self) -> None:
-        """The stage is gone, whether its server answers or not."""
+        """Close the stage, whether its server answers or not."""
         folder, self._folder = self._folder, None
         if folder is not None:
             await self.stage.close()
             shutil.rmtree(folder)
 
     def close(self) -> None:
-        """The end of the process."""
+        """Close everything at the end of the process."""
         if self._runner is not None:
             self.do(self.shut())
             self._runner.close()
@@ -84,41 +82,43 @@ async def _within(deed: Coroutine[Any, Any, None], seconds: float) -> None:
         await deed
 
 
-THEATRE = Theatre()
+SHARED_STAGE = SharedStage()
 
 
-class Containments(RuleBasedStateMachine):
-    """A sequence: three targets, shared by all runs."""
+class ContainmentSequences(RuleBasedStateMachine):
+    """A sequence over three targets that all runs share."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.play: Play
+        self.play: ProofPlay
         self.sound = False
-        THEATRE.begun += 1
-        THEATRE.deeds = []
-        THEATRE.do(self._begin())
+        SHARED_STAGE.begun += 1
+        SHARED_STAGE.deeds = []
+        SHARED_STAGE.do(self._begin())
 
     async def _begin(self) -> None:
-        number = THEATRE.begun
-        stage = await THEATRE.opened()
+        number = SHARED_STAGE.begun
+        stage = await SHARED_STAGE.get()
         await stage.begin()
         names = [f"198.18.{number // 100 % 256}.{number % 100 * 2 + each}" for each in (0, 1)] + [
             f"ws-{number}"
         ]
         stage.devices["edr"].add_host(f"{number + 1_000:032x}", names[2])  # type: ignore[union-attr]
-        self.targets = [Target(name, system) for name, system in zip(names, SYSTEMS, strict=True)]
-        self.play = Play(stage, self.targets)
+        self.targets = [
+            ProofTarget(name, system) for name, system in zip(names, SYSTEMS, strict=True)
+        ]
+        self.play = ProofPlay(stage, self.targets)
         self.sound = True
 
-    @rule(number=numbers, way=st.sampled_from(WAYS), quiet=often_quiet)
+    @rule(number=numbers, way=st.sampled_from(VARIANTS), quiet=often_quiet)
     def start(self, number: int, way: Any, quiet: bool) -> None:
         self._do(
             f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet
         )
 
-    @rule(number=numbers, way=st.sampled_from(WAYS), quiet=often_quiet)
+    @rule(number=numbers, way=st.sampled_from(VARIANTS), quiet=often_quiet)
     def start_more(self, number: int, way: Any, quiet: bool) -> None:
-        """So that there is something to share."""
+        """Start another run, so that runs share targets."""
         self._do(
             f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet
         )
@@ -147,7 +147,7 @@ class Containments(RuleBasedStateMachine):
     @precondition(lambda self: self._has_runs())
     @rule(by=st.sampled_from(PAUSES))
     def pass_more_time(self, by: timedelta) -> None:
-        """So that leases come to their end."""
+        """Let leases end."""
         self._do(f"pass {by}", self.play.pass_time(by), quiet=True)
 
     @precondition(lambda self: self._has_runs())
@@ -194,7 +194,7 @@ class Containments(RuleBasedStateMachine):
 
     @rule(number=numbers)
     def by_hand(self, number: int) -> None:
-        """Also where we had contained it before, and let go of it."""
+        """Contain by hand, also where Tocsin contained and released before."""
         target = self.targets[number]
         if self._has_runs():
             self._do(f"release {number}", self.play.release(target), quiet=True)
@@ -207,7 +207,7 @@ class Containments(RuleBasedStateMachine):
     def forget(self, number: int) -> None:
         target = self.targets[number]
         ours = self.play.stage.journal.of(target.name)[-1:] == ["up"]
-        if ours and self._shown(target) and target.held(self.play.stage.clock.now()):
+        if ours and self._shown(target) and target.is_held(self.play.stage.clock.now()):
             self._note(f"forget {number}")
             self.play.forget(target)
 
@@ -215,29 +215,32 @@ class Containments(RuleBasedStateMachine):
         try:
             if self.sound:
                 self._do("end", self.play.end(), quiet=False)
-                THEATRE.played += self.sound
+                SHARED_STAGE.played += self.sound
         finally:
-            THEATRE.do(THEATRE.stage.end() if self.sound else THEATRE.shut())
+            SHARED_STAGE.do(SHARED_STAGE.stage.end() if self.sound else SHARED_STAGE.shut())
 
     def _do(self, what: str, deed: Coroutine[Any, Any, None], *, quiet: bool) -> None:
         if not self.sound:
             deed.close()
-            return  # given up: the rest is drawn, and not done, so that hypothesis sees the same choices whichever way the workers raced
+            # Given up. The rest is drawn but not done, so that hypothesis sees the same choices.
+            return
         self._note(what if quiet else f"{what} (and on)")
         self.sound = False
         try:
-            THEATRE.do(self._done(deed, quiet=quiet))
+            SHARED_STAGE.do(self._run_deed(deed, quiet=quiet))
         except TimeoutError as hung:
-            THEATRE.hung.append(
-                f"{hung or 'a deed took too long'}, after {', '.join(THEATRE.deeds)}"
+            SHARED_STAGE.hung.append(
+                f"{hung or 'a deed took too long'}, after {', '.join(SHARED_STAGE.deeds)}"
             )
             return
         except Exception as error:
-            THEATRE.failures.append((f"{type(error).__name__}: {error}", tuple(THEATRE.deeds)))
+            SHARED_STAGE.failures.append(
+                (f"{type(error).__name__}: {error}", tuple(SHARED_STAGE.deeds))
+            )
             raise
         self.sound = True
 
-    async def _done(self, deed: Coroutine[Any, Any, None], *, quiet: bool) -> None:
+    async def _run_deed(self, deed: Coroutine[Any, Any, None], *, quiet: bool) -> None:
         await deed
         self.play.look()
         self.play.laws.check_kept()
@@ -245,20 +248,20 @@ class Containments(RuleBasedStateMachine):
             await self.play.settle()
 
     def _note(self, what: str) -> None:
-        THEATRE.deeds.append(what)
+        SHARED_STAGE.deeds.append(what)
 
-    def _one_held(self, number: int) -> Target:
+    def _one_held(self, number: int) -> ProofTarget:
         now = self.play.stage.clock.now()
-        held = [target for target in self.targets if target.held(now)] or self.targets
+        held = [target for target in self.targets if target.is_held(now)] or self.targets
         return held[number % len(held)]
 
     def _has_runs(self) -> bool:
-        """What may come next must not hang on how the workers race, or hypothesis calls it flaky: no rule asks for more than this."""
+        """Return whether there are runs. Rules depend on nothing else, as workers race."""
         return bool(self.play.model.runs)
 
-    def _shown(self, target: Target) -> bool:
+    def _shown(self, target: ProofTarget) -> bool:
         return self.play.stage.devices[target.system].shows(target.name)
 
-    def _untouched(self, target: Target) -> bool:
+    def _untouched(self, target: ProofTarget) -> bool:
         now = self.play.stage.clock.now()
-        return target.free(now) and not self.play.model.waited_for(target.name)
+        return target.is_free(now) and not self.play.model.is_awaited(target.name)

@@ -1,4 +1,7 @@
-"""Would the proof notification? Ten bugs, planted one at a time in a copy of the tree: `python -m tests.proof.plant`, found or missed."""
+"""The proof's own proof: ten bugs, planted one at a time in a copy, each found or missed.
+
+Run `python -m tests.proof.plant`.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.proof.__main__ import Child
+from tests.proof.__main__ import ProofProcess
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("orchestrator", "connectors", "api", "playbooks", "tests/proof")
 ACTIVITIES = "orchestrator/engine/activities"
 
 
-class Bug(NamedTuple):
-    """A small replacement in a file. `old` has to be there once: else the engine has changed, and the bug is to be planted anew."""
+class PlantedBug(NamedTuple):
+    """A small replacement in a file, which must contain `old` exactly once."""
 
     sentence: str
     file: str
@@ -27,65 +30,72 @@ class Bug(NamedTuple):
 
 
 BUGS = (
-    Bug(
-        "no lease is registered when a plan is made",
-        f"{ACTIVITIES}/planning.py",
-        "    return request.lease and held and request.call.ref.run.mode is Mode.LIVE",
+    PlantedBug(
+        "no lease is registered by a plan",
+        f"{ACTIVITIES}/plan.py",
+        "    return request.lease and holds and request.call.ref.run.mode is Mode.LIVE",
         "    return False",
     ),
-    Bug(
+    PlantedBug(
         "a containment is lifted while another lease lives",
-        f"{ACTIVITIES}/undoing.py",
-        "        if others := await containments.live_count(session, held.key):",
-        "        if (others := await containments.live_count(session, held.key)) > 1:",
+        f"{ACTIVITIES}/undo.py",
+        "        if others := await containments.count_live_leases(session, containment.key):",
+        "        if (\n"
+        "            others := await containments.count_live_leases(session, containment.key)\n"
+        "        ) > 1:",
     ),
-    Bug(
-        "what we once contained counts as ours for ever, whoever does it later",
-        f"{ACTIVITIES}/planning.py",
-        "        row.ours, row.effect_id, row.since, row.lifted_at, row.verified_at = False, None, now, None, None",
-        "        row.ours, row.since, row.lifted_at, row.verified_at = bool(row.effect_id), now, None, None",
+    PlantedBug(
+        "a target that was contained once counts as ours forever",
+        "orchestrator/store/tables/containments.py",
+        "            self.ours = False\n"
+        "            self.effect_id = None\n"
+        "            self.since = now\n",
+        "            self.ours = bool(self.effect_id)\n            self.since = now\n",
     ),
-    Bug(
-        "the intent is not in the trail",
-        f"{ACTIVITIES}/applying.py",
-        "        await trail.record_all(session, [step_event(ref, EventKind.STEP_INTENDED, told, now, change.digest)])",
-        "        del told",
+    PlantedBug(
+        "the intent is not in the audit trail",
+        f"{ACTIVITIES}/effect_records.py",
+        "    event = step_event(call.ref, EventKind.STEP_INTENDED, data, now, change.digest)\n"
+        "    await trail.record_all(session, [event])\n",
+        "    del data\n",
     ),
-    Bug(
-        "who approves some of the changes has approved all of them",
+    PlantedBug(
+        "an approval of some changes covers all of them",
         "orchestrator/approvals/decision_reply.py",
-        '    return agreed_changes(asked, ((answer.form or {}).get("changes") for answer in _agreeing(row, answers)))',
-        "    return tuple(asked)",
+        "    return agreed_changes(\n"
+        '        asked, ((each.form or {}).get("changes") for each in _approvals(row, decisions))\n'
+        "    )\n",
+        "    return tuple(asked)\n",
     ),
-    Bug(
+    PlantedBug(
         "a lease ends some minutes too early",
-        f"{ACTIVITIES}/holding.py",
-        "        until = now + length",
-        "        until = now + length - timedelta(minutes=15)",
+        f"{ACTIVITIES}/hold.py",
+        "            until = now + length",
+        "            until = now + length - timedelta(minutes=15)",
     ),
-    Bug(
-        "a lost reply counts as a refusal, and what may have been made is nobody's",
-        f"{ACTIVITIES}/applying.py",
+    PlantedBug(
+        "a lost reply counts as a refusal, so that no one owns what may have been applied",
+        f"{ACTIVITIES}/apply.py",
         "        except Rejected as error:",
         "        except (Rejected, Unknown) as error:",
     ),
-    Bug(
-        "an extension is said to hold, and the lease ends when it would have ended",
+    PlantedBug(
+        "an extension is confirmed, and the lease ends when it would have ended before",
         "orchestrator/containments/release.py",
-        "            await containments.set_until(session, each.id, end)",
-        "            await containments.set_until(session, each.id, min(end, each.until or end))",
+        "            await containments.set_lease_end(session, item.id, end)",
+        "            await containments.set_lease_end(session, item.id, min(end, item.until or end))",
     ),
-    Bug(
-        "the kill switch is not read when a change is judged",
+    PlantedBug(
+        "the kill switch is not read when a change is evaluated",
         "orchestrator/policy/evaluate.py",
         "    for switch in facts.switches:",
         "    for switch in facts.switches[:0]:",
     ),
-    Bug(
-        "what is lifted is not said to be lifted, and is lifted again",
-        f"{ACTIVITIES}/undoing.py",
-        '                await came_off(session, held, request.actor, "it was taken back", now)',
-        '                held.state = "held"',
+    PlantedBug(
+        "a lifted containment is not recorded as lifted, and is lifted again",
+        f"{ACTIVITIES}/undo.py",
+        '                    await mark_released(session, containment, request.actor, "it was undone", now)',
+        "                    containment.state = ContainmentState.HELD",
     ),
 )
 
@@ -93,51 +103,46 @@ BUGS = (
 def main() -> int:
     """Exit 1 when a bug is missed, or can no longer be planted."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof.plant", description=__doc__)
-    parser.add_argument(
-        "--sequences", type=int, default=400, help="how many are played to find one"
-    )
+    parser.add_argument("--sequences", type=int, default=400, help="played at most to find a bug")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="one of them, by its number")
+    parser.add_argument("--only", type=int, help="the number of one bug")
+    parser.add_argument("--check", action="store_true", help="only check that all can be planted")
     given = parser.parse_args()
-    found = [
-        _tried(number, bug, given)
-        for number, bug in enumerate(BUGS, 1)
-        if given.only in {None, number}
-    ]
-    return 0 if all(found) else 1
+    chosen = [(n, bug) for n, bug in enumerate(BUGS, 1) if given.only in {None, n}]
+    if given.check:
+        results = [_can_be_planted(n, bug, ROOT) for n, bug in chosen]
+    else:
+        results = [_is_found(n, bug, given) for n, bug in chosen]
+    return 0 if all(results) else 1
 
 
-def _tried(number: int, bug: Bug, given: argparse.Namespace) -> bool:
+def _can_be_planted(number: int, bug: PlantedBug, root: Path) -> bool:
+    count = (root / bug.file).read_text().count(bug.old)
+    if count != 1:
+        print(
+            f"{number:2} CANNOT BE PLANTED  {bug.sentence}: {bug.file} contains it {count} times",
+            flush=True,
+        )
+    return count == 1
+
+
+def _is_found(number: int, bug: PlantedBug, given: argparse.Namespace) -> bool:
     with tempfile.TemporaryDirectory(prefix="tocsin-planted-") as folder:
         copy = Path(folder)
         for part in PARTS:
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-        planted = copy / bug.file
-        text = planted.read_text()
-        if text.count(bug.old) != 1:
-            print(
-                f"{number:2} CANNOT BE PLANTED  {bug.sentence}: {bug.file} has it {text.count(bug.old)} times",
-                flush=True,
-            )
+        if not _can_be_planted(number, bug, copy):
             return False
-        planted.write_text(text.replace(bug.old, bug.new))
-        arguments = [
-            "--one",
-            "--root",
-            str(copy),
-            "--sequences",
-            str(given.sequences),
-            "--seed",
-            str(given.seed),
-        ]
-        told = Child(
-            arguments, folder=copy, environment={**os.environ, "PYTHONPATH": str(copy)}
-        ).told()
-    what = (
-        f"found after {told['sequences']:3}" if told["error"] else f"MISSED in {told['sequences']}"
-    )
-    print(f"{number:2} {what}  {bug.sentence}\n     {(told['error'] or '')[:200]}", flush=True)
-    return bool(told["error"])
+        planted = copy / bug.file
+        planted.write_text(planted.read_text().replace(bug.old, bug.new))
+        numbers = ["--sequences", str(given.sequences), "--seed", str(given.seed)]
+        arguments = ["--one", "--root", str(copy), *numbers]
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        report = ProofProcess(arguments, folder=copy, environment=environment).report()
+    found, played = bool(report["error"]), report["sequences"]
+    outcome = f"found after {played:3}" if found else f"MISSED in {played}"
+    print(f"{number:2} {outcome}  {bug.sentence}\n     {(report['error'] or '')[:200]}", flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What can happen in a sequence? Each deed as people, time or bad luck would do it, by the same calls as the API makes."""
+"""The deeds of a sequence: what people, time and bad luck do, by the same calls as the API."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.errors import Conflict, TocsinError
 from orchestrator.policy.stops import kill_switches
 from orchestrator.runs.lifecycle import cancel_run, start_run
-from orchestrator.runs.reconcile import sweep
+from orchestrator.runs.reconcile import reconcile
 from tests.proof.crashes import Moment
 from tests.proof.laws import Laws
-from tests.proof.model import Broken, Model, Run, Target
-from tests.proof.playbooks import BOTH, Way
-from tests.proof.stage import Stage
+from tests.proof.model import LawBroken, ProofModel, ProofRun, ProofTarget
+from tests.proof.playbooks import BOTH, Variant
+from tests.proof.stage import ProofStage
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER, Role.ADMIN))
 STARTER = "person:starter"
 _SOON = 0.15
 _PAUSES = (2, 2, 5, 15, 30, 60, 120, 300, 300, 600, 600, 900, 3600, 3600, 3600)
-"""Seconds of virtual time that are let pass, one after the other, until all is quiet: retries wait for them."""
+"""Seconds of virtual time that pass, one by one, until everything is quiet: retries need them."""
 _CAME = """
 SELECT run_id, path, state FROM steps WHERE state IN ('verified', 'done')
     OR state = 'failed' AND EXISTS (SELECT 1 FROM effects WHERE effects.run_id = steps.run_id AND effects.path = steps.path)
@@ -36,37 +36,37 @@ _PATIENCE = 20.0
 """Seconds of real time that an activity may take."""
 
 
-class Play:
+class ProofPlay:
     """One sequence."""
 
-    def __init__(self, stage: Stage, targets: Sequence[Target]) -> None:
+    def __init__(self, stage: ProofStage, targets: Sequence[ProofTarget]) -> None:
         self.stage = stage
-        self.model = Model({target.name: target for target in targets})
+        self.model = ProofModel({target.name: target for target in targets})
         self.laws = Laws(stage, self.model)
 
-    async def start(self, target: Target, way: Way) -> None:
+    async def start(self, target: ProofTarget, way: Variant) -> None:
         await self._start(
             f"{target.system}-{way.name}", way, {"target": target.name}, {"block": target.name}
         )
 
-    async def start_both(self, first: Target, second: Target) -> None:
+    async def start_both(self, first: ProofTarget, second: ProofTarget) -> None:
         inputs = {"target": first.name, "other": second.name}
         await self._start(
             "firewall-both", BOTH, inputs, {"group/block": first.name, "group/other": second.name}
         )
 
     async def _start(
-        self, playbook: str, way: Way, inputs: dict[str, str], paths: dict[str, str]
+        self, playbook: str, way: Variant, inputs: dict[str, str], paths: dict[str, str]
     ) -> None:
         troubled = self.model.hinders or way.fails
         before = self.stage.clock.now()
         stage = self.stage
-        # Known before it is begun, as the device may change while we still wait for the answer.
+        # Known before it begins, as the device may change before the call returns.
         started = await start_run(stage.rt, None, playbook, inputs=inputs, actor=STARTER)
-        self.model.runs[started["id"]] = Run(started["id"], way, paths, before, troubled)
-        await sweep(stage.rt, stage.client)
+        self.model.runs[started.id] = ProofRun(started.id, way, paths, before, troubled)
+        await reconcile(stage.rt, stage.client)
 
-    async def release(self, target: Target) -> None:
+    async def release(self, target: ProofTarget) -> None:
         key = self.stage.ledger.key_of(target.name)
         if key is None:
             return
@@ -77,18 +77,20 @@ class Play:
         try:
             await release(self.stage.rt, self.stage.client, key, actor="person:ann")
         except Conflict:
-            return  # it is lifted already
+            return  # lifted already
         finally:
             for hold in held:
                 hold.over, hold.unsure = True, False
 
-    async def change(self, target: Target, length: timedelta) -> None:
-        """Its leases end so long from now, whether that is later or sooner."""
+    async def change(self, target: ProofTarget, length: timedelta) -> None:
+        """Let its leases end after `length`, later or sooner than before."""
         key = self.stage.ledger.key_of(target.name)
         if key is None:
             return
         self.model.touch(target.name)
-        held = [hold for hold in target.holds.values() if not hold.ended(self.stage.clock.now())]
+        held = [
+            hold for hold in target.holds.values() if not hold.has_ended(self.stage.clock.now())
+        ]
         for hold in held:
             hold.unsure = True
         try:
@@ -105,10 +107,10 @@ class Play:
             for hold in held:
                 hold.unsure = False
 
-    async def cancel(self, run: Run) -> None:
-        """Not while a question may just be on its way to the store.
+    async def cancel(self, run: ProofRun) -> None:
+        """Cancel a run, but not while an approval is being opened.
 
-        The test server (not the real one) takes it ill when an activity is to be cancelled that has ended a moment ago, and the run hangs.
+        The test server (not the real one) hangs when it cancels an activity that has just ended.
         """
         if run.way.asks or self.model.asked_ever:
             await self.settle()
@@ -121,7 +123,7 @@ class Play:
             run.cancelled = False
 
     async def answer(self, number: int, how: str) -> None:
-        """`subset`: only the first of the changes. An answer to another question than the one that is asked must be refused."""
+        """Decide an approval. `subset`: only its first change. `forged`: a digest of another one."""
         pending = self.stage.ledger.rows(
             "SELECT id, digest, changes, run_id FROM approvals WHERE state = 'pending' ORDER BY id"
         )
@@ -142,10 +144,10 @@ class Play:
                 raise
         else:
             if how == "forged":
-                raise Broken("an answer to another question was taken")
+                raise LawBroken("a decision with the digest of another approval was accepted")
 
     async def kill(self) -> None:
-        """Engaged, or lifted when it was."""
+        """Engage the kill switch, or lift it."""
         stage, model = self.stage, self.model
         if model.killed:
             await kill_switches.lift(stage.rt, "global", "*", actor="person:ann")
@@ -154,7 +156,7 @@ class Play:
             self.trouble()
             model.killed = True
             await kill_switches.engage(stage.rt, "global", "*", "drill", actor="person:ann")
-        model.decreed()
+        model.relax()
 
     async def publish(self, verdict: str, *, reapply: bool) -> None:
         if verdict != "allow":
@@ -163,17 +165,17 @@ class Play:
             await self.settle()  # as in `cancel`
         self.model.policy, self.model.reapplies = verdict, reapply
         self.model.asked_ever |= verdict == "ask"
-        self.model.decreed()
+        self.model.relax()
         await self.stage.publish(verdict, reapply=reapply)
 
-    def by_hand(self, target: Target) -> None:
-        """Somebody contains it on the device itself, before any of us does."""
+    def by_hand(self, target: ProofTarget) -> None:
+        """Contain it on the device itself, before Tocsin does."""
         target.by_hand = True
         self.stage.journal.add("hand", target.name)
         self.stage.devices[target.system].put(target.name, shown=True)
 
-    def forget(self, target: Target) -> None:
-        """The device loses what we hold there."""
+    def forget(self, target: ProofTarget) -> None:
+        """Let the device lose a containment."""
         self.trouble(broken=True)
         target.forgot = self.stage.clock.now()
         self.stage.journal.add("forgot", target.name)
@@ -188,7 +190,7 @@ class Play:
         self.stage.devices[system].inject(kind=kind)
 
     def trouble(self, *, broken: bool = False) -> None:
-        """From now on runs may fail for a reason."""
+        """Allow open runs to fail from now on."""
         self.model.calm &= not broken
         for run in self.model.runs.values():
             run.troubled |= run.open
@@ -197,18 +199,18 @@ class Play:
         await self.stage.pass_time(by)
 
     async def settle(self) -> None:
-        """Until all laws hold. Raises Broken when they do not, however long one waits."""
+        """Wait until all laws hold. Raise LawBroken if they never do."""
         for pause in (0, *_PAUSES):
             if pause:
-                await sweep(self.stage.rt, self.stage.client)
+                await reconcile(self.stage.rt, self.stage.client)
                 await self.stage.pass_time(timedelta(seconds=pause))
             if await self._quiet(_SOON):
-                self.model.now_quiet()
+                self.model.mark_quiet()
                 return
-        raise Broken(self.laws.unmet() or "it does not come to rest")
+        raise LawBroken(self.laws.unmet() or "it does not come to rest")
 
     async def _quiet(self, seconds: float) -> bool:
-        """Whether all is well within so long, not counting the time that activities take."""
+        """Return whether all laws hold within `seconds`, not counting running activities."""
         began = time.monotonic()
         while True:
             self.look()
@@ -221,7 +223,7 @@ class Play:
             await asyncio.sleep(0.003)
 
     def look(self) -> None:
-        """How do the runs say that they went?"""
+        """Update the model from what the runs report."""
         now, model = self.stage.clock.now(), self.model
         rows = {
             row["id"]: row for row in self.stage.ledger.rows("SELECT id, status, error FROM runs")
@@ -244,7 +246,7 @@ class Play:
                 hold.unsure = hold.doubtful or (run.open and (run.cancelled or run.way.fails))
 
     async def end(self) -> None:
-        """Everything is let go; after that nothing may be left. Raises Broken."""
+        """Release everything and check that nothing is left. Raise LawBroken."""
         stage, model = self.stage, self.model
         for name, device in stage.devices.items():
             device.clear_faults()
@@ -268,10 +270,10 @@ class Play:
         path = self.stage.folder / "trail.jsonl"
         await export_trail(self.stage.rt, path)
         report = verify(path, self.stage.rt.audit_key.public)
-        self.stage.rt.settings.audit_head_path.unlink()  # the next sequence has a trail of its own
+        self.stage.rt.settings.audit_head_path.unlink()  # the next sequence has its own trail
         path.unlink()
         if report.status != "intact":
-            raise Broken(f"the trail is {report.status}: {report.problems}")
+            raise LawBroken(f"the trail is {report.status}: {report.findings}")
 
 
 def _first_digest(changes: str) -> str:

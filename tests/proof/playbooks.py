@@ -1,4 +1,4 @@
-"""Which playbooks do the sequences run? One per way of containing, and per system; written as the compiler would have it."""
+"""The playbooks of the sequences, compiled: one per variant and system."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ HOUR = 3600
 
 
 @dataclass(frozen=True)
-class Way:
-    """How a playbook contains. `hold`: seconds, None without end. `fails`: its second step is refused, and all is taken back."""
+class Variant:
+    """How a playbook contains."""
 
     name: str
-    hold: int | None = None
+    hold: int | None = None  # seconds; None: without end
     asks: bool = False
-    fails: bool = False
+    fails: bool = False  # its second step is refused, and everything is rolled back
     lasts: bool = False  # the run stays open after it has contained
-    two: bool = False  # two targets at once, asked about once
-    once: bool = False  # the change is tried once
+    two: bool = False  # two targets at once, under one approval
+    once: bool = False  # without retries
 
     @property
     def length(self) -> timedelta | None:
         return None if self.hold is None else timedelta(seconds=self.hold)
 
 
-WAYS = (
-    Way("keep"),
-    Way("short", hold=2 * HOUR),
-    Way("long", hold=6 * HOUR),
-    Way("ask", hold=4 * HOUR, asks=True),
-    Way("fail", hold=4 * HOUR, fails=True),
-    Way("wait", hold=12 * HOUR, lasts=True),
-    Way("once", hold=3 * HOUR, once=True),
+VARIANTS = (
+    Variant("keep"),
+    Variant("short", hold=2 * HOUR),
+    Variant("long", hold=6 * HOUR),
+    Variant("ask", hold=4 * HOUR, asks=True),
+    Variant("fail", hold=4 * HOUR, fails=True),
+    Variant("wait", hold=12 * HOUR, lasts=True),
+    Variant("once", hold=3 * HOUR, once=True),
 )
-BOTH = Way("both", hold=5 * HOUR, asks=True, two=True)
+BOTH = Variant("both", hold=5 * HOUR, asks=True, two=True)
 _ACTIONS = {
     "firewall": ("firewall", "block_address", "address"),
     "edr": ("edr", "isolate_host", "host"),
@@ -57,10 +57,13 @@ _NO_ADDRESS = {"address": "no address at all"}
 
 
 def all_plans() -> list[Plan]:
-    return [*(_plan(system, way) for system in _ACTIONS for way in WAYS), _plan("firewall", BOTH)]
+    return [
+        *(_plan(system, way) for system in _ACTIONS for way in VARIANTS),
+        _plan("firewall", BOTH),
+    ]
 
 
-def _plan(system: str, way: Way) -> Plan:
+def _plan(system: str, way: Variant) -> Plan:
     retry = Retry(attempts=1) if way.once else None
     first = _use(
         system,
@@ -95,7 +98,7 @@ def _plan(system: str, way: Way) -> Plan:
     )
 
 
-def _use(system: str, id_: str, target: str, way: Way, **more: Any) -> Use:
+def _use(system: str, id_: str, target: str, way: Variant, **more: Any) -> Use:
     capability, action, field = _ACTIONS[system]
     given: dict[str, Any] = {"inputs": {field: target}, "hold": way.hold} | more
     return Use(

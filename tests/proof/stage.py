@@ -1,4 +1,4 @@
-"""What do the sequences play on? The real workflows and activities in a real worker, a store in a file, devices in this process; made once."""
+"""The stage: real workflows and activities in a real worker, a store in a file, emulators."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from connectors.sdk.emulator import Emulator, EmulatorTransport
 from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
 from orchestrator import worker as composed
-from orchestrator.connections.connections import slot
+from orchestrator.connections.open import pool_key
 from orchestrator.containments.watch import workflow_id as watcher_id
 from orchestrator.domain.clock import utc_now
-from orchestrator.engine.activities import check, verify
+from orchestrator.engine.activities import check_drift, verify
 from orchestrator.engine.temporal.codec import data_converter
 from orchestrator.policy.policies import publish_policy
 from orchestrator.runs.dispatch import workflow_id
@@ -32,25 +32,25 @@ from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import ConnectionRow, PlaybookRow
 from tests.proof.clock import VirtualClock
-from tests.proof.crashes import Interposed
+from tests.proof.crashes import CrashingConnector
 from tests.proof.devices import SYSTEMS, Device, Journal
 from tests.proof.ledger import Ledger
-from tests.proof.model import Broken
+from tests.proof.model import LawBroken
 from tests.proof.playbooks import all_plans
 
 SERVER = Path(sys.executable).with_name("temporal-test-server")  # from its package
 URL = "http://127.0.0.1:1"
 _SLEEP_PATIENCE = 15.0
 RESTLESS = 300
-"""Activities while no time passes: a server that hangs begins none, and what is due at one moment is less."""
+"""Activities while no time passes: a hanging server starts none, and one moment needs fewer."""
 _LAST_SECONDS = 5.0
 """Seconds of real time."""
 REMEMBERED = 2
-"""Workflows that the worker keeps in memory. All others begin each time with nothing but their history, as after the loss of a worker."""
+"""Workflows that the worker keeps in memory. All others are replayed, as after a crash."""
 ABRUPT = 0.001
-"""Seconds that a worker is given to end what it is at."""
-QUICK_LOOKS = (0.0, 0.001, 0.001)
-"""An emulator does at once what it is going to do. Waiting for more is done in real time, in which the server lets no other pass."""
+"""Seconds that a worker has to finish its work."""
+QUICK_PAUSES = (0.0, 0.001, 0.001)
+"""An emulator changes at once, and waiting in real time would block the server's virtual time."""
 WAITS = {"edr": {"containment_timeout_seconds": 0.5}}
 POLICY = """\
 rules: [{effect: contain, %s}]
@@ -61,15 +61,15 @@ drift: {every: 1h, then: %s}
 VERDICTS = {"allow": "allow: true", "ask": "approve: true", "deny": "deny: not now"}
 
 
-class Stage:
-    """One per process. `begin` and `end` are called around each sequence."""
+class ProofStage:
+    """One per process. Call `begin` and `end` around each sequence."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = VirtualClock()
         self.journal = Journal()
         self.devices: dict[str, Device] = {}
-        self.connectors: dict[str, Interposed] = {}
+        self.connectors: dict[str, CrashingConnector] = {}
         self.ledger: Ledger
         self.rt: Runtime
         self.client: Client
@@ -78,9 +78,9 @@ class Stage:
         self._working: asyncio.Task[None]
 
     async def open(self) -> None:
-        """All that takes long."""
-        verify.seen.__defaults__ = (QUICK_LOOKS,)
-        check.LOOKS = QUICK_LOOKS[:2]
+        """Start the server and the worker."""
+        verify.poll_until.__defaults__ = (QUICK_PAUSES,)
+        check_drift.PAUSES = QUICK_PAUSES[:2]
         composed.MAX_WORKFLOWS = REMEMBERED
         self.rt = open_runtime(
             Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT),
@@ -99,7 +99,7 @@ class Stage:
         await self._work()
 
     async def close(self) -> None:
-        """Also when the server does not answer any more."""
+        """Stop everything, even if the server no longer answers."""
         self._working.cancel()
         await asyncio.wait([self._working], timeout=_LAST_SECONDS)
         with suppress(TimeoutError, RPCError, RuntimeError):
@@ -109,7 +109,7 @@ class Stage:
         await self.rt.close()
 
     async def begin(self) -> None:
-        """A store as it was at first, and devices on which nothing has happened."""
+        """Reset the store and the devices."""
         await self.rt.store.close()
         for ending in ("", "-wal", "-shm"):
             Path(f"{self._database}{ending}").unlink(missing_ok=True)
@@ -122,40 +122,39 @@ class Stage:
         self.ledger = Ledger(self._database)
 
     async def end(self) -> None:
-        """Of a sequence of which nothing goes on."""
+        """Close what a sequence that has ended used."""
         self.ledger.close()
 
     async def _work(self) -> None:
-        """A worker begins."""
+        """Start the worker."""
         self._worker = composed.make_worker(self.rt, self.client)
         self._working = asyncio.ensure_future(self._worker.run())
-        while (
-            not self._worker.is_running
-        ):  # one that is stopped before would never let go of its task queue
+        # A worker that is stopped before it runs never releases its task queue.
+        while not self._worker.is_running:
             await asyncio.sleep(0)
 
     async def pass_time(self, by: timedelta) -> None:
-        """On the server, and so everywhere."""
+        """Let time pass on the server, which the clock of the store follows."""
         before = self.clock.begun
         try:
             async with asyncio.timeout(_SLEEP_PATIENCE):
                 await self._server.sleep(by)
         except TimeoutError:
             if (times := self.clock.begun - before) > RESTLESS:
-                raise Broken(
-                    f"the engine does not come to rest: {times} activities in {_SLEEP_PATIENCE:.0f} s of standing time"
+                raise LawBroken(
+                    f"the engine does not rest: {times} activities in {_SLEEP_PATIENCE:.0f} s without time passing"
                 ) from None
             raise TimeoutError(
                 f"the server does not let time pass: {await self._tails()}"
             ) from None
-        self.clock.hear(await self._server.get_current_time())
+        self.clock.catch_up(await self._server.get_current_time())
 
     async def publish(self, verdict: str, *, reapply: bool) -> None:
         text = POLICY % (VERDICTS[verdict], "reapply" if reapply else "report")
         await publish_policy(self.rt, text, actor="person:owner")
 
     async def _tails(self) -> dict[str, list[str]]:
-        """How the histories of what goes on end."""
+        """Return the last events of each open workflow."""
         found = {}
         for name in self._workflows():
             with suppress(RPCError):
@@ -185,7 +184,7 @@ class Stage:
         ]
 
     async def _furnish(self) -> None:
-        """Connections, open already, with one door for reading and writing each; playbooks; a policy."""
+        """Create open connections, playbooks and a policy."""
         now = utc_now()
         async with self.rt.store.write() as session:
             for name, (connector, emulator) in SYSTEMS.items():
@@ -224,6 +223,6 @@ class Stage:
         settings = {**emulator.settings(URL), "poll_seconds": 0.001} | WAITS.get(name, {})
         for access in Access:
             opened = open_connector(connector, settings, access, EmulatorTransport(emulator))
-            opened.http._bucket = None  # an emulator needs no sparing
-            self.connectors[name] = interposed = Interposed(opened)
-            self.rt.connections.get(slot(row, access), lambda made=interposed: made)  # type: ignore[misc]
+            opened.http._bucket = None  # emulators need no rate limit
+            self.connectors[name] = interposed = CrashingConnector(opened)
+            self.rt.connections.get(pool_key(row, access), lambda made=interposed: made)  # type: ignore[misc]

@@ -20,7 +20,7 @@ from orchestrator.intake import sources
 from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.policy.stops import kill_switches
-from orchestrator.registry import playbooks
+from orchestrator.registry import publish
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow, KeyRow, SourceRow
 from tests.harness.databases import opened
@@ -43,7 +43,7 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
 
 
 @pytest.fixture
-async def processes(tmp_path: Path, database: str | None) -> AsyncIterator[list[Runtime]]:  # noqa: F811
+async def processes(tmp_path: Path, database: str | None) -> AsyncIterator[list[Runtime]]:
     async with opened(tmp_path, database, processes=3) as runtimes:
         yield runtimes
 
@@ -64,7 +64,7 @@ async def test_a_source_s_secret_is_made_and_given_back_once(rt: Runtime) -> Non
     async with rt.store.read() as session:
         [row] = await session.scalars(select(SourceRow))
     assert (
-        rt.secrets.open(row.secret, sources.context("edge")).decode() == secret.get_secret_value()
+        rt.secrets.open(row.secret, sources.secret_context("edge")).decode() == secret.get_secret_value()
     )
     assert await kinds(rt) == ["source:saved"]
 
@@ -203,16 +203,16 @@ async def test_a_kill_switch_is_engaged_twice_and_lifted_once(rt: Runtime) -> No
 @pytest.mark.parametrize(
     ("scope", "name", "warning"),
     [
-        ("playbook", "sya", "it is on, and no playbook is called 'sya'; did you mean 'say'?"),
+        ("playbook", "sya", "engaged, but no playbook is named 'sya'; did you mean 'say'?"),
         ("playbook", "say", None),
-        ("source", "siem", "it is on, and no source is called 'siem'"),
+        ("source", "siem", "engaged, but no source is named 'siem'"),
         ("global", "*", None),
     ],
 )
 async def test_a_kill_switch_for_a_name_that_nothing_has_is_on_and_says_so(
     rt: Runtime, scope: str, name: str, warning: str | None
 ) -> None:
-    await playbooks.publish_playbook(
+    await publish.publish_playbook(
         rt, PLAYBOOK.format(version=1, title="One"), "p.yaml", actor=ANN
     )
     assert (await kill_switches.engage(rt, scope, name, "odd", actor=ANN)).warning == warning
@@ -230,24 +230,24 @@ async def test_a_kill_switch_that_stops_nothing_is_refused(
 
 
 async def test_a_published_version_is_never_altered(rt: Runtime) -> None:
-    first = await playbooks.publish_playbook(
+    first = await publish.publish_playbook(
         rt, PLAYBOOK.format(version=1, title="One"), "p.yaml", actor=ANN
     )
     assert (
-        await playbooks.publish_playbook(
+        await publish.publish_playbook(
             rt, PLAYBOOK.format(version=1, title="One"), "p.yaml", actor="person:bob"
         )
         == first
     )
     with pytest.raises(Conflict, match="raise `version`"):
-        await playbooks.publish_playbook(
+        await publish.publish_playbook(
             rt, PLAYBOOK.format(version=1, title="Two"), "p.yaml", actor=ANN
         )
-    await playbooks.publish_playbook(
+    await publish.publish_playbook(
         rt, PLAYBOOK.format(version=2, title="Two"), "p.yaml", actor=ANN
     )
-    assert (await playbooks.get_playbook(rt, "say", 1)).title == "One"
-    assert (await playbooks.get_playbook(rt, "say")).version == 2
+    assert (await publish.get_playbook(rt, "say", 1)).title == "One"
+    assert (await publish.get_playbook(rt, "say")).version == 2
 
 
 async def test_one_version_with_two_contents_at_the_same_moment_is_published_once(
@@ -256,7 +256,7 @@ async def test_one_version_with_two_contents_at_the_same_moment_is_published_onc
     texts = [PLAYBOOK.format(version=1, title=f"T{number}") for number in range(3)]
     done = await asyncio.gather(
         *(
-            playbooks.publish_playbook(rt, text, "p.yaml", actor=ANN)
+            publish.publish_playbook(rt, text, "p.yaml", actor=ANN)
             for rt, text in zip(processes, texts, strict=True)
         ),
         return_exceptions=True,
@@ -266,14 +266,14 @@ async def test_one_version_with_two_contents_at_the_same_moment_is_published_onc
 
 async def test_a_retired_version_is_not_the_newest_but_can_still_be_shown(rt: Runtime) -> None:
     for version in (1, 2):
-        await playbooks.publish_playbook(
+        await publish.publish_playbook(
             rt, PLAYBOOK.format(version=version, title="T"), "p.yaml", actor=ANN
         )
-    await playbooks.retire_playbook(rt, "say", 2, actor=ANN)
-    assert (await playbooks.get_playbook(rt, "say")).version == 1
-    assert (await playbooks.get_playbook(rt, "say", 2)).retired
+    await publish.retire_playbook(rt, "say", 2, actor=ANN)
+    assert (await publish.get_playbook(rt, "say")).version == 1
+    assert (await publish.get_playbook(rt, "say", 2)).retired
     with pytest.raises(NotFound):
-        await playbooks.get_playbook(rt, "hear")
+        await publish.get_playbook(rt, "hear")
 
 
 async def test_thousands_of_assets_are_added_or_replaced_in_their_canonical_spelling(

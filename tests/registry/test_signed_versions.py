@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid
 from orchestrator.playbook.plan import Plan
-from orchestrator.registry import signing, signing_keys
-from orchestrator.registry.bundle import bundled, read_bundle
-from orchestrator.registry.evidence import objection
-from orchestrator.registry.playbooks import Beside, publish_playbook
-from orchestrator.registry.statement import Role, Statement, sign
+from orchestrator.registry import signatures, trust
+from orchestrator.registry.bundle import make_bundle, read_bundle
+from orchestrator.registry.publish import PlaybookFiles, publish_playbook
+from orchestrator.registry.statement import Role, SignedStatement, sign
+from orchestrator.registry.trust import start_objection
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import PlaybookRow, SigningKeyRow
 from tests.harness.databases import opened
@@ -45,7 +45,7 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
             PLAYBOOK,
             "say.yaml",
             actor="person:ann",
-            beside=Beside(tests="cases: []", files={"a": "YQ=="}),
+            files=PlaybookFiles(tests="cases: []", files={"a": "YQ=="}),
         )
         yield demanding
 
@@ -59,13 +59,13 @@ class People:
 
     async def known(self, person: str) -> SigningKey:
         key = self.keys[person] = SigningKey.new()
-        await signing_keys.add_signing_key(self._rt, person, key.public.hex, actor=ADMIN)
+        await trust.add_signing_key(self._rt, person, key.public.hex, actor=ADMIN)
         return key
 
-    async def signs(self, person: str, role: Role, **changed: Any) -> signing.Signed:
-        said = await signing.statement(self._rt, "say", 1, role, person)
+    async def signs(self, person: str, role: Role, **changed: Any) -> signatures.SignatureStatus:
+        said = await signatures.statement_to_sign(self._rt, "say", 1, role, person)
         given = sign(said.model_copy(update=changed), self.keys[person])
-        return await signing.add_signature(self._rt, "say", 1, given, actor=f"person:{person}")
+        return await signatures.add_signature(self._rt, "say", 1, given, actor=f"person:{person}")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def signed(people: People) -> People:
 async def why_not(rt: Runtime) -> str | None:
     async with rt.store.read() as session:
         [row] = await session.scalars(select(PlaybookRow))
-        return await objection(session, rt.settings, row, row.digest)
+        return await start_objection(session, rt.settings, row, row.digest)
 
 
 async def alter(rt: Runtime, *statements: Any) -> None:
@@ -162,7 +162,7 @@ async def test_tests_altered_under_the_signature_make_it_void(rt: Runtime, signe
 
 
 async def test_a_revoked_key_is_believed_no_more(rt: Runtime, signed: People) -> None:
-    await signing_keys.revoke_signing_key(rt, signed.keys["bob"].id, actor=ADMIN)
+    await trust.revoke_signing_key(rt, signed.keys["bob"].id, actor=ADMIN)
     assert "revoked" in str(await why_not(rt))
 
 
@@ -208,9 +208,9 @@ async def test_a_signature_over_anything_else_is_refused(
 
 
 async def test_a_signature_in_another_s_name_is_refused(rt: Runtime, people: People) -> None:
-    said = await signing.statement(rt, "say", 1, "author", "bob")
+    said = await signatures.statement_to_sign(rt, "say", 1, "author", "bob")
     with pytest.raises(Forbidden, match="not known here as bob's"):
-        await signing.add_signature(rt, "say", 1, sign(said, people.keys["ann"]), actor=ADMIN)
+        await signatures.add_signature(rt, "say", 1, sign(said, people.keys["ann"]), actor=ADMIN)
 
 
 async def test_signing_twice_and_a_key_of_two_people_are_conflicts(
@@ -219,19 +219,19 @@ async def test_signing_twice_and_a_key_of_two_people_are_conflicts(
     with pytest.raises(Conflict, match="has signed say version 1 as author already"):
         await signed.signs("ann", "author")
     with pytest.raises(Conflict, match="is ann's already"):
-        await signing_keys.add_signing_key(rt, "carol", signed.keys["ann"].public.hex, actor=ADMIN)
+        await trust.add_signing_key(rt, "carol", signed.keys["ann"].public.hex, actor=ADMIN)
 
 
 async def test_a_bundle_carries_version_tests_files_and_signatures(
     rt: Runtime, signed: People
 ) -> None:
-    found = read_bundle((await bundled(rt, "say", 1)).model_dump_json().encode(), "say.json")
+    found = read_bundle((await make_bundle(rt, "say", 1)).model_dump_json().encode(), "say.json")
     assert (found.tests, found.files, {each.role for each in found.signatures}) == (
         "cases: []",
         {"a": "YQ=="},
         {"author", "reviewer"},
     )
-    assert found.statement == Statement(
+    assert found.statement == SignedStatement(
         name="say",
         version=1,
         digest=found.digest,

@@ -13,8 +13,13 @@ from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.registry import versions
 from orchestrator.registry.folder import read_folder
-from orchestrator.registry.playbooks import Beside, get_playbook, list_playbooks, publish_playbook
-from orchestrator.registry.sync import Synced, sync
+from orchestrator.registry.publish import (
+    PlaybookFiles,
+    get_playbook,
+    list_playbooks,
+    publish_playbook,
+)
+from orchestrator.registry.sync import SyncResult, sync
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import LeaseRow, PlaybookRow, RunRow
 from tests.harness.databases import START, opened
@@ -54,12 +59,12 @@ def write(folder: Path, name: str, text: str) -> None:
     (folder / name / "alerts" / "a.json").write_bytes(b"{}")
 
 
-async def synced(rt: Runtime, folder: Path, *, plan_only: bool = False, **more: Any) -> Synced:
+async def synced(rt: Runtime, folder: Path, *, plan_only: bool = False, **more: Any) -> SyncResult:
     wanted = read_folder(folder, more.pop("environment", "staging"), prune=more.pop("prune", False))
     return await sync(rt, wanted, plan_only=plan_only, actor=ADMIN)
 
 
-def verbs(found: Synced) -> dict[str, str]:
+def verbs(found: SyncResult) -> dict[str, str]:
     return {step.what: step.verb for step in found.steps}
 
 
@@ -164,7 +169,7 @@ async def test_a_folder_that_holds_nothing_says_so(tmp_path: Path) -> None:
 async def test_rolling_back_retires_what_is_newer_and_can_be_taken_back(rt: Runtime) -> None:
     for number in (1, 2, 3):
         await publish_playbook(rt, playbook("one", number, f"v{number}"), "one.yaml", actor=ADMIN)
-    assert await versions.roll_back(rt, "one", 1, actor=ADMIN) == [3, 2]
+    assert await versions.roll_back(rt, "one", 1, actor=ADMIN) == RetiredVersions(retired=(3, 2))
     assert (await get_playbook(rt, "one")).version == 1
     with pytest.raises(Conflict, match="takes the next alert already"):
         await versions.roll_back(rt, "one", 1, actor=ADMIN)
@@ -201,7 +206,7 @@ async def test_usage_tells_open_runs_and_live_leases_by_version(rt: Runtime) -> 
                 id="run_2/tell", containment_key="k", run_id="run_2", path="tell", created_at=START
             )
         )
-    newest, first = await versions.used_versions(rt, "one")
+    newest, first = await versions.version_usage(rt, "one")
     assert (newest.version, newest.takes_alerts, newest.open_runs) == (2, True, ())
     assert (first.version, first.takes_alerts, first.open_runs, first.live_leases) == (
         1,
@@ -216,10 +221,10 @@ async def test_tests_are_kept_with_a_version_that_came_without_and_never_replace
 ) -> None:
     await publish_playbook(rt, playbook("one"), "one.yaml", actor=ADMIN)
     await publish_playbook(
-        rt, playbook("one"), "one.yaml", actor=ADMIN, beside=Beside(tests="first")
+        rt, playbook("one"), "one.yaml", actor=ADMIN, files=PlaybookFiles(tests="first")
     )
     await publish_playbook(
-        rt, playbook("one"), "one.yaml", actor=ADMIN, beside=Beside(tests="second")
+        rt, playbook("one"), "one.yaml", actor=ADMIN, files=PlaybookFiles(tests="second")
     )
     async with rt.store.read() as session:
         row = await session.get(PlaybookRow, ("one", 1))

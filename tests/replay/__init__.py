@@ -1,1 +1,1 @@
-"""Tests of replay."""
+"""Replay of recorded workflow histories."""

@@ -1,6 +1,7 @@
-"""Records the histories that the replay test replays: run by hand, from the root, after a change that is meant to break replay.
+"""Recorder of the histories that the replay test replays.
 
-`python tests/replay/record.py` writes `tests/replay/histories/*.json`, unencrypted, without names or paths of the machine.
+Run `python -m tests.replay.record` by hand after a change that is meant to break replay. It writes
+`tests/replay/histories/*.json`, unencrypted, without names or paths of the machine.
 """
 
 from __future__ import annotations
@@ -8,25 +9,28 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from orchestrator.connections.catalogue import usual_catalogue
+from orchestrator.contracts.change import UndoRequest
+from orchestrator.contracts.containment import DueReply, HoldInput
+from orchestrator.contracts.requests import WorkerRequest
+from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.domain.run import Mode
+from orchestrator.engine.temporal.workflows.answer_request import AnswerRequest
+from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
+from tests.conftest import TEST_SERVER
+from tests.harness.run_answers import agree_with
+from tests.harness.run_rig import RunRig
+from tests.harness.world import MemoryWorld
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "engine"))
-
-from temporalio.contrib.pydantic import pydantic_data_converter  # noqa: E402
-from temporalio.testing import WorkflowEnvironment  # noqa: E402
-
-from orchestrator.contracts.messages import DueReply, HoldInput, UndoRequest  # noqa: E402
-from orchestrator.domain.run import Mode  # noqa: E402
-from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment  # noqa: E402
-from tests.harness.run_answers import agree_with  # noqa: E402
-from tests.harness.run_rig import Rig  # noqa: E402
-from tests.harness.world import World  # noqa: E402
-from tests.replay.conftest import SERVER, usual_catalogue  # noqa: E402  # the path comes first
 
 WHOLE = """\
 steps:
@@ -66,25 +70,25 @@ on_failure: roll_back
 """
 
 
-async def whole(rig: Rig) -> None:
-    """A run through every kind of step that completes."""
+async def whole(rig: RunRig) -> None:
+    """Run every kind of step to completion."""
     rig.world.decide = agree_with("203.0.113.7")
     await rig.run(WHOLE)
 
 
-async def dry(rig: Rig) -> None:
-    """The same, as a dry run."""
+async def dry(rig: RunRig) -> None:
+    """Run the same as a dry run."""
     await rig.run(WHOLE, mode=Mode.DRY_RUN)
 
 
-async def long(rig: Rig) -> None:
-    """Slices, an outage, and all of it taken back."""
+async def long(rig: RunRig) -> None:
+    """Run batches, meet an outage, roll everything back."""
     rig.world.fail_reads = 9
     await rig.run(LONG)
 
 
-async def cancelled(rig: Rig) -> None:
-    """Cancelled while it waits."""
+async def cancelled(rig: RunRig) -> None:
+    """Cancel a run while it waits."""
     async with rig.worker():
         block = "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.7}\n"
         handle = await rig.start(rig.given(f"steps:\n{block}  - id: pause\n    wait: 7d\n"))
@@ -93,9 +97,15 @@ async def cancelled(rig: Rig) -> None:
         await handle.result()
 
 
-async def held(rig: Rig) -> None:
-    """A lease that ends, after the device was looked at."""
-    lease = UndoRequest(run_id="run_1", path="block", reason="its time is up", actor="system")
+async def held(rig: RunRig) -> None:
+    """End a lease, after a drift check."""
+    lease = UndoRequest(
+        run_id="run_1",
+        path="block",
+        cause=LeaseEndReason.EXPIRED,
+        reason="the lease expired",
+        actor="system",
+    )
     wake = await rig.server.get_current_time() + timedelta(hours=24)
     look = await rig.server.get_current_time() + timedelta(minutes=15)
     waits = [
@@ -113,25 +123,34 @@ async def held(rig: Rig) -> None:
         await handle.result()
 
 
-RECORDED: dict[Callable[[Rig], Awaitable[None]], tuple[str, ...]] = {
+async def request(rig: RunRig) -> None:
+    """Answer one request of the API."""
+    given = WorkerRequest(kind="greet", message={}, start_within=timedelta(minutes=1))
+    async with rig.worker():
+        answer = AnswerRequest.run
+        await rig.server.client.execute_workflow(answer, given, id="request", task_queue="t")
+
+
+RECORDED: dict[Callable[[RunRig], Awaitable[None]], tuple[str, ...]] = {
     whole: ("run-run_1-1",),
     dry: ("run-run_1-1",),
     long: ("run-run_1-1", "run-run_1-1/each/100", "run-run_1-1/roll_back/each[102]/isolate_one"),
     cancelled: ("run-run_1-1",),
     held: ("hold-k",),
+    request: ("request",),
 }
 
 
 async def record() -> None:
-    """Each scene on a server of its own."""
+    """Record each scene on its own server."""
     for scene, names in RECORDED.items():
         env = await WorkflowEnvironment.start_time_skipping(
             data_converter=pydantic_data_converter,
-            test_server_existing_path=SERVER,
+            test_server_existing_path=TEST_SERVER,
             identity="recorder",
         )
         async with env:
-            rig = Rig(env, World(), usual_catalogue())
+            rig = RunRig(env, MemoryWorld(), usual_catalogue())
             await scene(rig)
             for number, name in enumerate(names):
                 history = await env.client.get_workflow_handle(name).fetch_history()
@@ -153,4 +172,4 @@ def _without_traces(value: Any) -> Any:
 
 if __name__ == "__main__":
     asyncio.run(record())
-    os._exit(0)  # the interpreter's own end races the SDK's threads, and aborts
+    os._exit(0)  # the normal exit races the SDK's threads and aborts

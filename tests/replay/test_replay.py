@@ -1,4 +1,4 @@
-"""New engine code decides as the code did that recorded these histories; else a run that is under way would stop."""
+"""Replay: new engine code decides like the code that recorded the histories."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def test_every_workflow_has_a_history() -> None:
         for event in started
     }
     assert recorded == {workflow.__name__ for workflow in WORKFLOWS}, (
-        "record the missing ones with tests/replay/record.py"
+        "record the missing ones: python -m tests.replay.record"
     )
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
-async def test_a_recorded_run_is_replayed(path: Path) -> None:
+async def test_recorded_run_is_replayed(path: Path) -> None:
     runner = SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
     )
@@ -41,7 +41,7 @@ async def test_a_recorded_run_is_replayed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
-def test_a_history_names_nothing_of_the_machine_it_was_recorded_on(path: Path) -> None:
+def test_history_names_nothing_of_the_machine_that_recorded_it(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "site-packages" not in text
     assert "@" not in text.replace("@type", "")

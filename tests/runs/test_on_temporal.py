@@ -1,4 +1,4 @@
-"""Do runs, decisions and cancellations reach a real Temporal once, whatever is down at the moment?"""
+"""Runs, decisions and cancellations reach a real Temporal server once, despite outages."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from orchestrator.approvals.decide import decide
 from orchestrator.containments.queries import list_containments
 from orchestrator.containments.release import release
-from orchestrator.contracts.messages import TASK_QUEUE, Decision, HoldInput, RunInput
+from orchestrator.contracts.approval import Decision
+from orchestrator.contracts.containment import HoldInput
+from orchestrator.contracts.names import TASK_QUEUE
+from orchestrator.contracts.run import RunInput
 from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.errors import Conflict, NotFound, Unavailable
 from orchestrator.engine.temporal.client import connect
 from orchestrator.engine.temporal.codec import data_converter
@@ -29,7 +33,7 @@ from orchestrator.playbook.plan import Plan, Wait
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.lifecycle import cancel_run, retry_run, start_run
 from orchestrator.runs.queries import get_run, list_runs
-from orchestrator.runs.reconcile import sweep
+from orchestrator.runs.reconcile import reconcile
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -50,14 +54,14 @@ TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
 
 @workflow.defn(name="RunPlaybook")
 class Listener:
-    """Speaks the contract of a run, and notes what it hears."""
+    """A run workflow that returns the messages that it gets."""
 
     def __init__(self) -> None:
         self.decided: Decision | None = None
         self.cancelled_by: str | None = None
 
     @workflow.run
-    async def run(self, given: RunInput) -> dict[str, Any]:
+    async def run(self, message: RunInput) -> dict[str, Any]:
         await workflow.wait_condition(
             lambda: self.decided is not None or self.cancelled_by is not None
         )
@@ -65,8 +69,8 @@ class Listener:
         return {
             "state": state,
             "cancelled_by": self.cancelled_by,
-            "carried": given.carried,
-            "next_seq": given.next_seq,
+            "carried": message.carried,
+            "next_seq": message.next_seq,
         }
 
     @workflow.update
@@ -80,15 +84,15 @@ class Listener:
 
 @workflow.defn(name="HoldContainment")
 class Watcher:
-    """Speaks the contract of a watcher."""
+    """A hold workflow that ends when it is woken."""
 
     def __init__(self) -> None:
         self.woken = False
 
     @workflow.run
-    async def run(self, given: HoldInput) -> str:
+    async def run(self, message: HoldInput) -> str:
         await workflow.wait_condition(lambda: self.woken)
-        return given.containment_key
+        return message.containment_key
 
     @workflow.signal
     async def changed(self) -> None:
@@ -195,7 +199,7 @@ async def delivered(rt: Runtime) -> bool:
     return row is not None and row.delivered
 
 
-async def test_a_run_is_started_once_however_often_it_is_dispatched(
+async def test_run_is_started_once_however_often_it_is_dispatched(
     temporal: tuple[Runtime, Client],
 ) -> None:
     rt, client = temporal
@@ -204,9 +208,9 @@ async def test_a_run_is_started_once_however_often_it_is_dispatched(
     assert await dispatch(rt, client, [run]) == 0
     async with rt.store.write() as session:  # the mark was lost in a crash
         await session.execute(update(RunRow).values(dispatched=False))
-    assert await sweep(rt, client) == 1
+    assert await reconcile(rt, client) == 1
     assert await dispatched(rt)
-    assert [each.id async for each in client.list_workflows("WorkflowType = 'RunPlaybook'")] in (
+    assert [item.id async for item in client.list_workflows("WorkflowType = 'RunPlaybook'")] in (
         [],
         ["run-run_1-1"],
     )
@@ -216,7 +220,7 @@ async def test_a_run_is_started_once_however_often_it_is_dispatched(
     assert described.raw_description.workflow_execution_info.priority.fairness_key == "siem"
 
 
-async def test_while_temporal_is_down_runs_and_decisions_wait_without_an_error(rt: Runtime) -> None:
+async def test_runs_and_decisions_wait_while_temporal_is_down(rt: Runtime) -> None:
     lost = await Client.connect(
         "127.0.0.1:1", lazy=True, data_converter=data_converter(rt.payloads)
     )
@@ -225,21 +229,21 @@ async def test_while_temporal_is_down_runs_and_decisions_wait_without_an_error(r
     assert not await dispatched(rt)
     await decide(rt, lost, await ask(rt), ANN, "approve", "d")
     assert not await delivered(rt)
-    assert (await get_run(rt, run))["status"] == "running"
+    assert (await get_run(rt, run)).status == "running"
 
 
-async def test_a_run_whose_playbook_was_altered_fails_rather_than_starts(
+async def test_run_of_an_altered_playbook_fails(
     temporal: tuple[Runtime, Client],
 ) -> None:
     rt, client = temporal
     run = await add_run(rt, plan_digest="other")
     assert await dispatch(rt, client, [run]) == 0
     failed = await get_run(rt, run)
-    assert failed["status"] == "failed"
-    assert "is not in the store as it was" in failed["error"]
+    assert failed.status == "failed"
+    assert "is not in the database as it was" in (failed.error or "")
 
 
-async def test_a_decision_reaches_the_run_that_waits(temporal: tuple[Runtime, Client]) -> None:
+async def test_decision_reaches_the_waiting_run(temporal: tuple[Runtime, Client]) -> None:
     rt, client = temporal
     await dispatch(rt, client, [await add_run(rt)])
     async with listening(client):
@@ -248,7 +252,7 @@ async def test_a_decision_reaches_the_run_that_waits(temporal: tuple[Runtime, Cl
     assert await delivered(rt)
 
 
-async def test_a_decision_given_while_no_worker_runs_is_delivered_by_the_sweeper(
+async def test_decision_made_while_no_worker_runs_is_delivered_by_the_reconciler(
     temporal: tuple[Runtime, Client],
 ) -> None:
     rt, client = temporal
@@ -256,13 +260,13 @@ async def test_a_decision_given_while_no_worker_runs_is_delivered_by_the_sweeper
     await decide(rt, None, await ask(rt), ANN, "decline", "d")
     assert not await delivered(rt)
     async with listening(client):
-        await sweep(rt, client)
+        await reconcile(rt, client)
         assert (await client.get_workflow_handle("run-run_1-1").result())["state"] == "declined"
     assert await delivered(rt)
-    assert await sweep(rt, client) == 0
+    assert await reconcile(rt, client) == 0
 
 
-async def test_a_cancellation_reaches_the_run(temporal: tuple[Runtime, Client]) -> None:
+async def test_cancellation_reaches_the_run(temporal: tuple[Runtime, Client]) -> None:
     rt, client = temporal
     await dispatch(rt, client, [await add_run(rt)])
     async with listening(client):
@@ -272,20 +276,20 @@ async def test_a_cancellation_reaches_the_run(temporal: tuple[Runtime, Client]) 
         ] == "person:ann"
 
 
-async def test_a_run_cancelled_before_it_began_never_begins(rt: Runtime) -> None:
+async def test_run_cancelled_before_it_began_never_begins(rt: Runtime) -> None:
     await add_run(rt)
-    assert (await cancel_run(rt, None, "run_1", actor="person:ann"))["status"] == "cancelled"
+    assert (await cancel_run(rt, None, "run_1", actor="person:ann")).status == "cancelled"
     with pytest.raises(Conflict, match="is cancelled already"):
         await cancel_run(rt, None, "run_1", actor="person:ann")
 
 
-async def test_a_cancellation_that_cannot_be_told_is_an_error(rt: Runtime) -> None:
+async def test_undeliverable_cancellation_is_an_error(rt: Runtime) -> None:
     await add_run(rt, dispatched=True)
     with pytest.raises(Unavailable, match="Temporal does not answer"):
         await cancel_run(rt, None, "run_1", actor="person:ann")
 
 
-async def test_a_retry_carries_what_was_finished_and_not_taken_back(
+async def test_retry_carries_results_that_were_not_undone(
     temporal: tuple[Runtime, Client],
 ) -> None:
     rt, client = temporal
@@ -313,7 +317,7 @@ async def test_a_retry_carries_what_was_finished_and_not_taken_back(
     ]
     await add(rt, *rows)
     again = await retry_run(rt, client, "run_1", actor="person:ann")
-    assert (again["attempt"], again["status"], again["error"]) == (2, "running", None)
+    assert (again.attempt, again.status, again.error) == (2, "running", None)
     with pytest.raises(Conflict, match="is running; only a run that"):
         await retry_run(rt, client, "run_1", actor="person:ann")
     async with listening(client):
@@ -323,20 +327,20 @@ async def test_a_retry_carries_what_was_finished_and_not_taken_back(
     assert result["next_seq"] == 8
 
 
-async def test_a_playbook_is_started_by_hand(rt: Runtime) -> None:
+async def test_playbook_is_started_by_a_person(rt: Runtime) -> None:
     started = await start_run(rt, None, "pause", actor="person:ann")
-    assert (started["playbook"], started["version"], started["status"], started["started_by"]) == (
+    assert (started.playbook, started.version, started.status, started.started_by) == (
         "pause",
         1,
         "running",
         "person:ann",
     )
-    assert [run["id"] for run in (await list_runs(rt))["items"]] == [started["id"]]
-    with pytest.raises(NotFound, match="no playbook other"):
+    assert [run.id for run in (await list_runs(rt)).items] == [started.id]
+    with pytest.raises(NotFound, match="playbook other does not exist"):
         await start_run(rt, None, "other", actor="person:ann")
 
 
-async def test_releasing_ends_the_leases_and_wakes_the_watcher(
+async def test_release_ends_the_leases_and_wakes_the_workflow(
     temporal: tuple[Runtime, Client],
 ) -> None:
     rt, client = temporal
@@ -348,7 +352,7 @@ async def test_releasing_ends_the_leases_and_wakes_the_watcher(
             action="block",
             target_type="address",
             target_value="a",
-            state="held",
+            state=ContainmentState.HELD,
             ours=True,
             since=NOW,
         ),
@@ -359,13 +363,13 @@ async def test_releasing_ends_the_leases_and_wakes_the_watcher(
     async with listening(client):
         shown = await release(rt, client, "k", actor="person:ann")
         assert await client.get_workflow_handle("hold-k").result() == "k"
-    assert shown["leases"][0]["until"] == NOW.isoformat()
-    assert (await list_containments(rt))["items"][0]["leases"][0]["reason"] == "released by ann"
+    assert shown.leases[0].until == NOW
+    assert (await list_containments(rt)).items[0].leases[0].ended_by == "person:ann"
     with pytest.raises(NotFound):
         await release(rt, None, "other", actor="person:ann")
 
 
-async def test_a_lease_that_nobody_watches_is_found_by_the_sweeper(
+async def test_unwatched_expired_lease_is_found_by_the_reconciler(
     temporal: tuple[Runtime, Client],
 ) -> None:
     rt, client = temporal
@@ -377,7 +381,7 @@ async def test_a_lease_that_nobody_watches_is_found_by_the_sweeper(
             action="block",
             target_type="address",
             target_value="a",
-            state="held",
+            state=ContainmentState.HELD,
             ours=True,
             since=NOW,
         ),
@@ -391,5 +395,5 @@ async def test_a_lease_that_nobody_watches_is_found_by_the_sweeper(
         ),
     )
     async with listening(client):
-        await sweep(rt, client)
+        await reconcile(rt, client)
         assert await client.get_workflow_handle("hold-k").result() == "k"

@@ -1,4 +1,4 @@
-"""Whatever became of its workflow, what is to be lifted, tried again or looked at has somebody who does it."""
+"""The reconciler restarts the workflow of a containment that needs one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from temporalio.common import WorkflowIDConflictPolicy
 
-from orchestrator.runs.reconcile import sweep
+from orchestrator.runs.reconcile import reconcile
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 
 
 class Client:
-    """Stands where the Temporal client does; notes what is started, and whether one that is there is woken."""
+    """A Temporal client that records which workflows are started and which are woken."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -73,50 +73,50 @@ async def contain(
         )
 
 
-async def swept(rt: Runtime) -> Client:
+async def reconciled(rt: Runtime) -> Client:
     client = Client()
-    await sweep(rt, client)  # type: ignore[arg-type]
+    await reconcile(rt, client)  # type: ignore[arg-type]
     return client
 
 
-async def test_what_is_held_and_was_seen_lately_is_left_alone(rt: Runtime) -> None:
+async def test_recently_verified_containment_is_left_alone(rt: Runtime) -> None:
     await contain(rt, "held", verified_at=NOW)
-    found = await swept(rt)
+    found = await reconciled(rt)
     assert (found.started, found.woken) == ([], [])
 
 
-async def test_what_nobody_looked_at_for_long_is_watched_again_once_a_minute(
+async def test_containment_unverified_for_long_is_watched_again_once_a_minute(
     rt: Runtime, now: list[datetime]
 ) -> None:
     await contain(rt, "held", verified_at=NOW - HOUR)
-    assert (await swept(rt)).started == ["k"]
-    assert (await swept(rt)).started == []
+    assert (await reconciled(rt)).started == ["k"]
+    assert (await reconciled(rt)).started == []
     now[0] += timedelta(minutes=1)
-    assert (await swept(rt)).started == ["k"]
+    assert (await reconciled(rt)).started == ["k"]
 
 
 @pytest.mark.parametrize("state", ["held", "lifting"])
-async def test_what_no_lease_holds_any_more_is_lifted_after_all(rt: Runtime, state: str) -> None:
+async def test_abandoned_containment_is_watched_again(rt: Runtime, state: str) -> None:
     await contain(rt, state, lease="ended", ended=NOW - HOUR, verified_at=NOW)
-    assert (await swept(rt)).started == ["k"]
+    assert (await reconciled(rt)).started == ["k"]
 
 
-async def test_what_is_just_being_released_is_left_to_who_releases_it(rt: Runtime) -> None:
+async def test_containment_being_released_is_left_alone(rt: Runtime) -> None:
     await contain(rt, "lifting", lease="ended", ended=NOW, verified_at=NOW)
-    assert (await swept(rt)).started == []
+    assert (await reconciled(rt)).started == []
 
 
-async def test_a_stuck_one_has_somebody_when_its_moment_comes_and_not_before(
+async def test_stuck_containment_is_watched_when_its_retry_is_due(
     rt: Runtime, now: list[datetime]
 ) -> None:
     await contain(rt, "stuck", lease="ended", ended=NOW - HOUR, retry_at=NOW + HOUR)
-    assert (await swept(rt)).started == []
+    assert (await reconciled(rt)).started == []
     now[0] += HOUR
-    assert (await swept(rt)).started == ["k"]
-    assert (await swept(rt)).started == ["k"]  # until it was tried, its moment stays
+    assert (await reconciled(rt)).started == ["k"]
+    assert (await reconciled(rt)).started == ["k"]  # its moment stays until the retry
 
 
-async def test_what_is_lifted_is_nobodys(rt: Runtime, now: list[datetime]) -> None:
+async def test_lifted_containment_is_left_alone(rt: Runtime, now: list[datetime]) -> None:
     await contain(rt, "lifted", lease="ended", ended=NOW - HOUR)
     now[0] += timedelta(days=9)
-    assert (await swept(rt)).started == []
+    assert (await reconciled(rt)).started == []

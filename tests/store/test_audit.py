@@ -1,4 +1,4 @@
-"""Is the trail append-only in the database, sealed by one at a time, and complete whatever order transactions commit in?"""
+"""The trail is append-only in the database, sealed by one process, and complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import audit
 from orchestrator.store.tables import AuditEventRow, AuditSealRow
-from tests.harness.databases import START, opened
+from tests.harness.databases import START, NewDatabase, opened
 
 TABLES = ("audit_events", "audit_seals", "audit_batches")
 
@@ -36,7 +36,7 @@ async def _write(rt: Runtime, count: int) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("deed", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}"])
-async def test_the_database_itself_refuses_to_change_the_trail(
+async def test_database_refuses_to_change_the_trail(
     tmp_path: Path, database: str | None, table: str, deed: str
 ) -> None:
     column = {"audit_events": "actor", "audit_seals": "leaf", "audit_batches": "last_seq"}[table]
@@ -48,7 +48,7 @@ async def test_the_database_itself_refuses_to_change_the_trail(
                 await session.execute(text(deed.format(table, column)))
 
 
-async def test_an_event_that_a_retry_writes_again_is_there_once(
+async def test_event_written_again_by_a_retry_is_stored_once(
     tmp_path: Path, database: str | None
 ) -> None:
     async with opened(tmp_path, database) as [rt]:
@@ -68,9 +68,7 @@ async def test_an_event_that_a_retry_writes_again_is_there_once(
             assert await session.scalar(select(func.count()).select_from(AuditEventRow)) == 2
 
 
-async def test_sealers_at_the_same_moment_make_one_chain(
-    tmp_path: Path, database: str | None
-) -> None:
+async def test_concurrent_sealers_make_one_chain(tmp_path: Path, database: str | None) -> None:
     async with opened(tmp_path, database, processes=3) as runtimes:
         rt = runtimes[0]
         await asyncio.gather(*(_write(each, 40) for each in runtimes))
@@ -81,11 +79,10 @@ async def test_sealers_at_the_same_moment_make_one_chain(
         assert verify(tmp_path / "trail.jsonl", rt.audit_key.public).status == "intact"
 
 
-async def test_an_event_that_commits_after_later_ones_were_sealed_is_sealed_too(
-    tmp_path: Path, server: object
+async def test_event_committed_after_later_ones_were_sealed_is_sealed_too(
+    tmp_path: Path, postgresql_server: NewDatabase
 ) -> None:
-    url = server()  # type: ignore[operator]
-    async with opened(tmp_path, url, processes=2) as [slow, quick]:
+    async with opened(tmp_path, postgresql_server(), processes=2) as [slow, quick]:
         async with slow.store.write() as session:
             await trail.record(
                 session, EventKind.RUN_CREATED, actor="system", subject="slow", data={}, now=START
@@ -99,16 +96,14 @@ async def test_an_event_that_commits_after_later_ones_were_sealed_is_sealed_too(
             ) == [2, 3, 4, 1]
 
 
-async def test_pages_go_back_in_time_and_can_be_narrowed(
-    tmp_path: Path, database: str | None
-) -> None:
+async def test_pages_are_newest_first_and_filtered(tmp_path: Path, database: str | None) -> None:
     async with opened(tmp_path, database) as [rt]:
         await _write(rt, 5)
         async with rt.store.read() as session:
-            first = await audit.page(session, after=None, limit=2)
-            second = await audit.page(session, after=first[-1][0], limit=9)
+            first = await audit.page(session, before=None, limit=2)
+            second = await audit.page(session, before=first[-1][0], limit=9)
             one = await audit.page(
-                session, after=None, limit=9, subject="run_3", kind=EventKind.RUN_CREATED
+                session, before=None, limit=9, subject="run_3", kind=EventKind.RUN_CREATED
             )
         assert [event.subject for _, _, event in first + second] == [
             "run_4",

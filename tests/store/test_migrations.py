@@ -1,4 +1,4 @@
-"""Does a migrated database have exactly the tables that the code declares, on both databases?"""
+"""A migrated database has exactly the declared tables, on both databases."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from orchestrator.store.session import Store
 from tests.harness.databases import opened
 
 
-async def test_the_migrated_schema_is_the_declared_one(
-    tmp_path: Path, database: str | None
-) -> None:
+async def test_migrated_schema_is_the_declared_one(tmp_path: Path, database: str | None) -> None:
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -31,9 +29,7 @@ async def test_the_migrated_schema_is_the_declared_one(
         assert await current_revision(rt.store) == newest_revision()
 
 
-async def test_processes_that_migrate_at_the_same_moment_do_not_disturb_each_other(
-    tmp_path: Path, database: str | None
-) -> None:
+async def test_concurrent_migrations_succeed(tmp_path: Path, database: str | None) -> None:
     url = (
         database.replace("postgresql://", "postgresql+asyncpg://")
         if database
@@ -48,9 +44,7 @@ async def test_processes_that_migrate_at_the_same_moment_do_not_disturb_each_oth
             await store.close()
 
 
-async def test_a_database_of_a_newer_tocsin_is_refused(
-    tmp_path: Path, database: str | None
-) -> None:
+async def test_database_of_a_newer_tocsin_is_refused(tmp_path: Path, database: str | None) -> None:
     async with opened(tmp_path, database) as [rt]:
         async with rt.store.write() as session:
             await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))

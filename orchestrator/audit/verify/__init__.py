@@ -1,1 +1,1 @@
-""""""
+"""Offline verification of an exported audit trail."""

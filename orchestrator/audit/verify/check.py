@@ -1,6 +1,6 @@
-"""Whether an exported trail is what was sealed, and if not, which event or batch is not.
+"""Offline verification of an exported trail, with the public key alone.
 
-Offline, with the public key alone, line by line: memory is bounded by one batch, whatever the file.
+The file is read line by line, so that memory is bounded by one batch, whatever the file holds.
 """
 
 from __future__ import annotations
@@ -12,38 +12,44 @@ from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
+from orchestrator.audit.format import Head, Header, line_digest
 from orchestrator.audit.verify.chain import Chain
-from orchestrator.audit.verify.lines import Head, Header, line_digest
-from orchestrator.audit.verify.problems import Problems
+from orchestrator.audit.verify.findings import Findings
 from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.errors import Invalid
 
 MAX_LINE = 16 * 1024 * 1024
-"""Bytes; far over the largest event or batch that is ever written."""
+"""The maximum length in bytes, far over that of any line that is written."""
 
 Status = Literal["intact", "altered", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a verification found. `problems` are whole sentences in the order of the file; `notes` say what it rests on."""
+    """The result of a verification."""
 
     status: Status
-    problems: tuple[str, ...]
+    findings: tuple[str, ...]
+    """Sentences in the order of the file."""
     notes: tuple[str, ...]
+    """Sentences that say what the result relies on."""
     events: int
     batches: int
-    first: str | None  # time of the first and of the last event, as recorded
+    first: str | None
+    """The time of the first event, as recorded."""
     last: str | None
+    """The time of the last event, as recorded."""
     key_id: str | None
-    head: Head | None  # what to keep elsewhere, to show later that nothing was cut since
+    head: Head | None
+    """What to keep elsewhere, to prove later that nothing was cut since."""
 
 
 def verify(file: Path, public_key: PublicKey | None = None, head: Head | None = None) -> Report:
-    """Checks an export. Never raises for what stands in the file: what is no export at all is `unreadable`.
+    """Check an export. Never raise for its content: a file that is no export is `unreadable`.
 
-    Without `public_key`, the key that the file itself names is used, and the report notes that it is self-asserted: whoever
-    made the file can have made the key. `head`: one kept from an earlier export; the file must contain its trail.
+    Without `public_key`, the key that the file names is used, and the report notes that it is
+    self-asserted: the author of the file may have made the key as well. `head`: that of an earlier
+    export, kept elsewhere, whose trail the file must contain.
     """
     try:
         with file.open("rb") as source:
@@ -59,41 +65,44 @@ def _verify(source: BinaryIO, public_key: PublicKey | None, head: Head | None) -
         header = Header.model_validate_json(first)
         named = PublicKey.parse(header.public_key, "the public key in line 1")
     except (ValidationError, Invalid):
-        what = "another file, a newer Tocsin, or its start was cut off"
-        return _unreadable(f"line 1 is not the header of a Tocsin audit export of form 1: {what}")
-    problems = Problems()
+        why = "another file, a newer Tocsin, or its start was cut off"
+        return _unreadable(f"line 1 is not the header of a Tocsin audit export of form 1: {why}")
+    findings = Findings()
     key = public_key or named
     if key != named:
-        why = "the wrong public key, or the file was made anew by somebody else"
-        problems.add(
+        why = "the wrong public key, or the file was made by someone else"
+        findings.add(
             f"the file says that key {named.id} sealed it, but the key given is {key.id}: {why}"
         )
-    chain = Chain(key, line_digest(first), head, problems)
+    chain = Chain(key, line_digest(first), head, findings)
     for number, line in lines:
         chain.read(number, line)
     chain.finish()
-    return _report(chain, problems, self_asserted=public_key is None)
+    return _report(chain, findings, self_asserted=public_key is None)
 
 
-def _report(chain: Chain, problems: Problems, *, self_asserted: bool) -> Report:
-    note = f"self-asserted key {chain.key.id}: it stands in the file, which so far only agrees with itself; give the public key"
+def _report(chain: Chain, findings: Findings, *, self_asserted: bool) -> Report:
+    note = (
+        f"self-asserted key {chain.key.id}: it is part of the file, which so far only agrees with "
+        "itself; pass the public key"
+    )
     return Report(
-        status="altered" if problems.any else "intact",
-        problems=problems.sentences,
+        status="altered" if findings.any else "intact",
+        findings=findings.sentences,
         notes=(note,) if self_asserted else (),
         events=chain.events,
         batches=chain.batches,
         first=chain.first_time,
         last=chain.last_time,
         key_id=chain.key.id,
-        head=None if problems.any else chain.head,
+        head=None if findings.any else chain.head,
     )
 
 
-def _unreadable(problem: str) -> Report:
+def _unreadable(finding: str) -> Report:
     return Report(
         "unreadable",
-        (problem,),
+        (finding,),
         (),
         events=0,
         batches=0,
@@ -105,7 +114,7 @@ def _unreadable(problem: str) -> Report:
 
 
 def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Numbered from 1. A longer line than any that is written comes in pieces, which fit no form."""
+    """Yield lines with their numbers from 1, one that is too long in invalid pieces."""
     number = 0
     while line := source.readline(MAX_LINE):
         number += 1

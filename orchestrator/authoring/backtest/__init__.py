@@ -1,1 +1,1 @@
-""""""
+"""Backtests: what a draft would have done about stored alerts."""

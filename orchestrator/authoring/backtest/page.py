@@ -1,4 +1,4 @@
-"""How does a person look at a backtest? One HTML file with a plot over time; texts of alerts are escaped, and nothing runs in it."""
+"""A backtest as one HTML page with a plot over time; alert texts are escaped, no script runs."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Bar(NamedTuple):
     title: str
 
 
-class Line(NamedTuple):
-    """One count over the days. `kind`: its style."""
+class Series(NamedTuple):
+    """One count over the days; `kind` is its style."""
 
     kind: str
     points: str
@@ -49,26 +49,26 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What is drawn; days without alerts have their place too."""
+    """The plot; days without alerts keep their place in it."""
 
     days: tuple[Day, ...]
     bars: tuple[Bar, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[Series, ...]
     labels: tuple[Label, ...]
     width: int = _WIDTH
     height: int = _HEIGHT
 
 
-def backtest_page(found: Backtest) -> str:
-    """The page."""
+def render_backtest(found: Backtest) -> str:
+    """Return the page as HTML."""
     template = _environment.from_string(
         resources.files("orchestrator.authoring.backtest").joinpath("page.html").read_text("utf-8")
     )
-    return template.render(found=found, plot=plotted(found.days))
+    return template.render(found=found, plot=make_plot(found.days))
 
 
-def plotted(days: Sequence[Day]) -> Plot:
-    """The plot of these days."""
+def make_plot(days: Sequence[Day]) -> Plot:
+    """Lay out the plot of these days."""
     every = _every(days)
     if not every:
         return Plot((), (), (), ())
@@ -80,7 +80,10 @@ def plotted(days: Sequence[Day]) -> Plot:
     bars = []
     for number, day in enumerate(every):
         top = _up(day.alerts, most_alerts)
-        title = f"{day.day}: {day.alerts} alerts, contained {day.contained_then} then, {day.contained_now} by the draft"
+        title = (
+            f"{day.day}: {day.alerts} alerts, contained {day.contained_then} then, "
+            f"{day.contained_now} by the draft"
+        )
         bars.append(
             Bar(
                 round(_LEFT + number * width, 1),
@@ -104,7 +107,7 @@ def plotted(days: Sequence[Day]) -> Plot:
 
 
 def _every(days: Sequence[Day]) -> list[Day]:
-    """Those between, too."""
+    """Return the days with those between them."""
     if not days:
         return []
     known = {day.day: day for day in days}
@@ -119,12 +122,12 @@ def _up(count: int, most: int) -> float:
     return round(_HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * count / most, 1)
 
 
-def _line(kind: str, counts: Sequence[int], most: int, width: float) -> Line:
+def _line(kind: str, counts: Sequence[int], most: int, width: float) -> Series:
     dots = tuple(
         (round(_LEFT + (number + 0.45) * width, 1), _up(count, most))
         for number, count in enumerate(counts)
     )
-    return Line(kind, " ".join(f"{x},{y}" for x, y in dots), dots)
+    return Series(kind, " ".join(f"{x},{y}" for x, y in dots), dots)
 
 
 def _labels(days: Sequence[Day], width: float, most_alerts: int, most_changes: int) -> list[Label]:

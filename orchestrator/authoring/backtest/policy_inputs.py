@@ -1,4 +1,4 @@
-"""What is a change judged by in a backtest? The real inventory, and limits that count what the backtest itself would have done."""
+"""Policy inputs of a backtest: the real inventory, and limits that count the backtest's changes."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from orchestrator.assets.facts import Indexed, Said, said_by
+from orchestrator.assets.facts import AssetFacts, AssetIndex, asset_facts_from
 from orchestrator.domain.change import Change
 from orchestrator.domain.observable import Target
 from orchestrator.policy.evaluate import COUNTED, GUARDED
-from orchestrator.policy.inputs import Context, Facts, Own, Used
-from orchestrator.policy.limits import KINDS, Kind, limits_on, used_of
-from orchestrator.policy.load_inputs import names_of
+from orchestrator.policy.inputs import ChangeContext, ChangeFacts, LimitUsage, OwnInfrastructure
+from orchestrator.policy.limits import KINDS, Kind, limits_on, usage_of
+from orchestrator.policy.load_inputs import target_names
 from orchestrator.policy.sections import PolicyLimits
-from orchestrator.store.queries.effects import Span
+from orchestrator.store.queries.effects import LimitWindow
 
 
 class Touch(NamedTuple):
-    """A target that was touched."""
+    """A target that the backtest changed."""
 
     at: datetime
     kind: Kind
     value: str
 
 
-class Ledger:
-    """What was touched so far, in the backtest's own time."""
+class LimitLedger:
+    """The targets that the backtest changed so far, in its own time."""
 
     def __init__(self) -> None:
         self._touches: dict[tuple[tuple[str, str], ...], list[Touch]] = {}
 
-    def touch(self, change: Change, run_id: str, context: Context, now: datetime) -> None:
-        """A change was made."""
+    def touch(self, change: Change, run_id: str, context: ChangeContext, now: datetime) -> None:
+        """Count an applied change."""
         if change.effect not in COUNTED or change.target.type not in KINDS:
             return
         touch = Touch(now, KINDS[change.target.type], change.target.value)
@@ -47,10 +47,15 @@ class Ledger:
         for key in ((), *((column,) for column in columns)):
             insort(self._touches.setdefault(key, []), touch)
 
-    def used(
-        self, change: Change, run_id: str, now: datetime, context: Context, limits: PolicyLimits
-    ) -> Iterator[Used]:
-        """As `policy.radius.used` counts it in the store."""
+    def usage(
+        self,
+        change: Change,
+        run_id: str,
+        now: datetime,
+        context: ChangeContext,
+        limits: PolicyLimits,
+    ) -> Iterator[LimitUsage]:
+        """Yield the usage of each limit on a change, as `policy.limits` counts it in the store."""
         if change.effect not in COUNTED or not change.changed or change.target.type not in KINDS:
             return
         kind = KINDS[change.target.type]
@@ -59,14 +64,14 @@ class Ledger:
             for limit in limits_on(limits, context, change, run_id, each, now):
                 values = self._values(limit.span, each)
                 networks = self._values(limit.span, "networks") if each == "addresses" else set()
-                yield used_of(
+                yield usage_of(
                     limit,
                     change.target,
                     (len(values), change.target.value in values),
                     sorted(networks),
                 )
 
-    def _values(self, span: Span, kind: Kind) -> set[str]:
+    def _values(self, span: LimitWindow, kind: Kind) -> set[str]:
         found: set[str] = set()
         for touch in reversed(self._touches.get(span.columns, ())):
             if span.since is not None and touch.at <= span.since:
@@ -77,15 +82,18 @@ class Ledger:
 
 
 @dataclass
-class Surroundings:
-    """`connectors`: by connection; `own`: what Tocsin stands on. No kill switch and no breaker counts: those of then are over."""
+class PolicyInputs:
+    """What the policy evaluates changes by.
 
-    inventory: Indexed
-    own: tuple[Own, ...]
-    connectors: Mapping[str, str]
+    Kill switches and circuit breakers are left out: those of the past are over.
+    """
+
+    inventory: AssetIndex
+    own: tuple[OwnInfrastructure, ...]  # what Tocsin itself depends on
+    connectors: Mapping[str, str]  # by connection
     limits: PolicyLimits
-    ledger: Ledger = field(default_factory=Ledger)
-    _said: dict[tuple[Any, ...], Said] = field(default_factory=dict)
+    ledger: LimitLedger = field(default_factory=LimitLedger)
+    _facts: dict[tuple[Any, ...], AssetFacts] = field(default_factory=dict)
 
     def facts(
         self,
@@ -94,29 +102,35 @@ class Surroundings:
         looked_up: Iterable[Any],
         run_id: str,
         now: datetime,
-        context: Context,
-    ) -> Facts:
-        """As `policy.facts.gather` reads them from the store."""
+        context: ChangeContext,
+    ) -> ChangeFacts:
+        """Return the facts about a change, as `policy.load_inputs` reads them from the store."""
         guarded = change.effect in GUARDED
         names, sure = (
-            names_of(change, alert, looked_up) if guarded else (frozenset[str](), frozenset[str]())
+            target_names(change, alert, looked_up)
+            if guarded
+            else (frozenset[str](), frozenset[str]())
         )
-        said = (
-            self._of(change.target, frozenset(names), frozenset(sure))
+        asset = (
+            self._asset_facts(change.target, frozenset(names), frozenset(sure))
             if change.effect.changes
-            else Said()
+            else AssetFacts()
         )
-        return Facts(
+        return ChangeFacts(
             names=tuple(sorted(names)),
-            tags=said.tags,
-            critical=said.critical,
-            known=said.known,
+            tags=asset.tags,
+            critical=asset.critical,
+            known=asset.known,
             own=self.own if guarded else (),
-            used=tuple(self.ledger.used(change, run_id, now, context, self.limits)),
+            used=tuple(self.ledger.usage(change, run_id, now, context, self.limits)),
         )
 
-    def _of(self, target: Target, names: frozenset[str], sure: frozenset[str]) -> Said:
+    def _asset_facts(
+        self, target: Target, names: frozenset[str], sure: frozenset[str]
+    ) -> AssetFacts:
         key = (target.type, target.value, names, sure)
-        if key not in self._said:
-            self._said[key] = said_by(self.inventory.near(target, names), target, names, sure)
-        return self._said[key]
+        if key not in self._facts:
+            self._facts[key] = asset_facts_from(
+                self.inventory.candidates(target, names), target, names, sure
+            )
+        return self._facts[key]

@@ -1,4 +1,4 @@
-"""How does an author get a backtest of a draft, with the policy, the inventory and the history of an environment?"""
+"""Backtests of a draft with the policy, the inventory and the history of this environment."""
 
 from __future__ import annotations
 
@@ -6,153 +6,211 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from connectors.sdk.call import Call
+from temporalio.client import Client
+
+from connectors.sdk.call import ActionCall
 from connectors.sdk.transport import Access
-from orchestrator.assets.facts import Indexed
-from orchestrator.authoring.backtest.policy_inputs import Surroundings
-from orchestrator.authoring.backtest.read_resolver import Live, Reads
-from orchestrator.authoring.backtest.replay import MOST_ALERTS, Span, Tried, backtest
+from orchestrator.assets.facts import AssetIndex
+from orchestrator.authoring.backtest.policy_inputs import PolicyInputs
+from orchestrator.authoring.backtest.read_resolver import Live, ReadFallback
+from orchestrator.authoring.backtest.replay import (
+    MOST_ALERTS,
+    BacktestInput,
+    TimeRange,
+    replay_alerts,
+)
 from orchestrator.authoring.backtest.report import Backtest
-from orchestrator.authoring.rehearsal.tests_yaml.model import Stub, read_cases
-from orchestrator.authoring.rehearsal.tests_yaml.validate import check_stubs
-from orchestrator.connections.connections import open_connection_for
-from orchestrator.connections.write_guard_audit import attempts_noted
-from orchestrator.contracts.messages import ActionCall
-from orchestrator.domain.digest import wish_digest
+from orchestrator.authoring.rehearsal.tests_yaml.model import Stub
+from orchestrator.authoring.rehearsal.tests_yaml.read import read_tests
+from orchestrator.connections.open import open_connection_for
+from orchestrator.connections.write_guard_audit import audit_write_attempts
+from orchestrator.contracts.change import StepCall
+from orchestrator.domain.digest import input_digest
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import ObservableType
 from orchestrator.playbook.plan import Plan
 from orchestrator.policy.document import parse_policy
-from orchestrator.policy.evaluate import InForce
-from orchestrator.policy.inputs import Own
-from orchestrator.policy.load_inputs import policy_in_force
+from orchestrator.policy.inputs import OwnInfrastructure, PolicyInForce
+from orchestrator.policy.load_inputs import load_policy
 from orchestrator.policy.stops.self_protection import OWN_FOR
-from orchestrator.registry.playbooks import check_playbook
+from orchestrator.registry.publish import check_playbook
+from orchestrator.requests import RequestHandler, RequestKind, ask_worker
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import history, policy_inputs, records
 from orchestrator.store.queries.policy_inputs import KnownAsset
 from orchestrator.store.tables import ConnectionRow
 
-LIVE_SECONDS = timedelta(seconds=30)
+LIVE_READ_TIME = timedelta(seconds=30)
 """How long one live read may take."""
+_ANSWER_MARGIN = timedelta(seconds=10)
+"""How much longer than a backtest the API waits for a worker's answer."""
 
 
-class Draft(Frozen):
-    """What is tried: a text, or a published version (None: the newest live one). `tests`: a tests.yaml, for `--reads stub`."""
+class BacktestPlaybook(Frozen):
+    """The playbook to replay: a text, or a published version."""
 
     text: str | None = None
     file: str = "playbook.yaml"
     name: str | None = None
     version: int | None = None
+    """None: the newest live one."""
     tests: str | None = None
+    """A tests.yaml whose stubs answer reads, with `reads: stub`."""
     tests_file: str = "tests.yaml"
 
 
-class Wish(Frozen):
-    """How it is tried. `policy`: a draft's text; None: the one in force."""
+class BacktestRequest(Frozen):
+    """The alerts to replay, and how."""
 
     since: timedelta
     source: str | None = None
     limit: int = MOST_ALERTS
-    reads: Reads = Reads.RECORDED
+    reads: ReadFallback = ReadFallback.RECORDED
     policy: str | None = None
+    """The text of a draft; None: the policy in force."""
     policy_file: str = "policy.yaml"
 
 
-async def backtested(
-    rt: Runtime, draft: Draft, wish: Wish, *, seconds: float | None = None
+class LiveBacktest(Frozen):
+    """A backtest that reads from real systems, for a worker."""
+
+    playbook: BacktestPlaybook
+    request: BacktestRequest
+    seconds: float
+
+
+LIVE_BACKTEST = RequestKind("live_backtest", LiveBacktest, Backtest)
+
+
+async def run_backtest_for_api(
+    rt: Runtime,
+    client: Client | None,
+    playbook: BacktestPlaybook,
+    request: BacktestRequest,
+    *,
+    seconds: float,
 ) -> Backtest:
-    """The result. Raises PlaybookInvalid, Invalid, NotFound, and Unavailable when it takes longer than `seconds`."""
-    plan, called, tests = await _plan(rt, draft)
-    stubs = _stubs(draft, tests, plan) if wish.reads is Reads.STUB else {}
-    in_force, surroundings = await _surroundings(rt, wish)
-    tried = Tried(
+    """Run a backtest for the API; one with live reads runs on a worker.
+
+    Raises as `run_backtest` does, and Unavailable when no worker answers.
+    """
+    if request.reads is not ReadFallback.LIVE:
+        return await run_backtest(rt, playbook, request, seconds=seconds)
+    message = LiveBacktest(playbook=playbook, request=request, seconds=seconds)
+    timeout = timedelta(seconds=seconds) + _ANSWER_MARGIN
+    return await ask_worker(client, LIVE_BACKTEST, message, within=timeout)
+
+
+async def run_backtest(
+    rt: Runtime,
+    playbook: BacktestPlaybook,
+    request: BacktestRequest,
+    *,
+    seconds: float | None = None,
+) -> Backtest:
+    """Replay a playbook over stored alerts.
+
+    Raises PlaybookInvalid, Invalid, NotFound, and Unavailable when it takes longer than `seconds`.
+    """
+    plan, name, tests = await _load_plan(rt, playbook)
+    stubs = _stubs(playbook, tests, plan) if request.reads is ReadFallback.STUB else {}
+    in_force, inputs = await _load_policy(rt, request)
+    given = BacktestInput(
         plan=plan,
-        draft=called,
+        draft=name,
         policy=in_force,
-        surroundings=surroundings,
-        reads=wish.reads,
+        policy_inputs=inputs,
+        fallback=request.reads,
         stubs=stubs,
-        live=_live(rt) if wish.reads is Reads.LIVE else None,
+        live=_live_reads(rt) if request.reads is ReadFallback.LIVE else None,
         seconds=seconds,
     )
     now = rt.clock()
-    span = Span(
-        since=now - wish.since,
+    span = TimeRange(
+        since=now - request.since,
         until=now + timedelta(microseconds=1),
-        source=wish.source,
-        limit=wish.limit,
+        source=request.source,
+        limit=request.limit,
     )
-    return await backtest(rt.store, tried, span)
+    return await replay_alerts(rt.store, given, span)
 
 
-async def _plan(rt: Runtime, draft: Draft) -> tuple[Plan, str, str | None]:
-    """The plan, how it is called, and its tests."""
-    if draft.text is not None:
-        plan = (await check_playbook(rt, draft.text, draft.file)).plan
-        if draft.name is not None and plan.playbook != draft.name:
+async def _run_live(rt: Runtime, message: LiveBacktest) -> Backtest:
+    return await run_backtest(rt, message.playbook, message.request, seconds=message.seconds)
+
+
+LIVE_BACKTEST_HANDLER = RequestHandler(LIVE_BACKTEST, _run_live)
+
+
+async def _load_plan(rt: Runtime, playbook: BacktestPlaybook) -> tuple[Plan, str, str | None]:
+    """Return the plan, its name in messages, and its tests."""
+    if playbook.text is not None:
+        plan = (await check_playbook(rt, playbook.text, playbook.file)).plan
+        if playbook.name is not None and plan.playbook != playbook.name:
             raise Invalid(
-                f"{draft.file}: is the playbook {plan.playbook}, not {draft.name}; write `{plan.playbook}@{draft.file}`"
+                f"{playbook.file}: is the playbook {plan.playbook}, not {playbook.name}; "
+                f"write `{plan.playbook}@{playbook.file}`"
             )
-        return plan, f"{plan.playbook}@{draft.file}", draft.tests
+        return plan, f"{plan.playbook}@{playbook.file}", playbook.tests
     async with rt.store.read() as session:
-        for row in await records.versions(session, draft.name or ""):
-            newest = draft.version is None and not row.retired and row.stage == "live"
-            if newest or row.version == draft.version:
+        for row in await records.versions(session, playbook.name or ""):
+            newest = playbook.version is None and not row.retired and row.stage == "live"
+            if newest or row.version == playbook.version:
                 return (
                     Plan.model_validate(row.plan),
                     f"{row.name}@{row.version}",
-                    draft.tests or row.tests,
+                    playbook.tests or row.tests,
                 )
-    which = f" version {draft.version}" if draft.version is not None else " that takes alerts"
-    raise NotFound(f"there is no playbook {draft.name}{which}; see `tocsin playbook list`")
+    which = f" version {playbook.version}" if playbook.version is not None else " that takes alerts"
+    raise NotFound(f"no playbook {playbook.name}{which} exists; see `tocsin playbook list`")
 
 
-def _stubs(draft: Draft, tests: str | None, plan: Plan) -> Mapping[str, Stub]:
+def _stubs(playbook: BacktestPlaybook, tests: str | None, plan: Plan) -> Mapping[str, Stub]:
     if tests is None:
         raise Invalid(
-            "--reads stub needs stubs: put a tests.yaml beside the playbook, or name one with --stubs"
+            "--reads stub needs stubs: add a tests.yaml next to the playbook, "
+            "or name one with --stubs"
         )
-    cases = read_cases(tests, draft.tests_file, plan)
-    check_stubs(tests, draft.tests_file, plan)
-    return cases.stubs
+    return read_tests(tests, playbook.tests_file, plan).stubs
 
 
-async def _surroundings(rt: Runtime, wish: Wish) -> tuple[InForce, Surroundings]:
-    draft = None if wish.policy is None else parse_policy(wish.policy, wish.policy_file)
+async def _load_policy(rt: Runtime, request: BacktestRequest) -> tuple[PolicyInForce, PolicyInputs]:
+    draft = None if request.policy is None else parse_policy(request.policy, request.policy_file)
     async with rt.store.read() as session:
         in_force = (
-            await policy_in_force(session) if draft is None else InForce(0, draft.digest, draft)
+            await load_policy(session) if draft is None else PolicyInForce(0, draft.digest, draft)
         )
         assets = [
             KnownAsset(row.type, row.value, row.kind, row.critical, row.tags)
             for row in await history.all_assets(session)
         ]
-        own = sorted(await policy_inputs.own(session, rt.clock() - OWN_FOR))
-        connections = {
-            row.name: row.connector for row in await records.every(session, ConnectionRow)
+        own = sorted(await policy_inputs.list_own(session, rt.clock() - OWN_FOR))
+        connectors = {
+            row.name: row.connector for row in await records.list_all(session, ConnectionRow)
         }
-    ours = tuple(Own(type=ObservableType(kind), value=value, why=why) for kind, value, why in own)
-    return in_force, Surroundings(Indexed(assets), ours, connections, in_force.policy.limits)
+    protected = tuple(
+        OwnInfrastructure(type=ObservableType(kind), value=value, why=why)
+        for kind, value, why in own
+    )
+    return in_force, PolicyInputs(AssetIndex(assets), protected, connectors, in_force.policy.limits)
 
 
-def _live(rt: Runtime) -> Live:
-    """Reads through the real connections, whose write credentials are not loaded for it."""
+def _live_reads(rt: Runtime) -> Live:
+    """Return reads through the real connections; their write credentials are not loaded."""
 
-    async def read(call: ActionCall) -> dict[str, Any]:
+    async def read(call: StepCall) -> dict[str, Any]:
         connector = await open_connection_for(rt, call.connection, Access.READ)
-        reason = f"Tocsin backtest of {call.ref.run.playbook}, step {call.ref.path}"
-        about = Call(
-            key=wish_digest(call.connection, call.action, call.input),
+        context = ActionCall(
+            key=input_digest(call.connection, call.action, call.input),
             run_id=call.ref.run.run_id,
             step_id=call.ref.path,
-            reason=reason,
+            reason=f"Tocsin backtest of {call.ref.run.playbook}, step {call.ref.path}",
             heartbeat=lambda _: None,
-            deadline=rt.clock() + LIVE_SECONDS,
+            deadline=rt.clock() + LIVE_READ_TIME,
         )
-        async with attempts_noted(rt, call.connection, call.action, call.ref.run.run_id):
-            output: dict[str, Any] = await connector.read(call.action, call.input, about)
+        async with audit_write_attempts(rt, call.connection, call.action, call.ref.run.run_id):
+            output: dict[str, Any] = await connector.read(call.action, call.input, context)
         return output
 
     return read

@@ -1,4 +1,4 @@
-"""Which alerts start a run? Triggers, `once_per` and the limit of runs, in the time in which the alerts came."""
+"""Which alerts start a run: trigger, `once_per` and limit of runs, in the time of the alerts."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrator.intake.match import once_key
-from orchestrator.playbook.language.evaluate import ExpressionError, condition
+from orchestrator.playbook.language.evaluate import ExpressionError, evaluate_condition
 from orchestrator.playbook.plan import Plan, Trigger
 from orchestrator.store.queries.history import StoredAlert
 
 
-class Start(StrEnum):
-    """What becomes of an alert."""
+class StartDecision(StrEnum):
+    """Whether an alert starts a run."""
 
-    NO = "no"  # it does not fit, or an earlier run covers it
-    LIMITED = "limited"  # people are asked before it begins
+    NO = "no"  # the trigger does not fit, or an earlier run covers the alert
+    LIMITED = "limited"  # beyond `runs_per_hour`: people are asked before the run begins
     YES = "yes"
 
 
-class Keys:
-    """One playbook's. Ask in the order in which the alerts came."""
+class TriggerReplay:
+    """The trigger of one playbook, replayed over alerts in the order of their arrival."""
 
     def __init__(self, plan: Plan, trigger: Trigger) -> None:
         self._trigger = trigger
@@ -32,25 +32,25 @@ class Keys:
 
     @property
     def memory(self) -> timedelta:
-        """How far back an alert tasks for whether a later one starts a run."""
+        """How long before an alert earlier ones decide whether it starts a run."""
         return max(self._within, timedelta(hours=1) if self._limit is not None else timedelta())
 
-    def start(self, alert: StoredAlert) -> Start:
-        """As `intake.match` decides it, with the alert's own moment for now."""
+    def start(self, alert: StoredAlert) -> StartDecision:
+        """Decide as `intake.match` does, at the time when the alert was received."""
         try:
-            fits = condition(self._trigger.when, {"alert": alert.view})
+            fits = evaluate_condition(self._trigger.when, {"alert": alert.view})
         except ExpressionError:
-            return Start.NO
+            return StartDecision.NO
         if not fits:
-            return Start.NO
+            return StartDecision.NO
         key, _ = once_key(self._trigger, alert.id, alert.view)
         at = alert.received_at
         if (taken := self._taken.get(key)) is not None and taken >= at - self._within:
-            return Start.NO
+            return StartDecision.NO
         while self._begun and self._begun[0] < at - timedelta(hours=1):
             self._begun.popleft()
         self._taken[key] = at
         if self._limit is not None and len(self._begun) >= self._limit:
-            return Start.LIMITED
+            return StartDecision.LIMITED
         self._begun.append(at)
-        return Start.YES
+        return StartDecision.YES

@@ -1,1 +1,1 @@
-""""""
+"""Debug sessions: a person steps through a draft with real reads and plans."""

@@ -1,124 +1,157 @@
-"""What did a debug session apply, and how does it come off again? Each step in a live run of its own, taken back at the end."""
+"""The steps that a debug session applied: each in a live run of its own, undone at the end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
-import structlog
-from temporalio.client import Client
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
-from orchestrator.authoring.debug import apply_step
-from orchestrator.authoring.debug.state import Applied
-from orchestrator.authoring.debug.stepper import Foreseen, Instead
-from orchestrator.contracts.messages import PlanReply, RunInput
+from orchestrator.authoring.debug.stepper import Upcoming, UpcomingCall
+from orchestrator.contracts.debug import (
+    AppliedStep,
+    ApplyStepRequest,
+    AwaitStepRequest,
+    DebugInput,
+    StepRunEnd,
+    UndoStepRequest,
+)
+from orchestrator.contracts.names import Activity
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.run import RunStatus
+from orchestrator.engine.temporal.activity_calls import HEARTBEAT, STORE_RETRY, remote_activity
 from orchestrator.playbook.plan import AnyStep, Use
 from orchestrator.policy.load_inputs import LOOKUPS
-from orchestrator.runtime import Runtime
 
-_MOST_LOOKED_UP = 20
-_UNDONE = {Effect.CONTAIN, Effect.RESTORE}
-_log = structlog.get_logger(__name__)
+MAX_LOOK_UPS = 20
+LONGEST_RUN = timedelta(days=1)
+"""How long a session waits for the run of a step, people's approvals included."""
+_UNDOABLE = {Effect.CONTAIN, Effect.RESTORE}
 
 
 class AppliedSteps:
-    """Those of one session. `busy`: one is being carried out now; `said`: how the last one went."""
+    """The applied steps of one session."""
 
-    def __init__(
-        self,
-        rt: Runtime,
-        client: Callable[[], Client | None],
-        given: RunInput,
-        alert_id: str | None,
-    ) -> None:
-        self.busy = False
-        self.said: str | None = None
-        self._rt = rt
-        self._client = client
+    def __init__(self, given: DebugInput) -> None:
+        self.is_busy = False  # a step is being applied
+        self.message: str | None = None  # how the last one ended
         self._given = given
-        self._alert_id = alert_id
-        self._looked_up: dict[str, tuple[Use, dict[str, Any]]] = {}
-        self._by_run: dict[str, Applied] = {}
-        self._keep = False
+        self._look_ups: dict[str, tuple[Use, dict[str, Any]]] = {}
+        self._by_run: dict[str, AppliedStep] = {}
+        self._starting: asyncio.Task[str] | None = None
+        self._keeps = False
 
-    def told(self) -> tuple[Applied, ...]:
-        """All of them, in their order."""
+    @property
+    def steps(self) -> tuple[AppliedStep, ...]:
+        """All applied steps, in their order."""
         return tuple(self._by_run.values())
 
     def keep(self) -> None:
-        """From now on none is taken back at the end, also of those before."""
-        self._keep = True
-        self._by_run = {
-            run_id: each.model_copy(update={"kept": True}) for run_id, each in self._by_run.items()
-        }
+        """Leave all steps in force at the end, those applied before included."""
+        self._keeps = True
+        for run_id in self._by_run:
+            self._update(run_id, kept=True)
 
-    def note_look_up(self, step: AnyStep, foreseen: Callable[[], Foreseen] | None) -> None:
-        """What a target is else known as decides whether it may be touched: a step that is applied looks it up itself."""
+    def note_look_up(self, step: AnyStep, upcoming: Upcoming | None) -> None:
+        """Remember a look-up of a target.
+
+        The other names of a target decide whether it may be changed, so an applied step repeats it.
+        """
         if (
             isinstance(step, Use)
             and step.action in LOOKUPS
-            and foreseen is not None
-            and len(self._looked_up) < _MOST_LOOKED_UP
+            and upcoming is not None
+            and len(self._look_ups) < MAX_LOOK_UPS
         ):
             with suppress(TocsinError):
-                call = foreseen().call
-                self._looked_up[call.ref.path] = (step, call.input)
+                call = upcoming().call
+                self._look_ups[call.ref.path] = (step, call.input)
 
-    async def apply(self, step: Use, foreseen: Foreseen, planned: PlanReply) -> Instead | None:
-        """The step's result, once its run has ended well; None otherwise."""
-        run = self._given.run
-        wish = apply_step.Wish(
-            draft=self._given.plan, step=step, call=foreseen.call, question=foreseen.question,
-            looked_up=tuple(self._looked_up.values()), alert_id=self._alert_id, session_id=run.run_id, actor=run.started_by,
-        )  # fmt: skip
-        self.busy = True
+    async def apply(self, step: Use, upcoming: UpcomingCall, target: str) -> StepRunEnd | None:
+        """Apply a step and wait for its run; return how it ended, or None if it failed."""
+        context = self._given.run.run
+        run_id = _new_run_id()
+        request = ApplyStepRequest(
+            run_id=run_id,
+            draft=self._given.run.plan,
+            step=step,
+            call=upcoming.call,
+            question=upcoming.question,
+            looked_up=tuple(self._look_ups.values()),
+            alert_id=self._given.alert_id,
+            session_id=context.run_id,
+            actor=context.started_by,
+        )
+        self.is_busy = True
+        self._by_run[run_id] = AppliedStep(
+            path=upcoming.call.ref.path,
+            target=target,
+            run_id=run_id,
+            status=RunStatus.RUNNING.value,
+            can_be_undone=step.effect in _UNDOABLE,
+            kept=self._keeps,
+        )
         try:
-            run_id = await self._started(wish, planned.change.target.value)
-            status, error = await apply_step.ended(self._rt, run_id)
-            self._by_run[run_id] = self._by_run[run_id].model_copy(update={"status": status.value})
-            self.said = f"run {run_id} is {status.value}" + (f": {error}" if error else "")
-            return (
-                Instead(await apply_step.result_of(self._rt, run_id, step.id))
-                if status is RunStatus.COMPLETED
-                else None
+            self._starting = asyncio.create_task(
+                remote_activity(Activity.DEBUG_START_STEP, request, str, STORE_RETRY)
             )
-        except TocsinError as error:
-            self.said = str(error)
+            await asyncio.shield(self._starting)
+            end = await _wait_for_end(AwaitStepRequest(run_id=run_id, step_id=step.id))
+        except (TocsinError, ActivityError) as error:
+            self.message = str(error)
+            if self._starting is not None and self._starting.done() and _failed(self._starting):
+                del self._by_run[run_id]
             return None
         finally:
-            self.busy = False
+            self.is_busy = False
+        self._update(run_id, status=end.status.value)
+        self.message = f"run {run_id} is {end.status.value}" + (
+            f": {end.error}" if end.error else ""
+        )
+        return end if end.status is RunStatus.COMPLETED else None
 
-    async def _started(self, wish: apply_step.Wish, target: str) -> str:
-        """The id of its run. A session that ends meanwhile waits until it is known, so that it is taken back too."""
-        starting = asyncio.ensure_future(apply_step.start_step(self._rt, self._client(), wish))
-        try:
-            await asyncio.shield(starting)
-        finally:
-            run_id = await starting
-            self._by_run[run_id] = Applied(
-                path=wish.call.ref.path, target=target, run_id=run_id, status=RunStatus.RUNNING,
-                can_be_undone=wish.step.effect in _UNDONE, kept=self._keep,
-            )  # fmt: skip
-        return run_id
-
-    async def take_back(self) -> None:
-        """All that is not kept. Raises nothing: what does not come off now, its lease ends."""
-        for run_id, each in self._by_run.items():
-            if each.kept or each.taken_back:
+    async def undo(self) -> None:
+        """Undo all steps that are not kept. What cannot be undone now, its lease ends."""
+        if self._starting is not None:
+            with suppress(TocsinError, asyncio.CancelledError):
+                await self._starting  # so that a run that starts just now is undone too
+        for applied in self.steps:
+            if applied.kept or applied.undone:
                 continue
+            request = UndoStepRequest(run_id=applied.run_id, actor=self._given.run.run.started_by)
             try:
-                await apply_step.take_back(
-                    self._rt, self._client(), run_id, self._given.run.started_by
-                )
-                self._by_run[run_id] = each.model_copy(update={"taken_back": each.can_be_undone})
-            except Exception as error:  # noqa: BLE001 - of the store, of Temporal or a mistake of ours: none may keep the others from coming off
-                _log.warning(
-                    "what a debug session applied is left to its lease",
-                    run=run_id,
-                    error=type(error).__name__,
-                )
+                await remote_activity(Activity.DEBUG_UNDO_STEP, request, None, STORE_RETRY)
+            except TocsinError as error:
+                workflow.logger.warning("debug step left to its lease: %s", error)
+                continue
+            self._update(applied.run_id, undone=applied.can_be_undone)
+
+    def _update(self, run_id: str, **fields: Any) -> None:
+        self._by_run[run_id] = self._by_run[run_id].model_copy(update=fields)
+
+
+def _new_run_id() -> str:
+    """Return an id as `domain.digest.new_id` does, deterministically."""
+    milliseconds = int(workflow.now().timestamp() * 1000)
+    return f"run_{milliseconds:012x}{workflow.uuid4().hex[:20]}"
+
+
+async def _wait_for_end(request: AwaitStepRequest) -> StepRunEnd:
+    end: StepRunEnd = await workflow.execute_activity(
+        Activity.DEBUG_AWAIT_STEP,
+        request,
+        result_type=StepRunEnd,
+        start_to_close_timeout=LONGEST_RUN,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=STORE_RETRY,
+        cancellation_type=workflow.ActivityCancellationType.TRY_CANCEL,
+    )
+    return end
+
+
+def _failed(task: asyncio.Task[str]) -> bool:
+    return not task.cancelled() and task.exception() is not None

@@ -1,181 +1,127 @@
-"""How is one step of a draft carried out for real? By a live run of a plan that holds this step alone, like any other run."""
+"""The run that applies one step of a draft: a live run of a plan that holds this step alone."""
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio.client import Client
 
 from orchestrator.audit import trail
-from orchestrator.containments.release import release
-from orchestrator.contracts.messages import ActionCall
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.approval import Question
+from orchestrator.contracts.debug import ApplyStepRequest
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Effect
-from orchestrator.domain.digest import new_id
-from orchestrator.domain.errors import Conflict, NotFound, Unavailable
-from orchestrator.domain.masking import masked
-from orchestrator.domain.model import Frozen
+from orchestrator.domain.errors import NotFound
+from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import DEBUG, Mode, RunStatus
-from orchestrator.playbook.compile.inputs import accept
+from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.plan import Approve, InputField, Plan, Use
-from orchestrator.runs.dispatch import dispatch
-from orchestrator.runs.lifecycle import cancel_run
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.queries import containments, records, runs, steps
+from orchestrator.store.queries import records, runs
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 
 FIRST_VERSION = 1_000_000_000
-"""Versions of single steps begin here, so that none is in the way of an author's own."""
+"""Versions of single steps begin here, out of the way of an author's versions."""
 LEASE_SECONDS = 3600
-"""What a session applied is over then in any case, also when its process dies."""
+"""The lease of an applied step, which ends even if the session is lost."""
 _HELD = {Effect.CONTAIN, Effect.RESTORE}
-_LOOK_SECONDS = 0.2
 
 
-class Wish(Frozen):
-    """Carry out this step with these inputs, for this person. `looked_up`: what the session asked systems about targets before."""
-
-    draft: Plan
-    step: Use
-    call: ActionCall
-    question: Question | None
-    looked_up: tuple[tuple[Use, dict[str, Any]], ...] = ()
-    alert_id: str | None
-    session_id: str
-    actor: str
-
-
-async def start_step(rt: Runtime, client: Client | None, wish: Wish) -> str:
-    """The id of the run. It is committed first, and begins even when Temporal is down now. Raises NotFound, Invalid."""
+async def start_step(rt: Runtime, request: ApplyStepRequest) -> None:
+    """Commit the version and the run of a step. Idempotent. Raises NotFound, Invalid."""
     now = rt.clock()
     async with rt.store.write() as session:
-        await lock(session, Lock.CONFIGURATION, [f"playbook {wish.draft.playbook}"])
-        plan = _plan(wish, await _next_version(session, wish.draft.playbook))
-        alert = await session.get(AlertRow, wish.alert_id) if wish.alert_id else None
-        if wish.alert_id and alert is None:
-            raise NotFound(f"there is no alert {wish.alert_id}")
-        await records.add(session, _version(plan, wish, now))
-        run = _run(plan, wish, alert, now)
+        await lock(session, Lock.CONFIGURATION, [f"playbook {request.draft.playbook}"])
+        if await runs.get(session, request.run_id) is not None:
+            return
+        plan = _plan(request, await _next_version(session, request.draft.playbook))
+        alert = await session.get(AlertRow, request.alert_id) if request.alert_id else None
+        if request.alert_id and alert is None:
+            raise NotFound(f"alert {request.alert_id} does not exist")
+        await records.add(session, _version(plan, request, now))
+        run = _run(plan, request, alert, now)
         await runs.add(session, run)
-        about = {
-            "debug_session": wish.session_id,
-            "draft_version": wish.draft.version,
-            "draft_digest": wish.draft.digest,
-        }
-        published = {
-            "version": plan.version,
-            "digest": plan.digest,
-            "stage": DEBUG,
-            "path": wish.call.ref.path,
-            **about,
-        }
-        await trail.record(
-            session,
-            EventKind.PLAYBOOK_PUBLISHED,
-            actor=wish.actor,
-            subject=plan.playbook,
-            data=published,
-            now=now,
+        await _audit(session, plan, run, request, now)
+
+
+async def _audit(
+    session: AsyncSession, plan: Plan, run: RunRow, request: ApplyStepRequest, now: datetime
+) -> None:
+    about = {
+        "debug_session": request.session_id,
+        "draft_version": request.draft.version,
+        "draft_digest": request.draft.digest,
+    }
+    published = {
+        "version": plan.version,
+        "digest": plan.digest,
+        "stage": DEBUG,
+        "path": request.call.ref.path,
+        **about,
+    }
+    await trail.record(
+        session,
+        EventKind.PLAYBOOK_PUBLISHED,
+        actor=request.actor,
+        subject=plan.playbook,
+        data=published,
+        now=now,
+    )
+    created = {
+        "playbook": run.playbook,
+        "version": run.version,
+        "playbook_digest": run.plan_digest,
+        "mode": Mode.LIVE,
+        **about,
+        "inputs": mask_secrets(run.inputs),
+        "alert": request.alert_id,
+    }
+    await trail.record(
+        session, EventKind.RUN_CREATED, actor=request.actor, subject=run.id, data=created, now=now
+    )
+
+
+def _plan(request: ApplyStepRequest, version: int) -> Plan:
+    """Return the plan of the step alone.
+
+    All evaluated values are inputs: in the text of a plan, `${{ }}` in an alert would be evaluated.
+    """
+    look_ups = [
+        _from_input(step, f"look_up_{number}", inputs).model_copy(
+            update={"id": f"look_up_{number}", "on_error": "continue"}
         )
-        told = {
-            "playbook": run.playbook,
-            "version": run.version,
-            "playbook_digest": run.plan_digest,
-            "mode": Mode.LIVE,
-            **about,
-        }
-        created = {**told, "inputs": masked(run.inputs), "alert": wish.alert_id}
-        await trail.record(
-            session, EventKind.RUN_CREATED, actor=wish.actor, subject=run.id, data=created, now=now
-        )
-    if client is not None:
-        await dispatch(rt, client, [run.id])
-    return run.id
-
-
-async def ended(rt: Runtime, run_id: str) -> tuple[RunStatus, str | None]:
-    """How the run ended; waits until it has, also for people."""
-    while True:
-        async with rt.store.read() as session:
-            run = await runs.get(session, run_id)
-        if run is None:
-            raise NotFound(f"there is no run {run_id}")
-        if not RunStatus(run.status).open:
-            return RunStatus(run.status), run.error
-        # A worker writes it, in another process, at times long after Temporal was down: nothing says when.
-        await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def result_of(rt: Runtime, run_id: str, path: str) -> Any:
-    """What the step came to, as later steps see it; what looks like a secret is masked in it."""
-    async with rt.store.read() as session:
-        row = await steps.get(session, run_id, path)
-    return row.result if row else None
-
-
-async def take_back(rt: Runtime, client: Client | None, run_id: str, actor: str) -> None:
-    """Ends the run if it goes on, and all that it holds. The worker carries it out, also when Temporal is down now."""
-    with suppress(
-        Conflict, Unavailable
-    ):  # it is over, as it mostly is; or its lease ends by itself
-        await cancel_run(rt, client, run_id, actor=actor)
-    async with rt.store.read() as session:
-        leases = await containments.live_of_run(session, run_id)
-    for lease in leases:
-        await release(
-            rt,
-            client,
-            lease.containment_key,
-            lease=lease.id,
-            actor=actor,
-            reason="the debug session is over",
-        )
-
-
-def _plan(wish: Wish, version: int) -> Plan:
-    """Everything evaluated comes as an input: as text of a plan, `${{ }}` in an alert would be evaluated once more."""
-    looks = [
-        _given(step, f"look_up_{number}", inputs)
-        for number, (step, inputs) in enumerate(wish.looked_up, 1)
+        for number, (step, inputs) in enumerate(request.looked_up, 1)
     ]
-    own = _given(wish.step, "given", wish.call.input)
-    step = own.model_copy(
+    step = _from_input(request.step, "given", request.call.input).model_copy(
         update={
-            "approve": _approve(wish.question) if wish.question else None,
-            "hold": LEASE_SECONDS if wish.step.effect in _HELD else None,
+            "approve": _approve(request.question) if request.question else None,
+            "hold": LEASE_SECONDS if request.step.effect in _HELD else None,
         }
     )
-    looks = [
-        each.model_copy(update={"id": f"look_up_{number}", "on_error": "continue"})
-        for number, each in enumerate(looks, 1)
-    ]
     fields = {
         "given": "object",
-        **({"question": "text"} if wish.question else {}),
-        **{each.id: "object" for each in looks},
+        **({"question": "text"} if request.question else {}),
+        **{each.id: "object" for each in look_ups},
     }
     return Plan(
-        playbook=wish.draft.playbook,
+        playbook=request.draft.playbook,
         version=version,
-        title=f"The step {wish.call.ref.path} of a draft, carried out in a debug session"[:200],
-        owner=wish.draft.owner,
+        title=f"The step {request.call.ref.path} of a draft, applied in a debug session"[:200],
+        owner=request.draft.owner,
         inputs={name: InputField.model_validate({"type": kind}) for name, kind in fields.items()},
-        limits=wish.draft.limits,
-        steps=(*looks, step),
+        limits=request.draft.limits,
+        steps=(*look_ups, step),
         on_failure="roll_back",
     )
 
 
-def _given(step: Use, field: str, inputs: dict[str, Any]) -> Use:
-    written = {name: f"${{{{ inputs.{field}.{name} }}}}" for name in inputs}
+def _from_input(step: Use, field: str, inputs: dict[str, Any]) -> Use:
+    """Return the step with its inputs taken from an input of the run, without conditions."""
+    templates = {name: f"${{{{ inputs.{field}.{name} }}}}" for name in inputs}
     return step.model_copy(
-        update={"inputs": written, "when": None, "approve": None, "on_error": "fail"}
+        update={"inputs": templates, "when": None, "approve": None, "on_error": "fail"}
     )
 
 
@@ -195,7 +141,7 @@ async def _next_version(session: AsyncSession, name: str) -> int:
     return max([FIRST_VERSION - 1, *(row.version for row in found)]) + 1
 
 
-def _version(plan: Plan, wish: Wish, now: datetime) -> PlaybookRow:
+def _version(plan: Plan, request: ApplyStepRequest, now: datetime) -> PlaybookRow:
     return PlaybookRow(
         name=plan.playbook,
         version=plan.version,
@@ -205,19 +151,20 @@ def _version(plan: Plan, wish: Wish, now: datetime) -> PlaybookRow:
         plan=plan.model_dump(mode="json"),
         source="",
         published_at=now,
-        published_by=wish.actor,
+        published_by=request.actor,
         retired=True,
         stage=DEBUG,
     )
 
 
-def _run(plan: Plan, wish: Wish, alert: AlertRow | None, now: datetime) -> RunRow:
+def _run(plan: Plan, request: ApplyStepRequest, alert: AlertRow | None, now: datetime) -> RunRow:
     given: dict[str, Any] = {
-        "given": wish.call.input,
-        **{f"look_up_{n}": inputs for n, (_, inputs) in enumerate(wish.looked_up, 1)},
+        "given": request.call.input,
+        **{f"look_up_{n}": inputs for n, (_, inputs) in enumerate(request.looked_up, 1)},
+        **({"question": request.question.text} if request.question else {}),
     }
     return RunRow(
-        id=new_id("run"),
+        id=request.run_id,
         playbook=plan.playbook,
         version=plan.version,
         plan_digest=plan.digest,
@@ -227,9 +174,7 @@ def _run(plan: Plan, wish: Wish, alert: AlertRow | None, now: datetime) -> RunRo
         severity=alert.severity if alert else 0,
         status=RunStatus.RUNNING,
         mode=Mode.LIVE,
-        inputs=accept(
-            plan.inputs, {**given, **({"question": wish.question.text} if wish.question else {})}
-        ),
-        started_by=wish.actor,
+        inputs=accept_inputs(plan.inputs, given),
+        started_by=request.actor,
         created_at=now,
     )

@@ -1,4 +1,4 @@
-"""How does a playbook go one step at a time? The engine's own interpreter, which asks at a gate before each step."""
+"""The stepping interpreter: the engine's own interpreter, which asks a gate before each step."""
 
 from __future__ import annotations
 
@@ -6,75 +6,78 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orchestrator.contracts.messages import ActionCall, RunInput, StepRef
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.approval import Question
+from orchestrator.contracts.change import StepCall
+from orchestrator.contracts.run import RunInput, StepRef
 from orchestrator.domain.run import StepState
 from orchestrator.engine.decide.interpreter import Interpreter
-from orchestrator.engine.decide.port import Port
-from orchestrator.engine.decide.scope import Place
+from orchestrator.engine.decide.port import DryRunPort
+from orchestrator.engine.decide.scope import StepScope
 from orchestrator.playbook.plan import AnyStep, Use
 
 
 @dataclass(frozen=True, slots=True)
-class Go:
-    """As the playbook says: a read is read, a change is planned and not made."""
+class Proceed:
+    """Do the step as in a dry run: a read is read, a change is planned and not applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """As if its `when` were false."""
+    """Skip the step, as if its `when` were false."""
 
 
 @dataclass(frozen=True, slots=True)
-class Instead:
-    """The step is not done; this is its result."""
+class Override:
+    """Do not do the step, and use this result."""
 
     result: Any
 
 
-Order = Go | Skip | Instead
+Order = Proceed | Skip | Override
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
-    """What an action's step would call, and whom it or the group around would ask first."""
+class UpcomingCall:
+    """What a step would call, and the question that it or the group around it would ask first."""
 
-    call: ActionCall
+    call: StepCall
     question: Question | None
 
 
+Upcoming = Callable[[], UpcomingCall]
+"""Evaluates the upcoming call of a step. Raises ExpressionError."""
+
+
 class Gate(Protocol):
-    """Who says how it goes on."""
+    """Decides how to continue before each step."""
 
     async def reached(
-        self, step: AnyStep, ref: StepRef, place: Place, foreseen: Callable[[], Foreseen] | None
+        self, step: AnyStep, ref: StepRef, scope: StepScope, upcoming: Upcoming | None
     ) -> Order:
-        """Before each step whose `when` holds. `foreseen`: of an action's step; raises ExpressionError."""
+        """Return the order for a step whose `when` holds. `upcoming`: of a step with an action."""
 
 
-class Stepping(Interpreter):
-    """Timeouts stand still, as people think longer than systems."""
+class SteppingInterpreter(Interpreter):
+    """An interpreter without step timeouts, as people think longer than systems."""
 
-    def __init__(self, port: Port, run: RunInput, gate: Gate) -> None:
-        super().__init__(port, run)
+    def __init__(self, port: DryRunPort, run: RunInput, gate: Gate) -> None:
+        super().__init__(port, run, None)
         self._gate = gate
 
-    async def _timed(self, step: AnyStep, ref: StepRef, place: Place) -> Any:
-        foreseen = (lambda: self._foreseen(step, ref, place)) if isinstance(step, Use) else None
-        match await self._gate.reached(step, ref, place, foreseen):
-            case Instead(result=result):
+    async def _run_with_timeout(self, step: AnyStep, ref: StepRef, scope: StepScope) -> Any:
+        upcoming = (lambda: self._upcoming(step, ref, scope)) if isinstance(step, Use) else None
+        match await self._gate.reached(step, ref, scope, upcoming):
+            case Override(result=result):
                 await self._port.note(ref, step.kind, StepState.DONE, result=result)
                 return result
             case Skip():
-                await self._port.note(
-                    ref, step.kind, StepState.SKIPPED, error="it was skipped by hand"
-                )
+                reason = "skipped in the debug session"
+                await self._port.note(ref, step.kind, StepState.SKIPPED, error=reason)
                 return None
-            case Go():
-                return await self._do(step, ref, place)
+            case Proceed():
+                return await self._run_kind(step, ref, scope)
 
-    def _foreseen(self, step: Use, ref: StepRef, place: Place) -> Foreseen:
-        own = self._question(step.approve, place)
-        return Foreseen(
-            self._call_of(step, ref, place), own or (place.cover.question if place.cover else None)
-        )
+    def _upcoming(self, step: Use, ref: StepRef, scope: StepScope) -> UpcomingCall:
+        own = self._question_of(step.approve, scope)
+        around = scope.approval.question if scope.approval else None
+        return UpcomingCall(self._call_of(step, ref, scope), own or around)

@@ -1,1 +1,1 @@
-""""""
+"""Recordings: runs that happened, as anonymized test cases."""

@@ -1,4 +1,9 @@
-"""Who stands in for the people and machines of a recorded run? The same stand-in for the same one, also inside of longer texts."""
+"""Anonymization of recorded runs: the same stand-in for the same person or machine everywhere.
+
+Why not a library such as Presidio: it finds names by language models, and names of hosts and users
+in alerts are no language. Here the structure of the data says what is a name, and networks that
+policies and conditions name keep their meaning.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from orchestrator.domain.masking import MASK, masked
+from orchestrator.domain.masking import MASK, mask_secrets
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Kind = Literal["user", "host", "email", "domain", "user_id", "host_id"]
 
-NOBODY = {
+WELL_KNOWN_ACCOUNTS = {
     "root",
     "administrator",
     "admin",
@@ -26,13 +31,15 @@ NOBODY = {
     "network service",
     "www-data",
 }
-"""Accounts that every machine has tell of no person, and playbooks and policies name them."""
+"""Accounts of every machine: they identify no person, and playbooks and policies name them."""
 
 _KEYS: dict[str, Kind] = {
-    "host": "host", "hostname": "host", "host_name": "host", "device": "host", "computer_name": "host",
-    "user": "user", "username": "user", "user_name": "user", "login": "user", "account": "user", "owner": "user", "assignee": "user",
-    "display_name": "user", "full_name": "user", "first_name": "user", "last_name": "user", "email": "email", "mail": "email",
-}  # fmt: skip
+    **dict.fromkeys(("host", "hostname", "host_name", "device", "computer_name"), "host"),
+    **dict.fromkeys(("user", "username", "user_name", "login", "account"), "user"),
+    **dict.fromkeys(("owner", "assignee"), "user"),
+    **dict.fromkeys(("display_name", "full_name", "first_name", "last_name"), "user"),
+    **dict.fromkeys(("email", "mail"), "email"),
+}
 _PARTS: dict[str, dict[str, Kind]] = {
     "host": {"name": "host", "id": "host_id"},
     "user": {"name": "user", "id": "user_id", "domain": "domain"},
@@ -43,7 +50,7 @@ _ADDRESS = re.compile(
 )
 _HOME = re.compile(r"(?:[\\/](?:Users|home)[\\/]+)([^\\/\s:*?\"<>|]+)", re.IGNORECASE)
 _SHORTEST = 3
-"""A shorter name is replaced where it stands alone, not inside of texts: it would be found in ordinary words."""
+"""A shorter name is replaced as a whole value only: inside texts it occurs in ordinary words."""
 _INNER_NETS = ("10.255", "192.168", "172.31")
 _TEST_NETS = ("203.0.113", "198.51.100", "192.0.2")
 _HOSTS_OF_A_NET = 254
@@ -52,58 +59,62 @@ _TRIES = 300
 
 
 @dataclass(slots=True)
-class StandIns:
-    """First everything is looked through by `notification`, then written anew by `instead`.
+class Anonymizer:
+    """Learns all names first (`learn`), then replaces them (`replace`).
 
-    A network that is named somewhere stays as it is, and whoever lies in it goes on doing so: policies and conditions speak of networks.
+    Networks stay as they are, and addresses stay in their networks, as policies and conditions
+    name networks.
     """
 
-    _known: dict[str, str] = field(default_factory=dict)  # in small letters -> what stands for it
+    _known: dict[str, str] = field(default_factory=dict)  # name in lower case -> its stand-in
     _counts: dict[str, int] = field(default_factory=dict)
     _networks: set[Network] = field(default_factory=set)
     _pattern: re.Pattern[str] | None = None
 
-    def notification(self, value: Any, about: str | None = None) -> None:
-        """Finds the names in a JSON value. `about`: `host` or `user`, where the whole value is a record of one."""
+    def learn(self, value: Any, about: str | None = None) -> None:
+        """Learn the names in a JSON value.
+
+        `about` is `host` or `user` where the whole value is the record of one.
+        """
         match value:
             case Mapping():
-                self._notice_record(value, about)
+                self._learn_record(value, about)
             case list() | tuple():
                 for each in value:
-                    self.notification(each, about)
+                    self.learn(each, about)
             case str():
-                self.notice_networks(value)
+                self.learn_networks(value)
                 for address in _EMAIL.findall(value):
                     self._learn(address, "email")
                 for name in _HOME.findall(value):
                     self._learn(name, "user")
 
-    def notice_networks(self, text: str) -> None:
-        """Finds nothing but networks, such as in a policy or in a condition."""
+    def learn_networks(self, text: str) -> None:
+        """Learn the networks in a text, such as a policy or a condition."""
         self._networks.update(
             network for found in _ADDRESS.findall(text) if (network := _network(found)) is not None
         )
 
-    def instead(self, value: Any) -> Any:
-        """The value with stand-ins, and with what looks like a secret masked."""
-        return self._written(masked(value))
+    def replace(self, value: Any) -> Any:
+        """Return the value with stand-ins, and with secrets masked."""
+        return self._replaced(mask_secrets(value))
 
-    def _written(self, value: Any) -> Any:
+    def _replaced(self, value: Any) -> Any:
         match value:
             case Mapping():
-                return {key: self._written(each) for key, each in value.items()}
+                return {key: self._replaced(each) for key, each in value.items()}
             case list() | tuple():
-                return [self._written(each) for each in value]
+                return [self._replaced(each) for each in value]
             case str() if value != MASK:
                 return self._known.get(value.lower()) or self._text(value)
             case _:
                 return value
 
-    def _notice_record(self, record: Mapping[str, Any], about: str | None) -> None:
+    def _learn_record(self, record: Mapping[str, Any], about: str | None) -> None:
         part = _PARTS.get(about or "", {})
         kind = record.get("type")
         for key, value in record.items():
-            self.notification(value, key if key in _PARTS else None)
+            self.learn(value, key if key in _PARTS else None)
             if not isinstance(value, str):
                 continue
             if found := part.get(key) or _KEYS.get(key):
@@ -120,7 +131,7 @@ class StandIns:
         if (
             not name
             or name.lower() in self._known
-            or name.lower() in NOBODY
+            or name.lower() in WELL_KNOWN_ACCOUNTS
             or _is_address(name)
             or name == MASK
         ):
@@ -143,9 +154,8 @@ class StandIns:
         if slash:
             self._learn(domain, "domain")
             self._learn(plain, "user")
-            self._known[name.lower()] = (
-                f"{self._known.get(domain.lower(), domain)}\\{self._known.get(plain.lower(), plain)}"
-            )
+            parts = (self._known.get(part.lower(), part) for part in (domain, plain))
+            self._known[name.lower()] = "\\".join(parts)
         elif "@" in name:
             self._learn(name, "email")
         else:
@@ -167,7 +177,7 @@ class StandIns:
             self._known[name.lower()] = f"{self._known[short]}.corp.example"
 
     def _learn_id(self, name: str) -> None:
-        """Of the same shape, as an action may look at that."""
+        """Learn an id; its stand-in has the same shape, as an action may check it."""
         number = self._number("id")
         self._known[name.lower()] = (
             f"{number:0{len(name)}x}"
@@ -186,8 +196,8 @@ class StandIns:
             )
             either = "|".join(map(re.escape, names)) or r"(?!)"
             self._pattern = re.compile(rf"(?<![\w-])(?:{either})(?![\w-])", re.IGNORECASE)
-        told = self._pattern.sub(lambda found: self._known[found[0].lower()], text)
-        return _ADDRESS.sub(lambda found: self._address(found[0]), told)
+        replaced = self._pattern.sub(lambda found: self._known[found[0].lower()], text)
+        return _ADDRESS.sub(lambda found: self._address(found[0]), replaced)
 
     def _address(self, text: str) -> str:
         plain, slash, length = text.partition("/")
@@ -203,14 +213,14 @@ class StandIns:
             or address.is_multicast
             or address.is_link_local
         ):
-            return text  # says nothing of anybody, and policies name it
+            return text  # identifies no machine, and policies name it
         known = str(address)
         if known not in self._known:
             self._known[known] = self._stand_in(address)
         return f"{self._known[known]}{slash}{length}"
 
     def _stand_in(self, address: Address) -> str:
-        """The next one that lies in the same of the networks that are named. In one that has no room for it, it stays as it is."""
+        """Return the next free address in the same known networks, or the address if none is."""
         around = self._around(address)
         for inner in _INNER_NETS:
             for _ in range(_TRIES):
@@ -242,7 +252,7 @@ class StandIns:
         if internal:
             return f"{inner}.{number // 254}.{number % 254 + 1}"
         net, last = divmod(number - 1, _HOSTS_OF_A_NET)
-        # Beyond 762 addresses those of the range for measurements go on, which is nobody's either.
+        # After 762 addresses: the range for benchmarks, which belongs to no one either.
         return (
             f"{_TEST_NETS[net]}.{last + 1}"
             if net < len(_TEST_NETS)
@@ -259,7 +269,7 @@ def _is_address(text: str) -> bool:
 
 
 def _network(text: str) -> Network | None:
-    """A network of more than two addresses, written as one; in `10.1.2.3/24` an address stands."""
+    """Return a network of more than two addresses; `10.1.2.3/24` is an address, not a network."""
     if "/" not in text:
         return None
     try:
@@ -270,6 +280,6 @@ def _network(text: str) -> Network | None:
 
 
 def _documentation(address: Address) -> bool:
-    """What Python calls private too, though lessons and emulators use it for strangers."""
+    """Return whether an address is for documentation; Python counts those as private too."""
     nets = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
     return any(address in ipaddress.ip_network(net) for net in nets)

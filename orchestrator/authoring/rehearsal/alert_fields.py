@@ -1,4 +1,4 @@
-"""May these fields stand in a case's alert? They are laid over an alert, and have to be as an alert's fields are."""
+"""The alert fields of a case: their validation, and how they overlay an alert."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from orchestrator.domain.errors import Invalid
 from orchestrator.intake.normalize.severity import WORDS
 from orchestrator.playbook.problems import did_you_mean
 
-STARTED = datetime(2026, 1, 1, tzinfo=UTC)
-"""When a rehearsal begins, by its own clock."""
+START_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+"""When a rehearsal starts, by its own clock."""
 
-BARE: dict[str, Any] = {
+EMPTY_ALERT: dict[str, Any] = {
     **dict.fromkeys(("rule", "host", "user", "remote", "local", "file", "process", "url")),
     "id": "alert_1",
     "incident_id": "inc_1",
@@ -30,12 +30,12 @@ BARE: dict[str, Any] = {
     "class": "other",
     "severity": 3,
     "severity_name": "medium",
-    "time": STARTED.isoformat(),
+    "time": START_TIME.isoformat(),
     "techniques": [],
     "observables": [],
     "resolved": False,
 }
-"""An alert of which nothing is known."""
+"""An alert without any facts."""
 
 _PARTS: dict[str, dict[str, Any]] = {
     "host": {
@@ -53,70 +53,75 @@ _PARTS: dict[str, dict[str, Any]] = {
     "process": dict.fromkeys(("name", "command_line", "pid")),
 }
 _OWN = {"id", "incident_id", "source", "product", "raw_sha256", "severity_name"}
-"""Texts that come from where the alert is kept, and are not of the alert itself."""
+"""Texts about where the alert is stored, rather than of the alert itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
-    """A field that no alert has, or that no alert has so. `path`: below the alert."""
+class FieldProblem:
+    """A field that an alert does not have, or whose value does not fit."""
 
-    path: tuple[str | int, ...]
-    words: str
+    path: tuple[str | int, ...]  # below the alert
+    message: str
 
     def __str__(self) -> str:
-        return f"alert.{'.'.join(map(str, self.path))}: {self.words}"
+        return f"alert.{'.'.join(map(str, self.path))}: {self.message}"
 
 
-def laid_over(seen: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    """The alert with what a case says of it. Raises Invalid with each field that does not fit, and its mend."""
-    if found := [*misfits(said)]:
+def overlay(alert: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the alert with a case's fields laid over it.
+
+    Raises Invalid with each field that does not fit, and its fix.
+    """
+    if found := [*field_problems(fields)]:
         raise Invalid("\n".join(map(str, found)))
-    return _over(seen, said)
+    return _merge(alert, fields)
 
 
-def misfits(said: Mapping[str, Any]) -> Iterator[Misfit]:
-    """What is wrong with the fields of a case's alert."""
-    unknown = [*_unknown(said)]
+def field_problems(fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    """Yield what is wrong with the fields of a case's alert."""
+    unknown = [*_unknown(fields)]
     yield from unknown
     yield from (
-        Misfit((name,), "is a text, such as it stands in `alert`; quote it")
-        for name in _OWN & said.keys()
-        if not isinstance(said[name], str)
+        FieldProblem((name,), "must be a text, as in `alert`; quote it")
+        for name in _OWN & fields.keys()
+        if not isinstance(fields[name], str)
     )
     if not unknown:
-        yield from _ill_typed(said)
+        yield from _ill_typed(fields)
 
 
-def _over(seen: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(seen)
-    for name, value in said.items():
+def _merge(alert: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(alert)
+    for name, value in fields.items():
         part = _PARTS.get(name)
         result[name] = (
-            {**part, **(seen[name] or {}), **value} if part and isinstance(value, dict) else value
+            {**part, **(alert[name] or {}), **value} if part and isinstance(value, dict) else value
         )
-    if "severity" in said and "severity_name" not in said:
-        result["severity_name"] = Severity(said["severity"]).name.lower()
+    if "severity" in fields and "severity_name" not in fields:
+        result["severity_name"] = Severity(fields["severity"]).name.lower()
     return result
 
 
-def _unknown(said: Mapping[str, Any]) -> Iterator[Misfit]:
-    for name, value in said.items():
+def _unknown(fields: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    for name, value in fields.items():
         part = _PARTS.get(name)
-        if name not in BARE:
-            yield Misfit((name,), _no_such(name, BARE))
+        if name not in EMPTY_ALERT:
+            yield FieldProblem((name,), _no_such(name, EMPTY_ALERT))
         elif part and isinstance(value, dict):
             yield from (
-                Misfit((name, key), _no_such(str(key), part)) for key in value if key not in part
+                FieldProblem((name, key), _no_such(str(key), part))
+                for key in value
+                if key not in part
             )
 
 
 def _no_such(name: str, known: Mapping[str, Any]) -> str:
-    mend = did_you_mean(name, known)
-    return "an alert has no such field" + (f"; {mend}" if mend else "")
+    fix = did_you_mean(name, known)
+    return "an alert has no such field" + (f"; {fix}" if fix else "")
 
 
-def _ill_typed(said: Mapping[str, Any]) -> Iterator[Misfit]:
-    whole = {**BARE, **said}
+def _ill_typed(given: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    whole = {**EMPTY_ALERT, **given}
     fields = {
         ("alert_class" if name == "class" else name): value
         for name, value in whole.items()
@@ -127,9 +132,9 @@ def _ill_typed(said: Mapping[str, Any]) -> Iterator[Misfit]:
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False):
             path = tuple("class" if part == "alert_class" else part for part in problem["loc"])
-            yield Misfit(path, problem["msg"] + _mend(path, problem["input"]))
+            yield FieldProblem(path, problem["msg"] + _fix(path, problem["input"]))
 
 
-def _mend(path: tuple[str | int, ...], given: object) -> str:
+def _fix(path: tuple[str | int, ...], given: object) -> str:
     word = str(given).lower()
     return f"; {word} is {WORDS[word]:d}" if path == ("severity",) and word in WORDS else ""

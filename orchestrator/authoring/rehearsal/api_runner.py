@@ -1,4 +1,4 @@
-"""How are tests run for somebody far away? On a server of their own, one set after the other, for a bounded time."""
+"""Test runs for remote callers: on a server of their own, one at a time, for a bounded time."""
 
 from __future__ import annotations
 
@@ -8,49 +8,80 @@ import binascii
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
-from orchestrator.authoring.rehearsal.rehearse import Read
-from orchestrator.authoring.rehearsal.report import Report, Subject, rehearsed, some
-from orchestrator.authoring.rehearsal.temporal_harness import theatre
+from orchestrator.authoring.rehearsal.rehearse import ReadFile
+from orchestrator.authoring.rehearsal.report import (
+    PlaybookUnderTest,
+    RehearsalReport,
+    ReportView,
+    require_cases,
+    run_tests,
+    view_report,
+)
+from orchestrator.authoring.rehearsal.temporal_harness import open_harness
+from orchestrator.connections.catalogue import load_catalogue
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compile.compiler import Resolve
+from orchestrator.registry.publish import published_plans
+from orchestrator.runtime import Runtime
 
 MOST_SECONDS = 120
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-async def tried_here(
-    tested: Subject,
+async def run_draft_tests(
+    rt: Runtime, playbook: str, tests: str, files: Mapping[str, str], *, only: str | None = None
+) -> ReportView:
+    """Run the tests of a draft against this environment. Raises as `run_tests_bounded` does."""
+    known = await published_plans(rt)
+    tested = PlaybookUnderTest(
+        text=playbook, file="playbook.yaml", tests=tests, tests_file="tests.yaml"
+    )
+    report = await run_tests_bounded(
+        tested,
+        files,
+        await load_catalogue(rt),
+        lambda name, version: known.get((name, version)),
+        only=only,
+    )
+    return view_report(report)
+
+
+async def run_tests_bounded(
+    tested: PlaybookUnderTest,
     files: Mapping[str, str],
     catalogue: Catalogue,
     resolve: Resolve,
     *,
     only: str | None = None,
-) -> Report:
-    """Plays the cases. `files`: those that they name, base64. Raises PlaybookInvalid, Invalid, and Unavailable when it takes too long."""
+) -> RehearsalReport:
+    """Play the cases; `files` holds the files that they name, in base64.
+
+    Raises PlaybookInvalid, Invalid, and Unavailable when it takes too long.
+    """
     loop = asyncio.get_running_loop()
     async with _turns.setdefault(loop, asyncio.Lock()):
         try:
-            async with asyncio.timeout(MOST_SECONDS), theatre() as stage:
-                return some(
-                    [await rehearsed(tested, reader(files), catalogue, resolve, stage, only=only)],
-                    only,
-                )[0]
+            async with asyncio.timeout(MOST_SECONDS), open_harness() as harness:
+                report = await run_tests(
+                    tested, file_reader(files), catalogue, resolve, harness, only=only
+                )
+                return require_cases([report], only)[0]
         except TimeoutError:
             raise Unavailable(
                 f"the tests took longer than {MOST_SECONDS} seconds; try fewer at once"
             ) from None
 
 
-def reader(files: Mapping[str, str]) -> Read:
-    """Reads files that were handed in. What it gives raises Invalid for one that is not among them."""
+def file_reader(files: Mapping[str, str]) -> ReadFile:
+    """Return a reader of files that were passed along; it raises Invalid for any other file."""
 
     def read(name: str) -> bytes:
         if name not in files:
-            raise Invalid(f"{name}: is named by a case, and is not among the files; add it")
+            raise Invalid(f"{name}: a case names this file, but it was not sent; add it to `files`")
         try:
             return base64.b64decode(files[name], validate=True)
         except (binascii.Error, ValueError) as error:
-            raise Invalid(f"{name}: is not base64 ({error})") from error
+            raise Invalid(f"{name}: not base64 ({error})") from error
 
     return read

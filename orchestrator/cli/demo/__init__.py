@@ -1,1 +1,1 @@
-"""The demo: a stack of its own, what products really send, people who answer, and the account of what came of it."""
+"""`tocsin demo`: real alerts, people who decide, contained hosts, and a check of the outcome."""

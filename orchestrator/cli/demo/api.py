@@ -1,4 +1,4 @@
-"""How does the demo use the API while parts of the stack may be killed? It asks again until there is an answer."""
+"""An API client that retries, as parts of the stack may be killed during the demo."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import httpx
 from orchestrator.domain.errors import TocsinError, Unavailable
 
 _GIVE_UP = 90.0  # seconds
+_TIMEOUT = 90.0  # seconds; a backtest takes its time
 
 
-class Api:
-    """One person's view of the API."""
+class RetryingApi:
+    """The API with one person's key, or without a key."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self.client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False)
+        self.client = httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -33,17 +36,16 @@ class Api:
         await self.client.aclose()
 
     async def get(self, path: str, **query: Any) -> Any:
-        """The JSON at a path."""
-        return await self._ask(
-            "GET", path, params={name: value for name, value in query.items() if value is not None}
-        )
+        """Return the JSON at a path."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return await self._send("GET", path, params=given)
 
     async def post(self, path: str, body: Any = None, accept: tuple[int, ...] = ()) -> Any:
-        """What a POST answers; a status in `accept` is no failure."""
-        return await self._ask("POST", path, accept, json={} if body is None else body)
+        """Return the answer to a POST; a status in `accept` is not a failure."""
+        return await self._send("POST", path, accept, json={} if body is None else body)
 
     async def items(self, path: str, **query: Any) -> list[dict[str, Any]]:
-        """Every item of a list."""
+        """Return every item of a list."""
         found: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
@@ -53,7 +55,7 @@ class Api:
             if cursor is None:
                 return found
 
-    async def _ask(
+    async def _send(
         self, method: str, path: str, accept: tuple[int, ...] = (), **request: Any
     ) -> Any:
         deadline = time.monotonic() + _GIVE_UP
@@ -61,15 +63,13 @@ class Api:
             try:
                 reply = await self.client.request(method, path, **request)
             except httpx.HTTPError as error:
-                said = str(error) or type(error).__name__
+                problem = str(error) or type(error).__name__
             else:
                 if reply.is_success or reply.status_code in accept:
                     return reply.json() if reply.content else None
-                said = f"{reply.status_code} {reply.text[:300]}"
+                problem = f"{reply.status_code} {reply.text[:300]}"
                 if not reply.is_server_error:
-                    message = f"{method} {path}: {said}"
-                    raise TocsinError(message)
+                    raise TocsinError(f"{method} {path}: {problem}")
             if time.monotonic() > deadline:
-                message = f"{method} {path}: {said}, for {_GIVE_UP:.0f} s"
-                raise Unavailable(message)
+                raise Unavailable(f"{method} {path}: {problem}, for {_GIVE_UP:.0f} s")
             await asyncio.sleep(0.3)

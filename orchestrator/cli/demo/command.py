@@ -1,4 +1,4 @@
-"""`tocsin demo`: does the whole of it work on this machine? Real alerts in, people asked, hosts contained, and the proof checked."""
+"""`tocsin demo`: a stack, real alerts, people who decide, and a check of the outcome."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Annotated
 
 import typer
 
-Keep = Annotated[bool, typer.Option("--keep", help="Leave the stack up, and say where it listens.")]
+from orchestrator.cli.exit_codes import ExitCode
+
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")]
 Folder = Annotated[
     Path,
     typer.Option(
-        "--data-dir",
-        metavar="D",
-        help="Where the demo keeps its data; what an earlier demo left is removed.",
+        "--data-dir", metavar="DIR", help="The demo's data; those of an earlier demo are deleted."
     ),
 ]
 
 
 def demo(keep: Keep = False, data_dir: Folder = Path(".demo")) -> None:
-    """Start the stack with the lab, send what products send, answer what is asked, and check all that came of it."""
+    """Run a demonstration: start a stack, send alerts, decide approvals, check the outcome."""
     from orchestrator.cli.demo.play import play
 
-    raise typer.Exit(0 if asyncio.run(play(data_dir, keep=keep)) else 1)
+    if not asyncio.run(play(data_dir, keep=keep)):
+        raise typer.Exit(ExitCode.NEGATIVE)

@@ -1,4 +1,4 @@
-"""Who answers in the demo? People with keys of their own, who see each question and answer it as the script says."""
+"""The people of the demo, who decide each approval as the script says, with keys of their own."""
 
 from __future__ import annotations
 
@@ -6,48 +6,46 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.cli.demo.api import Api
+from orchestrator.cli.demo.api import RetryingApi
 
-ANSWER = {
-    "approve": "seen the alert and the exact change: go on",
-    "decline": "this one is expected: leave it alone",
+COMMENT = {
+    "approve": "alert and change reviewed: go ahead",
+    "decline": "this is expected behaviour: leave it alone",
 }
 
 
-class People:
-    """Answers questions through the API until the task that runs `answer` is cancelled."""
+class DemoPeople:
+    """Decides approvals through the API until the task that runs `decide` is cancelled."""
 
     def __init__(
         self,
-        watching: Api,
-        answering: list[Api],
-        wanted: Callable[[dict[str, Any]], str],
-        say: Callable[[str], None],
+        observer: RetryingApi,
+        approvers: list[RetryingApi],
+        choose: Callable[[dict[str, Any]], str],
+        report: Callable[[str], None],
     ) -> None:
-        self._watching, self._answering, self._wanted, self._say = watching, answering, wanted, say
-        self.asked: dict[str, str] = {}  # run id -> what was answered
+        self._observer, self._approvers, self._choose = observer, approvers, choose
+        self._report = report
+        self.decisions: dict[str, str] = {}
+        """By run id."""
         self._done: set[str] = set()
 
-    async def answer(self) -> None:
-        """Looks for new questions four times a second."""
+    async def decide(self) -> None:
+        """Look for pending approvals four times a second."""
         while True:
-            for item in await self._watching.items("/v1/approvals", state="pending"):
-                if item["id"] not in self._done:
-                    await self._decide(item)
+            for approval in await self._observer.items("/v1/approvals", state="pending"):
+                if approval["id"] not in self._done:
+                    await self._decide(approval)
             await asyncio.sleep(0.25)
 
-    async def _decide(self, item: dict[str, Any]) -> None:
-        run = await self._watching.get(f"/v1/runs/{item['run_id']}")
-        decision = self._wanted(run)
-        body = {"decision": decision, "digest": item["digest"], "comment": ANSWER[decision]}
-        people = (
-            self._answering[: item.get("quorum", 1)]
-            if decision == "approve"
-            else self._answering[:1]
-        )
-        for person in people:
-            # 409: an answer whose reply was lost has already counted.
-            await person.post(f"/v1/approvals/{item['id']}/decision", body, accept=(409,))
-        self._done.add(item["id"])
-        self.asked[run["id"]] = decision
-        self._say(f"asked     {item['question'].strip()}  -> {decision}d")
+    async def _decide(self, approval: dict[str, Any]) -> None:
+        run = await self._observer.get(f"/v1/runs/{approval['run_id']}")
+        decision = self._choose(run)
+        body = {"decision": decision, "digest": approval["digest"], "comment": COMMENT[decision]}
+        count = approval.get("quorum", 1) if decision == "approve" else 1
+        for person in self._approvers[:count]:
+            # 409: a decision whose reply was lost has already been recorded.
+            await person.post(f"/v1/approvals/{approval['id']}/decision", body, accept=(409,))
+        self._done.add(approval["id"])
+        self.decisions[run["id"]] = decision
+        self._report(f"asked     {approval['question'].strip()}  -> {decision}d")

@@ -1,4 +1,4 @@
-"""What does the demo send, and what has to come of it? Read from playbooks/demo.yaml."""
+"""The demo's script, playbooks/demo.yaml: what is sent, and what is expected of it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from orchestrator.intake.authenticate import Scheme
 from orchestrator.playbook.language.yaml import load
 
 
-class Line(Frozen):
-    """One alert: the file under playbooks/, how its source is configured, and what is expected."""
+class ScriptLine(Frozen):
+    """One alert of the demo, and what is expected of it."""
 
     file: str
+    """Under playbooks/."""
     source: str
     product: str
     auth: Scheme
     triggered: str | None = None
+    """The playbook that it starts."""
     status: str | None = None
+    """The status that the run ends in."""
     asked: bool = False
     answer: Literal["approve", "decline"] | None = None
     duplicate: bool = False
@@ -29,22 +32,21 @@ class Line(Frozen):
 
     @property
     def body(self) -> bytes:
-        """What the product sends, byte for byte."""
+        """The bytes that the product sends."""
         folder, _, rest = self.file.partition("/")
         return playbooks.folder(folder).joinpath(rest).read_bytes()
 
     @property
     def short(self) -> str:
-        """For a person: the file without what they all share."""
+        """The file without the parts that all share."""
         return self.file.rpartition("/")[2].removesuffix(".json")
 
 
-def script() -> list[Line]:
-    """The lines in the order in which they are sent. Raises Invalid."""
-    place = playbooks.demo()
-    document = load(place.read_text("utf-8")).data
+def load_script() -> list[ScriptLine]:
+    """Return the lines in the order in which they are sent. Raise Invalid."""
+    document = load(playbooks.demo().read_text("utf-8")).data
     try:
-        return TypeAdapter(dict[Literal["alerts"], list[Line]]).validate_python(document)["alerts"]
+        adapter = TypeAdapter(dict[Literal["alerts"], list[ScriptLine]])
+        return adapter.validate_python(document)["alerts"]
     except (ValidationError, KeyError) as error:
-        message = f"demo.yaml: {error}"
-        raise Invalid(message) from error
+        raise Invalid(f"demo.yaml: {error}") from error

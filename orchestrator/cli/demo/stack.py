@@ -1,4 +1,4 @@
-"""How does the demo get a stack of its own, and keep it alive whatever is killed?"""
+"""The demo's own stack: `tocsin up --lab` on a fresh folder, restarted when it is killed."""
 
 from __future__ import annotations
 
@@ -22,89 +22,81 @@ from orchestrator.settings import PREFIX
 
 _READY_WITHIN = 180.0  # seconds
 _USUAL_PORT = 8080
-_TOO_OFTEN = 3
+_MAX_DEATHS = 3
+_END_WITHIN = 12.0  # seconds
 
 
-def fresh(folder: Path) -> None:
-    """An empty data directory, where the last demo's lay. Raises Conflict for a folder that is something else, or whose stack runs."""
+def prepare_folder(folder: Path) -> None:
+    """Empty an earlier demo's folder. Raise Conflict for other folders, or if its stack runs."""
     if folder.exists() and any(folder.iterdir()):
-        before = ports.remembered(folder)
+        before = ports.load_listening(folder)
         if before is None:
-            message = (
-                f"{folder}: is not empty, and no demo made it; name another folder with --data-dir"
+            raise Conflict(
+                f"{folder}: is not empty, and not from a demo; name another folder with --data-dir"
             )
-            raise Conflict(message)
         if _answers(before):
-            message = f"{folder}: the stack of an earlier demo still runs here; end it with: kill {before.pid}"
-            raise Conflict(message)
+            raise Conflict(
+                f"{folder}: the stack of an earlier demo still runs; end it with: kill {before.pid}"
+            )
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @asynccontextmanager
-async def running(
-    folder: Path, *, keep: bool, say: Callable[[str], None]
+async def demo_stack(
+    folder: Path, *, keep: bool, report: Callable[[str], None]
 ) -> AsyncIterator[Listening]:
-    """`tocsin up --lab` on the folder, started again if it is killed. With `keep` it outlives this process when all goes well."""
+    """Yield the addresses of the stack. With `keep` it outlives this process if all goes well."""
     reading, writing = os.pipe()
-    port = ports.choose("127.0.0.1", _USUAL_PORT)
-    command = (
-        sys.executable,
-        "-P",
-        "-m",
-        "orchestrator.cli",
-        "up",
-        "--lab",
-        "--data-dir",
-        str(folder),
-        "--port",
-        str(port),
-    )
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(PREFIX)
-    }  # the demo is the same everywhere
-    child = Child(Program("up", command, clean, tied=not keep), folder / "up.log", reading, say)
-    keeping = asyncio.create_task(child.keep())
+    child = Child(_program(folder, tied=not keep), folder / "up.log", reading, report)
+    supervising = asyncio.create_task(child.supervise())
     stays = False
     try:
         yield await _ready(folder, child)
         stays = keep
     finally:
         if not stays:
-            await child.end(12)
-        keeping.cancel()
+            await child.end(_END_WITHIN)
+        supervising.cancel()
         with suppress(asyncio.CancelledError):
-            await keeping
+            await supervising
         os.close(reading)
         os.close(writing)
 
 
 def end(pid: int) -> None:
-    """Ask a kept stack to end."""
+    """Ask a stack that was kept to end."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
 
 
+def _program(folder: Path, *, tied: bool) -> Program:
+    port = ports.choose("127.0.0.1", _USUAL_PORT)
+    command = [sys.executable, "-P", "-m", "orchestrator.cli", "up", "--lab"]
+    command += ["--data-dir", str(folder), "--port", str(port)]
+    # Settings of this shell would make the demo a different one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return Program("up", tuple(command), environment, tied=tied)
+
+
 async def _ready(folder: Path, child: Child) -> Listening:
+    log = folder / "up.log"
     deadline = time.monotonic() + _READY_WITHIN
     while time.monotonic() < deadline:
-        listening = ports.remembered(folder)
-        if (
-            listening
-            and listening.pid == child.pid
-            and "ready" in (folder / "up.log").read_text("utf-8").splitlines()
-        ):
+        listening = ports.load_listening(folder)
+        lines = log.read_text("utf-8").splitlines() if log.exists() else []
+        if listening and listening.pid == child.pid and "ready" in lines:
             return listening
-        if child.deaths >= _TOO_OFTEN:
-            message = f"the stack does not start: {(folder / 'up.log').read_text('utf-8').strip().splitlines()[-1]}"
-            raise Unavailable(message)
+        if child.deaths >= _MAX_DEATHS:
+            raise Unavailable(f"the stack does not start: {lines[-1] if lines else log}")
         await asyncio.sleep(0.1)
-    message = f"the stack did not get ready within {_READY_WITHIN:.0f} s; see {folder}/up.log and {folder}/logs/"
-    raise Unavailable(message)
+    raise Unavailable(
+        f"the stack is not ready after {_READY_WITHIN:.0f} s; see {log} and {folder}/logs/"
+    )
 
 
 def _answers(listening: Listening) -> bool:
-    if not ports.alive(listening.pid):
+    if not ports.is_alive(listening.pid):
         return False
     try:
         return httpx.get(f"{listening.api_url}/livez", timeout=5, trust_env=False).is_success

@@ -1,4 +1,4 @@
-"""Which ports does a stack on this machine listen on? Kept in the data directory, so that a restart finds its own again."""
+"""The ports of a stack on this machine; kept in its data directory for the next start."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ FILE = "up.json"
 LISTENER = "TOCSIN_LISTENER"
 """Names the file descriptor of the socket to serve, in a child's environment."""
 
-_BACKLOG = 2048  # connections that wait while a child is started again
+_BACKLOG = 2048  # connections that wait while a child restarts
 
 
 class Listening(Frozen):
-    """Where a stack listens; all on `host`. `pid`: its supervisor."""
+    """Where a stack listens."""
 
     pid: int
+    """The supervisor's process id."""
     host: str
     api: int
     temporal: int | None = None
@@ -36,7 +37,7 @@ class Listening(Frozen):
 
     @property
     def lab_url(self) -> str | None:
-        """The lab's address: always the loopback, for it has no login."""
+        """The lab's address, always on the loopback interface, as it has no login."""
         return f"http://127.0.0.1:{self.lab}" if self.lab else None
 
     @property
@@ -45,68 +46,81 @@ class Listening(Frozen):
         return f"127.0.0.1:{self.temporal}" if self.temporal else None
 
 
-def remembered(data_dir: Path) -> Listening | None:
-    """Where the last stack on this data directory listened, or listens."""
+def load_listening(data_dir: Path) -> Listening | None:
+    """Return where the last stack on this data directory listened, or listens."""
     try:
         return Listening.model_validate_json((data_dir / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
-def running(data_dir: Path) -> Listening:
-    """As `remembered`. Raises NotFound with the mend where nothing was started on this data directory."""
-    listening = remembered(data_dir)
+def load_running(data_dir: Path) -> Listening:
+    """Return where the stack on this data directory listens. Raise NotFound without one."""
+    listening = load_listening(data_dir)
     if listening is None:
-        message = f"{data_dir}: no stack was started here; start one with `tocsin up --data-dir {data_dir}`, or give --url"
-        raise NotFound(message)
+        raise NotFound(
+            f"{data_dir}: no stack was started here; start one with "
+            f"`tocsin up --data-dir {data_dir}`, or give --url"
+        )
     return listening
 
 
-def remember(data_dir: Path, listening: Listening) -> None:
-    """Writes it down, in whole or not at all."""
+def save_listening(data_dir: Path, listening: Listening) -> None:
+    """Replace the file as a whole."""
     fresh = data_dir / f".{FILE}.new"
     fresh.write_text(json.dumps(listening.model_dump()) + "\n", "utf-8")
     fresh.replace(data_dir / FILE)
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:
-    """A socket that listens there. Raises Invalid that names the option to change, where another program does already."""
+    """Return a listening socket. Raise Invalid that names `option` where the port is taken."""
     try:
         listener = _socket(host)
-        listener.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # what lately ended is no obstacle
+        # A connection that lingers after its process must not prevent a restart.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        why = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror
-        message = f"{option} {port}: {host}:{port} cannot be had ({why}); end that program, or choose another port with {option}"
-        raise Invalid(message) from error
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program listens there" if taken else error.strerror
+        raise Invalid(
+            f"{option} {port}: cannot listen on {host}:{port} ({reason}); end that program, or "
+            f"choose another port with {option}"
+        ) from error
     return listener
 
 
-def inherited() -> socket.socket | None:
-    """In a child of the supervisor: the socket that it listens on for us, so that nobody is refused while we are started again."""
+def inherited_socket() -> socket.socket | None:
+    """Return the socket that the supervisor opened, and keeps open while this process restarts."""
     descriptor = os.environ.pop(LISTENER, None)
     return socket.socket(fileno=int(descriptor)) if descriptor else None
 
 
-def choose(host: str, *wishes: int | None) -> int:
-    """The first wish that is free, or any free port."""
-    for wish in wishes:
-        if wish is not None and wish < 65_536 and _free(host, wish):
-            return wish
+def choose(host: str, *preferred: int | None) -> int:
+    """Return the first preferred port that is free, or any free port."""
+    for port in preferred:
+        if port is not None and port < 65_536 and _is_free(host, port):
+            return port
     with _socket(host) as any_free:
         any_free.bind((host, 0))
         return int(any_free.getsockname()[1])
 
 
-def _free(host: str, port: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return whether a process of that id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_free(host: str, port: int) -> bool:
     with _socket(host) as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # what lately ended is no obstacle
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError:
@@ -121,14 +135,3 @@ def _socket(host: str) -> socket.socket:
 def _bracketed(host: str) -> str:
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  read, not bound
     return f"[{reachable}]" if ":" in reachable else reachable
-
-
-def alive(pid: int) -> bool:
-    """Whether a process of that id exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

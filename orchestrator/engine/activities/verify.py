@@ -1,9 +1,10 @@
-"""The activity `verify`: read the device back until it says that the change is in force."""
+"""The activity `verify`: read the device back until it shows the change."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -11,115 +12,127 @@ from temporalio import activity
 from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.connections.call_context import call_for
-from orchestrator.connections.connections import open_connection_for
-from orchestrator.contracts.messages import Activity, StepRef, VerifyReply, VerifyRequest
+from orchestrator.connections.open import open_connection_for
+from orchestrator.contracts.change import VerifyReply, VerifyRequest
+from orchestrator.contracts.names import Activity
+from orchestrator.contracts.run import StepRef
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import PlannedChange
-from orchestrator.domain.masking import masked
-from orchestrator.domain.run import StepState
-from orchestrator.engine.activities.refused_writes import attempts_reported
-from orchestrator.engine.activities.step_records import save_step, step_event
-from orchestrator.engine.temporal.errors import told_to_workflow
+from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.domain.incident import TaskKind
+from orchestrator.domain.masking import mask_secrets
+from orchestrator.domain.run import StepFailure, StepState
+from orchestrator.engine.activities.step_records import fail_step_on_write, save_step, step_event
+from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.incidents import tasks
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments, effects
 
-LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
-"""Seconds to wait before each look: many systems answer before they have done it."""
+PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before each read: many systems reply before the change is in force."""
 
 
-async def seen(look: Callable[[], Awaitable[bool]], pauses: Sequence[float] | None = None) -> bool:
-    """Whether one of the looks finds it so; heartbeats before each. `pauses`: seconds before each look."""
-    for pause in LOOKS if pauses is None else pauses:
+async def poll_until(
+    condition: Callable[[], Awaitable[bool]], pauses: Sequence[float] | None = None
+) -> bool:
+    """Return whether the condition holds within the pauses (seconds), with a heartbeat each."""
+    for pause in PAUSES if pauses is None else pauses:
         await asyncio.sleep(pause)
         if not activity.info().is_local:
             activity.heartbeat()
-        if await look():
+        if await condition():
             return True
     return False
 
 
-class Verifying:
-    """Only reads; records what it saw."""
+class VerifyChange:
+    """Only reads; records what the device shows."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
 
     @activity.defn(name=Activity.VERIFY)
     async def verify(self, request: VerifyRequest) -> VerifyReply:
-        """Whether the change is in force, looked for over some 8 seconds. Raises Unavailable, Rejected."""
-        with told_to_workflow():
+        """Return whether the device shows the change, polled for about 8 seconds.
+
+        Raise Unavailable, Rejected.
+        """
+        with translate_errors():
             call, change = request.call, request.change
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, change.connection, Access.READ)
-            bound = call_for(call.ref, change.action)
-            async with attempts_reported(self._rt, call):
-                verified = await seen(
+            context = call_for(call.ref, change.action)
+            async with fail_step_on_write(self._rt, call):
+                verified = await poll_until(
                     lambda: connector.verify(
-                        change.action, change.input, change.planned_change, request.output, bound
+                        change.action, change.input, change.planned_change, request.output, context
                     )
                 )
-            released = None if verified else await self._released(call.ref)
-            detail = (
-                ""
-                if verified
-                else released
-                or f"{change.connection} took {change.action} of {change.target}, but does not show it"
+            released = None if verified else await self._release_reason(call.ref)
+            detail = released or (
+                f"{change.connection} accepted {change.action} of {change.target}, "
+                "but does not show it"
             )
-            await self._record(request, started, verified=verified, detail=detail)
-            return VerifyReply(verified=verified, detail=detail, released=released is not None)
+            reply = VerifyReply(
+                verified=verified,
+                detail="" if verified else detail,
+                released=released is not None,
+            )
+            await self._record(request, reply, started)
+            return reply
 
-    async def _released(self, ref: StepRef) -> str | None:
-        """That a person ended the step's lease meanwhile, and who."""
+    async def _release_reason(self, ref: StepRef) -> str | None:
+        """Return that a person ended the step's lease in the meantime, and who."""
         async with self._rt.store.read() as session:
-            lease = await containments.lease(
+            lease = await containments.get_lease(
                 session, containments.lease_id(ref.run.run_id, ref.path)
             )
-        if lease is None or not (lease.reason or "").startswith(containments.BY_HAND):
+        if lease is None or lease.end_reason is not LeaseEndReason.RELEASED:
             return None
-        return f"it was {lease.reason} before the device was read back, and is not in force"
+        how = lease.end_reason.describe(lease.ended_by or "")
+        return f"it was {how} before the device was read back, and is not in force"
 
-    async def _record(
-        self, request: VerifyRequest, started: object, *, verified: bool, detail: str
-    ) -> None:
+    async def _record(self, request: VerifyRequest, reply: VerifyReply, started: datetime) -> None:
         call, change, now = request.call, request.change, self._rt.clock()
-        kind = EventKind.STEP_VERIFIED if verified else EventKind.STEP_FAILED
-        told = {
+        verified = reply.verified
+        data = {
             "change_digest": change.digest,
             "target": str(change.target),
             "verified": verified,
-            "detail": detail,
+            "detail": reply.detail,
         }
+        kind = EventKind.STEP_VERIFIED if verified else EventKind.STEP_FAILED
+        common = {name: change.planned_change[name] for name in PlannedChange.model_fields}
         async with self._rt.store.write() as session:
             if verified:
-                await self._in_force(session, request)
-            state = StepState.VERIFIED if verified else StepState.FAILED
-            result = masked(
-                {
-                    **request.output,
-                    **{name: change.planned_change[name] for name in PlannedChange.model_fields},
-                }
+                await self._record_in_force(session, request, now)
+            await save_step(
+                session,
+                call,
+                StepState.VERIFIED if verified else StepState.FAILED,
+                now,
+                now,
+                error=reply.detail or None,
+                failure=None if verified or reply.released else StepFailure.NOT_VERIFIED,
+                result=mask_secrets({**request.output, **common}),
             )
-            await save_step(session, call, state, now, now, error=detail or None, result=result)
-            await trail.record_all(
-                session, [step_event(call.ref, kind, told, now, change.digest, started)]
-            )
+            event = step_event(call.ref, kind, data, now, change.digest, started)
+            await trail.record_all(session, [event])
 
-    async def _in_force(self, session: AsyncSession, request: VerifyRequest) -> None:
+    async def _record_in_force(
+        self, session: AsyncSession, request: VerifyRequest, now: datetime
+    ) -> None:
         ref = request.call.ref
-        await effects.verified(
+        await effects.mark_verified(
             session, effects.effect_id(ref.run.run_id, ref.path, ref.run.attempt)
         )
-        held = await containments.lock(session, request.change.containment_key)
-        if held is not None:
-            held.verified_at = self._rt.clock()
-            if held.drift is not None:
-                held.drift = None
-                await tasks.close_tasks(
-                    session,
-                    "drift",
-                    held.key,
-                    "system",
-                    "it was put in force again",
-                    held.verified_at,
-                )
+        containment = await containments.lock(session, request.change.containment_key)
+        if containment is None:
+            return
+        containment.verified_at = now
+        if containment.drift is not None:
+            containment.clear_drift()
+            comment = "it was applied again"
+            await tasks.close_tasks(
+                session, TaskKind.DRIFT, containment.key, "system", comment, now
+            )

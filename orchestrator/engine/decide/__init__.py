@@ -1,1 +1,1 @@
-""""""
+"""The deciding part of a run: pure code over ports, shared by runs, rehearsals and backtests."""

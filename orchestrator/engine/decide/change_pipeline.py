@@ -1,234 +1,229 @@
-"""The one way by which anything is changed: plan, judge, approve, record and apply, verify, hold."""
+"""The change pipeline: plan, evaluate, approve, record and apply, verify, hold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from orchestrator.contracts.messages import ActionCall, ApplyReply, Decision, PlanReply, StepRef
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.approval import Question, QuestionSource
+from orchestrator.contracts.change import PlanReply, StepCall
 from orchestrator.domain.change import Change, Effect, PlannedChange, PolicyVerdict, Verdict
+from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unavailable, Unknown
-from orchestrator.domain.run import Mode, StepState
-from orchestrator.engine.decide.port import Port
-from orchestrator.engine.decide.scope import Declined, LeftOut, Place, Refused
-from orchestrator.engine.decide.timeouts import all_paused
+from orchestrator.domain.run import StepState
+from orchestrator.engine.decide.approvals import ask_people, refuse_denied
+from orchestrator.engine.decide.port import DryRunPort, LivePort
+from orchestrator.engine.decide.scope import (
+    Declined,
+    NotSelected,
+    NotVerified,
+    Refused,
+    StepScope,
+)
 from orchestrator.playbook.plan import Use
 
-ASKED_AT_MOST = 3
-LOOKS_AT_MOST = 3
+MAX_APPROVALS = 3
+MAX_LOOKS = 3
 
-
-async def change(
-    port: Port,
-    step: Use,
-    call: ActionCall,
-    place: Place,
-    question: Question | None,
-    hold: int | None,
-) -> dict[str, Any]:
-    """Carry one change through; the step's result. `question`: the step's own approval; without it, that of the group around.
-
-    Raises Refused, Declined, LeftOut, ActionError.
-    """
-    if port.run.mode is Mode.DRY_RUN:
-        return await _only_planned(port, step, call, place, question, hold)
-    return await _Passage(port, step, call, place, question, hold).carried_through()
-
-
-async def ask(
-    port: Port, ref: StepRef, place: Place, question: Question, changes: Sequence[Change]
-) -> Decision:
-    """Ask, and then further up the chain where the author wants that; an approval. Raises Declined."""
-    with all_paused(place.limits):
-        decision = await port.ask_change(ref, question.text, changes, question)
-    if decision.state == "approved":
-        return decision
-    if decision.state == "declined":
-        raise Declined(
-            f"declined by {', '.join(decision.by) or 'people'}"
-            + (f": {decision.comment}" if decision.comment else "")
-        )
-    if question.otherwise == "escalate":
-        return await ask(port, ref, place, question.higher(), changes)
-    raise Declined("nobody decided in time")
-
-
-async def _only_planned(
-    port: Port,
-    step: Use,
-    call: ActionCall,
-    place: Place,
-    question: Question | None,
-    hold: int | None,
-) -> dict[str, Any]:
-    """A dry run: what would change, what the policy says of it, and who would be asked. A denied change is told, and the run goes on."""
-    planned = await port.plan(step, call, lease=False, hold=hold)
-    asked = question or (place.cover.question if place.cover else None)
-    source: Literal["step", "group", "policy"] = (
-        "step" if question else "group" if asked else "policy"
-    )
-    if asked is None and planned.verdict.outcome is Verdict.ASK:
-        asked = Question.by_policy(planned.change, planned.verdict)
-    if (
-        asked is not None and planned.verdict.outcome is not Verdict.DENY
-    ):  # nobody is asked about what the policy forbids
-        asked = asked.stricter(planned.verdict)
-        await port.note(call.ref, "use", StepState.PLANNED, asked=asked.told(source))
-    return _told(planned.change, {})
-
-
-def not_denied(verdict: PolicyVerdict) -> None:
-    """Raises Refused."""
-    if verdict.outcome is Verdict.DENY:
-        raise Refused("; ".join(verdict.reasons))
+_NOTHING_CHANGED = (Refused, Declined, NotSelected, Rejected)
+"""Errors after which the change is certainly not in the world."""
 
 
 @dataclass(slots=True)
-class _Passage:
-    """One change on its way. `agreed`: digests that people agreed with, by approval; an approval is void for any other digest."""
+class ChangePipeline:
+    """The way of one change into the world. Nothing is changed in any other way."""
 
-    port: Port
+    port: LivePort
     step: Use
-    call: ActionCall
-    place: Place
-    question: Question | None
-    hold: int | None
-    agreed: dict[str, str] = field(default_factory=dict)
-    own: str | None = (
-        None  # the newest approval of this change alone, which is void once it is asked about anew
-    )
-    declined: frozenset[str] = frozenset()
-    asked: int = 0
-    tried: Change | None = None  # it may have been made
+    call: StepCall
+    scope: StepScope
+    question: Question | None  # of the step itself, or else of the group around it
+    hold: int | None  # seconds
 
-    async def carried_through(self) -> dict[str, Any]:
-        """From the plan to the lease."""
-        if self.question is None and self.place.cover is not None:
-            self.question, self.declined = self.place.cover.question, self.place.cover.declined
-            self.agreed = dict(self.place.cover.approved)
+    # Digest of a change -> the approval that covers it; an approval is void for any other digest.
+    _approved: dict[str, str] = field(default_factory=dict, init=False)
+    _left_out: frozenset[str] = field(default=frozenset(), init=False)
+    _demand: PolicyVerdict | None = field(default=None, init=False)  # by the policy at apply
+    _own_approval: str | None = field(default=None, init=False)  # newest of this change alone
+    _times_asked: int = field(default=0, init=False)
+    _attempted: Change | None = field(default=None, init=False)  # it may be in the world
+
+    def __post_init__(self) -> None:
+        """Take over the approval of the group around the step."""
+        if self.question is None and (group := self.scope.approval) is not None:
+            self.question, self._left_out = group.question, group.declined
+            self._approved = dict(group.approved)
+
+    async def run(self) -> dict[str, Any]:
+        """Return the step's result. Raise Refused, Declined, NotSelected, ActionError."""
         try:
-            planned, output = await self._in_force()
+            change, output = await self._plan_until_applied()
         except TocsinError as error:
-            await self._let_go(error)
+            await self._settle_lease(error)
             raise
-        try:
-            shown = not planned.changed or await self.port.verify(
-                self.step, self.call, planned, output
-            )
-        except TocsinError:
-            await self._held(planned)
-            raise
-        await self._held(planned)
-        if not shown:
-            raise Rejected(
-                "failed verification: the device does not show the change that it reported as made"
-            )
-        return _told(planned, output)
+        failure = await self._verify(change, output)
+        # Even if verification failed: the change may still take effect, and a lease without
+        # an end would block other runs.
+        await self._start_lease(change)
+        if failure is not None:
+            raise failure
+        return _result(change, output)
 
-    async def _held(self, made: Change) -> None:
-        """Its time begins, shown or not: what a device may yet come to show has an end too, and holds nobody else's for ever."""
-        if self.hold is not None or self.step.effect is Effect.CONTAIN:
-            await self.port.hold(self.call.ref, made.containment_key, self.hold)
-
-    async def _in_force(self) -> tuple[Change, dict[str, Any]]:
-        """What was made, or was so already. Planned again, with a lease, after each approval."""
-        demanded: PolicyVerdict | None = None
+    async def _plan_until_applied(self) -> tuple[Change, dict[str, Any]]:
+        """Plan, evaluate, approve, record and apply; again after each approval."""
         while True:
-            planned = await self._planned()
-            approval_id = await self._approval(planned, demanded)
-            if approval_id is None and self._asks(planned, demanded):
-                continue
-            found = planned.change
-            if not found.changed and self.step.effect is not Effect.NOTIFY:
-                await self.port.note(self.call.ref, "use", StepState.DONE, result=_told(found, {}))
-                return found, {}
-            reply = await self._made(found, approval_id)
-            if reply is None or reply.outcome == "applied":
-                return found, reply.output if reply else {}
-            # The policy of this moment wants an approval, or a stricter one than there is.
-            self.agreed.pop(found.digest, None)
-            demanded = reply.verdict.model_copy(update={"outcome": Verdict.ASK})
+            planned = await self._plan()
+            refuse_denied(planned.verdict)
+            if not await self._approve(planned):
+                continue  # people were asked: the device may have changed in the meantime
+            change = planned.change
+            if not change.changed and self.step.effect is not Effect.NOTIFY:
+                await self._note_unchanged(change)
+                return change, {}
+            if (output := await self._apply(change)) is not None:
+                return change, output
 
-    async def _planned(self) -> PlanReply:
-        lease = self.question is None or bool(self.agreed)
+    async def _plan(self) -> PlanReply:
+        lease = self.question is None or bool(self._approved)
         planned = await self.port.plan(self.step, self.call, lease=lease, hold=self.hold)
-        if (
-            not lease and not planned.change.changed
-        ):  # nothing to ask about, but ours to hold from now on
-            planned = await self.port.plan(self.step, self.call, lease=True, hold=self.hold)
-        not_denied(planned.verdict)
+        if not lease and not planned.change.changed:
+            # Nothing to ask about: in the desired state already, and from now on held.
+            return await self.port.plan(self.step, self.call, lease=True, hold=self.hold)
         return planned
 
-    def _asks(self, planned: PlanReply, demanded: PolicyVerdict | None) -> bool:
-        due = (
+    async def _approve(self, planned: PlanReply) -> bool:
+        """Return whether an approval covers exactly this change, or none is needed; ask if not."""
+        change, digest = planned.change, planned.change.digest
+        if not self._needs_approval(planned) or digest in self._approved:
+            return True
+        if digest in self._left_out:
+            raise NotSelected("the approvers left this change out")
+        if self._times_asked == MAX_APPROVALS:
+            raise Rejected(
+                f"{MAX_APPROVALS} approvals did not suffice: "
+                "each time, the change or the policy had changed by then"
+            )
+        self._times_asked += 1
+        question = self._question_for(planned)
+        decision = await ask_people(self.port, self.call.ref, self.scope, question, [change])
+        self._own_approval = decision.approval_id
+        if digest not in decision.approved_changes:
+            raise NotSelected("this change was not among those that were approved")
+        self._approved = {digest: decision.approval_id}
+        return False
+
+    def _needs_approval(self, planned: PlanReply) -> bool:
+        wanted = (
             self.question is not None
-            or demanded is not None
+            or self._demand is not None
             or planned.verdict.outcome is Verdict.ASK
         )
-        return planned.change.changed and due
+        return planned.change.changed and wanted
 
-    async def _approval(self, planned: PlanReply, demanded: PolicyVerdict | None) -> str | None:
-        """The approval that covers exactly this change; None where there is none yet (people were asked just now), or none is due."""
-        found, digest = planned.change, planned.change.digest
-        if not self._asks(planned, demanded) or digest in self.agreed:
-            return self.agreed.get(digest)
-        if digest in self.declined:
-            raise LeftOut("it was left out by those who approved the rest")
-        if self.asked == ASKED_AT_MOST:
-            raise Rejected(
-                f"people agreed {ASKED_AT_MOST} times, and each time it was another change by then, or they were not enough"
-            )
-        self.asked += 1
-        due = (self.question or Question.by_policy(found, demanded or planned.verdict)).stricter(
-            planned.verdict
-        )
-        due = (due.stricter(demanded) if demanded else due).instead_of(self.own)
-        decision = await ask(self.port, self.call.ref, self.place, due, [found])
-        self.own = decision.approval_id
-        if digest not in decision.approved_changes:
-            raise LeftOut("it was not among the changes that were approved")
-        self.agreed = {digest: decision.approval_id}
-        return None
+    def _question_for(self, planned: PlanReply) -> Question:
+        verdict = self._demand or planned.verdict
+        question = self.question or Question.from_policy(planned.change, verdict)
+        question = question.stricter(planned.verdict)
+        if self._demand is not None:
+            question = question.stricter(self._demand)
+        return question.replacing(self._own_approval)
 
-    async def _made(self, found: Change, approval_id: str | None) -> ApplyReply | None:
-        """Apply; without an answer look first, and only then again. None: it was made, unheard of. Raises Refused, ActionError."""
-        looks, self.tried = 0, found
+    async def _apply(self, change: Change) -> dict[str, Any] | None:
+        """Record the intent and apply. None: the policy in force now wants an approval first.
+
+        After a lost reply, look first and only then apply again. Raise Refused, ActionError.
+        """
+        looks, self._attempted = 0, change
+        approval_id = self._approved.get(change.digest)
         while True:
             try:
-                reply = await self.port.apply(self.step, self.call, found, approval_id)
+                reply = await self.port.apply(self.step, self.call, change, approval_id)
             except (Unavailable, Unknown) as lost:
-                if await self._is_made(found):
-                    return None
+                if await self._is_applied(change):
+                    return {}
                 looks += 1
-                if isinstance(lost, Unavailable) or looks > LOOKS_AT_MOST:
+                if isinstance(lost, Unavailable) or looks > MAX_LOOKS:
                     raise
                 continue
-            if reply.outcome == "refused":
-                raise Refused(reply.detail or "; ".join(reply.verdict.reasons))
-            return reply
+            match reply.outcome:
+                case "applied":
+                    return reply.output
+                case "refused":
+                    raise Refused(reply.detail or "; ".join(reply.verdict.reasons))
+                case "needs_approval":
+                    self._approved.pop(change.digest, None)
+                    self._demand = reply.verdict.model_copy(update={"outcome": Verdict.ASK})
+                    return None
 
-    async def _is_made(self, found: Change) -> bool:
-        """Read back. What has an answer of its own (a ticket's key) is called again instead: the same call, by its key, tells it."""
-        seen = (await self.port.plan(self.step, self.call, lease=True, hold=self.hold)).change
-        if seen.changed and seen.digest != found.digest:
+    async def _is_applied(self, change: Change) -> bool:
+        """Read back. An action with an answer of its own, such as a ticket's key, is called again.
+
+        Its idempotency key makes that the same call.
+        """
+        now = (await self.port.plan(self.step, self.call, lease=True, hold=self.hold)).change
+        if now.changed and now.digest != change.digest:
             raise ActionError(
-                "the reply was lost, and the device has changed since: it needs a person to look"
+                "the reply was lost and the device has changed since; a person must check it"
             )
-        return not seen.changed and self.step.effect is not Effect.NOTIFY
+        return not now.changed and self.step.effect is not Effect.NOTIFY
 
-    async def _let_go(self, error: TocsinError) -> None:
-        """Ends the lease of a step that came to no change, and begins the time of one that may have; else it held others' for ever."""
-        came_to_nothing = isinstance(error, (Refused, Declined, LeftOut, Rejected))
-        with suppress(TocsinError):  # the end of the run ends it too
-            if self.step.effect in {Effect.CONTAIN, Effect.RESTORE} and came_to_nothing:
-                await self.port.undo(self.call.ref.path, "the step came to no change")
-            elif self.tried is not None and not came_to_nothing:
-                await self._held(self.tried)
+    async def _verify(self, change: Change, output: dict[str, Any]) -> TocsinError | None:
+        """Return why the change is not verified, or None."""
+        if not change.changed:
+            return None
+        try:
+            if await self.port.verify(self.step, self.call, change, output):
+                return None
+        except TocsinError as error:
+            return error
+        return NotVerified(
+            "verification failed: the device does not show the change that it reported as applied"
+        )
+
+    async def _start_lease(self, change: Change) -> None:
+        if self.hold is not None or self.step.effect is Effect.CONTAIN:
+            await self.port.hold(self.call.ref, change.containment_key, self.hold)
+
+    async def _settle_lease(self, error: TocsinError) -> None:
+        """End the lease if nothing was changed; start its timer if something may have been.
+
+        Otherwise it would block other runs indefinitely.
+        """
+        nothing_changed = isinstance(error, _NOTHING_CHANGED)
+        cause = LeaseEndReason.NOT_APPLIED
+        with suppress(TocsinError):  # the end of the run ends the lease too
+            if nothing_changed and self.step.effect in {Effect.CONTAIN, Effect.RESTORE}:
+                await self.port.undo([self.call.ref.path], cause, cause.describe("system"))
+            elif not nothing_changed and self._attempted is not None:
+                await self._start_lease(self._attempted)
+
+    async def _note_unchanged(self, change: Change) -> None:
+        result = _result(change, {})
+        await self.port.note(self.call.ref, self.step.kind, StepState.DONE, result=result)
 
 
-def _told(found: Change, output: dict[str, Any]) -> dict[str, Any]:
-    """What later steps see: the output, and of the planned_change what every planned_change has."""
-    return {**output, **{name: found.planned_change[name] for name in PlannedChange.model_fields}}
+async def dry_run_change(
+    port: DryRunPort,
+    step: Use,
+    call: StepCall,
+    scope: StepScope,
+    question: Question | None,
+    hold: int | None,
+) -> dict[str, Any]:
+    """Plan and evaluate, and record who would be asked. A denied change does not end the run."""
+    planned = await port.plan(step, call, lease=False, hold=hold)
+    asked = question or (scope.approval.question if scope.approval else None)
+    source: QuestionSource = "step" if question else "group" if asked else "policy"
+    if asked is None and planned.verdict.outcome is Verdict.ASK:
+        asked = Question.from_policy(planned.change, planned.verdict)
+    # The policy's denial comes before any question.
+    if asked is not None and planned.verdict.outcome is not Verdict.DENY:
+        summary = asked.stricter(planned.verdict).summary(source)
+        await port.note(call.ref, step.kind, StepState.PLANNED, asked=summary)
+    return _result(planned.change, {})
+
+
+def _result(change: Change, output: dict[str, Any]) -> dict[str, Any]:
+    """Return what later steps see: the output, and the fields that every planned change has."""
+    return {**output, **{name: change.planned_change[name] for name in PlannedChange.model_fields}}

@@ -1,4 +1,10 @@
-"""What the interpreter needs of the world: act, ask, wait, note. Temporal gives it to a run, memory to a rehearsal."""
+"""The ports of the interpreter: Temporal serves them in a run, memory in a rehearsal.
+
+Every method may raise ActionError (see `domain.errors`). No method decides anything.
+
+DryRunPort              a run that changes nothing: read, plan, note
+└── LivePort            and: apply and undo, ask people, wait
+"""
 
 from __future__ import annotations
 
@@ -6,76 +12,39 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from orchestrator.contracts.messages import (
-    ActionCall,
+from orchestrator.contracts.approval import Decision, Question
+from orchestrator.contracts.batch import BatchReply
+from orchestrator.contracts.change import (
     ApplyReply,
-    BatchReply,
-    Decision,
     PlanReply,
-    RunContext,
-    StepRef,
-    Undoable,
+    StepCall,
+    UndoableStep,
     UndoReply,
 )
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.run import RunContext, StepRef
 from orchestrator.domain.change import Change
-from orchestrator.domain.run import StepState
-from orchestrator.engine.decide.scope import Place
+from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.domain.run import StepFailure, StepState
+from orchestrator.engine.decide.scope import StepScope
 from orchestrator.playbook.plan import Ask, ForEach, Use
 
 
-class Port(Protocol):
-    """Every method may raise ActionError (see domain.errors); nothing here decides."""
+class Reader(Protocol):
+    """Reads from systems."""
 
-    async def read(self, step: Use, call: ActionCall) -> dict[str, Any]:
-        """Carry out a read."""
+    async def read(self, step: Use, call: StepCall) -> dict[str, Any]:
+        """Return the output of a read."""
 
-    async def plan(
-        self, step: Use, call: ActionCall, *, lease: bool, hold: int | None
-    ) -> PlanReply:
-        """Plan a change; with `lease`, register this run's lease on it."""
 
-    async def apply(
-        self, step: Use, call: ActionCall, change: Change, approval_id: str | None
-    ) -> ApplyReply:
-        """Judge again, record the intent, carry out."""
+class Planner(Protocol):
+    """Plans changes."""
 
-    async def verify(
-        self, step: Use, call: ActionCall, change: Change, output: dict[str, Any]
-    ) -> bool:
-        """Read the device back."""
+    async def plan(self, step: Use, call: StepCall, *, lease: bool, hold: int | None) -> PlanReply:
+        """Return the exact change and the policy's verdict. `lease`: register the step's lease."""
 
-    async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
-        """Have the containment watched, and start the clock of the lease where it has an end."""
 
-    async def undo(self, path: str, reason: str) -> UndoReply:
-        """End the step's lease, and take back what it changed. Raises ActionError."""
-
-    async def undo_all(self, paths: Sequence[str], reason: str) -> Sequence[UndoReply]:
-        """Take back one step after the other; one that cannot be is `stuck`, and the others are taken back all the same."""
-
-    async def to_undo(self) -> Sequence[Undoable]:
-        """What this run can take back, newest first."""
-
-    async def ask_change(
-        self, ref: StepRef, question: str, changes: Sequence[Change], asked: Question
-    ) -> Decision:
-        """Ask people about exact changes and wait for the decision or the end of the time."""
-
-    async def ask_form(self, ref: StepRef, question: str, step: Ask) -> Decision:
-        """Ask people to fill a form and wait."""
-
-    async def events(self, since: datetime) -> Sequence[dict[str, Any]]:
-        """Alerts that joined the incident since then."""
-
-    async def nudged(self, seconds: float) -> None:
-        """Wait until told that an alert has come, or for so many seconds."""
-
-    async def sleep(self, seconds: int) -> None:
-        """Wait."""
-
-    def now(self) -> datetime:
-        """The present moment."""
+class StepLog(Protocol):
+    """Records of steps."""
 
     async def note(
         self,
@@ -85,16 +54,91 @@ class Port(Protocol):
         *,
         result: Any = None,
         error: str | None = None,
-        inputs: Any = None,
+        failure: StepFailure | None = None,
         asked: dict[str, Any] | None = None,
     ) -> None:
-        """Record where a step stands. `asked`: in a dry run, whom it would ask."""
+        """Record a step's state. `asked`: in a dry run, the approval that a live run asks for."""
+
+
+class BatchPort(Protocol):
+    """Batches of a long `for_each`."""
 
     async def batch(
-        self, ref: StepRef, step: ForEach, first: int, items: list[Any], place: Place, next_seq: int
+        self,
+        ref: StepRef,
+        step: ForEach,
+        first: int,
+        items: list[Any],
+        scope: StepScope,
+        next_seq: int,
     ) -> BatchReply:
-        """Run a slice of a long `for_each` in a history of its own."""
+        """Run a slice of the items in a history of its own."""
+
+
+class ChangePort(Protocol):
+    """Applies and undoes changes."""
+
+    async def apply(
+        self, step: Use, call: StepCall, change: Change, approval_id: str | None
+    ) -> ApplyReply:
+        """Evaluate the policy again, record the intent, and apply."""
+
+    async def verify(
+        self, step: Use, call: StepCall, change: Change, output: dict[str, Any]
+    ) -> bool:
+        """Return whether the device shows the change."""
+
+    async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
+        """Watch the containment, and start the timer of the step's lease. None: it has no end."""
+
+    async def undo(
+        self, paths: Sequence[str], cause: LeaseEndReason, reason: str
+    ) -> Sequence[UndoReply]:
+        """End the leases of steps and undo their changes, one by one. A failed one is `stuck`."""
+
+    async def undoable_steps(self) -> Sequence[UndoableStep]:
+        """Return the steps of this run that can be undone, newest first."""
+
+
+class ApprovalPort(Protocol):
+    """Asks people and waits for their decision or the end of the time."""
+
+    async def ask_change(
+        self, ref: StepRef, question: Question, changes: Sequence[Change]
+    ) -> Decision:
+        """Ask for the approval of exact changes."""
+
+    async def ask_form(self, ref: StepRef, question: str, step: Ask) -> Decision:
+        """Ask for a form to be filled in."""
+
+
+class EventPort(Protocol):
+    """Further alerts of the run's incident."""
+
+    async def events(self, since: datetime) -> Sequence[dict[str, Any]]:
+        """Return the alerts that joined the incident since then."""
+
+    async def wait_for_event(self, seconds: float) -> None:
+        """Wait until a new alert is signalled, but no longer than this."""
+
+
+class RunClock(Protocol):
+    """The run's clock."""
+
+    def now(self) -> datetime:
+        """Return the present moment."""
+
+    async def sleep(self, seconds: int) -> None:
+        """Wait."""
+
+
+class DryRunPort(Reader, Planner, StepLog, BatchPort, Protocol):
+    """All that a run needs that changes nothing."""
 
     @property
     def run(self) -> RunContext:
-        """Which run this is."""
+        """The identity of the run."""
+
+
+class LivePort(DryRunPort, ChangePort, ApprovalPort, EventPort, RunClock, Protocol):
+    """All that a live run needs."""

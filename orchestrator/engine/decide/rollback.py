@@ -1,23 +1,22 @@
-"""How is what a run changed taken back? Newest first, only what is ours, until nothing is left."""
+"""Roll back: undo what a run changed, newest first."""
 
 from __future__ import annotations
 
-from orchestrator.engine.decide.port import Port
+from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.engine.decide.port import ChangePort
 
 
-async def roll_back(port: Port, reason: str, prefix: str = "") -> list[str]:
-    """Takes back the steps whose path begins with `prefix`; what could not be taken back, as sentences. Tries each step once."""
+async def roll_back(port: ChangePort, reason: str, prefix: str = "") -> list[str]:
+    """Undo steps whose path begins with `prefix`, each once; return what failed, as sentences."""
     problems: dict[str, str | None] = {}
     while due := [
-        each
-        for each in await port.to_undo()
-        if each.path not in problems and each.path.startswith(prefix)
+        step
+        for step in await port.undoable_steps()
+        if step.path not in problems and step.path.startswith(prefix)
     ]:
-        replies = await port.undo_all([each.path for each in due], reason)
-        for each, reply in zip(due, replies, strict=True):
-            problems[each.path] = (
-                f"{each.path} could not be taken back: {reply.detail}"
-                if reply.outcome == "stuck"
-                else None
-            )
+        paths = [step.path for step in due]
+        replies = await port.undo(paths, LeaseEndReason.ROLLED_BACK, reason)
+        for path, reply in zip(paths, replies, strict=True):
+            stuck = reply.outcome == "stuck"
+            problems[path] = f"{path} could not be undone: {reply.detail}" if stuck else None
     return [problem for problem in problems.values() if problem]

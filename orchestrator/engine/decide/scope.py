@@ -1,4 +1,4 @@
-"""What a step sees and where it stands: the names of its expressions, its path, the approvals that cover it."""
+"""The scope of a step: its path, what its expressions see, the approval and timeouts around."""
 
 from __future__ import annotations
 
@@ -6,67 +6,70 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.contracts.question import Question
-from orchestrator.domain.errors import Halted, TocsinError
-from orchestrator.engine.decide.timeouts import Limit
+from orchestrator.contracts.approval import Question
+from orchestrator.domain.errors import Halted, Rejected, TocsinError
+from orchestrator.domain.run import StepFailure
+from orchestrator.engine.decide.timeouts import StepTimeout
 
 
 class StepFailed(TocsinError):
-    """A step did not end well; the text names its path and the reason."""
+    """A step failed. The text begins with its path."""
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, failure: StepFailure | None = None) -> None:
         super().__init__(f"step {path}: {reason}")
         self.path = path
+        self.failure = failure
+
+
+class NotVerified(Rejected):
+    """The device does not show a change that it reported as applied."""
 
 
 class Declined(Halted):
-    """People said no, or nobody answered in time."""
+    """People declined, or no one decided in time."""
 
 
-class LeftOut(Halted):
-    """People agreed with other changes of the group, and not with this one: the step ends, and the group goes on."""
+class NotSelected(Halted):
+    """The approvers chose other changes of the group: this step ends, and the group continues."""
 
 
 class Refused(Halted):
-    """The policy said no."""
+    """The policy denies the change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
-    """A group's approval: what people are asked about changes that they have not seen yet, and what they said of those they have.
+class GroupApproval:
+    """The approval that covers a group of steps."""
 
-    `approved`: digest of a change -> the approval that covers it; `declined`: digests that were left out.
-    """
-
-    question: Question
-    approved: Mapping[str, str]
-    declined: frozenset[str] = frozenset()
+    question: Question  # also asked about changes that could not be foreseen
+    approved: Mapping[str, str]  # digest of a change -> the approval that covers it
+    declined: frozenset[str] = frozenset()  # digests of changes that the approvers left out
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the interpreter is. `steps` is shared by all that are seen flat together; `limits` are the timeouts around."""
+class StepScope:
+    """The position of the interpreter in a run."""
 
-    names: Mapping[str, Any]
-    steps: dict[str, Any]
+    names: Mapping[str, Any]  # what expressions see besides `steps`
+    steps: dict[str, Any]  # results by step id; shared by all steps that see each other
     prefix: str = ""
-    cover: Cover | None = None
-    limits: tuple[Limit, ...] = ()
+    approval: GroupApproval | None = None
+    timeouts: tuple[StepTimeout, ...] = ()  # of the steps around
 
     def path(self, step_id: str) -> str:
-        """The step's path in the run."""
+        """Return the step's path in the run."""
         return f"{self.prefix}{step_id}"
 
-    def scope(self, **more: Any) -> dict[str, Any]:
-        """The names that expressions see."""
+    def variables(self, **more: Any) -> dict[str, Any]:
+        """Return the names that expressions see."""
         return {**self.names, "steps": self.steps, **more}
 
-    def within(self, part: str) -> Place:
-        """Inside a step whose ids are seen flat."""
+    def inside(self, part: str) -> StepScope:
+        """Return the scope inside a block whose steps see and are seen by those around it."""
         return replace(self, prefix=f"{self.prefix}{part}/")
 
-    def item(self, part: str, name: str, value: Any) -> Place:
-        """Inside one item of a `for_each`: its steps are its own."""
+    def for_item(self, part: str, name: str, value: Any) -> StepScope:
+        """Return the scope of one item of a `for_each`, whose step results stay inside."""
         return replace(
             self,
             prefix=f"{self.prefix}{part}/",
@@ -74,8 +77,8 @@ class Place:
             steps=dict(self.steps),
         )
 
-    def called(self, part: str, inputs: Mapping[str, Any]) -> Place:
-        """Inside a called playbook, which sees its inputs only."""
+    def for_call(self, part: str, inputs: Mapping[str, Any]) -> StepScope:
+        """Return the scope of a called playbook, which sees only its inputs."""
         return replace(
             self,
             prefix=f"{self.prefix}{part}/",
@@ -83,10 +86,10 @@ class Place:
             steps={},
         )
 
-    def covered(self, cover: Cover) -> Place:
-        """Inside a group that people are asked about."""
-        return replace(self, cover=cover)
+    def with_approval(self, approval: GroupApproval) -> StepScope:
+        """Return the scope inside a group that needs approval."""
+        return replace(self, approval=approval)
 
-    def limited(self, limit: Limit) -> Place:
-        """Inside a step with a timeout."""
-        return replace(self, limits=(*self.limits, limit))
+    def with_timeout(self, timeout: StepTimeout) -> StepScope:
+        """Return the scope inside a step with a timeout."""
+        return replace(self, timeouts=(*self.timeouts, timeout))

@@ -1,4 +1,4 @@
-"""How long may a step work? Its timeout, which stands still while people are waited for."""
+"""Timeouts of steps, which stand still while a run waits for people."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 
-class Limit:
-    """The timeout of one step that is at work."""
+class StepTimeout:
+    """The timeout of one running step."""
 
     def __init__(self, timeout: asyncio.Timeout) -> None:
         self._timeout = timeout
@@ -17,14 +17,14 @@ class Limit:
 
     @classmethod
     @asynccontextmanager
-    async def of(cls, seconds: int) -> AsyncIterator[Limit]:
-        """Raises TimeoutError when what is done inside takes longer."""
+    async def after(cls, seconds: int) -> AsyncIterator[StepTimeout]:
+        """Raise TimeoutError when the work inside takes longer."""
         async with asyncio.timeout(seconds) as timeout:
             yield cls(timeout)
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Time inside does not count; several branches may pause it at once."""
+    def pause(self) -> Iterator[None]:
+        """Do not count the time inside. Several branches may pause the same timeout."""
         loop = asyncio.get_running_loop()
         if self._pauses == 0 and (when := self._timeout.when()) is not None:
             self._left = when - loop.time()
@@ -39,9 +39,9 @@ class Limit:
 
 
 @contextmanager
-def all_paused(limits: Iterable[Limit]) -> Iterator[None]:
-    """The limits of a step and of all around it."""
+def pause_all(timeouts: Iterable[StepTimeout]) -> Iterator[None]:
+    """Pause the timeouts of a step and of all steps around it."""
     with ExitStack() as stack:
-        for limit in limits:
-            stack.enter_context(limit.paused())
+        for timeout in timeouts:
+            stack.enter_context(timeout.pause())
         yield

@@ -1,4 +1,4 @@
-"""How is an activity called? Locally while it is quick, by the server when it is not; and what was begun is always seen to its end."""
+"""Activity calls: local while an activity is quick, scheduled by the server when it is not."""
 
 from __future__ import annotations
 
@@ -11,73 +11,73 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
-from temporalio.exceptions import TimeoutError as TookTooLong
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
-from orchestrator.contracts.messages import Activity, UndoReply, UndoRequest
+from orchestrator.contracts.change import UndoReply, UndoRequest
+from orchestrator.contracts.names import Activity, ErrorType
 from orchestrator.domain.errors import Halted, Rejected, TocsinError, Unavailable, Unknown
 from orchestrator.playbook.plan import Retry, Use
 
 R = TypeVar("R")
 
 LOCAL_SECONDS = 10
-"""What a read may take as a local activity; a step with a longer timeout is a regular one from the start."""
+"""Time limit of a local activity. A step with a longer timeout is remote from the start."""
 ACTION_TIME = timedelta(minutes=10)
+STORE_TIME = timedelta(minutes=2)
 HEARTBEAT = timedelta(seconds=15)
-"""After it without a sign of life, an activity is given to another worker; activities/heartbeats.py gives the signs."""
-BOOKKEEPING = RetryPolicy(
+"""An activity without a heartbeat for so long moves to another worker. See `heartbeats.py`."""
+STORE_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
 )
-"""The store being away is no reason to give up: nothing is done that is not written down."""
-RELEASING = RetryPolicy(
+"""Retried until the store answers: nothing is done that is not recorded."""
+RELEASE_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)
 )
 _FIRST_TRIES = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3)
 
 
-async def quick(name: Activity, request: Any, result: type[R], step: Use) -> R:
-    """Local first; an outage that lasts is waited for by the server and not by a worker. Raises Unavailable, Rejected, Halted."""
+async def read_activity(name: Activity, request: Any, result: type[R], step: Use) -> R:
+    """Call an activity that reads from a system. Raise Unavailable, Rejected, Halted.
+
+    Local first. During an outage the server waits between attempts, so that no worker is occupied.
+    """
     retry = step.retry or Retry()
     if (step.timeout or 0) > LOCAL_SECONDS:
-        return await regular(name, request, result, retry_of(retry), ACTION_TIME)
+        return await remote_activity(name, request, result, retry_policy(retry), ACTION_TIME)
     try:
-        return await _local(name, request, result, RetryPolicy(maximum_attempts=1))
+        return await _local_activity(name, request, result, RetryPolicy(maximum_attempts=1))
     except Unavailable as error:
         if retry.attempts == 1:
             raise
         pause = error.retry_after or timedelta()
     await workflow.sleep(max(pause, timedelta(seconds=retry.wait)))
-    return await regular(
-        name,
-        request,
-        result,
-        retry_of(retry.model_copy(update={"attempts": retry.attempts - 1})),
-        ACTION_TIME,
-    )
+    remaining = retry.model_copy(update={"attempts": retry.attempts - 1})
+    return await remote_activity(name, request, result, retry_policy(remaining), ACTION_TIME)
 
 
-async def kept(name: Activity, request: Any, result: type[R] | None) -> R:
-    """A call to our own store: local while it answers, then tried by the server until it does. Raises Rejected."""
+async def store_activity(name: Activity, request: Any, result: type[R] | None) -> R:
+    """Call an activity that only uses the store, and retry until it answers. Raise Rejected."""
     try:
-        return await _local(name, request, result, _FIRST_TRIES)
+        return await _local_activity(name, request, result, _FIRST_TRIES)
     except Unavailable:
-        return await regular(name, request, result, BOOKKEEPING)
+        return await remote_activity(name, request, result, STORE_RETRY)
 
 
-async def changing(name: Activity, request: Any, result: type[R], retry: RetryPolicy) -> R:
-    """A call that changes the world, by the server. Without an answer, its worker died over it: raises Unknown."""
-    return await regular(name, request, result, retry, ACTION_TIME, lost=Unknown)
+async def change_activity(name: Activity, request: Any, result: type[R], retry: RetryPolicy) -> R:
+    """Call an activity that changes the world. Raise Unknown when its worker died over it."""
+    return await remote_activity(name, request, result, retry, ACTION_TIME, without_reply=Unknown)
 
 
-async def regular(
+async def remote_activity(
     name: Activity,
     request: Any,
     result: type[R] | None,
     retry: RetryPolicy,
-    limit: timedelta = timedelta(minutes=2),
-    lost: type[Unavailable | Unknown] = Unavailable,
+    limit: timedelta = STORE_TIME,
+    without_reply: type[Unavailable | Unknown] = Unavailable,
 ) -> R:
-    """By the server. `limit`: of one try."""
-    with _translated(lost):
+    """Call an activity that the server schedules. `limit`: time of one attempt."""
+    with _translate_failures(without_reply):
         answer: R = await workflow.execute_activity(
             name,
             request,
@@ -90,19 +90,22 @@ async def regular(
         return answer
 
 
-async def take_back(requests: Sequence[UndoRequest]) -> list[UndoReply]:
-    """One after the other; what cannot be taken back keeps no other from it."""
+async def undo_steps(requests: Sequence[UndoRequest]) -> list[UndoReply]:
+    """Undo steps one by one. One that fails is `stuck`, and the others are undone all the same."""
     replies: list[UndoReply] = []
     for request in requests:
         try:
-            replies.append(await regular(Activity.UNDO, request, UndoReply, RELEASING, ACTION_TIME))
+            reply = await remote_activity(
+                Activity.UNDO, request, UndoReply, RELEASE_RETRY, ACTION_TIME
+            )
         except TocsinError as error:
-            replies.append(UndoReply(outcome="stuck", detail=str(error)))
+            reply = UndoReply(outcome="stuck", detail=str(error))
+        replies.append(reply)
     return replies
 
 
-async def to_the_end(work: Awaitable[R]) -> R:
-    """Awaited even when the run is cancelled, however often: what was begun must be known before it is taken back."""
+async def shielded(work: Awaitable[R]) -> R:
+    """Await the work even if the run is cancelled: its outcome must be known before rollback."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -110,16 +113,16 @@ async def to_the_end(work: Awaitable[R]) -> R:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
-        except Exception:  # noqa: BLE001, S110 - it is raised below, from the task itself
+        except Exception:  # noqa: BLE001, S110 - raised below, from the task itself
             pass
     if cancelled is not None and not task.cancelled():
-        task.exception()  # it has been seen
+        task.exception()  # marks it as retrieved
         raise cancelled
     return task.result()
 
 
-def retry_of(retry: Retry | None) -> RetryPolicy:
-    """As the author wrote it, with exponential pauses of at most five minutes."""
+def retry_policy(retry: Retry | None) -> RetryPolicy:
+    """Return the author's retries, with exponential pauses of at most five minutes."""
     given = retry or Retry()
     return RetryPolicy(
         initial_interval=timedelta(seconds=max(given.wait, 1)),
@@ -128,8 +131,10 @@ def retry_of(retry: Retry | None) -> RetryPolicy:
     )
 
 
-async def _local(name: Activity, request: Any, result: type[R] | None, retry: RetryPolicy) -> R:
-    with _translated():
+async def _local_activity(
+    name: Activity, request: Any, result: type[R] | None, retry: RetryPolicy
+) -> R:
+    with _translate_failures():
         answer: R = await workflow.execute_local_activity(
             name,
             request,
@@ -141,22 +146,22 @@ async def _local(name: Activity, request: Any, result: type[R] | None, retry: Re
 
 
 @contextmanager
-def _translated(lost: type[Unavailable | Unknown] = Unavailable) -> Iterator[None]:
-    """Temporal's errors become ours; `lost`: what it means that no answer came."""
+def _translate_failures(without_reply: type[Unavailable | Unknown] = Unavailable) -> Iterator[None]:
+    """Raise Tocsin's errors for Temporal's. `without_reply`: the error when no reply arrived."""
     try:
         yield
     except (ActivityError, ApplicationError) as error:
         match error.cause if isinstance(error, ActivityError) else error:
-            case ApplicationError(type="Unavailable") as cause:
+            case ApplicationError(type=ErrorType.UNAVAILABLE) as cause:
                 raise Unavailable(cause.message, cause.next_retry_delay) from error
-            case ApplicationError(type="Unknown") as cause:
+            case ApplicationError(type=ErrorType.UNKNOWN) as cause:
                 raise Unknown(cause.message) from error
-            case ApplicationError(type="Halted") as cause:
+            case ApplicationError(type=ErrorType.HALTED) as cause:
                 raise Halted(cause.message) from error
             case ApplicationError() as cause:
                 raise Rejected(cause.message) from error
-            case TookTooLong():
-                raise lost("it did not answer in time") from error
+            case TemporalTimeoutError():
+                raise without_reply("it did not answer in time") from error
             case CancelledError():
                 raise asyncio.CancelledError from error
             case cause:

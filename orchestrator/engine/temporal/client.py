@@ -1,4 +1,4 @@
-"""How is Temporal reached? By one client, whose payloads are encrypted before they leave this process."""
+"""The Temporal client, whose payloads are encrypted before they leave the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ RPC_TIMEOUT = timedelta(seconds=5)
 
 
 async def connect(rt: Runtime, *, metrics_port: int | None = None) -> Client:
-    """A client of the configured Temporal. `metrics_port`: where its own metrics are served, on the loopback. Raises Unavailable."""
+    """Return a client of the configured Temporal. Raise Unavailable.
+
+    `metrics_port`: a port on the loopback that serves the metrics of Temporal's SDK.
+    """
     settings = rt.settings
     telemetry = (
         TelemetryConfig(metrics=PrometheusConfig(bind_address=f"127.0.0.1:{metrics_port}"))
@@ -32,5 +35,8 @@ async def connect(rt: Runtime, *, metrics_port: int | None = None) -> Client:
             runtime=TemporalRuntime(telemetry=telemetry) if telemetry else None,
         )
     except (RPCError, RuntimeError, OSError) as error:
-        message = f"Temporal does not answer at {settings.temporal_address}; start it, or set temporal_address"
+        message = (
+            f"Temporal does not answer at {settings.temporal_address}; "
+            "start it, or set temporal_address"
+        )
         raise Unavailable(message) from error

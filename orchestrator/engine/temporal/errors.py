@@ -1,4 +1,4 @@
-"""What does a workflow learn of an error? Its kind, which says whether to try again, and a text that holds no secret."""
+"""Errors that cross to a workflow: their type says whether to retry, their text holds no secret."""
 
 from __future__ import annotations
 
@@ -9,24 +9,18 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import ApplicationError
 
-from orchestrator.contracts.messages import ErrorType
-from orchestrator.domain.errors import (
-    ActionError,
-    Halted,
-    Rejected,
-    TocsinError,
-    Unavailable,
-    Unknown,
-)
+from orchestrator.contracts.names import ErrorType
+from orchestrator.domain.errors import Halted, TocsinError, Unavailable, Unknown
 
 _log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def told_to_workflow() -> Iterator[None]:
-    """Raises ApplicationError for every error of ours. `Unavailable` is tried again, after what the system asked for; no other is.
+def translate_errors() -> Iterator[None]:
+    """Raise ApplicationError for Tocsin's errors and for those of the database.
 
-    A database that does not answer is `Unavailable`; of its error only the type is told, as its text holds the values.
+    Only `Unavailable` is retried, after the pause that the system asked for. A database that does
+    not answer is `Unavailable`; its error is named by type only, as its text holds values.
     """
     try:
         yield
@@ -37,7 +31,7 @@ def told_to_workflow() -> Iterator[None]:
     except TocsinError as error:
         raise ApplicationError(str(error), type=_type(error), non_retryable=True) from None
     except SQLAlchemyError as error:
-        _log.warning("the database failed", error=type(error).__name__, exc_info=error)
+        _log.warning("database failed", error=type(error).__name__, exc_info=error)
         raise ApplicationError(
             f"the database failed ({type(error).__name__})", type=ErrorType.UNAVAILABLE
         ) from None
@@ -49,5 +43,5 @@ def _type(error: TocsinError) -> ErrorType:
             return ErrorType.UNKNOWN
         case Halted():
             return ErrorType.HALTED
-        case Rejected() | ActionError() | _:
+        case _:
             return ErrorType.REJECTED

@@ -1,4 +1,4 @@
-"""How does the server learn within seconds that a worker was killed? Every regular activity says now and then that it lives."""
+"""Heartbeats of activities, so that the server notices a killed worker within seconds."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from temporalio.worker import (
 
 
 class Heartbeats(Interceptor):
-    """For the worker: beats on behalf of each activity, three times within its heartbeat timeout.
+    """Sends heartbeats on behalf of each remote activity, three times per heartbeat timeout.
 
-    What the activity itself reported last is said again with each beat, so that it can still resume from there after a crash.
+    Each repeats what the activity itself reported last, so that it can resume from there.
     """
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002  temporalio's name
-        return _Beating(next)
+        """Return the interceptor of one activity."""
+        return _HeartbeatSender(next)
 
 
-class _Beating(ActivityInboundInterceptor):
+class _HeartbeatSender(ActivityInboundInterceptor):
     def init(self, outbound: ActivityOutboundInterceptor) -> None:
-        self._outbound = _Remembering(outbound)
+        self._outbound = _LastDetails(outbound)
         super().init(self._outbound)
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002  temporalio's name
@@ -37,21 +38,21 @@ class _Beating(ActivityInboundInterceptor):
         if info.is_local or info.heartbeat_timeout is None:
             return await super().execute_activity(input)
         self._outbound.last = tuple(info.heartbeat_details)
-        beating = asyncio.create_task(self._beat(info.heartbeat_timeout / 3))
+        sending = asyncio.create_task(self._send(info.heartbeat_timeout / 3))
         try:
             return await super().execute_activity(input)
         finally:
-            beating.cancel()
+            sending.cancel()
             with suppress(asyncio.CancelledError):
-                await beating
+                await sending
 
-    async def _beat(self, every: timedelta) -> None:
+    async def _send(self, every: timedelta) -> None:
         while True:
             await asyncio.sleep(every.total_seconds())
             self._outbound.heartbeat(*self._outbound.last)
 
 
-class _Remembering(ActivityOutboundInterceptor):
+class _LastDetails(ActivityOutboundInterceptor):
     last: Sequence[Any] = ()
 
     def heartbeat(self, *details: Any) -> None:

@@ -1,4 +1,4 @@
-"""What reaches a running workflow from outside: word that people have decided, and of new alerts."""
+"""Inbox of a workflow: signals and updates that arrive from outside."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from orchestrator.contracts.messages import Decision
+from orchestrator.contracts.approval import Decision
 
 
 @dataclass
-class Mail:
-    """One workflow's. `asked`: approvals that it knows of; `heard`: those of which somebody says that they are decided.
+class Inbox:
+    """What has reached one workflow.
 
-    What the word says of the decision is not used: whoever can reach Temporal can write one. The decision is read from the store.
+    The payload of a decision is never used, as anyone who can reach Temporal can send one: the
+    decision is read from the store.
     """
 
-    heard: set[str] = field(default_factory=set)
-    asked: set[str] = field(default_factory=set)
-    nudges: int = 0
-    stopped: bool = False  # somebody has cancelled the run: it begins nothing more
+    decided: set[str] = field(default_factory=set)  # approvals that are reported as decided
+    asked: set[str] = field(default_factory=set)  # approvals that this workflow waits for
+    new_alerts: int = 0
+    is_cancelled: bool = False  # the run begins nothing more
     _asking: int = 0
 
-    def check(self, decision: Decision) -> None:
-        """Raises ValueError for an approval that is not waited for.
+    def validate(self, decision: Decision) -> None:
+        """Raise ValueError for an approval that this workflow does not wait for.
 
-        While a question is on its way its name is not known yet, and its answer may come first.
+        While a question is being asked its id is not known yet, and its answer may arrive first.
         """
         if decision.approval_id not in self.asked and not self._asking:
-            raise ValueError(f"nobody waits for approval {decision.approval_id} here")
+            raise ValueError(f"this run does not wait for approval {decision.approval_id}")
 
-    def hear(self, decision: Decision) -> None:
-        """There is something to look at."""
-        self.heard.add(decision.approval_id)
+    def report(self, decision: Decision) -> None:
+        """Note that an approval is decided."""
+        self.decided.add(decision.approval_id)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Around the putting of a question."""
+        """Accept any decision while a question is being asked."""
         self._asking += 1
         try:
             yield

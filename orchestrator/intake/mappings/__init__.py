@@ -1,4 +1,4 @@
-"""Which products can be read by a mapping that ships? Each is a JSON file here, in the form an administrator would write."""
+"""The shipped mappings: one JSON file per product, in the form that an administrator writes."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ SHIPPED: dict[str, Callable[[], Mapping]] = {
         "sentinelone",
     )
 }
-"""By product name; read and checked when first used."""
+"""Loaders by product name; each file is read and checked on first use."""

@@ -1,7 +1,8 @@
-"""What kind of incident is it? A closed set of classes, chosen by what the vendor's rule says it is.
+"""The class of an alert, chosen by the identity of the vendor's rule.
 
-Only the identity of the rule is read (its name, id, category, groups, tags, techniques): never a user agent, a user name or any
-other text that an attacker writes, or the attacker would choose the playbook. In each table the first match wins.
+Only the rule's name, id, category, groups, tags and techniques are read, never a user agent, a user
+name or any other text that an attacker writes: otherwise the attacker would choose the playbook. In
+each table the first match wins.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ _ACCOUNT, _PHISH, _EXFIL = (
 )
 _SCAN, _POLICY, _OTHER = AlertClass.SCAN, AlertClass.POLICY_VIOLATION, AlertClass.OTHER
 
+MAX_TECHNIQUES = 32
+_TECHNIQUE_ID = re.compile(r"(?<![A-Za-z0-9])T\d{4}(?:\.\d{3})?(?![0-9])", re.ASCII)
+
 _Table = tuple[tuple[re.Pattern[str], AlertClass], ...]
 
 
@@ -27,7 +31,7 @@ def _table(*rows: tuple[str, AlertClass]) -> _Table:
 
 
 TACTICS = {"TA0011": _C2, "TA0010": _EXFIL}
-"""ATT&CK tactics that say it all."""
+"""ATT&CK tactics that name a class."""
 
 TECHNIQUES: _Table = _table(
     (r"T1110(\.|$)", _BRUTE),
@@ -37,12 +41,18 @@ TECHNIQUES: _Table = _table(
     (r"T1(046|595)(\.|$)", _SCAN),
     (r"T1486(\.|$)", _MALWARE),
 )
-"""ATT&CK techniques that name a class. T1078 (valid accounts) does not: products put it on every successful login."""
+"""ATT&CK techniques that name a class.
+
+T1078 (valid accounts) does not: products put it on every successful login.
+"""
 
 SURICATA_SIGNATURES: _Table = _table(
     (r"^ET (CNC|C2)\b", _C2),
     (
-        r"^ET (MALWARE|TROJAN|MOBILE_MALWARE|ATTACK_RESPONSE)\b.*\b(CnC|C2|C&C|Command and Control|Beacon|Check-?in)\b",
+        (
+            r"^ET (MALWARE|TROJAN|MOBILE_MALWARE|ATTACK_RESPONSE)\b"
+            r".*\b(CnC|C2|C&C|Command and Control|Beacon|Check-?in)\b"
+        ),
         _C2,
     ),
     (r"\bbrute ?force|\bfrequent (failed )?logins?\b", _BRUTE),
@@ -73,7 +83,7 @@ SURICATA_CATEGORIES = {
 }
 
 WAZUH_RULES = {"40112": _ACCOUNT, "87105": _MALWARE}
-"""Rules whose groups say too little: many failures, then a success; VirusTotal found the file malicious."""
+"""Rules with unspecific groups: a login after many failures, and a VirusTotal detection."""
 
 WAZUH_GROUPS = {
     "authentication_failures": _BRUTE,
@@ -104,13 +114,19 @@ GUARDDUTY_TYPES: _Table = _table(
     (r"^Exfiltration:|DNSDataExfiltration|CompromisedData", _EXFIL),
     (r"PhishingDomainRequest", _PHISH),
     (
-        r"^(CryptoCurrency|Trojan|Backdoor):|^Execution:.*(Malicious|Suspicious)|^Impact:.*(Bitcoin|Mining|Malicious|Suspicious)",
+        (
+            r"^(CryptoCurrency|Trojan|Backdoor):|^Execution:.*(Malicious|Suspicious)"
+            r"|^Impact:.*(Bitcoin|Mining|Malicious|Suspicious)"
+        ),
         _MALWARE,
     ),
     (r"^(Recon|Discovery):|PortProbe", _SCAN),
     (r"^(Policy|Stealth):|TorClient", _POLICY),
     (
-        r"^(UnauthorizedAccess|CredentialAccess|InitialAccess|Persistence|PrivilegeEscalation|DefenseEvasion|Impact):IAMUser/",
+        (
+            r"^(UnauthorizedAccess|CredentialAccess|InitialAccess|Persistence|PrivilegeEscalation"
+            r"|DefenseEvasion|Impact):IAMUser/"
+        ),
         _ACCOUNT,
     ),
     (r"^CredentialAccess:|InstanceCredentialExfiltration", _ACCOUNT),
@@ -120,7 +136,10 @@ FALCO_RULES: _Table = _table(
     (r"\bC2\b|command and control|\bbeacon", _C2),
     (r"brute ?force", _BRUTE),
     (
-        r"crypto|miner|malware|malicious|rootkit|ransom|drop and execute|fileless|reverse shell|remote code execution",
+        (
+            r"crypto|miner|malware|malicious|rootkit|ransom|drop and execute|fileless|reverse shell"
+            r"|remote code execution"
+        ),
         _MALWARE,
     ),
     (r"redirect stdout/stdin to network", _MALWARE),
@@ -146,11 +165,22 @@ ALERT_NAMES: _Table = _table(
     (r"port.?scan|network.?scan", _SCAN),
     (r"policy.?violation", _POLICY),
 )
-"""For products where a person names the rule freely (Alertmanager)."""
+"""Patterns for products where people name their rules freely, such as Alertmanager."""
+
+
+def parse_techniques(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the ATT&CK technique ids in the texts, each once.
+
+    `attack.t1071` and `T1562.008 - Impair` are understood.
+    """
+    found = dict.fromkeys(
+        technique for text in texts for technique in _TECHNIQUE_ID.findall(text.upper())
+    )
+    return tuple(found)[:MAX_TECHNIQUES]
 
 
 def by_pattern(table: _Table, *names: str | None) -> AlertClass | None:
-    """The class of the first row that one of the names matches."""
+    """Return the class of the first row that one of the names matches."""
     return next(
         (kind for pattern, kind in table if any(pattern.search(name) for name in names if name)),
         None,
@@ -158,13 +188,13 @@ def by_pattern(table: _Table, *names: str | None) -> AlertClass | None:
 
 
 def by_word(table: dict[str, AlertClass], words: Iterable[str]) -> AlertClass | None:
-    """The class of the first row whose word is among the words."""
+    """Return the class of the first row whose word is among the words."""
     present = {word.strip().lower() for word in words}
     return next((kind for word, kind in table.items() if word in present), None)
 
 
 def by_technique(techniques: Iterable[str], tactics: Iterable[str] = ()) -> AlertClass | None:
-    """The class that the ATT&CK techniques, or else the tactics (`TA0011`), name."""
+    """Return the class that the ATT&CK techniques name, or else the tactics (`TA0011`)."""
     found = tuple(techniques)
     named = next(
         (
@@ -179,10 +209,10 @@ def by_technique(techniques: Iterable[str], tactics: Iterable[str] = ()) -> Aler
     )
 
 
-def suricata(
+def classify_suricata(
     signature: str | None, category: str | None, tactics: Iterable[str] = ()
 ) -> AlertClass:
-    """By the rule's ATT&CK tactics, then its name, then its category."""
+    """Return the class by the rule's ATT&CK tactics, then its name, then its category."""
     tactic = by_technique((), tactics)
     return (
         tactic

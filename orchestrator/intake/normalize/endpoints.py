@@ -1,9 +1,10 @@
-"""Which end of a connection is ours? `local` is ours, `remote` is the other side.
+"""The local and the remote end of a connection.
 
-1. Exactly one end lies in private space (RFC 1918, unique local, link local, loopback, shared 100.64/10): that one is ours.
-2. Otherwise, both being inside or both public, the product's own word decides where it has one (a rule's target).
-3. Otherwise the kind of alert decides: what a host of ours starts (beaconing, malware, exfiltration, a forbidden use) makes the client
-   ours; an attack on a service makes the server ours.
+1. If exactly one end has a private address (RFC 1918, unique local, link local, loopback, shared
+   100.64/10), it is the local one.
+2. Otherwise the product decides, where its rule names the target.
+3. Otherwise the class of the alert decides: the client is local in what an infected host starts
+   (beaconing, malware, exfiltration, forbidden use), the server is local in an attack on a service.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from enum import StrEnum
 
 from orchestrator.domain.alert import AlertClass, Endpoint
 
-_OURS = tuple(
+_PRIVATE = tuple(
     ipaddress.ip_network(text)
     for text in (
         *(
@@ -27,7 +28,7 @@ _OURS = tuple(
         *("fc00::/7", "fe80::/10", "::1/128"),
     )
 )
-_STARTED_BY_US = frozenset(
+_STARTED_BY_CLIENT = frozenset(
     {
         AlertClass.C2_BEACON,
         AlertClass.MALWARE,
@@ -45,16 +46,19 @@ class End(StrEnum):
     SERVER = "server"
 
 
-def inside(address: str | None) -> bool:
-    """Whether a canonical address lies in private space. (Documentation networks do not: examples use them for the outside.)."""
+def is_private(address: str | None) -> bool:
+    """Return whether a canonical address is private.
+
+    Documentation networks are not: examples use them for the internet.
+    """
     if address is None:
         return False
     parsed = ipaddress.ip_address(address)
-    return any(parsed in network for network in _OURS if network.version == parsed.version)
+    return any(parsed in network for network in _PRIVATE if network.version == parsed.version)
 
 
-def someone(address: str | None) -> bool:
-    """Whether a canonical address is one machine's on a network: not loopback, multicast, broadcast or unspecified, which are no target."""
+def is_unicast_host(address: str | None) -> bool:
+    """Return whether an address is one machine's: not loopback, multicast or broadcast."""
     if address is None:
         return False
     parsed = ipaddress.ip_address(address)
@@ -67,15 +71,18 @@ def someone(address: str | None) -> bool:
     )
 
 
-def our_end(
-    client: Endpoint | None, server: Endpoint | None, kind: AlertClass, said: End | None = None
+def local_end(
+    client: Endpoint | None, server: Endpoint | None, kind: AlertClass, named: End | None = None
 ) -> End:
-    """Which end is ours, by the rules above. `said`: the product's own word."""
-    client_inside, server_inside = (
-        inside(end.address if end else None) for end in (client, server)
+    """Return which end is local, by the rules above.
+
+    `named`: the local end by the product's own rule.
+    """
+    client_private, server_private = (
+        is_private(end.address if end else None) for end in (client, server)
     )
-    if client_inside != server_inside:
-        return End.CLIENT if client_inside else End.SERVER
-    if said is not None:
-        return said
-    return End.CLIENT if kind in _STARTED_BY_US else End.SERVER
+    if client_private != server_private:
+        return End.CLIENT if client_private else End.SERVER
+    if named is not None:
+        return named
+    return End.CLIENT if kind in _STARTED_BY_CLIENT else End.SERVER

@@ -1,4 +1,4 @@
-"""What do we know of our own things that an alert names? `kind`, `critical` and `tags` come from the inventory, never from the alert."""
+"""Enrichment of an alert's host and user with facts from the asset inventory."""
 
 from __future__ import annotations
 
@@ -17,33 +17,36 @@ Name = tuple[str, str]
 """Type and canonical value."""
 
 
-def names(view: Mapping[str, Any]) -> list[Name]:
-    """What to look up for an alert's host and user."""
+def asset_names(view: Mapping[str, Any]) -> list[Name]:
+    """Return the names to look up for an alert's host and user."""
     return [*_host_names(view.get("host")), *_user_names(view.get("user"))]
 
 
-def enriched(view: dict[str, Any], inventory: Mapping[Name, KnownAsset]) -> dict[str, Any]:
-    """The view with what is known. Where several entries fit, it is critical if one is."""
+def enrich(view: dict[str, Any], inventory: Mapping[Name, KnownAsset]) -> dict[str, Any]:
+    """Return the view with the inventory's facts.
+
+    Where several assets match, one critical one suffices.
+    """
     host, user = view.get("host"), view.get("user")
     if host:
         known = [inventory[name] for name in _host_names(host) if name in inventory]
         kind = next((asset.kind for asset in known if asset.kind != "unknown"), "unknown")
-        host = {**host, "kind": kind, **_weight(known)}
+        host = {**host, "kind": kind, **_facts(known)}
     if user:
         user = {
             **user,
-            **_weight([inventory[name] for name in _user_names(user) if name in inventory]),
+            **_facts([inventory[name] for name in _user_names(user) if name in inventory]),
         }
     return {**view, "host": host, "user": user}
 
 
-def _weight(known: list[KnownAsset]) -> dict[str, Any]:
+def _facts(known: list[KnownAsset]) -> dict[str, Any]:
     critical = any(asset.critical or "critical" in asset.tags for asset in known)
     return {"critical": critical, "tags": sorted({tag for asset in known for tag in asset.tags})}
 
 
 def _host_names(host: Mapping[str, Any] | None) -> list[Name]:
-    """A full name is looked up by its first label too: better an approval too many than a domain controller too few."""
+    """Return a full name's first label too, so that no domain controller is missed."""
     if not host:
         return []
     full = [*_canonical(canonical_host, [host.get("id"), host.get("name")])]
@@ -78,7 +81,7 @@ def _user_names(user: Mapping[str, Any] | None) -> list[Name]:
 
 
 def _canonical(spell: Callable[[str], str], texts: Iterable[str | None]) -> list[str]:
-    """What has no canonical spelling is in no inventory."""
+    """Return the canonical spellings; a text without one is in no inventory."""
     found = []
     for text in texts:
         try:

@@ -1,4 +1,4 @@
-"""How hostile JSON is read: by path, totally, with text that is safe to store, show and compare."""
+"""A cursor over hostile JSON that reads by path and yields text that is safe to store and show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.alert import Alert
 from orchestrator.intake.body import JSON
-from orchestrator.intake.refusal import NotAnAlert, Unparseable
+from orchestrator.intake.errors import NotAnAlert, Unparseable
 
 MAX_TEXT = 4096
 MAX_NAME = 255
@@ -21,40 +21,52 @@ MAX_KEY = 512
 _MAX_SAFE = 2**53 - 1  # beyond, RFC 8785 (and JavaScript) can't carry an integer
 
 _BLANK = re.compile(r"[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
-# Controls would reach terminals; bidirectional overrides would let an attacker reorder what an approver reads.
+# Control characters would reach terminals. Bidirectional overrides would let an attacker reorder
+# what an approver reads.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
 
-def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """One line, without control and direction characters, at most `limit` characters (cut ones end in an ellipsis)."""
+def sanitize(text: str, limit: int = MAX_TEXT) -> str:
+    """Return the text as one line of at most `limit` characters, without control characters.
+
+    Text that is cut ends in an ellipsis.
+    """
     line = _UNSAFE.sub("\ufffd", _BLANK.sub(" ", text[: limit * 2])).strip()
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
-def identity(*parts: object) -> str:
-    r"""A dedup key from parts: `a/b/c`, a `/` inside one of several escaped; one that is too long or not printable is its SHA-256."""
+def dedup_key(*parts: object) -> str:
+    r"""Return a dedup key from parts, `a/b/c`, with each `/` inside of a part escaped.
+
+    A key that is too long or not printable is replaced by its SHA-256.
+    """
     texts = [str(part) for part in parts]
     key = (
         texts[0]
         if len(texts) == 1
         else "/".join(text.replace("\\", "\\\\").replace("/", "\\/") for text in texts)
     )
-    if 0 < len(key) <= MAX_KEY and key == clean(key, MAX_KEY):
+    if 0 < len(key) <= MAX_KEY and key == sanitize(key, MAX_KEY):
         return key
     return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def fingerprint(value: JSON) -> str:
-    """The dedup key of content without an id: SHA-256 of the value with sorted keys. Total, where RFC 8785 refuses 64-bit integers."""
-    return f"sha256:{hashlib.sha256(json.dumps(value, sort_keys=True, separators=(',', ':')).encode()).hexdigest()}"
+    """Return the dedup key of content without an id: the SHA-256 of its JSON with sorted keys.
+
+    RFC 8785 is not used, because it refuses integers beyond 53 bits, and this must not fail.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-class Reading:
-    """A JSON value and the path to it. Optional reads give None for what is absent or of another type; `required_` ones raise Unparseable.
+class JsonCursor:
+    """A JSON value and the path to it.
 
-    Keys are taken as they are, one level each: a key with dots in it is one key.
+    Optional reads return None where a value is absent or of another type; `required_` ones raise
+    Unparseable. A key is one level, even with dots in it.
     """
 
     __slots__ = ("hint", "path", "product", "value")
@@ -65,8 +77,8 @@ class Reading:
         self.path = path
         self.hint = hint
 
-    def at(self, *keys: str | int) -> Reading:
-        """The value under the keys; a None value where there is none."""
+    def at(self, *keys: str | int) -> JsonCursor:
+        """Return the value under the keys, a cursor on None where it does not exist."""
         value: JSON = self.value
         path = self.path
         for key in keys:
@@ -77,22 +89,25 @@ class Reading:
                 value = value[key] if -len(value) <= key < len(value) else None
             else:
                 value = None
-        return Reading(self.product, value, path, self.hint)
+        return JsonCursor(self.product, value, path, self.hint)
 
     def text(self, *keys: str | int, limit: int = MAX_TEXT) -> str | None:
-        """Clean text, or None where it is absent, empty or a container. A number is its digits."""
+        """Return sanitized text, or None where it is absent, empty or a container.
+
+        A number becomes its digits.
+        """
         exact = self.exact(*keys)
-        return None if exact is None else clean(exact, limit) or None
+        return None if exact is None else sanitize(exact, limit) or None
 
     def exact(self, *keys: str | int) -> str | None:
-        """The text as it came, neither cleaned nor cut: for identities only, so that two of them never become one."""
+        """Return the text unchanged, for dedup keys only, so that two never become one."""
         value = self.at(*keys).value
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             return None
         return str(value) if str(value).strip() else None
 
     def number(self, *keys: str | int) -> float | None:
-        """A finite number, also from text such as `"47"`."""
+        """Return a finite number, also from text such as `"47"`."""
         value = self.at(*keys).value
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             return None
@@ -103,7 +118,7 @@ class Reading:
         return number if math.isfinite(number) else None
 
     def integer(self, *keys: str | int, low: int = 0, high: int = _MAX_SAFE) -> int | None:
-        """A whole number within the bounds, also from text."""
+        """Return a whole number within the bounds, also from text."""
         number = self.number(*keys)
         return (
             int(number)
@@ -112,44 +127,47 @@ class Reading:
         )
 
     def flag(self, *keys: str | int) -> bool:
-        """Whether the value is true, or the text `true`."""
+        """Return whether the value is true, or the text `true`."""
         value = self.at(*keys).value
         return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
-    def items(self, *keys: str | int, most: int = 256) -> list[Reading]:
-        """The first elements of a list; a lone value counts as a list of one; nothing for null."""
+    def items(self, *keys: str | int, most: int = 256) -> list[JsonCursor]:
+        """Return the first elements of a list.
+
+        A single value counts as a list of one, null as an empty list.
+        """
         found = self.at(*keys)
         if isinstance(found.value, list):
             return [found.at(index) for index in range(min(len(found.value), most))]
         return [] if found.value is None else [found]
 
     def texts(self, *keys: str | int) -> list[str]:
-        """The texts in a list (or the lone text)."""
+        """Return the texts in a list, or the single text."""
         return [text for item in self.items(*keys) if (text := item.text())]
 
     def required_text(self, *keys: str | int, limit: int = MAX_TEXT) -> str:
-        """Clean text. Raises Unparseable where there is none."""
+        """Return sanitized text. Raise Unparseable without it."""
         text = self.text(*keys, limit=limit)
         if text is None:
             raise self.at(*keys).wrong("text")
         return text
 
     def required_number(self, *keys: str | int) -> float:
-        """A finite number. Raises Unparseable where there is none."""
+        """Return a finite number. Raise Unparseable without it."""
         number = self.number(*keys)
         if number is None:
             raise self.at(*keys).wrong("a number")
         return number
 
-    def required_object(self, *keys: str | int) -> Reading:
-        """An object. Raises Unparseable where there is none."""
+    def required_object(self, *keys: str | int) -> JsonCursor:
+        """Return an object. Raise Unparseable without it."""
         found = self.at(*keys)
         if not isinstance(found.value, dict):
             raise found.wrong("an object")
         return found
 
-    def wrong(self, wanted: str) -> Unparseable:
-        """The error that says what stands here instead of what was wanted."""
+    def wrong(self, expected: str) -> Unparseable:
+        """Return the error that names what is here instead of what was expected."""
         names = {
             dict: "an object",
             list: "a list",
@@ -158,27 +176,31 @@ class Reading:
             int: "a number",
             float: "a number",
         }
-        what = (
+        problem = (
             "is missing"
             if self.value is None
-            else f"is {names[type(self.value)]} where {wanted} was expected"
+            else f"is {names[type(self.value)]} where {expected} was expected"
         )
         if self.value == "":
-            what = "is empty"
+            problem = "is empty"
         return Unparseable(
-            f"{self.product}: {clean(self.path, MAX_NAME)} {what}{self.hint and f'; {self.hint}'}"
+            f"{self.product}: {sanitize(self.path, MAX_NAME)} {problem}"
+            f"{self.hint and f'; {self.hint}'}"
         )
 
     def alert(self, fields: dict[str, Any]) -> Alert:
-        """The alert that was read from here. Raises Unparseable should a field not fit the normal form."""
+        """Return the alert with these fields.
+
+        Raise Unparseable where a field does not fit the normal form.
+        """
         try:
             return Alert(**fields)
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
             raise Unparseable(
-                f"{self.product}: {self.path} gives no alert: {where} does not fit the normal form"
+                f"{self.product}: {self.path}: {where} does not fit the normal form of an alert"
             ) from error
 
     def not_an_alert(self, why: str) -> NotAnAlert:
-        """The outcome for telemetry that asks for nothing."""
+        """Return the outcome for telemetry that is not an alert."""
         return NotAnAlert(f"{self.product}: {why}")

@@ -1,4 +1,4 @@
-"""What a product's severity is in OCSF's: by word, or by a number on a scale."""
+"""Severities: a product's word or number as OCSF `severity_id`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ WORDS: dict[str, Severity] = {
     ),
     **dict.fromkeys(("fatal", "emergency"), Severity.FATAL),
 }
-"""The words that products use, in lower case."""
+"""Severity by the words that products use, in lower case."""
 
 
-def by_word(text: str | None) -> Severity:
-    """The severity that a word names; `UNKNOWN` for a word that names none."""
+def severity_of_word(text: str | None) -> Severity:
+    """Return the severity that a word names, `UNKNOWN` for any other word."""
     return WORDS.get((text or "").strip().lower(), Severity.UNKNOWN)
 
 
-def by_floor(number: float | None, floors: Sequence[tuple[float, Severity]]) -> Severity:
-    """The severity of the highest floor that the number reaches; `floors` highest first. `UNKNOWN` without a number."""
+def severity_of_number(number: float | None, floors: Sequence[tuple[float, Severity]]) -> Severity:
+    """Return the severity of the highest floor that the number reaches, `UNKNOWN` without a number.
+
+    `floors`: highest first.
+    """
     if number is None:
         return Severity.UNKNOWN
     return next((severity for floor, severity in floors if number >= floor), Severity.UNKNOWN)

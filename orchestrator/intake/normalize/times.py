@@ -1,4 +1,4 @@
-"""When did it happen? Reads the ways in which products write a moment; the answer is aware, UTC."""
+"""Times of alerts: parses what products write into aware UTC."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from orchestrator.intake.body import JSON
 
-_WRITTEN = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,12}))?\s*(?:(Z|UTC|\(UTC\))|([+-])(\d\d)[:.]?(\d\d)?)?",
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,12}))?\s*"
+    r"(?:(Z|UTC|\(UTC\))|([+-])(\d\d)[:.]?(\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
 _EPOCH = re.compile(r"\d{9,20}(\.\d{1,9})?", re.ASCII)
@@ -23,24 +24,24 @@ _MAX_TEXT = 64
 _LEAP = 60  # a leap second belongs to the minute that it ends
 _EARLIEST = datetime(
     1990, 1, 1, tzinfo=UTC
-)  # before: a zero date such as 0001-01-01 or 1970-01-01, which means "none"
-_AHEAD = timedelta(days=1)  # a clock that is further ahead is wrong
+)  # earlier ones are zero dates such as 0001-01-01 or 1970-01-01, which mean "unknown"
+_MAX_AHEAD = timedelta(days=1)  # a clock that is further ahead is wrong
 
 
-def moment(value: JSON, now: datetime) -> datetime:
-    """The moment that a product wrote, or `now` (when we received it) where it is absent, unreadable or impossible.
+def parse_time(value: JSON, now: datetime) -> datetime:
+    """Return the time that a product wrote, or `now` where it is absent or impossible.
 
-    Understands ISO 8601 with `T` or a blank, any fraction, `Z`, `+0200`, `+02:00`, `+02.00` or no zone (then UTC), and epoch numbers
-    in seconds, milli-, micro- or nanoseconds.
+    Understands ISO 8601 with `T` or a blank, any fraction, `Z`, `+0200`, `+02:00`, `+02.00` or no
+    zone (then UTC), and epoch numbers in seconds, milli-, micro- or nanoseconds.
     """
     try:
-        found = _read(value)
+        found = _parse(value)
     except (ValueError, OverflowError):
         return now
-    return found if found and _EARLIEST <= found <= now + _AHEAD else now
+    return found if found and _EARLIEST <= found <= now + _MAX_AHEAD else now
 
 
-def _read(value: JSON) -> datetime | None:
+def _parse(value: JSON) -> datetime | None:
     match value:
         case bool() | None:
             return None
@@ -48,8 +49,8 @@ def _read(value: JSON) -> datetime | None:
             return _epoch(float(value))
         case str() if len(value) <= _MAX_TEXT and _EPOCH.fullmatch(value.strip()):
             return _epoch(float(value))
-        case str() if len(value) <= _MAX_TEXT and (written := _WRITTEN.fullmatch(value.strip())):
-            return _iso(*written.groups())
+        case str() if len(value) <= _MAX_TEXT and (match := _ISO.fullmatch(value.strip())):
+            return _iso(*match.groups())
     return None
 
 

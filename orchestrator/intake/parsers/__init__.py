@@ -1,4 +1,4 @@
-"""Which product is read by what? One parser per file, registered here by name."""
+"""The parsers, one file per product, registered by the product's name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ GENERIC = "generic"
 
 
 class Parser(Protocol):
-    """Payload and moment of receipt -> alerts, at least one. Raises NotAnAlert, Unparseable, and nothing else."""
+    """A function from a payload and the time of receipt to alerts, at least one.
+
+    It raises NotAnAlert and Unparseable only.
+    """
 
     def __call__(self, payload: JSON, now: datetime, /) -> tuple[Alert, ...]: ...
 
@@ -33,11 +36,14 @@ PARSERS: dict[str, Parser] = {
 }
 
 PRODUCTS: tuple[str, ...] = (*PARSERS, *SHIPPED, GENERIC)
-"""What a source can be configured as: a parser of its own, a mapping that ships, or `generic` with a mapping of yours."""
+"""Products that a source can name: with a parser, with a shipped mapping, or `generic`."""
 
 
 def parser_for(product: str, mapping: Mapping | None = None) -> Parser:
-    """The parser of a product. A mapping, where there is one, comes before what ships. Raises Invalid that says the mend."""
+    """Return the parser of a product. A given mapping takes precedence.
+
+    Raise Invalid, with the fix, for an unknown product.
+    """
     if mapping is not None:
         return GenericParser(mapping, product)
     if product in PARSERS:
@@ -48,7 +54,8 @@ def parser_for(product: str, mapping: Mapping | None = None) -> Parser:
         message = "product generic needs a mapping (JSON: field -> JMESPath)"
         raise Invalid(message)
     close = get_close_matches(product, PRODUCTS, 1)
-    guess = f"did you mean {close[0]!r}?" if close else "give it a mapping."
+    guess = f"did you mean {close[0]!r}?" if close else "add a mapping."
     raise Invalid(
-        f"unknown product {product!r}: {guess} Known without a mapping: {', '.join(PRODUCTS[:-1])}"
+        f"unknown product {product!r}: {guess} "
+        f"Products that need no mapping: {', '.join(PRODUCTS[:-1])}"
     )

@@ -1,8 +1,9 @@
-"""What does a CrowdSec alert say? One alert, or the list that the http notification plugin posts with `{{.|toJson}}`.
+"""Parser for CrowdSec alerts: one, or the list that the http plugin sends with `{{.|toJson}}`.
 
-De-duplicated by uuid, or machine, id and start, or the content. CrowdSec has no severity: a scan is low, the rest medium, and a
-simulated scenario, which takes no decision, informational. Users that an attacker tried are observables, never the alert's user: otherwise
-guessing at a name would be enough to have its owner locked out.
+Alerts are deduplicated by uuid, else by machine, id and start, else by content. CrowdSec has no
+severity: a scan is low, a simulated scenario informational, anything else medium. User names that
+an attacker tried are observables, never the alert's user: otherwise guessing a name would be enough
+to lock its owner out.
 """
 
 from __future__ import annotations
@@ -10,39 +11,38 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Severity
-from orchestrator.domain.observable import ObservableType, Role
-from orchestrator.intake.batch import each
+from orchestrator.domain.observable import ObservableType, ObservableRole
+from orchestrator.intake.batch import parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
-from orchestrator.intake.normalize.endpoints import someone
+from orchestrator.intake.normalize.endpoints import is_unicast_host
 from orchestrator.intake.normalize.json_cursor import (
     MAX_NAME,
     MAX_TITLE,
-    Reading,
+    JsonCursor,
+    dedup_key,
     fingerprint,
-    identity,
 )
-from orchestrator.intake.normalize.observables import Sightings
-from orchestrator.intake.normalize.techniques import techniques
-from orchestrator.intake.normalize.times import moment
+from orchestrator.intake.normalize.observables import ObservableCollector
+from orchestrator.intake.normalize.times import parse_time
 
 _MAX_EVENTS = 50
 
 
 def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
-    """The alerts in one CrowdSec alert or a list of them. Raises Unparseable."""
-    reading = Reading("crowdsec", payload, hint="is the plugin's format {{.|toJson}}?")
-    return each(reading, lambda alert: _parse_one(alert, now))
+    """Return the alerts in one CrowdSec alert or a list of them. Raise Unparseable."""
+    body = JsonCursor("crowdsec", payload, hint="is the plugin's format {{.|toJson}}?")
+    return parse_batch(body, lambda alert: _parse_one(alert, now))
 
 
-def _parse_one(alert: Reading, now: datetime) -> Alert:
+def _parse_one(alert: JsonCursor, now: datetime) -> Alert:
     scenario = alert.required_text("scenario", limit=MAX_NAME)
     source = alert.required_object("source")
     kind = classify.by_pattern(classify.CROWDSEC_SCENARIOS, scenario) or AlertClass.OTHER
-    seen = Sightings()
-    remote = _remote(source, seen)
-    host = seen.host(alert.text("machine_id"), None, None)
-    _events(alert, seen)
+    observables = ObservableCollector()
+    remote = _remote(source, observables)
+    host = observables.add_host(alert.text("machine_id"), None, None)
+    _add_events(alert, observables)
     return alert.alert(
         {
             "dedup_key": _dedup_key(alert),
@@ -50,43 +50,47 @@ def _parse_one(alert: Reading, now: datetime) -> Alert:
             "severity": _severity(alert, kind),
             "alert_class": kind,
             "rule": scenario,
-            "time": moment(alert.at("stop_at").value, moment(alert.at("created_at").value, now)),
-            "techniques": techniques(alert.texts("labels")),
+            "time": parse_time(
+                alert.at("stop_at").value, parse_time(alert.at("created_at").value, now)
+            ),
+            "techniques": classify.parse_techniques(alert.texts("labels")),
             "host": host,
             "remote": remote,
-            "observables": seen.all(),
+            "observables": observables.all(),
         }
     )
 
 
-def _dedup_key(alert: Reading) -> str:
+def _dedup_key(alert: JsonCursor) -> str:
     if uuid := alert.exact("uuid"):
-        return identity(uuid)
+        return dedup_key(uuid)
     if number := alert.integer("id", low=1):
-        return identity(alert.exact("machine_id") or "-", number, alert.exact("start_at") or "-")
+        return dedup_key(alert.exact("machine_id") or "-", number, alert.exact("start_at") or "-")
     return fingerprint(alert.value)
 
 
-def _severity(alert: Reading, kind: AlertClass) -> Severity:
+def _severity(alert: JsonCursor, kind: AlertClass) -> Severity:
     if alert.flag("simulated"):
         return Severity.INFORMATIONAL
     return Severity.LOW if kind is AlertClass.SCAN else Severity.MEDIUM
 
 
-def _remote(source: Reading, seen: Sightings) -> Endpoint | None:
+def _remote(source: JsonCursor, observables: ObservableCollector) -> Endpoint | None:
     scope = (source.text("scope") or "ip").lower()
     if scope == "range":
-        seen.see(ObservableType.NETWORK, source.text("value") or source.text("range"), Role.REMOTE)
+        observables.add(
+            ObservableType.NETWORK, source.text("value") or source.text("range"), ObservableRole.REMOTE
+        )
     address = source.text("ip") or (source.text("value") if scope == "ip" else None)
-    remote = seen.endpoint(address, role=Role.REMOTE)
-    return remote if remote and someone(remote.address) else None
+    remote = observables.add_endpoint(address, role=ObservableRole.REMOTE)
+    return remote if remote and is_unicast_host(remote.address) else None
 
 
-def _events(alert: Reading, seen: Sightings) -> None:
-    """What the log lines behind it name; `events` in the plugin's form, `Events` in a dump."""
+def _add_events(alert: JsonCursor, observables: ObservableCollector) -> None:
+    """Add what the underlying log lines name. The plugin calls them `events`, a dump `Events`."""
     for decision in alert.items("decisions"):
         if (decision.text("scope") or "").lower() == "ip":
-            seen.see(ObservableType.ADDRESS, decision.text("value"), Role.REMOTE)
+            observables.add(ObservableType.ADDRESS, decision.text("value"), ObservableRole.REMOTE)
     for event in (
         *alert.items("events", most=_MAX_EVENTS),
         *alert.items("Events", most=_MAX_EVENTS),
@@ -96,6 +100,6 @@ def _events(alert: Reading, seen: Sightings) -> None:
             for item in event.items("meta")
             if (key := item.text("key")) and (value := item.text("value"))
         }
-        seen.see(ObservableType.ADDRESS, meta.get("source_ip"), Role.REMOTE)
-        seen.account(meta.get("target_user"), role=Role.RELATED)
-        seen.name(meta.get("target_fqdn") or meta.get("target_host"), Role.LOCAL)
+        observables.add(ObservableType.ADDRESS, meta.get("source_ip"), ObservableRole.REMOTE)
+        observables.add_user(meta.get("target_user"), role=ObservableRole.RELATED)
+        observables.add_server_name(meta.get("target_fqdn") or meta.get("target_host"), ObservableRole.LOCAL)

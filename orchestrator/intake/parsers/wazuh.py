@@ -1,23 +1,22 @@
-"""What does a Wazuh 4 alert say, as integratord hands it on? One alert, or a list of them.
+"""Parser for Wazuh 4 alerts as integratord sends them: one alert or a list of them.
 
-De-duplicated by manager and alert id, the id alone not being unique in a cluster.
+Alerts are deduplicated by manager and alert id, because the id alone is not unique in a cluster.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from orchestrator.domain.alert import Alert, AlertClass, Endpoint, FileSeen, Severity
-from orchestrator.domain.observable import ObservableType, Role
-from orchestrator.intake.batch import each
+from orchestrator.domain.alert import Alert, AlertClass, Endpoint, FileInfo, Severity
+from orchestrator.domain.observable import ObservableType, ObservableRole
+from orchestrator.intake.batch import parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
-from orchestrator.intake.normalize.endpoints import End, our_end, someone
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, Reading, identity
-from orchestrator.intake.normalize.observables import Sightings
-from orchestrator.intake.normalize.severity import by_floor
-from orchestrator.intake.normalize.techniques import techniques
-from orchestrator.intake.normalize.times import moment
+from orchestrator.intake.normalize.endpoints import End, is_unicast_host, local_end
+from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor, dedup_key
+from orchestrator.intake.normalize.observables import ObservableCollector
+from orchestrator.intake.normalize.severity import severity_of_number
+from orchestrator.intake.normalize.times import parse_time
 from orchestrator.intake.parsers import suricata
 
 _LEVELS = (
@@ -51,19 +50,19 @@ _USERS = (
 
 
 def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
-    """The alerts in one Wazuh alert or a list of them. Raises Unparseable."""
-    return each(
-        Reading("wazuh", payload, hint="is this an alert of Wazuh 4 as in alerts.json?"),
+    """Return the alerts in one Wazuh alert or a list of them. Raise Unparseable."""
+    return parse_batch(
+        JsonCursor("wazuh", payload, hint="is this an alert of Wazuh 4 as in alerts.json?"),
         lambda alert: _parse_one(alert, now),
     )
 
 
-def _parse_one(alert: Reading, now: datetime) -> Alert:
+def _parse_one(alert: JsonCursor, now: datetime) -> Alert:
     rule = alert.required_object("rule")
     rule_id = rule.required_text("id", limit=MAX_NAME)
     level = rule.required_number("level")
     alert.required_text("id")
-    named = techniques(
+    named = classify.parse_techniques(
         [
             *rule.texts("mitre", "id"),
             *alert.texts("data", "alert", "metadata", "mitre_technique_id"),
@@ -73,27 +72,23 @@ def _parse_one(alert: Reading, now: datetime) -> Alert:
     carries_eve = alert.text("data", "event_type") == "alert"
     return alert.alert(
         {
-            "dedup_key": identity(alert.exact("manager", "name") or "-", alert.exact("id")),
+            "dedup_key": dedup_key(alert.exact("manager", "name") or "-", alert.exact("id")),
             "title": rule.text("description", limit=MAX_TITLE) or f"Wazuh rule {rule_id}",
-            "severity": by_floor(level, _LEVELS),
+            "severity": severity_of_number(level, _LEVELS),
             "alert_class": kind,
             "rule": rule_id,
-            "time": moment(alert.at("timestamp").value, now),
+            "time": parse_time(alert.at("timestamp").value, now),
             "techniques": named,
-            **(
-                suricata.traffic(alert.at("data"), kind)
-                if carries_eve
-                else _what_it_names(alert, kind)
-            ),
+            **(suricata.traffic(alert.at("data"), kind) if carries_eve else _entities(alert, kind)),
         }
     )
 
 
-def _classify(alert: Reading, rule_id: str, named: tuple[str, ...]) -> AlertClass:
+def _classify(alert: JsonCursor, rule_id: str, named: tuple[str, ...]) -> AlertClass:
     groups = [group for text in alert.texts("rule", "groups") for group in text.split(",")]
     if "suricata" in groups and alert.text("data", "alert", "signature_id"):
         eve = alert.at("data", "alert")
-        return classify.suricata(
+        return classify.classify_suricata(
             eve.text("signature"), eve.text("category"), eve.texts("metadata", "mitre_tactic_id")
         )
     return (
@@ -104,33 +99,35 @@ def _classify(alert: Reading, rule_id: str, named: tuple[str, ...]) -> AlertClas
     )
 
 
-def _what_it_names(alert: Reading, kind: AlertClass) -> dict[str, object]:
-    seen = Sightings()
-    agent_address = Sightings().see(ObservableType.ADDRESS, alert.text("agent", "ip"))
+def _entities(alert: JsonCursor, kind: AlertClass) -> dict[str, object]:
+    observables = ObservableCollector()
+    agent_address = ObservableCollector().add(ObservableType.ADDRESS, alert.text("agent", "ip"))
     agent_address = (
-        agent_address if someone(agent_address) else None
-    )  # the manager's own agent, 000, says 127.0.0.1
-    host = seen.host(alert.text("agent", "id"), alert.text("agent", "name"), agent_address)
-    local, remote = _sides(alert, agent_address, kind)
-    for end, role in ((remote, Role.REMOTE), (local, Role.LOCAL)):
-        seen.see(ObservableType.ADDRESS, end.address if end else None, role)
+        agent_address if is_unicast_host(agent_address) else None
+    )  # agent 000, the manager itself, reports 127.0.0.1
+    host = observables.add_host(
+        alert.text("agent", "id"), alert.text("agent", "name"), agent_address
+    )
+    local, remote = _endpoints(alert, agent_address, kind)
+    for end, role in ((remote, ObservableRole.REMOTE), (local, ObservableRole.LOCAL)):
+        observables.add(ObservableType.ADDRESS, end.address if end else None, role)
     users = [
-        seen.account(alert.text(*name), alert.text(*domain) if domain else None)
+        observables.add_user(alert.text(*name), alert.text(*domain) if domain else None)
         for name, domain in _USERS
     ]
     event = alert.at("data", "win", "eventdata")
-    process = seen.process(
+    process = observables.add_process(
         event.text("image") or alert.text("data", "audit", "exe"),
         event.text("commandLine"),
         event.integer("processId", high=2**32),
     )
-    file = _file(alert, seen)
+    file = _file(alert, observables)
     for name in (
         ("data", "hostname"),
         ("data", "win", "eventdata", "destinationHostname"),
         ("data", "win", "eventdata", "queryName"),
     ):
-        seen.name(alert.text(*name))
+        observables.add_server_name(alert.text(*name))
     return {
         "host": host,
         "user": next((user for user in users if user), None),
@@ -138,45 +135,47 @@ def _what_it_names(alert: Reading, kind: AlertClass) -> dict[str, object]:
         "remote": remote,
         "file": file,
         "process": process,
-        "url": seen.see(ObservableType.URL, alert.text("data", "url"), Role.RELATED),
-        "observables": seen.all(),
+        "url": observables.add(ObservableType.URL, alert.text("data", "url"), ObservableRole.RELATED),
+        "observables": observables.all(),
     }
 
 
-def _sides(
-    alert: Reading, agent_address: str | None, kind: AlertClass
+def _endpoints(
+    alert: JsonCursor, agent_address: str | None, kind: AlertClass
 ) -> tuple[Endpoint | None, Endpoint | None]:
-    """(local, remote). With one address only, it is the other side, unless it is the agent's own."""
+    """Return (local, remote). A single address is the remote one, unless it is the agent's own."""
     source, target = (
         _endpoint(alert, _SOURCES, "srcport", "src_port"),
         _endpoint(alert, _TARGETS, "dstport", "dest_port"),
     )
     own = Endpoint(address=agent_address) if agent_address else None
     if source and target:
-        said = (
+        named = (
             {source.address: End.CLIENT, target.address: End.SERVER}.get(agent_address)
             if source.address != target.address
             else None
         )
         return (
             (source, target)
-            if our_end(source, target, kind, said) is End.CLIENT
+            if local_end(source, target, kind, named) is End.CLIENT
             else (target, source)
         )
-    lone = source or target
-    return (lone, None) if lone and lone.address == agent_address else (own, lone)
+    single = source or target
+    return (single, None) if single and single.address == agent_address else (own, single)
 
 
-def _endpoint(alert: Reading, paths: tuple[tuple[str, ...], ...], *ports: str) -> Endpoint | None:
+def _endpoint(
+    alert: JsonCursor, paths: tuple[tuple[str, ...], ...], *ports: str
+) -> Endpoint | None:
     port = next(
         (number for name in ports if (number := alert.integer("data", name, low=1, high=65535))),
         None,
     )
-    ends = (Sightings().endpoint(alert.text(*path), port) for path in paths)
-    return next((end for end in ends if end and someone(end.address)), None)
+    ends = (ObservableCollector().add_endpoint(alert.text(*path), port) for path in paths)
+    return next((end for end in ends if end and is_unicast_host(end.address)), None)
 
 
-def _file(alert: Reading, seen: Sightings) -> FileSeen | None:
+def _file(alert: JsonCursor, observables: ObservableCollector) -> FileInfo | None:
     check, total = alert.at("syscheck"), alert.at("data", "virustotal")
     sysmon = dict(
         part.lower().split("=", 1)
@@ -184,23 +183,23 @@ def _file(alert: Reading, seen: Sightings) -> FileSeen | None:
         if "=" in part
     )
     found = (
-        seen.file(
+        observables.add_file(
             None,
             check.text("path"),
             {kind: check.text(f"{kind}_after") for kind in ("sha256", "sha1", "md5")},
         ),
-        seen.file(
+        observables.add_file(
             None,
             total.text("source", "file"),
             {kind: total.text("source", kind) for kind in ("sha256", "sha1", "md5")},
         ),
-        seen.file(
+        observables.add_file(
             None,
             alert.text("data", "win", "eventdata", "image"),
             {kind: sysmon.get(kind) for kind in ("sha256", "sha1", "md5")},
         )
         if sysmon
         else None,
-        seen.file(None, alert.text("data", "file"), {}),
+        observables.add_file(None, alert.text("data", "file"), {}),
     )
     return next((file for file in found if file), None)

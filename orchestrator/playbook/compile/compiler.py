@@ -1,4 +1,4 @@
-"""How the text of a playbook becomes a plan: read, checked against the catalogue and its own data flow, frozen."""
+"""The compiler: parse a playbook, check it against the catalogue, build the plan."""
 
 from __future__ import annotations
 
@@ -9,180 +9,190 @@ from typing import Any
 from orchestrator.playbook import plan
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compile import results
-from orchestrator.playbook.compile.diagnostics import Report, is_step, value_at
-from orchestrator.playbook.compile.expression_checks import Checks, Known, Place
-from orchestrator.playbook.compile.inputs import schema_of_one
-from orchestrator.playbook.compile.parse import Read, read
-from orchestrator.playbook.compile.schema_fit import misfits
-from orchestrator.playbook.compile.steps import (
-    MAX_STEPS,
-    Resolve,
-    StepCompiler,
-    all_nullable,
-    count,
+from orchestrator.playbook.compile.diagnostics import Diagnostics, is_step, value_at
+from orchestrator.playbook.compile.expression_checks import (
+    CheckedExpression,
+    ExpressionChecker,
+    VisibleNames,
 )
+from orchestrator.playbook.compile.inputs import input_schema
+from orchestrator.playbook.compile.parse import ParsedPlaybook, parse_playbook
+from orchestrator.playbook.compile.schema_fit import schema_mismatches
+from orchestrator.playbook.compile.steps import MAX_STEPS, Resolve, StepCompiler, all_nullable
 from orchestrator.playbook.language.types import ANY, STRING, Type, alert_type, nullable
 from orchestrator.playbook.language.yaml import BadYaml, Document, Path, load
-from orchestrator.playbook.problems import PlaybookInvalid, Problem
-from orchestrator.playbook.schema.playbook import Playbook
+from orchestrator.playbook.problems import PlaybookInvalid, PlaybookProblem
+from orchestrator.playbook.schema.playbook import PlaybookSpec
 
-__all__ = ["Compiled", "Examined", "Resolve", "compile_playbook", "examine_playbook"]
+__all__ = [
+    "AnalyzedPlaybook",
+    "CompiledPlaybook",
+    "Resolve",
+    "analyze_playbook",
+    "compile_playbook",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A playbook that can be published. `positions`: step id -> line and column (from 1) in the source."""
+class CompiledPlaybook:
+    """A playbook without errors."""
 
     plan: plan.Plan
-    positions: dict[str, tuple[int, int]]
+    positions: dict[str, tuple[int, int]]  # of each step id: line and column in the source, from 1
     source: str
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
-    """A playbook that can be published, with what was learnt on the way: its text's places, its steps' paths, its expressions."""
+class AnalyzedPlaybook:
+    """A compiled playbook with its document and the expressions in it, for lint."""
 
-    compiled: Compiled
+    compiled: CompiledPlaybook
     document: Document
     paths: dict[str, Path]  # of each step, by its id
-    places: tuple[Place, ...]
+    expressions: tuple[CheckedExpression, ...]
 
 
-def compile_playbook(text: str, file: str, catalogue: Catalogue, resolve: Resolve) -> Compiled:
-    """Compile the text of one playbook. `file` is how messages call it; `resolve` finds a published plan by name and version.
+def compile_playbook(
+    text: str, file: str, catalogue: Catalogue, resolve: Resolve
+) -> CompiledPlaybook:
+    """Compile the text of one playbook, or raise PlaybookInvalid with every problem.
 
-    Raises PlaybookInvalid with every problem that was found.
+    Messages call it `file`. `resolve` returns a published plan by name and version.
     """
-    return examine_playbook(text, file, catalogue, resolve).compiled
+    return analyze_playbook(text, file, catalogue, resolve).compiled
 
 
-def examine_playbook(text: str, file: str, catalogue: Catalogue, resolve: Resolve) -> Examined:
-    """As `compile_playbook`, for who asks more of a playbook than whether it is good."""
+def analyze_playbook(
+    text: str, file: str, catalogue: Catalogue, resolve: Resolve
+) -> AnalyzedPlaybook:
+    """Compile a playbook and keep what lint needs. Raises PlaybookInvalid."""
     try:
         document = load(text)
     except BadYaml as error:
         place = error.position
         raise PlaybookInvalid(
-            [Problem(file, place.line, place.column, None, error.message, error.mend)]
+            [PlaybookProblem(file, place.line, place.column, None, error.message, error.fix)]
         ) from error
-    report = Report(file, document)
-    if not (found := read(document, report)):
-        report.raise_any()
-        raise PlaybookInvalid([Problem(file, 1, 1, None, "not a playbook")])
-    compiler = _Compiler(document, report, found, catalogue, resolve)
-    compiled = compiler.compiled()
-    report.raise_any()
+    diagnostics = Diagnostics(file, document)
+    if not (parsed := parse_playbook(document, diagnostics)):
+        diagnostics.raise_any()
+        raise PlaybookInvalid([PlaybookProblem(file, 1, 1, None, "not a playbook")])
+    compiler = _Compiler(document, diagnostics, parsed, catalogue, resolve)
+    whole = compiler.compile()
+    diagnostics.raise_any()
     paths = dict(_ids(document.data, ()))
-    positions = {name: document.at(path) for name, path in paths.items()}
-    done = Compiled(
-        compiled, {name: (place.line, place.column) for name, place in positions.items()}, text
-    )
-    return Examined(done, document, paths, compiler.places)
+    places = {name: document.at(path) for name, path in paths.items()}
+    positions = {name: (place.line, place.column) for name, place in places.items()}
+    compiled = CompiledPlaybook(whole, positions, text)
+    return AnalyzedPlaybook(compiled, document, paths, compiler.expressions)
 
 
 class _Compiler:
     def __init__(
         self,
         document: Document,
-        report: Report,
-        found: Read,
+        diagnostics: Diagnostics,
+        parsed: ParsedPlaybook,
         catalogue: Catalogue,
         resolve: Resolve,
     ) -> None:
-        self._written = found.playbook
-        self._report = report
-        self._broken = dict.fromkeys(found.broken, ANY)
-        self._inputs_known = found.inputs_known
+        self._spec = parsed.playbook
+        self._diagnostics = diagnostics
+        self._broken = dict.fromkeys(parsed.broken, ANY)
+        self._inputs_known = parsed.inputs_known
         ids = self._unique_ids(document)
-        self._checks = Checks(report, document.data, ids)
+        self._checker = ExpressionChecker(diagnostics, document.data, ids)
         self._steps = StepCompiler(
-            report,
-            self._checks,
+            diagnostics,
+            self._checker,
             catalogue,
             resolve,
-            playbook=self._written.playbook,
-            broken=found.broken,
+            playbook=self._spec.playbook,
+            broken=parsed.broken,
         )
 
-    def compiled(self) -> plan.Plan:
-        """The compiled form; only fit for use when the report stayed empty."""
-        written = self._written
+    def compile(self) -> plan.Plan:
+        """Return the plan. It is valid only if no problem was reported."""
+        spec = self._spec
         inputs = {
-            name: plan.InputField(**field.model_dump()) for name, field in written.inputs.items()
+            name: plan.InputField(**field.model_dump()) for name, field in spec.inputs.items()
         }
-        known = Known(self._names(inputs), dict(self._broken))
+        names = VisibleNames(self._names(inputs), dict(self._broken))
         self._check_inputs(inputs)
-        steps, seen = self._steps.steps(written.steps, ("steps",), known)
-        on_failure, further = self._on_failure(written, known.after(all_nullable(seen)))
-        if count([*steps, *further]) > MAX_STEPS:
-            self._report.add(
+        steps, exports = self._steps.steps(spec.steps, ("steps",), names)
+        on_failure, further = self._on_failure(spec, names.after(all_nullable(exports)))
+        if sum(1 for _ in plan.walk_steps([*steps, *further])) > MAX_STEPS:
+            self._diagnostics.add(
                 ("steps",),
-                f"more than {MAX_STEPS} steps, those of called playbooks included",
+                f"the playbook has more than {MAX_STEPS} steps, including those that it calls",
                 "split it",
                 key=True,
             )
         return plan.Plan(
-            **written.model_dump(include={"playbook", "version", "title", "owner"}),
-            attack=tuple(written.attack),
-            trigger=self._trigger(written),
+            **spec.model_dump(include={"playbook", "version", "title", "owner"}),
+            attack=tuple(spec.attack),
+            trigger=self._trigger(spec),
             inputs=inputs,
-            limits=plan.Limits(**written.limits.model_dump()),
+            limits=plan.Limits(**spec.limits.model_dump()),
             steps=steps,
             on_failure=on_failure,
         )
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def expressions(self) -> tuple[CheckedExpression, ...]:
         """Every expression and value that was checked."""
-        return tuple(self._checks.places)
+        return tuple(self._checker.expressions)
 
     def _names(self, inputs: Mapping[str, plan.InputField]) -> dict[str, Type]:
-        """A run that an alert started has it; one that was started by hand or by `call` sees null."""
-        alert: Type = alert_type() if self._written.trigger else nullable(alert_type())
+        """Return the types of the names that every step sees."""
+        # Null in a run that is started by hand or by `call`.
+        alert: Type = alert_type() if self._spec.trigger else nullable(alert_type())
         return {
             "alert": alert,
             "inputs": results.inputs(inputs) if self._inputs_known else ANY,
             "run": results.RUN,
         }
 
-    def _trigger(self, written: Playbook) -> plan.Trigger | None:
-        if written.trigger is None:
+    def _trigger(self, spec: PlaybookSpec) -> plan.Trigger | None:
+        if spec.trigger is None:
             return None
-        known = Known({"alert": alert_type()}, None)
-        self._checks.condition(written.trigger.when, ("trigger", "when"), known)
-        self._checks.text(written.trigger.once_per, ("trigger", "once_per"), known, name=True)
-        if written.trigger.once_per.strip().startswith("alert."):
-            message = "this is the same text for every alert, so that the first one covers all"
-            self._report.add(
+        names = VisibleNames({"alert": alert_type()}, None)
+        self._checker.condition(spec.trigger.when, ("trigger", "when"), names)
+        self._checker.text(spec.trigger.once_per, ("trigger", "once_per"), names, name=True)
+        if spec.trigger.once_per.strip().startswith("alert."):
+            message = "this text is the same for every alert, so all alerts would share one run"
+            self._diagnostics.add(
                 ("trigger", "once_per"),
                 message,
-                f"write ${{{{ {written.trigger.once_per.strip()} }}}}",
+                f"write ${{{{ {spec.trigger.once_per.strip()} }}}}",
             )
-        return plan.Trigger(**written.trigger.model_dump())
+        return plan.Trigger(**spec.trigger.model_dump())
 
     def _check_inputs(self, inputs: Mapping[str, plan.InputField]) -> None:
         for name, field in inputs.items():
             path: Path = ("inputs", name)
-            if self._written.trigger and field.required and field.default is None:
-                self._report.add(
+            if self._spec.trigger and field.required and field.default is None:
+                self._diagnostics.add(
                     path,
                     f"an alert cannot give the input {name!r}",
                     "give it a default, or `required: false`",
                     key=True,
                 )
             if field.default is not None:
-                for misfit in misfits(
+                for mismatch in schema_mismatches(
                     field.default,
-                    schema_of_one(field),
+                    input_schema(field),
                     (*path, "default"),
                     lambda _text, _path: STRING,
                 ):
-                    self._report.add(misfit.path, misfit.message, misfit.mend)
+                    self._diagnostics.add(mismatch.path, mismatch.message, mismatch.fix)
 
-    def _on_failure(self, written: Playbook, known: Known) -> tuple[Any, tuple[plan.AnyStep, ...]]:
-        if isinstance(written.on_failure, str):
-            return written.on_failure, ()
-        steps, _ = self._steps.steps(written.on_failure, ("on_failure",), known)
+    def _on_failure(
+        self, spec: PlaybookSpec, names: VisibleNames
+    ) -> tuple[Any, tuple[plan.AnyStep, ...]]:
+        if isinstance(spec.on_failure, str):
+            return spec.on_failure, ()
+        steps, _ = self._steps.steps(spec.on_failure, ("on_failure",), names)
         return steps, steps
 
     def _unique_ids(self, document: Document) -> dict[str, Path]:
@@ -190,17 +200,17 @@ class _Compiler:
         for name, path in _ids(document.data, ()):
             if name in ids:
                 first = document.at(ids[name])
-                self._report.add(
+                self._diagnostics.add(
                     (*path, "id"),
-                    f"the id {name!r} is taken by the step in line {first.line}",
-                    "choose another",
+                    f"the id {name!r} is already used by the step in line {first.line}",
+                    "choose another id",
                 )
             ids.setdefault(name, path)
         return ids
 
 
 def _ids(data: Any, path: Path) -> Iterator[tuple[str, Path]]:
-    """Every step id and its path, in the order of the text."""
+    """Yield every step id and its path, in the order of the text."""
     if is_step(path) and isinstance(name := value_at(data, ("id",)), str):
         yield name, path
     children = (

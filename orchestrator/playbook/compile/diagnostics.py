@@ -1,32 +1,32 @@
-"""Where problems are collected while a playbook is read and checked; knows which step a path lies in."""
+"""Diagnostics: the problems of one file, collected while it is parsed and checked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from orchestrator.playbook.language.yaml import Document, Path
-from orchestrator.playbook.problems import PlaybookInvalid, Problem
+from orchestrator.playbook.problems import PlaybookInvalid, PlaybookProblem
 
 STEP_LISTS = frozenset({"steps", "parallel", "otherwise", "on_error", "on_failure"})
 
 
-class Report:
-    """The problems of one file. Paths are those of the YAML data: keys and indices."""
+class Diagnostics:
+    """The problems of one file. A path is the keys and indices of a node of the YAML data."""
 
     def __init__(self, file: str, document: Document) -> None:
         self._file = file
         self._document = document
-        self._problems: list[Problem] = []
+        self._problems: list[PlaybookProblem] = []
 
-    def add(self, path: Path, message: str, mend: str | None = None, *, key: bool = False) -> None:
-        """Note a problem with the value at a path, or with its key."""
+    def add(self, path: Path, message: str, fix: str | None = None, *, key: bool = False) -> None:
+        """Add a problem with the value at a path, or with its key."""
         place = self._document.at(path, key=key)
         self._problems.append(
-            Problem(self._file, place.line, place.column, self.step_at(path), message, mend)
+            PlaybookProblem(self._file, place.line, place.column, self.step_at(path), message, fix)
         )
 
     def step_at(self, path: Path) -> str | None:
-        """The id of the innermost step that a path lies in; the outer one's where it has none."""
+        """Return the id of the innermost step around a path that has an id."""
         for end in range(len(path), 1, -1):
             if is_step(path[:end]):
                 found = value_at(self._document.data, path[:end])
@@ -35,13 +35,13 @@ class Report:
         return None
 
     def raise_any(self) -> None:
-        """Raises PlaybookInvalid if there is any problem."""
+        """Raise PlaybookInvalid if there is any problem."""
         if self._problems:
             raise PlaybookInvalid(self._problems)
 
 
 def is_step(path: Path) -> bool:
-    """Whether a path is that of a step, rather than of a part of one."""
+    """Whether a path leads to a step, rather than to a part of one."""
     return (
         len(path) > 1
         and isinstance(path[-1], int)
@@ -51,7 +51,7 @@ def is_step(path: Path) -> bool:
 
 
 def value_at(data: Any, path: Path) -> Any:
-    """What stands at a path; None where it leads nowhere."""
+    """Return the value at a path; None where the path does not exist."""
     for part in path:
         in_mapping = isinstance(data, dict) and part in data
         in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)

@@ -1,4 +1,4 @@
-"""Whether the expressions of a playbook can be right, given what is known where they stand."""
+"""Expression checks: whether an expression can be right, given what is visible where it stands."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestrator.playbook.compile.diagnostics import Report, is_step, value_at
-from orchestrator.playbook.compile.schema_fit import Schema, misfits
-from orchestrator.playbook.language.ast import Node
-from orchestrator.playbook.language.evaluate import is_template, parts, references
+from orchestrator.playbook.compile.diagnostics import Diagnostics, is_step, value_at
+from orchestrator.playbook.compile.schema_fit import Schema, schema_mismatches
+from orchestrator.playbook.language.ast import ExpressionError, Node
 from orchestrator.playbook.language.infer import infer_text, require_bool
-from orchestrator.playbook.language.syntax import ExpressionError, parse
+from orchestrator.playbook.language.references import references
+from orchestrator.playbook.language.syntax import parse
+from orchestrator.playbook.language.templates import is_template, template_parts
 from orchestrator.playbook.language.types import (
     ANY,
     NULL,
@@ -29,120 +30,117 @@ from orchestrator.playbook.problems import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What an expression can see at a place: names, and the steps that ran (or may have run) before it."""
+class VisibleNames:
+    """The names and earlier steps that an expression can see."""
 
     names: Mapping[str, Type]
     steps: Mapping[str, Type] | None = field(
         default_factory=dict
-    )  # None: no steps are seen here at all
+    )  # None: no steps are visible here
 
-    def after(self, steps: Mapping[str, Type]) -> Known:
-        """The same once these have run."""
+    def after(self, steps: Mapping[str, Type]) -> VisibleNames:
+        """Return the names that are visible after these steps."""
         return replace(self, steps={**(self.steps or {}), **steps})
 
-    def beside(self, **names: Type) -> Known:
-        """The same with further names."""
+    def with_names(self, **names: Type) -> VisibleNames:
+        """Return these names and further ones."""
         return replace(self, names={**self.names, **names})
 
     def types(self) -> Mapping[str, Type]:
-        """All that can be looked up."""
+        """Return the type of every visible name."""
         return self.names if self.steps is None else {**self.names, "steps": ObjectOf(self.steps)}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What was checked where, and what is known there.
-
-    `schema` None: a bare condition, or a text that holds expressions; else: a whole value that has to fit it.
-    """
+class CheckedExpression:
+    """A condition, template or value that was checked, and the names that it can see."""
 
     path: Path
     value: Any
-    known: Known
+    names: VisibleNames
     condition: bool = False
-    schema: Schema | None = None
+    schema: Schema | None = None  # of a whole value; None for a condition or a template
 
 
-class Checks:
-    """Checks expressions in their places, and reports. `ids`: every step of the playbook and its path.
+class ExpressionChecker:
+    """A checker that reports wrong expressions and keeps all of them for lint.
 
-    `places` are all that were checked, for whoever asks more of them than whether they can be right.
+    `ids` holds the path of every step of the playbook.
     """
 
-    def __init__(self, report: Report, data: Any, ids: Mapping[str, Path]) -> None:
-        self.places: list[Place] = []
-        self._report = report
+    def __init__(self, diagnostics: Diagnostics, data: Any, ids: Mapping[str, Path]) -> None:
+        self.expressions: list[CheckedExpression] = []
+        self._diagnostics = diagnostics
         self._data = data
         self._ids = ids
 
-    def condition(self, source: str | None, path: Path, known: Known) -> None:
-        """A bare expression that has to yield true or false."""
+    def condition(self, source: str | None, path: Path, names: VisibleNames) -> None:
+        """Check a bare expression that must yield true or false."""
         if source is None:
             return
-        self.places.append(Place(path, source, known, condition=True))
+        self.expressions.append(CheckedExpression(path, source, names, condition=True))
         try:
-            if self._steps_are_seen(parse(source), path, known):
-                require_bool(source, known.types())
+            if self._are_steps_visible(parse(source), path, names):
+                require_bool(source, names.types())
         except ExpressionError as error:
-            self._report.add(path, error.message, error.mend)
+            self._diagnostics.add(path, error.message, error.fix)
 
-    def infer(self, template: str, path: Path, known: Known) -> Type:
-        """The type of a text that holds expressions; ANY where it is wrong, which is then reported."""
-        self.places.append(Place(path, template, known))
+    def infer(self, template: str, path: Path, names: VisibleNames) -> Type:
+        """Return the type of a template; ANY, and a report, where it is wrong."""
+        self.expressions.append(CheckedExpression(path, template, names))
         try:
-            seen = [
-                self._steps_are_seen(piece, path, known)
-                for piece in parts(template)
+            visible = [
+                self._are_steps_visible(piece, path, names)
+                for piece in template_parts(template)
                 if not isinstance(piece, str)
             ]
-            return infer_text(template, known.types()) if all(seen) else ANY
+            return infer_text(template, names.types()) if all(visible) else ANY
         except ExpressionError as error:
-            self._report.add(path, error.message, error.mend)
+            self._diagnostics.add(path, error.message, error.fix)
             return ANY
 
-    def text(self, template: str, path: Path, known: Known, *, name: bool = False) -> None:
-        """A text for people; as a `name` it may not be made of a list or an object either."""
-        given = self.infer(template, path, known)
+    def text(self, template: str, path: Path, names: VisibleNames, *, name: bool = False) -> None:
+        """Check a text for people. A `name` may not be a list or an object either."""
+        given = self.infer(template, path, names)
         if given == NULL or (
             name and kinds(without_null(given)) & {"list", "object"} and given != ANY
         ):
-            self._report.add(
-                path, f"a text is wanted, and this is {given}", "give it a text: `| default('...')`"
+            self._diagnostics.add(
+                path, f"must be a text, not {given}", "give it a text: `| default('...')`"
             )
 
-    def value(self, value: Any, schema: Schema, path: Path, known: Known) -> None:
-        """A value that has to fit a JSON Schema."""
-        self.places.append(Place(path, value, known, schema=schema))
-        for misfit in misfits(
-            value, schema, path, lambda template, place: self.infer(template, place, known)
+    def value(self, value: Any, schema: Schema, path: Path, names: VisibleNames) -> None:
+        """Check a value against a JSON Schema."""
+        self.expressions.append(CheckedExpression(path, value, names, schema=schema))
+        for mismatch in schema_mismatches(
+            value, schema, path, lambda template, place: self.infer(template, place, names)
         ):
-            self._report.add(misfit.path, misfit.message, misfit.mend, key=misfit.key)
+            self._diagnostics.add(mismatch.path, mismatch.message, mismatch.fix, key=mismatch.key)
         self._refuse_templates_in_keys(value, path)
 
-    def kind(self, value: Any, wanted: Type, path: Path, known: Known) -> None:
-        """A template that has to yield a type; a value without any is left to its schema."""
+    def kind(self, value: Any, wanted: Type, path: Path, names: VisibleNames) -> None:
+        """Check a template that must yield a type. A value without one is checked by its schema."""
         if isinstance(value, str) and is_template(value):
-            given = self.infer(value, path, known)
+            given = self.infer(value, path, names)
             if not fits(given, wanted) or given == NULL:
-                self._report.add(path, f"wants {wanted}, and this is {given}")
+                self._diagnostics.add(path, f"must be {wanted}, not {given}")
 
-    def item(self, value: Any, path: Path, known: Known) -> Type:
-        """The type of the items of a list that is written out, or that a whole-value template yields."""
+    def item(self, value: Any, path: Path, names: VisibleNames) -> Type:
+        """Return the type of the items of a list, or of a whole-value template that yields one."""
         if isinstance(value, list):
-            self.value(value, {}, path, known)
+            self.value(value, {}, path, names)
             return union(
-                self.infer(item, (*path, index), known) if isinstance(item, str) else ANY
+                self.infer(item, (*path, index), names) if isinstance(item, str) else ANY
                 for index, item in enumerate(value)
             )
-        given = without_null(self.infer(value, path, known)) if is_template(value) else STRING
+        given = without_null(self.infer(value, path, names)) if is_template(value) else STRING
         if isinstance(given, ListOf):
             return given.item
         if given != ANY:
-            self._report.add(
+            self._diagnostics.add(
                 path,
-                f"wants a list, and this is {given}",
-                "write a whole-value ${{ }} that yields a list, or a list",
+                f"must be a list, not {given}",
+                "write a list, or a whole-value ${{ }} that yields one",
             )
         return ANY
 
@@ -155,29 +153,31 @@ class Checks:
             else ()
         ):
             if isinstance(key, str) and is_template(key):
-                self._report.add(
-                    (*path, key), "an expression in a key", "write the key out", key=True
+                self._diagnostics.add(
+                    (*path, key), "a key cannot hold an expression", "write a plain key", key=True
                 )
             self._refuse_templates_in_keys(item, (*path, key))
 
-    def _steps_are_seen(self, node: Node, path: Path, known: Known) -> bool:
-        """Whether all steps that an expression names are seen from where it stands; reports why not."""
-        if known.steps is None:
+    def _are_steps_visible(self, node: Node, path: Path, names: VisibleNames) -> bool:
+        """Whether an expression can see all steps that it names. Reports each that it cannot."""
+        if names.steps is None:
             return True
         named = {
-            parts_[1]
+            keys[1]
             for found in references(node)
-            if (parts_ := found.split("."))[0] == "steps" and len(parts_) > 1
+            if (keys := found.split("."))[0] == "steps" and len(keys) > 1
         }
-        unseen = sorted(name for name in named if name not in known.steps)
-        for name in unseen:
+        hidden = sorted(name for name in named if name not in names.steps)
+        for name in hidden:
             if name in self._ids:
-                self._report.add(path, *self._why_unseen(name, self._ids[name], path))
+                self._diagnostics.add(path, *self._why_hidden(name, self._ids[name], path))
             else:
-                self._report.add(path, f"unknown step {name!r}", did_you_mean(name, known.steps))
-        return not unseen
+                self._diagnostics.add(
+                    path, f"unknown step {name!r}", did_you_mean(name, names.steps)
+                )
+        return not hidden
 
-    def _why_unseen(self, name: str, target: Path, place: Path) -> tuple[str, str]:
+    def _why_hidden(self, name: str, target: Path, place: Path) -> tuple[str, str]:
         shared = next(
             (
                 end
@@ -187,13 +187,13 @@ class Checks:
             min(len(target), len(place)),
         )
         if shared == len(target):
-            return f"step {name!r} is not over here", "its result is there for the steps after it"
+            return f"step {name!r} has not ended here", "use its result in a later step"
         for end in range(shared + 1, len(target)):
             block = value_at(self._data, target[:end])
             if is_step(target[:end]) and isinstance(block, dict) and "for_each" in block:
                 return (
                     f"step {name!r} is inside of the for_each {block.get('id')!r}",
-                    f"look into steps.{block.get('id')}.items",
+                    f"use steps.{block.get('id')}.items",
                 )
         if target[shared - 1] == "parallel":
             return f"step {name!r} runs at the same time", "move it before the parallel block"

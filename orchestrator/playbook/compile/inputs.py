@@ -1,4 +1,4 @@
-"""What a playbook that is started by hand or by `call` is given: declared inputs as JSON Schema, and values held against them."""
+"""Inputs of a playbook that is started by hand or by `call`: their JSON Schema and their values."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.observable import CANONICAL, ObservableType
-from orchestrator.playbook.compile.schema_fit import Misfit, misfits
+from orchestrator.playbook.compile.schema_fit import SchemaMismatch, schema_mismatches
 from orchestrator.playbook.language.types import STRING
-from orchestrator.playbook.language.values import measure
+from orchestrator.playbook.language.values import check_value
 from orchestrator.playbook.plan import InputField
 
 _PLAIN = {
@@ -22,11 +22,11 @@ _PLAIN = {
 }
 
 
-def schema_of(fields: Mapping[str, InputField]) -> dict[str, Any]:
-    """The JSON Schema of an object of these inputs."""
+def inputs_schema(fields: Mapping[str, InputField]) -> dict[str, Any]:
+    """Return the JSON Schema of an object of these inputs."""
     return {
         "type": "object",
-        "properties": {name: schema_of_one(field) for name, field in fields.items()},
+        "properties": {name: input_schema(field) for name, field in fields.items()},
         "required": [
             name for name, field in fields.items() if field.required and field.default is None
         ],
@@ -34,38 +34,40 @@ def schema_of(fields: Mapping[str, InputField]) -> dict[str, Any]:
     }
 
 
-def schema_of_one(field: InputField) -> dict[str, Any]:
-    """The JSON Schema of one input."""
+def input_schema(field: InputField) -> dict[str, Any]:
+    """Return the JSON Schema of one input."""
     described = {"description": field.description} if field.description else {}
     if field.type in _PLAIN:
         return {"type": _PLAIN[field.type], **described}
     return {"type": "string", "x-observable": field.type, **described}
 
 
-def accept(fields: Mapping[str, InputField], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs of a run: what was given, observables in their canonical spelling, defaults and null for the rest.
+def accept_inputs(fields: Mapping[str, InputField], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs of a run, with observables in canonical form and defaults filled in.
 
-    Values are data: a `${{ }}` in one is text. Raises Invalid with all that does not fit.
+    Values are data: a `${{ }}` in one is text. Raises Invalid with every mismatch.
     """
-    if found := _found(fields, given):
+    if mismatches := _mismatches(fields, given):
         raise Invalid(
             "\n".join(
-                f"{misfit.message}; {misfit.mend}" if misfit.mend else misfit.message
-                for misfit in found
+                f"{mismatch.message}; {mismatch.fix}" if mismatch.fix else mismatch.message
+                for mismatch in mismatches
             )
         )
-    measure(dict(given))
+    check_value(dict(given))
     return {
         name: _canonical(field, given.get(name, field.default)) for name, field in fields.items()
     }
 
 
-def _found(fields: Mapping[str, InputField], given: Mapping[str, Any]) -> list[Misfit]:
+def _mismatches(fields: Mapping[str, InputField], given: Mapping[str, Any]) -> list[SchemaMismatch]:
     optional = {name for name, field in fields.items() if not field.required}
     present = {
         name: value for name, value in given.items() if not (value is None and name in optional)
     }
-    return misfits(present, schema_of(fields), ("inputs",), lambda _text, _path: STRING)
+    return schema_mismatches(
+        present, inputs_schema(fields), ("inputs",), lambda _text, _path: STRING
+    )
 
 
 def _canonical(field: InputField, value: Any) -> Any:

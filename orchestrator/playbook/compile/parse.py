@@ -1,7 +1,7 @@
-"""How the YAML of a playbook becomes what its author meant: every problem of form, and what can still be checked beside them.
+"""Parsing: the YAML of a playbook becomes a PlaybookSpec, and every error of form is reported.
 
-A step that is malformed is taken out and its id kept, so that the data flow of the others is still checked, and the author sees
-all that is wrong at once.
+A malformed step is taken out and its id is kept. The data flow of the other steps can then still be
+checked, and the author sees all errors at once.
 """
 
 from __future__ import annotations
@@ -15,50 +15,52 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.playbook.compile.diagnostics import STEP_LISTS, Report, is_step, value_at
+from orchestrator.playbook.compile.diagnostics import STEP_LISTS, Diagnostics, is_step, value_at
 from orchestrator.playbook.language.yaml import Document, Path
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.playbook.schema.fields import ID
-from orchestrator.playbook.schema.playbook import Playbook
+from orchestrator.playbook.schema.playbook import PlaybookSpec
 from orchestrator.playbook.schema.steps import TAGGED
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What the author meant. `broken`: ids whose steps could not be read; `whole`: whether nothing was taken out."""
+class ParsedPlaybook:
+    """A playbook, as far as it could be parsed."""
 
-    playbook: Playbook
-    broken: frozenset[str] = frozenset()
+    playbook: PlaybookSpec
+    broken: frozenset[str] = frozenset()  # ids of steps that could not be parsed
     inputs_known: bool = True
 
 
-def read(document: Document, report: Report) -> Read | None:
-    """The playbook of a document, with problems of form in the report. None: too little was left to go on with."""
+def parse_playbook(document: Document, diagnostics: Diagnostics) -> ParsedPlaybook | None:
+    """Parse a document and report its errors of form. None if too little could be parsed."""
     if not isinstance(document.data, dict):
-        report.add((), "a playbook is a mapping", "start with `playbook: its-name`")
+        diagnostics.add((), "a playbook must be a mapping", "start with `playbook: NAME`")
         return None
     empty = list(_empty(document.data, ()))
     for path in empty:
-        report.add(
+        diagnostics.add(
             path,
             f"{path[-1]!r} is empty",
             "give it a value, or remove it",
             key=isinstance(path[-1], str),
         )
-    errors = _without_misspelt(_errors(document.data))
+    errors = _without_misspelled(_errors(document.data))
     for error in errors:
         path = _path(error["loc"])
         if path not in empty:
-            report.add(path, *_said(error, path), key=error["type"] == "extra_forbidden")
+            diagnostics.add(path, *_message(error, path), key=error["type"] == "extra_forbidden")
     wrong = [*empty, *(_path(error["loc"]) for error in errors)]
-    return _salvage(document.data, wrong) if wrong else Read(Playbook.model_validate(document.data))
+    if wrong:
+        return _salvage(document.data, wrong)
+    return ParsedPlaybook(PlaybookSpec.model_validate(document.data))
 
 
-_FREE = frozenset({"with", "default", "for_each"})  # where null is a value like any other
+_FREE = frozenset({"with", "default", "for_each"})  # where null is an ordinary value
 
 
 def _empty(data: Any, path: Path) -> Iterator[Path]:
-    """Keys with nothing behind them: an `approve:` or `when:` that lost its lines must not read as none."""
+    """Yield keys without a value: an empty `approve:` or `when:` must not count as absent."""
     if data is None:
         yield path
     elif isinstance(data, dict):
@@ -72,14 +74,14 @@ def _empty(data: Any, path: Path) -> Iterator[Path]:
 
 def _errors(data: Any) -> list[ErrorDetails]:
     try:
-        Playbook.model_validate(data)
+        PlaybookSpec.model_validate(data)
     except ValidationError as error:
         return error.errors(include_url=False)
     return []
 
 
-def _without_misspelt(errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without those that say 'missing' of a key that is there, misspelt: that is told once."""
+def _without_misspelled(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Drop errors that report a key as missing that is only misspelled."""
     extra = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
     mends = {(where[:-1], did_you_mean(str(where[-1]), _keys_at(where[:-1]))) for where in extra}
     return [
@@ -91,7 +93,7 @@ def _without_misspelt(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 
 
 def _path(location: tuple[str | int, ...]) -> Path:
-    """Pydantic's location without its tags: a path of the YAML. A key that is missing ends it, so that it can be named."""
+    """Return the YAML path of a pydantic location, without its tags. A missing key ends it."""
     return tuple(
         part
         for part in location
@@ -110,9 +112,9 @@ WANTED = {
 }
 
 
-def _said(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
-    """Message and mend."""
-    name = _called(path)
+def _message(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
+    """Return the message and the fix of an error."""
+    name = _name(path)
     match error["type"]:
         case "missing":
             return f"{name} is missing", "add it"
@@ -121,30 +123,30 @@ def _said(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
         case "literal_error":
             expected = error["ctx"]["expected"]
             words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-            return f"{name} cannot be {str(error['input'])[:60]!r}", did_you_mean(
-                str(error["input"]), words
-            ) or f"it is {expected}"
+            given = str(error["input"])
+            fix = did_you_mean(given, words) or f"use {expected}"
+            return f"{name} cannot be {given[:60]!r}", fix
         case "too_short":
             return f"{name} is empty", "write at least one, or remove it"
         case kind if kind in WANTED:
             return (
-                f"{name} is not {WANTED[kind]}",
+                f"{name} must be {WANTED[kind]}",
                 "quote it: '...'"
                 if kind == "string_type" and not isinstance(error["input"], (dict, list))
                 else None,
             )
         case _:
-            message, _, mend = error["msg"].removeprefix("Value error, ").partition("; ")
-            return (message if error["type"] == "step_kind" else f"{name}: {message}"), mend or None
+            message, _, fix = error["msg"].removeprefix("Value error, ").partition("; ")
+            return (message if error["type"] == "step_kind" else f"{name}: {message}"), fix or None
 
 
-def _called(path: Path) -> str:
+def _name(path: Path) -> str:
     return repr(path[-1]) if isinstance(path[-1], str) else f"item {path[-1]} of {path[-2]!r}"
 
 
 def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """The keys that an author may write at a location."""
-    model: type[BaseModel] = Playbook
+    """Return the keys that an author may write at a location."""
+    model: type[BaseModel] = PlaybookSpec
     for part in location:
         if isinstance(part, str) and part in TAGGED:
             model = TAGGED[part]
@@ -168,10 +170,9 @@ def _first_model(annotation: Any) -> type[BaseModel] | None:
     )
 
 
-_SPARE = frozenset(
-    {"when", "retry", "timeout", "on_error", "approve", "for"}
-)  # a step can be checked without
-_STAND_INS: dict[str, Any] = {
+_OPTIONAL = frozenset({"when", "retry", "timeout", "on_error", "approve", "for"})
+"""Keys without which a step can still be checked."""
+_PLACEHOLDERS: dict[str, Any] = {
     "playbook": "unnamed",
     "version": 1,
     "title": "unnamed",
@@ -179,23 +180,23 @@ _STAND_INS: dict[str, Any] = {
 }
 
 
-def _salvage(data: dict[str, Any], wrong: list[Path]) -> Read | None:
+def _salvage(data: dict[str, Any], wrong: list[Path]) -> ParsedPlaybook | None:
     rest = copy.deepcopy(data)
     broken: set[str] = set()
     for path in sorted(wrong, key=len):
         step = _step_of(path)
-        if step and len(path) > len(step) and path[len(step)] in _SPARE:
+        if step and len(path) > len(step) and path[len(step)] in _OPTIONAL:
             _remove(rest, step, str(path[len(step)]))
         elif step:
             broken |= set(_ids(value_at(data, step)))
             _replace(rest, step, f"unreadable_{len(broken)}")
         else:
             rest.pop(str(path[0]) if path else "", None)
-    kept = {key: value for key, value in rest.items() if key in Playbook.model_fields}
-    if _errors(candidate := {**_STAND_INS, **kept}):
+    kept = {key: value for key, value in rest.items() if key in PlaybookSpec.model_fields}
+    if _errors(candidate := {**_PLACEHOLDERS, **kept}):
         return None
-    return Read(
-        Playbook.model_validate(candidate),
+    return ParsedPlaybook(
+        PlaybookSpec.model_validate(candidate),
         frozenset(broken),
         inputs_known=not any(path[:1] == ("inputs",) for path in wrong),
     )
@@ -212,7 +213,7 @@ def _step_of(path: Path) -> Path | None:
 
 
 def _ids(data: Any) -> Iterator[str]:
-    """The ids of a step and of all inside of it, as far as they can be made out."""
+    """Yield the ids of a step and of all steps inside of it, as far as they can be read."""
     if isinstance(data, list):
         for part in data:
             yield from _ids(part)
@@ -225,7 +226,7 @@ def _ids(data: Any) -> Iterator[str]:
 
 
 def _replace(data: Any, step: Path, name: str) -> None:
-    """Puts a step that does nothing in the place of one that cannot be read, unless an outer one was replaced already."""
+    """Replace a step that cannot be parsed by a pause, unless an outer step was replaced before."""
     steps = value_at(data, step[:-1])
     if isinstance(steps, list) and isinstance(step[-1], int) and step[-1] < len(steps):
         old = steps[step[-1]]

@@ -1,22 +1,28 @@
-"""What later steps see under `steps.ID`, per kind of step. The interpreter makes these shapes; the compiler checks against them.
+"""The result of each kind of step, as later steps see it under `steps.ID`.
+
+The interpreter produces these shapes, and the compiler checks expressions against them.
 
 | step | `steps.ID` |
 | --- | --- |
 | use (a read) | the fields of the action's output |
-| use (a change) | the fields of the action's output, and `changed`, `summary`, `target: {type, value}` |
+| use (a change) | those of the output, and `changed`, `summary`, `target: {type, value}` |
 | parallel | an object: the id of each branch -> its result |
-| for_each | `{count, succeeded, failed: int, items: [{item, ok: bool, error: text or null, steps: {id: result}}]}` |
-| choose | `{branch: int or null}`: index of the branch taken, from 0; null: `otherwise` |
+| for_each | `{count, succeeded, failed: int, items: [ITEM]}` |
+| choose | `{branch: int or null}`: index of the branch taken, from 0; null for `otherwise` |
 | repeat | `{rounds: int, met: bool}` |
-| wait | `{waited: bool, event: an alert or null}`; `waited` is false when the event did not come in time |
-| ask | the filled form: an object, field -> answer; a field that was not required may be null |
+| wait | `{waited: bool, event: alert or null}`; `waited` is false without an event in time |
+| ask | the filled form: an object, field -> answer; an optional field may be null |
 | call | `{status: text, steps: {id: anything}}` |
 
-Null stands for a step that did not run or did not end well: `when` was false, it failed and `on_error` went on, its branch of
-`choose` was not taken, an `ask` with `otherwise: continue` got no answer.
+An ITEM is `{item, ok: bool, error: text or null, steps: {id: result}}`.
 
-Steps inside of `parallel`, `choose`, `repeat` and `on_error` are seen flat, as `steps.THEIR_ID`, once the block is over; inside
-of `repeat`, those of this round. Steps inside of `for_each` are seen from within the same item only, and from outside through `items`.
+Null is the result of a step that did not run or did not succeed: `when` was false, it failed and
+`on_error` continued, its branch of `choose` was not taken, an `ask` with `otherwise: continue` got
+no answer.
+
+Steps inside of `parallel`, `choose`, `repeat` and `on_error` are seen flat, as `steps.THEIR_ID`,
+once the block has ended. Inside of `repeat`, those are the steps of this round. Steps inside of
+`for_each` are seen from within the same item, and from outside through `items`.
 """
 
 from __future__ import annotations
@@ -35,7 +41,7 @@ from orchestrator.playbook.language.types import (
     Type,
     alert_type,
     nullable,
-    one_of,
+    text_of,
 )
 
 CHOOSE = ObjectOf({"branch": nullable(INT)})
@@ -44,7 +50,7 @@ CALL = ObjectOf({"status": STRING, "steps": ObjectOf(more=True)})
 RUN = ObjectOf(
     {
         "id": STRING,
-        "mode": one_of("live", "dry_run"),
+        "mode": text_of("live", "dry_run"),
         "playbook": STRING,
         "version": INT,
         "started_at": STRING,
@@ -53,19 +59,19 @@ RUN = ObjectOf(
 
 
 def for_each(item: Type, steps: Mapping[str, Type]) -> ObjectOf:
-    """The result of a `for_each` over items of a type. The steps of an item that failed may be null."""
+    """Return the result of a `for_each`. The steps of an item that failed may be null."""
     inner = ObjectOf({name: nullable(kind) for name, kind in steps.items()})
     entry = ObjectOf({"item": item, "ok": BOOL, "error": nullable(STRING), "steps": inner})
     return ObjectOf({"count": INT, "succeeded": INT, "failed": INT, "items": ListOf(entry)})
 
 
 def wait() -> ObjectOf:
-    """The result of a `wait`."""
+    """Return the result of a `wait`."""
     return ObjectOf({"waited": BOOL, "event": nullable(alert_type())})
 
 
 def ask(form: Mapping[str, plan.FormField]) -> ObjectOf:
-    """The result of an `ask`."""
+    """Return the result of an `ask`."""
     return ObjectOf({name: _answer(field) for name, field in form.items()})
 
 
@@ -74,13 +80,13 @@ def _answer(field: plan.FormField) -> Type:
         "text": STRING,
         "boolean": BOOL,
         "integer": INT,
-        "choice": one_of(*field.choices),
+        "choice": text_of(*field.choices),
     }[field.type]
     return kind if field.required else nullable(kind)
 
 
 def inputs(fields: Mapping[str, plan.InputField]) -> ObjectOf:
-    """What `inputs` is in a playbook that declares these."""
+    """Return the type of `inputs` in a playbook that declares these fields."""
     return ObjectOf({name: _input(field) for name, field in fields.items()})
 
 
@@ -97,20 +103,12 @@ def _input(field: plan.InputField) -> Type:
 
 
 def flat_ids(steps: Iterable[plan.AnyStep]) -> tuple[str, ...]:
-    """The ids of these steps and of all inside of them that are seen flat (not those inside of `for_each`), in order."""
-    return tuple(name for step in steps for name in (step.id, *flat_ids(_inside(step))))
-
-
-def _inside(step: plan.AnyStep) -> tuple[plan.AnyStep, ...]:
-    handlers = step.on_error if isinstance(step.on_error, tuple) else ()
-    match step:
-        case plan.Parallel() | plan.Repeat():
-            return (*step.steps, *handlers)
-        case plan.Choose():
-            return (
-                *(inner for branch in step.branches for inner in branch.steps),
-                *step.otherwise,
-                *handlers,
-            )
-        case _:
-            return handlers
+    """Return the ids of these steps and of all inside them that are seen flat, in order."""
+    return tuple(
+        name
+        for step in steps
+        for name in (
+            step.id,
+            *(each for block in step.blocks() if block.is_flat for each in flat_ids(block.steps)),
+        )
+    )

@@ -1,4 +1,8 @@
-"""Whether a written value, literals and templates mixed, fits the JSON Schema of what takes it."""
+"""Schema fit: whether a value of literals and templates fits the JSON Schema of its consumer.
+
+Why not a library: jsonschema checks literals only. Here a template stands for a value whose type is
+inferred, and every mismatch has a fix.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.observable import CANONICAL, ObservableType
-from orchestrator.playbook.language.evaluate import is_template
+from orchestrator.playbook.language.templates import is_template
 from orchestrator.playbook.language.types import NULL, Type, fits, from_schema
 from orchestrator.playbook.language.yaml import Path
 from orchestrator.playbook.problems import did_you_mean
@@ -18,17 +22,17 @@ Infer = Callable[[str, Path], Type]
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
-    """One thing that does not fit. `key`: it is the key at the path that is wrong, not the value."""
+class SchemaMismatch:
+    """A part of a value that does not fit."""
 
     path: Path
     message: str
-    mend: str | None = None
-    key: bool = False
+    fix: str | None = None
+    key: bool = False  # whether the key at the path is wrong, not the value
 
 
-def misfits(value: Any, schema: Schema, path: Path, infer: Infer) -> list[Misfit]:
-    """All that does not fit. `infer` tells the type of a template (and reports what is wrong inside of it)."""
+def schema_mismatches(value: Any, schema: Schema, path: Path, infer: Infer) -> list[SchemaMismatch]:
+    """Return every mismatch. `infer` returns the type of a template and reports its errors."""
     return _Fitter(schema.get("$defs", {}), infer).fit(value, schema, path)
 
 
@@ -37,7 +41,7 @@ class _Fitter:
         self._definitions = definitions
         self._infer = infer
 
-    def fit(self, value: Any, schema: Schema, path: Path) -> list[Misfit]:
+    def fit(self, value: Any, schema: Schema, path: Path) -> list[SchemaMismatch]:
         if reference := schema.get("$ref"):
             return self.fit(
                 value, self._definitions.get(str(reference).rpartition("/")[2], {}), path
@@ -52,17 +56,17 @@ class _Fitter:
         if isinstance(value, list) and schema.get("type") in {None, "array"}:
             return self._list(value, schema, path)
         wrong = _literal(value, schema)
-        return [Misfit(path, f"{_name(path)} {wrong[0]}", wrong[1])] if wrong else []
+        return [SchemaMismatch(path, f"{_name(path)} {wrong[0]}", wrong[1])] if wrong else []
 
-    def _template(self, value: str, schema: Schema, path: Path) -> list[Misfit]:
+    def _template(self, value: str, schema: Schema, path: Path) -> list[SchemaMismatch]:
         given = self._infer(value, path)
         wanted = from_schema({**schema, "$defs": self._definitions})
         if fits(given, wanted) and not (given == NULL and not fits(NULL, wanted)):
             return []
-        return [Misfit(path, f"{_name(path)} wants {wanted}, and this is {given}")]
+        return [SchemaMismatch(path, f"{_name(path)} takes {wanted}, not {given}")]
 
-    def _any(self, value: Any, options: list[Schema], path: Path) -> list[Misfit]:
-        """The misfits of the option that fits best."""
+    def _any(self, value: Any, options: list[Schema], path: Path) -> list[SchemaMismatch]:
+        """Return the mismatches of the option that fits best."""
         found = [
             self.fit(value, option, path)
             for option in options
@@ -70,10 +74,10 @@ class _Fitter:
         ]
         return min(found, key=len, default=[])
 
-    def _object(self, value: dict[str, Any], schema: Schema, path: Path) -> list[Misfit]:
+    def _object(self, value: dict[str, Any], schema: Schema, path: Path) -> list[SchemaMismatch]:
         properties: Mapping[str, Schema] = schema.get("properties", {})
         more = schema.get("additionalProperties", True)
-        found: list[Misfit] = []
+        found: list[SchemaMismatch] = []
         for key, item in value.items():
             if key in properties or more is not False:
                 found += self.fit(
@@ -81,30 +85,32 @@ class _Fitter:
                 )
             else:
                 found.append(
-                    Misfit(
+                    SchemaMismatch(
                         (*path, key),
                         f"unknown input {key!r}",
                         did_you_mean(key, properties),
                         key=True,
                     )
                 )
-        misspelt = {misfit.mend for misfit in found if misfit.key}
+        misspelled = {mismatch.fix for mismatch in found if mismatch.key}
         missing = [
             name
             for name in schema.get("required", ())
-            if name not in value and f"did you mean {name!r}?" not in misspelt
+            if name not in value and f"did you mean {name!r}?" not in misspelled
         ]
-        return found + [Misfit(path, f"input {name!r} is missing", "add it") for name in missing]
+        return found + [
+            SchemaMismatch(path, f"input {name!r} is missing", "add it") for name in missing
+        ]
 
-    def _list(self, value: list[Any], schema: Schema, path: Path) -> list[Misfit]:
+    def _list(self, value: list[Any], schema: Schema, path: Path) -> list[SchemaMismatch]:
         found = [
-            misfit
+            mismatch
             for index, item in enumerate(value)
-            for misfit in self.fit(item, schema.get("items") or {}, (*path, index))
+            for mismatch in self.fit(item, schema.get("items") or {}, (*path, index))
         ]
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
             found.append(
-                Misfit(
+                SchemaMismatch(
                     path,
                     f"{_name(path)} has {len(value)} items",
                     f"it takes {schema.get('minItems', 0)} to {schema.get('maxItems', 'any')}",
@@ -122,7 +128,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "object": (dict,),
 }
-_SPOKEN = {
+_DESCRIPTIONS = {
     "string": "a text",
     "integer": "a whole number",
     "number": "a number",
@@ -136,13 +142,13 @@ Wrong = tuple[str, str | None]
 
 
 def _literal(value: Any, schema: Schema) -> Wrong | None:
-    """What is wrong with a literal, and the mend."""
+    """Return what is wrong with a literal, and the fix."""
     kind = schema.get("type")
     if kind in _TYPES and (
         not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")
     ):
         return (
-            f"is not {_SPOKEN[kind]}",
+            f"must be {_DESCRIPTIONS[kind]}",
             f"quote it: '{value}'"
             if kind == "string" and not isinstance(value, (dict, list))
             else None,
@@ -151,7 +157,7 @@ def _literal(value: Any, schema: Schema) -> Wrong | None:
     if options is not None and value not in options:
         return f"cannot be {value!r}", did_you_mean(
             str(value), map(str, options)
-        ) or f"it is one of {', '.join(map(str, options))}"
+        ) or f"use one of: {', '.join(map(str, options))}"
     if isinstance(value, str):
         return _text(value, schema)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -162,9 +168,8 @@ def _literal(value: Any, schema: Schema) -> Wrong | None:
 def _text(value: str, schema: Schema) -> Wrong | None:
     low, high = schema.get("minLength", 0), schema.get("maxLength", len(value))
     if not low <= len(value) <= high:
-        return f"has {len(value)} characters", f"it takes at least {low}" if len(
-            value
-        ) < low else f"it takes at most {high}"
+        limit = f"at least {low}" if len(value) < low else f"at most {high}"
+        return f"has {len(value)} characters", f"it takes {limit}"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         return f"does not match {schema['pattern']}", None
     if observable := schema.get("x-observable"):
@@ -173,20 +178,20 @@ def _text(value: str, schema: Schema) -> Wrong | None:
         except ValueError:
             return (
                 f"is not a valid {observable}: {value[:80]!r}",
-                f"write such as {schema['examples'][0]}" if schema.get("examples") else None,
+                f"write it like {schema['examples'][0]}" if schema.get("examples") else None,
             )
     return None
 
 
 def _number(value: float, schema: Schema) -> Wrong | None:
     if "minimum" in schema and value < schema["minimum"]:
-        return f"is {value}", f"it is at least {schema['minimum']}"
+        return f"is {value}", f"it must be at least {schema['minimum']}"
     if "maximum" in schema and value > schema["maximum"]:
-        return f"is {value}", f"it is at most {schema['maximum']}"
+        return f"is {value}", f"it must be at most {schema['maximum']}"
     if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
-        return f"is {value}", f"it is more than {schema['exclusiveMinimum']}"
+        return f"is {value}", f"it must be more than {schema['exclusiveMinimum']}"
     if "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
-        return f"is {value}", f"it is less than {schema['exclusiveMaximum']}"
+        return f"is {value}", f"it must be less than {schema['exclusiveMaximum']}"
     return None
 
 

@@ -1,16 +1,16 @@
-"""Does a condition hold more often than it did? Told where one only adds to the other."""
+"""How often a changed condition is true: more often, less often, or unknown."""
 
 from __future__ import annotations
 
 from collections import Counter
 from enum import Enum
 
-from orchestrator.playbook.language.ast import Compare, Constant, Logic, Node
+from orchestrator.playbook.language.ast import Comparison, Constant, Logic, Node
 from orchestrator.playbook.language.syntax import parse
 
 
-class Reach(Enum):
-    """How a condition came to hold."""
+class ConditionChange(Enum):
+    """How a condition changed."""
 
     WIDER = "wider"
     NARROWER = "narrower"
@@ -18,7 +18,7 @@ class Reach(Enum):
 
     @property
     def word(self) -> str:
-        """For `runs ...`."""
+        """The words after `runs`."""
         return {
             "wider": "more often",
             "narrower": "less often",
@@ -26,13 +26,13 @@ class Reach(Enum):
         }[self.value]
 
 
-def compared(before: str, after: str) -> Reach:
-    """Whether `after` holds more often, less often, or that can't be told."""
-    return _compared(parse(before), parse(after))
+def compare_conditions(before: str, after: str) -> ConditionChange:
+    """Return whether `after` is true more often than `before`, less often, or neither."""
+    return _compare(parse(before), parse(after))
 
 
-def _compared(before: Node, after: Node) -> Reach:
-    for operator, more in (("and", Reach.NARROWER), ("or", Reach.WIDER)):
+def _compare(before: Node, after: Node) -> ConditionChange:
+    for operator, more in (("and", ConditionChange.NARROWER), ("or", ConditionChange.WIDER)):
         was, now = (
             Counter(map(repr, _parts(before, operator))),
             Counter(map(repr, _parts(after, operator))),
@@ -40,14 +40,16 @@ def _compared(before: Node, after: Node) -> Reach:
         if was < now:
             return more
         if now < was:
-            return Reach.NARROWER if more is Reach.WIDER else Reach.WIDER
+            return (
+                ConditionChange.NARROWER if more is ConditionChange.WIDER else ConditionChange.WIDER
+            )
         if (
             (lost := _only(before, after, operator))
             and (gained := _only(after, before, operator))
             and operator == "and"
         ):
             return _bound(lost, gained)
-    return Reach.OTHER
+    return ConditionChange.OTHER
 
 
 def _parts(node: Node, operator: str) -> list[Node]:
@@ -57,17 +59,21 @@ def _parts(node: Node, operator: str) -> list[Node]:
 
 
 def _only(one: Node, other: Node, operator: str) -> Node | None:
-    """The one part that the other does not have."""
+    """Return the one part that the other does not have."""
     found = [part for part in _parts(one, operator) if part not in _parts(other, operator)]
     return found[0] if len(found) == 1 else None
 
 
-def _bound(before: Node, after: Node) -> Reach:
-    """`severity >= 4` that became `severity >= 3`."""
+def _bound(before: Node, after: Node) -> ConditionChange:
+    """Compare bounds, such as `severity >= 4` that became `severity >= 3`."""
     match before, after:
-        case Compare(sign, left, Constant(int() | float() as was)), Compare(
+        case Comparison(sign, left, Constant(int() | float() as was)), Comparison(
             other, same, Constant(int() | float() as now)
         ) if sign == other and left == same and sign in {"<", "<=", ">", ">="} and was != now:
-            return Reach.WIDER if (now < was) is sign.startswith(">") else Reach.NARROWER
+            return (
+                ConditionChange.WIDER
+                if (now < was) is sign.startswith(">")
+                else ConditionChange.NARROWER
+            )
         case _:
-            return Reach.OTHER
+            return ConditionChange.OTHER

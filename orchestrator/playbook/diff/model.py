@@ -1,69 +1,77 @@
-"""How two playbooks differ in what they mean, said in sentences, the most dangerous first."""
+"""The diff of two playbooks: its entries, and its text for terminals and pull requests."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 
 from orchestrator.domain.model import Frozen
-from orchestrator.playbook.language.durations import spelled
+from orchestrator.playbook.language.durations import format_duration
+from orchestrator.playbook.plan import Step
 
 
 class Danger(IntEnum):
-    """How much a change asks for a reader's eye."""
+    """How much attention an entry needs."""
 
-    GRAVE = 4  # it can do more, or is asked less
-    WIDER = 3  # it does the same to more
-    CHANGED = 2  # it does something else; whether that is more can't be told
+    GRAVE = 4  # it can do more, or needs fewer approvals
+    WIDER = 3  # it does the same to more targets
+    CHANGED = 2  # it does something else, perhaps more
     SAFER = 1
     WORDS = 0
 
     @property
     def label(self) -> str:
+        """The heading of these entries."""
         return {
-            4: "does more, or is asked less",
+            4: "does more, or asks less",
             3: "reaches further",
-            2: "does it differently",
+            2: "behaves differently",
             1: "does less, or asks more",
-            0: "words",
+            0: "wording",
         }[self]
 
 
-class Change(Frozen):
-    """One difference. `step` is None outside of steps."""
+class DiffEntry(Frozen):
+    """One diff."""
 
     danger: Danger
     kind: str  # effect, step, approval, target, lease, limit, trigger, undo, words
-    step: str | None
+    step: str | None  # None outside of steps
     sentence: str
 
 
-class Difference(Frozen):
-    """All of them, the most dangerous first. `a` and `b`: name@version. `same`: nothing that a run would notification."""
+def step_entry(step: Step, danger: Danger, kind: str, what: str) -> DiffEntry:
+    """Return an entry about a step: `step ID what`."""
+    return DiffEntry(danger=danger, kind=kind, step=step.id, sentence=f"step {step.id} {what}")
 
-    a: str
+
+class PlaybookDiff(Frozen):
+    """All differences between two versions, most dangerous first."""
+
+    a: str  # name@version
     b: str
-    changes: tuple[Change, ...]
+    changes: tuple[DiffEntry, ...]
 
     @property
     def same(self) -> bool:
+        """Whether a run could not notice any difference."""
         return not self.changes
 
 
-def length(seconds: int | str | None) -> str:
-    """A length of time as an author writes it."""
-    return spelled(seconds) if isinstance(seconds, int) else str(seconds)
+def duration_text(seconds: int | str | None) -> str:
+    """Return a duration as an author writes it."""
+    return format_duration(seconds) if isinstance(seconds, int) else str(seconds)
 
 
-LONGEST = 4_000  # no condition is longer: a change at its end must be seen
+MAX_QUOTE = 4_000  # no condition is longer, so a change at its end is visible
 
 
-def quoted(value: object, most: int = LONGEST) -> str:
-    """An author's text in a sentence: one line, bounded, and unable to end its quotes."""
+def quote(value: object, most: int = MAX_QUOTE) -> str:
+    """Return an author's text for a sentence: one line, bounded, unable to end its quotes."""
     text = " ".join(str(value).split()).replace("`", "'")
     return f"`{text if len(text) <= most else text[: most - 3] + '...'}`"
 
 
-_CANNOT = str.maketrans(
+_MARKDOWN_ESCAPES = str.maketrans(
     {
         "|": r"\|",
         "<": "&lt;",
@@ -78,43 +86,46 @@ _CANNOT = str.maketrans(
 )
 
 
-def text_of(difference: Difference) -> str:
-    """For a terminal."""
-    if difference.same:
-        return f"{difference.a} and {difference.b} mean the same\n"
-    lines = [f"{difference.a} -> {difference.b}"]
+def render_text(diff: PlaybookDiff) -> str:
+    """Render a diff for a terminal."""
+    if diff.same:
+        return f"{diff.a} and {diff.b} mean the same\n"
+    lines = [f"{diff.a} -> {diff.b}"]
     for danger in sorted(Danger, reverse=True):
-        told = [change for change in difference.changes if change.danger is danger]
+        entries = [entry for entry in diff.changes if entry.danger is danger]
         lines += (
-            ["", f"{danger.label}:", *(f"  - {change.sentence}" for change in told)] if told else []
-        )
-    return "\n".join(lines) + "\n"
-
-
-def markdown_of(difference: Difference) -> str:
-    """For a comment on a pull request. What an author wrote stays code, and mentions nobody."""
-    title = f"### `{difference.a}` -> `{difference.b}`"
-    if difference.same:
-        return f"{title}\n\nThey mean the same.\n"
-    lines = [title]
-    for danger in sorted(Danger, reverse=True):
-        told = [change for change in difference.changes if change.danger is danger]
-        lines += (
-            [
-                "",
-                f"**{danger.label.capitalize()}**",
-                "",
-                *(f"- {_escaped(change.sentence)}" for change in told),
-            ]
-            if told
+            ["", f"{danger.label}:", *(f"  - {entry.sentence}" for entry in entries)]
+            if entries
             else []
         )
     return "\n".join(lines) + "\n"
 
 
-def _escaped(sentence: str) -> str:
-    """All but what stands in backquotes, which nothing breaks out of."""
+def render_markdown(diff: PlaybookDiff) -> str:
+    """Render a diff for a pull request. Authors' text stays code and mentions no one."""
+    title = f"### `{diff.a}` -> `{diff.b}`"
+    if diff.same:
+        return f"{title}\n\nThey mean the same.\n"
+    lines = [title]
+    for danger in sorted(Danger, reverse=True):
+        entries = [entry for entry in diff.changes if entry.danger is danger]
+        lines += (
+            [
+                "",
+                f"**{danger.label.capitalize()}**",
+                "",
+                *(f"- {_escape(entry.sentence)}" for entry in entries),
+            ]
+            if entries
+            else []
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _escape(sentence: str) -> str:
+    """Escape all but what stands in backquotes, which nothing can break out of."""
     pieces = sentence.split("`")
     return "`".join(
-        piece if index % 2 else piece.translate(_CANNOT) for index, piece in enumerate(pieces)
+        piece if index % 2 else piece.translate(_MARKDOWN_ESCAPES)
+        for index, piece in enumerate(pieces)
     )

@@ -1,4 +1,4 @@
-"""What changed in a step that is there before and after: field by field, so that none goes untold."""
+"""Differences in a step of both plans, field by field, so that none is missed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Any
 
 from orchestrator.domain.change import Effect
 from orchestrator.playbook import plan
-from orchestrator.playbook.compile.steps import inside
-from orchestrator.playbook.diff.conditions import Reach, compared
-from orchestrator.playbook.diff.model import Change, Danger, length, quoted
+from orchestrator.playbook.diff.approvals import compare_approvals
+from orchestrator.playbook.diff.conditions import ConditionChange, compare_conditions
+from orchestrator.playbook.diff.model import Danger, DiffEntry, duration_text, quote, step_entry
 
-_STEPS = frozenset({"id", "kind", "steps"})  # told of one by one
-_APPROVAL = frozenset({"when", "quorum", "by", "otherwise", "escalate_to", "within", "question"})
+_STEPS = frozenset({"id", "kind", "steps"})  # compared one by one
 _TARGETED = frozenset({Effect.CONTAIN, Effect.RESTORE, Effect.DESTROY})
 
 
-def step_changes(a: plan.AnyStep, b: plan.AnyStep) -> Iterator[Change]:
-    """What changed, but for the steps inside."""
+def diff_steps(a: plan.AnyStep, b: plan.AnyStep) -> Iterator[DiffEntry]:
+    """Yield the differences of a step, without those of its inner steps."""
     if type(a) is not type(b):
-        yield _change(b, Danger.CHANGED, "step", f"was {a.kind}, and is now {b.kind}")
+        yield step_entry(b, Danger.CHANGED, "step", f"is now {b.kind}, not {a.kind}")
         return
     if (
         isinstance(a, plan.Use)
@@ -27,260 +26,202 @@ def step_changes(a: plan.AnyStep, b: plan.AnyStep) -> Iterator[Change]:
         and (a.connection, a.action) != (b.connection, b.action)
     ):
         danger = Danger.WIDER if b.effect in _TARGETED else Danger.CHANGED
-        yield _change(
+        yield step_entry(
             b,
             danger,
             "effect",
-            f"calls {b.connection}.{b.action} now, not {a.connection}.{a.action}",
+            f"now calls {b.connection}.{b.action}, not {a.connection}.{a.action}",
         )
     for name in type(b).model_fields:
         before, after = getattr(a, name), getattr(b, name)
         if name not in _STEPS and before != after:
-            yield from _TOLD.get(name, _otherwise(name))(b, before, after)
+            yield from _COMPARERS.get(name, _any_field(name))(b, before, after)
 
 
-def _change(step: plan.AnyStep, danger: Danger, kind: str, what: str) -> Change:
-    return Change(danger=danger, kind=kind, step=step.id, sentence=f"step {step.id} {what}")
+Comparer = Callable[[Any, Any, Any], Iterator[DiffEntry]]
 
 
-Told = Callable[[Any, Any, Any], Iterator[Change]]
+def _any_field(name: str) -> Comparer:
+    """Return the comparer of a field without one of its own."""
 
-
-def _otherwise(name: str) -> Told:
-    """Any field of which nothing more is known."""
-
-    def told(step: plan.AnyStep, before: Any, after: Any) -> Iterator[Change]:
-        said = name.replace("_", " ")
-        yield _change(
-            step, Danger.CHANGED, "step", f"has {said} {quoted(after)} now, not {quoted(before)}"
+    def compare(step: plan.AnyStep, before: Any, after: Any) -> Iterator[DiffEntry]:
+        label = name.replace("_", " ")
+        yield step_entry(
+            step, Danger.CHANGED, "step", f"now has {label} {quote(after)}, not {quote(before)}"
         )
 
-    return told
+    return compare
 
 
-def _when(step: plan.AnyStep, before: str | None, after: str | None) -> Iterator[Change]:
+def _when(step: plan.AnyStep, before: str | None, after: str | None) -> Iterator[DiffEntry]:
     acts = _acts(step)
     if after is None:
-        yield _change(
+        yield step_entry(
             step,
             Danger.GRAVE if acts else Danger.CHANGED,
             "target",
-            f"runs always now, not only when {quoted(before)}",
+            f"now always runs, not only when {quote(before)}",
         )
     elif before is None:
-        yield _change(
+        yield step_entry(
             step,
             Danger.SAFER if acts else Danger.CHANGED,
             "target",
-            f"runs only when {quoted(after)} now",
+            f"now runs only when {quote(after)}",
         )
     else:
-        reach = compared(before, after)
+        reach = compare_conditions(before, after)
         danger = (
-            {Reach.WIDER: Danger.WIDER, Reach.NARROWER: Danger.SAFER, Reach.OTHER: Danger.WIDER}[
-                reach
-            ]
+            {
+                ConditionChange.WIDER: Danger.WIDER,
+                ConditionChange.NARROWER: Danger.SAFER,
+                ConditionChange.OTHER: Danger.WIDER,
+            }[reach]
             if acts
             else Danger.CHANGED
         )
-        yield _change(
+        yield step_entry(
             step,
             danger,
             "target",
-            f"runs {reach.word}: when {quoted(after)}, not when {quoted(before)}",
+            f"runs {reach.word}: when {quote(after)}, not when {quote(before)}",
         )
 
 
 def _acts(step: plan.AnyStep) -> bool:
-    if isinstance(step, plan.Use):
-        return step.effect in _TARGETED
-    return any(map(_acts, inside(step)))
+    return any(
+        isinstance(each, plan.Use) and each.effect in _TARGETED
+        for _, each in plan.walk_steps([step])
+    )
 
 
 def _inputs(
-    step: plan.Use | plan.Call, before: dict[str, Any], after: dict[str, Any]
-) -> Iterator[Change]:
+    step: plan.Use | plan.CallPlaybook, before: dict[str, Any], after: dict[str, Any]
+) -> Iterator[DiffEntry]:
     danger = Danger.WIDER if _acts(step) else Danger.CHANGED
     for name in dict.fromkeys((*before, *after)):
         if name not in after:
-            yield _change(
+            yield step_entry(
                 step,
                 danger,
                 "target",
-                f"is no longer given {name}, which was {quoted(before[name])}",
+                f"no longer has the input {name}, which was {quote(before[name])}",
             )
         elif name not in before:
-            yield _change(step, danger, "target", f"is given {name} now: {quoted(after[name])}")
+            yield step_entry(
+                step, danger, "target", f"now has the input {name}: {quote(after[name])}"
+            )
         elif before[name] != after[name]:
-            yield _change(
+            yield step_entry(
                 step,
                 danger,
                 "target",
-                f"is given another {name}: {quoted(after[name])}, not {quoted(before[name])}",
+                f"has another {name}: {quote(after[name])}, not {quote(before[name])}",
             )
 
 
-def _hold(step: plan.Use, before: Any, after: Any) -> Iterator[Change]:
+def _hold(step: plan.Use, before: Any, after: Any) -> Iterator[DiffEntry]:
     if after is None:
-        yield _change(
+        yield step_entry(
             step,
             Danger.GRAVE,
             "lease",
-            f"stays until it is lifted by hand now, not {length(before)}",
+            f"now lasts until it is lifted by hand, not {duration_text(before)}",
         )
     elif before is None:
-        yield _change(
-            step, Danger.SAFER, "lease", f"is lifted after {_for(after)} now, not by hand"
+        yield step_entry(
+            step, Danger.SAFER, "lease", f"is now lifted after {_for(after)}, not by hand"
         )
     elif isinstance(before, int) and isinstance(after, int):
         danger, word = (Danger.WIDER, "longer") if after > before else (Danger.SAFER, "shorter")
-        yield _change(step, danger, "lease", f"stays {word}: {length(after)}, not {length(before)}")
+        yield step_entry(
+            step,
+            danger,
+            "lease",
+            f"lasts {word}: {duration_text(after)}, not {duration_text(before)}",
+        )
     else:
-        yield _change(step, Danger.WIDER, "lease", f"stays {_for(after)}, not {_for(before)}")
+        yield step_entry(step, Danger.WIDER, "lease", f"lasts {_for(after)}, not {_for(before)}")
 
 
 def _for(hold: Any) -> str:
-    return length(hold) if isinstance(hold, int) else quoted(hold)
+    return duration_text(hold) if isinstance(hold, int) else quote(hold)
 
 
-def _effect(step: plan.Use, before: Effect, after: Effect) -> Iterator[Change]:
+def _effect(step: plan.Use, before: Effect, after: Effect) -> Iterator[DiffEntry]:
     danger = Danger.GRAVE if after in _TARGETED else Danger.CHANGED
-    yield _change(step, danger, "effect", f"has the effect {after.value} now, not {before.value}")
-
-
-def _approve(
-    step: plan.AnyStep, before: plan.Approve | None, after: plan.Approve | None
-) -> Iterator[Change]:
-    if after is None:
-        yield _change(step, Danger.GRAVE, "approval", "asks nobody any more")
-    elif before is None:
-        asks = f"when {quoted(after.when)}" if after.when else "always"
-        yield _change(step, Danger.SAFER, "approval", f"asks for approval now, {asks}")
-    else:
-        yield from _approval(step, before, after)
-
-
-def _approval(step: plan.AnyStep, a: plan.Approve, b: plan.Approve) -> Iterator[Change]:
-    """Whoever may agree, how many, when, and what silence means."""
-
-    def told(danger: Danger, what: str) -> Change:
-        return _change(step, danger, "approval", what)
-
-    if a.when != b.when:
-        yield told(*_asked(a.when, b.when))
-    if a.quorum != b.quorum:
-        yield told(
-            Danger.GRAVE if b.quorum < a.quorum else Danger.SAFER,
-            f"needs {b.quorum} to agree now, not {a.quorum}",
-        )
-    if a.by != b.by:
-        whom = f"by {quoted(b.by)}" if b.by else "by anyone with the permission"
-        was = quoted(a.by) if a.by else "anyone with the permission"
-        yield told(
-            Danger.SAFER if a.by is None else Danger.GRAVE, f"is approved {whom} now, not by {was}"
-        )
-    if a.otherwise != b.otherwise or a.escalate_to != b.escalate_to:
-        silence = f"asks {_whom(b.escalate_to)}" if b.otherwise == "escalate" else "stops"
-        yield told(
-            Danger.SAFER if b.otherwise == "stop" else Danger.WIDER,
-            f"{silence} when nobody answers, which is new",
-        )
-    if a.within != b.within:
-        yield told(
-            Danger.CHANGED, f"waits {length(b.within)} for an answer now, not {length(a.within)}"
-        )
-    if a.question != b.question:
-        yield told(Danger.CHANGED, f"asks {quoted(b.question)} now, not {quoted(a.question)}")
-    for name in type(b).model_fields:
-        was, now = getattr(a, name), getattr(b, name)
-        if name not in _APPROVAL and was != now:
-            yield told(
-                Danger.WIDER,
-                f"has {name.replace('_', ' ')} {quoted(now)} in its approval now, not {quoted(was)}",
-            )
-
-
-def _whom(groups: str | tuple[str, ...] | None) -> str:
-    return " and then ".join(
-        map(quoted, (groups,) if isinstance(groups, str) else groups or ("nobody",))
+    yield step_entry(
+        step, danger, "effect", f"now has the effect {after.value}, not {before.value}"
     )
 
 
-def _asked(before: str | None, after: str | None) -> tuple[Danger, str]:
-    if after is None:
-        return Danger.SAFER, f"asks for approval always now, not only when {quoted(before)}"
-    if before is None:
-        return Danger.GRAVE, f"asks for approval only when {quoted(after)} now, not always"
-    reach = compared(before, after)
-    danger = Danger.SAFER if reach is Reach.WIDER else Danger.GRAVE
-    return (
-        danger,
-        f"asks for approval {reach.word}: when {quoted(after)}, not when {quoted(before)}",
-    )
-
-
-def _at_most(step: plan.AnyStep, before: int, after: int) -> Iterator[Change]:
+def _at_most(step: plan.AnyStep, before: int, after: int) -> Iterator[DiffEntry]:
     danger = Danger.SAFER if after < before else Danger.WIDER if _acts(step) else Danger.CHANGED
-    yield _change(step, danger, "target", f"works on at most {after} now, not {before}")
+    yield step_entry(step, danger, "target", f"now runs at most {after} times, not {before}")
 
 
-def _items(step: plan.ForEach, before: Any, after: Any) -> Iterator[Change]:
-    yield _change(
+def _items(step: plan.ForEach, before: Any, after: Any) -> Iterator[DiffEntry]:
+    yield step_entry(
         step,
         Danger.WIDER if _acts(step) else Danger.CHANGED,
         "target",
-        f"works on {quoted(after)} now, not {quoted(before)}",
+        f"now runs for {quote(after)}, not {quote(before)}",
     )
 
 
-def _on_error(step: plan.AnyStep, before: Any, after: Any) -> Iterator[Change]:
+def _on_error(step: plan.AnyStep, before: Any, after: Any) -> Iterator[DiffEntry]:
     words = [each if isinstance(each, str) else "its own steps" for each in (before, after)]
-    if words[0] != words[1]:  # what is in the steps is told of them
-        yield _change(
-            step, Danger.CHANGED, "undo", f"answers its failure with: {words[1]}, not: {words[0]}"
+    if words[0] != words[1]:  # the steps themselves are compared one by one
+        yield step_entry(
+            step,
+            Danger.CHANGED,
+            "undo",
+            f"now responds to its failure with: {words[1]}, not: {words[0]}",
         )
 
 
-def _timeout(step: plan.AnyStep, before: int | None, after: int | None) -> Iterator[Change]:
-    now, was = (length(each) if each is not None else "without limit" for each in (after, before))
-    yield _change(step, Danger.CHANGED, "limit", f"may take {now} now, not {was}")
+def _timeout(step: plan.AnyStep, before: int | None, after: int | None) -> Iterator[DiffEntry]:
+    now, was = (
+        duration_text(each) if each is not None else "without limit" for each in (after, before)
+    )
+    yield step_entry(step, Danger.CHANGED, "limit", f"may now take {now}, not {was}")
 
 
 def _branches(
     step: plan.Choose, before: tuple[plan.Branch, ...], after: tuple[plan.Branch, ...]
-) -> Iterator[Change]:
+) -> Iterator[DiffEntry]:
     was, now = ([branch.when for branch in branches] for branches in (before, after))
     if was != now:
         danger = Danger.WIDER if _acts(step) else Danger.CHANGED
-        yield _change(
+        yield step_entry(
             step,
             danger,
             "target",
-            f"chooses by {', '.join(map(quoted, now))} now, not by {', '.join(map(quoted, was))}",
+            f"now chooses by {', '.join(map(quote, now))}, not by {', '.join(map(quote, was))}",
         )
 
 
-def _called(step: plan.Call, before: plan.Plan, after: plan.Plan) -> Iterator[Change]:
+def _called(step: plan.CallPlaybook, before: plan.Plan, after: plan.Plan) -> Iterator[DiffEntry]:
     names = [f"{each.playbook}@{each.version}" for each in (before, after)]
     what = (
-        f"calls {names[1]} now, not {names[0]}"
+        f"now calls {names[1]}, not {names[0]}"
         if names[0] != names[1]
-        else f"calls {names[1]}, which has other content now"
+        else f"calls {names[1]}, whose content changed"
     )
-    yield _change(step, Danger.WIDER if _acts(step) else Danger.CHANGED, "step", what)
+    yield step_entry(step, Danger.WIDER if _acts(step) else Danger.CHANGED, "step", what)
 
 
-def _nothing(*_: Any) -> Iterator[Change]:
-    """Told elsewhere."""
+def _nothing(*_: Any) -> Iterator[DiffEntry]:
+    """Yield nothing: another comparer covers the field."""
     return iter(())
 
 
-_TOLD: dict[str, Told] = {
+_COMPARERS: dict[str, Comparer] = {
     "when": _when,
     "inputs": _inputs,
     "hold": _hold,
     "effect": _effect,
-    "approve": _approve,
+    "approve": compare_approvals,
     "at_most": _at_most,
     "items": _items,
     "on_error": _on_error,
@@ -288,7 +229,7 @@ _TOLD: dict[str, Told] = {
     "branches": _branches,
     "plan": _called,
     "otherwise": lambda step, a, b: (
-        _nothing() if isinstance(step, plan.Choose) else _otherwise("otherwise")(step, a, b)
+        _nothing() if isinstance(step, plan.Choose) else _any_field("otherwise")(step, a, b)
     ),
     "connection": _nothing,
     "action": _nothing,

@@ -1,4 +1,4 @@
-"""How does a picture of a playbook become Mermaid? As a flowchart that wikis and pull requests draw."""
+"""Mermaid flowcharts of playbooks, which wikis and pull requests render."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _ESCAPES = str.maketrans(
 )
 
 
-def mermaid(graph: Graph) -> str:
-    """The flowchart's text. Whatever authors and alerts wrote is quoted."""
+def render_mermaid(graph: Graph) -> str:
+    """Render a flowchart. Texts of authors and alerts are escaped."""
     chart = _Chart()
     start = chart.name()
     chart.lines.append(
-        f'{start}(["{_clean((graph.trigger and f"when {graph.trigger}") or "started by hand")}"])'
+        f'{start}(["{_escape((graph.trigger and f"when {graph.trigger}") or "started by hand")}"])'
     )
     ends = chart.sequence(graph.nodes, [(start, None)])
     done = chart.name()
-    chart.lines.append(f'{done}(["{_clean(graph.run or "done")}"])')
+    chart.lines.append(f'{done}(["{_escape(graph.run or "done")}"])')
     chart.join(ends, done)
     if graph.on_failure is not None:
         failed = chart.name()
-        chart.lines.append(f'{failed}{{{{"{_clean(graph.on_failure.label or "on failure")}"}}}}')
+        chart.lines.append(f'{failed}{{{{"{_escape(graph.on_failure.label or "on failure")}"}}}}')
         chart.sequence(graph.on_failure.nodes, [(failed, None)])
     classes = [f"classDef {effect.value} {look}" for effect, look in _COLOURS.items()]
     return "\n".join(["flowchart TD", *(f"    {line}" for line in [*chart.lines, *classes])]) + "\n"
 
 
 class _Chart:
-    """The lines so far. An end: the name of a box that something follows, and what is written on the arrow."""
+    """The lines so far. An end is the name of a box and the label of the arrow that leaves it."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -52,7 +52,7 @@ class _Chart:
 
     def join(self, ends: Iterable[tuple[str, str | None]], to: str) -> None:
         for end, label in ends:
-            self.lines.append(f'{end} -->|"{_clean(label)}"| {to}' if label else f"{end} --> {to}")
+            self.lines.append(f'{end} -->|"{_escape(label)}"| {to}' if label else f"{end} --> {to}")
 
     def sequence(
         self, nodes: Sequence[Node], ends: list[tuple[str, str | None]]
@@ -65,12 +65,12 @@ class _Chart:
         skip: list[tuple[str, str | None]] = []
         if node.when:
             asked = self.name()
-            self.lines.append(f'{asked}{{"{_clean(node.when)}"}}')
+            self.lines.append(f'{asked}{{"{_escape(node.when)}"}}')
             self.join(ends, asked)
             ends, skip = [(asked, "yes")], [(asked, "no")]
         box = self.name()
         style = f":::{node.effect.value}" if node.effect is not None else ""
-        self.lines.append(f'{box}["{"<br/>".join(_clean(line) for line in _texts(node))}"]{style}')
+        self.lines.append(f'{box}["{"<br/>".join(_escape(line) for line in _texts(node))}"]{style}')
         self.join(ends, box)
         if node.on_error is not None and node.on_error.nodes:
             self._aside(node.on_error, box)
@@ -84,7 +84,7 @@ class _Chart:
 
     def _aside(self, lane: Lane, box: str) -> None:
         aside = self.name()
-        self.lines += [f'{aside}(["{_clean(lane.label or "on error")}"])', f"{box} -.-> {aside}"]
+        self.lines += [f'{aside}(["{_escape(lane.label or "on error")}"])', f"{box} -.-> {aside}"]
         self.sequence(lane.nodes, [(aside, None)])
 
 
@@ -95,18 +95,18 @@ def _texts(node: Node) -> list[str]:
     ]
     lines += [f"asks {node.approval}"] if node.approval else []
     lines += [node.lease] if node.lease else []
-    if node.happened is not None:
+    if node.result is not None:
         outcome = (
             "done"
-            if node.happened.outcome == "read" and node.effect is None
-            else node.happened.outcome.replace("_", " ")
+            if node.result.outcome == "read" and node.effect is None
+            else node.result.outcome.replace("_", " ")
         )
-        lines.append(outcome + (f": {node.happened.summary}" if node.happened.summary else ""))
+        lines.append(outcome + (f": {node.result.summary}" if node.result.summary else ""))
     return lines
 
 
-def _clean(text: str) -> str:
-    """One bounded line of which nothing is read as Mermaid or as HTML."""
+def _escape(text: str) -> str:
+    """Return one bounded line that holds no syntax of Mermaid or HTML."""
     line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
     line = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
     return line.translate(_ESCAPES)

@@ -1,51 +1,64 @@
-"""What is there to be seen of a playbook? Its steps as a tree of boxes and lanes, and of a run what became of each."""
+"""The picture of a playbook: its steps as boxes and lanes, with their results in a run."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, assert_never
 
 from orchestrator.domain.change import Effect
 from orchestrator.domain.model import Frozen
-from orchestrator.playbook.language.durations import spelled
+from orchestrator.domain.run import StepState
+from orchestrator.playbook.language.durations import format_duration
 from orchestrator.playbook.plan import (
     AnyStep,
     Approve,
     Ask,
-    Call,
+    BlockKind,
+    CallPlaybook,
     Choose,
     ForEach,
     Parallel,
     Plan,
     Repeat,
+    StepBlock,
     Use,
     Wait,
+    without_rounds,
 )
 
 Outcome = Literal[
-    "made", "read", "skipped", "refused", "failed", "taken_back", "waiting", "not_reached"
+    "applied",
+    "read",
+    "skipped",
+    "undetermined",
+    "refused",
+    "failed",
+    "undone",
+    "waiting",
+    "not_reached",
 ]
 
-_OUTCOMES: dict[str, Outcome] = {
-    "done": "read",
-    "verified": "made",
-    "applied": "made",
-    "intended": "waiting",
-    "planned": "waiting",
-    "waiting": "waiting",
-    "skipped": "skipped",
-    "declined": "refused",
-    "refused": "refused",
-    "failed": "failed",
-    "undone": "taken_back",
-    "released": "taken_back",
+_OUTCOMES: Mapping[str, Outcome] = {
+    StepState.DONE: "read",
+    StepState.VERIFIED: "applied",
+    StepState.APPLIED: "applied",
+    StepState.INTENDED: "waiting",
+    StepState.PLANNED: "waiting",
+    StepState.WAITING: "waiting",
+    StepState.SKIPPED: "skipped",
+    StepState.UNDETERMINED: "undetermined",
+    "undetermined": "skipped",
+    StepState.DECLINED: "refused",
+    StepState.REFUSED: "refused",
+    StepState.FAILED: "failed",
+    StepState.UNDONE: "undone",
+    StepState.RELEASED: "undone",
 }
 
 
-class Happened(Frozen):
-    """What became of a step in a run; of one inside a loop, of all its rounds together."""
+class StepResult(Frozen):
+    """The result of a step in a run. For a step in a loop, that of all its rounds."""
 
     outcome: Outcome
     states: dict[str, int]
@@ -53,31 +66,31 @@ class Happened(Frozen):
 
 
 class Lane(Frozen):
-    """Steps one after the other, with what leads to them: a condition, an item, a failure."""
+    """Steps in sequence, with a label for what leads to them: a condition, a failure."""
 
     label: str | None = None
     nodes: tuple[Node, ...] = ()
 
 
 class Node(Frozen):
-    """One step. `lanes`: the steps inside it, side by side; `details`: short lines below its name."""
+    """A step."""
 
     path: str
     title: str
     kind: str
-    details: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()  # lines below the title
     effect: Effect | None = None
     when: str | None = None
     approval: str | None = None
     lease: str | None = None
     undo: bool = False
-    lanes: tuple[Lane, ...] = ()
+    lanes: tuple[Lane, ...] = ()  # its inner steps, side by side
     on_error: Lane | None = None
-    happened: Happened | None = None
+    result: StepResult | None = None  # None without a run
 
 
 class Graph(Frozen):
-    """A whole playbook; with `run` the picture of one run."""
+    """The picture of a playbook, or of one run of it."""
 
     title: str
     playbook: str
@@ -85,18 +98,17 @@ class Graph(Frozen):
     trigger: str | None
     nodes: tuple[Node, ...]
     on_failure: Lane | None
-    run: str | None = None
+    run: str | None = None  # its id and status
 
 
 def graph_of(plan: Plan, run: Mapping[str, Any] | None = None) -> Graph:
-    """The picture of a plan; `run`: a run as `runs.query.get_run` tells it, with its steps."""
-    happened = _happened(run["steps"]) if run is not None else None
-    drawing = _Drawing(happened)
+    """Return the picture of a plan, with the results of a run as the API shows it, if given."""
+    drawing = _GraphBuilder(_results(run["steps"]) if run is not None else None)
     failure: Lane | None = None
     if plan.on_failure == "roll_back":
-        failure = Lane(label="on failure: take back what this run changed, newest first")
-    elif plan.on_failure != "stop":
-        failure = Lane(label="on failure", nodes=drawing.nodes(plan.on_failure, "on_failure/"))
+        failure = Lane(label="on failure: undo the changes of this run, newest first")
+    elif plan.failure_steps:
+        failure = Lane(label="on failure", nodes=drawing.nodes(plan.failure_steps, "on_failure/"))
     return Graph(
         title=plan.title,
         playbook=plan.playbook,
@@ -110,94 +122,98 @@ def graph_of(plan: Plan, run: Mapping[str, Any] | None = None) -> Graph:
     )
 
 
-class _Drawing:
-    """`happened`: by path without rounds; None where no run is shown."""
+class _GraphBuilder:
+    """A builder of nodes, with the results of a run by path without rounds, if one is shown."""
 
-    def __init__(self, happened: Mapping[str, Happened] | None) -> None:
-        self._happened = happened
+    def __init__(self, results: Mapping[str, StepResult] | None) -> None:
+        self._results = results
 
     def nodes(self, steps: Iterable[AnyStep], prefix: str) -> tuple[Node, ...]:
         return tuple(self._node(step, prefix) for step in steps)
 
     def _node(self, step: AnyStep, prefix: str) -> Node:
         path = f"{prefix}{step.id}"
-        on_error: Lane | None = None
-        if step.on_error == "continue":
-            on_error = Lane(label="on error: goes on")
-        elif step.on_error != "fail":
-            on_error = Lane(label="on error", nodes=self.nodes(step.on_error, f"{path}:on_error/"))
-        happened = (
-            None
-            if self._happened is None
-            else self._happened.get(path, Happened(outcome="not_reached", states={}))
+        lanes = tuple(
+            lane
+            for block in step.blocks()
+            if block.kind is not BlockKind.ON_ERROR
+            for lane in self._lanes(step, block, path)
         )
+        result = None
+        if self._results is not None:
+            result = self._results.get(path, StepResult(outcome="not_reached", states={}))
         node = Node(
             path=path,
             title=step.id,
             kind=step.kind,
             when=step.when,
             approval=_approval(step.approve) if step.approve else None,
-            on_error=on_error,
-            happened=happened,
+            lanes=lanes,
+            on_error=self._on_error(step, path),
+            result=result,
         )
-        return node.model_copy(update=self._own(step, f"{path}/"))
+        return node.model_copy(update=_own(step))
 
-    def _own(self, step: AnyStep, inside: str) -> dict[str, Any]:
-        """What only this kind of step has."""
-        match step:
-            case Use():
-                lease = None if step.hold is None else f"for {_time(step.hold)}"
-                contains = step.effect is Effect.CONTAIN
-                if contains and lease is None:
-                    lease = "until lifted"
-                details = (f"{step.connection}.{step.action}", *_inputs(step.inputs))
-                return {
-                    "effect": step.effect,
-                    "lease": lease,
-                    "undo": step.effect in {Effect.CONTAIN, Effect.RESTORE},
-                    "details": details,
-                }
-            case Parallel():
-                return {
-                    "lanes": tuple(Lane(nodes=(node,)) for node in self.nodes(step.steps, inside))
-                }
-            case Choose():
-                lanes = [
-                    Lane(label=f"when {branch.when}", nodes=self.nodes(branch.steps, inside))
-                    for branch in step.branches
-                ]
-                return {
-                    "lanes": (
-                        *lanes,
-                        Lane(label="otherwise", nodes=self.nodes(step.otherwise, inside)),
-                    )
-                }
-            case ForEach():
-                about = f"for each {step.name} of {step.items}, at most {step.at_most}"
-                return {"lanes": (Lane(nodes=self.nodes(step.steps, inside)),), "details": (about,)}
-            case Repeat():
-                about = (
-                    f"until {step.until}, at most {step.at_most} times, every {_time(step.every)}"
-                )
-                return {"lanes": (Lane(nodes=self.nodes(step.steps, inside)),), "details": (about,)}
-            case Call():
-                about = f"{step.plan.playbook} version {step.plan.version}"
-                return {
-                    "lanes": (Lane(nodes=self.nodes(step.plan.steps, inside)),),
-                    "details": (about,),
-                }
-            case Wait():
-                what = (
-                    f"an alert with {step.event}, {_time(step.within or 0)} at most"
-                    if step.event
-                    else _time(step.seconds)
-                )
-                return {"details": (f"wait for {what}",)}
-            case Ask():
-                return {
-                    "details": (step.question,),
-                    "approval": f"{step.by or 'anyone who may decide'} fills in {', '.join(step.form)}",
-                }
+    def _on_error(self, step: AnyStep, path: str) -> Lane | None:
+        if step.on_error == "continue":
+            return Lane(label="on error: continue")
+        for block in step.blocks():
+            if block.kind is BlockKind.ON_ERROR:
+                return Lane(label="on error", nodes=self.nodes(block.steps, block.prefix(path)))
+        return None
+
+    def _lanes(self, step: AnyStep, block: StepBlock, path: str) -> Iterator[Lane]:
+        nodes = self.nodes(block.steps, block.prefix(path))
+        match block.kind:
+            case BlockKind.PARALLEL:
+                yield from (Lane(nodes=(node,)) for node in nodes)
+            case BlockKind.BRANCH if isinstance(step, Choose):
+                yield Lane(label=f"when {step.branches[block.index].when}", nodes=nodes)
+            case BlockKind.OTHERWISE:
+                yield Lane(label="otherwise", nodes=nodes)
+            case BlockKind.CALLED_ON_FAILURE:
+                yield from [Lane(label="on failure", nodes=nodes)] if nodes else []
+            case _:
+                yield Lane(nodes=nodes)
+
+
+def _own(step: AnyStep) -> dict[str, Any]:
+    """Return the fields of the node that only this kind of step has."""
+    match step:
+        case Use():
+            lease = None if step.hold is None else f"for {_time(step.hold)}"
+            if step.effect is Effect.CONTAIN and lease is None:
+                lease = "until lifted"
+            return {
+                "effect": step.effect,
+                "lease": lease,
+                "undo": step.effect in {Effect.CONTAIN, Effect.RESTORE},
+                "details": (f"{step.connection}.{step.action}", *_inputs(step.inputs)),
+            }
+        case Parallel() | Choose():
+            return {}
+        case ForEach():
+            return _details(f"for each {step.name} of {step.items}, at most {step.at_most}")
+        case Repeat():
+            rounds = f"at most {step.at_most} times, every {_time(step.every)}"
+            return _details(f"until {step.until}, {rounds}")
+        case CallPlaybook():
+            return _details(f"{step.plan.playbook} version {step.plan.version}")
+        case Wait() if step.event:
+            return _details(
+                f"wait for an alert with {step.event}, {_time(step.within or 0)} at most"
+            )
+        case Wait():
+            return _details(f"wait for {_time(step.seconds)}")
+        case Ask():
+            who = step.by or "anyone who may decide"
+            return {**_details(step.question), "approval": f"{who} fills in {', '.join(step.form)}"}
+        case _:
+            assert_never(step)
+
+
+def _details(line: str) -> dict[str, Any]:
+    return {"details": (line,)}
 
 
 def _approval(approve: Approve) -> str:
@@ -208,7 +224,7 @@ def _approval(approve: Approve) -> str:
 
 
 def _inputs(inputs: Mapping[str, Any]) -> tuple[str, ...]:
-    """The first few, as they are written."""
+    """Return the first inputs as the author wrote them."""
     return tuple(
         f"{name}: {value}"
         for name, value in inputs.items()
@@ -217,41 +233,38 @@ def _inputs(inputs: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _time(seconds: Any) -> str:
-    return spelled(seconds) if isinstance(seconds, int) else str(seconds)
+    return format_duration(seconds) if isinstance(seconds, int) else str(seconds)
 
 
-def _happened(steps: Iterable[Mapping[str, Any]]) -> dict[str, Happened]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
+def _results(steps: Iterable[Mapping[str, Any]]) -> dict[str, StepResult]:
+    rounds: dict[str, list[Mapping[str, Any]]] = {}
     for step in steps:
-        found.setdefault(re.sub(r"\[\d+\+?\]", "", str(step["id"])), []).append(step)
-    return {path: _together(rounds) for path, rounds in found.items()}
+        rounds.setdefault(without_rounds(str(step["id"])), []).append(step)
+    return {path: _merge(steps_of_path) for path, steps_of_path in rounds.items()}
 
 
 _WORST: tuple[Outcome, ...] = (
     "failed",
     "refused",
     "waiting",
-    "taken_back",
-    "made",
+    "undone",
+    "applied",
     "read",
+    "undetermined",
     "skipped",
 )
 
 
-def _together(rounds: list[Mapping[str, Any]]) -> Happened:
+def _merge(rounds: list[Mapping[str, Any]]) -> StepResult:
     states = Counter(str(step["state"]) for step in rounds)
     outcomes = {_OUTCOMES.get(state, "waiting") for state in states}
     last = rounds[-1]
     planned_change = last.get("planned_change") or {}
-    told = (
-        last.get("error")
-        or (planned_change.get("summary") if isinstance(planned_change, Mapping) else None)
-        or ""
-    )
-    return Happened(
+    summary = planned_change.get("summary") if isinstance(planned_change, Mapping) else None
+    return StepResult(
         outcome=next(each for each in _WORST if each in outcomes),
         states=dict(states),
-        summary=str(told),
+        summary=str(last.get("error") or summary or ""),
     )
 
 

@@ -1,8 +1,19 @@
-"""The syntax tree of an expression: every construct that there is, and no other."""
+"""The syntax tree of an expression, and the error of one that is wrong."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from orchestrator.domain.errors import Invalid
+
+
+class ExpressionError(Invalid):
+    """An expression that is not allowed, or that cannot be evaluated over the given data."""
+
+    def __init__(self, message: str, fix: str | None = None) -> None:
+        super().__init__(f"{message}; {fix}" if fix else message)
+        self.message = message
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +24,14 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class ListOfNodes:
+class ListLiteral:
     """`[a, b]`."""
 
     items: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectOfNodes:
+class ObjectLiteral:
     """`{'key': a}`."""
 
     pairs: tuple[tuple[str, Node], ...]
@@ -35,18 +46,18 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """`of.key`, `of['key']`, `of[0]`; `path` is how it is written, for messages."""
+    """`of.key`, `of['key']`, `of[0]`."""
 
     of: Node
     key: Node
-    path: str
+    path: str  # as messages show it
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
-    """`left < right`; chains (`1 < x < 5`) are refused. One of == != < <= > >= in `not in`."""
+class Comparison:
+    """`left < right`; chains (`1 < x < 5`) are refused."""
 
-    operator: str
+    operator: str  # == != < <= > >= in, not in
     left: Node
     right: Node
 
@@ -69,7 +80,7 @@ class Negation:
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """`left + right`, and - * / %."""
+    """`left + right`, `left - right`, `left * right`, `left / right`, `left % right`."""
 
     operator: str
     left: Node
@@ -84,14 +95,14 @@ class Minus:
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
-    """`a ~ b ~ c`: text of each, put together."""
+class Concatenation:
+    """`a ~ b ~ c`: the texts of all parts in one."""
 
     parts: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
+class Conditional:
     """`then if test else otherwise`."""
 
     test: Node
@@ -108,13 +119,13 @@ class IsNone:
 
 @dataclass(frozen=True, slots=True)
 class IsDefined:
-    """`of is defined`: the path leads somewhere, be it to null."""
+    """`of is defined`: true where the path exists, also where its value is null."""
 
     of: Node
 
 
 @dataclass(frozen=True, slots=True)
-class Filtered:
+class FilterCall:
     """`of | name(arguments)`."""
 
     name: str
@@ -125,18 +136,18 @@ class Filtered:
 
 Node = (
     Constant
-    | ListOfNodes
-    | ObjectOfNodes
+    | ListLiteral
+    | ObjectLiteral
     | Name
     | Item
-    | Compare
+    | Comparison
     | Logic
     | Negation
     | Arithmetic
     | Minus
-    | Join
-    | Either
+    | Concatenation
+    | Conditional
     | IsNone
     | IsDefined
-    | Filtered
+    | FilterCall
 )

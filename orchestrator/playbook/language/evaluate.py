@@ -1,103 +1,84 @@
-"""How `${{ }}` is evaluated: a walk over the whitelisted tree, over plain JSON, in one pass.
+"""Evaluation of `${{ }}`: a walk over the whitelisted tree and plain JSON, in one pass.
 
-Pure and deterministic. A name is looked up as a key of a mapping and never as an attribute; what does not exist is an error;
-a result is data and is never parsed again, whatever an attacker wrote into an alert. `$${{` is a literal `${{`.
+Pure and deterministic. A name is looked up as a key of a mapping, never as an attribute. What does
+not exist is an error. A result is data and is never parsed again, whatever an alert contains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from orchestrator.playbook.language.ast import (
     Arithmetic,
-    Compare,
+    Comparison,
+    Concatenation,
+    Conditional,
     Constant,
-    Either,
-    Filtered,
+    ExpressionError,
+    FilterCall,
     IsDefined,
     IsNone,
     Item,
-    Join,
-    ListOfNodes,
+    ListLiteral,
     Logic,
     Minus,
     Name,
     Negation,
     Node,
-    ObjectOfNodes,
+    ObjectLiteral,
 )
-from orchestrator.playbook.language.filters import FILTERS, Filter, argued, refuse_kind
-from orchestrator.playbook.language.references import references
-from orchestrator.playbook.language.syntax import ExpressionError, parse, scan
+from orchestrator.playbook.language.filters import FILTERS, Filter, bind_arguments, refuse_kind
+from orchestrator.playbook.language.syntax import parse
+from orchestrator.playbook.language.templates import OPENING, template_parts
 from orchestrator.playbook.language.values import (
     MAX_LEVELS,
     Json,
     arithmetic,
+    check_text,
+    check_value,
+    describe_kind,
+    is_equal,
+    is_in,
+    is_less,
     kind_of,
-    less,
-    measure,
-    same,
-    short,
-    spoken,
+    require_truth,
     text,
-    truth,
-    within,
 )
 from orchestrator.playbook.problems import did_you_mean
 
-__all__ = [
-    "ExpressionError",
-    "condition",
-    "evaluate",
-    "evaluate_text",
-    "is_template",
-    "parse",
-    "parts",
-    "references",
-]
+__all__ = ["ExpressionError", "evaluate", "evaluate_condition", "evaluate_text"]
 
-OPENING = "${{"
 MAX_TEMPLATE = 256 * 1024  # characters of one text that holds expressions
 
 Scope = Mapping[str, Json]
 
 
 def evaluate(template: Json, scope: Scope) -> Json:
-    """A JSON value with every `${{ }}` in its texts replaced.
+    """Return a JSON value with every `${{ }}` in its texts replaced.
 
-    A text that is one whole `${{ x }}` becomes x, type and all;
-    in a longer one each becomes its text. Raises ExpressionError: undefined, null in a text, too large, wrong type.
+    A text that is one whole `${{ x }}` becomes x and keeps its type. In a longer text each
+    expression becomes its text. Raises ExpressionError: undefined, null in a text, too large, wrong
+    type.
     """
     result = _evaluate(template, scope, 0)
-    measure(result)
+    check_value(result)
     return result
 
 
 def evaluate_text(template: str, scope: Scope) -> str:
-    """Like `evaluate`, for what is shown to people: the result as text."""
-    return short(text(evaluate(template, scope)))
+    """Return the text of an evaluated template, as people are shown it. Raises ExpressionError."""
+    return check_text(text(evaluate(template, scope)))
 
 
-def condition(source: str, scope: Scope) -> bool:
-    """What a bare expression yields, which has to be true or false. Raises ExpressionError."""
-    return truth(_walk(parse(source), scope), "a condition")
-
-
-def is_template(template: str) -> bool:
-    """Whether the text holds an expression (or an escaped one)."""
-    return OPENING in template
-
-
-def parts(template: str) -> tuple[str | Node, ...]:
-    """The text cut up: literal texts and expressions. Raises ExpressionError for a bad or unclosed one."""
-    return _parts(template)
+def evaluate_condition(source: str, scope: Scope) -> bool:
+    """Return the truth of a bare expression. Raises ExpressionError unless it is true or false."""
+    return require_truth(_walk(parse(source), scope), "a condition")
 
 
 def _evaluate(template: Json, scope: Scope, level: int) -> Json:
     if level > MAX_LEVELS:
-        message = f"a value of more than {MAX_LEVELS} levels"
+        message = f"the value has more than {MAX_LEVELS} levels"
         raise ExpressionError(message)
     match template:
         case str():
@@ -111,7 +92,7 @@ def _evaluate(template: Json, scope: Scope, level: int) -> Json:
 
 
 def _text(template: str, scope: Scope) -> Json:
-    pieces = _parts(template)
+    pieces = template_parts(template)
     if len(pieces) == 1:
         piece = pieces[0]
         return piece if isinstance(piece, str) else _walk(piece, scope)
@@ -122,35 +103,11 @@ def _text(template: str, scope: Scope) -> Json:
         size += len(result[-1])
         if size > MAX_TEMPLATE:
             break
-    return short("".join(result))
-
-
-@lru_cache(maxsize=8_192)
-def _parts(template: str) -> tuple[str | Node, ...]:
-    pieces: list[str | Node] = []
-    literal = ""
-    start = 0
-    while (opening := template.find(OPENING, start)) >= 0:
-        if template[opening - 1 : opening] == "$" and opening > start:
-            literal += template[start : opening - 1] + OPENING
-            start = opening + len(OPENING)
-            continue
-        closing = scan(template, opening + len(OPENING))
-        if closing < 0:
-            message = "a ${{ without its }}"
-            raise ExpressionError(message, "close it, or write $${{ for a literal ${{")
-        literal += template[start:opening]
-        pieces += ([literal] if literal else []) + [
-            parse(template[opening + len(OPENING) : closing])
-        ]
-        literal = ""
-        start = closing + 2
-    literal += template[start:]
-    return (*pieces, literal) if literal or not pieces else tuple(pieces)
+    return check_text("".join(result))
 
 
 class _UndefinedError(ExpressionError):
-    """The path leads nowhere: `default` and `is defined` take it, everything else lets it through."""
+    """A path that does not exist. `default` and `is defined` handle it, everything else fails."""
 
 
 def _walk(node: Node, scope: Scope) -> Json:
@@ -175,12 +132,12 @@ def _item(node: Item, scope: Scope) -> Json:
             if -len(of) <= key < len(of):
                 return of[key]
         case None:
-            message = f"{node.path} is not defined, as what it is looked up in is null"
+            message = f"{node.path} is not defined: the value before it is null"
             raise _UndefinedError(
-                message, "guard it: `... is not none and ...`, or `| default(...)`"
+                message, "guard it with `... is not none and ...` or `| default(...)`"
             )
         case _:
-            message = f"{node.path}: cannot look {spoken(key)} up in {spoken(of)}"
+            message = f"{node.path}: cannot look up {describe_kind(key)} in {describe_kind(of)}"
             raise ExpressionError(message)
     message = f"{node.path} is not defined"
     raise _UndefinedError(
@@ -188,40 +145,42 @@ def _item(node: Item, scope: Scope) -> Json:
     )
 
 
-def _compare(node: Compare, scope: Scope) -> bool:
+def _compare(node: Comparison, scope: Scope) -> bool:
     left, right = _walk(node.left, scope), _walk(node.right, scope)
     return _COMPARISONS[node.operator](left, right)
 
 
 _COMPARISONS: dict[str, Callable[[Json, Json], bool]] = {
-    "==": same,
-    "!=": lambda left, right: not same(left, right),
-    "<": less,
-    ">": lambda left, right: less(right, left),
-    "<=": lambda left, right: not less(right, left),
-    ">=": lambda left, right: not less(left, right),
-    "in": within,
-    "not in": lambda left, right: not within(left, right),
+    "==": is_equal,
+    "!=": lambda left, right: not is_equal(left, right),
+    "<": is_less,
+    ">": lambda left, right: is_less(right, left),
+    "<=": lambda left, right: not is_less(right, left),
+    ">=": lambda left, right: not is_less(left, right),
+    "in": is_in,
+    "not in": lambda left, right: not is_in(left, right),
 }
 
 
 def _logic(node: Logic, scope: Scope) -> bool:
-    left = truth(_walk(node.left, scope), f"`{node.operator}`")
+    left = require_truth(_walk(node.left, scope), f"`{node.operator}`")
     if left is (node.operator == "or"):
         return left
-    return truth(_walk(node.right, scope), f"`{node.operator}`")
+    return require_truth(_walk(node.right, scope), f"`{node.operator}`")
 
 
 def _minus(node: Minus, scope: Scope) -> Json:
     return arithmetic("-", 0, _walk(node.of, scope))
 
 
-def _join(node: Join, scope: Scope) -> str:
-    return short("".join(text(_walk(part, scope)) for part in node.parts))
+def _join(node: Concatenation, scope: Scope) -> str:
+    return check_text("".join(text(_walk(part, scope)) for part in node.parts))
 
 
-def _either(node: Either, scope: Scope) -> Json:
-    return _walk(node.then if truth(_walk(node.test, scope), "`if`") else node.otherwise, scope)
+def _either(node: Conditional, scope: Scope) -> Json:
+    return _walk(
+        node.then if require_truth(_walk(node.test, scope), "`if`") else node.otherwise, scope
+    )
 
 
 def _is_defined(node: IsDefined, scope: Scope) -> bool:
@@ -232,42 +191,43 @@ def _is_defined(node: IsDefined, scope: Scope) -> bool:
     return True
 
 
-def _filtered(node: Filtered, scope: Scope) -> Json:
-    found = known_filter(node.name)
+def _filtered(node: FilterCall, scope: Scope) -> Json:
+    filter_ = known_filter(node.name)
     try:
         value = _walk(node.of, scope)
     except _UndefinedError:
         if node.name != "default":
             raise
         value = None
-    if kind_of(value) not in found.accepts:
+    if kind_of(value) not in filter_.accepts:
         raise refuse_kind(node.name, value)
-    return found.apply(value, *_arguments(node, found, scope))
+    return filter_.apply(value, *_arguments(node, filter_, scope))
 
 
-def _arguments(node: Filtered, found: Filter, scope: Scope) -> list[Json]:
-    """In the order of the parameters; optional ones stand last, so that leaving one out leaves no gap."""
+def _arguments(node: FilterCall, filter_: Filter, scope: Scope) -> list[Json]:
+    """Return the arguments in the order of the parameters. Optional ones are last: no gaps."""
     given = [*node.arguments, *(value for _, value in node.named)]
-    order = argued(node.name, found, len(node.arguments), tuple(name for name, _ in node.named))
+    order = bind_arguments(
+        node.name, filter_, len(node.arguments), tuple(name for name, _ in node.named)
+    )
     values = {}
     for parameter, argument in zip(order, given, strict=True):
         value = _walk(argument, scope)
         if kind_of(value) not in parameter.kinds:
-            message = (
-                f"the argument {parameter.name!r} of the filter {node.name!r} is {spoken(value)}"
-            )
+            argument_name = f"the argument {parameter.name!r} of the filter {node.name!r}"
+            message = f"{argument_name} is {describe_kind(value)}"
             raise ExpressionError(message, f"it takes {' or '.join(sorted(parameter.kinds))}")
         values[parameter.name] = value
-    return [values[parameter.name] for parameter in found.parameters if parameter.name in values]
+    return [values[parameter.name] for parameter in filter_.parameters if parameter.name in values]
 
 
 def known_filter(name: str) -> Filter:
-    """The filter of that name. Raises ExpressionError with the mend."""
-    if found := FILTERS.get(name):
-        return found
+    """Return the filter of that name. Raises ExpressionError."""
+    if filter_ := FILTERS.get(name):
+        return filter_
     message = f"unknown filter {name!r}"
     raise ExpressionError(
-        message, did_you_mean(name, FILTERS) or f"there is: {', '.join(sorted(FILTERS))}"
+        message, did_you_mean(name, FILTERS) or f"the filters are {', '.join(sorted(FILTERS))}"
     )
 
 
@@ -275,18 +235,18 @@ _WALKERS: dict[type, Callable[[Any, Scope], Json]] = {
     Constant: lambda node, _: node.value,
     Name: _name,
     Item: _item,
-    ListOfNodes: lambda node, scope: [_walk(item, scope) for item in node.items],
-    ObjectOfNodes: lambda node, scope: {key: _walk(value, scope) for key, value in node.pairs},
-    Compare: _compare,
+    ListLiteral: lambda node, scope: [_walk(item, scope) for item in node.items],
+    ObjectLiteral: lambda node, scope: {key: _walk(value, scope) for key, value in node.pairs},
+    Comparison: _compare,
     Logic: _logic,
-    Negation: lambda node, scope: not truth(_walk(node.of, scope), "`not`"),
+    Negation: lambda node, scope: not require_truth(_walk(node.of, scope), "`not`"),
     Arithmetic: lambda node, scope: arithmetic(
         node.operator, _walk(node.left, scope), _walk(node.right, scope)
     ),
     Minus: _minus,
-    Join: _join,
-    Either: _either,
+    Concatenation: _join,
+    Conditional: _either,
     IsNone: lambda node, scope: _walk(node.of, scope) is None,
     IsDefined: _is_defined,
-    Filtered: _filtered,
+    FilterCall: _filtered,
 }

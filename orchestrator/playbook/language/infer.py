@@ -1,4 +1,4 @@
-"""What type an expression will yield, and whether its names, fields, operands and filters can be right at all."""
+"""Type inference over expressions, and the mistakes that it finds."""
 
 from __future__ import annotations
 
@@ -7,25 +7,33 @@ from typing import Any
 
 from orchestrator.playbook.language.ast import (
     Arithmetic,
-    Compare,
+    Comparison,
+    Concatenation,
+    Conditional,
     Constant,
-    Either,
-    Filtered,
+    ExpressionError,
+    FilterCall,
     IsDefined,
     IsNone,
     Item,
-    Join,
-    ListOfNodes,
+    ListLiteral,
     Logic,
     Minus,
     Name,
     Negation,
     Node,
-    ObjectOfNodes,
+    ObjectLiteral,
 )
-from orchestrator.playbook.language.evaluate import known_filter, parts
-from orchestrator.playbook.language.filters import Parameter, argued
-from orchestrator.playbook.language.syntax import ExpressionError, parse
+from orchestrator.playbook.language.evaluate import known_filter
+from orchestrator.playbook.language.filters import Parameter, bind_arguments
+from orchestrator.playbook.language.operands import (
+    require_addable,
+    require_comparable,
+    require_member,
+    require_ordered,
+)
+from orchestrator.playbook.language.syntax import parse
+from orchestrator.playbook.language.templates import template_parts
 from orchestrator.playbook.language.types import (
     ANY,
     BOOL,
@@ -36,13 +44,11 @@ from orchestrator.playbook.language.types import (
     Anything,
     ListOf,
     ObjectOf,
-    Scalar,
     Type,
     fits,
     kinds,
-    may_equal,
     members,
-    one_of,
+    text_of,
     union,
     without_null,
 )
@@ -52,25 +58,25 @@ Names = Mapping[str, Type]
 
 
 def infer(source: str | Node, names: Names) -> Type:
-    """The type of a bare expression over these names. Raises ExpressionError for what can only be a mistake."""
+    """Return the type of a bare expression. Raises ExpressionError for a certain mistake."""
     return _infer(parse(source) if isinstance(source, str) else source, names)
 
 
 def infer_text(template: str, names: Names) -> Type:
-    """The type that a text yields: its expression's when it is one whole `${{ }}`, else a text. Raises ExpressionError."""
-    pieces = parts(template)
+    """Return the type of a template: that of a whole `${{ }}`, or else text."""
+    pieces = template_parts(template)
     kinds_of_pieces = [infer(piece, names) for piece in pieces if not isinstance(piece, str)]
     if len(pieces) == 1 and kinds_of_pieces:
         return kinds_of_pieces[0]
     for kind in kinds_of_pieces:
         if kind == NULL:
-            message = "null inside a text"
-            raise ExpressionError(message, "give it a text: `| default('...')`")
+            message = "the text contains null"
+            raise ExpressionError(message, "give it a value: `| default('...')`")
     return STRING
 
 
 def require_bool(source: str, names: Names) -> None:
-    """Raises ExpressionError unless the bare expression can yield true or false."""
+    """Raise ExpressionError unless the bare expression can yield true or false."""
     _require_bool(parse(source), names, "a condition")
 
 
@@ -81,7 +87,7 @@ def _infer(node: Node, names: Names) -> Type:
 def _require_bool(node: Node, names: Names, where: str) -> None:
     kind = _infer(node, names)
     if not fits(kind, BOOL) or kind == NULL:
-        message = f"{where} needs true or false, and this is {kind}"
+        message = f"{where} needs true or false, not {kind}"
         raise ExpressionError(message, "compare it: `x == ...`, `x is not none`, `x | length > 0`")
 
 
@@ -96,7 +102,7 @@ def _constant(node: Constant, _: Names) -> Type:
         case float():
             return NUMBER
         case str(value):
-            return one_of(value)
+            return text_of(value)
 
 
 def _name(node: Name, names: Names) -> Type:
@@ -134,14 +140,12 @@ def _item_of(of: Type, key: object, path: str) -> Type:
         case ObjectOf() if key is None and of.more:
             return ANY
         case ObjectOf() if key is None:
-            message = f"{path}: the field has to be written out"
+            message = f"{path}: the name of the field must be a literal"
             raise ExpressionError(message)
         case _:
-            message = f"{path}: {of} has nothing to look up there"
-            raise ExpressionError(
-                message,
-                "a list wants an index (`[0]`, `| first`)" if isinstance(of, ListOf) else None,
-            )
+            message = f"{path}: {of} has no such field"
+            fix = "use an index: `[0]` or `| first`" if isinstance(of, ListOf) else None
+            raise ExpressionError(message, fix)
 
 
 def _field(of: ObjectOf, key: str, path: str) -> Type:
@@ -153,58 +157,24 @@ def _field(of: ObjectOf, key: str, path: str) -> Type:
     raise ExpressionError(message, did_you_mean(key, of.fields))
 
 
-def _list(node: ListOfNodes, names: Names) -> Type:
+def _list(node: ListLiteral, names: Names) -> Type:
     return ListOf(union(_infer(item, names) for item in node.items))
 
 
-def _object(node: ObjectOfNodes, names: Names) -> Type:
+def _object(node: ObjectLiteral, names: Names) -> Type:
     return ObjectOf({key: _infer(value, names) for key, value in node.pairs})
 
 
-def _compare(node: Compare, names: Names) -> Type:
+def _compare(node: Comparison, names: Names) -> Type:
     left, right = _infer(node.left, names), _infer(node.right, names)
     match node.operator:
         case "==" | "!=":
-            _refuse_unequal(left, right)
+            require_comparable(left, right)
         case "in" | "not in":
-            _refuse_not_in(left, right)
+            require_member(left, right)
         case operator:
-            both = (NUMBER, STRING)
-            if not any(fits(left, kind) and fits(right, kind) for kind in both) or NULL in (
-                left,
-                right,
-            ):
-                message = f"`{operator}` between {left} and {right}"
-                raise ExpressionError(
-                    message, "compare two numbers or two texts; `| int` makes a number of a text"
-                )
+            require_ordered(operator, left, right)
     return BOOL
-
-
-def _refuse_unequal(left: Type, right: Type) -> None:
-    if not may_equal(left, right):
-        message = f"{left} never equals {right}"
-        raise ExpressionError(message, "compare what is of one type")
-
-
-def _refuse_not_in(needle: Type, haystack: Type) -> None:
-    options = members(without_null(haystack))
-    for option in options:
-        match option:
-            case Anything():
-                return
-            case ListOf(item) if may_equal(needle, item):
-                return
-            case ObjectOf() | Scalar("string") if fits(needle, STRING) and needle != NULL:
-                return
-            case _:
-                continue
-    message = f"{needle} is never in {haystack}" + (
-        f" of {options[0].item}" if isinstance(options[0], ListOf) else ""
-    )
-    raise ExpressionError(
-        message, "`in` wants an item and a list, or two texts, or a key and an object"
-    )
 
 
 def _logic(node: Logic, names: Names) -> Type:
@@ -220,10 +190,7 @@ def _negation(node: Negation, names: Names) -> Type:
 
 def _arithmetic(node: Arithmetic, names: Names) -> Type:
     left, right = _infer(node.left, names), _infer(node.right, names)
-    for side in (left, right):
-        if not fits(side, NUMBER) or side == NULL:
-            message = f"`{node.operator}` between {left} and {right}"
-            raise ExpressionError(message, "it takes two numbers; `~` puts texts together")
+    require_addable(node.operator, left, right)
     return INT if node.operator != "/" and left == right == INT else NUMBER
 
 
@@ -231,14 +198,14 @@ def _minus(node: Minus, names: Names) -> Type:
     return _arithmetic(Arithmetic("-", Constant(0), node.of), names)
 
 
-def _join(node: Join, names: Names) -> Type:
+def _join(node: Concatenation, names: Names) -> Type:
     if any(_infer(part, names) == NULL for part in node.parts):
         message = "null has no text"
         raise ExpressionError(message, "give it one: `x | default('unknown')`")
     return STRING
 
 
-def _either(node: Either, names: Names) -> Type:
+def _either(node: Conditional, names: Names) -> Type:
     _require_bool(node.test, names, "`if`")
     return union((_infer(node.then, names), _infer(node.otherwise, names)))
 
@@ -248,15 +215,18 @@ def _asked(node: IsNone | IsDefined, names: Names) -> Type:
     return BOOL
 
 
-def _filtered(node: Filtered, names: Names) -> Type:
-    found = known_filter(node.name)
+def _filtered(node: FilterCall, names: Names) -> Type:
+    filter_ = known_filter(node.name)
     value = _infer(node.of, names)
-    if not _accepted(value, found.accepts):
-        message = f"the filter {node.name!r} takes {' or '.join(sorted(found.accepts))}, and this is {value}"
+    if not _accepted(value, filter_.accepts):
+        takes = " or ".join(sorted(filter_.accepts))
+        message = f"the filter {node.name!r} takes {takes}, not {value}"
         raise ExpressionError(message)
     given = [*node.arguments, *(argument for _, argument in node.named)]
-    order = argued(node.name, found, len(node.arguments), tuple(name for name, _ in node.named))
-    return found.result(
+    order = bind_arguments(
+        node.name, filter_, len(node.arguments), tuple(name for name, _ in node.named)
+    )
+    return filter_.result(
         value, [_argument(node, value, *pair, names) for pair in zip(order, given, strict=True)]
     )
 
@@ -269,9 +239,9 @@ def _accepted(kind: Type, accepts: frozenset[str]) -> bool:
 
 
 def _argument(
-    node: Filtered, value: Type, parameter: Parameter, argument: Node, names: Names
+    node: FilterCall, value: Type, parameter: Parameter, argument: Node, names: Names
 ) -> Any:
-    """The type of an argument; for one that names a field, the name itself, once it is known to be one."""
+    """Return the type of an argument, or its literal value if it names a field that exists."""
     kind = _infer(argument, names)
     if not _accepted(kind, parameter.kinds):
         message = f"the argument {parameter.name!r} of the filter {node.name!r} is {kind}"
@@ -298,16 +268,16 @@ _INFERRERS: dict[type, Callable[[Any, Names], Type]] = {
     Constant: _constant,
     Name: _name,
     Item: _item,
-    ListOfNodes: _list,
-    ObjectOfNodes: _object,
-    Compare: _compare,
+    ListLiteral: _list,
+    ObjectLiteral: _object,
+    Comparison: _compare,
     Logic: _logic,
     Negation: _negation,
     Arithmetic: _arithmetic,
     Minus: _minus,
-    Join: _join,
-    Either: _either,
+    Concatenation: _join,
+    Conditional: _either,
     IsNone: _asked,
     IsDefined: _asked,
-    Filtered: _filtered,
+    FilterCall: _filtered,
 }

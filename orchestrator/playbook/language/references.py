@@ -1,30 +1,35 @@
-"""Which names and paths an expression looks up."""
+"""The names and paths that an expression looks up."""
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from orchestrator.playbook.language.ast import (
     Arithmetic,
-    Compare,
+    Comparison,
+    Concatenation,
+    Conditional,
     Constant,
-    Either,
-    Filtered,
+    FilterCall,
     IsDefined,
     IsNone,
     Item,
-    Join,
-    ListOfNodes,
+    ListLiteral,
     Logic,
     Minus,
     Name,
     Negation,
     Node,
-    ObjectOfNodes,
+    ObjectLiteral,
 )
 from orchestrator.playbook.language.syntax import parse
 
 
 def references(source: str | Node) -> set[str]:
-    """The dotted paths that a bare expression looks up: `steps.reputation.malicious`; indices and unknown keys end a path."""
+    """Return the dotted paths that a bare expression looks up: `steps.reputation.malicious`.
+
+    A path ends before an index and before a key that is not a literal.
+    """
     found: set[str] = set()
     _collect(parse(source) if isinstance(source, str) else source, found)
     return found
@@ -39,7 +44,7 @@ def _collect(node: Node, found: set[str]) -> None:
 
 
 def _path(node: Node) -> str | None:
-    """`a.b.c` of a chain of keys that are written out; of a chain with an index, the part before it."""
+    """Return `a.b.c` for a chain of literal keys; None for one with an index."""
     match node:
         case Name(name):
             return name
@@ -50,23 +55,25 @@ def _path(node: Node) -> str | None:
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    """What a construct is put together of."""
+    """Return the direct parts of a node."""
     match node:
         case Constant() | Name():
             return ()
         case Item(of, key):
             return (of, key)
-        case ListOfNodes(items):
+        case ListLiteral(items):
             return items
-        case ObjectOfNodes(pairs):
+        case ObjectLiteral(pairs):
             return tuple(value for _, value in pairs)
-        case Compare(_, left, right) | Logic(_, left, right) | Arithmetic(_, left, right):
+        case Comparison(_, left, right) | Logic(_, left, right) | Arithmetic(_, left, right):
             return (left, right)
-        case Join(joined):
+        case Concatenation(joined):
             return joined
-        case Either(test, then, otherwise):
+        case Conditional(test, then, otherwise):
             return (test, then, otherwise)
-        case Filtered(_, of, arguments, named):
+        case FilterCall(_, of, arguments, named):
             return (of, *arguments, *(value for _, value in named))
         case Negation(of) | Minus(of) | IsNone(of) | IsDefined(of):
             return (of,)
+        case _:
+            assert_never(node)

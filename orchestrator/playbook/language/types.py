@@ -1,7 +1,8 @@
-"""What shape a value of the data flow has: a small structural type system over JSON, read from JSON Schema.
+"""The types of the data flow: a small structural type system over JSON, read from JSON Schema.
 
-The checks are for mistakes, not for proofs: `any` fits everywhere, and a value that may be null fits where its other shapes
-do (null is met at run time, with an error that names the path). An unknown field of a closed object is always a mistake.
+It finds mistakes and proves nothing: `anything` fits everywhere, and a value that may be null fits
+where its other types do. Null is met at run time, with an error that names the path. An unknown
+field of a closed object is always a mistake.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Kind = str  # null, bool, int, number, string, list, object
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """Nothing is known."""
+    """A value of any type."""
 
     def __str__(self) -> str:
         return "anything"
@@ -26,22 +27,22 @@ class Anything:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One of null, bool, int, number (int or float), string; `values`: the only texts it can be."""
+    """Null, bool, int, number (int or float) or string."""
 
     kind: Kind
-    values: frozenset[str] | None = None
+    values: frozenset[str] | None = None  # the only texts that it can be
 
     def __str__(self) -> str:
         if self.values is not None and len(self.values) == 1:
             return repr(*self.values)
         if self.values is not None and len(self.values) <= 8:
             return "one of " + ", ".join(repr(value) for value in sorted(self.values))
-        return _SPOKEN[self.kind]
+        return _DESCRIPTIONS[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list, all items of one type."""
+    """A list whose items are of one type."""
 
     item: Type
 
@@ -51,10 +52,10 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class ObjectOf:
-    """An object. `more`: it may have fields that are not named here."""
+    """An object."""
 
     fields: Mapping[str, Type] = field(default_factory=dict)
-    more: bool = False
+    more: bool = False  # whether it may have further fields
 
     def __str__(self) -> str:
         return "an object"
@@ -62,7 +63,7 @@ class ObjectOf:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """A value of one of several types; built by `union` only."""
+    """A value of one of several types. Built by `union` only."""
 
     members: tuple[Type, ...]
 
@@ -72,7 +73,7 @@ class OneOf:
 
 Type = Anything | Scalar | ListOf | ObjectOf | OneOf
 
-_SPOKEN = {
+_DESCRIPTIONS = {
     "null": "null",
     "bool": "true or false",
     "int": "a whole number",
@@ -88,13 +89,13 @@ NUMBER = Scalar("number")
 STRING = Scalar("string")
 
 
-def one_of(*values: str) -> Scalar:
-    """A text that can only be one of these."""
+def text_of(*values: str) -> Scalar:
+    """Return the type of a text that can only be one of these."""
     return Scalar("string", frozenset(values))
 
 
 def union(types: Iterable[Type]) -> Type:
-    """One of these; flat, without repeats. Anything swallows the rest."""
+    """Return the union of types, flat and without repeats. `anything` absorbs the others."""
     members: list[Type] = []
     for kind in types:
         for member in kind.members if isinstance(kind, OneOf) else (kind,):
@@ -112,24 +113,24 @@ def union(types: Iterable[Type]) -> Type:
 
 
 def nullable(kind: Type) -> Type:
-    """The same, or null."""
+    """Return the union of a type and null."""
     return kind if kind == ANY else union((kind, NULL))
 
 
 def without_null(kind: Type) -> Type:
-    """The same, when it is there. Null alone stays null."""
+    """Return a type without null. Null alone stays null."""
     if not isinstance(kind, OneOf):
         return kind
     return union(member for member in kind.members if member != NULL)
 
 
 def members(kind: Type) -> tuple[Type, ...]:
-    """Its alternatives; a type that is no union has one."""
+    """Return the alternatives of a union, or the type itself."""
     return kind.members if isinstance(kind, OneOf) else (kind,)
 
 
 def kinds(kind: Type) -> frozenset[Kind]:
-    """The JSON kinds that it can be; anything is all of them."""
+    """Return the JSON kinds of a type. `anything` is all of them."""
     match kind:
         case Anything():
             return frozenset({"null", "bool", "int", "number", "string", "list", "object"})
@@ -144,7 +145,7 @@ def kinds(kind: Type) -> frozenset[Kind]:
 
 
 def fits(source: Type, target: Type) -> bool:
-    """Whether a value of `source` can be given where `target` is wanted; each shape but null has to fit."""
+    """Whether a value of `source` can stand for `target`; null is left to run time."""
     if ANY in (source, target):
         return True
     return all(
@@ -176,7 +177,7 @@ def _fits_one(source: Type, target: Type) -> bool:
 
 
 def may_equal(left: Type, right: Type) -> bool:
-    """Whether a value of the one can ever equal a value of the other. To ask whether anything is null is always fine."""
+    """Whether values of two types can be equal. A comparison with null is always allowed."""
     if NULL in (left, right):
         return True
     return any(
@@ -191,7 +192,7 @@ def _meet(one: Type, other: Type) -> bool:
 
 
 def from_schema(schema: Mapping[str, Any]) -> Type:
-    """The type of what a JSON Schema (as pydantic writes it) describes."""
+    """Return the type that a JSON Schema describes, as pydantic writes it."""
     return _from(schema, schema.get("$defs", {}), ())
 
 
@@ -243,13 +244,13 @@ def _of_value(value: object) -> Type:
         case float():
             return NUMBER
         case str():
-            return one_of(value)
+            return text_of(value)
         case _:
             return ANY
 
 
 def _merged(options: Iterable[Type]) -> Type:
-    """Texts that can be 'a' and texts that can be 'b' as one: texts that can be 'a' or 'b'."""
+    """Merge the texts 'a' and 'b' to one type of texts that can be 'a' or 'b'."""
     options = list(options)
     values = [option.values for option in options if isinstance(option, Scalar) and option.values]
     others = [option for option in options if not (isinstance(option, Scalar) and option.values)]
@@ -258,17 +259,15 @@ def _merged(options: Iterable[Type]) -> Type:
 
 @cache
 def alert_type() -> ObjectOf:
-    """What `alert` and `event` are: the fields of the alert and what `domain.alert.view` puts beside them."""
+    """Return the type of `alert` and `event`: the fields of an alert and of its view."""
     seen = from_schema(Alert.model_json_schema(mode="serialization"))
     fields = dict(seen.fields) if isinstance(seen, ObjectOf) else {}
     del fields["alert_class"]
-    beside = dict.fromkeys(
-        ("id", "incident_id", "class", "source", "product", "raw_sha256"), STRING
-    )
+    added = dict.fromkeys(("id", "incident_id", "class", "source", "product", "raw_sha256"), STRING)
     return ObjectOf(
         {
             **fields,
-            **beside,
-            "severity_name": one_of(*(severity.name.lower() for severity in Severity)),
+            **added,
+            "severity_name": text_of(*(severity.name.lower() for severity in Severity)),
         }
     )

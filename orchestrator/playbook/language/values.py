@@ -1,4 +1,4 @@
-"""How JSON values compare, count and become text inside expressions: strict, bounded, the same on every machine."""
+"""JSON values in expressions: how they compare, count and become text, within fixed limits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from orchestrator.domain.digest import canonical
-from orchestrator.playbook.language.syntax import MAX_INTEGER, ExpressionError
-from orchestrator.playbook.language.unknown import NotKnown
+from orchestrator.playbook.language.ast import ExpressionError
+from orchestrator.playbook.language.unknown import UnknownValue
+from orchestrator.playbook.language.whitelist import MAX_INTEGER
 
 MAX_TEXT = 64 * 1024  # characters
 MAX_ITEMS = 10_000  # of one list or object
@@ -18,11 +19,14 @@ Json = Any  # None, bool, int, float, str, list, dict
 
 
 def kind_of(value: Json) -> str:
-    """null, bool, int, number, string, list or object. Raises ExpressionError for what is not JSON, CannotTell for what is not known."""
+    """Return null, bool, int, number, string, list or object.
+
+    Raises ExpressionError for a value that is not JSON, CannotTell for an unknown one.
+    """
     name = _KINDS.get(type(value))
     if name is None:
-        if isinstance(value, NotKnown):
-            value.tell()
+        if isinstance(value, UnknownValue):
+            value.refuse()
         message = f"a {type(value).__name__} is not JSON"
         raise ExpressionError(message)
     return name
@@ -38,7 +42,7 @@ _KINDS = {
     tuple: "list",
     dict: "object",
 }
-_SPOKEN = {
+_DESCRIPTIONS = {
     "null": "null",
     "bool": "true or false",
     "int": "a number",
@@ -49,103 +53,106 @@ _SPOKEN = {
 }
 
 
-def spoken(value: Json) -> str:
-    """The kind of a value, for messages: never the value itself, which may be an attacker's or a secret's."""
-    return _SPOKEN[kind_of(value)]
+def describe_kind(value: Json) -> str:
+    """Return the kind of a value for messages. The value itself may be hostile or a secret."""
+    return _DESCRIPTIONS[kind_of(value)]
 
 
-def truth(value: Json, where: str) -> bool:
-    """The value, if it is a bool; `where` names what wanted one. Raises ExpressionError: nothing else counts as true or false."""
+def require_truth(value: Json, where: str) -> bool:
+    """Return a value that is a bool. Raises ExpressionError, naming `where`, for any other."""
     if value is True or value is False:
         return bool(value)
-    message = f"{where} needs true or false, and got {spoken(value)}"
+    message = f"{where} needs true or false, and got {describe_kind(value)}"
     raise ExpressionError(message, "compare it: `x == ...`, `x is not none`, `x | length > 0`")
 
 
-def same(left: Json, right: Json, level: int = 0) -> bool:
-    """JSON equality: 1 is 1.0, true is not 1, '1' is not 1."""
+def is_equal(left: Json, right: Json, level: int = 0) -> bool:
+    """Whether two JSON values are equal: 1 equals 1.0, and neither true nor '1' equals 1."""
     if level > MAX_LEVELS:
-        message = f"a comparison of values more than {MAX_LEVELS} levels deep"
+        message = f"the compared values have more than {MAX_LEVELS} levels"
         raise ExpressionError(message)
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(
-            same(left[key], right[key], level + 1) for key in left
+            is_equal(left[key], right[key], level + 1) for key in left
         )
     if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
         return len(left) == len(right) and all(
-            same(one, other, level + 1) for one, other in zip(left, right, strict=True)
+            is_equal(one, other, level + 1) for one, other in zip(left, right, strict=True)
         )
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     return bool(left == right)
 
 
-def less(left: Json, right: Json) -> bool:
-    """Whether left comes before right: two numbers or two texts. Raises ExpressionError for anything else."""
+def is_less(left: Json, right: Json) -> bool:
+    """Whether a number or text comes before another. Raises ExpressionError for other kinds."""
     if is_number(left) and is_number(right):
-        return bounded(left) < bounded(right)
+        return check_number(left) < check_number(right)
     if isinstance(left, str) and isinstance(right, str):
         return left < right
-    message = f"cannot order {spoken(left)} and {spoken(right)}"
+    message = f"cannot order {describe_kind(left)} and {describe_kind(right)}"
     raise ExpressionError(
-        message, "compare two numbers or two texts; `| int` makes a number of a text"
+        message, "compare two numbers or two texts; `| int` converts a text to a number"
     )
 
 
-def within(needle: Json, haystack: Json) -> bool:
-    """An item in a list, a text in a text, a key in an object. Raises ExpressionError for anything else."""
+def is_in(needle: Json, haystack: Json) -> bool:
+    """Whether a list has an item, a text a part, an object a key. Raises ExpressionError."""
     match haystack:
         case list() | tuple():
-            return any(same(needle, item) for item in haystack)
+            return any(is_equal(needle, item) for item in haystack)
         case str() if isinstance(needle, str):
             return needle in haystack
         case dict() if isinstance(needle, str):
             return needle in haystack
         case _:
-            message = f"cannot look for {spoken(needle)} in {spoken(haystack)}"
+            message = f"cannot look for {describe_kind(needle)} in {describe_kind(haystack)}"
             raise ExpressionError(
-                message, "`in` wants an item and a list, or two texts, or a key and an object"
+                message, "`in` takes an item and a list, two texts, or a key and an object"
             )
 
 
 def is_number(value: Json) -> bool:
-    """Whether it is a number; true and false are none."""
+    """Whether it is a number; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def arithmetic(operator: str, left: Json, right: Json) -> int | float:
-    """The result of `left` + - * / % `right`: of numbers within what JSON carries. Raises ExpressionError."""
+    """Return `left operator right`. Raises ExpressionError for what JSON cannot carry."""
     if not (is_number(left) and is_number(right)):
-        message = f"`{operator}` between {spoken(left)} and {spoken(right)}"
-        raise ExpressionError(message, "it takes two numbers; `~` puts texts together")
+        message = f"`{operator}` between {describe_kind(left)} and {describe_kind(right)}"
+        raise ExpressionError(message, "it takes two numbers; `~` joins texts")
     if operator in "/%" and right == 0:
         message = f"`{operator}` by zero"
         raise ExpressionError(message)
-    bounded(left)
-    bounded(right)
+    check_number(left)
+    check_number(right)
     match operator:
         case "+":
-            return bounded(left + right)
+            return check_number(left + right)
         case "-":
-            return bounded(left - right)
+            return check_number(left - right)
         case "*":
-            return bounded(left * right)
+            return check_number(left * right)
         case "/":
-            return bounded(left / right)
+            return check_number(left / right)
         case _:
-            return bounded(left % right)
+            return check_number(left % right)
 
 
-def bounded(number: float) -> int | float:
-    """The number, if JSON carries it exactly. Raises ExpressionError."""
+def check_number(number: float) -> int | float:
+    """Return a number that JSON carries exactly. Raises ExpressionError for any other."""
     if math.isfinite(number) and (isinstance(number, float) or abs(number) <= MAX_INTEGER):
         return number
-    message = "a number beyond what JSON carries (2^53)"
+    message = "the number is beyond what JSON carries exactly (2^53)"
     raise ExpressionError(message)
 
 
 def text(value: Json) -> str:
-    """The text of a value: a text as it is, `true`, `false`, and canonical JSON of the rest. Raises ExpressionError for null."""
+    """Return the text of a value: texts unchanged, canonical JSON for the rest.
+
+    Raises ExpressionError for null.
+    """
     match value:
         case str():
             return value
@@ -155,31 +162,31 @@ def text(value: Json) -> str:
         case bool():
             return "true" if value else "false"
         case int():
-            return str(bounded(value))
+            return str(check_number(value))
         case _:
             return json_text(value)
 
 
 def json_text(value: Json) -> str:
-    """RFC 8785 JSON of a value. Raises ExpressionError when it is too large or cannot be JSON."""
-    measure(value)
+    """Return the RFC 8785 JSON of a value. Raises ExpressionError if it is too large."""
+    check_value(value)
     try:
-        return short(canonical(value).decode())
+        return check_text(canonical(value).decode())
     except (ValueError, RecursionError) as error:
-        message = "a value that JSON cannot carry"
+        message = "JSON cannot carry the value"
         raise ExpressionError(message) from error
 
 
-def short(value: str) -> str:
-    """The text, if it is within bounds. Raises ExpressionError."""
+def check_text(value: str) -> str:
+    """Return a text within the size limit. Raises ExpressionError for a longer one."""
     if len(value) > MAX_TEXT:
-        message = f"a text of more than {MAX_TEXT} characters"
-        raise ExpressionError(message, "take less of it")
+        message = f"the text has more than {MAX_TEXT} characters"
+        raise ExpressionError(message, "use a smaller value")
     return value
 
 
-def measure(value: Json) -> None:
-    """Raises ExpressionError for a value that is too large or too deep to be handed on, or is not JSON."""
+def check_value(value: Json) -> None:
+    """Raise ExpressionError for a value that is too large, too deep, or not JSON."""
     parts = 0
     pending: list[tuple[Json, int]] = [(value, 0)]
     while pending:
@@ -190,18 +197,17 @@ def measure(value: Json) -> None:
             or level > MAX_LEVELS
             or (isinstance(part, (list, tuple, dict)) and len(part) > MAX_ITEMS)
         ):
-            message = (
-                f"a value of more than {MAX_ITEMS} items, {MAX_PARTS} parts or {MAX_LEVELS} levels"
-            )
-            raise ExpressionError(message, "take less of it")
+            limits = f"{MAX_ITEMS} items, {MAX_PARTS} parts or {MAX_LEVELS} levels"
+            message = f"the value has more than {limits}"
+            raise ExpressionError(message, "use a smaller value")
         match kind_of(part):
             case "string":
-                short(part)
+                check_text(part)
             case "list":
                 pending.extend((child, level + 1) for child in part)
             case "object":
                 pending.extend((child, level + 1) for pair in part.items() for child in pair)
             case "int" | "number":
-                bounded(part)
+                check_number(part)
             case _:
                 pass

@@ -1,7 +1,12 @@
-"""How the text of a playbook becomes plain data: strict YAML 1.2, with the place of every node.
+"""Strict YAML 1.2: the text of a playbook becomes plain data, with the position of every node.
 
-A subset that reads the same to every person and every parser. No anchors, aliases, tags, merge keys or directives; one
-document; keys are text and unique; `on`, `yes`, `1:20` and `2024-01-01` are text; `012` is refused, as readers disagree on it.
+A subset that reads the same to every person and every parser. No anchors, aliases, tags, merge
+keys or directives. One document. Keys are text and unique. `on`, `yes`, `1:20` and `2024-01-01` are
+text. `012` is refused, because readers disagree on it.
+
+Why not a library: PyYAML speaks YAML 1.1, in which `on` is true and `1:20` is 80. StrictYAML has no
+flow mappings and reads every scalar as text. ruamel.yaml parses here, but its own constructor
+unfolds aliases before a limit can apply, and loses the position of scalars.
 """
 
 from __future__ import annotations
@@ -30,41 +35,41 @@ from orchestrator.domain.errors import Invalid
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 40
 MAX_INTEGER = 2**53 - 1  # what JSON (RFC 8785) carries exactly
-_INDENTED = "look whether this line and those above it begin in the same column"
+_INDENTED = "check that this line and those above it start in the same column"
 
 Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a text; both count from 1."""
+    """A position in a text. Both numbers count from 1."""
 
     line: int
     column: int
 
 
 class BadYaml(Invalid):
-    """The text is not the YAML that we take; `message`, `mend` and where."""
+    """Text that is not valid YAML, or not of the subset."""
 
-    def __init__(self, message: str, position: Position, mend: str | None = None) -> None:
+    def __init__(self, message: str, position: Position, fix: str | None = None) -> None:
         super().__init__(
-            f"{position.line}:{position.column}: {message}" + (f"; {mend}" if mend else "")
+            f"{position.line}:{position.column}: {message}" + (f"; {fix}" if fix else "")
         )
         self.message = message
         self.position = position
-        self.mend = mend
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain data, and where each node of it stands."""
+    """Plain data and the positions of its nodes."""
 
     data: Any
     values: dict[Path, Position] = field(default_factory=dict)
     keys: dict[Path, Position] = field(default_factory=dict)
 
     def at(self, path: Path, *, key: bool = False) -> Position:
-        """Where the value (or its key) stands; for a path that is not in the text, its nearest ancestor that is."""
+        """Return the position of a value or its key, or of the nearest ancestor in the text."""
         for end in range(len(path), -1, -1):
             places = self.keys if key else self.values
             if found := places.get(path[:end]) or self.values.get(path[:end]):
@@ -75,7 +80,7 @@ class Document:
 def load(text: str) -> Document:
     """Read one document. Raises BadYaml."""
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
-        message = f"larger than {MAX_BYTES // 1024} KiB"
+        message = f"the file is larger than {MAX_BYTES // 1024} KiB"
         raise BadYaml(message, Position(1, 1), "split it, and `call` the parts")
     yaml = YAML(typ="safe", pure=True)  # pure: the C parser speaks YAML 1.1
     try:
@@ -91,7 +96,7 @@ def load(text: str) -> Document:
 
 
 class _Builder:
-    """Builds the data from parse events, so that a bomb is refused before it is unfolded."""
+    """A builder of data from parse events, which refuses an alias bomb before it is unfolded."""
 
     def __init__(self, events: Iterator[Event]) -> None:
         self._events = events
@@ -114,10 +119,10 @@ class _Builder:
     @staticmethod
     def _refuse_document(event: DocumentStartEvent, documents: int) -> None:
         if documents > 1:
-            message = "a second document"
+            message = "a second document is not supported"
             raise BadYaml(message, _position(event), "one playbook per file")
         if event.version or event.tags:
-            message = "a YAML directive"
+            message = "YAML directives are not supported"
             raise BadYaml(message, _position(event), "remove the line that starts with %")
 
     def _node(self, event: Event, path: Path) -> Any:
@@ -150,19 +155,17 @@ class _Builder:
         position = _position(event)
         _refuse_extras(event, position)
         if not isinstance(event, ScalarEvent):
-            message = "a key that is not text"
-            raise BadYaml(
-                message, position, "braces start a mapping: quote a value that starts with {"
-            )
+            message = "the key is not text"
+            raise BadYaml(message, position, "quote a value that starts with {")
         if event.style is None and event.value == "<<":
-            message = "a merge key"
-            raise BadYaml(message, position, "write the fields out")
+            message = "merge keys are not supported"
+            raise BadYaml(message, position, "write each field")
         key = _scalar(event, position)
         if not isinstance(key, str):
             message = f"the key {event.value} is not text"
             raise BadYaml(message, position, f"quote it: '{event.value}'")
         if key in seen:
-            message = f"the key {key!r} is there twice"
+            message = f"the key {key!r} appears twice"
             raise BadYaml(message, position, "remove one")
         return key
 
@@ -181,13 +184,13 @@ def _position(event: Event) -> Position:
 
 def _refuse_extras(event: Event, position: Position) -> None:
     if isinstance(event, AliasEvent):
-        message = "an alias (*)"
-        raise BadYaml(message, position, "write the value out, or quote the text")
+        message = "aliases (*) are not supported"
+        raise BadYaml(message, position, "repeat the value, or quote the text")
     if getattr(event, "anchor", None):
-        message = "an anchor (&)"
-        raise BadYaml(message, position, "write the value out, or quote the text")
+        message = "anchors (&) are not supported"
+        raise BadYaml(message, position, "repeat the value, or quote the text")
     if getattr(event, "tag", None):
-        message = "a tag (!)"
+        message = "tags (!) are not supported"
         raise BadYaml(message, position, "remove it, or quote the text")
 
 
@@ -200,7 +203,7 @@ _NOT_A_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 def _scalar(event: Any, position: Position) -> Any:
-    """The value by the YAML 1.2 core schema."""
+    """Return the value of a scalar by the YAML 1.2 core schema."""
     text: str = event.value
     if event.style is not None:
         return text
@@ -222,7 +225,7 @@ def _integer(text: str, position: Position) -> int:
         raise BadYaml(message, position, f"write {int(digits[:20])}, or quote it: '{text}'")
     value = int(text, 0) if len(text) <= 20 else MAX_INTEGER + 1
     if abs(value) > MAX_INTEGER:
-        message = "a number beyond 2^53"
+        message = "the number is beyond 2^53"
         raise BadYaml(message, position, "quote it: JSON cannot carry it exactly")
     return value
 

@@ -1,1 +1,1 @@
-"""Whether a playbook that compiles is also wise: rules over the plan, its text and its data flow; each can be waived in place."""
+"""Lint: rules over the plan, text and data flow of a playbook that compiles, waivable in place."""

@@ -1,7 +1,8 @@
-"""What is known of values at a place: one case per way in which the conditions before it can have come out.
+"""Case facts: what is known of values at a place, a case per way that earlier conditions can go.
 
-A value is called by its path (`alert.host.name`), or by how its expression reads. A case holds what is there, what is null,
-what equals what; facts that exclude each other make no case, so that a place without any case is never reached.
+A value is named by its path (`alert.host.name`) or the text of its expression. A case holds what is
+not null, what is null, and what equals what. Facts that exclude each other make no case, so a
+place without any case is never reached.
 """
 
 from __future__ import annotations
@@ -11,25 +12,26 @@ from dataclasses import dataclass, field
 
 from orchestrator.playbook.language.ast import Constant, Item, Name, Node
 
-MOST_CASES = 24
+MAX_CASES = 24
 
 Literal = str | bool
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """Facts that hold together. `bounds`: (value, comparison, number)."""
+class CaseFacts:
+    """Facts that hold together."""
 
-    there: frozenset[str] = field(default=frozenset())
+    not_null: frozenset[str] = field(default=frozenset())
     null: frozenset[str] = field(default=frozenset())
-    same: frozenset[tuple[str, Literal]] = field(default=frozenset())
-    other: frozenset[tuple[str, Literal]] = field(default=frozenset())
+    same: frozenset[tuple[str, Literal]] = field(default=frozenset())  # equal
+    other: frozenset[tuple[str, Literal]] = field(default=frozenset())  # not equal
     bounds: frozenset[tuple[str, str, float]] = field(default=frozenset())
+    """(value, comparison, number)"""
 
-    def plus(self, more: Case) -> Case | None:
-        """Both; None where they exclude each other."""
-        both = Case(
-            self.there | more.there,
+    def plus(self, more: CaseFacts) -> CaseFacts | None:
+        """Return the facts of both, or None if they exclude each other."""
+        both = CaseFacts(
+            self.not_null | more.not_null,
             self.null | more.null,
             self.same | more.same,
             self.other | more.other,
@@ -37,10 +39,10 @@ class Case:
         )
         return None if both._contradicts() else both
 
-    def shared(self, other: Case) -> Case:
-        """What holds in both."""
-        return Case(
-            self.there & other.there,
+    def shared(self, other: CaseFacts) -> CaseFacts:
+        """Return the facts that hold in both."""
+        return CaseFacts(
+            self.not_null & other.not_null,
             self.null & other.null,
             self.same & other.same,
             self.other & other.other,
@@ -48,7 +50,7 @@ class Case:
         )
 
     def low(self, value: str) -> float:
-        """At least how much it is."""
+        """Return the lower bound of a value."""
         return max(
             (bound for name, sign, bound in self.bounds if name == value and sign in {">", ">="}),
             default=float("-inf"),
@@ -58,13 +60,13 @@ class Case:
         twice = len({name for name, _ in self.same}) < len(self.same)
         return bool(
             twice
-            or self.there & self.null
+            or self.not_null & self.null
             or self.same & self.other
             or any(map(self._empty, {name for name, *_ in self.bounds}))
         )
 
     def _empty(self, value: str) -> bool:
-        """Whether no number is left for it."""
+        """Whether no number satisfies the bounds of a value."""
         low = self.low(value)
         high = min(
             (bound for name, sign, bound in self.bounds if name == value and sign in {"<", "<="}),
@@ -76,20 +78,22 @@ class Case:
         return low > high or (low == high and bool(open_))
 
 
-Cases = tuple[Case, ...]
-ANYHOW: Cases = (Case(),)
-"""Nothing is known."""
+Cases = tuple[CaseFacts, ...]
+ANYHOW: Cases = (CaseFacts(),)
+"""The one case in which nothing is known."""
 
 
-def joined(cases: Cases, more: Cases) -> Cases:
-    """Both at once: each case with each."""
-    return bounded(both for one in cases for other in more if (both := one.plus(other)) is not None)
+def combine(cases: Cases, more: Cases) -> Cases:
+    """Return each case combined with each, without those that exclude each other."""
+    return limit_cases(
+        both for one in cases for other in more if (both := one.plus(other)) is not None
+    )
 
 
-def bounded(cases: Iterable[Case]) -> Cases:
-    """Without repeats; where they are too many, what they share."""
+def limit_cases(cases: Iterable[CaseFacts]) -> Cases:
+    """Return the cases without repeats; too many become one with the facts that they share."""
     unique = tuple(dict.fromkeys(cases))
-    if len(unique) <= MOST_CASES:
+    if len(unique) <= MAX_CASES:
         return unique
     shared = unique[0]
     for case in unique[1:]:
@@ -97,8 +101,8 @@ def bounded(cases: Iterable[Case]) -> Cases:
     return (shared,)
 
 
-def called(node: Node) -> str:
-    """How facts call a value: its path, else how its expression reads."""
+def fact_name(node: Node) -> str:
+    """Return the name of a value in facts: its path, or the text of its expression."""
     match node:
         case Name(name):
             return name
@@ -108,14 +112,14 @@ def called(node: Node) -> str:
             return repr(node)
 
 
-def there(node: Node) -> Case:
-    """That it is not null; then what it was looked up in is not null either."""
-    names = {called(node)}
+def not_null(node: Node) -> CaseFacts:
+    """Return the fact that a value is not null, and so is all that it was looked up in."""
+    names = {fact_name(node)}
     while isinstance(node, Item):
         node = node.of
-        names.add(called(node))
-    return Case(there=frozenset(names))
+        names.add(fact_name(node))
+    return CaseFacts(not_null=frozenset(names))
 
 
 Implied = Mapping[str, Cases]
-"""What has to have been so where a value is there: a step that ran was let through by its `when`."""
+"""What follows from a value that is not null: the `when` of a step that ran was true."""

@@ -1,113 +1,114 @@
-"""What a rule looks at: the playbook, where its parts stand, and what holds at each of them."""
+"""The context of lint rules: the playbook, where its parts stand, and the facts at each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 from orchestrator.playbook import plan
 from orchestrator.playbook.catalogue import ActionType, Catalogue
-from orchestrator.playbook.compile.compiler import Examined
-from orchestrator.playbook.compile.diagnostics import Report
-from orchestrator.playbook.compile.expression_checks import Place
+from orchestrator.playbook.compile.compiler import AnalyzedPlaybook
+from orchestrator.playbook.compile.diagnostics import Diagnostics
+from orchestrator.playbook.compile.expression_checks import CheckedExpression
 from orchestrator.playbook.language.syntax import parse
 from orchestrator.playbook.language.yaml import Path
 from orchestrator.playbook.lint.case_facts import ANYHOW, Cases
-from orchestrator.playbook.lint.condition_solver import Reasoner
+from orchestrator.playbook.lint.condition_solver import ConditionSolver
+from orchestrator.playbook.plan import BlockKind
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """A step in its surroundings. `around`: the steps that it lies in, the outermost first."""
+class StepSite:
+    """A step, where it stands, and the steps around it."""
 
     step: plan.AnyStep
     path: Path
-    around: tuple[Site, ...] = ()
+    around: tuple[StepSite, ...] = ()  # outermost first
 
     @property
-    def line(self) -> tuple[Site, ...]:
-        """The surrounding steps, and this one last."""
+    def lineage(self) -> tuple[StepSite, ...]:
+        """The steps around it, outermost first, and the step itself."""
         return (*self.around, self)
 
 
-class Draft:
-    """A playbook under examination."""
+class LintContext:
+    """A playbook that is linted."""
 
-    def __init__(self, examined: Examined, file: str, catalogue: Catalogue) -> None:
-        self.plan = examined.compiled.plan
-        self.document = examined.document
-        self.places = examined.places
-        self.source = examined.compiled.source
-        self.report = Report(file, examined.document)
+    def __init__(self, analyzed: AnalyzedPlaybook, file: str, catalogue: Catalogue) -> None:
+        self.plan = analyzed.compiled.plan
+        self.document = analyzed.document
+        self.expressions = analyzed.expressions
+        self.source = analyzed.compiled.source
+        self.diagnostics = Diagnostics(file, analyzed.document)
         self.file = file
         self._catalogue = catalogue
-        self._paths = examined.paths
-        self._conditions = {place.path: place for place in examined.places if place.condition}
+        self._paths = analyzed.paths
+        self._conditions = {place.path: place for place in analyzed.expressions if place.condition}
         self._cases: dict[Path, Cases] = {}
         self._implied: dict[str, Cases] = {}
         start = self._narrowed(("trigger", "when"), ANYHOW)
         self._cases[()] = start
         self._cases["trigger", "when"] = ANYHOW
-        handlers = self.plan.on_failure if isinstance(self.plan.on_failure, tuple) else ()
-        self.sites: tuple[Site, ...] = (
+        self.sites: tuple[StepSite, ...] = (
             *self._steps(self.plan.steps, (), start),
-            *self._steps(handlers, (), start),
+            *self._steps(self.plan.failure_steps, (), start),
         )
 
     def action(self, step: plan.Use) -> ActionType | None:
-        """The signature of what a step calls."""
+        """Return the signature of the action that a step calls."""
         return self._catalogue.get(f"{step.connection}.{step.action}")
 
     def cases(self, path: Path) -> Cases:
-        """What holds where an expression is evaluated; nothing: it never is."""
+        """Return the cases at the path of an expression; empty when it is never evaluated."""
         return next(
             self._cases[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self._cases
         )
 
-    def reasoner(self, place: Place) -> Reasoner:
-        """Reasons over what is seen from a place."""
-        return Reasoner(place.known.types(), self._implied)
+    def solver(self, place: CheckedExpression) -> ConditionSolver:
+        """Return a solver over the names that an expression can see."""
+        return ConditionSolver(place.names.types(), self._implied)
 
-    def condition_at(self, path: Path) -> Place | None:
-        """The condition that stands at a path."""
+    def condition_at(self, path: Path) -> CheckedExpression | None:
+        """Return the condition at a path."""
         return self._conditions.get(path)
 
     def _narrowed(self, path: Path, cases: Cases, *, holds: bool = True) -> Cases:
-        """The cases once the condition at a path came out so; the same where there is none."""
+        """Return the cases after the condition at a path was (or was not) true."""
         self._cases[path] = cases
         place = self._conditions.get(path)
         return (
             cases
             if place is None
-            else self.reasoner(place).assume(parse(place.value), cases, holds=holds)
+            else self.solver(place).assume(parse(place.value), cases, holds=holds)
         )
 
     def _steps(
-        self, steps: tuple[plan.AnyStep, ...], around: tuple[Site, ...], cases: Cases
-    ) -> Iterator[Site]:
+        self, steps: tuple[plan.AnyStep, ...], around: tuple[StepSite, ...], cases: Cases
+    ) -> Iterator[StepSite]:
         for step in steps:
-            site = Site(step, self._paths[step.id], around)
+            site = StepSite(step, self._paths[step.id], around)
             inside = self._narrowed((*site.path, "when"), cases)
             self._cases[site.path] = inside
             self._implied[f"steps.{step.id}"] = inside
             yield site
             yield from self._within(site, inside)
-            handlers = step.on_error if isinstance(step.on_error, tuple) else ()
-            yield from self._steps(handlers, site.line, inside)
 
-    def _within(self, site: Site, cases: Cases) -> Iterator[Site]:
-        match site.step:
-            case plan.Parallel(steps=steps) | plan.ForEach(steps=steps) | plan.Repeat(steps=steps):
-                yield from self._steps(steps, site.line, cases)
-            case plan.Choose() as step:
-                yield from self._branches(step, site, cases)
-
-    def _branches(self, step: plan.Choose, site: Site, cases: Cases) -> Iterator[Site]:
-        here = (*site.path, "choose")
-        for index, branch in enumerate(step.branches):
-            path = (*here, index)
-            self._cases[path] = self._narrowed((*path, "when"), cases)
-            yield from self._steps(branch.steps, site.line, self._cases[path])
-            cases = self._narrowed((*path, "when"), cases, holds=False)
-        self._cases[*here, len(step.branches)] = cases
-        yield from self._steps(step.otherwise, site.line, cases)
+    def _within(self, site: StepSite, cases: Cases) -> Iterator[StepSite]:
+        not_taken = cases  # in which no branch so far was taken
+        for block in site.step.blocks():
+            path = (*site.path, "choose", block.index)
+            match block.kind:
+                case BlockKind.BODY | BlockKind.PARALLEL | BlockKind.ON_ERROR:
+                    yield from self._steps(block.steps, site.lineage, cases)
+                case BlockKind.BRANCH:
+                    self._cases[path] = self._narrowed((*path, "when"), not_taken)
+                    yield from self._steps(block.steps, site.lineage, self._cases[path])
+                    not_taken = self._narrowed((*path, "when"), not_taken, holds=False)
+                case BlockKind.OTHERWISE:
+                    self._cases[path] = not_taken
+                    yield from self._steps(block.steps, site.lineage, not_taken)
+                case BlockKind.CALLED | BlockKind.CALLED_ON_FAILURE:
+                    pass  # linted as a playbook of its own
+                case _:
+                    assert_never(block.kind)

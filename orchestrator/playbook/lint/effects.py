@@ -1,4 +1,4 @@
-"""Rules about what a playbook does to the world: for how long, asked by whom, in what time."""
+"""Lint rules about changes: how long they last, who approves them, how long they may take."""
 
 from __future__ import annotations
 
@@ -7,72 +7,70 @@ from collections.abc import Iterator
 from orchestrator.domain.change import Effect
 from orchestrator.playbook import plan
 from orchestrator.playbook.language.syntax import parse
-from orchestrator.playbook.lint.context import Draft, Site
-from orchestrator.playbook.lint.example import example
-from orchestrator.playbook.lint.finding import Found, Rule
+from orchestrator.playbook.lint.context import LintContext, StepSite
+from orchestrator.playbook.lint.rule import LintRule, RuleHit, example
 
 
-def _without_lease(draft: Draft) -> Iterator[Found]:
-    for site, step in _uses(draft):
+def _without_lease(context: LintContext) -> Iterator[RuleHit]:
+    for site, step in _uses(context):
         if step.effect is Effect.CONTAIN and step.hold is None:
-            message = f"{step.connection}.{step.action} stays until somebody lifts it by hand"
-            yield Found(
-                (*site.path, "use"), message, "say how long it is needed: `for: 24h`", key=True
-            )
+            message = f"{step.connection}.{step.action} has no end and must be lifted by hand"
+            yield RuleHit((*site.path, "use"), message, "add a duration: `for: 24h`", key=True)
 
 
-def _without_approval(draft: Draft) -> Iterator[Found]:
-    for site, step in _uses(draft):
+def _without_approval(context: LintContext) -> Iterator[RuleHit]:
+    for site, step in _uses(context):
         if step.effect is Effect.DESTROY and not any(
-            _always_asks(draft, each) for each in site.line
+            _always_asks(context, each) for each in site.lineage
         ):
-            message = f"{step.connection}.{step.action} cannot be taken back, and is done without a person's approval"
-            if any(each.step.approve for each in site.line):
-                message = f"{step.connection}.{step.action} cannot be taken back, and the approval is not always asked for"
-            yield Found(
+            conditional = any(each.step.approve for each in site.lineage)
+            lacks = "its approval is conditional" if conditional else "needs no approval"
+            message = f"{step.connection}.{step.action} cannot be undone, and {lacks}"
+            yield RuleHit(
                 (*site.path, "use"),
                 message,
-                "add `approve:` with a question, and without `when`",
+                "add `approve:` with a question and without `when`",
                 key=True,
             )
 
 
-def _always_asks(draft: Draft, site: Site) -> bool:
+def _always_asks(context: LintContext, site: StepSite) -> bool:
     if site.step.approve is None or site.step.approve.when is None:
         return site.step.approve is not None
     path = (*site.path, "approve", "when")
-    place = draft.condition_at(path)
-    return place is not None and not draft.reasoner(place).assume(
-        parse(place.value), draft.cases(path), holds=False
+    place = context.condition_at(path)
+    return place is not None and not context.solver(place).assume(
+        parse(place.value), context.cases(path), holds=False
     )
 
 
-def _without_timeout(draft: Draft) -> Iterator[Found]:
-    for site, step in _uses(draft):
-        action = draft.action(step)
-        if action and action.slow and all(each.step.timeout is None for each in site.line):
-            message = (
-                f"{action.name} is a job that the vendor works on, and is waited for without limit"
-            )
-            yield Found(
+def _without_timeout(context: LintContext) -> Iterator[RuleHit]:
+    for site, step in _uses(context):
+        action = context.action(step)
+        if action and action.slow and all(each.step.timeout is None for each in site.lineage):
+            message = f"{action.name} runs as a job at the vendor, with no limit on the wait"
+            yield RuleHit(
                 (*site.path, "use"),
                 message,
-                "add `timeout: 10m`, and `on_error` if the run shall go on",
+                "add `timeout: 10m`, and `on_error` if the run should continue",
                 key=True,
             )
 
 
-def _uses(draft: Draft) -> Iterator[tuple[Site, plan.Use]]:
-    """Every call of an action that can be reached."""
-    for site in draft.sites:
-        if isinstance(site.step, plan.Use) and draft.cases(site.path):
+def _uses(context: LintContext) -> Iterator[tuple[StepSite, plan.Use]]:
+    """Yield every call of an action that can be reached."""
+    for site in context.sites:
+        if isinstance(site.step, plan.Use) and context.cases(site.path):
             yield site, site.step
 
 
-LEASE = Rule(
+LEASE = LintRule(
     id="contain-without-for",
-    sentence="A containment without an end.",
-    why="What nobody lifts stays for years: addresses change hands, and people are locked out by a case that is long closed.",
+    summary="A containment without an end.",
+    why=(
+        "A containment that no one lifts lasts for years. Addresses change hands, and people "
+        "are locked out by an incident that was closed long ago."
+    ),
     bad=example("""
         - id: block
           use: firewall.block_address
@@ -86,10 +84,13 @@ LEASE = Rule(
         """),
     check=_without_lease,
 )
-APPROVAL = Rule(
+APPROVAL = LintRule(
     id="destroy-without-approval",
-    sentence="Something that cannot be taken back, done without asking.",
-    why="An alert can be wrong, and so can a playbook; what has no undo needs a person who saw exactly what it will hit.",
+    summary="A change that cannot be undone, without approval.",
+    why=(
+        "An alert can be wrong, and so can a playbook. A change without undo needs a person "
+        "who has seen its exact target."
+    ),
     bad=example("""
         - id: sessions
           when: alert.user is not none and alert.user.name is not none
@@ -105,10 +106,13 @@ APPROVAL = Rule(
         """),
     check=_without_approval,
 )
-TIMEOUT = Rule(
+TIMEOUT = LintRule(
     id="slow-without-timeout",
-    sentence="An action that is polled, without `timeout`.",
-    why="A host that is switched off is never isolated: without a limit the run waits, and nobody is told that it did not work.",
+    summary="An action that is polled, without `timeout`.",
+    why=(
+        "A host that is switched off is never isolated. Without a limit the run keeps "
+        "waiting, and no one learns that it failed."
+    ),
     bad=example("""
         - id: isolate
           use: edr.isolate_host

@@ -1,41 +1,45 @@
-"""The page that says which rules there are: docs/lint.md, written from the rules."""
+"""The page docs/lint.md, rendered from the rules."""
 
 from __future__ import annotations
 
-from orchestrator.playbook.lint.finding import Rule
+from orchestrator.playbook.lint.rule import LintRule
 from orchestrator.playbook.lint.rules import RULES
 
 _HEAD = """\
-# Lint: a playbook that compiles, and is wise
+# Lint
 
-`tocsin playbook lint FILES...` says what is unwise about playbooks, by file, line, column, step and rule, and ends with 1
-if anything is. `--json` is for programs, `--format github` makes annotations on a pull request. Without `--data-dir`, the usual
-connections are taken; with it, those of that directory. `POST /v1/playbooks/lint` answers the same.
+`tocsin playbook lint FILES...` reports what is unwise in playbooks that compile, by file, line,
+column, step and rule. It exits with 1 if it finds anything. `--json` is for programs,
+`--format github` creates annotations on a pull request. Without `--data-dir`, it checks against the
+usual connections, and with it against those of that directory. `POST /v1/authoring/lint` returns
+the same findings.
 
-A finding is allowed in place, with a reason, on its line, on the first line of its step, or right above either:
+Allow a finding with a comment that gives a reason: on its line, on the first line of its step, or
+directly above either of them.
 
     # tocsin: allow contain-without-for because a host that ran malware must not come back by itself
     - id: isolate
 
-A waiver without reason is a finding (`waiver-without-reason`), and so is one that allows nothing (`waiver-unused`). Waivers are
-comments: they do not change the digest of a playbook.
+A waiver without a reason is a finding (`waiver-without-reason`), and so is a waiver that allows
+nothing (`waiver-unused`). Waivers are comments and do not change the digest of a playbook.
 
-This page is written from the rules; a test compares them, and lints every example.
+This page is generated from the rules. A test compares them and lints every example.
 """
 
 
-def page() -> str:
-    """The whole page."""
+def render_page() -> str:
+    """Return the text of the page."""
     return "\n".join((_HEAD, *map(_section, RULES)))
 
 
-def _section(rule: Rule) -> str:
-    bad, good = _steps(rule)
-    return f"## {rule.id}\n\n{rule.sentence} {rule.why}\n\nBad:\n\n```yaml lint\n{bad}```\n\nGood:\n\n```yaml lint\n{good}```\n"
+def _section(rule: LintRule) -> str:
+    bad, good = _examples(rule)
+    examples = f"Bad:\n\n```yaml lint\n{bad}```\n\nGood:\n\n```yaml lint\n{good}```\n"
+    return f"## {rule.id}\n\n{rule.summary} {rule.why}\n\n{examples}"
 
 
-def _steps(rule: Rule) -> tuple[str, str]:
-    """The part in which the examples differ: the steps, or the trigger."""
+def _examples(rule: LintRule) -> tuple[str, str]:
+    """Return the part in which the examples differ: the steps or the trigger."""
     cut = "\nsteps:\n"
     halves = [text.partition(cut) for text in (rule.bad, rule.good)]
     if halves[0][0] == halves[1][0]:

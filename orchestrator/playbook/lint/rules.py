@@ -1,19 +1,19 @@
-"""Which rules are there, and what do they find in a playbook? One line each."""
+"""The registry of lint rules, one line each, and the lint of a playbook."""
 
 from __future__ import annotations
 
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compile.compiler import Resolve, examine_playbook
+from orchestrator.playbook.compile.compiler import Resolve, analyze_playbook
 from orchestrator.playbook.lint.classes import CLASS
-from orchestrator.playbook.lint.context import Draft
+from orchestrator.playbook.lint.context import LintContext
 from orchestrator.playbook.lint.effects import APPROVAL, LEASE, TIMEOUT
-from orchestrator.playbook.lint.finding import Finding, Rule
 from orchestrator.playbook.lint.flow import UNDEFINED, UNREACHABLE, UNUSED
+from orchestrator.playbook.lint.rule import LintFinding, LintRule
 from orchestrator.playbook.lint.secrets import SECRET
 from orchestrator.playbook.lint.untrusted_text import EVERYTHING, TEXT_DECIDES
-from orchestrator.playbook.lint.waivers import waived
+from orchestrator.playbook.lint.waivers import apply_waivers
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[LintRule, ...] = (
     UNREACHABLE,
     UNUSED,
     UNDEFINED,
@@ -29,15 +29,19 @@ RULES: tuple[Rule, ...] = (
 
 def lint_playbook(
     text: str, file: str, catalogue: Catalogue, resolve: Resolve
-) -> tuple[Finding, ...]:
-    """Every finding that is not waived, in the order of the file. Raises PlaybookInvalid for a playbook that does not compile."""
-    examined = examine_playbook(text, file, catalogue, resolve)
-    draft = Draft(examined, file, catalogue)
-    found = dict.fromkeys(finding for rule in RULES for finding in rule.findings(draft))
-    lines = {name: line for name, (line, _) in examined.compiled.positions.items()}
-    left = waived(found, text, file, lines, frozenset(rule.id for rule in RULES))
+) -> tuple[LintFinding, ...]:
+    """Return every finding that is not waived, in the order of the file.
+
+    Raises PlaybookInvalid for a playbook that does not compile.
+    """
+    analyzed = analyze_playbook(text, file, catalogue, resolve)
+    context = LintContext(analyzed, file, catalogue)
+    findings = dict.fromkeys(finding for rule in RULES for finding in rule.findings(context))
+    lines = {name: line for name, (line, _) in analyzed.compiled.positions.items()}
+    remaining = apply_waivers(findings, text, file, lines, frozenset(rule.id for rule in RULES))
     return tuple(
         sorted(
-            left, key=lambda finding: (finding.line, finding.column, finding.rule, finding.message)
+            remaining,
+            key=lambda finding: (finding.line, finding.column, finding.rule, finding.message),
         )
     )

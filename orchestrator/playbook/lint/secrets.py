@@ -1,4 +1,4 @@
-"""A rule about secrets that somebody wrote into a playbook; what it says never repeats one."""
+"""Lint rule: secrets in the text of a playbook. A finding never repeats the secret."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.domain.masking import names_a_secret
-from orchestrator.playbook.language.evaluate import is_template
+from orchestrator.domain.masking import is_secret_name
+from orchestrator.playbook.language.templates import is_template
 from orchestrator.playbook.language.yaml import Path
-from orchestrator.playbook.lint.context import Draft
-from orchestrator.playbook.lint.example import example
-from orchestrator.playbook.lint.finding import Found, Rule
+from orchestrator.playbook.lint.context import LintContext
+from orchestrator.playbook.lint.rule import LintRule, RuleHit, example
 
 _KNOWN = (
     ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
@@ -53,7 +52,7 @@ _KNOWN = (
 )
 _WORD = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _HASH = re.compile(r"[0-9a-fA-F]+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_ENTROPY = 4.0  # bits per character; English in one word has below 3.5
+_ENTROPY = 4.0  # bits per character; an English word has less than 3.5
 _FREE_KEYS = frozenset(
     {
         "id",
@@ -71,13 +70,13 @@ _FREE_KEYS = frozenset(
 )
 
 
-def _secrets(draft: Draft) -> Iterator[Found]:
-    for path, text in _texts(draft.document.data, ()):
+def _secrets(context: LintContext) -> Iterator[RuleHit]:
+    for path, text in _texts(context.document.data, ()):
         if what := _secret(path, text):
-            yield Found(
+            yield RuleHit(
                 path,
                 f"this looks like {what}",
-                "take it out, and put it in a connection's settings, which are kept encrypted",
+                "move it to the settings of a connection, which are stored encrypted",
             )
 
 
@@ -103,16 +102,20 @@ def _secret(path: Path, text: str) -> str | None:
     if (
         given
         and key not in _FREE_KEYS
-        and names_a_secret(key)
+        and is_secret_name(key)
         and len(text) >= 4
         and not is_template(text)
     ):
         return f"the value of {key!r}"
-    return "a key: it is long and random" if any(map(_is_random, _WORD.findall(text))) else None
+    return (
+        "a key, because it is long and random"
+        if any(map(_is_random, _WORD.findall(text)))
+        else None
+    )
 
 
 def _is_random(word: str) -> bool:
-    """Letters of both cases and digits in no order. Hashes and ids of one case are no secrets."""
+    """Whether a word mixes cases and digits at random. Hashes and ids of one case do not."""
     mixed = (
         re.search("[a-z]", word)
         and re.search("[A-Z]", word)
@@ -124,10 +127,13 @@ def _is_random(word: str) -> bool:
     return -sum(count / len(word) * math.log2(count / len(word)) for count in counts) > _ENTROPY
 
 
-SECRET = Rule(
+SECRET = LintRule(
     id="secret-literal",
-    sentence="Text that looks like a password, a token or a key.",
-    why="A playbook is read by many, kept for ever and shown in the trail; a secret in it is out.",
+    summary="Text that looks like a password, a token or a key.",
+    why=(
+        "A playbook is read by many people, kept indefinitely and shown in the audit trail. A "
+        "secret in it is no longer secret."
+    ),
     bad=example("""
         - id: tell
           use: chat.post

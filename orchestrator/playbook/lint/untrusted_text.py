@@ -1,6 +1,7 @@
-"""Rules about text that an attacker writes, and about what a trigger lets in: which test decides alone?
+"""Lint rules about untrusted text: tests on it that decide alone, and triggers that match too much.
 
-A condition is asked what suffices to make it come out so. Of `a and b` both are needed, of `a or b` one is enough.
+The rules look for tests that suffice to make a condition true (or false). `a and b` needs both,
+`a or b` needs one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from orchestrator.domain.change import Effect
 from orchestrator.playbook import plan
 from orchestrator.playbook.language.ast import (
-    Compare,
+    Comparison,
     Constant,
     IsDefined,
     IsNone,
@@ -22,11 +23,10 @@ from orchestrator.playbook.language.ast import (
 from orchestrator.playbook.language.references import references
 from orchestrator.playbook.language.syntax import parse
 from orchestrator.playbook.language.yaml import Path
-from orchestrator.playbook.lint.context import Draft, Site
-from orchestrator.playbook.lint.example import example
-from orchestrator.playbook.lint.finding import Found, Rule
+from orchestrator.playbook.lint.context import LintContext, StepSite
+from orchestrator.playbook.lint.rule import LintRule, RuleHit, example
 
-HOSTILE = (
+ATTACKER_FIELDS = (
     "title",
     "url",
     "file.name",
@@ -35,9 +35,9 @@ HOSTILE = (
     "process.command_line",
     "remote.domain",
 )
-"""Fields of an alert whose text whoever attacks can choose. `rule` is not among them: the product that detects names it."""
+"""Fields of an alert whose text an attacker can choose. `rule` is not one: the product names it."""
 
-NOT_A_KIND = (
+FIELDS_WITHOUT_KIND = (
     "severity",
     "severity_name",
     "resolved",
@@ -47,41 +47,43 @@ NOT_A_KIND = (
     "dedup_key",
     "raw_sha256",
 )
-"""Fields of an alert that do not say what it is about."""
+"""Fields of an alert that do not say what kind it is."""
 
 _OF_AN_ALERT = re.compile(r"(?:alert|event|steps\.[a-z0-9_]+\.event)\.(.+)")
 
-Judge = Callable[
-    [Node, bool], bool | None
-]  # a test and how it comes out -> whether it suffices; None: it says nothing
+Predicate = Callable[[Node, bool], bool | None]
+"""Takes a test and its outcome; returns whether it suffices, or None if it does not matter."""
 
 
-def _suffices(node: Node, judge: Judge, *, holds: bool = True) -> bool | None:
-    """Whether tests that the judge is after suffice to make the condition come out so."""
+def _suffices(node: Node, predicate: Predicate, *, holds: bool = True) -> bool | None:
+    """Whether the tests that match the predicate suffice to make a condition `holds`."""
     match node:
         case Negation(of):
-            return _suffices(of, judge, holds=not holds)
+            return _suffices(of, predicate, holds=not holds)
         case Logic(operator, left, right):
-            both = [_suffices(left, judge, holds=holds), _suffices(right, judge, holds=holds)]
-            return _weighed(both, all_needed=(operator == "and") is holds)
+            both = [
+                _suffices(left, predicate, holds=holds),
+                _suffices(right, predicate, holds=holds),
+            ]
+            return _combine(both, all_needed=(operator == "and") is holds)
         case Constant():
             return None
         case _:
-            return judge(node, holds)
+            return predicate(node, holds)
 
 
-def _weighed(verdicts: list[bool | None], *, all_needed: bool) -> bool | None:
+def _combine(verdicts: list[bool | None], *, all_needed: bool) -> bool | None:
     known = [verdict for verdict in verdicts if verdict is not None]
     return (all(known) if all_needed else any(known)) if known else None
 
 
-def _is_hostile(node: Node, _: bool) -> bool | None:  # noqa: FBT001  a judge's signature
+def _is_hostile(node: Node, _: bool) -> bool | None:  # noqa: FBT001  the signature of a predicate
     if isinstance(node, (IsNone, IsDefined)) or (
-        isinstance(node, Compare) and Constant(None) in (node.left, node.right)
+        isinstance(node, Comparison) and Constant(None) in (node.left, node.right)
     ):
         return None
     seen = references(node)
-    return bool(seen) and all(_field(path) in HOSTILE for path in seen) if seen else None
+    return bool(seen) and all(_field(path) in ATTACKER_FIELDS for path in seen) if seen else None
 
 
 def _field(path: str) -> str:
@@ -89,86 +91,90 @@ def _field(path: str) -> str:
     return found[1] if found else ""
 
 
-def _hostile(draft: Draft) -> Iterator[Found]:
-    told: set[Path] = set()
-    for site in draft.sites:
+def _hostile(context: LintContext) -> Iterator[RuleHit]:
+    reported: set[Path] = set()
+    for site in context.sites:
         contains = isinstance(site.step, plan.Use) and site.step.effect in {
             Effect.CONTAIN,
             Effect.DESTROY,
         }
-        for found in _decided_by_text(draft, site) if contains and draft.cases(site.path) else ():
-            if found.path not in told:
-                told.add(found.path)
+        for found in (
+            _decided_by_text(context, site) if contains and context.cases(site.path) else ()
+        ):
+            if found.path not in reported:
+                reported.add(found.path)
                 yield found
 
 
-def _decided_by_text(draft: Draft, site: Site) -> Iterator[Found]:
+def _decided_by_text(context: LintContext, site: StepSite) -> Iterator[RuleHit]:
     name = f"{site.step.connection}.{site.step.action}" if isinstance(site.step, plan.Use) else ""
-    mend = "let something decide that they cannot write: a verdict, the inventory, a person (`approve:`)"
-    for each in site.line:
+    fix = "add a test on a verdict or the inventory, or ask a person (`approve:`)"
+    for each in site.lineage:
         path: Path = (*each.path, "approve", "when")
-        if (place := draft.condition_at(path)) and _suffices(
+        if (place := context.condition_at(path)) and _suffices(
             parse(place.value), _is_hostile, holds=False
         ):
-            yield Found(
+            yield RuleHit(
                 path,
-                f"text that an attacker can choose decides alone whether a person is asked before {name}",
-                mend,
+                f"text that an attacker can choose decides alone if people are asked about {name}",
+                fix,
             )
-    if any(each.step.approve and each.step.approve.when is None for each in site.line):
+    if any(each.step.approve and each.step.approve.when is None for each in site.lineage):
         return
-    verdicts = {path: _suffices(parse(source), _is_hostile) for path, source in _ways(draft, site)}
+    verdicts = {
+        path: _suffices(parse(source), _is_hostile) for path, source in _ways(context, site)
+    }
     own = [verdict for path, verdict in verdicts.items() if path != ("trigger", "when")]
     deciding = own if any(verdict is not None for verdict in own) else list(verdicts.values())
-    if _weighed(deciding, all_needed=True):
+    if _combine(deciding, all_needed=True):
         path = next(path for path, verdict in verdicts.items() if verdict)
-        yield Found(
-            path, f"text that an attacker can choose decides alone whether {name} comes", mend
-        )
+        yield RuleHit(path, f"text that an attacker can choose decides alone if {name} runs", fix)
 
 
-def _ways(draft: Draft, site: Site) -> Iterator[tuple[Path, str]]:
-    """The conditions on the way to a step, the innermost first, the trigger's last."""
+def _ways(context: LintContext, site: StepSite) -> Iterator[tuple[Path, str]]:
+    """Yield the conditions on the way to a step, from the innermost to that of the trigger."""
     inner: Path = ()
-    for each in reversed(site.line):
+    for each in reversed(site.lineage):
         if inner[: len(each.path) + 1] == (*each.path, "choose"):
-            yield from _conditions(draft, (*inner[: len(each.path) + 2], "when"))
-        yield from _conditions(draft, (*each.path, "when"))
+            yield from _conditions(context, (*inner[: len(each.path) + 2], "when"))
+        yield from _conditions(context, (*each.path, "when"))
         inner = each.path
-    yield from _conditions(draft, ("trigger", "when"))
+    yield from _conditions(context, ("trigger", "when"))
 
 
-def _conditions(draft: Draft, path: Path) -> Iterator[tuple[Path, str]]:
-    if place := draft.condition_at(path):
+def _conditions(context: LintContext, path: Path) -> Iterator[tuple[Path, str]]:
+    if place := context.condition_at(path):
         yield path, place.value
 
 
-def _says_no_kind(node: Node, holds: bool) -> bool | None:  # noqa: FBT001  a judge's signature
-    """Whether a test holds for alerts of every kind: it asks for none, or rules a few out."""
+def _says_no_kind(node: Node, holds: bool) -> bool | None:  # noqa: FBT001  the signature of a predicate
+    """Whether a test is true for alerts of every kind: it names none, or excludes a few."""
     match node:
         case IsNone() | IsDefined():
             return True
-        case Compare("!=" | "not in") if holds:
+        case Comparison("!=" | "not in") if holds:
             return True
-        case Compare("==" | "in") if not holds:
+        case Comparison("==" | "in") if not holds:
             return True
         case _:
-            return all(path.removeprefix("alert.") in NOT_A_KIND for path in references(node))
+            return all(
+                path.removeprefix("alert.") in FIELDS_WITHOUT_KIND for path in references(node)
+            )
 
 
-def _everything(draft: Draft) -> Iterator[Found]:
-    place = draft.condition_at(("trigger", "when"))
-    if place is not None and _takes_all(parse(place.value), holds=True) and draft.cases(()):
-        message = "this fits alerts of every kind"
-        yield Found(
+def _everything(context: LintContext) -> Iterator[RuleHit]:
+    place = context.condition_at(("trigger", "when"))
+    if place is not None and _takes_all(parse(place.value), holds=True) and context.cases(()):
+        message = "this matches alerts of every kind"
+        yield RuleHit(
             place.path,
             message,
-            "say which ones: `alert.class == '...'`, or the rules, the product, the technique",
+            "name the kind: `alert.class == '...'`, or rules, a product, a technique",
         )
 
 
 def _takes_all(node: Node, *, holds: bool) -> bool:
-    """Of `a and b` both have to take all, of `a or b` one."""
+    """Whether a condition matches all kinds: both sides of `and`, or one side of `or`."""
     match node:
         case Negation(of):
             return _takes_all(of, holds=not holds)
@@ -181,10 +187,13 @@ def _takes_all(node: Node, *, holds: bool) -> bool:
             return bool(_says_no_kind(node, holds))
 
 
-TEXT_DECIDES = Rule(
+TEXT_DECIDES = LintRule(
     id="hostile-text-decides",
-    sentence="A containment that hangs on text which an attacker can choose, and on nothing else.",
-    why="Whoever names the file, the process or the domain then chooses what is cut off, or that nothing is.",
+    summary="A containment that depends only on text that an attacker can choose.",
+    why=(
+        "The person who names the file, the process or the domain then chooses what is "
+        "contained, or that nothing is."
+    ),
     bad=example("""
         - id: block
           when: alert.title | contains('beacon')
@@ -209,10 +218,13 @@ _TELL = """
   use: chat.post
   with: {channel: soc, text: An alert}
 """
-EVERYTHING = Rule(
+EVERYTHING = LintRule(
     id="trigger-fits-everything",
-    sentence="A trigger that does not say which kind of alert it is for.",
-    why="It starts for every rule that anybody adds later, and does to those what was meant for others.",
+    summary="A trigger that does not name a kind of alert.",
+    why=(
+        "It starts for every detection rule that is added later, and responds to those as if "
+        "they were the intended ones."
+    ),
     bad=example(_TELL, trigger="when: alert.severity >= 4 and not alert.resolved"),
     good=example(
         _TELL,

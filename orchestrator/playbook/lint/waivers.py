@@ -1,6 +1,7 @@
-"""How an author allows a finding in place: `# tocsin: allow RULE because REASON`, on its line or the step's, or right above.
+"""Waivers: comments with which an author allows a finding in place.
 
-Comments are no part of the plan, so that a waiver does not change a playbook's digest.
+`# tocsin: allow RULE because REASON`, on the line of the finding or of its step, or directly above.
+Comments are not part of the plan, so a waiver does not change the digest of a playbook.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from ruamel.yaml import YAML
 from ruamel.yaml.events import ScalarEvent
 
-from orchestrator.playbook.lint.finding import Finding
+from orchestrator.playbook.lint.rule import LintFinding
 from orchestrator.playbook.problems import did_you_mean
 
 WITHOUT_REASON = "waiver-without-reason"
@@ -25,17 +26,17 @@ _ONLY_A_COMMENT = re.compile(r"\s*#")
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """One comment. `lines`: those that it speaks of. `rule` is empty where it names none."""
+    """A waiver comment."""
 
     line: int
     column: int
-    rule: str
+    rule: str  # empty if it names none
     reason: str | None
-    lines: frozenset[int]
+    lines: frozenset[int]  # to which it applies
 
 
-def waivers(text: str) -> tuple[Waiver, ...]:
-    """Those of a playbook's text, which has been read before."""
+def read_waivers(text: str) -> tuple[Waiver, ...]:
+    """Return the waivers in a text that is valid YAML."""
     inside = list(_scalars(text))
     return tuple(
         _waiver(text, match)
@@ -44,22 +45,32 @@ def waivers(text: str) -> tuple[Waiver, ...]:
     )
 
 
-def waived(
-    findings: Iterable[Finding], text: str, file: str, steps: dict[str, int], rules: frozenset[str]
-) -> tuple[Finding, ...]:
-    """What is left of the findings, and what is wrong with the waivers. `steps`: the line of each step."""
-    there = waivers(text)
-    sound = [waiver for waiver in there if waiver.reason and waiver.rule in rules]
-    left: list[Finding] = []
+def apply_waivers(
+    findings: Iterable[LintFinding],
+    text: str,
+    file: str,
+    steps: dict[str, int],
+    rules: frozenset[str],
+) -> tuple[LintFinding, ...]:
+    """Return the findings that are not waived, and the findings about waivers.
+
+    `steps` holds the line of each step.
+    """
+    all_waivers = read_waivers(text)
+    valid = [waiver for waiver in all_waivers if waiver.reason and waiver.rule in rules]
+    remaining: list[LintFinding] = []
     used: set[Waiver] = set()
     for finding in findings:
         lines = {finding.line, steps.get(finding.step or "", finding.line)}
-        fitting = [
-            waiver for waiver in sound if waiver.rule == finding.rule and waiver.lines & lines
+        matching = [
+            waiver for waiver in valid if waiver.rule == finding.rule and waiver.lines & lines
         ]
-        used |= set(fitting)
-        left += [] if fitting else [finding]
-    return (*left, *(_complaint(waiver, file, rules) for waiver in there if waiver not in used))
+        used |= set(matching)
+        remaining += [] if matching else [finding]
+    return (
+        *remaining,
+        *(_waiver_finding(waiver, file, rules) for waiver in all_waivers if waiver not in used),
+    )
 
 
 def _waiver(text: str, match: re.Match[str]) -> Waiver:
@@ -67,53 +78,52 @@ def _waiver(text: str, match: re.Match[str]) -> Waiver:
     column = match.start() - (text.rfind("\n", 0, match.start()) + 1) + 1
     rest = _REST.fullmatch(match["rest"])
     rule, reason = (rest["rule"], rest["reason"]) if rest else ("", None)
-    return Waiver(line, column, rule, reason, frozenset(_spoken_of(text.split("\n"), line)))
+    return Waiver(line, column, rule, reason, frozenset(_lines_below(text.split("\n"), line)))
 
 
-def _spoken_of(lines: list[str], line: int) -> Iterator[int]:
-    """Its own; a comment that stands alone speaks of the first line below that is none."""
+def _lines_below(lines: list[str], line: int) -> Iterator[int]:
+    """Yield the line of a waiver; a lone comment also applies to the first line below it."""
     yield line
     while line < len(lines) and _ONLY_A_COMMENT.match(lines[line - 1]):
         line += 1
         yield line
 
 
-def _complaint(waiver: Waiver, file: str, rules: frozenset[str]) -> Finding:
+def _waiver_finding(waiver: Waiver, file: str, rules: frozenset[str]) -> LintFinding:
     if waiver.rule in rules and waiver.reason is None:
-        rule, message, mend = (
+        rule, message, fix = (
             WITHOUT_REASON,
             f"{waiver.rule} is allowed without a reason",
-            "go on with: because ...",
+            "add: because REASON",
         )
     elif waiver.rule in rules:
-        rule, message, mend = (
+        rule, message, fix = (
             UNUSED,
-            f"there is nothing here for {waiver.rule} to find",
-            "remove the comment, or move it to its place",
+            f"{waiver.rule} finds nothing here",
+            "remove the comment, or move it to the finding",
         )
     else:
-        message = (
-            f"there is no rule {waiver.rule!r}"
-            if waiver.rule
-            else "this allows nothing that can be made out"
-        )
-        rule, mend = (
+        message = f"unknown rule {waiver.rule!r}" if waiver.rule else "this waiver cannot be parsed"
+        rule, fix = (
             UNUSED,
             did_you_mean(waiver.rule, rules) or "write: tocsin: allow RULE because REASON",
         )
-    return Finding(
+    return LintFinding(
         file=file,
         line=waiver.line,
         column=waiver.column,
         step=None,
         rule=rule,
         message=message,
-        mend=mend,
+        fix=fix,
     )
 
 
 def _scalars(text: str) -> Iterator[tuple[int, int]]:
-    """Where values stand, in which a # is text. Comments behind the `|` of a block stay comments, as do those below it."""
+    """Yield where values start and end, because a # inside of one is text.
+
+    Comments after the `|` of a block, and below the block, stay comments.
+    """
     for event in YAML(typ="safe", pure=True).parse(text):
         if isinstance(event, ScalarEvent):
             start, end = event.start_mark.index, event.end_mark.index
@@ -124,7 +134,7 @@ def _scalars(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _end_of_block(text: str, start: int) -> int:
-    """A block ends at the first line that is indented less than its first one."""
+    """Return the end of a block: the first line that is indented less than its first one."""
     indent: int | None = None
     for line in text[start:].splitlines(keepends=True):
         blank = not line.strip()

@@ -1,4 +1,4 @@
-"""The JSON Schema that editors complete and check playbooks with: the author's schema, and the actions of a catalogue in it."""
+"""The JSON Schema with which editors complete and check playbooks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.playbook.catalogue import ActionType, Catalogue
-from orchestrator.playbook.schema.playbook import Playbook
+from orchestrator.playbook.schema.playbook import PlaybookSpec
 
 Schema = dict[str, Any]
 
@@ -18,8 +18,11 @@ _TEMPLATE: Schema = {
 
 
 def json_schema(catalogue: Catalogue) -> Schema:
-    """JSON Schema (draft 2020-12) of a playbook: `use` completes to the catalogue's actions, `with` to the action's inputs."""
-    schema = _without_null(Playbook.model_json_schema())
+    """Return the JSON Schema (draft 2020-12) of a playbook with the actions of the catalogue.
+
+    `use` completes to an action, and `with` to the inputs of that action.
+    """
+    schema = _without_null(PlaybookSpec.model_json_schema())
     use_step = schema["$defs"]["UseStep"]
     use_step["properties"]["use"] = {
         **{key: value for key, value in use_step["properties"]["use"].items() if key != "pattern"},
@@ -36,7 +39,7 @@ def json_schema(catalogue: Catalogue) -> Schema:
 
 def _typed_inputs(name: str, action: ActionType) -> Schema:
     inputs = _or_template(
-        inlined(action.input_schema, action.input_schema.get("$defs", {})), top=True
+        inline(action.input_schema, action.input_schema.get("$defs", {})), top=True
     )
     required = ["with"] if action.input_schema.get("required") else []
     return {
@@ -45,22 +48,20 @@ def _typed_inputs(name: str, action: ActionType) -> Schema:
     }
 
 
-def inlined(schema: Any, definitions: Mapping[str, Any], seen: tuple[str, ...] = ()) -> Any:
-    """The schema with every reference to `$defs` written out; a recursive one becomes anything."""
+def inline(schema: Any, definitions: Mapping[str, Any], seen: tuple[str, ...] = ()) -> Any:
+    """Return the schema without references. A recursive reference becomes any value."""
     if isinstance(schema, list):
-        return [inlined(part, definitions, seen) for part in schema]
+        return [inline(part, definitions, seen) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if reference := schema.get("$ref"):
         name = str(reference).rpartition("/")[2]
-        return (
-            {} if name in seen else inlined(definitions.get(name, {}), definitions, (*seen, name))
-        )
-    return {key: inlined(part, definitions, seen) for key, part in schema.items() if key != "$defs"}
+        return {} if name in seen else inline(definitions.get(name, {}), definitions, (*seen, name))
+    return {key: inline(part, definitions, seen) for key, part in schema.items() if key != "$defs"}
 
 
 def _or_template(schema: Schema, *, top: bool = False) -> Schema:
-    """The schema, where any value may also be an expression."""
+    """Return the schema, in which an expression may stand for any value."""
     deeper = dict(schema)
     if "properties" in deeper:
         deeper["properties"] = {
@@ -70,16 +71,16 @@ def _or_template(schema: Schema, *, top: bool = False) -> Schema:
         deeper["items"] = _or_template(deeper["items"])
     if top or not {"type", "anyOf", "oneOf", "enum", "const"} & deeper.keys():
         return deeper
-    told: Schema = {
+    about: Schema = {
         key: deeper.pop(key)
         for key in ("title", "description", "default", "examples")
         if key in deeper
     }
-    return {**told, "anyOf": [deeper, _TEMPLATE]}
+    return {**about, "anyOf": [deeper, _TEMPLATE]}
 
 
 def _without_null(schema: Any) -> Any:
-    """The same without `null` as a value: a key that is empty is a mistake, and is refused when the playbook is read."""
+    """Return the schema without `null` as a value: a playbook with an empty key is refused."""
     if isinstance(schema, list):
         return [_without_null(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""The words that an author writes: names, durations, conditions, times of a lease; each checked with a message that mends."""
+"""Field types of the schema: names, durations, conditions, each with an error that says the fix."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.language.durations import PATTERN, duration
-from orchestrator.playbook.language.evaluate import is_template
+from orchestrator.playbook.language.durations import PATTERN, parse_duration
+from orchestrator.playbook.language.templates import is_template
 
 NAME = r"^[a-z][a-z0-9-]{0,63}$"
 ID = r"^[a-z][a-z0-9_]{0,63}$"
@@ -19,34 +19,34 @@ CALL = r"^[a-z][a-z0-9-]{0,63}@[1-9][0-9]{0,5}$"
 TECHNIQUE = r"^T[0-9]{4}(\.[0-9]{3})?$"
 
 
-class Written(BaseModel):
-    """What an author writes: nothing is coerced, an unknown key is an error."""
+class AuthoredModel(BaseModel):
+    """A part of what an author writes. Nothing is coerced, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _matching(pattern: str, mend: str) -> Callable[[str], str]:
+def _matching(pattern: str, fix: str) -> Callable[[str], str]:
     compiled = re.compile(pattern, re.ASCII)
 
     def check(text: str) -> str:
         if not compiled.fullmatch(text):
-            message = f"{text[:80]!r} is not a name of this kind; {mend}"
+            message = f"{text[:80]!r} is not valid here; {fix}"
             raise ValueError(message)
         return text
 
     return check
 
 
-def _word(pattern: str, mend: str) -> tuple[AfterValidator, WithJsonSchema]:
-    return AfterValidator(_matching(pattern, mend)), WithJsonSchema(
+def _word(pattern: str, fix: str) -> tuple[AfterValidator, WithJsonSchema]:
+    return AfterValidator(_matching(pattern, fix)), WithJsonSchema(
         {"type": "string", "pattern": pattern}
     )
 
 
 _name, _name_schema = _word(
-    NAME, "write lower case, digits and dashes, such as c2-beacon-containment"
+    NAME, "use lower case letters, digits and dashes, such as c2-beacon-containment"
 )
-_id, _id_schema = _word(ID, "write lower case, digits and underscores, such as block_remote")
+_id, _id_schema = _word(ID, "use lower case letters, digits and underscores, such as block_remote")
 _use, _use_schema = _word(USE, "write connection.action, such as firewall.block_address")
 _call, _call_schema = _word(CALL, "write name@version, such as notify-owner@2")
 _technique, _technique_schema = _word(
@@ -62,10 +62,10 @@ Technique = Annotated[str, _technique, _technique_schema]
 
 def _line(text: str) -> str:
     if not text.strip() or len(text) > 250 or "\n" in text:
-        message = "not one line of at most 250 characters; shorten it"
+        message = "must be one line of at most 250 characters; shorten it"
         raise ValueError(message)
     if is_template(text):
-        message = "an expression where plain text is wanted; write the text out"
+        message = "must be plain text, without an expression; write the text"
         raise ValueError(message)
     return text
 
@@ -77,10 +77,10 @@ Line = Annotated[
 
 def _duration(value: Any) -> int:
     if not isinstance(value, str):
-        message = f"{value!r} is not a duration; write such as 90s, 15m, 24h, 7d or 1h30m"
+        message = f"{value!r} is not a duration; write it like 90s, 15m, 24h, 7d or 1h30m"
         raise ValueError(message)  # noqa: TRY004  pydantic collects ValueErrors
     try:
-        return duration(value)
+        return parse_duration(value)
     except Invalid as error:
         raise ValueError(str(error)) from error
 
@@ -101,7 +101,7 @@ DurationOrTemplate = Annotated[
 
 
 def _condition(value: Any) -> Any:
-    """`when: true` is YAML's bool; the compiled form is the expression."""
+    """Accept the YAML boolean of `when: true` as the expression `true`."""
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else value
 
 

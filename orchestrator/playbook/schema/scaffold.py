@@ -1,4 +1,4 @@
-"""How does an author begin? With a playbook and its tests from a template, good as they stand, to be changed from there."""
+"""Scaffolding: a new playbook and its tests from a template, valid as they stand."""
 
 from __future__ import annotations
 
@@ -9,38 +9,37 @@ from pathlib import Path
 from orchestrator.domain.errors import Conflict, Invalid
 
 TEMPLATES = {
-    "containment": "look up an address, ask where there is doubt, block it for a day, open a ticket",
-    "enrichment": "look up an address and tell people; changes nothing on any device",
-    "ticket": "ask people what they make of an alert, and open a ticket",
+    "containment": "look up an address, ask in case of doubt, block it for a day, open a ticket",
+    "enrichment": "look up an address and notify people; changes nothing on any device",
+    "ticket": "ask people to assess an alert, and open a ticket",
 }
 """What each template does."""
 
 
-def scaffold(folder: Path, name: str, template: str, title: str | None = None) -> list[Path]:
-    """Writes `folder/name` with playbook.yaml and tests.yaml; the files. Raises Invalid, and Conflict where something is there already."""
-    texts = begun(name, template, title)
+def write_scaffold(folder: Path, name: str, template: str, title: str | None = None) -> list[Path]:
+    """Write playbook.yaml and tests.yaml to `folder/name`, and return the files.
+
+    Raises Invalid, and Conflict when the folder exists.
+    """
+    texts = scaffold_texts(name, template, title)
     place = folder / name
     if place.exists():
-        raise Conflict(
-            f"{place}: is there already, and nothing is written over; choose another name"
-        )
+        raise Conflict(f"{place} exists and is not overwritten; choose another name")
     try:
         place.mkdir(parents=True)
         for file, text in texts.items():
             (place / file).write_text(text, "utf-8")
     except OSError as error:
-        raise Invalid(
-            f"{place}: cannot be written ({error.strerror}); name another folder"
-        ) from error
+        raise Invalid(f"{place} cannot be written: {error.strerror}; use another folder") from error
     return [place / file for file in texts]
 
 
-def begun(name: str, template: str, title: str | None = None) -> dict[str, str]:
-    """The texts of playbook.yaml and tests.yaml. Raises Invalid."""
+def scaffold_texts(name: str, template: str, title: str | None = None) -> dict[str, str]:
+    """Return the texts of playbook.yaml and tests.yaml. Raises Invalid."""
     if template not in TEMPLATES:
-        raise Invalid(f"there is no template {template!r}; there are: {', '.join(TEMPLATES)}")
+        raise Invalid(f"unknown template {template!r}; use one of: {', '.join(TEMPLATES)}")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
-        raise Invalid(f"{name!r} is no name for a playbook: use a-z, 0-9 and -, 64 at most")
+        raise Invalid(f"{name!r} is not a valid playbook name; use at most 64 of a-z, 0-9 and -")
     words = " ".join((title or name.replace("-", " ").capitalize()).split())
     return {file: _filled(template, file, name, words) for file in ("playbook.yaml", "tests.yaml")}
 

@@ -1,1 +1,1 @@
-""""""
+"""Stops on changes: kill switches, circuit breakers, protected assets, self-protection."""

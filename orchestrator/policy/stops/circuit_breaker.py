@@ -1,35 +1,96 @@
-"""Does a source suddenly ask for far more containments than it used to? Spoofed alerts are an attack: then people are asked about each."""
+"""Circuit breakers: changes for a source with suddenly more containments need approval."""
 
 from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
 
+from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Change, Effect
+from orchestrator.domain.errors import NotFound
+from orchestrator.domain.incident import TaskKind
+from orchestrator.domain.model import Frozen
 from orchestrator.incidents import tasks
 from orchestrator.policy.sections import Breaker
+from orchestrator.runtime import Runtime
 from orchestrator.store.queries import effects, policy_inputs, records
 from orchestrator.store.tables import BreakerRow
 
-TASK = "breaker"
+TASK = TaskKind.BREAKER
 """The kind of the task that stands open while a breaker is tripped; its subject is the source."""
 
 
-async def tripped(session: AsyncSession, source: str | None) -> str | None:
-    """Why people are asked about every change of this source; None while its breaker lets them through."""
-    row = await policy_inputs.breaker(session, source) if source is not None else None
+class BreakerView(Frozen):
+    """A tripped circuit breaker: every change for this source needs approval."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "source": "edge-ids",
+                "reason": "source edge-ids had 21 targets contained within 1:00:00,"
+                " and 1.5 on average before",
+                "tripped_at": "2026-01-01T12:00:00Z",
+            }
+        }
+    )
+
+    source: str
+    reason: str
+    tripped_at: datetime
+
+
+async def list_breakers(rt: Runtime) -> tuple[BreakerView, ...]:
+    """Return the tripped breakers."""
+    async with rt.store.read() as session:
+        rows = await records.list_all(session, BreakerRow)
+        return tuple(
+            BreakerView(**row.model_dump(exclude={"reset_at"}))
+            for row in rows
+            if row.reset_at is None
+        )
+
+
+async def reset_breaker(rt: Runtime, source: str, *, actor: str) -> None:
+    """Reset a tripped breaker. Earlier containments do not count again. Raise NotFound."""
+    now = rt.clock()
+    async with rt.store.write() as session:
+        await rt.store.serialize_limits(session)  # the lock under which a breaker trips
+        row = await policy_inputs.get_breaker(session, source)
+        if row is None or row.reset_at is not None:
+            raise NotFound(f"the circuit breaker of source {source} is not tripped")
+        row.reset_at = now
+        details = {"reason": row.reason, "tripped_at": row.tripped_at.isoformat()}
+        await trail.record(
+            session,
+            EventKind.BREAKER_RESET,
+            actor=actor,
+            subject=f"source:{source}",
+            data=details,
+            now=now,
+        )
+        await tasks.close_tasks(
+            session, TaskKind.BREAKER, source, actor, "the circuit breaker was reset", now
+        )
+
+
+async def trip_reason(session: AsyncSession, source: str | None) -> str | None:
+    """Return why the breaker of a source tripped; None if it has not."""
+    row = await policy_inputs.get_breaker(session, source) if source is not None else None
     return row.reason if row is not None and row.reset_at is None else None
 
 
-async def trip_when_too_many(
+async def trip_if_unusual(
     session: AsyncSession, change: Change, source: str | None, now: datetime, by: Breaker
 ) -> str | None:
-    """As `tripped`, for a change that is about to be made: with it, the breaker may trip. Within a write that nobody else counts beside."""
-    row = await policy_inputs.breaker(session, source) if source is not None else None
+    """Trip the breaker if this change is one too many. Return why it is tripped, or None.
+
+    Called in a write that holds the lock of the limits, so that concurrent changes are counted.
+    """
+    row = await policy_inputs.get_breaker(session, source) if source is not None else None
     if row is not None and row.reset_at is None:
         return row.reason
     if source is None or change.effect is not Effect.CONTAIN or not change.changed:
@@ -49,42 +110,43 @@ async def _too_many(
     reset: datetime | None,
 ) -> str | None:
     window = timedelta(seconds=by.within)
-    begin = (
-        max(now - window, reset) if reset else now - window
-    )  # what a person has looked at is not held against it
-    contained = await effects.contained_for(session, source, begin)
+    # A person has reviewed what was contained before the reset.
+    begin = max(now - window, reset) if reset else now - window
+    contained = await effects.targets_contained_for(session, source, begin)
     count = len(contained | {(change.target.type.value, change.target.value)})
     if count < by.at_least:
         return None
     windows = max(1.0, by.compared_with / by.within)
-    enough = math.ceil(
-        count * windows / by.factor
-    )  # so many before, and this is nothing unusual: no need to count on
+    # With this many before, the count is not unusual: stop counting there.
+    enough = math.ceil(count * windows / by.factor)
     end = now - window
-    before = await effects.contained_per_window(
+    before = await effects.count_contained_per_window(
         session, source, end - window * windows, end, by.within, enough
     )
     if before >= enough:
         return None
-    return f"source {source} had {count} targets contained within {window}, and on average {before / windows:.1f} before"
+    return (
+        f"source {source} had {count} targets contained within {window},"
+        f" and {before / windows:.1f} on average before"
+    )
 
 
 async def _trip(
     session: AsyncSession, source: str, reason: str, now: datetime, by: Breaker
 ) -> None:
-    await records.put(
+    await records.upsert(
         session, BreakerRow(source=source, reason=reason, tripped_at=now, reset_at=None)
     )
-    told = {"reason": reason}
+    details = {"reason": reason}
     await trail.record(
         session,
         EventKind.BREAKER_TRIPPED,
         actor="system",
         subject=f"source:{source}",
-        data=told,
+        data=details,
         now=now,
     )
-    summary = f"{reason}: people are asked about each of its changes until `tocsin breaker reset {source}`"
+    summary = f"{reason}: each of its changes needs approval until `tocsin breaker reset {source}`"
     await tasks.open_task(
-        session, kind=TASK, subject=source, summary=summary, now=now, to_group=by.by
+        session, kind=TaskKind.BREAKER, subject=source, summary=summary, now=now, to_group=by.by
     )

@@ -1,9 +1,10 @@
-"""Kill switches: stop all new changes, those of a connection or its connector, of a playbook, or of a source's alerts."""
+"""Kill switches: stop all changes, or those of a connection, a playbook or a source."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
@@ -19,30 +20,46 @@ SCOPES = ("global", "connection", "playbook", "source")
 
 
 class KillSwitchView(Frozen):
-    """An engaged kill switch; `name` is `*` for the global one, and a connection's may be its connector's.
+    """An engaged kill switch."""
 
-    `warning`: said to who engages it, when nothing is called so.
-    """
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "scope": "connection",
+                "name": "firewall",
+                "reason": "maintenance",
+                "engaged_by": "person:ann",
+                "engaged_at": "2026-01-01T12:00:00Z",
+                "stop_releases": False,
+                "warning": None,
+            }
+        }
+    )
 
     scope: str
-    name: str
+    name: str = Field(
+        description="`*` for the global switch; a connection's may be its connector's."
+    )
     reason: str
     engaged_by: str
     engaged_at: datetime
     stop_releases: bool = False
-    warning: str | None = None
+    warning: str | None = Field(
+        default=None, description="Set when it is engaged for a name that nothing has."
+    )
 
 
 async def engage(
     rt: Runtime, scope: str, name: str, reason: str, *, actor: str, stop_releases: bool = False
 ) -> KillSwitchView:
-    """From the next verdict on nothing of that scope is applied; releases go on, unless they are to stop too. Raises Invalid.
+    """Stop every change of a scope from the next evaluation on. Raise Invalid.
 
-    A name that nothing has is engaged too, with a warning: what it means may come yet, or be gone while its runs go on.
+    Releases continue unless `stop_releases` is set. A name that nothing has is engaged with a
+    warning, because it may be created later, or its runs may outlive it.
     """
     name = _name(scope, name)
     if not reason.strip():
-        raise Invalid("a kill switch needs a reason; others will ask why nothing moves")
+        raise Invalid("reason: give a reason, which people see when a change is stopped")
     now = rt.clock()
     row = KillSwitchRow(
         scope=scope,
@@ -54,24 +71,24 @@ async def engage(
     )
     async with rt.store.write() as session:
         view = KillSwitchView(**row.model_dump(), warning=await _warning(session, scope, name))
-        await records.put(session, row)
-        told = {"scope": scope, "name": name, "reason": reason, "stop_releases": stop_releases}
+        await records.upsert(session, row)
+        details = {"scope": scope, "name": name, "reason": reason, "stop_releases": stop_releases}
         await trail.record(
             session,
             EventKind.KILL_SWITCH_ENGAGED,
             actor=actor,
             subject=f"{scope}:{name}",
-            data=told,
+            data=details,
             now=now,
         )
     return view
 
 
 async def lift(rt: Runtime, scope: str, name: str, *, actor: str) -> None:
-    """Lets changes through again. Raises NotFound where it was not engaged."""
+    """Lift a kill switch. Raise NotFound if it is not engaged."""
     name = _name(scope, name)
     async with rt.store.write() as session:
-        if not await records.lift(session, scope, name):
+        if not await records.remove_kill_switch(session, scope, name):
             raise NotFound(f"the kill switch {scope} {name} is not engaged")
         await trail.record(
             session,
@@ -84,26 +101,26 @@ async def lift(rt: Runtime, scope: str, name: str, *, actor: str) -> None:
 
 
 async def list_switches(rt: Runtime) -> tuple[KillSwitchView, ...]:
-    """All that are engaged."""
+    """Return the engaged kill switches."""
     async with rt.store.read() as session:
         return tuple(
             KillSwitchView(**row.model_dump())
-            for row in await records.every(session, KillSwitchRow)
+            for row in await records.list_all(session, KillSwitchRow)
         )
 
 
 async def _warning(session: AsyncSession, scope: str, name: str) -> str | None:
-    known = await records.names_of(session, scope)
+    known = await records.names_in_scope(session, scope)
     if known is None or name in known:
         return None
-    mend = did_you_mean(name, sorted(known))
-    return f"it is on, and no {scope} is called {name!r}" + (f"; {mend}" if mend else "")
+    fix = did_you_mean(name, sorted(known))
+    return f"engaged, but no {scope} is named {name!r}" + (f"; {fix}" if fix else "")
 
 
 def _name(scope: str, name: str) -> str:
     if scope not in SCOPES:
-        mend = did_you_mean(scope, SCOPES)
-        raise Invalid(f"unknown scope {scope[:64]!r}" + (f"; {mend}" if mend else ""))
+        fix = did_you_mean(scope, SCOPES)
+        raise Invalid(f"unknown scope {scope[:64]!r}" + (f"; {fix}" if fix else ""))
     if scope != "global" and name in {"", "*"}:
-        raise Invalid(f"say which {scope} is to stop")
+        raise Invalid(f"name: give the {scope} to stop")
     return "*" if scope == "global" else name

@@ -1,4 +1,4 @@
-"""Own infrastructure: each process says what it stands on, and the judge protects all of it."""
+"""Own infrastructure: each process records what it depends on, and the policy protects it."""
 
 from __future__ import annotations
 
@@ -11,80 +11,101 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy import make_url
+from pydantic import ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import ObservableType
-from orchestrator.policy.stops.self_protection import OWN_FOR, Places, of_hosts, of_this_machine
+from orchestrator.policy.stops.self_protection import (
+    OWN_FOR,
+    SystemFiles,
+    find_machine_addresses,
+    resolve_hosts,
+)
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import policy_inputs, records
 from orchestrator.store.tables import ConnectionRow, OwnRow
 
 _log = structlog.get_logger(__name__)
 NOTE_SECONDS = 60.0
-"""How often a process looks."""
+"""How often a process records what it depends on."""
 _EVERYWHERE = {"0.0.0.0", "::", "*"}  # noqa: S104 - compared with, not listened on
 
 
 class OwnView(Frozen):
-    """One thing that Tocsin stands on: protected like what the policy lists. `node`: the machine that found it."""
+    """One thing that Tocsin depends on, protected as if the policy listed it."""
 
-    node: str
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "node": "soc-1",
+                "type": "address",
+                "value": "10.0.0.1",
+                "why": "a default gateway",
+                "seen_at": "2026-01-01T12:00:00Z",
+            }
+        }
+    )
+
+    node: str = Field(description="The machine that found it.")
     type: ObservableType
     value: str
     why: str
     seen_at: datetime
 
 
-async def note_own(rt: Runtime, *, node: str | None = None, places: Places | None = None) -> int:
-    """Writes down what this process finds now; how much. Names that lead nowhere cost at most some seconds."""
+async def record_own(
+    rt: Runtime, *, node: str | None = None, places: SystemFiles | None = None
+) -> int:
+    """Record what this process depends on now. Return how many things.
+
+    Names that do not resolve delay it by a few seconds at most.
+    """
     name = node or socket.gethostname()
     async with rt.store.read() as session:
         connections = [
-            (row.name, row.settings) for row in await records.every(session, ConnectionRow)
+            (row.name, row.settings) for row in await records.list_all(session, ConnectionRow)
         ]
     found = [
-        *of_this_machine(places),
-        *await of_hosts([*_hosts(rt, name), *_of_connections(connections)]),
+        *find_machine_addresses(places),
+        *await resolve_hosts([*_hosts(rt, name), *_of_connections(connections)]),
     ]
     now = rt.clock()
-    why = {
-        (each.type.value, each.value): each.why for each in reversed(found)
-    }  # the first reason that was found is told
+    # Of several reasons the first is kept.
+    why = {(each.type.value, each.value): each.why for each in reversed(found)}
     rows: list[dict[str, str | datetime]] = [
         {"node": name, "type": kind, "value": value, "why": reason, "seen_at": now}
         for (kind, value), reason in sorted(why.items())
     ]
     async with rt.store.write() as session:
-        await policy_inputs.put_own(session, rows, forget_before=now - OWN_FOR)
+        await policy_inputs.save_own(session, rows, forget_before=now - OWN_FOR)
     return len(rows)
 
 
-async def note_safely(rt: Runtime) -> None:
-    """As `note_own`; what can't be written is logged, and what was written before still protects."""
+async def record_own_safely(rt: Runtime) -> None:
+    """Record as `record_own`, and log a failure. What was recorded before still protects."""
     try:
-        await note_own(rt)
+        await record_own(rt)
     except (SQLAlchemyError, OSError) as error:
-        _log.warning("own infrastructure could not be noted", error=type(error).__name__)
+        _log.warning("own infrastructure not recorded", error=type(error).__name__)
 
 
-async def note_until(rt: Runtime, stop: asyncio.Event) -> None:
-    """Looks again every minute."""
+async def record_own_until(rt: Runtime, stop: asyncio.Event) -> None:
+    """Record again every minute until `stop` is set."""
     while not stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), NOTE_SECONDS)
             return
-        await note_safely(rt)
+        await record_own_safely(rt)
 
 
 async def list_own(rt: Runtime) -> tuple[OwnView, ...]:
-    """All that is protected so, by node, type and value."""
+    """Return everything that is protected in this way."""
     since = rt.clock() - OWN_FOR
     async with rt.store.read() as session:
         return tuple(
             OwnView(**row.model_dump())
-            for row in await records.every(session, OwnRow)
+            for row in await records.list_all(session, OwnRow)
             if row.seen_at > since
         )
 
@@ -92,15 +113,15 @@ async def list_own(rt: Runtime) -> tuple[OwnView, ...]:
 def _hosts(rt: Runtime, node: str) -> Iterator[tuple[str, str]]:
     settings = rt.settings
     yield node, "the machine that Tocsin runs on"
-    if settings.host not in _EVERYWHERE:  # each of its addresses is found by itself
-        yield settings.host, "where Tocsin listens"
+    if settings.host not in _EVERYWHERE:  # its addresses are found anyway
+        yield settings.host, "the address that Tocsin listens on"
     yield settings.temporal_address.rpartition(":")[0], "Temporal"
-    if settings.database_url is not None and (host := make_url(settings.store_url).host):
-        yield host, "the database"
+    if rt.store.host:
+        yield rt.store.host, "the database"
 
 
 def _of_connections(connections: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, str]]:
-    """Every setting that is a web address: a firewall must not block the way to itself."""
+    """Yield the host of every URL in the settings: a firewall must not block its own interface."""
     for name, settings in connections:
         for value in settings.values():
             if (

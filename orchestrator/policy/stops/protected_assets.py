@@ -1,4 +1,4 @@
-"""What may never be contained, and why? Protected assets by any of their names, and addresses that are nobody's to block."""
+"""Protected assets: targets that may never be contained, by any of their names."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from urllib.parse import urlsplit
 
 from orchestrator.assets.normalize import (
     Net,
-    forms,
+    address_forms,
+    address_readings,
     is_address,
-    net_forms,
-    readings,
+    network_forms,
     same_host,
     same_user,
 )
 from orchestrator.domain.observable import CANONICAL, ObservableType, Target
 from orchestrator.policy.document import Policy
-from orchestrator.policy.inputs import Own
+from orchestrator.policy.inputs import OwnInfrastructure
 from orchestrator.policy.sections import Protected
 from orchestrator.policy.targets import is_own, known_as
 
-_NOBODYS = tuple(
+_SPECIAL = tuple(
     (ipaddress.ip_network(network), name)
     for network, name in (
         ("0.0.0.0/8", "unspecified"),
@@ -37,33 +37,34 @@ _NOBODYS = tuple(
 )
 
 
-def objections(
-    target: Target, names: Iterable[str], policy: Policy, own: Iterable[Own] = ()
+def protections_of(
+    target: Target, names: Iterable[str], policy: Policy, own: Iterable[OwnInfrastructure] = ()
 ) -> Iterator[str]:
-    """Why a target may not be contained or destroyed; one that cannot be read is one more reason. `names`: what else it is known as.
+    """Yield each reason why a target may not be contained or destroyed.
 
-    `own`: protected as if it were listed.
+    `names`: other names of the target. `own`: protected as if it were listed. A target that cannot
+    be parsed is denied too.
     """
     try:
         value = CANONICAL[target.type](target.value)
     except ValueError:
-        yield f"{target} cannot be read, so nobody can say whether it is protected"
+        yield f"{target} cannot be parsed, so its protection cannot be checked"
         return
-    seen = [
+    spellings = [
         (target.type, value),
         *((kind, name) for name in names for kind in known_as(target.type)),
     ]
-    said = {
+    listed = {
         reason: None
-        for kind, name in seen
+        for kind, name in spellings
         for reason in _one(kind, name, policy, main=(kind, name) == (target.type, value))
     }
-    ours = {
-        f"{each.type.value} {each.value} is Tocsin's own: {each.why}": None
+    depended_on = {
+        f"{each.type.value} {each.value} is needed by Tocsin itself: {each.why}": None
         for each in own
-        if any(is_own(*one, each) for one in seen)
+        if any(is_own(*one, each) for one in spellings)
     }
-    yield from (said | ours)
+    yield from (listed | depended_on)
 
 
 def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Iterator[str]:
@@ -72,7 +73,7 @@ def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Ite
         case ObservableType.ADDRESS:
             yield from _address(value, protected, main=main)
         case ObservableType.NETWORK:
-            for network in net_forms(ipaddress.ip_network(value)):
+            for network in network_forms(ipaddress.ip_network(value)):
                 yield from _network(network, policy)
         case ObservableType.HOST:
             yield from (
@@ -98,10 +99,10 @@ def _one(kind: ObservableType, value: str, policy: Policy, *, main: bool) -> Ite
 
 
 def _address(text: str, protected: Protected, *, main: bool) -> Iterator[str]:
-    for form in (form for address in readings(text) for form in forms(address)):
-        if main:  # our own host may well be known as 127.0.0.1 too
+    for form in (form for address in address_readings(text) for form in address_forms(address)):
+        if main:  # an internal host may be known as 127.0.0.1 too
             yield from (
-                f"{form} is a {name} address" for network, name in _NOBODYS if form in network
+                f"{form} is a {name} address" for network, name in _SPECIAL if form in network
             )
         yield from (
             f"address {entry} is protected"
@@ -109,10 +110,12 @@ def _address(text: str, protected: Protected, *, main: bool) -> Iterator[str]:
             if ipaddress.ip_address(entry) == form
         )
         yield from (
-            f"host {entry} is protected" for entry in protected.hosts if form in readings(entry)
+            f"host {entry} is protected"
+            for entry in protected.hosts
+            if form in address_readings(entry)
         )
         yield from (
-            f"{form} lies in the protected network {entry}"
+            f"{form} is in the protected network {entry}"
             for entry in protected.networks
             if form in ipaddress.ip_network(entry)
         )
@@ -123,19 +126,19 @@ def _network(network: Net, policy: Policy) -> Iterator[str]:
     if network.prefixlen < widest:
         yield f"{network} is wider than /{widest}, the widest network that may be blocked"
     yield from (
-        f"{network} overlaps the {name} network {nobodys}"
-        for nobodys, name in _NOBODYS
-        if _overlap(network, nobodys)
+        f"{network} overlaps the {name} network {special}"
+        for special, name in _SPECIAL
+        if _overlap(network, special)
     )
     for entry in policy.protect.networks:
         if _overlap(network, ipaddress.ip_network(entry)):
             yield f"{network} overlaps the protected network {entry}"
     for entry in policy.protect.addresses:
         if _overlap(network, ipaddress.ip_network(entry)):
-            yield f"{network} holds the protected address {entry}"
+            yield f"{network} contains the protected address {entry}"
     for entry in policy.protect.hosts:
-        if any(address in network for address in readings(entry)):
-            yield f"{network} holds the protected host {entry}"
+        if any(address in network for address in address_readings(entry)):
+            yield f"{network} contains the protected host {entry}"
     if network.prefixlen == network.max_prefixlen:
         yield from _address(str(network.network_address), policy.protect, main=True)
 
@@ -145,12 +148,12 @@ def _overlap(one: Net, other: Net) -> bool:
 
 
 def _domain(value: str, protected: Protected) -> Iterator[str]:
-    """Below a protected domain is ours, and above it would take it along."""
+    """Yield reasons: a domain below a protected one, or above it, includes a part of it."""
     if value == "localhost":
         yield "localhost is this machine"
     for entry in protected.domains:
         if value == entry or value.endswith(f".{entry}") or entry.endswith(f".{value}"):
-            yield f"{value} is or holds a part of the protected domain {entry}"
+            yield f"{value} is or contains a part of the protected domain {entry}"
 
 
 def _url(value: str, protected: Protected) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What does Tocsin itself stand on? Its own addresses, resolvers, gateways and hosts, which no playbook may cut off, listed or not."""
+"""Discovery of what Tocsin depends on: addresses, resolvers, gateways, and hosts it uses."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import structlog
 from orchestrator.domain.observable import CANONICAL, ObservableType
 
 OWN_FOR = timedelta(days=7)
-"""What no process has seen for so long is not Tocsin's own any more."""
+"""How long a thing stays protected after a process last found it."""
 _GATEWAY = 0x2  # RTF_GATEWAY
-_PATIENCE_SECONDS = 2.0
+_RESOLVE_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Found(NamedTuple):
+class InfrastructureItem(NamedTuple):
     """One thing that Tocsin needs, and what for."""
 
     type: ObservableType
@@ -34,8 +34,8 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where the operating system says what we are looking for."""
+class SystemFiles:
+    """The files in which the operating system lists addresses, routes and resolvers."""
 
     ipv4_addresses: Path = Path("/proc/net/fib_trie")
     ipv6_addresses: Path = Path("/proc/net/if_inet6")
@@ -44,9 +44,9 @@ class Places:
     resolvers: Path = Path("/etc/resolv.conf")
 
 
-def of_this_machine(places: Places | None = None) -> tuple[Found, ...]:
-    """Addresses of every interface, resolvers and default gateways. What can't be read is logged, and the rest is found."""
-    at = places or Places()
+def find_machine_addresses(places: SystemFiles | None = None) -> tuple[InfrastructureItem, ...]:
+    """Return addresses of every interface, resolvers and default gateways. Log unreadable files."""
+    at = places or SystemFiles()
     readers: tuple[tuple[Path, str, Callable[[str], Iterable[str]]], ...] = (
         (at.ipv4_addresses, "an address of this machine", _local_ipv4),
         (at.ipv6_addresses, "an address of this machine", _local_ipv6),
@@ -58,34 +58,36 @@ def of_this_machine(places: Places | None = None) -> tuple[Found, ...]:
     return tuple(dict.fromkeys(found))
 
 
-async def of_hosts(named: Iterable[tuple[str, str]]) -> tuple[Found, ...]:
-    """Hosts by (name or address, why), and the addresses that their names lead to at this moment."""
+async def resolve_hosts(named: Iterable[tuple[str, str]]) -> tuple[InfrastructureItem, ...]:
+    """Return hosts, given as (name or address, why), and the addresses that they resolve to now."""
     wanted = list(dict.fromkeys(named))
     both = [[*_host(host, why)] for host, why in wanted]
     resolved = await asyncio.gather(*(_resolved(host, why) for host, why in wanted))
     return tuple(dict.fromkeys(each for part in (*both, *resolved) for each in part))
 
 
-def _addresses(path: Path, why: str, reader: Callable[[str], Iterable[str]]) -> Iterator[Found]:
+def _addresses(
+    path: Path, why: str, reader: Callable[[str], Iterable[str]]
+) -> Iterator[InfrastructureItem]:
     try:
         texts = [*reader(path.read_text("utf-8", errors="replace"))]
     except FileNotFoundError:  # a machine without IPv6 has no such file
-        _log.info("own infrastructure: nothing is said there", file=str(path))
+        _log.info("own infrastructure: file does not exist", file=str(path))
         return
     except (OSError, ValueError, IndexError) as error:
         _log.warning(
-            "own infrastructure: a file can't be read; what it says is not protected",
+            "own infrastructure: file not readable; its entries are not protected",
             file=str(path),
             error=str(error),
         )
         return
     for text in texts:
         if (address := _shared(text)) is not None:
-            yield Found(ObservableType.ADDRESS, str(address), why)
+            yield InfrastructureItem(ObservableType.ADDRESS, str(address), why)
 
 
 def _shared(text: str) -> IP | None:
-    """An address that others reach too; loopback and link-local are nobody's to block anyway."""
+    """Return an address that other machines reach; loopback and link-local are protected anyway."""
     try:
         address = ipaddress.ip_address(CANONICAL[ObservableType.ADDRESS](text))
     except ValueError:
@@ -100,7 +102,7 @@ def _shared(text: str) -> IP | None:
 
 
 def _local_ipv4(text: str) -> Iterator[str]:
-    """`|-- 192.0.2.7` followed by `/32 host LOCAL`."""
+    """Yield addresses from lines `|-- 192.0.2.7` followed by `/32 host LOCAL`."""
     last = ""
     for line in text.splitlines():
         words = line.split()
@@ -119,7 +121,7 @@ def _local_ipv6(text: str) -> Iterator[str]:
 
 
 def _gateways_ipv4(text: str) -> Iterator[str]:
-    """Interface, destination, gateway, flags; addresses as the processor has them in memory."""
+    """Yield gateways from rows of interface, destination, gateway, flags, in native byte order."""
     for line in text.splitlines()[1:]:
         words = line.split()
         if len(words) > 3 and int(words[1], 16) == 0 and int(words[3], 16) & _GATEWAY:
@@ -127,7 +129,7 @@ def _gateways_ipv4(text: str) -> Iterator[str]:
 
 
 def _gateways_ipv6(text: str) -> Iterator[str]:
-    """Destination, its length, source, its length, next hop."""
+    """Yield gateways from rows of destination, its length, source, its length, next hop."""
     for line in text.splitlines():
         words = line.split()
         if len(words) > 4 and int(words[0], 16) == 0 and int(words[1], 16) == 0:
@@ -141,12 +143,12 @@ def _nameservers(text: str) -> Iterator[str]:
             yield words[1]
 
 
-def _host(host: str, why: str) -> Iterator[Found]:
-    """A name is protected as a host, and (with its domain) as a domain: to block that would cut it off as well."""
+def _host(host: str, why: str) -> Iterator[InfrastructureItem]:
+    """Yield a host, and its name as a domain, because blocking that cuts the host off."""
     bare = host.strip().strip("[]").rstrip(".").lower()
     if _is_address(bare):
         if (address := _shared(bare)) is not None:
-            yield Found(ObservableType.ADDRESS, str(address), why)
+            yield InfrastructureItem(ObservableType.ADDRESS, str(address), why)
         return
     if bare in {"", "localhost"}:
         return
@@ -154,30 +156,30 @@ def _host(host: str, why: str) -> Iterator[Found]:
         (ObservableType.HOST, ObservableType.DOMAIN) if "." in bare else (ObservableType.HOST,)
     ):
         try:
-            yield Found(kind, CANONICAL[kind](bare), why)
+            yield InfrastructureItem(kind, CANONICAL[kind](bare), why)
         except ValueError:
-            _log.warning("own infrastructure: no name of a host", host=bare[:255], why=why)
+            _log.warning("own infrastructure: not a host name", host=bare[:255], why=why)
 
 
-async def _resolved(host: str, why: str) -> list[Found]:
+async def _resolved(host: str, why: str) -> list[InfrastructureItem]:
     bare = host.strip().strip("[]")
     if not bare or _is_address(bare) or bare.lower() == "localhost":
         return []
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_RESOLVE_SECONDS):
             answers = await asyncio.get_running_loop().getaddrinfo(
                 bare, None, type=socket.SOCK_STREAM
             )
     except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError
         _log.info(
-            "own infrastructure: a name leads nowhere now",
+            "own infrastructure: host does not resolve",
             host=bare[:255],
             error=type(error).__name__,
         )
         return []
     found = (_shared(str(answer[4][0])) for answer in answers)
     return [
-        Found(ObservableType.ADDRESS, str(address), f"{why} ({bare})")
+        InfrastructureItem(ObservableType.ADDRESS, str(address), f"{why} ({bare})")
         for address in found
         if address is not None
     ]

@@ -1,4 +1,4 @@
-"""What does Alembic run in? The transaction that `orchestrator.store.migrate` opened."""
+"""The environment of Alembic: the transaction that `orchestrator.store.migrate` opened."""
 
 from __future__ import annotations
 

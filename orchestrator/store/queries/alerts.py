@@ -1,4 +1,4 @@
-"""Alerts and incidents: what came, what it belongs to."""
+"""Queries of alerts, message ids, and the keys under which alerts start runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
+from orchestrator.domain.incident import IncidentStatus
 from orchestrator.domain.run import Mode
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import (
@@ -20,15 +21,15 @@ from orchestrator.store.tables import (
     RunRow,
 )
 
-_MOST = 500
+_MAX_PARAMETERS = 500  # of one statement
 
 
 async def known(
     session: AsyncSession, source: str, dedup_keys: Sequence[str]
 ) -> dict[str, tuple[str, str]]:
-    """The ids of the alert and its incident by dedup key, for those that came before."""
+    """Return the ids of alert and incident by dedup key, for the keys that are stored."""
     found: dict[str, tuple[str, str]] = {}
-    for part in _parts(dedup_keys):
+    for part in _slices(dedup_keys):
         wanted = select(col(AlertRow.dedup_key), col(AlertRow.id), col(AlertRow.incident_id))
         rows = await session.execute(
             wanted.where(col(AlertRow.source) == source, col(AlertRow.dedup_key).in_(part))
@@ -37,9 +38,9 @@ async def known(
     return found
 
 
-async def seen_again(session: AsyncSession, alert_ids: Sequence[str], now: datetime) -> None:
-    """Counts one more for each."""
-    for part in _parts(alert_ids):
+async def count_again(session: AsyncSession, alert_ids: Sequence[str], now: datetime) -> None:
+    """Count one more arrival of each alert."""
+    for part in _slices(alert_ids):
         again = update(AlertRow).where(col(AlertRow.id).in_(part))
         await session.execute(
             again.values(seen=col(AlertRow.seen) + 1, last_seen_at=now),
@@ -48,7 +49,7 @@ async def seen_again(session: AsyncSession, alert_ids: Sequence[str], now: datet
 
 
 async def add_all(session: AsyncSession, rows: Iterable[SQLModel]) -> None:
-    """Inserts alerts, incidents and runs, many in a statement."""
+    """Insert alerts, incidents and runs, many in a statement."""
     session.add_all(rows)
     await session.flush()
 
@@ -62,10 +63,10 @@ async def remember(
     now: datetime,
     keep: timedelta,
 ) -> bool:
-    """Remembers a message id for as long as `keep`. False for a replay.
+    """Remember a message id for as long as `keep`. Return False for a replay.
 
-    A sender that got no answer signs the same message anew, so a later `sent` (seconds) with the same body is no replay;
-    the same signed bytes once more, or another body, are.
+    A sender that got no answer signs the same message again: a later `sent` (seconds) with the same
+    body is accepted. The same signed bytes, or another body, are a replay.
     """
     await session.execute(delete(ReplayRow).where(col(ReplayRow.seen_at) < now - keep))
     row = {
@@ -96,13 +97,13 @@ async def remember(
 async def open_incidents(
     session: AsyncSession, keys: Sequence[str], since: datetime
 ) -> dict[str, IncidentRow]:
-    """By key the newest open incident that had an alert since then."""
+    """Return by key the newest open incident with an alert since a moment."""
     found: dict[str, IncidentRow] = {}
-    for part in _parts(keys):
+    for part in _slices(keys):
         wanted = select(IncidentRow).where(
             col(IncidentRow.correlation_key).in_(part),
             col(IncidentRow.last_alert_at) >= since,
-            col(IncidentRow.status) == "open",
+            col(IncidentRow.status) == IncidentStatus.OPEN,
         )
         found |= {
             row.correlation_key: row
@@ -112,7 +113,10 @@ async def open_incidents(
 
 
 async def newest_triggers(session: AsyncSession) -> list[tuple[str, int, str, str]]:
-    """Name, version, digest and stage of the newest live version of each playbook, and of the newest shadow; retired ones left out."""
+    """Return name, version, digest and stage of the newest live version and shadow of each playbook.
+
+    Retired versions are left out.
+    """
     newest = (
         select(col(PlaybookRow.name), func.max(col(PlaybookRow.version)).label("version"))
         .where(col(PlaybookRow.retired).is_(False))
@@ -142,7 +146,7 @@ async def claim(
     now: datetime,
     within: timedelta,
 ) -> str:
-    """The run that has this key from now on: `run_id`, or an earlier one that is no older than `within`. Atomic."""
+    """Claim a key atomically. Return its run: `run_id`, or an earlier one no older than `within`."""
     statement = insert(session, RunKeyRow).values(
         playbook=playbook, once_key=once_key, run_id=run_id, at=now
     )
@@ -158,7 +162,7 @@ async def claim(
 async def holder(
     session: AsyncSession, playbook: str, once_key: str, since: datetime | None = None
 ) -> str | None:
-    """The newest run with this key, if it has one (and has had it since then)."""
+    """Return the newest run with this key, if any (and if it claimed the key since a moment)."""
     wanted = select(col(RunKeyRow.run_id)).where(
         col(RunKeyRow.playbook) == playbook, col(RunKeyRow.once_key) == once_key
     )
@@ -168,18 +172,18 @@ async def holder(
 
 
 async def free(session: AsyncSession, run_id: str) -> None:
-    """The key that a run has covers no later alert any more."""
+    """Free the key of a run, so that it covers no later alert."""
     await session.execute(delete(RunKeyRow).where(col(RunKeyRow.run_id) == run_id))
 
 
 async def runs_since(session: AsyncSession, playbook: str, since: datetime) -> int:
-    """How many live runs of a playbook began by themselves since then. One that goes beyond the limit is people's, and doesn't count."""
+    """Return how many live runs of a playbook alerts started since a moment, within its limit."""
     counted = (
         select(func.count())
         .select_from(RunRow)
         .where(
             col(RunRow.playbook) == playbook,
-            col(RunRow.mode) == Mode.LIVE.value,
+            col(RunRow.mode) == Mode.LIVE,
             col(RunRow.created_at) >= since,
             col(RunRow.over_limit).is_(None),
         )
@@ -188,7 +192,7 @@ async def runs_since(session: AsyncSession, playbook: str, since: datetime) -> i
 
 
 async def raw_of(session: AsyncSession, alert: AlertRow) -> bytes:
-    """The body that the alert came in, byte for byte. The alerts of one body share it."""
+    """Return the body that the alert was sent in, byte for byte. Alerts of one body share it."""
     if alert.raw:
         return alert.raw
     wanted = select(col(AlertRow.raw)).where(
@@ -197,7 +201,7 @@ async def raw_of(session: AsyncSession, alert: AlertRow) -> bytes:
     return await session.scalar(wanted.limit(1)) or b""
 
 
-def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Few enough for one statement's parameters."""
-    for start in range(0, len(values), _MOST):
-        yield values[start : start + _MOST]
+def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield slices that fit into one statement."""
+    for start in range(0, len(values), _MAX_PARAMETERS):
+        yield values[start : start + _MAX_PARAMETERS]

@@ -1,4 +1,4 @@
-"""How do questions to people and their answers lie in the store? One row per question, one per person and question."""
+"""Queries on approvals and on the decisions of people."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from orchestrator.domain.approval import DELIVERED_STATES, ApprovalState
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.containment import EffectState
 from orchestrator.domain.run import BEFORE
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import (
-    AnswerRow,
     ApprovalRow,
     AuditEventRow,
+    DecisionRow,
     EffectRow,
     PlaybookRow,
     RunRow,
     SignatureRow,
 )
 
-DECIDED = ("approved", "declined", "withdrawn", "void")
-"""States of which the waiting run is told. One that was withdrawn since is told too: the run finds at apply that it holds no more."""
 
-
-async def ask(session: AsyncSession, row: dict[str, Any]) -> bool:
-    """Puts a question; the same one again changes nothing. Whether it is new."""
+async def add(session: AsyncSession, row: dict[str, Any]) -> bool:
+    """Add an approval, unless its id is known. Return whether it is new."""
     added = await session.execute(
         insert(session, ApprovalRow).values(row).on_conflict_do_nothing(index_elements=["id"])
     )
@@ -36,99 +35,99 @@ async def ask(session: AsyncSession, row: dict[str, Any]) -> bool:
 
 
 async def get(session: AsyncSession, id_: str, *, lock: bool = False) -> ApprovalRow | None:
-    """The question; with `lock`, nobody else changes it until this transaction ends."""
+    """Return an approval; with `lock`, no other transaction changes it until this one ends."""
     wanted = select(ApprovalRow).where(col(ApprovalRow.id) == id_)
     return await session.scalar(wanted.with_for_update() if lock else wanted)
 
 
-async def answer(session: AsyncSession, row: AnswerRow) -> None:
-    """Keeps a person's answer, in the place of the one that they have taken back."""
+async def save_decision(session: AsyncSession, row: DecisionRow) -> None:
+    """Save a person's decision, in the place of one that they withdrew."""
     await session.merge(row)
     await session.flush()
 
 
-async def answers(session: AsyncSession, ids: Sequence[str]) -> list[AnswerRow]:
-    """What people answered, oldest first."""
+async def list_decisions(session: AsyncSession, ids: Sequence[str]) -> list[DecisionRow]:
+    """Return the decisions on these approvals, oldest first."""
     wanted = (
-        select(AnswerRow)
-        .where(col(AnswerRow.approval_id).in_(ids))
-        .order_by(col(AnswerRow.at), col(AnswerRow.person))
+        select(DecisionRow)
+        .where(col(DecisionRow.approval_id).in_(ids))
+        .order_by(col(DecisionRow.at), col(DecisionRow.person))
     )
     return list(await session.scalars(wanted))
 
 
 async def mark_delivered(session: AsyncSession, id_: str) -> None:
-    """The workflow that waits has the decision."""
+    """Record that the waiting workflow has received the decision."""
     await session.execute(
         update(ApprovalRow).where(col(ApprovalRow.id) == id_).values(delivered=True)
     )
 
 
-async def undelivered(session: AsyncSession, limit: int) -> list[str]:
-    """Ids of decided questions whose run does not have the decision yet; of runs that still go on."""
+async def list_undelivered(session: AsyncSession, limit: int) -> list[str]:
+    """Return ids of decided approvals whose open run has not received the decision."""
     wanted = (
         select(col(ApprovalRow.id))
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
         .where(
             col(ApprovalRow.delivered).is_(False),
-            col(ApprovalRow.state).in_(DECIDED),
+            col(ApprovalRow.state).in_(DELIVERED_STATES),
             col(RunRow.ended_at).is_(None),
         )
     )
     return list(await session.scalars(wanted.order_by(col(ApprovalRow.decided_at)).limit(limit)))
 
 
-async def pending_of_run(session: AsyncSession, run_id: str) -> int:
-    """How many questions of a run nobody has decided."""
+async def count_pending(session: AsyncSession, run_id: str) -> int:
+    """Return how many approvals of a run are pending."""
     wanted = (
         select(func.count())
         .select_from(ApprovalRow)
-        .where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending")
+        .where(col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == ApprovalState.PENDING)
     )
     return await session.scalar(wanted) or 0
 
 
-async def withdraw(session: AsyncSession, run_id: str, now: datetime) -> list[ApprovalRow]:
-    """Ends the pending questions of a run that is over; those."""
+async def end_with_run(session: AsyncSession, run_id: str, now: datetime) -> list[ApprovalRow]:
+    """End the pending approvals of a run that is over, and return them."""
     pending = select(ApprovalRow).where(
-        col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == "pending"
+        col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == ApprovalState.PENDING
     )
-    chosen = list(await session.scalars(pending.with_for_update()))
-    for row in chosen:
-        row.state, row.decided_at, row.delivered, row.remind_at = "withdrawn", now, True, None
+    rows = list(await session.scalars(pending.with_for_update()))
+    for row in rows:
+        row.end_with_run(now)
     await session.flush()
-    return chosen
+    return rows
 
 
-async def due_for_reminder(session: AsyncSession, now: datetime, limit: int) -> list[str]:
-    """Ids of pending questions that people are to be reminded of."""
+async def list_due_reminders(session: AsyncSession, now: datetime, limit: int) -> list[str]:
+    """Return ids of pending approvals whose reminder is due, the longest overdue first."""
     pending = select(col(ApprovalRow.id)).where(
-        col(ApprovalRow.state) == "pending", col(ApprovalRow.remind_at) <= now
+        col(ApprovalRow.state) == ApprovalState.PENDING, col(ApprovalRow.remind_at) <= now
     )
     return list(await session.scalars(pending.order_by(col(ApprovalRow.remind_at)).limit(limit)))
 
 
-async def begun(session: AsyncSession, run_id: str) -> bool:
-    """Whether people agreed that a run begins."""
-    agreed = (col(ApprovalRow.path) == BEFORE, col(ApprovalRow.state) == "approved")
-    return (
-        await session.scalar(
-            select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, *agreed).limit(1)
-        )
-        is not None
+async def is_start_approved(session: AsyncSession, run_id: str) -> bool:
+    """Return whether people approved that the run starts."""
+    agreed = (
+        col(ApprovalRow.path) == BEFORE,
+        col(ApprovalRow.state) == ApprovalState.APPROVED,
     )
+    wanted = select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, *agreed)
+    return await session.scalar(wanted.limit(1)) is not None
 
 
-async def made_under(session: AsyncSession, approval_id: str) -> set[str]:
-    """Digests of the changes whose intent was recorded under an approval, whatever became of them, but for those that failed."""
-    made = select(col(EffectRow.change_digest)).where(
-        col(EffectRow.approval_id) == approval_id, col(EffectRow.state) != "failed"
+async def changes_begun_under(session: AsyncSession, approval_id: str) -> set[str]:
+    """Return digests of changes whose intent was recorded under an approval and did not fail."""
+    begun = select(col(EffectRow.change_digest)).where(
+        col(EffectRow.approval_id) == approval_id,
+        col(EffectRow.state) != EffectState.FAILED,
     )
-    return set(await session.scalars(made))
+    return set(await session.scalars(begun))
 
 
-async def starters(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
-    """Who started or retried a run: actors, and what they did."""
+async def list_starters(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
+    """Return who started or retried a run: actors, and what each did."""
     retried = select(col(AuditEventRow.actor)).where(
         col(AuditEventRow.subject) == run.id, col(AuditEventRow.kind) == EventKind.RUN_RETRIED
     )
@@ -137,8 +136,8 @@ async def starters(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
     ]
 
 
-async def writers(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
-    """Who published or signed what a run does, and what they did: its version, and those that it calls."""
+async def list_authors(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
+    """Return who published or signed a run's version or one that it calls, and what each did."""
     found: list[tuple[str, str]] = []
     top = await session.get(PlaybookRow, (run.playbook, run.version))
     versions = {(run.playbook, run.version), *(_called(top.plan) if top else ())}
@@ -157,7 +156,7 @@ async def writers(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
 
 
 def _called(plan: Any) -> Iterator[tuple[str, int]]:
-    """The versions that a stored plan calls, at any depth: each call carries the plan that it calls."""
+    """Yield the versions that a stored plan calls, at any depth; each call carries its plan."""
     for part in plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ():
         if (
             isinstance(part, dict)
@@ -168,7 +167,7 @@ def _called(plan: Any) -> Iterator[tuple[str, int]]:
         yield from _called(part)
 
 
-async def page(
+async def list_page(
     session: AsyncSession,
     *,
     after: tuple[datetime, str] | None,
@@ -177,7 +176,7 @@ async def page(
     run_id: str | None = None,
     review: str | None = None,
 ) -> list[tuple[ApprovalRow, RunRow]]:
-    """Questions with their runs, newest first, older than `after`."""
+    """Return approvals with their runs, newest first, older than `after`."""
     wanted = select(ApprovalRow, RunRow).join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
     for column, value in (
         (ApprovalRow.state, state),
@@ -198,8 +197,10 @@ async def page(
     return [(approval, run) for approval, run in rows]
 
 
-async def of_run(session: AsyncSession, run_id: str, states: Collection[str]) -> list[ApprovalRow]:
-    """Return the approvals of a run that are in one of these states, in the order they were asked."""
+async def list_of_run(
+    session: AsyncSession, run_id: str, states: Collection[str]
+) -> list[ApprovalRow]:
+    """Return the approvals of a run in one of these states, in the order they were asked."""
     wanted = select(ApprovalRow).where(
         col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state).in_(states)
     )

@@ -1,4 +1,4 @@
-"""How the audit trail lies in the store: appended, sealed, read out in order; never updated, never deleted."""
+"""Queries of the audit trail, which is appended and sealed, never updated and never deleted."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from orchestrator.domain.audit_batch import MAX_BATCH, Batch, Entry
+from orchestrator.domain.audit_batch import MAX_BATCH, Batch, AuditEntry
 from orchestrator.domain.audit_event import Event, EventKind, canonical_time
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import AuditBatchRow, AuditEventRow, AuditSealRow
 
 _CHUNK = 500
 _RECENT = 60
-"""Batches back that a late event is looked for; what a slower transaction leaves behind is found by a search through all."""
+"""Batches that are searched for late events; a search of the whole trail finds even later ones."""
 
 
 async def append(session: AsyncSession, events: Sequence[Event]) -> None:
-    """Adds events that `sealable` has made safe. One whose id is there already is left out: a retry says nothing new."""
+    """Add events that `sealable` has sanitized. An event whose id exists already is left out."""
     for start in range(0, len(events), _CHUNK):
         rows = [_row(event) for event in events[start : start + _CHUNK]]
         await session.execute(
@@ -32,9 +32,10 @@ async def append(session: AsyncSession, events: Sequence[Event]) -> None:
 async def unsealed(
     session: AsyncSession, *, everywhere: bool = False, limit: int = MAX_BATCH
 ) -> list[tuple[int, Event]]:
-    """The oldest events without a place in the chain, at most `limit` (a batch), with their numbers.
+    """Return the oldest events without a place in the chain, with their numbers.
 
-    Numbers are given before a transaction commits, so one may turn up late: the last batches are searched too, or all of them.
+    Numbers are assigned before a transaction commits, so that an event may appear late. The last
+    batches are searched for these as well, or all of them (`everywhere`).
     """
     floor = 0 if everywhere else await _floor(session)
     sealed = (
@@ -42,13 +43,13 @@ async def unsealed(
         .where(col(AuditSealRow.event_number) == col(AuditEventRow.number))
         .exists()
     )
-    wanted = select(AuditEventRow).where(col(AuditEventRow.number) > floor, ~sealed)
-    rows = await session.scalars(wanted.order_by(col(AuditEventRow.number)).limit(limit))
+    query = select(AuditEventRow).where(col(AuditEventRow.number) > floor, ~sealed)
+    rows = await session.scalars(query.order_by(col(AuditEventRow.number)).limit(limit))
     return [(row.number or 0, event_of(row)) for row in rows]
 
 
 async def newest_batch(session: AsyncSession) -> Batch | None:
-    """The end of the chain."""
+    """Return the end of the chain."""
     row = await session.scalar(
         select(AuditBatchRow).order_by(col(AuditBatchRow.number).desc()).limit(1)
     )
@@ -56,9 +57,9 @@ async def newest_batch(session: AsyncSession) -> Batch | None:
 
 
 async def add_batch(
-    session: AsyncSession, numbers: Sequence[int], entries: Sequence[Entry], batch: Batch
+    session: AsyncSession, numbers: Sequence[int], entries: Sequence[AuditEntry], batch: Batch
 ) -> None:
-    """Writes the places of the events and the batch that vouches for them."""
+    """Add the places of the events and the batch that seals them."""
     places = [
         {"seq": entry.record["seq"], "event_number": number, "leaf": entry.leaf}
         for number, entry in zip(numbers, entries, strict=True)
@@ -76,51 +77,42 @@ async def add_batch(
     await session.flush()
 
 
-async def sealed_rows(session: AsyncSession, up_to: int) -> AsyncIterator[Entry | Batch]:
-    """The trail in order, batch by batch up to that one: its entries as they are stored now, then the batch."""
+async def sealed_rows(session: AsyncSession, up_to: int) -> AsyncIterator[AuditEntry | Batch]:
+    """Yield the trail up to a batch: the entries of each batch as stored now, then the batch."""
     for number in range(1, up_to + 1):
         row = await session.get(AuditBatchRow, number)
         if row is None:
-            continue  # the verifier names the gap
+            continue  # the verifier reports the gap
         for entry in await _entries(session, row.first_seq, row.last_seq):
             yield entry
         yield Batch.model_validate(row.record)
         session.expunge_all()
 
 
-async def stray_entries(session: AsyncSession, after_seq: int) -> list[int]:
-    """Places beyond the last batch, which no batch vouches for."""
-    return list(
-        await session.scalars(
-            select(col(AuditSealRow.seq)).where(col(AuditSealRow.seq) > after_seq).limit(10)
-        )
-    )
-
-
 async def page(
     session: AsyncSession,
     *,
-    after: int | None,
+    before: int | None,
     limit: int,
     subject: str | None = None,
     kind: EventKind | None = None,
 ) -> list[tuple[int, int | None, Event]]:
-    """Events newest first, from below number `after`, with their number and (once sealed) their place in the chain."""
-    wanted = select(AuditEventRow, col(AuditSealRow.seq)).outerjoin(
+    """Return events below a number, newest first, with number and place in the chain."""
+    query = select(AuditEventRow, col(AuditSealRow.seq)).outerjoin(
         AuditSealRow, col(AuditSealRow.event_number) == col(AuditEventRow.number)
     )
-    if after is not None:
-        wanted = wanted.where(col(AuditEventRow.number) < after)
+    if before is not None:
+        query = query.where(col(AuditEventRow.number) < before)
     if subject is not None:
-        wanted = wanted.where(col(AuditEventRow.subject) == subject)
+        query = query.where(col(AuditEventRow.subject) == subject)
     if kind is not None:
-        wanted = wanted.where(col(AuditEventRow.kind) == kind.value)
-    rows = await session.execute(wanted.order_by(col(AuditEventRow.number).desc()).limit(limit))
+        query = query.where(col(AuditEventRow.kind) == kind.value)
+    rows = await session.execute(query.order_by(col(AuditEventRow.number).desc()).limit(limit))
     return [(row.number or 0, seq, event_of(row)) for row, seq in rows]
 
 
 def event_of(row: AuditEventRow) -> Event:
-    """The event in a row."""
+    """Return the event in a row."""
     moment = datetime.fromisoformat(row.time).astimezone(UTC)
     return Event(
         id=row.id,
@@ -147,22 +139,22 @@ async def _floor(session: AsyncSession) -> int:
     )
 
 
-async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list[Entry]:
-    wanted = (
+async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list[AuditEntry]:
+    query = (
         select(AuditSealRow, AuditEventRow)
         .outerjoin(AuditEventRow, col(AuditSealRow.event_number) == col(AuditEventRow.number))
         .where(col(AuditSealRow.seq).between(first_seq, last_seq))
         .order_by(col(AuditSealRow.seq))
     )
     return [
-        Entry(_record(place.seq, row), place.leaf)
-        for place, row in await session.execute(wanted)
+        AuditEntry(_record(place.seq, row), place.leaf)
+        for place, row in await session.execute(query)
         if row is not None
     ]
 
 
 def _record(seq: int, row: AuditEventRow) -> dict[str, Any]:
-    """As stored, unparsed: what was altered in the store must look altered in the export."""
+    """Return the record as stored, unparsed: an alteration in the store must show in the export."""
     return {
         "seq": seq,
         "id": row.id,

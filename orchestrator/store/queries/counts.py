@@ -1,4 +1,4 @@
-"""How many are there of what? For metrics."""
+"""Counts for metrics."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from orchestrator.store.tables import ApprovalRow, RunRow
 
 
 class Counts(NamedTuple):
-    """`runs` by status."""
+    """Numbers of rows at one moment."""
 
     runs: dict[str, int]
+    """By status."""
     pending_approvals: int
     undispatched_runs: int
 
 
 async def all_counts(session: AsyncSession) -> Counts:
-    """As of now."""
+    """Return the current counts."""
     pending = (
         select(func.count()).select_from(ApprovalRow).where(col(ApprovalRow.state) == "pending")
     )

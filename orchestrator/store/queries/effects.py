@@ -1,4 +1,4 @@
-"""How do intents lie in the store, and what became of them? Written before a vendor is called; counted by the limits."""
+"""Queries on effects: recorded before a vendor is called, and counted by the limits."""
 
 from __future__ import annotations
 
@@ -24,25 +24,24 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from orchestrator.domain.change import Effect
+from orchestrator.domain.containment import MAY_BE_IN_FORCE, EffectState
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import EffectRow
 
-IN_FORCE = ("intended", "applied", "verified")
-"""States in which the change is, or may be, in the world."""
-
 
 def effect_id(run_id: str, path: str, attempt: int) -> str:
-    """One effect per step and attempt: a call that is carried out again after a crash finds its intent."""
+    """Return the id of the effect of a step and attempt; a repeated call finds its intent by it."""
     return f"{run_id}/{path}/{attempt}"
 
 
 async def get(session: AsyncSession, id_: str) -> EffectRow | None:
-    """The effect of that id."""
+    """Return an effect."""
     return await session.get(EffectRow, id_)
 
 
-async def intend(session: AsyncSession, row: dict[str, Any]) -> None:
-    """Writes an intent; over an earlier one of the same step and attempt whose outcome is not known."""
+async def record_intent(session: AsyncSession, row: dict[str, Any]) -> None:
+    """Insert an intent; replace an earlier one of the same step and attempt."""
     statement = insert(session, EffectRow).values(row)
     fresh = {name: statement.excluded[name] for name in row if name != "id"}
     await session.execute(
@@ -52,114 +51,129 @@ async def intend(session: AsyncSession, row: dict[str, Any]) -> None:
     )
 
 
-async def end(
-    session: AsyncSession, id_: str, state: str, now: datetime, output: dict[str, Any] | None = None
+async def set_outcome(
+    session: AsyncSession,
+    id_: str,
+    state: EffectState,
+    now: datetime,
+    output: dict[str, Any] | None = None,
 ) -> None:
-    """Says what became of an effect."""
+    """Record what became of an effect."""
     values: dict[str, Any] = {"state": state, "ended_at": now}
     if output is not None:
         values["output"] = output
     await session.execute(update(EffectRow).where(col(EffectRow.id) == id_).values(**values))
 
 
-async def end_shared(session: AsyncSession, containment_key: str, now: datetime) -> None:
-    """A containment was lifted: none of its effects is in the world any more."""
+async def mark_all_undone(session: AsyncSession, containment_key: str, now: datetime) -> None:
+    """Mark the effects of a containment that was lifted as undone."""
     gone = update(EffectRow).where(
-        col(EffectRow.containment_key) == containment_key, col(EffectRow.state).in_(IN_FORCE)
+        col(EffectRow.containment_key) == containment_key, col(EffectRow.state).in_(MAY_BE_IN_FORCE)
     )
-    await session.execute(gone.values(state="undone", ended_at=now))
+    await session.execute(gone.values(state=EffectState.UNDONE, ended_at=now))
 
 
-async def verified(session: AsyncSession, id_: str) -> None:
-    """The device says that it is in force."""
-    found = update(EffectRow).where(col(EffectRow.id) == id_, col(EffectRow.state).in_(IN_FORCE))
-    await session.execute(found.values(state="verified"))
+async def mark_verified(session: AsyncSession, id_: str) -> None:
+    """Record that the device shows an effect."""
+    found = update(EffectRow).where(
+        col(EffectRow.id) == id_, col(EffectRow.state).in_(MAY_BE_IN_FORCE)
+    )
+    await session.execute(found.values(state=EffectState.VERIFIED))
 
 
 async def newest_in_force(session: AsyncSession, run_id: str, path: str) -> EffectRow | None:
-    """The step's newest effect that is, or may be, in the world, of whichever attempt."""
+    """Return the newest effect of a step, of any attempt, that is or may be in the world."""
     wanted = select(EffectRow).where(
         col(EffectRow.run_id) == run_id,
         col(EffectRow.path) == path,
-        col(EffectRow.state).in_(IN_FORCE),
+        col(EffectRow.state).in_(MAY_BE_IN_FORCE),
     )
     return await session.scalar(wanted.order_by(col(EffectRow.intended_at).desc()).limit(1))
 
 
-async def of_run_in_force(session: AsyncSession, run_id: str) -> list[EffectRow]:
-    """A run's effects that are, or may be, in the world, newest first."""
+async def in_force_of_run(session: AsyncSession, run_id: str) -> list[EffectRow]:
+    """Return the effects of a run that are, or may be, in the world, newest first."""
     wanted = select(EffectRow).where(
-        col(EffectRow.run_id) == run_id, col(EffectRow.state).in_(IN_FORCE)
+        col(EffectRow.run_id) == run_id, col(EffectRow.state).in_(MAY_BE_IN_FORCE)
     )
     return list(await session.scalars(wanted.order_by(col(EffectRow.seq).desc())))
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Which effects one limit counts: those that have these columns, since a moment (None: ever)."""
+class LimitWindow:
+    """The effects that one limit counts."""
 
-    columns: tuple[tuple[str, str], ...]
-    since: datetime | None
+    columns: tuple[tuple[str, str], ...]  # name and value of the columns that must match
+    since: datetime | None  # None: since ever
 
-    def holds(self) -> ColumnElement[bool]:
-        """As a condition."""
+    def condition(self) -> ColumnElement[bool]:
+        """Return the condition on effects."""
         wanted = [col(getattr(EffectRow, name)) == value for name, value in self.columns]
         return and_(
             true(), *wanted, *([col(EffectRow.intended_at) > self.since] if self.since else [])
         )
 
 
-async def touched(
+async def count_targets(
     session: AsyncSession,
-    spans: Sequence[Span],
+    windows: Sequence[LimitWindow],
     types: Sequence[str],
     value: str,
     kinds: Sequence[str],
 ) -> list[tuple[int, bool]]:
-    """Per span: how many different targets of these types were touched, and whether this one was among them; in one statement.
+    """Count the different targets of these types per window, and tell whether `value` is one.
 
-    What failed for certain does not count.
+    Effects that failed do not count.
     """
-    if not spans:
+    if not windows:
         return []
     target = col(EffectRow.target_value)
-    held = [span.holds() for span in spans]
-    columns: list[Any] = [func.count(distinct(case((condition, target)))) for condition in held]
-    columns += [func.max(case((condition & (target == value), 1), else_=0)) for condition in held]
-    row = (await session.execute(select(*columns).where(or_(*held), *_counted(types, kinds)))).one()
+    conditions = [window.condition() for window in windows]
+    columns: list[Any] = [
+        func.count(distinct(case((condition, target)))) for condition in conditions
+    ]
+    columns += [
+        func.max(case((condition & (target == value), 1), else_=0)) for condition in conditions
+    ]
+    row = (
+        await session.execute(select(*columns).where(or_(*conditions), *_counted(types, kinds)))
+    ).one()
     return [
-        (int(count), bool(ours))
-        for count, ours in zip(row[: len(spans)], row[len(spans) :], strict=True)
+        (int(count), bool(known))
+        for count, known in zip(row[: len(windows)], row[len(windows) :], strict=True)
     ]
 
 
-async def networks_touched(
-    session: AsyncSession, spans: Sequence[Span], kinds: Sequence[str]
+async def touched_networks(
+    session: AsyncSession, windows: Sequence[LimitWindow], kinds: Sequence[str]
 ) -> list[tuple[str, tuple[bool, ...]]]:
-    """Each network that was touched within any span, and within which of them."""
-    held = [span.holds() for span in spans]
-    flags = [func.max(case((condition, 1), else_=0)) for condition in held]
+    """Return each network that was touched within any window, and within which of them."""
+    conditions = [window.condition() for window in windows]
+    flags = [func.max(case((condition, 1), else_=0)) for condition in conditions]
     wanted = select(col(EffectRow.target_value), *flags).where(
-        or_(*held), *_counted(["network"], kinds)
+        or_(*conditions), *_counted(["network"], kinds)
     )
     rows = (await session.execute(wanted.group_by(col(EffectRow.target_value)))).all()
     return [(row[0], tuple(map(bool, row[1:]))) for row in rows]
 
 
-async def contained_for(
+async def targets_contained_for(
     session: AsyncSession, source: str, since: datetime
 ) -> set[tuple[str, str]]:
-    """The different targets that a source's alerts have had contained since a moment."""
+    """Return the targets contained on behalf of a source since a moment."""
     wanted = select(col(EffectRow.target_type), col(EffectRow.target_value)).where(
         *_of_source(source), col(EffectRow.intended_at) > since
     )
     return {(kind, value) for kind, value in (await session.execute(wanted.distinct())).all()}
 
 
-async def contained_per_window(
+async def count_contained_per_window(
     session: AsyncSession, source: str, begin: datetime, end: datetime, window: int, enough: int
 ) -> int:
-    """The sum, over windows of so many seconds in a row, of the different targets that a source had contained in each; up to `enough`."""
+    """Sum the different targets contained for a source per window of `window` seconds.
+
+    Counting stops at `enough`.
+    """
     number = cast(extract("epoch", col(EffectRow.intended_at)), BigInteger) // window
     within = (col(EffectRow.intended_at) > begin, col(EffectRow.intended_at) <= end)
     each = select(
@@ -176,8 +190,8 @@ async def contained_per_window(
 def _of_source(source: str) -> tuple[ColumnElement[bool], ...]:
     return (
         col(EffectRow.source) == source,
-        col(EffectRow.effect) == "contain",
-        col(EffectRow.state) != "failed",
+        col(EffectRow.effect) == Effect.CONTAIN,
+        col(EffectRow.state) != EffectState.FAILED,
     )
 
 
@@ -185,7 +199,7 @@ def _counted(types: Sequence[str], kinds: Sequence[str]) -> tuple[ColumnElement[
     return (
         col(EffectRow.target_type).in_(types),
         col(EffectRow.effect).in_(kinds),
-        col(EffectRow.state) != "failed",
+        col(EffectRow.state) != EffectState.FAILED,
     )
 
 

@@ -1,4 +1,4 @@
-"""How are alerts and incidents found again? In pages, newest first, without the raw payloads."""
+"""Queries on alerts and incidents."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import SQLModel, col
 
+from orchestrator.domain.incident import IncidentStatus
 from orchestrator.store.tables import AlertRow, IncidentRow
 
 R = TypeVar("R", bound=SQLModel)
 After = tuple[datetime, str] | None
 
 
-async def alert(session: AsyncSession, alert_id: str) -> AlertRow | None:
-    """One alert, raw payload included."""
+async def get_alert(session: AsyncSession, alert_id: str) -> AlertRow | None:
+    """Return an alert with its raw payload."""
     return await session.get(AlertRow, alert_id)
 
 
-async def incident(session: AsyncSession, incident_id: str) -> IncidentRow | None:
-    """One incident."""
+async def get_incident(session: AsyncSession, incident_id: str) -> IncidentRow | None:
+    """Return an incident."""
     return await session.get(IncidentRow, incident_id)
 
 
-async def alerts(
+async def list_alerts(
     session: AsyncSession,
     *,
     after: After,
@@ -34,7 +35,7 @@ async def alerts(
     incident_id: str | None = None,
     source: str | None = None,
 ) -> list[AlertRow]:
-    """Alerts that came before `after`; reading `raw` or `view` of one is an error, as they are not loaded."""
+    """Return alerts older than `after`, newest first. Reading their `raw` or `view` is an error."""
     wanted = select(AlertRow).options(defer(AlertRow.raw), defer(AlertRow.view))  # type: ignore[arg-type]
     for column, value in ((AlertRow.incident_id, incident_id), (AlertRow.source, source)):
         if value is not None:
@@ -42,10 +43,10 @@ async def alerts(
     return await _page(session, wanted, col(AlertRow.received_at), col(AlertRow.id), after, limit)
 
 
-async def incidents(
-    session: AsyncSession, *, after: After, limit: int, status: str | None = None
+async def list_incidents(
+    session: AsyncSession, *, after: After, limit: int, status: IncidentStatus | None = None
 ) -> list[IncidentRow]:
-    """Incidents that were opened before `after`."""
+    """Return incidents older than `after`, newest first."""
     wanted = select(IncidentRow)
     if status is not None:
         wanted = wanted.where(col(IncidentRow.status) == status)

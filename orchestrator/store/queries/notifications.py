@@ -1,28 +1,31 @@
-"""How do messages to people and the one-time links in them lie in the store? One row per message; of a link only its hash."""
+"""Queries on notifications, contacts, and one-time links, of which only the hash is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from orchestrator.domain.notification import Channel, NotificationKind, NotificationState
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import ContactRow, KeyRow, NotificationRow, ReplayRow
 
 _MOST_RECIPIENTS = 500
+_AFTER_THE_DECISION = (NotificationKind.CLOSED, NotificationKind.REPLY)
+"""Kinds that are still sent when their approval is over."""
 
 
 async def add(session: AsyncSession, rows: Sequence[NotificationRow]) -> None:
-    """Puts messages into the outbox."""
+    """Add notifications to the outbox."""
     session.add_all(rows)
     await session.flush()
 
 
 async def get(session: AsyncSession, id_: str, *, lock: bool = False) -> NotificationRow | None:
-    """One message; with `lock`, nobody else changes it until this transaction ends."""
+    """Return a notification; with `lock`, no other transaction changes it until this one ends."""
     wanted = select(NotificationRow).where(col(NotificationRow.id) == id_)
     return await session.scalar(wanted.with_for_update() if lock else wanted)
 
@@ -30,9 +33,12 @@ async def get(session: AsyncSession, id_: str, *, lock: bool = False) -> Notific
 async def claim(
     session: AsyncSession, now: datetime, lease: timedelta, limit: int
 ) -> list[NotificationRow]:
-    """Messages that are due; for the time of the lease no other worker takes them. A worker that dies leaves them to the next one."""
+    """Return due notifications, which no other worker claims before `lease` has passed.
+
+    After a crash another worker claims them then.
+    """
     due = select(NotificationRow).where(
-        col(NotificationRow.state) == "waiting", col(NotificationRow.next_at) <= now
+        col(NotificationRow.state) == NotificationState.WAITING, col(NotificationRow.next_at) <= now
     )
     rows = list(
         await session.scalars(
@@ -42,27 +48,28 @@ async def claim(
         )
     )
     for row in rows:
-        row.next_at, row.attempts = now + lease, row.attempts + 1
+        row.next_at = now + lease
+        row.attempts += 1
     return rows
 
 
-async def any_due(session: AsyncSession, now: datetime) -> bool:
-    """Whether there is something to send."""
+async def has_due(session: AsyncSession, now: datetime) -> bool:
+    """Return whether a notification is due."""
     due = select(col(NotificationRow.id)).where(
-        col(NotificationRow.state) == "waiting", col(NotificationRow.next_at) <= now
+        col(NotificationRow.state) == NotificationState.WAITING, col(NotificationRow.next_at) <= now
     )
     return await session.scalar(due.limit(1)) is not None
 
 
-async def by_token(session: AsyncSession, token_hash: str) -> NotificationRow | None:
-    """The message whose link has this hash."""
+async def find_by_link(session: AsyncSession, token_hash: str) -> NotificationRow | None:
+    """Return the notification whose link has this hash."""
     return await session.scalar(
         select(NotificationRow).where(col(NotificationRow.token_hash) == token_hash)
     )
 
 
-async def use(session: AsyncSession, token_hash: str, now: datetime) -> bool:
-    """Marks a link as used, if it is unused and in time. Of two at the same instant, exactly one is told True."""
+async def use_link(session: AsyncSession, token_hash: str, now: datetime) -> bool:
+    """Mark an unused link in time as used. Of two concurrent calls, one returns True."""
     unused = update(NotificationRow).where(
         col(NotificationRow.token_hash) == token_hash, col(NotificationRow.used_at).is_(None)
     )
@@ -72,8 +79,8 @@ async def use(session: AsyncSession, token_hash: str, now: datetime) -> bool:
     return bool(getattr(used, "rowcount", 0))
 
 
-async def give_back(session: AsyncSession, token_hash: str) -> None:
-    """Nothing was decided by this link: it may be used again."""
+async def restore_link(session: AsyncSession, token_hash: str) -> None:
+    """Mark a link as unused, because nothing was decided by it."""
     await session.execute(
         update(NotificationRow)
         .where(col(NotificationRow.token_hash) == token_hash)
@@ -82,33 +89,38 @@ async def give_back(session: AsyncSession, token_hash: str) -> None:
 
 
 async def close(session: AsyncSession, about: str, now: datetime) -> list[NotificationRow]:
-    """Voids what was not sent and ends links that were not used; the Slack messages that are to be edited."""
+    """Cancel what was not sent and end unused links. Return Slack messages to be edited."""
     mine = update(NotificationRow).where(col(NotificationRow.about) == about)
     await session.execute(
         mine.where(
-            col(NotificationRow.state) == "waiting", col(NotificationRow.kind) != "closed"
-        ).values(state="void")
+            col(NotificationRow.state) == NotificationState.WAITING,
+            col(NotificationRow.kind).not_in(_AFTER_THE_DECISION),
+        ).values(state=NotificationState.VOID)
     )
     await _end_links(session, col(NotificationRow.about) == about, now)
     sent = select(NotificationRow).where(
         col(NotificationRow.about) == about,
-        col(NotificationRow.channel) == "slack",
+        col(NotificationRow.channel) == Channel.SLACK,
         col(NotificationRow.external_id).is_not(None),
     )
     rows = list(await session.scalars(sent.order_by(col(NotificationRow.created_at))))
-    edited = {row.external_id for row in rows if row.kind == "closed"}
-    return [row for row in rows if row.kind != "closed" and row.external_id not in edited]
+    edited = {row.external_id for row in rows if row.kind is NotificationKind.CLOSED}
+    return [
+        row
+        for row in rows
+        if row.kind is not NotificationKind.CLOSED and row.external_id not in edited
+    ]
 
 
-async def end_links_of(session: AsyncSession, person: str, now: datetime) -> None:
-    """Ends the links that a person has not used: their address is another now, or is gone."""
+async def end_links(session: AsyncSession, person: str, now: datetime) -> None:
+    """End the unused links of a person, whose address changed or is gone."""
     await _end_links(session, col(NotificationRow.person) == person, now)
 
 
-async def first_time(
+async def record_request(
     session: AsyncSession, channel: str, message_id: str, sent: int, body_sha256: str, now: datetime
 ) -> bool:
-    """Whether a signed request was not seen before; from now on it was."""
+    """Record a signed request. Return whether it is the first of its kind."""
     row = {
         "source": channel,
         "message_id": message_id,
@@ -120,7 +132,7 @@ async def first_time(
     return bool(getattr(seen, "rowcount", 0))
 
 
-async def page(
+async def list_page(
     session: AsyncSession,
     *,
     after: tuple[datetime, str] | None,
@@ -147,8 +159,8 @@ async def page(
     )
 
 
-async def contacts(session: AsyncSession) -> list[ContactRow]:
-    """Everybody who can be reached."""
+async def list_contacts(session: AsyncSession) -> list[ContactRow]:
+    """Return all contacts, by name."""
     return list(
         await session.scalars(
             select(ContactRow).order_by(col(ContactRow.person)).limit(_MOST_RECIPIENTS)
@@ -156,15 +168,17 @@ async def contacts(session: AsyncSession) -> list[ContactRow]:
     )
 
 
-async def contacts_in_slack(session: AsyncSession, user: str) -> list[ContactRow]:
-    """Who is behind a Slack user: nobody or one, unless somebody wrote into the table by hand."""
+async def find_by_slack_user(session: AsyncSession, user: str) -> list[ContactRow]:
+    """Return the contacts with a Slack user: at most one, unless the table was edited by hand."""
     return list(
         await session.scalars(select(ContactRow).where(col(ContactRow.slack_user) == user).limit(2))
     )
 
 
-async def live_keys(session: AsyncSession, persons: Sequence[str], now: datetime) -> list[KeyRow]:
-    """The keys of these people that open something now."""
+async def list_live_keys(
+    session: AsyncSession, persons: Sequence[str], now: datetime
+) -> list[KeyRow]:
+    """Return the keys of these people that are neither revoked nor expired."""
     wanted = select(KeyRow).where(col(KeyRow.person).in_(persons), col(KeyRow.revoked_at).is_(None))
     alive = or_(col(KeyRow.expires_at).is_(None), col(KeyRow.expires_at) > now)
     return list(
@@ -172,10 +186,10 @@ async def live_keys(session: AsyncSession, persons: Sequence[str], now: datetime
     )
 
 
-async def _end_links(session: AsyncSession, whose: object, now: datetime) -> None:
+async def _end_links(session: AsyncSession, whose: ColumnElement[bool], now: datetime) -> None:
     unused = update(NotificationRow).where(
         whose, col(NotificationRow.token_hash).is_not(None), col(NotificationRow.used_at).is_(None)
-    )  # type: ignore[arg-type]
+    )
     await session.execute(
         unused.where(col(NotificationRow.expires_at) > now).values(expires_at=now)
     )

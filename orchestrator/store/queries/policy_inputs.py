@@ -1,4 +1,4 @@
-"""What does the store know that a verdict depends on? The policy in force, engaged kill switches, breakers, assets, what is our own."""
+"""Queries on what a policy evaluation depends on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orchestrator.store.tables import (
 
 
 class KnownAsset(NamedTuple):
-    """What the inventory says of one thing."""
+    """One asset of the inventory."""
 
     type: str
     value: str
@@ -41,29 +41,29 @@ _ASSET = (
 )
 
 
-async def newest_policy(session: AsyncSession) -> PolicyRow | None:
-    """The policy in force."""
+async def get_newest_policy(session: AsyncSession) -> PolicyRow | None:
+    """Return the policy in force."""
     return await session.scalar(select(PolicyRow).order_by(col(PolicyRow.version).desc()).limit(1))
 
 
-async def switches(session: AsyncSession) -> list[KillSwitchRow]:
-    """All engaged kill switches, as they are in the store now."""
+async def list_switches(session: AsyncSession) -> list[KillSwitchRow]:
+    """Return the engaged kill switches as they are stored now."""
     return list(
         await session.scalars(select(KillSwitchRow), execution_options={"populate_existing": True})
     )
 
 
-async def breaker(session: AsyncSession, source: str) -> BreakerRow | None:
-    """The source's breaker: tripped, or reset some time ago. None: it never tripped."""
+async def get_breaker(session: AsyncSession, source: str) -> BreakerRow | None:
+    """Return the circuit breaker of a source, tripped or reset; None if it never tripped."""
     return await session.get(BreakerRow, source, populate_existing=True)
 
 
-async def assets(
+async def find_assets(
     session: AsyncSession,
     names: Collection[tuple[str, str]],
     shorts: Collection[tuple[str, str]] = (),
 ) -> list[KnownAsset]:
-    """Those of our own things that go by these types and names, or by these types and short names."""
+    """Return assets with these types and names, or with these types and short names."""
     wanted = [*_by_type(col(AssetRow.value), names), *_by_type(col(AssetRow.short), shorts)]
     if not wanted:
         return []
@@ -74,21 +74,21 @@ async def assets(
 
 
 def _by_type(column: Mapped[str], pairs: Iterable[tuple[str, str]]) -> list[ColumnElement[bool]]:
-    """One condition per type: of a list of pairs SQLite makes no use of an index."""
+    """Return one condition per type, because SQLite uses no index for a list of pairs."""
     values: dict[str, list[str]] = {}
     for kind, value in sorted(set(pairs)):
         values.setdefault(kind, []).append(value)
     return [(col(AssetRow.type) == kind) & column.in_(found) for kind, found in values.items()]
 
 
-async def assets_with_addresses(session: AsyncSession) -> list[KnownAsset]:
-    """All of our addresses and networks."""
+async def find_address_assets(session: AsyncSession) -> list[KnownAsset]:
+    """Return all assets that are addresses or networks."""
     wanted = select(*_ASSET).where(col(AssetRow.type).in_(["address", "network"]))
     return [KnownAsset(*row) for row in (await session.execute(wanted)).all()]
 
 
-async def own(session: AsyncSession, since: datetime) -> list[tuple[str, str, str]]:
-    """Type, value and reason of what Tocsin stands on, as any of its processes has seen it since a moment."""
+async def list_own(session: AsyncSession, since: datetime) -> list[tuple[str, str, str]]:
+    """Return type, value and reason of what Tocsin depends on, as seen since `since`."""
     wanted = select(col(OwnRow.type), col(OwnRow.value), col(OwnRow.why)).where(
         col(OwnRow.seen_at) > since
     )
@@ -97,10 +97,10 @@ async def own(session: AsyncSession, since: datetime) -> list[tuple[str, str, st
     ]
 
 
-async def put_own(
+async def save_own(
     session: AsyncSession, rows: Sequence[dict[str, str | datetime]], *, forget_before: datetime
 ) -> None:
-    """Says that a process sees these now; what nobody has seen since a moment is forgotten."""
+    """Save what a process sees now, and delete what no process has seen since `forget_before`."""
     await session.execute(delete(OwnRow).where(col(OwnRow.seen_at) < forget_before))
     if rows:
         added = insert(session, OwnRow)
@@ -111,8 +111,8 @@ async def put_own(
         )
 
 
-async def playbook_of(session: AsyncSession, name: str, version: int) -> PlaybookRow | None:
-    """A published version."""
+async def get_playbook(session: AsyncSession, name: str, version: int) -> PlaybookRow | None:
+    """Return a published version."""
     return await session.get(PlaybookRow, (name, version))
 
 

@@ -1,4 +1,4 @@
-"""What is configured: sources, connections, keys, policies, switches, playbook versions, assets; one statement each."""
+"""Queries by primary key, and single statements on configured records."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ from orchestrator.store.tables import (
 )
 
 R = TypeVar("R", bound=SQLModel)
-_MOST = 500  # rows in one statement
+_BATCH = 500  # rows in one statement
 
 
-async def one(session: AsyncSession, table: type[R], key: Any) -> R | None:
-    """The row with this primary key."""
+async def get(session: AsyncSession, table: type[R], key: Any) -> R | None:
+    """Return the row with this primary key."""
     return await session.get(table, key)
 
 
-async def every(session: AsyncSession, table: type[R]) -> list[R]:
-    """All rows, by primary key."""
+async def list_all(session: AsyncSession, table: type[R]) -> list[R]:
+    """Return all rows by primary key."""
     keys = [col(getattr(table, column.name)) for column in table.__table__.primary_key]  # type: ignore[attr-defined]
     return list(await session.scalars(select(table).order_by(*keys)))
 
 
-async def names_of(session: AsyncSession, scope: str) -> set[str] | None:
-    """What things are called that a switch of this scope can be about; a connection goes by its connector too. None: by no name."""
+async def names_in_scope(session: AsyncSession, scope: str) -> set[str] | None:
+    """Return the names that a kill switch of this scope can have; None: the scope has no names.
+
+    A connection can be named by its connector too.
+    """
     columns = {
         "connection": (ConnectionRow.name, ConnectionRow.connector),
         "playbook": (PlaybookRow.name,),
@@ -49,15 +52,15 @@ async def names_of(session: AsyncSession, scope: str) -> set[str] | None:
     }
 
 
-async def put(session: AsyncSession, row: SQLModel) -> None:
-    """Insert, or replace what has this primary key."""
+async def upsert(session: AsyncSession, row: SQLModel) -> None:
+    """Insert a row, or replace the one with its primary key."""
     await session.merge(row)
 
 
-async def put_assets(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert or replace thousands at once."""
-    for start in range(0, len(rows), _MOST):
-        added = insert(session, AssetRow).values(rows[start : start + _MOST])
+async def upsert_assets(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert or replace assets in batches."""
+    for start in range(0, len(rows), _BATCH):
+        added = insert(session, AssetRow).values(rows[start : start + _BATCH])
         fresh = {name: added.excluded[name] for name in ("kind", "critical", "tags", "short")}
         await session.execute(
             added.on_conflict_do_update(index_elements=["type", "value"], set_=fresh)
@@ -65,18 +68,18 @@ async def put_assets(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> N
 
 
 async def add(session: AsyncSession, row: SQLModel) -> None:
-    """Insert. Raises IntegrityError where the key is taken."""
+    """Insert a row. Raise IntegrityError where its key exists."""
     session.add(row)
     await session.flush()
 
 
 async def remove(session: AsyncSession, row: SQLModel) -> None:
-    """Delete."""
+    """Delete a row."""
     await session.delete(row)
 
 
-async def lift(session: AsyncSession, scope: str, name: str) -> bool:
-    """Whether there was such a kill switch."""
+async def remove_kill_switch(session: AsyncSession, scope: str, name: str) -> bool:
+    """Delete a kill switch. Return whether it existed."""
     found = await session.get(KillSwitchRow, (scope, name))
     if found is None:
         return False
@@ -89,12 +92,12 @@ async def lift(session: AsyncSession, scope: str, name: str) -> bool:
 
 
 async def newest_policy_version(session: AsyncSession) -> int:
-    """0 where none was published."""
+    """Return the version of the newest policy; 0 where none was published."""
     return int(await session.scalar(select(func.max(PolicyRow.version))) or 0)
 
 
 async def versions(session: AsyncSession, name: str) -> list[PlaybookRow]:
-    """All versions of a playbook, newest first."""
+    """Return all versions of a playbook, newest first."""
     return list(
         await session.scalars(
             select(PlaybookRow)
@@ -105,7 +108,7 @@ async def versions(session: AsyncSession, name: str) -> list[PlaybookRow]:
 
 
 async def signatures_of(session: AsyncSession, name: str, version: int) -> list[SignatureRow]:
-    """What people signed, the author first."""
+    """Return the signatures of a playbook version, the author's first."""
     wanted = select(SignatureRow).where(
         col(SignatureRow.name) == name, col(SignatureRow.version) == version
     )

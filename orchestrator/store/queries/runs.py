@@ -1,4 +1,4 @@
-"""How do runs lie in the store? Created, dispatched, begun, ended; with what they are started from."""
+"""Queries on runs, and on the playbook versions and alerts they start from."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 
 
 async def get(session: AsyncSession, run_id: str, *, lock: bool = False) -> RunRow | None:
-    """The run; with `lock`, nobody else changes it until this transaction ends."""
+    """Return a run, locked until the transaction ends where asked."""
     wanted = select(RunRow).where(col(RunRow.id) == run_id)
     return await session.scalar(wanted.with_for_update() if lock else wanted)
 
 
 async def add(session: AsyncSession, run: RunRow) -> None:
-    """Creates a run."""
+    """Insert a run."""
     session.add(run)
     await session.flush()
 
 
 async def undispatched(session: AsyncSession, limit: int) -> list[str]:
-    """Ids of runs that Temporal does not have yet: live ones before dry ones, the most severe first, then the oldest."""
+    """Return ids of runs that Temporal does not have: live before dry, then by severity and age."""
     wanted = select(col(RunRow.id)).where(
         col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN)
     )
     return list(
         await session.scalars(
             wanted.order_by(
-                col(RunRow.mode) != Mode.LIVE.value,
+                col(RunRow.mode) != Mode.LIVE,
                 col(RunRow.severity).desc(),
                 col(RunRow.created_at),
             ).limit(limit)
@@ -44,7 +44,7 @@ async def undispatched(session: AsyncSession, limit: int) -> list[str]:
 async def to_start(
     session: AsyncSession, run_ids: Sequence[str]
 ) -> list[tuple[RunRow, PlaybookRow | None, AlertRow | None]]:
-    """Those of the runs that are not dispatched, each with its playbook version and its alert."""
+    """Return the undispatched ones of these runs, with their playbook version and alert."""
     wanted = (
         select(RunRow, PlaybookRow, AlertRow)
         .outerjoin(
@@ -63,7 +63,7 @@ async def to_start(
 
 
 async def mark_dispatched(session: AsyncSession, run_id: str, attempt: int) -> None:
-    """Temporal has this attempt."""
+    """Record that Temporal has an attempt."""
     await session.execute(
         update(RunRow)
         .where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt)
@@ -80,26 +80,26 @@ async def set_status(
     error: str | None = None,
     ended_at: datetime | None = None,
 ) -> bool:
-    """Sets the status of an open run, if this is its attempt. Whether it did."""
+    """Set the status of an open run, if this is its attempt. Return whether it did."""
     fresh = update(RunRow).where(
         col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
     )
     result = await session.execute(
-        fresh.values(status=status.value, error=error, ended_at=ended_at)
+        fresh.values(status=status, error=error, ended_at=ended_at)
     )
     return bool(getattr(result, "rowcount", 0))
 
 
-async def page(
+async def list_page(
     session: AsyncSession,
     *,
     after: tuple[datetime, str] | None,
     limit: int,
     incident_id: str | None = None,
-    status: str | None = None,
+    status: RunStatus | None = None,
     playbook: str | None = None,
 ) -> list[RunRow]:
-    """Runs, newest first, older than `after`."""
+    """Return runs older than `after`, newest first."""
     wanted = select(RunRow)
     for column, value in (
         (RunRow.incident_id, incident_id),
@@ -123,8 +123,8 @@ async def page(
     )
 
 
-async def alert_of(session: AsyncSession, run_id: str) -> AlertRow | None:
-    """The alert that a run was started by."""
+async def get_alert(session: AsyncSession, run_id: str) -> AlertRow | None:
+    """Return the alert that started a run."""
     return await session.scalar(
         select(AlertRow)
         .join(RunRow, col(RunRow.alert_id) == col(AlertRow.id))
@@ -135,7 +135,7 @@ async def alert_of(session: AsyncSession, run_id: str) -> AlertRow | None:
 async def joined_alerts(
     session: AsyncSession, incident_id: str, since: datetime, without: str | None, limit: int
 ) -> list[AlertRow]:
-    """The newest alerts that joined an incident after a moment, oldest first."""
+    """Return the newest alerts that joined an incident after a moment, oldest first."""
     wanted = select(AlertRow).where(
         col(AlertRow.incident_id) == incident_id, col(AlertRow.received_at) > since
     )
@@ -147,9 +147,9 @@ async def joined_alerts(
     return list(newest)[::-1]
 
 
-async def waiting_in(session: AsyncSession, incident_id: str) -> list[tuple[str, int]]:
-    """The runs of an incident that wait for something, with their attempts."""
-    waits = [col(RunRow.status) == RunStatus.WAITING.value, col(RunRow.dispatched).is_(True)]
+async def list_waiting(session: AsyncSession, incident_id: str) -> list[tuple[str, int]]:
+    """Return the waiting runs of an incident with their attempts."""
+    waits = [col(RunRow.status) == RunStatus.WAITING, col(RunRow.dispatched).is_(True)]
     rows = await session.execute(
         select(col(RunRow.id), col(RunRow.attempt))
         .where(col(RunRow.incident_id) == incident_id, *waits)
@@ -158,8 +158,8 @@ async def waiting_in(session: AsyncSession, incident_id: str) -> list[tuple[str,
     return [(row[0], row[1]) for row in rows]
 
 
-async def playbook(session: AsyncSession, name: str, version: int | None) -> PlaybookRow | None:
-    """A published version; None: the newest that is live and not retired."""
+async def get_playbook(session: AsyncSession, name: str, version: int | None) -> PlaybookRow | None:
+    """Return a published version; None: the newest that is live and not retired."""
     wanted = select(PlaybookRow).where(col(PlaybookRow.name) == name)
     if version is None:
         wanted = (
@@ -173,11 +173,11 @@ async def playbook(session: AsyncSession, name: str, version: int | None) -> Pla
 
 
 async def count_by_status(session: AsyncSession) -> dict[str, int]:
-    """How many runs there are of each status."""
+    """Count the runs of each status."""
     rows = await session.execute(
         select(col(RunRow.status), func.count()).group_by(col(RunRow.status))
     )
     return {row[0]: row[1] for row in rows}
 
 
-_OPEN = [status.value for status in RunStatus if status.open]
+_OPEN = [status for status in RunStatus if status.open]

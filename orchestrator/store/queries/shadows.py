@@ -1,4 +1,4 @@
-"""Which runs did a shadow start, and which did the live version beside it? Only ever read."""
+"""Queries over the runs of a shadow and of the live version next to it; read only."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from orchestrator.store.tables import AlertRow, AuditEventRow, RunRow, StepRow
 _PARAMETERS = 500
 
 
-class Watch(NamedTuple):
-    """When a version ran as a shadow last. `until`: None while it does."""
+class ShadowPeriod(NamedTuple):
+    """When a version last was a shadow."""
 
     since: datetime
-    until: datetime | None
+    until: datetime | None  # None while it is one
 
 
-async def last_watch(session: AsyncSession, playbook: str, version: int) -> Watch | None:
-    """From the trail; None where it never was a shadow."""
+async def last_shadow_period(
+    session: AsyncSession, playbook: str, version: int
+) -> ShadowPeriod | None:
+    """Return from the audit trail when a version last was a shadow; None when it never was."""
     kinds = [
         kind.value
         for kind in (
@@ -37,40 +39,40 @@ async def last_watch(session: AsyncSession, playbook: str, version: int) -> Watc
     wanted = select(AuditEventRow).where(
         col(AuditEventRow.subject) == playbook, col(AuditEventRow.kind).in_(kinds)
     )
-    watch: Watch | None = None
+    period: ShadowPeriod | None = None
     for event in await session.scalars(wanted.order_by(col(AuditEventRow.number))):
         if event.data.get("version") != version:
             continue
-        at, watches = (
-            datetime.fromisoformat(event.time),
-            event.data.get("stage") == SHADOW and not event.data.get("retired"),
-        )
-        if watches and (watch is None or watch.until is not None):
-            watch = Watch(at, None)
-        elif not watches and watch is not None and watch.until is None:
-            watch = Watch(watch.since, at)
-    return watch
+        at = datetime.fromisoformat(event.time)
+        is_shadow = event.data.get("stage") == SHADOW and not event.data.get("retired")
+        if is_shadow and (period is None or period.until is not None):
+            period = ShadowPeriod(at, None)
+        elif not is_shadow and period is not None and period.until is None:
+            period = ShadowPeriod(period.since, at)
+    return period
 
 
 async def shadow_runs(
-    session: AsyncSession, playbook: str, version: int, watch: Watch, limit: int
+    session: AsyncSession, playbook: str, version: int, period: ShadowPeriod, limit: int
 ) -> list[RunRow]:
-    """Of that version, the newest first."""
+    """Return the dry runs of a shadow version, newest first."""
     own = (
         col(RunRow.version) == version,
         col(RunRow.started_by) == SHADOW,
         col(RunRow.mode) == Mode.DRY_RUN.value,
     )
-    wanted = select(RunRow).where(col(RunRow.playbook) == playbook, *own, *_within(watch))
+    wanted = select(RunRow).where(col(RunRow.playbook) == playbook, *own, *_within(period))
     return list(await session.scalars(wanted.order_by(col(RunRow.created_at).desc()).limit(limit)))
 
 
-async def beside(session: AsyncSession, playbook: str, watch: Watch, limit: int) -> list[RunRow]:
-    """What alerts started meanwhile of the version that takes them, the newest first; dry, where the source is."""
+async def live_runs(
+    session: AsyncSession, playbook: str, period: ShadowPeriod, limit: int
+) -> list[RunRow]:
+    """Return the runs that alerts started meanwhile, newest first; dry where the source is."""
     wanted = select(RunRow).where(
         col(RunRow.playbook) == playbook,
         col(RunRow.started_by).startswith("source:"),
-        *_within(watch),
+        *_within(period),
     )
     return list(
         await session.scalars(
@@ -82,7 +84,7 @@ async def beside(session: AsyncSession, playbook: str, watch: Watch, limit: int)
 
 
 async def steps_of(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, list[StepRow]]:
-    """By run, in the order in which they began."""
+    """Return the steps by run, in the order in which they began."""
     found: dict[str, list[StepRow]] = {}
     for part in _parts(run_ids):
         wanted = (
@@ -98,7 +100,7 @@ async def steps_of(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, l
 async def alerts_of(
     session: AsyncSession, alert_ids: Sequence[str]
 ) -> dict[str, tuple[str, datetime]]:
-    """Title and time of reception, by alert."""
+    """Return title and time of reception, by alert."""
     found: dict[str, tuple[str, datetime]] = {}
     for part in _parts(alert_ids):
         columns = (col(AlertRow.id), col(AlertRow.title), col(AlertRow.received_at))
@@ -107,10 +109,10 @@ async def alerts_of(
     return found
 
 
-def _within(watch: Watch) -> Iterator[ColumnElement[bool]]:
-    yield col(RunRow.created_at) >= watch.since
-    if watch.until is not None:
-        yield col(RunRow.created_at) < watch.until
+def _within(period: ShadowPeriod) -> Iterator[ColumnElement[bool]]:
+    yield col(RunRow.created_at) >= period.since
+    if period.until is not None:
+        yield col(RunRow.created_at) < period.until
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""How do the steps of runs lie in the store? One row per path, overwritten as the step goes on."""
+"""Queries on steps: one row per path of a run, updated as the step proceeds."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CHUNK = 200
 
 
 async def save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes steps. Columns that a row does not give keep what they hold; `started_at` is kept from the first."""
-    alike: dict[frozenset[str], dict[tuple[str, str], dict[str, Any]]] = {}
+    """Insert or update steps. Omitted columns keep their value, and so does `started_at`."""
+    by_columns: dict[frozenset[str], dict[tuple[str, str], dict[str, Any]]] = {}
     for row in rows:
-        alike.setdefault(frozenset(row), {})[row["run_id"], row["path"]] = row
-    for group in alike.values():
-        found = list(group.values())
-        for start in range(0, len(found), _CHUNK):
-            await _save(session, found[start : start + _CHUNK])
+        by_columns.setdefault(frozenset(row), {})[row["run_id"], row["path"]] = row
+    for group in by_columns.values():
+        batch = list(group.values())
+        for start in range(0, len(batch), _CHUNK):
+            await _save(session, batch[start : start + _CHUNK])
 
 
 async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
@@ -39,22 +39,22 @@ async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
 
 
 async def stop_waiting(session: AsyncSession, run_id: str, error: str, now: datetime) -> None:
-    """Steps that waited when their run ended are skipped."""
-    waited = (col(StepRow.run_id) == run_id) & (col(StepRow.state) == StepState.WAITING.value)
+    """Mark the waiting steps of a run that ended as skipped."""
+    waited = (col(StepRow.run_id) == run_id) & (col(StepRow.state) == StepState.WAITING)
     await session.execute(
         update(StepRow)
         .where(waited)
-        .values(state=StepState.SKIPPED.value, error=error, ended_at=now)
+        .values(state=StepState.SKIPPED, error=error, ended_at=now)
     )
 
 
 async def get(session: AsyncSession, run_id: str, path: str) -> StepRow | None:
-    """One step."""
+    """Return a step."""
     return await session.get(StepRow, (run_id, path))
 
 
 async def of_run(session: AsyncSession, run_id: str, limit: int = 100_000) -> list[StepRow]:
-    """A run's steps in the order in which they began."""
+    """Return the steps of a run in the order in which they began."""
     wanted = (
         select(StepRow)
         .where(col(StepRow.run_id) == run_id)
@@ -66,7 +66,7 @@ async def of_run(session: AsyncSession, run_id: str, limit: int = 100_000) -> li
 async def results_of(
     session: AsyncSession, run_id: str, actions: Sequence[str], limit: int = 200
 ) -> list[Any]:
-    """What these actions answered in a run."""
+    """Return the results of these actions in a run, newest first."""
     wanted = select(StepRow.result).where(
         col(StepRow.run_id) == run_id, col(StepRow.action).in_(actions)
     )
@@ -74,7 +74,7 @@ async def results_of(
 
 
 async def last_seq(session: AsyncSession, run_id: str) -> int:
-    """The highest number of a run's steps; 0 when there is none."""
+    """Return the highest sequence number of a run's steps; 0 when it has none."""
     return (
         await session.scalar(select(func.max(StepRow.seq)).where(col(StepRow.run_id) == run_id))
         or 0

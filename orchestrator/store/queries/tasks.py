@@ -1,4 +1,4 @@
-"""How do tasks lie in the store? What needs a person is opened once, however often it is found, and is open until it is closed."""
+"""Queries on tasks."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from orchestrator.domain.incident import TaskKind, TaskState
 from orchestrator.store.tables import TaskRow
 
 
 async def get(session: AsyncSession, id_: str, *, locked: bool = False) -> TaskRow | None:
-    """The task."""
+    """Return a task, locked until the transaction ends where asked."""
     wanted = select(TaskRow).where(col(TaskRow.id) == id_)
     return await session.scalar(wanted.with_for_update() if locked else wanted)
 
 
-async def page(
+async def add(session: AsyncSession, task: TaskRow) -> None:
+    """Insert a task."""
+    session.add(task)
+    await session.flush()
+
+
+async def list_page(
     session: AsyncSession,
     *,
     after: tuple[datetime, str] | None,
     limit: int,
-    state: str | None,
-    kind: str | None,
+    state: TaskState | None,
+    kind: TaskKind | None,
 ) -> list[TaskRow]:
-    """Tasks, newest first, older than `after`."""
+    """Return tasks older than `after`, newest first."""
     wanted = select(TaskRow)
     if state is not None:
         wanted = wanted.where(col(TaskRow.state) == state)
@@ -44,8 +51,11 @@ async def page(
     )
 
 
-async def open_of(session: AsyncSession, kind: str, subject: str) -> list[TaskRow]:
+async def list_open(session: AsyncSession, kind: TaskKind, subject: str) -> list[TaskRow]:
+    """Return the open tasks of a kind and subject."""
     wanted = select(TaskRow).where(
-        col(TaskRow.kind) == kind, col(TaskRow.subject) == subject, col(TaskRow.state) == "open"
+        col(TaskRow.kind) == kind,
+        col(TaskRow.subject) == subject,
+        col(TaskRow.state) == TaskState.OPEN,
     )
     return list(await session.scalars(wanted))

@@ -1,4 +1,4 @@
-"""What still depends on a playbook's versions? Open runs, and leases that live, by version."""
+"""Queries on what depends on the versions of a playbook: open runs and live leases."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from orchestrator.domain.containment import LeaseState
 from orchestrator.domain.run import RunStatus
 from orchestrator.store.tables import LeaseRow, RunRow
 
 _OPEN = [status.value for status in RunStatus if status.open]
 
 
-async def open_runs(session: AsyncSession, playbook: str) -> dict[int, list[str]]:
-    """Ids of runs that are not over, by version, oldest first."""
+async def list_open_runs(session: AsyncSession, playbook: str) -> dict[int, list[str]]:
+    """Return the ids of open runs by version, oldest first."""
     wanted = (
         select(RunRow)
         .where(col(RunRow.playbook) == playbook, col(RunRow.status).in_(_OPEN))
@@ -25,12 +26,12 @@ async def open_runs(session: AsyncSession, playbook: str) -> dict[int, list[str]
     return found
 
 
-async def live_leases(session: AsyncSession, playbook: str) -> dict[int, int]:
-    """How many leases of a version's runs hold something."""
+async def count_live_leases(session: AsyncSession, playbook: str) -> dict[int, int]:
+    """Count the live leases of runs by version."""
     wanted = (
         select(col(RunRow.version), func.count())
         .join(LeaseRow, col(LeaseRow.run_id) == col(RunRow.id))
-        .where(col(RunRow.playbook) == playbook, col(LeaseRow.state) == "live")
+        .where(col(RunRow.playbook) == playbook, col(LeaseRow.state) == LeaseState.LIVE)
         .group_by(col(RunRow.version))
     )
     return {int(version): int(count) for version, count in (await session.execute(wanted)).all()}

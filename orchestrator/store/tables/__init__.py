@@ -1,25 +1,22 @@
-"""The tables: what is kept of alerts, runs, containments, approvals, configuration and the audit trail.
-
-Importing this registers every table with `SQLModel.metadata`, from which migrations and tests take the schema.
-"""
+"""The tables. Importing this package registers all of them with `SQLModel.metadata`."""
 
 from __future__ import annotations
 
 from orchestrator.store.tables.access import KeyRow
-from orchestrator.store.tables.alerts import AlertRow, IncidentRow, ReplayRow
-from orchestrator.store.tables.approvals import AnswerRow, ApprovalRow
+from orchestrator.store.tables.alerts import AlertRow, ReplayRow
+from orchestrator.store.tables.approvals import ApprovalRow, DecisionRow
 from orchestrator.store.tables.audit import AuditBatchRow, AuditEventRow, AuditSealRow
 from orchestrator.store.tables.columns import UtcDateTime
 from orchestrator.store.tables.configuration import AssetRow, ConnectionRow, OwnRow, SourceRow
 from orchestrator.store.tables.containments import ContainmentRow, EffectRow, LeaseRow
-from orchestrator.store.tables.notifications import ContactRow, NotificationRow, TaskRow
+from orchestrator.store.tables.incidents import IncidentRow, TaskRow
+from orchestrator.store.tables.notifications import ContactRow, NotificationRow
 from orchestrator.store.tables.playbooks import PlaybookRow, SignatureRow, SigningKeyRow
 from orchestrator.store.tables.policy import BreakerRow, KillSwitchRow, PolicyRow
 from orchestrator.store.tables.runs import RunKeyRow, RunRow, StepRow
 
 __all__ = [
     "AlertRow",
-    "AnswerRow",
     "ApprovalRow",
     "AssetRow",
     "AuditBatchRow",
@@ -29,12 +26,12 @@ __all__ = [
     "ConnectionRow",
     "ContactRow",
     "ContainmentRow",
+    "DecisionRow",
     "EffectRow",
     "IncidentRow",
     "KeyRow",
     "KillSwitchRow",
     "LeaseRow",
-    "TaskRow",
     "NotificationRow",
     "OwnRow",
     "PlaybookRow",
@@ -46,5 +43,6 @@ __all__ = [
     "SigningKeyRow",
     "SourceRow",
     "StepRow",
+    "TaskRow",
     "UtcDateTime",
 ]

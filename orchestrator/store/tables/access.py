@@ -1,4 +1,4 @@
-"""What is kept of who may call the API?"""
+"""Table of API keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.store.tables.columns import UtcDateTime
 
 
 class KeyRow(SQLModel, table=True):
-    """An API key; the token itself is not kept."""
+    """An API key; only a hash of its token is stored."""
 
     __tablename__ = "api_keys"
     id: str = Field(primary_key=True)

@@ -1,4 +1,4 @@
-"""What is kept of a question to people, and of their answers?"""
+"""Tables of approvals and of the decisions on them."""
 
 from __future__ import annotations
 
@@ -8,55 +8,112 @@ from typing import Any
 from sqlalchemy import JSON, Text
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables.columns import UtcDateTime
+from orchestrator.domain.approval import (
+    ApprovalKind,
+    ApprovalState,
+    DecisionChannel,
+    DecisionType,
+    ReviewState,
+)
+from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
 class ApprovalRow(SQLModel, table=True):
-    """A question to people about exact changes, or (kind `form`) for an answer."""
+    """An approval: a question to people about exact changes, or for the values of a form."""
 
     __tablename__ = "approvals"
     id: str = Field(primary_key=True)
     run_id: str = Field(index=True)
-    workflow_id: str  # which workflow waits for the answer
-    delivered: bool = False  # whether that workflow has it
+    workflow_id: str  # the workflow that waits for the decision
+    delivered: bool = False  # whether that workflow has received the decision
     path: str
-    kind: str  # change, form
+    kind: ApprovalKind = Field(sa_type=enum_column(ApprovalKind))
     question: str = Field(sa_type=Text)
     changes: list[dict[str, Any]] = Field(sa_type=JSON, default=[])
     form: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     digest: str
     by_group: str | None = None
     quorum: int = 1
-    state: str = Field(index=True)  # pending, approved, declined, expired, withdrawn, void
+    state: ApprovalState = Field(sa_type=enum_column(ApprovalState), index=True)
     reasons: list[str] = Field(sa_type=JSON, default=[])
     escalated: bool = False
-    level: int = 0  # how far up the chain: 0 asks those who were named first
+    level: int = 0  # position in the escalation chain; 0 asks the group that was named first
     asked_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
     decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    replaced_by: str | None = None  # the approval that asks anew, of one that is void
-    reminders: int = 0
+    replaced_by: str | None = None  # of a void approval: the one that asks again
+    reminders: int = 0  # how many were sent
     remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
-    glass_broken_by: str | None = None  # an admin who decided alone
-    glass_reason: str | None = Field(default=None, sa_type=Text)
-    review: str | None = Field(
-        default=None, index=True
-    )  # pending, accepted, objected: what somebody else says of it afterwards
+    break_glass_by: str | None = None  # the admin who approved alone
+    break_glass_reason: str | None = Field(default=None, sa_type=Text)
+    review: ReviewState | None = Field(
+        default=None, sa_type=enum_column(ReviewState), index=True
+    )  # of a break-glass approval
     reviewed_by: str | None = None
     reviewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     review_comment: str = Field(default="", sa_type=Text)
 
+    def decide(self, decision: DecisionType, *, approvals: int, at: datetime) -> None:
+        """Enter the state after a decision. Raise Conflict unless the approval is pending."""
+        self._enter(self.state.decide(decision, approvals=approvals, quorum=self.quorum), at)
 
-class AnswerRow(SQLModel, table=True):
-    """One person's answer to one approval; a second is refused by the key."""
+    def break_glass(self, person: str, reason: str, at: datetime) -> None:
+        """Approve by one admin alone, pending a review. Raise Conflict unless it is pending."""
+        self._enter(self.state.break_glass(), at)
+        self.break_glass_by = person
+        self.break_glass_reason = reason
+        self.review = ReviewState.PENDING
 
-    __tablename__ = "approval_answers"
+    def record_review(self, verdict: ReviewState, person: str, comment: str, at: datetime) -> None:
+        """Record the review of a break-glass approval."""
+        self.review = verdict
+        self.reviewed_by = person
+        self.reviewed_at = at
+        self.review_comment = comment
+
+    def expire(self, at: datetime) -> None:
+        """End without a decision. Raise Conflict unless the approval is pending."""
+        self._enter(self.state.expire(), at)
+
+    def withdraw(self) -> None:
+        """Enter the state after an approver withdrew. Raise Conflict unless pending or approved."""
+        self.state = self.state.withdraw()
+
+    def end_with_run(self, at: datetime) -> None:
+        """End because the run did; no workflow waits. Raise Conflict unless it is pending."""
+        self._enter(self.state.end_with_run(), at)
+        self.delivered = True
+
+    def replace(self, replaced_by: str, at: datetime) -> None:
+        """Give way to another approval, which the run waits for instead.
+
+        Raise Conflict if it cannot.
+        """
+        decided_at = self.decided_at
+        self._enter(self.state.void(), decided_at or at)
+        self.replaced_by = replaced_by
+        self.delivered = True
+
+    def _enter(self, state: ApprovalState, at: datetime) -> None:
+        if state is ApprovalState.PENDING:
+            return
+        self.state = state
+        self.decided_at = at
+        self.remind_at = None
+
+
+class DecisionRow(SQLModel, table=True):
+    """One person's decision on one approval; the primary key refuses a second one."""
+
+    __tablename__ = "approval_decisions"
     approval_id: str = Field(primary_key=True)
     person: str = Field(primary_key=True)
     key_id: str
-    decision: str
+    decision: DecisionType = Field(sa_type=enum_column(DecisionType))
     comment: str = Field(default="", sa_type=Text)
-    form: dict[str, Any] | None = Field(sa_type=JSON, default=None)
-    via: str = "api"  # api, email, slack
+    form: dict[str, Any] | None = Field(
+        sa_type=JSON, default=None
+    )  # the values of a form, or `{changes: [digest, ...]}` where some changes are chosen
+    via: DecisionChannel = Field(default=DecisionChannel.API, sa_type=enum_column(DecisionChannel))
     at: datetime = Field(sa_type=UtcDateTime)
     withdrawn_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,4 +1,4 @@
-"""What is kept of the audit trail: events, their places in the chain, its signed links?"""
+"""Tables of the audit trail: events, their places in the chain, and its signed batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel
 
 
 class AuditEventRow(SQLModel, table=True):
-    """One event of the trail; `seq` and `leaf` are written once, by the sealer."""
+    """One event of the trail."""
 
     __tablename__ = "audit_events"
     number: int | None = Field(default=None, primary_key=True)
@@ -22,7 +22,7 @@ class AuditEventRow(SQLModel, table=True):
 
 
 class AuditSealRow(SQLModel, table=True):
-    """Which place in the chain an event has."""
+    """The place of an event in the chain, written once by the sealer."""
 
     __tablename__ = "audit_seals"
     seq: int = Field(primary_key=True)
@@ -31,7 +31,7 @@ class AuditSealRow(SQLModel, table=True):
 
 
 class AuditBatchRow(SQLModel, table=True):
-    """One signed link of the chain."""
+    """One signed batch of the chain."""
 
     __tablename__ = "audit_batches"
     number: int = Field(primary_key=True)

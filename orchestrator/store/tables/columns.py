@@ -1,20 +1,24 @@
-"""How is a time kept, so that both databases give back what was put in?"""
+"""Column types that read the same from SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
 
-from sqlalchemy import DateTime, Dialect, TypeDecorator
+from sqlalchemy import DateTime, Dialect, String, TypeDecorator
+
+E = TypeVar("E", bound=StrEnum)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in Python, on both databases; SQLite has no time zone of its own."""
+    """Aware UTC times in Python; SQLite itself has no time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy calls it so
-        """Refuse naive times; store UTC."""
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        """Convert to UTC. Raise ValueError for a naive time."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -22,8 +26,8 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(message)
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy calls it so
-        """Give the zone back."""
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        """Restore the time zone."""
         return (
             None
             if value is None
@@ -31,3 +35,24 @@ class UtcDateTime(TypeDecorator[datetime]):
             if value.tzinfo is None
             else value.astimezone(UTC)
         )
+
+
+def enum_column(enum: type[E]) -> type[TypeDecorator[E]]:
+    """Return a column type that stores an enum's values as text and refuses any other text."""
+
+    class EnumColumn(TypeDecorator[E]):
+        """Text in the database, a member of the enum in Python."""
+
+        impl = String
+        cache_ok = True
+
+        def process_bind_param(self, value: E | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+            """Return the value of a member. Raise ValueError for an unknown one."""
+            return None if value is None else enum(value).value
+
+        def process_result_value(self, value: str | None, dialect: Dialect) -> E | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+            """Return the member. Raise ValueError for an unknown value."""
+            return None if value is None else enum(value)
+
+    EnumColumn.__name__ = EnumColumn.__qualname__ = f"{enum.__name__}Column"
+    return EnumColumn

@@ -1,4 +1,4 @@
-"""What is kept of what Tocsin is told of its surroundings: sources, connections, assets, its own machines?"""
+"""Tables of the environment: sources, connections, assets, own infrastructure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import JSON, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables.columns import UtcDateTime
+from orchestrator.domain.run import Mode
+from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
 class SourceRow(SQLModel, table=True):
-    """Where alerts come from."""
+    """A product that sends alerts."""
 
     __tablename__ = "sources"
     name: str = Field(primary_key=True)
@@ -23,7 +24,7 @@ class SourceRow(SQLModel, table=True):
     mapping: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     correlate_by: str = "host"
     correlate_within: int = 3600  # seconds
-    mode: str = "live"  # dry_run: its alerts start runs that only look
+    mode: Mode = Field(default=Mode.LIVE, sa_type=enum_column(Mode))  # of the runs its alerts start
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -35,27 +36,26 @@ class ConnectionRow(SQLModel, table=True):
     connector: str
     capability: str
     settings: dict[str, Any] = Field(sa_type=JSON)
-    secrets: bytes = Field(sa_type=LargeBinary)  # sealed JSON object
+    secrets: bytes = Field(sa_type=LargeBinary)  # JSON of one sealed text per credential
     revision: int = 1
     saved_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class AssetRow(SQLModel, table=True):
-    """What we know of our own things; the only place where `critical` and `kind` come from."""
+    """A host, user or network of the organization; the only source of `critical` and `kind`."""
 
     __tablename__ = "assets"
     type: str = Field(primary_key=True)
     value: str = Field(primary_key=True)
-    short: str = Field(
-        default="", index=True
-    )  # a host's name without its domain, a user's without theirs
+    # A host's or user's name without the domain.
+    short: str = Field(default="", index=True)
     kind: str = "unknown"
     critical: bool = False
     tags: list[str] = Field(sa_type=JSON, default=[])
 
 
 class OwnRow(SQLModel, table=True):
-    """What Tocsin itself stands on, as each process found it: protected without being listed."""
+    """Something that Tocsin itself depends on, as a process detected it; always protected."""
 
     __tablename__ = "own_infrastructure"
     node: str = Field(primary_key=True)

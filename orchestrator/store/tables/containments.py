@@ -1,4 +1,4 @@
-"""What is kept of what was changed: intents, containments, the leases that hold them?"""
+"""Tables of effects, containments and leases."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Any
 from sqlalchemy import JSON, Index, Text
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables.columns import UtcDateTime
+from orchestrator.domain.containment import (
+    ContainmentState,
+    DriftState,
+    EffectState,
+    LeaseEndReason,
+    LeaseState,
+)
+from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
 class EffectRow(SQLModel, table=True):
-    """An intent and what became of it: written before the vendor is called."""
+    """A change that may be in the world; written before the vendor is called."""
 
     __tablename__ = "effects"
     __table_args__ = (
@@ -36,14 +43,14 @@ class EffectRow(SQLModel, table=True):
     change: dict[str, Any] = Field(sa_type=JSON)
     change_digest: str
     output: dict[str, Any] | None = Field(sa_type=JSON, default=None)
-    state: str  # intended, applied, verified, failed, undone
+    state: EffectState = Field(sa_type=enum_column(EffectState))
     approval_id: str | None = None
     intended_at: datetime = Field(sa_type=UtcDateTime, index=True)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class ContainmentRow(SQLModel, table=True):
-    """A containment that runs share; the row that serializes all that is done to its target."""
+    """A containment that runs share. Locking its row serializes everything done to its target."""
 
     __tablename__ = "containments"
     key: str = Field(primary_key=True)
@@ -51,36 +58,111 @@ class ContainmentRow(SQLModel, table=True):
     action: str
     target_type: str
     target_value: str
-    state: str  # held, lifting, lifted, stuck
-    ours: bool = False  # whether we changed the device
-    effect_id: str | None = None  # the effect whose planned_change takes it back
+    state: ContainmentState = Field(sa_type=enum_column(ContainmentState))
+    # Whether Tocsin changed the device, so that lifting it is Tocsin's task too.
+    ours: bool = False
+    # The effect whose planned change is undone when the containment is lifted.
+    effect_id: str | None = None
     since: datetime = Field(sa_type=UtcDateTime)
     lifted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # When the device last showed it.
     verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str | None = Field(default=None, sa_type=Text)
-    drift: str | None = (
-        None  # gone: the device does not show it any more, and it was not made again
-    )
-    failures: int = 0  # releases in a row that did not come off
-    retry_at: datetime | None = Field(
-        default=None, sa_type=UtcDateTime
-    )  # when a stuck release is tried again
+    drift: DriftState | None = Field(default=None, sa_type=enum_column(DriftState))
+    # How many releases in a row the system refused.
+    failures: int = 0
+    # When a stuck release is tried again, or an unattended containment is looked at again.
+    retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     escalated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    lifting_until: datetime | None = Field(
-        default=None, sa_type=UtcDateTime
-    )  # who lifts it has the device to itself until then
+    # The release that runs now has the device to itself until then.
+    lifting_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    @property
+    def target(self) -> str:
+        """Type and value of the target, for people."""
+        return f"{self.target_type} {self.target_value}"
+
+    def hold(self, now: datetime) -> None:
+        """Hold it for a new lease. Raise Conflict while it is lifted.
+
+        One that was lifted starts over without an effect; one that is stuck keeps its own.
+        """
+        if self.state == ContainmentState.LIFTED:
+            self.ours = False
+            self.effect_id = None
+            self.since = now
+            self.lifted_at = None
+            self.verified_at = None
+        if self.state != ContainmentState.HELD:
+            self.retry_at = None
+        self.state = self.state.become(ContainmentState.HELD)
+        self.error = None
+
+    def take_ownership(self, effect_id: str) -> None:
+        """Record the effect that makes it, before the vendor is called."""
+        self.ours = True
+        self.effect_id = effect_id
+
+    def give_up_ownership(self) -> None:
+        """Record that the vendor refused the effect that was to make it."""
+        self.ours = False
+        self.effect_id = None
+
+    def begin_lifting(self, until: datetime) -> None:
+        """Start a release that has the device to itself until a moment."""
+        self.state = self.state.become(ContainmentState.LIFTING)
+        self.error = None
+        self.retry_at = None
+        self.lifting_until = until
+
+    def mark_lifted(self, now: datetime) -> None:
+        """Record that it is no longer in force, and clear everything about its release."""
+        self.state = self.state.become(ContainmentState.LIFTED)
+        self.lifted_at = now
+        self.ours = False
+        self.error = None
+        self.drift = None
+        self.failures = 0
+        self.retry_at = None
+        self.escalated_at = None
+        self.lifting_until = None
+
+    def mark_stuck(self, error: str) -> None:
+        """Record that the system refused the undo once more."""
+        self.state = self.state.become(ContainmentState.STUCK)
+        self.error = error
+        self.failures += 1
+        self.lifting_until = None
+
+    def begin_reapplying(self, until: datetime) -> None:
+        """Start applying it again on a device that lost it; releases wait until a moment."""
+        self.drift = DriftState.REAPPLYING
+        self.retry_at = until
+
+    def mark_gone(self) -> None:
+        """Record that the device does not show it and that it was not applied again."""
+        self.drift = DriftState.GONE
+        self.retry_at = None
+
+    def clear_drift(self) -> None:
+        """Record that the device shows it again."""
+        self.drift = None
+        self.retry_at = None
 
 
 class LeaseRow(SQLModel, table=True):
-    """One run's hold on a containment. `until` None: until it is released by hand or rolled back."""
+    """One run's claim on a containment."""
 
     __tablename__ = "leases"
     id: str = Field(primary_key=True)  # run, path
     containment_key: str = Field(index=True)
     run_id: str = Field(index=True)
     path: str
+    # None: until it is released by hand or rolled back.
     until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
-    state: str = "live"  # live, ended
-    reason: str | None = None  # why it ended
+    state: LeaseState = Field(default=LeaseState.LIVE, sa_type=enum_column(LeaseState))
+    # Why and by whom it ended, or ends at `until`. None: it expires.
+    end_reason: LeaseEndReason | None = Field(default=None, sa_type=enum_column(LeaseEndReason))
+    ended_by: str | None = None  # as in the audit trail: `person:ann`, `run:run_1`, `system`
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

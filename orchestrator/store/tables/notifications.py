@@ -1,4 +1,4 @@
-"""What is kept of how people are told: how they are reached, what was sent, what waits for them?"""
+"""Tables of contacts and of notifications."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import datetime
 from sqlalchemy import Text
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables.columns import UtcDateTime
+from orchestrator.domain.notification import Channel, NotificationKind, NotificationState
+from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
 class ContactRow(SQLModel, table=True):
-    """How a person is reached; what they may do is said by their API keys."""
+    """How a person is reached. Their API keys hold their permissions."""
 
     __tablename__ = "contacts"
     person: str = Field(primary_key=True)
@@ -21,37 +22,46 @@ class ContactRow(SQLModel, table=True):
 
 
 class NotificationRow(SQLModel, table=True):
-    """A message to a person about a question or a task, and the one-time link in it; sent by the worker, tried until it is."""
+    """A message to a person, and the one-time link in it. The worker sends it, and retries."""
 
     __tablename__ = "notifications"
     id: str = Field(primary_key=True)
     about: str = Field(index=True)  # the id of an approval or of a task
     person: str
-    channel: str  # email, slack
-    kind: str  # asked, reminder, escalated, closed, task
-    state: str = Field(default="waiting", index=True)  # waiting, sent, failed, void
+    channel: Channel = Field(sa_type=enum_column(Channel))
+    kind: NotificationKind = Field(sa_type=enum_column(NotificationKind))
+    state: NotificationState = Field(
+        default=NotificationState.WAITING, sa_type=enum_column(NotificationState), index=True
+    )
     token_hash: str | None = Field(default=None, unique=True)
-    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # of the link
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # of the link
     attempts: int = 0
     next_at: datetime = Field(sa_type=UtcDateTime)
-    external_id: str | None = None  # by which the channel knows the message
+    external_id: str | None = None  # the channel's id of the message: `channel:timestamp` in Slack
+    reply_to: str | None = None  # of a reply: where it goes, `channel:user` in Slack
+    reply_text: str | None = Field(default=None, sa_type=Text)
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
+    def mark_sent(self, at: datetime, external_id: str | None) -> None:
+        """Record that the message left."""
+        self.state = self.state.send()
+        self.sent_at = at
+        self.error = None
+        self.external_id = external_id or self.external_id
 
-class TaskRow(SQLModel, table=True):
-    """Something that needs a person: a release that does not come off, drift, a tripped breaker, a broken glass."""
+    def mark_failed(self) -> None:
+        """Record that the message is not tried again. Raise Conflict unless it is waiting."""
+        self.state = self.state.fail()
 
-    __tablename__ = "tasks"
-    id: str = Field(primary_key=True)
-    kind: str
-    subject: str = Field(index=True)
-    summary: str = Field(sa_type=Text)
-    to_group: str | None = None
-    state: str = Field(default="open", index=True)  # open, closed
-    opened_at: datetime = Field(sa_type=UtcDateTime)
-    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    closed_by: str | None = None
-    comment: str = Field(default="", sa_type=Text)
+    def cancel(self) -> None:
+        """Record that the message is not needed any more. Raise Conflict unless it is waiting."""
+        self.state = self.state.cancel()
+
+    def give_link(self, token_hash: str, expires_at: datetime) -> None:
+        """Put a new link in the place of an earlier one, which opens nothing any more."""
+        self.token_hash = token_hash
+        self.expires_at = expires_at
+        self.used_at = None

@@ -1,4 +1,4 @@
-"""What is kept of published playbook versions, and of the signatures under them?"""
+"""Tables of published playbook versions and their signatures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PlaybookRow(SQLModel, table=True):
     published_at: datetime = Field(sa_type=UtcDateTime)
     published_by: str
     retired: bool = False
-    stage: str = "live"  # live: the newest takes the next alert; shadow: runs dry beside it
+    stage: str = "live"  # live: the newest takes the next alert; shadow: runs dry next to it
     tests: str | None = Field(
         default=None, sa_type=Text
     )  # its tests.yaml, as it was when it was published

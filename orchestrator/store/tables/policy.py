@@ -1,4 +1,4 @@
-"""What is kept of what holds actions back: policies, kill switches, breakers?"""
+"""Tables of policies, kill switches and circuit breakers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class KillSwitchRow(SQLModel, table=True):
 
 
 class BreakerRow(SQLModel, table=True):
-    """A source that asked for many more containments than it used to: people are asked about each, until somebody resets it."""
+    """A circuit breaker that tripped: the source's changes need approval until it is reset."""
 
     __tablename__ = "breakers"
     source: str = Field(primary_key=True)
@@ -44,4 +44,4 @@ class BreakerRow(SQLModel, table=True):
     tripped_at: datetime = Field(sa_type=UtcDateTime)
     reset_at: datetime | None = Field(
         default=None, sa_type=UtcDateTime
-    )  # from here on it is counted anew
+    )  # containments before this time do not count again

@@ -1,4 +1,4 @@
-"""What is kept of a run and its steps?"""
+"""Tables of runs and their steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import JSON, Text
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables.columns import UtcDateTime
+from orchestrator.domain.run import Mode, RunStatus, StepFailure, StepState
+from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
 class RunRow(SQLModel, table=True):
@@ -23,26 +24,38 @@ class RunRow(SQLModel, table=True):
     alert_id: str | None = Field(default=None, index=True)
     source: str | None = None
     severity: int = 0
-    status: str = Field(index=True)
-    mode: str = "live"
+    status: RunStatus = Field(sa_type=enum_column(RunStatus), index=True)
+    mode: Mode = Field(default=Mode.LIVE, sa_type=enum_column(Mode))
     attempt: int = 1
     once_key: str | None = None
     inputs: dict[str, Any] = Field(sa_type=JSON, default={})
     started_by: str
-    shadow_of: str | None = Field(
-        default=None, index=True
-    )  # the live run beside which this one runs dry
-    over_limit: int | None = (
-        None  # the playbook's runs_per_hour that it goes beyond: people are asked before it begins
-    )
-    dispatched: bool = Field(default=False, index=True)  # whether Temporal has it
+    # The live run that this dry run accompanies.
+    shadow_of: str | None = Field(default=None, index=True)
+    # The playbook's `runs_per_hour` that this run exceeds: people are asked before it begins.
+    over_limit: int | None = None
+    dispatched: bool = Field(default=False, index=True)  # whether Temporal has this attempt
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
+    def cancel(self, error: str, now: datetime) -> None:
+        """End a run that never began."""
+        self.status = RunStatus.CANCELLED
+        self.error = error
+        self.ended_at = now
+
+    def begin_next_attempt(self) -> None:
+        """Reopen an ended run as its next attempt, which Temporal does not have yet."""
+        self.status = RunStatus.RUNNING
+        self.attempt += 1
+        self.dispatched = False
+        self.error = None
+        self.ended_at = None
+
 
 class RunKeyRow(SQLModel, table=True):
-    """`once_per`: the newest run for a playbook and key."""
+    """The newest run for a playbook and a `once_per` key."""
 
     __tablename__ = "run_keys"
     playbook: str = Field(primary_key=True)
@@ -52,29 +65,32 @@ class RunKeyRow(SQLModel, table=True):
 
 
 class StepRow(SQLModel, table=True):
-    """How a step of a run went. `path` is unique in the run: `contain/block`, `each[3]/block`."""
+    """One step of a run; its path is unique in the run: `contain/block`, `each[3]/block`."""
 
     __tablename__ = "steps"
     run_id: str = Field(primary_key=True)
     path: str = Field(primary_key=True)
     kind: str
-    state: str
+    state: StepState = Field(sa_type=enum_column(StepState))
     seq: int
     connection: str | None = None
     action: str | None = None
     inputs: dict[str, Any] | None = Field(sa_type=JSON, default=None)
-    inputs_digest: str | None = Field(
-        default=None, index=True
-    )  # of connection, action and input, so that a read is found again
+    # Of connection, action and input, so that a backtest finds the same read again.
+    inputs_digest: str | None = Field(default=None, index=True)
     planned_change: dict[str, Any] | None = Field(sa_type=JSON, default=None)
-    planned: dict[str, Any] | None = Field(
-        sa_type=JSON, default=None
-    )  # of the change: effect, digest, for how many seconds
+    # About the planned change: effect, digest, hold_seconds.
+    planned: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     verdict: dict[str, Any] | None = Field(sa_type=JSON, default=None)
-    asked: dict[str, Any] | None = Field(
-        sa_type=JSON, default=None
-    )  # who is, or would be, asked: question, by, quorum, reasons
+    # Who is asked, or in a dry run would be: question, by, quorum, reasons.
+    asked: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     result: Any = Field(sa_type=JSON, default=None)
     error: str | None = Field(default=None, sa_type=Text)
+    failure: StepFailure | None = Field(default=None, sa_type=enum_column(StepFailure))
     started_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    def release(self, now: datetime) -> None:
+        """Record that its lease ended and its change is no longer in force."""
+        self.state = StepState.RELEASED
+        self.ended_at = now

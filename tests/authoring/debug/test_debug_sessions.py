@@ -1,61 +1,48 @@
-"""Does a debug session show what a draft would do, change nothing by itself, and take back what it was told to apply?"""
+"""Debug sessions: they show what a draft would do, and undo what they applied."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from orchestrator.approvals.decide import list_approvals
-from orchestrator.authoring.debug.sessions import MOST, Sessions
-from orchestrator.authoring.debug.state import Command
-from orchestrator.containments.queries import list_containments
-from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from orchestrator.approvals.views import list_approvals
+from orchestrator.authoring.debug import sessions
+from orchestrator.authoring.debug.request import BeginSession
+from orchestrator.authoring.debug.workflow import DebugSession
+from orchestrator.containments.queries import StateFilter, list_containments
+from orchestrator.contracts import debug
+from orchestrator.contracts.debug import DebugCommand
+from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from orchestrator.engine.temporal.registry import PASSED_THROUGH
 from orchestrator.registry import versions
 from orchestrator.runs.lifecycle import retry_run
 from orchestrator.store.tables import PlaybookRow, RunRow
-from tests.harness.activity_rig import Rig, rig
-from tests.harness.debug_rig import ADDRESS, TEXT, begun, opened, path, say
-from tests.harness.temporal_rig import on_temporal
+from tests.harness.debug_rig import ADDRESS, TEXT, DebugBench, debug_bench, path
 
 
 @pytest.fixture
-async def made(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(tmp_path) as bare:
-        yield await opened(bare)
+async def bench(tmp_path: Path) -> AsyncIterator[DebugBench]:
+    async with debug_bench(tmp_path) as bench:
+        yield bench
 
 
-@pytest.fixture
-async def sessions(made: Rig) -> AsyncIterator[Sessions]:
-    found = Sessions(made.rt, lambda: None)
-    yield found
-    await found.close()
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Sessions]]:
-    async with on_temporal(tmp_path) as (bare, client):
-        made = await opened(bare)
-        found = Sessions(made.rt, lambda: client)
-        yield made, found
-        await found.close()
-
-
-async def test_it_stops_before_each_step_shows_what_would_change_and_changes_nothing(
-    made: Rig, sessions: Sessions
-) -> None:
-    state = await begun(sessions)
-    assert (state.standing, path(state), state.at and state.at.inputs) == (
+async def test_session_pauses_before_each_step_and_changes_nothing(bench: DebugBench) -> None:
+    state = await bench.begin()
+    assert (state.phase, path(state), state.at and state.at.inputs) == (
         "paused",
         "host",
         {"host": "mac-113"},
     )
-    state = await say(sessions, state, "next")
+    state = await bench.say(state, "next")
     assert path(state) == "contain"
-    state = await say(sessions, state, "next")
+    state = await bench.say(state, "next")
     assert state.at is not None
     assert (state.at.path, state.at.uses, state.at.effect) == (
         "contain/block",
@@ -68,46 +55,43 @@ async def test_it_stops_before_each_step_shows_what_would_change_and_changes_not
         True,
         "allow",
     ), state.at
-    state = await say(sessions, state, "next")
+    state = await bench.say(state, "next")
     assert path(state) == "ticket"
     assert {each.path: each.state for each in state.steps}["gone"] == "skipped"
-    state = await say(sessions, state, "continue")
-    assert (state.standing, state.result, state.at) == ("over", "completed", None)
-    assert made.effects("firewall") == made.effects("tickets") == 0
+    state = await bench.say(state, "continue")
+    assert (state.phase, state.result, state.at) == ("over", "completed", None)
+    assert bench.rig.effects("firewall") == bench.rig.effects("tickets") == 0
     assert {"playbook:debug:started", "run:step:read", "playbook:debug:ended"} <= set(
-        await made.kinds()
+        await bench.rig.kinds()
     )
     with pytest.raises(Conflict, match="is over"):
-        await say(sessions, state, "next")
+        await bench.say(state, "next")
 
 
-async def test_a_breakpoint_holds_it_and_expressions_are_seen_as_the_step_sees_them(
-    sessions: Sessions,
+async def test_breakpoint_pauses_and_expressions_show_what_the_step_sees(
+    bench: DebugBench,
 ) -> None:
-    state = await begun(sessions, breakpoints=["contain/block"])
+    state = await bench.begin(breakpoints=["contain/block"])
     assert path(state) == "contain/block"
-    shown = await say(sessions, state, "show", expression="steps.host.name")
-    assert shown.said == '"MAC-113"'
-    assert '"state": "done"' in str((await say(sessions, state, "show", expression="host")).said)
-    assert (
-        await say(sessions, state, "show", expression="alert.title")
-    ).said == '"beacon ${{ 1 + 1 }}"'
+    shown = await bench.say(state, "show", expression="steps.host.name")
+    assert shown.message == '"MAC-113"'
+    step = await bench.say(state, "show", expression="host")
+    assert '"state": "done"' in str(step.message)
+    title = await bench.say(state, "show", expression="alert.title")
+    assert title.message == '"beacon ${{ 1 + 1 }}"'
     with pytest.raises(Invalid):
-        await say(sessions, state, "show", expression="steps.nowhere.")
-    assert (await say(sessions, state, "break", path="ticket")).breakpoints == (
-        "contain/block",
-        "ticket",
-    )
-    assert path(await say(sessions, state, "continue")) == "ticket"
+        await bench.say(state, "show", expression="steps.nowhere.")
+    state = await bench.say(state, "break", path="ticket")
+    assert state.breakpoints == ("contain/block", "ticket")
+    assert path(await bench.say(state, "continue")) == "ticket"
 
 
-async def test_a_step_is_skipped_or_comes_to_what_the_author_says(sessions: Sessions) -> None:
-    state = await begun(sessions)
-    state = await say(
-        sessions, state, "override", result={"id": "x", "name": "dc-01", "api_key": "hunter2"}
-    )
-    state = await say(sessions, state, "next")
-    state = await say(sessions, state, "skip")
+async def test_step_is_skipped_or_overridden(bench: DebugBench) -> None:
+    state = await bench.begin()
+    result = {"id": "x", "name": "dc-01", "api_key": "hunter2"}
+    state = await bench.say(state, "override", result=result)
+    state = await bench.say(state, "next")
+    state = await bench.say(state, "skip")
     assert path(state) == "ticket"
     assert {each.path: each.state for each in state.steps}["contain/block"] == "skipped"
     assert state.at is not None
@@ -115,140 +99,150 @@ async def test_a_step_is_skipped_or_comes_to_what_the_author_says(sessions: Sess
     assert "hunter2" not in state.model_dump_json()
 
 
-async def test_without_a_result_of_its_own_no_block_is_overridden(sessions: Sessions) -> None:
-    state = await begun(sessions, breakpoints=["contain"])
-    with pytest.raises(Invalid, match="a parallel comes to what its steps come to"):
-        await say(sessions, state, "override", result={})
+async def test_block_cannot_be_overridden(bench: DebugBench) -> None:
+    state = await bench.begin(breakpoints=["contain"])
+    with pytest.raises(Invalid, match="cannot override a `parallel`; override one of its steps"):
+        await bench.say(state, "override", result={})
 
 
-async def test_what_is_applied_goes_the_whole_way_and_is_taken_back_at_the_end(
-    bench: tuple[Rig, Sessions],
-) -> None:
-    made, sessions = bench
-    state = await begun(sessions, breakpoints=["block"])
-    with pytest.raises(
-        Invalid, match=f"type the target as it stands in the planned_change: {ADDRESS}"
-    ):
-        await say(sessions, state, "apply", target="185.220.101.8")
-    assert made.effects("firewall") == 0
-    state = await say(sessions, state, "apply", target=ADDRESS)
-    assert (state.standing, path(state)) == ("paused", "ticket"), state
+async def test_applied_step_is_a_whole_run_and_is_undone_at_the_end(bench: DebugBench) -> None:
+    state = await bench.begin(breakpoints=["block"])
+    with pytest.raises(Invalid, match=f"type the target exactly as it is planned: {ADDRESS}"):
+        await bench.say(state, "apply", target="185.220.101.8")
+    assert bench.rig.effects("firewall") == 0
+    state = await bench.say(state, "apply", target=ADDRESS)
+    assert (state.phase, path(state)) == ("paused", "ticket"), state
     (applied,) = state.applied
-    assert (applied.status, applied.target, applied.taken_back) == ("completed", ADDRESS, False), (
-        state
-    )
-    assert made.effects("firewall") == 1
-    (run,) = [row for row in await made.rows(RunRow) if row.id == applied.run_id]
+    assert (applied.status, applied.target, applied.undone) == ("completed", ADDRESS, False), state
+    assert bench.rig.effects("firewall") == 1
+    (run,) = [row for row in await bench.rig.rows(RunRow) if row.id == applied.run_id]
     assert (run.mode, run.started_by, run.playbook, run.alert_id) == (
         "live",
         "person:eve",
         "draft",
         "alert_w",
     )
-    (version,) = [row for row in await made.rows(PlaybookRow) if row.name == "draft"]
+    (version,) = [row for row in await bench.rig.rows(PlaybookRow) if row.name == "draft"]
     assert (version.retired, version.stage, version.digest, version.published_by) == (
         True,
         "debug",
         run.plan_digest,
         "person:eve",
     )
-    with pytest.raises(Conflict, match="it runs no more"):
-        await versions.reinstate(made.rt, "draft", version.version, actor="person:eve")
-    state = await say(sessions, state, "continue")
-    assert (state.standing, [each.taken_back for each in state.applied]) == ("over", [True])
-    await lifted(made)
-    assert made.effects("firewall") == 2
+    with pytest.raises(Conflict, match="it cannot run again"):
+        await versions.reinstate(bench.rig.rt, "draft", version.version, actor="person:eve")
+    state = await bench.say(state, "continue")
+    assert (state.phase, [each.undone for each in state.applied]) == ("over", [True])
+    await is_lifted(bench)
+    assert bench.rig.effects("firewall") == 2
+    await replay(bench, state.id)
 
 
-async def lifted(made: Rig) -> None:
+async def replay(bench: DebugBench, session_id: str) -> None:
+    """Replay a session, as a worker does that takes it over from another."""
+    history = await bench.client.get_workflow_handle(session_id).fetch_history()
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    replayer = Replayer(
+        workflows=[DebugSession],
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        data_converter=bench.client.data_converter,
+    )
+    await replayer.replay_workflow(history)
+
+
+async def is_lifted(bench: DebugBench) -> None:
     async with asyncio.timeout(30):
-        while (await list_containments(made.rt, state="all"))["items"][0][
-            "state"
-        ] != "lifted":  # nothing says when
-            await asyncio.sleep(0.05)
+        while True:
+            (found,) = (await list_containments(bench.rig.rt, state=StateFilter.ALL)).items
+            if found.state == "lifted":
+                return
+            await asyncio.sleep(0.05)  # a worker lifts it, and signals nothing
 
 
-async def test_what_is_kept_stays_until_its_lease_ends(bench: tuple[Rig, Sessions]) -> None:
-    made, sessions = bench
-    state = await begun(sessions, breakpoints=["block"])
-    state = await say(sessions, state, "apply", target=ADDRESS)
-    await say(sessions, state, "keep")
-    state = await sessions.end(state.id, person="eve")
+async def test_kept_step_stays_until_its_lease_ends(bench: DebugBench) -> None:
+    state = await bench.begin(breakpoints=["block"])
+    state = await bench.say(state, "apply", target=ADDRESS)
+    await bench.say(state, "keep")
+    state = await bench.end(state)
     assert [each.kept for each in state.applied] == [True]
-    (held,) = (await list_containments(made.rt, state="all"))["items"]
-    assert held["state"] == "held"
-    assert held["leases"][0]["until"] is not None
-    assert made.effects("firewall") == 1
+    (containment,) = (await list_containments(bench.rig.rt, state=StateFilter.ALL)).items
+    assert containment.state == "held"
+    assert containment.leases[0].until is not None
+    assert bench.rig.effects("firewall") == 1
 
 
-async def test_a_group_s_approval_is_asked_for_and_an_ended_session_leaves_nothing(
-    bench: tuple[Rig, Sessions], monkeypatch: pytest.MonkeyPatch
+async def test_approval_of_the_group_is_asked_and_withdrawn_with_the_session(
+    bench: DebugBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, sessions = bench
-    monkeypatch.setattr("orchestrator.authoring.debug.session.PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(debug, "ANSWER_WITHIN", timedelta(seconds=1))
     text = TEXT.replace(
         "  - id: contain\n",
         '  - id: contain\n    approve: {question: "Block ${{ alert.title }}?", by: soc-leads}\n',
     )
-    state = await begun(sessions, text, breakpoints=["block"])
+    state = await bench.begin(text, breakpoints=["block"])
     assert state.at is not None
     assert state.at.asked == "Block beacon ${{ 1 + 1 }}?"
-    state = await say(sessions, state, "apply", target=ADDRESS)
-    assert state.standing == "applying"
+    state = await bench.say(state, "apply", target=ADDRESS)
+    assert state.phase == "applying"
     async with asyncio.timeout(30):
-        while not (
-            found := (await list_approvals(made.rt, state="pending"))["items"]
-        ):  # nothing says when
-            await asyncio.sleep(0.05)
-    assert (found[0]["question"], found[0]["by"]) == ("Block beacon ${{ 1 + 1 }}?", "soc-leads"), (
-        found
-    )
-    state = await sessions.end(state.id, person="eve")
+        while not (found := (await list_approvals(bench.rig.rt, state="pending")).items):
+            await asyncio.sleep(0.05)  # the run asks, and signals nothing
+    assert (found[0].question, found[0].by) == ("Block beacon ${{ 1 + 1 }}?", "soc-leads"), found
+    state = await bench.end(state)
     async with asyncio.timeout(30):
-        while (await list_approvals(made.rt, state="pending"))["items"]:  # nothing says when
-            await asyncio.sleep(0.05)
-    assert made.effects("firewall") == 0
-    with pytest.raises(Conflict, match="begin another session"):
-        await retry_run(made.rt, None, state.applied[0].run_id, actor="person:ann")
+        while (await list_approvals(bench.rig.rt, state="pending")).items:
+            await asyncio.sleep(0.05)  # the run ends, and signals nothing
+    assert bench.rig.effects("firewall") == 0
+    with pytest.raises(Conflict, match="start a new session"):
+        await retry_run(bench.rig.rt, None, state.applied[0].run_id, actor="person:ann")
 
 
-async def test_a_step_is_not_applied_on_an_alert_that_never_came(sessions: Sessions) -> None:
-    state = await begun(
-        sessions,
-        alert_id=None,
-        alert={"severity": 5, "host": {"name": "mac-113"}, "remote": {"address": ADDRESS}},
-    )
-    state = await say(sessions, state, "break", path="block")
-    state = await say(sessions, state, "continue")
-    with pytest.raises(Invalid, match="on an alert that Tocsin has received"):
-        await say(sessions, state, "apply", target=ADDRESS)
+async def test_step_is_not_applied_for_an_alert_that_was_not_received(bench: DebugBench) -> None:
+    alert = {"severity": 5, "host": {"name": "mac-113"}, "remote": {"address": ADDRESS}}
+    state = await bench.begin(alert_id=None, alert=alert)
+    state = await bench.say(state, "break", path="block")
+    state = await bench.say(state, "continue")
+    with pytest.raises(Invalid, match="only for an alert that Tocsin received"):
+        await bench.say(state, "apply", target=ADDRESS)
 
 
-async def test_sessions_are_for_staging_are_few_and_are_their_owner_s_alone(
-    made: Rig, sessions: Sessions
-) -> None:
-    production = replace(
-        made.rt, settings=made.rt.settings.model_copy(update={"environment": "production"})
-    )
+async def test_session_is_its_owners_alone_and_in_staging_only(bench: DebugBench) -> None:
+    rt = bench.rig.rt
+    production = replace(rt, settings=rt.settings.model_copy(update={"environment": "production"}))
+    request = BeginSession(text=TEXT, alert_id="alert_w")
     with pytest.raises(Forbidden, match="in staging only"):
-        await begun(Sessions(production, lambda: None))
-    state = await begun(sessions)
+        await sessions.begin_session(production, bench.client, request, person="eve")
+    state = await bench.begin()
+    command = DebugCommand(command="next")
     with pytest.raises(NotFound):
-        await sessions.told(state.id, Command(command="next"), person="mallory")
-    for _ in range(MOST - 1):
-        await begun(sessions)
+        await sessions.execute_command(rt, bench.client, state.id, command, person="mallory")
+    with pytest.raises(NotFound):
+        await sessions.get_session(bench.client, state.id, person="mallory")
+    with pytest.raises(NotFound):
+        await sessions.end_session(bench.client, state.id, person="mallory")
+
+
+async def test_open_sessions_are_few(bench: DebugBench) -> None:
+    begun = []
     with pytest.raises(Conflict, match="debug sessions are open"):
-        await begun(sessions)
-    await sessions.end(state.id, person="eve")
-    await begun(sessions)
+        for _ in range(5 * sessions.MAX_SESSIONS):  # Temporal counts them with some delay
+            begun += [await bench.begin()]
+    for state in begun:
+        await bench.end(state)
 
 
-async def test_a_session_that_nobody_speaks_to_ends(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+async def test_session_without_commands_ends(
+    bench: DebugBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.authoring.debug.session.IDLE_SECONDS", 0.05)
-    state = await begun(sessions)
-    async with asyncio.timeout(10):
-        while sessions.state(state.id, person="eve").standing != "over":  # nothing says when
-            await asyncio.sleep(0.02)
-    assert "nobody said anything" in str(sessions.state(state.id, person="eve").error)
+    monkeypatch.setattr(debug, "IDLE", timedelta(seconds=0.2))
+    state = await bench.begin()
+    async with asyncio.timeout(30):
+        while (state := await bench.state(state)).phase != "over":
+            await asyncio.sleep(0.05)  # it ends by its own clock
+    assert "no command for" in str(state.error)
+
+
+async def test_without_temporal_no_session_begins(bench: DebugBench) -> None:
+    request = BeginSession(text=TEXT, alert_id="alert_w")
+    with pytest.raises(Unavailable, match="Temporal does not answer"):
+        await sessions.begin_session(bench.rig.rt, None, request, person="eve")

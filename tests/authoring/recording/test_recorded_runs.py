@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from orchestrator.approvals.decide import decide, list_approvals
+from orchestrator.approvals.decide import decide
+from orchestrator.approvals.views import list_approvals
 from orchestrator.authoring.recording.service import RecordedRun, record_run
-from orchestrator.authoring.rehearsal.alert_fields import BARE
+from orchestrator.authoring.rehearsal.alert_fields import EMPTY_ALERT
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.runs.dispatch import dispatch
-from tests.harness.activity_rig import START, Rig, alert, published, rig, run_row
+from tests.harness.activity_rig import START, ActivityRig, alert, published, rig, run_row
 from tests.harness.temporal_rig import on_temporal
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
@@ -57,18 +58,18 @@ on_failure: roll_back
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client]]:
+async def bench(tmp_path: Path) -> AsyncIterator[tuple[ActivityRig, Client]]:
     async with on_temporal(tmp_path) as both:
         yield both
 
 
 async def ran(
-    made: Rig, client: Client, text: str, answer: Any = "approve", host: str = "mac-113"
+    made: ActivityRig, client: Client, text: str, answer: Any = "approve", host: str = "mac-113"
 ) -> RecordedRun:
     """The case of a run of this playbook that is over; `answer`: what ann says to its question."""
     plan = compile_playbook(text, "p.yaml", usual_catalogue(), lambda _name, _version: None).plan
     seen = {
-        **BARE, "id": "alert_w", "title": f"{host} of alice beacons", "severity": 5, "severity_name": "critical", "class": "c2_beacon",
+        **EMPTY_ALERT, "id": "alert_w", "title": f"{host} of alice beacons", "severity": 5, "severity_name": "critical", "class": "c2_beacon",
         "host": {"id": None, "name": host, "address": "10.20.1.113", "kind": "workstation", "critical": False, "tags": []},
         "user": {"name": "alice", "domain": "ACME", "email": "alice@acme.com", "critical": False, "tags": []},
         "remote": {"address": "185.220.101.7", "domain": None, "port": 443},
@@ -86,19 +87,19 @@ async def ran(
     async with asyncio.timeout(30):
         if answer is not None:
             while not (
-                found := (await list_approvals(made.rt, state="pending"))["items"]
+                found := (await list_approvals(made.rt, state="pending")).items
             ):  # nothing says when
                 await asyncio.sleep(0.05)
-            digests = [change["digest"] for change in found[0]["planned_changes"]]
+            digests = [change.digest for change in found[0].planned_changes]
             only: dict[str, Any] = {} if answer != "the first" else {"changes": digests[:1]}
             said: Any = "approve" if answer == "the first" else answer
-            await decide(made.rt, client, found[0]["id"], ANN, said, found[0]["digest"], **only)
+            await decide(made.rt, client, found[0].id, ANN, said, found[0].digest, **only)
         await client.get_workflow_handle("run-run_w-1").result()
     return await record_run(made.rt, "run_w")
 
 
 async def test_an_approved_run_becomes_a_case_that_passes_and_names_nobody(
-    bench: tuple[Rig, Client],
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     found = await ran(*bench, TEXT)
     assert (found.passes, found.differences) == (True, ()), found.tests
@@ -112,7 +113,7 @@ async def test_an_approved_run_becomes_a_case_that_passes_and_names_nobody(
 
 
 async def test_a_declined_run_and_one_that_was_rolled_back_come_out_the_same(
-    bench: tuple[Rig, Client],
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     found = await ran(*bench, TEXT, "decline")
     assert (found.passes, found.case["decide"]) == (True, ["decline"]), found.differences
@@ -120,7 +121,7 @@ async def test_a_declined_run_and_one_that_was_rolled_back_come_out_the_same(
 
 
 async def test_a_run_that_took_its_changes_back_becomes_one_that_does(
-    bench: tuple[Rig, Client],
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     found = await ran(*bench, TEXT + COMMENT)
     assert (found.passes, found.differences) == (True, ()), found.tests
@@ -129,14 +130,14 @@ async def test_a_run_that_took_its_changes_back_becomes_one_that_does(
     assert found.case["stubs"]["tickets.comment"] == {"fails": "rejected"}
 
 
-async def test_an_approval_of_a_part_becomes_one_of_that_part(bench: tuple[Rig, Client]) -> None:
+async def test_an_approval_of_a_part_becomes_one_of_that_part(bench: tuple[ActivityRig, Client]) -> None:
     found = await ran(*bench, TEXT, "the first")
     assert (found.passes, found.differences) == (True, ()), found.tests
     assert found.case["decide"] == [{"approve": ["firewall.block_address 203.0.113.1"]}]
     assert found.case["expect"]["applied"] == ["firewall.block_address 203.0.113.1", "tickets.open"]
 
 
-async def test_a_host_without_agent_is_a_read_that_fails(bench: tuple[Rig, Client]) -> None:
+async def test_a_host_without_agent_is_a_read_that_fails(bench: tuple[ActivityRig, Client]) -> None:
     found = await ran(
         *bench,
         TEXT.replace("Cut ${{ steps.host.name }} and", "Block").replace(

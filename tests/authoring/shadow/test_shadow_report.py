@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.authoring.shadow.report import ShadowReport, shadow_report
-from orchestrator.contracts.messages import ActionCall, PlanRequest, RunContext, StepRecord, StepRef
+from orchestrator.authoring.shadow import ShadowReport, shadow_report
+from orchestrator.contracts.change import PlanRequest, StepCall
+from orchestrator.contracts.run import RunContext, StepRecord, StepRef
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.run import Mode, StepState
-from orchestrator.engine.activities.plan import Planning
-from orchestrator.engine.activities.record import Recording
+from orchestrator.engine.activities.plan import PlanChange
+from orchestrator.engine.activities.record import RecordRun
 from orchestrator.registry import versions
-from orchestrator.registry.playbooks import retire_playbook
+from orchestrator.registry.publish import retire_playbook
 from orchestrator.store.tables import RunRow
-from tests.harness.activity_rig import PLAN, START, Rig, alert, published, rig, run_row
+from tests.harness.activity_rig import PLAN, START, ActivityRig, alert, published, rig, run_row
 
 ANN = "person:ann"
 SHADOW_PLAN = PLAN.model_copy(update={"version": 2})
@@ -28,7 +29,7 @@ FIRST, SECOND = "198.51.100.7", "198.51.100.8"
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         await made.add(published(SHADOW_PLAN), alert("alert_11"), alert("alert_12"))
         made.pass_time(timedelta(minutes=1))  # after the runs that are there
@@ -37,7 +38,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
         yield made
 
 
-async def live(bench: Rig, number: int, *addresses: str, status: str = "completed") -> None:
+async def live(bench: ActivityRig, number: int, *addresses: str, status: str = "completed") -> None:
     """A live run about an alert of its own, that contained these."""
     run = f"live_{number}"
     await bench.add(
@@ -48,7 +49,7 @@ async def live(bench: Rig, number: int, *addresses: str, status: str = "complete
 
 
 async def shadow(
-    bench: Rig, number: int, *addresses: str, status: str = "completed", **more: Any
+    bench: ActivityRig, number: int, *addresses: str, status: str = "completed", **more: Any
 ) -> RunContext:
     """The shadow's run about the same alert, that planned these."""
     run = f"dry_{number}"
@@ -66,8 +67,8 @@ async def shadow(
             "action": "block_address",
             "effect": Effect.CONTAIN,
         }
-        call = ActionCall(ref=ref, input={"address": address}, **given)
-        await ActivityEnvironment().run(Planning(bench.rt).plan, PlanRequest(call=call))
+        call = StepCall(ref=ref, input={"address": address}, **given)
+        await ActivityEnvironment().run(PlanChange(bench.rt).plan, PlanRequest(call=call))
     return context
 
 
@@ -78,7 +79,7 @@ def context_of(row: RunRow) -> RunContext:
     )  # fmt: skip
 
 
-async def report(bench: Rig, **more: Any) -> ShadowReport:
+async def report(bench: ActivityRig, **more: Any) -> ShadowReport:
     return await shadow_report(bench.rt, "contain", since=timedelta(days=7), **more)
 
 
@@ -90,7 +91,7 @@ def groups(found: ShadowReport) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
 
 
 async def test_what_the_live_run_had_made_before_the_shadow_looked_is_no_difference(
-    bench: Rig,
+    bench: ActivityRig,
 ) -> None:
     await live(bench, 11, FIRST)
     await shadow(bench, 11, FIRST)
@@ -99,7 +100,7 @@ async def test_what_the_live_run_had_made_before_the_shadow_looked_is_no_differe
     assert (found.version, found.until) == (2, None)
 
 
-async def test_it_says_what_is_contained_more_and_less(bench: Rig) -> None:
+async def test_it_says_what_is_contained_more_and_less(bench: ActivityRig) -> None:
     await live(bench, 11, FIRST)
     await shadow(bench, 11, SECOND)
     assert groups(await report(bench)) == {
@@ -108,7 +109,7 @@ async def test_it_says_what_is_contained_more_and_less(bench: Rig) -> None:
     }
 
 
-async def test_it_says_what_starts_on_one_side_only(bench: Rig) -> None:
+async def test_it_says_what_starts_on_one_side_only(bench: ActivityRig) -> None:
     await live(bench, 11, FIRST)
     await shadow(bench, 12, SECOND)
     found = groups(await report(bench))
@@ -117,7 +118,7 @@ async def test_it_says_what_starts_on_one_side_only(bench: Rig) -> None:
 
 
 async def test_it_says_who_would_be_asked_and_which_step_failed_and_of_what_nothing_can_be_told(
-    bench: Rig,
+    bench: ActivityRig,
 ) -> None:
     await live(bench, 11, FIRST)
     context = await shadow(bench, 11, FIRST, SECOND, status="failed")
@@ -141,7 +142,7 @@ async def test_it_says_who_would_be_asked_and_which_step_failed_and_of_what_noth
         record("look", StepState.FAILED, error="the system is away"),
         record("comment", StepState.SKIPPED, error="a dry run cannot tell: steps.open.key"),
     ]
-    await ActivityEnvironment().run(Recording(bench.rt).record, records)
+    await ActivityEnvironment().run(RecordRun(bench.rt).record, records)
     found = groups(await report(bench))
     assert found["asked more"] == [("alert_11", (f"firewall.block_address {SECOND}",))]
     assert found["failed"] == [("alert_11", ("step look: the system is away",))]
@@ -150,7 +151,7 @@ async def test_it_says_who_would_be_asked_and_which_step_failed_and_of_what_noth
     ]
 
 
-async def test_it_says_what_is_newly_denied(bench: Rig) -> None:
+async def test_it_says_what_is_newly_denied(bench: ActivityRig) -> None:
     await live(bench, 11)
     await bench.engage("global")
     await shadow(bench, 11, FIRST)
@@ -159,14 +160,14 @@ async def test_it_says_what_is_newly_denied(bench: Rig) -> None:
     }
 
 
-async def test_runs_that_are_not_over_are_not_compared(bench: Rig) -> None:
+async def test_runs_that_are_not_over_are_not_compared(bench: ActivityRig) -> None:
     await live(bench, 11, status="waiting")
     await shadow(bench, 11, FIRST)
     found = await report(bench)
     assert (found.alerts, found.open, found.groups) == (0, 1, ())
 
 
-async def test_what_went_on_before_it_was_a_shadow_or_after_does_not_count(bench: Rig) -> None:
+async def test_what_went_on_before_it_was_a_shadow_or_after_does_not_count(bench: ActivityRig) -> None:
     await bench.add(
         run_row(
             "early", alert_id="alert_11", status="completed", created_at=START - timedelta(hours=1)
@@ -180,7 +181,7 @@ async def test_what_went_on_before_it_was_a_shadow_or_after_does_not_count(bench
     assert (found.alerts, found.open, found.until) == (0, 0, ended)
 
 
-async def test_where_the_source_is_dry_there_is_nothing_to_compare_with(bench: Rig) -> None:
+async def test_where_the_source_is_dry_there_is_nothing_to_compare_with(bench: ActivityRig) -> None:
     await bench.add(
         run_row(
             "dry_source",
@@ -195,22 +196,22 @@ async def test_where_the_source_is_dry_there_is_nothing_to_compare_with(bench: R
 
 
 async def test_a_shadow_that_is_switched_off_takes_no_alerts_and_can_be_one_again(
-    bench: Rig,
+    bench: ActivityRig,
 ) -> None:
     await versions.end_shadow(bench.rt, "contain", 2, actor=ANN)
     with pytest.raises(Conflict):
         await versions.end_shadow(bench.rt, "contain", 2, actor=ANN)
-    [second, first] = await versions.used_versions(bench.rt, "contain")
+    [second, first] = await versions.version_usage(bench.rt, "contain")
     assert (second.retired, second.takes_alerts, first.takes_alerts) == (True, False, True)
     await versions.set_stage(bench.rt, "contain", 2, "shadow", actor=ANN)
     assert (await report(bench)).until is None
 
 
-async def test_a_retired_shadow_watches_no_more(bench: Rig) -> None:
+async def test_a_retired_shadow_watches_no_more(bench: ActivityRig) -> None:
     await retire_playbook(bench.rt, "contain", 2, actor=ANN)
     assert (await report(bench)).until == bench.now[0]
 
 
-async def test_a_version_that_never_was_a_shadow_has_no_report(bench: Rig) -> None:
+async def test_a_version_that_never_was_a_shadow_has_no_report(bench: ActivityRig) -> None:
     with pytest.raises(NotFound, match="tocsin shadow on contain@VERSION"):
         await report(bench, version=1)

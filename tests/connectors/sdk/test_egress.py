@@ -1,4 +1,4 @@
-"""Where a connection may not go, however the address is written or the name resolves."""
+"""Egress control for every spelling of an address and every answer of the DNS."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import httpx
 import pytest
 
 from connectors.sdk.egress import Egress
-from connectors.sdk.http import Access, HttpClient
+from connectors.sdk.http import HttpClient
+from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Rejected, Unavailable
 
 
 def egress(url: str, *addresses: str) -> Egress:
-    """An allow-list of one URL, whose name resolves so."""
+    """Return an allow-list of one URL, whose name has these addresses."""
 
     async def resolve(_host: str, _port: int) -> list[str]:
         return list(addresses)
@@ -39,24 +40,22 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("address", REFUSED)
-async def test_a_refused_address_is_refused_as_a_literal_and_behind_a_name(address: str) -> None:
+async def test_forbidden_address_is_refused_as_literal_and_by_name(address: str) -> None:
     literal = f"https://[{address}]/" if ":" in address else f"https://{address}/"
-    with pytest.raises(Rejected, match="never go there"):
-        egress(literal).admit(httpx.URL(literal))
-    with pytest.raises(Rejected, match="never go there"):
+    with pytest.raises(Rejected, match="no connection may go"):
+        egress(literal).check(httpx.URL(literal))
+    with pytest.raises(Rejected, match="no connection may go"):
         await egress("https://a.example", address).addresses(httpx.URL("https://a.example/x"))
 
 
-async def test_one_refused_address_among_others_refuses_the_name() -> None:
+async def test_one_forbidden_address_refuses_the_name() -> None:
     with pytest.raises(Rejected):
         await egress("https://a.example", "203.0.113.5", "169.254.169.254").addresses(
             httpx.URL("https://a.example/x")
         )
 
 
-async def test_a_name_that_turns_out_to_be_this_machine_is_refused_unless_it_is_called_localhost() -> (
-    None
-):
+async def test_name_of_the_loopback_is_refused_unless_it_is_localhost() -> None:
     for loopback in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
         with pytest.raises(Rejected, match="this machine"):
             await egress("https://a.example", loopback).addresses(httpx.URL("https://a.example/x"))
@@ -65,23 +64,23 @@ async def test_a_name_that_turns_out_to_be_this_machine_is_refused_unless_it_is_
     ) == ["127.0.0.1"]
 
 
-async def test_private_addresses_are_where_appliances_live() -> None:
+async def test_private_address_is_allowed() -> None:
     assert await egress("https://fw.corp.example", "10.1.2.3").addresses(
         httpx.URL("https://fw.corp.example/")
     ) == ["10.1.2.3"]
 
 
-async def test_a_name_without_address_is_unavailable() -> None:
+async def test_name_without_address_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="no address"):
         await egress("https://a.example").addresses(httpx.URL("https://a.example/"))
 
 
-async def test_an_empty_list_allows_nothing() -> None:
+async def test_empty_list_allows_nothing() -> None:
     with pytest.raises(Rejected):
-        Egress([]).admit(httpx.URL("https://a.example/"))
+        Egress([]).check(httpx.URL("https://a.example/"))
 
 
-async def test_the_connection_goes_to_the_address_that_was_checked_and_keeps_the_name(
+async def test_connection_uses_the_checked_address_and_keeps_the_name(
     running_echo: str,
 ) -> None:
     port = httpx.URL(running_echo).port

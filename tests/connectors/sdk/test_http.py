@@ -1,4 +1,4 @@
-"""What each reply and each broken connection means, and that no secret is told."""
+"""The HTTP client: the error of each reply and broken connection, without secrets."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
-from connectors.sdk.call import Call, in_call
-from connectors.sdk.http import Access, HttpClient
-from connectors.sdk.rate import RateLimit, TokenBucket
+from connectors.sdk.call import ActionCall, in_call
+from connectors.sdk.http import HttpClient
+from connectors.sdk.rate_limit import RateLimit, TokenBucket
 from connectors.sdk.reply import retry_after
+from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Rejected, Unavailable, Unknown
 
 SECRET = "s3cr3t-of-the-connection"
 
 
 def client(answer: Any, access: Access = Access.WRITE, **options: Any) -> HttpClient:
-    """A client whose system answers so: a response, an exception, or a function of the request."""
+    """Return a client with one answer: a response, an exception, or a function of the request."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         if isinstance(answer, Exception):
@@ -65,7 +67,7 @@ def client(answer: Any, access: Access = Access.WRITE, **options: Any) -> HttpCl
     ],
     ids=str,
 )
-async def test_what_went_wrong_says_what_to_do_next(
+async def test_failure_maps_to_the_error_for_the_engine(
     answer: Any, read: type[Exception], write: type[Exception]
 ) -> None:
     http = client(answer)
@@ -78,7 +80,7 @@ async def test_what_went_wrong_says_what_to_do_next(
     assert "POST /api/thing" in str(writing.value)
 
 
-async def test_a_reply_that_is_no_json_is_unavailable_to_a_reader_and_unknown_to_a_writer() -> None:
+async def test_invalid_json_is_unavailable_for_a_read_and_unknown_for_a_write() -> None:
     http = client(httpx.Response(200, content=b"<html>"))
     with pytest.raises(Unavailable):
         (await http.get("/thing")).json()
@@ -86,7 +88,29 @@ async def test_a_reply_that_is_no_json_is_unavailable_to_a_reader_and_unknown_to
         (await http.post("/thing")).json()
 
 
-async def test_a_system_that_does_not_answer_is_left_after_the_timeout() -> None:
+class Job(BaseModel):
+    """A reply with a job id."""
+
+    job: int
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [(b"<html>", "is not JSON"), (b'{"job": "x"}', "has no valid job")]
+)
+async def test_reply_that_does_not_fit_its_model_is_unreadable(body: bytes, words: str) -> None:
+    http = client(httpx.Response(200, content=body))
+    with pytest.raises(Unavailable, match=words):
+        (await http.get("/thing")).parse(Job)
+    with pytest.raises(Unknown, match=words):
+        (await http.post("/thing")).parse(Job)
+
+
+async def test_reply_is_parsed_as_its_model() -> None:
+    reply = await client(httpx.Response(200, content=b'{"job": 4, "more": 1}')).get("/thing")
+    assert reply.parse(Job) == Job(job=4)
+
+
+async def test_silent_system_times_out() -> None:
     class Silent(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             await asyncio.Event().wait()
@@ -104,7 +128,7 @@ async def test_a_system_that_does_not_answer_is_left_after_the_timeout() -> None
         await http.post("/thing")
 
 
-async def test_a_reply_without_end_is_cut_off() -> None:
+async def test_oversized_reply_is_refused() -> None:
     http = client(lambda _: httpx.Response(200, content=b"x" * 1001), max_response_bytes=1000)
     with pytest.raises(Rejected, match="longer than 1000 bytes"):
         await http.get("/thing")
@@ -112,12 +136,12 @@ async def test_a_reply_without_end_is_cut_off() -> None:
         await http.post("/thing")
 
 
-async def test_statuses_that_the_connector_expects_come_back_beside_every_2xx() -> None:
+async def test_expected_statuses_are_returned_like_every_2xx() -> None:
     assert (await client(httpx.Response(404)).get("/thing", ok_statuses=(404,))).status == 404
     assert (await client(httpx.Response(202)).get("/thing", ok_statuses=(404,))).status == 202
 
 
-async def test_no_secret_is_told_though_the_system_repeats_it() -> None:
+async def test_secrets_in_a_reply_are_redacted() -> None:
     def echo(request: httpx.Request) -> httpx.Response:
         return httpx.Response(
             400,
@@ -133,13 +157,13 @@ async def test_no_secret_is_told_though_the_system_repeats_it() -> None:
     assert len(text) < 400
 
 
-async def test_what_the_system_asks_for_is_honoured() -> None:
+async def test_retry_after_of_the_reply_is_used() -> None:
     with pytest.raises(Unavailable) as caught:
         await client(httpx.Response(429, headers={"Retry-After": "17"})).get("/thing")
     assert caught.value.retry_after == timedelta(seconds=17)
 
 
-def test_retry_after_is_seconds_or_a_date_and_never_more_than_an_hour() -> None:
+def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour() -> None:
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
     def wait(value: str) -> timedelta | None:
@@ -152,32 +176,32 @@ def test_retry_after_is_seconds_or_a_date_and_never_more_than_an_hour() -> None:
     assert [wait(value) for value in ("", "soon", "-3", "1.5", "Wed, 99 Foo")] == [None] * 5
 
 
-async def test_writes_carry_the_call_s_tag_and_reads_do_not() -> None:
-    seen: list[str | None] = []
+async def test_writes_and_not_reads_carry_the_tag() -> None:
+    tags: list[str | None] = []
 
     def note(request: httpx.Request) -> httpx.Response:
-        seen.append(request.headers.get("Idempotency-Key"))
+        tags.append(request.headers.get("Idempotency-Key"))
         return httpx.Response(200)
 
-    http, call = client(note), Call.bare("step-1")
+    http, call = client(note), ActionCall.bare("step-1")
     with in_call(call):
         await http.get("/thing")
         await http.post("/thing")
         await http.post("/thing", headers={"Idempotency-Key": "the vendor's own"})
-    assert seen == [None, call.tag, "the vendor's own"]
+    assert tags == [None, call.tag, "the vendor's own"]
 
 
-async def test_reading_access_sends_no_write() -> None:
+async def test_read_access_sends_no_write() -> None:
     def never(_request: httpx.Request) -> httpx.Response:
         raise AssertionError
 
-    with pytest.raises(Rejected, match="DELETE /api/thing changes something"):
+    with pytest.raises(Rejected, match="DELETE /api/thing is a write"):
         await client(never, Access.READ).delete("/thing")
 
 
 @pytest.mark.parametrize("path", ["/a/../b", "/a/%2e%2e/b", "/a/%2E./b", "/./a", ".."])
-async def test_a_path_that_climbs_is_refused(path: str) -> None:
-    with pytest.raises(Rejected, match="climbs"):
+async def test_path_with_dot_segments_is_refused(path: str) -> None:
+    with pytest.raises(Rejected, match="dot segments"):
         await client(httpx.Response(200)).get(path)
 
 
@@ -188,31 +212,31 @@ async def test_another_host_is_refused() -> None:
         "http://system.example/",
         "https://169.254.169.254/",
     ):
-        with pytest.raises(Rejected, match="not where this connection may go"):
+        with pytest.raises(Rejected, match="outside this connection"):
             await client(httpx.Response(200)).get(url)
 
 
-async def test_no_cookie_is_kept() -> None:
-    seen: list[str | None] = []
+async def test_cookies_are_discarded() -> None:
+    cookies: list[str | None] = []
 
     def note(request: httpx.Request) -> httpx.Response:
-        seen.append(request.headers.get("Cookie"))
+        cookies.append(request.headers.get("Cookie"))
         return httpx.Response(200, headers={"Set-Cookie": "session=1"})
 
     http = client(note)
     await http.get("/thing")
     await http.get("/thing")
-    assert seen == [None, None]
+    assert cookies == [None, None]
 
 
-async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     reply = await client(httpx.Response(200, content=json.dumps({"a": 1}).encode())).get("/thing")
     assert reply.json() == {"a": 1}
 
 
 class Clock:
-    """A clock that moves when told."""
+    """A clock that a test sets."""
 
     now = 100.0
 
@@ -220,12 +244,12 @@ class Clock:
         return self.now
 
 
-def test_a_bucket_gives_a_period_s_worth_at_once_and_then_one_turn_after_the_other() -> None:
+def test_bucket_allows_a_burst_and_then_spaces_turns() -> None:
     bucket = TokenBucket(RateLimit(2, per=timedelta(seconds=1)), clock=Clock())
     assert [round(bucket.reserve(), 6) for _ in range(5)] == [0, 0, 0.5, 1, 1.5]
 
 
-def test_a_bucket_fills_up_again() -> None:
+def test_bucket_refills() -> None:
     clock = Clock()
     bucket = TokenBucket(RateLimit(2), clock=clock)
     take: Callable[[], float] = bucket.reserve
@@ -235,7 +259,7 @@ def test_a_bucket_fills_up_again() -> None:
     assert round(take(), 6) == 0.5
 
 
-def test_a_turn_too_far_away_is_unavailable_and_costs_nothing() -> None:
+def test_distant_turn_is_unavailable_and_not_reserved() -> None:
     bucket = TokenBucket(
         RateLimit(1, per=timedelta(seconds=15)), longest_wait=timedelta(seconds=20), clock=Clock()
     )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from connectors.nftables.connector import Nftables
-from connectors.sdk.call import Call
+from connectors.sdk.call import ActionCall
 from connectors.sdk.guard import WriteRefused
 from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
@@ -118,7 +118,7 @@ class Lab:
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    """Three fresh namespaces with names that nobody else has, gone afterwards."""
+    """Three fresh namespaces with unique names, deleted afterwards."""
     mark = secrets.token_hex(3)
     made = Lab(f"tocsin-{mark}-att", f"tocsin-{mark}-fw", f"tocsin-{mark}-srv")
     try:
@@ -167,17 +167,19 @@ async def test_packets_stop_when_an_address_is_blocked_and_flow_again_when_it_is
     given = {"address": ATTACKER}
     assert lab.reaches(ATTACKER)
     async with lab.open() as connector:
-        planned_change = await connector.plan("block_address", given, Call.bare())
+        planned_change = await connector.plan("block_address", given, ActionCall.bare())
         assert lab.reaches(ATTACKER), "a plan changes nothing"
-        await connector.apply("block_address", planned_change, Call.bare())
-        await connector.apply("block_address", planned_change, Call.bare())
+        await connector.apply("block_address", planned_change, ActionCall.bare())
+        await connector.apply("block_address", planned_change, ActionCall.bare())
         assert not lab.reaches(ATTACKER)
         assert lab.reaches(NEIGHBOUR)
-        assert await connector.verify("block_address", given, planned_change, {}, Call.bare())
-        assert lab.listing() == [{"elem": {"val": ATTACKER, "comment": Call.bare().tag}}]
-        await connector.undo("block_address", planned_change, Call.bare())
-        await connector.undo("block_address", planned_change, Call.bare())
-        assert await connector.verify_undone("block_address", given, planned_change, Call.bare())
+        assert await connector.verify("block_address", given, planned_change, {}, ActionCall.bare())
+        assert lab.listing() == [{"elem": {"val": ATTACKER, "comment": ActionCall.bare().tag}}]
+        await connector.undo("block_address", planned_change, ActionCall.bare())
+        await connector.undo("block_address", planned_change, ActionCall.bare())
+        assert await connector.verify_undone(
+            "block_address", given, planned_change, ActionCall.bare()
+        )
     assert lab.reaches(ATTACKER)
     assert lab.listing() == []
 
@@ -187,8 +189,8 @@ async def test_packets_of_ipv6_stop_as_well(lab: Lab) -> None:
     async with lab.open() as connector:
         await connector.apply(
             "block_address",
-            await connector.plan("block_address", {"address": ATTACKER6}, Call.bare()),
-            Call.bare(),
+            await connector.plan("block_address", {"address": ATTACKER6}, ActionCall.bare()),
+            ActionCall.bare(),
         )
     assert not lab.reaches(ATTACKER6, SERVER6)
 
@@ -199,12 +201,12 @@ async def test_a_network_over_a_blocked_address_is_blocked_whole_and_taken_back_
     given = {"network": "198.51.100.0/24"}
     lab.nft(f'add element inet tocsin block4 {{ {ATTACKER} comment "by hand" }}')
     async with lab.open() as connector:
-        planned_change = await connector.plan("block_network", given, Call.bare())
-        await connector.apply("block_network", planned_change, Call.bare())
-        assert await connector.verify("block_network", given, planned_change, {}, Call.bare())
+        planned_change = await connector.plan("block_network", given, ActionCall.bare())
+        await connector.apply("block_network", planned_change, ActionCall.bare())
+        assert await connector.verify("block_network", given, planned_change, {}, ActionCall.bare())
         assert not lab.reaches(ATTACKER)
         assert not lab.reaches(NEIGHBOUR)
-        await connector.undo("block_network", planned_change, Call.bare())
+        await connector.undo("block_network", planned_change, ActionCall.bare())
     assert not lab.reaches(ATTACKER)
     assert lab.reaches(NEIGHBOUR)
     assert lab.listing() == [{"elem": {"val": ATTACKER, "comment": "by hand"}}]
@@ -213,11 +215,11 @@ async def test_a_network_over_a_blocked_address_is_blocked_whole_and_taken_back_
 async def test_an_address_within_a_blocked_network_is_covered(lab: Lab) -> None:
     lab.nft("add element inet tocsin block4 { 198.51.100.0/24 timeout 1h }")
     async with lab.open(Access.READ) as connector:
-        assert (await connector.plan("block_address", {"address": ATTACKER}, Call.bare()))[
+        assert (await connector.plan("block_address", {"address": ATTACKER}, ActionCall.bare()))[
             "changed"
         ] is False
         with pytest.raises(Rejected, match=r"part of 198\.51\.100\.0/24"):
-            await connector.plan("unblock_address", {"address": ATTACKER}, Call.bare())
+            await connector.plan("unblock_address", {"address": ATTACKER}, ActionCall.bare())
 
 
 async def test_lifting_a_network_s_block_lifts_every_part_of_it_and_undo_brings_all_back(
@@ -228,12 +230,12 @@ async def test_lifting_a_network_s_block_lifts_every_part_of_it_and_undo_brings_
     )
     async with lab.open() as connector:
         planned_change = await connector.plan(
-            "unblock_network", {"network": "198.51.100.0/24"}, Call.bare()
+            "unblock_network", {"network": "198.51.100.0/24"}, ActionCall.bare()
         )
-        await connector.apply("unblock_network", planned_change, Call.bare())
+        await connector.apply("unblock_network", planned_change, ActionCall.bare())
         assert lab.reaches(ATTACKER)
         assert lab.reaches(NEIGHBOUR)
-        await connector.undo("unblock_network", planned_change, Call.bare())
+        await connector.undo("unblock_network", planned_change, ActionCall.bare())
     assert not lab.reaches(ATTACKER)
     assert not lab.reaches(NEIGHBOUR)
     assert len(lab.listing()) == 3
@@ -241,13 +243,15 @@ async def test_lifting_a_network_s_block_lifts_every_part_of_it_and_undo_brings_
 
 async def test_read_access_changes_nothing_in_the_kernel(lab: Lab) -> None:
     async with lab.open(Access.READ) as connector:
-        planned_change = await connector.plan("block_address", {"address": ATTACKER}, Call.bare())
+        planned_change = await connector.plan(
+            "block_address", {"address": ATTACKER}, ActionCall.bare()
+        )
         with pytest.raises(WriteRefused):
-            await connector.apply("block_address", planned_change, Call.bare())
+            await connector.apply("block_address", planned_change, ActionCall.bare())
     assert lab.listing() == []
 
 
-async def test_the_check_says_what_is_there_and_names_the_mend_for_what_is_not(lab: Lab) -> None:
+async def test_the_check_names_what_is_there_and_the_fix_for_what_is_not(lab: Lab) -> None:
     async with lab.open(Access.READ) as connector:
         assert (
             await connector.check()

@@ -1,1 +1,1 @@
-"""Tests of activities."""
+"""Tests of the activities."""

@@ -17,7 +17,7 @@ from orchestrator.playbook.plan import Plan, Use
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, PlaybookRow, TaskRow
-from tests.harness.activity_rig import START, Rig, run_row
+from tests.harness.activity_rig import START, ActivityRig, run_row
 from tests.harness.temporal_rig import on_temporal
 
 BLOCK = Use(
@@ -27,7 +27,7 @@ BLOCK = Use(
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client]]:
+async def bench(tmp_path: Path) -> AsyncIterator[tuple[ActivityRig, Client]]:
     async with on_temporal(tmp_path) as both:
         yield both
 
@@ -41,8 +41,8 @@ def widened(plan: dict[str, Any]) -> dict[str, Any]:
     [widened, lambda _: {"plan": {"steps": 7}}, lambda _: {"digest": "0" * 64}],
     ids=["widened", "unreadable", "digest"],
 )
-async def test_it_does_not_run_and_the_trail_and_people_are_told(
-    bench: tuple[Rig, Client], altered: Callable[..., dict[str, Any]]
+async def test_altered_version_does_not_run_and_opens_a_task(
+    bench: tuple[ActivityRig, Client], altered: Callable[..., dict[str, Any]]
 ) -> None:
     made, client = bench
     plan = Plan(playbook="whole", version=1, title="t", owner="o", steps=(BLOCK,))
@@ -62,7 +62,7 @@ async def test_it_does_not_run_and_the_trail_and_people_are_told(
     if await dispatch(made.rt, client, ["run_w"]):
         async with asyncio.timeout(30):
             await client.get_workflow_handle("run-run_w-1").result()
-    assert (await get_run(made.rt, "run_w"))["status"] == "failed"
+    assert (await get_run(made.rt, "run_w")).status == "failed"
     assert all(made.effects(name) == 0 for name in made.worlds)
     told = [
         event.data["reason"]

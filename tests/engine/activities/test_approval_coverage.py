@@ -13,14 +13,16 @@ from sqlalchemy import update
 from temporalio.testing import ActivityEnvironment
 
 from orchestrator.approvals.break_glass import break_glass
-from orchestrator.approvals.decide import decide, get_approval
+from orchestrator.approvals.decide import decide
+from orchestrator.approvals.views import get_approval
 from orchestrator.approvals.withdraw import withdraw
-from orchestrator.contracts.messages import AskReply, AskRequest, StepRef
+from orchestrator.contracts.approval import AskReply, AskRequest
+from orchestrator.contracts.run import StepRef
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.change import Change
 from orchestrator.domain.errors import Conflict
 from orchestrator.store.tables import ApprovalRow, AuditEventRow, EffectRow
-from tests.harness.activity_rig import Asking, Rig, context, rig
+from tests.harness.activity_rig import ActivityRig, AskPeople, context, rig
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
 ADA = Principal(key_id="k3", person="ada", roles=(Role.ADMIN,))
@@ -29,12 +31,12 @@ STRICT = {"rules": [{"effect": "contain", "approve": {"by": "board", "quorum": 2
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
-async def ask(bench: Rig, *changes: Change, path: str = "block", **more: Any) -> AskReply:
+async def ask(bench: ActivityRig, *changes: Change, path: str = "block", **more: Any) -> AskReply:
     given = {
         "ref": StepRef(run=context(), path=path, seq=1),
         "kind": "change",
@@ -42,22 +44,22 @@ async def ask(bench: Rig, *changes: Change, path: str = "block", **more: Any) ->
         "within": 900,
     }
     return await ActivityEnvironment().run(
-        Asking(bench.rt).ask, AskRequest(changes=changes, **given | more)
+        AskPeople(bench.rt).ask, AskRequest(changes=changes, **given | more)
     )
 
 
-async def approved(bench: Rig, *changes: Change, **more: Any) -> AskReply:
+async def approved(bench: ActivityRig, *changes: Change, **more: Any) -> AskReply:
     asked = await ask(bench, *changes, **more)
     await decide(bench.rt, None, asked.approval_id, ANN, "approve", asked.digest)
     return asked
 
 
-async def state(bench: Rig, asked: AskReply) -> str:
-    return str((await get_approval(bench.rt, asked.approval_id))["state"])
+async def state(bench: ActivityRig, asked: AskReply) -> str:
+    return str((await get_approval(bench.rt, asked.approval_id)).state)
 
 
-async def test_what_is_taken_back_before_it_is_applied_is_not_applied_and_is_asked_anew(
-    bench: Rig,
+async def test_approval_withdrawn_before_apply_is_asked_again(
+    bench: ActivityRig,
 ) -> None:
     call = bench.block()
     planned = await bench.plan(call)
@@ -73,19 +75,21 @@ async def test_what_is_taken_back_before_it_is_applied_is_not_applied_and_is_ask
     assert (await bench.apply(call, planned, again.approval_id)).outcome == "applied"
 
 
-async def test_what_is_applied_before_it_is_taken_back_stays_and_is_told(bench: Rig) -> None:
+async def test_approval_withdrawn_after_apply_does_not_undo(
+    bench: ActivityRig,
+) -> None:
     call = bench.block()
     planned = await bench.plan(call)
     asked = await approved(bench, planned.change)
     assert (await bench.apply(call, planned, asked.approval_id)).outcome == "applied"
-    with pytest.raises(Conflict, match="made already; release"):
+    with pytest.raises(Conflict, match="have begun; release"):
         await withdraw(bench.rt, None, asked.approval_id, ANN)
     assert await state(bench, asked) == "approved"
 
 
 @pytest.mark.parametrize("withdrawal_first", [True, False])
-async def test_of_a_withdrawal_and_an_apply_at_the_same_instant_exactly_one_wins(
-    bench: Rig, withdrawal_first: bool
+async def test_concurrent_withdrawal_and_apply_have_one_winner(
+    bench: ActivityRig, withdrawal_first: bool
 ) -> None:
     call = bench.block()
     planned = await bench.plan(call)
@@ -114,8 +118,8 @@ async def test_of_a_withdrawal_and_an_apply_at_the_same_instant_exactly_one_wins
     assert bench.effects("firewall") == len(made)
 
 
-async def test_a_call_that_was_begun_is_finished_after_its_approval_was_taken_back_for_the_rest(
-    bench: Rig,
+async def test_begun_call_is_finished_after_its_approval_was_withdrawn(
+    bench: ActivityRig,
 ) -> None:
     one, two = bench.block(path="a"), bench.block(path="b", address="198.51.100.8")
     first, second = await bench.plan(one), await bench.plan(two)
@@ -124,13 +128,13 @@ async def test_a_call_that_was_begun_is_finished_after_its_approval_was_taken_ba
     async with bench.rt.store.write() as session:  # as a worker leaves it that dies over the call
         await session.execute(update(EffectRow).values(state="intended", ended_at=None))
     done = await withdraw(bench.rt, None, asked.approval_id, ANN)
-    assert done["made"] == [first.change.digest]
+    assert done.already_begun == (first.change.digest,)
     assert (await bench.apply(one, first, asked.approval_id)).outcome == "applied"
     assert (await bench.apply(two, second, asked.approval_id)).outcome == "needs_approval"
 
 
-async def test_the_approval_of_a_change_that_is_another_by_now_is_void_and_says_what_replaced_it(
-    bench: Rig,
+async def test_approval_of_a_changed_change_is_void_and_names_its_replacement(
+    bench: ActivityRig,
 ) -> None:
     planned, otherwise = (
         await bench.plan(bench.block()),
@@ -139,13 +143,13 @@ async def test_the_approval_of_a_change_that_is_another_by_now_is_void_and_says_
     old = await approved(bench, planned.change)
     new = await ask(bench, otherwise.change, replaces=old.approval_id)
     shown = await get_approval(bench.rt, old.approval_id)
-    assert (shown["state"], shown["replaced_by"]) == ("void", new.approval_id)
+    assert (shown.state, shown.replaced_by) == ("void", new.approval_id)
     (event,) = [row for row in await bench.rows(AuditEventRow) if row.kind == "approval:voided"]
     assert (event.data["digest"], event.data["replaced_by_digest"]) == (old.digest, new.digest)
     assert "is void" in (await bench.apply(bench.block(), planned, old.approval_id)).detail
 
 
-async def test_a_question_voids_no_approval_of_another_run(bench: Rig) -> None:
+async def test_approval_voids_none_of_another_run(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     old = await approved(bench, planned.change)
     elsewhere = StepRef(run=context("run_2"), path="block", seq=1)
@@ -153,15 +157,15 @@ async def test_a_question_voids_no_approval_of_another_run(bench: Rig) -> None:
     assert await state(bench, old) == "approved"
 
 
-async def test_a_question_that_ran_out_is_put_anew_and_not_found_again(bench: Rig) -> None:
+async def test_expired_approval_is_asked_again_under_a_new_id(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     asked = await ask(bench, planned.change)
-    await ActivityEnvironment().run(Asking(bench.rt).close_approval, asked.approval_id)
+    await ActivityEnvironment().run(AskPeople(bench.rt).close_approval, asked.approval_id)
     assert (await ask(bench, planned.change)).approval_id != asked.approval_id
 
 
-async def test_each_level_of_the_chain_is_a_question_of_its_own_with_time_of_its_own(
-    bench: Rig,
+async def test_each_escalation_level_is_its_own_approval(
+    bench: ActivityRig,
 ) -> None:
     planned = await bench.plan(bench.block())
     first = await ask(bench, planned.change, by="soc")
@@ -175,19 +179,19 @@ async def test_each_level_of_the_chain_is_a_question_of_its_own_with_time_of_its
     ]
 
 
-async def test_a_playbook_s_chain_does_not_get_around_the_group_that_the_policy_names(
-    bench: Rig,
+async def test_escalation_chain_does_not_bypass_the_group_of_the_policy(
+    bench: ActivityRig,
 ) -> None:
     await bench.policy({"rules": [{"effect": "contain", "approve": {"by": "board"}}]})
     planned = await bench.plan(bench.block())
     asked = await approved(bench, planned.change, escalated=True, level=1)
     assert (
-        "the policy wants board"
+        "the policy requires board"
         in (await bench.apply(bench.block(), planned, asked.approval_id)).detail
     )
 
 
-async def test_a_broken_glass_is_strict_enough_for_any_rule(bench: Rig) -> None:
+async def test_break_glass_satisfies_any_rule(bench: ActivityRig) -> None:
     await bench.policy(STRICT)
     planned = await bench.plan(bench.block())
     asked = await ask(bench, planned.change, by="board", quorum=2)
@@ -196,8 +200,8 @@ async def test_a_broken_glass_is_strict_enough_for_any_rule(bench: Rig) -> None:
 
 
 @pytest.mark.parametrize("stop", ["protect", "deny", "kill switch"])
-async def test_a_broken_glass_passes_no_protection_no_deny_and_no_kill_switch(
-    bench: Rig, stop: str
+async def test_break_glass_passes_no_protection_no_deny_and_no_kill_switch(
+    bench: ActivityRig, stop: str
 ) -> None:
     planned = await bench.plan(bench.block())
     asked = await ask(bench, planned.change)
@@ -213,7 +217,7 @@ async def test_a_broken_glass_passes_no_protection_no_deny_and_no_kill_switch(
     assert bench.effects("firewall") == 0
 
 
-async def test_a_glass_broken_for_some_covers_no_others(bench: Rig) -> None:
+async def test_break_glass_for_some_changes_covers_no_others(bench: ActivityRig) -> None:
     one, two = bench.block(path="a"), bench.block(path="b", address="198.51.100.8")
     first, second = await bench.plan(one), await bench.plan(two)
     asked = await ask(bench, first.change, second.change)
@@ -225,8 +229,8 @@ async def test_a_glass_broken_for_some_covers_no_others(bench: Rig) -> None:
 
 
 @pytest.mark.parametrize("kept", ["pending", "declined", "expired", "void", "withdrawn"])
-async def test_what_a_forger_tells_the_workflow_is_worth_nothing_at_apply(
-    bench: Rig, kept: str
+async def test_forged_approval_is_refused_at_apply(
+    bench: ActivityRig, kept: str
 ) -> None:
     planned = await bench.plan(bench.block())
     asked = await ask(bench, planned.change)

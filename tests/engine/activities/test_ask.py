@@ -12,13 +12,14 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from orchestrator.approvals.decide import decide
-from orchestrator.contracts.messages import AskReply, AskRequest, Decision, RunEnd, StepRef
+from orchestrator.contracts.approval import AskReply, AskRequest, Decision
+from orchestrator.contracts.run import RunEnd, StepRef
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.change import Change
 from orchestrator.domain.run import RunStatus
 from orchestrator.playbook.plan import FormField
 from orchestrator.store.tables import ApprovalRow, EffectRow, RunRow
-from tests.harness.activity_rig import Asking, Recording, Rig, context, rig
+from tests.harness.activity_rig import ActivityRig, AskPeople, RecordRun, context, rig
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))
 BOB = Principal(key_id="k2", person="bob", roles=(Role.APPROVER,), groups=("leads",))
@@ -26,12 +27,12 @@ ASKING = {"rules": [{"effect": "contain", "approve": True}]}
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
-async def ask(bench: Rig, *changes: Change, **more: Any) -> AskReply:
+async def ask(bench: ActivityRig, *changes: Change, **more: Any) -> AskReply:
     given = {
         "ref": StepRef(run=context(), path="block", seq=1),
         "kind": "change",
@@ -39,15 +40,17 @@ async def ask(bench: Rig, *changes: Change, **more: Any) -> AskReply:
         "within": 900,
     }
     return await ActivityEnvironment().run(
-        Asking(bench.rt).ask, AskRequest(changes=changes, **given | more)
+        AskPeople(bench.rt).ask, AskRequest(changes=changes, **given | more)
     )
 
 
-async def close(bench: Rig, asked: AskReply) -> Decision:
-    return await ActivityEnvironment().run(Asking(bench.rt).close_approval, asked.approval_id)
+async def close(bench: ActivityRig, asked: AskReply) -> Decision:
+    return await ActivityEnvironment().run(AskPeople(bench.rt).close_approval, asked.approval_id)
 
 
-async def test_a_change_that_the_policy_asks_about_is_applied_only_once_agreed(bench: Rig) -> None:
+async def test_change_that_needs_approval_is_applied_only_after_it(
+    bench: ActivityRig,
+) -> None:
     await bench.policy(ASKING)
     call = bench.block()
     planned = await bench.plan(call)
@@ -60,7 +63,7 @@ async def test_a_change_that_the_policy_asks_about_is_applied_only_once_agreed(b
     assert [row.approval_id for row in await bench.rows(EffectRow)] == [asked.approval_id]
 
 
-async def test_an_approval_covers_no_other_change_and_no_other_run(bench: Rig) -> None:
+async def test_approval_covers_no_other_change_and_no_other_run(bench: ActivityRig) -> None:
     call, other = bench.block(), bench.block(address="198.51.100.8")
     planned, otherwise = await bench.plan(call), await bench.plan(other)
     asked = await ask(bench, planned.change)
@@ -74,7 +77,7 @@ async def test_an_approval_covers_no_other_change_and_no_other_run(bench: Rig) -
     assert await bench.rows(EffectRow) == []
 
 
-async def test_only_the_chosen_changes_are_agreed_with(bench: Rig) -> None:
+async def test_only_chosen_changes_are_approved(bench: ActivityRig) -> None:
     one, two = bench.block(path="a"), bench.block(path="b", address="198.51.100.8")
     first, second = await bench.plan(one), await bench.plan(two)
     asked = await ask(bench, first.change, second.change)
@@ -92,19 +95,19 @@ async def test_only_the_chosen_changes_are_agreed_with(bench: Rig) -> None:
     assert (await close(bench, asked)).approved_changes == (second.change.digest,)
 
 
-async def test_an_approval_laxer_than_the_policy_does_not_count(bench: Rig) -> None:
+async def test_approval_laxer_than_the_policy_does_not_count(bench: ActivityRig) -> None:
     await bench.policy({"rules": [{"effect": "contain", "approve": {"by": "board", "quorum": 2}}]})
     planned = await bench.plan(bench.block())
     assert (planned.verdict.by, planned.verdict.quorum) == ("board", 2)
     asked = await ask(bench, planned.change, quorum=1)
     await decide(bench.rt, None, asked.approval_id, ANN, "approve", asked.digest)
     assert (
-        "the policy wants 2"
+        "the policy requires 2"
         in (await bench.apply(bench.block(), planned, asked.approval_id)).detail
     )
 
 
-async def test_the_same_question_again_is_the_same_approval(bench: Rig) -> None:
+async def test_repeated_ask_returns_the_same_approval(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     first = await ask(bench, planned.change)
     bench.pass_time(timedelta(minutes=1))
@@ -113,8 +116,8 @@ async def test_the_same_question_again_is_the_same_approval(bench: Rig) -> None:
     assert (await bench.rows(RunRow, RunRow.id))[0].status == "waiting"
 
 
-async def test_a_question_nobody_answered_is_closed_as_expired_and_the_run_goes_on(
-    bench: Rig,
+async def test_unanswered_approval_expires_and_the_run_continues(
+    bench: ActivityRig,
 ) -> None:
     asked = await ask(bench, (await bench.plan(bench.block())).change)
     assert (await close(bench, asked)).state == "expired"
@@ -123,7 +126,7 @@ async def test_a_question_nobody_answered_is_closed_as_expired_and_the_run_goes_
     assert (await bench.rows(RunRow, RunRow.id))[0].status == "running"
 
 
-async def test_a_question_decided_just_before_it_is_closed_counts(bench: Rig) -> None:
+async def test_decision_just_before_expiry_counts(bench: ActivityRig) -> None:
     form = {"severity": FormField(type="choice", label="Severity", choices=("low", "high"))}
     asked = await ask(bench, kind="form", question="How bad?", form=form)
     await decide(
@@ -145,16 +148,16 @@ async def test_a_question_decided_just_before_it_is_closed_counts(bench: Rig) ->
     )
 
 
-async def test_the_end_of_a_run_withdraws_its_questions(bench: Rig) -> None:
+async def test_end_of_run_withdraws_its_approvals(bench: ActivityRig) -> None:
     await ask(bench, (await bench.plan(bench.block())).change)
     await ActivityEnvironment().run(
-        Recording(bench.rt).end, RunEnd(run=context(), status=RunStatus.CANCELLED)
+        RecordRun(bench.rt).end, RunEnd(run=context(), status=RunStatus.CANCELLED)
     )
     assert [row.state for row in await bench.rows(ApprovalRow)] == ["withdrawn"]
     assert (await bench.rows(RunRow, RunRow.id))[0].status == "cancelled"
 
 
-async def test_an_approval_that_is_not_there_cannot_be_closed(bench: Rig) -> None:
+async def test_unknown_approval_cannot_be_closed(bench: ActivityRig) -> None:
     with pytest.raises(ApplicationError, match="no approval apr_x") as caught:
-        await ActivityEnvironment().run(Asking(bench.rt).close_approval, "apr_x")
+        await ActivityEnvironment().run(AskPeople(bench.rt).close_approval, "apr_x")
     assert caught.value.non_retryable

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.domain.change import Verdict
-from orchestrator.policy.stops.breaker_reset import reset_breaker
+from orchestrator.policy.stops.circuit_breaker import reset_breaker
 from orchestrator.store.tables import BreakerRow, TaskRow
-from tests.harness.activity_rig import Rig, rig
+from tests.harness.activity_rig import ActivityRig, rig
 
 
-async def planned_many(bench: Rig, count: int) -> None:
+async def planned_many(bench: ActivityRig, count: int) -> None:
     """Another run's containments for the same source."""
     for number in range(count):
         await bench.contained(
@@ -18,7 +18,7 @@ async def planned_many(bench: Rig, count: int) -> None:
         )
 
 
-async def test_a_change_that_trips_the_breaker_is_asked_about_and_so_is_the_next_plan(
+async def test_change_that_trips_the_breaker_needs_approval(
     tmp_path: Path,
 ) -> None:
     async with rig(tmp_path) as bench:

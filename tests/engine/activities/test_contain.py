@@ -13,42 +13,56 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from orchestrator.containments.release import release
-from orchestrator.contracts.messages import (
+from orchestrator.contracts.change import (
     ApplyRequest,
     PlanRequest,
-    RunEnd,
-    StepRef,
     UndoReply,
     UndoRequest,
     VerifyRequest,
 )
+from orchestrator.contracts.run import RunEnd, StepRef
 from orchestrator.domain.change import Effect, Verdict
+from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.engine.activities import undo as undoing
-from orchestrator.engine.activities.apply import Applying
-from orchestrator.engine.activities.plan import Planning
+from orchestrator.engine.activities.apply import ApplyChange
+from orchestrator.engine.activities.plan import PlanChange
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow, StepRow
-from tests.harness.activity_rig import Recording, Rig, Undoing, Verifying, context, rig
+from tests.harness.activity_rig import (
+    ActivityRig,
+    RecordRun,
+    UndoChange,
+    VerifyChange,
+    context,
+    rig,
+)
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
 async def undo(
-    bench: Rig, run: str = "run_1", path: str = "block", reason: str = "rolled back"
+    bench: ActivityRig,
+    run: str = "run_1",
+    path: str = "block",
+    cause: LeaseEndReason = LeaseEndReason.ROLLED_BACK,
+    actor: str | None = None,
 ) -> UndoReply:
-    request = UndoRequest(run_id=run, path=path, reason=reason, actor=f"run:{run}")
-    return await ActivityEnvironment().run(Undoing(bench.rt).undo, request)
+    actor = actor or f"run:{run}"
+    request = UndoRequest(
+        run_id=run, path=path, cause=cause, reason=cause.describe(actor), actor=actor
+    )
+    return await ActivityEnvironment().run(UndoChange(bench.rt).undo, request)
 
 
-async def test_the_way_of_a_containment_is_in_the_trail_in_order(bench: Rig) -> None:
+async def test_containment_is_audited_in_order(bench: ActivityRig) -> None:
     call = bench.block()
     planned = await bench.contained(call)
     request = VerifyRequest(call=call, change=planned.change, output={})
-    assert (await ActivityEnvironment().run(Verifying(bench.rt).verify, request)).verified
+    assert (await ActivityEnvironment().run(VerifyChange(bench.rt).verify, request)).verified
     assert (await undo(bench)).outcome == "undone"
     assert await bench.kinds() == [
         "containment:lease:registered",
@@ -68,20 +82,20 @@ async def test_the_way_of_a_containment_is_in_the_trail_in_order(bench: Rig) -> 
 
 
 @pytest.mark.parametrize("lifted", [True, False])
-async def test_a_release_by_hand_during_the_verification_is_told_as_that_and_by_whom(
-    bench: Rig, monkeypatch: pytest.MonkeyPatch, *, lifted: bool
+async def test_release_during_verification_names_who_released(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch, *, lifted: bool
 ) -> None:
-    monkeypatch.setattr("orchestrator.engine.activities.verify.LOOKS", (0.0,))
+    monkeypatch.setattr("orchestrator.engine.activities.verify.PAUSES", (0.0,))
     call = bench.block()
     planned = await bench.contained(call)
     key = planned.change.containment_key
     await release(bench.rt, None, key, actor="person:bob")
     if lifted:
-        await undo(bench, reason="released by bob")
+        await undo(bench, cause=LeaseEndReason.RELEASED, actor="person:bob")
     firewall: Any = bench.worlds["firewall"]
     firewall.tags.clear()
     request = VerifyRequest(call=call, change=planned.change, output={})
-    reply = await ActivityEnvironment().run(Verifying(bench.rt).verify, request)
+    reply = await ActivityEnvironment().run(VerifyChange(bench.rt).verify, request)
     assert (reply.verified, reply.released) == (False, True)
     assert (
         reply.detail
@@ -90,22 +104,22 @@ async def test_a_release_by_hand_during_the_verification_is_told_as_that_and_by_
     assert [row.error for row in await bench.rows(StepRow)] == [reply.detail]
 
 
-async def test_a_device_that_does_not_show_it_is_not_told_as_a_release(
-    bench: Rig, monkeypatch: pytest.MonkeyPatch
+async def test_unverified_change_is_not_reported_as_a_release(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.engine.activities.verify.LOOKS", (0.0,))
+    monkeypatch.setattr("orchestrator.engine.activities.verify.PAUSES", (0.0,))
     call = bench.block()
     planned = await bench.contained(call)
     firewall: Any = bench.worlds["firewall"]
     firewall.tags.clear()
     reply = await ActivityEnvironment().run(
-        Verifying(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
+        VerifyChange(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
     )
     assert (reply.verified, reply.released) == (False, False)
     assert "took block_address of address 198.51.100.7, but does not show it" in reply.detail
 
 
-async def test_the_intent_is_committed_before_the_vendor_is_called(bench: Rig) -> None:
+async def test_intent_is_committed_before_the_vendor_is_called(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     bench.worlds["firewall"].inject(kind="status", status=503, times=10)
     with pytest.raises(ApplicationError) as caught:
@@ -116,8 +130,8 @@ async def test_the_intent_is_committed_before_the_vendor_is_called(bench: Rig) -
     assert (await bench.kinds())[-1] == "run:step:intended"
 
 
-async def test_a_call_that_is_repeated_after_a_crash_is_one_effect_and_one_record(
-    bench: Rig,
+async def test_call_repeated_after_a_crash_is_one_effect_and_one_record(
+    bench: ActivityRig,
 ) -> None:
     call = bench.block()
     planned = await bench.contained(call)
@@ -135,7 +149,7 @@ async def test_a_call_that_is_repeated_after_a_crash_is_one_effect_and_one_recor
     assert len({effect["key"] for effect in bench.worlds["firewall"].effects}) == 1
 
 
-async def test_an_applied_step_is_not_called_again(bench: Rig) -> None:
+async def test_applied_step_is_not_called_again(bench: ActivityRig) -> None:
     call = bench.block()
     planned = await bench.contained(call)
     made = bench.effects("firewall")
@@ -143,7 +157,7 @@ async def test_an_applied_step_is_not_called_again(bench: Rig) -> None:
     assert bench.effects("firewall") == made
 
 
-async def test_two_runs_share_a_containment_and_the_last_lifts_it_once(bench: Rig) -> None:
+async def test_shared_containment_is_lifted_once_by_the_last_run(bench: ActivityRig) -> None:
     await bench.contained(bench.block("run_1"))
     second = await bench.plan(bench.block("run_2"))
     assert not second.change.changed
@@ -157,7 +171,7 @@ async def test_two_runs_share_a_containment_and_the_last_lifts_it_once(bench: Ri
     assert bench.effects("firewall") == lifted
 
 
-async def test_two_runs_that_planned_at_the_same_time_make_one_effect(bench: Rig) -> None:
+async def test_runs_that_plan_at_the_same_time_make_one_effect(bench: ActivityRig) -> None:
     first, second = await bench.plan(bench.block("run_1")), await bench.plan(bench.block("run_2"))
     assert first.change.changed
     assert second.change.changed
@@ -169,7 +183,7 @@ async def test_two_runs_that_planned_at_the_same_time_make_one_effect(bench: Rig
     assert (await undo(bench, "run_2")).outcome == "undone"
 
 
-async def test_while_another_run_is_at_it_a_run_waits(bench: Rig) -> None:
+async def test_run_waits_while_another_applies_the_same(bench: ActivityRig) -> None:
     first, second = await bench.plan(bench.block("run_1")), await bench.plan(bench.block("run_2"))
     bench.worlds["firewall"].inject(kind="status", status=503, times=10)
     with pytest.raises(ApplicationError):
@@ -181,7 +195,7 @@ async def test_while_another_run_is_at_it_a_run_waits(bench: Rig) -> None:
     assert (await bench.apply(bench.block("run_2"), second)).outcome == "applied"
 
 
-async def test_what_was_in_force_before_us_is_left_alone(bench: Rig) -> None:
+async def test_foreign_containment_is_left_alone(bench: ActivityRig) -> None:
     await bench.contained(bench.block("run_1"))
     async with bench.rt.store.write() as session:  # somebody else's block
         for table in (LeaseRow, ContainmentRow, EffectRow):
@@ -194,7 +208,7 @@ async def test_what_was_in_force_before_us_is_left_alone(bench: Rig) -> None:
     assert bench.effects("firewall") == made
 
 
-async def test_while_a_containment_is_lifted_nobody_takes_it_up(bench: Rig) -> None:
+async def test_containment_is_not_held_while_it_is_lifted(bench: ActivityRig) -> None:
     await bench.contained(bench.block("run_1"))
     bench.worlds["firewall"].inject(kind="status", status=503, times=10)
     with pytest.raises(ApplicationError):
@@ -207,8 +221,8 @@ async def test_while_a_containment_is_lifted_nobody_takes_it_up(bench: Rig) -> N
     assert (await bench.plan(bench.block("run_2"))).change.changed
 
 
-async def test_while_one_lifts_it_nobody_else_tells_the_device_to(
-    bench: Rig, monkeypatch: pytest.MonkeyPatch
+async def test_containment_is_lifted_by_one_worker_at_a_time(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second call could come so late that it lifts what was contained anew meanwhile."""
     await bench.contained(bench.block("run_1"))
@@ -232,8 +246,8 @@ async def test_while_one_lifts_it_nobody_else_tells_the_device_to(
     assert bench.effects("firewall") == told
 
 
-async def test_who_died_while_lifting_is_not_waited_for_long(
-    bench: Rig, monkeypatch: pytest.MonkeyPatch
+async def test_dead_release_is_not_waited_for_long(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.contained(bench.block("run_1"))
     with monkeypatch.context() as patched:
@@ -250,7 +264,7 @@ async def _died(*_given: Any) -> bool:
     raise MemoryError
 
 
-async def test_a_kill_switch_stops_applying_but_not_releasing(bench: Rig) -> None:
+async def test_kill_switch_stops_apply_but_not_release(bench: ActivityRig) -> None:
     await bench.contained(bench.block("run_1"))
     planned = await bench.plan(bench.block("run_2", "198.51.100.8"))
     await bench.engage("global")
@@ -260,7 +274,7 @@ async def test_a_kill_switch_stops_applying_but_not_releasing(bench: Rig) -> Non
     assert (await undo(bench, "run_1")).outcome == "undone"
 
 
-async def test_the_policy_of_the_moment_counts_not_that_of_the_plan(bench: Rig) -> None:
+async def test_policy_at_apply_counts_not_that_at_plan(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     assert planned.verdict.outcome is Verdict.ALLOW
     await bench.policy({"protect": {"addresses": ["198.51.100.7"]}})
@@ -268,13 +282,13 @@ async def test_the_policy_of_the_moment_counts_not_that_of_the_plan(bench: Rig) 
     assert await bench.rows(EffectRow) == []
 
 
-async def test_what_is_denied_holds_no_lease(bench: Rig) -> None:
+async def test_denied_change_holds_no_lease(bench: ActivityRig) -> None:
     await bench.policy({"protect": {"addresses": ["198.51.100.7"]}})
     assert (await bench.plan(bench.block())).verdict.outcome is Verdict.DENY
     assert await bench.rows(LeaseRow) == []
 
 
-async def test_limits_are_counted_over_all_runs_of_the_hour(bench: Rig) -> None:
+async def test_limits_count_over_all_runs_of_the_hour(bench: ActivityRig) -> None:
     await bench.policy({"limits": {"windows": [{"within": "1h", "addresses": 1}]}})
     await bench.contained(bench.block("run_1", "198.51.100.7"))
     other = bench.block("run_2", "198.51.100.8")
@@ -283,51 +297,51 @@ async def test_limits_are_counted_over_all_runs_of_the_hour(bench: Rig) -> None:
     assert (await bench.plan(other)).verdict.outcome is Verdict.ALLOW
 
 
-async def test_a_change_that_was_swapped_after_the_plan_is_not_applied(bench: Rig) -> None:
+async def test_change_that_was_not_planned_is_not_applied(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     with pytest.raises(ApplicationError, match="not the one that was planned"):
         await bench.apply(bench.block(address="198.51.100.9"), planned)
 
 
-async def test_a_dry_run_plans_without_a_lease_and_applies_nothing(bench: Rig) -> None:
+async def test_dry_run_plans_without_a_lease_and_applies_nothing(bench: ActivityRig) -> None:
     call = bench.block()
     dry = call.model_copy(
         update={"ref": StepRef(run=context(mode=Mode.DRY_RUN), path="block", seq=1)}
     )
     planned = await ActivityEnvironment().run(
-        Planning(bench.rt).plan, PlanRequest(call=dry, lease=True)
+        PlanChange(bench.rt).plan, PlanRequest(call=dry, lease=True)
     )
     assert await bench.rows(LeaseRow) == []
     with pytest.raises(ApplicationError, match="dry run"):
         await ActivityEnvironment().run(
-            Applying(bench.rt).apply, ApplyRequest(call=dry, change=planned.change)
+            ApplyChange(bench.rt).apply, ApplyRequest(call=dry, change=planned.change)
         )
     assert bench.effects("firewall") == 0
 
 
-async def test_a_step_released_while_people_were_asked_is_not_applied_afterwards(
-    bench: Rig,
+async def test_step_released_during_approval_is_not_applied(
+    bench: ActivityRig,
 ) -> None:
     planned = await bench.plan(bench.block())
     await undo(bench)
     assert (await bench.apply(bench.block(), planned)).outcome == "refused"
 
 
-async def test_a_lost_reply_is_unknown_and_can_be_taken_back(bench: Rig) -> None:
+async def test_lost_reply_is_unknown_and_can_be_undone(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     bench.worlds["firewall"].inject(kind="lost_reply", times=10)
     with pytest.raises(ApplicationError) as caught:
         await bench.apply(bench.block(), planned)
     assert caught.value.type == "Unknown"
     bench.worlds["firewall"].clear_faults()
-    found = await ActivityEnvironment().run(Undoing(bench.rt).to_undo, context())
+    found = await ActivityEnvironment().run(UndoChange(bench.rt).list_undoable, context())
     assert [each.path for each in found] == ["block"]
     assert (await undo(bench)).outcome == "undone"
-    assert await ActivityEnvironment().run(Undoing(bench.rt).to_undo, context()) == []
+    assert await ActivityEnvironment().run(UndoChange(bench.rt).list_undoable, context()) == []
 
 
-async def test_a_refusal_after_a_lost_reply_does_not_disown_what_may_have_been_made(
-    bench: Rig,
+async def test_refusal_after_a_lost_reply_keeps_ownership(
+    bench: ActivityRig,
 ) -> None:
     planned = await bench.plan(bench.block())
     bench.worlds["firewall"].inject(kind="lost_reply", times=1)
@@ -345,7 +359,7 @@ async def test_a_refusal_after_a_lost_reply_does_not_disown_what_may_have_been_m
     assert bench.worlds["firewall"].in_force()["addresses"] == []
 
 
-async def test_a_ticket_cannot_be_taken_back_and_is_opened_once(bench: Rig) -> None:
+async def test_ticket_is_opened_once_and_has_no_undo(bench: ActivityRig) -> None:
     call = bench.call(
         "tickets", "ticketing", "open", Effect.NOTIFY, {"title": "Contained"}, path="ticket"
     )
@@ -358,11 +372,11 @@ async def test_a_ticket_cannot_be_taken_back_and_is_opened_once(bench: Rig) -> N
     again = await bench.apply(call, planned)
     assert first.output["key"] == again.output["key"]
     assert bench.effects("tickets") == 1
-    assert await ActivityEnvironment().run(Undoing(bench.rt).to_undo, context()) == []
+    assert await ActivityEnvironment().run(UndoChange(bench.rt).list_undoable, context()) == []
     assert (await undo(bench, path="ticket")).outcome == "not_ours"
 
 
-async def test_nobody_holds_a_ticket(bench: Rig) -> None:
+async def test_ticket_has_no_lease(bench: ActivityRig) -> None:
     await bench.plan(
         bench.call("tickets", "ticketing", "open", Effect.NOTIFY, {"title": "Contained"}),
         lease=True,
@@ -370,7 +384,7 @@ async def test_nobody_holds_a_ticket(bench: Rig) -> None:
     assert await bench.rows(LeaseRow) == []
 
 
-async def test_a_later_attempt_may_contain_again(bench: Rig) -> None:
+async def test_later_attempt_can_contain_again(bench: ActivityRig) -> None:
     await bench.contained(bench.block())
     await undo(bench)
     again = bench.block(attempt=2)
@@ -380,9 +394,11 @@ async def test_a_later_attempt_may_contain_again(bench: Rig) -> None:
     assert (await undo(bench)).outcome == "undone"
 
 
-async def test_a_run_that_ends_leaves_no_lease_of_a_step_that_came_to_nothing(bench: Rig) -> None:
+async def test_end_of_run_ends_leases_without_a_change(
+    bench: ActivityRig,
+) -> None:
     await bench.plan(bench.block("run_1"))
     await ActivityEnvironment().run(
-        Recording(bench.rt).end, RunEnd(run=context(), status=RunStatus.DECLINED)
+        RecordRun(bench.rt).end, RunEnd(run=context(), status=RunStatus.DECLINED)
     )
     assert [row.state for row in await bench.rows(LeaseRow)] == ["ended"]

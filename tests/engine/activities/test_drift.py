@@ -11,10 +11,11 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.contracts.messages import UndoReply, UndoRequest, VerifyRequest
-from orchestrator.engine.activities.check import Checking
+from orchestrator.contracts.change import UndoReply, UndoRequest, VerifyRequest
+from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.engine.activities.check_drift import DriftCheck
 from orchestrator.store.tables import ContainmentRow, EffectRow, TaskRow
-from tests.harness.activity_rig import Rig, Undoing, Verifying, rig
+from tests.harness.activity_rig import ActivityRig, UndoChange, VerifyChange, rig
 
 ADDRESS = "198.51.100.7"
 REAPPLY = {"drift": {"then": "reapply"}}
@@ -25,54 +26,60 @@ class Died(BaseException):
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
-async def held(bench: Rig) -> str:
+async def held(bench: ActivityRig) -> str:
     """An address that is blocked by us and verified; the containment's key."""
     call = bench.block()
     planned = await bench.contained(call)
     await ActivityEnvironment().run(
-        Verifying(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
+        VerifyChange(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
     )
     return planned.change.containment_key
 
 
-async def check(bench: Rig, key: str) -> ContainmentRow:
+async def check(bench: ActivityRig, key: str) -> ContainmentRow:
     bench.pass_time(timedelta(hours=1))
-    await ActivityEnvironment().run(Checking(bench.rt).check, key)
+    await ActivityEnvironment().run(DriftCheck(bench.rt).check_drift, key)
     (row,) = await bench.rows(ContainmentRow)
     assert isinstance(row, ContainmentRow)
     return row
 
 
-async def undo(bench: Rig, run: str = "run_1") -> UndoReply:
-    request = UndoRequest(run_id=run, path="block", reason="rolled back", actor=f"run:{run}")
-    return await ActivityEnvironment().run(Undoing(bench.rt).undo, request)
+async def undo(bench: ActivityRig, run: str = "run_1") -> UndoReply:
+    request = UndoRequest(
+        run_id=run,
+        path="block",
+        cause=LeaseEndReason.ROLLED_BACK,
+        reason="rolled back",
+        actor=f"run:{run}",
+    )
+    return await ActivityEnvironment().run(UndoChange(bench.rt).undo, request)
 
 
-def forget(bench: Rig) -> None:
+def forget(bench: ActivityRig) -> None:
     firewall: Any = bench.worlds["firewall"]
     firewall.tags.clear()
 
 
-def blocked(bench: Rig) -> bool:
+def blocked(bench: ActivityRig) -> bool:
     return ADDRESS in bench.worlds["firewall"].in_force()["addresses"]
 
 
-async def test_what_is_in_force_is_seen_and_said_once_an_hour(bench: Rig) -> None:
+async def test_containment_in_force_is_audited_once_an_hour(bench: ActivityRig) -> None:
     key = await held(bench)
     row = await check(bench, key)
     assert (row.verified_at, row.drift) == (bench.now[0], None)
     for _ in range(5):
         bench.pass_time(timedelta(minutes=1))
-        await ActivityEnvironment().run(Checking(bench.rt).check, key)
+        await ActivityEnvironment().run(DriftCheck(bench.rt).check_drift, key)
     assert (await bench.kinds()).count("containment:device:checked") == 1
 
 
-async def test_what_is_gone_is_reported_once_and_a_person_is_told(bench: Rig) -> None:
+async def test_drift_is_reported_once_with_a_task(bench: ActivityRig) -> None:
     key = await held(bench)
     forget(bench)
     made = bench.effects("firewall")
@@ -92,8 +99,8 @@ async def test_what_is_gone_is_reported_once_and_a_person_is_told(bench: Rig) ->
         ({}, None),
     ],
 )
-async def test_drift_is_told_to_the_group_that_the_policy_names(
-    bench: Rig, document: dict[str, Any], group: str | None
+async def test_drift_task_goes_to_the_group_of_the_policy(
+    bench: ActivityRig, document: dict[str, Any], group: str | None
 ) -> None:
     key = await held(bench)
     await bench.policy(document)
@@ -102,7 +109,9 @@ async def test_drift_is_told_to_the_group_that_the_policy_names(
     assert [task.to_group for task in await bench.rows(TaskRow)] == [group]
 
 
-async def test_what_is_back_is_not_drifted_any_more_and_the_matter_is_closed(bench: Rig) -> None:
+async def test_containment_that_is_back_closes_its_drift_task(
+    bench: ActivityRig,
+) -> None:
     key = await held(bench)
     firewall: Any = bench.worlds["firewall"]
     before = {address: list(tags) for address, tags in firewall.tags.items()}
@@ -114,7 +123,7 @@ async def test_what_is_back_is_not_drifted_any_more_and_the_matter_is_closed(ben
     assert [task.state for task in await bench.rows(TaskRow)] == ["closed"]
 
 
-async def test_a_device_that_does_not_answer_is_neither_seen_nor_gone(bench: Rig) -> None:
+async def test_unavailable_device_is_neither_verified_nor_drifted(bench: ActivityRig) -> None:
     key = await held(bench)
     seen = (await bench.rows(ContainmentRow))[0].verified_at
     bench.worlds["firewall"].inject(kind="status", status=503, times=100)
@@ -122,8 +131,8 @@ async def test_a_device_that_does_not_answer_is_neither_seen_nor_gone(bench: Rig
     assert (row.verified_at, row.drift) == (seen, None)
 
 
-async def test_what_is_gone_is_made_again_where_the_policy_says_so_and_is_released_as_ever(
-    bench: Rig,
+async def test_drift_is_corrected_where_the_policy_says_so(
+    bench: ActivityRig,
 ) -> None:
     key = await held(bench)
     await bench.policy(REAPPLY)
@@ -143,8 +152,8 @@ async def test_what_is_gone_is_made_again_where_the_policy_says_so_and_is_releas
 @pytest.mark.parametrize(
     "document", [{"drift": {"then": "reapply"}, "protect": {"addresses": [ADDRESS]}}]
 )
-async def test_what_the_policy_denies_by_now_is_not_made_again(
-    bench: Rig, document: dict[str, Any]
+async def test_drift_is_not_corrected_if_the_policy_denies_it_now(
+    bench: ActivityRig, document: dict[str, Any]
 ) -> None:
     key = await held(bench)
     await bench.policy(document)
@@ -153,7 +162,7 @@ async def test_what_the_policy_denies_by_now_is_not_made_again(
     assert not blocked(bench)
 
 
-async def test_what_takes_an_approval_by_now_is_not_made_again_without(bench: Rig) -> None:
+async def test_drift_is_not_corrected_without_a_newly_required_approval(bench: ActivityRig) -> None:
     key = await held(bench)
     await bench.policy({**REAPPLY, "rules": [{"effect": "contain", "approve": True}]})
     forget(bench)
@@ -162,7 +171,7 @@ async def test_what_takes_an_approval_by_now_is_not_made_again_without(bench: Ri
     assert "it takes an approval" in (await bench.rows(TaskRow))[0].summary
 
 
-async def test_a_kill_switch_keeps_it_from_being_made_again(bench: Rig) -> None:
+async def test_kill_switch_stops_drift_correction(bench: ActivityRig) -> None:
     key = await held(bench)
     await bench.policy(REAPPLY)
     await bench.engage("global")
@@ -171,7 +180,7 @@ async def test_a_kill_switch_keeps_it_from_being_made_again(bench: Rig) -> None:
     assert not blocked(bench)
 
 
-async def test_another_change_than_the_one_that_was_judged_is_not_made(bench: Rig) -> None:
+async def test_drift_is_not_corrected_by_a_different_change(bench: ActivityRig) -> None:
     key = await held(bench)
     await bench.policy(REAPPLY)
     firewall: Any = bench.worlds["firewall"]
@@ -189,7 +198,7 @@ async def test_another_change_than_the_one_that_was_judged_is_not_made(bench: Ri
     assert firewall.tags == {}
 
 
-async def test_a_release_before_the_check_wins(bench: Rig) -> None:
+async def test_release_before_the_check_wins(bench: ActivityRig) -> None:
     key = await held(bench)
     await bench.policy(REAPPLY)
     assert (await undo(bench)).outcome == "undone"
@@ -199,13 +208,13 @@ async def test_a_release_before_the_check_wins(bench: Rig) -> None:
     assert not blocked(bench)
 
 
-async def test_a_release_that_comes_between_the_look_and_the_intent_wins(
-    bench: Rig, monkeypatch: pytest.MonkeyPatch
+async def test_release_between_read_and_intent_wins(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = await held(bench)
     await bench.policy(REAPPLY)
     forget(bench)
-    checking = Checking(bench.rt)
+    checking = DriftCheck(bench.rt)
     planned_again = checking._planned_again
 
     async def released_meanwhile(found: Any) -> str | None:
@@ -213,20 +222,20 @@ async def test_a_release_that_comes_between_the_look_and_the_intent_wins(
         return await planned_again(found)
 
     monkeypatch.setattr(checking, "_planned_again", released_meanwhile)
-    await ActivityEnvironment().run(checking.check, key)
+    await ActivityEnvironment().run(checking.check_drift, key)
     assert not blocked(bench)
     assert "containment:drift:intended" not in await bench.kinds()
     assert [row.state for row in await bench.rows(ContainmentRow)] == ["lifted"]
     assert await bench.rows(TaskRow) == []
 
 
-async def test_a_release_waits_for_a_call_that_is_making_it_again_and_then_lifts_it(
-    bench: Rig, monkeypatch: pytest.MonkeyPatch
+async def test_release_waits_for_drift_correction_and_then_lifts(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = await held(bench)
     await bench.policy(REAPPLY)
     forget(bench)
-    checking = Checking(bench.rt)
+    checking = DriftCheck(bench.rt)
     apply = checking._apply
     refused: list[str] = []
 
@@ -237,35 +246,35 @@ async def test_a_release_waits_for_a_call_that_is_making_it_again_and_then_lifts
         await apply(found)
 
     monkeypatch.setattr(checking, "_apply", released_meanwhile)
-    await ActivityEnvironment().run(checking.check, key)
+    await ActivityEnvironment().run(checking.check_drift, key)
     assert refused == ["Unavailable"]
     assert blocked(bench)
     assert (await undo(bench)).outcome == "undone"
     assert not blocked(bench)
 
 
-async def test_a_worker_that_died_over_making_it_again_keeps_no_release_from_its_end(
-    bench: Rig, monkeypatch: pytest.MonkeyPatch
+async def test_dead_drift_correction_does_not_block_a_release(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = await held(bench)
     await bench.policy(REAPPLY)
     forget(bench)
-    checking = Checking(bench.rt)
+    checking = DriftCheck(bench.rt)
 
     async def die(_found: Any) -> None:
         raise Died
 
     monkeypatch.setattr(checking, "_apply", die)
     with pytest.raises(Died):
-        await ActivityEnvironment().run(checking.check, key)
+        await ActivityEnvironment().run(checking.check_drift, key)
     with pytest.raises(ApplicationError):
         await undo(bench)
     bench.pass_time(timedelta(minutes=3))
     assert (await undo(bench)).outcome == "undone"
 
 
-async def test_what_was_in_force_before_us_is_never_made_again_and_its_loss_is_reported(
-    bench: Rig,
+async def test_drift_of_a_foreign_containment_is_reported_and_never_corrected(
+    bench: ActivityRig,
 ) -> None:
     firewall: Any = bench.worlds["firewall"]
     firewall.tags[ADDRESS] = [firewall.tag]

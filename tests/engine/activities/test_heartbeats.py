@@ -62,14 +62,14 @@ async def _until_heard(heard: list[Any], times: int) -> None:
         await asyncio.sleep(0.005)
 
 
-async def test_a_silent_activity_still_shows_that_it_lives() -> None:
+async def test_silent_activity_sends_heartbeats() -> None:
     heard = await _beats(
         lambda _, heard: _until_heard(heard, 3), heartbeat_timeout=timedelta(seconds=0.03)
     )
     assert heard[:3] == [(), (), ()]
 
 
-async def test_what_a_long_job_said_last_is_said_again_and_not_lost() -> None:
+async def test_heartbeats_repeat_the_last_details() -> None:
     async def work(outbound: ActivityOutboundInterceptor, heard: list[Any]) -> None:
         outbound.heartbeat("job 7")
         await _until_heard(heard, 3)
@@ -77,7 +77,7 @@ async def test_what_a_long_job_said_last_is_said_again_and_not_lost() -> None:
     assert (await _beats(work, heartbeat_timeout=timedelta(seconds=0.03)))[:3] == [("job 7",)] * 3
 
 
-async def test_where_an_earlier_try_had_come_to_outlives_the_next_crash_too() -> None:
+async def test_details_of_an_earlier_attempt_survive_another_crash() -> None:
     heard = await _beats(
         lambda _, heard: _until_heard(heard, 1),
         heartbeat_timeout=timedelta(seconds=0.03),
@@ -86,7 +86,7 @@ async def test_where_an_earlier_try_had_come_to_outlives_the_next_crash_too() ->
     assert heard[0] == ("job 7",)
 
 
-async def test_a_local_activity_has_no_heartbeats() -> None:
+async def test_local_activity_has_no_heartbeats() -> None:
     async def work(_: Any, __: Any) -> None:
         await asyncio.sleep(0.05)
 

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.policy.stops import kill_switches
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.store.tables import EffectRow
-from tests.harness.activity_rig import Rig, rig
+from tests.harness.activity_rig import ActivityRig, rig
 
 SWITCHES = [
     ("global", "*"),
@@ -22,13 +22,13 @@ SWITCHES = [
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-async def other(bench: Rig) -> AsyncIterator[Runtime]:
+async def other(bench: ActivityRig) -> AsyncIterator[Runtime]:
     """Another process on the same store."""
     process = open_runtime(bench.rt.settings, clock=bench.rt.clock)
     yield process
@@ -36,8 +36,8 @@ async def other(bench: Rig) -> AsyncIterator[Runtime]:
 
 
 @pytest.mark.parametrize(("scope", "name"), SWITCHES)
-async def test_a_switch_that_another_process_engaged_or_lifted_is_seen_by_the_next_apply(
-    bench: Rig, other: Runtime, scope: str, name: str
+async def test_kill_switch_of_another_process_applies_to_the_next_change(
+    bench: ActivityRig, other: Runtime, scope: str, name: str
 ) -> None:
     for number in range(1, 4):
         before, stopped, after = (f"198.51.{number}.{last}" for last in (1, 2, 3))
@@ -57,8 +57,8 @@ async def test_a_switch_that_another_process_engaged_or_lifted_is_seen_by_the_ne
     ("scope", "name"),
     [("connection", "edr"), ("connection", "jira"), ("playbook", "other"), ("source", "siem")],
 )
-async def test_a_switch_for_something_else_stops_nothing(
-    bench: Rig, other: Runtime, scope: str, name: str
+async def test_kill_switch_of_another_scope_stops_nothing(
+    bench: ActivityRig, other: Runtime, scope: str, name: str
 ) -> None:
     await kill_switches.engage(other, scope, name, "drill", actor="person:bob")
     await bench.contained(bench.block())

@@ -11,24 +11,25 @@ import pytest
 from sqlalchemy import event
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.containments.queries import get_containment, list_containments
+from orchestrator.containments.queries import StateFilter, get_containment, list_containments
 from orchestrator.containments.release import change_lease, release, release_incident
-from orchestrator.contracts.messages import UndoReply, UndoRequest
+from orchestrator.contracts.change import UndoReply, UndoRequest
+from orchestrator.domain.containment import ContainmentState, LeaseEndReason
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, IncidentRow, LeaseRow, RunRow
-from tests.harness.activity_rig import START, Rig, Undoing, rig
+from tests.harness.activity_rig import START, ActivityRig, UndoChange, rig
 
 HOUR = timedelta(hours=1)
 ANN = "person:ann"
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
-async def held(bench: Rig, *runs: str, until: timedelta | None = HOUR) -> str:
+async def held(bench: ActivityRig, *runs: str, until: timedelta | None = HOUR) -> str:
     """A containment that these runs hold, each until then; its key."""
     key = ""
     for run in runs or ("run_1",):
@@ -43,28 +44,30 @@ async def held(bench: Rig, *runs: str, until: timedelta | None = HOUR) -> str:
     return key
 
 
-async def leases(bench: Rig) -> dict[str, LeaseRow]:
+async def leases(bench: ActivityRig) -> dict[str, LeaseRow]:
     return {row.id: row for row in await bench.rows(LeaseRow)}
 
 
-async def undo(bench: Rig, reason: str = "its time is up") -> UndoReply:
-    request = UndoRequest(run_id="run_1", path="block", reason=reason, actor="system")
-    return await ActivityEnvironment().run(Undoing(bench.rt).undo, request)
+async def undo(bench: ActivityRig, cause: LeaseEndReason = LeaseEndReason.EXPIRED) -> UndoReply:
+    request = UndoRequest(
+        run_id="run_1", path="block", cause=cause, reason="as the test says", actor="system"
+    )
+    return await ActivityEnvironment().run(UndoChange(bench.rt).undo, request)
 
 
-async def test_it_is_extended_and_the_trail_says_by_whom_and_why(bench: Rig) -> None:
+async def test_extension_is_audited_with_actor_and_reason(bench: ActivityRig) -> None:
     key = await held(bench)
     shown = await change_lease(
         bench.rt, None, key, length=4 * HOUR, way="extend", actor=ANN, reason="still looked at"
     )
-    assert shown["until"] == (START + 4 * HOUR).isoformat()
+    assert shown.until == START + 4 * HOUR
     last = (await bench.rows(AuditEventRow, AuditEventRow.number))[-1]
     assert (last.kind, last.actor, last.subject) == ("containment:lease:changed", ANN, "run_1")
     assert last.data["reason"] == "still looked at"
 
 
-async def test_extending_leaves_a_longer_lease_alone_and_shortening_a_shorter_one(
-    bench: Rig,
+async def test_extend_skips_longer_leases_and_shorten_skips_shorter_ones(
+    bench: ActivityRig,
 ) -> None:
     key = await held(bench, "run_1", "run_2")
     await change_lease(bench.rt, None, key, lease="run_2/block", length=8 * HOUR, actor=ANN)
@@ -80,63 +83,63 @@ async def test_extending_leaves_a_longer_lease_alone_and_shortening_a_shorter_on
         START + 4 * HOUR,
         START + 6 * HOUR,
     )
-    with pytest.raises(Conflict, match="to let them end sooner, shorten"):
+    with pytest.raises(Conflict, match="use `shorten` to end them earlier"):
         await change_lease(bench.rt, None, key, length=HOUR, way="extend", actor=ANN)
 
 
-async def test_a_lease_without_an_end_may_get_one(bench: Rig) -> None:
+async def test_lease_without_end_can_get_one(bench: ActivityRig) -> None:
     key = await held(bench, until=None)
-    assert (await get_containment(bench.rt, key))["until"] is None
-    assert (await change_lease(bench.rt, None, key, length=HOUR, actor=ANN))["until"] == (
-        START + HOUR
-    ).isoformat()
+    assert (await get_containment(bench.rt, key)).until is None
+    assert (await change_lease(bench.rt, None, key, length=HOUR, actor=ANN)).until == START + HOUR
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"until": START - HOUR}, "in the past; to lift it now, release it"),
+        ({"until": START - HOUR}, "in the past; to lift the containment now, release it"),
         ({"until": START}, "in the past"),
         ({"until": START + timedelta(days=366)}, "at most 365 days"),
         ({"length": timedelta(days=366)}, "at most 365 days"),
-        ({"length": timedelta()}, "more than nothing"),
-        ({}, "give one of"),
-        ({"until": START + HOUR, "length": HOUR}, "give one of"),
+        ({"length": timedelta()}, "must be more than 0"),
+        ({}, "give either"),
+        ({"until": START + HOUR, "length": HOUR}, "give either"),
     ],
 )
-async def test_an_end_that_cannot_be_is_refused_with_the_mend(
-    bench: Rig, given: dict[str, Any], said: str
+async def test_invalid_end_is_refused_with_a_hint(
+    bench: ActivityRig, given: dict[str, Any], said: str
 ) -> None:
     key = await held(bench)
     with pytest.raises(Invalid, match=said):
         await change_lease(bench.rt, None, key, **given, actor=ANN)
 
 
-async def test_what_has_ended_or_is_being_lifted_is_not_extended(bench: Rig) -> None:
+async def test_ended_or_lifting_containment_is_not_extended(bench: ActivityRig) -> None:
     key = await held(bench)
     bench.pass_time(HOUR)
-    with pytest.raises(Conflict, match="start a run to contain it anew"):
+    with pytest.raises(Conflict, match="start a run to contain the target again"):
         await change_lease(bench.rt, None, key, length=HOUR, actor=ANN)
     async with bench.rt.store.write() as session:
         row = await session.get(ContainmentRow, key)
         assert row is not None
-        row.state = "lifting"
+        row.state = ContainmentState.LIFTING
     with pytest.raises(Conflict, match="is lifting"):
         await change_lease(bench.rt, None, key, length=HOUR, actor=ANN)
 
 
-async def test_a_lease_that_is_not_there_is_not_found_and_one_that_ended_is_a_conflict(
-    bench: Rig,
+async def test_unknown_lease_is_not_found_and_an_ended_one_conflicts(
+    bench: ActivityRig,
 ) -> None:
     key = await held(bench, "run_1", "run_2")
     with pytest.raises(NotFound):
         await change_lease(bench.rt, None, key, lease="run_9/block", length=HOUR, actor=ANN)
-    assert (await undo(bench, "rolled back")).outcome == "kept"
+    assert (await undo(bench, LeaseEndReason.ROLLED_BACK)).outcome == "kept"
     with pytest.raises(Conflict, match="released already"):
         await change_lease(bench.rt, None, key, lease="run_1/block", length=HOUR, actor=ANN)
 
 
-async def test_a_lease_that_was_extended_after_it_was_found_over_is_not_ended(bench: Rig) -> None:
+async def test_lease_extended_after_it_was_due_is_not_ended(
+    bench: ActivityRig,
+) -> None:
     key = await held(bench)
     await change_lease(bench.rt, None, key, length=4 * HOUR, actor=ANN)
     bench.pass_time(HOUR)  # the watcher had read the old end
@@ -145,15 +148,22 @@ async def test_a_lease_that_was_extended_after_it_was_found_over_is_not_ended(be
     assert bench.worlds["firewall"].in_force()["addresses"] != []
 
 
-async def test_releasing_one_lease_leaves_the_others(bench: Rig) -> None:
+async def test_release_of_one_lease_keeps_the_others(bench: ActivityRig) -> None:
     key = await held(bench, "run_1", "run_2")
     await release(bench.rt, None, key, lease="run_1/block", actor=ANN, reason="false positive")
     found = await leases(bench)
-    assert (found["run_1/block"].until, found["run_1/block"].reason) == (START, "released by ann")
+    released = found["run_1/block"]
+    assert (released.until, released.end_reason, released.ended_by) == (
+        START,
+        LeaseEndReason.RELEASED,
+        ANN,
+    )
     assert found["run_2/block"].until == START + HOUR
 
 
-async def test_an_incident_is_released_whole_and_others_keep_what_they_hold(bench: Rig) -> None:
+async def test_release_of_an_incident_keeps_leases_of_others(
+    bench: ActivityRig,
+) -> None:
     await bench.add(
         IncidentRow(
             id="inc_1",
@@ -170,14 +180,14 @@ async def test_an_incident_is_released_whole_and_others_keep_what_they_hold(benc
         assert other is not None
         other.incident_id = "inc_2"
     found = await release_incident(bench.rt, None, "inc_1", actor=ANN)
-    assert [each["key"] for each in found] == [key]
+    assert [item.key for item in found.items] == [key]
     assert (await leases(bench))["run_1/block"].until == START
     assert (await leases(bench))["run_2/block"].until == START + HOUR
     with pytest.raises(NotFound):
         await release_incident(bench.rt, None, "inc_9", actor=ANN)
 
 
-async def test_the_list_says_all_of_what_is_in_force_in_two_queries(bench: Rig) -> None:
+async def test_containments_are_listed_in_two_queries(bench: ActivityRig) -> None:
     await held(bench, "run_1", "run_2")
     queries: list[str] = []
     event.listen(
@@ -185,26 +195,26 @@ async def test_the_list_says_all_of_what_is_in_force_in_two_queries(bench: Rig) 
         "before_cursor_execute",
         lambda *given: queries.append(given[2]),
     )
-    (item,) = (await list_containments(bench.rt))["items"]
+    (item,) = (await list_containments(bench.rt)).items
     assert len([query for query in queries if query.startswith("SELECT")]) == 2
-    assert (item["connector"], item["state"], item["ours"], item["until"]) == (
+    assert (item.connector, item.state, item.ours, item.until) == (
         "palo_alto",
         "held",
         True,
-        (START + HOUR).isoformat(),
+        START + HOUR,
     )
-    assert {
-        (lease["playbook"], lease["started_by"], lease["alert"]) for lease in item["leases"]
-    } == {("contain", "source:test", "t")}
+    assert {(lease.playbook, lease.started_by, lease.alert) for lease in item.leases} == {
+        ("contain", "source:test", "t")
+    }
 
 
-async def test_what_is_lifted_is_shown_only_when_asked_for(bench: Rig) -> None:
+async def test_lifted_containments_are_listed_only_on_request(bench: ActivityRig) -> None:
     await held(bench)
-    await undo(bench, "rolled back")
-    assert (await list_containments(bench.rt))["items"] == []
+    await undo(bench, LeaseEndReason.ROLLED_BACK)
+    assert (await list_containments(bench.rt)).items == []
     assert [
-        item["state"] for item in (await list_containments(bench.rt, state="all"))["items"]
+        item.state for item in (await list_containments(bench.rt, state=StateFilter.ALL)).items
     ] == ["lifted"]
     assert [
-        item["state"] for item in (await list_containments(bench.rt, state="lifted"))["items"]
+        item.state for item in (await list_containments(bench.rt, state=StateFilter.LIFTED)).items
     ] == ["lifted"]

@@ -12,26 +12,28 @@ from sqlalchemy import update
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.contracts.messages import (
-    DueReply,
-    EventsRequest,
-    HoldInput,
-    HoldRequest,
-    RunEnd,
-    StepRecord,
-    StepRef,
-)
+from orchestrator.contracts.containment import DueReply, HoldInput, HoldRequest
+from orchestrator.contracts.run import EventsRequest, RunEnd, StepRecord, StepRef
 from orchestrator.domain.change import Effect
-from orchestrator.domain.digest import wish_digest
+from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.domain.digest import input_digest
 from orchestrator.domain.run import RunStatus, StepState
-from orchestrator.engine.activities.hold import Holding
+from orchestrator.engine.activities.hold import HoldTarget
 from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow, RunRow, StepRow
-from tests.harness.activity_rig import START, Reading, Recording, Rig, alert, context, rig
+from tests.harness.activity_rig import (
+    START,
+    ActivityRig,
+    ReadSystem,
+    RecordRun,
+    alert,
+    context,
+    rig,
+)
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
@@ -53,111 +55,113 @@ def step(path: str, state: StepState, **columns: Any) -> StepRecord:
     )
 
 
-async def test_a_read_is_answered_and_recorded(bench: Rig) -> None:
+async def test_read_is_recorded(bench: ActivityRig) -> None:
     call = bench.call("edr", "edr", "find_host", Effect.READ, {"host": next(iter(_hosts(bench)))})
-    reply = await ActivityEnvironment().run(Reading(bench.rt).read, call)
+    reply = await ActivityEnvironment().run(ReadSystem(bench.rt).read, call)
     (row,) = await bench.rows(StepRow)
     assert (row.state, row.result, row.action) == ("done", reply.output, "find_host")
-    assert row.inputs_digest == wish_digest(
+    assert row.inputs_digest == input_digest(
         "edr", "find_host", call.input
     )  # by which a backtest finds it
     assert await bench.kinds() == ["run:step:read"]
 
 
-def _hosts(bench: Rig) -> list[str]:
+def _hosts(bench: ActivityRig) -> list[str]:
     return [device["hostname"] for device in bench.worlds["edr"].dump()["devices"].values()]
 
 
-async def test_a_connection_that_is_not_there_stops_the_step(bench: Rig) -> None:
+async def test_missing_connection_stops_the_step(bench: ActivityRig) -> None:
     call = bench.call("nowhere", "edr", "find_host", Effect.READ, {"host": "x"})
     with pytest.raises(ApplicationError) as caught:
-        await ActivityEnvironment().run(Reading(bench.rt).read, call)
+        await ActivityEnvironment().run(ReadSystem(bench.rt).read, call)
     assert (caught.value.type, caught.value.non_retryable) == ("Rejected", True)
 
 
-async def test_what_looks_like_a_secret_is_masked_in_steps_and_trail(bench: Rig) -> None:
+async def test_secrets_are_masked_in_steps_and_trail(bench: ActivityRig) -> None:
     record = step(
         "open",
         StepState.DONE,
         inputs={"title": "t", "api_token": "s3cret", "deep": [{"Password": "s3cret"}]},
         result={"secret": "s3cret"},
     )
-    await ActivityEnvironment().run(Recording(bench.rt).record, [record])
-    shown = (await get_run(bench.rt, "run_1"))["steps"][0]
-    assert shown["inputs"]["title"] == "t"
+    await ActivityEnvironment().run(RecordRun(bench.rt).record, [record])
+    shown = (await get_run(bench.rt, "run_1")).steps[0]
+    assert (shown.inputs or {})["title"] == "t"
     assert "s3cret" not in str([shown, [row.data for row in await bench.rows(AuditEventRow)]])
 
 
-async def test_steps_are_written_over_and_said_once(bench: Rig) -> None:
+async def test_repeated_record_updates_the_step_and_audits_once(bench: ActivityRig) -> None:
     many = [step(f"each[{number}]/x", StepState.SKIPPED) for number in range(450)]
     for _ in range(2):
-        await ActivityEnvironment().run(Recording(bench.rt).record, many)
+        await ActivityEnvironment().run(RecordRun(bench.rt).record, many)
     assert len(await bench.rows(StepRow)) == 450
     assert (await bench.kinds()).count("run:step:skipped") == 450
 
 
-async def test_a_run_begins_waits_goes_on_and_ends(bench: Rig) -> None:
-    recording = Recording(bench.rt)
+async def test_run_begins_waits_continues_and_ends(bench: ActivityRig) -> None:
+    recording = RecordRun(bench.rt)
     await ActivityEnvironment().run(recording.begin, context())
     waiting = step("pause", StepState.WAITING).model_copy(update={"kind": "wait"})
     await ActivityEnvironment().run(recording.record, [waiting])
-    assert (await get_run(bench.rt, "run_1"))["status"] == "waiting"
+    assert (await get_run(bench.rt, "run_1")).status == "waiting"
     await ActivityEnvironment().run(
         recording.record, [waiting.model_copy(update={"state": StepState.DONE})]
     )
-    assert (await get_run(bench.rt, "run_1"))["status"] == "running"
+    assert (await get_run(bench.rt, "run_1")).status == "running"
     await ActivityEnvironment().run(
         recording.end, RunEnd(run=context(), status=RunStatus.FAILED, error="no")
     )
     ended = await get_run(bench.rt, "run_1")
-    assert (ended["status"], ended["error"]) == ("failed", "no")
+    assert (ended.status, ended.error) == ("failed", "no")
     await ActivityEnvironment().run(recording.begin, context())  # late, after a crash
-    assert (await get_run(bench.rt, "run_1"))["status"] == "failed"
+    assert (await get_run(bench.rt, "run_1")).status == "failed"
 
 
-async def test_an_earlier_attempt_does_not_write_over_a_later_one(bench: Rig) -> None:
+async def test_earlier_attempt_does_not_overwrite_a_later_one(bench: ActivityRig) -> None:
     async with bench.rt.store.write() as session:
         await session.execute(update(RunRow).values(attempt=2))
     pause = step("pause", StepState.WAITING).model_copy(update={"kind": "wait"})
-    await ActivityEnvironment().run(Recording(bench.rt).record, [pause])
+    await ActivityEnvironment().run(RecordRun(bench.rt).record, [pause])
     await ActivityEnvironment().run(
-        Recording(bench.rt).end, RunEnd(run=context(attempt=1), status=RunStatus.FAILED)
+        RecordRun(bench.rt).end, RunEnd(run=context(attempt=1), status=RunStatus.FAILED)
     )
     run = await get_run(bench.rt, "run_1")
-    assert (run["status"], run["steps"][0]["state"]) == ("running", "waiting")
+    assert (run.status, run.steps[0].state) == ("running", "waiting")
 
 
-async def test_nothing_waits_in_a_run_that_ended(bench: Rig) -> None:
+async def test_ended_run_has_no_waiting_steps(bench: ActivityRig) -> None:
     pause = step("pause", StepState.WAITING).model_copy(update={"kind": "wait"})
-    await ActivityEnvironment().run(Recording(bench.rt).record, [pause])
+    await ActivityEnvironment().run(RecordRun(bench.rt).record, [pause])
     await ActivityEnvironment().run(
-        Recording(bench.rt).end, RunEnd(run=context(), status=RunStatus.CANCELLED)
+        RecordRun(bench.rt).end, RunEnd(run=context(), status=RunStatus.CANCELLED)
     )
-    (pause,) = (await get_run(bench.rt, "run_1"))["steps"]
-    assert (pause["state"], pause["error"]) == ("skipped", "the run ended: cancelled")
+    (pause,) = (await get_run(bench.rt, "run_1")).steps
+    assert (pause.state, pause.error) == ("skipped", "the run ended: cancelled")
 
 
-async def test_events_are_the_alerts_that_joined_since_without_the_own_one(bench: Rig) -> None:
+async def test_events_are_later_alerts_of_the_incident(
+    bench: ActivityRig,
+) -> None:
     await bench.add(
         alert("alert_2", received_at=START + timedelta(seconds=5)),
         alert("alert_3", incident_id="inc_2"),
     )
     request = EventsRequest(run=context(), since=START - timedelta(seconds=1))
-    reply = await ActivityEnvironment().run(Recording(bench.rt).events, request)
+    reply = await ActivityEnvironment().run(RecordRun(bench.rt).list_events, request)
     assert [view["id"] for view in reply.alerts] == ["alert_2"]
     later = request.model_copy(update={"since": START + timedelta(seconds=5)})
-    assert (await ActivityEnvironment().run(Recording(bench.rt).events, later)).alerts == ()
+    assert (await ActivityEnvironment().run(RecordRun(bench.rt).list_events, later)).alerts == ()
 
 
-async def due(bench: Rig, holding: Holding, key: str) -> DueReply:
-    return await ActivityEnvironment().run(holding.due, HoldInput(containment_key=key))
+async def due(bench: ActivityRig, holding: HoldTarget, key: str) -> DueReply:
+    return await ActivityEnvironment().run(holding.list_due, HoldInput(containment_key=key))
 
 
-async def test_a_lease_is_over_when_its_time_is_up_and_holding_again_does_not_extend_it(
-    bench: Rig,
+async def test_repeated_hold_does_not_extend_a_lease(
+    bench: ActivityRig,
 ) -> None:
     client = Watched()
-    holding = Holding(bench.rt, client)  # type: ignore[arg-type]
+    holding = HoldTarget(bench.rt, client)  # type: ignore[arg-type]
     planned = await bench.contained(bench.block())
     key = planned.change.containment_key
     request = HoldRequest(ref=bench.block().ref, containment_key=key, seconds=3600)
@@ -172,16 +176,18 @@ async def test_a_lease_is_over_when_its_time_is_up_and_holding_again_does_not_ex
     )  # to look at the device
     bench.pass_time(timedelta(minutes=50))
     over = await due(bench, holding, key)
-    assert [(each.path, each.reason, each.actor) for each in over.ended] == [
-        ("block", "its time is up", "system")
+    assert [(each.path, each.cause, each.actor) for each in over.ended] == [
+        ("block", LeaseEndReason.EXPIRED, "system")
     ]
     assert not over.check  # the lease comes first
 
 
-async def test_a_containment_that_a_crash_left_without_a_lease_is_still_lifted(bench: Rig) -> None:
+async def test_containment_without_leases_after_a_crash_is_lifted(
+    bench: ActivityRig,
+) -> None:
     planned = await bench.contained(bench.block())
     async with bench.rt.store.write() as session:
         await session.execute(update(LeaseRow).values(state="ended", ended_at=START))
         await session.execute(update(ContainmentRow).values(state="lifting"))
-    over = await due(bench, Holding(bench.rt, Watched()), planned.change.containment_key)  # type: ignore[arg-type]
+    over = await due(bench, HoldTarget(bench.rt, Watched()), planned.change.containment_key)  # type: ignore[arg-type]
     assert [each.path for each in over.ended] == ["block"]

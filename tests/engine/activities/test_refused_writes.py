@@ -14,64 +14,74 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from connectors.palo_alto.connector import PaloAlto
-from orchestrator.connections.connections import check_connection
+from orchestrator.connections.manage import check_connection
 from orchestrator.containments.orphans import list_orphans
-from orchestrator.containments.resolve import settle
-from orchestrator.contracts.messages import UndoRequest, VerifyRequest
+from orchestrator.containments.resolve import resolve_containment
+from orchestrator.contracts.change import UndoRequest, VerifyRequest
+from orchestrator.domain.containment import LeaseEndReason, LeaseState
 from orchestrator.domain.errors import TocsinError
-from orchestrator.engine.activities.check import Checking
+from orchestrator.engine.activities.check_drift import DriftCheck
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow
-from tests.harness.activity_rig import Rig, Undoing, Verifying, rig
+from tests.harness.activity_rig import ActivityRig, UndoChange, VerifyChange, rig
+from tests.harness.request_worker import request_worker
 
 HELD = "run_1"
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
-async def held(bench: Rig) -> str:
+async def held(bench: ActivityRig) -> str:
     """An address that is blocked by us and verified; the containment's key."""
     call = bench.block()
     planned = await bench.contained(call)
     await ActivityEnvironment().run(
-        Verifying(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
+        VerifyChange(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
     )
     return planned.change.containment_key
 
 
-async def _drift(bench: Rig, key: str) -> None:
+async def _drift(bench: ActivityRig, key: str) -> None:
     bench.pass_time(timedelta(hours=1))
-    await ActivityEnvironment().run(Checking(bench.rt).check, key)
+    await ActivityEnvironment().run(DriftCheck(bench.rt).check_drift, key)
 
 
-async def _release(bench: Rig, _: str) -> None:
-    request = UndoRequest(run_id=HELD, path="block", reason="rolled back", actor=f"run:{HELD}")
+async def _release(bench: ActivityRig, _: str) -> None:
+    request = UndoRequest(
+        run_id=HELD,
+        path="block",
+        cause=LeaseEndReason.ROLLED_BACK,
+        reason="rolled back",
+        actor=f"run:{HELD}",
+    )
     with suppress(ApplicationError):
-        await ActivityEnvironment().run(Undoing(bench.rt).undo, request)
+        await ActivityEnvironment().run(UndoChange(bench.rt).undo, request)
 
 
-async def _settle(bench: Rig, key: str) -> None:
+async def _settle(bench: ActivityRig, key: str) -> None:
     async with bench.rt.store.write() as session:
         row = await session.get(ContainmentRow, key)
         assert row is not None
-        row.state, row.error = "stuck", "it would not come off"
+        row.mark_stuck("refused")
         for lease in (await session.execute(select(LeaseRow))).scalars():
-            lease.state = "ended"
+            lease.state = LeaseState.ENDED
     with suppress(TocsinError):
-        await settle(bench.rt, key, comment="taken off by hand", actor="person:ann")
+        await resolve_containment(
+            bench.rt, request_worker(bench.rt), key, comment="undone by hand", actor="person:ann"
+        )
 
 
-async def _orphans(bench: Rig, _: str) -> None:
-    (found,) = await list_orphans(bench.rt, connection="firewall")
-    assert not found["listed"]
+async def _orphans(bench: ActivityRig, _: str) -> None:
+    (found,) = (await list_orphans(bench.rt, request_worker(bench.rt), connection="firewall")).items
+    assert not found.listed
 
 
-async def _check(bench: Rig, _: str) -> None:
+async def _check(bench: ActivityRig, _: str) -> None:
     with suppress(TocsinError):
-        await check_connection(bench.rt, "firewall")
+        await check_connection(bench.rt, request_worker(bench.rt), "firewall")
 
 
 @pytest.mark.parametrize(
@@ -80,14 +90,14 @@ async def _check(bench: Rig, _: str) -> None:
         (_drift, "plan_block_address", "whether block_address is in force"),
         (_release, "plan_block_address", "whether block_address is gone"),
         (_settle, "plan_block_address", "whether block_address is gone"),
-        (_orphans, "tagged", "what carries our tag"),
-        (_check, "check", "whether it answers"),
+        (_orphans, "list_tagged", "which objects are tagged"),
+        (_check, "check", "check of a saved connection"),
     ],
 )
-async def test_an_attempt_outside_of_a_step_is_on_record(
-    bench: Rig,
+async def test_write_attempt_outside_a_step_is_audited(
+    bench: ActivityRig,
     monkeypatch: pytest.MonkeyPatch,
-    asked: Callable[[Rig, str], Awaitable[None]],
+    asked: Callable[[ActivityRig, str], Awaitable[None]],
     method: str,
     told: str,
 ) -> None:
@@ -109,7 +119,7 @@ async def test_an_attempt_outside_of_a_step_is_on_record(
     ]
     assert found
     assert (found[0].subject, found[0].data["asked"]) == ("firewall", told)
-    assert "tried to change something" in found[0].data["attempt_refused"]
+    assert "attempted a write" in found[0].data["attempt_refused"]
 
 
 def _method(name: str) -> str:

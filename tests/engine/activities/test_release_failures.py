@@ -12,32 +12,41 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.connections.connections import remove_connection
+from orchestrator.connections.manage import remove_connection
 from orchestrator.containments.release import release
-from orchestrator.containments.resolve import settle
-from orchestrator.contracts.messages import DueReply, HoldInput, UndoReply, UndoRequest
+from orchestrator.containments.resolve import resolve_containment
+from orchestrator.contracts.change import UndoReply, UndoRequest
+from orchestrator.contracts.containment import DueReply, HoldInput
 from orchestrator.domain.change import Effect
+from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.errors import Conflict, Invalid
-from orchestrator.engine.activities.hold import Holding
+from orchestrator.engine.activities.hold import HoldTarget
 from orchestrator.incidents.tasks import close_task
 from orchestrator.store.tables import ContainmentRow, EffectRow, KillSwitchRow, LeaseRow, TaskRow
-from tests.harness.activity_rig import START, Rig, Undoing, rig
+from tests.harness.activity_rig import START, ActivityRig, UndoChange, rig
+from tests.harness.request_worker import request_worker
 
 ADDRESS = "198.51.100.7"
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
-def request(run: str = "run_1", path: str = "block", reason: str = "rolled back") -> UndoRequest:
-    return UndoRequest(run_id=run, path=path, reason=reason, actor=f"run:{run}")
+def request(run: str = "run_1", path: str = "block") -> UndoRequest:
+    return UndoRequest(
+        run_id=run,
+        path=path,
+        cause=LeaseEndReason.ROLLED_BACK,
+        reason="rolled back",
+        actor=f"run:{run}",
+    )
 
 
 async def undo(
-    bench: Rig,
+    bench: ActivityRig,
     given: UndoRequest | None = None,
     attempt: int = 1,
     tried_for: timedelta = timedelta(),
@@ -48,34 +57,34 @@ async def undo(
         attempt=attempt,
         current_attempt_scheduled_time=env.info.scheduled_time + tried_for,
     )
-    return await env.run(Undoing(bench.rt).undo, given or request())
+    return await env.run(UndoChange(bench.rt).undo, given or request())
 
 
-async def due(bench: Rig, key: str) -> DueReply:
+async def due(bench: ActivityRig, key: str) -> DueReply:
     return await ActivityEnvironment().run(
-        Holding(bench.rt, None).due, HoldInput(containment_key=key)
+        HoldTarget(bench.rt, None).list_due, HoldInput(containment_key=key)
     )  # type: ignore[arg-type]
 
 
-async def row(bench: Rig) -> ContainmentRow:
+async def row(bench: ActivityRig) -> ContainmentRow:
     (found,) = await bench.rows(ContainmentRow)
     assert isinstance(found, ContainmentRow)
     return found
 
 
-async def state(bench: Rig) -> str:
+async def state(bench: ActivityRig) -> str:
     return (await row(bench)).state
 
 
-def refuse(bench: Rig) -> None:
+def refuse(bench: ActivityRig) -> None:
     bench.worlds["firewall"].inject(kind="status", status=403, times=1000)
 
 
-def blocked(bench: Rig) -> bool:
+def blocked(bench: ActivityRig) -> bool:
     return ADDRESS in bench.worlds["firewall"].in_force()["addresses"]
 
 
-async def stuck(bench: Rig) -> str:
+async def stuck(bench: ActivityRig) -> str:
     """A release that the firewall refused once; the containment's key."""
     planned = await bench.contained(bench.block())
     refuse(bench)
@@ -83,7 +92,9 @@ async def stuck(bench: Rig) -> str:
     return planned.change.containment_key
 
 
-async def test_it_is_tried_again_after_longer_and_longer_pauses_for_ever(bench: Rig) -> None:
+async def test_stuck_release_is_retried_indefinitely_with_growing_pauses(
+    bench: ActivityRig,
+) -> None:
     key = await stuck(bench)
     pauses = []
     for _ in range(7):
@@ -109,8 +120,8 @@ async def test_it_is_tried_again_after_longer_and_longer_pauses_for_ever(bench: 
     )
 
 
-async def test_people_are_told_after_as_many_failures_as_the_policy_says_and_it_is_closed_when_it_comes_off(
-    bench: Rig,
+async def test_stuck_release_escalates_by_policy_and_its_task_closes_when_lifted(
+    bench: ActivityRig,
 ) -> None:
     await bench.policy({"releases": {"escalate_after": 2, "to": "soc-leads"}})
     key = await stuck(bench)
@@ -131,8 +142,8 @@ async def test_people_are_told_after_as_many_failures_as_the_policy_says_and_it_
     assert (task.state, task.closed_by) == ("closed", "run:run_1")
 
 
-async def test_a_matter_that_was_closed_by_hand_is_opened_again_while_it_does_not_come_off(
-    bench: Rig,
+async def test_task_closed_by_hand_is_opened_again_while_the_release_is_stuck(
+    bench: ActivityRig,
 ) -> None:
     await bench.policy({"releases": {"escalate_after": 1}})
     await stuck(bench)
@@ -143,8 +154,8 @@ async def test_a_matter_that_was_closed_by_hand_is_opened_again_while_it_does_no
 
 
 @pytest.mark.parametrize(("attempt", "tried_for"), [(10, timedelta()), (2, timedelta(minutes=30))])
-async def test_a_device_that_does_not_answer_for_long_is_told_to_people_while_it_is_asked_on(
-    bench: Rig, attempt: int, tried_for: timedelta
+async def test_unavailable_device_escalates_while_the_release_is_retried(
+    bench: ActivityRig, attempt: int, tried_for: timedelta
 ) -> None:
     await bench.contained(bench.block())
     bench.worlds["firewall"].inject(kind="status", status=503, times=1000)
@@ -159,17 +170,19 @@ async def test_a_device_that_does_not_answer_for_long_is_told_to_people_while_it
     assert await state(bench) == "lifting"
 
 
-async def test_a_connection_that_was_removed_leaves_it_stuck_and_not_lifted(bench: Rig) -> None:
+async def test_removed_connection_leaves_the_release_stuck(
+    bench: ActivityRig,
+) -> None:
     await bench.contained(bench.block())
     await remove_connection(bench.rt, "firewall", actor="person:ann")
     reply = await undo(bench)
     assert reply.outcome == "stuck"
-    assert "no connection" in reply.detail
+    assert "does not exist" in reply.detail
     assert await state(bench) == "stuck"
 
 
-async def test_a_change_without_a_lease_that_cannot_be_taken_back_is_tried_again_too(
-    bench: Rig,
+async def test_failed_undo_without_a_lease_is_retried_too(
+    bench: ActivityRig,
 ) -> None:
     firewall: Any = bench.worlds["firewall"]
     firewall.tags[ADDRESS] = [firewall.tag]
@@ -194,8 +207,8 @@ async def test_a_change_without_a_lease_that_cannot_be_taken_back_is_tried_again
     assert [effect.state for effect in await bench.rows(EffectRow)] == ["undone"]
 
 
-async def test_a_kill_switch_stops_a_release_only_if_it_was_told_to_and_the_lease_stays_ended(
-    bench: Rig,
+async def test_kill_switch_stops_a_release_only_if_set_to(
+    bench: ActivityRig,
 ) -> None:
     await bench.contained(bench.block())
     await bench.add(
@@ -224,25 +237,31 @@ async def test_a_kill_switch_stops_a_release_only_if_it_was_told_to_and_the_leas
     assert not blocked(bench)
 
 
-async def test_releasing_by_hand_tries_at_once(bench: Rig) -> None:
+async def test_manual_release_retries_immediately(bench: ActivityRig) -> None:
     key = await stuck(bench)
     assert (await due(bench, key)).ended == ()
     await release(bench.rt, None, key, actor="person:ann")
     assert len((await due(bench, key)).ended) == 1
 
 
-async def test_a_person_settles_what_the_device_shows_to_be_off(bench: Rig) -> None:
+async def test_containment_that_is_gone_is_resolved_by_a_person(bench: ActivityRig) -> None:
     await bench.policy({"releases": {"escalate_after": 1}})
     key = await stuck(bench)
     bench.worlds["firewall"].clear_faults()
     with pytest.raises(Conflict, match="still shows"):
-        await settle(bench.rt, key, comment="taken off", actor="person:ann")
+        await resolve_containment(
+            bench.rt, request_worker(bench.rt), key, comment="taken off", actor="person:ann"
+        )
     firewall: Any = bench.worlds["firewall"]
     firewall.tags.clear()
     with pytest.raises(Invalid):
-        await settle(bench.rt, key, comment="  ", actor="person:ann")
-    shown = await settle(bench.rt, key, comment="taken off by hand", actor="person:ann")
-    assert (shown["state"], shown["ours"], shown["error"]) == ("lifted", False, None)
+        await resolve_containment(
+            bench.rt, request_worker(bench.rt), key, comment="  ", actor="person:ann"
+        )
+    shown = await resolve_containment(
+        bench.rt, request_worker(bench.rt), key, comment="taken off by hand", actor="person:ann"
+    )
+    assert (shown.state, shown.ours, shown.error) == ("lifted", False, None)
     (task,) = await bench.rows(TaskRow)
     assert (task.state, task.closed_by, task.comment) == (
         "closed",
@@ -253,35 +272,62 @@ async def test_a_person_settles_what_the_device_shows_to_be_off(bench: Rig) -> N
     assert [effect.state for effect in await bench.rows(EffectRow)] == ["undone"]
     assert (await due(bench, key)).ended == ()
     with pytest.raises(Conflict, match="lifted already"):
-        await settle(bench.rt, key, comment="again", actor="person:ann")
-
-
-async def test_what_cannot_be_asked_is_settled_by_force_alone(bench: Rig) -> None:
-    key = await stuck(bench)
-    await remove_connection(bench.rt, "firewall", actor="person:ann")
-    with pytest.raises(Conflict, match="cannot be asked"):
-        await settle(bench.rt, key, comment="the firewall is gone", actor="person:ann")
-    assert (await settle(bench.rt, key, comment="it is gone", force=True, actor="person:ann"))[
-        "state"
-    ] == "lifted"
-
-
-async def test_what_a_lease_holds_is_not_settled(bench: Rig) -> None:
-    planned = await bench.contained(bench.block())
-    with pytest.raises(Conflict, match="release it first"):
-        await settle(
-            bench.rt, planned.change.containment_key, comment="off", force=True, actor="person:ann"
+        await resolve_containment(
+            bench.rt, request_worker(bench.rt), key, comment="again", actor="person:ann"
         )
 
 
-async def test_a_late_refusal_does_not_unsettle_what_a_person_settled(bench: Rig) -> None:
+async def test_unreachable_device_is_resolved_only_by_force(bench: ActivityRig) -> None:
+    key = await stuck(bench)
+    await remove_connection(bench.rt, "firewall", actor="person:ann")
+    with pytest.raises(Conflict, match="cannot be asked"):
+        await resolve_containment(
+            bench.rt,
+            request_worker(bench.rt),
+            key,
+            comment="the firewall is gone",
+            actor="person:ann",
+        )
+    assert (
+        await resolve_containment(
+            bench.rt,
+            request_worker(bench.rt),
+            key,
+            comment="it is gone",
+            force=True,
+            actor="person:ann",
+        )
+    ).state == "lifted"
+
+
+async def test_held_containment_is_not_resolved(bench: ActivityRig) -> None:
+    planned = await bench.contained(bench.block())
+    with pytest.raises(Conflict, match="release it first"):
+        await resolve_containment(
+            bench.rt,
+            request_worker(bench.rt),
+            planned.change.containment_key,
+            comment="off",
+            force=True,
+            actor="person:ann",
+        )
+
+
+async def test_late_refusal_does_not_reopen_a_resolved_containment(bench: ActivityRig) -> None:
     planned = await bench.contained(bench.block())
     key = planned.change.containment_key
     refuse(bench)
 
-    class Overtaken(Undoing):
+    class Overtaken(UndoChange):
         async def _take_back(self, request: UndoRequest, effect: EffectRow) -> None:
-            await settle(bench.rt, key, comment="off", force=True, actor="person:ann")
+            await resolve_containment(
+                bench.rt,
+                request_worker(bench.rt),
+                key,
+                comment="off",
+                force=True,
+                actor="person:ann",
+            )
             await super()._take_back(request, effect)
 
     assert (await ActivityEnvironment().run(Overtaken(bench.rt).undo, request())).outcome == "stuck"
@@ -289,7 +335,7 @@ async def test_a_late_refusal_does_not_unsettle_what_a_person_settled(bench: Rig
     assert (await undo(bench)).outcome == "undone"
 
 
-async def test_what_was_made_in_two_goes_is_taken_back_whole(bench: Rig) -> None:
+async def test_containment_applied_in_two_parts_is_undone_whole(bench: ActivityRig) -> None:
     firewall: Any = bench.worlds["firewall"]
     await bench.contained(bench.block("run_1"))
     firewall.tags[ADDRESS].remove(
@@ -303,8 +349,8 @@ async def test_what_was_made_in_two_goes_is_taken_back_whole(bench: Rig) -> None
     assert {effect.state for effect in await bench.rows(EffectRow)} == {"undone"}
 
 
-async def test_a_connection_that_is_another_system_by_now_is_not_told_to_take_back(
-    bench: Rig,
+async def test_undo_is_not_sent_to_another_connector(
+    bench: ActivityRig,
 ) -> None:
     await bench.contained(bench.block())
     async with bench.rt.store.write() as session:

@@ -12,16 +12,17 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.contracts.messages import UndoReply, UndoRequest
+from orchestrator.contracts.change import UndoReply, UndoRequest
+from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow
-from tests.harness.activity_rig import Rig, Undoing, rig
+from tests.harness.activity_rig import ActivityRig, UndoChange, rig
 
 RUNS = 8
 T = TypeVar("T")
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Rig]:
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
 
@@ -38,7 +39,7 @@ async def patiently(work: Callable[[], Awaitable[T]]) -> T:
                 await asyncio.sleep(0.01)
 
 
-async def contain(bench: Rig, run: str) -> None:
+async def contain(bench: ActivityRig, run: str) -> None:
     planned = await patiently(lambda: bench.plan(bench.block(run)))
     if planned.change.changed:
         assert (
@@ -46,13 +47,19 @@ async def contain(bench: Rig, run: str) -> None:
         ).outcome == "applied"
 
 
-async def undo(bench: Rig, run: str) -> UndoReply:
-    request = UndoRequest(run_id=run, path="block", reason="rolled back", actor=f"run:{run}")
-    return await patiently(lambda: ActivityEnvironment().run(Undoing(bench.rt).undo, request))
+async def undo(bench: ActivityRig, run: str) -> UndoReply:
+    request = UndoRequest(
+        run_id=run,
+        path="block",
+        cause=LeaseEndReason.ROLLED_BACK,
+        reason="rolled back",
+        actor=f"run:{run}",
+    )
+    return await patiently(lambda: ActivityEnvironment().run(UndoChange(bench.rt).undo, request))
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_one_effect_and_one_lift(bench: Rig, seed: int) -> None:
+async def test_two_runs_make_one_effect_and_one_lift(bench: ActivityRig, seed: int) -> None:
     names = [f"run_{number}" for number in range(RUNS)]
     random.Random(seed).shuffle(names)
     await asyncio.gather(*(contain(bench, name) for name in names))
@@ -68,8 +75,8 @@ async def test_one_effect_and_one_lift(bench: Rig, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_runs_that_come_while_others_go_are_contained_at_the_end(
-    bench: Rig, seed: int
+async def test_overlapping_runs_leave_the_target_contained(
+    bench: ActivityRig, seed: int
 ) -> None:
     await contain(bench, "run_0")
     chance = random.Random(seed)

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from orchestrator.approvals.decide import decide, get_approval, list_approvals
+from orchestrator.approvals.decide import decide
+from orchestrator.approvals.views import ApprovalView, get_approval, list_approvals
 from orchestrator.approvals.withdraw import withdraw
-from orchestrator.containments.queries import list_containments
+from orchestrator.containments.queries import StateFilter, list_containments
 from orchestrator.containments.release import release
-from orchestrator.contracts.messages import Decision
+from orchestrator.contracts.approval import Decision
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Conflict, Forbidden
@@ -23,9 +24,9 @@ from orchestrator.domain.run import BEFORE
 from orchestrator.playbook.plan import AnyStep, Approve, Ask, FormField, Parallel, Plan, Use
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
-from orchestrator.runs.reconcile import sweep
+from orchestrator.runs.reconcile import reconcile
 from orchestrator.store.tables import PlaybookRow, RunKeyRow
-from tests.harness.activity_rig import START, Rig, run_row
+from tests.harness.activity_rig import START, ActivityRig, run_row
 from tests.harness.temporal_rig import on_temporal
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
@@ -67,7 +68,7 @@ REFUSED = use(
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[tuple[Rig, Client]]:
+async def bench(tmp_path: Path) -> AsyncIterator[tuple[ActivityRig, Client]]:
     async with on_temporal(tmp_path) as both:
         yield both
 
@@ -79,7 +80,7 @@ async def at_most(seconds: int) -> AsyncIterator[None]:
 
 
 async def start(
-    made: Rig,
+    made: ActivityRig,
     client: Client,
     *steps: AnyStep,
     on_failure: Any = "stop",
@@ -110,89 +111,89 @@ async def ended(client: Client, run: str = "run_w") -> dict[str, Any]:
     return result
 
 
-async def test_a_run_contains_tells_and_holds_until_it_is_released(
-    bench: tuple[Rig, Client],
+async def test_run_contains_and_holds_until_released(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     await start(made, client, Parallel(id="contain", steps=(BLOCK,)), TICKET)
     assert (await ended(client))["status"] == "completed", await get_run(made.rt, "run_w")
     run = await get_run(made.rt, "run_w")
-    assert run["status"] == "completed"
-    assert {step["id"]: step["state"] for step in run["steps"]} == {
+    assert run.status == "completed"
+    assert {step.id: step.state for step in run.steps} == {
         "contain": "done",
         "contain/block": "verified",
         "ticket": "verified",
     }
     assert made.effects("firewall") == made.effects("tickets") == 1
-    (held,) = (await list_containments(made.rt, state="all"))["items"]
-    assert (held["state"], held["ours"], len(held["leases"])) == ("held", True, 1)
-    assert held["leases"][0]["until"] is not None
-    await release(made.rt, client, held["key"], actor="person:ann")
+    (held,) = (await list_containments(made.rt, state=StateFilter.ALL)).items
+    assert (held.state, held.ours, len(held.leases)) == ("held", True, 1)
+    assert held.leases[0].until is not None
+    await release(made.rt, client, held.key, actor="person:ann")
     async with at_most(30):
-        await client.get_workflow_handle(f"hold-{held['key']}").result()
-    assert (await list_containments(made.rt, state="all"))["items"][0]["state"] == "lifted"
+        await client.get_workflow_handle(f"hold-{held.key}").result()
+    assert (await list_containments(made.rt, state=StateFilter.ALL)).items[0].state == "lifted"
     assert made.effects("firewall") == 2
-    assert [step["state"] for step in (await get_run(made.rt, "run_w"))["steps"]] == [
+    assert [step.state for step in (await get_run(made.rt, "run_w")).steps] == [
         "done",
         "released",
         "verified",
     ]
 
 
-async def test_a_failure_takes_back_what_the_run_changed(bench: tuple[Rig, Client]) -> None:
+async def test_failed_run_is_rolled_back(bench: tuple[ActivityRig, Client]) -> None:
     made, client = bench
     await start(made, client, BLOCK, REFUSED, on_failure="roll_back")
     assert (await ended(client))["status"] == "rolled_back"
     assert made.effects("firewall") == 2
-    assert (await list_containments(made.rt, state="all"))["items"][0]["state"] == "lifted"
-    assert {step["id"]: step["state"] for step in (await get_run(made.rt, "run_w"))["steps"]} == {
+    assert (await list_containments(made.rt, state=StateFilter.ALL)).items[0].state == "lifted"
+    assert {step.id: step.state for step in (await get_run(made.rt, "run_w")).steps} == {
         "block": "undone",
         "comment": "failed",
     }
 
 
-async def test_a_person_is_asked_and_the_answer_carries_the_change(
-    bench: tuple[Rig, Client],
+async def test_approved_change_is_applied(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
     async with at_most(30):
         while not (
-            found := (await list_approvals(made.rt, state="pending"))["items"]
+            found := (await list_approvals(made.rt, state="pending")).items
         ):  # nothing says when
             await asyncio.sleep(0.05)
-    assert (await get_run(made.rt, "run_w"))["status"] == "waiting"
+    assert (await get_run(made.rt, "run_w")).status == "waiting"
     assert made.effects("firewall") == 0
-    await decide(made.rt, client, found[0]["id"], ANN, "approve", found[0]["digest"])
+    await decide(made.rt, client, found[0].id, ANN, "approve", found[0].digest)
     assert (await ended(client))["status"] == "completed"
     assert made.effects("firewall") == 1
-    assert (await get_run(made.rt, "run_w"))["status"] == "completed"
+    assert (await get_run(made.rt, "run_w")).status == "completed"
 
 
-async def pending(made: Rig) -> dict[str, Any]:
+async def pending(made: ActivityRig) -> ApprovalView:
     """The question that is put next."""
     async with at_most(30):
         while not (
-            found := (await list_approvals(made.rt, state="pending"))["items"]
+            found := (await list_approvals(made.rt, state="pending")).items
         ):  # nothing says when
             await asyncio.sleep(0.05)
-    return dict(found[0])
+    return found[0]
 
 
-async def test_an_approval_that_was_taken_back_before_the_run_heard_of_it_is_asked_for_anew(
-    bench: tuple[Rig, Client],
+async def test_approval_withdrawn_before_delivery_is_asked_again(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
     first = await pending(made)
-    await decide(made.rt, None, first["id"], ANN, "approve", first["digest"])
-    await withdraw(made.rt, None, first["id"], ANN)
-    await sweep(made.rt, client)
+    await decide(made.rt, None, first.id, ANN, "approve", first.digest)
+    await withdraw(made.rt, None, first.id, ANN)
+    await reconcile(made.rt, client)
     second = await pending(made)
-    assert second["id"] != first["id"]
-    assert (await get_approval(made.rt, first["id"]))["state"] == "withdrawn"
+    assert second.id != first.id
+    assert (await get_approval(made.rt, first.id)).state == "withdrawn"
     assert made.effects("firewall") == 0
-    await decide(made.rt, client, second["id"], ANN, "approve", second["digest"])
+    await decide(made.rt, client, second.id, ANN, "approve", second.digest)
     assert (await ended(client))["status"] == "completed"
     assert made.effects("firewall") == 1
 
@@ -210,27 +211,27 @@ async def tell_past_the_store(client: Client, forged: Decision) -> None:
             await asyncio.sleep(0.05)  # nothing says when
 
 
-async def test_a_decision_that_is_forged_past_the_store_changes_nothing(
-    bench: tuple[Rig, Client],
+async def test_forged_decision_changes_nothing(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
     asked = await pending(made)
-    digests = (asked["planned_changes"][0]["digest"],)
+    digests = (asked.planned_changes[0].digest,)
     await tell_past_the_store(
         client,
-        Decision(approval_id=asked["id"], state="approved", approved_changes=digests, by=("ann",)),
+        Decision(approval_id=asked.id, state="approved", approved_changes=digests, by=("ann",)),
     )
-    assert [(each["id"], each["answers"]) for each in (await list_approvals(made.rt))["items"]] == [
-        (asked["id"], [])
+    assert [(each.id, each.decisions) for each in (await list_approvals(made.rt)).items] == [
+        (asked.id, ())
     ]
-    await decide(made.rt, client, asked["id"], ANN, "decline", asked["digest"])
+    await decide(made.rt, client, asked.id, ANN, "decline", asked.digest)
     assert (await ended(client))["status"] == "declined"
     assert made.effects("firewall") == 0
 
 
-async def test_a_filled_form_that_is_forged_past_the_store_is_not_the_one_that_the_run_goes_on_with(
-    bench: tuple[Rig, Client],
+async def test_forged_form_is_not_used(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     field = FormField(type="text", label="Why")
@@ -238,16 +239,14 @@ async def test_a_filled_form_that_is_forged_past_the_store_is_not_the_one_that_t
     asked = await pending(made)
     await tell_past_the_store(
         client,
-        Decision(approval_id=asked["id"], state="approved", form={"why": "forged"}, by=("ann",)),
+        Decision(approval_id=asked.id, state="approved", form={"why": "forged"}, by=("ann",)),
     )
-    await decide(made.rt, client, asked["id"], ANN, "approve", asked["digest"], form={"why": "so"})
+    await decide(made.rt, client, asked.id, ANN, "approve", asked.digest, form={"why": "so"})
     assert (await ended(client))["status"] == "completed"
-    assert [step["result"] for step in (await get_run(made.rt, "run_w"))["steps"]] == [
-        {"why": "so"}
-    ]
+    assert [step.result for step in (await get_run(made.rt, "run_w")).steps] == [{"why": "so"}]
 
 
-async def over_the_limit(made: Rig, client: Client) -> dict[str, Any]:
+async def over_the_limit(made: ActivityRig, client: Client) -> ApprovalView:
     """The question before a run that goes beyond its playbook's runs_per_hour, and has a key."""
     await made.policy({"limits": {"by": "leads", "quorum": 2}})
     await made.add(RunKeyRow(playbook="whole", once_key="k", run_id="run_w", at=START))
@@ -255,45 +254,45 @@ async def over_the_limit(made: Rig, client: Client) -> dict[str, Any]:
     return await pending(made)
 
 
-async def test_a_run_beyond_the_limit_waits_for_those_whom_the_policy_names_and_goes_on_once_they_agree(
-    bench: tuple[Rig, Client],
+async def test_run_over_its_limit_waits_for_the_group_of_the_policy(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     asked = await over_the_limit(made, client)
-    assert (asked["by"], asked["quorum"], asked["planned_changes"], asked["path"]) == (
+    assert (asked.by, asked.quorum, asked.planned_changes, asked.path) == (
         "leads",
         2,
-        [],
+        (),
         BEFORE,
     )
-    assert asked["question"] == "Let one more run of whole begin about t?"
-    assert asked["reasons"] == [
+    assert asked.question == "Let one more run of whole begin about t?"
+    assert list(asked.reasons) == [
         "whole allows itself 3 runs in an hour, which are used up: people are asked",
         "once per: k",
     ]
     run = await get_run(made.rt, "run_w")
-    assert (run["status"], run["steps"], made.effects("firewall")) == ("waiting", [], 0)
+    assert (run.status, run.steps, made.effects("firewall")) == ("waiting", [], 0)
     leads = [
         Principal(key_id=name, person=name, roles=(Role.APPROVER,), groups=("leads",))
         for name in ("bob", "cay")
     ]
     with pytest.raises(Forbidden, match="not in leads"):
-        await decide(made.rt, client, asked["id"], ANN, "approve", asked["digest"])
-    await decide(made.rt, client, asked["id"], leads[0], "approve", asked["digest"])
-    await decide(made.rt, client, asked["id"], leads[1], "approve", asked["digest"], changes=[])
+        await decide(made.rt, client, asked.id, ANN, "approve", asked.digest)
+    await decide(made.rt, client, asked.id, leads[0], "approve", asked.digest)
+    await decide(made.rt, client, asked.id, leads[1], "approve", asked.digest, changes=[])
     with pytest.raises(Conflict, match="cancel it instead"):
-        await withdraw(made.rt, client, asked["id"], leads[0])
+        await withdraw(made.rt, client, asked.id, leads[0])
     assert (await ended(client))["status"] == "completed"
     assert (made.effects("firewall"), len(await made.rows(RunKeyRow))) == (1, 1)
 
 
-async def test_a_run_beyond_the_limit_that_people_do_not_let_begin_does_nothing_and_frees_its_key(
-    bench: tuple[Rig, Client],
+async def test_declined_run_over_its_limit_changes_nothing_and_frees_its_key(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     asked = await over_the_limit(made, client)
     lead = Principal(key_id="k", person="bob", roles=(Role.APPROVER,), groups=("leads",))
-    await decide(made.rt, client, asked["id"], lead, "decline", asked["digest"], "a flood")
+    await decide(made.rt, client, asked.id, lead, "decline", asked.digest, "a flood")
     assert await ended(client) == {
         "status": "declined",
         "error": "it was not let begin: declined by bob: a flood",
@@ -303,19 +302,19 @@ async def test_a_run_beyond_the_limit_that_people_do_not_let_begin_does_nothing_
     assert (await made.kinds())[-2:] == ["approval:decided", "run:ended"]
 
 
-async def test_a_lease_that_is_over_is_lifted_by_itself(bench: tuple[Rig, Client]) -> None:
+async def test_expired_lease_is_lifted_automatically(bench: tuple[ActivityRig, Client]) -> None:
     made, client = bench
     await start(made, client, BLOCK.model_copy(update={"hold": 1}))
     assert (await ended(client))["status"] == "completed"
     async with at_most(30):
-        while (await list_containments(made.rt, state="all"))["items"][0]["state"] != "lifted":
-            await sweep(made.rt, client)
+        while (await list_containments(made.rt, state=StateFilter.ALL)).items[0].state != "lifted":
+            await reconcile(made.rt, client)
             await asyncio.sleep(0.1)
     assert made.effects("firewall") == 2
 
 
-async def test_a_block_that_the_device_forgets_is_made_again_and_is_released_all_the_same(
-    bench: tuple[Rig, Client],
+async def test_lost_block_is_applied_again_and_released_in_the_end(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     firewall: Any = made.worlds["firewall"]
@@ -323,31 +322,31 @@ async def test_a_block_that_the_device_forgets_is_made_again_and_is_released_all
     await start(made, client, BLOCK.model_copy(update={"hold": None}))
     assert (await ended(client))["status"] == "completed"
     blocked = firewall.in_force()
-    (held,) = (await list_containments(made.rt))["items"]
-    assert held["until"] is None
+    (held,) = (await list_containments(made.rt)).items
+    assert held.until is None
     firewall.tags.clear()
     async with at_most(30):
         while firewall.in_force() != blocked:  # nothing says when
             await asyncio.sleep(0.1)
-    await release(made.rt, client, held["key"], actor="person:ann")
+    await release(made.rt, client, held.key, actor="person:ann")
     async with at_most(30):
-        await client.get_workflow_handle(f"hold-{held['key']}").result()
+        await client.get_workflow_handle(f"hold-{held.key}").result()
     assert firewall.in_force() != blocked
-    assert (await list_containments(made.rt))["items"] == []
+    assert (await list_containments(made.rt)).items == []
 
 
-async def test_a_watcher_that_was_terminated_is_started_again_and_the_lease_ends_in_time(
-    bench: tuple[Rig, Client],
+async def test_terminated_hold_workflow_is_restarted_and_the_lease_ends_in_time(
+    bench: tuple[ActivityRig, Client],
 ) -> None:
     made, client = bench
     await start(made, client, BLOCK.model_copy(update={"hold": 2}))
     assert (await ended(client))["status"] == "completed"
-    (held,) = (await list_containments(made.rt))["items"]
-    await client.get_workflow_handle(f"hold-{held['key']}").terminate("by hand")
+    (held,) = (await list_containments(made.rt)).items
+    await client.get_workflow_handle(f"hold-{held.key}").terminate("by hand")
     async with at_most(30):
-        while (await list_containments(made.rt, state="all"))["items"][0][
-            "state"
-        ] != "lifted":  # nothing says when
-            await sweep(made.rt, client)
+        while (await list_containments(made.rt, state=StateFilter.ALL)).items[
+            0
+        ].state != "lifted":  # nothing says when
+            await reconcile(made.rt, client)
             await asyncio.sleep(0.1)
     assert made.effects("firewall") == 2

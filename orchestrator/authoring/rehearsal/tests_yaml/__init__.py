@@ -1,1 +1,1 @@
-""""""
+"""The format of tests.yaml: its model, reading, errors and editing."""

@@ -1,4 +1,4 @@
-"""How does a case get into a tests.yaml? Behind those that are there, which stay as they are, to the mail."""
+"""Appending a case to a tests.yaml without touching the existing content."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ _ITEM = re.compile(r"^( *)- ", re.ASCII)
 _WIDTH = 120
 
 
-def begun_tests(playbook: str, case: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
-    """A tests.yaml that holds this case alone. Raises Invalid where it cannot be written so that it is read as it was."""
+def new_tests_file(playbook: str, case: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
+    """Return a tests.yaml with this case alone. Raises Invalid when YAML cannot hold it."""
     return f"playbook: {playbook}\n\ncases:\n{_item(case, '  ', notes)}"
 
 
-def added(text: str, file: str, case: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
-    """The tests.yaml with one case more, under a name that is not there yet. Raises Invalid where it has no list of cases."""
+def append_case(text: str, file: str, case: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
+    """Return the tests.yaml with one more case, renamed if its name is taken.
+
+    Raises Invalid when it has no list of cases.
+    """
     try:
         before = load(text).data
     except BadYaml as error:
@@ -33,7 +36,8 @@ def added(text: str, file: str, case: Mapping[str, Any], notes: Iterable[str] = 
     cases = before.get("cases") if isinstance(before, dict) else None
     if not isinstance(cases, list) or not cases:
         raise Invalid(
-            f"{file}: has no list of cases; write `cases:` with one below it, or record into another folder"
+            f"{file}: has no list of cases; write `cases:` with one below it, "
+            "or record into another folder"
         )
     named = {
         **case,
@@ -46,7 +50,7 @@ def added(text: str, file: str, case: Mapping[str, Any], notes: Iterable[str] = 
     indent = next((found[1] for line in lines[first:end] if (found := _ITEM.match(line))), None)
     if indent is None:
         raise Invalid(
-            f"{file}: its cases stand in brackets; write each on lines of its own, beginning with `- `"
+            f"{file}: its cases are in brackets; write each on its own lines, starting with `- `"
         )
     if not lines[end - 1].endswith("\n"):
         lines[end - 1] += "\n"
@@ -61,13 +65,14 @@ def added(text: str, file: str, case: Mapping[str, Any], notes: Iterable[str] = 
     )
     if load(written).data != {**before, "cases": [*cases, named]}:
         raise Invalid(
-            f"{file}: the case cannot be put behind those that are there without changing them; take it from the screen instead"
+            f"{file}: the case cannot be appended without changing the others; "
+            "print it and insert it yourself"
         )
     return written
 
 
 def _block(lines: list[str], file: str) -> tuple[int, int]:
-    """The lines below `cases:`, without what is blank or a comment at their end."""
+    """Return the range of lines below `cases:`, without blank lines and comments at its end."""
     first = next(
         (
             number
@@ -77,9 +82,7 @@ def _block(lines: list[str], file: str) -> tuple[int, int]:
         None,
     )
     if first is None:
-        raise Invalid(
-            f"{file}: `cases:` has to stand on a line of its own, with the cases below it"
-        )
+        raise Invalid(f"{file}: `cases:` must be on a line of its own, with the cases below it")
     end = next(
         (number for number in range(first + 1, len(lines)) if _TOP.match(lines[number])), len(lines)
     )
@@ -97,7 +100,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _item(case: Mapping[str, Any], indent: str, notes: Iterable[str]) -> str:
-    """One case as an item of a list. Where YAML would not be read back as it was meant, JSON is, which is YAML too."""
+    """Return a case as an item of a list: as YAML, or as JSON where YAML does not round-trip."""
     remarks = "".join(f"{indent}# {' '.join(note.split())}\n" for note in notes)
     for text in (_yaml(case), f"- {json.dumps(case, ensure_ascii=True)}\n"):
         written = "".join(
@@ -108,9 +111,7 @@ def _item(case: Mapping[str, Any], indent: str, notes: Iterable[str]) -> str:
                 return remarks + written
         except BadYaml:
             continue
-    raise Invalid(
-        "the run holds a text that no YAML can hold; see it with `tocsin run show RUN --json`"
-    )
+    raise Invalid("the run contains a text that YAML cannot hold; see `tocsin run show RUN --json`")
 
 
 def _yaml(case: Mapping[str, Any]) -> str:
@@ -124,7 +125,7 @@ def _yaml(case: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A text of several lines as lines, where that loses nothing."""
+    """Return texts of several lines as YAML literals, where that loses nothing."""
     match value:
         case Mapping():
             return {key: _plain(each) for key, each in value.items()}

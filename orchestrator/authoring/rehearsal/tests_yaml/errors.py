@@ -1,4 +1,4 @@
-"""How is a tests.yaml that cannot be read told about? Each thing that is wrong once, with what to write in its place."""
+"""Messages for a tests.yaml that does not fit its model: each problem once, with its fix."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from orchestrator.playbook.problems import did_you_mean
 
 Place = tuple[str | int, ...]
 
-_BRANCHES = ("function-", "literal[", "dict[", "Picked", "Took", "[key]")
-"""What pydantic writes into a location beside the keys of the file: the name of the form that it tried."""
-_ANSWER = "is no answer; write approve, decline, expire, `{approve: [TARGET]}`, or what the form is filled with"
+_BRANCHES = ("function-", "literal[", "dict[", "PartialApproval", "DurationRange", "[key]")
+"""What pydantic adds to a location besides the keys of the file: the form that it tried."""
+_ANSWER = (
+    "is not an answer; write approve, decline, expire, `{approve: [TARGET]}`, "
+    "or the fields of the form"
+)
 
 
-def told(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> list[tuple[Place, str, bool]]:
-    """Where, what, and whether it is about the key there; in the order of the errors."""
-    misspelt = {
-        (place[:-1], mend) for place, mend in (_mend(error, model) for error in errors) if mend
-    }
+def describe_errors(
+    errors: Sequence[ErrorDetails], model: type[BaseModel]
+) -> list[tuple[Place, str, bool]]:
+    """Return place, message, and whether it is about the key there, in the order of the errors."""
+    misspelt = {(place[:-1], fix) for place, fix in (_fix(error, model) for error in errors) if fix}
     found: dict[Place, tuple[str, bool]] = {}
     for error in errors:
         place = _plain(error["loc"])
@@ -34,7 +37,7 @@ def told(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> list[tuple[P
             found.setdefault(
                 place,
                 (
-                    _words(error, place, model),
+                    _message(error, place, model),
                     error["type"] == "extra_forbidden" or "[key]" in error["loc"],
                 ),
             )
@@ -48,33 +51,35 @@ def _plain(location: Place) -> Place:
 
 
 def _other_form(error: ErrorDetails) -> bool:
-    """Of two forms that a value may have, the one that its author did not write."""
+    """Return whether an error is about the form of a value that its author did not write."""
     branch = next(
         (
             part
             for part in error["loc"]
-            if isinstance(part, str) and part.startswith(("function-", "Took"))
+            if isinstance(part, str) and part.startswith(("function-", "DurationRange"))
         ),
         None,
     )
     if branch is None:
         return False
     meant_mapping = isinstance(error["input"], dict) or branch != error["loc"][-1]
-    return (branch == "Took") is not meant_mapping
+    return (branch == "DurationRange") is not meant_mapping
 
 
-def _words(error: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
+def _message(error: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
     name = ".".join(map(str, place)) or "a file of tests"
     match error["type"]:
         case "missing":
             return f"{name} is missing; add it"
         case "extra_forbidden":
-            mend = _mend(error, model)[1]
-            return f"unknown key {name}" + (f"; {mend}" if mend else "")
+            meant = _fix(error, model)[1]
+            return f"unknown key {name}" + (f"; {meant}" if meant else "")
         case "literal_error":
             expected = error["ctx"]["expected"]
             words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-            return f"{name} cannot be {str(error['input'])[:60]!r}; {did_you_mean(str(error['input']), words) or f'it is {expected}'}"
+            given = str(error["input"])
+            fix = did_you_mean(given, words) or f"it is {expected}"
+            return f"{name} cannot be {given[:60]!r}; {fix}"
         case "too_short":
             return f"{name} is empty; write at least one, or remove it"
         case kind if kind in WANTED:
@@ -83,7 +88,7 @@ def _words(error: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
             return f"{name}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _mend(error: ErrorDetails, model: type[BaseModel]) -> tuple[Place, str | None]:
+def _fix(error: ErrorDetails, model: type[BaseModel]) -> tuple[Place, str | None]:
     place = _plain(error["loc"])
     if error["type"] != "extra_forbidden":
         return place, None
@@ -91,7 +96,7 @@ def _mend(error: ErrorDetails, model: type[BaseModel]) -> tuple[Place, str | Non
 
 
 def _keys_at(place: Place, model: type[BaseModel]) -> list[str]:
-    """What may be written there."""
+    """Return the keys that are allowed there."""
     for part in place:
         field = model.model_fields.get(str(part))
         model = _first_model(field.annotation) or model if field else model

@@ -1,1 +1,1 @@
-""""""
+"""Workflows: runs, batches, rollbacks, held containments and requests to a worker."""

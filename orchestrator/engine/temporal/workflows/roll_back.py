@@ -1,20 +1,30 @@
-"""The workflow that takes back many steps of a run: the same as the run would do, in a history of its own."""
+"""The workflow that undoes many steps of a run in a history of its own."""
 
 from __future__ import annotations
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from orchestrator.contracts.messages import RollBackInput, UndoReply, UndoRequest, Workflow
-    from orchestrator.engine.temporal.activity_calls import take_back
+    from orchestrator.contracts.change import RollBackInput, UndoReply, UndoRequest
+    from orchestrator.contracts.names import Workflow
+    from orchestrator.engine.temporal.activity_calls import undo_steps
 
 
 @workflow.defn(name=Workflow.ROLL_BACK)
 class RollBack:
-    """The run waits for it, and looks afterwards what is left."""
+    """A child of the run, which waits for it."""
 
     @workflow.run
     async def run(self, given: RollBackInput) -> list[UndoReply]:
-        """What came of each step, in the order of the paths."""
-        about = {"run_id": given.run_id, "reason": given.reason, "actor": given.actor}
-        return await take_back([UndoRequest(path=path, **about) for path in given.paths])
+        """Return the outcome of each step, in the order of the paths."""
+        requests = [
+            UndoRequest(
+                run_id=given.run_id,
+                path=path,
+                cause=given.cause,
+                reason=given.reason,
+                actor=given.actor,
+            )
+            for path in given.paths
+        ]
+        return await undo_steps(requests)

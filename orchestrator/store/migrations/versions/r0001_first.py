@@ -1,4 +1,4 @@
-"""The first tables, and the rule of the trail: its rows are added and never altered."""
+"""The first tables, and triggers that keep the audit trail append-only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ APPEND_ONLY = ("audit_events", "audit_seals", "audit_batches")
 
 
 def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
-    """Everything that the first version keeps."""
+    """Create all tables of the first version."""
     op.create_table(
         "alerts",
         sa.Column("id", sa.String(), nullable=False),
@@ -54,7 +54,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
-        "approval_answers",
+        "approval_decisions",
         sa.Column("approval_id", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("key_id", sa.String(), nullable=False),
@@ -90,8 +90,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("replaced_by", sa.String(), nullable=True),
         sa.Column("reminders", sa.Integer(), nullable=False),
         sa.Column("remind_at", UtcDateTime(), nullable=True),
-        sa.Column("glass_broken_by", sa.String(), nullable=True),
-        sa.Column("glass_reason", sa.Text(), nullable=True),
+        sa.Column("break_glass_by", sa.String(), nullable=True),
+        sa.Column("break_glass_reason", sa.Text(), nullable=True),
         sa.Column("review", sa.String(), nullable=True),
         sa.Column("reviewed_by", sa.String(), nullable=True),
         sa.Column("reviewed_at", UtcDateTime(), nullable=True),
@@ -254,7 +254,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("path", sa.String(), nullable=False),
         sa.Column("until", UtcDateTime(), nullable=True),
         sa.Column("state", sa.String(), nullable=False),
-        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("end_reason", sa.String(), nullable=True),
+        sa.Column("ended_by", sa.String(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -292,6 +293,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_at", UtcDateTime(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=True),
+        sa.Column("reply_to", sa.String(), nullable=True),
+        sa.Column("reply_text", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=True),
@@ -429,6 +432,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("asked", sa.JSON(), nullable=True),
         sa.Column("result", sa.JSON(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("failure", sa.String(), nullable=True),
         sa.Column("started_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "path"),
@@ -452,19 +456,23 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
 
 
 def downgrade() -> None:
-    """There is nothing before it."""
-    raise NotImplementedError("the first revision is not taken back: drop the database instead")
+    """Raise, as no revision exists before this one."""
+    raise NotImplementedError("the first revision cannot be reverted; drop the database instead")
 
 
 def _guards(table: str) -> list[str]:
     text = f"{table} is append-only"
     if op.get_bind().dialect.name == "sqlite":
         return [
-            f"CREATE TRIGGER {table}_no_{deed.lower()} BEFORE {deed} ON {table} BEGIN SELECT RAISE(ABORT, '{text}'); END"
-            for deed in ("UPDATE", "DELETE")
+            f"CREATE TRIGGER {table}_no_{operation.lower()} BEFORE {operation} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{text}'); END"
+            for operation in ("UPDATE", "DELETE")
         ]
     return [
-        f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{text}'; END $$",
+        (
+            f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql "
+            f"AS $$ BEGIN RAISE EXCEPTION '{text}'; END $$"
+        ),
         (
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"

@@ -1,0 +1,61 @@
+"""The OpenAPI document: every route, its errors as problems, and an operation id that stays."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from api.problems import Problem
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the name of the route's function, which generated clients call their method."""
+    return route.name
+
+
+def install_document(app: FastAPI) -> None:
+    """Make the app describe itself by `openapi_document`, computed once."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = openapi_document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the app's document, without the error bodies of FastAPI that it never sends."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    _share_error_responses(document)
+    return document
+
+
+def _share_error_responses(document: dict[str, Any]) -> None:
+    """Replace the responses of errors, equal in most operations, by references to one of each."""
+    shared = document["components"].setdefault("responses", {})
+    for item in document["paths"].values():
+        for operation in item.values():
+            responses = operation["responses"]
+            for status in [status for status in responses if int(status) >= HTTPStatus.BAD_REQUEST]:
+                name = HTTPStatus(int(status)).phrase.replace(" ", "")
+                if shared.setdefault(name, responses[status]) == responses[status]:
+                    responses[status] = {"$ref": f"#/components/responses/{name}"}
+
+
+def document_text(app: FastAPI) -> str:
+    """Return the document as the text of `docs/openapi.json`."""
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"

@@ -1,1 +1,0 @@
-"""Pages that people see in a browser: HTML without scripts, escaped throughout."""

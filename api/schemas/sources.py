@@ -1,0 +1,58 @@
+"""Request bodies of sources."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, SecretStr
+
+from api.schemas.request_model import RequestModel
+from orchestrator.domain.run import Mode
+from orchestrator.intake.authenticate import Scheme, SchemeOptions
+
+_YEAR_SECONDS = 366 * 24 * 3600
+
+
+class AddSource(RequestModel):
+    """A source that may send alerts to /v1/webhooks/{name}."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "edge-ids", "product": "suricata", "scheme": "standard_webhooks"},
+                {
+                    "name": "siem",
+                    "product": "wazuh",
+                    "scheme": "header",
+                    "options": {"header": "x-siem-token"},
+                    "correlate_by": "host",
+                },
+            ]
+        }
+    )
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    product: Annotated[str, Field(min_length=1, max_length=64)]
+    scheme: Scheme
+    secret: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=1,
+            max_length=512,
+            description="Without a secret, one is generated and shown once.",
+        ),
+    ] = None
+    options: SchemeOptions = SchemeOptions()
+    mapping: Annotated[
+        dict[str, Any] | None,
+        Field(description="The JMESPath of each field; required for the product `generic`."),
+    ] = None
+    correlate_by: Annotated[
+        Literal["host", "user", "remote", "rule", "none"],
+        Field(description="What alerts of one incident share."),
+    ] = "host"
+    correlate_within: Annotated[int, Field(ge=0, le=_YEAR_SECONDS, description="Seconds.")] = 3600
+    mode: Annotated[
+        Mode,
+        Field(description="`dry_run`: its alerts start dry runs only, which change nothing."),
+    ] = Mode.LIVE

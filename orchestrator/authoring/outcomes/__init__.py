@@ -1,0 +1,1 @@
+"""What playbooks did or would do about alerts, in one comparable form."""

@@ -1,0 +1,168 @@
+"""Registration of commands: the options that all share, and how their answers are printed.
+
+A command is a function from options to an `Answer`. `@api_command` adds `--url`, `--context` and
+`--data-dir` and passes the connected API; `@draft_command` does so only where one of them is given,
+and otherwise passes None, for work on local files; `@local_command` has no API. All add `--json`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from orchestrator.cli.api_client import Api
+from orchestrator.cli.connect import connect
+from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.output import print_json, print_line, print_raw, print_table
+
+Command = TypeVar("Command", bound=Callable[..., "Answer"])
+
+_PANEL = "Connection"
+_OPTIONS = {
+    "url": Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="The API's address, with the key in TOCSIN_API_KEY.",
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "context": Annotated[
+        str | None,
+        typer.Option(
+            "--context",
+            metavar="NAME",
+            help="A context of `tocsin login`; without it, the current one.",
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "data_dir": Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            metavar="DIR",
+            help="The data directory of a stack on this machine; or TOCSIN_DATA_DIR.",
+            rich_help_panel=_PANEL,
+        ),
+    ],
+}
+_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Items as lines, with these columns."""
+
+    items: Iterable[Any]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command found or did."""
+
+    data: Any
+    """For `--json`."""
+    text: str | Table | Callable[[], None] = ""
+    """For a person: lines, a table, or a function that prints."""
+    exit_code: ExitCode = ExitCode.DONE
+    raw: bool = field(default=False, kw_only=True)
+    """Whether the text goes out byte for byte, as into a file."""
+
+    def print(self, *, as_json: bool) -> None:
+        """Print the data as JSON, or the text."""
+        match self.text:
+            case _ if as_json:
+                print_json(self.data)
+            case Table(items, columns):
+                print_table(items, columns)
+            case str() as text if self.raw:
+                print_raw(text)
+            case str() as text:
+                print_line(text)
+            case show:
+                show()
+
+
+def table(items: list[Any], *columns: str) -> Answer:
+    """Return the answer that lists items."""
+    return Answer(items, Table(items, columns))
+
+
+def noun(help_: str) -> typer.Typer:
+    """Return the group of a noun's verbs. Its help is plain text, as the import of rich is slow."""
+    return typer.Typer(help=help_, rich_markup_mode=None)
+
+
+class _Connection(Enum):
+    ALWAYS = auto()
+    IF_NAMED = auto()
+    NEVER = auto()
+
+
+def api_command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
+    """Register a command whose first parameter, `api`, is the connected API."""
+    return _register(app, name, _Connection.ALWAYS)
+
+
+def draft_command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
+    """Register a command on local files; `api` is None unless an installation is named."""
+    return _register(app, name, _Connection.IF_NAMED)
+
+
+def local_command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
+    """Register a command that works on this machine alone."""
+    return _register(app, name, _Connection.NEVER)
+
+
+def _register(app: typer.Typer, name: str, connection: _Connection) -> Callable[[Command], Command]:
+    def register(command: Command) -> Command:
+        own = inspect.signature(command, eval_str=True).parameters
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            as_json = given.pop("as_json")
+            if connection is not _Connection.NEVER:
+                named = [given.pop(option) for option in _OPTIONS]
+                needed = connection is _Connection.ALWAYS or any(named)
+                given["api"] = connect(*named) if needed else None
+            answer = command(**given)
+            answer.print(as_json=as_json)
+            if answer.exit_code is not ExitCode.DONE:
+                raise typer.Exit(answer.exit_code)
+
+        parameters = [each for each in own.values() if each.name != "api"]
+        if connection is not _Connection.NEVER:
+            parameters += [_option(each, kind, None) for each, kind in _OPTIONS.items()]
+        parameters.append(_option("as_json", _JSON, default=False))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        app.command(name)(run)
+        return command
+
+    return register
+
+
+def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+__all__ = [
+    "Answer",
+    "Api",
+    "Table",
+    "api_command",
+    "draft_command",
+    "local_command",
+    "noun",
+    "table",
+]

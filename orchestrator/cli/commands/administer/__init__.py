@@ -1,0 +1,1 @@
+"""Commands for administrators: sources, connections, people, keys, audit."""

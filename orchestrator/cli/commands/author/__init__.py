@@ -1,0 +1,1 @@
+"""Commands for authors of playbooks: write, test, publish, compare."""

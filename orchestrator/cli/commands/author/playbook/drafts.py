@@ -1,0 +1,238 @@
+"""Verbs on drafts, offline or with the names of an installation: check, lint, diff, graph."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from orchestrator.cli.api_client import InvalidRequest
+from orchestrator.cli.command import Answer, Api, draft_command
+from orchestrator.cli.commands.respond.run import Format, Output, graph_answer
+from orchestrator.cli.connect import connect
+from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.options import parse_optional_version, playbook_file, read_text
+from orchestrator.cli.output import print_error
+from orchestrator.domain.errors import TocsinError
+
+if TYPE_CHECKING:
+    from orchestrator.playbook.lint.rule import LintFinding
+    from orchestrator.playbook.plan import Plan
+
+INVALID = "invalid"
+"""The rule of a finding about a playbook that does not compile."""
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="Playbooks, or folders with a playbook.yaml."),
+]
+_SIDE = "A file, a folder with a playbook.yaml, or NAME[@VERSION] of an installation."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to `tocsin playbook`."""
+    draft_command(app, "check")(check)
+    draft_command(app, "lint")(lint)
+    draft_command(app, "diff")(diff)
+    draft_command(app, "graph")(draw)
+
+
+def check(api: Api | None, files: Files) -> Answer:
+    """Report whether playbooks can be published; errors name file, line, column and step.
+
+    Offline, with the usual connection names; with --url, --context or --data-dir, with those of the
+    installation.
+    """
+    checked = [_check(api, playbook_file(path)) for path in files]
+    lines = [f"{each['file']}: valid ({each['playbook']} {each['version']})" for each in checked]
+    return Answer(checked, "\n".join(lines))
+
+
+def lint(
+    api: Api | None,
+    files: Files,
+    format_: Annotated[
+        Literal["text", "github"],
+        typer.Option("--format", help="github: annotations for GitHub Actions."),
+    ] = "text",
+) -> Answer:
+    """Report risky or fragile places by file, line, column, step and rule.
+
+    Exit code 0: no findings; 1: findings.
+    Waive a finding in place with: # tocsin: allow RULE because REASON.
+    """
+    found = [finding for path in files for finding in _lint(api, playbook_file(path))]
+    show = _annotation if format_ == "github" else str
+    lines = [show(finding) for finding in found]
+    if not found and format_ == "text":
+        lines = [f"{len(files)} {'playbooks' if len(files) > 1 else 'playbook'}: no findings"]
+    return Answer(
+        [finding.model_dump(mode="json") for finding in found],
+        "".join(f"{line}\n" for line in lines),
+        ExitCode.NEGATIVE if found else ExitCode.DONE,
+        raw=True,
+    )
+
+
+def diff(
+    api: Api | None,
+    a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
+    b: Annotated[
+        str, typer.Argument(metavar="B", help="The same; shows what changes from A to B.")
+    ],
+    format_: Annotated[
+        Literal["text", "markdown"],
+        typer.Option("--format", help="markdown: a comment for a pull request."),
+    ] = "text",
+) -> Answer:
+    """Compare two versions by what they do, the most dangerous change first.
+
+    Exit code 0: the same; 1: different; 2: one of them cannot be read.
+    """
+    from orchestrator.playbook.diff.model import render_markdown, render_text
+
+    try:
+        difference = _compare(api, a, b)
+    except TocsinError as error:
+        print_error(f"tocsin: {error}")
+        raise typer.Exit(ExitCode.UNREADABLE) from error
+    text = render_markdown(difference) if format_ == "markdown" else render_text(difference)
+    data = difference.model_dump(mode="json") | {"same": difference.same}
+    code = ExitCode.DONE if difference.same else ExitCode.NEGATIVE
+    return Answer(data, text, code, raw=True)
+
+
+def draw(
+    api: Api | None,
+    what: Annotated[
+        str, typer.Argument(metavar="FILE|FOLDER|NAME[@VERSION]", help="A draft or a version.")
+    ],
+    format_: Format = "svg",
+    output: Output = None,
+) -> Answer:
+    """Draw a playbook: its steps, effects by colour, approvals and leases."""
+    if not Path(what).exists():
+        name, version = parse_optional_version(what)
+        api = api or connect(None, None, None)
+        version = version or api.get(f"/v1/playbooks/{name}")["version"]
+        text = api.text(f"/v1/playbooks/{name}/{version}/graph", format=format_)
+        return graph_answer(text, output)
+    body = _draft(playbook_file(Path(what)))
+    if api is not None:
+        return graph_answer(api.post_text("/v1/authoring/graph", body, format=format_), output)
+    from orchestrator.authoring import graphs
+
+    graph = asyncio.run(graphs.draft_graph(None, body["text"], body["file"]))
+    return graph_answer(graphs.render(graph, graphs.GraphFormat(format_)), output)
+
+
+def _draft(file: Path) -> dict[str, str]:
+    return {"text": read_text(file), "file": str(file)}
+
+
+def _check(api: Api | None, file: Path) -> dict[str, Any]:
+    draft = _draft(file)
+    if api is not None:
+        return {"file": str(file), **api.post("/v1/authoring/check", draft)}
+    plan = _compile(draft)
+    about = {"playbook": plan.playbook, "version": plan.version}
+    return {"file": str(file), **about, "title": plan.title, "digest": plan.digest}
+
+
+def _compile(draft: dict[str, str]) -> Plan:
+    from orchestrator.authoring.checks import compile_draft
+
+    return asyncio.run(compile_draft(None, draft["text"], draft["file"]))
+
+
+def _lint(api: Api | None, file: Path) -> Iterable[LintFinding]:
+    from orchestrator.playbook.lint.rule import LintFinding
+    from orchestrator.playbook.problems import PlaybookInvalid
+
+    draft = _draft(file)
+    try:
+        if api is not None:
+            found = api.post("/v1/authoring/lint", draft)["findings"]
+            return [LintFinding.model_validate(each) for each in found]
+        from orchestrator.authoring.checks import lint_draft
+
+        return asyncio.run(lint_draft(None, draft["text"], draft["file"]))
+    except PlaybookInvalid as invalid:
+        return [
+            _invalid(each.file, each.line, each.column, each.step, each.message, each.fix)
+            for each in invalid.problems
+        ]
+    except InvalidRequest as invalid:
+        return [
+            _invalid(
+                each["place"],
+                each.get("line") or 1,
+                each.get("column") or 1,
+                each.get("step"),
+                each["message"],
+                each.get("fix"),
+            )
+            for each in invalid.places
+        ]
+
+
+def _invalid(
+    file: str, line: int, column: int, step: str | None, message: str, fix: str | None
+) -> LintFinding:
+    from orchestrator.playbook.lint.rule import LintFinding
+
+    return LintFinding(
+        file=file,
+        line=line,
+        column=column,
+        step=step,
+        rule=INVALID,
+        message=message,
+        fix=fix or "as it is, it cannot be published",
+    )
+
+
+def _annotation(finding: LintFinding) -> str:
+    """Return a workflow command of GitHub Actions, escaped so that a text cannot end it."""
+    fields = (
+        ("file", finding.file),
+        ("line", finding.line),
+        ("col", finding.column),
+        ("title", finding.rule),
+    )
+    place = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in fields)
+    step = f"step {finding.step}: " if finding.step else ""
+    return f"::error {place}::{_escape(f'{step}{finding.message}; {finding.fix}')}"
+
+
+def _escape(text: str, more: str = "") -> str:
+    return "".join(
+        f"%{ord(each):02X}" if each in "%\r\n" or each in more else each for each in text
+    )
+
+
+def _compare(api: Api | None, a: str, b: str) -> Any:
+    """Return the difference; a side that is not a file is a published version."""
+    from orchestrator.playbook.diff.model import PlaybookDiff
+
+    sides = [_side(a), _side(b)]
+    if api is None and all("text" in side for side in sides):
+        from orchestrator.playbook.diff.plans import diff_plans
+
+        return diff_plans(*(_compile(side) for side in sides))
+    api = api or connect(None, None, None)
+    for side in sides:
+        side.pop("file", None)
+    answer = api.post("/v1/authoring/diff", {"a": sides[0], "b": sides[1]})
+    return PlaybookDiff.model_validate({name: answer[name] for name in ("a", "b", "changes")})
+
+
+def _side(what: str) -> dict[str, Any]:
+    path = Path(what)
+    if path.exists():
+        return _draft(playbook_file(path))
+    name, version = parse_optional_version(what)
+    return {"name": name, **({"version": version} if version else {})}

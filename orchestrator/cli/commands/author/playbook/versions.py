@@ -1,0 +1,116 @@
+"""Verbs on published versions: `publish`, `list`, `show`, `usage`, `retire`, `roll-back` ..."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.cli.command import Answer, Api, api_command, table
+from orchestrator.cli.commands.author.playbook.drafts import Files
+from orchestrator.cli.options import Version, parse_version, playbook_file, read_text
+
+Name = Annotated[str, typer.Argument(help="The playbook's name.")]
+Shadow = Annotated[
+    bool, typer.Option("--shadow", help="As a shadow: it runs dry next to the live version.")
+]
+
+_COLUMNS = (
+    "name",
+    "version",
+    "title",
+    "owner",
+    "digest",
+    "published_at",
+    "published_by",
+    "stage",
+    "tested",
+    "retired",
+)
+_USAGE = ("version", "stage", "retired", "takes_alerts", "open_runs", "live_leases")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to `tocsin playbook`."""
+    api_command(app, "publish")(publish)
+    api_command(app, "list")(list_versions)
+    api_command(app, "show")(show)
+    api_command(app, "retire")(retire)
+    api_command(app, "reinstate")(reinstate)
+    api_command(app, "roll-back")(roll_back)
+    api_command(app, "usage")(show_usage)
+
+
+def publish(api: Api, files: Files, shadow: Shadow = False) -> Answer:
+    """Publish versions, which never change afterwards; the newest takes the next alert.
+
+    A folder is published with its tests.
+    """
+    stage = "shadow" if shadow else "live"
+    views = [api.post("/v1/playbooks", {**_body(path), "stage": stage}) for path in files]
+    lines = [
+        f"{view['name']} version {view['version']} published as {stage} (digest {view['digest']})"
+        for view in views
+    ]
+    return Answer(views, "\n".join(lines))
+
+
+def list_versions(api: Api) -> Answer:
+    """List all published versions."""
+    return table(api.items("/v1/playbooks"), *_COLUMNS)
+
+
+def show(
+    api: Api,
+    name: Name,
+    version: Annotated[
+        int | None, typer.Option(help="The version; without it, the newest.")
+    ] = None,
+) -> Answer:
+    """Show a published version as its author wrote it."""
+    view = api.get(f"/v1/playbooks/{name}", version=version)
+    return Answer(view, view["source"], raw=True)
+
+
+def retire(api: Api, version: Version) -> Answer:
+    """Start no new run with a version; open runs continue."""
+    name, number = parse_version(version)
+    view = api.post(f"/v1/playbooks/{name}/{number}/retire")
+    return Answer(view, f"{name} version {number} retired")
+
+
+def reinstate(api: Api, version: Version) -> Answer:
+    """Allow new runs of a retired version again."""
+    name, number = parse_version(version)
+    usage = api.post(f"/v1/playbooks/{name}/{number}/reinstate")
+    return Answer(usage, f"{name} version {number} reinstated")
+
+
+def roll_back(
+    api: Api,
+    name: Name,
+    to: Annotated[int, typer.Option("--to", help="The version that takes alerts again.")],
+) -> Answer:
+    """Go back to an earlier version: newer versions are retired, open runs continue unchanged."""
+    answer = api.post(f"/v1/playbooks/{name}/roll-back", {"to": to})
+    retired = ", ".join(map(str, answer["retired"]))
+    return Answer(
+        answer,
+        f"{name} version {to} takes the next alert" + (f"; retired: {retired}" if retired else ""),
+    )
+
+
+def show_usage(api: Api, name: Name) -> Answer:
+    """List versions with their open runs and live leases."""
+    return table(api.get(f"/v1/playbooks/{name}/usage"), *_USAGE)
+
+
+def _body(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        from orchestrator.registry.folder import read_playbook
+
+        playbook = read_playbook(path).model_dump(mode="json")
+        return playbook if playbook["tests"] is not None else {**playbook, "files": {}}
+    file = playbook_file(path)
+    return {"text": read_text(file), "file": str(file)}

@@ -1,0 +1,1 @@
+"""Commands that run and diagnose an installation, and that log in to one."""

@@ -1,0 +1,114 @@
+"""`tocsin up`, its parts alone, and `tocsin migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import Config, DataDir
+from orchestrator.cli.output import print_line
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+
+Port = Annotated[
+    int | None, typer.Option(min=1, max=65_535, help="The API's port; or TOCSIN_PORT.")
+]
+LabPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65_535, help="The lab's port; without it, chosen once and kept."),
+]
+
+
+def up(
+    data_dir: DataDir = None,
+    config: Config = None,
+    port: Port = None,
+    lab: Annotated[
+        bool,
+        typer.Option(
+            "--lab", help="With emulators of all vendors, bound to the usual connections."
+        ),
+    ] = False,
+    lab_port: LabPort = None,
+) -> None:
+    """Run the whole stack on this machine: API, worker and Temporal."""
+    from orchestrator.cli.stack.supervisor import StackOptions, run_stack
+    from orchestrator.settings import Settings
+
+    settings = Settings.load(config, data_dir=data_dir, port=port)
+    options = StackOptions(settings, config, lab=lab or lab_port is not None, lab_port=lab_port)
+    asyncio.run(run_stack(options, print_line))
+
+
+def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> None:
+    """Run the API alone."""
+    from api.app import serve
+    from orchestrator.cli.stack import parent_death, ports
+    from orchestrator.settings import Settings
+
+    parent_death.watch()
+    listener = ports.inherited_socket()
+    serve(Settings.load(config, data_dir=data_dir, port=port), [listener] if listener else None)
+
+
+def worker(data_dir: DataDir = None, config: Config = None) -> None:
+    """Run a worker alone."""
+    from orchestrator.cli.stack import parent_death
+    from orchestrator.settings import Settings
+    from orchestrator.worker import run_worker
+
+    parent_death.watch()
+    asyncio.run(run_worker(Settings.load(config, data_dir=data_dir)))
+
+
+def lab(
+    port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="The port, on the loopback interface.")
+    ] = 8082,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Run the emulators of all vendors alone, on the loopback interface, as they have no login."""
+    import uvicorn
+
+    from connectors.lab import lab_app
+    from orchestrator.cli.stack import parent_death, ports
+    from orchestrator.settings import Settings
+
+    parent_death.watch()
+    folder = Settings.load(config, data_dir=data_dir).data_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    options = uvicorn.Config(
+        lab_app(state_file=folder / "lab.json"),
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    listener = ports.inherited_socket()
+    uvicorn.Server(options).run(sockets=[listener] if listener else None)
+
+
+def migrate(data_dir: DataDir = None, config: Config = None) -> None:
+    """Prepare or upgrade the database, and create the default policy and the first admin key."""
+    from orchestrator.settings import Settings
+
+    key = asyncio.run(_prepare(Settings.load(config, data_dir=data_dir)))
+    print_line(f"database up to date; first admin key: {key}")
+
+
+async def _prepare(settings: Settings) -> Path:
+    from orchestrator import first_start
+    from orchestrator.runtime import open_runtime
+
+    runtime = open_runtime(settings)
+    try:
+        await first_start.prepare(runtime, settings.lab_url)
+    finally:
+        await runtime.close()
+    return settings.admin_key_path

@@ -1,0 +1,1 @@
+"""Commands for what stops or limits changes: policy, kill switches, circuit breakers, inventory."""

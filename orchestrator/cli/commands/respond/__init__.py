@@ -1,0 +1,1 @@
+"""Commands for the response to an incident: what was reported, what runs, what is in force."""

@@ -1,0 +1,49 @@
+"""`tocsin incident`: alerts that belong together, and what was contained because of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.options import Limit
+
+app = noun("Incidents: alerts that belong together.")
+
+IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident's id.")]
+
+
+@api_command(app, "list")
+def list_incidents(
+    api: Api,
+    status: Annotated[
+        Literal["open", "closed"] | None, typer.Option(help="Only incidents in this status.")
+    ] = None,
+    limit: Limit = 50,
+) -> Answer:
+    """List incidents, newest first."""
+    found = api.items("/v1/incidents", limit, status=status)
+    return table(found, "id", "status", "severity", "alerts", "opened_at", "last_alert_at", "title")
+
+
+@api_command(app, "show")
+def show_incident(api: Api, incident_id: IncidentId) -> Answer:
+    """Show an incident."""
+    from orchestrator.cli.output import print_json
+
+    incident = api.get(f"/v1/incidents/{incident_id}")
+    return Answer(incident, lambda: print_json(incident))
+
+
+@api_command(app, "release")
+def release_incident(
+    api: Api,
+    incident_id: IncidentId,
+    reason: Annotated[str, typer.Option(help="Why; recorded in the audit trail.")] = "",
+) -> Answer:
+    """Release everything that the runs of an incident contained."""
+    released = api.post(f"/v1/incidents/{incident_id}/release", {"reason": reason})["items"]
+    return Answer(
+        released, f"incident {incident_id}: release of {len(released)} containments requested"
+    )

@@ -1,0 +1,217 @@
+"""`tocsin run`: runs of playbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.options import Limit, parse_pairs, read_text, write_text
+from orchestrator.cli.output import print_error, print_line, print_table
+
+app = noun("Runs of playbooks.")
+
+RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
+Format = Annotated[
+    Literal["svg", "mermaid", "json"], typer.Option("--format", help="The format of the graph.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to the screen."),
+]
+
+_RUN = (
+    "id",
+    "playbook",
+    "version",
+    "mode",
+    "status",
+    "severity",
+    "incident_id",
+    "created_at",
+    "ended_at",
+    "error",
+)
+_STEP = ("id", "state", "connection", "action", "started_at", "ended_at", "error")
+
+
+@api_command(app, "list")
+def list_runs(
+    api: Api,
+    status: Annotated[str | None, typer.Option(help="Only runs in this status.")] = None,
+    incident: Annotated[str | None, typer.Option(help="Only runs of this incident.")] = None,
+    playbook: Annotated[str | None, typer.Option(help="Only runs of this playbook.")] = None,
+    limit: Limit = 50,
+) -> Answer:
+    """List runs, newest first."""
+    query = {"status": status, "incident_id": incident, "playbook": playbook}
+    return table(api.items("/v1/runs", limit, **query), *_RUN)
+
+
+@api_command(app, "show")
+def show_run(api: Api, run_id: RunId) -> Answer:
+    """Show a run with its steps; of a dry run also what it would have done."""
+    run = api.get(f"/v1/runs/{run_id}")
+    return Answer(run, lambda: _print_run(run))
+
+
+@api_command(app, "graph")
+def draw_run(api: Api, run_id: RunId, format_: Format = "svg", output: Output = None) -> Answer:
+    """Draw a run: its steps and what became of each."""
+    return graph_answer(api.text(f"/v1/runs/{run_id}/graph", format=format_), output)
+
+
+@api_command(app, "start")
+def start_run(
+    api: Api,
+    playbook: Annotated[str, typer.Argument(help="The playbook's name.")],
+    version: Annotated[
+        int | None, typer.Option(help="The version; without it, the newest.")
+    ] = None,
+    alert: Annotated[str | None, typer.Option(help="The id of the alert to run on.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="An input: name=value. Repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Plan and evaluate only; `tocsin run show` prints what it would do.",
+        ),
+    ] = False,
+) -> Answer:
+    """Start a run by hand."""
+    body: dict[str, Any] = {
+        "playbook": playbook,
+        "version": version,
+        "alert_id": alert,
+        "inputs": parse_pairs(inputs, "--input"),
+        "mode": "dry_run" if dry_run else None,
+    }
+    given = {name: value for name, value in body.items() if value is not None}
+    run = api.post("/v1/runs", given)
+    return Answer(run, f"run {run['id']} started")
+
+
+@api_command(app, "cancel")
+def cancel_run(api: Api, run_id: RunId) -> Answer:
+    """End a run and roll back what it changed."""
+    return Answer(api.post(f"/v1/runs/{run_id}/cancel"), f"run {run_id}: cancellation requested")
+
+
+@api_command(app, "retry")
+def retry_run(api: Api, run_id: RunId) -> Answer:
+    """Continue a failed run from the step that failed."""
+    return Answer(api.post(f"/v1/runs/{run_id}/retry"), f"run {run_id}: retry requested")
+
+
+@api_command(app, "record")
+def record_run(
+    api: Api,
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a run that has ended.")],
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="FOLDER", help="Append the case to FOLDER/tests.yaml."),
+    ] = None,
+) -> Answer:
+    """Turn a run into a test case: alert, stubs, decisions and expectations.
+
+    Secrets and personal data are masked. The case is tested at once; exit code 1 means that it does
+    not come out as the run did.
+    """
+    recorded = api.get(f"/v1/runs/{run_id}/case")
+    if into is not None:
+        _append_case(recorded, into / "tests.yaml")
+    for each in (*recorded["notes"], *recorded["differences"]):
+        print_error(each)
+    code = ExitCode.DONE if recorded["passes"] else ExitCode.NEGATIVE
+    if into is not None:
+        return Answer(recorded, f"{into / 'tests.yaml'}: case of run {run_id} added", code)
+    return Answer(recorded, recorded["tests"], code, raw=True)
+
+
+def graph_answer(text: str, output: Path | None) -> Answer:
+    """Return the answer that shows a graph, or writes it to a file. Raise Invalid."""
+    if output is None:
+        return Answer({"graph": text}, text, raw=True)
+    write_text(output, text)
+    return Answer({"file": str(output)}, f"{output} written")
+
+
+def format_foreseen_change(change: dict[str, Any]) -> str:
+    """Return a line about a change, or a form, of a dry run."""
+    asked = change["asked"]
+    people = (
+        f"would ask {_people(asked)} ({_ASKED_BY[asked['source']]}): {asked['question']}"
+        if asked
+        else "no approval needed"
+    )
+    if change["action"] is None:
+        return f"{change['path']}: {people}"
+    if change["verdict"] and change["verdict"]["outcome"] == "deny":
+        people = f"denied: {'; '.join(change['verdict']['reasons'])}"
+    elif not change["changed"]:
+        people = "already in the desired state"
+    return (
+        f"{change['path']}: {change['connection']}.{change['action']} ({change['effect']}): "
+        f"{change['summary']}{_lease(change['hold_seconds'])}; {people}"
+    )
+
+
+def _print_run(run: dict[str, Any]) -> None:
+    for line in _heading(run):
+        print_line(line)
+    print_table(run["steps"], _STEP)
+    if run["dry_run_changes"]:
+        print_line("\nWould have done:")
+        for each in run["dry_run_changes"]:
+            print_line(f"  {format_foreseen_change(each)}")
+
+
+def _heading(run: dict[str, Any]) -> Iterator[str]:
+    mode = ", dry run" if run["mode"] == "dry_run" else ""
+    if run["shadow_of"]:
+        mode = f", shadow of {run['shadow_of']}"
+    error = f": {run['error']}" if run.get("error") else ""
+    yield f"{run['id']}: {run['playbook']} version {run['version']}{mode}, {run['status']}{error}"
+
+
+def _lease(seconds: int | None) -> str:
+    from orchestrator.playbook.language.durations import format_duration
+
+    return f", for {format_duration(seconds)}" if seconds else ""
+
+
+def _people(asked: dict[str, Any]) -> str:
+    group = asked["by"] or "anyone who may approve"
+    return group if asked["quorum"] == 1 else f"{asked['quorum']} of {group}"
+
+
+_ASKED_BY = {
+    "step": "by the step",
+    "group": "by the group around it",
+    "policy": "by the policy",
+    "form": "a form",
+}
+
+
+def _append_case(recorded: dict[str, Any], path: Path) -> None:
+    """Append the case to those of the same playbook. Raise Invalid."""
+    from orchestrator.authoring.rehearsal.tests_yaml.edit import append_case
+    from orchestrator.domain.errors import Invalid
+    from orchestrator.playbook.language.yaml import load
+
+    text = recorded["tests"]
+    if path.exists():
+        before = read_text(path)
+        text = append_case(before, str(path), recorded["case"], recorded["notes"])
+        if (named := load(before).data.get("playbook")) != recorded["playbook"]:
+            raise Invalid(
+                f"{path}: holds the tests of {named}, but run {recorded['run_id']} is one of "
+                f"{recorded['playbook']}; name the folder of that playbook"
+            )
+    write_text(path, text)

@@ -1,0 +1,53 @@
+"""Names that Temporal sees: the task queue, workflow types, activity types and error types."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+TASK_QUEUE = "tocsin"
+
+
+class Workflow(StrEnum):
+    """Workflow types."""
+
+    RUN = "RunPlaybook"
+    BATCH = "RunBatch"
+    HOLD = "HoldContainment"
+    ROLL_BACK = "RollBack"
+    ANSWER_REQUEST = "AnswerRequest"
+    DEBUG = "DebugSession"
+
+
+class Activity(StrEnum):
+    """Activity types."""
+
+    READ = "read"
+    PLAN = "plan"
+    APPLY = "apply"
+    VERIFY = "verify"
+    UNDO = "undo"
+    LIST_UNDOABLE = "list_undoable"
+    HOLD = "hold"
+    LIST_DUE = "list_due"
+    CHECK_DRIFT = "check_drift"
+    ASK = "ask"
+    READ_DECISION = "read_decision"
+    CLOSE_APPROVAL = "close_approval"
+    RECORD = "record"
+    BEGIN = "begin"
+    END = "end"
+    LIST_EVENTS = "list_events"
+    HANDLE_REQUEST = "handle_request"
+    DEBUG_START_STEP = "debug_start_step"
+    DEBUG_AWAIT_STEP = "debug_await_step"
+    DEBUG_UNDO_STEP = "debug_undo_step"
+    DEBUG_END = "debug_end"
+
+
+class ErrorType(StrEnum):
+    """The `type` of an ApplicationError that an activity raises."""
+
+    UNAVAILABLE = "Unavailable"
+    REJECTED = "Rejected"
+    UNKNOWN = "Unknown"
+    HALTED = "Halted"

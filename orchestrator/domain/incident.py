@@ -1,0 +1,42 @@
+"""States of incidents and tasks, and the kinds of tasks."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from orchestrator.domain.errors import Conflict
+
+
+class IncidentStatus(StrEnum):
+    """The life of an incident."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class TaskState(StrEnum):
+    """The life of a task."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+    def close(self) -> TaskState:
+        """Return the state of a closed task. Raise Conflict when it is closed already."""
+        if self is TaskState.CLOSED:
+            raise Conflict("the task is closed already")
+        return TaskState.CLOSED
+
+
+class TaskKind(StrEnum):
+    """Why a task needs a person."""
+
+    STUCK_RELEASE = "stuck_release"  # a system refuses to undo a change; subject: the containment
+    DRIFT = "drift"  # a device does not show a containment; subject: the containment
+    BREAK_GLASS = "break_glass"  # a break-glass approval needs a review; subject: the approval
+    BREAKER = "breaker"  # a circuit breaker tripped; subject: the source
+    REFUSED_PLAYBOOK = "refused_playbook"  # a version does not match its record; subject: name@version
+
+    @property
+    def is_closed_by_review(self) -> bool:
+        """Whether only the review of its subject closes the task."""
+        return self is TaskKind.BREAK_GLASS

@@ -1,0 +1,119 @@
+"""Undo records: which steps can be undone, and the audit events and states of an undo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from connectors.registry import CONNECTORS
+from orchestrator.audit import trail
+from orchestrator.contracts.change import UndoableStep, UndoReply, UndoRequest
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.containment import LeaseState
+from orchestrator.domain.run import StepState
+from orchestrator.store.queries import containments, effects, steps
+from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
+
+
+async def undoable_steps(session: AsyncSession, run_id: str) -> list[UndoableStep]:
+    """Return the steps of a run with a change that has an undo, or with a live lease.
+
+    Newest first. A lease that ended is lifted, kept for others, or stuck: another undo is no help.
+    """
+    leases = {
+        lease.path: lease.state for lease in await containments.leases_of_run(session, run_id)
+    }
+    found = {
+        row.path: row.seq
+        for row in await effects.in_force_of_run(session, run_id)
+        if has_undo(row.change) and leases.get(row.path) is not LeaseState.ENDED
+    }
+    for path, state in leases.items():
+        if state is LeaseState.LIVE and path not in found:
+            step = await steps.get(session, run_id, path)
+            found[path] = step.seq if step else 0
+    newest = sorted(found.items(), key=lambda item: item[1], reverse=True)
+    return [UndoableStep(path=path, seq=seq) for path, seq in newest]
+
+
+def has_undo(change: Mapping[str, Any]) -> bool:
+    """Return whether a stored change changed anything and its action has an undo."""
+    if not change["planned_change"].get("changed"):
+        return False
+    for connector in CONNECTORS:
+        if connector.name == change["connector"]:
+            bound = connector.bound.get(change["action"])
+            return bound is not None and bound.undo is not None
+    return False
+
+
+async def end_lease(
+    session: AsyncSession, request: UndoRequest, lease: LeaseRow, now: datetime
+) -> None:
+    """End a lease, if it is live."""
+    if await containments.end_lease(session, lease.id, request.cause, request.actor, now):
+        data = {
+            "containment": lease.containment_key,
+            "cause": request.cause,
+            "reason": request.reason,
+        }
+        await record_undo(session, EventKind.LEASE_ENDED, request, data, now, lease.created_at)
+
+
+async def record_kept(
+    session: AsyncSession,
+    request: UndoRequest,
+    containment: ContainmentRow,
+    others: int,
+    now: datetime,
+) -> UndoReply:
+    """Record that other leases hold the containment."""
+    leases = "1 other lease holds" if others == 1 else f"{others} other leases hold"
+    detail = f"{leases} {containment.target}"
+    data = {"containment": containment.key, "reason": request.reason, "detail": detail}
+    await record_undo(session, EventKind.UNDO_KEPT, request, data, now, containment.since)
+    await mark_step(session, request, now)
+    return UndoReply(outcome="kept", detail=detail)
+
+
+async def record_undo_intent(
+    session: AsyncSession, request: UndoRequest, effect: EffectRow, now: datetime
+) -> None:
+    """Record that the vendor is about to be called."""
+    data = {"effect": effect.id, "change_digest": effect.change_digest, "reason": request.reason}
+    parts = (effect.id, effect.intended_at)
+    await record_undo(session, EventKind.UNDO_INTENDED, request, data, now, *parts)
+
+
+async def mark_step(session: AsyncSession, request: UndoRequest, now: datetime) -> None:
+    """Set the step's state to released or undone."""
+    step = await steps.get(session, request.run_id, request.path)
+    if step is None or not step.state.can_be_undone:
+        return
+    if request.cause.is_release:
+        step.release(now)
+    else:
+        step.state, step.ended_at = StepState.UNDONE, now
+
+
+async def record_undo(
+    session: AsyncSession,
+    kind: EventKind,
+    request: UndoRequest,
+    data: Mapping[str, Any],
+    now: datetime,
+    *parts: object,
+) -> None:
+    """Record an event about an undo. `parts` tell it from others of its kind."""
+    await trail.record(
+        session,
+        kind,
+        actor=request.actor,
+        subject=request.run_id,
+        data={"path": request.path, **data},
+        now=now,
+        event_id=trail.event_id(request.run_id, request.path, kind, *parts),
+    )

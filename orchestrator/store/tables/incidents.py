@@ -1,0 +1,48 @@
+"""Tables of incidents and tasks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Text
+from sqlmodel import Field, SQLModel
+
+from orchestrator.domain.incident import IncidentStatus, TaskKind, TaskState
+from orchestrator.store.tables.columns import UtcDateTime, enum_column
+
+
+class IncidentRow(SQLModel, table=True):
+    """Alerts that belong together."""
+
+    __tablename__ = "incidents"
+    id: str = Field(primary_key=True)
+    correlation_key: str = Field(index=True)
+    title: str
+    severity: int
+    status: IncidentStatus = Field(default=IncidentStatus.OPEN, sa_type=enum_column(IncidentStatus))
+    alerts: int = 1
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    last_alert_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class TaskRow(SQLModel, table=True):
+    """Something that needs a person."""
+
+    __tablename__ = "tasks"
+    id: str = Field(primary_key=True)
+    kind: TaskKind = Field(sa_type=enum_column(TaskKind))
+    subject: str = Field(index=True)
+    summary: str = Field(sa_type=Text)
+    to_group: str | None = None
+    state: TaskState = Field(default=TaskState.OPEN, sa_type=enum_column(TaskState), index=True)
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    closed_by: str | None = None
+    comment: str = Field(default="", sa_type=Text)
+
+    def close(self, by: str, comment: str, now: datetime) -> None:
+        """Close it. Raise Conflict when it is closed already."""
+        self.state = self.state.close()
+        self.closed_at = now
+        self.closed_by = by
+        self.comment = comment

@@ -1,0 +1,127 @@
+"""Verbs on drafts end with the exit code that a pipeline relies on, offline and with an installation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.harness.api_server import ApiServer
+from tests.harness.commands import tocsin
+
+PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
+SHIPPED = PLAYBOOKS / "brute-force-block"
+BAD = """\
+playbook: bad
+version: 1
+title: T
+owner: o
+steps:
+  - id: a
+    use: firewall.blok_address
+    with: {}
+"""
+
+
+def _without_lease(folder: Path) -> Path:
+    file = folder / "a,b.yaml"
+    text = (SHIPPED / "playbook.yaml").read_text("utf-8")
+    file.write_text(text.replace("    for: 24h\n", ""), "utf-8")
+    return file
+
+
+@pytest.fixture(params=["offline", "installation"])
+def where(request: pytest.FixtureRequest) -> tuple[object, ...]:
+    """No option, or those that name an installation."""
+    if request.param == "offline":
+        return ()
+    server: ApiServer = request.getfixturevalue("server")
+    return ("--data-dir", server.settings.data_dir)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["account-compromise", "brute-force-block", "c2-beacon-containment", "malware-on-endpoint"],
+)
+def test_a_shipped_playbook_is_valid(name: str) -> None:
+    checked = tocsin("playbook", "check", PLAYBOOKS / name)
+    assert checked.returncode == 0, checked.stderr
+    assert f"valid ({name} 1)" in checked.stdout
+
+
+def test_a_bad_playbook_is_named_by_file_line_and_fix(
+    tmp_path: Path, where: tuple[object, ...]
+) -> None:
+    (tmp_path / "bad.yaml").write_text(BAD)
+    refused = tocsin("playbook", "check", tmp_path / "bad.yaml", *where)
+    assert refused.returncode == 1
+    assert "bad.yaml:7" in refused.stderr
+    assert "block_address" in refused.stderr
+
+
+def test_lint_ends_with_1_if_there_are_findings_and_annotates_a_pull_request(
+    tmp_path: Path, where: tuple[object, ...]
+) -> None:
+    clean = tocsin("playbook", "lint", SHIPPED, *where)
+    assert (clean.returncode, clean.stdout) == (0, "1 playbook: no findings\n")
+    file = _without_lease(tmp_path)
+    found = tocsin("playbook", "lint", SHIPPED, file, "--format", "github", *where)
+    assert found.returncode == 1
+    (line,) = found.stdout.splitlines()
+    assert line.startswith("::error file=")
+    place = "a%2Cb.yaml,line=46,col=5,title=contain-without-for"
+    assert f"{place}::step block: firewall.block_address stays" in line
+    (finding,) = json.loads(tocsin("playbook", "lint", file, "--json", *where).stdout)
+    assert finding["rule"] == "contain-without-for"
+    assert (finding["step"], finding["line"]) == ("block", 46)
+
+
+def test_lint_reports_a_playbook_that_does_not_compile_like_any_finding(
+    tmp_path: Path, where: tuple[object, ...]
+) -> None:
+    (tmp_path / "x.yaml").write_text("playbook: x\n")
+    found = tocsin("playbook", "lint", tmp_path / "x.yaml", *where)
+    assert found.returncode == 1
+    assert "[invalid]" in found.stdout
+
+
+def test_diff_ends_with_0_for_the_same_1_for_another_and_2_for_an_unreadable_file(
+    tmp_path: Path,
+) -> None:
+    file = _without_lease(tmp_path)
+    assert tocsin("playbook", "diff", SHIPPED, SHIPPED).returncode == 0
+    different = tocsin("playbook", "diff", SHIPPED, file, "--json")
+    assert different.returncode == 1
+    (change,) = json.loads(different.stdout)["changes"]
+    assert "24h" in change["sentence"]
+    assert tocsin("playbook", "diff", SHIPPED, tmp_path / "none.yaml").returncode == 2
+
+
+def test_diff_reads_published_versions_of_an_installation(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    here = ("--data-dir", server.settings.data_dir)
+    assert tocsin("playbook", "publish", SHIPPED, *here).returncode == 0
+    file = _without_lease(tmp_path)
+    different = tocsin(
+        "playbook", "diff", "brute-force-block@1", file, "--format", "markdown", *here
+    )
+    assert different.returncode == 1, different.stderr
+    assert "brute-force-block@1" in different.stdout
+    unknown = tocsin("playbook", "diff", "brute-force-block@7", SHIPPED, *here)
+    assert unknown.returncode == 2
+
+
+def test_a_draft_and_a_version_are_drawn(server: ApiServer, tmp_path: Path) -> None:
+    here = ("--data-dir", server.settings.data_dir)
+    assert tocsin("playbook", "publish", SHIPPED, *here).returncode == 0
+    drawn = [
+        tocsin("playbook", "graph", SHIPPED, "--format", "mermaid"),
+        tocsin("playbook", "graph", SHIPPED, "--format", "mermaid", *here),
+        tocsin("playbook", "graph", "brute-force-block", "--format", "mermaid", *here),
+    ]
+    assert [each.returncode for each in drawn] == [0, 0, 0], drawn
+    assert len({each.stdout for each in drawn}) == 1
+    assert tocsin("playbook", "graph", SHIPPED, "-o", tmp_path / "x.svg").returncode == 0
+    assert (tmp_path / "x.svg").read_text("utf-8").startswith("<svg")

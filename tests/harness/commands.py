@@ -1,0 +1,37 @@
+"""The `tocsin` command in the tests' own process: the same `main`, without the start of a process."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
+from unittest.mock import patch
+
+from orchestrator.cli import main
+
+
+class CommandOutcome(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def tocsin(*arguments: object, stdin: str = "", **environment: str) -> CommandOutcome:
+    """Run a command whose environment holds no variable of Tocsin's but the given ones."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, {**clean, **environment}, clear=True),
+        patch.object(sys, "stdin", io.StringIO(stdin)),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            code = main([str(each) for each in arguments])
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else 0
+    return CommandOutcome(int(code), out.getvalue(), err.getvalue())
