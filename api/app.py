@@ -18,35 +18,28 @@ from api.kill_switch_header import KillSwitchHeader
 from api.metrics import Metrics
 from api.middleware import ResponseMiddleware
 from api.openapi import install_document, operation_id
-from api.routes import (
-    alerts,
-    approvals,
-    assets,
-    audit,
+from api.routes import health, webhooks
+from api.routes.administer import audit, connections, contacts, keys, sources
+from api.routes.author import (
     authoring,
     backtests,
-    breakers,
-    connections,
-    contacts,
-    containments,
     debug_sessions,
-    email_links,
     graphs,
-    health,
-    incidents,
-    keys,
-    kill_switches,
-    own_infrastructure,
     playbooks,
-    policy,
     promotion,
     recordings,
-    runs,
     shadows,
+)
+from api.routes.protect import assets, breakers, kill_switches, own_infrastructure, policy
+from api.routes.respond import (
+    alerts,
+    approvals,
+    containments,
+    email_links,
+    incidents,
+    runs,
     slack,
-    sources,
     tasks,
-    webhooks,
 )
 from api.temporal import TemporalLink
 from orchestrator.policy.stops.own_infrastructure import record_own_safely

@@ -16,7 +16,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.audit.sealer import seal_pending
-from orchestrator.authoring.backtest.service import LIVE_BACKTEST_HANDLER
+from orchestrator.authoring.backtest.live_reads import LIVE_BACKTEST_HANDLER
 from orchestrator.authoring.debug.activities import debug_activities
 from orchestrator.authoring.debug.workflow import DebugSession
 from orchestrator.connections.check import CHECK_CONNECTION_HANDLER, CHECK_SETTINGS_HANDLER

@@ -1,1 +1,1 @@
-"""What can be asked of the API, one noun per file."""
+"""Routes of the API, grouped like the commands of the CLI."""

@@ -1,1 +1,1 @@
-"""What the API takes and gives."""
+"""Request bodies of the API."""

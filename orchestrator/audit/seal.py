@@ -64,7 +64,9 @@ def number(events: Iterable[Event], previous: Batch | None) -> list[AuditEntry]:
     return [entry(event, seq) for seq, event in enumerate(events, start=start)]
 
 
-def seal(entries: Sequence[AuditEntry], previous: Batch | None, key: SigningKey, now: datetime) -> Batch:
+def seal(
+    entries: Sequence[AuditEntry], previous: Batch | None, key: SigningKey, now: datetime
+) -> Batch:
     """Return the signed batch over 1 to 4096 entries that follow the previous batch without a gap.
 
     Hashes are recomputed from the records. Raise Conflict for a gap, and for a stored hash that

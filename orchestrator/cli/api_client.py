@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.domain.errors import (
     Conflict,
@@ -63,6 +63,12 @@ class Api:
             verify=ssl.create_default_context(),  # the authorities of the system
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
     def get(self, path: str, *, seconds: float = _SECONDS, **query: Any) -> Any:
         """Return the JSON at a path; a query parameter that is None is left out."""
         return _decode(self._send("GET", path, params=_given(query), timeout=seconds))
@@ -118,10 +124,6 @@ class Api:
                 reply.read()
                 raise _error(reply)
             yield reply.iter_bytes()
-
-    def close(self) -> None:
-        """Close the connections; a command that ends with its process need not."""
-        self._client.close()
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         with self._unreachable():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -130,11 +131,13 @@ def _register(app: typer.Typer, name: str, connection: _Connection) -> Callable[
         @functools.wraps(command)
         def run(**given: Any) -> None:
             as_json = given.pop("as_json")
-            if connection is not _Connection.NEVER:
-                named = [given.pop(option) for option in _OPTIONS]
-                needed = connection is _Connection.ALWAYS or any(named)
-                given["api"] = connect(*named) if needed else None
-            answer = command(**given)
+            with ExitStack() as stack:
+                if connection is not _Connection.NEVER:
+                    named = [given.pop(option) for option in _OPTIONS]
+                    needed = connection is _Connection.ALWAYS or any(named)
+                    api = stack.enter_context(connect(*named)) if needed else None
+                    given["api"] = api
+                answer = command(**given)
             answer.print(as_json=as_json)
             if answer.exit_code is not ExitCode.DONE:
                 raise typer.Exit(answer.exit_code)

@@ -17,7 +17,7 @@ LOCAL = Path("tocsin-data")
 ADMIN_KEY = "admin.key"
 
 
-class Endpoint(NamedTuple):
+class ApiEndpoint(NamedTuple):
     """The address of an API, and the key to use there."""
 
     url: str
@@ -29,7 +29,7 @@ def connect(url: str | None, context: str | None, data_dir: Path | None) -> Api:
     return Api(*find_endpoint(url, context, data_dir))
 
 
-def find_endpoint(url: str | None, context: str | None, data_dir: Path | None) -> Endpoint:
+def find_endpoint(url: str | None, context: str | None, data_dir: Path | None) -> ApiEndpoint:
     """Return which API to use, and with which key. Nothing is created.
 
     In this order: `--url` with TOCSIN_API_KEY, `--context`, `--data-dir` or TOCSIN_DATA_DIR (the
@@ -37,17 +37,17 @@ def find_endpoint(url: str | None, context: str | None, data_dir: Path | None) -
     directory, TOCSIN_API_KEY takes precedence over the admin key. Raise NotFound with what to do.
     """
     if url is not None:
-        return Endpoint(checked_url(url), _key_for_url(url, data_dir))
+        return ApiEndpoint(checked_url(url), _key_for_url(url, data_dir))
     if context is not None:
         saved = load_contexts().get(context)
-        return Endpoint(saved.url, saved.key)
+        return ApiEndpoint(saved.url, saved.key)
     named = data_dir or (Path(os.environ[DATA_DIR]) if os.environ.get(DATA_DIR) else None)
     if named is not None:
         return _of_data_dir(named)
     contexts = load_contexts()
     if contexts.current is not None:
         saved = contexts.get(contexts.current)
-        return Endpoint(saved.url, saved.key)
+        return ApiEndpoint(saved.url, saved.key)
     if (LOCAL / ADMIN_KEY).exists():
         return _of_data_dir(LOCAL)
     raise NotFound(
@@ -68,7 +68,7 @@ def _key_for_url(url: str, data_dir: Path | None) -> str:
     raise NotFound(f"--url {url}: put an API key into {KEY}, or run `tocsin login {url}` once")
 
 
-def _of_data_dir(data_dir: Path) -> Endpoint:
+def _of_data_dir(data_dir: Path) -> ApiEndpoint:
     from orchestrator.cli.stack import ports
 
     if not data_dir.is_dir():
@@ -78,7 +78,7 @@ def _of_data_dir(data_dir: Path) -> Endpoint:
             f"{DATA_DIR}, or run `tocsin login URL`"
         )
     url = ports.load_running(data_dir).api_url
-    return Endpoint(url, os.environ.get(KEY) or _admin_key(data_dir))
+    return ApiEndpoint(url, os.environ.get(KEY) or _admin_key(data_dir))
 
 
 def _admin_key(data_dir: Path) -> str:

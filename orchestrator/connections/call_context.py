@@ -1,7 +1,8 @@
-"""Calls of connectors on behalf of a step, with a key that is stable over retries and crashes."""
+"""Calls of connectors: the only builder, with a key that is stable over retries and crashes."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from temporalio import activity
@@ -54,5 +55,19 @@ def bound_call(run_id: str, path: str, key: str, reason: str) -> ActionCall:
     )
 
 
+def read_call(
+    run_id: str, path: str, key: str, reason: str, deadline: datetime | None = None
+) -> ActionCall:
+    """Return a call for a read that answers a request, apart from any step's activity."""
+    return ActionCall(
+        key=key,
+        run_id=run_id,
+        step_id=path,
+        reason=reason,
+        heartbeat=_no_heartbeat,
+        deadline=deadline,
+    )
+
+
 def _no_heartbeat(_detail: Any) -> None:
-    """Do nothing: a local activity ends within seconds and has no heartbeats."""
+    """Do nothing: the work ends within seconds and has no heartbeats."""

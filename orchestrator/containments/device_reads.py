@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from connectors.sdk.call import ActionCall
 from connectors.sdk.guard import reading_only
 from connectors.sdk.transport import Access
-from orchestrator.connections.call_context import undo_key
+from orchestrator.connections.call_context import read_call, undo_key
 from orchestrator.connections.open import open_connection_for
 from orchestrator.connections.write_guard_audit import audit_write_attempts
 from orchestrator.containments.orphans import (
@@ -46,13 +45,8 @@ async def check_released(rt: Runtime, message: CheckReleased) -> DeviceAnswer:
 async def _objection(rt: Runtime, effect: EffectRow) -> str | None:
     """Return why the change may still be in force; None: the device does not show it."""
     change = Change.model_validate(effect.change)
-    call = ActionCall(
-        key=undo_key(effect.run_id, effect.path, change.action),
-        run_id=effect.run_id,
-        step_id=effect.path,
-        reason="resolved by hand",
-        heartbeat=lambda _: None,
-    )
+    key = undo_key(effect.run_id, effect.path, change.action)
+    call = read_call(effect.run_id, effect.path, key, "resolved by hand")
     try:
         connector = await open_connection_for(rt, change.connection, Access.READ)
         if connector.name != change.connector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import AwareDatetime
 
@@ -24,6 +24,36 @@ class RunContext(Frozen):
     severity: int
     started_by: str
     incident_id: str | None = None
+
+    @classmethod
+    def of_plan(
+        cls,
+        plan: Plan,
+        *,
+        run_id: str,
+        mode: Mode,
+        started_by: str,
+        source: str | None = None,
+        severity: int = 0,
+        incident_id: str | None = None,
+        plan_digest: str | None = None,
+    ) -> Self:
+        """Return the identity of a run that is not in the store, such as a rehearsal.
+
+        `plan_digest`: that of the plan, where it is known already.
+        """
+        return cls(
+            run_id=run_id,
+            attempt=1,
+            playbook=plan.playbook,
+            version=plan.version,
+            plan_digest=plan.digest if plan_digest is None else plan_digest,
+            mode=mode,
+            source=source,
+            severity=severity,
+            started_by=started_by,
+            incident_id=incident_id,
+        )
 
 
 class StepRef(Frozen):

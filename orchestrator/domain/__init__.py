@@ -1,1 +1,1 @@
-"""The frozen nouns that every other package speaks in; pure, importing nothing of ours."""
+"""The nouns of the project and their states: pure, and below every other package."""

@@ -34,7 +34,9 @@ class TaskKind(StrEnum):
     DRIFT = "drift"  # a device does not show a containment; subject: the containment
     BREAK_GLASS = "break_glass"  # a break-glass approval needs a review; subject: the approval
     BREAKER = "breaker"  # a circuit breaker tripped; subject: the source
-    REFUSED_PLAYBOOK = "refused_playbook"  # a version does not match its record; subject: name@version
+    REFUSED_PLAYBOOK = (
+        "refused_playbook"  # a version does not match its record; subject: name@version
+    )
 
     @property
     def is_closed_by_review(self) -> bool:

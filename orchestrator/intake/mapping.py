@@ -14,7 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from orchestrator.domain.alert import Severity
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.observable import ObservableType, ObservableRole
+from orchestrator.domain.observable import ObservableRole, ObservableType
 from orchestrator.intake.body import JSON
 
 MAX_EXPRESSION = 1024

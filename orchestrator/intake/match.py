@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.audit.trail import event
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.digest import new_id
-from orchestrator.domain.run import SHADOW, Mode, RunStatus
+from orchestrator.domain.run import SHADOW, Mode
 from orchestrator.playbook.language.evaluate import (
     ExpressionError,
     evaluate_condition,
@@ -191,21 +191,16 @@ def _run(match: Match, now: datetime, exceeded: int | None = None) -> RunRow:
 
     `exceeded`: the limit that it goes beyond, so that people are asked first.
     """
-    return RunRow(
+    return RunRow.begin(
         id=new_id("run"),
         playbook=match.candidate.plan.playbook,
         version=match.candidate.plan.version,
         plan_digest=match.candidate.digest,
-        incident_id=match.alert.incident_id,
-        alert_id=match.alert.id,
-        source=match.alert.source,
-        severity=match.alert.severity,
-        status=RunStatus.RUNNING,
-        mode=Mode.LIVE,
+        alert=match.alert,
         once_key=match.key,
         started_by=f"source:{match.alert.source}",
         over_limit=exceeded,
-        created_at=now,
+        now=now,
     )
 
 

@@ -7,6 +7,10 @@ from datetime import datetime
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from connectors.sdk.transport import Access
+from connectors.slack.connector import Slack
+from connectors.slack.direct_messages import DirectMessages
+from orchestrator.connections.open import open_connection_for
 from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.incident import TaskState
@@ -64,7 +68,7 @@ async def send(rt: Runtime, outgoing: Outgoing) -> str | None:
     if outgoing.channel is Channel.EMAIL:
         await _send_mail(rt, outgoing)
         return None
-    messages = await slack.open_messages(rt)
+    messages = await _open_slack(rt)
     conversation, _, rest = outgoing.to.partition(":")
     if outgoing.kind is NotificationKind.REPLY:
         await messages.send_ephemeral(conversation, rest, outgoing.reply)
@@ -79,6 +83,15 @@ async def send(rt: Runtime, outgoing: Outgoing) -> str | None:
         text = f"{outgoing.task.subject}\n{outgoing.task.text}" if outgoing.task else ""
         blocks, preview = slack.text_blocks(text)
     return ":".join(await messages.send(outgoing.to, blocks, preview))
+
+
+async def _open_slack(rt: Runtime) -> DirectMessages:
+    """Return the client that writes to people, on a worker. Raise NotFound, Rejected."""
+    name = rt.settings.slack_connection
+    connector = await open_connection_for(rt, name, Access.WRITE)
+    if not isinstance(connector, Slack):
+        raise Rejected(f"connection {name!r} is not a Slack connection; set slack_connection")
+    return DirectMessages(connector.http)
 
 
 async def _request(

@@ -10,12 +10,9 @@ from pydantic import SecretStr
 
 from connectors.sdk.transport import Access
 from connectors.slack.connector import Slack
-from connectors.slack.direct_messages import DirectMessages
 from connectors.slack.text import escape
 from orchestrator.connections import credentials
-from orchestrator.connections.open import open_connection_for
 from orchestrator.domain.approval import DecisionType
-from orchestrator.domain.errors import Rejected
 from orchestrator.domain.notification import NotificationKind
 from orchestrator.notifications.approval_text import ApprovalText, format_time
 from orchestrator.notifications.plain_text import one_line
@@ -29,15 +26,6 @@ MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 _SHOWN_CHANGES = 10
 """The most changes that one message shows. A longer approval gets no buttons."""
 _BLOCK_TEXT, _PREVIEW = 2900, 150
-
-
-async def open_messages(rt: Runtime) -> DirectMessages:
-    """Return the client that writes to people, for the worker. Raise NotFound, Rejected."""
-    name = rt.settings.slack_connection
-    connector = await open_connection_for(rt, name, Access.WRITE)
-    if not isinstance(connector, Slack):
-        raise Rejected(f"connection {name!r} is not a Slack connection; set slack_connection")
-    return DirectMessages(connector.http)
 
 
 async def load_signing_secret(rt: Runtime) -> SecretStr | None:

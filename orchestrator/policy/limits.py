@@ -127,11 +127,13 @@ def network_size(value: str) -> int:
     if parse_address(value) is not None:
         return 1
     try:
-        held = parse_network(value)
+        network = parse_network(value)
     except ValueError:
         return 1
     return (
-        int(held.num_addresses) if held.version == 4 else 1 << max(0, _IPV6_SITE - held.prefixlen)
+        int(network.num_addresses)
+        if network.version == 4
+        else 1 << max(0, _IPV6_SITE - network.prefixlen)
     )
 
 
@@ -156,41 +158,25 @@ def limits_on(
     if (most := allowed.get(kind)) is not None:
         yield Limit(kind, "run", context.playbook, None, most, in_run)
     for window in limits.windows:
-        if (most := _of(window, kind)) is None:
+        name = _counted_together(window.per, context, change)
+        if (most := _of(window, kind)) is None or name is None:
             continue
-        since = now - timedelta(seconds=window.within)
-        match window.per:
-            case Per.OVERALL:
-                yield Limit(kind, "overall", "", window.within, most, LimitWindow((), since))
-            case Per.PLAYBOOK:
-                yield Limit(
-                    kind,
-                    "playbook",
-                    context.playbook,
-                    window.within,
-                    most,
-                    LimitWindow((("playbook", context.playbook),), since),
-                )
-            case Per.CONNECTOR:
-                yield Limit(
-                    kind,
-                    "connector",
-                    change.connector,
-                    window.within,
-                    most,
-                    LimitWindow((("connector", change.connector),), since),
-                )
-            case Per.SOURCE if context.source is not None:  # what a person started has no source
-                yield Limit(
-                    kind,
-                    "source",
-                    context.source,
-                    window.within,
-                    most,
-                    LimitWindow((("source", context.source),), since),
-                )
-            case Per.SOURCE:
-                pass
+        columns = () if window.per is Per.OVERALL else ((window.per.value, name),)
+        counted = LimitWindow(columns, now - timedelta(seconds=window.within))
+        yield Limit(kind, window.per.value, name, window.within, most, counted)
+
+
+def _counted_together(per: Per, context: ChangeContext, change: Change) -> str | None:
+    """Return the name of whose changes a window counts; None: it does not apply to the change."""
+    match per:
+        case Per.OVERALL:
+            return ""
+        case Per.PLAYBOOK:
+            return context.playbook
+        case Per.CONNECTOR:
+            return change.connector
+        case Per.SOURCE:
+            return context.source  # None for a run that a person started
 
 
 def _of(counts: TargetCounts, kind: Kind) -> int | None:

@@ -123,16 +123,7 @@ async def publish_playbook(
                 before.tests, before.files = files.tests, files.files
             await _save_evidence(session, before, evidence, now)
             return _view(before)
-        if before is not None:
-            raise Conflict(
-                f"{file}: version {plan.version} of {plan.playbook} is published with other "
-                "content; raise `version`"
-            )
-        if rt.settings.require_signed and evidence is None:
-            raise Conflict(
-                f"{file}: only signed versions run here (`require_signed`); "
-                "publish it with `tocsin playbook promote`"
-            )
+        _check_is_new(rt, file, plan, before, evidence)
         await records.add(session, row)
         data = {"version": plan.version, "digest": view.digest, "stage": stage}
         await trail.record(
@@ -192,6 +183,26 @@ async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -
             now=rt.clock(),
         )
         return _view(row)
+
+
+def _check_is_new(
+    rt: Runtime,
+    file: str,
+    plan: Plan,
+    before: PlaybookRow | None,
+    evidence: PromotionEvidence | None,
+) -> None:
+    """Raise Conflict for a version with other content, or without required signatures."""
+    if before is not None:
+        raise Conflict(
+            f"{file}: version {plan.version} of {plan.playbook} is published with other "
+            "content; raise `version`"
+        )
+    if rt.settings.require_signed and evidence is None:
+        raise Conflict(
+            f"{file}: only signed versions run here (`require_signed`); "
+            "publish it with `tocsin playbook promote`"
+        )
 
 
 def _new_row(

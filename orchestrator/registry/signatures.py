@@ -23,7 +23,6 @@ from orchestrator.store.queries import records
 from orchestrator.store.queries.records import signatures_of
 from orchestrator.store.tables import SignatureRow
 
-
 _DIGEST = "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
 
 

@@ -153,20 +153,16 @@ def _run(
     mode: Mode,
     actor: str,
 ) -> RunRow:
-    return RunRow(
+    return RunRow.begin(
         id=new_id("run"),
         playbook=row.name,
         version=row.version,
         plan_digest=row.digest,
-        incident_id=alert.incident_id if alert else None,
-        alert_id=alert.id if alert else None,
-        source=alert.source if alert else None,
-        severity=alert.severity if alert else 0,
-        status=RunStatus.RUNNING,
+        alert=alert,
         mode=mode,
         inputs=inputs,
         started_by=actor,
-        created_at=rt.clock(),
+        now=rt.clock(),
     )
 
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -70,13 +70,6 @@ def make_page(items: Sequence[T], limit: int, last: tuple[datetime, str] | None)
         items=list(items),
         next=encode_cursor(f"{to_iso(last[0])} {last[1]}") if more and last else None,
     )
-
-
-def page(
-    items: Sequence[dict[str, Any]], limit: int, last: tuple[datetime, str] | None
-) -> dict[str, Any]:
-    """Return a page of dictionaries; give way to `make_page` where a view exists."""
-    return make_page(items, limit, last).model_dump()
 
 
 def to_iso(moment: datetime | None) -> str | None:

@@ -16,15 +16,15 @@ from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
 from tests.harness.api_calls import People
+from tests.harness.databases import migrate_quickly
 
 
 @pytest.fixture
 async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
     """Open a runtime on a migrated database, with a small limit for bodies."""
     runtime = open_runtime(Settings.load(data_dir=tmp_path / "data", max_body_bytes=20_000))
-    await migrate(runtime.store)
+    await migrate_quickly(runtime)
     await policies.publish_policy(runtime, DEFAULT_POLICY, actor="system")
     yield runtime
     await runtime.close()

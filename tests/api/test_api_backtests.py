@@ -1,4 +1,4 @@
-"""Does the API play a draft over stored alerts, for those who may publish and read?"""
+"""The API of backtests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ steps:
 """
 
 
-async def test_a_draft_is_told_apart_from_what_was_done(
+async def test_draft_is_compared_with_what_was_done(
     people: People, rt: Runtime, stranger: httpx.AsyncClient
 ) -> None:
     await add_edge(people[Role.ADMIN])
@@ -64,7 +64,7 @@ async def test_bounds_and_unknown_playbooks_are_refused(people: People) -> None:
     )
 
 
-async def test_a_key_that_may_not_read_alerts_sees_none_this_way(app: FastAPI, rt: Runtime) -> None:
+async def test_backtest_requires_the_permission_to_read(app: FastAPI, rt: Runtime) -> None:
     _, token = await keys.create_key(
         rt, "narrow", (Role.AUTHOR,), scopes=(Permission.PLAYBOOK_PUBLISH,), actor="system"
     )
@@ -73,3 +73,9 @@ async def test_a_key_that_may_not_read_alerts_sees_none_this_way(app: FastAPI, r
         transport=httpx.ASGITransport(app), base_url="http://tocsin", headers=headers
     ) as client:
         is_problem(await client.post("/v1/backtests", json={"playbook": {"text": DRAFT}}), 403)
+
+
+async def test_live_reads_are_left_to_a_worker(people: People) -> None:
+    body = {"playbook": {"text": DRAFT}, "reads": "live"}
+    lost = is_problem(await people[Role.AUTHOR].post("/v1/backtests", json=body), 503)
+    assert "no worker can be asked" in lost["detail"]

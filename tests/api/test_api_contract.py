@@ -237,14 +237,14 @@ async def test_playbook_is_checked_published_shown_and_retired(people: People) -
     author = people[Role.AUTHOR]
     problem = is_problem(
         await author.post(
-            "/v1/playbooks/check",
+            "/v1/authoring/check",
             json={"text": "playbook: x\nversion: 1\nstepz: []\n", "file": "x.yaml"},
         ),
         422,
     )
     assert any(each["line"] == 3 and each["place"] == "x.yaml" for each in problem["errors"])
     text = PLAYBOOK.format(name="pause", version=2)
-    assert (await author.post("/v1/playbooks/check", json={"text": text})).json()["version"] == 2
+    assert (await author.post("/v1/authoring/check", json={"text": text})).json()["version"] == 2
     assert (await author.post("/v1/playbooks", json={"text": text})).status_code == 201
     assert (await author.post("/v1/playbooks", json={"text": text})).status_code == 201
     assert (
@@ -254,7 +254,7 @@ async def test_playbook_is_checked_published_shown_and_retired(people: People) -
         )["detail"]
     )
     assert (await author.get("/v1/playbooks/pause")).json()["source"] == text
-    assert (await author.get("/v1/playbooks/schema")).json()["$schema"]
+    assert (await author.get("/v1/authoring/schema")).json()["$schema"]
     assert (await author.post("/v1/playbooks/pause/2/retire")).json()["retired"] is True
     is_problem(await author.get("/v1/playbooks/pause"), 404)
     assert [item["version"] for item in await every(author, "/v1/playbooks", 1)] == [2]
@@ -373,7 +373,7 @@ async def test_inventory_is_imported_as_csv_and_an_asset_removed(
         "/v1/assets", content="type,value\nhost,csv-2\nhost,CSV-2.\n", headers=text
     )
     is_problem(wrong, 422)
-    assert "line 3: host csv-2 stands in line 2 already" in wrong.json()["detail"]
+    assert "line 3: host csv-2 is a duplicate of line 2" in wrong.json()["detail"]
     is_problem(
         await admin.post("/v1/assets", content=good, headers={"content-type": "text/plain"}), 415
     )

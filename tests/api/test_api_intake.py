@@ -153,7 +153,7 @@ async def test_wrong_content_length_does_not_raise_the_limit(edge: httpx.AsyncCl
 
 async def test_unknown_source_is_404(stranger: httpx.AsyncClient) -> None:
     assert (
-        "no such source"
+        "unknown source"
         in is_problem(await stranger.post("/v1/webhooks/unknown", content=alert()), 404)["detail"]
     )
 

@@ -1,4 +1,4 @@
-"""Does the API run the tests of playbooks that need not be published, for those who may publish, and for nobody else?"""
+"""The API of playbook tests, for people who may publish."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ BODY = {
 }
 
 
-async def test_tests_are_run_and_told_with_their_coverage(people: People) -> None:
-    found = (await people[Role.AUTHOR].post("/v1/playbooks/test", json=BODY)).json()
+async def test_tests_run_with_coverage(people: People) -> None:
+    found = (await people[Role.AUTHOR].post("/v1/authoring/test", json=BODY)).json()
     assert [(each["name"], each["passed"]) for each in found["cases"]] == [
         ("a guesser is blocked", True),
         ("a guesser is left alone", False),
     ]
-    assert found["cases"][1]["differences"][0]["said"] == "status is completed, not declined"
+    assert found["cases"][1]["differences"][0]["message"] == "status is completed, not declined"
     assert 0 < found["coverage"]["percent"] < 100
 
 
-async def test_who_may_not_publish_may_not_run_tests(people: People) -> None:
-    is_problem(await people[Role.VIEWER].post("/v1/playbooks/test", json=BODY), 403)
+async def test_tests_require_the_permission_to_publish(people: People) -> None:
+    is_problem(await people[Role.VIEWER].post("/v1/authoring/test", json=BODY), 403)
 
 
-async def test_what_is_wrong_with_playbook_tests_or_files_is_told(people: People) -> None:
+async def test_invalid_playbook_tests_or_files_are_refused(people: People) -> None:
     author = people[Role.AUTHOR]
     for wrong, said in (
         ({"playbook": "playbook: x"}, "playbook.yaml:1:1"),
         ({"tests": "playbook: brute-force-block\ncases: []"}, "tests.yaml:2:"),
-        ({"files": {}}, "is named by a case, and is not among the files"),
-        ({"files": {FILE: "%"}}, "is not base64"),
+        ({"files": {}}, "a case names this file, but it was not sent"),
+        ({"files": {FILE: "%"}}, "not base64"),
     ):
         assert said in str(
-            is_problem(await author.post("/v1/playbooks/test", json={**BODY, **wrong}), 422)
+            is_problem(await author.post("/v1/authoring/test", json={**BODY, **wrong}), 422)
         )

@@ -90,10 +90,14 @@ def _in_python(file: str, source: str) -> Iterator[Fault]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield from _banned(file, node.lineno, node.name.replace("_", " "))
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.string in _VALUES:
+            continue
         if token.type in {tokenize.STRING, tokenize.COMMENT} or token.type == _FSTRING_MIDDLE:
             yield from _banned(file, token.start[0], token.string)
 
 
+_VALUES = {'"nobody"'}
+"""Values, not prose: the name of a Unix account."""
 _FSTRING_MIDDLE = getattr(tokenize, "FSTRING_MIDDLE", -1)  # a token of its own since Python 3.12
 
 

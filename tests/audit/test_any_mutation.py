@@ -43,8 +43,8 @@ def _found(lines: Sequence[bytes]) -> str:
     return " ".join(report.findings)
 
 
-def _names(said: str, event_line: bytes) -> bool:
-    return re.search(rf"\bevent {json.loads(event_line)['event']['seq']}\b", said) is not None
+def _names(findings: str, event_line: bytes) -> bool:
+    return re.search(rf"\bevent {json.loads(event_line)['event']['seq']}\b", findings) is not None
 
 
 def _paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -99,9 +99,9 @@ def test_any_changed_field_is_found(at: int, data: st.DataObject) -> None:
     changed = _written(_with(line, path, value))
     if changed == LINES[at]:
         return
-    said = _found([*LINES[:at], changed, *LINES[at + 1 :]])
+    findings = _found([*LINES[:at], changed, *LINES[at + 1 :]])
     if at in EVENT_LINES:
-        assert _names(said, LINES[at])
+        assert _names(findings, LINES[at])
 
 
 @given(at=_any_line, data=st.data())
@@ -130,18 +130,18 @@ def test_any_changed_byte_is_found(at: int, position: int, byte: int) -> None:
     if line[position % len(line)] == byte:
         return
     line[position % len(line)] = byte
-    said = _found([*LINES[:at], bytes(line), *LINES[at + 1 :]])
+    findings = _found([*LINES[:at], bytes(line), *LINES[at + 1 :]])
     if at in EVENT_LINES:
-        assert _names(said, LINES[at])
+        assert _names(findings, LINES[at])
 
 
 @given(at=_any_line)
 @settings(deadline=None)
 def test_any_deleted_line_is_found(at: int) -> None:
-    said = _found([*LINES[:at], *LINES[at + 1 :]])
+    findings = _found([*LINES[:at], *LINES[at + 1 :]])
     if at in EVENT_LINES:
         assert re.search(
-            rf"event {json.loads(LINES[at])['event']['seq']}, sealed by batch \d, is missing", said
+            rf"event {json.loads(LINES[at])['event']['seq']}, sealed by batch \d, is missing", findings
         )
 
 
@@ -152,17 +152,17 @@ def test_any_swapped_lines_are_found(one: int, two: int) -> None:
         return
     lines = list(LINES)
     lines[one], lines[two] = lines[two], lines[one]
-    said = _found(lines)
+    findings = _found(lines)
     if one in EVENT_LINES and two in EVENT_LINES:
-        assert _names(said, LINES[one]) or _names(said, LINES[two])
+        assert _names(findings, LINES[one]) or _names(findings, LINES[two])
 
 
 @given(source=_any_line, at=st.integers(0, len(LINES)))
 @settings(max_examples=200, deadline=None)
 def test_any_copied_line_is_found(source: int, at: int) -> None:
-    said = _found([*LINES[:at], LINES[source], *LINES[at:]])
+    findings = _found([*LINES[:at], LINES[source], *LINES[at:]])
     if source in EVENT_LINES and at > 0:
-        assert _names(said, LINES[source]) or "stands after the end" in said
+        assert _names(findings, LINES[source]) or "follows the end" in findings
 
 
 @given(length=st.integers(0, sum(map(len, LINES)) - 1))

@@ -1,4 +1,4 @@
-"""Do stand-ins hide people and machines, and stay the same for the same one wherever it stands?"""
+"""Anonymization: names are hidden everywhere, and one name keeps one stand-in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.authoring.recording.anonymize import Anonymizer
 
 
-def told(value: Any, *more: Any) -> Any:
+def anonymized(value: Any, *more: Any) -> Any:
     names = Anonymizer()
     for each in (value, *more):
         names.learn(each)
@@ -26,8 +26,8 @@ ALERT = {
 }
 
 
-def test_the_same_name_has_the_same_stand_in_also_inside_of_texts() -> None:
-    found = told(ALERT)
+def test_name_has_the_same_stand_in_inside_texts() -> None:
+    found = anonymized(ALERT)
     assert found["host"] == {"name": "host-1", "id": "0000000000000001", "address": "10.255.0.2"}
     assert found["user"] == {"name": "user-1", "email": "user-1@corp.example", "domain": "domain-1"}
     assert (
@@ -41,8 +41,8 @@ def test_the_same_name_has_the_same_stand_in_also_inside_of_texts() -> None:
     ]
 
 
-def test_nothing_of_the_names_is_left() -> None:
-    text = str(told(ALERT)).lower()
+def test_no_name_is_left() -> None:
+    text = str(anonymized(ALERT)).lower()
     assert not [
         name
         for name in ("alice", "bob", "ws-042", "acme", "10.20", "8.8.4", "0123456789abcdef")
@@ -50,8 +50,8 @@ def test_nothing_of_the_names_is_left() -> None:
     ]
 
 
-def test_accounts_of_every_machine_and_addresses_of_nobody_stay_as_they_are() -> None:
-    found = told(
+def test_well_known_accounts_and_special_addresses_are_kept() -> None:
+    found = anonymized(
         {
             "user": {"name": "root"},
             "text": "root on 127.0.0.1 and ::1, at 12:30:15 in version 1.2.3.4.5",
@@ -63,15 +63,15 @@ def test_accounts_of_every_machine_and_addresses_of_nobody_stay_as_they_are() ->
     }
 
 
-def test_what_looks_like_a_secret_is_masked() -> None:
-    assert told({"password": "hunter2", "deep": [{"api_key": "abc"}]}) == {
+def test_secret_is_masked() -> None:
+    assert anonymized({"password": "hunter2", "deep": [{"api_key": "abc"}]}) == {
         "password": "**********",
         "deep": [{"api_key": "**********"}],
     }
 
 
-def test_addresses_inside_and_outside_go_on_being_told_apart() -> None:
-    found = told(
+def test_private_and_public_addresses_stay_distinct() -> None:
+    found = anonymized(
         {
             "a": "192.168.7.7",
             "b": "1.1.1.1",
@@ -89,17 +89,17 @@ def test_addresses_inside_and_outside_go_on_being_told_apart() -> None:
     }
 
 
-def test_a_short_name_is_not_looked_for_inside_of_words_and_texts() -> None:
-    found = told({"user": {"name": "al"}, "title": "al in all"})
+def test_short_name_is_not_replaced_inside_words() -> None:
+    found = anonymized({"user": {"name": "al"}, "title": "al in all"})
     assert found == {"user": {"name": "user-1"}, "title": "al in all"}
 
 
-def test_a_name_that_was_met_in_one_place_is_hidden_in_all_others() -> None:
-    found = told({"note": "carol was here"}, {"login": "carol"})
+def test_name_learned_in_one_place_is_hidden_everywhere() -> None:
+    found = anonymized({"note": "carol was here"}, {"login": "carol"})
     assert found == {"note": "user-1 was here"}
 
 
-def test_a_network_stays_and_who_lies_in_it_goes_on_doing_so() -> None:
+def test_network_is_kept_and_addresses_stay_in_it() -> None:
     names = Anonymizer()
     names.learn_networks("protect: {networks: [10.10.0.0/24, 10.0.0.0/8, 8.8.8.0/24]}")
     found = names.replace(

@@ -1,4 +1,4 @@
-"""Does a backtest decide as a run does? The same stored alerts, in memory and by the real workflow."""
+"""The memory port of a backtest decides as the real workflow does, on the same stored alerts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 from orchestrator.assets.facts import AssetIndex
 from orchestrator.authoring.backtest.history_index import HistoryIndex
 from orchestrator.authoring.backtest.policy_inputs import PolicyInputs
-from orchestrator.authoring.backtest.port import HistoryState, HistoryPort, UnknownTolerantInterpreter
+from orchestrator.authoring.backtest.port import (
+    HistoryPort,
+    HistoryState,
+    UnknownTolerantInterpreter,
+)
 from orchestrator.authoring.backtest.read_resolver import ReadFallback, ReadResolver
 from orchestrator.authoring.backtest.replay import BacktestInput, build_state
 from orchestrator.authoring.rehearsal.temporal_harness import open_harness
@@ -17,12 +21,12 @@ from orchestrator.policy.document import Policy
 from orchestrator.policy.evaluate import PolicyInForce
 from orchestrator.registry.publish import check_playbook
 from orchestrator.store.queries import history
-from tests.harness.history_rig import LIVE, NOW, Rig, rig
+from tests.harness.history_rig import LIVE, NOW, HistoryRig, rig
 
 WHOLE = (
     LIVE
     + """\
-  - id: judged
+  - id: branch
     choose:
       - when: steps.block is not none
         steps:
@@ -54,7 +58,7 @@ on_failure: roll_back
 )
 
 
-async def stages(past: Rig) -> list[HistoryState]:
+async def states(past: HistoryRig) -> list[HistoryState]:
     """Fresh ones of all alerts, with what answers at hand."""
     plan = (await check_playbook(past.rt, WHOLE, "playbook.yaml")).plan
     async with past.rt.store.read() as session:
@@ -78,27 +82,30 @@ async def stages(past: Rig) -> list[HistoryState]:
     return [build_state(given, alert, resolver, {}, plan.digest) for alert in alerts]
 
 
-def trail(stage: HistoryState) -> dict[str, Any]:
-    told = {
-        name: getattr(stage, name)
+def result_of(state: HistoryState) -> dict[str, Any]:
+    results = {
+        name: getattr(state, name)
         for name in ("contained", "undone", "would_ask", "denied", "states", "errors")
     }
     return {
         name: sorted(each) if isinstance(each, list) else dict(sorted(each.items()))
-        for name, each in told.items()
+        for name, each in results.items()
     }
 
 
-async def test_the_port_in_memory_and_the_workflow_leave_the_same_trail(tmp_path: Path) -> None:
+async def test_memory_port_and_workflow_agree(tmp_path: Path) -> None:
     async with rig(tmp_path) as past:
         await past.handled("bad", "198.51.100.7", 9)
         await past.handled("good", "203.0.113.9", 0)
         await past.handled("breaks", "198.51.100.8", 9, title="Breaks")
-        in_memory, by_workflow = await stages(past), await stages(past)
-    first = [await UnknownTolerantInterpreter(HistoryPort(stage), stage).run_plan() for stage in in_memory]
+        in_memory, by_workflow = await states(past), await states(past)
+    first = [
+        await UnknownTolerantInterpreter(HistoryPort(state), state).run_plan()
+        for state in in_memory
+    ]
     async with open_harness() as served:
-        second = [(await served.play(stage))[0] for stage in by_workflow]
-    assert [trail(stage) for stage in in_memory] == [trail(stage) for stage in by_workflow]
+        second = [(await served.play(state))[0] for state in by_workflow]
+    assert [result_of(state) for state in in_memory] == [result_of(state) for state in by_workflow]
     assert [(result.status, result.error, result.steps) for result in first] == [
         (result.status, result.error, result.steps) for result in second
     ]
@@ -107,7 +114,7 @@ async def test_the_port_in_memory_and_the_workflow_leave_the_same_trail(tmp_path
         "completed",
         "rolled_back",
     ]
-    assert {name for stage in in_memory for name in stage.would_ask} == {
+    assert {name for state in in_memory for name in state.would_ask} == {
         "firewall.block_address 198.51.100.20",
         "firewall.block_address 198.51.100.21",
     }

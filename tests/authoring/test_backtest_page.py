@@ -1,4 +1,4 @@
-"""Is a backtest shown truly, with hostile titles made harmless, and with the right exit code?"""
+"""The page of a backtest, and the exit code of its command."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from orchestrator.authoring.backtest.page import render_backtest, make_plot
+from orchestrator.authoring.backtest.page import make_plot, render_backtest
 from orchestrator.authoring.backtest.report import Day
-from orchestrator.cli.app import app
-from tests.harness.history_rig import LIVE, Rig, rig
+from tests.harness.api_server import api_server
+from tests.harness.commands import tocsin
+from tests.harness.history_rig import LIVE, HistoryRig, rig
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 
 
 @pytest.fixture
-async def past(tmp_path: Path) -> AsyncIterator[Rig]:
+async def past(tmp_path: Path) -> AsyncIterator[HistoryRig]:
     async with rig(tmp_path) as made:
         yield made
 
 
-async def test_the_page_escapes_what_an_alert_says_and_loads_nothing(past: Rig) -> None:
+async def test_page_escapes_alert_texts_and_loads_nothing(past: HistoryRig) -> None:
     await past.handled("a", "198.51.100.7", 9, title=HOSTILE)
     page = render_backtest(await past.try_(LIVE.replace(">= 5", ">= 50")))
     assert "&lt;script&gt;" in page
@@ -34,7 +34,7 @@ async def test_the_page_escapes_what_an_alert_says_and_loads_nothing(past: Rig) 
     assert "Contained less: 1 alert" in page
 
 
-def test_days_without_alerts_have_their_place_in_the_plot() -> None:
+def test_days_without_alerts_keep_their_place_in_the_plot() -> None:
     plot = make_plot(
         [
             Day(day="2026-03-01", alerts=4, contained_then=1),
@@ -46,7 +46,7 @@ def test_days_without_alerts_have_their_place_in_the_plot() -> None:
     assert [len(line.dots) for line in plot.lines] == [4, 4, 4]
 
 
-def test_the_command_tells_by_its_exit_code_whether_anything_differs(tmp_path: Path) -> None:
+def test_the_exit_code_of_the_command_says_whether_anything_differs(tmp_path: Path) -> None:
     async def filled() -> None:
         async with rig(tmp_path) as past:
             await past.handled(
@@ -56,24 +56,17 @@ def test_the_command_tells_by_its_exit_code_whether_anything_differs(tmp_path: P
     asyncio.run(filled())
     draft = tmp_path / "draft"
     draft.mkdir()
-    where = ["--data-dir", str(tmp_path / "data")]
-    (draft / "playbook.yaml").write_text(LIVE)
-    same = CliRunner().invoke(app, ["backtest", f"block-guesser@{draft}", *where])
-    assert same.exit_code == 0
-    assert "no difference" in same.output
-    (draft / "playbook.yaml").write_text(LIVE.replace(">= 5", ">= 50"))
-    differs = CliRunner().invoke(
-        app,
-        [
-            "backtest",
-            f"block-guesser@{draft / 'playbook.yaml'}",
-            *where,
-            "--html",
-            str(tmp_path / "b.html"),
-        ],
-    )
-    assert differs.exit_code == 1
-    assert "contained less: 1 alert" in differs.output
-    assert "\x1b" not in differs.output
-    assert (tmp_path / "b.html").exists()
-    assert CliRunner().invoke(app, ["backtest", "block-guesser@3", *where]).exit_code == 2
+    file, page = draft / "playbook.yaml", tmp_path / "b.html"
+    with api_server(tmp_path / "data") as server:
+        here = ("--data-dir", server.settings.data_dir)
+        file.write_text(LIVE)
+        same = tocsin("backtest", "run", f"block-guesser@{draft}", *here)
+        assert same.returncode == 0, same.stderr
+        assert "no difference" in same.stdout
+        file.write_text(LIVE.replace(">= 5", ">= 50"))
+        differs = tocsin("backtest", "run", f"block-guesser@{file}", "--html", page, *here)
+        assert differs.returncode == 1, differs.stderr
+        assert "contained less: 1 alert" in differs.stdout
+        assert "\x1b" not in differs.stdout
+        assert page.exists()
+        assert tocsin("backtest", "run", "block-guesser@3", *here).returncode == 2

@@ -1,4 +1,4 @@
-"""Does a case get behind those that are there, without a mail of them changed?"""
+"""Appending cases to tests.yaml without changing existing content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ cases:
 """
 
 
-def test_a_file_of_its_own_is_read_back_as_it_was_meant() -> None:
+def test_new_file_round_trips() -> None:
     text = new_tests_file("block", CASE, ["a note\nof two lines"])
     assert load(text).data == {"playbook": "block", "cases": [CASE]}
     assert "  # a note of two lines\n  - name:" in text
@@ -51,7 +51,7 @@ def test_a_file_of_its_own_is_read_back_as_it_was_meant() -> None:
         "  lead\nx",
     ],
 )
-def test_whatever_an_alert_says_it_is_text(hostile: str) -> None:
+def test_alert_content_stays_text(hostile: str) -> None:
     case = {**CASE, "given": {"alert": {"title": hostile}}}
     assert load(new_tests_file("block", case)).data["cases"] == [case]
 
@@ -60,7 +60,7 @@ def test_whatever_an_alert_says_it_is_text(hostile: str) -> None:
     "after", ["", "\n# the end\n", "stubs:\n  a.b: {output: {}}\n", "\n# of the stubs\nstubs: {}\n"]
 )
 @pytest.mark.parametrize("last", ["\n", ""])
-def test_what_is_there_stays_as_it_is_comments_included(after: str, last: str) -> None:
+def test_existing_content_and_comments_are_kept(after: str, last: str) -> None:
     before = BEFORE + after if last else (BEFORE + after).rstrip("\n")
     text = append_case(before, "tests.yaml", CASE)
     assert [each["name"] for each in load(text).data["cases"]] == ["one", "as in run run_1"]
@@ -68,7 +68,7 @@ def test_what_is_there_stays_as_it_is_comments_included(after: str, last: str) -
     assert text.startswith(BEFORE.rstrip("\n"))
 
 
-def test_a_name_that_is_taken_is_not_taken_again() -> None:
+def test_taken_name_gets_a_number() -> None:
     text = append_case(append_case(BEFORE, "t", CASE), "t", CASE)
     assert [each["name"] for each in load(text).data["cases"]] == [
         "one",
@@ -77,7 +77,7 @@ def test_a_name_that_is_taken_is_not_taken_again() -> None:
     ]
 
 
-def test_a_list_at_the_margin_is_kept_at_the_margin() -> None:
+def test_unindented_list_stays_unindented() -> None:
     text = append_case(
         "playbook: b\ncases:\n- name: one\n  expect: {status: completed}\nstubs: {}\n", "t", CASE
     )
@@ -96,6 +96,6 @@ def test_a_list_at_the_margin_is_kept_at_the_margin() -> None:
         "'cases':\n  - name: x\n",
     ],
 )
-def test_where_there_is_no_list_to_put_it_behind_nothing_is_written(text: str) -> None:
+def test_file_without_a_list_of_cases_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         append_case(text, "tests.yaml", CASE)

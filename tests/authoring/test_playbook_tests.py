@@ -1,4 +1,4 @@
-"""Do the tests of a playbook say what is wrong, where it stands, and how much of the playbook they reach?"""
+"""Playbook tests: results with places, coverage, and messages for invalid cases."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import pytest_asyncio
 
 from orchestrator.authoring.rehearsal.alert_fields import EMPTY_ALERT, overlay
 from orchestrator.authoring.rehearsal.coverage import measure_coverage
-from orchestrator.authoring.rehearsal.render import render_junit
-from orchestrator.authoring.rehearsal.render import render_page
-from orchestrator.authoring.rehearsal.report import RehearsalReport, PlaybookUnderTest, run_tests, require_cases
+from orchestrator.authoring.rehearsal.render import render_junit, render_page
+from orchestrator.authoring.rehearsal.report import (
+    PlaybookUnderTest,
+    RehearsalReport,
+    require_cases,
+    run_tests,
+)
 from orchestrator.authoring.rehearsal.temporal_harness import TemporalHarness, open_harness
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.errors import Invalid
@@ -63,7 +67,9 @@ async def stage() -> AsyncIterator[TemporalHarness]:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def tried(stage: TemporalHarness | None, cases: str, only: str | None = None) -> RehearsalReport:
+async def tried(
+    stage: TemporalHarness | None, cases: str, only: str | None = None
+) -> RehearsalReport:
     tested = PlaybookUnderTest(
         text=PLAYBOOK,
         file="tried/playbook.yaml",
@@ -79,7 +85,7 @@ def case(rest: str, name: str = "one") -> str:
     return f"  - name: {name}\n    {GIVEN}\n    {rest}\n"
 
 
-async def test_a_lease_of_two_hours_runs_out_in_the_rehearsal(stage: TemporalHarness) -> None:
+async def test_lease_of_two_hours_ends_in_the_rehearsal(stage: TemporalHarness) -> None:
     expect = (
         "expect: {status: completed, released: [firewall.block_address 203.0.113.9], undone: []}"
     )
@@ -92,7 +98,7 @@ async def test_a_lease_of_two_hours_runs_out_in_the_rehearsal(stage: TemporalHar
     assert sooner.cases[0].differences[0].field == "released"
 
 
-async def test_nobody_answers_twice_and_it_goes_up_the_chain_in_virtual_time(
+async def test_unanswered_questions_escalate_in_virtual_time(
     stage: TemporalHarness,
 ) -> None:
     report = await tried(
@@ -106,7 +112,7 @@ async def test_nobody_answers_twice_and_it_goes_up_the_chain_in_virtual_time(
     ]
 
 
-async def test_a_difference_names_the_line_of_the_step_and_shows_what_was_wanted_and_what_came(
+async def test_mismatch_shows_line_expected_and_actual(
     stage: TemporalHarness,
 ) -> None:
     stubs = "stubs: {firewall.block_address: {fails: rejected}}"
@@ -119,10 +125,14 @@ async def test_a_difference_names_the_line_of_the_step_and_shows_what_was_wanted
     status, applied = report.cases[0].differences
     assert (status.field, status.at) == ("status", "tried/playbook.yaml:12")
     assert (status.expected, status.actual) == (("completed",), ("rolled_back",))
-    assert (applied.at, applied.expected, applied.actual) == ("tried/tests.yaml:8", ("chat.post",), ())
+    assert (applied.at, applied.expected, applied.actual) == (
+        "tried/tests.yaml:8",
+        ("chat.post",),
+        (),
+    )
 
 
-async def test_a_failure_is_told_of_the_step_that_ended_the_run_and_not_of_one_that_let_it_go_on(
+async def test_failure_names_the_step_that_ended_the_run(
     stage: TemporalHarness,
 ) -> None:
     refused = "stubs: {reputation.lookup_address: {fails: rejected}}"
@@ -146,12 +156,10 @@ async def test_a_failure_is_told_of_the_step_that_ended_the_run_and_not_of_one_t
             "did you mean 'malicious'?",
         ),
         ("{fails: rejected, output: {known: true}}", "a stub that always fails has no output"),
-        ("{times: 2}", "`times` says how often it fails"),
+        ("{times: 2}", "`times` needs `fails`"),
     ],
 )
-async def test_a_stub_that_the_action_could_never_answer_is_refused_with_its_place(
-    stub: str, said: str
-) -> None:
+async def test_impossible_stub_is_refused_with_its_place(stub: str, said: str) -> None:
     with pytest.raises(Invalid) as refused:
         await tried(
             None,
@@ -162,7 +170,7 @@ async def test_a_stub_that_the_action_could_never_answer_is_refused_with_its_pla
     assert said in str(refused.value)
 
 
-async def test_a_system_that_is_away_twice_is_tried_again_and_answers_change_from_call_to_call(
+async def test_unavailable_system_is_retried_and_outputs_follow_in_order(
     stage: TemporalHarness,
 ) -> None:
     away = "stubs: {firewall.block_address: {fails: unavailable, times: 2}}"
@@ -175,7 +183,7 @@ async def test_a_system_that_is_away_twice_is_tried_again_and_answers_change_fro
     assert report.failed == 0
 
 
-async def test_order_and_results_are_compared_in_part(stage: TemporalHarness) -> None:
+async def test_order_and_results_are_compared_partially(stage: TemporalHarness) -> None:
     good = "order: [firewall.block_address 203.0.113.9, chat.post], results: {verdict: {malicious: 9}, block: {changed: true}}"
     bad = (
         "order: [chat.post, firewall.block_address 203.0.113.9], results: {verdict: {malicious: 8}}"
@@ -189,7 +197,7 @@ async def test_order_and_results_are_compared_in_part(stage: TemporalHarness) ->
     assert [each.field for each in report.cases[1].differences] == ["order", "results"]
 
 
-async def test_the_inventory_of_a_case_is_what_the_policy_sees(stage: TemporalHarness) -> None:
+async def test_policy_sees_the_inventory_of_the_case(stage: TemporalHarness) -> None:
     assets = "assets: [{type: address, value: 203.0.113.9, tags: [critical]}]"
     policy = 'policy: "rules: [{tags: [critical], deny: it is ours}]"'
     report = await tried(
@@ -201,7 +209,7 @@ async def test_the_inventory_of_a_case_is_what_the_policy_sees(stage: TemporalHa
     assert [each.message for each in report.cases[0].differences] == []
 
 
-async def test_coverage_names_each_side_that_no_case_reaches(stage: TemporalHarness) -> None:
+async def test_coverage_names_points_that_no_case_reaches(stage: TemporalHarness) -> None:
     report = await tried(stage, case("decide: [approve]\n    expect: {status: completed}"))
     assert report.coverage is not None
     missing = [f"{each.path}: {each.what}" for each in report.coverage.missing]
@@ -214,12 +222,14 @@ async def test_coverage_names_each_side_that_no_case_reaches(stage: TemporalHarn
         "on_failure: rolls back",
     ]
     assert (
-        measure_coverage(compile_playbook(PLAYBOOK, "p", CATALOGUE, lambda _n, _v: None).plan, []).percent
+        measure_coverage(
+            compile_playbook(PLAYBOOK, "p", CATALOGUE, lambda _n, _v: None).plan, []
+        ).percent
         == 0
     )
 
 
-async def test_only_some_cases_say_nothing_of_coverage(stage: TemporalHarness) -> None:
+async def test_selected_cases_have_no_coverage(stage: TemporalHarness) -> None:
     text = case("decide: [approve]\n    expect: {status: completed}", "first") + case(
         "expect: {status: declined}", "second"
     )
@@ -227,7 +237,7 @@ async def test_only_some_cases_say_nothing_of_coverage(stage: TemporalHarness) -
     assert ([each.name for each in report.cases], report.coverage) == (["first"], None)
 
 
-async def test_reports_for_machines_and_people_hold_hostile_names_as_text(stage: TemporalHarness) -> None:
+async def test_reports_escape_hostile_names(stage: TemporalHarness) -> None:
     name = "'<script>alert(1)</script> \" ]]>'"
     report = await tried(stage, case("decide: [decline]\n    expect: {status: completed}", name))
     suite = ET.fromstring(render_junit([report]))
@@ -274,7 +284,7 @@ async def waited(stage: TemporalHarness | None, cases: str) -> RehearsalReport:
 
 
 @pytest.mark.parametrize("real", [True, False], ids=["server", "memory"])
-async def test_a_further_alert_ends_a_wait_and_a_lease_ends_while_the_run_still_waits(
+async def test_further_alert_ends_a_wait_during_which_a_lease_ends(
     stage: TemporalHarness, real: bool
 ) -> None:
     came = "{after: 10m, alert: {severity: 2}}, {after: 20m, alert: {severity: 5}}"
@@ -289,7 +299,7 @@ async def test_a_further_alert_ends_a_wait_and_a_lease_ends_while_the_run_still_
     assert report.coverage.percent == 100
 
 
-async def test_cases_side_by_side_keep_their_own_time(stage: TemporalHarness) -> None:
+async def test_concurrent_cases_keep_their_own_time(stage: TemporalHarness) -> None:
     few = "".join(
         f"  - {{name: case {number}, expect: {{status: completed, took: 3h}}}}\n"
         for number in range(25)
@@ -297,7 +307,7 @@ async def test_cases_side_by_side_keep_their_own_time(stage: TemporalHarness) ->
     assert [each.name for each in (await waited(stage, few)).cases if not each.passed] == []
 
 
-async def test_leases_are_watched_to_their_end_where_a_case_says_so(stage: TemporalHarness) -> None:
+async def test_case_watches_leases_to_their_end(stage: TemporalHarness) -> None:
     expect = "expect: {status: completed, released: [firewall.block_address 203.0.113.9]}"
     both = [
         await tried(each, case(f"decide: [approve]\n    until: end of leases\n    {expect}"))
@@ -306,7 +316,7 @@ async def test_leases_are_watched_to_their_end_where_a_case_says_so(stage: Tempo
     assert [report.failed for report in both] == [0, 0]
 
 
-async def test_an_input_that_the_action_does_not_take_is_refused_as_the_system_would(
+async def test_wrong_input_is_rejected_as_by_the_system(
     stage: TemporalHarness,
 ) -> None:
     text = PLAYBOOK.replace("{type: address}", "{type: text}")
@@ -324,7 +334,9 @@ async def test_an_input_that_the_action_does_not_take_is_refused_as_the_system_w
     )
 
 
-async def test_a_question_of_the_policy_is_not_the_authors(stage: TemporalHarness) -> None:
+async def test_question_of_the_policy_does_not_cover_the_authors_approval(
+    stage: TemporalHarness,
+) -> None:
     text = PLAYBOOK.replace("approve: {question", "approve: {when: steps.verdict is none, question")
     policy = 'policy: "rules: [{effect: contain, approve: {by: leads}}]"'
     cases = STUBS + case(
@@ -361,11 +373,11 @@ async def test_a_question_of_the_policy_is_not_the_authors(stage: TemporalHarnes
         ("{techniques: T1110}", "alert.techniques: Input should be a valid"),
         ("{time: yesterday}", "alert.time: Input should be a valid datetime"),
         ("{resolved: 'no'}", "alert.resolved: Input should be a valid boolean"),
-        ("{source: 5}", "alert.source: is a text"),
+        ("{source: 5}", "alert.source: must be a text"),
     ],
 )
 @pytest.mark.parametrize("where", ["given", "later"])
-async def test_an_alert_that_no_product_could_have_sent_is_refused_with_its_place(
+async def test_impossible_alert_is_refused_with_its_place(
     alert: str, said: str, where: str
 ) -> None:
     given = (
@@ -381,14 +393,12 @@ async def test_an_alert_that_no_product_could_have_sent_is_refused_with_its_plac
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"[]", "a.json: is no alert as crowdsec sends it (crowdsec: $ is an empty list)"),
-        (b'{"x": 1}', "a.json: is no alert as crowdsec sends it (crowdsec: $.scenario is missing"),
+        (b"[]", "a.json: not an alert of crowdsec (crowdsec: $ is an empty list)"),
+        (b'{"x": 1}', "a.json: not an alert of crowdsec (crowdsec: $.scenario is missing"),
         (b'{"x":', "a.json: the body is not JSON"),
     ],
 )
-async def test_a_file_that_is_no_alert_is_refused_with_its_name_and_the_case(
-    content: bytes, said: str
-) -> None:
+async def test_file_without_alert_is_refused_with_file_and_case(content: bytes, said: str) -> None:
     text = (
         STUBS
         + "  - name: one\n    given: {file: a.json, product: crowdsec}\n    expect: {status: completed}\n"
@@ -400,7 +410,7 @@ async def test_a_file_that_is_no_alert_is_refused_with_its_name_and_the_case(
     assert said in str(refused.value)
 
 
-async def test_severity_has_the_name_that_goes_with_it() -> None:
+async def test_severity_sets_its_name() -> None:
     assert overlay(EMPTY_ALERT, {"severity": 5})["severity_name"] == "critical"
 
 
@@ -431,16 +441,14 @@ async def test_severity_has_the_name_that_goes_with_it() -> None:
         ),
     ],
 )
-async def test_each_thing_that_is_wrong_with_a_case_is_told_once_with_its_mend(
-    wrong: str, said: str
-) -> None:
+async def test_each_problem_of_a_case_is_reported_once_with_its_fix(wrong: str, said: str) -> None:
     with pytest.raises(Invalid) as refused:
         await tried(None, case(wrong))
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-async def test_a_misspelt_answer_does_not_pass_for_agreement() -> None:
+async def test_misspelled_answer_is_not_an_approval() -> None:
     report = await tried(
         None, case("decide: [{aprove: [203.0.113.9]}]\n    expect: {status: completed}")
     )
@@ -448,7 +456,7 @@ async def test_a_misspelt_answer_does_not_pass_for_agreement() -> None:
     assert "write approve or `{approve: [TARGET]}`" in report.cases[0].differences[0].message
 
 
-async def test_a_part_of_a_name_that_no_case_has_is_an_error_and_not_a_success() -> None:
+async def test_selection_without_cases_is_an_error() -> None:
     tested = PlaybookUnderTest(
         text=PLAYBOOK,
         file="p.yaml",

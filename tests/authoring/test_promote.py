@@ -1,4 +1,4 @@
-"""Does a version come to production only with all that vouches for it, and is what came the same that was signed?"""
+"""Promotion: only signed, reviewed and tested bundles are published, exactly as signed."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ async def places(tmp_path: Path) -> AsyncIterator[tuple[Runtime, Runtime]]:
         for rt in (staging, production):
             for person, key in KEYS.items():
                 await trust.add_signing_key(rt, person, key.public.hex, actor=ADMIN)
-        beside = PlaybookFiles(tests=TEXTS["tests.yaml"])
+        files = PlaybookFiles(tests=TEXTS["tests.yaml"])
         await publish_playbook(
-            staging, TEXTS["playbook.yaml"], "p.yaml", actor="person:ann", files=beside
+            staging, TEXTS["playbook.yaml"], "p.yaml", actor="person:ann", files=files
         )
         settings = production.settings.model_copy(
             update={"environment": "production", "require_signed": True}
@@ -70,7 +70,7 @@ def changed(bundle: Bundle, **fields: Any) -> Bundle:
     return Bundle.model_validate({**json.loads(bundle.model_dump_json()), **fields})
 
 
-async def test_a_version_that_all_vouch_for_is_published_and_may_run(
+async def test_signed_and_tested_version_is_published_and_starts(
     places: tuple[Runtime, Runtime],
 ) -> None:
     staging, production = places
@@ -88,7 +88,7 @@ async def test_a_version_that_all_vouch_for_is_published_and_may_run(
     assert len(await list_playbooks(production)) == 1
 
 
-async def test_everything_that_lacks_is_named_at_once_and_nothing_is_published(
+async def test_all_objections_are_named_and_nothing_is_published(
     places: tuple[Runtime, Runtime],
 ) -> None:
     staging, production = places
@@ -117,7 +117,7 @@ async def test_everything_that_lacks_is_named_at_once_and_nothing_is_published(
             "its tests cover",
         ),
         ({"digest": "0" * 64}, "was signed"),
-        ({"name": "other"}, "not of other version 1"),
+        ({"name": "other"}, "not other version 1"),
         (
             {"source": "playbook: look-up\nversion: 1\n"},
             "does not compile with the connections here",
@@ -129,16 +129,16 @@ async def test_everything_that_lacks_is_named_at_once_and_nothing_is_published(
         ),
     ],
 )
-async def test_what_does_not_hold_is_said(
+async def test_objection_names_what_differs(
     places: tuple[Runtime, Runtime], fields: dict[str, Any], said: str
 ) -> None:
     staging, production = places
-    examined = await check_promotion(production, changed(await ready(staging), **fields))
-    assert any(said in each for each in examined.objections), examined.objections
+    check = await check_promotion(production, changed(await ready(staging), **fields))
+    assert any(said in each for each in check.objections), check.objections
     assert await list_playbooks(production) == ()
 
 
-async def test_a_lint_finding_keeps_it_out(places: tuple[Runtime, Runtime]) -> None:
+async def test_lint_finding_is_an_objection(places: tuple[Runtime, Runtime]) -> None:
     staging, production = places
     unwise = TEXTS["playbook.yaml"].replace(
         "    on_error: continue          # the message then says that there is no verdict\n", "", 1
@@ -147,35 +147,35 @@ async def test_a_lint_finding_keeps_it_out(places: tuple[Runtime, Runtime]) -> N
         "on_failure: stop",
         "  - id: block\n    use: firewall.block_address\n    with: {address: 203.0.113.9}\n\non_failure: stop",
     )
-    examined = await check_promotion(production, changed(await ready(staging), source=more))
+    check = await check_promotion(production, changed(await ready(staging), source=more))
     assert any(
-        each.startswith("lint: ") and "contain-without-for" in each for each in examined.objections
+        each.startswith("lint: ") and "contain-without-for" in each for each in check.objections
     )
 
 
-async def test_one_key_for_both_roles_is_no_review(places: tuple[Runtime, Runtime]) -> None:
+async def test_one_person_in_both_roles_is_no_review(places: tuple[Runtime, Runtime]) -> None:
     staging, production = places
     await signed_by(staging, "ann", "author")
     await signed_by(staging, "ann", "reviewer")
-    examined = await check_promotion(production, await make_bundle(staging, "look-up", 1))
-    assert examined.objections == (
-        "nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)",
+    check = await check_promotion(production, await make_bundle(staging, "look-up", 1))
+    assert check.objections == (
+        "no one other than the author has signed a review (`tocsin playbook sign --as reviewer`)",
     )
 
 
-async def test_what_nobody_vouches_for_does_not_take_the_place_of_what_runs(
+async def test_unsigned_version_does_not_replace_the_live_one(
     places: tuple[Runtime, Runtime],
 ) -> None:
     staging, production = places
     await promote(production, await ready(staging), actor=ADMIN)
     unsigned = TEXTS["playbook.yaml"].replace("version: 1", "version: 2", 1)
     for stage in get_args(versions.Stage):
-        with pytest.raises(Conflict, match="bring it with `tocsin playbook promote`"):
+        with pytest.raises(Conflict, match="publish it with `tocsin playbook promote`"):
             await publish_playbook(production, unsigned, "p.yaml", actor=ADMIN, stage=stage)
     assert [view.version for view in await list_playbooks(production)] == [1]
 
 
-async def test_an_unsigned_version_from_before_is_not_brought_back(
+async def test_unsigned_version_is_not_reinstated(
     places: tuple[Runtime, Runtime],
 ) -> None:
     _, production = places
@@ -194,7 +194,9 @@ async def test_an_unsigned_version_from_before_is_not_brought_back(
         versions.reinstate(production, "look-up", 1, actor=ADMIN),
         versions.roll_back(production, "look-up", 1, actor=ADMIN),
     ):
-        with pytest.raises(Conflict, match="it would not run: look-up version 1 is not signed"):
+        with pytest.raises(
+            Conflict, match="the version cannot run: look-up version 1 is not signed"
+        ):
             await brought
     assert [
         (use.version, use.takes_alerts)
@@ -202,7 +204,7 @@ async def test_an_unsigned_version_from_before_is_not_brought_back(
     ] == [(2, True), (1, False)]
 
 
-async def test_a_digest_that_becomes_another_after_the_examination_is_not_published(
+async def test_version_whose_digest_changes_after_the_check_is_not_published(
     places: tuple[Runtime, Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staging, production = places
@@ -214,6 +216,6 @@ async def test_a_digest_that_becomes_another_after_the_examination_is_not_publis
 
     monkeypatch.setattr("orchestrator.authoring.promotion.check_promotion", passed)
     other = changed(bundle, source=TEXTS["playbook.yaml"].replace("channel: soc", "channel: sic"))
-    with pytest.raises(Conflict, match="another digest by now than was signed"):
+    with pytest.raises(Conflict, match="the digest changed since it was signed"):
         await promote(production, other, actor=ADMIN)
     assert await list_playbooks(production) == ()

@@ -1,17 +1,19 @@
-"""Is what an author begins with good as it stands, and does the editor know what the compiler knows?"""
+"""Scaffolds are valid as they are, and editor schemas agree with the compiler."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 
-from orchestrator.authoring.editor import policy_schema, tests_schema, set_up_editor
+from orchestrator.authoring.editor import policy_schema, set_up_editor
+from orchestrator.authoring.editor import tests_schema as schema_of_tests
 from orchestrator.authoring.rehearsal.report import PlaybookUnderTest, run_tests
 from orchestrator.authoring.rehearsal.tests_yaml.read import read_tests
-from orchestrator.cli.commands.playbook_write import Template
+from orchestrator.cli.commands.author.playbook.editor import Template
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.playbook.compile.compiler import compile_playbook
@@ -24,7 +26,7 @@ SHIPPED = Path(__file__).parents[2] / "playbooks"
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-async def test_a_new_playbook_pleases_the_lint_rules_and_its_tests_pass_and_reach_nearly_all_of_it(
+async def test_scaffold_has_no_findings_and_its_tests_pass_and_cover_it(
     template: str,
 ) -> None:
     texts = scaffold_texts("mine", template)
@@ -44,7 +46,7 @@ async def test_a_new_playbook_pleases_the_lint_rules_and_its_tests_pass_and_reac
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_new_playbook_and_its_tests_are_good_as_they_stand(template: str) -> None:
+def test_scaffold_compiles_with_its_tests(template: str) -> None:
     texts = scaffold_texts("mine", template, 'Mine: a "quoted" title # here')
     plan = compile_playbook(
         texts["playbook.yaml"], "playbook.yaml", CATALOGUE, lambda _name, _version: None
@@ -54,24 +56,24 @@ def test_a_new_playbook_and_its_tests_are_good_as_they_stand(template: str) -> N
     assert len(cases.cases) >= 3
 
 
-def test_the_command_offers_exactly_the_templates_that_there_are() -> None:
-    assert [each.value for each in Template] == list(TEMPLATES)
+def test_the_command_offers_every_template() -> None:
+    assert list(get_args(Template)) == list(TEMPLATES)
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_no_file_is_overwritten(tmp_path: Path) -> None:
     write_scaffold(tmp_path, "mine", "ticket")
     with pytest.raises(Conflict, match="exists and is not overwritten"):
         write_scaffold(tmp_path, "mine", "containment")
 
 
 @pytest.mark.parametrize("name", ["../mine", "Mine", "", "-x", "a" * 65])
-def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+def test_invalid_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(Invalid, match="is not a valid playbook name"):
         write_scaffold(tmp_path, name, "ticket")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_editor_keeps_what_its_settings_say_already(tmp_path: Path) -> None:
+def test_other_editor_settings_are_kept(tmp_path: Path) -> None:
     settings = tmp_path / ".vscode" / "settings.json"
     settings.parent.mkdir()
     settings.write_text('{"editor.tabSize": 2, "yaml.schemas": {"other.json": "*.x"}}', "utf-8")
@@ -85,11 +87,11 @@ def test_the_editor_keeps_what_its_settings_say_already(tmp_path: Path) -> None:
     assert all(json.loads(path.read_text("utf-8"))["$schema"] for path in schemas)
 
 
-def test_settings_with_comments_are_left_alone(tmp_path: Path) -> None:
+def test_settings_with_comments_are_not_changed(tmp_path: Path) -> None:
     settings = tmp_path / ".vscode" / "settings.json"
     settings.parent.mkdir()
     settings.write_text("{ // mine\n}", "utf-8")
-    with pytest.raises(Invalid, match="is not plain JSON"):
+    with pytest.raises(Invalid, match="not plain JSON"):
         set_up_editor(tmp_path, CATALOGUE)
     assert settings.read_text("utf-8") == "{ // mine\n}"
 
@@ -97,13 +99,13 @@ def test_settings_with_comments_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "file", sorted(SHIPPED.glob("*/tests.yaml")), ids=lambda file: file.parent.name
 )
-def test_shipped_tests_fit_the_schema_for_editors(file: Path) -> None:
-    jsonschema.Draft202012Validator(tests_schema(CATALOGUE)).validate(
+def test_shipped_tests_fit_the_editor_schema(file: Path) -> None:
+    jsonschema.Draft202012Validator(schema_of_tests(CATALOGUE)).validate(
         load(file.read_text("utf-8")).data
     )
 
 
-def test_the_schemas_are_valid_and_see_a_wrong_word() -> None:
-    for schema in (tests_schema(CATALOGUE), policy_schema()):
+def test_schemas_are_valid_and_reject_a_wrong_word() -> None:
+    for schema in (schema_of_tests(CATALOGUE), policy_schema()):
         jsonschema.Draft202012Validator.check_schema(schema)
         assert not jsonschema.Draft202012Validator(schema).is_valid({"plybook": "x"})

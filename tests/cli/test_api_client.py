@@ -90,9 +90,8 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def api(url: str) -> Iterator[Api]:
-    client = Api(url, "a-key")
-    yield client
-    client.close()
+    with Api(url, "a-key") as client:
+        yield client
 
 
 @pytest.mark.parametrize(("limit", "count"), [(None, 250), (1, 1), (130, 130), (1000, 250)])
@@ -125,13 +124,13 @@ def test_an_invalid_document_keeps_its_places(api: Api) -> None:
 
 
 def test_an_unknown_key_differs_from_one_without_permission(url: str) -> None:
-    with pytest.raises(Unauthenticated):
-        Api(url, "another-key").get("/items")
+    with Api(url, "another-key") as api, pytest.raises(Unauthenticated):
+        api.get("/items")
 
 
 def test_an_api_that_does_not_answer_says_how_to_start_it() -> None:
-    with pytest.raises(Unavailable, match="tocsin up"):
-        Api("http://127.0.0.1:1", "a-key").get("/items")
+    with Api("http://127.0.0.1:1", "a-key") as api, pytest.raises(Unavailable, match="tocsin up"):
+        api.get("/items")
 
 
 def test_a_run_is_recorded_with_its_notes_on_stderr(url: str) -> None:

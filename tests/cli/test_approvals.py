@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from api.app import describe_app
+from orchestrator.approvals.views import EXAMPLE_APPROVAL
 from orchestrator.cli.commands.respond.approval import render_approval
 from orchestrator.cli.commands.respond.run import format_foreseen_change
+from orchestrator.runs.views import DryRunChange
 
-SCHEMAS: dict[str, Any] = describe_app().openapi()["components"]["schemas"]
+CHANGE: dict[str, Any] = DryRunChange.model_config["json_schema_extra"]["example"]  # type: ignore[index, call-overload, assignment]
 DECISION = {
     "person": "ann",
     "decision": "approve",
@@ -32,8 +33,8 @@ BREAK_GLASS = {
 
 @pytest.fixture(scope="module")
 def approval() -> dict[str, Any]:
-    """The example of the OpenAPI document."""
-    return dict(SCHEMAS["ApprovalView"]["example"])
+    """The example of the API's documentation."""
+    return dict(EXAMPLE_APPROVAL)
 
 
 def test_an_approval_is_shown_with_its_changes_its_people_and_its_digest(
@@ -61,13 +62,12 @@ def test_a_void_approval_names_the_one_that_replaces_it(approval: dict[str, Any]
 
 
 def test_a_change_of_a_dry_run_names_its_target_its_lease_and_who_would_be_asked() -> None:
-    change = SCHEMAS["RunDetails"]["example"]["dry_run_changes"][0]
-    assert format_foreseen_change(change) == (
+    assert format_foreseen_change(CHANGE) == (
         "contain/block: firewall.block_address (contain): Tag 198.51.100.7 as blocked, for 24h; "
         "would ask soc-leads (by the step): Block 198.51.100.7?"
     )
-    denied = {**change, "verdict": {"outcome": "deny", "reasons": ["it is protected"]}}
+    denied = {**CHANGE, "verdict": {"outcome": "deny", "reasons": ["it is protected"]}}
     assert format_foreseen_change(denied).endswith("denied: it is protected")
-    unchanged = {**change, "changed": False}
+    unchanged = {**CHANGE, "changed": False}
     assert format_foreseen_change(unchanged).endswith("already in the desired state")
-    assert format_foreseen_change({**change, "asked": None}).endswith("no approval needed")
+    assert format_foreseen_change({**CHANGE, "asked": None}).endswith("no approval needed")

@@ -71,7 +71,7 @@ def test_lint_ends_with_1_if_there_are_findings_and_annotates_a_pull_request(
     (line,) = found.stdout.splitlines()
     assert line.startswith("::error file=")
     place = "a%2Cb.yaml,line=46,col=5,title=contain-without-for"
-    assert f"{place}::step block: firewall.block_address stays" in line
+    assert f"{place}::step block: firewall.block_address has no end" in line
     (finding,) = json.loads(tocsin("playbook", "lint", file, "--json", *where).stdout)
     assert finding["rule"] == "contain-without-for"
     assert (finding["step"], finding["line"]) == ("block", 46)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,14 +15,18 @@ from connectors.lab import lab_app, lab_settings
 from connectors.sdk.connector import Connector
 from connectors.sdk.settings import secret_fields
 from connectors.sdk.transport import Access
+from orchestrator.connections.credentials import open_credentials
 from orchestrator.connections.manage import (
+    CHECK_SETTINGS,
+    CheckSettings,
     check_connection,
     list_connections,
     remove_connection,
     save_connection,
 )
 from orchestrator.connections.open import open_connection_for
-from orchestrator.domain.errors import ActionError, Invalid, NotFound
+from orchestrator.domain.errors import ActionError, Invalid, NotFound, Unavailable
+from orchestrator.requests import RequestHandler
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ConnectionRow
 from tests.connectors.conftest import serving
@@ -161,3 +166,27 @@ async def test_wrong_setting_is_named_without_its_value(
             rt, "firewall", "palo_alto", {**firewall, "poll_seconds": "s3cret"}, actor=ANN
         )
     assert "s3cret" not in str(refusal.value)
+
+
+async def test_nothing_is_saved_when_no_worker_can_check_the_credential(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    with pytest.raises(Unavailable, match="no worker can be asked"):
+        await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN)
+    assert await list_connections(rt) == ()
+
+
+async def test_secrets_reach_the_worker_sealed(rt: Runtime, firewall: dict[str, Any]) -> None:
+    asked: list[CheckSettings] = []
+
+    async def check(_: Runtime, message: CheckSettings) -> None:
+        asked.append(message)
+
+    client = request_worker(rt, (RequestHandler(CHECK_SETTINGS, check),))
+    await save_connection(rt, "firewall", "palo_alto", firewall, actor=ANN, client=client)
+    [message] = asked
+    sealed = base64.b64decode(message.secrets)
+    assert firewall["api_key"] not in message.model_dump_json() + sealed.decode()
+    assert open_credentials(rt.secrets, "firewall", sealed, Access.READ) == {
+        "api_key": firewall["api_key"]
+    }

@@ -39,7 +39,9 @@ async def test_held_changes_and_changes_of_others_are_not_orphans(bench: Activit
     assert await firewall(bench) == []
 
 
-async def test_tagged_object_that_the_database_does_not_know_is_an_orphan(bench: ActivityRig) -> None:
+async def test_tagged_object_that_the_database_does_not_know_is_an_orphan(
+    bench: ActivityRig,
+) -> None:
     await bench.contained(bench.block())
     async with bench.rt.store.write() as session:
         for table in (EffectRow, LeaseRow, ContainmentRow):
@@ -47,11 +49,19 @@ async def test_tagged_object_that_the_database_does_not_know_is_an_orphan(bench:
     assert await firewall(bench) == [("block_address", "198.51.100.7")]
 
 
-async def test_tagged_object_that_returns_after_the_release_is_an_orphan(bench: ActivityRig) -> None:
+async def test_tagged_object_that_returns_after_the_release_is_an_orphan(
+    bench: ActivityRig,
+) -> None:
     world: Any = bench.worlds["firewall"]
     await bench.contained(bench.block())
     before = {address: list(tags) for address, tags in world.tags.items()}
-    request = UndoRequest(run_id="run_1", path="block", cause=LeaseEndReason.ROLLED_BACK, reason="rolled back", actor="system")
+    request = UndoRequest(
+        run_id="run_1",
+        path="block",
+        cause=LeaseEndReason.ROLLED_BACK,
+        reason="rolled back",
+        actor="system",
+    )
     await ActivityEnvironment().run(UndoChange(bench.rt).undo, request)
     assert await firewall(bench) == []
     world.tags.update(before)

@@ -10,14 +10,32 @@ import httpx
 import pytest
 
 from orchestrator.cli.stack.ports import is_alive
+from tests.harness.commands import tocsin as run_command
 from tests.harness.stack import Stack, attack_from, tocsin, until
+
+DRAFT = """\
+playbook: by-hand
+version: 1
+title: Block
+owner: soc
+inputs: {address: {type: address}}
+steps:
+  - id: block
+    use: firewall.block_address
+    with: {address: "${{ inputs.address }}"}
+    for: 1h
+  - id: tell
+    use: chat.post
+    with: {channel: soc, text: "blocked ${{ steps.block.summary }}"}
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("up") / "data")
+    data_dir = tmp_path_factory.mktemp("up") / "data"
+    stack = Stack(data_dir, TOCSIN_ENVIRONMENT="staging")  # debug sessions are for staging
     stack.start()
     yield stack
     stack.end()
@@ -63,6 +81,52 @@ def test_a_taken_port_is_named(stack: Stack, tmp_path: Path) -> None:
 def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
     done = tocsin("doctor", "--data-dir", stack.folder)
     assert done.returncode == 0, done.stdout
+
+
+def _debug(stack: Stack, folder: Path, lines: str, *more: str) -> str:
+    """What is printed when these lines come from a pipe."""
+    (folder / "playbook.yaml").write_text(DRAFT, "utf-8")
+    start = ("debug", "start", folder, "--input", "address=198.51.100.7")
+    done = run_command(*start, *more, "--data-dir", stack.folder, stdin=lines)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    return done.stdout
+
+
+def test_commands_come_from_a_pipe_and_its_end_ends_the_session(
+    stack: Stack, tmp_path: Path
+) -> None:
+    lines = 'show inputs.address\noverride {"summary": "it"}\nshow steps.block.summary\n'
+    printed = _debug(stack, tmp_path, lines)
+    assert '"198.51.100.7"' in printed
+    assert "block: done" in printed
+    assert '"it"' in printed
+    assert 'inputs: {"channel": "soc", "text": "blocked it"}' in printed
+
+
+def test_a_wrong_command_is_explained_and_the_session_continues(
+    stack: Stack, tmp_path: Path
+) -> None:
+    lines = "dance\nshow\noverride {\nskip\napply\nskip\n"
+    printed = _debug(stack, tmp_path, lines, "--break", "block")
+    assert "unknown command dance; see `help`" in printed
+    assert "show needs expression; see `help`" in printed
+    assert "override: the result is not JSON" in printed
+    assert "apply: no change is planned here" in printed
+    assert printed.rstrip().endswith("by-hand: completed")
+
+
+def test_an_applied_step_of_a_debug_session_is_undone_at_its_end(
+    stack: Stack, tmp_path: Path
+) -> None:
+    printed = _debug(stack, tmp_path, "apply\n198.51.100.7\nquit\n")
+    assert "type the target to apply this for real" in printed
+    assert "(run run_" in printed
+    assert printed.rstrip().endswith(("undone", "undo in progress"))
+    until(lambda: len(_effects(stack, "198.51.100.7")) == 2, 60, "the undo")
+
+
+def _effects(stack: Stack, address: str) -> list[dict[str, object]]:
+    return [each for each in stack.lab()["palo_alto"]["effects"] if each["target"] == address]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A cancellation that comes while the end of the run is written down: what was written and what is done have to be the same."""
+"""A cancellation while the end of the run is recorded: record and outcome are the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = "  - {id: block, use: firewall.block_address, with: {address: 203.0.113.
 
 
 class CancelledWhileItEnds(MemoryWorld):
-    """Somebody cancels the run at the moment at which its end is written."""
+    """Cancel the run while its end is recorded."""
 
     handle: WorkflowHandle[Any, RunResult] | None = None
 

@@ -1,4 +1,4 @@
-"""Does a dry run tell all that it would do, and change nothing, whatever its connectors try?"""
+"""Dry runs: they show every change and change nothing, whatever a connector tries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orchestrator.engine.activities.apply import ApplyChange
 from orchestrator.engine.activities.plan import PlanChange
 from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, LeaseRow, StepRow
-from tests.harness.activity_rig import RunRig as Bench
+from tests.harness.activity_rig import ActivityRig as Bench
 from tests.harness.activity_rig import context, rig, run_row
 from tests.harness.run_rig import RunRig
 from tests.harness.world import MemoryWorld
@@ -161,7 +161,7 @@ steps:
 
 
 async def asked_of(rig: RunRig, body: str) -> dict[str, Any]:
-    """What is noted of whom would be asked, by path."""
+    """Return who would be asked, by path."""
     result = await rig.run(body, mode=Mode.DRY_RUN)
     assert result.status == "completed"
     return {

@@ -1,4 +1,4 @@
-"""Does a whole dry run, from Temporal to the vendors' wire, never open a connection that could write?"""
+"""Whole dry runs, from Temporal to the vendor's wire, open no connection that could write."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ on_failure: roll_back
 
 
 class Watched(ConnectionPool):
-    """Notes for what each connection is wanted, whoever wants it."""
+    """A pool that notes the access with which each connection is opened."""
 
     def __init__(self, within: ConnectionPool) -> None:
         super().__init__()
@@ -74,14 +74,14 @@ class Watched(ConnectionPool):
 async def bench(
     tmp_path: Path,
 ) -> AsyncIterator[tuple[ActivityRig, Client, list[tuple[str, Access]]]]:
-    """As it is wired in production; the list: what was wanted of the connections."""
+    """Open everything as in production; return also the list of connections and their access."""
     async with on_temporal(tmp_path, pool=Watched) as (made, client):
         assert isinstance(made.rt.connections, Watched)
         yield made, client, made.rt.connections.wanted
 
 
 async def ran(made: ActivityRig, client: Client, mode: Mode, text: str = TEXT) -> RunDetails:
-    """The run, over."""
+    """Run the playbook to its end."""
     plan = compile_playbook(text, "p.yaml", usual_catalogue(), lambda _name, _version: None).plan
     await made.add(published(plan))
     await made.add(
@@ -107,7 +107,7 @@ async def test_dry_run_reads_from_all_systems_and_writes_to_none(
     run = await ran(made, client, Mode.DRY_RUN)
     assert run.status == "failed", (
         run
-    )  # at the comment, of which the plan is refused already; there is nothing to take back
+    )  # at the comment, whose plan is refused; there is nothing to undo
     assert [change.path for change in run.dry_run_changes] == [
         "contain/block",
         "contain/isolate",
@@ -123,11 +123,11 @@ async def test_dry_run_reads_from_all_systems_and_writes_to_none(
 
 async def test_same_steps_live_write_to_each(bench: tuple[ActivityRig, Client, Any]) -> None:
     made, client, wanted = bench
-    nobody_is_asked = TEXT.replace("    approve:", "    # ").replace(
+    without_approval = TEXT.replace("    approve:", "    # ").replace(
         "unblock_address", "block_address"
     )
     await made.add(AssetRow(type="host", value="mac-113", short="mac-113", kind="workstation"))
-    run = await ran(made, client, Mode.LIVE, nobody_is_asked)
-    assert run.status == "rolled_back", run  # after the comment, which comes after all the others
+    run = await ran(made, client, Mode.LIVE, without_approval)
+    assert run.status == "rolled_back", run  # after the comment, which is the last change
     assert {(name, Access.WRITE) for name in made.worlds} <= set(wanted)
     assert all(made.effects(name) for name in made.worlds)

@@ -1,4 +1,4 @@
-"""The workflow of a containment: lifts when a lease ends, looks again when told, and is gone when nothing is left to wait for."""
+"""The workflow of a containment: ends of leases, drift checks, stuck releases, its own end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.contracts.containment import DueReply, HoldInput
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
 from tests.harness.run_rig import RunRig
-from tests.harness.world import MemoryWorld
+from tests.harness.world import MemoryWorld, wake_after
 
 LEASE = UndoRequest(
     run_id="run_1",
@@ -34,12 +34,9 @@ async def start(rig: RunRig) -> WorkflowHandle[HoldContainment, None]:
     )
 
 
-async def test_lease_is_ended_at_its_end_and_not_before(
-    rig: RunRig, world: MemoryWorld
-) -> None:
-    began = await rig.server.get_current_time()
+async def test_lease_is_ended_at_its_end_and_not_before(rig: RunRig, world: MemoryWorld) -> None:
     world.due_replies = [
-        DueReply(wake_at=began + timedelta(hours=24), live=1),
+        wake_after(timedelta(hours=24)),
         DueReply(ended=(LEASE,), live=1),
     ]
     async with rig.worker():
@@ -51,7 +48,7 @@ async def test_lease_is_ended_at_its_end_and_not_before(
 
 async def test_changed_lease_is_looked_at_immediately(rig: RunRig, world: MemoryWorld) -> None:
     world.due_replies = [
-        DueReply(wake_at=await rig.server.get_current_time() + timedelta(hours=24), live=1),
+        wake_after(timedelta(hours=24)),
         DueReply(ended=(LEASE,), live=1),
     ]
     async with rig.worker():
@@ -66,28 +63,30 @@ async def test_changed_lease_is_looked_at_immediately(rig: RunRig, world: Memory
 async def test_stuck_release_is_retried_when_the_store_says(
     rig: RunRig, world: MemoryWorld
 ) -> None:
-    began = await rig.server.get_current_time()
     world.stuck = {"block"}
-    again = began + timedelta(hours=1)
     world.due_replies = [
         DueReply(ended=(LEASE,)),
-        DueReply(wake_at=again),
+        wake_after(timedelta(hours=1), live=0),
         DueReply(ended=(LEASE,)),
     ]
     async with rig.worker():
         handle = await start(rig)
         await handle.result()
     assert world.undo_requests == [LEASE, LEASE]
-    assert timedelta(minutes=59) < await rig.took(handle) < timedelta(hours=2)
+    assert timedelta(hours=1) <= await rig.took(handle) < timedelta(hours=2)
 
 
 async def test_drift_check_runs_when_due_and_its_time_is_kept(
     rig: RunRig, world: MemoryWorld
 ) -> None:
-    began = await rig.server.get_current_time()
-    at = began + timedelta(minutes=15)
+    woken: list[datetime] = []
+
+    def in_15_minutes(now: datetime) -> DueReply:
+        woken.append(now + timedelta(minutes=15))
+        return DueReply(wake_at=woken[0], live=1)
+
     world.due_replies = [
-        DueReply(wake_at=at, live=1),
+        in_15_minutes,
         DueReply(check=True, live=1),
         DueReply(live=1),
     ]
@@ -95,7 +94,9 @@ async def test_drift_check_runs_when_due_and_its_time_is_kept(
         await (await start(rig)).result()
     assert world.checked == ["k"]
     assert [given.checked_at is None for given in world.due_asked] == [True, True, False]
-    assert (world.due_asked[-1].checked_at or began) >= at
+    checked_at = world.due_asked[-1].checked_at
+    assert checked_at is not None
+    assert checked_at >= woken[0]
 
 
 async def test_failed_drift_check_does_not_delay_the_end_of_a_lease(
@@ -109,9 +110,7 @@ async def test_failed_drift_check_does_not_delay_the_end_of_a_lease(
     assert world.undo_requests == [LEASE]
 
 
-async def test_workflow_ends_when_nothing_is_due(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_workflow_ends_when_nothing_is_due(rig: RunRig, world: MemoryWorld) -> None:
     world.due_replies = [DueReply(live=1)]
     async with rig.worker():
         await (await start(rig)).result()

@@ -1,4 +1,4 @@
-"""How runs end: cancelled, out of order, taken back as a whole or in part, taken up again; never silently, and no history without bound."""
+"""Ends of runs: cancelled, failed, rolled back whole or in part, attempted again."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ def each(count: int, *, name: str = "each", rest: str = "") -> str:
     )
 
 
-async def test_change_under_way_at_a_cancel_is_undone(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_change_under_way_at_a_cancel_is_undone(rig: RunRig, world: MemoryWorld) -> None:
     going, go = asyncio.Event(), asyncio.Event()
 
     async def held(_: ApplyRequest) -> None:
@@ -47,9 +45,7 @@ async def test_change_under_way_at_a_cancel_is_undone(
     assert [end.status for end in world.ended] == [RunStatus.CANCELLED]
 
 
-async def test_run_cancelled_by_temporal_is_recorded(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_run_cancelled_by_temporal_is_recorded(rig: RunRig, world: MemoryWorld) -> None:
     async with rig.worker():
         handle = await rig.start(rig.given(f"steps:\n{BLOCK}  - id: pause\n    wait: 7d\n"))
         await rig.until(lambda: "203.0.113.7" in world.in_force)
@@ -70,9 +66,7 @@ async def test_batch_is_cancelled_with_its_run(rig: RunRig, world: MemoryWorld) 
     assert (result.status, world.in_force) == (RunStatus.CANCELLED, set()), result.error
 
 
-async def test_engine_bug_ends_the_run_and_rolls_it_back(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_engine_bug_ends_the_run_and_rolls_it_back(rig: RunRig, world: MemoryWorld) -> None:
     world.broken = {"isolate_host"}
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}")
     assert result.status is RunStatus.FAILED
@@ -114,12 +108,12 @@ async def test_stuck_undo_is_reported_and_does_not_stop_others(
     world.fail_reads, world.stuck = 1, {"isolate"}
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}{LOOK}on_failure: roll_back\n")
     assert (result.status, world.undone) == (RunStatus.FAILED, ["203.0.113.7"])
-    assert "isolate could not be taken back: the system refuses" in str(result.error)
+    assert "isolate could not be undone: the system refuses" in str(result.error)
 
 
 async def test_step_without_a_change_holds_no_lease(rig: RunRig, world: MemoryWorld) -> None:
     def refuse(request: PlanRequest) -> None:
-        world.generation += 1  # each look finds another change
+        world.generation += 1  # each plan finds another change
         world.lose_replies = 1
 
     world.before_plan = refuse
@@ -140,9 +134,7 @@ async def test_failed_items_are_counted_when_the_step_continues(
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
 
 
-async def test_results_inside_a_finished_block_are_carried(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_results_inside_a_finished_block_are_carried(rig: RunRig, world: MemoryWorld) -> None:
     inside = "  - id: both\n    parallel: [{id: one, use: reputation.lookup_address, with: {address: 203.0.113.7}}]\n"
     block = BLOCK.replace("    with", "    when: steps.one.malicious == 7\n    with")
     carried: dict[str, Any] = {"both": {"one": {"malicious": 7}}, "both/one": {"malicious": 7}}
@@ -175,9 +167,7 @@ on_failure: roll_back
 """
 
 
-async def test_called_playbook_gets_canonical_inputs(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_called_playbook_gets_canonical_inputs(rig: RunRig, world: MemoryWorld) -> None:
     body = "inputs:\n  address: {type: text}\nsteps:\n  - id: sub\n    call: other@1\n    with: {address: '${{ inputs.address }}'}\n"
     result = await rig.run(body, called=rig.plan(CALLED), inputs={"address": "::ffff:203.0.113.7"})
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
@@ -195,9 +185,7 @@ async def test_failed_called_playbook_rolls_back_only_its_own_changes(
     assert (result.status, world.undone) == (RunStatus.COMPLETED, ["203.0.113.9"]), result.error
 
 
-async def test_lost_reply_of_a_ticket_is_requested_again(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_lost_reply_of_a_ticket_is_requested_again(rig: RunRig, world: MemoryWorld) -> None:
     world.lose_replies = 1
     result = await rig.run("steps:\n  - id: ticket\n    use: tickets.open\n    with: {title: T}\n")
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["T", "T"]), result.error
@@ -217,9 +205,7 @@ async def test_run_evicted_from_memory_ends_the_same(
     assert len(world.applied) == count + 1
 
 
-async def test_oversized_result_fails_and_names_its_step(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_oversized_result_fails_and_names_its_step(rig: RunRig, world: MemoryWorld) -> None:
     world.tags = ["x" * 1000] * 300
     result = await rig.run(f"steps:\n{LOOK}")
     assert result.status is RunStatus.FAILED

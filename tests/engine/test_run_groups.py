@@ -1,4 +1,4 @@
-"""What people are asked about a group: all that it changes, of whoever the author named, and nothing is made that they did not see."""
+"""Group approvals: one approval of all foreseen changes, and nothing else is applied."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ async def test_changes_left_out_end_declined_and_the_group_continues(
     assert world.leases == {"contain/isolate"}
 
 
-async def test_changed_change_is_asked_about_again(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_changed_change_is_asked_about_again(rig: RunRig, world: MemoryWorld) -> None:
     def move(_: PlanRequest) -> None:
         world.generation = int(bool(world.asked))
 
@@ -160,7 +158,7 @@ async def test_long_list_is_approved_per_batch_and_its_items_are_never_evaluated
 ) -> None:
     world.decide = agree
     items = [f"198.51.100.{n}" for n in range(120)]
-    items[7] = items[117] = "${{ run.id }}"  # the second is so already
+    items[7] = items[117] = "${{ run.id }}"  # the second is in the desired state already
     body = (
         "inputs:\n  listed: {type: list}\n"
         f"steps:\n  - id: each\n    {APPROVE}\n    for_each: ${{{{ inputs.listed }}}}\n    as: host\n    at_most: 200\n"
@@ -182,11 +180,11 @@ async def test_too_many_changes_for_one_approval_fail_the_step(
     three = ", ".join(each.replace("E", f"e{n}").replace("I,", f"i{n},") for n in range(3))
     result = await rig.run(f"steps:\n  - id: contain\n    {APPROVE}\n    parallel: [{three}]\n")
     assert (result.status, world.asked, world.applied) == (RunStatus.FAILED, [], [])
-    assert "270 changes at once" in str(result.error)
+    assert "270 changes, more than 200" in str(result.error)
 
 
 async def test_approvals_of_an_ever_changing_change_end(rig: RunRig, world: MemoryWorld) -> None:
-    """Each time that somebody agreed, it is another change."""
+    """After each approval, the change is another one."""
 
     def answer(request: AskRequest) -> Decision:
         world.generation += 1

@@ -1,4 +1,4 @@
-"""A whole run on Temporal's time-skipping server: what is applied, asked, taken back, and how it ends."""
+"""Whole runs on Temporal's time-skipping server: what is applied, asked, undone, the end."""
 
 from __future__ import annotations
 
@@ -36,28 +36,22 @@ async def test_target_in_the_desired_state_is_left_alone(rig: RunRig, world: Mem
     assert (result.status, world.applied) == (RunStatus.COMPLETED, [])
 
 
-async def test_lost_reply_is_checked_and_not_repeated(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_lost_reply_is_checked_and_not_repeated(rig: RunRig, world: MemoryWorld) -> None:
     world.lose_replies = 1
     result = await rig.run(f"steps:\n{BLOCK}")
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"])
 
 
-async def test_unverified_change_fails_and_is_rolled_back(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_unverified_change_fails_and_is_rolled_back(rig: RunRig, world: MemoryWorld) -> None:
     world.lies = True
     result = await rig.run(f"steps:\n{BLOCK}on_failure: roll_back\n")
     assert result.status is RunStatus.ROLLED_BACK
     assert "step block" in str(result.error)
-    assert "failed verification" in str(result.error)
+    assert "verification failed" in str(result.error)
 
 
-async def test_unverified_change_gets_its_lease_end(
-    rig: RunRig, world: MemoryWorld
-) -> None:
-    """It may come to show it; and another run's containment of the same target would be held by it for ever."""
+async def test_unverified_change_gets_its_lease_end(rig: RunRig, world: MemoryWorld) -> None:
+    """It may still take effect, and an endless lease would block other runs indefinitely."""
     world.lies = True
     result = await rig.run(f"steps:\n{BLOCK}    for: 2h\n")
     assert (result.status, [(held.ref.path, held.seconds) for held in world.held]) == (
@@ -88,9 +82,7 @@ async def test_release_during_verification_is_reported_as_a_release(
     assert (result.status, result.error) == (RunStatus.FAILED, f"step block: {world.released}")
 
 
-async def test_failure_rolls_back_newest_first(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_failure_rolls_back_newest_first(rig: RunRig, world: MemoryWorld) -> None:
     world.fail_reads = 99
     look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 2, wait: 1s}\n"
     result = await rig.run(f"steps:\n{BLOCK}{ISOLATE}{look}on_failure: roll_back\n")
@@ -103,13 +95,11 @@ async def test_denied_change_is_not_applied(rig: RunRig, world: MemoryWorld) -> 
     world.verdict = Verdict.DENY
     result = await rig.run(f"steps:\n{BLOCK}")
     assert (result.status, world.applied) == (RunStatus.FAILED, [])
-    assert "said the test" in str(result.error)
+    assert "as the test says" in str(result.error)
     assert world.records[-1].state is StepState.REFUSED
 
 
-async def test_change_is_applied_only_after_approval(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_change_is_applied_only_after_approval(rig: RunRig, world: MemoryWorld) -> None:
     world.decide = agree
     approve = "    approve: {question: 'Block it?', by: soc-leads, within: 15m}\n"
     result = await rig.run(f"steps:\n{BLOCK}{approve}")
@@ -162,9 +152,7 @@ async def test_escalation_does_not_leave_the_group_that_the_policy_names(
     assert [asked.by for asked in world.asked] == ["board"]
 
 
-async def test_group_is_approved_once_with_all_its_changes(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_group_is_approved_once_with_all_its_changes(rig: RunRig, world: MemoryWorld) -> None:
     world.decide = agree
     inner = (
         (BLOCK + ISOLATE)
@@ -203,9 +191,7 @@ async def test_cancelled_run_is_rolled_back(rig: RunRig, world: MemoryWorld) -> 
     assert "person:ann" in str(result.error)
 
 
-async def test_too_many_items_fail_before_any_change(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_too_many_items_fail_before_any_change(rig: RunRig, world: MemoryWorld) -> None:
     each = "  - id: each\n    for_each: ${{ inputs.addresses }}\n    as: address\n    at_most: 1\n    steps:\n"
     body = f"inputs:\n  addresses: {{type: list}}\nsteps:\n{each}      - id: block\n        use: firewall.block_address\n        with: {{address: '${{{{ address }}}}'}}\n"
     result = await rig.run(body, inputs={"addresses": ["203.0.113.1", "203.0.113.2"]})

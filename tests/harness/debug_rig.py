@@ -36,7 +36,7 @@ steps:
   - id: gone
     when: steps.host is none
     use: tickets.open
-    with: {title: Nobody}
+    with: {title: No host}
   - id: ticket
     use: tickets.open
     with: {title: "${{ steps.host.name }}: ${{ steps.block.summary }}"}

@@ -1,4 +1,4 @@
-"""A store with alerts that came, and with what the runs of then left of them."""
+"""A store with past alerts and the rows that their runs left."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from orchestrator.authoring.backtest.live_reads import live_reads
 from orchestrator.authoring.backtest.report import Backtest
 from orchestrator.authoring.backtest.service import BacktestPlaybook, BacktestRequest, run_backtest
 from orchestrator.domain.change import Change
@@ -43,20 +44,20 @@ steps:
 
 
 @dataclass
-class Rig:
-    """`rt` has the clock at NOW."""
+class HistoryRig:
+    """A store whose clock stands at NOW."""
 
     rt: Runtime
 
     async def add(self, *rows: Any) -> None:
-        """Adds rows."""
+        """Add rows."""
         async with self.rt.store.write() as session:
             session.add_all(rows)
 
     async def alert(
         self, name: str, address: str, at: datetime = NOW - timedelta(hours=2), **more: Any
     ) -> None:
-        """An alert that no run was about."""
+        """Store an alert without a run."""
         await self.add(alert_row(name, address, at, **more))
 
     async def handled(
@@ -67,9 +68,10 @@ class Rig:
         at: datetime = NOW - timedelta(hours=2),
         **more: Any,
     ) -> None:
-        """An alert, and the run that looked the address up and blocked it where five engines call it malicious.
+        """Store an alert with a run that blocked its address if five engines call it malicious.
 
-        `ran`: when it did; `changed`: whether the firewall had to be changed; `asked`: whether people were.
+        `ran`: when it ran; `changed`: whether the firewall changed; `asked`: whether people were
+        asked; `over_limit`: the limit that people let the run exceed.
         """
         ran = more.pop("ran", at)
         changed, asked = more.pop("changed", True), more.pop("asked", False)
@@ -87,28 +89,29 @@ class Rig:
         run.over_limit, run.status, run.error = 1, "declined", "declined by ann"
         await self.add(alert_row(name, address, at), run, begin_approval(run, "declined"))
 
-    async def try_(self, text: str, **wish: Any) -> Backtest:
-        """A backtest of the last day."""
+    async def try_(self, text: str, **request: Any) -> Backtest:
+        """Run a backtest of the last day."""
         return await run_backtest(
             self.rt,
-            BacktestPlaybook(text=text, tests=wish.pop("tests", None)),
-            BacktestRequest(since=timedelta(days=1), **wish),
+            BacktestPlaybook(text=text, tests=request.pop("tests", None)),
+            BacktestRequest(since=timedelta(days=1), **request),
+            live=live_reads(self.rt),
         )
 
 
 @asynccontextmanager
-async def rig(folder: Path) -> AsyncIterator[Rig]:
-    """An empty store."""
+async def rig(folder: Path) -> AsyncIterator[HistoryRig]:
+    """Open an empty store."""
     rt = open_runtime(Settings.load(data_dir=folder / "data"), clock=lambda: NOW)
     try:
         await migrate(rt.store)
-        yield Rig(rt)
+        yield HistoryRig(rt)
     finally:
         await rt.close()
 
 
 def alert_row(name: str, address: str, at: datetime, **more: Any) -> AlertRow:
-    """A stored alert."""
+    """Return a stored alert."""
     view = {
         **dict.fromkeys(("rule", "host", "user", "local", "file", "process", "url")),
         "id": name,
@@ -142,7 +145,7 @@ def begin_approval(run: RunRow, state: str) -> ApprovalRow:
 
 
 def change_of(address: str, *, changed: bool = True) -> Change:
-    """The block as the firewall's plan told it."""
+    """Return the block as the firewall planned it."""
     planned_change = {
         "target": {"type": "address", "value": address},
         "changed": changed,
@@ -168,7 +171,7 @@ def run_rows(
     changed: bool = True,
     asked: bool = False,
 ) -> list[Any]:
-    """A run, its steps, its effect, its approval."""
+    """Return a run with its steps, effect and approval."""
     run = f"run_{name}"
     incident = f"inc_{name}"
     common = {"run_id": run, "kind": "use", "started_at": at, "ended_at": at}
@@ -182,15 +185,15 @@ def run_rows(
         "tags": [],
         "link": None,
     }
-    wish = {"address": address}
+    inputs = {"address": address}
     rows: list[Any] = [
         RunRow(
             id=run, playbook="block-guesser", version=1, plan_digest="", incident_id=incident, alert_id=name, source="test", severity=4,
             status=RunStatus.COMPLETED, started_by="source:test", created_at=at, ended_at=at + timedelta(seconds=3),
         ),
         StepRow(
-            path="verdict", state=StepState.DONE, seq=1, connection="reputation", action="lookup_address", inputs=wish,
-            inputs_digest=input_digest("reputation", "lookup_address", wish), result=verdict, **common,
+            path="verdict", state=StepState.DONE, seq=1, connection="reputation", action="lookup_address", inputs=inputs,
+            inputs_digest=input_digest("reputation", "lookup_address", inputs), result=verdict, **common,
         ),
     ]  # fmt: skip
     if malicious < 5:
@@ -198,23 +201,23 @@ def run_rows(
     change = change_of(address, changed=changed)
     rows.append(
         StepRow(
-            path="block", state="verified" if changed else "done", seq=2, connection="firewall", action="block_address", inputs=wish,
-            inputs_digest=input_digest("firewall", "block_address", wish), planned_change=change.planned_change, result={}, **common,
+            path="block", state="verified" if changed else "done", seq=2, connection="firewall", action="block_address", inputs=inputs,
+            inputs_digest=input_digest("firewall", "block_address", inputs), planned_change=change.planned_change, result={}, **common,
         )
     )  # fmt: skip
-    told = change.model_dump(mode="json")
+    data = change.model_dump(mode="json")
     if changed:
         rows.append(
             EffectRow(
                 id=f"{run}/block/1", run_id=run, path="block", seq=2, playbook="block-guesser", source="test", connection="firewall",
                 connector="palo_alto", action="block_address", effect="contain", target_type="address", target_value=address,
-                containment_key=change.containment_key, change=told, change_digest=change.digest, output={}, state=EffectState.UNDONE, intended_at=at,
+                containment_key=change.containment_key, change=data, change_digest=change.digest, output={}, state=EffectState.UNDONE, intended_at=at,
             )
         )  # fmt: skip
     if asked:
         rows.append(
             ApprovalRow(
-                id=f"apr_{run}", run_id=run, workflow_id=run, path="block", kind="change", question="Block it?", changes=[told], digest="",
+                id=f"apr_{run}", run_id=run, workflow_id=run, path="block", kind="change", question="Block it?", changes=[data], digest="",
                 state="approved", asked_at=at, expires_at=at,
             )
         )  # fmt: skip

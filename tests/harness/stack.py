@@ -62,8 +62,8 @@ def tocsin(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
 class Stack:
     """`tocsin up --lab` on a data directory."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.folder, self.port, self._variables = folder, free_port(), variables
         self.process: subprocess.Popen[str] | None = None
         self.output = folder.with_suffix(".out")
 
@@ -74,7 +74,7 @@ class Stack:
                 command,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=environment(),
+                env=environment(**self._variables),
                 start_new_session=True,
             )
         until(self._ready, 120, "ready")

@@ -37,6 +37,14 @@ from orchestrator.contracts.requests import WorkerReply, WorkerRequest
 from orchestrator.contracts.run import EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
 from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 
+LaterReply = Callable[[datetime], DueReply]
+"""A reply that depends on the server's time."""
+
+
+def wake_after(length: timedelta, *, live: int = 1) -> LaterReply:
+    """Return a reply that wakes the workflow after a time."""
+    return lambda now: DueReply(wake_at=now + length, live=live)
+
 
 @dataclass
 class MemoryWorld:
@@ -67,7 +75,7 @@ class MemoryWorld:
     stuck: set[str] = field(default_factory=set)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     store_away: int = 0
-    due_replies: list[DueReply] = field(default_factory=list)
+    due_replies: list[DueReply | LaterReply] = field(default_factory=list)
     due_asked: list[HoldInput] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     check_fails: bool = False
@@ -76,13 +84,11 @@ class MemoryWorld:
     generation: int = 0
     broken: set[str] = field(
         default_factory=set
-    )  # actions whose planned_changes lack what every planned_change has
+    )  # actions whose planned change lacks a required field
     tags: list[str] = field(default_factory=list)
     policy_by: str | None = None
     policy_quorum: int = 1
-    looked_for: list[str] = field(
-        default_factory=list
-    )  # approvals of which the run asked whether they are decided
+    looked_for: list[str] = field(default_factory=list)  # approvals that the run looked up
     released: str = ""  # by a person, before the device is read back
     asked_first: Question | None = None  # before the run may begin
 
@@ -223,7 +229,9 @@ class MemoryWorld:
     @activity.defn(name=Activity.LIST_DUE)
     async def list_due(self, given: HoldInput) -> DueReply:
         self.due_asked.append(given)
-        return self.due_replies.pop(0) if self.due_replies else DueReply()
+        reply = self.due_replies.pop(0) if self.due_replies else DueReply()
+        # By the server's clock, which also measures how long a workflow takes.
+        return reply if isinstance(reply, DueReply) else reply(activity.info().scheduled_time)
 
     @activity.defn(name=Activity.CHECK_DRIFT)
     async def check_drift(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Do sources, keys, policies, kill switches, playbooks and assets keep what they are told, and refuse what cannot be?"""
+"""Stored configuration: sources, keys, policies, kill switches, playbooks and assets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def kinds(rt: Runtime) -> list[str]:
         ]
 
 
-async def test_a_source_s_secret_is_made_and_given_back_once(rt: Runtime) -> None:
+async def test_generated_secret_of_a_source_is_returned_once(rt: Runtime) -> None:
     view, secret = await sources.add_source(rt, "edge", "wazuh", "standard_webhooks", actor=ANN)
     assert secret is not None
     assert secret.get_secret_value().startswith("whsec_")
@@ -64,7 +64,8 @@ async def test_a_source_s_secret_is_made_and_given_back_once(rt: Runtime) -> Non
     async with rt.store.read() as session:
         [row] = await session.scalars(select(SourceRow))
     assert (
-        rt.secrets.open(row.secret, sources.secret_context("edge")).decode() == secret.get_secret_value()
+        rt.secrets.open(row.secret, sources.secret_context("edge")).decode()
+        == secret.get_secret_value()
     )
     assert await kinds(rt) == ["source:saved"]
 
@@ -72,34 +73,32 @@ async def test_a_source_s_secret_is_made_and_given_back_once(rt: Runtime) -> Non
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"name": "Edge!"}, "no name for a source"),
+        ({"name": "Edge!"}, "source name"),
         ({"product": "wazzuh"}, "did you mean 'wazuh'"),
         ({"scheme": "none"}, "unknown authentication"),
-        ({"secret": SecretStr("short")}, "the least"),
+        ({"secret": SecretStr("short")}, "needs at least"),
         ({"options": {"header": "x\r\ny"}}, "option header"),
         ({"options": {"headr": "x"}}, "option headr"),
         ({"product": "generic"}, "needs a mapping"),
-        ({"correlate_by": "moon"}, "correlated by"),
+        ({"correlate_by": "moon"}, "correlate alerts by"),
         ({"mapping": {"title": "]["}}, "title"),
     ],
 )
-async def test_a_source_that_cannot_work_is_refused(
-    rt: Runtime, given: dict[str, object], said: str
-) -> None:
-    wish: dict[str, object] = {"name": "edge", "product": "wazuh", "scheme": "bearer", **given}
+async def test_invalid_source_is_refused(rt: Runtime, given: dict[str, object], said: str) -> None:
+    fields: dict[str, object] = {"name": "edge", "product": "wazuh", "scheme": "bearer", **given}
     with pytest.raises(Invalid, match=said):
-        await sources.add_source(rt, **wish, actor=ANN)  # type: ignore[arg-type]
+        await sources.add_source(rt, **fields, actor=ANN)  # type: ignore[arg-type]
     assert await sources.list_sources(rt) == ()
 
 
-async def test_any_product_can_be_read_by_a_mapping(rt: Runtime) -> None:
+async def test_mapping_reads_any_product(rt: Runtime) -> None:
     await sources.add_source(
         rt, "own", "our_scanner", "bearer", mapping={"title": "t", "dedup_key": "id"}, actor=ANN
     )
     assert [view.product for view in await sources.list_sources(rt)] == ["our_scanner"]
 
 
-async def test_a_source_name_is_taken_once_and_free_again_after_removal(rt: Runtime) -> None:
+async def test_source_name_is_unique_and_free_after_removal(rt: Runtime) -> None:
     await sources.add_source(rt, "edge", "wazuh", "bearer", actor=ANN)
     with pytest.raises(Conflict):
         await sources.add_source(rt, "edge", "falco", "bearer", actor=ANN)
@@ -109,7 +108,7 @@ async def test_a_source_name_is_taken_once_and_free_again_after_removal(rt: Runt
         await sources.remove_source(rt, "none", actor=ANN)
 
 
-async def test_a_key_opens_until_it_is_revoked(rt: Runtime) -> None:
+async def test_key_authenticates_until_revoked(rt: Runtime) -> None:
     view, token = await keys.create_key(
         rt, "ann", [Role.ANALYST], groups=["soc"], scopes=[Permission.READ], actor=ANN
     )
@@ -130,14 +129,12 @@ async def test_a_key_opens_until_it_is_revoked(rt: Runtime) -> None:
 @pytest.mark.parametrize(
     "wrong", ["", "x", "tocsin_" + "0" * 16 + "_" + "0" * 64, "\ud800", "tocsin_%00"]
 )
-async def test_what_is_no_key_of_ours_opens_nothing_and_hears_nothing(
-    rt: Runtime, wrong: str
-) -> None:
+async def test_unknown_key_is_refused_without_a_reason(rt: Runtime, wrong: str) -> None:
     with pytest.raises(Forbidden, match=r"^the API key is not valid$"):
         await keys.authenticate_key(rt, wrong)
 
 
-async def test_a_key_whose_time_is_over_opens_nothing(tmp_path: Path) -> None:
+async def test_expired_key_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         _, token = await keys.create_key(
             rt, "ann", [Role.VIEWER], expires_in=timedelta(seconds=1), actor=ANN
@@ -159,14 +156,14 @@ async def test_a_key_whose_time_is_over_opens_nothing(tmp_path: Path) -> None:
         ("ann", [Role.VIEWER], -1),
     ],
 )
-async def test_a_key_for_nobody_or_for_nothing_is_refused(
+async def test_key_without_person_or_role_is_refused(
     rt: Runtime, person: str, roles: list[Role], days: int
 ) -> None:
     with pytest.raises(Invalid):
         await keys.create_key(rt, person, roles, expires_in=timedelta(days=days), actor=ANN)
 
 
-async def test_policies_published_at_the_same_moment_are_versions_in_a_row(
+async def test_concurrent_policies_get_consecutive_versions(
     processes: list[Runtime],
 ) -> None:
     texts = [DEFAULT_POLICY + f"# {number}\n" for number in range(6)]
@@ -183,14 +180,14 @@ async def test_policies_published_at_the_same_moment_are_versions_in_a_row(
     assert again.version == 6
 
 
-async def test_a_policy_that_cannot_be_read_is_not_published(rt: Runtime) -> None:
+async def test_invalid_policy_is_not_published(rt: Runtime) -> None:
     with pytest.raises(Invalid):
         await policies.publish_policy(rt, "protect: [", actor=ANN)
     with pytest.raises(NotFound, match="tocsin policy publish"):
         await policies.current_policy(rt)
 
 
-async def test_a_kill_switch_is_engaged_twice_and_lifted_once(rt: Runtime) -> None:
+async def test_kill_switch_is_engaged_twice_and_disengaged_once(rt: Runtime) -> None:
     await kill_switches.engage(rt, "connection", "firewall", "odd", actor=ANN)
     await kill_switches.engage(rt, "connection", "firewall", "very odd", actor=ANN)
     assert [view.reason for view in await kill_switches.list_switches(rt)] == ["very odd"]
@@ -209,12 +206,10 @@ async def test_a_kill_switch_is_engaged_twice_and_lifted_once(rt: Runtime) -> No
         ("global", "*", None),
     ],
 )
-async def test_a_kill_switch_for_a_name_that_nothing_has_is_on_and_says_so(
+async def test_kill_switch_for_an_unknown_name_warns(
     rt: Runtime, scope: str, name: str, warning: str | None
 ) -> None:
-    await publish.publish_playbook(
-        rt, PLAYBOOK.format(version=1, title="One"), "p.yaml", actor=ANN
-    )
+    await publish.publish_playbook(rt, PLAYBOOK.format(version=1, title="One"), "p.yaml", actor=ANN)
     assert (await kill_switches.engage(rt, scope, name, "odd", actor=ANN)).warning == warning
     assert [view.name for view in await kill_switches.list_switches(rt)] == [name]
 
@@ -222,14 +217,14 @@ async def test_a_kill_switch_for_a_name_that_nothing_has_is_on_and_says_so(
 @pytest.mark.parametrize(
     ("scope", "name", "reason"), [("moon", "x", "r"), ("playbook", "", "r"), ("global", "*", " ")]
 )
-async def test_a_kill_switch_that_stops_nothing_is_refused(
+async def test_kill_switch_without_scope_name_is_refused(
     rt: Runtime, scope: str, name: str, reason: str
 ) -> None:
     with pytest.raises(Invalid):
         await kill_switches.engage(rt, scope, name, reason, actor=ANN)
 
 
-async def test_a_published_version_is_never_altered(rt: Runtime) -> None:
+async def test_published_version_never_changes(rt: Runtime) -> None:
     first = await publish.publish_playbook(
         rt, PLAYBOOK.format(version=1, title="One"), "p.yaml", actor=ANN
     )
@@ -243,14 +238,12 @@ async def test_a_published_version_is_never_altered(rt: Runtime) -> None:
         await publish.publish_playbook(
             rt, PLAYBOOK.format(version=1, title="Two"), "p.yaml", actor=ANN
         )
-    await publish.publish_playbook(
-        rt, PLAYBOOK.format(version=2, title="Two"), "p.yaml", actor=ANN
-    )
+    await publish.publish_playbook(rt, PLAYBOOK.format(version=2, title="Two"), "p.yaml", actor=ANN)
     assert (await publish.get_playbook(rt, "say", 1)).title == "One"
     assert (await publish.get_playbook(rt, "say")).version == 2
 
 
-async def test_one_version_with_two_contents_at_the_same_moment_is_published_once(
+async def test_concurrent_publication_of_one_version_succeeds_once(
     processes: list[Runtime],
 ) -> None:
     texts = [PLAYBOOK.format(version=1, title=f"T{number}") for number in range(3)]
@@ -264,7 +257,7 @@ async def test_one_version_with_two_contents_at_the_same_moment_is_published_onc
     assert sorted(type(each).__name__ for each in done) == ["Conflict", "Conflict", "PlaybookView"]
 
 
-async def test_a_retired_version_is_not_the_newest_but_can_still_be_shown(rt: Runtime) -> None:
+async def test_retired_version_is_not_the_newest_and_is_still_readable(rt: Runtime) -> None:
     for version in (1, 2):
         await publish.publish_playbook(
             rt, PLAYBOOK.format(version=version, title="T"), "p.yaml", actor=ANN
@@ -276,7 +269,7 @@ async def test_a_retired_version_is_not_the_newest_but_can_still_be_shown(rt: Ru
         await publish.get_playbook(rt, "hear")
 
 
-async def test_thousands_of_assets_are_added_or_replaced_in_their_canonical_spelling(
+async def test_thousands_of_assets_are_stored_in_canonical_form(
     processes: list[Runtime],
 ) -> None:
     rt = processes[0]
@@ -301,10 +294,10 @@ async def test_thousands_of_assets_are_added_or_replaced_in_their_canonical_spel
         ({"type": "address", "value": "x"}, "asset 2"),
         ({"type": "moon", "value": "x"}, "asset 2: type"),
         ({"type": "host"}, "asset 2: value"),
-        ({"type": "host", "value": "OK"}, "stands in asset 1"),
+        ({"type": "host", "value": "OK"}, "is a duplicate of asset 1"),
     ],
 )
-async def test_one_wrong_asset_is_named_and_none_is_imported(
+async def test_one_invalid_asset_is_named_and_none_is_imported(
     rt: Runtime, row: dict[str, str], said: str
 ) -> None:
     with pytest.raises(Invalid, match=said):

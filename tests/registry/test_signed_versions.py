@@ -1,4 +1,4 @@
-"""Does only run what its author and a reviewer signed, unaltered, by keys that are believed at that moment?"""
+"""Signatures: a version runs only as its author and a reviewer signed it, with trusted keys."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
         yield demanding
 
 
-class People:
+class Signers:
     """Ann writes, Bob reviews; each with a key that is believed."""
 
     def __init__(self, rt: Runtime) -> None:
@@ -69,15 +69,15 @@ class People:
 
 
 @pytest.fixture
-async def people(rt: Runtime) -> People:
-    found = People(rt)
+async def people(rt: Runtime) -> Signers:
+    found = Signers(rt)
     await found.known("ann")
     await found.known("bob")
     return found
 
 
 @pytest.fixture
-async def signed(people: People) -> People:
+async def signed(people: Signers) -> Signers:
     await people.signs("ann", "author")
     await people.signs("bob", "reviewer")
     return people
@@ -100,31 +100,27 @@ async def alter(rt: Runtime, *statements: Any) -> None:
         await run(session)
 
 
-async def test_what_both_have_signed_runs(rt: Runtime, signed: People) -> None:
+async def test_version_signed_by_author_and_reviewer_runs(rt: Runtime, signed: Signers) -> None:
     assert await why_not(rt) is None
 
 
-async def test_what_nobody_signed_does_not_run_and_says_what_lacks(
-    rt: Runtime, people: People
-) -> None:
+async def test_unsigned_version_does_not_run(rt: Runtime, people: Signers) -> None:
     assert "the author has not signed it" in str(await why_not(rt))
     found = await people.signs("ann", "author")
     assert found.missing == (
-        "nobody else than the author has signed a review (`tocsin playbook sign --as reviewer`)",
+        "no one other than the author has signed a review (`tocsin playbook sign --as reviewer`)",
     )
-    assert "nobody else than the author has signed a review" in str(await why_not(rt))
+    assert "no one other than the author has signed a review" in str(await why_not(rt))
 
 
-async def test_an_author_s_own_review_is_none_however_the_name_is_spelled(
-    rt: Runtime, people: People
-) -> None:
+async def test_review_by_the_author_does_not_count(rt: Runtime, people: Signers) -> None:
     await people.signs("ann", "author")
     await people.known("Ann")
     found = await people.signs("Ann", "reviewer")
     assert found.missing
 
 
-async def test_a_plan_altered_in_the_database_does_not_run(rt: Runtime, signed: People) -> None:
+async def test_altered_plan_does_not_run(rt: Runtime, signed: Signers) -> None:
     async with rt.store.read() as session:
         [row] = await session.scalars(select(PlaybookRow))
     changed = {**row.plan, "title": "Say something else"}
@@ -132,7 +128,7 @@ async def test_a_plan_altered_in_the_database_does_not_run(rt: Runtime, signed: 
     assert "was altered in the database" in str(await why_not(rt))
 
 
-async def test_an_altered_plan_does_not_run_even_where_no_signature_is_demanded(
+async def test_altered_plan_does_not_run_without_required_signatures(
     rt: Runtime,
 ) -> None:
     async with rt.store.read() as session:
@@ -144,8 +140,8 @@ async def test_an_altered_plan_does_not_run_even_where_no_signature_is_demanded(
     assert "was altered in the database" in str(await why_not(relaxed))
 
 
-async def test_plan_and_digest_altered_together_are_not_what_was_signed(
-    rt: Runtime, signed: People
+async def test_plan_and_digest_altered_together_are_not_signed(
+    rt: Runtime, signed: Signers
 ) -> None:
     async with rt.store.read() as session:
         [row] = await session.scalars(select(PlaybookRow))
@@ -156,18 +152,18 @@ async def test_plan_and_digest_altered_together_are_not_what_was_signed(
     assert "is not over this version and its tests" in str(await why_not(rt))
 
 
-async def test_tests_altered_under_the_signature_make_it_void(rt: Runtime, signed: People) -> None:
+async def test_altered_tests_invalidate_the_signature(rt: Runtime, signed: Signers) -> None:
     await alter(rt, update(PlaybookRow).values(tests="cases: [nothing]"))
     assert "is not over this version and its tests" in str(await why_not(rt))
 
 
-async def test_a_revoked_key_is_believed_no_more(rt: Runtime, signed: People) -> None:
+async def test_revoked_key_is_not_trusted(rt: Runtime, signed: Signers) -> None:
     await trust.revoke_signing_key(rt, signed.keys["bob"].id, actor=ADMIN)
     assert "revoked" in str(await why_not(rt))
 
 
-async def test_a_key_slipped_into_the_database_is_not_believed_where_signers_are_pinned(
-    rt: Runtime, signed: People, tmp_path: Path
+async def test_key_added_in_the_database_is_not_trusted_with_pinned_signers(
+    rt: Runtime, signed: Signers, tmp_path: Path
 ) -> None:
     pins = tmp_path / "signers"
     pins.write_text(
@@ -179,51 +175,47 @@ async def test_a_key_slipped_into_the_database_is_not_believed_where_signers_are
     )
     assert await why_not(pinned) is None
     pins.write_text(f"ann {signed.keys['ann'].public.hex}\n", "utf-8")
-    assert "not among the trusted ones" in str(await why_not(pinned))
+    assert "not trusted here" in str(await why_not(pinned))
     pins.write_text("ann\n", "utf-8")
-    with pytest.raises(Invalid, match=r"signers:1: write a person and their public key"):
+    with pytest.raises(Invalid, match=r"signers:1: write a person and the 64 hex digits"):
         await why_not(pinned)
 
 
-async def test_a_key_renamed_in_the_database_signs_for_nobody_else(
-    rt: Runtime, signed: People
-) -> None:
+async def test_key_renamed_in_the_database_is_not_trusted(rt: Runtime, signed: Signers) -> None:
     await alter(
         rt,
         update(SigningKeyRow)
         .where(SigningKeyRow.fingerprint == signed.keys["bob"].id)
         .values(person="carol"),
     )
-    assert "which is carol's" in str(await why_not(rt))
+    assert "which belongs to carol" in str(await why_not(rt))
 
 
 @pytest.mark.parametrize(
     "changed", [{"version": 2}, {"digest": "0" * 64}, {"tests": "0" * 64}, {"name": "other"}]
 )
-async def test_a_signature_over_anything_else_is_refused(
-    people: People, changed: dict[str, Any]
+async def test_signature_over_other_content_is_refused(
+    people: Signers, changed: dict[str, Any]
 ) -> None:
     with pytest.raises(Forbidden, match="is not over say version 1"):
         await people.signs("ann", "author", **changed)
 
 
-async def test_a_signature_in_another_s_name_is_refused(rt: Runtime, people: People) -> None:
+async def test_signature_in_another_persons_name_is_refused(rt: Runtime, people: Signers) -> None:
     said = await signatures.statement_to_sign(rt, "say", 1, "author", "bob")
-    with pytest.raises(Forbidden, match="not known here as bob's"):
+    with pytest.raises(Forbidden, match="not trusted here as bob's"):
         await signatures.add_signature(rt, "say", 1, sign(said, people.keys["ann"]), actor=ADMIN)
 
 
-async def test_signing_twice_and_a_key_of_two_people_are_conflicts(
-    rt: Runtime, signed: People
-) -> None:
-    with pytest.raises(Conflict, match="has signed say version 1 as author already"):
+async def test_second_signature_and_shared_key_are_conflicts(rt: Runtime, signed: Signers) -> None:
+    with pytest.raises(Conflict, match="already signed say version 1 as author"):
         await signed.signs("ann", "author")
-    with pytest.raises(Conflict, match="is ann's already"):
+    with pytest.raises(Conflict, match="belongs to ann"):
         await trust.add_signing_key(rt, "carol", signed.keys["ann"].public.hex, actor=ADMIN)
 
 
-async def test_a_bundle_carries_version_tests_files_and_signatures(
-    rt: Runtime, signed: People
+async def test_bundle_holds_version_tests_files_and_signatures(
+    rt: Runtime, signed: Signers
 ) -> None:
     found = read_bundle((await make_bundle(rt, "say", 1)).model_dump_json().encode(), "say.json")
     assert (found.tests, found.files, {each.role for each in found.signatures}) == (
@@ -244,6 +236,6 @@ async def test_a_bundle_carries_version_tests_files_and_signatures(
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b'{"name": "x"}', b'{"format": "tocsin-bundle/2"}', b"\xff"]
 )
-async def test_what_is_no_bundle_says_so(content: bytes) -> None:
-    with pytest.raises(Invalid, match=r"say\.json: is no bundle"):
+async def test_invalid_bundle_is_refused(content: bytes) -> None:
+    with pytest.raises(Invalid, match=r"say\.json: not a bundle"):
         read_bundle(content, "say.json")

@@ -1,4 +1,4 @@
-"""Does an installation come to what a folder holds, once and in the right place, and back to an earlier version when people want?"""
+"""Versions and sync: an installation follows a folder, and versions are rolled back."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from orchestrator.registry.publish import (
     publish_playbook,
 )
 from orchestrator.registry.sync import SyncResult, sync
+from orchestrator.registry.versions import RetiredVersions
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import LeaseRow, PlaybookRow, RunRow
 from tests.harness.databases import START, opened
@@ -72,24 +73,20 @@ async def published(rt: Runtime) -> list[tuple[str, int, bool]]:
     return [(view.name, view.version, view.retired) for view in await list_playbooks(rt)]
 
 
-async def test_a_plan_tells_and_does_nothing_then_the_same_is_done_once(
-    rt: Runtime, folder: Path
-) -> None:
-    told = await synced(rt, folder, plan_only=True)
-    assert (verbs(told), told.done, await published(rt)) == (
+async def test_sync_is_planned_first_and_then_done_once(rt: Runtime, folder: Path) -> None:
+    planned = await synced(rt, folder, plan_only=True)
+    assert (verbs(planned), planned.done, await published(rt)) == (
         {"one version 1": "publish", "two version 1": "publish"},
         False,
         [],
     )
-    assert verbs(await synced(rt, folder)) == verbs(told)
+    assert verbs(await synced(rt, folder)) == verbs(planned)
     again = await synced(rt, folder)
     assert (again.changes, await published(rt)) == (0, [("one", 1, False), ("two", 1, False)])
     assert (await get_playbook(rt, "one")).tested
 
 
-async def test_a_new_version_is_published_and_what_is_gone_is_retired_when_asked(
-    rt: Runtime, folder: Path
-) -> None:
+async def test_new_version_is_published_and_missing_one_pruned(rt: Runtime, folder: Path) -> None:
     await synced(rt, folder)
     write(folder, "one", playbook("one", 2, "Say it louder"))
     for file in sorted((folder / "two").rglob("*"), reverse=True):
@@ -102,7 +99,7 @@ async def test_a_new_version_is_published_and_what_is_gone_is_retired_when_asked
     assert (await synced(rt, folder, prune=True)).changes == 0
 
 
-async def test_changed_content_under_a_published_version_says_the_next_number_and_nothing_is_done(
+async def test_changed_content_under_a_published_version_is_refused(
     rt: Runtime, folder: Path
 ) -> None:
     await synced(rt, folder)
@@ -116,31 +113,27 @@ async def test_changed_content_under_a_published_version_says_the_next_number_an
     assert ("zwei", 1, False) not in await published(rt)
 
 
-async def test_one_bad_playbook_keeps_all_others_out(rt: Runtime, folder: Path) -> None:
+async def test_one_invalid_playbook_stops_the_sync(rt: Runtime, folder: Path) -> None:
     write(folder, "bad", playbook("bad", step="use: chat.pst, with: {}"))
     with pytest.raises(Invalid, match=r"bad/playbook\.yaml:6"):
         await synced(rt, folder)
     assert await published(rt) == []
 
 
-async def test_a_playbook_that_calls_another_of_the_folder_is_published_after_it(
-    rt: Runtime, folder: Path
-) -> None:
+async def test_called_playbook_is_published_first(rt: Runtime, folder: Path) -> None:
     write(folder, "a-caller", playbook("a-caller", step="call: two@1"))
     assert list(verbs(await synced(rt, folder)))[-1] == "a-caller version 1"
     assert len(await published(rt)) == 3
 
 
-async def test_a_folder_for_another_environment_is_refused(rt: Runtime, folder: Path) -> None:
+async def test_folder_for_another_environment_is_refused(rt: Runtime, folder: Path) -> None:
     with pytest.raises(
-        Conflict, match="this installation is staging, and the folder is meant for production"
+        Conflict, match="this installation is staging, but the folder is for production"
     ):
         await synced(rt, folder, environment="production")
 
 
-async def test_where_only_signed_versions_run_a_folder_is_refused(
-    rt: Runtime, folder: Path
-) -> None:
+async def test_folder_is_refused_where_signatures_are_required(rt: Runtime, folder: Path) -> None:
     demanding = dataclasses.replace(
         rt, settings=rt.settings.model_copy(update={"require_signed": True})
     )
@@ -148,30 +141,30 @@ async def test_where_only_signed_versions_run_a_folder_is_refused(
         await synced(demanding, folder)
 
 
-async def test_the_folder_s_policy_is_put_in_force_once(rt: Runtime, folder: Path) -> None:
+async def test_policy_of_the_folder_is_put_in_force_once(rt: Runtime, folder: Path) -> None:
     (folder / "policy.yaml").write_text(DEFAULT_POLICY, "utf-8")
     assert verbs(await synced(rt, folder))["the policy"] == "put in force"
     assert verbs(await synced(rt, folder))["the policy"] == "unchanged"
 
 
-async def test_a_file_that_leads_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+async def test_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x", "utf-8")
     (folder / "one" / "alerts" / "link.json").symlink_to(tmp_path / "secret")
-    with pytest.raises(Invalid, match=r"link\.json: leads out of the folder"):
+    with pytest.raises(Invalid, match=r"link\.json: links out of the folder"):
         read_folder(folder, "staging", prune=False)
 
 
-async def test_a_folder_that_holds_nothing_says_so(tmp_path: Path) -> None:
+async def test_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="holds neither"):
         read_folder(tmp_path, "staging", prune=False)
 
 
-async def test_rolling_back_retires_what_is_newer_and_can_be_taken_back(rt: Runtime) -> None:
+async def test_roll_back_retires_newer_versions(rt: Runtime) -> None:
     for number in (1, 2, 3):
         await publish_playbook(rt, playbook("one", number, f"v{number}"), "one.yaml", actor=ADMIN)
     assert await versions.roll_back(rt, "one", 1, actor=ADMIN) == RetiredVersions(retired=(3, 2))
     assert (await get_playbook(rt, "one")).version == 1
-    with pytest.raises(Conflict, match="takes the next alert already"):
+    with pytest.raises(Conflict, match="already takes alerts"):
         await versions.roll_back(rt, "one", 1, actor=ADMIN)
     await versions.reinstate(rt, "one", 3, actor=ADMIN)
     assert (await get_playbook(rt, "one")).version == 3
@@ -179,7 +172,7 @@ async def test_rolling_back_retires_what_is_newer_and_can_be_taken_back(rt: Runt
         await versions.roll_back(rt, "one", 9, actor=ADMIN)
 
 
-async def test_a_shadow_never_takes_alerts_until_it_is_made_live(rt: Runtime) -> None:
+async def test_shadow_takes_no_alerts_until_it_is_live(rt: Runtime) -> None:
     await publish_playbook(rt, playbook("one"), "one.yaml", actor=ADMIN)
     await publish_playbook(rt, playbook("one", 2, "v2"), "one.yaml", actor=ADMIN, stage="shadow")
     assert (await get_playbook(rt, "one")).version == 1
@@ -187,7 +180,7 @@ async def test_a_shadow_never_takes_alerts_until_it_is_made_live(rt: Runtime) ->
     assert (await get_playbook(rt, "one")).version == 2
 
 
-async def test_usage_tells_open_runs_and_live_leases_by_version(rt: Runtime) -> None:
+async def test_usage_counts_open_runs_and_live_leases(rt: Runtime) -> None:
     for number in (1, 2):
         await publish_playbook(rt, playbook("one", number, f"v{number}"), "one.yaml", actor=ADMIN)
     async with rt.store.write() as session:
@@ -216,7 +209,7 @@ async def test_usage_tells_open_runs_and_live_leases_by_version(rt: Runtime) -> 
     )
 
 
-async def test_tests_are_kept_with_a_version_that_came_without_and_never_replaced(
+async def test_missing_tests_are_added_and_never_replaced(
     rt: Runtime,
 ) -> None:
     await publish_playbook(rt, playbook("one"), "one.yaml", actor=ADMIN)

@@ -28,7 +28,7 @@ from orchestrator.engine.temporal.workflows.hold_containment import HoldContainm
 from tests.conftest import TEST_SERVER
 from tests.harness.run_answers import agree_with
 from tests.harness.run_rig import RunRig
-from tests.harness.world import MemoryWorld
+from tests.harness.world import MemoryWorld, wake_after
 
 HERE = Path(__file__).parent
 
@@ -106,12 +106,10 @@ async def held(rig: RunRig) -> None:
         reason="the lease expired",
         actor="system",
     )
-    wake = await rig.server.get_current_time() + timedelta(hours=24)
-    look = await rig.server.get_current_time() + timedelta(minutes=15)
     waits = [
-        DueReply(wake_at=look, live=1),
+        wake_after(timedelta(minutes=15)),
         DueReply(check=True, live=1),
-        DueReply(wake_at=wake, live=1),
+        wake_after(timedelta(hours=24)),
     ]
     rig.world.due_replies = [*waits, DueReply(ended=(lease,), live=1)]
     async with rig.worker():

@@ -83,16 +83,7 @@ async def replay_alerts(store: Store, given: BacktestInput, span: TimeRange) -> 
         )
     began = time.monotonic()
     triggers = TriggerReplay(given.plan, given.plan.trigger)
-    async with store.read() as session:
-        found, more = await history.alerts_between(
-            session, span.since, span.until, span.source, span.limit
-        )
-        first = found[0].received_at if more else span.since
-        before, _ = await history.alerts_between(
-            session, first - triggers.memory, first, span.source, MOST_ALERTS
-        )
-    for alert in before:
-        triggers.start(alert)
+    found, more, first = await _load_alerts(store, span, triggers)
     replay = _Replay(store, given, triggers)
     await replay.open()
     replayed: list[ReplayedAlert] = []
@@ -124,6 +115,26 @@ async def replay_alerts(store: Store, given: BacktestInput, span: TimeRange) -> 
         groups=groups,
         days=days,
     )
+
+
+async def _load_alerts(
+    store: Store, span: TimeRange, triggers: TriggerReplay
+) -> tuple[list[StoredAlert], bool, datetime]:
+    """Return the alerts to replay, whether there are more, and the start of their time range.
+
+    Alerts before it are passed to the triggers, as they may cover later ones.
+    """
+    async with store.read() as session:
+        found, more = await history.alerts_between(
+            session, span.since, span.until, span.source, span.limit
+        )
+        first = found[0].received_at if more else span.since
+        before, _ = await history.alerts_between(
+            session, first - triggers.memory, first, span.source, MOST_ALERTS
+        )
+    for alert in before:
+        triggers.start(alert)
+    return found, more, first
 
 
 class _Replay:
@@ -242,11 +253,9 @@ def build_state(
 ) -> HistoryState:
     """Return the state in which an alert is replayed."""
     plan = given.plan
-    run = RunContext(
+    run = RunContext.of_plan(
+        plan,
         run_id=f"run_backtest_{alert.id}",
-        attempt=1,
-        playbook=plan.playbook,
-        version=plan.version,
         plan_digest=plan_digest,
         mode=Mode.LIVE,
         source=alert.source,

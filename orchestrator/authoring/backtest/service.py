@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from temporalio.client import Client
 
-from connectors.sdk.call import ActionCall
-from connectors.sdk.transport import Access
 from orchestrator.assets.facts import AssetIndex
 from orchestrator.authoring.backtest.policy_inputs import PolicyInputs
 from orchestrator.authoring.backtest.read_resolver import Live, ReadFallback
@@ -22,10 +19,6 @@ from orchestrator.authoring.backtest.replay import (
 from orchestrator.authoring.backtest.report import Backtest
 from orchestrator.authoring.rehearsal.tests_yaml.model import Stub
 from orchestrator.authoring.rehearsal.tests_yaml.read import read_tests
-from orchestrator.connections.open import open_connection_for
-from orchestrator.connections.write_guard_audit import audit_write_attempts
-from orchestrator.contracts.change import StepCall
-from orchestrator.domain.digest import input_digest
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import ObservableType
@@ -35,14 +28,12 @@ from orchestrator.policy.inputs import OwnInfrastructure, PolicyInForce
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.policy.stops.self_protection import OWN_FOR
 from orchestrator.registry.publish import check_playbook
-from orchestrator.requests import RequestHandler, RequestKind, ask_worker
+from orchestrator.requests import RequestKind, ask_worker
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import history, policy_inputs, records
 from orchestrator.store.queries.policy_inputs import KnownAsset
 from orchestrator.store.tables import ConnectionRow
 
-LIVE_READ_TIME = timedelta(seconds=30)
-"""How long one live read may take."""
 _ANSWER_MARGIN = timedelta(seconds=10)
 """How much longer than a backtest the API waits for a worker's answer."""
 
@@ -108,11 +99,14 @@ async def run_backtest(
     request: BacktestRequest,
     *,
     seconds: float | None = None,
+    live: Live | None = None,
 ) -> Backtest:
-    """Replay a playbook over stored alerts.
+    """Replay a playbook over stored alerts. `live` reads real systems, on a worker only.
 
     Raises PlaybookInvalid, Invalid, NotFound, and Unavailable when it takes longer than `seconds`.
     """
+    if request.reads is ReadFallback.LIVE and live is None:
+        raise Invalid("reads: a backtest with live reads runs on a worker")
     plan, name, tests = await _load_plan(rt, playbook)
     stubs = _stubs(playbook, tests, plan) if request.reads is ReadFallback.STUB else {}
     in_force, inputs = await _load_policy(rt, request)
@@ -123,7 +117,7 @@ async def run_backtest(
         policy_inputs=inputs,
         fallback=request.reads,
         stubs=stubs,
-        live=_live_reads(rt) if request.reads is ReadFallback.LIVE else None,
+        live=live if request.reads is ReadFallback.LIVE else None,
         seconds=seconds,
     )
     now = rt.clock()
@@ -134,13 +128,6 @@ async def run_backtest(
         limit=request.limit,
     )
     return await replay_alerts(rt.store, given, span)
-
-
-async def _run_live(rt: Runtime, message: LiveBacktest) -> Backtest:
-    return await run_backtest(rt, message.playbook, message.request, seconds=message.seconds)
-
-
-LIVE_BACKTEST_HANDLER = RequestHandler(LIVE_BACKTEST, _run_live)
 
 
 async def _load_plan(rt: Runtime, playbook: BacktestPlaybook) -> tuple[Plan, str, str | None]:
@@ -194,23 +181,3 @@ async def _load_policy(rt: Runtime, request: BacktestRequest) -> tuple[PolicyInF
         for kind, value, why in own
     )
     return in_force, PolicyInputs(AssetIndex(assets), protected, connectors, in_force.policy.limits)
-
-
-def _live_reads(rt: Runtime) -> Live:
-    """Return reads through the real connections; their write credentials are not loaded."""
-
-    async def read(call: StepCall) -> dict[str, Any]:
-        connector = await open_connection_for(rt, call.connection, Access.READ)
-        context = ActionCall(
-            key=input_digest(call.connection, call.action, call.input),
-            run_id=call.ref.run.run_id,
-            step_id=call.ref.path,
-            reason=f"Tocsin backtest of {call.ref.run.playbook}, step {call.ref.path}",
-            heartbeat=lambda _: None,
-            deadline=rt.clock() + LIVE_READ_TIME,
-        )
-        async with audit_write_attempts(rt, call.connection, call.action, call.ref.run.run_id):
-            output: dict[str, Any] = await connector.read(call.action, call.input, context)
-        return output
-
-    return read

@@ -14,7 +14,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.masking import mask_secrets
-from orchestrator.domain.run import DEBUG, Mode, RunStatus
+from orchestrator.domain.run import DEBUG, Mode
 from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.plan import Approve, InputField, Plan, Use
 from orchestrator.runtime import Runtime
@@ -163,18 +163,13 @@ def _run(plan: Plan, request: ApplyStepRequest, alert: AlertRow | None, now: dat
         **{f"look_up_{n}": inputs for n, (_, inputs) in enumerate(request.looked_up, 1)},
         **({"question": request.question.text} if request.question else {}),
     }
-    return RunRow(
+    return RunRow.begin(
         id=request.run_id,
         playbook=plan.playbook,
         version=plan.version,
         plan_digest=plan.digest,
-        incident_id=alert.incident_id if alert else None,
-        alert_id=alert.id if alert else None,
-        source=alert.source if alert else None,
-        severity=alert.severity if alert else 0,
-        status=RunStatus.RUNNING,
-        mode=Mode.LIVE,
+        alert=alert,
         inputs=accept_inputs(plan.inputs, given),
         started_by=request.actor,
-        created_at=now,
+        now=now,
     )

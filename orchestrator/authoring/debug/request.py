@@ -90,12 +90,9 @@ async def prepare_session(rt: Runtime, request: BeginSession, person: str) -> De
     alert = row.view if row else _given_alert(request)
     if plan.trigger is not None and alert is None:
         raise Conflict(f"{plan.playbook} needs an alert; set `alert_id` or `alert`")
-    context = RunContext(
+    context = RunContext.of_plan(
+        plan,
         run_id=new_id(SESSION_PREFIX),
-        attempt=1,
-        playbook=plan.playbook,
-        version=plan.version,
-        plan_digest=plan.digest,
         mode=Mode.DRY_RUN,
         source=row.source if row else None,
         severity=_severity(alert),

@@ -48,7 +48,7 @@ Upcoming = Callable[[], UpcomingCall]
 """Evaluates the upcoming call of a step. Raises ExpressionError."""
 
 
-class Gate(Protocol):
+class StepGate(Protocol):
     """Decides how to continue before each step."""
 
     async def reached(
@@ -60,7 +60,7 @@ class Gate(Protocol):
 class SteppingInterpreter(Interpreter):
     """An interpreter without step timeouts, as people think longer than systems."""
 
-    def __init__(self, port: DryRunPort, run: RunInput, gate: Gate) -> None:
+    def __init__(self, port: DryRunPort, run: RunInput, gate: StepGate) -> None:
         super().__init__(port, run, None)
         self._gate = gate
 

@@ -80,14 +80,10 @@ def build_state(
     plan: Plan, cases: CasesFile, case: Case, alert: dict[str, Any] | None
 ) -> RehearsalState:
     """Return the state in which a case is played. Raises Invalid."""
-    context = RunContext(
+    context = RunContext.of_plan(
+        plan,
         run_id=f"run_rehearsal_{next(_numbers)}",
-        attempt=1,
-        playbook=plan.playbook,
-        version=plan.version,
-        plan_digest=plan.digest,
         mode=Mode.LIVE,
-        source=None,
         severity=int(alert["severity"]) if alert else 0,
         started_by="rehearsal",
     )

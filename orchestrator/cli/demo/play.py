@@ -204,14 +204,14 @@ async def _account(scene: _Scene, folder: Path, decisions: dict[str, str], lease
 
 
 async def _export(scene: _Scene, file: Path) -> None:
-    api = Api(str(scene.admin.client.base_url), scene.admin_key)
     deadline = time.monotonic() + _EXPORTED_WITHIN
-    while True:
-        try:
-            await asyncio.to_thread(save_export, api, file)
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.3)
-        else:
-            return
+    with Api(str(scene.admin.client.base_url), scene.admin_key) as api:
+        while True:
+            try:
+                await asyncio.to_thread(save_export, api, file)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.3)
+            else:
+                return

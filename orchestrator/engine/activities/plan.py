@@ -108,7 +108,7 @@ async def register_lease(
 ) -> bool:
     """Hold the containment for this step. Raise Unavailable while it is being lifted.
 
-    Return whether another lease held it before, with a change of ours in force.
+    Return whether another lease held it before, with a change by Tocsin in force.
     """
     row = await containments.lock_or_create(session, _containment(change, now))
     if row.state == ContainmentState.LIFTING:

@@ -12,8 +12,8 @@ from orchestrator.domain.alert import Endpoint, FileInfo, Host, ProcessInfo, Use
 from orchestrator.domain.observable import (
     CANONICAL,
     Observable,
-    ObservableType,
     ObservableRole,
+    ObservableType,
     canonical_address,
 )
 from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TEXT, sanitize
@@ -80,7 +80,9 @@ class ObservableCollector:
         """Return what was collected, in order."""
         return tuple(self._found.values())
 
-    def add(self, kind: ObservableType, text: str | None, role: ObservableRole = ObservableRole.RELATED) -> str | None:
+    def add(
+        self, kind: ObservableType, text: str | None, role: ObservableRole = ObservableRole.RELATED
+    ) -> str | None:
         """Add one observable; text that is not of this type is dropped."""
         if text is None or text.strip().lower() in _PLACEHOLDERS or len(text) > MAX_TEXT:
             return None
@@ -112,7 +114,10 @@ class ObservableCollector:
         )
 
     def add_endpoint(
-        self, text: str | None, port: int | None = None, role: ObservableRole = ObservableRole.RELATED
+        self,
+        text: str | None,
+        port: int | None = None,
+        role: ObservableRole = ObservableRole.RELATED,
     ) -> Endpoint | None:
         """Add an address, with or without its port."""
         address = self.add(ObservableType.ADDRESS, text, role)
@@ -121,7 +126,11 @@ class ObservableCollector:
         return Endpoint(address=address, port=port if port is not None else split_address(text)[1])
 
     def add_host(
-        self, host_id: str | None, name: str | None, address: str | None, role: ObservableRole = ObservableRole.LOCAL
+        self,
+        host_id: str | None,
+        name: str | None,
+        address: str | None,
+        role: ObservableRole = ObservableRole.LOCAL,
     ) -> Host | None:
         """Add a local machine: the vendor's id, its name, its address."""
         host = Host(
@@ -132,7 +141,10 @@ class ObservableCollector:
         return host if host.id or host.name or host.address else None
 
     def add_user(
-        self, text: str | None, domain: str | None = None, role: ObservableRole = ObservableRole.SUBJECT
+        self,
+        text: str | None,
+        domain: str | None = None,
+        role: ObservableRole = ObservableRole.SUBJECT,
     ) -> UserAccount | None:
         r"""Add a user: `name`, `DOMAIN\name` or `name@domain`, an e-mail address as well."""
         if (name := _printable(text, _MAX_USER)) is None:
@@ -176,7 +188,11 @@ class ObservableCollector:
         return file if any(file.model_dump().values()) else None
 
     def add_process(
-        self, name: str | None, command_line: str | None, pid: int | None, role: ObservableRole = ObservableRole.SUBJECT
+        self,
+        name: str | None,
+        command_line: str | None,
+        pid: int | None,
+        role: ObservableRole = ObservableRole.SUBJECT,
     ) -> ProcessInfo | None:
         """Add a process by name, command line and process id."""
         process = ProcessInfo(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Host
-from orchestrator.domain.observable import ObservableType, ObservableRole
+from orchestrator.domain.observable import ObservableRole, ObservableType
 from orchestrator.intake.batch import parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
@@ -92,9 +92,14 @@ def _host(labels: JsonCursor, observables: ObservableCollector) -> Host | None:
 
 
 def _remote(labels: JsonCursor, observables: ObservableCollector) -> Endpoint | None:
-    ends = (observables.add_endpoint(labels.text(label), role=ObservableRole.REMOTE) for label in _REMOTE)
+    ends = (
+        observables.add_endpoint(labels.text(label), role=ObservableRole.REMOTE)
+        for label in _REMOTE
+    )
     end = next((end for end in ends if end and is_unicast_host(end.address)), None)
-    domain = observables.add(ObservableType.DOMAIN, labels.text("remote_domain"), ObservableRole.REMOTE)
+    domain = observables.add(
+        ObservableType.DOMAIN, labels.text("remote_domain"), ObservableRole.REMOTE
+    )
     return (
         Endpoint(
             address=end.address if end else None, port=end.port if end else None, domain=domain

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Severity
-from orchestrator.domain.observable import ObservableType, ObservableRole
+from orchestrator.domain.observable import ObservableRole, ObservableType
 from orchestrator.intake.batch import parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
@@ -79,7 +79,9 @@ def _remote(source: JsonCursor, observables: ObservableCollector) -> Endpoint | 
     scope = (source.text("scope") or "ip").lower()
     if scope == "range":
         observables.add(
-            ObservableType.NETWORK, source.text("value") or source.text("range"), ObservableRole.REMOTE
+            ObservableType.NETWORK,
+            source.text("value") or source.text("range"),
+            ObservableRole.REMOTE,
         )
     address = source.text("ip") or (source.text("value") if scope == "ip" else None)
     remote = observables.add_endpoint(address, role=ObservableRole.REMOTE)
@@ -102,4 +104,6 @@ def _add_events(alert: JsonCursor, observables: ObservableCollector) -> None:
         }
         observables.add(ObservableType.ADDRESS, meta.get("source_ip"), ObservableRole.REMOTE)
         observables.add_user(meta.get("target_user"), role=ObservableRole.RELATED)
-        observables.add_server_name(meta.get("target_fqdn") or meta.get("target_host"), ObservableRole.LOCAL)
+        observables.add_server_name(
+            meta.get("target_fqdn") or meta.get("target_host"), ObservableRole.LOCAL
+        )

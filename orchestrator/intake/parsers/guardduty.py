@@ -16,7 +16,7 @@ from orchestrator.domain.alert import (
     Severity,
     UserAccount,
 )
-from orchestrator.domain.observable import ObservableType, ObservableRole
+from orchestrator.domain.observable import ObservableRole, ObservableType
 from orchestrator.intake.batch import parse_batch
 from orchestrator.intake.body import JSON, BodyRefused, parse_json
 from orchestrator.intake.normalize import classify

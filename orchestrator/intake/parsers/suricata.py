@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Severity
-from orchestrator.domain.observable import ObservableType, ObservableRole
+from orchestrator.domain.observable import ObservableRole, ObservableType
 from orchestrator.intake.batch import parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
@@ -85,7 +85,10 @@ def traffic(record: JsonCursor, kind: AlertClass) -> dict[str, object]:
     host = observables.add_host(
         None, None, local.address if local and is_unicast_host(local.address) else None
     )
-    for end, role in ((remote, ObservableRole.RELATED if resolver else ObservableRole.REMOTE), (local, ObservableRole.LOCAL)):
+    for end, role in (
+        (remote, ObservableRole.RELATED if resolver else ObservableRole.REMOTE),
+        (local, ObservableRole.LOCAL),
+    ):
         if end and is_unicast_host(end.address):
             observables.add(ObservableType.ADDRESS, end.address, role)
     domain = _domain(record, observables, server_role)
@@ -93,7 +96,9 @@ def traffic(record: JsonCursor, kind: AlertClass) -> dict[str, object]:
     file = _file(record, observables)
     _add_mail(record, observables)
     for end in (client, server):  # multicast and broadcast are observables, but no endpoints
-        observables.add(ObservableType.ADDRESS, end.address if end else None, ObservableRole.RELATED)
+        observables.add(
+            ObservableType.ADDRESS, end.address if end else None, ObservableRole.RELATED
+        )
     return {
         "host": host,
         "local": local,
@@ -157,7 +162,9 @@ def _remote(end: Endpoint | None, domain: str | None, *, resolver: bool) -> Endp
     return end.model_copy(update={"domain": domain})
 
 
-def _domain(record: JsonCursor, observables: ObservableCollector, role: ObservableRole) -> str | None:
+def _domain(
+    record: JsonCursor, observables: ObservableCollector, role: ObservableRole
+) -> str | None:
     # A queried name belongs to the remote end, wherever the resolver is.
     asked = [
         observables.add(ObservableType.DOMAIN, name, ObservableRole.REMOTE)
@@ -165,7 +172,9 @@ def _domain(record: JsonCursor, observables: ObservableCollector, role: Observab
         for question in record.items("dns", list_name)
         if (name := question.text("rrname"))
     ]
-    asked.append(observables.add(ObservableType.DOMAIN, record.text("dns", "rrname"), ObservableRole.REMOTE))
+    asked.append(
+        observables.add(ObservableType.DOMAIN, record.text("dns", "rrname"), ObservableRole.REMOTE)
+    )
     named = [
         observables.add_server_name(record.text(*path), role)[1]
         for path in (("tls", "sni"), ("http", "hostname"), ("quic", "sni"))

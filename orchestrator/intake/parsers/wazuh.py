@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, FileInfo, Severity
-from orchestrator.domain.observable import ObservableType, ObservableRole
+from orchestrator.domain.observable import ObservableRole, ObservableType
 from orchestrator.intake.batch import parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
@@ -135,7 +135,9 @@ def _entities(alert: JsonCursor, kind: AlertClass) -> dict[str, object]:
         "remote": remote,
         "file": file,
         "process": process,
-        "url": observables.add(ObservableType.URL, alert.text("data", "url"), ObservableRole.RELATED),
+        "url": observables.add(
+            ObservableType.URL, alert.text("data", "url"), ObservableRole.RELATED
+        ),
         "observables": observables.all(),
     }
 

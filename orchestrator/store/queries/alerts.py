@@ -113,7 +113,7 @@ async def open_incidents(
 
 
 async def newest_triggers(session: AsyncSession) -> list[tuple[str, int, str, str]]:
-    """Return name, version, digest and stage of the newest live version and shadow of each playbook.
+    """Return name, version, digest and stage of each playbook's newest live version and shadow.
 
     Retired versions are left out.
     """
@@ -146,7 +146,7 @@ async def claim(
     now: datetime,
     within: timedelta,
 ) -> str:
-    """Claim a key atomically. Return its run: `run_id`, or an earlier one no older than `within`."""
+    """Claim a key atomically. Return its run: `run_id`, or an earlier one within `within`."""
     statement = insert(session, RunKeyRow).values(
         playbook=playbook, once_key=once_key, run_id=run_id, at=now
     )

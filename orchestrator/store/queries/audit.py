@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from orchestrator.domain.audit_batch import MAX_BATCH, Batch, AuditEntry
+from orchestrator.domain.audit_batch import MAX_BATCH, AuditEntry, Batch
 from orchestrator.domain.audit_event import Event, EventKind, canonical_time
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import AuditBatchRow, AuditEventRow, AuditSealRow

@@ -84,9 +84,7 @@ async def set_status(
     fresh = update(RunRow).where(
         col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
     )
-    result = await session.execute(
-        fresh.values(status=status, error=error, ended_at=ended_at)
-    )
+    result = await session.execute(fresh.values(status=status, error=error, ended_at=ended_at))
     return bool(getattr(result, "rowcount", 0))
 
 

@@ -42,9 +42,7 @@ async def stop_waiting(session: AsyncSession, run_id: str, error: str, now: date
     """Mark the waiting steps of a run that ended as skipped."""
     waited = (col(StepRow.run_id) == run_id) & (col(StepRow.state) == StepState.WAITING)
     await session.execute(
-        update(StepRow)
-        .where(waited)
-        .values(state=StepState.SKIPPED, error=error, ended_at=now)
+        update(StepRow).where(waited).values(state=StepState.SKIPPED, error=error, ended_at=now)
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import JSON, Text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.domain.run import Mode, RunStatus, StepFailure, StepState
+from orchestrator.store.tables.alerts import AlertRow
 from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
@@ -38,6 +39,41 @@ class RunRow(SQLModel, table=True):
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    @classmethod
+    def begin(
+        cls,
+        *,
+        id: str,  # noqa: A002 - the column's name
+        playbook: str,
+        version: int,
+        plan_digest: str,
+        alert: AlertRow | None,
+        started_by: str,
+        now: datetime,
+        mode: Mode = Mode.LIVE,
+        inputs: dict[str, Any] | None = None,
+        once_key: str | None = None,
+        over_limit: int | None = None,
+    ) -> Self:
+        """Return the row of a new run, which Temporal does not have yet."""
+        return cls(
+            id=id,
+            playbook=playbook,
+            version=version,
+            plan_digest=plan_digest,
+            incident_id=alert.incident_id if alert else None,
+            alert_id=alert.id if alert else None,
+            source=alert.source if alert else None,
+            severity=alert.severity if alert else 0,
+            status=RunStatus.RUNNING,
+            mode=mode,
+            once_key=once_key,
+            inputs=inputs or {},
+            started_by=started_by,
+            over_limit=over_limit,
+            created_at=now,
+        )
 
     def cancel(self, error: str, now: datetime) -> None:
         """End a run that never began."""

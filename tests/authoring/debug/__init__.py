@@ -1,1 +1,1 @@
-"""Tests of debug."""
+"""Tests of debug sessions."""

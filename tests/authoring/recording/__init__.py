@@ -1,1 +1,1 @@
-"""Tests of recording."""
+"""Tests of recordings."""

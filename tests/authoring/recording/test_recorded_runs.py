@@ -1,4 +1,4 @@
-"""Does a run that really took place become a test case that comes out the same, and names nobody?"""
+"""Recordings: a real run becomes a test case that ends the same, without personal data."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ async def ran(
 ) -> RecordedRun:
     """The case of a run of this playbook that is over; `answer`: what ann says to its question."""
     plan = compile_playbook(text, "p.yaml", usual_catalogue(), lambda _name, _version: None).plan
-    seen = {
+    view = {
         **EMPTY_ALERT, "id": "alert_w", "title": f"{host} of alice beacons", "severity": 5, "severity_name": "critical", "class": "c2_beacon",
         "host": {"id": None, "name": host, "address": "10.20.1.113", "kind": "workstation", "critical": False, "tags": []},
         "user": {"name": "alice", "domain": "ACME", "email": "alice@acme.com", "critical": False, "tags": []},
         "remote": {"address": "185.220.101.7", "domain": None, "port": 443},
     }  # fmt: skip
-    await made.add(published(plan), alert("alert_w", view=seen))
+    await made.add(published(plan), alert("alert_w", view=view))
     columns = {
         "playbook": plan.playbook,
         "plan_digest": plan.digest,
@@ -98,7 +98,7 @@ async def ran(
     return await record_run(made.rt, "run_w")
 
 
-async def test_an_approved_run_becomes_a_case_that_passes_and_names_nobody(
+async def test_approved_run_becomes_an_anonymous_passing_case(
     bench: tuple[ActivityRig, Client],
 ) -> None:
     found = await ran(*bench, TEXT)
@@ -106,13 +106,13 @@ async def test_an_approved_run_becomes_a_case_that_passes_and_names_nobody(
     assert found.case["expect"]["status"] == "completed"
     assert found.case["expect"]["applied"][0] == "firewall.block_address 203.0.113.1"
     assert found.case["decide"] == ["approve"]
-    told = found.tests.lower()
+    text = found.tests.lower()
     assert not [
-        name for name in ("alice", "acme", "mac-113", "10.20.1", "185.220") if name in told
+        name for name in ("alice", "acme", "mac-113", "10.20.1", "185.220") if name in text
     ], found.tests
 
 
-async def test_a_declined_run_and_one_that_was_rolled_back_come_out_the_same(
+async def test_declined_and_rolled_back_runs_end_the_same(
     bench: tuple[ActivityRig, Client],
 ) -> None:
     found = await ran(*bench, TEXT, "decline")
@@ -120,7 +120,7 @@ async def test_a_declined_run_and_one_that_was_rolled_back_come_out_the_same(
     assert found.case["expect"]["applied"] == []
 
 
-async def test_a_run_that_took_its_changes_back_becomes_one_that_does(
+async def test_run_that_undid_its_changes_becomes_such_a_case(
     bench: tuple[ActivityRig, Client],
 ) -> None:
     found = await ran(*bench, TEXT + COMMENT)
@@ -130,14 +130,14 @@ async def test_a_run_that_took_its_changes_back_becomes_one_that_does(
     assert found.case["stubs"]["tickets.comment"] == {"fails": "rejected"}
 
 
-async def test_an_approval_of_a_part_becomes_one_of_that_part(bench: tuple[ActivityRig, Client]) -> None:
+async def test_partial_approval_is_recorded(bench: tuple[ActivityRig, Client]) -> None:
     found = await ran(*bench, TEXT, "the first")
     assert (found.passes, found.differences) == (True, ()), found.tests
     assert found.case["decide"] == [{"approve": ["firewall.block_address 203.0.113.1"]}]
     assert found.case["expect"]["applied"] == ["firewall.block_address 203.0.113.1", "tickets.open"]
 
 
-async def test_a_host_without_agent_is_a_read_that_fails(bench: tuple[ActivityRig, Client]) -> None:
+async def test_failed_read_is_recorded(bench: tuple[ActivityRig, Client]) -> None:
     found = await ran(
         *bench,
         TEXT.replace("Cut ${{ steps.host.name }} and", "Block").replace(
@@ -150,9 +150,9 @@ async def test_a_host_without_agent_is_a_read_that_fails(bench: tuple[ActivityRi
     assert found.case["expect"]["applied"] == ["firewall.block_address 203.0.113.1", "tickets.open"]
 
 
-async def test_of_a_run_that_goes_on_or_is_not_there_no_case_is_made(tmp_path: Path) -> None:
+async def test_open_or_missing_run_is_not_recorded(tmp_path: Path) -> None:
     async with rig(tmp_path) as made:
-        with pytest.raises(Conflict, match="only a run that came to an end of its own"):
+        with pytest.raises(Conflict, match="only a run that ended by itself"):
             await record_run(made.rt, "run_1")
         with pytest.raises(NotFound):
             await record_run(made.rt, "run_0")

@@ -1,1 +1,1 @@
-"""Tests of shadow."""
+"""Tests of shadows."""

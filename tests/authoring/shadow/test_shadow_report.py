@@ -1,4 +1,4 @@
-"""Does the report of a shadow say, alert by alert, where it would have done otherwise than was done?"""
+"""Shadow reports: differences between a shadow and the live version, alert by alert."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def groups(found: ShadowReport) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
     }
 
 
-async def test_what_the_live_run_had_made_before_the_shadow_looked_is_no_difference(
+async def test_change_of_the_live_run_is_no_difference(
     bench: ActivityRig,
 ) -> None:
     await live(bench, 11, FIRST)
@@ -100,7 +100,7 @@ async def test_what_the_live_run_had_made_before_the_shadow_looked_is_no_differe
     assert (found.version, found.until) == (2, None)
 
 
-async def test_it_says_what_is_contained_more_and_less(bench: ActivityRig) -> None:
+async def test_more_and_less_contained_changes_are_reported(bench: ActivityRig) -> None:
     await live(bench, 11, FIRST)
     await shadow(bench, 11, SECOND)
     assert groups(await report(bench)) == {
@@ -109,7 +109,7 @@ async def test_it_says_what_is_contained_more_and_less(bench: ActivityRig) -> No
     }
 
 
-async def test_it_says_what_starts_on_one_side_only(bench: ActivityRig) -> None:
+async def test_runs_on_one_side_only_are_reported(bench: ActivityRig) -> None:
     await live(bench, 11, FIRST)
     await shadow(bench, 12, SECOND)
     found = groups(await report(bench))
@@ -117,7 +117,7 @@ async def test_it_says_what_starts_on_one_side_only(bench: ActivityRig) -> None:
     assert found["starts only now"] == [("alert_12", ("would end completed",))]
 
 
-async def test_it_says_who_would_be_asked_and_which_step_failed_and_of_what_nothing_can_be_told(
+async def test_asked_failed_and_undetermined_steps_are_reported(
     bench: ActivityRig,
 ) -> None:
     await live(bench, 11, FIRST)
@@ -140,7 +140,7 @@ async def test_it_says_who_would_be_asked_and_which_step_failed_and_of_what_noth
     records = [
         record(f"block_{SECOND}", StepState.PLANNED, asked=asked),
         record("look", StepState.FAILED, error="the system is away"),
-        record("comment", StepState.SKIPPED, error="a dry run cannot tell: steps.open.key"),
+        record("comment", StepState.UNDETERMINED, error="a dry run cannot tell: steps.open.key"),
     ]
     await ActivityEnvironment().run(RecordRun(bench.rt).record, records)
     found = groups(await report(bench))
@@ -151,7 +151,7 @@ async def test_it_says_who_would_be_asked_and_which_step_failed_and_of_what_noth
     ]
 
 
-async def test_it_says_what_is_newly_denied(bench: ActivityRig) -> None:
+async def test_newly_denied_changes_are_reported(bench: ActivityRig) -> None:
     await live(bench, 11)
     await bench.engage("global")
     await shadow(bench, 11, FIRST)
@@ -160,14 +160,14 @@ async def test_it_says_what_is_newly_denied(bench: ActivityRig) -> None:
     }
 
 
-async def test_runs_that_are_not_over_are_not_compared(bench: ActivityRig) -> None:
+async def test_open_runs_are_not_compared(bench: ActivityRig) -> None:
     await live(bench, 11, status="waiting")
     await shadow(bench, 11, FIRST)
     found = await report(bench)
     assert (found.alerts, found.open, found.groups) == (0, 1, ())
 
 
-async def test_what_went_on_before_it_was_a_shadow_or_after_does_not_count(bench: ActivityRig) -> None:
+async def test_runs_outside_the_shadow_period_are_ignored(bench: ActivityRig) -> None:
     await bench.add(
         run_row(
             "early", alert_id="alert_11", status="completed", created_at=START - timedelta(hours=1)
@@ -181,7 +181,7 @@ async def test_what_went_on_before_it_was_a_shadow_or_after_does_not_count(bench
     assert (found.alerts, found.open, found.until) == (0, 0, ended)
 
 
-async def test_where_the_source_is_dry_there_is_nothing_to_compare_with(bench: ActivityRig) -> None:
+async def test_alerts_of_dry_sources_are_not_compared(bench: ActivityRig) -> None:
     await bench.add(
         run_row(
             "dry_source",
@@ -195,7 +195,7 @@ async def test_where_the_source_is_dry_there_is_nothing_to_compare_with(bench: A
     assert (await report(bench)).alerts == 0
 
 
-async def test_a_shadow_that_is_switched_off_takes_no_alerts_and_can_be_one_again(
+async def test_ended_shadow_takes_no_alerts_and_can_be_one_again(
     bench: ActivityRig,
 ) -> None:
     await versions.end_shadow(bench.rt, "contain", 2, actor=ANN)
@@ -207,11 +207,11 @@ async def test_a_shadow_that_is_switched_off_takes_no_alerts_and_can_be_one_agai
     assert (await report(bench)).until is None
 
 
-async def test_a_retired_shadow_watches_no_more(bench: ActivityRig) -> None:
+async def test_retired_shadow_has_no_new_runs(bench: ActivityRig) -> None:
     await retire_playbook(bench.rt, "contain", 2, actor=ANN)
     assert (await report(bench)).until == bench.now[0]
 
 
-async def test_a_version_that_never_was_a_shadow_has_no_report(bench: ActivityRig) -> None:
-    with pytest.raises(NotFound, match="tocsin shadow on contain@VERSION"):
+async def test_version_that_never_was_a_shadow_has_no_report(bench: ActivityRig) -> None:
+    with pytest.raises(NotFound, match="tocsin shadow start contain@VERSION"):
         await report(bench, version=1)

@@ -258,7 +258,7 @@ async def test_the_check_names_what_is_there_and_the_fix_for_what_is_not(lab: La
             == "table inet tocsin: 0 elements in block4, 0 elements in block6"
         )
     async with lab.open(Access.READ, table="elsewhere") as connector:
-        with pytest.raises(Rejected, match="make it: table inet elsewhere"):
+        with pytest.raises(Rejected, match="define it as table inet elsewhere"):
             await connector.check()
     lab.nft("flush chain inet tocsin guard")
     async with lab.open(Access.READ) as connector:

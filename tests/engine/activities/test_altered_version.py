@@ -1,4 +1,4 @@
-"""Does a version that somebody changed in the database stay undone, and do people hear of it?"""
+"""A version that was altered in the database does not run, and opens a task."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ async def test_altered_version_does_not_run_and_opens_a_task(
             await client.get_workflow_handle("run-run_w-1").result()
     assert (await get_run(made.rt, "run_w")).status == "failed"
     assert all(made.effects(name) == 0 for name in made.worlds)
-    told = [
+    refused = [
         event.data["reason"]
         for event in await made.rows(AuditEventRow)
         if event.kind == EventKind.PLAYBOOK_REFUSED
     ]
-    assert len(told) == 1
+    assert len(refused) == 1
     (task,) = await made.rows(TaskRow)
-    assert (task.kind, task.subject, task.summary) == ("refused_playbook", "whole@1", told[0])
+    assert (task.kind, task.subject, task.summary) == ("refused_playbook", "whole@1", refused[0])

@@ -1,4 +1,4 @@
-"""Is nothing applied but what the store says was approved, whoever takes it back, breaks the glass or forges a decision?"""
+"""Coverage: only approved changes are applied, despite withdrawals, break-glass and forgery."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.harness.activity_rig import ActivityRig, AskPeople, context, rig
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
 ADA = Principal(key_id="k3", person="ada", roles=(Role.ADMIN,))
-REASON = "nobody else is awake"
+REASON = "no one else is awake"
 STRICT = {"rules": [{"effect": "contain", "approve": {"by": "board", "quorum": 2}}]}
 
 
@@ -125,7 +125,7 @@ async def test_begun_call_is_finished_after_its_approval_was_withdrawn(
     first, second = await bench.plan(one), await bench.plan(two)
     asked = await approved(bench, first.change, second.change)
     await bench.apply(one, first, asked.approval_id)
-    async with bench.rt.store.write() as session:  # as a worker leaves it that dies over the call
+    async with bench.rt.store.write() as session:  # as left by a worker that died during the call
         await session.execute(update(EffectRow).values(state="intended", ended_at=None))
     done = await withdraw(bench.rt, None, asked.approval_id, ANN)
     assert done.already_begun == (first.change.digest,)
@@ -229,9 +229,7 @@ async def test_break_glass_for_some_changes_covers_no_others(bench: ActivityRig)
 
 
 @pytest.mark.parametrize("kept", ["pending", "declined", "expired", "void", "withdrawn"])
-async def test_forged_approval_is_refused_at_apply(
-    bench: ActivityRig, kept: str
-) -> None:
+async def test_forged_approval_is_refused_at_apply(bench: ActivityRig, kept: str) -> None:
     planned = await bench.plan(bench.block())
     asked = await ask(bench, planned.change)
     async with bench.rt.store.write() as session:

@@ -1,4 +1,4 @@
-"""Is a question put once, its answer bound to the exact changes, and an agreement checked in the transaction of the intent?"""
+"""Approvals: opened once, bound to exact changes, checked in the transaction of the intent."""
 
 from __future__ import annotations
 
@@ -158,6 +158,6 @@ async def test_end_of_run_withdraws_its_approvals(bench: ActivityRig) -> None:
 
 
 async def test_unknown_approval_cannot_be_closed(bench: ActivityRig) -> None:
-    with pytest.raises(ApplicationError, match="no approval apr_x") as caught:
+    with pytest.raises(ApplicationError, match="approval apr_x does not exist") as caught:
         await ActivityEnvironment().run(AskPeople(bench.rt).close_approval, "apr_x")
     assert caught.value.non_retryable

@@ -1,4 +1,4 @@
-"""Does a source that suddenly asks for too much find people in its way, whatever was planned before?"""
+"""The circuit breaker: an unusual source needs approvals, whatever was planned before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.harness.activity_rig import ActivityRig, rig
 
 
 async def planned_many(bench: ActivityRig, count: int) -> None:
-    """Another run's containments for the same source."""
+    """Add containments of another run for the same source."""
     for number in range(count):
         await bench.contained(
             bench.block(run="run_1", address=f"198.51.100.{number + 1}", path=f"block[{number}]")
@@ -28,7 +28,7 @@ async def test_change_that_trips_the_breaker_needs_approval(
         await planned_many(bench, 3)
         call = bench.block(address="198.51.100.99", path="last")
         planned = await bench.plan(call)
-        assert planned.verdict.outcome is Verdict.ALLOW  # a plan trips nothing
+        assert planned.verdict.outcome is Verdict.ALLOW  # a plan does not trip it
         assert await bench.rows(BreakerRow) == []
         reply = await bench.apply(call, planned)
         assert (reply.outcome, reply.verdict.outcome) == ("needs_approval", Verdict.ASK)

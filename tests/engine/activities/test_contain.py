@@ -1,4 +1,4 @@
-"""Is a containment made once, held while anyone holds it, and lifted once, whatever crashes in between?"""
+"""Containments: applied once, held by leases, lifted once, whatever crashes in between."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_unverified_change_is_not_reported_as_a_release(
         VerifyChange(bench.rt).verify, VerifyRequest(call=call, change=planned.change, output={})
     )
     assert (reply.verified, reply.released) == (False, False)
-    assert "took block_address of address 198.51.100.7, but does not show it" in reply.detail
+    assert "accepted block_address of address 198.51.100.7, but does not show it" in reply.detail
 
 
 async def test_intent_is_committed_before_the_vendor_is_called(bench: ActivityRig) -> None:
@@ -137,7 +137,7 @@ async def test_call_repeated_after_a_crash_is_one_effect_and_one_record(
     planned = await bench.contained(call)
     async with (
         bench.rt.store.write() as session
-    ):  # as if the worker died before it recorded the answer
+    ):  # as if the worker died before it recorded the reply
         (effect,) = await bench.rows(EffectRow)
         effect.state = "intended"
         await session.merge(effect)
@@ -167,7 +167,7 @@ async def test_shared_containment_is_lifted_once_by_the_last_run(bench: Activity
     assert (await undo(bench, "run_2")).outcome == "undone"
     assert bench.effects("firewall") > made
     lifted = bench.effects("firewall")
-    assert (await undo(bench, "run_1")).outcome == "undone"  # once more, as a retry does
+    assert (await undo(bench, "run_1")).outcome == "undone"  # again, like a retry
     assert bench.effects("firewall") == lifted
 
 
@@ -189,15 +189,15 @@ async def test_run_waits_while_another_applies_the_same(bench: ActivityRig) -> N
     with pytest.raises(ApplicationError):
         await bench.apply(bench.block("run_1"), first)
     bench.worlds["firewall"].clear_faults()
-    with pytest.raises(ApplicationError, match="just now doing the same"):
+    with pytest.raises(ApplicationError, match="is applying the same"):
         await bench.apply(bench.block("run_2"), second)
-    bench.pass_time(timedelta(minutes=3))  # it is dead
+    bench.pass_time(timedelta(minutes=3))  # it is considered dead
     assert (await bench.apply(bench.block("run_2"), second)).outcome == "applied"
 
 
 async def test_foreign_containment_is_left_alone(bench: ActivityRig) -> None:
     await bench.contained(bench.block("run_1"))
-    async with bench.rt.store.write() as session:  # somebody else's block
+    async with bench.rt.store.write() as session:  # a block by others
         for table in (LeaseRow, ContainmentRow, EffectRow):
             for row in await bench.rows(table):
                 await session.delete(row)
@@ -224,26 +224,26 @@ async def test_containment_is_not_held_while_it_is_lifted(bench: ActivityRig) ->
 async def test_containment_is_lifted_by_one_worker_at_a_time(
     bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second call could come so late that it lifts what was contained anew meanwhile."""
+    """A second call could arrive late and lift what was contained again in the meantime."""
     await bench.contained(bench.block("run_1"))
-    reached, go_on, look = asyncio.Event(), asyncio.Event(), undoing.seen
+    reached, go_on, look = asyncio.Event(), asyncio.Event(), undoing.poll_until
 
     async def slowly(*given: Any) -> bool:
         reached.set()
         await go_on.wait()
         return await look(*given)
 
-    monkeypatch.setattr(undoing, "seen", slowly)
+    monkeypatch.setattr(undoing, "poll_until", slowly)
     first = asyncio.create_task(undo(bench, "run_1"))
     await reached.wait()
-    told = bench.effects("firewall")
+    requests = bench.effects("firewall")
     with pytest.raises(ApplicationError, match="is being lifted") as caught:
         await undo(bench, "run_1")
-    assert (caught.value.type, bench.effects("firewall")) == ("Unavailable", told)
+    assert (caught.value.type, bench.effects("firewall")) == ("Unavailable", requests)
     go_on.set()
     assert (await first).outcome == "undone"
     assert (await undo(bench, "run_1")).outcome == "undone"  # before
-    assert bench.effects("firewall") == told
+    assert bench.effects("firewall") == requests
 
 
 async def test_dead_release_is_not_waited_for_long(
@@ -251,7 +251,7 @@ async def test_dead_release_is_not_waited_for_long(
 ) -> None:
     await bench.contained(bench.block("run_1"))
     with monkeypatch.context() as patched:
-        patched.setattr(undoing, "seen", _died)
+        patched.setattr(undoing, "poll_until", _died)
         with pytest.raises(MemoryError):
             await undo(bench, "run_1")
     with pytest.raises(ApplicationError, match="is being lifted"):
@@ -299,7 +299,7 @@ async def test_limits_count_over_all_runs_of_the_hour(bench: ActivityRig) -> Non
 
 async def test_change_that_was_not_planned_is_not_applied(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
-    with pytest.raises(ApplicationError, match="not the one that was planned"):
+    with pytest.raises(ApplicationError, match="was not planned for this step"):
         await bench.apply(bench.block(address="198.51.100.9"), planned)
 
 

@@ -1,4 +1,4 @@
-"""What the device does not show any more is reported or made again as the policy says, and never against a release."""
+"""Drift: reported or corrected as the policy says, and never against a release."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REAPPLY = {"drift": {"then": "reapply"}}
 
 
 class Died(BaseException):
-    """A worker that is gone handles nothing."""
+    """A crash of the worker, which no code handles."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
 
 
 async def held(bench: ActivityRig) -> str:
-    """An address that is blocked by us and verified; the containment's key."""
+    """Block and verify an address; return the containment's key."""
     call = bench.block()
     planned = await bench.contained(call)
     await ActivityEnvironment().run(
@@ -168,7 +168,7 @@ async def test_drift_is_not_corrected_without_a_newly_required_approval(bench: A
     forget(bench)
     assert (await check(bench, key)).drift == "gone"
     assert not blocked(bench)
-    assert "it takes an approval" in (await bench.rows(TaskRow))[0].summary
+    assert "it needs an approval" in (await bench.rows(TaskRow))[0].summary
 
 
 async def test_kill_switch_stops_drift_correction(bench: ActivityRig) -> None:
@@ -215,13 +215,13 @@ async def test_release_between_read_and_intent_wins(
     await bench.policy(REAPPLY)
     forget(bench)
     checking = DriftCheck(bench.rt)
-    planned_again = checking._planned_again
+    plan_again = checking._plan_again
 
     async def released_meanwhile(found: Any) -> str | None:
         assert (await undo(bench)).outcome == "undone"
-        return await planned_again(found)
+        return await plan_again(found)
 
-    monkeypatch.setattr(checking, "_planned_again", released_meanwhile)
+    monkeypatch.setattr(checking, "_plan_again", released_meanwhile)
     await ActivityEnvironment().run(checking.check_drift, key)
     assert not blocked(bench)
     assert "containment:drift:intended" not in await bench.kinds()

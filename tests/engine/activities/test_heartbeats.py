@@ -1,4 +1,4 @@
-"""Does an activity show that it lives, and keep what it said last?"""
+"""Heartbeats: sent for silent activities, with the last details."""
 
 import asyncio
 import dataclasses
@@ -17,7 +17,7 @@ from orchestrator.engine.temporal.heartbeats import Heartbeats
 
 
 class _Runs(ActivityInboundInterceptor):
-    """The end of the chain: what the SDK does."""
+    """The end of the interceptor chain, in place of the SDK."""
 
     def __init__(self) -> None:
         self.outbound: Any = None
@@ -38,7 +38,7 @@ class _Sends(ActivityOutboundInterceptor):
 
 
 async def _beats(work: Any, **info: Any) -> list[tuple[Any, ...]]:
-    """What the server hears while `work` runs."""
+    """Return the heartbeats that the server receives while `work` runs."""
     environment, heard = ActivityEnvironment(), []
     environment.info = dataclasses.replace(environment.info, **info)
     environment.on_heartbeat = lambda *details: heard.append(details)

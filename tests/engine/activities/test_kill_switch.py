@@ -1,4 +1,4 @@
-"""Does a kill switch hold from the very next apply on, whichever process engaged it? Told by state: the clock stands still."""
+"""A kill switch applies from the next change on, whichever process engaged it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
 
 @pytest.fixture
 async def other(bench: ActivityRig) -> AsyncIterator[Runtime]:
-    """Another process on the same store."""
+    """Open another process on the same store."""
     process = open_runtime(bench.rt.settings, clock=bench.rt.clock)
     yield process
     await process.close()
@@ -43,7 +43,7 @@ async def test_kill_switch_of_another_process_applies_to_the_next_change(
         before, stopped, after = (f"198.51.{number}.{last}" for last in (1, 2, 3))
         await bench.contained(bench.block(address=before, path=before))
         call = bench.block(address=stopped, path=stopped)
-        planned = await bench.plan(call)  # judged before the switch, and allowed then
+        planned = await bench.plan(call)  # evaluated and allowed before the switch
         await kill_switches.engage(other, scope, name, "drill", actor="person:bob")
         reply = await bench.apply(call, planned)
         assert (reply.outcome, "the kill switch for" in reply.detail) == ("refused", True)

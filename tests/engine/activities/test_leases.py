@@ -1,4 +1,4 @@
-"""A lease is given another end only where that is true to what is in force; and what is in force is shown whole."""
+"""Leases: extend, shorten, release, and the list of containments in force."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
 
 
 async def held(bench: ActivityRig, *runs: str, until: timedelta | None = HOUR) -> str:
-    """A containment that these runs hold, each until then; its key."""
+    """Contain for these runs, each until then; return the containment's key."""
     key = ""
     for run in runs or ("run_1",):
         call = bench.block(run)
@@ -142,7 +142,7 @@ async def test_lease_extended_after_it_was_due_is_not_ended(
 ) -> None:
     key = await held(bench)
     await change_lease(bench.rt, None, key, length=4 * HOUR, actor=ANN)
-    bench.pass_time(HOUR)  # the watcher had read the old end
+    bench.pass_time(HOUR)  # the workflow had read the old end
     assert (await undo(bench)).outcome == "kept"
     assert [lease.state for lease in await bench.rows(LeaseRow)] == ["live"]
     assert bench.worlds["firewall"].in_force()["addresses"] != []

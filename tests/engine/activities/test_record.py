@@ -1,4 +1,4 @@
-"""Are reads, steps and runs recorded as they went, without secrets, and leases found when they are over?"""
+"""Records of reads, steps and runs, without secrets, and due leases."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
 
 
 class Watched:
-    """Stands where the Temporal client does, and notes what is started."""
+    """A stand-in for the Temporal client that notes what is started."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -62,7 +62,7 @@ async def test_read_is_recorded(bench: ActivityRig) -> None:
     assert (row.state, row.result, row.action) == ("done", reply.output, "find_host")
     assert row.inputs_digest == input_digest(
         "edr", "find_host", call.input
-    )  # by which a backtest finds it
+    )  # by which a backtest finds the read
     assert await bench.kinds() == ["run:step:read"]
 
 
@@ -173,13 +173,13 @@ async def test_repeated_hold_does_not_extend_a_lease(
     assert client.started == [key, key]
     assert await due(bench, holding, key) == DueReply(
         wake_at=START + timedelta(minutes=15), live=1
-    )  # to look at the device
+    )  # for the next drift check
     bench.pass_time(timedelta(minutes=50))
     over = await due(bench, holding, key)
     assert [(each.path, each.cause, each.actor) for each in over.ended] == [
         ("block", LeaseEndReason.EXPIRED, "system")
     ]
-    assert not over.check  # the lease comes first
+    assert not over.check  # the end of the lease comes first
 
 
 async def test_containment_without_leases_after_a_crash_is_lifted(

@@ -1,4 +1,4 @@
-"""What a connector tries to change while it is only asked, outside of any step, is refused, and stands in the trail."""
+"""Write attempts of a connector that is only read, outside of steps: refused and audited."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
 
 
 async def held(bench: ActivityRig) -> str:
-    """An address that is blocked by us and verified; the containment's key."""
+    """Block and verify an address; return the containment's key."""
     call = bench.block()
     planned = await bench.contained(call)
     await ActivityEnvironment().run(
@@ -85,7 +85,7 @@ async def _check(bench: ActivityRig, _: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "method", "told"),
+    ("asked", "method", "purpose"),
     [
         (_drift, "plan_block_address", "whether block_address is in force"),
         (_release, "plan_block_address", "whether block_address is gone"),
@@ -99,7 +99,7 @@ async def test_write_attempt_outside_a_step_is_audited(
     monkeypatch: pytest.MonkeyPatch,
     asked: Callable[[ActivityRig, str], Awaitable[None]],
     method: str,
-    told: str,
+    purpose: str,
 ) -> None:
     key = await held(bench)
     name = _method(method)
@@ -118,12 +118,12 @@ async def test_write_attempt_outside_a_step_is_audited(
         if isinstance(row, AuditEventRow) and row.kind == "connection:call:write_refused"
     ]
     assert found
-    assert (found[0].subject, found[0].data["asked"]) == ("firewall", told)
+    assert (found[0].subject, found[0].data["asked"]) == ("firewall", purpose)
     assert "attempted a write" in found[0].data["attempt_refused"]
 
 
 def _method(name: str) -> str:
-    """As the connector calls what it does for an action."""
+    """Return the connector's method for an action."""
     kind, _, action = name.partition("_")
     bound = PaloAlto.bound.get(action)
     return name if bound is None else getattr(bound, kind)

@@ -1,4 +1,4 @@
-"""A release that does not come off is tried again, told to people, and never forgotten."""
+"""Failed releases: retried indefinitely, escalated, resolved by people."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def blocked(bench: ActivityRig) -> bool:
 
 
 async def stuck(bench: ActivityRig) -> str:
-    """A release that the firewall refused once; the containment's key."""
+    """Let the firewall refuse a release once; return the containment's key."""
     planned = await bench.contained(bench.block())
     refuse(bench)
     assert (await undo(bench)).outcome == "stuck"
@@ -319,7 +319,7 @@ async def test_late_refusal_does_not_reopen_a_resolved_containment(bench: Activi
     refuse(bench)
 
     class Overtaken(UndoChange):
-        async def _take_back(self, request: UndoRequest, effect: EffectRow) -> None:
+        async def _undo_on_device(self, request: UndoRequest, effect: EffectRow) -> None:
             await resolve_containment(
                 bench.rt,
                 request_worker(bench.rt),
@@ -328,7 +328,7 @@ async def test_late_refusal_does_not_reopen_a_resolved_containment(bench: Activi
                 force=True,
                 actor="person:ann",
             )
-            await super()._take_back(request, effect)
+            await super()._undo_on_device(request, effect)
 
     assert (await ActivityEnvironment().run(Overtaken(bench.rt).undo, request())).outcome == "stuck"
     assert await state(bench) == "lifted"
@@ -340,7 +340,7 @@ async def test_containment_applied_in_two_parts_is_undone_whole(bench: ActivityR
     await bench.contained(bench.block("run_1"))
     firewall.tags[ADDRESS].remove(
         firewall.tag
-    )  # a part of it is lost, and the next run makes it anew
+    )  # a part of it is lost, and the next run applies it again
     bench.pass_time(timedelta(minutes=1))
     await bench.contained(bench.block("run_2"))
     assert (await undo(bench, request("run_1"))).outcome == "kept"
@@ -360,4 +360,4 @@ async def test_undo_is_not_sent_to_another_connector(
     made = bench.effects("firewall")
     reply = await undo(bench)
     assert (reply.outcome, bench.effects("firewall")) == ("stuck", made)
-    assert "is a palo_alto by now" in reply.detail
+    assert "is a palo_alto now" in reply.detail

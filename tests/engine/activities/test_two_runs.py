@@ -1,4 +1,4 @@
-"""Do many runs that contain the same target at the same time make one effect, and lift it once, after the last?"""
+"""Many runs that contain the same target at once: one effect, lifted once after the last."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
 
 
 async def patiently(work: Callable[[], Awaitable[T]]) -> T:
-    """Tries again what is unavailable, as Temporal would."""
+    """Retry what is unavailable, like Temporal."""
     async with asyncio.timeout(30):
         while True:
             try:
@@ -75,9 +75,7 @@ async def test_two_runs_make_one_effect_and_one_lift(bench: ActivityRig, seed: i
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_overlapping_runs_leave_the_target_contained(
-    bench: ActivityRig, seed: int
-) -> None:
+async def test_overlapping_runs_leave_the_target_contained(bench: ActivityRig, seed: int) -> None:
     await contain(bench, "run_0")
     chance = random.Random(seed)
 

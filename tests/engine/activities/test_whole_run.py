@@ -1,4 +1,4 @@
-"""Does a whole run go through a real Temporal, our workflows and activities, to the emulators and back?"""
+"""Whole runs through a real Temporal server, the workflows and activities, to the emulators."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_approved_change_is_applied(
     async with at_most(30):
         while not (
             found := (await list_approvals(made.rt, state="pending")).items
-        ):  # nothing says when
+        ):  # no event to wait for
             await asyncio.sleep(0.05)
     assert (await get_run(made.rt, "run_w")).status == "waiting"
     assert made.effects("firewall") == 0
@@ -171,11 +171,11 @@ async def test_approved_change_is_applied(
 
 
 async def pending(made: ActivityRig) -> ApprovalView:
-    """The question that is put next."""
+    """Return the next open approval."""
     async with at_most(30):
         while not (
             found := (await list_approvals(made.rt, state="pending")).items
-        ):  # nothing says when
+        ):  # no event to wait for
             await asyncio.sleep(0.05)
     return found[0]
 
@@ -198,17 +198,17 @@ async def test_approval_withdrawn_before_delivery_is_asked_again(
     assert made.effects("firewall") == 1
 
 
-async def tell_past_the_store(client: Client, forged: Decision) -> None:
-    """Whoever reaches Temporal can do this; afterwards the run has looked into it."""
+async def send_past_the_store(client: Client, forged: Decision) -> None:
+    """Send a decision as anyone who reaches Temporal can, and wait until the run looked it up."""
     handle = client.get_workflow_handle("run-run_w-1")
     await handle.execute_update("decide", forged)
     async with at_most(30):
         while not [
             event
             async for event in handle.fetch_history_events()
-            if b"read_answer" in event.SerializeToString()
+            if b"read_decision" in event.SerializeToString()
         ]:
-            await asyncio.sleep(0.05)  # nothing says when
+            await asyncio.sleep(0.05)  # no event to wait for
 
 
 async def test_forged_decision_changes_nothing(
@@ -218,7 +218,7 @@ async def test_forged_decision_changes_nothing(
     await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
     asked = await pending(made)
     digests = (asked.planned_changes[0].digest,)
-    await tell_past_the_store(
+    await send_past_the_store(
         client,
         Decision(approval_id=asked.id, state="approved", approved_changes=digests, by=("ann",)),
     )
@@ -237,7 +237,7 @@ async def test_forged_form_is_not_used(
     field = FormField(type="text", label="Why")
     await start(made, client, Ask(id="ask", question="Why?", form={"why": field}, within=900))
     asked = await pending(made)
-    await tell_past_the_store(
+    await send_past_the_store(
         client,
         Decision(approval_id=asked.id, state="approved", form={"why": "forged"}, by=("ann",)),
     )
@@ -247,7 +247,7 @@ async def test_forged_form_is_not_used(
 
 
 async def over_the_limit(made: ActivityRig, client: Client) -> ApprovalView:
-    """The question before a run that goes beyond its playbook's runs_per_hour, and has a key."""
+    """Start a run over its playbook's `runs_per_hour`; return the approval it waits for."""
     await made.policy({"limits": {"by": "leads", "quorum": 2}})
     await made.add(RunKeyRow(playbook="whole", once_key="k", run_id="run_w", at=START))
     await start(made, client, BLOCK, over_limit=3, once_key="k")
@@ -267,7 +267,7 @@ async def test_run_over_its_limit_waits_for_the_group_of_the_policy(
     )
     assert asked.question == "Let one more run of whole begin about t?"
     assert list(asked.reasons) == [
-        "whole allows itself 3 runs in an hour, which are used up: people are asked",
+        "whole has used its 3 runs of this hour",
         "once per: k",
     ]
     run = await get_run(made.rt, "run_w")
@@ -276,7 +276,7 @@ async def test_run_over_its_limit_waits_for_the_group_of_the_policy(
         Principal(key_id=name, person=name, roles=(Role.APPROVER,), groups=("leads",))
         for name in ("bob", "cay")
     ]
-    with pytest.raises(Forbidden, match="not in leads"):
+    with pytest.raises(Forbidden, match="not a member of leads"):
         await decide(made.rt, client, asked.id, ANN, "approve", asked.digest)
     await decide(made.rt, client, asked.id, leads[0], "approve", asked.digest)
     await decide(made.rt, client, asked.id, leads[1], "approve", asked.digest, changes=[])
@@ -295,7 +295,8 @@ async def test_declined_run_over_its_limit_changes_nothing_and_frees_its_key(
     await decide(made.rt, client, asked.id, lead, "decline", asked.digest, "a flood")
     assert await ended(client) == {
         "status": "declined",
-        "error": "it was not let begin: declined by bob: a flood",
+        "error": "the run did not begin: declined by bob: a flood",
+        "failed_path": None,
         "steps": 0,
     }
     assert (made.effects("firewall"), await made.rows(RunKeyRow)) == (0, [])
@@ -326,7 +327,7 @@ async def test_lost_block_is_applied_again_and_released_in_the_end(
     assert held.until is None
     firewall.tags.clear()
     async with at_most(30):
-        while firewall.in_force() != blocked:  # nothing says when
+        while firewall.in_force() != blocked:  # no event to wait for
             await asyncio.sleep(0.1)
     await release(made.rt, client, held.key, actor="person:ann")
     async with at_most(30):
@@ -346,7 +347,7 @@ async def test_terminated_hold_workflow_is_restarted_and_the_lease_ends_in_time(
     async with at_most(30):
         while (await list_containments(made.rt, state=StateFilter.ALL)).items[
             0
-        ].state != "lifted":  # nothing says when
+        ].state != "lifted":  # no event to wait for
             await reconcile(made.rt, client)
             await asyncio.sleep(0.1)
     assert made.effects("firewall") == 2

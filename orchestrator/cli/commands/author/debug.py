@@ -87,7 +87,6 @@ def start(
         console.run()
     finally:
         console.end()
-        api.close()
     return Answer(console.state)
 
 
@@ -175,7 +174,7 @@ class _Console:
         return next(lines, "").strip()
 
     def _send(self, command: dict[str, Any]) -> None:
-        before = {each["path"] for each in self.state["steps"]}
+        before = {(each["path"], each["state"]) for each in self.state["steps"]}
         self.state = self._api.post(f"{self._path}/commands", command)
         self._wait()
         if self.state["message"]:
@@ -184,7 +183,7 @@ class _Console:
             return
         here = (self.state["at"] or {}).get("path")
         for each in self.state["steps"]:
-            if each["path"] not in {*before, here}:
+            if (each["path"], each["state"]) not in before and each["path"] != here:
                 error = f": {each['error']}" if each["error"] else ""
                 print_line(f"  {each['path']}: {each['state']}{error}")
         self._print_position()

@@ -75,7 +75,8 @@ def show(
     if chosen is None:
         raise NotFound("no current context; log in with `tocsin login URL`")
     context = contexts.get(chosen)
-    who = Api(context.url, context.key).get("/v1/whoami")
+    with Api(context.url, context.key) as api:
+        who = api.get("/v1/whoami")
     data = {"name": chosen, "url": context.url, "current": chosen == contexts.current, **who}
     lines = [
         f"{chosen}: {context.url}",
@@ -122,7 +123,8 @@ def _read_key() -> str:
 def _check_key(context: SavedContext) -> str:
     """Return the person that the key stands for. Raise Forbidden for a key that is not accepted."""
     try:
-        return str(Api(context.url, context.key).get("/v1/whoami")["person"])
+        with Api(context.url, context.key) as api:
+            return str(api.get("/v1/whoami")["person"])
     except Unauthenticated as error:
         raise Forbidden(f"{context.url}: the API does not accept this key") from error
     except Forbidden:  # the key is valid, but its scopes do not include `read`

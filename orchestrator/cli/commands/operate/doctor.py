@@ -20,6 +20,7 @@ from orchestrator.cli.options import Config, DataDir
 from orchestrator.domain.errors import TocsinError
 
 if TYPE_CHECKING:
+    from orchestrator.cli.api_client import Api
     from orchestrator.cli.stack.ports import Listening
     from orchestrator.runtime import Runtime
     from orchestrator.settings import Settings
@@ -194,12 +195,14 @@ def _connections(settings: Settings, listening: Listening) -> Iterator[Diagnosis
 
     try:
         key = settings.admin_key_path.read_text("ascii").strip()
-        api = Api(listening.api_url, key)
-        views = api.items("/v1/connections")
+        with Api(listening.api_url, key) as api:
+            yield from _check_connections(api)
     except (OSError, TocsinError) as error:
         yield Diagnosis("note", f"connections were not checked ({error})")
-        return
-    for view in views:
+
+
+def _check_connections(api: Api) -> Iterator[Diagnosis]:
+    for view in api.items("/v1/connections"):
         name = f"connection {view['name']} ({view['connector']})"
         try:
             checked = api.post(f"/v1/connections/{view['name']}/check", seconds=60)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -116,10 +117,10 @@ def draw(
     """Draw a playbook: its steps, effects by colour, approvals and leases."""
     if not Path(what).exists():
         name, version = parse_optional_version(what)
-        api = api or connect(None, None, None)
-        version = version or api.get(f"/v1/playbooks/{name}")["version"]
-        text = api.text(f"/v1/playbooks/{name}/{version}/graph", format=format_)
-        return graph_answer(text, output)
+        with _installation(api) as installation:
+            version = version or installation.get(f"/v1/playbooks/{name}")["version"]
+            path = f"/v1/playbooks/{name}/{version}/graph"
+            return graph_answer(installation.text(path, format=format_), output)
     body = _draft(playbook_file(Path(what)))
     if api is not None:
         return graph_answer(api.post_text("/v1/authoring/graph", body, format=format_), output)
@@ -127,6 +128,16 @@ def draw(
 
     graph = asyncio.run(graphs.draft_graph(None, body["text"], body["file"]))
     return graph_answer(graphs.render(graph, graphs.GraphFormat(format_)), output)
+
+
+@contextmanager
+def _installation(api: Api | None) -> Iterator[Api]:
+    """Yield the named installation, or the default one where none is named."""
+    if api is not None:
+        yield api
+        return
+    with connect(None, None, None) as default:
+        yield default
 
 
 def _draft(file: Path) -> dict[str, str]:
@@ -223,10 +234,10 @@ def _compare(api: Api | None, a: str, b: str) -> Any:
         from orchestrator.playbook.diff.plans import diff_plans
 
         return diff_plans(*(_compile(side) for side in sides))
-    api = api or connect(None, None, None)
     for side in sides:
         side.pop("file", None)
-    answer = api.post("/v1/authoring/diff", {"a": sides[0], "b": sides[1]})
+    with _installation(api) as installation:
+        answer = installation.post("/v1/authoring/diff", {"a": sides[0], "b": sides[1]})
     return PlaybookDiff.model_validate({name: answer[name] for name in ("a", "b", "changes")})
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from orchestrator.playbook.catalogue import Catalogue
 
 
+Template = Literal["containment", "enrichment", "ticket"]
+
+
 def register(app: typer.Typer) -> None:
     """Add the verbs to `tocsin playbook`."""
     local_command(app, "new")(new)
@@ -24,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="The playbook's name: a-z, 0-9 and -.")],
     template: Annotated[
-        Literal["containment", "enrichment", "ticket"],
+        Template,
         typer.Option("--from", help="The template to begin with."),
     ] = "containment",
     folder: Annotated[

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from api.container import Rt
 from api.dependencies import GuardedRoute, requires
 from api.problems import error_responses
-from api.routes.runs import RunId
+from api.routes.respond.runs import RunId
 from orchestrator.authoring.recording.service import RecordedRun, record_run
 from orchestrator.domain.access import Permission
 

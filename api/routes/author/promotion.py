@@ -11,7 +11,7 @@ from api.container import Rt
 from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
-from api.routes.playbooks import PlaybookName
+from api.routes.author.playbooks import PlaybookName
 from api.schemas.promotion import (
     AddSigningKey,
     Promote,
@@ -84,7 +84,7 @@ async def revoke_signing_key(rt: Rt, actor: Actor, fingerprint: Fingerprint) -> 
     dependencies=_READ,
     responses=error_responses(401, 403, 404, 422),
 )
-async def list_signatures(rt: Rt, name: PlaybookName, version: Number) -> SignatureStatus:
+async def get_signature_status(rt: Rt, name: PlaybookName, version: Number) -> SignatureStatus:
     """Get the signatures of a version, what is missing, and the digests to sign."""
     return await signatures.signature_status(rt, name, version)
 
@@ -166,7 +166,9 @@ async def reinstate_playbook(
     dependencies=_PUBLISH,
     responses=error_responses(401, 403, 404, 409, 422),
 )
-async def roll_back_playbook(rt: Rt, actor: Actor, name: PlaybookName, body: RollBackTo) -> RetiredVersions:
+async def roll_back_playbook(
+    rt: Rt, actor: Actor, name: PlaybookName, body: RollBackTo
+) -> RetiredVersions:
     """Let an earlier version take alerts again; open runs keep the version they started with."""
     return await versions.roll_back(rt, name, body.to, actor=actor)
 

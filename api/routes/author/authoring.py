@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.container import Rt
 from api.dependencies import GuardedRoute, requires
 from api.problems import error_responses
-from api.routes.graphs import GRAPH_RESPONSES, As, graph_response
+from api.routes.author.graphs import GRAPH_RESPONSES, As, graph_response
 from api.schemas.authoring import (
     ComparePlaybooks,
     DraftText,

@@ -14,7 +14,7 @@ from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
 from api.schemas.keys import CreateKey
 from orchestrator.access import keys
-from orchestrator.access.keys import CreatedKey, CallerIdentity, KeyView, identity_of
+from orchestrator.access.keys import CallerIdentity, CreatedKey, KeyView, identity_of
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
 

@@ -73,6 +73,8 @@ async def send_debug_command(
     dependencies=[requires(Permission.PLAYBOOK_PUBLISH)],
     responses=error_responses(401, 403, 404, 422, 503),
 )
-async def end_debug_session(client: Temporal, who: CurrentPrincipal, session_id: SessionId) -> DebugState:
+async def end_debug_session(
+    client: Temporal, who: CurrentPrincipal, session_id: SessionId
+) -> DebugState:
     """End a session; what it applied is undone, unless it is kept."""
     return await sessions.end_session(client, session_id, person=who.person)

@@ -11,7 +11,7 @@ from api.container import Rt, Temporal
 from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
-from api.routes.incidents import IncidentId
+from api.routes.respond.incidents import IncidentId
 from api.schemas.containments import (
     ChangeLease,
     ReleaseContainment,

@@ -11,11 +11,10 @@ from starlette.responses import Response
 from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
 from api.problems import error_responses
-from api.routes.playbooks import PlaybookName
+from api.routes.author.playbooks import PlaybookName
 from orchestrator.authoring.shadow import ShadowReport, shadow_report
 from orchestrator.domain.access import Permission
 from orchestrator.playbook.language.durations import parse_duration
-from orchestrator.registry import versions
 from orchestrator.registry import versions
 
 router = APIRouter(tags=["promotion"], route_class=GuardedRoute)

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from api.container import Rt
 from api.dependencies import GuardedRoute, requires
 from api.problems import error_responses
-from api.routes.playbooks import PlaybookName
-from api.routes.runs import RunId
+from api.routes.author.playbooks import PlaybookName
+from api.routes.respond.runs import RunId
 from orchestrator.authoring import graphs
 from orchestrator.authoring.graphs import GraphFormat
 from orchestrator.domain.access import Permission

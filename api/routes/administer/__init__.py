@@ -1,0 +1,1 @@
+"""Routes for administrators: sources, connections, people, keys, audit."""

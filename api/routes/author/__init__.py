@@ -1,0 +1,1 @@
+"""Routes for authors of playbooks: write, test, publish, compare."""

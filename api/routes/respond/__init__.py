@@ -1,0 +1,1 @@
+"""Routes for the response to an incident: alerts, runs, approvals, containments, tasks."""
