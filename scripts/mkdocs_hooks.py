@@ -1,4 +1,4 @@
-"""Hooks of the documentation site: pages for the connectors' READMEs, which live next to their code."""
+"""Hooks of the documentation site: pages for the READMEs of the connectors."""
 
 import re
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""How does a fresh clone become one that runs? A virtual environment with exactly the locked packages; nothing to do: no time.
+"""Set-up of a clone: a virtual environment with exactly the locked packages.
 
-Usage: `python3 scripts/setup.py runtime|dev`. Written for any Python 3, so that an old one gets a sentence and not a syntax error.
+Usage: `python3 scripts/setup.py runtime|dev`. The script parses on any Python 3, so that an old
+version gets a message and not a syntax error.
 """
 
 import fcntl
@@ -20,7 +21,7 @@ LOCKS = {"runtime": "requirements.lock", "dev": "requirements-dev.lock"}
 
 
 def main(group):
-    """Sets up for `group`; the exit code."""
+    """Set up for `group`, and return the exit code."""
     if sys.version_info < OLDEST:
         return _fail(
             "Tocsin needs Python %d.%d or newer; this is %s. Try: make PYTHON=python3.12 ..."
@@ -37,7 +38,7 @@ def main(group):
         _install(group)
     except subprocess.CalledProcessError as error:
         return _fail(
-            "set-up stopped: %s ended with %d; what it said stands above. Run the same command again to go on."
+            "set-up stopped: %s exited with %d; see its output above, then run the command again"
             % (error.cmd[0], error.returncode)
         )
     _say("ready after %.0f s" % (time.monotonic() - began))
@@ -90,7 +91,7 @@ def _done(group):
 
 
 def _fingerprint(group):
-    """Changes with anything that the environment is made from, and with where it lies."""
+    """Return a digest of everything that the environment is made from, and of its place."""
     parts = [
         str(ROOT).encode(),
         (ROOT / LOCKS[group]).read_bytes(),
@@ -103,9 +104,11 @@ def _usable(python):
     probe = "import sys, pip; sys.exit(sys.version_info < (%d, %d))" % OLDEST
     try:
         return (
-            subprocess.run([str(python), "-c", probe], capture_output=True, check=False).returncode
+            subprocess.run(  # noqa: S603 - a fixed command
+                [str(python), "-c", probe], capture_output=True, check=False
+            ).returncode
             == 0
-        )  # noqa: S603  our own words
+        )
     except OSError:
         return False
 

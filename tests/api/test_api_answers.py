@@ -103,7 +103,9 @@ async def test_nul_in_a_url_is_refused(admin: httpx.AsyncClient, path: str) -> N
         "/v1/containments",
     ],
 )
-async def test_foreign_cursor_is_refused_or_harmless(admin: httpx.AsyncClient, path: str, cursor: str) -> None:
+async def test_foreign_cursor_is_refused_or_harmless(
+    admin: httpx.AsyncClient, path: str, cursor: str
+) -> None:
     reply = await admin.get(f"{path}?cursor={cursor}")
     assert reply.status_code in {200, 422}
     if reply.status_code == 422:

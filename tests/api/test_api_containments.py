@@ -59,7 +59,9 @@ async def contained(rt: Runtime) -> Runtime:
                 saved_at=NOW,
             )
         )
-        session.add(ContainmentRow(key="k1", state=ContainmentState.HELD, ours=True, since=NOW, **BLOCK))
+        session.add(
+            ContainmentRow(key="k1", state=ContainmentState.HELD, ours=True, since=NOW, **BLOCK)
+        )
         for name in ("run_1", "run_2"):
             session.add(RunRow(id=name, incident_id="inc_1", created_at=NOW, **run))
             session.add(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.architecture.language import _docstrings, _in_python, _in_text, faults
-
 import ast
+
+from tests.architecture.language import _docstrings, _in_python, _in_text, faults
 
 
 def test_no_text_breaks_a_rule_of_the_language() -> None:

@@ -1,8 +1,8 @@
 """The files that an alert and a decision pass, in order: `python -m tests.architecture.walk`.
 
-The walk is traced, not written down: an API and a worker run in this process on a bundled Temporal
-server, an alert is posted to the webhook, and the trace keeps each project file at its first call.
-`docs/walk.md` names these files in the same order; a test compares the two.
+The walk is traced: an API and a worker run in this process on a bundled Temporal server, an alert
+is posted to the webhook, and the trace keeps each project file at its first call. `docs/walk.md`
+names these files; a test compares the two, and `--write` writes the lists of the page.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from orchestrator.worker import make_worker
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "walk.md"
 TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
-SECRET = "a-secret-that-is-long-enough"  # noqa: S105 - of a throw-away source
+SECRET = "a-secret-that-is-long-enough"
 
 ROOMS = ("api/", "orchestrator/", "connectors/")
 EVERYWHERE = (
@@ -57,8 +57,22 @@ EVERYWHERE = (
     "connectors/capabilities/",
 )
 """Rooms that the page leaves out: nouns, the store, the language, and what starts a process."""
+ENTERED = (
+    "connectors/palo_alto/",
+    "connectors/sdk/",
+    "orchestrator/assets/",
+    "orchestrator/audit/",
+    "orchestrator/connections/",
+    "orchestrator/intake/normalize/",
+    "orchestrator/intake/parsers/",
+    "orchestrator/playbook/",
+    "orchestrator/policy/",
+    "orchestrator/registry/",
+)
+"""Rooms that the page names as one place: a reader of the walk need not enter them."""
 _EMULATOR = re.compile(r"connectors/.*emulator|connectors/sdk/faults")
 _LISTED = re.compile(r"^\d+\. `([^`]+)`", re.MULTILINE)
+ALERT, DECISION = "An alert, from the webhook to the blocked address", "A decision"
 
 
 @dataclass
@@ -68,6 +82,11 @@ class Trace:
     files: dict[str, None] = field(default_factory=dict)
     hops: set[tuple[str, str]] = field(default_factory=set)
     on: bool = False
+
+    @property
+    def places(self) -> list[str]:
+        """The files in the order of their first call; a room that is named as one place, once."""
+        return list(dict.fromkeys(_place(file) for file in self.files))
 
     def cut(self) -> Trace:
         """Return what was traced so far, and start again."""
@@ -84,6 +103,10 @@ class Trace:
         caller = _room(frame.f_back) if frame.f_back else None
         if caller is not None and caller != file:
             self.hops.add((caller, file))
+
+
+def _place(file: str) -> str:
+    return next((room for room in ENTERED if file.startswith(room)), file)
 
 
 def _room(frame: FrameType) -> str | None:
@@ -268,14 +291,42 @@ def listed(heading: str) -> list[str]:
     return _LISTED.findall(part)
 
 
+def listing(trace: Trace) -> str:
+    """Return the numbered list of a walk: each place with the first line of its docstring."""
+    rows = [f"{number}. `{place}`: {_holds(place)}" for number, place in _numbered(trace)]
+    return "\n".join(rows)
+
+
+def _numbered(trace: Trace) -> Iterator[tuple[int, str]]:
+    return enumerate(trace.places, start=1)
+
+
+def _holds(place: str) -> str:
+    path = ROOT / place / "__init__.py" if place.endswith("/") else ROOT / place
+    return path.read_text("utf-8").partition('"""')[2].partition('"""')[0].partition("\n")[0]
+
+
+def _write(alert: Trace, decision: Trace) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for heading, trace in ((ALERT, alert), (DECISION, decision)):
+        before, mark, rest = text.partition(f"\n## {heading}\n")
+        _, following, after = rest.partition("\n## ")
+        text = f"{before}{mark}\n{listing(trace)}\n{following}{after}"
+    PAGE.write_text(text, encoding="utf-8")
+
+
 def main() -> int:
-    """Print both walks."""
+    """Print both walks; with `--write`, write them to the page."""
     with tempfile.TemporaryDirectory() as folder:
         alert, decision = asyncio.run(asyncio.wait_for(walk(Path(folder)), 120))
     for name, trace in (("alert", alert), ("decision", decision)):
-        print(f"{name}: {len(trace.files)} files, {len(trace.hops)} hops")
+        print(
+            f"{name}: {len(trace.places)} places, {len(trace.files)} files, {len(trace.hops)} hops"
+        )
         for file in trace.files:
             print(f"  {file}")
+    if "--write" in sys.argv:
+        _write(alert, decision)
     return 0
 
 

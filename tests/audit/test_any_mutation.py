@@ -141,7 +141,8 @@ def test_any_deleted_line_is_found(at: int) -> None:
     findings = _found([*LINES[:at], *LINES[at + 1 :]])
     if at in EVENT_LINES:
         assert re.search(
-            rf"event {json.loads(LINES[at])['event']['seq']}, sealed by batch \d, is missing", findings
+            rf"event {json.loads(LINES[at])['event']['seq']}, sealed by batch \d, is missing",
+            findings,
         )
 
 

@@ -60,16 +60,14 @@ def commands(block: Block) -> list[list[str]]:
 @pytest.mark.parametrize(
     "page", sorted({block.page for block in of("bash tocsin") if block.kind == "bash tocsin"})
 )
-def test_the_commands_of_a_page_succeed_one_after_the_other(page: str, tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    assert place.run(["tocsin", "migrate"]).returncode == 0
+def test_the_commands_of_a_page_succeed_one_after_the_other(page: str, stack: Place) -> None:
     for number, block in enumerate(block for block in of("yaml playbook") if block.page == page):
         assert number == 0, "one playbook to a page, so that it is clear which is meant"
-        (tmp_path / "contain-beacon.yaml").write_text(block.text, "utf-8")
+        (stack.folder / "contain-beacon.yaml").write_text(block.text, "utf-8")
     for block in of("bash tocsin"):
         if block.page == page and block.kind == "bash tocsin":
             for command in commands(block):
-                done = place.run(command)
+                done = stack.run(command)
                 assert done.returncode == 0, (
                     f"{block}: {shlex.join(command)}\n{done.stdout}\n{done.stderr}"
                 )

@@ -86,7 +86,7 @@ async def test_secret_of_the_store_is_not_accepted_as_a_payload() -> None:
     [
         (b"", "unknown form"),
         (b"\x07abc", "unknown form"),
-        (b"\x00\xff\xff\xff", "decrypts to something else"),
+        (b"\x00\xff\xff\xff", "decrypts to other data"),
         (b"\x01abc", "does not decompress"),
         (b"\x01" + zlib.compress(b"x" * 1000)[:-5], "truncated"),
     ],

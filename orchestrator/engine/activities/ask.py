@@ -153,7 +153,7 @@ async def _first_reminder(session: AsyncSession, row: dict[str, Any]) -> datetim
 async def _replace(
     session: AsyncSession, request: AskRequest, asked: ApprovalRow, now: datetime
 ) -> None:
-    """Void the approval that this one replaces: its change differs now, or its quorum is too low."""
+    """Void the approval that this one replaces: its change differs, or its quorum is too low."""
     old = await approvals.get(session, request.replaces or "", lock=True)
     if (
         old is None

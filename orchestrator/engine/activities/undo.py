@@ -98,7 +98,7 @@ class UndoChange:
         containment = await containments.lock(session, lease.containment_key)
         if containment is None:
             raise Rejected(
-                f"the containment of step {request.path} is not in the store; it was altered by hand"
+                f"the containment of step {request.path} is missing; the store was altered by hand"
             )
         if request.cause is LeaseEndReason.EXPIRED and _is_extended(lease, now):
             return UndoReply(outcome="kept", detail="the lease was extended")

@@ -71,12 +71,12 @@ class EncryptionCodec(PayloadCodec):
             return Payload.FromString(_unpack(self._box.open(payload.data, _CONTEXT)))
         except DecodeError:
             raise Invalid(
-                "a payload from Temporal decrypts to something else: another program uses the payload key"
+                "a payload from Temporal decrypts to other data: another program uses the key"
             ) from None
 
 
 def data_converter(box: Box) -> DataConverter:
-    """Return the converter of pydantic models, encrypted, as are messages and traces of failures."""
+    """Return the converter of pydantic models; payloads and failures are encrypted."""
     return dataclasses.replace(
         pydantic_data_converter,
         payload_codec=EncryptionCodec(box),
