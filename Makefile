@@ -36,7 +36,13 @@ check: setup-dev
 	try $(BIN)/lint-imports; \
 	try $(BIN)/python -m connectors.readme --check; \
 	try $(BIN)/python -m orchestrator.cli.docs --check; \
+	try $(BIN)/python -m tests.architecture.language; \
+	try $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(COVERED); \
 	test -z "$$failed" || { printf '\nfailed:%s\n' "$$failed"; exit 1; }
+
+# The lines that the tests of this process reach; those that start processes of their own are left to `make test`.
+COVERED := tests --ignore tests/e2e --ignore tests/docs --ignore tests/proof \
+	--cov orchestrator --cov api --cov connectors --cov-report term:skip-covered --cov-fail-under 90
 
 # Builds the documentation site offline; a broken link is an error.
 docs: setup-dev

@@ -43,6 +43,8 @@ def bound_call(run_id: str, path: str, key: str, reason: str) -> ActionCall:
     """Return a call bound to the current activity: its heartbeats and its deadline."""
     info = activity.info()
     details: Any = next(iter(info.heartbeat_details), None)
+    if isinstance(details, str):
+        details = None  # a connector's own details are never text: this was written by the server
     limit = info.start_to_close_timeout
     return ActionCall(
         key=key,

@@ -23,6 +23,7 @@ from orchestrator.engine.temporal.codec import (
     COMPRESS_OVER,
     ENCODING,
     EncryptionCodec,
+    ServerText,
     data_converter,
 )
 
@@ -61,11 +62,14 @@ async def test_large_payload_is_compressed_unless_that_makes_it_larger() -> None
 
 
 @pytest.mark.parametrize("encoding", [b"json/plain", b"binary/null", b"", b"\xff" * 100])
-async def test_plain_payload_is_refused(encoding: bytes) -> None:
-    with pytest.raises(Invalid, match=r"is not encrypted.*use Tocsin's API"):
-        await CODEC.decode([_clear(b"1", {"encoding": encoding})])
-    with pytest.raises(Invalid, match="is not encrypted"):
-        await CODEC.decode([Payload(data=b"1")])
+async def test_plain_payload_is_text_and_never_data(encoding: bytes) -> None:
+    converter = data_converter(BOX)
+    plain = [_clear(b'{"when": "2026-01-02T00:00:00Z", "target": "x"}', {"encoding": encoding})]
+    (text,) = await converter.decode(plain)
+    assert isinstance(text, ServerText)
+    for expected in (_Order, str, dict, bytes):
+        with pytest.raises(Invalid, match=r"is not encrypted.*use Tocsin's API"):
+            await converter.decode(plain, [expected])
 
 
 async def test_altered_payload_is_refused() -> None:

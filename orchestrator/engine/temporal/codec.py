@@ -1,4 +1,8 @@
-"""Payload codec: workflow payloads are compressed and encrypted; others are refused.
+"""Payload codec: workflow payloads are compressed and encrypted; others are text, never data.
+
+Temporal's server itself writes plain payloads, for example into the details of a cancellation
+("ACTIVITY_ID_NOT_STARTED"). A workflow must be able to read its history, so a plain payload decodes
+to `ServerText`: text to log, which no argument, result, signal or update accepts.
 
 Compression before encryption lets the length of a payload hint at its content, if an attacker
 controls a part of it. Secrets never enter payloads.
@@ -6,16 +10,18 @@ controls a part of it. Secrets never enter payloads.
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
+    CompositePayloadConverter,
     DataConverter,
     DefaultFailureConverterWithEncodedAttributes,
+    EncodingPayloadConverter,
     PayloadCodec,
 )
 
@@ -23,6 +29,9 @@ from orchestrator.crypto.box import Box
 from orchestrator.domain.errors import Invalid
 
 ENCODING = b"binary/encrypted"
+SERVER_TEXT = "text/server"
+MAX_SERVER_TEXT = 1_000
+"""Characters of a plain payload that are kept."""
 COMPRESS_OVER = 4 * 1024
 """Bytes. Smaller payloads gain nothing."""
 LARGEST = 64 * 1024 * 1024
@@ -36,7 +45,8 @@ _DEFLATED = b"\x01"
 class EncryptionCodec(PayloadCodec):
     """Encrypts every payload, including results, details of failures and memos.
 
-    Decoding fails closed: without the key, no one can pass anything to a workflow or an activity.
+    Decoding fails closed: without the key, no one can pass data to a workflow or an activity. A
+    plain payload becomes text of the encoding `text/server`, which only an untyped reader accepts.
     """
 
     def __init__(self, box: Box) -> None:
@@ -50,7 +60,8 @@ class EncryptionCodec(PayloadCodec):
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Return the payloads in clear.
 
-        Raise Invalid for one that is not encrypted, was altered, or unpacks over `LARGEST`.
+        One that is not encrypted becomes text. Raise Invalid for one that was altered, or that
+        unpacks over `LARGEST`.
         """
         return [self._decode_one(payload) for payload in payloads]
 
@@ -60,13 +71,9 @@ class EncryptionCodec(PayloadCodec):
         return Payload(metadata=metadata, data=sealed)
 
     def _decode_one(self, payload: Payload) -> Payload:
-        encoding = payload.metadata.get("encoding", b"")
-        if encoding != ENCODING:
-            shown = encoding[:40].decode("ascii", "replace") or "none"
-            raise Invalid(
-                f"a payload from Temporal is not encrypted (encoding {shown}) and was refused; "
-                "it was written without the payload key: use Tocsin's API, not Temporal's tools"
-            )
+        if payload.metadata.get("encoding", b"") != ENCODING:
+            shown = payload.data.decode("utf-8", "replace")[:MAX_SERVER_TEXT]
+            return Payload(metadata={"encoding": SERVER_TEXT.encode()}, data=shown.encode())
         try:
             return Payload.FromString(_unpack(self._box.open(payload.data, _CONTEXT)))
         except DecodeError:
@@ -75,10 +82,48 @@ class EncryptionCodec(PayloadCodec):
             ) from None
 
 
+class ServerText(str):
+    """Text that was not written with the payload key: by Temporal's server, or by an attacker."""
+
+    __slots__ = ()
+
+
+class ServerTextConverter(EncodingPayloadConverter):
+    """Reads plain payloads as text where no type is expected, and refuses them everywhere else."""
+
+    @property
+    def encoding(self) -> str:
+        """The encoding that the codec gives plain payloads."""
+        return SERVER_TEXT
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """Return None: Tocsin writes encrypted payloads only."""
+        del value
+        return None
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        """Return `ServerText`. Raise Invalid where a type is expected."""
+        if type_hint is not None:
+            raise Invalid(
+                "a payload from Temporal is not encrypted and was refused; "
+                "it was written without the payload key: use Tocsin's API, not Temporal's tools"
+            )
+        return ServerText(payload.data.decode("utf-8", "replace"))
+
+
+class TocsinPayloadConverter(CompositePayloadConverter):
+    """The converter of pydantic models, which reads plain payloads as text."""
+
+    def __init__(self) -> None:
+        """Put the converter of plain text last: it writes nothing."""
+        known = PydanticPayloadConverter().converters.values()
+        super().__init__(*known, ServerTextConverter())
+
+
 def data_converter(box: Box) -> DataConverter:
     """Return the converter of pydantic models; payloads and failures are encrypted."""
-    return dataclasses.replace(
-        pydantic_data_converter,
+    return DataConverter(
+        payload_converter_class=TocsinPayloadConverter,
         payload_codec=EncryptionCodec(box),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )
