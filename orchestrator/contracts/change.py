@@ -33,6 +33,8 @@ class PlanRequest(Frozen):
     call: StepCall
     lease: bool = False  # register the step's lease before the device is read
     hold_seconds: int | None = None
+    approved: tuple[str, ...] | None = None
+    """Digests that people approved; None: the playbook asks no one, but the policy may."""
 
 
 class PlanReply(Frozen):

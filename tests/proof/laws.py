@@ -129,6 +129,14 @@ class Laws:
             "SELECT id FROM leases WHERE state = 'live' AND until <= ?", _text(self._stage)
         ):
             return f"leases outlived their end: {late}"
+        if early := self._ledger.rows(
+            "SELECT leases.id FROM leases JOIN approvals"
+            " ON approvals.run_id = leases.run_id AND approvals.path = leases.path"
+            " WHERE leases.state = 'live' AND approvals.state = 'pending'"
+            " AND NOT EXISTS (SELECT 1 FROM effects"
+            " WHERE effects.run_id = leases.run_id AND effects.path = leases.path)"
+        ):
+            return f"leases are held before people have answered: {early}"
         if idle := self._ledger.rows(
             "SELECT target_value, state, error FROM containments WHERE state IN ('lifting', 'stuck')"
         ):

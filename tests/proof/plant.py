@@ -1,4 +1,4 @@
-"""The proof's own proof: ten bugs, planted one at a time in a copy, each found or missed.
+"""The proof's own proof: eleven bugs, planted one at a time in a copy, each found or missed.
 
 Run `python -m tests.proof.plant`.
 """
@@ -96,6 +96,12 @@ BUGS = (
         f"{ACTIVITIES}/undo.py",
         '                    await mark_released(session, containment, request.actor, "it was undone", now)',
         "                    containment.state = ContainmentState.HELD",
+    ),
+    PlantedBug(
+        "a target is held while people are still asked about it",
+        f"{ACTIVITIES}/plan.py",
+        "    return not change.changed or change.digest in (request.approved or ())",
+        "    return True",
     ),
 )
 

@@ -7,7 +7,7 @@ Nothing is called or written, except reads of real systems with `reads: live`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -152,10 +152,18 @@ class HistoryPort(MemoryPort):
         await self._history.resolver.prepare(call, self._history.alert)
         return self._history.read(call)
 
-    async def plan(self, step: Use, call: StepCall, *, lease: bool, hold: int | None) -> PlanReply:
+    async def plan(
+        self,
+        step: Use,
+        call: StepCall,
+        *,
+        lease: bool,
+        hold: int | None,
+        approved: Collection[str] | None = None,
+    ) -> PlanReply:
         """Return the recorded plan."""
         await self._history.resolver.prepare(call, self._history.alert)
-        return await super().plan(step, call, lease=lease, hold=hold)
+        return await super().plan(step, call, lease=lease, hold=hold, approved=approved)
 
     async def events(self, since: datetime) -> Sequence[dict[str, Any]]:
         """Return the alerts that joined the incident since a moment."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from orchestrator.contracts.batch import BatchReply
@@ -39,7 +39,15 @@ class DebugPort:
         self._keep(call.ref, step.kind, StepState.DONE, mask_secrets(output), None)
         return output
 
-    async def plan(self, step: Use, call: StepCall, *, lease: bool, hold: int | None) -> PlanReply:
+    async def plan(
+        self,
+        step: Use,
+        call: StepCall,
+        *,
+        lease: bool,
+        hold: int | None,
+        approved: Collection[str] | None = None,
+    ) -> PlanReply:
         """Return what the real system would change, and the policy's verdict. Takes no lease."""
         request = PlanRequest(call=call, hold_seconds=hold)
         reply = await read_activity(Activity.PLAN, request, PlanReply, step)

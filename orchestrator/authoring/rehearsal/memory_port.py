@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -75,7 +75,15 @@ class MemoryPort:
         """Return the stub's output, retried as the step says."""
         return self._retried(step, lambda: self._state.read(call))
 
-    async def plan(self, step: Use, call: StepCall, *, lease: bool, hold: int | None) -> PlanReply:
+    async def plan(
+        self,
+        step: Use,
+        call: StepCall,
+        *,
+        lease: bool,
+        hold: int | None,
+        approved: Collection[str] | None = None,
+    ) -> PlanReply:
         """Plan a change, or none when the stub says so."""
         return self._state.plan(call, self._now)
 

@@ -86,12 +86,21 @@ class PlanChange:
         call = request.call
         async with self._rt.store.write() as session:
             verdict = await evaluate_change(session, change, call.ref.run, now)
-            if _takes_lease(request) and verdict.outcome is not Verdict.DENY:
+            if _takes_lease(request) and _may_hold(request, change, verdict):
                 held_before = await register_lease(session, call, change, now)
                 if stale and not held_before:
                     return None
             await _record(session, request, change, verdict, started, now)
         return verdict
+
+
+def _may_hold(request: PlanRequest, change: Change, verdict: PolicyVerdict) -> bool:
+    """Return whether nothing is left to ask: a lease before the answer would hold for a maybe."""
+    if verdict.outcome is Verdict.DENY:
+        return False
+    if verdict.outcome is Verdict.ALLOW and request.approved is None:
+        return True
+    return not change.changed or change.digest in (request.approved or ())
 
 
 def _takes_lease(request: PlanRequest) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,7 @@ class ChangePipeline:
     _own_approval: str | None = field(default=None, init=False)  # newest of this change alone
     _times_asked: int = field(default=0, init=False)
     _attempted: Change | None = field(default=None, init=False)  # it may be in the world
+    _may_hold: bool = field(default=False, init=False)  # a lease may be registered
 
     def __post_init__(self) -> None:
         """Take over the approval of the group around the step."""
@@ -60,7 +62,11 @@ class ChangePipeline:
         try:
             change, output = await self._plan_until_applied()
         except TocsinError as error:
-            await self._settle_lease(error)
+            await self._settle_lease(nothing_changed=isinstance(error, _NOTHING_CHANGED))
+            raise
+        except asyncio.CancelledError:  # the step's timeout, or the run's cancellation
+            if self._attempted is None and self._may_hold:
+                await self._settle_lease(nothing_changed=True)
             raise
         failure = await self._verify(change, output)
         # Even if verification failed: the change may still take effect, and a lease without
@@ -86,11 +92,19 @@ class ChangePipeline:
 
     async def _plan(self) -> PlanReply:
         lease = self.question is None or bool(self._approved)
-        planned = await self.port.plan(self.step, self.call, lease=lease, hold=self.hold)
+        planned = await self._plan_with(lease=lease)
         if not lease and not planned.change.changed:
             # Nothing to ask about: in the desired state already, and from now on held.
-            return await self.port.plan(self.step, self.call, lease=True, hold=self.hold)
+            return await self._plan_with(lease=True)
         return planned
+
+    async def _plan_with(self, *, lease: bool) -> PlanReply:
+        self._may_hold = self._may_hold or lease
+        asks = self.question is not None or self._demand is not None or bool(self._approved)
+        approved = self._approved.keys() if asks else None
+        return await self.port.plan(
+            self.step, self.call, lease=lease, hold=self.hold, approved=approved
+        )
 
     async def _approve(self, planned: PlanReply) -> bool:
         """Return whether an approval covers exactly this change, or none is needed; ask if not."""
@@ -154,6 +168,8 @@ class ChangePipeline:
                 case "needs_approval":
                     self._approved.pop(change.digest, None)
                     self._demand = reply.verdict.model_copy(update={"outcome": Verdict.ASK})
+                    self._attempted = None  # refused before the intent
+                    await self._settle_lease(nothing_changed=True)  # nothing is held for a maybe
                     return None
 
     async def _is_applied(self, change: Change) -> bool:
@@ -161,7 +177,7 @@ class ChangePipeline:
 
         Its idempotency key makes that the same call.
         """
-        now = (await self.port.plan(self.step, self.call, lease=True, hold=self.hold)).change
+        now = (await self._plan_with(lease=True)).change
         if now.changed and now.digest != change.digest:
             raise ActionError(
                 "the reply was lost and the device has changed since; a person must check it"
@@ -185,12 +201,11 @@ class ChangePipeline:
         if self.hold is not None or self.step.effect is Effect.CONTAIN:
             await self.port.hold(self.call.ref, change.containment_key, self.hold)
 
-    async def _settle_lease(self, error: TocsinError) -> None:
+    async def _settle_lease(self, *, nothing_changed: bool) -> None:
         """End the lease if nothing was changed; start its timer if something may have been.
 
         Otherwise it would block other runs indefinitely.
         """
-        nothing_changed = isinstance(error, _NOTHING_CHANGED)
         cause = LeaseEndReason.NOT_APPLIED
         with suppress(TocsinError):  # the end of the run ends the lease too
             if nothing_changed and self.step.effect in {Effect.CONTAIN, Effect.RESTORE}:

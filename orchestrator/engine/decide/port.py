@@ -8,7 +8,7 @@ DryRunPort              a run that changes nothing: read, plan, note
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -39,8 +39,20 @@ class Reader(Protocol):
 class Planner(Protocol):
     """Plans changes."""
 
-    async def plan(self, step: Use, call: StepCall, *, lease: bool, hold: int | None) -> PlanReply:
-        """Return the exact change and the policy's verdict. `lease`: register the step's lease."""
+    async def plan(
+        self,
+        step: Use,
+        call: StepCall,
+        *,
+        lease: bool,
+        hold: int | None,
+        approved: Collection[str] | None = None,
+    ) -> PlanReply:
+        """Return the exact change and the policy's verdict.
+
+        `lease`: register the step's lease, unless people are still asked about the change.
+        `approved`: the digests that they approved; None: the playbook asks no one.
+        """
 
 
 class StepLog(Protocol):

@@ -141,6 +141,8 @@ async def _local_activity(
             result_type=result,
             start_to_close_timeout=timedelta(seconds=LOCAL_SECONDS),
             retry_policy=retry,
+            # What it did before the cancellation is known to the caller, such as a lease.
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
         return answer
 

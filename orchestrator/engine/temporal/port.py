@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,14 +83,23 @@ class TemporalPort(TemporalApprovals):
         self._check_can_begin()
         return (await read_activity(Activity.READ, call, ReadReply, step)).output
 
-    async def plan(self, step: Use, call: StepCall, *, lease: bool, hold: int | None) -> PlanReply:
-        """Plan a change. Shielded, so that a registered lease is always known to the run.
+    async def plan(
+        self,
+        step: Use,
+        call: StepCall,
+        *,
+        lease: bool,
+        hold: int | None,
+        approved: Collection[str] | None = None,
+    ) -> PlanReply:
+        """Plan a change. A timeout or a cancellation ends it at once: planning changes nothing.
 
         The plan is in history before apply: the same workflow task records it and schedules that.
         """
         self._check_can_begin()
-        request = PlanRequest(call=call, lease=lease, hold_seconds=hold)
-        return await shielded(read_activity(Activity.PLAN, request, PlanReply, step))
+        digests = None if approved is None else tuple(sorted(approved))
+        request = PlanRequest(call=call, lease=lease, hold_seconds=hold, approved=digests)
+        return await read_activity(Activity.PLAN, request, PlanReply, step)
 
     async def apply(
         self, step: Use, call: StepCall, change: Change, approval_id: str | None

@@ -13,9 +13,11 @@ from temporalio.testing import ActivityEnvironment
 
 from orchestrator.containments.queries import StateFilter, get_containment, list_containments
 from orchestrator.containments.release import change_lease, release, release_incident
-from orchestrator.contracts.change import UndoReply, UndoRequest
+from orchestrator.contracts.change import PlanRequest, UndoReply, UndoRequest
+from orchestrator.domain.change import Verdict
 from orchestrator.domain.containment import ContainmentState, LeaseEndReason
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
+from orchestrator.engine.activities.plan import PlanChange
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, IncidentRow, LeaseRow, RunRow
 from tests.harness.activity_rig import START, ActivityRig, UndoChange, rig
 
@@ -218,3 +220,14 @@ async def test_lifted_containments_are_listed_only_on_request(bench: ActivityRig
     assert [
         item.state for item in (await list_containments(bench.rt, state=StateFilter.LIFTED)).items
     ] == ["lifted"]
+
+
+async def test_nothing_is_held_before_people_have_answered(bench: ActivityRig) -> None:
+    await bench.policy({"rules": [{"effect": "contain", "approve": {"by": "board"}}]})
+    request = PlanRequest(call=bench.block(), lease=True)
+    planned = await ActivityEnvironment().run(PlanChange(bench.rt).plan, request)
+    assert planned.verdict.outcome is Verdict.ASK
+    assert await bench.rows(LeaseRow) == await bench.rows(ContainmentRow) == []
+    approved = request.model_copy(update={"approved": (planned.change.digest,)})
+    await ActivityEnvironment().run(PlanChange(bench.rt).plan, approved)
+    assert [row.state for row in await bench.rows(LeaseRow)] == ["live"]
