@@ -38,6 +38,7 @@ class StepState(StrEnum):
     VERIFIED = "verified"
     DONE = "done"  # a step without effect, or with nothing to change
     SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"  # the run ended while the step waited; a retry waits again
     UNDETERMINED = "undetermined"  # a dry run cannot tell what the step would do
     REFUSED = "refused"  # by policy
     DECLINED = "declined"  # by a person
@@ -75,6 +76,7 @@ class StepState(StrEnum):
             StepState.FAILED,
             StepState.PLANNED,
             StepState.WAITING,
+            StepState.INTERRUPTED,
         }
 
 

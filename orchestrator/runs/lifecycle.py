@@ -21,7 +21,7 @@ from orchestrator.runs.dispatch import dispatch, workflow_id
 from orchestrator.runs.queries import get_run
 from orchestrator.runs.views import RunDetails
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import incidents, runs
+from orchestrator.store.queries import alerts, incidents, runs
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 
 _TEMPORAL_DOWN = "Temporal does not answer, so the run is not cancelled; try again"
@@ -88,6 +88,7 @@ async def cancel_run(rt: Runtime, client: Client | None, run_id: str, *, actor: 
         if not run.dispatched:
             # After a crash before the mark Temporal has it, and gets the signal below.
             run.cancel(f"cancelled by {actor} before it began", now)
+            await alerts.free(session, run_id)
             end = {"status": RunStatus.CANCELLED, "attempt": run.attempt, "error": run.error}
             await trail.record(
                 session, EventKind.RUN_ENDED, actor=actor, subject=run_id, data=end, now=now

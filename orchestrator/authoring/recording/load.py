@@ -25,7 +25,12 @@ from orchestrator.store.tables import (
     StepRow,
 )
 
-_NOT_DONE = {StepState.SKIPPED, StepState.UNDETERMINED, StepState.WAITING}
+_NOT_DONE = {
+    StepState.SKIPPED,
+    StepState.INTERRUPTED,
+    StepState.UNDETERMINED,
+    StepState.WAITING,
+}
 _APPLIED = {StepState.APPLIED, StepState.VERIFIED, StepState.UNDONE, StepState.RELEASED}
 _IN_FORCE = {"applied", "verified", "undone"}
 _DECIDED = {"approved", "declined", "expired"}

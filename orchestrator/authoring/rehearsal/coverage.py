@@ -25,7 +25,7 @@ from orchestrator.playbook.plan import (
     without_rounds,
 )
 
-_SKIPPED = {StepState.SKIPPED, StepState.UNDETERMINED}
+_SKIPPED = {StepState.SKIPPED, StepState.INTERRUPTED, StepState.UNDETERMINED}
 _FAILED = {StepState.FAILED, StepState.REFUSED, StepState.DECLINED}
 
 

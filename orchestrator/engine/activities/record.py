@@ -20,6 +20,7 @@ from orchestrator.contracts.run import (
     StepRecord,
 )
 from orchestrator.domain.audit_event import Event, EventKind
+from orchestrator.domain.change import Effect
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
@@ -95,9 +96,9 @@ class RecordRun:
                 ):
                     return  # recorded before; a later attempt may be running by now
                 withdrawn = await approvals.end_with_run(session, run.run_id, now)
-                await steps.stop_waiting(session, run.run_id, f"the run ended: {status}", now)
+                await steps.interrupt_waiting(session, run.run_id, f"the run ended: {status}", now)
                 await _end_idle_leases(session, run, now)
-                await _free_once_key(session, run)
+                await _free_once_key(session, run, status)
                 for approval in withdrawn:
                     await outbox.close_notifications(session, approval.id, now)
                 data = {
@@ -152,12 +153,15 @@ async def _end_idle_leases(session: AsyncSession, run: RunContext, now: datetime
         await _record(session, EventKind.LEASE_ENDED, run, data, now, lease.path)
 
 
-async def _free_once_key(session: AsyncSession, run: RunContext) -> None:
-    """Free the key of a run that people did not let begin, so that the next alert starts one."""
-    row = await runs.get(session, run.run_id)
-    if row is None or row.over_limit is None:
+async def _free_once_key(session: AsyncSession, run: RunContext, status: RunStatus) -> None:
+    """Free the key of a run that ended with nothing in force, so that the next alert starts one.
+
+    A run that completed did what it was for, and keeps its key.
+    """
+    if status is RunStatus.COMPLETED:
         return
-    if not await approvals.is_start_approved(session, run.run_id):
+    remaining = await effects.in_force_of_run(session, run.run_id)
+    if all(row.change["effect"] == Effect.NOTIFY for row in remaining):
         await alerts.free(session, run.run_id)
 
 

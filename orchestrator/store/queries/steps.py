@@ -38,11 +38,11 @@ async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-async def stop_waiting(session: AsyncSession, run_id: str, error: str, now: datetime) -> None:
-    """Mark the waiting steps of a run that ended as skipped."""
+async def interrupt_waiting(session: AsyncSession, run_id: str, error: str, now: datetime) -> None:
+    """Mark the waiting steps of a run that ended as interrupted."""
     waited = (col(StepRow.run_id) == run_id) & (col(StepRow.state) == StepState.WAITING)
     await session.execute(
-        update(StepRow).where(waited).values(state=StepState.SKIPPED, error=error, ended_at=now)
+        update(StepRow).where(waited).values(state=StepState.INTERRUPTED, error=error, ended_at=now)
     )
 
 

@@ -20,7 +20,14 @@ from orchestrator.domain.digest import input_digest
 from orchestrator.domain.run import RunStatus, StepState
 from orchestrator.engine.activities.hold import HoldTarget
 from orchestrator.runs.queries import get_run
-from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow, RunRow, StepRow
+from orchestrator.store.tables import (
+    AuditEventRow,
+    ContainmentRow,
+    LeaseRow,
+    RunKeyRow,
+    RunRow,
+    StepRow,
+)
 from tests.harness.activity_rig import (
     START,
     ActivityRig,
@@ -136,7 +143,7 @@ async def test_ended_run_has_no_waiting_steps(bench: ActivityRig) -> None:
         RecordRun(bench.rt).end, RunEnd(run=context(), status=RunStatus.CANCELLED)
     )
     (pause,) = (await get_run(bench.rt, "run_1")).steps
-    assert (pause.state, pause.error) == ("skipped", "the run ended: cancelled")
+    assert (pause.state, pause.error) == ("interrupted", "the run ended: cancelled")
 
 
 async def test_events_are_later_alerts_of_the_incident(
@@ -191,3 +198,31 @@ async def test_containment_without_leases_after_a_crash_is_lifted(
         await session.execute(update(ContainmentRow).values(state="lifting"))
     over = await due(bench, HoldTarget(bench.rt, Watched()), planned.change.containment_key)  # type: ignore[arg-type]
     assert [each.path for each in over.ended] == ["block"]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.DECLINED, RunStatus.CANCELLED],
+)
+async def test_run_that_ended_with_nothing_in_force_covers_no_later_alert(
+    bench: ActivityRig, status: RunStatus
+) -> None:
+    await bench.add(RunKeyRow(playbook="contain", once_key="k", run_id="run_1", at=START))
+    end = RunEnd(run=context(), status=status, error="the firewall refused")
+    await ActivityEnvironment().run(RecordRun(bench.rt).end, end)
+    assert await bench.rows(RunKeyRow) == []
+
+
+async def test_run_that_left_a_containment_in_force_covers_later_alerts(bench: ActivityRig) -> None:
+    await bench.add(RunKeyRow(playbook="contain", once_key="k", run_id="run_1", at=START))
+    await bench.contained(bench.block())
+    end = RunEnd(run=context(), status=RunStatus.FAILED, error="the ticket was refused")
+    await ActivityEnvironment().run(RecordRun(bench.rt).end, end)
+    assert len(await bench.rows(RunKeyRow)) == 1
+
+
+async def test_completed_run_covers_later_alerts(bench: ActivityRig) -> None:
+    await bench.add(RunKeyRow(playbook="contain", once_key="k", run_id="run_1", at=START))
+    end = RunEnd(run=context(), status=RunStatus.COMPLETED)
+    await ActivityEnvironment().run(RecordRun(bench.rt).end, end)
+    assert len(await bench.rows(RunKeyRow)) == 1
