@@ -31,6 +31,7 @@ from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
 from orchestrator.notifications.sender import send_until
 from orchestrator.policy.stops.own_infrastructure import record_own_safely, record_own_until
 from orchestrator.requests import RequestHandler
+from orchestrator.runs.lost import CHECK_EVERY, recover_lost_runs
 from orchestrator.runs.reconcile import reconcile
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
@@ -78,6 +79,7 @@ async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
         _log.info("worker started", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
         tasks = [
             asyncio.create_task(_reconcile_until(rt, client, stop)),
+            asyncio.create_task(_recover_until(rt, client, stop)),
             asyncio.create_task(send_until(rt, stop)),  # apart: a mail server may be slow
             asyncio.create_task(record_own_until(rt, stop)),
         ]
@@ -130,6 +132,16 @@ async def _reconcile_until(rt: Runtime, client: Client, stop: asyncio.Event) -> 
         except (RPCError, RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
             _log.warning("reconcile failed", error=type(error).__name__)
         await _pause(stop, RECONCILE_SECONDS)
+
+
+async def _recover_until(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
+    """Look for lost runs in rounds, apart from the reconciler: one must not delay the other."""
+    while not stop.is_set():
+        try:
+            await recover_lost_runs(rt, client)
+        except (RPCError, RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
+            _log.warning("looking for lost runs failed", error=type(error).__name__)
+        await _pause(stop, CHECK_EVERY.total_seconds())
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

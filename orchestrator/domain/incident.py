@@ -33,6 +33,7 @@ class TaskKind(StrEnum):
     STUCK_RELEASE = "stuck_release"  # a system refuses to undo a change; subject: the containment
     DRIFT = "drift"  # a device does not show a containment; subject: the containment
     BREAK_GLASS = "break_glass"  # a break-glass approval needs a review; subject: the approval
+    LOST_RUN = "lost_run"  # Temporal lost a run again and again; subject: the run
     BREAKER = "breaker"  # a circuit breaker tripped; subject: the source
     REFUSED_PLAYBOOK = (
         "refused_playbook"  # a version does not match its record; subject: name@version

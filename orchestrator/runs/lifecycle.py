@@ -18,6 +18,7 @@ from orchestrator.engine.temporal.client import RPC_TIMEOUT
 from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.plan import Plan
 from orchestrator.runs.dispatch import dispatch, workflow_id
+from orchestrator.runs.lost import recover_run
 from orchestrator.runs.queries import get_run
 from orchestrator.runs.views import RunDetails
 from orchestrator.runtime import Runtime
@@ -93,7 +94,13 @@ async def cancel_run(rt: Runtime, client: Client | None, run_id: str, *, actor: 
             await trail.record(
                 session, EventKind.RUN_ENDED, actor=actor, subject=run_id, data=end, now=now
             )
-    await _signal_cancel(client, run, actor)
+    signalled = await _signal_cancel(client, run, actor)
+    if not signalled and client is not None and await recover_run(rt, client, run_id):
+        # Temporal had lost it. Its next attempt has just begun, and rolls back what it changed.
+        async with rt.store.read() as session:
+            recovered = await runs.get(session, run_id)
+        if recovered is not None:
+            await _signal_cancel(client, recovered, actor)
     return await get_run(rt, run_id)
 
 
@@ -176,18 +183,20 @@ async def _open_run(session: AsyncSession, run_id: str) -> RunRow:
     return run
 
 
-async def _signal_cancel(client: Client | None, run: RunRow, actor: str) -> None:
+async def _signal_cancel(client: Client | None, run: RunRow, actor: str) -> bool:
+    """Return whether a workflow has the signal. Raise Unavailable."""
     if client is None:
         if run.dispatched:
             raise Unavailable(_TEMPORAL_DOWN)
-        return
+        return False
     try:
         await client.get_workflow_handle(workflow_id(run.id, run.attempt)).signal(
             "cancel_run", actor, rpc_timeout=RPC_TIMEOUT
         )
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            return  # not started yet, or ended just now
+            return False
         raise Unavailable(f"{_TEMPORAL_DOWN} ({error.status.name})") from error
     except RuntimeError as error:
         raise Unavailable(_TEMPORAL_DOWN) from error
+    return True

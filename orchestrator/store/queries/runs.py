@@ -41,6 +41,16 @@ async def undispatched(session: AsyncSession, limit: int) -> list[str]:
     )
 
 
+async def list_dispatched(session: AsyncSession, before: datetime, limit: int) -> list[RunRow]:
+    """Return open runs that Temporal was given, created before a moment, oldest first."""
+    wanted = select(RunRow).where(
+        col(RunRow.dispatched).is_(True),
+        col(RunRow.status).in_(_OPEN),
+        col(RunRow.created_at) < before,
+    )
+    return list(await session.scalars(wanted.order_by(col(RunRow.created_at)).limit(limit)))
+
+
 async def to_start(
     session: AsyncSession, run_ids: Sequence[str]
 ) -> list[tuple[RunRow, PlaybookRow | None, AlertRow | None]]:

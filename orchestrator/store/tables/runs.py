@@ -81,6 +81,12 @@ class RunRow(SQLModel, table=True):
         self.error = error
         self.ended_at = now
 
+    def fail(self, error: str, now: datetime) -> None:
+        """End a run that cannot continue."""
+        self.status = RunStatus.FAILED
+        self.error = error
+        self.ended_at = now
+
     def begin_next_attempt(self) -> None:
         """Reopen an ended run as its next attempt, which Temporal does not have yet."""
         self.status = RunStatus.RUNNING
