@@ -14,6 +14,7 @@ from pathlib import Path
 from api.app import describe_app
 from api.openapi import document_text
 from orchestrator.cli.exit_codes import MEANING
+from orchestrator.domain.access import PERMISSIONS, Permission, Role
 from orchestrator.playbook.compile import results
 from orchestrator.playbook.language.filters import FILTERS, Filter
 from orchestrator.settings import PREFIX, Settings
@@ -68,12 +69,36 @@ def decisions_table() -> str:
     return "\n".join(["| number | decision |", "| --- | --- |", *rows])
 
 
+def roles_table() -> str:
+    """Return the tables of the roles, and of the permissions that each has."""
+    heads = [f"`{role}`" for role in Role]
+    whom = [f"| `{role}` | {role.meaning} |" for role in Role]
+    rows = [
+        f"| `{each}` | {each.meaning} | "
+        + " | ".join("yes" if each in PERMISSIONS[role] else "" for role in Role)
+        + " |"
+        for each in Permission
+    ]
+    return "\n".join(
+        [
+            "| role | a person who |",
+            "| --- | --- |",
+            *whom,
+            "",
+            f"| permission | allows to | {' | '.join(heads)} |",
+            f"| --- | --- |{' --- |' * len(heads)}",
+            *rows,
+        ]
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "exit-codes": exit_codes_table,
     "decisions": decisions_table,
     "filters": filters_table,
     "layers": layers_table,
     "results": results_table,
+    "roles": roles_table,
     "settings": settings_table,
 }
 

@@ -160,7 +160,7 @@ async def test_approval_is_listed_shown_and_decided_once(people: People, rows: R
     is_problem(
         await approver.post("/v1/approvals/apr_1/decision", json={**body, "digest": "other"}), 409
     )
-    is_problem(await people[Role.ANALYST].post("/v1/approvals/apr_1/decision", json=body), 403)
+    is_problem(await people[Role.AUTHOR].post("/v1/approvals/apr_1/decision", json=body), 403)
     done = await approver.post("/v1/approvals/apr_1/decision", json=body)
     assert (done.status_code, done.json()["state"]) == (200, "approved")
     is_problem(await admin.post("/v1/approvals/apr_1/decision", json=body), 409)
@@ -171,7 +171,7 @@ async def test_approval_is_withdrawn_before_any_effect(people: People, rows: Run
     approver, path = people[Role.APPROVER], "/v1/approvals/apr_1/withdrawal"
     is_problem(await approver.post(path, json={}), 409)
     await approver.post("/v1/approvals/apr_1/decision", json={"decision": "approve", "digest": "d"})
-    is_problem(await people[Role.ANALYST].post(path, json={}), 403)
+    is_problem(await people[Role.AUTHOR].post(path, json={}), 403)
     done = (await approver.post(path, json={"comment": "not this one"})).json()
     assert (done["approval"]["state"], done["already_begun"], done["note"]) == ("withdrawn", [], "")
 

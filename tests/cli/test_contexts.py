@@ -54,7 +54,7 @@ def test_login_checks_the_key_and_saves_it_readable_by_its_owner_only(server: Ap
     assert tocsin("source", "list").returncode == 0
     shown = json.loads(tocsin("context", "show", "--json").stdout)
     assert (shown["url"], shown["person"], shown["current"]) == (server.url, "admin", True)
-    assert "kill_switch" in shown["permissions"]
+    assert "kill_switch:lift" in shown["permissions"]
 
 
 def test_login_with_a_key_that_the_api_does_not_accept_saves_nothing(server: ApiServer) -> None:

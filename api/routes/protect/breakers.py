@@ -35,7 +35,7 @@ async def list_breakers(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Pag
 @router.delete(
     "/v1/breakers/{source}",
     status_code=204,
-    dependencies=[requires(Permission.KILL_SWITCH)],
+    dependencies=[requires(Permission.KILL_SWITCH_LIFT)],
     responses=error_responses(401, 403, 404, 422),
 )
 async def reset_breaker(rt: Rt, actor: Actor, source: SourceName) -> Response:

@@ -52,7 +52,7 @@ async def list_kill_switches(
 @router.post(
     "/v1/kill-switches",
     status_code=201,
-    dependencies=[requires(Permission.KILL_SWITCH)],
+    dependencies=[requires(Permission.KILL_SWITCH_ENGAGE)],
     responses=error_responses(401, 403, 422),
 )
 async def engage_kill_switch(
@@ -69,7 +69,7 @@ async def engage_kill_switch(
 @router.delete(
     "/v1/kill-switches/{scope}/{name}",
     status_code=204,
-    dependencies=[requires(Permission.KILL_SWITCH)],
+    dependencies=[requires(Permission.KILL_SWITCH_LIFT)],
     responses=error_responses(401, 403, 404, 422),
 )
 async def lift_kill_switch(

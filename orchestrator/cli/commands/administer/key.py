@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.command import Answer, Api, Table, api_command, local_command, noun, table
 from orchestrator.cli.options import parse_seconds
 
 app = noun("API keys: who may do what.")
@@ -20,6 +20,7 @@ class KeyRole(StrEnum):
     ANALYST = "analyst"
     APPROVER = "approver"
     AUTHOR = "author"
+    AUDITOR = "auditor"
     ADMIN = "admin"
 
 
@@ -75,3 +76,24 @@ def revoke(api: Api, key_id: Annotated[str, typer.Argument(help="The key's id.")
     """Revoke a key now."""
     api.delete(f"/v1/keys/{key_id}")
     return Answer({"id": key_id}, f"key {key_id} revoked")
+
+
+@local_command(app, "roles")
+def roles() -> Answer:
+    """List the roles, what each is for, and the permissions that it has."""
+    from orchestrator.domain.access import PERMISSIONS, Permission, Role
+
+    found = [
+        {
+            "role": role.value,
+            "meaning": role.meaning,
+            "permissions": [each.value for each in Permission if each in PERMISSIONS[role]],
+        }
+        for role in Role
+    ]
+    lines = [
+        {"permission": each.value, "allows": each.meaning}
+        | {role.value: "yes" if each in PERMISSIONS[role] else "" for role in Role}
+        for each in Permission
+    ]
+    return Answer(found, Table(lines, tuple(lines[0])))
