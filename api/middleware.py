@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
@@ -17,6 +18,9 @@ from api.problems import ProblemResponse, problem, unexpected
 
 MAX_CONCURRENT = 1000
 """Requests that are answered at the same time; more are asked to retry."""
+
+_SLASH_REDIRECT = 307
+"""The status of the one redirect that the API makes."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SECURITY_HEADERS = {
@@ -100,11 +104,24 @@ class _HeaderSender:
             headers = MutableHeaders(scope=message)
             for name, value in {"X-Request-Id": self._request_id, **_SECURITY_HEADERS}.items():
                 headers.setdefault(name, value)
+            if message["status"] == _SLASH_REDIRECT and "location" in headers:
+                headers["location"] = _relative(headers["location"])
             if self._switches is not None:
                 headers[HEADER.decode()] = self._switches.decode()
             if self._body.refused:
                 headers["Connection"] = "close"
         await self._send(message)
+
+
+def _relative(location: str) -> str:
+    """Return where the router redirects a path with a slash too many or too few.
+
+    Relative: the API sees neither the name nor the path under which a proxy serves it.
+    """
+    parts = urlsplit(location)
+    last = parts.path.rstrip("/").rpartition("/")[2]
+    target = f"./{last}/" if parts.path.endswith("/") else f"../{last}"
+    return f"{target}?{parts.query}" if parts.query else target
 
 
 def _request_id(scope: Scope) -> str:

@@ -89,12 +89,16 @@ class World:
 
     def link(self, person: str = "ann", which: int = -1) -> str:
         """Return the path of the link in a mail to a person."""
+        return self.link_address(person, which).removeprefix("https://tocsin.example")
+
+    def link_address(self, person: str = "ann", which: int = -1) -> str:
+        """Return the address in a mail to a person."""
         mails = [mail for mail in self.mail.taken if mail["To"] == f"{person}@corp.example"]
         body = mails[which].get_body(("plain",))
         assert body is not None
-        found = re.search(r"https://tocsin\.example(/a/\S+)", body.get_content())
+        found = re.search(r"https?://\S+/a/\S+", body.get_content())
         assert found is not None
-        return found[1]
+        return found[0]
 
     async def post(
         self,

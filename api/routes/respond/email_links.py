@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
@@ -44,7 +44,7 @@ async def show_link(rt: Rt, request: Request, token: Token) -> Response:
         person=opened.person,
         approval=opened.approval,
         until=format_time(opened.approval.expires_at),
-        action=f"{PATH}{token}",
+        here=_here(request),
     )
 
 
@@ -84,8 +84,13 @@ async def _error_page(request: Request, error: TocsinError) -> Response:
     if isinstance(error, NotFound):
         await container_of(request).access_audit.record_invalid_link(request, "unknown link")
     title = "Nothing was decided" if request.method == "POST" else "Nothing to decide"
-    again = request.url.path if isinstance(error, Invalid) else None  # the link is not used up
+    again = _here(request) if isinstance(error, Invalid) else None  # the link is not used up
     return render_page("message.html", status, title=title, text=str(error), again=again)
+
+
+def _here(request: Request) -> str:
+    """Return the page's own address, relative: a proxy may serve it below a path."""
+    return f"./{quote(request.url.path.rpartition('/')[2])}"
 
 
 def _check_same_site(request: Request, public_url: str | None) -> None:
