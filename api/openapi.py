@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -41,7 +42,18 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
     _share_error_responses(document)
-    return document
+    return _name_pages(document)
+
+
+_PAGE = re.compile(r"\bPage_(\w+?)(?:View)?_(?=\")")
+_PAGE_TITLE = re.compile(r"Page\[(\w+?)(?:View)?\]")
+
+
+def _name_pages(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with `RunPage` for `Page_RunView_`, as generated clients call a class."""
+    text = _PAGE_TITLE.sub(r"\1Page", _PAGE.sub(r"\1Page", json.dumps(document)))
+    named: dict[str, Any] = json.loads(text)
+    return named
 
 
 def _share_error_responses(document: dict[str, Any]) -> None:

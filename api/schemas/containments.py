@@ -32,15 +32,15 @@ class ReleaseIncident(RequestModel):
 
 
 class ChangeLease(RequestModel):
-    """Another end for one lease, or for all: `until` a time, or `for` a duration from now."""
+    """Another end for one lease, or for all: `expires_at` a time, or `for` a duration from now."""
 
     model_config = example(
         {"for": "4h", "way": "extend", "reason": "still under investigation"},
-        {"lease": _LEASE, "until": "2126-01-02T12:00:00Z"},
+        {"lease": _LEASE, "expires_at": "2126-01-02T12:00:00Z"},
     )
 
     lease: Lease | None = None
-    until: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
     length: Annotated[str | None, Field(alias="for", max_length=32, examples=["4h"])] = None
     way: Annotated[
         Literal["extend", "shorten"] | None,

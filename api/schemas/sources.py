@@ -14,7 +14,7 @@ _YEAR_SECONDS = 366 * 24 * 3600
 
 
 class AddSource(RequestModel):
-    """A source that may send alerts to /v1/webhooks/{name}."""
+    """A source that may send alerts to /v1/webhooks/{source}."""
 
     model_config = ConfigDict(
         json_schema_extra={

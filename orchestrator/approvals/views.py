@@ -46,7 +46,7 @@ _DECISION: dict[str, Any] = {
     "comment": "seen it on the proxy too",
     "form": None,
     "via": "api",
-    "at": "2026-01-01T12:03:00Z",
+    "decided_at": "2026-01-01T12:03:00Z",
     "withdrawn_at": None,
 }
 _BREAK_GLASS: dict[str, Any] = {
@@ -79,7 +79,7 @@ EXAMPLE_APPROVAL: dict[str, Any] = {
     "replaced_by": None,
     "reminders": 1,
     "break_glass": None,
-    "asked_at": "2026-01-01T12:00:01Z",
+    "created_at": "2026-01-01T12:00:01Z",
     "expires_at": "2026-01-01T12:15:01Z",
     "decided_at": None,
 }
@@ -112,7 +112,7 @@ class DecisionView(Frozen):
     comment: str
     form: dict[str, Any] | None
     via: DecisionChannel
-    at: datetime
+    decided_at: datetime
     withdrawn_at: datetime | None
 
 
@@ -157,7 +157,7 @@ class ApprovalView(Frozen):
     replaced_by: str | None = Field(description="Of a void approval: the approval that asks again.")
     reminders: int
     break_glass: BreakGlassView | None
-    asked_at: datetime
+    created_at: datetime
     expires_at: datetime
     decided_at: datetime | None
 
@@ -223,7 +223,10 @@ def _view(row: ApprovalRow, run: RunRow, decisions: Sequence[DecisionRow]) -> Ap
         by=row.by_group,
         quorum=row.quorum,
         decisions=tuple(
-            DecisionView(**each.model_dump(exclude={"approval_id", "key_id"})) for each in decisions
+            DecisionView(
+                **each.model_dump(exclude={"approval_id", "key_id", "at"}), decided_at=each.at
+            )
+            for each in decisions
         ),
         state=row.state,
         reasons=tuple(row.reasons),
@@ -232,7 +235,7 @@ def _view(row: ApprovalRow, run: RunRow, decisions: Sequence[DecisionRow]) -> Ap
         replaced_by=row.replaced_by,
         reminders=row.reminders,
         break_glass=_break_glass(row),
-        asked_at=row.asked_at,
+        created_at=row.asked_at,
         expires_at=row.expires_at,
         decided_at=row.decided_at,
     )

@@ -33,7 +33,7 @@ class AuditEventView(Frozen):
                 "seq": 17,
                 "id": "evt_019a8c7d21f04b6c1e2f3a4b5c6d",
                 "kind": "run:step:applied",
-                "time": "2026-01-01T12:00:02Z",
+                "created_at": "2026-01-01T12:00:02Z",
                 "actor": "run:run_019a8c7d21f04b6c1e2f3a4b5c6d",
                 "subject": "run_019a8c7d21f04b6c1e2f3a4b5c6d",
                 "data": {"path": "contain/block"},
@@ -47,7 +47,7 @@ class AuditEventView(Frozen):
     ]
     id: str
     kind: EventKind
-    time: datetime
+    created_at: datetime
     actor: Annotated[str, Field(description="`system`, `source:NAME`, `run:ID` or `person:NAME`.")]
     subject: Annotated[str, Field(description="The id of what it is about, such as a run.")]
     data: dict[str, Any]
@@ -67,7 +67,10 @@ async def list_events(
             session, before=_number(cursor), limit=check_limit(limit), subject=subject, kind=kind
         )
     items = [
-        AuditEventView(number=number, seq=seq, **event.model_dump()) for number, seq, event in rows
+        AuditEventView(
+            number=number, seq=seq, created_at=event.time, **event.model_dump(exclude={"time"})
+        )
+        for number, seq, event in rows
     ]
     more = len(items) == limit
     return Page(items=items, next=encode_cursor(str(items[-1].number)) if more else None)

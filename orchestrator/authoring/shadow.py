@@ -53,7 +53,7 @@ _EXAMPLE: dict[str, Any] = {
                     "about": {
                         "alert_id": "alert_1",
                         "title": "Beacon to a rare host",
-                        "received_at": "2026-01-02T03:04:05+00:00",
+                        "created_at": "2026-01-02T03:04:05Z",
                     },
                     "what": ["edr.isolate_host ws-042"],
                 }
@@ -152,7 +152,7 @@ class _Pairs:
                 open_ += 1
                 continue
             title, at = self._alerts[alert]
-            summary = AlertSummary(alert_id=alert, title=title, received_at=at.isoformat())
+            summary = AlertSummary(alert_id=alert, title=title, created_at=at)
             compared.append((summary, self._compare(alert)))
         return ShadowReport(
             playbook=row.name,

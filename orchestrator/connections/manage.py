@@ -41,7 +41,7 @@ class ConnectionView(Frozen):
                 "settings": {"base_url": "https://firewall.example"},
                 "secrets": ["api_key"],
                 "revision": 1,
-                "saved_at": "2026-01-01T12:00:00Z",
+                "updated_at": "2026-01-01T12:00:00Z",
             }
         }
     )
@@ -52,7 +52,7 @@ class ConnectionView(Frozen):
     settings: dict[str, Any] = Field(description="The settings that are not secret.")
     secrets: tuple[str, ...] = Field(description="The names of the secret settings.")
     revision: int = Field(description="How many times the connection was saved.")
-    saved_at: datetime
+    updated_at: datetime
 
 
 class ConnectionCheck(Frozen):
@@ -192,4 +192,6 @@ async def get_connection_row(rt: Runtime, session: AsyncSession, name: str) -> C
 
 def _view(row: ConnectionRow) -> ConnectionView:
     fields = tuple(sorted(secret_fields(connector_named(row.connector).settings_type)))
-    return ConnectionView(**row.model_dump(exclude={"secrets"}), secrets=fields)
+    return ConnectionView(
+        **row.model_dump(exclude={"secrets", "saved_at"}), secrets=fields, updated_at=row.saved_at
+    )

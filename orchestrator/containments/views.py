@@ -32,7 +32,7 @@ _LEASE: dict[str, Any] = {
     "alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d",
     "alert": "ET MALWARE Cobalt Strike Beacon",
     "state": "live",
-    "until": "2026-01-02T12:00:02Z",
+    "expires_at": "2026-01-02T12:00:02Z",
     "end_reason": None,
     "ended_by": None,
     "created_at": "2026-01-01T12:00:01Z",
@@ -55,7 +55,7 @@ class LeaseView(Frozen):
     alert_id: str | None
     alert: str | None = Field(description="The title of the alert that started the run.")
     state: LeaseState
-    until: datetime | None = Field(description="Null: until it is released by hand.")
+    expires_at: datetime | None = Field(description="Null: until it is released by hand.")
     end_reason: LeaseEndReason | None = Field(description="Why it ended, or ends.")
     ended_by: str | None = Field(description="Who ended it: a person, a run or the system.")
     created_at: datetime
@@ -75,7 +75,7 @@ class ContainmentView(Frozen):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                "key": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d",
+                "id": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d",
                 "connection": "firewall",
                 "connector": "palo_alto",
                 "device": "firewall.example",
@@ -83,8 +83,8 @@ class ContainmentView(Frozen):
                 "target": {"type": "address", "value": "198.51.100.7"},
                 "state": "held",
                 "ours": True,
-                "since": "2026-01-01T12:00:02Z",
-                "until": "2026-01-02T12:00:02Z",
+                "created_at": "2026-01-01T12:00:02Z",
+                "expires_at": "2026-01-02T12:00:02Z",
                 "lifted_at": None,
                 "verified_at": "2026-01-01T12:00:02Z",
                 "drift": None,
@@ -98,7 +98,7 @@ class ContainmentView(Frozen):
         }
     )
 
-    key: str
+    id: str
     connection: str
     connector: str | None
     device: str | None = Field(description="The host of the connection's URL.")
@@ -106,8 +106,8 @@ class ContainmentView(Frozen):
     target: TargetView
     state: ContainmentState
     ours: bool = Field(description="Whether Tocsin changed the device, so that it lifts it too.")
-    since: datetime
-    until: datetime | None = Field(
+    created_at: datetime
+    expires_at: datetime | None = Field(
         description="When the last lease ends. Null: until it is released by hand."
     )
     lifted_at: datetime | None
@@ -131,7 +131,7 @@ def containment_view(
 ) -> ContainmentView:
     """Return the view of a containment with its leases."""
     return ContainmentView(
-        key=row.key,
+        id=row.key,
         connection=row.connection,
         connector=connection.connector if connection else None,
         device=_host(connection),
@@ -139,8 +139,8 @@ def containment_view(
         target=TargetView(type=row.target_type, value=row.target_value),
         state=row.state,
         ours=row.ours,
-        since=row.since,
-        until=_until([lease for lease, _, _ in leases if lease.state == LeaseState.LIVE]),
+        created_at=row.since,
+        expires_at=_end([lease for lease, _, _ in leases if lease.state == LeaseState.LIVE]),
         lifted_at=row.lifted_at,
         verified_at=row.verified_at,
         drift=row.drift,
@@ -153,7 +153,7 @@ def containment_view(
     )
 
 
-def _until(live: Sequence[LeaseRow]) -> datetime | None:
+def _end(live: Sequence[LeaseRow]) -> datetime | None:
     """Return when the last lease ends; None while one has no end."""
     ends = [lease.until for lease in live if lease.until is not None]
     return max(ends) if ends and len(ends) == len(live) else None
@@ -177,7 +177,7 @@ def _lease(row: LeaseRow, run: RunRow | None, alert_title: str | None) -> LeaseV
         alert_id=run.alert_id if run else None,
         alert=alert_title,
         state=row.state,
-        until=row.until,
+        expires_at=row.until,
         end_reason=row.end_reason,
         ended_by=row.ended_by,
         created_at=row.created_at,

@@ -18,10 +18,10 @@ _ALERT: dict[str, Any] = {
     "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d",
     "title": "ET MALWARE Cobalt Strike Beacon",
     "severity": 5,
-    "alert_class": "c2_beacon",
+    "class": "c2_beacon",
     "raw_sha256": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
     "seen": 1,
-    "received_at": "2026-01-01T12:00:00Z",
+    "created_at": "2026-01-01T12:00:00Z",
     "last_seen_at": "2026-01-01T12:00:00Z",
 }
 
@@ -37,10 +37,10 @@ class AlertView(Frozen):
     incident_id: str
     title: str
     severity: int = Field(description="OCSF severity_id, 0 to 6.")
-    alert_class: str
+    alert_class: str = Field(serialization_alias="class")
     raw_sha256: str
     seen: int = Field(description="How many times it was sent.")
-    received_at: datetime
+    created_at: datetime
     last_seen_at: datetime
 
     @classmethod
@@ -80,7 +80,7 @@ class IncidentView(Frozen):
                 "severity": 5,
                 "status": "open",
                 "alerts": 2,
-                "opened_at": "2026-01-01T12:00:00Z",
+                "created_at": "2026-01-01T12:00:00Z",
                 "last_alert_at": "2026-01-01T12:10:00Z",
             }
         }
@@ -91,13 +91,15 @@ class IncidentView(Frozen):
     severity: int
     status: IncidentStatus
     alerts: int = Field(description="How many alerts belong to it.")
-    opened_at: datetime
+    created_at: datetime
     last_alert_at: datetime
 
     @classmethod
     def of(cls, row: IncidentRow) -> IncidentView:
         """Return the view of a row."""
-        return cls(**row.model_dump(exclude={"correlation_key"}))
+        return cls(
+            **row.model_dump(exclude={"correlation_key", "opened_at"}), created_at=row.opened_at
+        )
 
 
 class TaskView(Frozen):
@@ -113,7 +115,7 @@ class TaskView(Frozen):
                 "the credential is not valid",
                 "to_group": "soc-leads",
                 "state": "open",
-                "opened_at": "2026-01-01T12:00:02Z",
+                "created_at": "2026-01-01T12:00:02Z",
                 "closed_at": None,
                 "closed_by": None,
                 "comment": "",
@@ -127,7 +129,7 @@ class TaskView(Frozen):
     summary: str
     to_group: str | None
     state: TaskState
-    opened_at: datetime
+    created_at: datetime
     closed_at: datetime | None
     closed_by: str | None
     comment: str
@@ -135,9 +137,10 @@ class TaskView(Frozen):
     @classmethod
     def of(cls, row: TaskRow) -> TaskView:
         """Return the view of a row."""
-        return cls(**row.model_dump())
+        return cls(**row.model_dump(exclude={"opened_at"}), created_at=row.opened_at)
 
 
 def _columns(row: AlertRow) -> dict[str, Any]:
     # Named one by one: reading a deferred column of a listed row is an error.
-    return {name: getattr(row, name) for name in AlertView.model_fields}
+    names = AlertView.model_fields.keys() - {"created_at"}
+    return {name: getattr(row, name) for name in names} | {"created_at": row.received_at}

@@ -36,7 +36,7 @@ class ContactView(Frozen):
                 "person": "ann",
                 "email": "ann@corp.example",
                 "slack_user": "U012AB3CD4",
-                "saved_at": "2026-01-01T12:00:00Z",
+                "updated_at": "2026-01-01T12:00:00Z",
             }
         }
     )
@@ -44,7 +44,7 @@ class ContactView(Frozen):
     person: str
     email: str | None
     slack_user: str | None
-    saved_at: datetime
+    updated_at: datetime
 
 
 class ReachablePerson(Frozen):
@@ -165,4 +165,4 @@ def _check(person: str, email: str | None, slack_user: str | None) -> None:
 
 
 def _view(row: ContactRow) -> ContactView:
-    return ContactView.model_validate(row.model_dump())
+    return ContactView(**row.model_dump(exclude={"saved_at"}), updated_at=row.saved_at)

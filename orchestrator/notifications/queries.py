@@ -30,7 +30,7 @@ class NotificationView(Frozen):
                 "error": "the mail server refuses the recipient (550)",
                 "created_at": "2026-01-01T12:00:01Z",
                 "sent_at": None,
-                "next_at": None,
+                "retry_at": None,
             }
         }
     )
@@ -45,7 +45,7 @@ class NotificationView(Frozen):
     error: str | None
     created_at: datetime
     sent_at: datetime | None
-    next_at: datetime | None = Field(description="The time of the next attempt.")
+    retry_at: datetime | None = Field(description="The time of the next attempt.")
 
 
 async def list_notifications(
@@ -77,5 +77,5 @@ def _view(row: NotificationRow) -> NotificationView:
         error=row.error,
         created_at=row.created_at,
         sent_at=row.sent_at,
-        next_at=row.next_at if row.state is NotificationState.WAITING else None,
+        retry_at=row.next_at if row.state is NotificationState.WAITING else None,
     )

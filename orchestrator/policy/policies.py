@@ -28,7 +28,7 @@ class PolicyView(Frozen):
                 "version": 2,
                 "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
                 "source": "protect:\n  networks: [10.0.0.0/24]\n",
-                "published_at": "2026-01-01T12:00:00Z",
+                "created_at": "2026-01-01T12:00:00Z",
                 "published_by": "person:ann",
                 "warnings": [],
             }
@@ -38,7 +38,7 @@ class PolicyView(Frozen):
     version: int
     digest: str
     source: str
-    published_at: datetime
+    created_at: datetime
     published_by: str
     warnings: tuple[str, ...] = ()
 
@@ -112,4 +112,8 @@ async def _tags(session: AsyncSession) -> set[str]:
 
 
 def _view(row: PolicyRow, warnings: tuple[str, ...] = ()) -> PolicyView:
-    return PolicyView(**row.model_dump(exclude={"document"}), warnings=warnings)
+    return PolicyView(
+        **row.model_dump(exclude={"document", "published_at"}),
+        created_at=row.published_at,
+        warnings=warnings,
+    )

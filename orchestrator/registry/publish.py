@@ -28,7 +28,7 @@ _EXAMPLE: dict[str, Any] = {
     "title": "Contain a host that beacons to a command-and-control server",
     "owner": "soc-tier-2",
     "source": "playbook: c2-beacon-containment\nversion: 3\n...",
-    "published_at": "2026-01-01T12:00:00Z",
+    "created_at": "2026-01-01T12:00:00Z",
     "published_by": "person:ann",
     "retired": False,
     "stage": "live",
@@ -47,7 +47,7 @@ class PlaybookView(Frozen):
     title: str
     owner: str
     source: str
-    published_at: datetime
+    created_at: datetime
     published_by: str
     retired: bool
     stage: str = "live"
@@ -255,6 +255,7 @@ async def _save_evidence(
 
 def _view(row: PlaybookRow) -> PlaybookView:
     return PlaybookView(
-        **row.model_dump(exclude={"plan", "positions", "tests", "files", "report"}),
+        **row.model_dump(exclude={"plan", "positions", "tests", "files", "report", "published_at"}),
+        created_at=row.published_at,
         tested=row.tests is not None,
     )

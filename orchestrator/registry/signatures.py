@@ -34,7 +34,7 @@ class SignatureView(Frozen):
     fingerprint: str
     digest: str
     signature: str
-    at: datetime
+    signed_at: datetime
 
 
 class SignatureStatus(Frozen):
@@ -54,7 +54,7 @@ class SignatureStatus(Frozen):
                         "fingerprint": "0123456789abcdef",
                         "digest": _DIGEST,
                         "signature": "00" * 64,
-                        "at": "2026-01-01T12:00:00Z",
+                        "signed_at": "2026-01-01T12:00:00Z",
                     }
                 ],
                 "missing": [
@@ -91,7 +91,10 @@ async def signature_status(rt: Runtime, name: str, version: int) -> SignatureSta
             for each in rows
         ]
         missing = missing_signatures(about, given, await trusted_keys(session, rt.settings))
-    views = tuple(SignatureView(**each.model_dump(exclude={"name", "version"})) for each in rows)
+    views = tuple(
+        SignatureView(**each.model_dump(exclude={"name", "version", "at"}), signed_at=each.at)
+        for each in rows
+    )
     return SignatureStatus(
         name=name,
         version=version,

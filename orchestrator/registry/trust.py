@@ -40,7 +40,7 @@ class SigningKeyView(Frozen):
                 "person": "a.author",
                 "public_key": "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29",
                 "added_by": "person:ann",
-                "added_at": "2026-01-01T12:00:00Z",
+                "created_at": "2026-01-01T12:00:00Z",
                 "revoked_at": None,
             }
         }
@@ -51,7 +51,7 @@ class SigningKeyView(Frozen):
     public_key: str
     """64 hex digits."""
     added_by: str
-    added_at: datetime
+    created_at: datetime
     revoked_at: datetime | None
 
 
@@ -71,7 +71,7 @@ async def add_signing_key(
     row = SigningKeyRow(
         fingerprint=key.id, person=person.strip(), public_key=key.hex, added_by=actor, added_at=now
     )
-    view = SigningKeyView(**row.model_dump())
+    view = _view(row)
     async with rt.store.write() as session:
         known = await records.get(session, SigningKeyRow, key.id)
         if known is not None:
@@ -90,10 +90,11 @@ async def add_signing_key(
 async def list_signing_keys(rt: Runtime) -> tuple[SigningKeyView, ...]:
     """Return all signing keys, revoked ones included."""
     async with rt.store.read() as session:
-        return tuple(
-            SigningKeyView(**row.model_dump())
-            for row in await records.list_all(session, SigningKeyRow)
-        )
+        return tuple(_view(row) for row in await records.list_all(session, SigningKeyRow))
+
+
+def _view(row: SigningKeyRow) -> SigningKeyView:
+    return SigningKeyView(**row.model_dump(exclude={"added_at"}), created_at=row.added_at)
 
 
 async def revoke_signing_key(rt: Runtime, fingerprint: str, *, actor: str) -> None:

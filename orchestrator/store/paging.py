@@ -74,4 +74,4 @@ def make_page(items: Sequence[T], limit: int, last: tuple[datetime, str] | None)
 
 def to_iso(moment: datetime | None) -> str | None:
     """Return a time as ISO 8601 text in UTC."""
-    return moment.astimezone(UTC).isoformat() if moment else None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None

@@ -54,7 +54,7 @@ async def test_invalid_body_is_described_by_place_without_its_values(
     admin: httpx.AsyncClient,
 ) -> None:
     body = {"decision": "maybe", "digest": 7, "hunter2": "hunter2"}
-    problem = is_problem(await admin.post("/v1/approvals/a/decision", json=body), 422)
+    problem = is_problem(await admin.post("/v1/approvals/a/decide", json=body), 422)
     assert {each["place"] for each in problem["errors"]} == {
         "body.decision",
         "body.digest",

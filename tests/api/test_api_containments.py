@@ -85,7 +85,7 @@ async def test_containment_shows_its_device_but_nothing_else_of_the_url(
     assert "hunter2" not in str(body)
     assert body["leases"][0]["playbook"] == "c2"
     found = (await people[Role.VIEWER].get("/v1/containments", params={"lease": "run_2/b"})).json()
-    assert [item["key"] for item in found["items"]] == ["k1"]
+    assert [item["id"] for item in found["items"]] == ["k1"]
     is_problem(await people[Role.VIEWER].get("/v1/containments/none"), 404)
 
 
@@ -95,7 +95,7 @@ async def test_lease_end_is_changed_with_permission(people: People, contained: R
         KEY, json={"for": "4d", "lease": "run_1/b", "reason": "under investigation"}
     )
     assert reply.status_code == 200, reply.text
-    until = {lease["id"]: lease["until"] for lease in reply.json()["leases"]}
+    until = {lease["id"]: lease["expires_at"] for lease in reply.json()["leases"]}
     assert until["run_1/b"] > until["run_2/b"]
     (changed,) = await events(contained, EventKind.LEASE_CHANGED)
     assert (changed.actor, changed.data["reason"]) == (
@@ -107,13 +107,13 @@ async def test_lease_end_is_changed_with_permission(people: People, contained: R
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"until": "2020-01-01T00:00:00Z"}, 422),
-        ({"until": "2126-01-01T00:00:00"}, 422),
-        ({"until": "2126-01-01T00:00:00Z"}, 422),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, 422),
+        ({"expires_at": "2126-01-01T00:00:00"}, 422),
+        ({"expires_at": "2126-01-01T00:00:00Z"}, 422),
         ({"for": "400d"}, 422),
         ({"for": "soon"}, 422),
         ({}, 422),
-        ({"for": "1h", "until": "2126-01-01T00:00:00Z"}, 422),
+        ({"for": "1h", "expires_at": "2126-01-01T00:00:00Z"}, 422),
         ({"for": "1h", "lease": "run_9/b"}, 404),
         ({"for": "1h", "way": "extend"}, 409),
         ({"length": "1h"}, 422),

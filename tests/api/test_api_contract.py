@@ -158,19 +158,19 @@ async def test_approval_is_listed_shown_and_decided_once(people: People, rows: R
     assert {"id", "digest", "question", "planned_changes"} <= set(item)
     body = {"decision": "approve", "digest": item["digest"], "comment": "seen"}
     is_problem(
-        await approver.post("/v1/approvals/apr_1/decision", json={**body, "digest": "other"}), 409
+        await approver.post("/v1/approvals/apr_1/decide", json={**body, "digest": "other"}), 409
     )
-    is_problem(await people[Role.AUTHOR].post("/v1/approvals/apr_1/decision", json=body), 403)
-    done = await approver.post("/v1/approvals/apr_1/decision", json=body)
+    is_problem(await people[Role.AUTHOR].post("/v1/approvals/apr_1/decide", json=body), 403)
+    done = await approver.post("/v1/approvals/apr_1/decide", json=body)
     assert (done.status_code, done.json()["state"]) == (200, "approved")
-    is_problem(await admin.post("/v1/approvals/apr_1/decision", json=body), 409)
+    is_problem(await admin.post("/v1/approvals/apr_1/decide", json=body), 409)
     assert await every(approver, "/v1/approvals", 5, state="pending") == []
 
 
 async def test_approval_is_withdrawn_before_any_effect(people: People, rows: Runtime) -> None:
-    approver, path = people[Role.APPROVER], "/v1/approvals/apr_1/withdrawal"
+    approver, path = people[Role.APPROVER], "/v1/approvals/apr_1/withdraw"
     is_problem(await approver.post(path, json={}), 409)
-    await approver.post("/v1/approvals/apr_1/decision", json={"decision": "approve", "digest": "d"})
+    await approver.post("/v1/approvals/apr_1/decide", json={"decision": "approve", "digest": "d"})
     is_problem(await people[Role.AUTHOR].post(path, json={}), 403)
     done = (await approver.post(path, json={"comment": "not this one"})).json()
     assert (done["approval"]["state"], done["already_begun"], done["note"]) == ("withdrawn", [], "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -88,6 +89,66 @@ def test_operation_ids_are_unique_names(document: dict[str, Any]) -> None:
     ]
     assert [name for name, count in Counter(ids).items() if count > 1] == []
     assert [name for name in ids if not re.fullmatch(r"[a-z][a-z0-9_]+", name)] == []
+
+
+def test_schemas_are_named_as_classes(document: dict[str, Any]) -> None:
+    names = document["components"]["schemas"]
+    assert [name for name in names if not re.fullmatch(r"([A-Z][a-z0-9]*)+", name)] == []
+    assert {"RunPage", "AuditEventPage", "RunDetails"} <= names.keys()
+
+
+def test_same_name_means_the_same_in_every_path() -> None:
+    """A path parameter is the name of its collection in the singular, never `name` or `key`."""
+    found = {name for _, path in OPERATIONS for name in re.findall(r"\{(\w+)\}", path)}
+    assert found & {"id", "key"} == set()
+    assert [path for _, path in OPERATIONS if "{name}" in path] == [
+        "/v1/kill-switches/{scope}/{name}"
+    ]
+
+
+PERIOD = {"since", "until"}
+"""The two ends of a period, which a report or a query is about."""
+
+
+def times(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield schema, name and type of each property that is a time."""
+    for schema, body in document["components"]["schemas"].items():
+        for name, kind in body.get("properties", {}).items():
+            if any(each.get("format") == "date-time" for each in (kind, *kind.get("anyOf", []))):
+                yield schema, name, kind
+
+
+def test_times_have_one_name_each(document: dict[str, Any]) -> None:
+    """What began has `created_at`, what ends has `expires_at`; a period has two ends."""
+    odd = {
+        "asked_at", "opened_at", "published_at", "added_at", "engaged_at", "received_at",
+        "saved_at", "until_at",
+    }  # fmt: skip
+    found = [(schema, name) for schema, name, _ in times(document)]
+    assert len(found) > 40
+    wrong = [
+        (schema, name)
+        for schema, name in found
+        if name in odd or not (name.endswith("_at") or name in PERIOD)
+    ]
+    assert wrong == [("EvaluatePolicy", "at")]  # as the cases of policy tests call it
+    periods = {schema for schema, name in found if name in PERIOD}
+    assert periods <= {"Backtest", "ShadowReport"}
+
+
+def test_times_of_examples_are_in_utc(document: dict[str, Any]) -> None:
+    text = json.dumps(document)
+    assert re.findall(r"\d{4}-\d\d-\d\dT[\d:.]+[+-]\d\d:\d\d", text) == []
+
+
+def test_operations_on_one_object_are_verbs(document: dict[str, Any]) -> None:
+    verbs = {
+        path.rpartition("/")[2] for method, path in OPERATIONS if "}/" in path and method == "POST"
+    }
+    assert verbs <= {
+        "break-glass", "cancel", "check", "close", "commands", "decide", "reinstate", "release",
+        "resolve", "retire", "retry", "review", "roll-back", "signatures", "withdraw",
+    }  # fmt: skip
 
 
 def test_no_two_routes_match_the_same_request() -> None:

@@ -113,7 +113,7 @@ async def test_a_clock_that_runs_backwards_extends_no_approval(at: Desk) -> None
     at.pass_time(hours=-3)
     done = await at.decide(BOB)
     first, second = done.decisions
-    assert first.at == second.at == NOW + timedelta(minutes=14)
+    assert first.decided_at == second.decided_at == NOW + timedelta(minutes=14)
 
 
 async def test_an_expired_approval_stays_expired_when_the_clock_runs_backwards(at: Desk) -> None:

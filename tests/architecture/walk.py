@@ -208,7 +208,7 @@ async def walk(folder: Path) -> tuple[Trace, Trace]:
             trace.on = True
             answer = {"decision": "approve", "digest": approval["digest"]}
             headers = {"Authorization": f"Bearer {made['token']}"}
-            path = f"/v1/approvals/{approval['id']}/decision"
+            path = f"/v1/approvals/{approval['id']}/decide"
             reply = await tocsin.sender.post(path, json=answer, headers=headers)
             reply.raise_for_status()
             await _until(tocsin, run, RunStatus.COMPLETED)

@@ -18,7 +18,7 @@ DECISION = {
     "comment": "seen on the proxy",
     "form": None,
     "via": "email",
-    "at": "2026-01-01T12:01:00Z",
+    "decided_at": "2026-01-01T12:01:00Z",
     "withdrawn_at": None,
 }
 BREAK_GLASS = {

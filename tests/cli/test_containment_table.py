@@ -14,7 +14,7 @@ LEASE = {
     "alert": "ET MALWARE \x1b[2JCobalt Strike [red]Beacon[/red] that goes on and on and on",
 }
 ITEM = {
-    "key": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d",
+    "id": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d",
     "connection": "firewall",
     "device": "firewall-01.berlin.example",
     "action": "block_address",
@@ -23,8 +23,8 @@ ITEM = {
     "ours": False,
     "drift": "gone",
     "failures": 2,
-    "since": "2026-03-04T05:06:07+00:00",
-    "until": None,
+    "created_at": "2026-03-04T05:06:07+00:00",
+    "expires_at": None,
     "lifted_at": None,
     "verified_at": None,
     "leases": [LEASE],
@@ -34,7 +34,7 @@ ITEM = {
 def test_no_line_is_longer_than_the_terminal_and_no_control_character_is_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_containments([ITEM, {**ITEM, "until": "2026-03-05T05:06:07+00:00", "drift": None}])
+    print_containments([ITEM, {**ITEM, "expires_at": "2026-03-05T05:06:07+00:00", "drift": None}])
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= WIDTH
     assert "\x1b" not in out

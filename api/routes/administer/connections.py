@@ -36,38 +36,38 @@ async def list_connections(
 
 
 @router.put(
-    "/v1/connections/{name}",
+    "/v1/connections/{connection}",
     response_model=ConnectionView,
     dependencies=[requires(Permission.ADMIN)],
     responses=error_responses(401, 403, 404, 422, 502),
 )
 async def save_connection(
-    rt: Rt, client: Temporal, actor: Actor, name: ConnectionName, body: SaveConnection
+    rt: Rt, client: Temporal, actor: Actor, connection: ConnectionName, body: SaveConnection
 ) -> ConnectionView:
     """Save a connection. A worker tries its credentials first; if one fails, nothing is saved."""
     return await manage.save_connection(
-        rt, name, body.connector, body.settings, actor=actor, client=client, check=body.check
+        rt, connection, body.connector, body.settings, actor=actor, client=client, check=body.check
     )
 
 
 @router.post(
-    "/v1/connections/{name}/check",
+    "/v1/connections/{connection}/check",
     response_model=ConnectionCheck,
     dependencies=[requires(Permission.ADMIN)],
     responses=error_responses(401, 403, 404, 422, 502),
 )
-async def check_connection(rt: Rt, client: Temporal, name: ConnectionName) -> ConnectionCheck:
+async def check_connection(rt: Rt, client: Temporal, connection: ConnectionName) -> ConnectionCheck:
     """Have a worker try the credential of a connection."""
-    return await manage.check_connection(rt, client, name)
+    return await manage.check_connection(rt, client, connection)
 
 
 @router.delete(
-    "/v1/connections/{name}",
+    "/v1/connections/{connection}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
     responses=error_responses(401, 403, 404, 422),
 )
-async def remove_connection(rt: Rt, actor: Actor, name: ConnectionName) -> Response:
+async def remove_connection(rt: Rt, actor: Actor, connection: ConnectionName) -> Response:
     """Delete a connection with its secrets."""
-    await manage.remove_connection(rt, name, actor=actor)
+    await manage.remove_connection(rt, connection, actor=actor)
     return Response(status_code=204)

@@ -40,7 +40,7 @@ async def list_sources(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page
     responses=error_responses(401, 403, 409, 422),
 )
 async def add_source(rt: Rt, actor: Actor, body: AddSource) -> AddedSource:
-    """Add a source, which may then send alerts to /v1/webhooks/{name}."""
+    """Add a source, which may then send alerts to /v1/webhooks/{source}."""
     view, secret = await sources.add_source(
         rt,
         body.name,
@@ -58,12 +58,12 @@ async def add_source(rt: Rt, actor: Actor, body: AddSource) -> AddedSource:
 
 
 @router.delete(
-    "/v1/sources/{name}",
+    "/v1/sources/{source}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
     responses=error_responses(401, 403, 404, 422),
 )
-async def remove_source(rt: Rt, actor: Actor, name: SourceName) -> Response:
+async def remove_source(rt: Rt, actor: Actor, source: SourceName) -> Response:
     """Remove a source. Its alerts stay."""
-    await sources.remove_source(rt, name, actor=actor)
+    await sources.remove_source(rt, source, actor=actor)
     return Response(status_code=204)

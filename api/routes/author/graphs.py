@@ -53,19 +53,19 @@ _HEADERS = {
 
 
 @router.get(
-    "/v1/playbooks/{name}/{version}/graph",
+    "/v1/playbooks/{playbook}/{version}/graph",
     response_class=Response,
     dependencies=[requires(Permission.READ)],
     responses=GRAPH_RESPONSES | error_responses(401, 403, 404, 422),
 )
 async def draw_playbook_graph(
     rt: Rt,
-    name: PlaybookName,
+    playbook: PlaybookName,
     version: Annotated[int, Path(ge=1, le=2**31 - 1, examples=[3])],
     as_: As = GraphFormat.SVG,
 ) -> Response:
     """Draw a version: its steps, effects by color, approvals, leases and what can be undone."""
-    return graph_response(await graphs.playbook_graph(rt, name, version), as_)
+    return graph_response(await graphs.playbook_graph(rt, playbook, version), as_)
 
 
 @router.get(

@@ -51,25 +51,25 @@ async def publish_playbook(rt: Rt, actor: Actor, body: PublishPlaybook) -> Playb
 
 
 @router.get(
-    "/v1/playbooks/{name}",
+    "/v1/playbooks/{playbook}",
     response_model=PlaybookView,
     dependencies=[requires(Permission.READ)],
     responses=error_responses(401, 403, 404, 422),
 )
-async def show_playbook(
+async def get_playbook(
     rt: Rt,
-    name: PlaybookName,
+    playbook: PlaybookName,
     version: Annotated[
         int | None,
         Query(ge=1, le=_MOST, description="Default: the one that takes alerts.", examples=[3]),
     ] = None,
 ) -> PlaybookView:
     """Get a published version, as its author wrote it."""
-    return await publish.get_playbook(rt, name, version)
+    return await publish.get_playbook(rt, playbook, version)
 
 
 @router.post(
-    "/v1/playbooks/{name}/{version}/retire",
+    "/v1/playbooks/{playbook}/{version}/retire",
     response_model=PlaybookView,
     dependencies=[requires(Permission.PLAYBOOK_PUBLISH)],
     responses=error_responses(401, 403, 404, 422),
@@ -77,11 +77,11 @@ async def show_playbook(
 async def retire_playbook(
     rt: Rt,
     actor: Actor,
-    name: PlaybookName,
+    playbook: PlaybookName,
     version: Annotated[int, Path(ge=1, le=_MOST, examples=[3])],
 ) -> PlaybookView:
     """Retire a version: no new run starts with it, and open runs continue."""
-    return await publish.retire_playbook(rt, name, version, actor=actor)
+    return await publish.retire_playbook(rt, playbook, version, actor=actor)
 
 
 def _key(view: PlaybookView) -> str:

@@ -79,41 +79,41 @@ async def revoke_signing_key(rt: Rt, actor: Actor, fingerprint: Fingerprint) -> 
 
 
 @router.get(
-    "/v1/playbooks/{name}/{version}/signatures",
+    "/v1/playbooks/{playbook}/{version}/signatures",
     response_model=SignatureStatus,
     dependencies=_READ,
     responses=error_responses(401, 403, 404, 422),
 )
-async def get_signature_status(rt: Rt, name: PlaybookName, version: Number) -> SignatureStatus:
+async def get_signature_status(rt: Rt, playbook: PlaybookName, version: Number) -> SignatureStatus:
     """Get the signatures of a version, what is missing, and the digests to sign."""
-    return await signatures.signature_status(rt, name, version)
+    return await signatures.signature_status(rt, playbook, version)
 
 
 @router.post(
-    "/v1/playbooks/{name}/{version}/signatures",
+    "/v1/playbooks/{playbook}/{version}/signatures",
     status_code=201,
     response_model=SignatureStatus,
     dependencies=_PUBLISH,
     responses=error_responses(401, 403, 404, 409, 422),
 )
 async def add_signature(
-    rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: Sign
+    rt: Rt, actor: Actor, playbook: PlaybookName, version: Number, body: Sign
 ) -> SignatureStatus:
     """Add a signature that was made on the signer's own machine."""
     return await signatures.add_signature(
-        rt, name, version, Signature.model_validate(body.model_dump()), actor=actor
+        rt, playbook, version, Signature.model_validate(body.model_dump()), actor=actor
     )
 
 
 @router.get(
-    "/v1/playbooks/{name}/{version}/bundle",
+    "/v1/playbooks/{playbook}/{version}/bundle",
     response_model=Bundle,
     dependencies=_READ,
     responses=error_responses(401, 403, 404, 422),
 )
-async def get_playbook_bundle(rt: Rt, name: PlaybookName, version: Number) -> Bundle:
+async def get_playbook_bundle(rt: Rt, playbook: PlaybookName, version: Number) -> Bundle:
     """Get the version with its tests and signatures, for another installation."""
-    return await bundles.make_bundle(rt, name, version)
+    return await bundles.make_bundle(rt, playbook, version)
 
 
 @router.post(
@@ -133,55 +133,55 @@ async def promote_playbook(rt: Rt, actor: Actor, body: Promote) -> PromotionChec
 
 
 @router.put(
-    "/v1/playbooks/{name}/{version}/stage",
+    "/v1/playbooks/{playbook}/{version}/stage",
     response_model=list[VersionUsage],
     dependencies=_PUBLISH,
     responses=error_responses(401, 403, 404, 409, 422),
 )
 async def set_playbook_stage(
-    rt: Rt, actor: Actor, name: PlaybookName, version: Number, body: SetStage
+    rt: Rt, actor: Actor, playbook: PlaybookName, version: Number, body: SetStage
 ) -> list[VersionUsage]:
     """Let a version take alerts, or run dry next to the one that does."""
-    await versions.set_stage(rt, name, version, body.stage, actor=actor)
-    return await versions.version_usage(rt, name)
+    await versions.set_stage(rt, playbook, version, body.stage, actor=actor)
+    return await versions.version_usage(rt, playbook)
 
 
 @router.post(
-    "/v1/playbooks/{name}/{version}/reinstate",
+    "/v1/playbooks/{playbook}/{version}/reinstate",
     response_model=list[VersionUsage],
     dependencies=_PUBLISH,
     responses=error_responses(401, 403, 404, 422),
 )
 async def reinstate_playbook(
-    rt: Rt, actor: Actor, name: PlaybookName, version: Number
+    rt: Rt, actor: Actor, playbook: PlaybookName, version: Number
 ) -> list[VersionUsage]:
     """Let a retired version start runs again."""
-    await versions.reinstate(rt, name, version, actor=actor)
-    return await versions.version_usage(rt, name)
+    await versions.reinstate(rt, playbook, version, actor=actor)
+    return await versions.version_usage(rt, playbook)
 
 
 @router.post(
-    "/v1/playbooks/{name}/roll-back",
+    "/v1/playbooks/{playbook}/roll-back",
     response_model=RetiredVersions,
     dependencies=_PUBLISH,
     responses=error_responses(401, 403, 404, 409, 422),
 )
 async def roll_back_playbook(
-    rt: Rt, actor: Actor, name: PlaybookName, body: RollBackTo
+    rt: Rt, actor: Actor, playbook: PlaybookName, body: RollBackTo
 ) -> RetiredVersions:
     """Let an earlier version take alerts again; open runs keep the version they started with."""
-    return await versions.roll_back(rt, name, body.to, actor=actor)
+    return await versions.roll_back(rt, playbook, body.to, actor=actor)
 
 
 @router.get(
-    "/v1/playbooks/{name}/usage",
+    "/v1/playbooks/{playbook}/usage",
     response_model=list[VersionUsage],
     dependencies=_READ,
     responses=error_responses(401, 403, 404, 422),
 )
-async def get_playbook_usage(rt: Rt, name: PlaybookName) -> list[VersionUsage]:
+async def get_playbook_usage(rt: Rt, playbook: PlaybookName) -> list[VersionUsage]:
     """List the versions with their open runs and live leases."""
-    return await versions.version_usage(rt, name)
+    return await versions.version_usage(rt, playbook)
 
 
 @router.post(

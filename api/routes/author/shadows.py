@@ -21,14 +21,14 @@ router = APIRouter(tags=["promotion"], route_class=GuardedRoute)
 
 
 @router.get(
-    "/v1/shadows/{name}",
+    "/v1/shadows/{playbook}",
     response_model=ShadowReport,
     dependencies=[requires(Permission.READ)],
     responses=error_responses(401, 403, 404, 422),
 )
 async def get_shadow(
     rt: Rt,
-    name: PlaybookName,
+    playbook: PlaybookName,
     since: Annotated[
         str, Query(min_length=2, max_length=20, examples=["7d"], description="How far back.")
     ] = "7d",
@@ -48,11 +48,11 @@ async def get_shadow(
     retired or made live.
     """
     age = timedelta(seconds=parse_duration(since))
-    return await shadow_report(rt, name, since=age, version=version)
+    return await shadow_report(rt, playbook, since=age, version=version)
 
 
 @router.delete(
-    "/v1/shadows/{name}/{version}",
+    "/v1/shadows/{playbook}/{version}",
     status_code=204,
     dependencies=[requires(Permission.PLAYBOOK_PUBLISH)],
     responses=error_responses(401, 403, 404, 409, 422),
@@ -60,9 +60,9 @@ async def get_shadow(
 async def end_shadow(
     rt: Rt,
     actor: Actor,
-    name: PlaybookName,
+    playbook: PlaybookName,
     version: Annotated[int, Path(ge=1, le=2**31 - 1, examples=[4])],
 ) -> Response:
     """End a shadow: the version is retired."""
-    await versions.end_shadow(rt, name, version, actor=actor)
+    await versions.end_shadow(rt, playbook, version, actor=actor)
     return Response(status_code=204)

@@ -51,13 +51,13 @@ async def list_approvals(
     dependencies=[requires(Permission.APPROVAL_READ)],
     responses=error_responses(401, 403, 404, 422),
 )
-async def show_approval(rt: Rt, approval_id: ApprovalId) -> ApprovalView:
+async def get_approval(rt: Rt, approval_id: ApprovalId) -> ApprovalView:
     """Show an approval: its exact changes, its digest, who may decide, and until when."""
     return await views.get_approval(rt, approval_id)
 
 
 @router.post(
-    "/v1/approvals/{approval_id}/decision",
+    "/v1/approvals/{approval_id}/decide",
     dependencies=[requires(Permission.APPROVAL_DECIDE)],
     responses=error_responses(401, 403, 404, 409, 422),
 )
@@ -79,7 +79,7 @@ async def decide_approval(
 
 
 @router.post(
-    "/v1/approvals/{approval_id}/withdrawal",
+    "/v1/approvals/{approval_id}/withdraw",
     dependencies=[requires(Permission.APPROVAL_DECIDE)],
     responses=error_responses(401, 403, 404, 409, 422),
 )

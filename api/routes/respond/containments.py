@@ -29,7 +29,7 @@ from orchestrator.playbook.language.durations import parse_duration
 
 router = APIRouter(tags=["containments"], route_class=GuardedRoute)
 
-Key = Annotated[
+ContainmentId = Annotated[
     str, Path(min_length=1, max_length=200, examples=["6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d"])
 ]
 
@@ -61,32 +61,32 @@ async def list_containments(
 
 
 @router.get(
-    "/v1/containments/{key}",
+    "/v1/containments/{containment_id}",
     response_model=ContainmentView,
     dependencies=[requires(Permission.READ)],
     responses=error_responses(401, 403, 404, 422),
 )
-async def get_containment(rt: Rt, key: Key) -> ContainmentView:
+async def get_containment(rt: Rt, containment_id: ContainmentId) -> ContainmentView:
     """Return one containment with its leases."""
-    return await queries.get_containment(rt, key)
+    return await queries.get_containment(rt, containment_id)
 
 
 @router.patch(
-    "/v1/containments/{key}",
+    "/v1/containments/{containment_id}",
     response_model=ContainmentView,
     dependencies=[requires(Permission.CONTAINMENT_CONTROL)],
     responses=error_responses(401, 403, 404, 409, 422),
 )
 async def change_lease(
-    rt: Rt, client: Temporal, actor: Actor, key: Key, body: ChangeLease
+    rt: Rt, client: Temporal, actor: Actor, containment_id: ContainmentId, body: ChangeLease
 ) -> ContainmentView:
     """Extend or shorten a containment: set the end of one lease, or of all of them."""
     return await releases.change_lease(
         rt,
         client,
-        key,
+        containment_id,
         lease=body.lease,
-        until=body.until,
+        until=body.expires_at,
         length=_length(body.length),
         way=body.way,
         actor=actor,
@@ -95,14 +95,18 @@ async def change_lease(
 
 
 @router.post(
-    "/v1/containments/{key}/release",
+    "/v1/containments/{containment_id}/release",
     status_code=202,
     response_model=ContainmentView,
     dependencies=[requires(Permission.CONTAINMENT_CONTROL)],
     responses=error_responses(401, 403, 404, 409, 422),
 )
 async def release_containment(
-    rt: Rt, client: Temporal, actor: Actor, key: Key, body: ReleaseContainment | None = None
+    rt: Rt,
+    client: Temporal,
+    actor: Actor,
+    containment_id: ContainmentId,
+    body: ReleaseContainment | None = None,
 ) -> ContainmentView:
     """End all leases of a containment, or one, and lift it.
 
@@ -110,25 +114,25 @@ async def release_containment(
     """
     asked = body or ReleaseContainment()
     return await releases.release(
-        rt, client, key, lease=asked.lease, actor=actor, reason=asked.reason
+        rt, client, containment_id, lease=asked.lease, actor=actor, reason=asked.reason
     )
 
 
 @router.post(
-    "/v1/containments/{key}/resolve",
+    "/v1/containments/{containment_id}/resolve",
     response_model=ContainmentView,
     dependencies=[requires(Permission.CONTAINMENT_CONTROL)],
     responses=error_responses(401, 403, 404, 409, 422),
 )
 async def resolve_containment(
-    rt: Rt, client: Temporal, actor: Actor, key: Key, body: ResolveContainment
+    rt: Rt, client: Temporal, actor: Actor, containment_id: ContainmentId, body: ResolveContainment
 ) -> ContainmentView:
     """Record that a containment that could not be lifted is gone.
 
     A worker reads the device first: while it shows the change, this takes `force`.
     """
     return await resolve.resolve_containment(
-        rt, client, key, comment=body.comment, force=body.force, actor=actor
+        rt, client, containment_id, comment=body.comment, force=body.force, actor=actor
     )
 
 

@@ -182,9 +182,7 @@ class _Replay:
         for alert in alerts:
             then = runs.get(alert.id)
             now, errors = await self._replay(alert, then)
-            about = AlertSummary(
-                alert_id=alert.id, title=alert.title, received_at=alert.received_at.isoformat()
-            )
+            about = AlertSummary(alert_id=alert.id, title=alert.title, created_at=alert.received_at)
             yield ReplayedAlert(about, alert.received_at, live_outcome(then), now, errors)
 
     async def _replay(

@@ -41,7 +41,7 @@ _EXAMPLE: dict[str, Any] = {
                     "about": {
                         "alert_id": "alert_1",
                         "title": "Password guessing",
-                        "received_at": "2026-01-02T03:04:05+00:00",
+                        "created_at": "2026-01-02T03:04:05Z",
                     },
                     "what": ["firewall.block_address 198.51.100.7"],
                 }

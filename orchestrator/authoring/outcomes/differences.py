@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from orchestrator.domain.model import Frozen
@@ -49,7 +50,7 @@ class AlertSummary(Frozen):
 
     alert_id: str
     title: str
-    received_at: str
+    created_at: datetime
 
 
 class DifferenceExample(Frozen):

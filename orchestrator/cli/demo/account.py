@@ -75,7 +75,7 @@ class DemoAccount:
     def contained(self) -> list[str]:
         """Return a line per containment in force."""
         return [
-            f"{_target(item)} since {item['since'][:19]}"
+            f"{_target(item)} since {item['created_at'][:19]}"
             for item in self.containments
             if item["state"] == "held"
         ]

@@ -45,7 +45,7 @@ class DemoPeople:
         count = approval.get("quorum", 1) if decision == "approve" else 1
         for person in self._approvers[:count]:
             # 409: a decision whose reply was lost has already been recorded.
-            await person.post(f"/v1/approvals/{approval['id']}/decision", body, accept=(409,))
+            await person.post(f"/v1/approvals/{approval['id']}/decide", body, accept=(409,))
         self._done.add(approval["id"])
         self.decisions[run["id"]] = decision
         self._report(f"asked     {approval['question'].strip()}  -> {decision}d")

@@ -19,6 +19,7 @@ from orchestrator.domain.digest import digest, input_digest
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import StepState
 from orchestrator.runtime import Runtime
+from orchestrator.store.paging import to_iso
 from orchestrator.store.queries import steps
 from orchestrator.store.tables import StepRow
 
@@ -49,12 +50,12 @@ def step_event(
 
 def verdict_record(verdict: PolicyVerdict, at: datetime) -> dict[str, Any]:
     """Return a verdict as a step keeps it. `at`: when the device was read for it."""
-    return {**verdict.model_dump(mode="json"), "at": at.isoformat()}
+    return {**verdict.model_dump(mode="json"), "read_at": to_iso(at)}
 
 
 def read_at(step: StepRow) -> datetime:
     """Return when a step last read the device."""
-    at = (step.verdict or {}).get("at")
+    at = (step.verdict or {}).get("read_at")
     return datetime.fromisoformat(at) if at else step.started_at
 
 

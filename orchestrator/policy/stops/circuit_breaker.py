@@ -33,14 +33,14 @@ class BreakerView(Frozen):
                 "source": "edge-ids",
                 "reason": "source edge-ids had 21 targets contained within 1:00:00,"
                 " and 1.5 on average before",
-                "tripped_at": "2026-01-01T12:00:00Z",
+                "created_at": "2026-01-01T12:00:00Z",
             }
         }
     )
 
     source: str
     reason: str
-    tripped_at: datetime
+    created_at: datetime
 
 
 async def list_breakers(rt: Runtime) -> tuple[BreakerView, ...]:
@@ -48,7 +48,7 @@ async def list_breakers(rt: Runtime) -> tuple[BreakerView, ...]:
     async with rt.store.read() as session:
         rows = await records.list_all(session, BreakerRow)
         return tuple(
-            BreakerView(**row.model_dump(exclude={"reset_at"}))
+            BreakerView(source=row.source, reason=row.reason, created_at=row.tripped_at)
             for row in rows
             if row.reset_at is None
         )

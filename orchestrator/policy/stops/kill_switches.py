@@ -29,7 +29,7 @@ class KillSwitchView(Frozen):
                 "name": "firewall",
                 "reason": "maintenance",
                 "engaged_by": "person:ann",
-                "engaged_at": "2026-01-01T12:00:00Z",
+                "created_at": "2026-01-01T12:00:00Z",
                 "stop_releases": False,
                 "warning": None,
             }
@@ -42,7 +42,7 @@ class KillSwitchView(Frozen):
     )
     reason: str
     engaged_by: str
-    engaged_at: datetime
+    created_at: datetime
     stop_releases: bool = False
     warning: str | None = Field(
         default=None, description="Set when it is engaged for a name that nothing has."
@@ -70,7 +70,7 @@ async def engage(
         stop_releases=stop_releases,
     )
     async with rt.store.write() as session:
-        view = KillSwitchView(**row.model_dump(), warning=await _warning(session, scope, name))
+        view = _view(row, await _warning(session, scope, name))
         await records.upsert(session, row)
         details = {"scope": scope, "name": name, "reason": reason, "stop_releases": stop_releases}
         await trail.record(
@@ -103,10 +103,13 @@ async def lift(rt: Runtime, scope: str, name: str, *, actor: str) -> None:
 async def list_switches(rt: Runtime) -> tuple[KillSwitchView, ...]:
     """Return the engaged kill switches."""
     async with rt.store.read() as session:
-        return tuple(
-            KillSwitchView(**row.model_dump())
-            for row in await records.list_all(session, KillSwitchRow)
-        )
+        return tuple(_view(row) for row in await records.list_all(session, KillSwitchRow))
+
+
+def _view(row: KillSwitchRow, warning: str | None = None) -> KillSwitchView:
+    return KillSwitchView(
+        **row.model_dump(exclude={"engaged_at"}), created_at=row.engaged_at, warning=warning
+    )
 
 
 async def _warning(session: AsyncSession, scope: str, name: str) -> str | None:

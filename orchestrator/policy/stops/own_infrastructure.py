@@ -42,7 +42,7 @@ class OwnView(Frozen):
                 "type": "address",
                 "value": "10.0.0.1",
                 "why": "a default gateway",
-                "seen_at": "2026-01-01T12:00:00Z",
+                "last_seen_at": "2026-01-01T12:00:00Z",
             }
         }
     )
@@ -51,7 +51,7 @@ class OwnView(Frozen):
     type: ObservableType
     value: str
     why: str
-    seen_at: datetime
+    last_seen_at: datetime
 
 
 async def record_own(
@@ -104,7 +104,7 @@ async def list_own(rt: Runtime) -> tuple[OwnView, ...]:
     since = rt.clock() - OWN_FOR
     async with rt.store.read() as session:
         return tuple(
-            OwnView(**row.model_dump())
+            OwnView(**row.model_dump(exclude={"seen_at"}), last_seen_at=row.seen_at)
             for row in await records.list_all(session, OwnRow)
             if row.seen_at > since
         )

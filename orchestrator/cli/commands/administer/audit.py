@@ -41,7 +41,7 @@ def list_events(
 ) -> Answer:
     """List audit events, newest first."""
     found = api.items("/v1/audit", limit, subject=subject, kind=kind)
-    return table(found, "number", "time", "kind", "actor", "subject", "data")
+    return table(found, "number", "created_at", "kind", "actor", "subject", "data")
 
 
 @api_command(app, "export")

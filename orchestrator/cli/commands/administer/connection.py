@@ -56,7 +56,7 @@ def list_connections(api: Api) -> Answer:
         "capability",
         "settings",
         "revision",
-        "saved_at",
+        "updated_at",
     )
 
 

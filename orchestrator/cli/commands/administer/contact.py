@@ -35,7 +35,7 @@ def save(
 @api_command(app, "list")
 def list_contacts(api: Api) -> Answer:
     """List all contacts."""
-    return table(api.items("/v1/contacts"), "person", "email", "slack_user", "saved_at")
+    return table(api.items("/v1/contacts"), "person", "email", "slack_user", "updated_at")
 
 
 @api_command(app, "remove")

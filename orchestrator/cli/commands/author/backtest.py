@@ -135,7 +135,7 @@ def _print_group(group: dict[str, Any]) -> None:
     print_styled(f"\n{difference}: {alerts}", style)
     for each in group["examples"]:
         about = each["about"]
-        received = about["received_at"][:16].replace("T", " ")
+        received = about["created_at"][:16].replace("T", " ")
         print_styled(f"  {about['alert_id']}  {received}  ", "dim", plain=about["title"])
         for what in each["what"]:
             print_line(f"      {what}")

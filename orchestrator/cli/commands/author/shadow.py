@@ -83,6 +83,6 @@ def _print(found: dict[str, Any]) -> None:
         print_line(f"\n{group['difference']}: {group['count']}")
         for each in group["examples"]:
             about = each["about"]
-            print_line(f"  {about['received_at'][:16]}  {about['title']} ({about['alert_id']})")
+            print_line(f"  {about['created_at'][:16]}  {about['title']} ({about['alert_id']})")
             for what in each["what"]:
                 print_line(f"    {what}")

@@ -59,7 +59,9 @@ def add(
 def list_signing_keys(api: Api) -> Answer:
     """List all keys, revoked ones included."""
     keys = api.items("/v1/signing-keys")
-    return table(keys, "fingerprint", "person", "public_key", "added_by", "added_at", "revoked_at")
+    return table(
+        keys, "fingerprint", "person", "public_key", "added_by", "created_at", "revoked_at"
+    )
 
 
 @api_command(app, "revoke")

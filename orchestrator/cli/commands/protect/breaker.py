@@ -15,7 +15,7 @@ app = noun("Circuit breakers of sources.")
 @api_command(app, "list")
 def list_breakers(api: Api) -> Answer:
     """List tripped breakers: every change for these sources needs approval."""
-    return table(api.items("/v1/breakers"), "source", "reason", "tripped_at")
+    return table(api.items("/v1/breakers"), "source", "reason", "created_at")
 
 
 @api_command(app, "reset")

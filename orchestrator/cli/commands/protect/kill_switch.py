@@ -59,5 +59,5 @@ def list_switches(api: Api) -> Answer:
         "reason",
         "stop_releases",
         "engaged_by",
-        "engaged_at",
+        "created_at",
     )

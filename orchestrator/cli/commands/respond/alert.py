@@ -23,9 +23,7 @@ def list_alerts(
 ) -> Answer:
     """List alerts, newest first."""
     found = api.items("/v1/alerts", limit, incident_id=incident, source=source)
-    return table(
-        found, "id", "received_at", "source", "severity", "alert_class", "title", "incident_id"
-    )
+    return table(found, "id", "created_at", "source", "severity", "class", "title", "incident_id")
 
 
 @api_command(app, "show")

@@ -70,20 +70,20 @@ def approve(
         "comment": comment,
         "changes": changes or None,
     }
-    return _decided(api.post(f"/v1/approvals/{approval_id}/decision", body))
+    return _decided(api.post(f"/v1/approvals/{approval_id}/decide", body))
 
 
 @api_command(app, "decline")
 def decline(api: Api, approval_id: ApprovalId, digest: Digest, comment: Comment = "") -> Answer:
     """Decline; one person is enough."""
     body = {"decision": "decline", "digest": digest, "comment": comment}
-    return _decided(api.post(f"/v1/approvals/{approval_id}/decision", body))
+    return _decided(api.post(f"/v1/approvals/{approval_id}/decide", body))
 
 
 @api_command(app, "withdraw")
 def withdraw(api: Api, approval_id: ApprovalId, comment: Comment = "") -> Answer:
     """Withdraw your approval while not all of its changes are made."""
-    done = api.post(f"/v1/approvals/{approval_id}/withdrawal", {"comment": comment})
+    done = api.post(f"/v1/approvals/{approval_id}/withdraw", {"comment": comment})
     return Answer(done, "\n".join(filter(None, (_outcome(done["approval"]), done["note"]))))
 
 
@@ -152,7 +152,7 @@ def _decisions(approval: dict[str, Any]) -> Iterator[str]:
     for each in approval["decisions"]:
         comment = f": {each['comment']}" if each["comment"] else ""
         withdrawn = f", withdrawn at {each['withdrawn_at']}" if each["withdrawn_at"] else ""
-        decision = f"{each['person']}: {each['decision']} at {each['at']} by {each['via']}"
+        decision = f"{each['person']}: {each['decision']} at {each['decided_at']} by {each['via']}"
         yield f"{decision}{withdrawn}{comment}"
     if alone := approval["break_glass"]:
         reviewer = f" by {alone['reviewed_by']}" if alone["reviewed_by"] else ""

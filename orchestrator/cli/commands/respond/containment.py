@@ -32,7 +32,7 @@ WIDTH = 120  # columns
 _MAX_SEARCHED = 10_000
 _KEY_LENGTH = 32
 _COLUMNS = (
-    ("key", 8),
+    ("id", 8),
     ("state", None),
     ("what", None),
     ("on", None),
@@ -129,7 +129,7 @@ def _change(api: Api, name: str, body: dict[str, Any]) -> Answer:
     parse_seconds(body["for"], "DURATION")
     key, lease = _find(api, name)
     containment = api.patch(f"/v1/containments/{key}", {**body, "lease": lease})
-    until = containment["until"] or "released by hand"
+    until = containment["expires_at"] or "released by hand"
     return Answer(containment, f"containment {key}: in force until {until}")
 
 
@@ -137,12 +137,12 @@ def _find(api: Api, name: str) -> tuple[str, str | None]:
     """Return the key, and the lease if one is named. Raise NotFound, or Conflict if ambiguous."""
     if "/" in name:
         for item in api.items("/v1/containments", 1, lease=name, state="all"):
-            return item["key"], name
+            return item["id"], name
         raise NotFound(f"no lease {name}; `tocsin containment list --json` shows leases")
     if len(name) >= _KEY_LENGTH:
         return name, None
     items = api.items("/v1/containments", _MAX_SEARCHED)
-    keys = [item["key"] for item in items if item["key"].startswith(name)]
+    keys = [item["id"] for item in items if item["id"].startswith(name)]
     if len(keys) > 1:
         raise Conflict(f"{len(keys)} containments begin with {name}; give more of the key")
     return (keys[0] if keys else name), None
@@ -156,20 +156,20 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
     why = next(iter([*alerts, *(lease["path"] for lease in shown)]), "-")
     device = item["device"]
     return (
-        item["key"][:8],
+        item["id"][:8],
         _state(item),
         f"{item['target']['value']} {item['action']}",
         item["connection"] if device is None else f"{item['connection']} ({device})",
         by or "-",
         why,
-        _moment(item["since"]),
+        _moment(item["created_at"]),
         _until(item, has_leases=bool(live)),
         _moment(item["verified_at"]),
     )
 
 
 def _until(item: dict[str, Any], *, has_leases: bool) -> str:
-    end = item["lifted_at"] or item["until"]
+    end = item["lifted_at"] or item["expires_at"]
     if end:
         return _moment(end)
     return "by hand" if has_leases else "now"

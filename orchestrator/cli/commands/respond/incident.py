@@ -24,7 +24,9 @@ def list_incidents(
 ) -> Answer:
     """List incidents, newest first."""
     found = api.items("/v1/incidents", limit, status=status)
-    return table(found, "id", "status", "severity", "alerts", "opened_at", "last_alert_at", "title")
+    return table(
+        found, "id", "status", "severity", "alerts", "created_at", "last_alert_at", "title"
+    )
 
 
 @api_command(app, "show")

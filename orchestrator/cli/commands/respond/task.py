@@ -13,7 +13,7 @@ app = noun("Tasks: what needs a person.")
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
 
-_COLUMNS = ("id", "kind", "subject", "state", "to_group", "opened_at", "summary")
+_COLUMNS = ("id", "kind", "subject", "state", "to_group", "created_at", "summary")
 
 
 @api_command(app, "list")

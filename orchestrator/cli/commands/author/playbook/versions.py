@@ -22,7 +22,7 @@ _COLUMNS = (
     "title",
     "owner",
     "digest",
-    "published_at",
+    "created_at",
     "published_by",
     "stage",
     "tested",
