@@ -66,7 +66,7 @@ def test_login_with_a_key_that_the_api_does_not_accept_saves_nothing(server: Api
 
 def test_login_with_a_key_that_may_not_read_saves_it(server: ApiServer) -> None:
     made = tocsin(
-        "key", "create", "eve", "--role", "admin", "--scope", "kill_switch", "--json",
+        "key", "create", "eve", "--role", "admin", "--scope", "kill_switch:lift", "--json",
         "--data-dir", server.settings.data_dir,
     )  # fmt: skip
     key = json.loads(made.stdout)["token"]
