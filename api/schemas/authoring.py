@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from api.schemas.playbooks import PlaybookText
 from api.schemas.request_model import Document, RequestModel, Version, example
 
 
@@ -57,6 +58,10 @@ class RunTests(RequestModel):
     only: Annotated[
         str | None, Field(max_length=200, description="Only cases whose name contains this.")
     ] = None
+    given: Annotated[
+        tuple[PlaybookText, ...],
+        Field(max_length=500, description="Drafts that it may call as if they were published."),
+    ] = ()
 
 
 class ScaffoldPlaybook(RequestModel):

@@ -20,6 +20,15 @@ class PlaybookText(RequestModel):
     ] = "playbook.yaml"
 
 
+class PlaybookDraft(PlaybookText):
+    """A playbook, with the drafts that it may call."""
+
+    given: Annotated[
+        tuple[PlaybookText, ...],
+        Field(max_length=500, description="Drafts that it may call as if they were published."),
+    ] = ()
+
+
 class PublishPlaybook(PlaybookText):
     """A playbook with the files next to it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -13,8 +14,9 @@ from orchestrator.playbook.diff.model import DiffEntry, render_markdown
 from orchestrator.playbook.diff.plans import diff_plans
 from orchestrator.playbook.lint.rule import LintFinding
 from orchestrator.playbook.lint.rules import lint_playbook
-from orchestrator.playbook.plan import Plan
-from orchestrator.registry.publish import check_playbook, published_plans
+from orchestrator.playbook.plan import CallPlaybook, Plan, walk
+from orchestrator.registry.drafts import Draft
+from orchestrator.registry.publish import check_playbook, load_resolve
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import runs
 
@@ -30,6 +32,7 @@ class CheckedPlaybook(Frozen):
                 "title": "Block an address",
                 "digest": "6f1c0f2b",
                 "positions": {"block": [8, 5]},
+                "calls": ["lock-account@2"],
             }
         }
     )
@@ -40,6 +43,9 @@ class CheckedPlaybook(Frozen):
     digest: str
     positions: Annotated[
         dict[str, tuple[int, int]], Field(description="Line and column of each step.")
+    ]
+    calls: Annotated[
+        tuple[str, ...], Field(description="The versions that it calls, as NAME@VERSION.")
     ]
 
 
@@ -100,28 +106,34 @@ class PlaybookComparison(Frozen):
     markdown: Annotated[str, Field(description="For a comment on a pull request.")]
 
 
-async def check_draft(rt: Runtime | None, text: str, file: str) -> CheckedPlaybook:
-    """Compile a draft as publishing it would. Raises PlaybookInvalid with every problem."""
-    compiled = await check_playbook(rt, text, file)
+async def check_draft(
+    rt: Runtime | None, text: str, file: str, given: Sequence[Draft] = ()
+) -> CheckedPlaybook:
+    """Compile a draft as publishing it would, after the drafts that are given with it.
+
+    Raises PlaybookInvalid with every problem.
+    """
+    compiled = await check_playbook(rt, text, file, given)
     plan = compiled.plan
+    called = (step.plan for _, step in walk(plan) if isinstance(step, CallPlaybook))
     return CheckedPlaybook(
         playbook=plan.playbook,
         version=plan.version,
         title=plan.title,
         digest=plan.digest,
         positions=compiled.positions,
+        calls=tuple(dict.fromkeys(f"{each.playbook}@{each.version}" for each in called)),
     )
 
 
-async def lint_draft(rt: Runtime | None, text: str, file: str) -> tuple[LintFinding, ...]:
-    """Return every finding that is not waived.
+async def lint_draft(
+    rt: Runtime | None, text: str, file: str, given: Sequence[Draft] = ()
+) -> tuple[LintFinding, ...]:
+    """Return every finding that is not waived; the draft may call those given with it.
 
     Without a runtime, the usual connections are assumed. Raises PlaybookInvalid.
     """
-    known = await published_plans(rt) if rt is not None else {}
-    return lint_playbook(
-        text, file, await load_catalogue(rt), lambda name, version: known.get((name, version))
-    )
+    return lint_playbook(text, file, await load_catalogue(rt), await load_resolve(rt, given))
 
 
 def compare_plans(a: Plan, b: Plan) -> PlaybookComparison:

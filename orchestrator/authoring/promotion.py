@@ -18,7 +18,6 @@ from orchestrator.playbook.problems import PlaybookInvalid
 from orchestrator.registry.bundle import Bundle
 from orchestrator.registry.publish import (
     PlaybookFiles,
-    PlaybookView,
     PromotionEvidence,
     check_playbook,
     publish_playbook,
@@ -26,6 +25,7 @@ from orchestrator.registry.publish import (
 )
 from orchestrator.registry.statement import Signature
 from orchestrator.registry.trust import missing_signatures, trusted_keys
+from orchestrator.registry.views import PlaybookView
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import records
 from orchestrator.store.tables import PlaybookRow, SignatureRow

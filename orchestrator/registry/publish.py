@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
@@ -14,45 +13,14 @@ from orchestrator.connections.catalogue import load_catalogue
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
-from orchestrator.playbook.compile.compiler import CompiledPlaybook, compile_playbook
+from orchestrator.playbook.compile.compiler import CompiledPlaybook, Resolve, compile_playbook
 from orchestrator.playbook.plan import Plan
+from orchestrator.registry.drafts import Draft, resolve_with
+from orchestrator.registry.views import PlaybookView, PublishedPlaybook, PublishOutcome
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import records
 from orchestrator.store.tables import PlaybookRow, SignatureRow
-
-_EXAMPLE: dict[str, Any] = {
-    "name": "c2-beacon-containment",
-    "version": 3,
-    "digest": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
-    "title": "Contain a host that beacons to a command-and-control server",
-    "owner": "soc-tier-2",
-    "source": "playbook: c2-beacon-containment\nversion: 3\n...",
-    "created_at": "2026-01-01T12:00:00Z",
-    "published_by": "person:ann",
-    "retired": False,
-    "stage": "live",
-    "tested": True,
-}
-
-
-class PlaybookView(Frozen):
-    """A published version."""
-
-    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
-
-    name: str
-    version: int
-    digest: str
-    title: str
-    owner: str
-    source: str
-    created_at: datetime
-    published_by: str
-    retired: bool
-    stage: str = "live"
-    tested: bool = False
-    """Whether its tests were published with it."""
 
 
 class PlaybookFiles(Frozen):
@@ -82,12 +50,20 @@ async def published_plans(rt: Runtime) -> dict[tuple[str, int], Plan]:
         }
 
 
-async def check_playbook(rt: Runtime | None, text: str, file: str) -> CompiledPlaybook:
-    """Compile a playbook against this environment. Raises PlaybookInvalid with every problem."""
+async def load_resolve(rt: Runtime | None, given: Sequence[Draft] = ()) -> Resolve:
+    """Return how a call finds its playbook: published here, or among drafts given with it."""
     known = await published_plans(rt) if rt is not None else {}
-    return compile_playbook(
-        text, file, await load_catalogue(rt), lambda name, version: known.get((name, version))
-    )
+    return resolve_with(given, await load_catalogue(rt), known)
+
+
+async def check_playbook(
+    rt: Runtime | None, text: str, file: str, given: Sequence[Draft] = ()
+) -> CompiledPlaybook:
+    """Compile a playbook against this environment, and the drafts that are given with it.
+
+    Raises PlaybookInvalid with every problem.
+    """
+    return compile_playbook(text, file, await load_catalogue(rt), await load_resolve(rt, given))
 
 
 async def publish_playbook(
@@ -99,13 +75,13 @@ async def publish_playbook(
     files: PlaybookFiles | None = None,
     stage: Literal["live", "shadow"] = "live",
     evidence: PromotionEvidence | None = None,
-) -> PlaybookView:
+) -> PublishedPlaybook:
     """Publish a version. A version in stage `shadow` runs dry next to the live one.
 
     Publishing the same content again changes nothing, except that missing tests and signatures
-    are added. Raises PlaybookInvalid, and Conflict when the version has other content, when the
-    evidence is about other content, and when `require_signed` is on and there is no evidence: an
-    unsigned version would replace the one that runs.
+    are added. Raises PlaybookInvalid, and Conflict when the version has other content or other
+    tests, when the evidence is about other content, and when `require_signed` is on and there is
+    no evidence: an unsigned version would replace the one that runs.
     """
     compiled = await check_playbook(rt, text, file)
     plan, now = compiled.plan, rt.clock()
@@ -114,18 +90,17 @@ async def publish_playbook(
             f"{file}: the digest changed since it was signed; check the connections and try again"
         )
     row = _new_row(compiled, text, actor, files, stage, now)
-    view = _view(row)
+    outcome = PublishOutcome.PUBLISHED
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {plan.playbook}"])
         before = await records.get(session, PlaybookRow, (plan.playbook, plan.version))
         if before is not None and before.digest == plan.digest:
-            if before.tests is None and files is not None:
-                before.tests, before.files = files.tests, files.files
+            outcome = _add_tests(before, files, file)
             await _save_evidence(session, before, evidence, now)
-            return _view(before)
+            return _published(before, outcome)
         _check_is_new(rt, file, plan, before, evidence)
         await records.add(session, row)
-        data = {"version": plan.version, "digest": view.digest, "stage": stage}
+        data = {"version": plan.version, "digest": row.digest, "stage": stage}
         await trail.record(
             session,
             EventKind.PLAYBOOK_PUBLISHED,
@@ -135,7 +110,7 @@ async def publish_playbook(
             now=now,
         )
         await _save_evidence(session, row, evidence, now)
-    return view
+    return _published(row, outcome)
 
 
 async def list_playbooks(rt: Runtime) -> tuple[PlaybookView, ...]:
@@ -183,6 +158,24 @@ async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -
             now=rt.clock(),
         )
         return _view(row)
+
+
+def same_files(row: PlaybookRow, files: PlaybookFiles) -> bool:
+    """Return whether a version was published with these tests and files."""
+    return row.tests == files.tests and row.files == files.files
+
+
+def _add_tests(row: PlaybookRow, files: PlaybookFiles | None, file: str) -> PublishOutcome:
+    """Add tests to a version without. Raises Conflict for other tests than its own."""
+    if files is None or same_files(row, files):
+        return PublishOutcome.UNCHANGED
+    if row.tests is not None:
+        raise Conflict(
+            f"{file}: version {row.version} of {row.name} is published with other tests, which "
+            "are part of what is published; raise `version`"
+        )
+    row.tests, row.files = files.tests, files.files
+    return PublishOutcome.TESTS_ADDED
 
 
 def _check_is_new(
@@ -259,3 +252,7 @@ def _view(row: PlaybookRow) -> PlaybookView:
         created_at=row.published_at,
         tested=row.tests is not None,
     )
+
+
+def _published(row: PlaybookRow, outcome: PublishOutcome) -> PublishedPlaybook:
+    return PublishedPlaybook(**_view(row).model_dump(), outcome=outcome)

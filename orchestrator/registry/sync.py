@@ -13,12 +13,11 @@ from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import DEBUG
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.playbook.plan import Plan
-from orchestrator.playbook.problems import PlaybookInvalid
 from orchestrator.policy import policies
 from orchestrator.policy.document import parse_policy
 from orchestrator.registry import publish
+from orchestrator.registry.drafts import compile_together
 from orchestrator.registry.publish import PlaybookFiles
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import records
@@ -117,8 +116,9 @@ async def sync(rt: Runtime, wanted: FolderContent, *, plan_only: bool, actor: st
         return SyncResult(steps=tuple(steps), done=False)
     for (each, _), step in zip(plans, steps, strict=False):
         if step.verb is SyncVerb.PUBLISH:
-            files = PlaybookFiles(tests=each.tests, files=each.files)
-            await publish.publish_playbook(rt, each.text, each.file, actor=actor, files=files)
+            await publish.publish_playbook(
+                rt, each.text, each.file, actor=actor, files=_files(each)
+            )
     for row in gone:
         await publish.retire_playbook(rt, row.name, row.version, actor=actor)
     if wanted.policy is not None and steps[-1].verb is SyncVerb.PUT_IN_FORCE:
@@ -143,29 +143,11 @@ def _compiled(
     given: Sequence[FolderPlaybook], catalogue: Catalogue, rows: Iterable[PlaybookRow]
 ) -> list[tuple[FolderPlaybook, Plan]]:
     """Compile the playbooks, each after those that it calls. Raises Invalid with all problems."""
-    known = {(row.name, row.version): Plan.model_validate(row.plan) for row in rows}
-    found: list[tuple[FolderPlaybook, Plan]] = []
-    left = list(given)
-    while left:
-        problems: list[str] = []
-        later: list[FolderPlaybook] = []
-        for each in left:
-            try:
-                plan = compile_playbook(
-                    each.text,
-                    each.file,
-                    catalogue,
-                    lambda name, version: known.get((name, version)),
-                ).plan
-            except PlaybookInvalid as error:
-                problems.append(str(error))
-                later.append(each)
-                continue
-            known.setdefault((plan.playbook, plan.version), plan)
-            found.append((each, plan))
-        if len(later) == len(left):
-            raise Invalid("\n".join(problems))
-        left = later
+    published = {(row.name, row.version): Plan.model_validate(row.plan) for row in rows}
+    compiled, invalid = compile_together(given, catalogue, published)
+    if invalid:
+        raise Invalid("\n".join(str(error) for _, error in invalid))
+    found = [(each, playbook.plan) for each, playbook in compiled]
     names: dict[str, str] = {}
     for each, plan in found:
         if plan.playbook in names:
@@ -191,7 +173,14 @@ def _step(each: FolderPlaybook, plan: Plan, rows: Iterable[PlaybookRow]) -> Sync
                 f"{each.file}: {what} is retired here; reinstate it with "
                 "`tocsin playbook reinstate`, or raise `version`"
             )
-        return SyncStep(verb=SyncVerb.UNCHANGED, what=what)
+        if each.tests is None or publish.same_files(same, _files(each)):
+            return SyncStep(verb=SyncVerb.UNCHANGED, what=what)
+        if same.tests is None:
+            return SyncStep(verb=SyncVerb.PUBLISH, what=what, detail="its tests are added")
+        raise Conflict(
+            f"{each.file}: {what} is published with other tests, which are part of what is "
+            f"published; raise `version` to {max(own) + 1}"
+        )
     if own and max(own) > plan.version:
         raise Conflict(
             f"{each.file}: {what} is older than version {max(own)}, which is published; "
@@ -200,6 +189,10 @@ def _step(each: FolderPlaybook, plan: Plan, rows: Iterable[PlaybookRow]) -> Sync
     return SyncStep(
         verb=SyncVerb.PUBLISH, what=what, detail=f"after version {max(own)}" if own else "new"
     )
+
+
+def _files(each: FolderPlaybook) -> PlaybookFiles:
+    return PlaybookFiles(tests=each.tests, files=each.files)
 
 
 def _gone(rows: Iterable[PlaybookRow], names: set[str]) -> list[PlaybookRow]:

@@ -284,6 +284,13 @@ async def test_approved_run_over_the_limit_is_no_difference(past: HistoryRig) ->
     assert differences(await past.try_(limited)) == {}
 
 
+async def test_alert_whose_run_is_still_open_is_left_out(past: HistoryRig) -> None:
+    await past.handled("a", GOOD, 0)
+    await past.handled("b", BAD, 0, still_open=True)
+    found = await past.try_(LIVE)
+    assert (found.alerts, found.open, found.differs) == (1, 1, False)
+
+
 async def test_other_classes_sources_and_times_are_ignored(past: HistoryRig) -> None:
     await past.alert("other", BAD, alert_class="malware")
     await past.handled("old", BAD, 9, NOW - timedelta(days=3))

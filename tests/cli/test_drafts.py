@@ -125,3 +125,81 @@ def test_a_draft_and_a_version_are_drawn(server: ApiServer, tmp_path: Path) -> N
     assert len({each.stdout for each in drawn}) == 1
     assert tocsin("playbook", "graph", SHIPPED, "-o", tmp_path / "x.svg").returncode == 0
     assert (tmp_path / "x.svg").read_text("utf-8").startswith("<svg")
+
+
+CHILD = """\
+playbook: child
+version: 1
+title: Child
+owner: soc
+inputs:
+  address: {type: address}
+steps:
+  - {id: block, use: firewall.block_address, with: {address: "${{ inputs.address }}"}, for: 1h}
+"""
+PARENT = """\
+playbook: a-parent
+version: 1
+title: Parent
+owner: soc
+inputs:
+  address: {type: address}
+steps:
+  - {id: contain, call: child@1, with: {address: "${{ inputs.address }}"}}
+"""
+TESTS = """\
+playbook: PLAYBOOK
+cases:
+  - name: an address is blocked
+    given: {inputs: {address: 203.0.113.9}}
+    expect: {status: completed, applied: [firewall.block_address 203.0.113.9]}
+"""
+
+
+def _two_that_call(folder: Path) -> list[Path]:
+    for name, text in (("a-parent", PARENT), ("child", CHILD)):
+        (folder / name).mkdir()
+        (folder / name / "playbook.yaml").write_text(text)
+        (folder / name / "tests.yaml").write_text(TESTS.replace("PLAYBOOK", name))
+    return [folder / "a-parent", folder / "child"]
+
+
+def test_playbooks_named_together_know_each_other(
+    tmp_path: Path, where: tuple[object, ...]
+) -> None:
+    both = _two_that_call(tmp_path)
+    alone = tocsin("playbook", "check", both[0], *where)
+    assert alone.returncode == 1
+    assert "child@1 is not published" in alone.stderr
+    for verb in ("check", "lint", "test"):
+        done = tocsin("playbook", verb, *both, *where)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_publish_orders_playbooks_by_their_calls_and_says_what_it_did(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    here = ("--data-dir", server.settings.data_dir)
+    both = _two_that_call(tmp_path)
+    done = tocsin("playbook", "publish", *both, *here)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.startswith("child version 1 published as live")
+    assert second.startswith("a-parent version 1 published as live")
+    again = tocsin("playbook", "publish", both[1], *here)
+    assert "already published as live; nothing changed" in again.stdout
+    (both[1] / "tests.yaml").write_text(TESTS.replace("PLAYBOOK", "child") + "# more\n")
+    changed = tocsin("playbook", "publish", both[1], *here)
+    assert changed.returncode == 1
+    assert "raise `version`" in changed.stderr
+
+
+def test_a_mistake_in_a_called_playbook_is_reported_with_its_own_place(
+    tmp_path: Path, where: tuple[object, ...]
+) -> None:
+    both = _two_that_call(tmp_path)
+    (both[1] / "playbook.yaml").write_text(CHILD.replace("block_address", "blok_address"))
+    refused = tocsin("playbook", "check", *both, *where)
+    assert refused.returncode == 1
+    assert "child/playbook.yaml:8" in refused.stderr
+    assert "did you mean 'block_address'" in refused.stderr

@@ -71,16 +71,19 @@ class HistoryRig:
         """Store an alert with a run that blocked its address if five engines call it malicious.
 
         `ran`: when it ran; `changed`: whether the firewall changed; `asked`: whether people were
-        asked; `over_limit`: the limit that people let the run exceed.
+        asked; `over_limit`: the limit that people let the run exceed; `still_open`: whether the run
+        waits for people.
         """
         ran = more.pop("ran", at)
         changed, asked = more.pop("changed", True), more.pop("asked", False)
-        over_limit = more.pop("over_limit", None)
+        over_limit, still_open = more.pop("over_limit", None), more.pop("still_open", False)
         await self.add(alert_row(name, address, at, **more))
         rows = run_rows(name, address, ran, malicious, changed=changed, asked=asked)
         if over_limit is not None:
             rows[0].over_limit = over_limit
             rows.append(begin_approval(rows[0], "approved"))
+        if still_open:
+            rows[0].status, rows[0].ended_at = RunStatus.WAITING, None
         await self.add(*rows)
 
     async def over_limit(self, name: str, address: str, at: datetime) -> None:

@@ -216,10 +216,18 @@ async def test_missing_tests_are_added_and_never_replaced(
     await publish_playbook(
         rt, playbook("one"), "one.yaml", actor=ADMIN, files=PlaybookFiles(tests="first")
     )
-    await publish_playbook(
-        rt, playbook("one"), "one.yaml", actor=ADMIN, files=PlaybookFiles(tests="second")
-    )
+    with pytest.raises(Conflict, match="other tests"):
+        await publish_playbook(
+            rt, playbook("one"), "one.yaml", actor=ADMIN, files=PlaybookFiles(tests="second")
+        )
     async with rt.store.read() as session:
         row = await session.get(PlaybookRow, ("one", 1))
     assert row is not None
     assert row.tests == "first"
+
+
+async def test_changed_tests_of_a_published_version_stop_a_sync(rt: Runtime, folder: Path) -> None:
+    await synced(rt, folder)
+    (folder / "one" / "tests.yaml").write_text("cases: [] # changed", "utf-8")
+    with pytest.raises(Conflict, match=r"one/playbook\.yaml: one version 1 .* other tests"):
+        await synced(rt, folder)

@@ -18,7 +18,7 @@ from api.schemas.authoring import (
     RunTests,
     ScaffoldPlaybook,
 )
-from api.schemas.playbooks import PlaybookText
+from api.schemas.playbooks import PlaybookDraft, PlaybookText
 from orchestrator.authoring import checks, editor, graphs
 from orchestrator.authoring.checks import CheckedPlaybook, LintReport, PlaybookComparison
 from orchestrator.authoring.editor import ScaffoldFiles
@@ -46,9 +46,9 @@ _SCHEMA: dict[int | str, dict[str, Any]] = {
     dependencies=[requires(Permission.READ)],
     responses=error_responses(401, 403, 422),
 )
-async def check_playbook(rt: Rt, body: PlaybookText) -> CheckedPlaybook:
+async def check_playbook(rt: Rt, body: PlaybookDraft) -> CheckedPlaybook:
     """Check whether a playbook can be published; each error has line, column, step and fix."""
-    return await checks.check_draft(rt, body.text, body.file)
+    return await checks.check_draft(rt, body.text, body.file, body.given)
 
 
 @router.post(
@@ -57,9 +57,9 @@ async def check_playbook(rt: Rt, body: PlaybookText) -> CheckedPlaybook:
     dependencies=[requires(Permission.READ)],
     responses=error_responses(401, 403, 422),
 )
-async def lint_playbook(rt: Rt, body: PlaybookText) -> LintReport:
+async def lint_playbook(rt: Rt, body: PlaybookDraft) -> LintReport:
     """Lint a playbook; findings that are waived in place are left out."""
-    return LintReport(findings=await checks.lint_draft(rt, body.text, body.file))
+    return LintReport(findings=await checks.lint_draft(rt, body.text, body.file, body.given))
 
 
 @router.post(
@@ -82,7 +82,7 @@ async def diff_playbooks(rt: Rt, body: ComparePlaybooks) -> PlaybookComparison:
 async def test_playbook(rt: Rt, body: RunTests) -> ReportView:
     """Run the tests of a playbook by the real engine, without any system."""
     return await api_runner.run_draft_tests(
-        rt, body.playbook, body.tests, body.files, only=body.only
+        rt, body.playbook, body.tests, body.files, only=body.only, given=body.given
     )
 
 

@@ -13,7 +13,8 @@ from api.problems import error_responses
 from api.schemas.playbooks import PublishPlaybook
 from orchestrator.domain.access import Permission
 from orchestrator.registry import publish
-from orchestrator.registry.publish import PlaybookFiles, PlaybookView
+from orchestrator.registry.publish import PlaybookFiles
+from orchestrator.registry.views import PlaybookView, PublishedPlaybook
 
 router = APIRouter(tags=["playbooks"], route_class=GuardedRoute)
 
@@ -35,14 +36,15 @@ async def list_playbooks(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Pa
 @router.post(
     "/v1/playbooks",
     status_code=201,
-    response_model=PlaybookView,
+    response_model=PublishedPlaybook,
     dependencies=[requires(Permission.PLAYBOOK_PUBLISH)],
     responses=error_responses(401, 403, 409, 422),
 )
-async def publish_playbook(rt: Rt, actor: Actor, body: PublishPlaybook) -> PlaybookView:
-    """Publish a version, which never changes from then on.
+async def publish_playbook(rt: Rt, actor: Actor, body: PublishPlaybook) -> PublishedPlaybook:
+    """Publish a version, which never changes from then on; `outcome` says whether it was new.
 
-    Publishing the same text again changes nothing, except that missing tests are added.
+    Publishing the same text again changes nothing, except that missing tests are added. Other
+    tests under a published version are a conflict.
     """
     files = PlaybookFiles(tests=body.tests, files=body.files) if body.tests is not None else None
     return await publish.publish_playbook(

@@ -31,7 +31,7 @@ from orchestrator.authoring.rehearsal.inventory import CaseInventory
 from orchestrator.authoring.rehearsal.tests_yaml.model import Stub
 from orchestrator.contracts.run import RunContext, RunInput
 from orchestrator.domain.errors import Invalid, Unavailable
-from orchestrator.domain.run import Mode, StepState
+from orchestrator.domain.run import Mode, RunStatus, StepState
 from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.language.unknown import CannotTell
 from orchestrator.playbook.plan import Ask, Plan, Use, walk, walk_steps, without_rounds
@@ -44,6 +44,7 @@ from orchestrator.store.session import Store
 CHUNK = 200
 MOST_DIGESTS = 200_000
 MOST_ALERTS = 5_000
+_OPEN = {status.value for status in RunStatus if status.open}
 _PAUSE = 5  # alerts, after which other tasks of the event loop get their turn
 
 
@@ -110,6 +111,7 @@ async def replay_alerts(store: Store, given: BacktestInput, span: TimeRange) -> 
         more_alerts=more,
         started_then=sum(each.then.started for each in replayed),
         started_now=sum(each.now.started for each in replayed),
+        open=replay.open_alerts,
         same=same,
         reads=ReadCounts(**replay.resolver.counts),
         groups=groups,
@@ -153,6 +155,7 @@ class _Replay:
         self._loaded: set[str] = set()
         # The digests with a record; None while unknown.
         self._digests: frozenset[str] | None = None
+        self.open_alerts = 0  # left out, as their runs are not over
         self.resolver = ReadResolver(
             HistoryIndex(),
             given.fallback,
@@ -181,6 +184,10 @@ class _Replay:
             self.resolver.index.add(await history.steps_of_incidents(session, sorted(fresh)))
         for alert in alerts:
             then = runs.get(alert.id)
+            if then is not None and any(run.status in _OPEN for run in then.runs):
+                self._triggers.start(alert)  # it still covers later ones
+                self.open_alerts += 1
+                continue
             now, errors = await self._replay(alert, then)
             about = AlertSummary(alert_id=alert.id, title=alert.title, created_at=alert.received_at)
             yield ReplayedAlert(about, alert.received_at, live_outcome(then), now, errors)

@@ -30,6 +30,7 @@ _EXAMPLE: dict[str, Any] = {
     "more_alerts": False,
     "started_then": 100,
     "started_now": 100,
+    "open": 1,
     "same": 119,
     "reads": {"recorded": 100, "live": 0, "stub": 0, "unknown": 0},
     "groups": [
@@ -109,6 +110,8 @@ class Backtest(Frozen):
     """Whether there were more alerts in that time; the newest were replayed."""
     started_then: int
     started_now: int
+    open: int
+    """Alerts that are left out, as their runs are still open."""
     same: int
     """Alerts without any difference."""
     reads: ReadCounts

@@ -95,7 +95,9 @@ def _merge(alert: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any
     for name, value in fields.items():
         part = _PARTS.get(name)
         result[name] = (
-            {**part, **(alert[name] or {}), **value} if part and isinstance(value, dict) else value
+            {**part, **(alert.get(name) or {}), **value}
+            if part and isinstance(value, dict)
+            else value
         )
     if "severity" in fields and "severity_name" not in fields:
         result["severity_name"] = Severity(fields["severity"]).name.lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from orchestrator.authoring.rehearsal.rehearse import ReadFile
@@ -22,7 +22,8 @@ from orchestrator.connections.catalogue import load_catalogue
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compile.compiler import Resolve
-from orchestrator.registry.publish import published_plans
+from orchestrator.registry.drafts import Draft
+from orchestrator.registry.publish import load_resolve
 from orchestrator.runtime import Runtime
 
 MOST_SECONDS = 120
@@ -30,10 +31,18 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 
 
 async def run_draft_tests(
-    rt: Runtime, playbook: str, tests: str, files: Mapping[str, str], *, only: str | None = None
+    rt: Runtime,
+    playbook: str,
+    tests: str,
+    files: Mapping[str, str],
+    *,
+    only: str | None = None,
+    given: Sequence[Draft] = (),
 ) -> ReportView:
-    """Run the tests of a draft against this environment. Raises as `run_tests_bounded` does."""
-    known = await published_plans(rt)
+    """Run the tests of a draft against this environment; it may call drafts given with it.
+
+    Raises as `run_tests_bounded` does.
+    """
     tested = PlaybookUnderTest(
         text=playbook, file="playbook.yaml", tests=tests, tests_file="tests.yaml"
     )
@@ -41,7 +50,7 @@ async def run_draft_tests(
         tested,
         files,
         await load_catalogue(rt),
-        lambda name, version: known.get((name, version)),
+        await load_resolve(rt, given),
         only=only,
     )
     return view_report(report)

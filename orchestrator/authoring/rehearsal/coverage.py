@@ -13,6 +13,7 @@ from orchestrator.playbook.plan import (
     AnyStep,
     Approve,
     Ask,
+    BlockKind,
     CallPlaybook,
     Choose,
     ForEach,
@@ -21,10 +22,10 @@ from orchestrator.playbook.plan import (
     Repeat,
     Use,
     Wait,
-    walk,
     without_rounds,
 )
 
+_CALLED = {BlockKind.CALLED, BlockKind.CALLED_ON_FAILURE}
 _SKIPPED = {StepState.SKIPPED, StepState.INTERRUPTED, StepState.UNDETERMINED}
 _FAILED = {StepState.FAILED, StepState.REFUSED, StepState.DECLINED}
 
@@ -70,7 +71,7 @@ class Coverage(Frozen):
 
 def measure_coverage(plan: Plan, rehearsals: Iterable[Rehearsal]) -> Coverage:
     """Return what rehearsals of a plan reached together."""
-    steps = dict(walk(plan))
+    steps = dict(_own_steps(plan))
     reached: set[Point] = set()
     for each in rehearsals:
         reached.update(_reached(each, steps))
@@ -89,12 +90,27 @@ def points(plan: Plan) -> list[Point]:
         if plan.trigger is not None
         else []
     )
-    found += [point for path, step in walk(plan) for point in _points_of_step(path, step)]
+    found += [point for path, step in _own_steps(plan) for point in _points_of_step(path, step)]
     if plan.on_failure == "roll_back":
         found.append(Point("on_failure", "rolls back"))
     elif plan.on_failure != "stop":
         found.append(Point("on_failure", "runs"))
     return list(dict.fromkeys(found))
+
+
+def _own_steps(plan: Plan) -> Iterator[tuple[str, AnyStep]]:
+    """Yield the playbook's steps as `walk` does; a called playbook's are for its own tests."""
+    yield from _own(plan.steps, "")
+    yield from _own(plan.failure_steps, "on_failure/")
+
+
+def _own(steps: Iterable[AnyStep], prefix: str) -> Iterator[tuple[str, AnyStep]]:
+    for step in steps:
+        path = f"{prefix}{step.id}"
+        yield path, step
+        for block in step.blocks():
+            if block.kind not in _CALLED:
+                yield from _own(block.steps, block.prefix(path))
 
 
 def _points_of_step(path: str, step: AnyStep) -> Iterator[Point]:

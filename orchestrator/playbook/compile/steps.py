@@ -245,7 +245,7 @@ class StepCompiler:
         if called is None:
             return (
                 f"{call} is not published",
-                "publish it first, or pin a published version",
+                "publish it first, pin a published version, or name both playbooks in one command",
             )
         if called.trigger is not None:
             return (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from orchestrator.authoring.rehearsal.alert_fields import overlay
 from orchestrator.playbook.language.durations import LONGEST
 from orchestrator.playbook.schema.fields import ActionName, AuthoredModel, Duration, PlaybookName
 
@@ -70,8 +72,8 @@ class Stub(AuthoredModel):
         return self
 
 
-class CaseInput(AuthoredModel):
-    """What starts the run: an alert as a file or as fields, or inputs without an alert."""
+class AlertInput(AuthoredModel):
+    """An alert: a file as a product sends it, fields, or fields laid over a file."""
 
     file: Annotated[
         str | None,
@@ -85,9 +87,6 @@ class CaseInput(AuthoredModel):
         dict[str, Any],
         Field(description="Fields laid over the alert, mappings key by key."),
     ] = {}
-    inputs: Annotated[
-        dict[str, Any], Field(description="Inputs of a run that a person starts.")
-    ] = {}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -98,6 +97,28 @@ class CaseInput(AuthoredModel):
             PurePosixPath(self.file).is_absolute() or ".." in PurePosixPath(self.file).parts
         ):
             message = "the file must be below the playbook's folder"
+            raise ValueError(message)
+        return self
+
+
+class CaseInput(AlertInput):
+    """What starts the run: an alert, by name or in place, or inputs without an alert."""
+
+    named: Annotated[
+        str | None,
+        Field(
+            description="One of the file's `alerts`; `alert` lays fields over it.",
+            examples=["beacon"],
+        ),
+    ] = None
+    inputs: Annotated[
+        dict[str, Any], Field(description="Inputs of a run that a person starts.")
+    ] = {}
+
+    @model_validator(mode="after")
+    def _one_alert(self) -> Self:
+        if self.named is not None and self.file is not None:
+            message = "`named` and `file` are mutually exclusive; keep one"
             raise ValueError(message)
         return self
 
@@ -209,4 +230,28 @@ class CasesFile(AuthoredModel):
         dict[ActionName, Stub],
         Field(description="What actions do, unless a case says otherwise."),
     ] = {}
+    alerts: Annotated[
+        dict[str, AlertInput],
+        Field(max_length=100, description="Alerts that cases share, by the name in `named`."),
+    ] = {}
     cases: Annotated[list[Case], Field(min_length=1, max_length=500, description="The cases.")]
+
+    def with_alerts(self) -> Self:
+        """Return the file with each named alert in the cases that name it."""
+        return self.model_copy(
+            update={"cases": [_with_alert(case, self.alerts) for case in self.cases]}
+        )
+
+
+def _with_alert(case: Case, alerts: Mapping[str, AlertInput]) -> Case:
+    if case.given.named is None:
+        return case
+    shared = alerts[case.given.named]
+    given = case.given.model_copy(
+        update={
+            "file": shared.file,
+            "product": shared.product,
+            "alert": overlay(shared.alert, case.given.alert),
+        }
+    )
+    return case.model_copy(update={"given": given})

@@ -34,11 +34,12 @@ def read_tests(text: str, file: str, plan: Plan) -> CasesFile:
     if problems := [
         *_wrong_names(cases, file, document, plan.playbook, uses),
         *_wrong_alerts(cases, file, document),
+        *_unknown_alerts(cases, file, document),
     ]:
         raise Invalid("\n".join(problems))
     if problems := [*_wrong_outputs(document, file, uses)]:
         raise Invalid("\n".join(problems))
-    return cases
+    return cases.with_alerts()
 
 
 def case_lines(text: str) -> list[int]:
@@ -67,6 +68,10 @@ def _wrong_names(
 
 
 def _wrong_alerts(cases: CasesFile, file: str, document: Document) -> Iterator[str]:
+    for name, shared in cases.alerts.items():
+        for problem in field_problems(shared.alert):
+            path: Place = ("alerts", name, "alert", *problem.path)
+            yield _line(file, document, path, f"alert {name!r}: {problem}", key=True)
     for number, case in enumerate(cases.cases):
         places: list[tuple[Place, dict[str, Any]]] = [(("given", "alert"), case.given.alert)]
         places += [
@@ -81,6 +86,15 @@ def _wrong_alerts(cases: CasesFile, file: str, document: Document) -> Iterator[s
                     f"case {case.name!r}: {problem}",
                     key=True,
                 )
+
+
+def _unknown_alerts(cases: CasesFile, file: str, document: Document) -> Iterator[str]:
+    for number, case in enumerate(cases.cases):
+        name = case.given.named
+        if name is not None and name not in cases.alerts:
+            fix = did_you_mean(name, cases.alerts) or "add it to the file's `alerts`"
+            text = f"case {case.name!r}: no alert is named {name!r}; {fix}"
+            yield _line(file, document, ("cases", number, "given", "named"), text)
 
 
 def _wrong_outputs(document: Document, file: str, uses: list[Use]) -> Iterator[str]:

@@ -117,6 +117,8 @@ def _print(found: dict[str, Any]) -> None:
         f"runs started then: {found['started_then']}, by the draft: {found['started_now']}; "
         f"alerts without difference: {found['same']}"
     )
+    if found["open"]:
+        print_line(f"{found['open']} more alerts have open runs")
     reads = found["reads"]
     print_line(
         f"reads: {reads['recorded']} recorded, {reads['live']} live, {reads['stub']} by stubs, "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -17,7 +17,7 @@ from orchestrator.cli.connect import connect
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import parse_optional_version, playbook_file, read_text
 from orchestrator.cli.output import print_error
-from orchestrator.domain.errors import TocsinError
+from orchestrator.domain.errors import Invalid, TocsinError
 
 if TYPE_CHECKING:
     from orchestrator.playbook.lint.rule import LintFinding
@@ -44,10 +44,10 @@ def register(app: typer.Typer) -> None:
 def check(api: Api | None, files: Files) -> Answer:
     """Report whether playbooks can be published; errors name file, line, column and step.
 
-    Offline, with the usual connection names; with --url, --context or --data-dir, with those of the
-    installation.
+    Playbooks that are named together may call each other. Offline, with the usual connection names;
+    with --url, --context or --data-dir, with those of the installation.
     """
-    checked = [_check(api, playbook_file(path)) for path in files]
+    checked = check_drafts(api, read_drafts(files))
     lines = [f"{each['file']}: valid ({each['playbook']} {each['version']})" for each in checked]
     return Answer(checked, "\n".join(lines))
 
@@ -65,7 +65,8 @@ def lint(
     Exit code 0: no findings; 1: findings.
     Waive a finding in place with: # tocsin: allow RULE because REASON.
     """
-    found = [finding for path in files for finding in _lint(api, playbook_file(path))]
+    given = read_drafts(files)
+    found = [finding for draft in given for finding in _lint(api, draft, given)]
     show = _annotation if format_ == "github" else str
     lines = [show(finding) for finding in found]
     if not found and format_ == "text":
@@ -140,17 +141,53 @@ def _installation(api: Api | None) -> Iterator[Api]:
         yield default
 
 
+class DraftFile(NamedTuple):
+    """A playbook in a file."""
+
+    file: str
+    text: str
+
+
+def read_drafts(paths: Sequence[Path]) -> list[DraftFile]:
+    """Read playbooks that are named by file or folder. Raise Invalid that names the file."""
+    files = [playbook_file(path) for path in paths]
+    return [DraftFile(str(file), read_text(file)) for file in files]
+
+
+def check_drafts(api: Api | None, drafts: Sequence[DraftFile]) -> list[dict[str, Any]]:
+    """Return what each draft is, if all can be published together.
+
+    Raise Invalid with every problem of every draft.
+    """
+    checked: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for draft in drafts:
+        try:
+            checked.append(_check(api, draft, drafts))
+        except Invalid as error:
+            problems.append(str(error))
+    if problems:
+        raise Invalid("\n".join(problems))
+    return checked
+
+
+def _check(api: Api | None, draft: DraftFile, given: Sequence[DraftFile]) -> dict[str, Any]:
+    if api is not None:
+        body = {**draft._asdict(), "given": given_with(draft, given)}
+        return {"file": draft.file, **api.post("/v1/authoring/check", body)}
+    from orchestrator.authoring import checks
+
+    checked = asyncio.run(checks.check_draft(None, draft.text, draft.file, given))
+    return {"file": draft.file, **checked.model_dump(mode="json")}
+
+
+def given_with(draft: DraftFile, given: Sequence[DraftFile]) -> list[dict[str, str]]:
+    """Return the other drafts of a command, as the API takes them."""
+    return [each._asdict() for each in given if each is not draft]
+
+
 def _draft(file: Path) -> dict[str, str]:
     return {"text": read_text(file), "file": str(file)}
-
-
-def _check(api: Api | None, file: Path) -> dict[str, Any]:
-    draft = _draft(file)
-    if api is not None:
-        return {"file": str(file), **api.post("/v1/authoring/check", draft)}
-    plan = _compile(draft)
-    about = {"playbook": plan.playbook, "version": plan.version}
-    return {"file": str(file), **about, "title": plan.title, "digest": plan.digest}
 
 
 def _compile(draft: dict[str, str]) -> Plan:
@@ -159,18 +196,18 @@ def _compile(draft: dict[str, str]) -> Plan:
     return asyncio.run(compile_draft(None, draft["text"], draft["file"]))
 
 
-def _lint(api: Api | None, file: Path) -> Iterable[LintFinding]:
+def _lint(api: Api | None, draft: DraftFile, given: Sequence[DraftFile]) -> Iterable[LintFinding]:
     from orchestrator.playbook.lint.rule import LintFinding
     from orchestrator.playbook.problems import PlaybookInvalid
 
-    draft = _draft(file)
     try:
         if api is not None:
-            found = api.post("/v1/authoring/lint", draft)["findings"]
+            body = {**draft._asdict(), "given": given_with(draft, given)}
+            found = api.post("/v1/authoring/lint", body)["findings"]
             return [LintFinding.model_validate(each) for each in found]
         from orchestrator.authoring.checks import lint_draft
 
-        return asyncio.run(lint_draft(None, draft["text"], draft["file"]))
+        return asyncio.run(lint_draft(None, draft.text, draft.file, given))
     except PlaybookInvalid as invalid:
         return [
             _invalid(each.file, each.line, each.column, each.step, each.message, each.fix)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.command import Answer, Api, draft_command
+from orchestrator.cli.commands.author.playbook.drafts import DraftFile, given_with, read_drafts
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import read_text, write_text
 from orchestrator.cli.output import print_error, print_line, print_styled
@@ -21,6 +22,7 @@ from orchestrator.domain.errors import Invalid, TocsinError
 if TYPE_CHECKING:
     from orchestrator.authoring.rehearsal.report import RehearsalReport
     from orchestrator.authoring.rehearsal.temporal_harness import TemporalHarness
+    from orchestrator.playbook.compile.compiler import Resolve
 
 WATCH_SECONDS = 0.5
 _REMOTE_SECONDS = 180.0
@@ -58,6 +60,8 @@ def play_tests(
 ) -> Answer:
     """Run tests.yaml in simulated time, without any system.
 
+    Playbooks that are tested together may call each other.
+
     Exit code 0: all passed; 1: a case failed, or the coverage is too low.
     Offline, with the usual connection names; with --url, --context or --data-dir, on the
     installation, with its connections and published playbooks.
@@ -77,19 +81,22 @@ def _test_remotely(
         raise Invalid(
             "--watch, --html and --junit work offline: leave out --url, --context and --data-dir"
         )
+    given = read_drafts(folders)
     reports = [
-        api.post("/v1/authoring/test", _body(folder, only), seconds=_REMOTE_SECONDS)
-        for folder in folders
+        api.post("/v1/authoring/test", _body(folder, draft, given, only), seconds=_REMOTE_SECONDS)
+        for folder, draft in zip(folders, given, strict=True)
     ]
     return _answer(reports, fail_under)
 
 
-def _body(folder: Path, only: str | None) -> dict[str, Any]:
+def _body(
+    folder: Path, draft: DraftFile, given: Sequence[DraftFile], only: str | None
+) -> dict[str, Any]:
     from orchestrator.registry.folder import read_playbook
 
     playbook = read_playbook(folder)
     body = {"playbook": playbook.text, "tests": playbook.tests, "files": playbook.files}
-    return {**body, "only": only}
+    return {**body, "only": only, "given": given_with(draft, given)}
 
 
 def _test_offline(
@@ -113,11 +120,21 @@ def _test_offline(
 async def _test_all(folders: Sequence[Path], only: str | None) -> list[RehearsalReport]:
     from orchestrator.authoring.rehearsal.temporal_harness import open_harness
 
+    resolve = _resolve(folders)
     async with open_harness() as harness:
-        return [await _test(folder, harness, only) for folder in folders]
+        return [await _test(folder, resolve, harness, only) for folder in folders]
 
 
-async def _test(folder: Path, harness: TemporalHarness, only: str | None) -> RehearsalReport:
+def _resolve(folders: Sequence[Path]) -> Resolve:
+    from orchestrator.connections.catalogue import usual_catalogue
+    from orchestrator.registry.drafts import resolve_with
+
+    return resolve_with(read_drafts(folders), usual_catalogue(), {})
+
+
+async def _test(
+    folder: Path, resolve: Resolve, harness: TemporalHarness, only: str | None
+) -> RehearsalReport:
     from orchestrator.authoring.rehearsal.report import PlaybookUnderTest, run_tests
     from orchestrator.connections.catalogue import usual_catalogue
 
@@ -129,7 +146,7 @@ async def _test(folder: Path, harness: TemporalHarness, only: str | None) -> Reh
         tested,
         lambda name: _read_file(folder, name),
         usual_catalogue(),
-        lambda _name, _version: None,
+        resolve,
         harness,
         only=only,
     )
@@ -141,13 +158,15 @@ async def _watch(folders: Sequence[Path], only: str | None) -> None:
 
     async with open_harness() as harness:
         before: dict[Path, int] = {}
+        resolve = _resolve(folders)
         while True:
             now = _modification_times(folders)
             changed = {path for path in {*now, *before} if now.get(path) != before.get(path)}
             before = now
+            resolve = _resolve(folders) if changed else resolve
             for folder in (each for each in folders if any(each in p.parents for p in changed)):
                 try:
-                    _print_reports(reports_as_json([await _test(folder, harness, only)]))
+                    _print_reports(reports_as_json([await _test(folder, resolve, harness, only)]))
                 except TocsinError as error:
                     print_line(str(error))
             # Polling: file systems report changes in different ways, network ones not at all.
@@ -171,9 +190,10 @@ def _write_pages(folders: Sequence[Path], reports: Sequence[RehearsalReport], to
     from orchestrator.playbook.compile.compiler import compile_playbook
 
     to.mkdir(parents=True, exist_ok=True)
+    resolve = _resolve(folders)
     for folder, report in zip(folders, reports, strict=True):
         text = read_text(folder / "playbook.yaml")
-        compiled = compile_playbook(text, report.file, usual_catalogue(), lambda _n, _v: None)
+        compiled = compile_playbook(text, report.file, usual_catalogue(), resolve)
         write_text(to / f"{report.playbook}.html", render_page(report, text, compiled.positions))
 
 

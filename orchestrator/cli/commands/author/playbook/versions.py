@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, table
-from orchestrator.cli.commands.author.playbook.drafts import Files
+from orchestrator.cli.commands.author.playbook.drafts import Files, check_drafts, read_drafts
 from orchestrator.cli.options import Version, parse_version, playbook_file, read_text
 
 Name = Annotated[str, typer.Argument(help="The playbook's name.")]
@@ -45,15 +46,39 @@ def register(app: typer.Typer) -> None:
 def publish(api: Api, files: Files, shadow: Shadow = False) -> Answer:
     """Publish versions, which never change afterwards; the newest takes the next alert.
 
-    A folder is published with its tests.
+    A folder is published with its tests. Playbooks that are named together may call each other:
+    all are checked first, and each is published after those that it calls.
     """
     stage = "shadow" if shadow else "live"
-    views = [api.post("/v1/playbooks", {**_body(path), "stage": stage}) for path in files]
-    lines = [
-        f"{view['name']} version {view['version']} published as {stage} (digest {view['digest']})"
-        for view in views
+    views = [
+        api.post("/v1/playbooks", {**_body(path), "stage": stage})
+        for path in _in_order_of_calls(api, files)
     ]
-    return Answer(views, "\n".join(lines))
+    return Answer(views, "\n".join(_publish_line(view) for view in views))
+
+
+def _in_order_of_calls(api: Api, paths: list[Path]) -> list[Path]:
+    """Return the playbooks, each after those that it calls. Raise with every problem of one."""
+    if len(paths) == 1:
+        return paths
+    checked = check_drafts(api, read_drafts(paths))
+    names = [f"{each['playbook']}@{each['version']}" for each in checked]
+    calls = {
+        name: set(each["calls"]) & set(names) for name, each in zip(names, checked, strict=True)
+    }
+    order = {name: place for place, name in enumerate(TopologicalSorter(calls).static_order())}
+    return [path for _, path in sorted(zip(names, paths, strict=True), key=lambda x: order[x[0]])]
+
+
+def _publish_line(view: dict[str, Any]) -> str:
+    what = f"{view['name']} version {view['version']}"
+    match view["outcome"]:
+        case "unchanged":
+            return f"{what} is already published as {view['stage']}; nothing changed"
+        case "tests_added":
+            return f"{what} was already published as {view['stage']}; its tests were added"
+        case _:
+            return f"{what} published as {view['stage']} (digest {view['digest']})"
 
 
 def list_versions(api: Api) -> Answer:
