@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime
 
-from orchestrator.contracts.run import StepRef
+from orchestrator.contracts.run import StepRecord, StepRef
 from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.plan import Approve, FormField
@@ -112,6 +112,7 @@ class AskRequest(Frozen):
     escalated: bool = False
     level: int = 0
     replaces: str | None = None  # an approval that does not hold any more
+    begun: tuple[StepRecord, ...] = ()  # steps that began and are recorded with the approval
 
 
 class AskReply(Frozen):

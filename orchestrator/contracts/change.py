@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from orchestrator.contracts.run import StepRef
+from orchestrator.contracts.run import StepRecord, StepRef
 from orchestrator.domain.change import Change, Effect, PolicyVerdict
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.model import Frozen
+from orchestrator.playbook.plan import Retry
 
 
 class StepCall(Frozen):
@@ -19,6 +20,11 @@ class StepCall(Frozen):
     action: str
     effect: Effect
     input: dict[str, Any]
+    retry: Retry = Retry()
+    earlier_tries: int = 0
+    """Tries of this call by activities before this one."""
+    begun: tuple[StepRecord, ...] = ()
+    """Steps that began and are recorded with this one, such as the blocks around it."""
 
 
 class ReadReply(Frozen):

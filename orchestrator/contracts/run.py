@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import AwareDatetime
 
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.run import Mode, RunStatus, StepFailure, StepState
+from orchestrator.domain.run import Mode, RunStatus, StepFailure, StepState, WaitingFor
 from orchestrator.playbook.plan import Plan
 
 
@@ -89,6 +89,8 @@ class StepRecord(Frozen):
     error: str | None = None
     failure: StepFailure | None = None
     asked: dict[str, Any] | None = None  # in a dry run: the approval that a live run would ask for
+    waiting_for: WaitingFor | None = None
+    began_at: AwareDatetime | None = None  # None: now
 
 
 class RunEnd(Frozen):

@@ -1,6 +1,13 @@
-"""States of runs and their steps."""
+"""States of runs and their steps, and what a step waits for."""
+
+from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, TypeAdapter
+
+from orchestrator.domain.model import Frozen
 
 SHADOW = "shadow"
 """The stage of a version that only runs dry, and the starter of its runs."""
@@ -9,6 +16,10 @@ DEBUG = "debug"
 
 BEFORE = "(before the first step)"
 """The path of a run that waits for an approval to begin; no step has this path."""
+
+
+APPROVAL_STEP = "approval"
+"""The kind of a row that shows an approval without a step, such as the one before a run."""
 
 
 class RunStatus(StrEnum):
@@ -31,8 +42,9 @@ class RunStatus(StrEnum):
 class StepState(StrEnum):
     """The life of a step."""
 
+    RUNNING = "running"
     PLANNED = "planned"
-    WAITING = "waiting"
+    WAITING = "waiting"  # for what its `waiting_for` names
     INTENDED = "intended"  # the intent is recorded; the call is about to be, or was, made
     APPLIED = "applied"  # the vendor answered; not read back yet
     VERIFIED = "verified"
@@ -50,6 +62,7 @@ class StepState(StrEnum):
     def is_final(self) -> bool:
         """Whether the step has ended. A rollback or a release may follow."""
         return self not in {
+            StepState.RUNNING,
             StepState.PLANNED,
             StepState.WAITING,
             StepState.INTENDED,
@@ -74,6 +87,7 @@ class StepState(StrEnum):
             StepState.REFUSED,
             StepState.DECLINED,
             StepState.FAILED,
+            StepState.RUNNING,
             StepState.PLANNED,
             StepState.WAITING,
             StepState.INTERRUPTED,
@@ -92,3 +106,45 @@ class Mode(StrEnum):
 
     LIVE = "live"
     DRY_RUN = "dry_run"
+
+
+class WaitingForApproval(Frozen):
+    """People are asked."""
+
+    kind: Literal["approval"] = "approval"
+    approval_id: str
+    until: AwareDatetime = Field(description="When the approval expires.")
+
+
+class WaitingForEvent(Frozen):
+    """A further alert of the run's incident."""
+
+    kind: Literal["event"] = "event"
+    event: str = Field(description="The condition that the alert has to meet.")
+    until: AwareDatetime = Field(description="When the wait ends without it.")
+
+
+class WaitingForTime(Frozen):
+    """A moment."""
+
+    kind: Literal["time"] = "time"
+    until: AwareDatetime
+
+
+class WaitingForRetry(Frozen):
+    """The next try of a call that did not succeed."""
+
+    kind: Literal["retry"] = "retry"
+    error: str = Field(description="Why the last try did not succeed.")
+    attempt: int = Field(description="The number of the last try.")
+    attempts: int = Field(description="How many tries the step has.")
+    until: AwareDatetime = Field(description="When the step is tried again.")
+
+
+WaitingFor = Annotated[
+    WaitingForApproval | WaitingForEvent | WaitingForTime | WaitingForRetry,
+    Field(discriminator="kind"),
+]
+
+WAITING_FOR: TypeAdapter[WaitingFor] = TypeAdapter(WaitingFor)
+"""Reads what a step's row holds."""

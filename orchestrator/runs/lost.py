@@ -62,7 +62,7 @@ async def recover_run(rt: Runtime, client: Client, run_id: str) -> bool:
             return False  # it ended in the meantime, or another worker was first
         for approval in await approvals.end_with_run(session, run_id, now):
             await outbox.close_notifications(session, approval.id, now)
-        await steps.interrupt_waiting(session, run_id, "Temporal lost the run", now)
+        await steps.interrupt_open(session, run_id, "Temporal lost the run", now)
         if row.attempt > MAX_RECOVERIES:
             await _give_up(session, row, now)
             return True

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from orchestrator.domain.change import Effect, Verdict
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.run import Mode, RunStatus, StepState
+from orchestrator.domain.run import WAITING_FOR, Mode, RunStatus, StepState, WaitingFor
 from orchestrator.store.tables import RunRow, StepRow
 
 _RUN: dict[str, Any] = {
@@ -47,6 +47,8 @@ _STEP: dict[str, Any] = {
     "verdict": {"outcome": "allow", "reasons": [], "policy_version": 1, "policy_digest": "ab12"},
     "result": None,
     "error": None,
+    "attempt": 1,
+    "waiting_for": None,
     "started_at": "2026-01-01T12:00:01Z",
     "ended_at": "2026-01-01T12:00:02Z",
 }
@@ -92,12 +94,17 @@ class StepView(Frozen):
     verdict: dict[str, Any] | None
     result: Any
     error: str | None
+    attempt: int = Field(description="The attempt of the run in which the step began.")
+    waiting_for: WaitingFor | None = Field(
+        description="What the step waits for, and until when; null while it does not wait."
+    )
     started_at: datetime
     ended_at: datetime | None
 
     @classmethod
     def of(cls, row: StepRow) -> StepView:
         """Return the view of a row."""
+        waits = row.waiting_for is not None and not row.state.is_final
         return cls(
             id=row.path,
             kind=row.kind,
@@ -109,6 +116,8 @@ class StepView(Frozen):
             verdict=row.verdict,
             result=mask_secrets(row.result),
             error=row.error,
+            attempt=row.attempt,
+            waiting_for=WAITING_FOR.validate_python(row.waiting_for) if waits else None,
             started_at=row.started_at,
             ended_at=row.ended_at,
         )

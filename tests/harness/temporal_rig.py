@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sysconfig
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import Client
@@ -15,8 +17,12 @@ from temporalio.testing import WorkflowEnvironment
 from connectors.pool import ConnectionPool
 from orchestrator.domain.clock import utc_now
 from orchestrator.engine.temporal.client import connect
+from orchestrator.playbook.plan import AnyStep, Plan
+from orchestrator.runs.dispatch import dispatch, workflow_id
+from orchestrator.runs.queries import get_run
+from orchestrator.runs.views import StepView
 from orchestrator.worker import make_worker
-from tests.harness.activity_rig import ActivityRig, rig
+from tests.harness.activity_rig import ActivityRig, published, rig, run_row
 
 TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
 
@@ -46,3 +52,29 @@ async def on_temporal(
         client = await connect(made.rt)
         async with make_worker(made.rt, client):
             yield made, client
+
+
+async def start_plan(made: ActivityRig, client: Client, *steps: AnyStep, **about: Any) -> None:
+    """Publish a playbook of these steps and start it as the run `run_s`."""
+    plan = Plan(playbook="look", version=1, title="t", owner="o", steps=steps, **about)
+    await made.add(published(plan))
+    await made.add(run_row("run_s", playbook="look", plan_digest=plan.digest, dispatched=False))
+    assert await dispatch(made.rt, client, ["run_s"]) == 1
+
+
+async def until_step(
+    made: ActivityRig, path: str, holds: Callable[[StepView], bool], run: str = "run_s"
+) -> StepView:
+    """Return a step as soon as its row is as expected."""
+    async with asyncio.timeout(30):
+        while True:
+            for step in (await get_run(made.rt, run)).steps:
+                if step.id == path and holds(step):
+                    return step
+            await asyncio.sleep(0.05)
+
+
+async def until_ended(client: Client, attempt: int = 1, run: str = "run_s") -> None:
+    """Wait for the end of an attempt's workflow."""
+    async with asyncio.timeout(40):
+        await client.get_workflow_handle(workflow_id(run, attempt)).result()

@@ -13,7 +13,7 @@ from orchestrator.contracts.debug import DebugStep
 from orchestrator.contracts.names import Activity
 from orchestrator.contracts.run import RunContext, StepRef
 from orchestrator.domain.masking import mask_secrets
-from orchestrator.domain.run import StepFailure, StepState
+from orchestrator.domain.run import StepFailure, StepState, WaitingFor
 from orchestrator.engine.decide.interpreter import Interpreter
 from orchestrator.engine.decide.scope import StepScope
 from orchestrator.engine.temporal.activity_calls import read_activity
@@ -55,6 +55,9 @@ class DebugPort:
         self._keep(call.ref, step.kind, StepState.PLANNED, planned_change, None)
         return reply
 
+    def begin(self, ref: StepRef, kind: str) -> None:
+        """Do nothing: only what became of a step counts."""
+
     async def note(
         self,
         ref: StepRef,
@@ -65,6 +68,7 @@ class DebugPort:
         error: str | None = None,
         failure: StepFailure | None = None,
         asked: dict[str, Any] | None = None,
+        waiting_for: WaitingFor | None = None,
     ) -> None:
         """Keep a step's state; its result stays if there is no newer one."""
         before = self.steps.get(ref.path)

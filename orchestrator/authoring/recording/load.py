@@ -30,6 +30,7 @@ _NOT_DONE = {
     StepState.INTERRUPTED,
     StepState.UNDETERMINED,
     StepState.WAITING,
+    StepState.RUNNING,
 }
 _APPLIED = {StepState.APPLIED, StepState.VERIFIED, StepState.UNDONE, StepState.RELEASED}
 _IN_FORCE = {"applied", "verified", "undone"}

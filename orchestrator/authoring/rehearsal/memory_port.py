@@ -22,7 +22,7 @@ from orchestrator.contracts.run import RunContext, RunResult, StepRef
 from orchestrator.domain.change import Change
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.errors import Unavailable
-from orchestrator.domain.run import StepFailure, StepState
+from orchestrator.domain.run import StepFailure, StepState, WaitingFor
 from orchestrator.engine.decide.interpreter import Interpreter
 from orchestrator.engine.decide.scope import StepScope
 from orchestrator.playbook.plan import Ask, ForEach, Retry, Use
@@ -143,6 +143,9 @@ class MemoryPort:
         """Let the time pass."""
         self._later(seconds)
 
+    def begin(self, ref: StepRef, kind: str) -> None:
+        """Do nothing: only what became of a step counts."""
+
     async def note(
         self,
         ref: StepRef,
@@ -153,6 +156,7 @@ class MemoryPort:
         error: str | None = None,
         failure: StepFailure | None = None,
         asked: dict[str, Any] | None = None,
+        waiting_for: WaitingFor | None = None,
     ) -> None:
         """Record a step's state."""
         self._state.note(ref.path, state, result, error)

@@ -20,7 +20,7 @@ from orchestrator.domain.errors import Halted, Rejected, Unknown
 from orchestrator.domain.run import Mode
 from orchestrator.engine.activities import effect_records
 from orchestrator.engine.activities.evaluate import evaluate_change
-from orchestrator.engine.temporal.errors import translate_errors
+from orchestrator.engine.activities.step_records import step_progress
 from orchestrator.policy.evaluate import COUNTED
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments, effects
@@ -44,7 +44,7 @@ class ApplyChange:
     @activity.defn(name=Activity.APPLY)
     async def apply(self, request: ApplyRequest) -> ApplyReply:
         """Apply a change. Raise Unavailable, Rejected, Unknown (the reply was lost)."""
-        with translate_errors():
+        async with step_progress(self._rt, request.call):
             _check_request(request)
             started = self._rt.clock()
             async with self._rt.store.write() as session:

@@ -12,18 +12,19 @@ from orchestrator.approvals.decision_reply import decision_of
 from orchestrator.audit import trail
 from orchestrator.contracts.approval import AskReply, AskRequest, Decision, DecisionReply
 from orchestrator.contracts.names import Activity
+from orchestrator.contracts.run import StepRecord
 from orchestrator.domain.approval import ApprovalState, approval_digest, next_reminder, not_before
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.notification import NotificationKind
-from orchestrator.domain.run import RunStatus
-from orchestrator.engine.activities.step_records import step_event
+from orchestrator.domain.run import APPROVAL_STEP, RunStatus, StepState, WaitingForApproval
+from orchestrator.engine.activities.step_records import begin_steps, step_event, step_row
 from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.notifications import outbox
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import approvals, runs
+from orchestrator.store.queries import approvals, runs, steps
 from orchestrator.store.tables import ApprovalRow
 
 _AUDITED = (
@@ -58,7 +59,9 @@ class AskPeople:
                 row = await self._add(session, request, now)
                 if request.replaces is not None:
                     await _replace(session, request, row, now)
+                await begin_steps(session, request.begun, now)
                 if row.state is ApprovalState.PENDING:
+                    await _wait_for(session, request, row, now)
                     await runs.set_status(session, run.run_id, run.attempt, RunStatus.WAITING)
             return AskReply(approval_id=row.id, digest=row.digest, expires_at=row.expires_at)
 
@@ -110,8 +113,26 @@ async def _lock(session: AsyncSession, approval_id: str) -> ApprovalRow:
 async def _deliver(session: AsyncSession, row: ApprovalRow) -> Decision:
     """Return the decision, which the run knows from now on."""
     row.delivered = True
+    step = await steps.get(session, row.run_id, row.path)
+    if step is not None and step.kind == APPROVAL_STEP:
+        step.end_approval(row.state, row.decided_at or row.asked_at)
+    elif step is not None:
+        step.resume()
     await _resume_run(session, row.run_id)
     return decision_of(row, await approvals.list_decisions(session, [row.id]))
+
+
+async def _wait_for(
+    session: AsyncSession, request: AskRequest, row: ApprovalRow, now: datetime
+) -> None:
+    """Record that the step waits. Without a step, the approval is shown as one of its own."""
+    ref = request.ref
+    waiting = WaitingForApproval(approval_id=row.id, until=row.expires_at)
+    if not await steps.wait_for(session, ref.run.run_id, ref.path, waiting):
+        record = StepRecord(
+            ref=ref, kind=APPROVAL_STEP, state=StepState.WAITING, waiting_for=waiting
+        )
+        await steps.save(session, [step_row(record, now)])
 
 
 async def _expire(session: AsyncSession, row: ApprovalRow, clock: datetime) -> None:

@@ -27,9 +27,9 @@ from orchestrator.engine.activities.step_records import (
     fail_step_on_write,
     save_step,
     step_event,
+    step_progress,
     verdict_record,
 )
-from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments
 
@@ -48,7 +48,7 @@ class PlanChange:
 
         Raise Rejected; Unavailable, also while the target's containment is being lifted.
         """
-        with translate_errors():
+        async with step_progress(self._rt, request.call):
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, request.call.connection, Access.READ)
             change = await self._plan_on_device(connector, request.call)

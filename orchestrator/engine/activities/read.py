@@ -16,8 +16,12 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import StepState
-from orchestrator.engine.activities.step_records import fail_step_on_write, save_step, step_event
-from orchestrator.engine.temporal.errors import translate_errors
+from orchestrator.engine.activities.step_records import (
+    fail_step_on_write,
+    save_step,
+    step_event,
+    step_progress,
+)
 from orchestrator.runtime import Runtime
 
 
@@ -30,7 +34,7 @@ class ReadSystem:
     @activity.defn(name=Activity.READ)
     async def read(self, call: StepCall) -> ReadReply:
         """Return the output of a read. Raise Unavailable, Rejected."""
-        with translate_errors():
+        async with step_progress(self._rt, call):
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, call.connection, Access.READ)
             async with fail_step_on_write(self._rt, call):

@@ -24,10 +24,9 @@ from orchestrator.domain.change import Effect
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
-from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import RunStatus, StepState
 from orchestrator.engine.activities.start_checks import start_question, start_refusal
-from orchestrator.engine.activities.step_records import step_event
+from orchestrator.engine.activities.step_records import begin_steps, step_event, step_row
 from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.notifications import outbox
 from orchestrator.runtime import Runtime
@@ -81,7 +80,10 @@ class RecordRun:
             now = self._rt.clock()
             events = [event for record in records if (event := _event(record, now))]
             async with self._rt.store.write() as session:
-                await steps.save(session, [_row(record, now) for record in records])
+                begun = [record for record in records if record.state is StepState.RUNNING]
+                others = [record for record in records if record.state is not StepState.RUNNING]
+                await begin_steps(session, begun, now)
+                await steps.save(session, [step_row(record, now) for record in others])
                 await trail.record_all(session, events)
                 await _set_waiting(session, records)
 
@@ -96,7 +98,7 @@ class RecordRun:
                 ):
                     return  # recorded before; a later attempt may be running by now
                 withdrawn = await approvals.end_with_run(session, run.run_id, now)
-                await steps.interrupt_waiting(session, run.run_id, f"the run ended: {status}", now)
+                await steps.interrupt_open(session, run.run_id, f"the run ended: {status}", now)
                 await _end_idle_leases(session, run, now)
                 await _free_once_key(session, run, status)
                 for approval in withdrawn:
@@ -188,29 +190,6 @@ async def _record(
         now=now,
         event_id=trail.event_id(run.run_id, run.attempt, kind, *parts),
     )
-
-
-def _row(record: StepRecord, now: datetime) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "run_id": record.ref.run.run_id,
-        "path": record.ref.path,
-        "kind": record.kind,
-        "state": record.state,
-        "seq": record.ref.seq,
-        "error": record.error,
-        "failure": record.failure,
-        "started_at": now,
-        "ended_at": now if record.state.is_final else None,
-    }
-    optional = {
-        "connection": record.connection,
-        "action": record.action,
-        "inputs": record.inputs,
-        "result": record.result,
-        "asked": record.asked,
-    }
-    masked = {name: mask_secrets(value) for name, value in optional.items() if value is not None}
-    return row | masked
 
 
 def _event(record: StepRecord, now: datetime) -> Event | None:

@@ -1,27 +1,36 @@
-"""Step records: a step's row and its audit events, written once in the caller's transaction."""
+"""Step records: a step's row from its beginning, and its audit events."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import datetime
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
 
 from connectors.sdk.guard import WriteRefused
 from orchestrator.audit import trail
 from orchestrator.contracts.change import StepCall
-from orchestrator.contracts.run import StepRef
+from orchestrator.contracts.run import StepRecord, StepRef
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.change import Change, PolicyVerdict
 from orchestrator.domain.digest import digest, input_digest
+from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.masking import mask_secrets
-from orchestrator.domain.run import StepState
+from orchestrator.domain.run import StepState, WaitingForRetry
+from orchestrator.engine.temporal.errors import translate_errors
+from orchestrator.engine.temporal.retries import pause_after
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import to_iso
 from orchestrator.store.queries import steps
 from orchestrator.store.tables import StepRow
+
+SHOWN_AFTER = 0.2
+"""Seconds until a step that is under way is recorded. A faster one is recorded once, at its end."""
 
 
 def step_event(
@@ -72,13 +81,15 @@ async def save_step(
     now: datetime,
     **columns: Any,
 ) -> None:
-    """Write the row of an action's step."""
+    """Write the row of an action's step, and those of the steps that began before it."""
+    await begin_steps(session, call.begun, now)
     row = {
         "run_id": call.ref.run.run_id,
         "path": call.ref.path,
         "kind": "use",
         "state": state,
         "seq": call.ref.seq,
+        "attempt": call.ref.run.attempt,
         "connection": call.connection,
         "action": call.action,
         "inputs": mask_secrets(call.input),
@@ -90,6 +101,38 @@ async def save_step(
         **columns,
     }
     await steps.save(session, [row])
+
+
+async def begin_steps(session: AsyncSession, records: Sequence[StepRecord], now: datetime) -> None:
+    """Write the rows of steps that began, such as blocks."""
+    await steps.begin(session, [step_row(record, now) for record in records])
+
+
+def step_row(record: StepRecord, now: datetime) -> dict[str, Any]:
+    """Return the row of a step as its run reports it."""
+    began = record.began_at or now
+    row: dict[str, Any] = {
+        "run_id": record.ref.run.run_id,
+        "path": record.ref.path,
+        "kind": record.kind,
+        "state": record.state,
+        "seq": record.ref.seq,
+        "attempt": record.ref.run.attempt,
+        "error": record.error,
+        "failure": record.failure,
+        "waiting_for": record.waiting_for and record.waiting_for.model_dump(mode="json"),
+        "started_at": began,
+        "ended_at": max(began, now) if record.state.is_final else None,
+    }
+    optional = {
+        "connection": record.connection,
+        "action": record.action,
+        "inputs": record.inputs,
+        "result": record.result,
+        "asked": record.asked,
+    }
+    masked = {name: mask_secrets(value) for name, value in optional.items() if value is not None}
+    return row | masked
 
 
 @asynccontextmanager
@@ -113,3 +156,65 @@ async def fail_step_on_write(rt: Runtime, call: StepCall) -> AsyncIterator[None]
                 session, [step_event(call.ref, kind, data, now, digest(error), started)]
             )
         raise
+
+
+@asynccontextmanager
+async def step_progress(rt: Runtime, call: StepCall) -> AsyncIterator[None]:
+    """Record the step as running, and after `Unavailable` when it is tried again.
+
+    Errors leave the block as Temporal's, see `translate_errors`.
+    """
+    began, ended = rt.clock(), asyncio.Event()
+    with translate_errors():
+        showing = asyncio.create_task(_show_later(rt, call, began, ended))
+        try:
+            yield
+        except Unavailable as error:
+            ended.set()
+            await showing
+            await _record_wait(rt, call, error, began)
+            raise
+        finally:
+            ended.set()
+            await showing
+
+
+async def _show_later(rt: Runtime, call: StepCall, began: datetime, ended: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(ended.wait(), SHOWN_AFTER)
+    except TimeoutError:
+        with suppress(SQLAlchemyError):  # only for display; the end of the step is recorded
+            async with rt.store.write() as session:
+                row = await steps.get(session, call.ref.run.run_id, call.ref.path)
+                if row is None or row.attempt != call.ref.run.attempt:
+                    await save_step(session, call, StepState.RUNNING, began, began)
+                else:
+                    row.resume()
+
+
+async def _record_wait(rt: Runtime, call: StepCall, error: Unavailable, began: datetime) -> None:
+    info = activity.info()
+    attempt = call.earlier_tries + info.attempt
+    if attempt >= call.retry.attempts:
+        return  # it was the last try
+    now = rt.clock()
+    waiting = WaitingForRetry(
+        error=str(error),
+        attempt=attempt,
+        attempts=call.retry.attempts,
+        until=now + _pause(call, error, info),
+    )
+    with suppress(SQLAlchemyError):  # as above
+        async with rt.store.write() as session:
+            row = await steps.get(session, call.ref.run.run_id, call.ref.path)
+            if row is None or row.attempt != call.ref.run.attempt:
+                document = waiting.model_dump(mode="json")
+                await save_step(session, call, StepState.WAITING, began, now, waiting_for=document)
+            else:
+                row.wait_for(waiting)
+
+
+def _pause(call: StepCall, error: Unavailable, info: activity.Info) -> timedelta:
+    if info.is_local:
+        return max(error.retry_after or timedelta(), timedelta(seconds=call.retry.wait))
+    return error.retry_after or pause_after(call.retry, info.attempt)

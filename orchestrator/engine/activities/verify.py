@@ -22,8 +22,12 @@ from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.incident import TaskKind
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import StepFailure, StepState
-from orchestrator.engine.activities.step_records import fail_step_on_write, save_step, step_event
-from orchestrator.engine.temporal.errors import translate_errors
+from orchestrator.engine.activities.step_records import (
+    fail_step_on_write,
+    save_step,
+    step_event,
+    step_progress,
+)
 from orchestrator.incidents import tasks
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments, effects
@@ -57,7 +61,7 @@ class VerifyChange:
 
         Raise Unavailable, Rejected.
         """
-        with translate_errors():
+        async with step_progress(self._rt, request.call):
             call, change = request.call, request.change
             started = self._rt.clock()
             connector = await open_connection_for(self._rt, change.connection, Access.READ)

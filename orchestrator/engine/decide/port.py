@@ -24,7 +24,7 @@ from orchestrator.contracts.change import (
 from orchestrator.contracts.run import RunContext, StepRef
 from orchestrator.domain.change import Change
 from orchestrator.domain.containment import LeaseEndReason
-from orchestrator.domain.run import StepFailure, StepState
+from orchestrator.domain.run import StepFailure, StepState, WaitingFor
 from orchestrator.engine.decide.scope import StepScope
 from orchestrator.playbook.plan import Ask, ForEach, Use
 
@@ -58,6 +58,9 @@ class Planner(Protocol):
 class StepLog(Protocol):
     """Records of steps."""
 
+    def begin(self, ref: StepRef, kind: str) -> None:
+        """Record with the next message that a step which calls no system itself begins."""
+
     async def note(
         self,
         ref: StepRef,
@@ -68,6 +71,7 @@ class StepLog(Protocol):
         error: str | None = None,
         failure: StepFailure | None = None,
         asked: dict[str, Any] | None = None,
+        waiting_for: WaitingFor | None = None,
     ) -> None:
         """Record a step's state. `asked`: in a dry run, the approval that a live run asks for."""
 

@@ -49,6 +49,7 @@ from orchestrator.playbook.plan import (
     Parallel,
     Plan,
     Repeat,
+    Retry,
     Use,
     Wait,
 )
@@ -65,7 +66,7 @@ class StepKinds(ABC):
         self._run = run
         self._seq = run.next_seq
         self._live = live if run.run.mode is Mode.LIVE else None
-        self._waits = RunWaits(live, run.started_at) if live is not None else None
+        self._waits = RunWaits(self._live, run.started_at) if self._live is not None else None
 
     @property
     def next_seq(self) -> int:
@@ -102,6 +103,8 @@ class StepKinds(ABC):
         return ref
 
     async def _run_kind(self, step: AnyStep, ref: StepRef, scope: StepScope) -> Any:
+        if not isinstance(step, Use):  # the activity of an action records its beginning
+            self._port.begin(ref, step.kind)
         match step:
             case Use():
                 return check_size(step, ref, await self._use(step, ref, scope))
@@ -114,12 +117,12 @@ class StepKinds(ABC):
             case CallPlaybook() | Parallel() | Choose() | Repeat():
                 foreseen = foreseen_changes(step, scope)
                 inner = await self._approve_group(step, ref, scope, foreseen)
-                return await self._noted(step, ref, self._run_block(step, inner))
+                return await self._noted(step, ref, self._run_block(step, ref, inner))
             case _:
                 assert_never(step)
 
     async def _run_block(
-        self, step: CallPlaybook | Parallel | Choose | Repeat, scope: StepScope
+        self, step: CallPlaybook | Parallel | Choose | Repeat, ref: StepRef, scope: StepScope
     ) -> Any:
         match step:
             case CallPlaybook():
@@ -129,7 +132,7 @@ class StepKinds(ABC):
             case Choose():
                 return await self._choose(step, scope)
             case Repeat():
-                return await self._repeat(step, scope)
+                return await self._repeat(step, ref, scope)
             case _:
                 assert_never(step)
 
@@ -156,6 +159,7 @@ class StepKinds(ABC):
             action=step.action,
             effect=step.effect,
             input=dict(evaluate(step.inputs, scope.variables())),
+            retry=step.retry or Retry(),
         )
 
     def _question_of(self, approve: Approve | None, scope: StepScope) -> Question | None:
@@ -228,21 +232,21 @@ class StepKinds(ABC):
         await self.run_steps(step.otherwise, scope.inside(step.id))
         return {"branch": None}
 
-    async def _repeat(self, step: Repeat, scope: StepScope) -> dict[str, Any]:
+    async def _repeat(self, step: Repeat, ref: StepRef, scope: StepScope) -> dict[str, Any]:
         over = scope.path(step.id) in self._run.carried
         for round_ in range(1, step.at_most + 1):
             await self.run_steps(step.steps, scope.inside(f"{step.id}[{round_}]"))
             if evaluate_condition(step.until, scope.variables()):
                 return {"rounds": round_, "met": True}
-            if round_ < step.at_most and not over and self._live is not None:
-                await self._live.sleep(step.every)
+            if round_ < step.at_most and not over and self._waits is not None and step.every:
+                await self._waits.pause(step.kind, ref, step.every)
+                self._port.begin(ref, step.kind)
         return {"rounds": step.at_most, "met": False}
 
     async def _wait(self, step: Wait, ref: StepRef, scope: StepScope) -> dict[str, Any]:
         if self._live is None or self._waits is None:
             return {"waited": step.event is None, "event": None}
-        await self._port.note(ref, step.kind, StepState.WAITING)
-        return await self._waits.wait(step, scope)
+        return await self._waits.wait(step, ref, scope)
 
     async def _ask(self, step: Ask, ref: StepRef, scope: StepScope) -> Any:
         if self._live is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from orchestrator.contracts.run import StepRef
 from orchestrator.domain.errors import Rejected, TocsinError
-from orchestrator.engine.decide.port import EventPort, RunClock
+from orchestrator.domain.run import StepState, WaitingForEvent, WaitingForTime
+from orchestrator.engine.decide.port import EventPort, RunClock, StepLog
 from orchestrator.engine.decide.scope import StepScope
 from orchestrator.playbook.language.durations import parse_duration
 from orchestrator.playbook.language.evaluate import evaluate, evaluate_condition
@@ -21,8 +23,8 @@ SLACK = timedelta(minutes=2)
 """How far the store's clock and the run's may differ."""
 
 
-class WaitPort(EventPort, RunClock, Protocol):
-    """What waiting needs: alerts and a clock."""
+class WaitPort(EventPort, RunClock, StepLog, Protocol):
+    """What waiting needs: alerts, a clock, and the record of what is waited for."""
 
 
 class RunWaits:
@@ -33,15 +35,28 @@ class RunWaits:
         self._started_at = started_at
         self._taken: set[str] = set()
 
-    async def wait(self, step: Wait, scope: StepScope) -> dict[str, Any]:
+    async def wait(self, step: Wait, ref: StepRef, scope: StepScope) -> dict[str, Any]:
         """Return the step's result. Raise Rejected without an event, where that fails the step."""
         if step.event is None:
-            await self._port.sleep(parse_duration(evaluate(step.seconds, scope.variables())))
+            seconds = parse_duration(evaluate(step.seconds, scope.variables()))
+            await self.pause(step.kind, ref, seconds)
             return {"waited": True, "event": None}
-        event = await self._wait_for_event(step.event, step.within or 0, scope)
+        within = step.within or 0
+        waiting = WaitingForEvent(event=step.event, until=self._until(within))
+        await self._port.note(ref, step.kind, StepState.WAITING, waiting_for=waiting)
+        event = await self._wait_for_event(step.event, within, scope)
         if event is None and step.otherwise == "fail":
             raise Rejected(f"no matching alert arrived within {step.within} s")
         return {"waited": event is not None, "event": event}
+
+    async def pause(self, kind: str, ref: StepRef, seconds: int) -> None:
+        """Wait on the clock, and record until when."""
+        waiting = WaitingForTime(until=self._until(seconds))
+        await self._port.note(ref, kind, StepState.WAITING, waiting_for=waiting)
+        await self._port.sleep(seconds)
+
+    def _until(self, seconds: int) -> datetime:
+        return self._port.now() + timedelta(seconds=seconds)
 
     async def _wait_for_event(
         self, fits: str, within: int, scope: StepScope

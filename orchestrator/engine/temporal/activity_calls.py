@@ -13,9 +13,16 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
-from orchestrator.contracts.change import UndoReply, UndoRequest
+from orchestrator.contracts.change import (
+    PlanRequest,
+    StepCall,
+    UndoReply,
+    UndoRequest,
+    VerifyRequest,
+)
 from orchestrator.contracts.names import Activity, ErrorType
 from orchestrator.domain.errors import Halted, Rejected, TocsinError, Unavailable, Unknown
+from orchestrator.engine.temporal.retries import retry_policy
 from orchestrator.playbook.plan import Retry, Use
 
 R = TypeVar("R")
@@ -36,7 +43,9 @@ RELEASE_RETRY = RetryPolicy(
 _FIRST_TRIES = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3)
 
 
-async def read_activity(name: Activity, request: Any, result: type[R], step: Use) -> R:
+async def read_activity(
+    name: Activity, request: StepCall | PlanRequest | VerifyRequest, result: type[R], step: Use
+) -> R:
     """Call an activity that reads from a system. Raise Unavailable, Rejected, Halted.
 
     Local first. During an outage the server waits between attempts, so that no worker is occupied.
@@ -52,7 +61,16 @@ async def read_activity(name: Activity, request: Any, result: type[R], step: Use
         pause = error.retry_after or timedelta()
     await workflow.sleep(max(pause, timedelta(seconds=retry.wait)))
     remaining = retry.model_copy(update={"attempts": retry.attempts - 1})
-    return await remote_activity(name, request, result, retry_policy(remaining), ACTION_TIME)
+    again = _after_first_try(request)
+    return await remote_activity(name, again, result, retry_policy(remaining), ACTION_TIME)
+
+
+def _after_first_try(
+    request: StepCall | PlanRequest | VerifyRequest,
+) -> StepCall | PlanRequest | VerifyRequest:
+    if isinstance(request, StepCall):
+        return request.model_copy(update={"earlier_tries": 1})
+    return request.model_copy(update={"call": _after_first_try(request.call)})
 
 
 async def store_activity(name: Activity, request: Any, result: type[R] | None) -> R:
@@ -119,16 +137,6 @@ async def shielded(work: Awaitable[R]) -> R:
         task.exception()  # marks it as retrieved
         raise cancelled
     return task.result()
-
-
-def retry_policy(retry: Retry | None) -> RetryPolicy:
-    """Return the author's retries, with exponential pauses of at most five minutes."""
-    given = retry or Retry()
-    return RetryPolicy(
-        initial_interval=timedelta(seconds=max(given.wait, 1)),
-        maximum_interval=timedelta(minutes=5),
-        maximum_attempts=given.attempts,
-    )
 
 
 async def _local_activity(

@@ -24,16 +24,22 @@ from orchestrator.engine.temporal.activity_calls import (
     store_activity,
 )
 from orchestrator.engine.temporal.inbox import Inbox
+from orchestrator.engine.temporal.step_log import TemporalStepLog
 from orchestrator.playbook.plan import Ask
 
 MAX_MESSAGE_BYTES = 1_800_000
 """Temporal refuses messages of 2 MiB."""
 
 
-class TemporalApprovals:
+class TemporalApprovals(TemporalStepLog):
     """The approvals of one run. Questions and decisions are in the store; an update only wakes."""
 
-    def __init__(self, inbox: Inbox, check_can_continue: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        check_can_continue: Callable[[], None],
+    ) -> None:
+        super().__init__()
         self._inbox = inbox
         self._check_can_continue = check_can_continue
 
@@ -75,6 +81,7 @@ class TemporalApprovals:
                 f"the approval has {size} bytes, more than {MAX_MESSAGE_BYTES}; "
                 "approve smaller groups"
             )
+        request = request.model_copy(update={"begun": self.take_begun()})
         with self._inbox.asking():
             asked = await remote_activity(Activity.ASK, request, AskReply, STORE_RETRY)
             self._inbox.asked.add(asked.approval_id)

@@ -32,26 +32,24 @@ from orchestrator.contracts.run import (
     EventsRequest,
     RunContext,
     RunInput,
-    StepRecord,
     StepRef,
 )
 from orchestrator.domain.change import Change
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.errors import Rejected
-from orchestrator.domain.run import StepFailure, StepState
 from orchestrator.engine.decide.scope import StepScope
 from orchestrator.engine.temporal.activity_calls import (
     STORE_RETRY,
     change_activity,
     read_activity,
     remote_activity,
-    retry_policy,
     shielded,
     store_activity,
     undo_steps,
 )
 from orchestrator.engine.temporal.approvals_port import MAX_MESSAGE_BYTES, TemporalApprovals
 from orchestrator.engine.temporal.inbox import Inbox
+from orchestrator.engine.temporal.retries import retry_policy
 from orchestrator.playbook.plan import ForEach, Use
 
 MAX_UNDO_HERE = 50
@@ -81,6 +79,7 @@ class TemporalPort(TemporalApprovals):
     async def read(self, step: Use, call: StepCall) -> dict[str, Any]:
         """Return the output of a read."""
         self._check_can_begin()
+        call = call.model_copy(update={"begun": self.take_begun()})
         return (await read_activity(Activity.READ, call, ReadReply, step)).output
 
     async def plan(
@@ -98,6 +97,7 @@ class TemporalPort(TemporalApprovals):
         """
         self._check_can_begin()
         digests = None if approved is None else tuple(sorted(approved))
+        call = call.model_copy(update={"begun": self.take_begun()})
         request = PlanRequest(call=call, lease=lease, hold_seconds=hold, approved=digests)
         return await read_activity(Activity.PLAN, request, PlanReply, step)
 
@@ -174,29 +174,6 @@ class TemporalPort(TemporalApprovals):
         if seconds > 0:
             await workflow.sleep(timedelta(seconds=seconds))
 
-    async def note(
-        self,
-        ref: StepRef,
-        kind: str,
-        state: StepState,
-        *,
-        result: Any = None,
-        error: str | None = None,
-        failure: StepFailure | None = None,
-        asked: dict[str, Any] | None = None,
-    ) -> None:
-        """Record a step's state."""
-        record = StepRecord(
-            ref=ref,
-            kind=kind,
-            state=state,
-            result=result,
-            error=error,
-            failure=failure,
-            asked=asked,
-        )
-        await store_activity(Activity.RECORD, [record], None)
-
     async def batch(
         self,
         ref: StepRef,
@@ -208,6 +185,7 @@ class TemporalPort(TemporalApprovals):
     ) -> BatchReply:
         """Run a slice in a child workflow: a few events of this history for a hundred items."""
         self._check_can_begin()
+        await self.record_begun()
         given = self._batch_input(ref, step, first, items, scope, next_seq)
         last = first + len(items) - 1
         if (size := len(given.model_dump_json())) > MAX_MESSAGE_BYTES:

@@ -44,6 +44,7 @@ _OUTCOMES: Mapping[str, Outcome] = {
     StepState.VERIFIED: "applied",
     StepState.APPLIED: "applied",
     StepState.INTENDED: "waiting",
+    StepState.RUNNING: "waiting",
     StepState.PLANNED: "waiting",
     StepState.WAITING: "waiting",
     StepState.SKIPPED: "skipped",

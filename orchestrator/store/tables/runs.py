@@ -8,7 +8,8 @@ from typing import Any, Self
 from sqlalchemy import JSON, Text
 from sqlmodel import Field, SQLModel
 
-from orchestrator.domain.run import Mode, RunStatus, StepFailure, StepState
+from orchestrator.domain.approval import ApprovalState
+from orchestrator.domain.run import Mode, RunStatus, StepFailure, StepState, WaitingFor
 from orchestrator.store.tables.alerts import AlertRow
 from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
@@ -115,6 +116,7 @@ class StepRow(SQLModel, table=True):
     kind: str
     state: StepState = Field(sa_type=enum_column(StepState))
     seq: int
+    attempt: int = 1  # of the run, in which the step began
     connection: str | None = None
     action: str | None = None
     inputs: dict[str, Any] | None = Field(sa_type=JSON, default=None)
@@ -129,8 +131,28 @@ class StepRow(SQLModel, table=True):
     result: Any = Field(sa_type=JSON, default=None)
     error: str | None = Field(default=None, sa_type=Text)
     failure: StepFailure | None = Field(default=None, sa_type=enum_column(StepFailure))
+    # What it waits for and until when, see `domain/run.py`.
+    waiting_for: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     started_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    def wait_for(self, waiting_for: WaitingFor) -> None:
+        """Record what the step waits for. A step past its intent keeps its state."""
+        self.waiting_for = waiting_for.model_dump(mode="json")
+        if self.state in {StepState.RUNNING, StepState.PLANNED}:
+            self.state = StepState.WAITING
+
+    def resume(self) -> None:
+        """Record that the step goes on."""
+        self.waiting_for = None
+        if self.state is StepState.WAITING:
+            self.state = StepState.RUNNING
+
+    def end_approval(self, state: ApprovalState, at: datetime) -> None:
+        """Record the end of an approval that is shown as a step."""
+        self.waiting_for = None
+        self.state = StepState.DONE if state is ApprovalState.APPROVED else StepState.DECLINED
+        self.ended_at = at
 
     def release(self, now: datetime) -> None:
         """Record that its lease ended and its change is no longer in force."""

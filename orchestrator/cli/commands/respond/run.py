@@ -36,7 +36,16 @@ _RUN = (
     "ended_at",
     "error",
 )
-_STEP = ("id", "state", "connection", "action", "started_at", "ended_at", "error")
+_STEP = (
+    "id",
+    "state",
+    "waiting_for",
+    "connection",
+    "action",
+    "started_at",
+    "ended_at",
+    "error",
+)
 
 
 @api_command(app, "list")
@@ -162,10 +171,30 @@ def format_foreseen_change(change: dict[str, Any]) -> str:
     )
 
 
+def format_waiting(waiting_for: dict[str, Any] | None) -> str:
+    """Return what a step waits for, and until when; empty while it does not wait."""
+    if waiting_for is None:
+        return ""
+    until = waiting_for["until"]
+    match waiting_for["kind"]:
+        case "approval":
+            return f"approval {waiting_for['approval_id']}, until {until}"
+        case "event":
+            return f"an alert with {waiting_for['event']}, until {until}"
+        case "retry":
+            tries = f"{waiting_for['attempt'] + 1} of {waiting_for['attempts']}"
+            return f"try {tries} at {until}: {waiting_for['error']}"
+        case _:
+            return f"{until}"
+
+
 def _print_run(run: dict[str, Any]) -> None:
     for line in _heading(run):
         print_line(line)
-    print_table(run["steps"], _STEP)
+    shown = [
+        {**step, "waiting_for": format_waiting(step.get("waiting_for"))} for step in run["steps"]
+    ]
+    print_table(shown, _STEP)
     if run["dry_run_changes"]:
         print_line("\nWould have done:")
         for each in run["dry_run_changes"]:
