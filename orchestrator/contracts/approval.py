@@ -2,27 +2,108 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime
 
 from orchestrator.contracts.run import StepRecord, StepRef
-from orchestrator.domain.change import Change, PolicyVerdict, Verdict
+from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.domain.model import Frozen
+from orchestrator.playbook.language.durations import format_duration
+from orchestrator.playbook.language.evaluate import evaluate_text
 from orchestrator.playbook.plan import Approve, FormField
 
 APPROVAL_SECONDS = int(timedelta(minutes=15).total_seconds())
 """How long an approval stays open unless the author says otherwise."""
 
+DEFAULT_QUESTION = "${{ changes }}?"
+"""The question where the author writes none, and where the policy alone asks."""
+_WHOLE_CHANGES = re.compile(r"(?<!\$)\$\{\{\s*changes\s*\}\}")
+_WORDED_CHANGES = 4
+"""The most changes that a phrase names; the planned changes list all."""
+
 QuestionSource = Literal["step", "group", "policy", "form"]
 """Who wants the approval: the step, the group around it, the policy; or a form."""
+
+
+class EvidenceRow(Frozen):
+    """A row of the table that people see with a question."""
+
+    label: str
+    value: Any
+
+
+class AskedChange(Frozen):
+    """A change that people are asked about, with its lease and the policy's verdict."""
+
+    change: Change
+    hold_seconds: int | None = None  # None: without an end, or nothing is held
+    verdict: PolicyVerdict
+
+    @property
+    def lease(self) -> str | None:
+        """How long the change lasts, for people; None: not limited by a lease."""
+        if self.hold_seconds is not None:
+            return f"for {format_duration(self.hold_seconds)}"
+        return "without an end" if self.change.effect is Effect.CONTAIN else None
+
+
+class Wording(Frozen):
+    """The author's question before the planned changes are known, and what it looks up."""
+
+    template: str
+    names: dict[str, Any]
+
+    def text(self, changes: Sequence[AskedChange]) -> str:
+        """Return the question about these changes. Raise ExpressionError."""
+        views = [
+            {
+                "summary": each.change.summary,
+                "action": each.change.action,
+                "connection": each.change.connection,
+                "effect": each.change.effect.value,
+                "target": each.change.target.value,
+                "target_type": each.change.target.type.value,
+                "lease": each.lease,
+            }
+            for each in changes
+        ]
+        template = _WHOLE_CHANGES.sub("${{ changes_in_words }}", self.template)
+        words = {"changes": views, "changes_in_words": changes_in_words(changes)}
+        return evaluate_text(template, {**self.names, **words})
+
+
+def changes_in_words(changes: Sequence[AskedChange]) -> str:
+    """Return the changes as a phrase: `Isolate ws-7 and block 198.51.100.7 for 24h`."""
+    shown, more = changes[:_WORDED_CHANGES], len(changes) - _WORDED_CHANGES
+    leases = {each.lease for each in changes}
+    shared = leases.pop() if len(leases) == 1 else None
+    words = [
+        " ".join(filter(None, (each.change.summary, None if shared else each.lease)))
+        for each in shown
+    ]
+    words = [word if place == 0 else _inside(word) for place, word in enumerate(words)]
+    if more > 0:
+        words.append(f"make {more} more change{'s' if more > 1 else ''}")
+    phrase = " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+    return " ".join(filter(None, (phrase, shared)))
+
+
+def _inside(text: str) -> str:
+    """Return a summary as it is written inside a sentence: only an ordinary word loses its case."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 class Question(Frozen):
     """An approval as it is asked: the author's words, made stricter where the policy demands it."""
 
-    text: str
+    text: str = ""  # empty while the planned changes are not known
+    wording: Wording | None = None  # of a question that is made from the planned changes
+    evidence: tuple[EvidenceRow, ...] = ()
+    by_policy: bool = False  # the policy asks, not the author
     by: str | None = None
     quorum: int = 1
     within: int = APPROVAL_SECONDS  # seconds
@@ -46,10 +127,16 @@ class Question(Frozen):
         }
 
     @classmethod
-    def from_author(cls, approve: Approve, text: str) -> Self:
+    def from_author(
+        cls, approve: Approve, text: str | Wording, evidence: Sequence[EvidenceRow] = ()
+    ) -> Self:
         """Return the question that a playbook asks."""
+        when = f"when {approve.when}" if approve.when else "always"
         return cls(
-            text=text,
+            text=text if isinstance(text, str) else "",
+            wording=text if isinstance(text, Wording) else None,
+            evidence=tuple(evidence),
+            reasons=(f"the playbook asks: {when}",),
             by=approve.by,
             quorum=approve.quorum,
             within=approve.within,
@@ -58,11 +145,21 @@ class Question(Frozen):
         )
 
     @classmethod
-    def from_policy(cls, change: Change, verdict: PolicyVerdict) -> Self:
+    def from_policy(cls, verdict: PolicyVerdict) -> Self:
         """Return the question that the policy alone demands."""
         return cls(
-            text=f"{change.summary}?", by=verdict.by, quorum=verdict.quorum, reasons=verdict.reasons
+            wording=Wording(template=DEFAULT_QUESTION, names={}),
+            by=verdict.by,
+            quorum=verdict.quorum,
+            reasons=verdict.reasons,
+            by_policy=True,
         )
+
+    def about(self, changes: Sequence[AskedChange]) -> Self:
+        """Return the question in the words for these changes. Raise ExpressionError."""
+        if self.wording is None:
+            return self
+        return self.model_copy(update={"text": self.wording.text(changes)})
 
     def stricter(self, verdict: PolicyVerdict) -> Self:
         """Return the question with the policy's group and quorum, where it asks for approval too.
@@ -103,7 +200,9 @@ class AskRequest(Frozen):
     ref: StepRef
     kind: Literal["change", "form"]
     question: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[AskedChange, ...] = ()
+    evidence: tuple[EvidenceRow, ...] = ()
+    by_policy: bool = False
     form: dict[str, FormField] | None = None
     by: str | None = None
     quorum: int = 1

@@ -23,6 +23,7 @@ class BatchInput(Frozen):
     question: Question | None  # of the approval that covers the group around the step
     approved: dict[str, str] = {}  # digest of an approved change -> its approval
     declined: tuple[str, ...] = ()  # digests of changes that the approvers left out
+    holds: dict[str, int | None] = {}  # digest of an approved change -> its lease
     next_seq: int
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -123,20 +123,23 @@ def approval_digest(
     plan_digest: str,
     path: str,
     question: str,
-    changes: Sequence[str],
+    changes: Mapping[str, int | None],
     form: dict[str, Any] | None,
+    evidence: Sequence[Mapping[str, Any]],
 ) -> str:
     """Return the digest that decisions are bound to.
 
-    It covers the run, the playbook's digest, the step, the question, and all changes' digests.
+    It covers the run, the playbook's digest, the step, the question, its evidence, and all changes'
+    digests with the seconds of their leases.
     """
     asked = {
         "run": run_id,
         "playbook": plan_digest,
         "path": path,
         "question": question,
-        "changes": sorted(changes),
+        "changes": dict(changes),
         "form": form,
+        "evidence": list(evidence),
     }
     return digest(asked)
 

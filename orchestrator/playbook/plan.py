@@ -20,14 +20,26 @@ from pydantic import Field
 from orchestrator.domain.change import Effect
 from orchestrator.domain.digest import digest
 from orchestrator.domain.model import Frozen
+from orchestrator.playbook.questions import (
+    Approve,
+    Condition,
+    EvidenceItem,
+    FormField,
+    Seconds,
+    Value,
+)
+
+__all__ = [
+    "AnyStep", "Approve", "Ask", "BlockKind", "Branch", "CallPlaybook", "Choose", "Condition",
+    "EvidenceItem", "ForEach", "FormField", "InputField", "InputType", "Limits", "Parallel",
+    "Plan", "Repeat", "Retry", "Seconds", "Step", "StepBlock", "Trigger", "Use", "Value", "Wait",
+    "walk", "walk_steps", "without_rounds",
+]  # fmt: skip
 
 InputType = Literal[
     "text", "boolean", "integer", "number", "list", "object",
     "address", "domain", "host", "user", "url", "hash", "email",
 ]  # fmt: skip
-Condition = str  # a bare expression that yields a bool
-Value = Any  # JSON, strings of which may hold `${{ }}`
-Seconds = Annotated[int, Field(ge=0)]
 
 
 class Retry(Frozen):
@@ -35,18 +47,6 @@ class Retry(Frozen):
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 5
     wait: Seconds = 1  # before the second attempt; doubles with each further one
-
-
-class Approve(Frozen):
-    """An approval of the exact changes of a step, required before any of them is applied."""
-
-    when: Condition | None = None  # None: always
-    question: str
-    by: str | None = None  # a group; None: anyone with the permission
-    quorum: Annotated[int, Field(ge=1, le=10)] = 1
-    within: Seconds = 900
-    otherwise: Literal["stop", "escalate"] = "stop"
-    escalate_to: tuple[str, ...] = ()  # groups asked in turn, each for `within`
 
 
 class BlockKind(Enum):
@@ -182,21 +182,13 @@ class Wait(Step):
     otherwise: Literal["fail", "continue"] = "fail"  # when no event arrives in time
 
 
-class FormField(Frozen):
-    """One field of the form of an `ask`."""
-
-    type: Literal["text", "boolean", "integer", "choice"]
-    label: str
-    required: bool = True
-    choices: tuple[str, ...] = ()
-
-
 class Ask(Step):
     """A form that a person fills in."""
 
     kind: Literal["ask"] = "ask"
     question: str
     form: dict[str, FormField]
+    evidence: tuple[EvidenceItem, ...] = ()
     by: str | None = None
     within: Seconds = 3600
     otherwise: Literal["stop", "continue"] = "stop"

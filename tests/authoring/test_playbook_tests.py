@@ -340,7 +340,7 @@ async def test_question_of_the_policy_does_not_cover_the_authors_approval(
     text = PLAYBOOK.replace("approve: {question", "approve: {when: steps.verdict is none, question")
     policy = 'policy: "rules: [{effect: contain, approve: {by: leads}}]"'
     cases = STUBS + case(
-        f"{policy}\n    decide: [approve]\n    expect: {{status: completed, asked: [Block address 203.0.113.9?]}}"
+        f"{policy}\n    decide: [approve]\n    expect: {{status: completed, asked: [Block address 203.0.113.9 for 2h?]}}"
     )
     tested = PlaybookUnderTest(text=text, file="p.yaml", tests=cases, tests_file="t")
     report = await run_tests(

@@ -42,7 +42,7 @@ async def test_changed_change_is_asked_about_again(rig: RunRig, world: MemoryWor
         ("soc-leads", 2),
         ("soc-leads", 2),
     ]
-    assert [asked.changes[0].summary for asked in world.asked] == [
+    assert [asked.changes[0].change.summary for asked in world.asked] == [
         "block_address 203.0.113.7",
         "block_address 203.0.113.7 again",
     ]
@@ -144,7 +144,9 @@ async def test_quorum_of_the_policy_raises_that_of_the_author(
 async def test_declined_item_declines_the_run(rig: RunRig, world: MemoryWorld) -> None:
     world.verdict = Verdict.ASK
     world.decide = lambda request: (
-        decline(request) if request.changes[0].target.value.endswith(".2") else agree(request)
+        decline(request)
+        if request.changes[0].change.target.value.endswith(".2")
+        else agree(request)
     )
     result = await rig.run(
         "steps:\n  - id: each\n    for_each: [203.0.113.1, 203.0.113.2]\n    as: a\n    at_most: 2\n"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.contracts.approval import AskRequest, Decision
+from orchestrator.contracts.approval import AskedChange, AskRequest, Decision
+from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 
 
 def agree(request: AskRequest) -> Decision:
     return Decision(
         approval_id="",
         state="approved",
-        approved_changes=tuple(change.digest for change in request.changes),
+        approved_changes=tuple(asked.change.digest for asked in request.changes),
         by=("ann",),
     )
 
@@ -25,8 +26,16 @@ def agree_with(*targets: str) -> Callable[[AskRequest], Decision]:
 
     def answer(request: AskRequest) -> Decision:
         chosen = tuple(
-            change.digest for change in request.changes if change.target.value in targets
+            asked.change.digest for asked in request.changes if asked.change.target.value in targets
         )
         return Decision(approval_id="", state="approved", approved_changes=chosen, by=("ann",))
 
     return answer
+
+
+def asked_change(change: Change, hold_seconds: int | None = None) -> AskedChange:
+    """A change as people are asked about it, where the playbook asks and the policy allows."""
+    verdict = PolicyVerdict(
+        outcome=Verdict.ALLOW, reasons=("nothing forbids it",), policy_version=1, policy_digest="p"
+    )
+    return AskedChange(change=change, hold_seconds=hold_seconds, verdict=verdict)

@@ -18,7 +18,7 @@ from orchestrator.authoring.rehearsal.actions import effect_name
 from orchestrator.authoring.rehearsal.memory_port import MemoryPort
 from orchestrator.authoring.rehearsal.result import AskedQuestion
 from orchestrator.authoring.rehearsal.state import RehearsalState
-from orchestrator.contracts.approval import Decision
+from orchestrator.contracts.approval import Decision, Question
 from orchestrator.contracts.change import ApplyReply, PlanReply, StepCall
 from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.run import StepState
@@ -90,11 +90,9 @@ class HistoryState(RehearsalState):
     def ask(
         self,
         path: str,
-        question: str,
+        question: Question,
         changes: Sequence[Change],
         form: Mapping[str, Any] | None,
-        *,
-        escalated: bool,
     ) -> Decision:
         """Approve everything; a form is filled as it was then."""
         self.would_ask += (
@@ -102,7 +100,9 @@ class HistoryState(RehearsalState):
             if form is None
             else [f"the form at step {path}"]
         )
-        self.asked.append(AskedQuestion(path, question, "approved", escalated, form is not None))
+        self.asked.append(
+            AskedQuestion(path, question.text, "approved", question.escalated, form is not None)
+        )
         filled = None
         if form is not None:
             filled = {

@@ -16,7 +16,7 @@ from orchestrator.domain.errors import NotFound
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import DEBUG, Mode
 from orchestrator.playbook.compile.inputs import accept_inputs
-from orchestrator.playbook.plan import Approve, InputField, Plan, Use
+from orchestrator.playbook.plan import Approve, EvidenceItem, InputField, Plan, Use
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import records, runs
@@ -102,7 +102,7 @@ def _plan(request: ApplyStepRequest, version: int) -> Plan:
     )
     fields = {
         "given": "object",
-        **({"question": "text"} if request.question else {}),
+        **({"question": "text", "evidence": "list"} if request.question else {}),
         **{each.id: "object" for each in look_ups},
     }
     return Plan(
@@ -127,13 +127,22 @@ def _from_input(step: Use, field: str, inputs: dict[str, Any]) -> Use:
 
 def _approve(question: Question) -> Approve:
     return Approve(
-        question="${{ inputs.question }}",
+        # Without a text, it is made from the planned changes.
+        question="${{ inputs.question }}" if question.text else None,
+        evidence=tuple(
+            EvidenceItem(label=row.label, value=f"${{{{ inputs.evidence[{number}] }}}}")
+            for number, row in enumerate(question.evidence)
+        ),
         by=question.by,
         quorum=question.quorum,
         within=question.within,
         otherwise=question.otherwise,
         escalate_to=question.escalate_to,
     )
+
+
+def _asked(question: Question) -> dict[str, Any]:
+    return {"question": question.text, "evidence": [row.value for row in question.evidence]}
 
 
 async def _next_version(session: AsyncSession, name: str) -> int:
@@ -161,7 +170,7 @@ def _run(plan: Plan, request: ApplyStepRequest, alert: AlertRow | None, now: dat
     given: dict[str, Any] = {
         "given": request.call.input,
         **{f"look_up_{n}": inputs for n, (_, inputs) in enumerate(request.looked_up, 1)},
-        **({"question": request.question.text} if request.question else {}),
+        **(_asked(request.question) if request.question else {}),
     }
     return RunRow.begin(
         id=request.run_id,

@@ -17,6 +17,7 @@ from orchestrator.contracts.approval import (
     BeginReply,
     Decision,
     DecisionReply,
+    Question,
 )
 from orchestrator.contracts.change import (
     ApplyReply,
@@ -161,9 +162,11 @@ class FakeActivities:
         """
         state = self.states[request.ref.run.run_id]
         form = request.form if request.kind == "form" else None
-        decision = state.ask(
-            request.ref.path, request.question, request.changes, form, escalated=request.escalated
+        question = Question(
+            text=request.question, escalated=request.escalated, by_policy=request.by_policy
         )
+        planned = [each.change for each in request.changes]
+        decision = state.ask(request.ref.path, question, planned, form)
         self.decisions[decision.approval_id] = decision
         if decision.state != "expired":
             handle = self.client.get_workflow_handle(activity.info().workflow_id or "")

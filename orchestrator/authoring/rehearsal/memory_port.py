@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from orchestrator.authoring.rehearsal.state import RehearsalState
-from orchestrator.contracts.approval import Decision, Question
+from orchestrator.contracts.approval import AskedChange, Decision, Question
 from orchestrator.contracts.batch import BatchReply
 from orchestrator.contracts.change import (
     ApplyReply,
@@ -114,19 +114,18 @@ class MemoryPort:
         return self._state.undoable_steps()
 
     async def ask_change(
-        self, ref: StepRef, question: Question, changes: Sequence[Change]
+        self, ref: StepRef, question: Question, changes: Sequence[AskedChange]
     ) -> Decision:
         """Return the next answer of the case."""
-        decision = self._state.ask(
-            ref.path, question.text, changes, None, escalated=question.escalated
-        )
+        planned = [each.change for each in changes]
+        decision = self._state.ask(ref.path, question, planned, None)
         if decision.state == "expired":
             self._later(question.within)
         return decision
 
-    async def ask_form(self, ref: StepRef, question: str, step: Ask) -> Decision:
+    async def ask_form(self, ref: StepRef, question: Question, step: Ask) -> Decision:
         """Return the next answer of the case; a mapping is the filled form."""
-        decision = self._state.ask(ref.path, question, (), step.form, escalated=False)
+        decision = self._state.ask(ref.path, question, (), step.form)
         if decision.state == "expired":
             self._later(step.within)
         return decision

@@ -17,7 +17,7 @@ from orchestrator.authoring.rehearsal.actions import (
 from orchestrator.authoring.rehearsal.inventory import CaseInventory
 from orchestrator.authoring.rehearsal.result import AskedQuestion
 from orchestrator.authoring.rehearsal.tests_yaml.model import Answer, PartialApproval, Stub
-from orchestrator.contracts.approval import Decision
+from orchestrator.contracts.approval import Decision, Question
 from orchestrator.contracts.change import (
     ApplyReply,
     PlanReply,
@@ -201,11 +201,9 @@ class RehearsalState:
     def ask(
         self,
         path: str,
-        question: str,
+        question: Question,
         changes: Sequence[Change],
         form: Mapping[str, Any] | None,
-        *,
-        escalated: bool,
     ) -> Decision:
         """Return the next answer of the case.
 
@@ -215,9 +213,15 @@ class RehearsalState:
         answer: Answer = self.answers[number] if self.answers else "expire"
         approval_id = f"apr_{self.given.run.run_id}_{len(self.asked) + 1}"
         decision = _decision(approval_id, answer, changes, form)
-        by_policy = [f"{change.summary}?" for change in changes] == [question]
         self.asked.append(
-            AskedQuestion(path, question, decision.state, escalated, form is not None, by_policy)
+            AskedQuestion(
+                path,
+                question.text,
+                decision.state,
+                question.escalated,
+                form is not None,
+                question.by_policy,
+            )
         )
         return decision
 

@@ -10,7 +10,13 @@ from temporalio import activity
 
 from orchestrator.approvals.decision_reply import decision_of
 from orchestrator.audit import trail
-from orchestrator.contracts.approval import AskReply, AskRequest, Decision, DecisionReply
+from orchestrator.contracts.approval import (
+    AskedChange,
+    AskReply,
+    AskRequest,
+    Decision,
+    DecisionReply,
+)
 from orchestrator.contracts.names import Activity
 from orchestrator.contracts.run import StepRecord
 from orchestrator.domain.approval import ApprovalState, approval_digest, next_reminder, not_before
@@ -33,6 +39,7 @@ _AUDITED = (
     "question",
     "changes",
     "form",
+    "evidence",
     "by_group",
     "quorum",
     "reasons",
@@ -207,11 +214,20 @@ async def _resume_run(session: AsyncSession, run_id: str) -> None:
         run.status = RunStatus.RUNNING
 
 
+def _change(asked: AskedChange) -> dict[str, Any]:
+    """Return a change as an approval stores it: with its digest, its lease, and the verdict."""
+    return {
+        **asked.change.model_dump(mode="json"),
+        "digest": asked.change.digest,
+        "hold_seconds": asked.hold_seconds,
+        "verdict": asked.verdict.model_dump(mode="json"),
+    }
+
+
 def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]:
     run, path = request.ref.run, request.ref.path
-    changes = [
-        {**change.model_dump(mode="json"), "digest": change.digest} for change in request.changes
-    ]
+    changes = [_change(asked) for asked in request.changes]
+    evidence = [row.model_dump(mode="json") for row in request.evidence]
     form = (
         {name: field.model_dump(mode="json") for name, field in request.form.items()}
         if request.form is not None
@@ -222,8 +238,9 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
         plan_digest=run.plan_digest,
         path=path,
         question=request.question,
-        changes=[change["digest"] for change in changes],
+        changes={change["digest"]: change["hold_seconds"] for change in changes},
         form=form,
+        evidence=evidence,
     )
     id_ = digest(
         [
@@ -248,6 +265,7 @@ def _row(request: AskRequest, now: datetime, workflow_id: str) -> dict[str, Any]
         "question": request.question,
         "changes": changes,
         "form": form,
+        "evidence": evidence,
         "digest": asked,
         "by_group": request.by,
         "quorum": request.quorum,

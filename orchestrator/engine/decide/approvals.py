@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from orchestrator.contracts.approval import Decision, Question
-from orchestrator.contracts.change import PlanReply, StepCall
+from orchestrator.contracts.approval import AskedChange, Decision, Question
+from orchestrator.contracts.change import StepCall
 from orchestrator.contracts.run import StepRef
-from orchestrator.domain.change import Change, PolicyVerdict, Verdict
+from orchestrator.domain.change import PolicyVerdict, Verdict
 from orchestrator.engine.decide.foreseen_changes import ForeseenChange
 from orchestrator.engine.decide.port import ApprovalPort, Planner
 from orchestrator.engine.decide.scope import (
@@ -27,6 +27,14 @@ MAX_CHANGES = 200
 MAX_PLANS_AT_ONCE = 10
 
 
+class ForeseenCall(NamedTuple):
+    """A call of a foreseen change, and the seconds of its lease."""
+
+    step: Use
+    call: StepCall
+    hold: int | None
+
+
 class GroupPort(Planner, ApprovalPort, Protocol):
     """What a group approval needs: plans, and people."""
 
@@ -36,9 +44,13 @@ async def ask_people(
     ref: StepRef,
     scope: StepScope,
     question: Question,
-    changes: Sequence[Change],
+    changes: Sequence[AskedChange],
 ) -> Decision:
-    """Return an approval, escalating where the author wants that. Raise Declined."""
+    """Return an approval, escalating where the author wants that.
+
+    Raise Declined; ExpressionError for a question that cannot be put into words.
+    """
+    question = question.about(changes)
     with pause_all(scope.timeouts):
         decision = await port.ask_change(ref, question, changes)
     match decision.state:
@@ -53,7 +65,7 @@ async def ask_people(
             raise Declined("no one decided in time")
 
 
-async def ask_for_form(port: ApprovalPort, ref: StepRef, step: Ask, question: str) -> Any:
+async def ask_for_form(port: ApprovalPort, ref: StepRef, step: Ask, question: Question) -> Any:
     """Return the filled-in form; None where the author continues without. Raise Declined."""
     decision = await port.ask_form(ref, question, step)
     if decision.state == "approved":
@@ -70,13 +82,13 @@ async def ask_for_group(
     scope: StepScope,
     question: Question,
     foreseen: Iterable[ForeseenChange],
-    call_of: Callable[[Use, StepScope], StepCall | None],
+    call_of: Callable[[Use, StepScope], ForeseenCall | None],
 ) -> GroupApproval:
     """Plan the foreseen changes and ask once about all that would change anything.
 
     Raise Refused, Declined, StepFailed (too many changes), ActionError.
     """
-    calls = [(use, call) for use, inner in foreseen if (call := call_of(use, inner)) is not None]
+    calls = [call for use, inner in foreseen if (call := call_of(use, inner)) is not None]
     if len(calls) > MAX_CHANGES:
         raise StepFailed(
             ref.path,
@@ -86,15 +98,18 @@ async def ask_for_group(
     plans = await _plan_all(port, calls)
     for planned in plans:
         refuse_denied(planned.verdict)  # do not ask about what the policy denies
-    due = [planned for planned in plans if planned.change.changed]
-    changes = {planned.change.digest: planned.change for planned in due}
-    if not changes:
+    due: dict[str, AskedChange] = {}
+    for planned in plans:
+        if planned.change.changed:
+            due.setdefault(planned.change.digest, planned)
+    if not due:
         return GroupApproval(question, {})
-    for planned in due:
+    for planned in due.values():
         question = question.stricter(planned.verdict)
-    decision = await ask_people(port, ref, scope, question, list(changes.values()))
+    decision = await ask_people(port, ref, scope, question, list(due.values()))
     approved = dict.fromkeys(decision.approved_changes, decision.approval_id)
-    return GroupApproval(question, approved, frozenset(changes) - approved.keys())
+    holds = {digest: planned.hold_seconds for digest, planned in due.items()}
+    return GroupApproval(question, approved, frozenset(due) - approved.keys(), holds)
 
 
 def refuse_denied(verdict: PolicyVerdict) -> None:
@@ -103,14 +118,16 @@ def refuse_denied(verdict: PolicyVerdict) -> None:
         raise Refused("; ".join(verdict.reasons))
 
 
-async def _plan_all(port: Planner, calls: Sequence[tuple[Use, StepCall]]) -> list[PlanReply]:
+async def _plan_all(port: Planner, calls: Sequence[ForeseenCall]) -> list[AskedChange]:
     gate = asyncio.Semaphore(MAX_PLANS_AT_ONCE)
 
-    async def plan(use: Use, call: StepCall) -> PlanReply:
+    async def plan(foreseen: ForeseenCall) -> AskedChange:
+        use, call, hold = foreseen
         async with gate:
-            return await port.plan(use, call, lease=False, hold=None)
+            planned = await port.plan(use, call, lease=False, hold=hold)
+        return AskedChange(change=planned.change, hold_seconds=hold, verdict=planned.verdict)
 
-    replies = await asyncio.gather(*(plan(*each) for each in calls), return_exceptions=True)
+    replies = await asyncio.gather(*map(plan, calls), return_exceptions=True)
     for reply in replies:
         if isinstance(reply, BaseException):
             raise reply

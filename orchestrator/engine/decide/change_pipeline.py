@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.contracts.approval import Question, QuestionSource
+from orchestrator.contracts.approval import AskedChange, Question, QuestionSource
 from orchestrator.contracts.change import PlanReply, StepCall
 from orchestrator.domain.change import Change, Effect, PlannedChange, PolicyVerdict, Verdict
 from orchestrator.domain.containment import LeaseEndReason
@@ -22,6 +22,8 @@ from orchestrator.engine.decide.scope import (
     Refused,
     StepScope,
 )
+from orchestrator.playbook.language.durations import parse_duration
+from orchestrator.playbook.language.evaluate import ExpressionError, evaluate
 from orchestrator.playbook.plan import Use
 
 MAX_APPROVALS = 3
@@ -55,7 +57,7 @@ class ChangePipeline:
         """Take over the approval of the group around the step."""
         if self.question is None and (group := self.scope.approval) is not None:
             self.question, self._left_out = group.question, group.declined
-            self._approved = dict(group.approved)
+            self._approved = group.covers(self.hold)
 
     async def run(self) -> dict[str, Any]:
         """Return the step's result. Raise Refused, Declined, NotSelected, ActionError."""
@@ -120,7 +122,8 @@ class ChangePipeline:
             )
         self._times_asked += 1
         question = self._question_for(planned)
-        decision = await ask_people(self.port, self.call.ref, self.scope, question, [change])
+        asked = AskedChange(change=change, hold_seconds=self.hold, verdict=planned.verdict)
+        decision = await ask_people(self.port, self.call.ref, self.scope, question, [asked])
         self._own_approval = decision.approval_id
         if digest not in decision.approved_changes:
             raise NotSelected("this change was not among those that were approved")
@@ -137,7 +140,7 @@ class ChangePipeline:
 
     def _question_for(self, planned: PlanReply) -> Question:
         verdict = self._demand or planned.verdict
-        question = self.question or Question.from_policy(planned.change, verdict)
+        question = self.question or Question.from_policy(verdict)
         question = question.stricter(planned.verdict)
         if self._demand is not None:
             question = question.stricter(self._demand)
@@ -218,6 +221,11 @@ class ChangePipeline:
         await self.port.note(self.call.ref, self.step.kind, StepState.DONE, result=result)
 
 
+def hold_of(step: Use, scope: StepScope) -> int | None:
+    """Return the seconds of a step's lease. Raise ExpressionError, Invalid."""
+    return None if step.hold is None else parse_duration(evaluate(step.hold, scope.variables()))
+
+
 async def dry_run_change(
     port: DryRunPort,
     step: Use,
@@ -231,12 +239,21 @@ async def dry_run_change(
     asked = question or (scope.approval.question if scope.approval else None)
     source: QuestionSource = "step" if question else "group" if asked else "policy"
     if asked is None and planned.verdict.outcome is Verdict.ASK:
-        asked = Question.from_policy(planned.change, planned.verdict)
+        asked = Question.from_policy(planned.verdict)
     # The policy's denial comes before any question.
     if asked is not None and planned.verdict.outcome is not Verdict.DENY:
-        summary = asked.stricter(planned.verdict).summary(source)
+        change = AskedChange(change=planned.change, hold_seconds=hold, verdict=planned.verdict)
+        summary = _worded(asked.stricter(planned.verdict), change).summary(source)
         await port.note(call.ref, step.kind, StepState.PLANNED, asked=summary)
     return _result(planned.change, {})
+
+
+def _worded(question: Question, change: AskedChange) -> Question:
+    """Return the question about a change of a dry run, which goes on if it has no words."""
+    try:
+        return question.about([change])
+    except ExpressionError as error:
+        return question.model_copy(update={"text": f"a dry run cannot tell: {error}"})
 
 
 def _result(change: Change, output: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from orchestrator.contracts.approval import Decision, Question
+from orchestrator.contracts.approval import AskedChange, Decision, Question
 from orchestrator.contracts.batch import BatchReply
 from orchestrator.contracts.change import (
     ApplyReply,
@@ -120,11 +120,11 @@ class ApprovalPort(Protocol):
     """Asks people and waits for their decision or the end of the time."""
 
     async def ask_change(
-        self, ref: StepRef, question: Question, changes: Sequence[Change]
+        self, ref: StepRef, question: Question, changes: Sequence[AskedChange]
     ) -> Decision:
         """Ask for the approval of exact changes."""
 
-    async def ask_form(self, ref: StepRef, question: str, step: Ask) -> Decision:
+    async def ask_form(self, ref: StepRef, question: Question, step: Ask) -> Decision:
         """Ask for a form to be filled in."""
 
 

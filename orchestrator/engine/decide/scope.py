@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.contracts.approval import Question
@@ -44,6 +44,15 @@ class GroupApproval:
     question: Question  # also asked about changes that could not be foreseen
     approved: Mapping[str, str]  # digest of a change -> the approval that covers it
     declined: frozenset[str] = frozenset()  # digests of changes that the approvers left out
+    holds: Mapping[str, int | None] = field(default_factory=dict)  # the leases they were shown
+
+    def covers(self, hold: int | None) -> dict[str, str]:
+        """Return the approvals of changes with exactly this lease."""
+        return {
+            digest: approval
+            for digest, approval in self.approved.items()
+            if self.holds.get(digest) == hold
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from orchestrator.contracts.change import StepCall
 from orchestrator.contracts.run import RunInput, StepRef
 from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.run import Mode, RunStatus, StepState
-from orchestrator.engine.decide.approvals import ask_for_form, ask_for_group
-from orchestrator.engine.decide.change_pipeline import ChangePipeline, dry_run_change
+from orchestrator.engine.decide.approvals import ForeseenCall, ask_for_form, ask_for_group
+from orchestrator.engine.decide.change_pipeline import ChangePipeline, dry_run_change, hold_of
 from orchestrator.engine.decide.for_each import (
     BATCH,
     evaluate_items,
@@ -26,18 +26,17 @@ from orchestrator.engine.decide.foreseen_changes import (
     foreseen_changes_of_items,
 )
 from orchestrator.engine.decide.port import DryRunPort, LivePort
+from orchestrator.engine.decide.questions import author_question, form_question
 from orchestrator.engine.decide.result_limits import check_size, for_record
 from orchestrator.engine.decide.rollback import roll_back
 from orchestrator.engine.decide.scope import GroupApproval, StepFailed, StepScope
 from orchestrator.engine.decide.waits import RunWaits
 from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.compile.results import flat_ids
-from orchestrator.playbook.language.durations import parse_duration
 from orchestrator.playbook.language.evaluate import (
     ExpressionError,
     evaluate,
     evaluate_condition,
-    evaluate_text,
 )
 from orchestrator.playbook.plan import (
     AnyStep,
@@ -145,7 +144,7 @@ class StepKinds(ABC):
         call = self._call_of(step, ref, scope)
         if not step.effect.changes:
             return await self._port.read(step, call)
-        hold = None if step.hold is None else parse_duration(evaluate(step.hold, scope.variables()))
+        hold = hold_of(step, scope)
         question = self._question_of(step.approve, scope)
         if self._live is None:
             return await dry_run_change(self._port, step, call, scope, question, hold)
@@ -172,7 +171,7 @@ class StepKinds(ABC):
         try:
             if approve.when is not None and not evaluate_condition(approve.when, scope.variables()):
                 return None
-            return Question.from_author(approve, evaluate_text(approve.question, scope.variables()))
+            return author_question(approve, scope)
         except ExpressionError as error:
             if self._live is not None:
                 raise
@@ -191,12 +190,13 @@ class StepKinds(ABC):
             await ask_for_group(self._live, ref, scope, question, foreseen, self._foreseen_call)
         )
 
-    def _foreseen_call(self, step: Use, scope: StepScope) -> StepCall | None:
+    def _foreseen_call(self, step: Use, scope: StepScope) -> ForeseenCall | None:
         path = scope.path(step.id)
         if path in self._run.carried:
             return None
         try:
-            return self._call_of(step, self._next_ref(path), scope)
+            hold = hold_of(step, scope)
+            return ForeseenCall(step, self._call_of(step, self._next_ref(path), scope), hold)
         except TocsinError:
             return None  # it depends on a result that does not exist yet
 
@@ -251,17 +251,18 @@ class StepKinds(ABC):
     async def _ask(self, step: Ask, ref: StepRef, scope: StepScope) -> Any:
         if self._live is None:
             return await self._dry_run_ask(step, ref, scope)
-        question = evaluate_text(step.question, scope.variables())
+        question = form_question(step, scope)
         answers = await ask_for_form(self._live, ref, step, question)
         await self._port.note(ref, step.kind, StepState.DONE, result=answers)
         return answers
 
     async def _dry_run_ask(self, step: Ask, ref: StepRef, scope: StepScope) -> dict[str, Any]:
         try:
-            text = evaluate_text(step.question, scope.variables())
+            question = form_question(step, scope)
         except ExpressionError as error:
             text = f"a dry run cannot tell: {error}"
-        asked = Question(text=text, by=step.by, within=step.within).summary("form")
+            question = Question(text=text, by=step.by, within=step.within)
+        asked = question.summary("form")
         reason = "a dry run asks no one"
         await self._port.note(ref, step.kind, StepState.SKIPPED, error=reason, asked=asked)
         return dict.fromkeys(step.form)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 from orchestrator.contracts.approval import (
+    AskedChange,
     AskReply,
     AskRequest,
     Decision,
@@ -16,7 +17,6 @@ from orchestrator.contracts.approval import (
 )
 from orchestrator.contracts.names import Activity
 from orchestrator.contracts.run import StepRef
-from orchestrator.domain.change import Change
 from orchestrator.domain.errors import Rejected
 from orchestrator.engine.temporal.activity_calls import (
     STORE_RETRY,
@@ -44,7 +44,7 @@ class TemporalApprovals(TemporalStepLog):
         self._check_can_continue = check_can_continue
 
     async def ask_change(
-        self, ref: StepRef, question: Question, changes: Sequence[Change]
+        self, ref: StepRef, question: Question, changes: Sequence[AskedChange]
     ) -> Decision:
         """Ask for the approval of exact changes. Raise Rejected when they exceed one message."""
         request = AskRequest(
@@ -52,6 +52,8 @@ class TemporalApprovals(TemporalStepLog):
             kind="change",
             question=question.text,
             changes=tuple(changes),
+            evidence=question.evidence,
+            by_policy=question.by_policy,
             by=question.by,
             quorum=question.quorum,
             within=question.within,
@@ -62,12 +64,13 @@ class TemporalApprovals(TemporalStepLog):
         )
         return await self._ask(request)
 
-    async def ask_form(self, ref: StepRef, question: str, step: Ask) -> Decision:
+    async def ask_form(self, ref: StepRef, question: Question, step: Ask) -> Decision:
         """Ask for a form to be filled in."""
         request = AskRequest(
             ref=ref,
             kind="form",
-            question=question,
+            question=question.text,
+            evidence=question.evidence,
             form=step.form,
             by=step.by,
             within=step.within,

@@ -237,6 +237,7 @@ class TemporalPort(TemporalApprovals):
             question=approval.question if approval else None,
             approved=dict(approval.approved) if approval else {},
             declined=tuple(sorted(approval.declined)) if approval else (),
+            holds=dict(approval.holds) if approval else {},
             next_seq=next_seq,
         )
 

@@ -91,7 +91,12 @@ class LeafCompiler:
             name: plan.FormField(**{**field.model_dump(), "choices": tuple(field.choices)})
             for name, field in step.ask.form.items()
         }
-        compiled = plan.Ask(**common, form=form, **step.ask.model_dump(exclude={"form"}))
+        compiled = plan.Ask(
+            **common,
+            form=form,
+            evidence=self._evidence(step.ask.evidence, (*here, "evidence"), names),
+            **step.ask.model_dump(exclude={"form", "evidence"}),
+        )
         result = results.ask(form)
         return compiled, nullable(result) if step.ask.otherwise == "continue" else result
 
@@ -115,7 +120,10 @@ class LeafCompiler:
         if approve is None:
             return None
         self._checker.condition(approve.when, (*path, "when"), names)
-        self._checker.text(approve.question, (*path, "question"), names)
+        if approve.question is not None:
+            asked = names.with_names(changes=results.CHANGES)
+            self._checker.text(approve.question, (*path, "question"), asked)
+        evidence = self._evidence(approve.evidence, (*path, "evidence"), names)
         if approve.otherwise == "escalate" and not approve.escalate_to:
             self._diagnostics.add(
                 (*path, "otherwise"), "escalates to no group", "add `escalate_to: GROUP`"
@@ -134,4 +142,17 @@ class LeafCompiler:
                     f"'{group}' is asked twice",
                     "name each group once",
                 )
-        return plan.Approve(**approve.model_dump())
+        return plan.Approve(**approve.model_dump(exclude={"evidence"}), evidence=evidence)
+
+    def _evidence(
+        self, evidence: dict[str, str] | list[str], path: Path, names: VisibleNames
+    ) -> tuple[plan.EvidenceItem, ...]:
+        """Return the compiled evidence. An expression of a list is its own label."""
+        rows = (
+            [(label, label, value) for label, value in evidence.items()]
+            if isinstance(evidence, dict)
+            else [(index, value[3:-2].strip(), value) for index, value in enumerate(evidence)]
+        )
+        for key, _, value in rows:
+            self._checker.value(value, {}, (*path, key), names)
+        return tuple(plan.EvidenceItem(label=label, value=value) for _, label, value in rows)

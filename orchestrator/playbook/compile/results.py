@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from orchestrator.domain.change import Effect
+from orchestrator.domain.observable import ObservableType
 from orchestrator.playbook import plan
 from orchestrator.playbook.language.types import (
     ANY,
@@ -46,6 +48,20 @@ from orchestrator.playbook.language.types import (
 
 CHOOSE = ObjectOf({"branch": nullable(INT)})
 REPEAT = ObjectOf({"rounds": INT, "met": BOOL})
+CHANGES = ListOf(
+    ObjectOf(
+        {
+            "summary": STRING,
+            "action": STRING,
+            "connection": STRING,
+            "effect": text_of(*(effect.value for effect in Effect if effect.changes)),
+            "target": STRING,
+            "target_type": text_of(*(kind.value for kind in ObservableType)),
+            "lease": nullable(STRING),
+        }
+    )
+)
+"""`changes` in the question of an approval: the planned changes that people are asked about."""
 CALL = ObjectOf({"status": STRING, "steps": ObjectOf(more=True)})
 RUN = ObjectOf(
     {

@@ -31,7 +31,7 @@ Compiled = tuple[plan.AnyStep, Type, Exports]
 """A step, the type of its result, and what later steps see of the steps inside of it."""
 
 _RESERVED = frozenset(
-    {"alert", "steps", "inputs", "run", "event", "none", "null", "true", "false", "is"}
+    {"alert", "steps", "inputs", "run", "event", "changes", "none", "null", "true", "false", "is"}
 ) | {word.lower() for word in keyword.kwlist}
 
 

@@ -8,6 +8,7 @@ from orchestrator.playbook.lint.classes import CLASS
 from orchestrator.playbook.lint.context import LintContext
 from orchestrator.playbook.lint.effects import APPROVAL, LEASE, TIMEOUT
 from orchestrator.playbook.lint.flow import UNDEFINED, UNREACHABLE, UNUSED
+from orchestrator.playbook.lint.questions import QUESTION
 from orchestrator.playbook.lint.rule import LintFinding, LintRule
 from orchestrator.playbook.lint.secrets import SECRET
 from orchestrator.playbook.lint.untrusted_text import EVERYTHING, TEXT_DECIDES
@@ -20,6 +21,7 @@ RULES: tuple[LintRule, ...] = (
     LEASE,
     APPROVAL,
     TIMEOUT,
+    QUESTION,
     TEXT_DECIDES,
     EVERYTHING,
     CLASS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from orchestrator.playbook.schema.fields import (
     AuthoredModel,
@@ -30,6 +30,33 @@ Groups = Annotated[
 """One group, or several that are asked in turn."""
 
 
+def _evidence_shape(raw: Any) -> str:
+    return "~object" if isinstance(raw, dict) else "~list"
+
+
+def _whole(value: str) -> str:
+    if not value.startswith("${{") or not value.endswith("}}"):
+        message = "must be one whole ${{ }}; write `label: text` for anything else"
+        raise ValueError(message)
+    return value
+
+
+MAX_EVIDENCE = 20
+Evidence = Annotated[
+    Annotated[dict[Line, str], Field(max_length=MAX_EVIDENCE), Tag("~object")]
+    | Annotated[
+        list[Annotated[str, AfterValidator(_whole)]], Field(max_length=MAX_EVIDENCE), Tag("~list")
+    ],
+    Discriminator(_evidence_shape),
+    Field(
+        description=(
+            "What people see with the question, as a table: label and text, which may hold ${{ }};"
+            " or a list of ${{ }}."
+        )
+    ),
+]
+
+
 class ApproveSpec(AuthoredModel):
     """An approval of the exact changes of a step, required before they are applied."""
 
@@ -37,9 +64,17 @@ class ApproveSpec(AuthoredModel):
         Condition | None, Field(description="Ask only if this is true; without it, always ask.")
     ] = None
     question: Annotated[
-        str,
-        Field(min_length=1, max_length=2_000, description="The question; may hold ${{ }}."),
-    ]
+        str | None,
+        Field(
+            min_length=1,
+            max_length=2_000,
+            description=(
+                "The question; may hold ${{ }}, and ${{ changes }} for the planned changes. "
+                "Without it, the planned changes make the question."
+            ),
+        ),
+    ] = None
+    evidence: Evidence = {}
     by: Annotated[
         Line | None,
         Field(description="The group that may answer; without it, anyone with the permission."),
@@ -80,6 +115,7 @@ class AskSpec(AuthoredModel):
         dict[Identifier, FormFieldSpec],
         Field(min_length=1, max_length=50, description="The fields of the form."),
     ]
+    evidence: Evidence = {}
     by: Annotated[
         Line | None,
         Field(description="The group that may answer; without it, anyone with the permission."),

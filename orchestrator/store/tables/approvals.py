@@ -31,6 +31,8 @@ class ApprovalRow(SQLModel, table=True):
     question: str = Field(sa_type=Text)
     changes: list[dict[str, Any]] = Field(sa_type=JSON, default=[])
     form: dict[str, Any] | None = Field(sa_type=JSON, default=None)
+    # The table that people see with the question: label and value of each row.
+    evidence: list[dict[str, Any]] = Field(sa_type=JSON, default=[])
     digest: str
     by_group: str | None = None
     quorum: int = 1

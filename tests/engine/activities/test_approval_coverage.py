@@ -23,6 +23,7 @@ from orchestrator.domain.change import Change
 from orchestrator.domain.errors import Conflict
 from orchestrator.store.tables import ApprovalRow, AuditEventRow, EffectRow
 from tests.harness.activity_rig import ActivityRig, AskPeople, context, rig
+from tests.harness.run_answers import asked_change
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
 ADA = Principal(key_id="k3", person="ada", roles=(Role.ADMIN,))
@@ -44,7 +45,8 @@ async def ask(bench: ActivityRig, *changes: Change, path: str = "block", **more:
         "within": 900,
     }
     return await ActivityEnvironment().run(
-        AskPeople(bench.rt).ask, AskRequest(changes=changes, **given | more)
+        AskPeople(bench.rt).ask,
+        AskRequest(changes=tuple(map(asked_change, changes)), **given | more),
     )
 
 

@@ -20,6 +20,7 @@ from orchestrator.domain.run import RunStatus
 from orchestrator.playbook.plan import FormField
 from orchestrator.store.tables import ApprovalRow, EffectRow, RunRow
 from tests.harness.activity_rig import ActivityRig, AskPeople, RecordRun, context, rig
+from tests.harness.run_answers import asked_change
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))
 BOB = Principal(key_id="k2", person="bob", roles=(Role.APPROVER,), groups=("leads",))
@@ -40,7 +41,8 @@ async def ask(bench: ActivityRig, *changes: Change, **more: Any) -> AskReply:
         "within": 900,
     }
     return await ActivityEnvironment().run(
-        AskPeople(bench.rt).ask, AskRequest(changes=changes, **given | more)
+        AskPeople(bench.rt).ask,
+        AskRequest(changes=tuple(map(asked_change, changes)), **given | more),
     )
 
 

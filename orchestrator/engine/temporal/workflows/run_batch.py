@@ -63,7 +63,7 @@ class RunBatch:
 
 def _scope(given: BatchInput) -> StepScope:
     approval = (
-        GroupApproval(given.question, given.approved, frozenset(given.declined))
+        GroupApproval(given.question, given.approved, frozenset(given.declined), given.holds)
         if given.question
         else None
     )

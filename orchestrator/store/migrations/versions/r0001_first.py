@@ -77,6 +77,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("question", sa.Text(), nullable=False),
         sa.Column("changes", sa.JSON(), nullable=False),
         sa.Column("form", sa.JSON(), nullable=True),
+        sa.Column("evidence", sa.JSON(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("by_group", sa.String(), nullable=True),
         sa.Column("quorum", sa.Integer(), nullable=False),
