@@ -10,11 +10,14 @@ from socket import socket
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from api import problems
 from api.access_audit import AccessAudit
+from api.compression import Compression
 from api.container import Container
 from api.kill_switch_header import KillSwitchHeader
+from api.methods import Methods
 from api.metrics import Metrics
 from api.middleware import ResponseMiddleware
 from api.openapi import install_document, operation_id
@@ -111,6 +114,7 @@ def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
     app = describe_app(lifespan)
     app.state.container = container
     problems.install_handlers(app)
+    app.add_middleware(Compression)
     app.add_middleware(ResponseMiddleware, container=container)
     return app
 
@@ -129,6 +133,12 @@ def describe_app(lifespan: Lifespan | None = None) -> FastAPI:
     )
     for router in (*OPEN, *PAGES, *GUARDED):
         app.include_router(router)
+    app.state.methods = Methods(
+        route
+        for router in (*OPEN, *PAGES, *GUARDED)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    )
     install_document(app)
     return app
 

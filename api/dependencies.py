@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, HTTPException, Request, Security
@@ -11,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
 from api.container import container_of
+from api.protocol.route import Handler, StrictRoute
 from orchestrator.access.keys import authenticate_key
 from orchestrator.crypto.tokens import token_id
 from orchestrator.domain.access import Permission, Principal
@@ -25,8 +25,6 @@ _bearer = HTTPBearer(
 )
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 _MAX_TOKEN = 200
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Requirement:
@@ -72,7 +70,7 @@ def requirement_of(route: APIRoute) -> Requirement | None:
     return found[0] if len(found) == 1 else None
 
 
-class GuardedRoute(APIRoute):
+class GuardedRoute(StrictRoute):
     """A route that must declare its permission, and reads a body only from those who hold it."""
 
     def get_route_handler(self) -> Handler:

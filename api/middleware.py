@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.body import BoundedBody
 from api.container import Container
 from api.kill_switch_header import HEADER
+from api.methods import HeadSender, as_get
 from api.problems import ProblemResponse, problem, unexpected
 
 MAX_CONCURRENT = 1000
@@ -47,6 +48,9 @@ class ResponseMiddleware:
             await self._app(scope, receive, send)
             return
         scope["request_id"] = _request_id(scope)
+        method = scope["method"]
+        if method == "HEAD":
+            scope, send = as_get(scope), HeadSender(send)
         body = BoundedBody(scope, receive, self._limit)
         switches = await self._container.kill_switch_header.value()
         response = _HeaderSender(send, scope["request_id"], switches, body)
@@ -58,7 +62,7 @@ class ResponseMiddleware:
             self._open -= 1
             route = getattr(scope.get("route"), "path", "none")
             self._container.metrics.observe_request(
-                scope["method"], route, response.status, time.perf_counter() - began
+                method, route, response.status, time.perf_counter() - began
             )
 
     async def _respond(self, scope: Scope, body: BoundedBody, response: _HeaderSender) -> None:

@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.problems import Problem
+from api.problems import Problem, error_responses
+from api.protocol.content import JSON
 
 
 def operation_id(route: APIRoute) -> str:
@@ -41,6 +42,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
+    _add_content_type_errors(document)
     _share_error_responses(document)
     return _name_pages(document)
 
@@ -54,6 +56,15 @@ def _name_pages(document: dict[str, Any]) -> dict[str, Any]:
     text = _PAGE_TITLE.sub(r"\1Page", _PAGE.sub(r"\1Page", json.dumps(document)))
     named: dict[str, Any] = json.loads(text)
     return named
+
+
+def _add_content_type_errors(document: dict[str, Any]) -> None:
+    """Add the 415 of every operation with an API key that takes a JSON body."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            body = operation.get("requestBody", {}).get("content", {})
+            if JSON in body and operation.get("security") != []:
+                operation["responses"].setdefault("415", error_responses(415)[415])
 
 
 def _share_error_responses(document: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from api.methods import Methods, options
 from orchestrator.domain.errors import (
     ActionError,
     Conflict,
@@ -87,6 +88,14 @@ class TooLarge(HTTPException):
         super().__init__(413, f"the body is over the limit of {limit} bytes")
 
 
+class InvalidParts(HTTPException):
+    """A request of which some parts are wrong, each with its fix."""
+
+    def __init__(self, message: str, places: list[ProblemPlace]) -> None:
+        super().__init__(422, message)
+        self.places = places[:_MAX_PLACES]
+
+
 def problem(
     request: Request,
     status: int,
@@ -110,7 +119,7 @@ def problem(
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI `responses` of a route's errors, each with an example."""
-    always = {400, 408, 413, 500, 503}
+    always = {400, 408, 413, 422, 500, 503}
     return {status: _described(status) for status in sorted({*always, *statuses})}
 
 
@@ -144,9 +153,17 @@ def unexpected(request: Request, error: Exception) -> ProblemResponse:
     return problem(request, 500, "internal error; the log has details under this request id")
 
 
-async def _http(request: Request, error: HTTPException) -> ProblemResponse:
+async def _http(request: Request, error: HTTPException) -> Response:
     detail = None if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
-    return problem(request, error.status_code, detail, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        methods: Methods = request.app.state.methods
+        if request.method == "OPTIONS":
+            return options(request, methods)
+        headers["Allow"] = methods.allowed(request.scope["path"])
+        detail = f"{request.method} is not allowed here; use one of: {headers['Allow']}"
+    places = error.places if isinstance(error, InvalidParts) else None
+    return problem(request, error.status_code, detail, errors=places, headers=headers)
 
 
 async def _invalid_request(request: Request, error: RequestValidationError) -> ProblemResponse:
@@ -246,7 +263,7 @@ _EXAMPLES = {
     408: "the body did not arrive within 30 s",
     409: "run run_018f is completed already",
     413: "the body is over the limit of 1048576 bytes",
-    415: "send application/json or text/csv",
+    415: "the body is 'text/plain'; send Content-Type: application/json",
     422: "invalid request: body.playbook: Field required",
     500: "internal error; the log has details under this request id",
     502: "palo_alto refused the credential",

@@ -12,11 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.container import container_of
 from api.metrics import MEDIA_TYPE
 from api.problems import error_responses
+from api.protocol.route import StrictRoute
 from api.temporal import is_reachable
 from orchestrator.runtime import Runtime
 from orchestrator.store.migrate import current_revision, newest_revision
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 _TIMEOUT_SECONDS = 2.0
 

@@ -27,7 +27,7 @@ OPEN_PATHS = {
     ("POST", "/v1/slack/interactions"),
 }
 VALUES = {"version": "1", "scope": "global"}
-PAGE_PATHS = {("GET", "/a/{token}"), ("HEAD", "/a/{token}"), ("POST", "/a/{token}")}
+PAGE_PATHS = {("GET", "/a/{token}"), ("POST", "/a/{token}")}
 
 
 def at(path: str) -> str:

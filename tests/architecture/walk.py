@@ -58,6 +58,7 @@ EVERYWHERE = (
 )
 """Rooms that the page leaves out: nouns, the store, the language, and what starts a process."""
 ENTERED = (
+    "api/protocol/",
     "connectors/palo_alto/",
     "connectors/sdk/",
     "orchestrator/assets/",

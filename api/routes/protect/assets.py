@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
@@ -12,6 +12,7 @@ from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
+from api.protocol.content import JSON, check_encoding, media_type, not_accepted
 from orchestrator.assets import inventory
 from orchestrator.assets.csv_import import read_csv
 from orchestrator.assets.inventory import EXAMPLE, Asset, ImportResult
@@ -20,7 +21,7 @@ from orchestrator.domain.errors import Invalid
 
 router = APIRouter(tags=["assets"], route_class=GuardedRoute)
 
-_CSV, _JSON = "text/csv", "application/json"
+_CSV, _JSON = "text/csv", JSON
 _REF = "#/components/schemas/{model}"
 _MAX_ASSETS = 10_000
 """In one request; a larger inventory is imported in parts."""
@@ -93,14 +94,15 @@ async def remove_asset(rt: Rt, actor: Actor, type_: AssetType, value: AssetValue
 
 
 async def _rows(request: Request) -> list[tuple[str, Any]]:
-    kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    kind = media_type(request.headers)
+    check_encoding(request.headers)
     if kind == _CSV:
         try:
             return list(read_csv((await request.body()).decode("utf-8")))
         except UnicodeDecodeError:
             raise Invalid("the CSV is not UTF-8; save it as UTF-8 and send it again") from None
     if kind != _JSON:
-        raise HTTPException(415, f"send {_JSON} or {_CSV}")
+        raise not_accepted(kind, _JSON, _CSV)
     given = await request.json()
     if not isinstance(given, list):
         raise Invalid("send a list of assets")

@@ -32,7 +32,7 @@ _MAX_FIELDS = 6000
 _STATUS = {NotFound: 404, LinkExpired: 410, Conflict: 409, Forbidden: 403, Invalid: 422}
 
 
-@router.api_route(PATH + "{token}", methods=["GET", "HEAD"])
+@router.get(PATH + "{token}")
 async def show_link(rt: Rt, request: Request, token: Token) -> Response:
     """Show the approval and a form; the same to a mail scanner as to a person."""
     try:

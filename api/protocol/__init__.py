@@ -1,0 +1,1 @@
+"""The API as a protocol: what holds for every route, whatever it is about."""
