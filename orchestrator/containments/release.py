@@ -22,12 +22,13 @@ from orchestrator.containments.watch import watch
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
+from orchestrator.playbook.language.durations import LONGEST, format_duration
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page
 from orchestrator.store.queries import containments, incidents
 from orchestrator.store.tables import ContainmentRow, LeaseRow
 
-MAX_LENGTH = timedelta(days=365)
+MAX_LENGTH = timedelta(seconds=LONGEST)
 Way = Literal["extend", "shorten"]
 
 
@@ -131,14 +132,12 @@ def _parse_end(now: datetime, until: datetime | None, length: timedelta | None) 
     if (until is None) == (length is None):
         raise Invalid("give either `until` (a time) or `for` (a duration from now)")
     if length is not None and not timedelta() < length <= MAX_LENGTH:
-        raise Invalid(f"for: must be more than 0 and at most {MAX_LENGTH.days} days")
+        raise Invalid(f"for: must be more than 0 and at most {format_duration(LONGEST)}")
     end = until if until is not None else now + (length or timedelta())
     if end <= now:
         raise Invalid("until: is in the past; to lift the containment now, release it")
     if end > now + MAX_LENGTH:
-        raise Invalid(
-            f"until: at most {MAX_LENGTH.days} days from now; extend it again when they are over"
-        )
+        raise Invalid(f"until: at most {format_duration(LONGEST)} from now")
     return end
 
 

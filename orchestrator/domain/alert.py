@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any
 
@@ -124,3 +126,15 @@ def alert_view(
         "product": product,
         "raw_sha256": raw_sha256,
     }
+
+
+def with_age(view: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """Return an alert with its age at a moment: the whole seconds since its own time, at least 0.
+
+    `at`: when it was received, or when a run started; aware. A view without a time has no age.
+    """
+    time = view.get("time")
+    if not isinstance(time, str):
+        return dict(view)
+    seconds = int((at - datetime.fromisoformat(time)).total_seconds())
+    return {**view, "age": max(0, seconds)}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit.trail import event
+from orchestrator.domain.alert import with_age
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.digest import new_id
 from orchestrator.domain.run import SHADOW, Mode
@@ -84,15 +85,16 @@ def match_triggers(
     """Return the playbooks whose trigger matches, and by playbook the triggers' errors."""
     matches: list[Match] = []
     errors: dict[str, str] = {}
+    view = with_age(alert.view, alert.received_at)
     for candidate in candidates:
         try:
-            is_match = evaluate_condition(candidate.trigger.when, {"alert": alert.view})
+            is_match = evaluate_condition(candidate.trigger.when, {"alert": view})
         except ExpressionError as error:
             name = f"{candidate.plan.playbook}{' (shadow)' if candidate.shadow else ''}"
             errors[name] = str(error)[:200]
             continue
         if is_match:
-            key, key_error = once_key(candidate.trigger, alert.id, alert.view)
+            key, key_error = once_key(candidate.trigger, alert.id, view)
             matches.append(Match(candidate, alert, key, key_error))
     return matches, errors
 

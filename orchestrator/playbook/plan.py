@@ -38,7 +38,7 @@ __all__ = [
 
 InputType = Literal[
     "text", "boolean", "integer", "number", "list", "object",
-    "address", "domain", "host", "user", "url", "hash", "email",
+    "address", "network", "domain", "host", "user", "url", "hash", "email", "file", "process",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.alert import Alert, Severity, alert_view
+from orchestrator.domain.alert import Alert, Severity, alert_view, with_age
 from orchestrator.playbook.language.evaluate import ExpressionError, evaluate, evaluate_condition
 from orchestrator.playbook.language.infer import infer, infer_text
 from orchestrator.playbook.language.types import (
@@ -65,6 +65,10 @@ NAMES: dict[str, Type] = {
         ("[n, 'a']", ListOf(union((INT, text_of("a"))))),
         ("{'a': n}.a", INT),
         ("texts | sort | unique", ListOf(STRING)),
+        ("texts[:2]", ListOf(STRING)),
+        ("maybe[:2]", STRING),
+        ("'abc'[1:]", STRING),
+        ("alert.age > '2h' | duration", BOOL),
         ("maybe is defined", BOOL),
     ],
 )
@@ -90,6 +94,14 @@ def test_the_type_of_an_expression(source: str, expected: object) -> None:
         ("alert.severity_name == 'hi'", "never equals 'hi'"),
         ("maybe > 3", "`>` between a text or null and a whole number"),
         ("maybe + 1", "`+` between"),
+        ("n[:2]", "a slice of a whole number"),
+        ("texts['a':]", "the bound of a slice is 'a'"),
+        ("alert.age > '2h'", "write the seconds of a duration as `'2h' | duration`"),
+        ("alert.title | matches(alert.title)", "is not a literal; write the text itself"),
+        ("alert.title | matches('a(b')", "missing ); add the )"),
+        ("alert.title | matches('[z-a]')", "column 2 of the pattern"),
+        ("[alert] | where('host.nam', 'x')", "unknown field 'nam'"),
+        ("[alert] | map('host.nam')", "unknown field 'nam'"),
         ("texts | join(1)", "the argument 'separator' of the filter 'join' is a whole number"),
     ],
 )
@@ -151,7 +163,7 @@ def test_null_fits_and_other_types_do_not() -> None:
 def test_the_alert_type_is_what_a_playbook_sees() -> None:
     alert = Alert(dedup_key="k", title="t", severity=Severity.HIGH, time="2024-01-01T00:00:00Z")  # type: ignore[arg-type]
     seen = alert_view(alert, alert_id="a", incident_id="i", source="s", product="p", raw_sha256="0")
-    assert alert_type().fields.keys() == seen.keys()
+    assert alert_type().fields.keys() == with_age(seen, alert.time).keys()
     assert (
         evaluate_condition(
             "alert.severity >= 4 and alert.class == 'other' and alert.host is none", {"alert": seen}

@@ -3,7 +3,8 @@
 import pytest
 
 from orchestrator.domain.errors import Invalid
-from orchestrator.playbook.compile.inputs import accept_inputs, inputs_schema
+from orchestrator.domain.observable import ObservableType
+from orchestrator.playbook.compile.inputs import accept_inputs, input_schema, inputs_schema
 from orchestrator.playbook.plan import InputField
 
 FIELDS = {
@@ -56,3 +57,16 @@ def test_the_schema_of_inputs_is_closed() -> None:
     assert schema["required"] == ["address"]
     assert schema["additionalProperties"] is False
     assert schema["properties"]["address"] == {"type": "string", "x-observable": "address"}
+
+
+@pytest.mark.parametrize("kind", list(ObservableType))
+def test_every_observable_is_a_type_of_input(kind: ObservableType) -> None:
+    field = InputField(type=kind.value)
+    assert input_schema(field)["x-observable"] == kind.value
+
+
+def test_a_network_becomes_canonical() -> None:
+    fields = {"net": InputField(type="network")}
+    assert accept_inputs(fields, {"net": "198.51.100.7/24"}) == {"net": "198.51.100.0/24"}
+    with pytest.raises(Invalid, match="input 'net' is not a valid network"):
+        accept_inputs(fields, {"net": "everything"})

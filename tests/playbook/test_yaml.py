@@ -68,7 +68,36 @@ def test_ambiguous_text_is_refused_with_its_place(
 def test_a_syntax_error_names_its_place() -> None:
     with pytest.raises(BadYaml) as caught:
         load("a: 1\nb: [1, 2\nc: 3")
-    assert caught.value.position.line == 3
+    assert caught.value.position == Position(2, 4)
+    assert caught.value.message == "a `[` is not closed"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message", "fix"),
+    [
+        ("a: 1\n\tb: 2", 2, 1, "a tab", "use spaces"),
+        ("steps:\n  - id: a\n\t  use: b.c", 3, 1, "a tab", "use spaces"),
+        ("a: b\tc: d", 1, 5, "a tab", "use spaces"),
+        ("a:\n  with\n    b: 1", 2, 7, "missing ':' after 'with'", "write `with:`"),
+        ("- id a\n  use: b", 1, 5, "missing ':' after 'id'", "write `id:`"),
+        ("a: x\nversion 1\nb: y", 2, 8, "missing ':' after 'version'", "write `version:`"),
+        ("use: b.c\nwith\n", 2, 5, "missing ':' after 'with'", "write `with:`"),
+        ("q: Block x: now?", 1, 11, "a second ': ' in one line", "quote the value"),
+        ("a: 1\n  b: 2", 2, 3, "indented below a key that has a value", "the same column"),
+        ("a: {x: 1\nb: 3", 1, 4, "a `{` is not closed", "add `}`"),
+        ("a: 'x\nb: 1", 1, 4, "a quote is not closed", "add the closing quote"),
+        ("a: @x", 1, 4, "a value cannot start with @", "quote it"),
+        ("a:\n  b: 1\n c: 2", 3, 2, "does not fit the block around it", "the same column"),
+    ],
+)
+def test_a_syntax_error_says_what_is_wrong_in_its_line(
+    text: str, line: int, column: int, message: str, fix: str
+) -> None:
+    with pytest.raises(BadYaml) as caught:
+        load(text)
+    assert caught.value.position == Position(line, column)
+    assert message in caught.value.message
+    assert fix in (caught.value.fix or "")
 
 
 def test_billion_laughs_are_refused_at_the_first_anchor() -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from orchestrator.domain.alert import with_age
 from orchestrator.intake.match import once_key
 from orchestrator.playbook.language.evaluate import ExpressionError, evaluate_condition
 from orchestrator.playbook.plan import Plan, Trigger
@@ -37,13 +38,14 @@ class TriggerReplay:
 
     def start(self, alert: StoredAlert) -> StartDecision:
         """Decide as `intake.match` does, at the time when the alert was received."""
+        view = with_age(alert.view, alert.received_at)
         try:
-            fits = evaluate_condition(self._trigger.when, {"alert": alert.view})
+            fits = evaluate_condition(self._trigger.when, {"alert": view})
         except ExpressionError:
             return StartDecision.NO
         if not fits:
             return StartDecision.NO
-        key, _ = once_key(self._trigger, alert.id, alert.view)
+        key, _ = once_key(self._trigger, alert.id, view)
         at = alert.received_at
         if (taken := self._taken.get(key)) is not None and taken >= at - self._within:
             return StartDecision.NO

@@ -26,7 +26,7 @@ from orchestrator.authoring.rehearsal.state import RehearsalState
 from orchestrator.authoring.rehearsal.temporal_harness import TemporalHarness
 from orchestrator.authoring.rehearsal.tests_yaml.model import Case, CaseInput, CasesFile
 from orchestrator.contracts.run import RunContext, RunInput, RunResult
-from orchestrator.domain.alert import Alert, alert_view
+from orchestrator.domain.alert import Alert, alert_view, with_age
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.observable import CANONICAL
 from orchestrator.domain.run import Mode
@@ -58,7 +58,7 @@ async def rehearse(
     started = (
         plan.trigger is None
         or alert is None
-        or evaluate_condition(plan.trigger.when, {"alert": alert})
+        or evaluate_condition(plan.trigger.when, {"alert": with_age(alert, START_TIME)})
     )
     if not case.triggers or not started:
         fits = f"the alert {'fits' if started else 'does not fit'} the trigger"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.contracts.run import RunResult, StepRef
+from orchestrator.domain.alert import with_age
 from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.run import RunStatus, StepFailure, StepState
 from orchestrator.engine.decide.for_each import is_caused_by
@@ -72,8 +73,9 @@ class Interpreter(StepKinds):
             "playbook": run.playbook,
             "version": run.version,
         }
+        alert = self._run.alert
         return {
-            "alert": self._run.alert,
+            "alert": None if alert is None else with_age(alert, self._run.started_at),
             "inputs": self._run.inputs,
             "run": {**about, "started_at": self._run.started_at.isoformat()},
         }

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from orchestrator.contracts.run import StepRef
+from orchestrator.domain.alert import with_age
 from orchestrator.domain.errors import Rejected, TocsinError
 from orchestrator.domain.run import StepState, WaitingForEvent, WaitingForTime
 from orchestrator.engine.decide.port import EventPort, RunClock, StepLog
@@ -67,7 +68,8 @@ class RunWaits:
         since, looked_at = self._started_at, set[str]()
         while True:
             now = self._port.now()
-            for alert in await self._port.events(since):
+            for found in await self._port.events(since):
+                alert = with_age(found, now)
                 name = str(alert.get("id"))
                 if (
                     name not in looked_at
@@ -75,7 +77,7 @@ class RunWaits:
                     and _fits(fits, scope.variables(event=alert))
                 ):
                     self._taken.add(name)
-                    return dict(alert)
+                    return alert
                 looked_at.add(name)
             since = max(since, now - SLACK)
             left = (deadline - self._port.now()).total_seconds()

@@ -23,5 +23,6 @@ PASSED_THROUGH = (
     "markupsafe",
     "pydantic",
     "pydantic_core",
+    "re2",
     "rfc8785",
 )

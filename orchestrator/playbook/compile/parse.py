@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.playbook.compile.diagnostics import STEP_LISTS, Diagnostics, is_step, value_at
+from orchestrator.playbook.compile.form_errors import describe_error
 from orchestrator.playbook.language.yaml import Document, Path
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.playbook.schema.fields import ID
@@ -49,7 +50,9 @@ def parse_playbook(document: Document, diagnostics: Diagnostics) -> ParsedPlaybo
     for error in errors:
         path = _path(error["loc"])
         if path not in empty:
-            diagnostics.add(path, *_message(error, path), key=error["type"] == "extra_forbidden")
+            known = _keys_at(error["loc"][:-1])
+            message = describe_error(error, path, known)
+            diagnostics.add(path, *message, key=error["type"] == "extra_forbidden")
     wrong = [*empty, *(_path(error["loc"]) for error in errors)]
     if wrong:
         return _salvage(document.data, wrong)
@@ -99,49 +102,6 @@ def _path(location: tuple[str | int, ...]) -> Path:
         for part in location
         if not (isinstance(part, str) and (part.startswith("~") or part == "[key]"))
     )
-
-
-WANTED = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-}
-
-
-def _message(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
-    """Return the message and the fix of an error."""
-    name = _name(path)
-    match error["type"]:
-        case "missing":
-            return f"{name} is missing", "add it"
-        case "extra_forbidden":
-            return f"unknown key {name}", did_you_mean(str(path[-1]), _keys_at(error["loc"][:-1]))
-        case "literal_error":
-            expected = error["ctx"]["expected"]
-            words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-            given = str(error["input"])
-            fix = did_you_mean(given, words) or f"use {expected}"
-            return f"{name} cannot be {given[:60]!r}", fix
-        case "too_short":
-            return f"{name} is empty", "write at least one, or remove it"
-        case kind if kind in WANTED:
-            return (
-                f"{name} must be {WANTED[kind]}",
-                "quote it: '...'"
-                if kind == "string_type" and not isinstance(error["input"], (dict, list))
-                else None,
-            )
-        case _:
-            message, _, fix = error["msg"].removeprefix("Value error, ").partition("; ")
-            return (message if error["type"] == "step_kind" else f"{name}: {message}"), fix or None
-
-
-def _name(path: Path) -> str:
-    return repr(path[-1]) if isinstance(path[-1], str) else f"item {path[-1]} of {path[-2]!r}"
 
 
 def _keys_at(location: tuple[str | int, ...]) -> list[str]:

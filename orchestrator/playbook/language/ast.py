@@ -54,6 +54,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """`of[start:stop]` of a text or a list; None: from its beginning, or to its end."""
+
+    of: Node
+    start: Node | None
+    stop: Node | None
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """`left < right`; chains (`1 < x < 5`) are refused."""
 
@@ -140,6 +149,7 @@ Node = (
     | ObjectLiteral
     | Name
     | Item
+    | Slice
     | Comparison
     | Logic
     | Negation

@@ -6,8 +6,9 @@ import re
 
 from orchestrator.domain.errors import Invalid
 
-PATTERN = r"^(?=[0-9])([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$"
-LONGEST = 10 * 366 * 86_400  # ten years: anything longer is a typing error
+PATTERN = r"^(?=[0-9])([0-9]{1,12}d)?([0-9]{1,12}h)?([0-9]{1,12}m)?([0-9]{1,12}s)?$"
+LONGEST = 10 * 366 * 86_400
+"""The longest duration in seconds, of leases and everything else: ten years."""
 
 _DURATION = re.compile(PATTERN, re.ASCII)
 _SECONDS = (86_400, 3_600, 60, 1)
@@ -28,8 +29,12 @@ def parse_duration(value: object) -> int:
     else:
         message = f"{repr(value)[:60]} is not a duration; write it like 90s, 15m, 24h, 7d or 1h30m"
         raise Invalid(message)
-    if not 1 <= seconds <= LONGEST:
-        message = f"a duration of {seconds} seconds; it must be between 1s and ten years"
+    if seconds < 1:
+        message = f"a duration of {seconds} seconds; it must be at least 1s"
+        raise Invalid(message)
+    if seconds > LONGEST:
+        given = repr(value)[:60] if isinstance(value, str) else f"a duration of {seconds} seconds"
+        message = f"{given} is too long; the longest duration is {format_duration(LONGEST)}"
         raise Invalid(message)
     return seconds
 

@@ -27,6 +27,7 @@ from orchestrator.playbook.language.ast import (
     Negation,
     Node,
     ObjectLiteral,
+    Slice,
 )
 from orchestrator.playbook.language.filters import FILTERS, Filter, bind_arguments, refuse_kind
 from orchestrator.playbook.language.syntax import parse
@@ -145,6 +146,25 @@ def _item(node: Item, scope: Scope) -> Json:
     )
 
 
+def _slice(node: Slice, scope: Scope) -> Json:
+    of = _walk(node.of, scope)
+    start, stop = (_bound(each, scope) for each in (node.start, node.stop))
+    if kind_of(of) not in {"string", "list"}:
+        message = f"a slice of {describe_kind(of)}"
+        raise ExpressionError(message, "only a text and a list have parts: `x[:10]`")
+    return of[start:stop]
+
+
+def _bound(node: Node | None, scope: Scope) -> Json:
+    if node is None:
+        return None
+    bound = _walk(node, scope)
+    if kind_of(bound) != "int":
+        message = "the bound of a slice is not a whole number"
+        raise ExpressionError(message, "write [start:stop], such as [:10]")
+    return bound
+
+
 def _compare(node: Comparison, scope: Scope) -> bool:
     left, right = _walk(node.left, scope), _walk(node.right, scope)
     return _COMPARISONS[node.operator](left, right)
@@ -235,6 +255,7 @@ _WALKERS: dict[type, Callable[[Any, Scope], Json]] = {
     Constant: lambda node, _: node.value,
     Name: _name,
     Item: _item,
+    Slice: _slice,
     ListLiteral: lambda node, scope: [_walk(item, scope) for item in node.items],
     ObjectLiteral: lambda node, scope: {key: _walk(value, scope) for key, value in node.pairs},
     Comparison: _compare,

@@ -6,7 +6,9 @@ import ipaddress
 from itertools import pairwise
 from typing import Any
 
+from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.language.ast import ExpressionError
+from orchestrator.playbook.language.durations import parse_duration
 from orchestrator.playbook.language.values import (
     MAX_ITEMS,
     MAX_TEXT,
@@ -19,6 +21,7 @@ from orchestrator.playbook.language.values import (
     json_text,
     text,
 )
+from orchestrator.playbook.patterns import PatternInvalid, is_found
 
 
 def lower(value: str) -> str:
@@ -34,6 +37,30 @@ def upper(value: str) -> str:
 def trim(value: str) -> str:
     """Return the text without surrounding white space."""
     return value.strip()
+
+
+def truncate(value: str, most: int) -> str:
+    """Return the text, shortened with an ellipsis to at most that many characters."""
+    if most < 1:
+        message = "`truncate` to less than one character"
+        raise ExpressionError(message, "write a length of at least 1")
+    return value if len(value) <= most else f"{value[: most - 1].rstrip()}…"
+
+
+def matches(value: str, pattern: str) -> bool:
+    """Whether the pattern is found in the text."""
+    try:
+        return is_found(pattern, value)
+    except PatternInvalid as error:
+        raise ExpressionError(error.message, error.fix) from error
+
+
+def duration(value: str) -> int:
+    """Return the seconds of a duration, such as `2h`."""
+    try:
+        return parse_duration(value)
+    except Invalid as error:
+        raise ExpressionError(str(error)) from error
 
 
 def length(value: Any) -> int:
@@ -85,10 +112,16 @@ def where(value: list[Json], attribute: str, wanted: Json) -> list[Json]:
 
 
 def _field(item: Json, name: str) -> Json:
-    if not isinstance(item, dict) or name not in item:
-        message = f"an item of the list has no {name!r}"
-        raise ExpressionError(message)
-    return item[name]
+    """Return a field, or the one at a path `a.b`; what is looked up in null is null."""
+    found = item
+    for place, part in enumerate(name.split(".")):
+        if found is None and place:
+            return None
+        if not isinstance(found, dict) or part not in found:
+            message = f"an item of the list has no {name!r}"
+            raise ExpressionError(message)
+        found = found[part]
+    return found
 
 
 def to_int(value: Json) -> int:

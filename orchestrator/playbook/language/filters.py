@@ -24,6 +24,7 @@ from orchestrator.playbook.language.types import (
     without_null,
 )
 from orchestrator.playbook.language.values import Json, describe_kind, is_in, json_text, text
+from orchestrator.playbook.patterns import compile_pattern
 
 TEXT = frozenset({"string"})
 NUMBERS = frozenset({"int", "number"})
@@ -39,6 +40,7 @@ class Parameter:
     kinds: frozenset[str]  # the JSON kinds that it takes
     required: bool = True
     field: bool = False  # whether it names a field of the list's items
+    check: Callable[[str], object] | None = None  # of a text that must be a literal; raises Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,18 @@ def _mapped(value: Type, arguments: list[Any]) -> Type:
     """Return the type of `map`. `arguments` holds the name of the field, or None if not literal."""
     items = members(without_null(_item_of(value)))
     name = arguments[0]
-    return ListOf(
-        union(item.fields.get(name, ANY) if isinstance(item, ObjectOf) else ANY for item in items)
-    )
+    return ListOf(union(_nested(item, name.split(".") if name else []) for item in items))
+
+
+def _nested(of: Type, path: list[str]) -> Type:
+    """Return the type at a path of fields. What is looked up in null is null."""
+    if not path:
+        return of
+    found = [
+        _nested(option.fields.get(path[0], ANY), path[1:]) if isinstance(option, ObjectOf) else ANY
+        for option in members(without_null(of))
+    ]
+    return union([*found, NULL]) if NULL in members(of) else union(found)
 
 
 def _or_else(value: Type, arguments: list[Any]) -> Type:
@@ -88,6 +99,7 @@ def _or_else(value: Type, arguments: list[Any]) -> Type:
 
 
 _ATTRIBUTE = Parameter("attribute", TEXT, field=True)
+_PATTERN = Parameter("pattern", TEXT, check=compile_pattern)
 
 FILTERS: dict[str, Filter] = {
     "default": Filter(
@@ -128,6 +140,13 @@ FILTERS: dict[str, Filter] = {
         str.endswith,
         (Parameter("text", TEXT),),
     ),
+    "matches": Filter(
+        "whether the regular expression (RE2) is found in it; the pattern is a literal",
+        TEXT,
+        _always(BOOL),
+        functions.matches,
+        (_PATTERN,),
+    ),
     "contains": Filter(
         "whether the text, item or key is in it",
         frozenset({"string", "list", "object"}),
@@ -141,6 +160,13 @@ FILTERS: dict[str, Filter] = {
         _always(BOOL),
         functions.in_network,
         (Parameter("network", TEXT),),
+    ),
+    "truncate": Filter(
+        "at most `length` characters, the last of which is … where some were left out",
+        TEXT,
+        _always(STRING),
+        functions.truncate,
+        (Parameter("length", frozenset({"int"})),),
     ),
     "length": Filter(
         "the number of characters, items or keys",
@@ -163,9 +189,15 @@ FILTERS: dict[str, Filter] = {
     "sort": Filter(
         "in order; all items are numbers, or all are texts", LIST, _same, functions.sort
     ),
-    "map": Filter("one field of each item", LIST, _mapped, functions.map_field, (_ATTRIBUTE,)),
+    "map": Filter(
+        "one field of each item, or `field.field` below it",
+        LIST,
+        _mapped,
+        functions.map_field,
+        (_ATTRIBUTE,),
+    ),
     "where": Filter(
-        "the items whose field equals the value",
+        "the items whose field, or `field.field` below it, equals the value",
         LIST,
         _same,
         functions.where,
@@ -176,6 +208,12 @@ FILTERS: dict[str, Filter] = {
         frozenset({"int", "number", "string"}),
         _always(INT),
         functions.to_int,
+    ),
+    "duration": Filter(
+        "the seconds of a duration, such as '2h', to compare with `alert.age`",
+        TEXT,
+        _always(INT),
+        functions.duration,
     ),
     "round": Filter(
         "rounded half to even, to `digits` places or a whole number",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.language.ast import (
     Arithmetic,
     Comparison,
@@ -23,14 +24,18 @@ from orchestrator.playbook.language.ast import (
     Negation,
     Node,
     ObjectLiteral,
+    Slice,
 )
 from orchestrator.playbook.language.evaluate import known_filter
 from orchestrator.playbook.language.filters import Parameter, bind_arguments
 from orchestrator.playbook.language.operands import (
+    field_type,
+    item_type,
     require_addable,
     require_comparable,
     require_member,
     require_ordered,
+    slice_type,
 )
 from orchestrator.playbook.language.syntax import parse
 from orchestrator.playbook.language.templates import template_parts
@@ -41,7 +46,6 @@ from orchestrator.playbook.language.types import (
     NULL,
     NUMBER,
     STRING,
-    Anything,
     ListOf,
     ObjectOf,
     Type,
@@ -121,7 +125,7 @@ def _item(node: Item, names: Names) -> Type:
     refused: ExpressionError | None = None
     for member in members(without_null(of)):
         try:
-            found.append(_item_of(member, key, node.path))
+            found.append(item_type(member, key, node.path))
         except ExpressionError as error:
             refused = error
     if not found and refused:
@@ -129,32 +133,9 @@ def _item(node: Item, names: Names) -> Type:
     return union(found)
 
 
-def _item_of(of: Type, key: object, path: str) -> Type:
-    match of:
-        case Anything():
-            return ANY
-        case ListOf() if key is None or (isinstance(key, int) and not isinstance(key, bool)):
-            return of.item
-        case ObjectOf() if isinstance(key, str):
-            return _field(of, key, path)
-        case ObjectOf() if key is None and of.more:
-            return ANY
-        case ObjectOf() if key is None:
-            message = f"{path}: the name of the field must be a literal"
-            raise ExpressionError(message)
-        case _:
-            message = f"{path}: {of} has no such field"
-            fix = "use an index: `[0]` or `| first`" if isinstance(of, ListOf) else None
-            raise ExpressionError(message, fix)
-
-
-def _field(of: ObjectOf, key: str, path: str) -> Type:
-    if key in of.fields:
-        return of.fields[key]
-    if of.more:
-        return ANY
-    message = f"unknown field {key!r} in {path}"
-    raise ExpressionError(message, did_you_mean(key, of.fields))
+def _slice(node: Slice, names: Names) -> Type:
+    bounds = [_infer(bound, names) for bound in (node.start, node.stop) if bound is not None]
+    return slice_type(_infer(node.of, names), bounds)
 
 
 def _list(node: ListLiteral, names: Names) -> Type:
@@ -246,13 +227,37 @@ def _argument(
     if not _accepted(kind, parameter.kinds):
         message = f"the argument {parameter.name!r} of the filter {node.name!r} is {kind}"
         raise ExpressionError(message, f"it takes {' or '.join(sorted(parameter.kinds))}")
+    literal = argument.value if isinstance(argument, Constant) else None
+    if parameter.check:
+        _check_literal(node, parameter, literal)
     if not parameter.field:
         return kind
-    name = argument.value if isinstance(argument, Constant) else None
-    for item in _items(value):
-        if isinstance(item, ObjectOf) and isinstance(name, str):
-            _field(item, name, f"the items of `{node.name}`")
-    return name
+    if isinstance(literal, str):
+        _check_field(value, literal, node.name)
+    return literal
+
+
+def _check_literal(node: FilterCall, parameter: Parameter, literal: object) -> None:
+    """Raise ExpressionError unless an argument is a literal that its check takes."""
+    if not isinstance(literal, str) or parameter.check is None:
+        message = f"the argument {parameter.name!r} of the filter {node.name!r} is not a literal"
+        raise ExpressionError(message, "write the text itself, in quotes")
+    try:
+        parameter.check(literal)
+    except Invalid as error:
+        raise ExpressionError(str(error)) from error
+
+
+def _check_field(value: Type, path: str, filter_: str) -> None:
+    """Raise ExpressionError unless the items of a list have the field, or one at `field.field`."""
+    of: tuple[Type, ...] = _items(value)
+    for part in path.split("."):
+        found = [
+            field_type(each, part, f"the items of `{filter_}`")
+            for each in of
+            if isinstance(each, ObjectOf)
+        ]
+        of = members(without_null(union(found))) if found else ()
 
 
 def _items(value: Type) -> tuple[Type, ...]:
@@ -268,6 +273,7 @@ _INFERRERS: dict[type, Callable[[Any, Names], Type]] = {
     Constant: _constant,
     Name: _name,
     Item: _item,
+    Slice: _slice,
     ListLiteral: _list,
     ObjectLiteral: _object,
     Comparison: _compare,

@@ -21,6 +21,7 @@ from orchestrator.playbook.language.ast import (
     Negation,
     Node,
     ObjectLiteral,
+    Slice,
 )
 from orchestrator.playbook.language.syntax import parse
 
@@ -59,21 +60,29 @@ def children(node: Node) -> tuple[Node, ...]:
     match node:
         case Constant() | Name():
             return ()
-        case Item(of, key):
-            return (of, key)
-        case ListLiteral(items):
-            return items
-        case ObjectLiteral(pairs):
-            return tuple(value for _, value in pairs)
-        case Comparison(_, left, right) | Logic(_, left, right) | Arithmetic(_, left, right):
-            return (left, right)
-        case Concatenation(joined):
-            return joined
-        case Conditional(test, then, otherwise):
-            return (test, then, otherwise)
-        case FilterCall(_, of, arguments, named):
-            return (of, *arguments, *(value for _, value in named))
         case Negation(of) | Minus(of) | IsNone(of) | IsDefined(of):
             return (of,)
+        case Item(left, right) | Comparison(_, left, right) | Logic(_, left, right):
+            return (left, right)
+        case Arithmetic(_, left, right):
+            return (left, right)
+        case _:
+            return _many_children(node)
+
+
+def _many_children(
+    node: ListLiteral | ObjectLiteral | Concatenation | Conditional | Slice | FilterCall,
+) -> tuple[Node, ...]:
+    match node:
+        case ListLiteral(parts) | Concatenation(parts):
+            return parts
+        case ObjectLiteral(pairs):
+            return tuple(value for _, value in pairs)
+        case Conditional(test, then, otherwise):
+            return (test, then, otherwise)
+        case Slice(of, start, stop):
+            return (of, *(bound for bound in (start, stop) if bound is not None))
+        case FilterCall(_, of, arguments, named):
+            return (of, *arguments, *(value for _, value in named))
         case _:
             assert_never(node)

@@ -268,6 +268,7 @@ def alert_type() -> ObjectOf:
         {
             **fields,
             **added,
+            "age": INT,
             "severity_name": text_of(*(severity.name.lower() for severity in Severity)),
         }
     )

@@ -1,8 +1,8 @@
 """The whitelist of the expression language: which constructs of Jinja2 are converted to our tree.
 
-Everything that is not listed here is refused: calls, slices, `**`, `//`, tests other than `none`
-and `defined`, unpacking, Jinja's statements. The evaluator only knows our tree, so it cannot meet a
-construct that was never reviewed.
+Everything that is not listed here is refused: calls, slices with a step, `**`, `//`, tests other
+than `none` and `defined`, unpacking, Jinja's statements. The evaluator only knows our tree, so it
+cannot meet a construct that was never reviewed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from orchestrator.playbook.language.ast import (
     Negation,
     Node,
     ObjectLiteral,
+    Slice,
 )
 
 MAX_NODES = 300
@@ -83,7 +84,19 @@ def _attribute(node: nodes.Getattr, convert: Convert) -> Node:
 
 
 def _subscript(node: nodes.Getitem, convert: Convert) -> Node:
+    if isinstance(node.arg, nodes.Slice):
+        return _slice(node.node, node.arg, convert)
     return _item(convert(node.node), convert(node.arg))
+
+
+def _slice(of: nodes.Expr, bounds: nodes.Slice, convert: Convert) -> Node:
+    if bounds.step is not None:
+        message = "a slice with a step is not supported"
+        raise ExpressionError(message, "write [start:stop]")
+    start, stop = (
+        None if bound is None else convert(bound) for bound in (bounds.start, bounds.stop)
+    )
+    return Slice(convert(of), start, stop)
 
 
 def _item(of: Node, key: Node) -> Item:
@@ -195,7 +208,6 @@ _HANDLERS: dict[type[Any], Callable[[Any, Convert], Node]] = {
 
 _REFUSED: dict[type[Any], tuple[str, str | None]] = {
     nodes.Call: ("function calls are not supported", "use a filter: `x | lower`"),
-    nodes.Slice: ("slices are not supported", "take one item by its index, or `| first`"),
     nodes.Tuple: ("tuples are not supported", "write a list: [a, b]"),
     nodes.Pow: ("`**` is not supported", None),
     nodes.FloorDiv: ("`//` is not supported", "write `(a / b) | int`"),

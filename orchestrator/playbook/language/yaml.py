@@ -31,11 +31,11 @@ from ruamel.yaml.events import (
 )
 
 from orchestrator.domain.errors import Invalid
+from orchestrator.playbook.yaml_errors import explain_syntax_error
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 40
 MAX_INTEGER = 2**53 - 1  # what JSON (RFC 8785) carries exactly
-_INDENTED = "check that this line and those above it start in the same column"
 
 Path = tuple[str | int, ...]
 
@@ -86,10 +86,9 @@ def load(text: str) -> Document:
     try:
         return _Builder(yaml.parse(text)).document()
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-        message = " ".join(filter(None, [error.context, error.problem])) or "not YAML"
-        raise BadYaml(message, position, _INDENTED if "block" in message else None) from error
+        found = explain_syntax_error(error, text)
+        position = Position(found.line, found.column)
+        raise BadYaml(found.message, position, found.fix) from error
     except (YAMLError, ValueError) as error:
         message = f"not YAML: {str(error).splitlines()[0]}"
         raise BadYaml(message, Position(1, 1)) from error

@@ -23,6 +23,7 @@ from orchestrator.playbook.language.ast import (
     Logic,
     Negation,
     Node,
+    Slice,
 )
 from orchestrator.playbook.language.infer import Names, infer
 from orchestrator.playbook.language.types import ANY, NULL, Type, members
@@ -113,7 +114,7 @@ class ConditionSolver:
                 return self.null_in(node, case) or self.missing_in(of, case)
             case FilterCall("default"):
                 return self.null_in(node, case)
-            case FilterCall(_, of):
+            case FilterCall(_, of) | Slice(of):
                 return self.null_in(node, case) or self.missing_in(of, case)
             case _:
                 return self.null_in(node, case)
@@ -240,7 +241,7 @@ def _containers(node: Node) -> Iterator[Node]:
             yield of
         case Comparison(_, left, right):
             yield from (*_containers(left), *_containers(right))
-        case IsNone(of):
+        case IsNone(of) | Slice(of):
             yield from _containers(of)
         case FilterCall(name, of) if name != "default":
             yield from _containers(of)

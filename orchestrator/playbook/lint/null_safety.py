@@ -22,8 +22,10 @@ from orchestrator.playbook.language.ast import (
     Negation,
     Node,
     ObjectLiteral,
+    Slice,
 )
 from orchestrator.playbook.language.filters import FILTERS, bind_arguments
+from orchestrator.playbook.language.references import children
 from orchestrator.playbook.language.types import ListOf, without_null
 from orchestrator.playbook.lint.case_facts import Cases, fact_name
 from orchestrator.playbook.lint.condition_solver import ConditionSolver
@@ -129,6 +131,7 @@ class _Search:
 
 _SEARCHES: dict[type, Callable[[_Search, Any, Cases], Iterator[NullRisk]]] = {
     Item: _Search.item,
+    Slice: lambda search, node, cases: search.each_needed(children(node), cases),
     Comparison: _Search.compare,
     Logic: _Search.logic,
     Negation: lambda search, node, cases: search.needed(node.of, cases),

@@ -42,6 +42,7 @@ FIELDS_WITHOUT_KIND = (
     "severity_name",
     "resolved",
     "time",
+    "age",
     "id",
     "incident_id",
     "dedup_key",

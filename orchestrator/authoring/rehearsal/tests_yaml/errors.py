@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from orchestrator.playbook.compile.parse import WANTED
+from orchestrator.playbook.compile.form_errors import WANTED, fix_of_type
 from orchestrator.playbook.problems import did_you_mean
 
 Place = tuple[str | int, ...]
@@ -83,7 +83,8 @@ def _message(error: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
         case "too_short":
             return f"{name} is empty; write at least one, or remove it"
         case kind if kind in WANTED:
-            return f"{name} is not {WANTED[kind]}"
+            wanted = fix_of_type(kind, error["input"], place)
+            return f"{name} is not {WANTED[kind]}" + (f"; {wanted}" if wanted else "")
         case _:
             return f"{name}: {error['msg'].removeprefix('Value error, ')}"
 
