@@ -76,6 +76,23 @@ def parse_pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     return dict(parse_pair(text, option) for text in texts or [])
 
 
+def parse_inputs(texts: list[str] | None) -> dict[str, Any]:
+    """Return the values of repeated `--input` options: name=TEXT, or name:=JSON. Raise Invalid."""
+    return dict(_parse_input(text) for text in texts or [])
+
+
+def _parse_input(text: str) -> tuple[str, Any]:
+    name, value = parse_pair(text, "--input")
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], json.loads(value)
+    except ValueError as error:
+        raise Invalid(
+            f"--input {text}: the value is not JSON ({error}); for a text, write name=value"
+        ) from error
+
+
 def parse_version(text: str) -> tuple[str, int]:
     """Return the name and version of NAME@VERSION. Raise Invalid."""
     name, version = parse_optional_version(text)

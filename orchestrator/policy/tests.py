@@ -165,6 +165,11 @@ def junit_xml(results: Iterable[CaseResult], file: str) -> str:
 def _read(text: str, file: str) -> tuple[PolicyTests, Document]:
     try:
         document = load(text)
+        if isinstance(document.data, dict) and "cases" not in document.data:
+            raise Invalid(
+                f"{file}: has no `cases`; policy tests are a file of their own, such as "
+                "policy.tests.yaml next to the policy"
+            )
         return PolicyTests.model_validate(document.data), document
     except BadYaml as error:
         raise Invalid(f"{file}:{error}") from error

@@ -61,9 +61,10 @@ def commands(block: Block) -> list[list[str]]:
     "page", sorted({block.page for block in of("bash tocsin") if block.kind == "bash tocsin"})
 )
 def test_the_commands_of_a_page_succeed_one_after_the_other(page: str, stack: Place) -> None:
-    for number, block in enumerate(block for block in of("yaml playbook") if block.page == page):
-        assert number == 0, "one playbook to a page, so that it is clear which is meant"
-        (stack.folder / "contain-beacon.yaml").write_text(block.text, "utf-8")
+    for block in of("yaml playbook"):
+        if block.page == page:
+            name = block.text.split()[1]  # each page calls the file as the playbook is called
+            (stack.folder / f"{name}.yaml").write_text(block.text, "utf-8")
     for block in of("bash tocsin"):
         if block.page == page and block.kind == "bash tocsin":
             for command in commands(block):

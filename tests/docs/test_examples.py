@@ -33,6 +33,8 @@ from orchestrator.playbook.compile.compiler import CompiledPlaybook, compile_pla
 from orchestrator.policy.document import Policy, parse_policy
 from orchestrator.policy.lint import lint_policy
 from orchestrator.policy.tests import run_cases
+from orchestrator.registry.drafts import resolve_with
+from orchestrator.registry.sync import FolderPlaybook
 from orchestrator.settings import Settings
 from tests.harness.doc_blocks import ROOT, Block, blocks, of
 
@@ -69,8 +71,15 @@ HEAD = (
 CATALOGUE = usual_catalogue()
 
 
+PUBLISHED = resolve_with(
+    [FolderPlaybook(file=str(block), text=block.text) for block in of("yaml playbook")],
+    CATALOGUE,
+    {},
+)
+
+
 def compiled(text: str, name: str) -> CompiledPlaybook:
-    return compile_playbook(text, name, CATALOGUE, lambda _name, _version: None)
+    return compile_playbook(text, name, CATALOGUE, PUBLISHED)
 
 
 def test_there_is_no_example_that_no_test_runs() -> None:

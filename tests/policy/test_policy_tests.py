@@ -77,3 +77,8 @@ def test_junit_xml_reports_each_case() -> None:
         "1",
         1,
     )
+
+
+def test_a_policy_instead_of_its_tests_is_named_as_such() -> None:
+    with pytest.raises(Invalid, match="has no `cases`; policy tests are a file of their own"):
+        run_cases("protect: {addresses: [10.0.0.1]}", "policy.yaml", POLICY, usual_catalogue())

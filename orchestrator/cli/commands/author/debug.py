@@ -15,8 +15,8 @@ import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun
 from orchestrator.cli.options import (
+    parse_inputs,
     parse_optional_version,
-    parse_pairs,
     playbook_file,
     read_json_object,
     read_text,
@@ -68,7 +68,8 @@ def start(
         typer.Option(help="The product whose format the file has; without it, the normal form."),
     ] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="An input: name=value. Repeatable.")
+        list[str] | None,
+        typer.Option("--input", help="An input: name=TEXT, or name:=JSON. Repeatable."),
     ] = None,
     breakpoints: Annotated[
         list[str] | None,
@@ -81,7 +82,7 @@ def start(
     keep, show, quit. `help` describes them.
     """
     body = {**_playbook(what), **_alert(alert, product), "breakpoints": breakpoints or []}
-    body["inputs"] = parse_pairs(inputs, "--input")
+    body["inputs"] = parse_inputs(inputs)
     console = _Console(api, api.post("/v1/debug-sessions", body))
     try:
         console.run()

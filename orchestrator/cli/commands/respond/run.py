@@ -10,7 +10,7 @@ import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.exit_codes import ExitCode
-from orchestrator.cli.options import Limit, parse_pairs, read_text, write_text
+from orchestrator.cli.options import Limit, parse_inputs, read_text, write_text
 from orchestrator.cli.output import print_error, print_line, print_table
 
 app = noun("Runs of playbooks.")
@@ -83,7 +83,8 @@ def start_run(
     ] = None,
     alert: Annotated[str | None, typer.Option(help="The id of the alert to run on.")] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="An input: name=value. Repeatable.")
+        list[str] | None,
+        typer.Option("--input", help="An input: name=TEXT, or name:=JSON. Repeatable."),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -98,7 +99,7 @@ def start_run(
         "playbook": playbook,
         "version": version,
         "alert_id": alert,
-        "inputs": parse_pairs(inputs, "--input"),
+        "inputs": parse_inputs(inputs),
         "mode": "dry_run" if dry_run else None,
     }
     given = {name: value for name, value in body.items() if value is not None}
