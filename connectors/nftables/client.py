@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from connectors.nftables.enforcement import enforced_versions
 from connectors.nftables.intervals import Element, from_nft
 from connectors.nftables.settings import NftablesSettings
 from connectors.sdk.process import ToolResult, run_tool
@@ -19,7 +20,9 @@ _RACED = re.compile(
     r"overlaps|does not exist|File exists|conflicting|busy|temporarily unavailable|Interrupted",
     re.IGNORECASE,
 )
+_DORMANT = re.compile(rb"^\s*flags [^\n]*\bdormant\b", re.MULTILINE)
 _TYPES = {4: "ipv4_addr", 6: "ipv6_addr"}
+_PROTOCOLS = {4: "ip", 6: "ip6"}
 
 
 class NftClient:
@@ -34,7 +37,11 @@ class NftClient:
 
         Raises Rejected, with the fix, when the set is unsuitable for blocks.
         """
-        name = self._settings.sets[version]
+        name = self._settings.sets.get(version)
+        if name is None:
+            raise Rejected(
+                f"{self._table_name()} cannot match IPv{version}; use a table of family inet"
+            )
         listed = await self._list({"set": {**self._table(), "name": name}})
         found = next((entry["set"] for entry in listed if "set" in entry), None)
         if found is None:
@@ -59,18 +66,34 @@ class NftClient:
             if b"auto-merge" in result.stdout.split():
                 raise self._merges(version)
 
-    async def enforced(self) -> set[str]:
-        """Return the names of the sets that a drop or reject rule of the table matches."""
-        listed = await self._list(
-            {"table": {"family": self._settings.family, "name": self._settings.table}}
-        )
-        rules = [json.dumps(entry["rule"].get("expr", [])) for entry in listed if "rule" in entry]
-        dropping = [text for text in rules if '"drop"' in text or '"reject"' in text]
-        return {
-            name
-            for name in self._settings.sets.values()
-            if any(f'"@{name}"' in text for text in dropping)
-        }
+    async def check_rules(self) -> None:
+        """Raise Rejected, with the fix, where no rule of the table drops by a set."""
+        await self._check_awake()
+        place = {"table": {"family": self._settings.family, "name": self._settings.table}}
+        listed = await self._list(place, self._settings.outline_argv)
+        enforced = enforced_versions(listed, self._settings.sets)
+        idle = [name for version, name in self._settings.sets.items() if version not in enforced]
+        if idle:
+            rules = "; ".join(
+                f"{_PROTOCOLS[version]} saddr @{name} drop"
+                for version, name in self._settings.sets.items()
+                if name in idle
+            )
+            raise Rejected(
+                f"{self._table_name()} accepts blocks but nothing drops: no rule drops by "
+                f"{' and '.join(idle)}. Add {rules} to a filter chain hooked at input or forward, "
+                "without conditions other than the interface"
+            )
+
+    async def _check_awake(self) -> None:
+        """Raise Rejected for a dormant table, whose flag nft 1.0 shows in its text only."""
+        place = f"list table {self._settings.family} {self._settings.table}\n"
+        result = await self._run(self._settings.terse_argv, place.encode(), writes=False)
+        if _DORMANT.search(result.stdout):
+            raise Rejected(
+                f"{self._table_name()} accepts blocks but nothing drops: the table is dormant; "
+                f"run: nft 'add table {self._settings.family} {self._settings.table}'"
+            )
 
     async def change(
         self, version: int, *, remove: Sequence[Element], add: Sequence[Element]
@@ -89,8 +112,11 @@ class NftClient:
         if commands:
             await self._run_json(commands, writes=True)
 
-    async def _list(self, what: dict[str, Any]) -> list[dict[str, Any]]:
-        result = await self._run_json([{"list": what}], writes=False)
+    async def _list(
+        self, what: dict[str, Any], argv: list[str] | None = None
+    ) -> list[dict[str, Any]]:
+        command = json.dumps({"nftables": [{"list": what}]}).encode()
+        result = await self._run(argv or self._settings.argv, command, writes=False)
         try:
             listed = json.loads(result.stdout)["nftables"]
             return [dict(entry) for entry in listed]
@@ -159,6 +185,6 @@ class NftClient:
     def _definition(self) -> str:
         sets = " ".join(
             f"set {self._settings.sets[version]} {{ type {_TYPES[version]}; flags interval; }}"
-            for version in (4, 6)
+            for version in self._settings.sets
         )
         return f"define it as {self._table_name()} {{ {sets} }}, and a rule that drops by each"

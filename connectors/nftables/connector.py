@@ -30,24 +30,23 @@ class Nftables(Connector[NftablesSettings], Firewall):
         self._nft = NftClient(settings, http.access)
 
     async def check(self) -> str:
-        """List both sets, and find the rules that drop by them."""
-        elements = {version: await self._nft.elements(version) for version in (4, 6)}
+        """List the sets, and require rules that drop by them."""
+        elements = {version: await self._nft.elements(version) for version in self.settings.sets}
         await self._nft.check_sets()
-        idle = sorted(set(self.settings.sets.values()) - await self._nft.enforced())
+        await self._nft.check_rules()
         counts = ", ".join(
-            f"{len(elements[version])} elements in {self.settings.sets[version]}"
-            for version in (4, 6)
+            f"{len(elements[version])} elements in {name}"
+            for version, name in self.settings.sets.items()
         )
-        warning = (
-            f"; no rule in the table drops by {' and '.join(idle)}: add one, or nothing is blocked"
-            if idle
-            else ""
-        )
-        return f"table {self.settings.family} {self.settings.table}: {counts}{warning}"
+        return f"table {self.settings.family} {self.settings.table}: {counts}"
 
     async def list_tagged(self) -> tuple[TaggedObject, ...]:
         """Return the elements of both sets whose comment is one of Tocsin's tags."""
-        elements = [element for version in (4, 6) for element in await self._nft.elements(version)]
+        elements = [
+            element
+            for version in self.settings.sets
+            for element in await self._nft.elements(version)
+        ]
         return tuple(
             TaggedObject(
                 "block_address" if element.first == element.last else "block_network",

@@ -22,6 +22,27 @@ from typing import Any
 _TYPES = {"block4": "ipv4_addr", "block6": "ipv6_addr"}
 
 
+def base_chain(name: str = "guard", hook: str = "forward") -> dict[str, Any]:
+    """Return a base chain, as nft lists it."""
+    return {"chain": {"name": name, "type": "filter", "hook": hook, "prio": -10}}
+
+
+def rule(*statements: Any, chain: str = "guard") -> dict[str, Any]:
+    """Return a rule, as nft lists it."""
+    return {"rule": {"chain": chain, "expr": list(statements)}}
+
+
+def by_set(name: str, field: str = "saddr", op: str = "==") -> dict[str, Any]:
+    """Return a match of packets by a set, as nft lists it."""
+    protocol = "ip6" if name.endswith("6") else "ip"
+    left = {"payload": {"protocol": protocol, "field": field}}
+    return {"match": {"op": op, "left": left, "right": f"@{name}"}}
+
+
+RULESET = [base_chain(), *(rule(by_set(name), {"drop": None}) for name in _TYPES)]
+"""A chain that drops by both sets."""
+
+
 @dataclass(frozen=True)
 class _Span:
     """An element: its addresses as numbers, its comment, and its text."""
@@ -53,7 +74,7 @@ class EmulatedNft:
                 "sets": {name: [] for name in _TYPES},
                 "effects": [],
                 "faults": [],
-                "rule": True,
+                "ruleset": RULESET,
                 "table": True,
             }
         )
@@ -106,8 +127,8 @@ def main(arguments: list[str]) -> int:
     path, options = Path(arguments[0]), arguments[1:]
     if options == ["-t", "-f", "-"]:
         return _describe(json.loads(path.read_text("utf-8")), sys.stdin.read().split())
-    if options != ["-j", "-f", "-"]:
-        return _fail("this nft knows `-j -f -` and `-t -f -` only")
+    if options not in (["-j", "-f", "-"], ["-j", "-t", "-f", "-"]):
+        return _fail("this nft knows `-j -f -`, `-j -t -f -` and `-t -f -` only")
     commands = json.loads(sys.stdin.read())["nftables"]
     with path.open("r+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -115,7 +136,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _describe(state: dict[str, Any], words: list[str]) -> int:
-    """Print the answer to `list set FAMILY TABLE NAME` in text, without elements."""
+    """Print the answer to `list set` or `list table` in text, without elements."""
+    if words[:2] == ["list", "table"] and state["table"]:
+        flags = "\tflags dormant\n" if state.get("dormant") else ""
+        sys.stdout.write(f"table inet {words[3]} {{\n{flags}}}\n")
+        return 0
     if words[:2] != ["list", "set"] or words[4] not in state["sets"]:
         return _fail("Error: No such file or directory")
     merges = "\t\tauto-merge\n" if state.get("auto_merge") else ""
@@ -183,12 +208,10 @@ def _carry_out(state: dict[str, Any], command: dict[str, Any]) -> list[Any]:
 def _list(state: dict[str, Any], kind: str, place: dict[str, Any]) -> list[Any]:
     if kind == "set":
         return [_shown(state, place["name"])]
-    drop = [{"match": {"op": "==", "right": f"@{name}"}} for name in state["sets"]]
-    rules = [{"rule": {"expr": [match, {"drop": None}]}} for match in drop] if state["rule"] else []
     return [
         {"table": {"name": place["name"]}},
         *(_shown(state, name) for name in state["sets"]),
-        *rules,
+        *state["ruleset"],
     ]
 
 

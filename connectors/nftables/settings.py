@@ -10,6 +10,8 @@ from connectors.sdk.settings import ConnectorSettings
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 
+_VERSIONS = {"inet": (4, 6), "ip": (4,), "ip6": (6,)}
+
 
 class NftablesSettings(ConnectorSettings):
     """A table with two interval sets for its drop rules. Needs CAP_NET_ADMIN and no credential."""
@@ -35,13 +37,19 @@ class NftablesSettings(ConnectorSettings):
 
     @property
     def sets(self) -> dict[int, str]:
-        """The name of the set for each IP version."""
-        return {4: self.set4, 6: self.set6}
+        """The name of the set for each IP version that the table's family can match."""
+        both = {4: self.set4, 6: self.set6}
+        return {version: both[version] for version in _VERSIONS[self.family]}
 
     @property
     def argv(self) -> list[str]:
         """The command that reads JSON commands from standard input and answers in JSON."""
         return [*self._prefix, self.nft, "-j", "-f", "-"]
+
+    @property
+    def outline_argv(self) -> list[str]:
+        """The command that reads JSON commands and answers in JSON, without set elements."""
+        return [*self._prefix, self.nft, "-j", "-t", "-f", "-"]
 
     @property
     def terse_argv(self) -> list[str]:

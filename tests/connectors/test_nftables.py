@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.contract import ConnectorContract, Sample
 from connectors.nftables.connector import Nftables
-from connectors.nftables.emulator import EmulatedNft
+from connectors.nftables.emulator import RULESET, EmulatedNft, base_chain, by_set, rule
 from connectors.nftables.intervals import Element, free_parts, from_nft
 from connectors.sdk.call import ActionCall
 from connectors.sdk.open import open_connector
@@ -19,6 +19,17 @@ from connectors.sdk.settings import parse_settings
 from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Invalid, Rejected, Unavailable
 
+BOTH = ("block4", "block6")
+DROP: dict[str, Any] = {"drop": None}
+LIMIT = {"limit": {"rate": 10, "per": "second", "inv": True}}
+ONE_PORT = {
+    "match": {
+        "op": "==",
+        "left": {"payload": {"protocol": "tcp", "field": "dport"}},
+        "right": 22,
+    }
+}
+OUTSIDE = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "wan0"}}
 ADDRESS, NETWORK = {"address": "198.51.100.7"}, {"network": "203.0.113.0/24"}
 
 
@@ -159,11 +170,103 @@ class TestNftables(ConnectorContract):
             with pytest.raises(Rejected, match=words):
                 await connector.check()
 
-    async def test_check_names_sets_without_a_drop_rule(self) -> None:
+    @pytest.mark.parametrize(
+        ("ruleset", "idle"),
+        [
+            ([], "block4 and block6"),
+            ([base_chain()], "block4 and block6"),
+            ([base_chain(), rule(by_set("block4"), DROP)], "block6"),
+            (
+                [base_chain(hook="output"), *(rule(by_set(each), DROP) for each in BOTH)],
+                "block4 and block6",
+            ),
+            ([{"chain": {"name": "guard"}}, *RULESET[1:]], "block4 and block6"),
+            (
+                [base_chain(), *(rule(by_set(each), {"accept": None}) for each in BOTH)],
+                "block4 and block6",
+            ),
+            (
+                [base_chain(), *(rule(by_set(each, op="!="), DROP) for each in BOTH)],
+                "block4 and block6",
+            ),
+            (
+                [base_chain(), *(rule(ONE_PORT, by_set(each), DROP) for each in BOTH)],
+                "block4 and block6",
+            ),
+            ([base_chain(), rule({"accept": None}), *RULESET[1:]], "block4 and block6"),
+            (
+                [base_chain(), *(rule(by_set(each), LIMIT, DROP) for each in BOTH)],
+                "block4 and block6",
+            ),
+            (
+                [
+                    base_chain(),
+                    *(rule(by_set(each), {"jump": {"target": "note"}}) for each in BOTH),
+                    rule({"log": None}, chain="note"),
+                ],
+                "block4 and block6",
+            ),
+        ],
+    )
+    async def test_a_set_by_which_nothing_drops_is_refused(
+        self, ruleset: list[Any], idle: str
+    ) -> None:
         world = self.make_world()
-        world.alter(rule=False)
+        world.alter(ruleset=ruleset)
         async with self.open(world, Access.READ) as connector:
-            assert "no rule in the table drops by block4 and block6" in await connector.check()
+            with pytest.raises(Rejected, match=f"nothing drops: no rule drops by {idle}\\."):
+                await connector.check()
+
+    async def test_a_dormant_table_drops_nothing(self) -> None:
+        world = self.make_world()
+        world.alter(dormant=True)
+        async with self.open(world, Access.READ) as connector:
+            with pytest.raises(Rejected, match="nothing drops"):
+                await connector.check()
+
+    @pytest.mark.parametrize(
+        "ruleset",
+        [
+            RULESET,
+            [base_chain(hook="input"), *(rule(by_set(each), {"reject": None}) for each in BOTH)],
+            [
+                base_chain(hook="prerouting"),
+                *(rule(OUTSIDE, by_set(each), {"counter": None}, DROP) for each in BOTH),
+            ],
+            [
+                base_chain("outer"),
+                rule(OUTSIDE, {"jump": {"target": "guard"}}, chain="outer"),
+                *RULESET[1:],
+            ],
+            [
+                base_chain(),
+                *(rule(by_set(each, "daddr"), {"goto": {"target": "end"}}) for each in BOTH),
+                rule({"log": None}, chain="end"),
+                rule({"counter": None}, DROP, chain="end"),
+            ],
+        ],
+    )
+    async def test_rules_that_drop_by_both_sets_are_enough(self, ruleset: list[Any]) -> None:
+        world = self.make_world()
+        world.alter(ruleset=ruleset)
+        async with self.open(world, Access.READ) as connector:
+            assert "0 elements in block4, 0 elements in block6" in await connector.check()
+
+    async def test_chains_that_lead_in_a_circle_end(self) -> None:
+        world = self.make_world()
+        circle = [rule({"jump": {"target": "b"}}), rule({"jump": {"target": "guard"}}, chain="b")]
+        world.alter(ruleset=[base_chain(), *circle])
+        async with self.open(world, Access.READ) as connector:
+            with pytest.raises(Rejected, match="nothing drops"):
+                await connector.check()
+
+    async def test_a_table_of_one_family_refuses_the_addresses_of_the_other(self) -> None:
+        world = self.make_world()
+        world.alter(ruleset=[base_chain(), rule(by_set("block4"), DROP)])
+        async with self.open(world, Access.READ, family="ip") as connector:
+            assert "0 elements in block4" in await connector.check()
+            with pytest.raises(Rejected, match="cannot match IPv6; use a table of family inet"):
+                await connector.plan("block_address", {"address": "2001:db8::1"}, ActionCall.bare())
 
     async def test_slow_tool_is_unavailable_to_a_read(self) -> None:
         world = self.make_world()

@@ -262,8 +262,57 @@ async def test_the_check_names_what_is_there_and_the_fix_for_what_is_not(lab: La
             await connector.check()
     lab.nft("flush chain inet tocsin guard")
     async with lab.open(Access.READ) as connector:
-        assert "no rule in the table drops by block4 and block6" in await connector.check()
+        with pytest.raises(Rejected, match="nothing drops: no rule drops by block4 and block6"):
+            await connector.check()
     lab.nft("add set inet tocsin merged { type ipv4_addr; flags interval; auto-merge; }")
     async with lab.open(Access.READ, set4="merged") as connector:
         with pytest.raises(Rejected, match="auto-merge"):
+            await connector.check()
+
+
+_SAVED = "add rule inet tocsin guard "
+
+
+@pytest.mark.parametrize(
+    ("rules", "stops"),
+    [
+        ("ip saddr @block4 counter log drop", True),
+        ("iifname att0 ip saddr @block4 reject", True),
+        ("ip saddr @block4 goto ends", True),
+        ("jump inner", True),
+        ("ip saddr @block4 counter", False),
+        ("tcp dport 22 ip saddr @block4 drop", False),
+        ("ip saddr @block4 accept", False),
+        ("accept\nip saddr @block4 drop", False),
+        ("ip saddr @block4 jump notes", False),
+        ("ip saddr . tcp dport { 192.0.2.1 . 22 } drop", False),
+    ],
+)
+async def test_the_check_says_what_packets_do(lab: Lab, rules: str, stops: bool) -> None:
+    lab.nft("flush chain inet tocsin guard")
+    for chain, rule in (("ends", "log drop"), ("notes", "log"), ("inner", "ip saddr @block4 drop")):
+        lab.nft(f"add chain inet tocsin {chain}\nadd rule inet tocsin {chain} {rule}")
+    lab.nft("\n".join(_SAVED + rule for rule in [*rules.split("\n"), "ip6 saddr @block6 drop"]))
+    lab.nft(f"add element inet tocsin block4 {{ {ATTACKER} }}")
+    assert lab.reaches(ATTACKER) is not stops
+    async with lab.open(Access.READ) as connector:
+        if stops:
+            assert "1 elements in block4" in await connector.check()
+            return
+        with pytest.raises(Rejected, match="nothing drops: no rule drops by block4"):
+            await connector.check()
+
+
+async def test_a_dormant_table_and_an_outgoing_chain_stop_nothing(lab: Lab) -> None:
+    lab.nft(f"add element inet tocsin block4 {{ {ATTACKER} }}")
+    lab.nft("add table inet tocsin { flags dormant; }")
+    assert lab.reaches(ATTACKER)
+    async with lab.open(Access.READ) as connector:
+        with pytest.raises(Rejected, match="nothing drops"):
+            await connector.check()
+    lab.nft("delete table inet tocsin\n" + TABLE.replace("hook forward", "hook output"))
+    lab.nft(f"add element inet tocsin block4 {{ {ATTACKER} }}")
+    assert lab.reaches(ATTACKER)
+    async with lab.open(Access.READ) as connector:
+        with pytest.raises(Rejected, match="nothing drops"):
             await connector.check()
