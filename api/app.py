@@ -45,9 +45,10 @@ from api.routes.respond import (
     tasks,
 )
 from api.temporal import TemporalLink
+from orchestrator.installation.open import open_existing
 from orchestrator.policy.stops.own_infrastructure import record_own_safely
 from orchestrator.runs.background_dispatch import BackgroundDispatcher, ClientProvider
-from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 
 GUARDED = (
@@ -152,7 +153,7 @@ def serve(settings: Settings, sockets: list[socket] | None = None) -> None:
 
 
 async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
-    rt = open_runtime(settings)
+    rt = await open_existing(settings)
     link = TemporalLink(rt)
     link.start()
     infrastructure = asyncio.create_task(record_own_safely(rt))

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from orchestrator.domain.errors import Unavailable
-from orchestrator.engine.temporal.client import connect
+from orchestrator.engine.temporal.client import connect, polling_workers
 from orchestrator.runtime import Runtime
 
 _RETRY_SECONDS = 1.0
@@ -54,6 +54,16 @@ class TemporalLink:
                     )
                 warned = True
                 await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def has_worker(client: Client | None) -> bool:
+    """Return whether a worker has asked Temporal for work within the last five minutes."""
+    if client is None:
+        return False
+    try:
+        return bool(await polling_workers(client, _CHECK_TIMEOUT))
+    except (RPCError, RuntimeError):
+        return False
 
 
 async def is_reachable(client: Client | None) -> bool:

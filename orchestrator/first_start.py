@@ -15,9 +15,10 @@ from orchestrator.access import keys
 from orchestrator.assets import inventory
 from orchestrator.connections import manage as connections
 from orchestrator.connections.manage import ConnectionView
-from orchestrator.crypto.private_file import create_private
+from orchestrator.crypto.private_file import create_private, read_private
 from orchestrator.domain.access import Role
-from orchestrator.domain.errors import Conflict, NotFound
+from orchestrator.domain.errors import Conflict, Forbidden, NotFound
+from orchestrator.installation.identity import establish_identity
 from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.registry import publish
@@ -26,6 +27,11 @@ from orchestrator.store.migrate import migrate
 from playbooks import shipped
 
 ACTOR = "system"
+INVALID_ADMIN_KEY = (
+    "{path}: this key is not accepted, as it was revoked or has expired; use another admin's key, "
+    "or remove the file, and the next `tocsin up` or `tocsin migrate` creates one"
+)
+"""What to do about an admin key that is not accepted."""
 _log = structlog.get_logger(__name__)
 
 
@@ -34,11 +40,29 @@ async def prepare(rt: Runtime, lab_url: str | None) -> None:
 
     `lab_url`: also connect to the lab there, import its assets and publish the shipped playbooks.
     """
-    await migrate(rt.store)
+    await create_database(rt)
     await _policy(rt, lab=lab_url is not None)
     await _admin(rt)
     if lab_url is not None:
         await _lab(rt, lab_url)
+
+
+async def has_valid_admin_key(rt: Runtime) -> bool:
+    """Return whether the admin key's file is missing or holds a key that is accepted."""
+    content = read_private(rt.settings.admin_key_path)
+    if content is None:
+        return True
+    try:
+        await keys.authenticate_key(rt, content.decode("ascii", "replace").strip())
+    except Forbidden:
+        return False
+    return True
+
+
+async def create_database(rt: Runtime) -> None:
+    """Create or upgrade the tables, and give a new database its identity. Idempotent."""
+    await migrate(rt.store)
+    await establish_identity(rt)
 
 
 async def _policy(rt: Runtime, *, lab: bool) -> None:

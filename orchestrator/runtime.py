@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.pool import ConnectionPool
 from orchestrator.crypto.box import Box
-from orchestrator.crypto.keys import load_or_create_ring
+from orchestrator.crypto.keys import load_or_create_ring, load_ring
+from orchestrator.crypto.private_file import read_private
 from orchestrator.crypto.signing import SigningKey, load_or_create_signing_key
 from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import Invalid
 from orchestrator.settings import Settings
 from orchestrator.store.session import Store
+
+RESTORE_KEY = (
+    "put the key of your backup back, or that of the machine with the first start "
+    "(docs/operating.md#backup): with a new key, no stored secret can be read"
+)
+"""What to do about the encryption key of a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +42,47 @@ class Runtime:
         await self.store.close()
 
 
-def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
-    """Create the data directory (mode 700) and the keys where they are missing.
+def open_runtime(
+    settings: Settings, clock: Clock = utc_now, *, create_keys: bool = True
+) -> Runtime:
+    """Open the store and the keys; create the data directory (mode 700) where it is missing.
 
-    Uses neither the content of the database nor Temporal. Raise Invalid, naming the file, for a key
-    that others can read or that is malformed, and for a directory that cannot be created.
+    `create_keys`: also create keys where they are missing, for an installation that has no
+    database yet; see `orchestrator.installation` for the choice. Uses neither the content of the
+    database nor Temporal. Raise Invalid, naming the file, for a key that others can read or that is
+    missing or malformed, and for a directory that cannot be created.
     """
-    _make_private(settings.data_dir)
+    make_data_dir(settings.data_dir)
+    if not create_keys:
+        require_keys(settings)
     ring = load_or_create_ring(settings.encryption_key_path, settings.encryption_key)
     audit_key = load_or_create_signing_key(settings.audit_key_path)
-    if settings.database_url is None:
-        _touch_private(settings.data_dir / "tocsin.db")
+    if settings.sqlite_path is not None:
+        _touch_private(settings.sqlite_path)
     store = Store(settings.store_url)
     return Runtime(
         settings, store, Box(ring.derive("secrets")), Box(ring.derive("payloads")), audit_key, clock
     )
 
 
-def _make_private(folder: Path) -> None:
+def require_keys(settings: Settings) -> None:
+    """Raise Invalid, with what to do, where a key of an existing database is missing or damaged."""
+    if load_ring(settings.encryption_key_path, settings.encryption_key, RESTORE_KEY) is None:
+        raise Invalid(f"{settings.encryption_key_path}: does not exist; {RESTORE_KEY}")
+    if read_private(settings.audit_key_path) is None:
+        raise Invalid(
+            f"{settings.audit_key_path}: does not exist; put the key of your backup back, or that "
+            "of the machine with the first start (docs/operating.md#backup): a new key cannot sign "
+            "the existing audit trail"
+        )
+
+
+def make_data_dir(folder: Path) -> bool:
+    """Create the data directory where it is missing, and return whether it was.
+
+    Raise Invalid where it cannot be created, others can read it, or another user owns it.
+    """
+    existed = folder.exists()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -59,6 +90,20 @@ def _make_private(folder: Path) -> None:
             f"{folder}: cannot create the data directory ({error.strerror}); "
             "set data_dir to a folder that you own"
         ) from error
+    require_private_folder(folder)
+    return not existed
+
+
+def require_private_folder(folder: Path) -> None:
+    """Raise Invalid where others can read the data directory, or another user owns it."""
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        raise Invalid(
+            f"{folder}: belongs to the user with id {status.st_uid}, and this process runs as "
+            f"{os.geteuid()}; run Tocsin as the owner, or run: chown -R {os.geteuid()} {folder}"
+        )
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise Invalid(f"{folder}: other users can read it; run: chmod 700 {folder}")
 
 
 def _touch_private(path: Path) -> None:

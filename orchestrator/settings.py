@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
@@ -16,6 +18,9 @@ from orchestrator.domain.errors import Invalid
 PREFIX = "TOCSIN_"
 CONFIG = "TOCSIN_CONFIG"
 """The variable that names the TOML file, unless `--config` does."""
+
+_OTHER_VARIABLES = (CONFIG, "TOCSIN_API_KEY", "TOCSIN_LIFELINE", "TOCSIN_LISTENER")
+"""Variables that are no settings: of commands, and of the children of `tocsin up`."""
 
 _POSTGRESQL = ("postgresql+asyncpg", "postgresql", "postgres")
 
@@ -151,6 +156,26 @@ class Settings(BaseSettings):
         return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'tocsin.db'}"
 
     @property
+    def sqlite_path(self) -> Path | None:
+        """The database file in the data directory; None where `database_url` is set."""
+        return self.data_dir / "tocsin.db" if self.database_url is None else None
+
+    @property
+    def database_name(self) -> str:
+        """The database without user and password, as people are shown it."""
+        if self.database_url is None:
+            return str(self.data_dir / "tocsin.db")
+        parts = urlsplit(self.database_url.get_secret_value())
+        socket = dict(parse_qsl(parts.query)).get("host")
+        place = socket or (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+        return f"{parts.scheme.partition('+')[0]}://{place}{parts.path}"
+
+    @property
+    def temporal_db_path(self) -> Path:
+        """The database file of the bundled Temporal server."""
+        return self.data_dir / "temporal.db"
+
+    @property
     def encryption_key_path(self) -> Path:
         """The file of the encryption key, unless the key is in the environment."""
         return self.encryption_key_file or self.data_dir / "encryption.key"
@@ -169,6 +194,31 @@ class Settings(BaseSettings):
     def audit_head_path(self) -> Path:
         """The file in which this machine remembers the head of the audit trail."""
         return self.data_dir / "audit.head"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each TOCSIN_* variable that no part of Tocsin reads."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields] + list(_OTHER_VARIABLES)
+    found = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name.upper() not in known:
+            close = get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "remove it, or see `docs/operating.md`"
+            found.append(f"{name}: unknown variable, which has no effect; {hint}")
+    return found
+
+
+def incomplete_settings(settings: Settings) -> list[str]:
+    """Return a sentence for each group of settings of which only some are given."""
+    mail = {
+        "smtp_url": settings.smtp_url,
+        "mail_from": settings.mail_from,
+        "public_url": settings.public_url,
+    }
+    if settings.smtp_url is None and settings.mail_from is None:
+        return []  # `public_url` alone serves the links in Slack
+    missing = [name for name, value in mail.items() if value is None]
+    return [f"no mail is sent: also set {' and '.join(missing)}"] if missing else []
 
 
 def _read(file: Path | None) -> dict[str, Any]:

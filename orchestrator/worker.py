@@ -22,18 +22,20 @@ from orchestrator.authoring.debug.workflow import DebugSession
 from orchestrator.connections.check import CHECK_CONNECTION_HANDLER, CHECK_SETTINGS_HANDLER
 from orchestrator.containments.device_reads import CHECK_RELEASED_HANDLER, LIST_TAGGED_HANDLER
 from orchestrator.contracts.names import TASK_QUEUE
-from orchestrator.domain.errors import TocsinError, Unavailable
+from orchestrator.domain.errors import Conflict, TocsinError, Unavailable
 from orchestrator.engine.activities.registry import activities
 from orchestrator.engine.temporal.activity_calls import HEARTBEAT
 from orchestrator.engine.temporal.client import connect
 from orchestrator.engine.temporal.heartbeats import Heartbeats
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.installation.identity import load_identity, verify_keys
+from orchestrator.installation.open import open_existing
 from orchestrator.notifications.sender import send_until
 from orchestrator.policy.stops.own_infrastructure import record_own_safely, record_own_until
 from orchestrator.requests import RequestHandler
 from orchestrator.runs.lost import CHECK_EVERY, recover_lost_runs
 from orchestrator.runs.reconcile import reconcile
-from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 
 RECONCILE_SECONDS = 1.0
@@ -57,14 +59,16 @@ _log = structlog.get_logger(__name__)
 async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish for at most `shutdown_seconds`.
 
-    Wait for Temporal until it answers.
+    Wait for the database and Temporal until they answer. Raise as `open_existing`, and Conflict for
+    a database that was not prepared.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
-    rt = open_runtime(settings)
+    rt = await open_existing(settings)
     try:
+        await _own_database(rt, stop)
         client = await _connected(rt, stop)
         if client is not None:
             await work(rt, client, stop)
@@ -107,6 +111,25 @@ def make_worker(rt: Runtime, client: Client) -> Worker:
         max_concurrent_local_activities=MAX_AT_ONCE,
         graceful_shutdown_timeout=timedelta(seconds=rt.settings.shutdown_seconds / 2),
     )
+
+
+async def _own_database(rt: Runtime, stop: asyncio.Event) -> None:
+    """Return once the database answers and these keys are its own. Raise Invalid or Conflict."""
+    logged = False
+    while not stop.is_set():
+        try:
+            identity = await load_identity(rt.store)
+        except (SQLAlchemyError, OSError) as error:
+            if not logged:
+                database, kind = rt.settings.database_name, type(error).__name__
+                _log.warning("waiting for the database", database=database, error=kind)
+            logged = True
+            await _pause(stop, RECONNECT_SECONDS)
+            continue
+        if identity is None:
+            raise Conflict(f"{rt.settings.database_name}: is not prepared; run `tocsin migrate`")
+        verify_keys(rt, identity)
+        return
 
 
 async def _connected(rt: Runtime, stop: asyncio.Event) -> Client | None:

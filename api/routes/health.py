@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,9 +14,10 @@ from api.container import container_of
 from api.metrics import MEDIA_TYPE
 from api.problems import error_responses
 from api.protocol.route import StrictRoute
-from api.temporal import is_reachable
+from api.temporal import has_worker, is_reachable
+from orchestrator.installation.identity import KeyState, damage_of, key_state
 from orchestrator.runtime import Runtime
-from orchestrator.store.migrate import current_revision, newest_revision
+from orchestrator.store.migrate import Revision, revision_state
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
@@ -30,18 +32,49 @@ class Live(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Database(StrEnum):
+    """What the database says."""
+
+    OK = "ok"
+    NOT_MIGRATED = "not migrated"
+    NEWER = "newer"
+    DAMAGED = "damaged"
+    DOWN = "down"
+
+
 class Ready(BaseModel):
-    """Whether the API can accept alerts."""
+    """Whether the API can accept alerts, and whether their runs begin."""
 
     model_config = ConfigDict(
-        json_schema_extra={"example": {"status": "ok", "database": "ok", "temporal": "connected"}}
+        json_schema_extra={
+            "example": {
+                "status": "ok",
+                "database": "ok",
+                "keys": "ok",
+                "temporal": "connected",
+                "worker": "polling",
+            }
+        }
     )
 
-    status: Literal["ok", "unavailable"]
-    database: Literal["ok", "not migrated", "down"]
+    status: Annotated[
+        Literal["ok", "degraded", "unavailable"],
+        Field(
+            description="`degraded`: alerts are accepted, and their runs begin once Temporal and a "
+            "worker are back. `unavailable` (503): alerts are refused."
+        ),
+    ]
+    database: Annotated[Database, Field(description="`newer`: of a newer version of Tocsin.")]
+    keys: Annotated[
+        KeyState,
+        Field(description="`foreign`: the keys of this process are not those of the database."),
+    ]
     temporal: Annotated[
-        Literal["connected", "away"],
-        Field(description="Without Temporal, alerts are accepted and their runs start later."),
+        Literal["connected", "away"], Field(description="Whether Temporal answers.")
+    ]
+    worker: Annotated[
+        Literal["polling", "none"],
+        Field(description="Whether a worker asked for work within the last five minutes."),
     ]
 
 
@@ -58,21 +91,27 @@ async def livez() -> Live:
         **error_responses(),
         503: {
             "model": Ready,
-            "description": "The database is down or not migrated; see `tocsin migrate`",
+            "description": "The database is down, damaged or not of this version, or the keys are "
+            "not its own; see `tocsin doctor`",
         },
     },
 )
 async def readyz(request: Request, response: Response) -> Ready:
-    """Report whether the database is reachable and migrated, and whether Temporal is connected."""
+    """Report whether alerts are accepted and their runs begin, and what is in the way."""
     container = container_of(request)
-    database, temporal = await asyncio.gather(
-        _database(container.rt), is_reachable(container.client())
+    client = container.client()
+    database, temporal, worker = await asyncio.gather(
+        _database(container.rt), is_reachable(client), has_worker(client)
     )
-    response.status_code = 200 if database == "ok" else 503
+    keys = await key_state(container.rt) if database is Database.OK else KeyState.UNKNOWN
+    accepts = database is Database.OK and keys is KeyState.OK
+    response.status_code = 200 if accepts else 503
     return Ready(
-        status="ok" if database == "ok" else "unavailable",
+        status=("ok" if temporal and worker else "degraded") if accepts else "unavailable",
         database=database,
+        keys=keys,
         temporal="connected" if temporal else "away",
+        worker="polling" if worker else "none",
     )
 
 
@@ -98,10 +137,16 @@ async def metrics(request: Request) -> Response:
     return Response(await container.metrics.text(container.rt), media_type=MEDIA_TYPE)
 
 
-async def _database(rt: Runtime) -> Literal["ok", "not migrated", "down"]:
+async def _database(rt: Runtime) -> Database:
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            revision = await current_revision(rt.store)
-    except (SQLAlchemyError, OSError):  # a TimeoutError is an OSError
-        return "down"
-    return "ok" if revision == newest_revision() else "not migrated"
+            revision = await revision_state(rt.store)
+    except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
+        return Database.DOWN if damage_of(error) is None else Database.DAMAGED
+    match revision:
+        case Revision.CURRENT:
+            return Database.OK
+        case Revision.NEWER:
+            return Database.NEWER
+        case _:
+            return Database.NOT_MIGRATED

@@ -79,6 +79,10 @@ class Box:
             ) from None
         return self.open(raw, context).decode()
 
+    def key_id_of(self, sealed: bytes) -> str:
+        """Return the id of the key that encrypted a text. Raise Invalid as `open`."""
+        return self._key_of(sealed)[0].id
+
     def _key_of(self, sealed: bytes) -> tuple[Key, bytes]:
         id_end = 2 + sealed[1] if len(sealed) > 1 else 2
         if len(sealed) < id_end + _NONCE + _TAG or sealed[0] != _VERSION:

@@ -74,14 +74,17 @@ class KeyRing:
         return KeyRing(Key(key.id, derive(key.material, purpose)) for key in self._keys)
 
     @staticmethod
-    def parse(text: str, place: str) -> KeyRing:
-        """Parse the text form. Raise Invalid that names `place` and quotes none of the text."""
+    def parse(text: str, place: str, fix: str = _FIX) -> KeyRing:
+        """Parse the text form. Raise Invalid that names `place` and quotes none of the text.
+
+        `fix`: what to do about a text that is no key.
+        """
         entries = [entry.strip() for entry in text.replace("\n", ",").split(",") if entry.strip()]
         if not entries:
-            raise Invalid(f"{place}: holds no key; {_FIX}")
+            raise Invalid(f"{place}: holds no key; {fix}")
         try:
             return KeyRing(
-                _parse_entry(entry, f"{place}, key {number}")
+                _parse_entry(entry, f"{place}, key {number}", fix)
                 for number, entry in enumerate(entries, start=1)
             )
         except Invalid as error:
@@ -97,31 +100,44 @@ def derive(master: bytes, purpose: str) -> bytes:
     ).derive(master)
 
 
-def load_or_create_ring(path: Path, env_value: SecretStr | None = None) -> KeyRing:
-    """Return the ring from the environment, else from the file, which is created where missing.
+def load_ring(path: Path, env_value: SecretStr | None = None, fix: str = _FIX) -> KeyRing | None:
+    """Return the ring from the environment, else from the file; None where there is neither.
 
-    An existing file is never changed. Raise Invalid where others may read it or its content is not
-    a list of keys.
+    Raise Invalid where others may read the file or its content is not a list of keys; `fix` is what
+    the message advises then.
     """
     if env_value is not None and env_value.get_secret_value().strip():
-        return KeyRing.parse(env_value.get_secret_value(), "the key in the environment")
+        return KeyRing.parse(env_value.get_secret_value(), "the key in the environment", fix)
     content = read_private(path)
-    if content is None:
+    return None if content is None else KeyRing.parse(_decode(content), str(path), fix)
+
+
+def load_or_create_ring(path: Path, env_value: SecretStr | None = None) -> KeyRing:
+    """Return the ring as `load_ring`; a file is created where there is none.
+
+    An existing file is never changed. Raise Invalid as `load_ring`.
+    """
+    ring = load_ring(path, env_value)
+    if ring is None:
         create_private(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
-        content = read_private(path)  # another process may have created it first
-    return KeyRing.parse((content or b"").decode("ascii", "replace"), str(path))
+        ring = load_ring(path)  # another process may have created it first
+    return ring if ring is not None else KeyRing.parse("", str(path))
 
 
-def _parse_entry(entry: str, place: str) -> Key:
+def _decode(content: bytes) -> str:
+    return content.decode("ascii", "replace")
+
+
+def _parse_entry(entry: str, place: str, fix: str) -> Key:
     name, colon, encoded = entry.rpartition(":")
     try:
         material = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
-        raise Invalid(f"{place}: is not base64; {_FIX}") from None
+        raise Invalid(f"{place}: is not base64; {fix}") from None
     if len(material) != KEY_BYTES:
-        raise Invalid(f"{place}: is {len(material)} bytes long, not {KEY_BYTES}; {_FIX}")
+        raise Invalid(f"{place}: is {len(material)} bytes long, not {KEY_BYTES}; {fix}")
     if len(set(material)) == 1:
-        raise Invalid(f"{place}: is one byte repeated, which anyone can guess; {_FIX}")
+        raise Invalid(f"{place}: is one byte repeated, which anyone can guess; {fix}")
     if colon and not _ID.fullmatch(name):
         raise Invalid(f"{place}: its id may have up to 32 letters, digits, '.', '_' and '-'")
     return Key(name or _fingerprint(material), material)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -14,6 +16,22 @@ from orchestrator.domain.errors import Conflict
 from orchestrator.store.session import Store
 
 _LOCK = 7_262_100
+
+
+class Revision(StrEnum):
+    """How a database's revision compares to the one that this version needs."""
+
+    EMPTY = "empty"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+NEWER = (
+    "the database is at revision {found}, which this version does not know: a newer Tocsin has "
+    "migrated it; install that version"
+)
+"""What to do about a newer database."""
 
 
 async def migrate(store: Store) -> None:
@@ -34,23 +52,39 @@ async def current_revision(store: Store) -> str | None:
         return await connection.run_sync(_revision)
 
 
+async def revision_state(store: Store) -> Revision:
+    """Return how the database's revision compares to the one that this version needs."""
+    found = await current_revision(store)
+    known = _known_revisions()
+    if found is None:
+        return Revision.EMPTY
+    if found not in known:
+        return Revision.NEWER
+    return Revision.CURRENT if found == newest_revision() else Revision.OLDER
+
+
 def newest_revision() -> str | None:
     """Return the revision that this version needs."""
-    return ScriptDirectory.from_config(_config(None)).get_current_head()
+    return _scripts().get_current_head()
 
 
 def _upgrade(connection: Connection) -> None:
     config = _config(connection)
     found = _revision(connection)
-    scripts = ScriptDirectory.from_config(config)
-    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
-        message = (
-            f"the database is at revision {found}, which this version does not know: "
-            "a newer Tocsin has migrated it; install that version"
-        )
-        raise Conflict(message)
-    if found != scripts.get_current_head():
+    if found is not None and found not in _known_revisions():
+        raise Conflict(NEWER.format(found=found))
+    if found != newest_revision():
         command.upgrade(config, "head")
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(None))
+
+
+@cache
+def _known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in _scripts().walk_revisions())
 
 
 def _revision(connection: Connection) -> str | None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
+from orchestrator.installation.identity import establish_identity
 from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import Runtime, open_runtime
@@ -25,6 +26,7 @@ async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
     """Open a runtime on a migrated database, with a small limit for bodies."""
     runtime = open_runtime(Settings.load(data_dir=tmp_path / "data", max_body_bytes=20_000))
     await migrate_quickly(runtime)
+    await establish_identity(runtime)
     await policies.publish_policy(runtime, DEFAULT_POLICY, actor="system")
     yield runtime
     await runtime.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from api.app import create_app
 from orchestrator.runtime import Runtime, open_runtime
@@ -151,19 +154,24 @@ async def test_kill_switch_is_in_every_response_until_it_is_lifted(
 
 
 async def test_readiness_requires_migration_but_not_temporal(
-    rt: Runtime, stranger: httpx.AsyncClient, tmp_path: object
+    rt: Runtime, stranger: httpx.AsyncClient
 ) -> None:
-    assert (await stranger.get("/readyz")).json() == {
-        "status": "ok",
-        "database": "ok",
-        "temporal": "away",
-    }
+    reply = await stranger.get("/readyz")
+    assert (reply.status_code, reply.json()) == (
+        200,
+        {
+            "status": "degraded",
+            "database": "ok",
+            "keys": "ok",
+            "temporal": "away",
+            "worker": "none",
+        },
+    )
     empty = open_runtime(Settings.load(data_dir=rt.settings.data_dir.parent / "empty"))
+    assert await _unready(empty) == {"database": "not migrated", "keys": "unknown"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(empty, lambda: None)), base_url="http://tocsin"
     ) as client:
-        reply = await client.get("/readyz")
-        assert (reply.status_code, reply.json()["database"]) == (503, "not migrated")
         is_problem(
             await client.get(
                 "/v1/runs", headers={"Authorization": "Bearer tocsin_0123456789abcdef_" + "0" * 64}
@@ -171,3 +179,33 @@ async def test_readiness_requires_migration_but_not_temporal(
             503,
         )
     await empty.close()
+
+
+async def test_keys_of_another_installation_are_not_ready(rt: Runtime) -> None:
+    other = open_runtime(Settings.load(data_dir=rt.settings.data_dir.parent / "other"))
+    for foreign in (
+        replace(rt, secrets=other.secrets),
+        replace(rt, audit_key=other.audit_key),
+    ):
+        assert await _unready(foreign) == {"database": "ok", "keys": "foreign"}
+    await other.close()
+
+
+async def test_a_database_of_a_newer_version_or_a_damaged_one_is_not_ready(rt: Runtime) -> None:
+    async with rt.store.write() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert await _unready(rt) == {"database": "newer", "keys": "unknown"}
+    damaged = open_runtime(Settings.load(data_dir=rt.settings.data_dir.parent / "damaged"))
+    (damaged.settings.data_dir / "tocsin.db").write_bytes(b"not a database" * 100)
+    assert await _unready(damaged) == {"database": "damaged", "keys": "unknown"}
+    await damaged.close()
+
+
+async def _unready(rt: Runtime) -> dict[str, str]:
+    """What a refused check of readiness says of the database and the keys."""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(rt, lambda: None)), base_url="http://tocsin"
+    ) as client:
+        reply = await client.get("/readyz")
+    assert (reply.status_code, reply.json()["status"]) == (503, "unavailable")
+    return {name: reply.json()[name] for name in ("database", "keys")}

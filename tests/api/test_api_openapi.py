@@ -28,11 +28,11 @@ from api.app import GUARDED, OPEN, PAGES, create_app, describe_app
 from api.openapi import document_text
 from orchestrator.access import keys
 from orchestrator.domain.access import Role
+from orchestrator.first_start import create_database
 from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
 
 STORED = Path(__file__).parents[2] / "docs" / "openapi.json"
 ROUTES = [
@@ -225,7 +225,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiUnderTest]:
     )
 
     async def prepare() -> str:
-        await migrate(runtime.store)
+        await create_database(runtime)
         await policies.publish_policy(runtime, DEFAULT_POLICY, actor="system")
         _, token = await keys.create_key(runtime, "tester", (Role.ADMIN,), actor="system")
         await runtime.store.close()

@@ -68,7 +68,7 @@ class Child:
             pause = min(_MAX_PAUSE, _FIRST_PAUSE * 2 ** (self.deaths - 1))
             self.report(
                 f"{self.program.name} ended ({_reason(code)}); restart in {pause:.1f} s"
-                f"{self._last_line()}"
+                f"{self.last_line()}"
             )
             await asyncio.sleep(pause)
 
@@ -109,7 +109,7 @@ class Child:
         self._started = time.monotonic()
         return self._process
 
-    def _last_line(self) -> str:
+    def last_line(self) -> str:
         """Return the end of the log where the process dies again and again."""
         if self.deaths < _REPEATED:
             return ""

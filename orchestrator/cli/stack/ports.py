@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
+from orchestrator.settings import Settings
 
 FILE = "up.json"
 LISTENER = "TOCSIN_LISTENER"
@@ -105,6 +106,32 @@ def choose(host: str, *preferred: int | None) -> int:
     with _socket(host) as any_free:
         any_free.bind((host, 0))
         return int(any_free.getsockname()[1])
+
+
+def is_open(address: str) -> bool:
+    """Return whether a program accepts connections at host:port."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=3):
+            return True
+    except OSError:
+        return False
+
+
+def with_stack_temporal(settings: Settings) -> Settings:
+    """Return settings that find the bundled Temporal of the stack on the data directory.
+
+    A `temporal_address` that was set stays.
+    """
+    listening = load_listening(settings.data_dir)
+    if (
+        not settings.temporal_bundled
+        or "temporal_address" in settings.model_fields_set
+        or listening is None
+        or listening.temporal_address is None
+    ):
+        return settings
+    return settings.model_copy(update={"temporal_address": listening.temporal_address})
 
 
 def is_alive(pid: int) -> bool:

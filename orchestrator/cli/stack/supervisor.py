@@ -13,40 +13,31 @@ for `tocsin api` and `tocsin worker`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import httpx
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client
-from temporalio.service import RPCError
 
 from orchestrator import first_start
 from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Child, Program
 from orchestrator.cli.stack.ports import Listening
 from orchestrator.cli.stack.programs import stack_programs
-from orchestrator.contracts.names import TASK_QUEUE
-from orchestrator.domain.errors import Conflict, Unavailable
-from orchestrator.runtime import open_runtime
-from orchestrator.settings import Settings
+from orchestrator.cli.stack.readiness import Readiness, Report
+from orchestrator.domain.errors import Conflict
+from orchestrator.installation.marker import load_marker
+from orchestrator.installation.open import check_installation, open_first
+from orchestrator.runtime import Runtime, make_data_dir
+from orchestrator.settings import Settings, incomplete_settings, unknown_variables
 
-_READY_WITHIN = 120.0  # seconds: a machine under load starts slowly
 _END_WITHIN = 9.0  # seconds for the whole tree
 _LAB_OFFSET, _TEMPORAL_OFFSET = 2, 1  # of their ports from the API's, where those are free
 
 _LOOPBACK = "127.0.0.1"
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +59,7 @@ async def run_stack(options: StackOptions, report: Report) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running_stack(options, report, stop) as listening:
-        if not stop.is_set():
-            _announce(options.settings, listening, report)
+    async with running_stack(options, report, stop):
         await stop.wait()
         report("ending")
     report("ended")
@@ -82,9 +71,11 @@ async def running_stack(
 ) -> AsyncIterator[Listening]:
     """Yield the addresses of a ready stack, and end it afterwards; `stop` ends the start early."""
     settings = options.settings
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    created = make_data_dir(settings.data_dir)
     async with AsyncExitStack() as ending:
         ending.enter_context(_locked(settings.data_dir))
+        _report_settings(settings, report, created=created)
+        await check_installation(settings)
         listening, listeners = _listen(options, ending)
         ports.save_listening(settings.data_dir, listening)
         lifeline = _open_lifeline(ending)
@@ -94,7 +85,11 @@ async def running_stack(
         ]
         tree = _Tree(children)
         ending.push_async_callback(tree.end)
-        await _start(tree, settings, listening, report, stop or asyncio.Event())
+        stop = stop or asyncio.Event()
+        readiness = Readiness(settings, listening, children, report, stop)
+        valid = await _start(tree, await open_first(settings), readiness)
+        if not stop.is_set():
+            _announce(settings, listening, report, valid_key=valid)
         yield listening
 
 
@@ -127,73 +122,49 @@ class _Tree:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _start(
-    tree: _Tree, settings: Settings, listening: Listening, report: Report, stop: asyncio.Event
-) -> None:
-    report(f"logs: {settings.data_dir}/logs/")
-    tree.start("temporal")
-    tree.start("lab")
-    if listening.lab_url:
-        await _until(lambda: _answers(f"{listening.lab_url}/_lab/state"), "the lab", settings, stop)
-    runtime = open_runtime(settings)
+async def _start(tree: _Tree, rt: Runtime, readiness: Readiness) -> bool:
+    """Start the programs in their order; return whether the admin key's file holds a valid key."""
+    settings, listening = readiness.settings, readiness.listening
+    readiness.report(f"logs: {settings.data_dir}/logs/")
     try:
-        await first_start.prepare(runtime, listening.lab_url)
+        # Before Temporal has a file of its own, so that a start that was cut off can be repeated.
+        await first_start.create_database(rt)
+        tree.start("temporal")
+        tree.start("lab")
+        if listening.lab_url:
+            await readiness.wait_for("the lab", readiness.lab_answers)
+        await first_start.prepare(rt, listening.lab_url)
+        valid = await first_start.has_valid_admin_key(rt)
     finally:
-        await runtime.close()
+        await rt.close()
     tree.start("api")
     tree.start("worker")
-    await _until(lambda: _answers(f"{listening.api_url}/readyz"), "the API", settings, stop)
-    await _until(lambda: _worker_polls(settings, listening), "the worker", settings, stop)
+    await readiness.wait_for("the API", readiness.api_accepts_alerts)
+    if not settings.temporal_bundled:
+        await readiness.wait_for_external_temporal()
+    await readiness.wait_for("the worker", readiness.own_worker_polls)
+    await readiness.wait_for("the stack", readiness.is_ready)
+    return valid
 
 
-async def _until(
-    ready: Callable[[], Awaitable[bool]], what: str, settings: Settings, stop: asyncio.Event
-) -> None:
-    deadline = time.monotonic() + _READY_WITHIN
-    while not stop.is_set():
-        if await ready():
-            return
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"{what} is not ready after {_READY_WITHIN:.0f} s; see its log in "
-                f"{settings.data_dir}/logs/"
-            )
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.1)
+def _report_settings(settings: Settings, report: Report, *, created: bool) -> None:
+    """Say where a new installation is made, and what of the settings has no effect."""
+    if created or load_marker(settings.data_dir) is None:
+        report(f"new installation: {settings.data_dir.absolute()}")
+    for problem in (*unknown_variables(os.environ), *incomplete_settings(settings)):
+        report(f"warning: {problem}")
 
 
-async def _answers(url: str) -> bool:
-    try:
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
-            return (await client.get(url)).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
-
-
-async def _worker_polls(settings: Settings, listening: Listening) -> bool:
-    """Return whether a worker polls the task queue."""
-    try:
-        client = await Client.connect(
-            listening.temporal_address or settings.temporal_address,
-            namespace=settings.temporal_namespace,
-        )
-        queue = DescribeTaskQueueRequest(
-            namespace=settings.temporal_namespace,
-            task_queue=TaskQueue(name=TASK_QUEUE),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-        return bool((await client.workflow_service.describe_task_queue(queue)).pollers)
-    except (RPCError, RuntimeError):  # Temporal is not up yet
-        return False
-
-
-def _announce(settings: Settings, listening: Listening, report: Report) -> None:
+def _announce(settings: Settings, listening: Listening, report: Report, *, valid_key: bool) -> None:
     report(f"API: {listening.api_url}")
     if listening.lab_url:
         report(f"lab: {listening.lab_url}  (state: {listening.lab_url}/_lab/state)")
     if listening.temporal_address:
         report(f"Temporal: {listening.temporal_address}")
-    report(f"admin key: {settings.admin_key_path}")
+    if valid_key:
+        report(f"admin key: {settings.admin_key_path}")
+    else:
+        report(f"warning: {first_start.INVALID_ADMIN_KEY.format(path=settings.admin_key_path)}")
     report("ready")
 
 

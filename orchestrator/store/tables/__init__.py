@@ -10,6 +10,7 @@ from orchestrator.store.tables.columns import UtcDateTime
 from orchestrator.store.tables.configuration import AssetRow, ConnectionRow, OwnRow, SourceRow
 from orchestrator.store.tables.containments import ContainmentRow, EffectRow, LeaseRow
 from orchestrator.store.tables.incidents import IncidentRow, TaskRow
+from orchestrator.store.tables.installation import InstallationRow
 from orchestrator.store.tables.notifications import ContactRow, NotificationRow
 from orchestrator.store.tables.playbooks import PlaybookRow, SignatureRow, SigningKeyRow
 from orchestrator.store.tables.policy import BreakerRow, KillSwitchRow, PolicyRow
@@ -29,6 +30,7 @@ __all__ = [
     "DecisionRow",
     "EffectRow",
     "IncidentRow",
+    "InstallationRow",
     "KeyRow",
     "KillSwitchRow",
     "LeaseRow",

@@ -48,21 +48,24 @@ def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> N
     """Run the API alone."""
     from api.app import serve
     from orchestrator.cli.stack import parent_death, ports
+    from orchestrator.installation.open import require_installation
     from orchestrator.settings import Settings
 
     parent_death.watch()
-    listener = ports.inherited_socket()
-    serve(Settings.load(config, data_dir=data_dir, port=port), [listener] if listener else None)
+    settings = ports.with_stack_temporal(Settings.load(config, data_dir=data_dir, port=port))
+    require_installation(settings)
+    listener = ports.inherited_socket() or ports.listen(settings.host, settings.port, "--port")
+    serve(settings, [listener])
 
 
 def worker(data_dir: DataDir = None, config: Config = None) -> None:
     """Run a worker alone."""
-    from orchestrator.cli.stack import parent_death
+    from orchestrator.cli.stack import parent_death, ports
     from orchestrator.settings import Settings
     from orchestrator.worker import run_worker
 
     parent_death.watch()
-    asyncio.run(run_worker(Settings.load(config, data_dir=data_dir)))
+    asyncio.run(run_worker(ports.with_stack_temporal(Settings.load(config, data_dir=data_dir))))
 
 
 def lab(
@@ -77,36 +80,40 @@ def lab(
 
     from connectors.lab import lab_app
     from orchestrator.cli.stack import parent_death, ports
+    from orchestrator.runtime import make_data_dir
     from orchestrator.settings import Settings
 
     parent_death.watch()
     folder = Settings.load(config, data_dir=data_dir).data_dir
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    listener = ports.inherited_socket() or ports.listen("127.0.0.1", port, "--port")
+    if make_data_dir(folder):
+        print_line(f"new folder for the state of the lab: {folder.absolute()}")
     options = uvicorn.Config(
         lab_app(state_file=folder / "lab.json"),
-        host="127.0.0.1",
-        port=port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,
     )
-    listener = ports.inherited_socket()
-    uvicorn.Server(options).run(sockets=[listener] if listener else None)
+    uvicorn.Server(options).run(sockets=[listener])
 
 
 def migrate(data_dir: DataDir = None, config: Config = None) -> None:
     """Prepare or upgrade the database, and create the default policy and the first admin key."""
+    from orchestrator.installation.marker import load_marker
     from orchestrator.settings import Settings
 
-    key = asyncio.run(_prepare(Settings.load(config, data_dir=data_dir)))
+    settings = Settings.load(config, data_dir=data_dir)
+    if load_marker(settings.data_dir) is None:
+        print_line(f"new installation: {settings.data_dir.absolute()}")
+    key = asyncio.run(_prepare(settings))
     print_line(f"database up to date; first admin key: {key}")
 
 
 async def _prepare(settings: Settings) -> Path:
     from orchestrator import first_start
-    from orchestrator.runtime import open_runtime
+    from orchestrator.installation.open import open_first
 
-    runtime = open_runtime(settings)
+    runtime = await open_first(settings)
     try:
         await first_start.prepare(runtime, settings.lab_url)
     finally:

@@ -238,6 +238,15 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         op.f("ix_incidents_correlation_key"), "incidents", ["correlation_key"], unique=False
     )
     op.create_table(
+        "installation",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("key_check", sa.LargeBinary(), nullable=False),
+        sa.Column("audit_key", sa.String(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("slot"),
+    )
+    op.create_table(
         "kill_switches",
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),

@@ -1,0 +1,120 @@
+"""Readiness of a stack: what its start waits for, and what it says meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from orchestrator.cli.stack.child import Child
+from orchestrator.cli.stack.ports import Listening, is_open
+from orchestrator.domain.errors import Unavailable
+from orchestrator.engine.temporal.client import polling_workers
+from orchestrator.settings import Settings
+
+_READY_WITHIN = 120.0  # seconds: a machine under load starts slowly
+_POLL_SECONDS = 0.1
+_REMIND_SECONDS = 30.0
+_MAX_DEATHS = 5
+"""Deaths of a program in a row after which a start gives up."""
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a start waits with: its settings, addresses and programs."""
+
+    settings: Settings
+    listening: Listening
+    children: list[Child]
+    report: Report
+    stop: asyncio.Event
+
+    async def wait_for(self, what: str, ready: Callable[[], Awaitable[bool]]) -> None:
+        """Return once `ready` or `stop`.
+
+        Raise Unavailable after two minutes, or where a program ends again and again.
+        """
+        deadline = time.monotonic() + _READY_WITHIN
+        while not self.stop.is_set() and not await ready():
+            self._require_programs()
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"{what} is not ready after {_READY_WITHIN:.0f} s; see its log in "
+                    f"{self.settings.data_dir}/logs/"
+                )
+            await self._pause(_POLL_SECONDS)
+
+    async def wait_for_external_temporal(self) -> None:
+        """Return once the configured Temporal accepts connections; say at once what is missing.
+
+        There is no time limit, as the API accepts alerts meanwhile.
+        """
+        address, reminded = self.settings.temporal_address, 0.0
+        while not self.stop.is_set() and not is_open(address):
+            self._require_programs()
+            if not reminded or time.monotonic() > reminded + _REMIND_SECONDS:
+                self.report(
+                    f"waiting for Temporal: {address} does not answer; start it, or set "
+                    "temporal_address. Alerts are accepted, and their runs start once it answers"
+                )
+                reminded = time.monotonic()
+            await self._pause(1.0)
+
+    async def lab_answers(self) -> bool:
+        """Return whether the lab answers."""
+        return await _get(f"{self.listening.lab_url}/_lab/state") is not None
+
+    async def api_accepts_alerts(self) -> bool:
+        """Return whether the API accepts alerts."""
+        return await self._readyz() is not None
+
+    async def is_ready(self) -> bool:
+        """Return whether the API says that alerts are accepted and their runs begin."""
+        found = await self._readyz()
+        return found is not None and found.json()["status"] == "ok"
+
+    async def own_worker_polls(self) -> bool:
+        """Return whether the worker of this stack asks for work, rather than an earlier one."""
+        pid = next((each.pid for each in self.children if each.program.name == "worker"), None)
+        try:
+            client = await Client.connect(
+                self.listening.temporal_address or self.settings.temporal_address,
+                namespace=self.settings.temporal_namespace,
+            )
+            workers = await polling_workers(client)
+        except (RPCError, RuntimeError):  # Temporal is not up yet
+            return False
+        return any(worker.startswith(f"{pid}@") for worker in workers)
+
+    async def _readyz(self) -> httpx.Response | None:
+        return await _get(f"{self.listening.api_url}/readyz")
+
+    def _require_programs(self) -> None:
+        for child in self.children:
+            if child.deaths >= _MAX_DEATHS:
+                raise Unavailable(
+                    f"{child.program.name} does not start{child.last_line()}; find out why with "
+                    f"`tocsin doctor --data-dir {self.settings.data_dir}`"
+                )
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stop.wait(), seconds)
+
+
+async def _get(url: str) -> httpx.Response | None:
+    """Return a successful answer."""
+    try:
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            reply = await client.get(url)
+    except httpx.HTTPError:
+        return None
+    return reply if reply.is_success else None

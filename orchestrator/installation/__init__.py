@@ -1,0 +1,1 @@
+"""The installation: which data directory, database and keys belong together."""

@@ -1,0 +1,1 @@
+"""Tests of the installation: its identity, and what it refuses."""
