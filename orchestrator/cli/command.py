@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -21,9 +21,20 @@ import typer
 from orchestrator.cli.api_client import Api
 from orchestrator.cli.connect import connect
 from orchestrator.cli.exit_codes import ExitCode
-from orchestrator.cli.output import print_json, print_line, print_raw, print_table
+from orchestrator.cli.output import print_json, print_line, print_raw, print_yaml
+from orchestrator.cli.tables import print_table
 
 Command = TypeVar("Command", bound=Callable[..., "Answer"])
+
+
+class OutputFormat(StrEnum):
+    """How a command prints what it found or did."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+
 
 _PANEL = "Connection"
 _OPTIONS = {
@@ -55,7 +66,13 @@ _OPTIONS = {
         ),
     ],
 }
-_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_JSON = Annotated[bool, typer.Option("--json", help="Print JSON; the same as `-o json`.")]
+_OUTPUT = Annotated[
+    OutputFormat,
+    typer.Option(
+        "--output", "-o", help="wide: with all columns, whole ids and texts; json and yaml: data."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,8 @@ class Table:
 
     items: Iterable[Any]
     columns: tuple[str, ...]
+    wide: tuple[str, ...] = ()
+    """Columns that `-o wide` adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +97,16 @@ class Answer:
     raw: bool = field(default=False, kw_only=True)
     """Whether the text goes out byte for byte, as into a file."""
 
-    def print(self, *, as_json: bool) -> None:
-        """Print the data as JSON, or the text."""
+    def print(self, output: OutputFormat) -> None:
+        """Print the data for a program, or the text for a person."""
+        wide = output is OutputFormat.WIDE
         match self.text:
-            case _ if as_json:
+            case _ if output is OutputFormat.JSON:
                 print_json(self.data)
-            case Table(items, columns):
-                print_table(items, columns)
+            case _ if output is OutputFormat.YAML:
+                print_yaml(self.data)
+            case Table(items, columns, more):
+                print_table(items, columns + more if wide else columns, wide=wide)
             case str() as text if self.raw:
                 print_raw(text)
             case str() as text:
@@ -93,9 +115,9 @@ class Answer:
                 show()
 
 
-def table(items: list[Any], *columns: str) -> Answer:
-    """Return the answer that lists items."""
-    return Answer(items, Table(items, columns))
+def table(items: list[Any], *columns: str, wide: tuple[str, ...] = ()) -> Answer:
+    """Return the answer that lists items; `wide` are columns that `-o wide` adds."""
+    return Answer(items, Table(items, columns, wide))
 
 
 def noun(help_: str) -> typer.Typer:
@@ -130,7 +152,9 @@ def _register(app: typer.Typer, name: str, connection: _Connection) -> Callable[
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            as_json = given.pop("as_json")
+            output = given.pop("output_format")
+            if given.pop("as_json"):
+                output = OutputFormat.JSON
             with ExitStack() as stack:
                 if connection is not _Connection.NEVER:
                     named = [given.pop(option) for option in _OPTIONS]
@@ -138,13 +162,14 @@ def _register(app: typer.Typer, name: str, connection: _Connection) -> Callable[
                     api = stack.enter_context(connect(*named)) if needed else None
                     given["api"] = api
                 answer = command(**given)
-            answer.print(as_json=as_json)
+            answer.print(output)
             if answer.exit_code is not ExitCode.DONE:
                 raise typer.Exit(answer.exit_code)
 
         parameters = [each for each in own.values() if each.name != "api"]
         if connection is not _Connection.NEVER:
             parameters += [_option(each, kind, None) for each, kind in _OPTIONS.items()]
+        parameters.append(_option("output_format", _OUTPUT, OutputFormat.TABLE))
         parameters.append(_option("as_json", _JSON, default=False))
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -1,36 +1,30 @@
-"""Printing: tables and lines for a person, JSON for a program."""
+"""Printing: lines for a person, JSON and YAML for a program."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
-
-_UNBROKEN = 1000  # columns
-
-
-def print_table(items: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print one line per item. Text from outside is printed as it is, never as markup."""
-    from rich.table import Table
-    from rich.text import Text
-
-    rows = list(items)
-    if not rows:
-        print_line("none")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    _print_wide(table)
 
 
 def print_json(value: Any) -> None:
     """Print indented JSON."""
     print_raw(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def print_yaml(value: Any) -> None:
+    """Print YAML."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.allow_unicode = True
+    stream = io.StringIO()
+    writer.dump(json.loads(json.dumps(value, default=str)), stream)
+    print_raw(stream.getvalue())
 
 
 def print_line(text: str) -> None:
@@ -63,30 +57,3 @@ def escape_controls(text: str) -> str:
     return "".join(
         each if each.isprintable() or each == "\n" else f"\\x{ord(each):02x}" for each in text
     )
-
-
-def to_minute(moment: str) -> str:
-    """Return a time of the API (ISO 8601, UTC) to the minute: 2026-01-01 12:00."""
-    return datetime.fromisoformat(moment).strftime("%Y-%m-%d %H:%M")
-
-
-def _print_wide(table: Any) -> None:
-    """Print as wide as the terminal; into a file or a program, break no line."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=_UNBROKEN)).print(table)
-
-
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case list() | tuple():
-            return ", ".join(_cell(each) for each in value) or "-"
-        case dict():
-            return json.dumps(value, ensure_ascii=False)
-        case _:
-            return escape_controls(str(value))

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from orchestrator.cli.api_client import Api, InvalidRequest, Unauthenticated
+from orchestrator.cli.tables import format_time
 from orchestrator.domain.errors import Conflict, Forbidden, NotFound, Unavailable
 from tests.harness.commands import tocsin
 
@@ -145,4 +146,4 @@ def test_a_shadow_is_compared(url: str) -> None:
         "shadow", "report", "block", "--since", "1d", "--url", url, TOCSIN_API_KEY="a-key"
     )
     assert done.returncode == 0, done.stderr
-    assert "block version 4: shadow since 2026-01-01 12:00 UTC" in done.stdout
+    assert f"block version 4: shadow since {format_time('2026-01-01T12:00:00Z')}" in done.stdout

@@ -159,13 +159,13 @@ def test_a_version_is_signed_with_a_key_that_stays_on_this_machine(
 ) -> None:
     here = ("--data-dir", data_dir)
     _good(tocsin("playbook", "publish", PLAYBOOKS / "account-compromise", *here))
-    _good(tocsin("signing-key", "new", "--out", tmp_path / "key"))
-    assert "exists already" in tocsin("signing-key", "new", "--out", tmp_path / "key").stderr
+    _good(tocsin("signing-key", "new", "--file", tmp_path / "key"))
+    assert "exists already" in tocsin("signing-key", "new", "--file", tmp_path / "key").stderr
     _good(tocsin("signing-key", "add", "a.author", tmp_path / "key.pub", *here))
     version, bundle = "account-compromise@1", tmp_path / "bundle.json"
     sign = ("playbook", "sign", version, "--key", tmp_path / "key", "--person", "a.author")
     assert "still missing" in _good(tocsin(*sign, *here)).stdout
-    _good(tocsin("playbook", "bundle", version, "-o", bundle, *here))
+    _good(tocsin("playbook", "bundle", version, "-f", bundle, *here))
     assert len(json.loads(bundle.read_text())["signatures"]) == 1
     promote = tocsin("playbook", "promote", bundle, "--check", *here)
     assert promote.returncode == 1

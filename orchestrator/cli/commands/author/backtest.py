@@ -10,7 +10,8 @@ import typer
 from orchestrator.cli.command import Answer, Api, api_command, noun
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import playbook_file, read_text, write_text
-from orchestrator.cli.output import print_error, print_line, print_styled, to_minute
+from orchestrator.cli.output import print_error, print_line, print_styled
+from orchestrator.cli.tables import format_time
 from orchestrator.domain.errors import Invalid, TocsinError
 
 app = noun("Play a draft over stored alerts.")
@@ -111,8 +112,8 @@ def _write_page(path: Path, found: dict[str, Any]) -> None:
 def _print(found: dict[str, Any]) -> None:
     print_styled(found["draft"], "bold")
     more = "; there were more, only the newest were played" if found["more_alerts"] else ""
-    since, until = to_minute(found["since"]), to_minute(found["until"])
-    print_line(f"{found['alerts']} alerts from {since} to {until} UTC{more}")
+    since, until = format_time(found["since"]), format_time(found["until"])
+    print_line(f"{found['alerts']} alerts from {since} to {until}{more}")
     print_line(
         f"runs started then: {found['started_then']}, by the draft: {found['started_now']}; "
         f"alerts without difference: {found['same']}"
@@ -137,7 +138,7 @@ def _print_group(group: dict[str, Any]) -> None:
     print_styled(f"\n{difference}: {alerts}", style)
     for each in group["examples"]:
         about = each["about"]
-        received = about["created_at"][:16].replace("T", " ")
+        received = format_time(about["created_at"])
         print_styled(f"  {about['alert_id']}  {received}  ", "dim", plain=about["title"])
         for what in each["what"]:
             print_line(f"      {what}")

@@ -13,7 +13,8 @@ from orchestrator.cli.options import (
     parse_seconds,
     parse_version,
 )
-from orchestrator.cli.output import print_line, to_minute
+from orchestrator.cli.output import print_line
+from orchestrator.cli.tables import format_time
 
 app = noun("Run a version dry next to the live one and compare.")
 
@@ -68,9 +69,9 @@ def report(
 
 
 def _print(found: dict[str, Any]) -> None:
-    until = f" until {to_minute(found['until'])} UTC" if found["until"] else ""
-    since = to_minute(found["since"])
-    print_line(f"{found['playbook']} version {found['version']}: shadow since {since} UTC{until}")
+    until = f" until {format_time(found['until'])}" if found["until"] else ""
+    since = format_time(found["since"])
+    print_line(f"{found['playbook']} version {found['version']}: shadow since {since}{until}")
     print_line(
         f"{found['alerts']} alerts; runs of the live version: {found['started_live']}, "
         f"of the shadow: {found['started_shadow']}; alerts without difference: {found['same']}"
@@ -83,6 +84,7 @@ def _print(found: dict[str, Any]) -> None:
         print_line(f"\n{group['difference']}: {group['count']}")
         for each in group["examples"]:
             about = each["about"]
-            print_line(f"  {about['created_at'][:16]}  {about['title']} ({about['alert_id']})")
+            at = format_time(about["created_at"])
+            print_line(f"  {at}  {about['title']} ({about['alert_id']})")
             for what in each["what"]:
                 print_line(f"    {what}")

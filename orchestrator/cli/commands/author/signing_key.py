@@ -21,8 +21,8 @@ def new(
     out: Annotated[
         Path,
         typer.Option(
-            "--out",
-            "-o",
+            "--file",
+            "-f",
             metavar="FILE",
             help="The private key's file; FILE.pub is the public one.",
         ),

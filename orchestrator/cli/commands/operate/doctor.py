@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from orchestrator.cli.command import Answer
+from orchestrator.cli.command import Answer, OutputFormat
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import Config, DataDir
 from orchestrator.domain.errors import TocsinError
@@ -46,7 +46,9 @@ def doctor(
 
     found = list(_examine(Settings.load(config, data_dir=data_dir)))
     text = "\n".join(f"{each.level:6} {each.text}" for each in found)
-    Answer([asdict(each) for each in found], text).print(as_json=as_json)
+    Answer([asdict(each) for each in found], text).print(
+        OutputFormat.JSON if as_json else OutputFormat.TABLE
+    )
     if any(each.level == "wrong" for each in found):
         raise typer.Exit(ExitCode.NEGATIVE)
 

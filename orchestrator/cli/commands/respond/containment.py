@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from orchestrator.cli.command import Answer, Api, api_command, noun
 from orchestrator.cli.options import Limit, parse_seconds
 from orchestrator.cli.output import escape_controls, print_json, print_line
+from orchestrator.cli.tables import format_time
 from orchestrator.domain.errors import Conflict, NotFound
 
 app = noun("Containments: what is in force on devices, and until when.")
@@ -38,12 +38,20 @@ _COLUMNS = (
     ("on", None),
     ("by", None),
     ("why", None),
-    ("since", 11),
-    ("until", 11),
-    ("verified", 11),
+    ("since", None),
+    ("until", None),
+    ("verified", None),
 )
 """Each column with its fixed width; None: as wide as needed, up to `_MAX_WIDTH`."""
-_MAX_WIDTH = {"state": 7, "what": 22, "on": 14, "by": 14, "why": 15}
+_TIME_WIDTH = 16  # with the year, where it is not this one
+_MAX_WIDTH = {
+    "state": 7,
+    "what": 22,
+    "on": 14,
+    "by": 14,
+    "why": 15,
+    **dict.fromkeys(("since", "until", "verified"), _TIME_WIDTH),
+}
 
 
 @api_command(app, "list")
@@ -54,7 +62,7 @@ def list_containments(
     ] = "in_force",
     limit: Limit = 50,
 ) -> Answer:
-    """List containments, newest first, with playbook, alert, device and times (UTC)."""
+    """List containments, newest first, with playbook, alert, device and times."""
     found = api.items("/v1/containments", limit, state=state)
     return Answer(found, lambda: print_containments(found))
 
@@ -129,7 +137,8 @@ def _change(api: Api, name: str, body: dict[str, Any]) -> Answer:
     parse_seconds(body["for"], "DURATION")
     key, lease = _find(api, name)
     containment = api.patch(f"/v1/containments/{key}", {**body, "lease": lease})
-    until = containment["expires_at"] or "released by hand"
+    end = containment["expires_at"]
+    until = format_time(end, wide=True) if end else "released by hand"
     return Answer(containment, f"containment {key}: in force until {until}")
 
 
@@ -162,16 +171,16 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
         item["connection"] if device is None else f"{item['connection']} ({device})",
         by or "-",
         why,
-        _moment(item["created_at"]),
+        format_time(item["created_at"]),
         _until(item, has_leases=bool(live)),
-        _moment(item["verified_at"]),
+        format_time(item["verified_at"]),
     )
 
 
 def _until(item: dict[str, Any], *, has_leases: bool) -> str:
     end = item["lifted_at"] or item["expires_at"]
     if end:
-        return _moment(end)
+        return format_time(end)
     return "by hand" if has_leases else "now"
 
 
@@ -181,8 +190,3 @@ def _state(item: dict[str, Any]) -> str:
     more += [] if item["ours"] or item["state"] == "lifted" else ["foreign"]
     more += [f"{item['failures']}x"] if item["failures"] else []
     return ", ".join([item["state"], *more])
-
-
-def _moment(text: str | None) -> str:
-    """Return month, day and time in UTC."""
-    return "-" if text is None else datetime.fromisoformat(text).strftime("%m-%d %H:%M")

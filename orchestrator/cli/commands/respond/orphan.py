@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun
-from orchestrator.cli.output import print_line, print_table
+from orchestrator.cli.output import print_line
+from orchestrator.cli.tables import print_table
 
 app = noun("Tagged objects on devices that no containment accounts for.")
 

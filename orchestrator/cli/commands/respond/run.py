@@ -11,7 +11,8 @@ import typer
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import Limit, parse_inputs, read_text, write_text
-from orchestrator.cli.output import print_error, print_line, print_table
+from orchestrator.cli.output import print_error, print_line
+from orchestrator.cli.tables import print_table
 
 app = noun("Runs of playbooks.")
 
@@ -21,21 +22,18 @@ Format = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to the screen."),
+    typer.Option("--file", "-f", metavar="FILE", help="Write to this file, not to the screen."),
 ]
 
 _RUN = (
     "id",
     "playbook",
-    "version",
-    "mode",
     "status",
     "severity",
-    "incident_id",
     "created_at",
-    "ended_at",
     "error",
 )
+_RUN_WIDE = ("version", "mode", "incident_id", "alert_id", "ended_at")
 _STEP = (
     "id",
     "state",
@@ -58,7 +56,7 @@ def list_runs(
 ) -> Answer:
     """List runs, newest first."""
     query = {"status": status, "incident_id": incident, "playbook": playbook}
-    return table(api.items("/v1/runs", limit, **query), *_RUN)
+    return table(api.items("/v1/runs", limit, **query), *_RUN, wide=_RUN_WIDE)
 
 
 @api_command(app, "show")

@@ -63,7 +63,7 @@ def bundle(
     api: Api,
     version: Version,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")
+        Path, typer.Option("--file", "-f", metavar="FILE", help="The file to write.")
     ],
 ) -> Answer:
     """Write a version with its tests and signatures to one file, for another installation."""
