@@ -4,15 +4,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from connectors.sdk.capability import ActionSpec, Capability, Input, Output
+from connectors.sdk.capability import ActionSpec, Capability, DisplayText, Input, Output
 from orchestrator.domain.change import Effect
 
 
 class OpenTicket(Input):
     """A new ticket."""
 
-    title: Annotated[str, Field(min_length=1, max_length=250)]
-    description: Annotated[str, Field(max_length=30_000)] = ""
+    title: Annotated[
+        str, Field(min_length=1, max_length=250), DisplayText(250, whole_in="description")
+    ]
+    description: Annotated[str, Field(max_length=30_000), DisplayText(30_000)] = ""
     priority: Literal["low", "medium", "high", "critical"] = "medium"
     evidence: Any = None
     """Any JSON. The ticket shows it as a code block."""
@@ -23,7 +25,7 @@ class CommentTicket(Input):
     """A comment on an existing ticket."""
 
     key: Annotated[str, Field(min_length=1, max_length=100)]
-    text: Annotated[str, Field(min_length=1, max_length=30_000)]
+    text: Annotated[str, Field(min_length=1, max_length=30_000), DisplayText(30_000)]
 
 
 class TicketKey(Input):

@@ -89,7 +89,8 @@ def field_errors(fields: dict[str, Any]) -> dict[str, str]:
     checks = {
         "project": fields.get("project", {}).get("key") == PROJECT,
         "issuetype": fields.get("issuetype", {}).get("name") in _ISSUE_TYPES,
-        "summary": 0 < len(summary) <= _LONGEST_SUMMARY and "\n" not in summary,
+        "summary": 0 < len(summary.encode("utf-16-le")) // 2 <= _LONGEST_SUMMARY
+        and "\n" not in summary,
         "description": "description" not in fields or is_document(fields["description"]),
         "labels": not any(" " in label for label in fields.get("labels", [])),
         "priority": priority in _PRIORITIES,

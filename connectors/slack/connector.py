@@ -13,7 +13,7 @@ from connectors.sdk.transport import Access
 from connectors.slack.client import SlackClient, has_tag
 from connectors.slack.planned_changes import NewMessage
 from connectors.slack.settings import SlackSettings
-from connectors.slack.text import message
+from connectors.slack.text import mention, message
 from orchestrator.domain.change import Effect
 from orchestrator.domain.observable import ObservableType, Target
 
@@ -47,6 +47,7 @@ class Slack(Connector[SlackSettings], Messaging):
 
     async def plan_post(self, inputs: PostMessage, call: ActionCall) -> NewMessage:
         """Read whether this step has posted already."""
+        mentions = tuple(mention(identity) for identity in inputs.mention)
         channel = await self._slack.channel_id(inputs.channel)
         ts, newest = await self._slack.find_tagged(channel, call.tag)
         return NewMessage(
@@ -56,9 +57,10 @@ class Slack(Connector[SlackSettings], Messaging):
             changed=ts is None,
             summary=f"{inputs.channel} has this step's message already"
             if ts
-            else f"Post to {inputs.channel}: {_preview(inputs.text)}",
+            else f"Post to {inputs.channel}{_whom(inputs.mention)}: {_preview(inputs.text)}",
             channel=channel,
             text=inputs.text,
+            mentions=mentions,
             after=newest,
             ts=ts,
         )
@@ -76,7 +78,7 @@ class Slack(Connector[SlackSettings], Messaging):
 
     @action(Effect.NOTIFY, plan=plan_post, verify=verify_post)
     async def post(self, planned_change: NewMessage, call: ActionCall) -> Message:
-        """Post a message to a channel, as plain text without mentions, links or formatting."""
+        """Post a message to a channel, as plain text; only `mention` mentions people."""
         ts = planned_change.ts
         if ts is None:
             ts, _ = await self._slack.find_tagged(
@@ -84,9 +86,15 @@ class Slack(Connector[SlackSettings], Messaging):
             )
         if ts is None:
             ts = await self._slack.post(
-                planned_change.channel, message(planned_change.text), call.tag
+                planned_change.channel,
+                message(planned_change.text, planned_change.mentions),
+                call.tag,
             )
         return Message(channel=planned_change.channel, id=ts)
+
+
+def _whom(mentions: tuple[str, ...]) -> str:
+    return f", mentioning {', '.join(mentions)}" if mentions else ""
 
 
 def _preview(text: str) -> str:

@@ -10,6 +10,8 @@ class NewMessage(PlannedChange):
 
     channel: str
     text: str
+    mentions: tuple[str, ...] = ()
+    """In Slack's markup, such as `<!here>`; the author of the playbook chose them."""
     after: str
     """The timestamp of the newest message at the time of the plan; the new message is newer."""
     ts: str | None = None

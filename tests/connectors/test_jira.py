@@ -51,6 +51,19 @@ class TestJira(HttpConnectorContract):
         assert (again["changed"], again["key"]) == (False, "SOC-3")
         assert world.project.searches < world.issues["SOC-3"]["found_from"]
 
+    @pytest.mark.parametrize("letter", ["A", "\U0001f600"])
+    async def test_long_title_is_shortened_and_the_whole_stands_in_the_ticket(
+        self, letter: str
+    ) -> None:
+        world, title = self.make_world(), letter * 300
+        async with self.open(world, Access.WRITE) as jira:
+            given = {**OPEN, "title": title}
+            planned_change = await jira.plan("open", given, ActionCall.bare())
+            output = await jira.apply("open", planned_change, ActionCall.bare())
+        shown = world.issues[output["key"]]["fields"]["summary"]
+        assert shown == planned_change["title"] == title[: len(shown) - 1] + "…"
+        assert title in json.dumps(planned_change["body"], ensure_ascii=False)
+
     async def test_lost_ticket_is_found_among_hundreds_of_newer_ones(self) -> None:
         world = self.make_world()
         async with self.open(world, Access.WRITE) as jira:

@@ -48,6 +48,32 @@ class TestSlack(HttpConnectorContract):
                 )
         assert world.in_force()["#soc"][1:] == [POST["text"]] * 2
 
+    async def test_author_mentions_people_and_alert_text_mentions_no_one(self) -> None:
+        world = self.make_world()
+        given = {
+            **POST,
+            "text": "<!channel> <@U0ANALYST01> look",
+            "mention": ["here", "U0ANALYST01", "S0ONCALL1"],
+        }
+        async with self.open(world, Access.WRITE) as slack:
+            planned_change = await slack.plan("post", given, ActionCall.bare())
+            await slack.apply("post", planned_change, ActionCall.bare())
+        assert "mentioning here, U0ANALYST01, S0ONCALL1" in planned_change["summary"]
+        blocks = world.messages["C0SOC000001"][-1]["blocks"]
+        assert blocks[0]["text"] == {
+            "type": "mrkdwn",
+            "text": "<!here> <@U0ANALYST01> <!subteam^S0ONCALL1>",
+            "verbatim": True,
+        }
+        assert blocks[1]["text"]["text"] == "&lt;!channel&gt; &lt;@U0ANALYST01&gt; look"
+        assert "<" not in world.in_force()["#soc"][-1]
+
+    @pytest.mark.parametrize("whom", ["ann", "C0SOC000001", "U0", "channel|x", "u0analyst01"])
+    async def test_unknown_mention_is_rejected_with_the_fix(self, whom: str) -> None:
+        async with self.open(self.make_world(), Access.READ) as slack:
+            with pytest.raises(Rejected, match="mention"):
+                await slack.plan("post", {**POST, "mention": [whom]}, ActionCall.bare())
+
     @pytest.mark.parametrize("channel", ["#soc", "soc", "C0SOC000001"])
     async def test_channel_is_found_by_name_and_id(self, channel: str) -> None:
         async with self.open(self.make_world(), Access.READ) as slack:

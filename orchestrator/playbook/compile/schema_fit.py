@@ -59,6 +59,10 @@ class _Fitter:
         return [SchemaMismatch(path, f"{_name(path)} {wrong[0]}", wrong[1])] if wrong else []
 
     def _template(self, value: str, schema: Schema, path: Path) -> list[SchemaMismatch]:
+        if schema.get("x-literal"):
+            message = f"{_name(path)} cannot hold an expression"
+            fix = "write it literally: an alert must not choose it"
+            return [SchemaMismatch(path, message, fix)]
         given = self._infer(value, path)
         wanted = from_schema({**schema, "$defs": self._definitions})
         if fits(given, wanted) and not (given == NULL and not fits(NULL, wanted)):

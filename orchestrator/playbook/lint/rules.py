@@ -11,6 +11,7 @@ from orchestrator.playbook.lint.flow import UNDEFINED, UNREACHABLE, UNUSED
 from orchestrator.playbook.lint.questions import QUESTION
 from orchestrator.playbook.lint.rule import LintFinding, LintRule
 from orchestrator.playbook.lint.secrets import SECRET
+from orchestrator.playbook.lint.text_length import TOO_LONG
 from orchestrator.playbook.lint.untrusted_text import EVERYTHING, TEXT_DECIDES
 from orchestrator.playbook.lint.waivers import apply_waivers
 
@@ -26,6 +27,7 @@ RULES: tuple[LintRule, ...] = (
     EVERYTHING,
     CLASS,
     SECRET,
+    TOO_LONG,
 )
 
 
