@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -196,16 +196,26 @@ class Settings(BaseSettings):
         return self.data_dir / "audit.head"
 
 
-def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each TOCSIN_* variable that no part of Tocsin reads."""
+class UnknownVariable(NamedTuple):
+    """A TOCSIN_* variable that no part of Tocsin reads."""
+
+    name: str
+    meant: str | None
+    """The variable with a similar name."""
+
+    def __str__(self) -> str:
+        fix = f"did you mean {self.meant}?" if self.meant else "remove it, or see docs/operating.md"
+        return f"{self.name}: unknown variable, which has no effect; {fix}"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[UnknownVariable]:
+    """Return the TOCSIN_* variables that have no effect, by name."""
     known = [PREFIX + name.upper() for name in Settings.model_fields] + list(_OTHER_VARIABLES)
-    found = []
-    for name in sorted(environment):
-        if name.startswith(PREFIX) and name.upper() not in known:
-            close = get_close_matches(name.upper(), known, n=1)
-            hint = f"did you mean {close[0]}?" if close else "remove it, or see `docs/operating.md`"
-            found.append(f"{name}: unknown variable, which has no effect; {hint}")
-    return found
+    return [
+        UnknownVariable(name, next(iter(get_close_matches(name.upper(), known, n=1)), None))
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name.upper() not in known
+    ]
 
 
 def incomplete_settings(settings: Settings) -> list[str]:

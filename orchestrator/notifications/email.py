@@ -14,6 +14,7 @@ from orchestrator.settings import Settings
 
 TIMEOUT_SECONDS = 20.0
 """How long a server may take to accept a mail."""
+_GREETING_SECONDS = 10.0
 NOT_CONFIGURED = "mail is not configured; set smtp_url, mail_from and public_url"
 _PORTS = {"smtp": 587, "smtps": 465}
 
@@ -37,6 +38,28 @@ async def send_mail(settings: Settings, message: EmailMessage) -> None:
         raise _refused("the recipient", code) from None
     except aiosmtplib.SMTPResponseException as error:
         raise _refused("the mail", error.code) from None
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        raise Unavailable(
+            f"the mail server cannot be reached, or not over TLS ({type(error).__name__})"
+        ) from None
+
+
+async def greet_server(settings: Settings) -> str:
+    """Log in to the mail server without sending anything, and return its address.
+
+    Raise Unavailable where it does not answer or does not accept the password, and Rejected where
+    none is configured.
+    """
+    if settings.smtp_url is None:
+        raise Rejected(NOT_CONFIGURED)
+    try:
+        options = _server(settings, settings.smtp_url.get_secret_value())
+        async with aiosmtplib.SMTP(timeout=_GREETING_SECONDS, **options) as server:
+            return f"{server.hostname}:{server.port}"
+    except aiosmtplib.SMTPAuthenticationError as error:
+        raise Unavailable(
+            f"the mail server refuses the user and password of smtp_url ({error.code})"
+        ) from None
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         raise Unavailable(
             f"the mail server cannot be reached, or not over TLS ({type(error).__name__})"

@@ -151,7 +151,7 @@ def _report_settings(settings: Settings, report: Report, *, created: bool) -> No
     """Say where a new installation is made, and what of the settings has no effect."""
     if created or load_marker(settings.data_dir) is None:
         report(f"new installation: {settings.data_dir.absolute()}")
-    for problem in (*unknown_variables(os.environ), *incomplete_settings(settings)):
+    for problem in (*map(str, unknown_variables(os.environ)), *incomplete_settings(settings)):
         report(f"warning: {problem}")
 
 

@@ -1,0 +1,83 @@
+"""Checks of the running stack: Temporal, the API's readiness, and each connection's credential."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+
+from orchestrator.cli.api_client import Api
+from orchestrator.cli.diagnosis.machine import examine_port
+from orchestrator.cli.diagnosis.model import Diagnosis, good, note, wrong
+from orchestrator.cli.stack import ports
+from orchestrator.cli.stack.ports import Listening
+from orchestrator.domain.errors import TocsinError
+from orchestrator.settings import Settings
+
+_SECONDS = 60.0  # the system behind a connection is asked
+
+
+def examine_stack(settings: Settings) -> Iterator[Diagnosis]:
+    """Yield what the stack on the data directory says; without one, whether it could start."""
+    listening = ports.load_listening(settings.data_dir)
+    running = listening is not None and ports.is_alive(listening.pid)
+    address = ports.with_stack_temporal(settings).temporal_address
+    yield _temporal(address, required=running or not settings.temporal_bundled)
+    if listening is None or not running:
+        yield note("stack", "no stack runs on this data directory; `tocsin up` starts it")
+        yield examine_port(settings)
+        return
+    ready = _api(settings, listening)
+    yield ready
+    if ready.level == "good":
+        yield from _connections(settings, listening)
+
+
+def _temporal(address: str, *, required: bool) -> Diagnosis:
+    if ports.is_open(address):
+        return good("temporal", f"Temporal answers at {address}")
+    if required:
+        return wrong(
+            "temporal",
+            f"Temporal does not answer at {address}; start it, or set temporal_address",
+        )
+    return note("temporal", f"Temporal does not run at {address}; `tocsin up` starts it")
+
+
+def _api(settings: Settings, listening: Listening) -> Diagnosis:
+    """Return whether the API accepts alerts and their runs begin."""
+    url = listening.api_url
+    try:
+        reply = httpx.get(f"{url}/readyz", timeout=10, trust_env=False)
+        ready = reply.json()
+        status = str(ready["status"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        return wrong(
+            "api",
+            f"the API does not answer at {url} ({error}); see {settings.data_dir}/logs/api.log",
+        )
+    parts = ", ".join(f"{name}: {value}" for name, value in ready.items())
+    if status == "ok":
+        return good("api", f"API at {url}: {parts}")
+    return wrong("api", f"API at {url} is not ready ({parts}); see {settings.data_dir}/logs/")
+
+
+def _connections(settings: Settings, listening: Listening) -> Iterator[Diagnosis]:
+    """Yield whether each credential works, as the running stack finds."""
+    try:
+        key = settings.admin_key_path.read_text("ascii").strip()
+        with Api(listening.api_url, key) as api:
+            yield from _check_connections(api)
+    except (OSError, TocsinError) as error:
+        yield note("connections", f"connections were not checked ({error})")
+
+
+def _check_connections(api: Api) -> Iterator[Diagnosis]:
+    for view in api.items("/v1/connections"):
+        name = f"connection {view['name']} ({view['connector']})"
+        try:
+            checked = api.post(f"/v1/connections/{view['name']}/check", seconds=_SECONDS)
+        except TocsinError as error:
+            yield wrong("connections", f"{name}: {error}; replace it with `tocsin connection add`")
+        else:
+            yield good("connections", f"{name}: {checked['answer']}")
