@@ -30,6 +30,7 @@ from orchestrator.domain.errors import (
 from orchestrator.intake.authenticate import NotAuthentic
 from orchestrator.intake.body import BodyRefused
 from orchestrator.playbook.problems import PlaybookInvalid, PlaybookProblem
+from orchestrator.store.precondition import PreconditionFailed, PreconditionRequired
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger(__name__)
@@ -183,6 +184,10 @@ async def _tocsin(request: Request, error: TocsinError) -> ProblemResponse:
         case PlaybookInvalid():
             places = [_playbook_place(item) for item in error.problems[:_MAX_PLACES]]
             return problem(request, 422, str(error), errors=places)
+        case PreconditionFailed():
+            status = 428 if isinstance(error, PreconditionRequired) else 412
+            etag = {"ETag": error.etag} if error.etag else {}
+            return problem(request, status, str(error), headers=etag)
         case Unavailable():
             return problem(
                 request, 503, str(error), headers={"Retry-After": str(_retry_seconds(error))}
@@ -262,9 +267,11 @@ _EXAMPLES = {
     404: "run run_018f does not exist",
     408: "the body did not arrive within 30 s",
     409: "run run_018f is completed already",
+    412: "the policy has changed since you read it; read it again, and send its new ETag",
     413: "the body is over the limit of 1048576 bytes",
     415: "the body is 'text/plain'; send Content-Type: application/json",
     422: "invalid request: body.playbook: Field required",
+    428: "the policy exists: say which state you replace; read it and send its ETag as If-Match",
     500: "internal error; the log has details under this request id",
     502: "palo_alto refused the credential",
     503: "the database does not answer; try again",

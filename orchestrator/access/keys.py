@@ -16,6 +16,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Forbidden, Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
+from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.tables import KeyRow
 
@@ -139,12 +140,15 @@ async def list_keys(rt: Runtime) -> tuple[KeyView, ...]:
         return tuple(_view(row) for row in await records.list_all(session, KeyRow))
 
 
-async def revoke_key(rt: Runtime, key_id: str, *, actor: str) -> None:
+async def revoke_key(
+    rt: Runtime, key_id: str, *, actor: str, replaces: Precondition = ANY_STATE
+) -> None:
     """Revoke a key, effective immediately. Raise NotFound."""
     async with rt.store.write() as session:
         row = await records.get(session, KeyRow, key_id)
         if row is None:
             raise NotFound(f"key {key_id} does not exist")
+        replaces.check(f"key {key_id}", _view(row))
         row.revoked_at = row.revoked_at or rt.clock()
         await trail.record(
             session, EventKind.KEY_REVOKED, actor=actor, subject=key_id, data={}, now=rt.clock()

@@ -41,8 +41,10 @@ _ERRORS: dict[int, type[TocsinError]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    412: Conflict,
     413: Invalid,
     422: Invalid,
+    428: Conflict,
 }
 
 
@@ -73,6 +75,11 @@ class Api:
         """Return the JSON at a path; a query parameter that is None is left out."""
         return _decode(self._send("GET", path, params=_given(query), timeout=seconds))
 
+    def get_with_etag(self, path: str) -> tuple[Any, str]:
+        """Return the JSON at a path, and the ETag of its state."""
+        reply = self._send("GET", path)
+        return _decode(reply), reply.headers["etag"]
+
     def text(self, path: str, **query: Any) -> str:
         """Return the text at a path."""
         return self._send("GET", path, params=_given(query)).text
@@ -91,9 +98,10 @@ class Api:
         headers = {"Content-Type": "text/csv"}
         return _decode(self._send("POST", path, content=content.encode(), headers=headers))
 
-    def put(self, path: str, body: Any) -> Any:
-        """Return the answer to a PUT."""
-        return _decode(self._send("PUT", path, json=body))
+    def put(self, path: str, body: Any, *, if_match: str | None = None) -> Any:
+        """Return the answer to a PUT. `if_match`: the ETag of the state that it replaces."""
+        headers = {} if if_match is None else {"If-Match": if_match}
+        return _decode(self._send("PUT", path, json=body, headers=headers))
 
     def patch(self, path: str, body: Any) -> Any:
         """Return the answer to a PATCH."""

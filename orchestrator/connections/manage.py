@@ -21,6 +21,7 @@ from orchestrator.domain.model import Frozen
 from orchestrator.requests import RequestKind, ask_worker
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.tables import ConnectionRow
 
@@ -94,10 +95,12 @@ async def save_connection(
     actor: str,
     client: Client | None = None,
     check: bool = True,
+    replaces: Precondition = ANY_STATE,
 ) -> ConnectionView:
     """Save a connection with sealed secrets, after a worker tried its credentials (`check`).
 
-    Raise Invalid, NotFound (the connector), ActionError (the check); then nothing was saved.
+    Raise Invalid, NotFound (the connector), ActionError (the check) or PreconditionFailed; then
+    nothing was saved.
     """
     if not re.fullmatch(NAME, name):
         raise Invalid(
@@ -113,6 +116,7 @@ async def save_connection(
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"connection {name}"])
         before = await records.get(session, ConnectionRow, name)
+        replaces.check(f"connection {name}", _view(before) if before else None)
         revision = before.revision + 1 if before else 1
         row = ConnectionRow(
             name=name,
@@ -164,10 +168,13 @@ async def check_connection(rt: Runtime, client: Client | None, name: str) -> Con
     return ConnectionCheck(name=name, answer=answer)
 
 
-async def remove_connection(rt: Runtime, name: str, *, actor: str) -> None:
+async def remove_connection(
+    rt: Runtime, name: str, *, actor: str, replaces: Precondition = ANY_STATE
+) -> None:
     """Delete a connection with its secrets. Raise NotFound."""
     async with rt.store.write() as session:
         row = await get_connection_row(rt, session, name)
+        replaces.check(f"connection {name}", _view(row))
         await records.remove(session, row)
         await trail.record(
             session,

@@ -18,6 +18,7 @@ from orchestrator.intake.mapping import check_mapping
 from orchestrator.intake.parsers import parser_for
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.tables import SourceRow
 
@@ -126,12 +127,15 @@ async def list_sources(rt: Runtime) -> tuple[SourceView, ...]:
         return tuple(_view(row) for row in await records.list_all(session, SourceRow))
 
 
-async def remove_source(rt: Runtime, name: str, *, actor: str) -> None:
+async def remove_source(
+    rt: Runtime, name: str, *, actor: str, replaces: Precondition = ANY_STATE
+) -> None:
     """Remove a source and keep its alerts. Raise NotFound."""
     async with rt.store.write() as session:
         row = await records.get(session, SourceRow, name)
         if row is None:
             raise NotFound(f"source {name!r} does not exist")
+        replaces.check(f"source {name}", _view(row))
         await records.remove(session, row)
         await trail.record(
             session, EventKind.SOURCE_REMOVED, actor=actor, subject=name, data={}, now=rt.clock()

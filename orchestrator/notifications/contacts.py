@@ -16,6 +16,7 @@ from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import notifications, records
 from orchestrator.store.tables import ContactRow, KeyRow
 
@@ -57,7 +58,13 @@ class ReachablePerson(Frozen):
 
 
 async def save_contact(
-    rt: Runtime, person: str, email: str | None, slack_user: str | None, *, actor: str
+    rt: Runtime,
+    person: str,
+    email: str | None,
+    slack_user: str | None,
+    *,
+    actor: str,
+    replaces: Precondition = ANY_STATE,
 ) -> ContactView:
     """Save how a person is reached, and end their unused links. Raise Invalid, Conflict."""
     person = person.strip()
@@ -66,6 +73,8 @@ async def save_contact(
     row = ContactRow(person=person, email=email, slack_user=slack_user, saved_at=now)
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, ["contacts"])
+        before = await records.get(session, ContactRow, person)
+        replaces.check(f"contact {person}", _view(before) if before else None)
         known = await notifications.find_by_slack_user(session, slack_user) if slack_user else []
         if others := [each.person for each in known if each.person != person]:
             raise Conflict(
@@ -87,13 +96,16 @@ async def list_contacts(rt: Runtime) -> tuple[ContactView, ...]:
         return tuple(_view(row) for row in await records.list_all(session, ContactRow))
 
 
-async def remove_contact(rt: Runtime, person: str, *, actor: str) -> None:
+async def remove_contact(
+    rt: Runtime, person: str, *, actor: str, replaces: Precondition = ANY_STATE
+) -> None:
     """Remove a contact, and end the person's unused links. Raise NotFound."""
     now = rt.clock()
     async with rt.store.write() as session:
         row = await records.get(session, ContactRow, person)
         if row is None:
             raise NotFound(f"{person!r} has no contact; `tocsin contact list` lists all")
+        replaces.check(f"contact {person}", _view(row))
         await records.remove(session, row)
         await notifications.end_links(session, person, now)
         await trail.record(

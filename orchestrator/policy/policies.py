@@ -11,12 +11,14 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import Frozen
-from orchestrator.policy.document import parse_policy
+from orchestrator.policy.document import Policy, parse_policy
 from orchestrator.policy.lint import lint_policy
+from orchestrator.policy.publish_warnings import empty_groups, lost_protections
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.precondition import Precondition
 from orchestrator.store.queries import policy_inputs, records
-from orchestrator.store.tables import AssetRow, PolicyRow
+from orchestrator.store.tables import AssetRow, KeyRow, PolicyRow
 
 
 class PolicyView(Frozen):
@@ -61,11 +63,17 @@ async def check_policy(rt: Runtime, text: str, file: str = "policy.yaml") -> Pol
     """Return warnings, given the tags of the inventory. Raise Invalid with line and column."""
     policy = parse_policy(text, file)
     async with rt.store.read() as session:
-        return PolicyCheck(warnings=lint_policy(policy, await _tags(session), file))
+        newest = await policy_inputs.get_newest_policy(session)
+        found = await _warnings(session, policy, newest, rt.clock(), file)
+        return PolicyCheck(warnings=found)
 
 
-async def publish_policy(rt: Runtime, text: str, *, actor: str) -> PolicyView:
-    """Put a policy in force. Raise Invalid with line and column.
+async def publish_policy(
+    rt: Runtime, text: str, *, actor: str, replaces: Precondition | None = None
+) -> PolicyView:
+    """Put a policy in force. Raise Invalid with line and column, PreconditionFailed.
+
+    `replaces`: the policy that its author has seen; a person must name it, the system need not.
 
     The text that is in force already keeps its version. Warnings do not prevent publication.
     """
@@ -73,8 +81,10 @@ async def publish_policy(rt: Runtime, text: str, *, actor: str) -> PolicyView:
     now = rt.clock()
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, ["policy"])
-        warnings = lint_policy(policy, await _tags(session))
         newest = await policy_inputs.get_newest_policy(session)
+        warnings = await _warnings(session, policy, newest, now)
+        if replaces is not None:
+            replaces.require("the policy", _view(newest) if newest else None)
         if newest is not None and newest.source == text:
             return _view(newest, warnings)
         row = PolicyRow(
@@ -105,6 +115,23 @@ async def current_policy(rt: Runtime) -> PolicyView:
     if row is None:
         raise NotFound("no policy is published; run `tocsin policy publish FILE`")
     return _view(row)
+
+
+async def _warnings(
+    session: AsyncSession,
+    policy: Policy,
+    newest: PolicyRow | None,
+    now: datetime,
+    file: str = "policy.yaml",
+) -> tuple[str, ...]:
+    """Return likely mistakes, protections that go away, and groups without people."""
+    before = Policy.model_validate(newest.document) if newest else Policy()
+    keys = await records.list_all(session, KeyRow)
+    return (
+        *lint_policy(policy, await _tags(session), file),
+        *lost_protections(before, policy),
+        *empty_groups(policy, keys, now),
+    )
 
 
 async def _tags(session: AsyncSession) -> set[str]:

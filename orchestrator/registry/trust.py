@@ -25,6 +25,7 @@ from orchestrator.registry.statement import (
 )
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
+from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.queries.records import signatures_of
 from orchestrator.store.tables import PlaybookRow, SignatureRow, SigningKeyRow
@@ -97,12 +98,15 @@ def _view(row: SigningKeyRow) -> SigningKeyView:
     return SigningKeyView(**row.model_dump(exclude={"added_at"}), created_at=row.added_at)
 
 
-async def revoke_signing_key(rt: Runtime, fingerprint: str, *, actor: str) -> None:
+async def revoke_signing_key(
+    rt: Runtime, fingerprint: str, *, actor: str, replaces: Precondition = ANY_STATE
+) -> None:
     """Stop trusting a key, and all that it signed. Raises NotFound."""
     async with rt.store.write() as session:
         row = await records.get(session, SigningKeyRow, fingerprint)
         if row is None:
             raise NotFound(f"signing key {fingerprint} does not exist")
+        replaces.check(f"signing key {fingerprint}", _view(row))
         row.revoked_at = row.revoked_at or rt.clock()
         data = {"person": row.person}
         await trail.record(

@@ -70,7 +70,7 @@ async def test_the_cases_of_a_policy_are_run(admin: httpx.AsyncClient) -> None:
 
 
 async def test_publishing_shows_the_warnings(admin: httpx.AsyncClient) -> None:
-    reply = await admin.put("/v1/policy", json={"text": DRAFT})
+    reply = await admin.put("/v1/policy", json={"text": DRAFT}, headers={"if-match": "*"})
     assert reply.status_code == 200
     assert any("unknown tag 'vpi'" in line for line in reply.json()["warnings"])
 

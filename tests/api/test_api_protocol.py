@@ -12,6 +12,7 @@ from fastapi import FastAPI, Query
 from fastapi.routing import APIRoute
 
 from api.app import GUARDED, OPEN
+from api.protocol.location import LOCATIONS
 from api.protocol.query import declared_parameters
 from api.protocol.route import StrictRoute
 from tests.harness.api_calls import EDGE, add_edge, alert, is_problem
@@ -192,3 +193,23 @@ async def test_page_of_a_one_time_link_is_not_compressed(stranger: httpx.AsyncCl
     reply = await stranger.get("/a/" + "x" * 43)
     assert len(reply.content) > 1024 or reply.status_code >= 400
     assert "content-encoding" not in reply.headers
+
+
+def test_every_route_that_creates_says_where() -> None:
+    created = {route.path for _, route in EACH if route.status_code == 201}
+    assert created == LOCATIONS.keys()
+
+
+async def test_location_leads_to_what_was_created(admin: httpx.AsyncClient) -> None:
+    text = "playbook: pause\nversion: 1\ntitle: P\nowner: soc\nsteps:\n  - {id: p, wait: 1m}\n"
+    made = await admin.post("/v1/playbooks", json={"text": text})
+    assert made.headers["location"] == "playbooks/pause?version=1"
+    found = await admin.get(str(made.request.url.join(made.headers["location"])))
+    assert found.json()["version"] == 1
+    run = await admin.post("/v1/runs", json={"playbook": "pause", "mode": "dry_run"})
+    found = await admin.get(str(run.request.url.join(run.headers["location"])))
+    assert found.json()["id"] == run.json()["id"]
+    body = {"scope": "global", "reason": "drill"}
+    switch = await admin.post("/v1/kill-switches", json=body)
+    lifted = await admin.delete(str(switch.request.url.join(switch.headers["location"])))
+    assert lifted.status_code == 204

@@ -10,6 +10,7 @@ from api.container import Rt, Temporal
 from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
+from api.protocol.etags import IfMatch
 from api.schemas.connections import SaveConnection
 from orchestrator.connections import manage
 from orchestrator.connections.manage import ConnectionCheck, ConnectionView
@@ -39,14 +40,26 @@ async def list_connections(
     "/v1/connections/{connection}",
     response_model=ConnectionView,
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 404, 422, 502),
+    responses=error_responses(401, 403, 404, 412, 422, 502),
 )
 async def save_connection(
-    rt: Rt, client: Temporal, actor: Actor, connection: ConnectionName, body: SaveConnection
+    rt: Rt,
+    client: Temporal,
+    actor: Actor,
+    replaces: IfMatch,
+    connection: ConnectionName,
+    body: SaveConnection,
 ) -> ConnectionView:
     """Save a connection. A worker tries its credentials first; if one fails, nothing is saved."""
     return await manage.save_connection(
-        rt, connection, body.connector, body.settings, actor=actor, client=client, check=body.check
+        rt,
+        connection,
+        body.connector,
+        body.settings,
+        actor=actor,
+        client=client,
+        check=body.check,
+        replaces=replaces,
     )
 
 
@@ -65,9 +78,11 @@ async def check_connection(rt: Rt, client: Temporal, connection: ConnectionName)
     "/v1/connections/{connection}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 412, 422),
 )
-async def remove_connection(rt: Rt, actor: Actor, connection: ConnectionName) -> Response:
+async def remove_connection(
+    rt: Rt, actor: Actor, replaces: IfMatch, connection: ConnectionName
+) -> Response:
     """Delete a connection with its secrets."""
-    await manage.remove_connection(rt, connection, actor=actor)
+    await manage.remove_connection(rt, connection, actor=actor, replaces=replaces)
     return Response(status_code=204)

@@ -11,6 +11,7 @@ from api.container import Rt
 from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
+from api.protocol.etags import IfMatch
 from api.schemas.contacts import SaveContact
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
@@ -37,25 +38,32 @@ async def list_contacts(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Pag
 @router.put(
     "/v1/contacts/{person}",
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 409, 422),
+    responses=error_responses(401, 403, 409, 412, 422),
 )
 async def save_contact(
-    rt: Rt, principal: CurrentPrincipal, actor: Actor, person: Person, body: SaveContact
+    rt: Rt,
+    principal: CurrentPrincipal,
+    actor: Actor,
+    replaces: IfMatch,
+    person: Person,
+    body: SaveContact,
 ) -> ContactView:
     """Save how a person is reached. Their unused links end."""
     _check_can_decide(principal)
-    return await contacts.save_contact(rt, person, body.email, body.slack_user, actor=actor)
+    return await contacts.save_contact(
+        rt, person, body.email, body.slack_user, actor=actor, replaces=replaces
+    )
 
 
 @router.delete(
     "/v1/contacts/{person}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 412, 422),
 )
-async def remove_contact(rt: Rt, actor: Actor, person: Person) -> Response:
+async def remove_contact(rt: Rt, actor: Actor, replaces: IfMatch, person: Person) -> Response:
     """Remove a contact. The person gets no more notifications, and their unused links end."""
-    await contacts.remove_contact(rt, person, actor=actor)
+    await contacts.remove_contact(rt, person, actor=actor, replaces=replaces)
     return Response(status_code=204)
 
 

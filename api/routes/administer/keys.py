@@ -12,6 +12,7 @@ from api.container import Rt
 from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
+from api.protocol.etags import IfMatch
 from api.schemas.keys import CreateKey
 from orchestrator.access import keys
 from orchestrator.access.keys import CallerIdentity, CreatedKey, KeyView, identity_of
@@ -69,11 +70,11 @@ async def create_key(rt: Rt, who: CurrentPrincipal, actor: Actor, body: CreateKe
     "/v1/keys/{key_id}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 412, 422),
 )
-async def revoke_key(rt: Rt, actor: Actor, key_id: KeyId) -> Response:
+async def revoke_key(rt: Rt, actor: Actor, replaces: IfMatch, key_id: KeyId) -> Response:
     """Revoke a key, effective immediately."""
-    await keys.revoke_key(rt, key_id, actor=actor)
+    await keys.revoke_key(rt, key_id, actor=actor, replaces=replaces)
     return Response(status_code=204)
 
 

@@ -11,6 +11,7 @@ from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
+from api.protocol.etags import IfMatch
 from api.schemas.sources import AddSource
 from orchestrator.domain.access import Permission
 from orchestrator.intake import sources
@@ -61,9 +62,9 @@ async def add_source(rt: Rt, actor: Actor, body: AddSource) -> AddedSource:
     "/v1/sources/{source}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 412, 422),
 )
-async def remove_source(rt: Rt, actor: Actor, source: SourceName) -> Response:
+async def remove_source(rt: Rt, actor: Actor, replaces: IfMatch, source: SourceName) -> Response:
     """Remove a source. Its alerts stay."""
-    await sources.remove_source(rt, source, actor=actor)
+    await sources.remove_source(rt, source, actor=actor, replaces=replaces)
     return Response(status_code=204)

@@ -11,6 +11,7 @@ from api.container import Rt
 from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
+from api.protocol.etags import IfMatch
 from api.routes.author.playbooks import PlaybookName
 from api.schemas.promotion import (
     AddSigningKey,
@@ -70,11 +71,13 @@ async def add_signing_key(rt: Rt, actor: Actor, body: AddSigningKey) -> SigningK
     "/v1/signing-keys/{fingerprint}",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 412, 422),
 )
-async def revoke_signing_key(rt: Rt, actor: Actor, fingerprint: Fingerprint) -> Response:
+async def revoke_signing_key(
+    rt: Rt, actor: Actor, replaces: IfMatch, fingerprint: Fingerprint
+) -> Response:
     """Revoke a key: nothing that it signed is trusted any more."""
-    await trust.revoke_signing_key(rt, fingerprint, actor=actor)
+    await trust.revoke_signing_key(rt, fingerprint, actor=actor, replaces=replaces)
     return Response(status_code=204)
 
 

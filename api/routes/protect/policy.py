@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
 from api.problems import error_responses
+from api.protocol.etags import IfMatch
 from api.schemas.policy import (
     CheckPolicy,
     EvaluatePolicy,
@@ -37,11 +38,16 @@ async def get_policy(rt: Rt) -> PolicyView:
 @router.put(
     "/v1/policy",
     dependencies=[requires(Permission.POLICY_WRITE)],
-    responses=error_responses(401, 403, 422),
+    responses=error_responses(401, 403, 412, 422, 428),
 )
-async def publish_policy(rt: Rt, actor: Actor, body: PublishPolicy) -> PolicyView:
-    """Put a policy in force for every change from now on, pending approvals included."""
-    return await policies.publish_policy(rt, body.text, actor=actor)
+async def publish_policy(
+    rt: Rt, actor: Actor, replaces: IfMatch, body: PublishPolicy
+) -> PolicyView:
+    """Put a policy in force for every change from now on, pending approvals included.
+
+    Send the ETag of the policy that you edited as If-Match; `*` replaces any.
+    """
+    return await policies.publish_policy(rt, body.text, actor=actor, replaces=replaces)
 
 
 @router.post(

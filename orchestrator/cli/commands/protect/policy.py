@@ -11,7 +11,7 @@ from orchestrator.cli.command import Answer, Api, api_command, draft_command, no
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import read_text
 from orchestrator.cli.output import print_error
-from orchestrator.domain.errors import Invalid
+from orchestrator.domain.errors import Conflict, Invalid, NotFound
 
 app = noun("The policy: protected assets, limits, and which changes need approval.")
 
@@ -35,11 +35,36 @@ def check(api: Api, file: File) -> Answer:
 
 
 @api_command(app, "publish")
-def publish(api: Api, file: File) -> Answer:
-    """Put a policy in force, for every change from now on."""
-    view = api.put("/v1/policy", {"text": read_text(file)})
+def publish(
+    api: Api,
+    file: File,
+    over: Annotated[
+        int | None,
+        typer.Option(
+            "--over",
+            metavar="VERSION",
+            help="The version that the file was edited from; another one in force is an error.",
+        ),
+    ] = None,
+) -> Answer:
+    """Put a policy in force, for every change from now on; warns where a protection goes away."""
+    view = api.put("/v1/policy", {"text": read_text(file)}, if_match=_version_in_force(api, over))
     _warn(view["warnings"])
     return Answer(view, f"policy version {view['version']} in force (digest {view['digest']})")
+
+
+def _version_in_force(api: Api, wanted: int | None) -> str | None:
+    """Return the ETag of the policy in force. Raise Conflict if it is not the wanted version."""
+    try:
+        view, etag = api.get_with_etag("/v1/policy")
+    except NotFound:
+        return None
+    if wanted is not None and view["version"] != wanted:
+        raise Conflict(
+            f"version {view['version']} is in force, by {view['published_by']}, not {wanted}; "
+            "compare it (`tocsin policy show`) and publish over it"
+        )
+    return etag
 
 
 @draft_command(app, "test")

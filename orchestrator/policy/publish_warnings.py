@@ -1,0 +1,78 @@
+"""Warnings on publication: protections that go away, and groups without people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from orchestrator.domain.access import PERMISSIONS, Permission, Role
+from orchestrator.policy.document import Policy
+from orchestrator.policy.rules import Rule
+from orchestrator.policy.sections import Protected
+from orchestrator.store.tables import KeyRow
+
+_MAX_NAMED = 10
+
+
+def lost_protections(before: Policy, after: Policy) -> Iterator[str]:
+    """Yield a warning for each kind of target, and each rule, that protected and no longer does."""
+    for kind in Protected.model_fields:
+        kept = set(getattr(after.protect, kind))
+        lost = [str(each) for each in getattr(before.protect, kind) if each not in kept]
+        if lost:
+            yield f"protect.{kind}: {_listed(lost)} no longer protected"
+    kept_rules = {_meaning(rule) for rule in after.rules}
+    for number, rule in enumerate(before.rules):
+        stops = rule.deny is not None or rule.approve is not None
+        if stops and _meaning(rule) not in kept_rules:
+            verb = "denies" if rule.deny is not None else "asks for approval"
+            yield f"rules: {before.name_of(number)}, which {verb}, is changed or removed"
+    if before.approvals.separate and not after.approvals.separate:
+        yield "approvals.separate: people may approve the changes of runs that they started"
+
+
+def empty_groups(policy: Policy, keys: Iterable[KeyRow], now: datetime) -> Iterator[str]:
+    """Yield a warning for each group that the policy asks and without anyone who can decide."""
+    able = {group for key in keys if _can_decide(key, now) for group in key.groups}
+    for group, places in sorted(_groups(policy).items()):
+        if group not in able:
+            yield (
+                f"{places[0]}: no live key of group {group!r} may decide, so its approvals expire; "
+                f"create one with: tocsin key create PERSON --role approver --group {group}"
+            )
+
+
+def _groups(policy: Policy) -> dict[str, list[str]]:
+    """Return the groups that are asked, each with the places that name it."""
+    named = [
+        (rule.approve.by, policy.name_of(number))
+        for number, rule in enumerate(policy.rules)
+        if rule.approve is not None
+    ]
+    named += [(policy.limits.by, "limits.by"), (policy.breaker.by, "breaker.by")]
+    found: dict[str, list[str]] = {}
+    for group, place in named:
+        if group is not None:
+            found.setdefault(group, []).append(place)
+    return found
+
+
+def _can_decide(key: KeyRow, now: datetime) -> bool:
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+        return False
+    allowed = frozenset[Permission]().union(*(PERMISSIONS[Role(role)] for role in key.roles))
+    return Permission.APPROVAL_DECIDE in allowed and (
+        key.scopes is None or Permission.APPROVAL_DECIDE in key.scopes
+    )
+
+
+def _meaning(rule: Rule) -> str:
+    """Return a rule without its place in the file."""
+    return rule.model_copy(update={"line": None}).model_dump_json()
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_MAX_NAMED])
+    more = len(names) - _MAX_NAMED
+    verb = "is" if len(names) == 1 else "are"
+    return f"{shown} and {more} more {verb}" if more > 0 else f"{shown} {verb}"
