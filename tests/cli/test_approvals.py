@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.approvals.views import EXAMPLE_APPROVAL
 from orchestrator.cli.commands.respond.approval import render_approval
-from orchestrator.cli.commands.respond.run import format_foreseen_change
+from orchestrator.cli.commands.respond.run_lines import format_foreseen_change
 from orchestrator.runs.views import DryRunChange
 
 CHANGE: dict[str, Any] = DryRunChange.model_config["json_schema_extra"]["example"]  # type: ignore[index, call-overload, assignment]

@@ -95,7 +95,7 @@ def test_the_completion_of_a_shell_is_a_script() -> None:
     ("words", "expected"),
     [
         ("tocsin ru", {"run"}),
-        ("tocsin run ", {"list", "show", "start", "cancel", "retry", "graph", "record"}),
+        ("tocsin run ", {"list", "show", "watch", "start", "cancel", "retry", "graph", "record"}),
         ("tocsin approval dec", {"decline"}),
     ],
 )

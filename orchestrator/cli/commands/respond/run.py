@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.commands.respond.run_lines import (
+    format_foreseen_change,
+    format_heading,
+    format_waiting,
+)
+from orchestrator.cli.commands.respond.run_watch import watch_run
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import Limit, parse_inputs, read_text, write_text
 from orchestrator.cli.output import print_error, print_line
@@ -70,6 +75,9 @@ def show_run(api: Api, run_id: RunId) -> Answer:
 def draw_run(api: Api, run_id: RunId, format_: Format = "svg", output: Output = None) -> Answer:
     """Draw a run: its steps and what became of each."""
     return graph_answer(api.text(f"/v1/runs/{run_id}/graph", format=format_), output)
+
+
+api_command(app, "watch")(watch_run)
 
 
 @api_command(app, "start")
@@ -150,46 +158,8 @@ def graph_answer(text: str, output: Path | None) -> Answer:
     return Answer({"file": str(output)}, f"{output} written")
 
 
-def format_foreseen_change(change: dict[str, Any]) -> str:
-    """Return a line about a change, or a form, of a dry run."""
-    asked = change["asked"]
-    people = (
-        f"would ask {_people(asked)} ({_ASKED_BY[asked['source']]}): {asked['question']}"
-        if asked
-        else "no approval needed"
-    )
-    if change["action"] is None:
-        return f"{change['path']}: {people}"
-    if change["verdict"] and change["verdict"]["outcome"] == "deny":
-        people = f"denied: {'; '.join(change['verdict']['reasons'])}"
-    elif not change["changed"]:
-        people = "already in the desired state"
-    return (
-        f"{change['path']}: {change['connection']}.{change['action']} ({change['effect']}): "
-        f"{change['summary']}{_lease(change['hold_seconds'])}; {people}"
-    )
-
-
-def format_waiting(waiting_for: dict[str, Any] | None) -> str:
-    """Return what a step waits for, and until when; empty while it does not wait."""
-    if waiting_for is None:
-        return ""
-    until = waiting_for["until"]
-    match waiting_for["kind"]:
-        case "approval":
-            return f"approval {waiting_for['approval_id']}, until {until}"
-        case "event":
-            return f"an alert with {waiting_for['event']}, until {until}"
-        case "retry":
-            tries = f"{waiting_for['attempt'] + 1} of {waiting_for['attempts']}"
-            return f"try {tries} at {until}: {waiting_for['error']}"
-        case _:
-            return f"{until}"
-
-
 def _print_run(run: dict[str, Any]) -> None:
-    for line in _heading(run):
-        print_line(line)
+    print_line(format_heading(run))
     shown = [
         {**step, "waiting_for": format_waiting(step.get("waiting_for"))} for step in run["steps"]
     ]
@@ -198,33 +168,6 @@ def _print_run(run: dict[str, Any]) -> None:
         print_line("\nWould have done:")
         for each in run["dry_run_changes"]:
             print_line(f"  {format_foreseen_change(each)}")
-
-
-def _heading(run: dict[str, Any]) -> Iterator[str]:
-    mode = ", dry run" if run["mode"] == "dry_run" else ""
-    if run["shadow_of"]:
-        mode = f", shadow of {run['shadow_of']}"
-    error = f": {run['error']}" if run.get("error") else ""
-    yield f"{run['id']}: {run['playbook']} version {run['version']}{mode}, {run['status']}{error}"
-
-
-def _lease(seconds: int | None) -> str:
-    from orchestrator.playbook.language.durations import format_duration
-
-    return f", for {format_duration(seconds)}" if seconds else ""
-
-
-def _people(asked: dict[str, Any]) -> str:
-    group = asked["by"] or "anyone who may approve"
-    return group if asked["quorum"] == 1 else f"{asked['quorum']} of {group}"
-
-
-_ASKED_BY = {
-    "step": "by the step",
-    "group": "by the group around it",
-    "policy": "by the policy",
-    "form": "a form",
-}
 
 
 def _append_case(recorded: dict[str, Any], path: Path) -> None:
