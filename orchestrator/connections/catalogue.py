@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from connectors.capabilities import CAPABILITIES
+from connectors.capabilities import ALL_CAPABILITIES
 from connectors.registry import CONNECTORS, connector
 from connectors.sdk.capability import ActionSpec
 from connectors.sdk.connector import Connector
@@ -28,9 +28,8 @@ async def load_catalogue(rt: Runtime | None = None) -> Catalogue:
         )
         for row in rows
     ]
-    return Catalogue.of(
-        chain.from_iterable([*_usual(without={row.capability for row in rows}), *connected])
-    )
+    usual = _usual(without={row.capability for row in rows})
+    return Catalogue.of(chain.from_iterable([*usual, *connected]))
 
 
 def usual_catalogue() -> Catalogue:
@@ -42,7 +41,7 @@ def _usual(without: Container[str] = ()) -> list[Iterator[ActionType]]:
     slow = _slow(CONNECTORS)
     return [
         _action_types(kind.default_connection, kind.capability, kind.actions, slow)
-        for kind in CAPABILITIES
+        for kind in ALL_CAPABILITIES
         if kind.capability not in without
     ]
 

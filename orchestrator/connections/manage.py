@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
+from connectors.capabilities.own import Own
 from connectors.registry import connector as connector_named
 from connectors.sdk.settings import parse_settings, secret_fields
 from orchestrator.audit import trail
@@ -107,6 +108,8 @@ async def save_connection(
             f"{name!r} is not a valid connection name: use a-z, 0-9, _ and -, starting with a "
             "letter; playbooks write it before the dot"
         )
+    if name == Own.default_connection:
+        raise Invalid(f"{name!r} is Tocsin itself in playbooks; choose another name")
     cls = connector_named(connector)
     parse_settings(cls.name, cls.settings_type, settings)
     tried = _settings_to_check(rt, name, connector, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from connectors.capabilities.own import Own
 from connectors.sdk.transport import Access
 from orchestrator.authoring.backtest.read_resolver import Live
 from orchestrator.authoring.backtest.report import Backtest
@@ -12,6 +13,7 @@ from orchestrator.authoring.backtest.service import LIVE_BACKTEST, LiveBacktest,
 from orchestrator.connections.call_context import read_call
 from orchestrator.connections.open import open_connection_for
 from orchestrator.connections.write_guard_audit import audit_write_attempts
+from orchestrator.containments.history import read_containment_history
 from orchestrator.contracts.change import StepCall
 from orchestrator.domain.digest import input_digest
 from orchestrator.requests import RequestHandler
@@ -32,6 +34,8 @@ def live_reads(rt: Runtime) -> Live:
     """Return reads through the real connections; their write credentials are not loaded."""
 
     async def read(call: StepCall) -> dict[str, Any]:
+        if call.capability == Own.capability:
+            return await read_containment_history(rt, call)
         connector = await open_connection_for(rt, call.connection, Access.READ)
         context = read_call(
             call.ref.run.run_id,

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from connectors.capabilities import CAPABILITIES
+from connectors.capabilities import ALL_CAPABILITIES
 from orchestrator.authoring.backtest.history_index import HistoryIndex
 from orchestrator.authoring.rehearsal.actions import action_name, target_of
 from orchestrator.authoring.rehearsal.tests_yaml.model import Stub
@@ -130,7 +130,7 @@ class ReadResolver:
 
 
 def _fields(capability: str, action: str) -> Sequence[str]:
-    for each in CAPABILITIES:
+    for each in ALL_CAPABILITIES:
         if each.capability == capability:
             try:
                 output = each.spec(action).output

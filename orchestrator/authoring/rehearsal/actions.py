@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from connectors.capabilities import CAPABILITIES
+from connectors.capabilities import ALL_CAPABILITIES
+from connectors.capabilities.own import Own
 from connectors.sdk.capability import ActionSpec
 from orchestrator.contracts.change import StepCall
 from orchestrator.domain.change import Change, Effect
@@ -19,6 +20,11 @@ from orchestrator.domain.observable import CANONICAL, ObservableType, Target
 def action_name(call: StepCall) -> str:
     """Return the action as a stub is written: `connection.action`."""
     return f"{call.connection}.{call.action}"
+
+
+def is_own(call: StepCall) -> bool:
+    """Return whether Tocsin answers the call itself: without a stub, there is no history."""
+    return call.capability == Own.capability
 
 
 def effect_name(change: Change) -> str:
@@ -45,7 +51,7 @@ def target_of(call: StepCall) -> Target:
 def spec_of(capability: str, action: str) -> ActionSpec | None:
     """Return the schemas of an action; None when no capability declares it."""
     found = (
-        spec for each in CAPABILITIES if each.capability == capability for spec in each.actions
+        spec for each in ALL_CAPABILITIES if each.capability == capability for spec in each.actions
     )
     return next((spec for spec in found if spec.name == action), None)
 

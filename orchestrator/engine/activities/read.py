@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from temporalio import activity
 
+from connectors.capabilities.own import Own
 from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.connections.call_context import call_for
 from orchestrator.connections.open import open_connection_for
+from orchestrator.containments.history import read_containment_history
 from orchestrator.contracts.change import ReadReply, StepCall
 from orchestrator.contracts.names import Activity
 from orchestrator.domain.audit_event import EventKind
@@ -36,13 +39,19 @@ class ReadSystem:
         """Return the output of a read. Raise Unavailable, Rejected."""
         async with step_progress(self._rt, call):
             started = self._rt.clock()
-            connector = await open_connection_for(self._rt, call.connection, Access.READ)
-            async with fail_step_on_write(self._rt, call):
-                output = await connector.read(
-                    call.action, call.input, call_for(call.ref, call.action)
-                )
+            output = await self._output(call)
             await self._record(call, output, started)
             return ReadReply(output=output)
+
+    async def _output(self, call: StepCall) -> dict[str, Any]:
+        if call.capability == Own.capability:
+            return await read_containment_history(self._rt, call)
+        connector = await open_connection_for(self._rt, call.connection, Access.READ)
+        async with fail_step_on_write(self._rt, call):
+            output: dict[str, Any] = await connector.read(
+                call.action, call.input, call_for(call.ref, call.action)
+            )
+        return output
 
     async def _record(self, call: StepCall, output: dict[str, object], started: datetime) -> None:
         now = self._rt.clock()

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.compile.diagnostics import Diagnostics, is_step, value_at
 from orchestrator.playbook.compile.schema_fit import Schema, schema_mismatches
 from orchestrator.playbook.language.ast import ExpressionError, Node
+from orchestrator.playbook.language.durations import parse_duration
 from orchestrator.playbook.language.infer import infer_text, require_bool
 from orchestrator.playbook.language.references import references
 from orchestrator.playbook.language.syntax import parse
@@ -16,17 +18,22 @@ from orchestrator.playbook.language.templates import is_template, template_parts
 from orchestrator.playbook.language.types import (
     ANY,
     NULL,
+    NUMBER,
     STRING,
     ListOf,
     ObjectOf,
+    Scalar,
     Type,
     fits,
     kinds,
+    members,
     union,
     without_null,
 )
 from orchestrator.playbook.language.yaml import Path
 from orchestrator.playbook.problems import did_you_mean
+
+DURATION = union((STRING, NUMBER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +125,26 @@ class ExpressionChecker:
             self._diagnostics.add(mismatch.path, mismatch.message, mismatch.fix, key=mismatch.key)
         self._refuse_templates_in_keys(value, path)
 
-    def kind(self, value: Any, wanted: Type, path: Path, names: VisibleNames) -> None:
-        """Check a template that must yield a type. A value without one is checked by its schema."""
-        if isinstance(value, str) and is_template(value):
-            given = self.infer(value, path, names)
-            if not fits(given, wanted) or given == NULL:
-                self._diagnostics.add(path, f"must be {wanted}, not {given}")
+    def kind(self, value: Any, wanted: Type, path: Path, names: VisibleNames) -> Type:
+        """Check a template that must yield a type, and return what it yields.
+
+        A value without a template is checked by its schema, and may be anything here.
+        """
+        if not (isinstance(value, str) and is_template(value)):
+            return ANY
+        given = self.infer(value, path, names)
+        if not fits(given, wanted) or given == NULL:
+            self._diagnostics.add(path, f"must be {wanted}, not {given}")
+        return given
+
+    def duration(self, value: Any, path: Path, names: VisibleNames) -> None:
+        """Check a template that must yield a duration; every text that it can yield is one."""
+        for option in members(self.kind(value, DURATION, path, names)):
+            for text in sorted(option.values or ()) if isinstance(option, Scalar) else ():
+                try:
+                    parse_duration(text)
+                except Invalid as error:
+                    self._diagnostics.add(path, str(error))
 
     def item(self, value: Any, path: Path, names: VisibleNames) -> Type:
         """Return the type of the items of a list, or of a whole-value template that yields one."""

@@ -12,18 +12,13 @@ from orchestrator.playbook.compile.diagnostics import Diagnostics
 from orchestrator.playbook.compile.expression_checks import ExpressionChecker, VisibleNames
 from orchestrator.playbook.language.types import (
     ANY,
-    NUMBER,
-    STRING,
     Type,
     alert_type,
     from_schema,
     nullable,
-    union,
 )
 from orchestrator.playbook.language.yaml import Path
 from orchestrator.playbook.schema import questions, steps
-
-_DURATION = union((STRING, NUMBER))
 
 
 class LeafCompiler:
@@ -63,7 +58,7 @@ class LeafCompiler:
     def _hold(
         self, step: steps.UseStep, action: ActionType | None, path: Path, names: VisibleNames
     ) -> None:
-        self._checker.kind(step.hold, _DURATION, (*path, "for"), names)
+        self._checker.duration(step.hold, (*path, "for"), names)
         if step.hold is not None and action and action.effect is not Effect.CONTAIN:
             message = f"'for' needs a containment, and the effect of {step.use} is {action.effect}"
             self._diagnostics.add((*path, "for"), message, "remove it", key=True)
@@ -76,7 +71,7 @@ class LeafCompiler:
             names = names.with_names(event=alert_type())
             self._checker.condition(step.wait.event, (*path, "wait", "event"), names)
             return plan.Wait(**common, **step.wait.model_dump()), results.wait()
-        self._checker.kind(step.wait, _DURATION, (*path, "wait"), names)
+        self._checker.duration(step.wait, (*path, "wait"), names)
         return plan.Wait(**common, seconds=step.wait), results.wait()
 
     def ask(

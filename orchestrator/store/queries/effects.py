@@ -26,6 +26,7 @@ from sqlmodel import col
 
 from orchestrator.domain.change import Effect
 from orchestrator.domain.containment import MAY_BE_IN_FORCE, EffectState
+from orchestrator.domain.observable import Target
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import EffectRow
 
@@ -207,3 +208,36 @@ async def of_run(session: AsyncSession, run_id: str) -> list[EffectRow]:
     """Return the effects of a run, oldest first."""
     wanted = select(EffectRow).where(col(EffectRow.run_id) == run_id)
     return list(await session.scalars(wanted.order_by(col(EffectRow.intended_at))))
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHistory:
+    """The containments of one target by other runs."""
+
+    runs: int
+    first: datetime | None
+    last: datetime | None
+    in_force: int  # effects that are, or may be, in the world
+
+
+async def containments_of_target(
+    session: AsyncSession, target: Target, *, since: datetime, without_run: str
+) -> TargetHistory:
+    """Return the containments of a target that began since a moment, without those of a run."""
+    made = [state for state in EffectState if state is not EffectState.FAILED]
+    at = col(EffectRow.intended_at)
+    wanted = select(
+        func.count(distinct(col(EffectRow.run_id))),
+        func.min(at),
+        func.max(at),
+        func.count(case((col(EffectRow.state).in_(MAY_BE_IN_FORCE), 1))),
+    ).where(
+        col(EffectRow.target_type) == target.type.value,
+        col(EffectRow.target_value) == target.value,
+        col(EffectRow.effect) == Effect.CONTAIN.value,
+        col(EffectRow.state).in_(made),
+        at >= since,
+        col(EffectRow.run_id) != without_run,
+    )
+    runs, first, last, in_force = (await session.execute(wanted)).one()
+    return TargetHistory(runs, first, last, in_force)

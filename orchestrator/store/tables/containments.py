@@ -26,6 +26,7 @@ class EffectRow(SQLModel, table=True):
         Index("ix_effects_run", "run_id", "seq"),
         Index("ix_effects_containment", "containment_key"),
         Index("ix_effects_source", "source", "intended_at"),
+        Index("ix_effects_target", "target_value", "intended_at"),
     )
     id: str = Field(primary_key=True)  # run, path, attempt
     run_id: str

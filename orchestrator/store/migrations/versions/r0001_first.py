@@ -222,6 +222,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_effects_intended_at"), "effects", ["intended_at"], unique=False)
     op.create_index(op.f("ix_effects_run"), "effects", ["run_id", "seq"], unique=False)
     op.create_index("ix_effects_source", "effects", ["source", "intended_at"], unique=False)
+    op.create_index("ix_effects_target", "effects", ["target_value", "intended_at"], unique=False)
     op.create_table(
         "incidents",
         sa.Column("id", sa.String(), nullable=False),
