@@ -78,7 +78,12 @@ def test_a_taken_port_is_named(stack: Stack, tmp_path: Path) -> None:
     )
 
 
-def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
+def test_the_doctor_finds_nothing_wrong_once_people_can_answer(stack: Stack) -> None:
+    alone = tocsin("doctor", "--data-dir", stack.folder)
+    assert alone.returncode == 1
+    assert "group soc-leads cannot answer, as no valid key is in it" in alone.stdout
+    lead = ("key", "create", "lead", "--role", "approver", "--group", "soc-leads")
+    assert tocsin(*lead, "--data-dir", stack.folder).returncode == 0
     done = tocsin("doctor", "--data-dir", stack.folder)
     assert done.returncode == 0, done.stdout
 
