@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from api.schemas.request_model import RequestModel, Text, example
-from orchestrator.approvals.views import EXAMPLE_DIGEST
+from orchestrator.briefing.examples import EXAMPLE_DIGEST
 from orchestrator.domain.approval import DecisionType, ReviewState
 
 Digest = Annotated[str, Field(min_length=1, max_length=128)]

@@ -16,8 +16,9 @@ from orchestrator.approvals.rejections import (
     record_rejection,
     unknown_approval,
 )
-from orchestrator.approvals.views import ApprovalView, get_approval
+from orchestrator.approvals.views import get_approval
 from orchestrator.audit import trail
+from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.approval import ApprovalKind, DecisionType
 from orchestrator.domain.audit_event import EventKind

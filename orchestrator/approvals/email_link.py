@@ -10,15 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
 from orchestrator.approvals.decide import decide
-from orchestrator.approvals.views import ApprovalView
+from orchestrator.approvals.rejections import unknown_approval
 from orchestrator.audit import trail
+from orchestrator.briefing.approval import ApprovalView
+from orchestrator.briefing.load import load_text
+from orchestrator.briefing.text import ApprovalText, format_time
 from orchestrator.domain.access import Principal
 from orchestrator.domain.approval import ApprovalState, DecisionChannel, DecisionType
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest as digest_of
 from orchestrator.domain.errors import Conflict, Forbidden, NotFound, TocsinError
 from orchestrator.domain.model import Frozen
-from orchestrator.notifications.approval_text import ApprovalText, approval_text, format_time
 from orchestrator.notifications.contacts import decision_principal
 from orchestrator.notifications.one_time_links import hash_of
 from orchestrator.runtime import Runtime
@@ -37,6 +39,13 @@ class OpenedLink(Frozen):
     approval: ApprovalText
 
 
+class DecidedByLink(Frozen):
+    """What a link decided, and by whom."""
+
+    person: str
+    approval: ApprovalView
+
+
 async def open_link(rt: Runtime, token: str) -> OpenedLink:
     """Return the approval behind a link. Nothing is decided, however often it is opened.
 
@@ -50,6 +59,7 @@ async def open_link(rt: Runtime, token: str) -> OpenedLink:
         notification, row = await _load(session, token)
         principal = await decision_principal(session, notification.person, now)
         rejected = _rejection(notification, row, principal, now)
+        text = await _text(session, row, now)
         if rejected is None:
             await _record(session, EventKind.LINK_OPENED, notification, now, once="opened")
         else:
@@ -59,14 +69,14 @@ async def open_link(rt: Runtime, token: str) -> OpenedLink:
             )
     if rejected is not None:
         raise rejected
-    return OpenedLink(person=notification.person, approval=approval_text(row))
+    return OpenedLink(person=notification.person, approval=text)
 
 
 async def approval_behind(rt: Runtime, token: str) -> ApprovalText:
     """Return what a link is about, whether or not it can still be used. Raise NotFound."""
     async with rt.store.read() as session:
         _, row = await _load(session, token)
-    return approval_text(row)
+        return await _text(session, row, rt.clock())
 
 
 async def decide_by_link(
@@ -78,7 +88,7 @@ async def decide_by_link(
     comment: str = "",
     changes: Sequence[str] | None = None,
     form: Mapping[str, Any] | None = None,
-) -> ApprovalView:
+) -> DecidedByLink:
     """Decide as the link's person, use the link up, and return the approval.
 
     The link is used up before the decision, so that of two concurrent submissions one finds it
@@ -98,7 +108,7 @@ async def decide_by_link(
     if rejected is not None or principal is None:
         raise rejected or _without_permission(notification)
     try:
-        return await decide(
+        approval = await decide(
             rt,
             client,
             notification.about,
@@ -110,6 +120,7 @@ async def decide_by_link(
             form=dict(form) if form is not None else None,
             via=DecisionChannel.EMAIL,
         )
+        return DecidedByLink(person=principal.person, approval=approval)
     except TocsinError:  # after any other error the decision may be recorded: the link stays used
         async with rt.store.write() as session:
             await notifications.restore_link(session, token_hash)
@@ -122,6 +133,13 @@ async def _load(session: AsyncSession, token: str) -> tuple[NotificationRow, App
     if notification is None or row is None:
         raise NotFound("this link does not exist; a later mail may have replaced it")
     return notification, row
+
+
+async def _text(session: AsyncSession, row: ApprovalRow, now: datetime) -> ApprovalText:
+    text = await load_text(session, row, now)
+    if text is None:
+        raise unknown_approval(row.id)
+    return text
 
 
 def _rejection(

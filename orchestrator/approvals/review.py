@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.approvals.decision_input import check_comment
 from orchestrator.approvals.eligibility import started_by_reason
 from orchestrator.approvals.rejections import lacks_permission, record_rejection, unknown_approval
-from orchestrator.approvals.views import ApprovalView, get_approval
+from orchestrator.approvals.views import get_approval
 from orchestrator.audit import trail
+from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.approval import ReviewState, not_before, one_person
 from orchestrator.domain.audit_event import EventKind

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
 from orchestrator.approvals.decide import decide
-from orchestrator.approvals.views import ApprovalView
+from orchestrator.approvals.outcome import describe_outcome
 from orchestrator.audit import trail
 from orchestrator.domain.access import Principal
-from orchestrator.domain.approval import ApprovalState, DecisionChannel, DecisionType
+from orchestrator.domain.approval import DecisionChannel, DecisionType
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Forbidden, Invalid, NotFound, TocsinError
 from orchestrator.notifications import outbox, slack
@@ -79,7 +79,7 @@ async def handle_click(
             digest,
             via=DecisionChannel.SLACK,
         )
-        text = _outcome(approval)
+        text = f"Recorded. {describe_outcome(approval, principal.person)}"
     except TocsinError as error:
         text = f"Not recorded: {error}"
     async with rt.store.write() as session:
@@ -148,9 +148,3 @@ async def _record_rejection(
         data=details,
         now=now,
     )
-
-
-def _outcome(approval: ApprovalView) -> str:
-    if approval.state is ApprovalState.PENDING:
-        return f"Recorded. {approval.approvals} of {approval.quorum} approvals."
-    return f"Recorded. The request is {approval.state}."

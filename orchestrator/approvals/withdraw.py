@@ -18,8 +18,10 @@ from orchestrator.approvals.rejections import (
     record_rejection,
     unknown_approval,
 )
-from orchestrator.approvals.views import EXAMPLE_APPROVAL, ApprovalView, get_approval
+from orchestrator.approvals.views import get_approval
 from orchestrator.audit import trail
+from orchestrator.briefing.approval import ApprovalView
+from orchestrator.briefing.examples import EXAMPLE_APPROVAL
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.approval import ApprovalKind, ApprovalState, DecisionType, one_person
 from orchestrator.domain.audit_event import EventKind

@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from connectors.sdk.transport import Access
 from connectors.slack.connector import Slack
 from connectors.slack.direct_messages import DirectMessages
+from orchestrator.briefing.load import load_text
+from orchestrator.briefing.plain_text import one_line
+from orchestrator.briefing.text import ApprovalText, format_time
 from orchestrator.connections.open import open_connection_for
 from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.errors import Rejected
@@ -17,10 +20,8 @@ from orchestrator.domain.incident import TaskState
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.notification import Channel, NotificationKind
 from orchestrator.notifications import slack
-from orchestrator.notifications.approval_text import ApprovalText, approval_text, format_time
 from orchestrator.notifications.email import NOT_CONFIGURED, send_mail
 from orchestrator.notifications.one_time_links import link_url, new_link
-from orchestrator.notifications.plain_text import one_line
 from orchestrator.notifications.templates import MailBody, addressed, approval_mail, task_mail
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, records
@@ -51,7 +52,7 @@ async def prepare(
     """
     match row.kind:
         case NotificationKind.CLOSED:
-            outgoing = await _edit(session, row)
+            outgoing = await _edit(session, row, now)
         case NotificationKind.REPLY:
             outgoing = _reply(row)
         case NotificationKind.TASK:
@@ -103,7 +104,10 @@ async def _request(
         return None
     if approval.state is not ApprovalState.PENDING or approval.expires_at <= now:
         return None
-    outgoing = _outgoing(row, to).model_copy(update={"approval": approval_text(approval)})
+    text = await load_text(session, approval, now)
+    if text is None:
+        return None
+    outgoing = _outgoing(row, to).model_copy(update={"approval": text})
     public_url = rt.settings.public_url
     if row.channel is not Channel.EMAIL or public_url is None:
         return outgoing
@@ -120,15 +124,14 @@ async def _task(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
     return _outgoing(row, to).model_copy(update={"task": task_mail(task)})
 
 
-async def _edit(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
+async def _edit(session: AsyncSession, row: NotificationRow, now: datetime) -> Outgoing | None:
     approval = await approvals.get(session, row.about)
     if approval is None or row.external_id is None:
         return None
     decisions = await approvals.list_decisions(session, [approval.id])
     outcome = _outcome(approval, [decision.person for decision in decisions])
-    return _outgoing(row, row.external_id).model_copy(
-        update={"approval": approval_text(approval), "outcome": outcome}
-    )
+    text = await load_text(session, approval, now)
+    return _outgoing(row, row.external_id).model_copy(update={"approval": text, "outcome": outcome})
 
 
 def _reply(row: NotificationRow) -> Outgoing | None:

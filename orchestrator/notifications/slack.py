@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,11 @@ from pydantic import SecretStr
 from connectors.sdk.transport import Access
 from connectors.slack.connector import Slack
 from connectors.slack.text import escape
+from orchestrator.briefing.plain_text import one_line
+from orchestrator.briefing.text import ApprovalText, ChangeText, Row, format_time
 from orchestrator.connections import credentials
 from orchestrator.domain.approval import DecisionType
 from orchestrator.domain.notification import NotificationKind
-from orchestrator.notifications.approval_text import ApprovalText, format_time
-from orchestrator.notifications.plain_text import one_line
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import records
 from orchestrator.store.tables import ConnectionRow
@@ -61,14 +62,16 @@ def request_blocks(approval: ApprovalText, kind: NotificationKind) -> tuple[list
 
     Buttons appear only where the message shows all that a decision covers.
     """
-    heading = f"{kind.opening}: {approval.question}"
+    severity = f" ({approval.severity})" if approval.severity else ""
+    heading = f"{kind.opening}{severity}: {approval.question}"
     blocks = [_section(heading)]
     blocks += [
-        _section(f"{change.action} on {change.target}: {change.summary}")
+        _section("\n".join([_change(change), *_rows(change.rows)]))
         for change in approval.changes[:_SHOWN_CHANGES]
     ]
-    if approval.reasons:
-        blocks.append(_section("Why it needs approval: " + "; ".join(approval.reasons)))
+    blocks += [
+        _section("\n".join([section.title, *_rows(section.rows)])) for section in approval.sections
+    ]
     until = format_time(approval.expires_at)
     blocks.append(
         _section(f"Until {until}. Approval {approval.approval_id}, run {approval.run_id}.")
@@ -111,6 +114,14 @@ def _button(approval: ApprovalText, decision: DecisionType, label: str, style: s
         "style": style,
         "value": f"{approval.approval_id} {approval.digest}",
     }
+
+
+def _change(change: ChangeText) -> str:
+    return f"{change.action} on {change.target}: {change.summary}"
+
+
+def _rows(rows: Iterable[Row]) -> Iterator[str]:
+    return (f"  {row.label}: {row.value}" for row in rows)
 
 
 def _section(text: str) -> JsonObject:

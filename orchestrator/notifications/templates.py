@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -9,13 +10,15 @@ from email.utils import format_datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from orchestrator.briefing.plain_text import defang, lines, one_line
+from orchestrator.briefing.text import ApprovalText, ChangeText, Section, format_time
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.notification import NotificationKind
-from orchestrator.notifications.approval_text import ApprovalText, format_time
-from orchestrator.notifications.plain_text import lines, one_line
 from orchestrator.store.tables import TaskRow
 
 _SUBJECT = 120
+_APPROVAL_SUBJECT = 78
+"""The characters that mail programs show of a subject, and that RFC 5322 recommends for a line."""
 _SHOWN_CHANGES = 20
 """The most changes that a mail lists; the page lists all."""
 _TASK = 4000
@@ -43,14 +46,13 @@ def approval_mail(approval: ApprovalText, kind: NotificationKind, link: str) -> 
     shown = approval.changes[:_SHOWN_CHANGES]
     more = max(0, len(approval.changes) - _SHOWN_CHANGES)
     until = format_time(approval.expires_at)
-    changes = [f"- {change.action} on {change.target}: {change.summary}" for change in shown]
+    changes = [line for change in shown for line in _change_lines(change)]
     if more:
         changes.append(f"- and {more} more on the page")
-    reasons = [f"- {reason}" for reason in approval.reasons]
     parts = [
         approval.question,
         "\n".join(["Changes to approve:", *changes]) if changes else "",
-        "\n".join(["Why it needs approval:", *reasons]) if reasons else "",
+        *(_section_text(section) for section in approval.sections),
         f"Review and decide until {until}:\n{link}",
         _LINK_NOTE,
         f"Approval {approval.approval_id}, run {approval.run_id}",
@@ -59,16 +61,35 @@ def approval_mail(approval: ApprovalText, kind: NotificationKind, link: str) -> 
         approval=approval, changes=shown, more=more, link=link, until=until
     )
     return MailBody(
-        subject=one_line(f"[Tocsin] {kind.opening}: {approval.question}", _SUBJECT),
+        subject=approval_subject(approval, kind),
         text="\n\n".join(part for part in parts if part) + "\n",
         html=html,
     )
 
 
+def approval_subject(approval: ApprovalText, kind: NotificationKind) -> str:
+    """Return a subject that a list of mails shows whole: the severity, then the question."""
+    severity = f"{approval.severity}: " if approval.severity else ""
+    opening = "" if kind is NotificationKind.ASKED else f"{kind.opening}: "
+    return one_line(f"[Tocsin] {severity}{opening}{approval.question}", _APPROVAL_SUBJECT)
+
+
+def _change_lines(change: ChangeText) -> Iterator[str]:
+    yield f"- {change.action} on {change.target}: {change.summary}"
+    yield from (f"  {row.label}: {row.value}" for row in change.rows)
+
+
+def _section_text(section: Section) -> str:
+    return "\n".join(
+        [f"{section.title}:", *(f"- {row.label}: {row.value}" for row in section.rows)]
+    )
+
+
 def task_mail(task: TaskRow) -> MailBody:
     """Return the mail about a task. It has no link, because nothing is decided by it."""
-    summary, kind = lines(task.summary, _TASK), one_line(task.kind, 80).replace("_", " ")
-    subject = one_line(task.subject, 200)
+    summary = defang(lines(task.summary, _TASK))
+    kind = one_line(task.kind, 80).replace("_", " ")
+    subject = defang(one_line(task.subject, 200))
     details = f"Task {task.id}, subject {subject}, open since {format_time(task.opened_at)}"
     html = _environment.get_template("task.html").render(
         kind=kind, summary=summary, details=details

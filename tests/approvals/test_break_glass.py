@@ -13,7 +13,8 @@ from sqlalchemy import update
 from orchestrator.approvals.break_glass import break_glass
 from orchestrator.approvals.decision_reply import approved_changes
 from orchestrator.approvals.review import review
-from orchestrator.approvals.views import ApprovalView, list_approvals
+from orchestrator.approvals.views import list_approvals
+from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Permission, Principal, Role
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.store.queries import approvals

@@ -239,7 +239,7 @@ async def test_the_list_shows_planned_changes_without_secrets_in_pages(rt: Runti
     await ask(rt, id="apr_3", state="expired")
     first = await list_approvals(rt, state="pending", limit=1)
     second = await list_approvals(rt, state="pending", limit=1, cursor=first.next)
-    assert [item.id for item in first.items + second.items] == ["apr_2", "apr_1"]
+    assert [item.id for item in first.items + second.items] == ["apr_1", "apr_2"]
     planned_change = first.items[0].planned_changes[0]
     assert (planned_change.target, planned_change.summary, planned_change.digest) == (
         {"type": "address", "value": "198.51.100.7"},

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.approvals.views import EXAMPLE_APPROVAL
-from orchestrator.cli.commands.respond.approval import render_approval
+from orchestrator.briefing.examples import EXAMPLE_APPROVAL
+from orchestrator.cli.approvals.render import render_approval
 from orchestrator.cli.commands.respond.run_lines import format_foreseen_change
 from orchestrator.runs.views import DryRunChange
 
@@ -29,6 +29,16 @@ BREAK_GLASS = {
     "reviewed_at": None,
     "comment": "",
 }
+FORM = {
+    "verdict": {
+        "type": "choice",
+        "label": "Verdict",
+        "required": True,
+        "choices": ["phishing", "spam"],
+    },
+    "mails": {"type": "integer", "label": "How many mails", "required": False, "choices": []},
+    "sure": {"type": "boolean", "label": "Sure", "required": True, "choices": []},
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +47,59 @@ def approval() -> dict[str, Any]:
     return dict(EXAMPLE_APPROVAL)
 
 
-def test_an_approval_is_shown_with_its_changes_its_people_and_its_digest(
-    approval: dict[str, Any],
-) -> None:
-    shown = {**approval, "decisions": [DECISION], "break_glass": BREAK_GLASS}
+def test_an_approval_is_shown_with_all_that_a_person_decides_on(approval: dict[str, Any]) -> None:
+    shown = {**approval, "decisions": [DECISION], "approvals": 1, "break_glass": BREAK_GLASS}
     assert list(render_approval(shown)) == [
         "apr_1f0c: pending",
         "  Block 198.51.100.7?",
-        "  c2-beacon-containment version 3, step contain, run run_019a8c7d21f04b6c1e2f3a4b5c6d",
-        "  asks soc-leads, quorum 1, expires 2026-01-01T12:15:01Z",
-        "  because the host is critical",
+        (
+            "  c2-beacon-containment version 3, step contain, run run_019a8c7d21f04b6c1e2f3a4b5c6d,"
+            " expires 2026-01-01 12:15 UTC"
+        ),
         "  contain  firewall.block_address  address 198.51.100.7",
         "    Tag 198.51.100.7 as blocked",
+        "    Lasts: for 24h, until 2026-01-02 12:02 UTC if approved now",
+        "    Policy: ask, rule critical-targets: the host is critical",
+        "    Undo: Tocsin lifts it when its last lease ends, or when a person releases it.",
         f"    change {approval['planned_changes'][0]['digest']}",
-        "  ann: approve at 2026-01-01T12:01:00Z by email: seen on the proxy",
-        "  ada: break-glass: no one is awake; review pending",
+        "  Alert",
+        "    Title: Beacon to a known C2 server",
+        "    Severity: high (4)",
+        "    Class: c2_beacon",
+        "    Rule: 2027865",
+        "    Source: suricata-dc1 (suricata)",
+        "    Time: 2026-01-01 11:59 UTC",
+        "    Alert: alr_019a8c7d21f04b6c1e2f3a4b5c6d",
+        "    Incident: inc_019a8c7d21f04b6c1e2f3a4b5c6d",
+        "  Assets",
+        "    Host: ws-042: critical; workstation; tags: finance",
+        "  Evidence",
+        "    Verdict: known: yes",
+        "    Verdict: malicious: 42",
+        "  Why it needs approval",
+        "    Because: the host is critical",
+        "  Who decides",
+        "    Group: soc-leads",
+        "    Approvals: 1 of 1",
+        "    Asked: ann, bob",
+        "    ann: approve, 2026-01-01 12:01 UTC by email: seen on the proxy",
+        "    ada: break-glass: no one is awake; review pending",
         f"  digest {approval['digest']}",
     ]
+
+
+def test_fields_of_a_form_are_shown_as_options(approval: dict[str, Any]) -> None:
+    lines = list(render_approval({**approval, "planned_changes": [], "kind": "form", "form": FORM}))
+    start = lines.index("  Fields")
+    assert lines[start + 1 : start + 4] == [
+        "    --field verdict=phishing|spam  Verdict",
+        "    --field mails=INTEGER  How many mails (optional)",
+        "    --field sure=true|false  Sure",
+    ]
+
+
+def test_a_field_of_a_newer_api_is_ignored(approval: dict[str, Any]) -> None:
+    assert next(render_approval({**approval, "mood": "tense"})) == "apr_1f0c: pending"
 
 
 def test_a_void_approval_names_the_one_that_replaces_it(approval: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from api.schemas.approvals import Decide
 from connectors.contract import HttpConnectorContract
 from connectors.sdk.connector import Connector
 from orchestrator.assets.csv_import import read_csv
@@ -47,6 +48,7 @@ KNOWN = {
         "yaml tests",
         "json alert",
         "json mapping",
+        "json decision",
     ),
     *("toml settings", "csv assets"),
     *(
@@ -241,6 +243,11 @@ def test_every_decision_says_situation_decision_and_consequence() -> None:
         text = page.read_text("utf-8")
         assert text.startswith(f"# {page.name.partition('-')[0]}: ")
         assert all(f"**{word}.**" in text for word in ("Situation", "Decision", "Consequence"))
+
+
+@pytest.mark.parametrize("block", of("json decision"), ids=str)
+def test_the_body_of_a_decision_is_one(block: Block) -> None:
+    Decide.model_validate_json(block.text)
 
 
 @pytest.mark.parametrize("block", [*of("text"), *of("yaml github"), *of("yaml gitlab")], ids=str)

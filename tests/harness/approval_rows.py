@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from orchestrator.approvals.decide import decide
-from orchestrator.approvals.views import ApprovalView
+from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.run import RunStatus
 from orchestrator.runtime import Runtime, open_runtime

@@ -20,13 +20,25 @@ class CommandOutcome(NamedTuple):
     stderr: str
 
 
-def tocsin(*arguments: object, stdin: str = "", **environment: str) -> CommandOutcome:
-    """Run a command whose environment holds no variable of Tocsin's but the given ones."""
+class _Terminal(io.StringIO):
+    """What a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def tocsin(
+    *arguments: object, stdin: str = "", typed: str | None = None, **environment: str
+) -> CommandOutcome:
+    """Run a command whose environment holds no variable of Tocsin's but the given ones.
+
+    `typed`: what a person types on a terminal, instead of `stdin`.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.dict(os.environ, {**clean, **environment}, clear=True),
-        patch.object(sys, "stdin", io.StringIO(stdin)),
+        patch.object(sys, "stdin", io.StringIO(stdin) if typed is None else _Terminal(typed)),
         redirect_stdout(out),
         redirect_stderr(err),
     ):

@@ -39,7 +39,8 @@ async def test_the_button_approves(world: World) -> None:
         block["text"]["text"] for block in asked(world)["blocks"] if block["type"] == "section"
     ]
     assert texts[0] == "Approval needed: Block it?"
-    assert "firewall.block_address on address 198.51.100.7: Tag it" in texts
+    change, *_ = texts[1].split("\n")
+    assert change == "firewall.block_address on address 198.51.100.7: Tag it"
     reply = await click(world)
     assert (reply.status_code, reply.json()["response_type"], await world.state()) == (
         200,
@@ -207,7 +208,9 @@ async def test_a_slack_user_belongs_to_one_person(world: World) -> None:
 
 async def test_a_pending_approval_is_reported_with_its_count(world: World) -> None:
     await world.ask(quorum=2)
-    assert (await click(world)).json()["text"] == "Recorded. 1 of 2 approvals."
+    assert (await click(world)).json()[
+        "text"
+    ] == "Recorded. 1 of 2 approvals; the others have until 2026-03-04 05:21 UTC."
 
 
 async def test_a_reply_that_slack_cannot_take_is_given_up_soon(world: World) -> None:

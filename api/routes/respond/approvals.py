@@ -12,8 +12,8 @@ from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.schemas.approvals import BreakGlass, Decide, ReviewBreakGlass, Withdraw
 from orchestrator.approvals import break_glass, decide, review, views, withdraw
-from orchestrator.approvals.views import ApprovalView
 from orchestrator.approvals.withdraw import WithdrawalView
+from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Permission
 from orchestrator.domain.approval import ApprovalState, ReviewState
 
@@ -29,6 +29,8 @@ ApprovalId = Annotated[str, Path(min_length=1, max_length=200, examples=["apr_1f
 )
 async def list_approvals(
     rt: Rt,
+    principal: CurrentPrincipal,
+    *,
     state: Annotated[ApprovalState | None, Query(examples=["pending"])] = None,
     run_id: Annotated[
         str | None, Query(max_length=200, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])
@@ -37,12 +39,22 @@ async def list_approvals(
         ReviewState | None,
         Query(description="The review of a break-glass approval.", examples=["pending"]),
     ] = None,
+    mine: Annotated[
+        bool, Query(description="Only pending approvals that wait for your decision.")
+    ] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[ApprovalView]:
-    """List approvals, newest first."""
+    """List approvals: pending ones by when they expire, the first first; others newest first."""
     return await views.list_approvals(
-        rt, state=state, run_id=run_id, review=review, cursor=cursor, limit=limit
+        rt,
+        principal=principal,
+        state=state,
+        run_id=run_id,
+        review=review,
+        mine=mine,
+        cursor=cursor,
+        limit=limit,
     )
 
 
@@ -51,9 +63,11 @@ async def list_approvals(
     dependencies=[requires(Permission.APPROVAL_READ)],
     responses=error_responses(401, 403, 404, 422),
 )
-async def get_approval(rt: Rt, approval_id: ApprovalId) -> ApprovalView:
+async def get_approval(
+    rt: Rt, principal: CurrentPrincipal, approval_id: ApprovalId
+) -> ApprovalView:
     """Show an approval: its exact changes, its digest, who may decide, and until when."""
-    return await views.get_approval(rt, approval_id)
+    return await views.get_approval(rt, approval_id, principal)
 
 
 @router.post(

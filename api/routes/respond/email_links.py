@@ -17,10 +17,10 @@ from orchestrator.approvals.email_link import (
     decide_by_link,
     open_link,
 )
-from orchestrator.approvals.views import ApprovalView
-from orchestrator.domain.approval import ApprovalState, DecisionType
+from orchestrator.approvals.outcome import describe_outcome
+from orchestrator.briefing.text import ApprovalText, format_time
+from orchestrator.domain.approval import DecisionType
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound, TocsinError
-from orchestrator.notifications.approval_text import ApprovalText, format_time
 from orchestrator.notifications.one_time_links import PATH
 
 router = APIRouter(tags=["links"], include_in_schema=False)
@@ -69,14 +69,9 @@ async def submit_link(rt: Rt, client: Temporal, request: Request, token: Token) 
     except TocsinError as error:
         return await _error_page(request, error)
     title = "You approved." if decision is DecisionType.APPROVE else "You declined."
-    text = f"{_outcome(done)} You can close this page. The link is used up."
+    said = describe_outcome(done.approval, done.person)
+    text = f"{said} You can close this page. The link is used up."
     return render_page("message.html", title=title, text=text, again=None)
-
-
-def _outcome(approval: ApprovalView) -> str:
-    if approval.state is ApprovalState.PENDING:
-        return f"{approval.approvals} of {approval.quorum} approvals."
-    return f"The request is {approval.state}."
 
 
 async def _error_page(request: Request, error: TocsinError) -> Response:
@@ -142,7 +137,7 @@ def _chosen(approval: ApprovalText, decision: DecisionType, fields: Fields) -> l
 def _form_values(
     approval: ApprovalText, decision: DecisionType, fields: Fields
 ) -> dict[str, Any] | None:
-    """Return typed form values. An empty field is omitted, and an unticked box is false."""
+    """Return typed form values. An empty field is omitted."""
     if approval.form is None or decision is DecisionType.DECLINE:
         return None
     given = {
@@ -150,8 +145,8 @@ def _form_values(
     }
     values: dict[str, Any] = {name: value for name, value in given.items() if value != ""}
     for name, field in approval.form.items():
-        if field["type"] == "boolean":
-            values[name] = name in values
+        if field["type"] == "boolean" and name in values:
+            values[name] = {"true": True, "false": False}.get(values[name], values[name])
         elif field["type"] == "integer" and name in values and _is_integer(values[name]):
             values[name] = int(values[name])
     return values

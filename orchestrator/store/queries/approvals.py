@@ -6,16 +6,17 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from orchestrator.domain.approval import DELIVERED_STATES, ApprovalState
+from orchestrator.domain.approval import DELIVERED_STATES, ApprovalState, one_person
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.containment import EffectState
 from orchestrator.domain.run import BEFORE
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import (
+    AlertRow,
     ApprovalRow,
     AuditEventRow,
     DecisionRow,
@@ -175,8 +176,13 @@ async def list_page(
     state: str | None = None,
     run_id: str | None = None,
     review: str | None = None,
+    waiting_for: tuple[str, Collection[str]] | None = None,
+    by_expiry: bool = False,
 ) -> list[tuple[ApprovalRow, RunRow]]:
-    """Return approvals with their runs, newest first, older than `after`."""
+    """Return approvals with their runs: newest first, or those that expire first.
+
+    `waiting_for`: only those that a person of these groups has not decided.
+    """
     wanted = select(ApprovalRow, RunRow).join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
     for column, value in (
         (ApprovalRow.state, state),
@@ -185,16 +191,35 @@ async def list_page(
     ):
         if value is not None:
             wanted = wanted.where(col(column) == value)
+    if waiting_for is not None:
+        wanted = wanted.where(*_waits_for(*waiting_for))
+    time = col(ApprovalRow.expires_at if by_expiry else ApprovalRow.asked_at)
+    id_ = col(ApprovalRow.id)
     if after is not None:
         at, last = after
-        older = (col(ApprovalRow.asked_at) < at) | (
-            (col(ApprovalRow.asked_at) == at) & (col(ApprovalRow.id) < last)
+        wanted = wanted.where(
+            (time > at) | ((time == at) & (id_ > last))
+            if by_expiry
+            else (time < at) | ((time == at) & (id_ < last))
         )
-        wanted = wanted.where(older)
-    rows = await session.execute(
-        wanted.order_by(col(ApprovalRow.asked_at).desc(), col(ApprovalRow.id).desc()).limit(limit)
-    )
+    order = (time, id_) if by_expiry else (time.desc(), id_.desc())
+    rows = await session.execute(wanted.order_by(*order).limit(limit))
     return [(approval, run) for approval, run in rows]
+
+
+def _waits_for(person: str, groups: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    decided = select(col(DecisionRow.approval_id)).where(
+        func.lower(func.trim(col(DecisionRow.person))) == one_person(person),
+        col(DecisionRow.withdrawn_at).is_(None),
+    )
+    group = col(ApprovalRow.by_group)
+    return (group.is_(None) | group.in_(groups), col(ApprovalRow.id).not_in(decided))
+
+
+async def list_alerts(session: AsyncSession, ids: Sequence[str]) -> dict[str, AlertRow]:
+    """Return alerts by id."""
+    found = await session.scalars(select(AlertRow).where(col(AlertRow.id).in_(ids)))
+    return {row.id: row for row in found}
 
 
 async def list_of_run(

@@ -159,6 +159,15 @@ async def list_page(
     )
 
 
+async def list_notified(session: AsyncSession, ids: Sequence[str]) -> set[tuple[str, str]]:
+    """Return who was notified of each of these subjects: its id and the person."""
+    asked = (NotificationKind.ASKED, NotificationKind.REMINDER, NotificationKind.ESCALATED)
+    wanted = select(col(NotificationRow.about), col(NotificationRow.person)).where(
+        col(NotificationRow.about).in_(ids), col(NotificationRow.kind).in_(asked)
+    )
+    return {(about, person) for about, person in await session.execute(wanted)}
+
+
 async def list_contacts(session: AsyncSession) -> list[ContactRow]:
     """Return all contacts, by name."""
     return list(

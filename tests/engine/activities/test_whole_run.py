@@ -12,8 +12,9 @@ import pytest
 from temporalio.client import Client
 
 from orchestrator.approvals.decide import decide
-from orchestrator.approvals.views import ApprovalView, get_approval, list_approvals
+from orchestrator.approvals.views import get_approval, list_approvals
 from orchestrator.approvals.withdraw import withdraw
+from orchestrator.briefing.approval import ApprovalView
 from orchestrator.containments.queries import StateFilter, list_containments
 from orchestrator.containments.release import release
 from orchestrator.contracts.approval import Decision

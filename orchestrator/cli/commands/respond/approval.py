@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from orchestrator.cli.approvals.decide import Choice, confirmed, decide_all
+from orchestrator.cli.approvals.find import find_approval
+from orchestrator.cli.approvals.render import list_row, outcome, render_approval
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.options import Limit
 
 app = noun("Approvals: decide on the exact changes that a run wants to make.")
 
-ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="The approval's id.")]
+ApprovalId = Annotated[
+    str, typer.Argument(metavar="ID", help="The approval's id, or its first characters.")
+]
+ApprovalIds = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Ids of approvals, or their first characters.")
+]
 Digest = Annotated[
-    str, typer.Option(help="The digest that `show` prints: the decision covers nothing else.")
+    str | None,
+    typer.Option(
+        help="For scripts: the digest that `show` prints. The decision covers nothing else, and no "
+        "question is asked."
+    ),
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Decide what is shown without asking for a y.")
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field", metavar="NAME=VALUE", help="A field of a form. Repeatable; `show` lists them."
+    ),
 ]
 Comment = Annotated[str, typer.Option(help="Why; recorded in the audit trail.")]
 Changes = Annotated[
@@ -25,7 +45,9 @@ Changes = Annotated[
 ]
 State = Literal["pending", "approved", "declined", "expired", "withdrawn", "void", "all"]
 
-_COLUMNS = ("id", "state", "question", "by", "quorum", "expires_at", "run_id", "review")
+_PENDING = ("id", "expires_at", "age", "severity", "playbook", "targets", "progress", "mine")
+_DECIDED = ("id", "state", "playbook", "targets", "decided_at", "by", "review")
+_WIDE = ("question", "created_at", "run_id")
 
 
 @api_command(app, "list")
@@ -38,72 +60,99 @@ def list_approvals(
         Literal["pending", "accepted", "objected"] | None,
         typer.Option(help="Only break-glass approvals with this review."),
     ] = None,
+    mine: Annotated[
+        bool, typer.Option("--mine", help="Only those that wait for your decision.")
+    ] = False,
     limit: Limit = 50,
 ) -> Answer:
-    """List approvals, newest first."""
+    """List approvals: pending ones by when they expire, others newest first."""
     chosen = state or (None if review else "pending")
-    query = {"state": None if chosen == "all" else chosen, "review": review}
+    state_query = None if chosen == "all" or mine else chosen
+    query = {"state": state_query, "review": review, "mine": "true" if mine else None}
     found = api.items("/v1/approvals", limit, **query)
-    answer = table([_with_review(each) for each in found], *_COLUMNS)
-    return Answer(found, answer.text)
+    columns = _PENDING if mine or chosen == "pending" else _DECIDED
+    return Answer(found, table([list_row(each) for each in found], *columns, wide=_WIDE).text)
 
 
 @api_command(app, "show")
 def show_approval(api: Api, approval_id: ApprovalId) -> Answer:
     """Show an approval with the exact changes that it covers."""
-    approval = api.get(f"/v1/approvals/{approval_id}")
+    approval = find_approval(api, approval_id)
     return Answer(approval, "\n".join(render_approval(approval)))
 
 
 @api_command(app, "approve")
 def approve(
     api: Api,
-    approval_id: ApprovalId,
-    digest: Digest,
+    approval_ids: ApprovalIds,
+    *,
+    digest: Digest = None,
+    yes: Yes = False,
     changes: Changes = None,
+    fields: Fields = None,
     comment: Comment = "",
 ) -> Answer:
-    """Approve the changes that `show` prints, or some of them."""
-    body = {
-        "decision": "approve",
-        "digest": digest,
-        "comment": comment,
-        "changes": changes or None,
-    }
-    return _decided(api.post(f"/v1/approvals/{approval_id}/decide", body))
+    """Approve what is shown, after a y; of one approval, some of its changes."""
+    choice = Choice("approve", comment, changes or None, fields or None)
+    return decide_all(api, approval_ids, choice, digest, yes=yes)
+
+
+@api_command(app, "answer")
+def answer(
+    api: Api,
+    approval_id: ApprovalId,
+    *,
+    fields: Fields = None,
+    digest: Digest = None,
+    yes: Yes = False,
+    comment: Comment = "",
+) -> Answer:
+    """Fill in a form: one `--field NAME=VALUE` for each of its fields."""
+    choice = Choice("approve", comment, None, fields or [])
+    return decide_all(api, [approval_id], choice, digest, yes=yes)
 
 
 @api_command(app, "decline")
-def decline(api: Api, approval_id: ApprovalId, digest: Digest, comment: Comment = "") -> Answer:
-    """Decline; one person is enough."""
-    body = {"decision": "decline", "digest": digest, "comment": comment}
-    return _decided(api.post(f"/v1/approvals/{approval_id}/decide", body))
+def decline(
+    api: Api,
+    approval_ids: ApprovalIds,
+    *,
+    digest: Digest = None,
+    yes: Yes = False,
+    comment: Comment = "",
+) -> Answer:
+    """Decline what is shown, after a y; one person is enough."""
+    return decide_all(api, approval_ids, Choice("decline", comment), digest, yes=yes)
 
 
 @api_command(app, "withdraw")
 def withdraw(api: Api, approval_id: ApprovalId, comment: Comment = "") -> Answer:
     """Withdraw your approval while not all of its changes are made."""
-    done = api.post(f"/v1/approvals/{approval_id}/withdraw", {"comment": comment})
-    return Answer(done, "\n".join(filter(None, (_outcome(done["approval"]), done["note"]))))
+    found = find_approval(api, approval_id)["id"]
+    done = api.post(f"/v1/approvals/{found}/withdraw", {"comment": comment})
+    return Answer(done, "\n".join(filter(None, (outcome(done["approval"]), done["note"]))))
 
 
 @api_command(app, "break-glass")
 def break_glass(
     api: Api,
     approval_id: ApprovalId,
-    digest: Digest,
+    *,
     reason: Annotated[
         str,
         typer.Option(help="Why no one else can decide, in 10 characters or more."),
     ],
+    digest: Digest = None,
+    yes: Yes = False,
     changes: Changes = None,
 ) -> Answer:
     """Approve alone, as an admin. Another person must review it afterwards."""
-    body = {"digest": digest, "reason": reason, "changes": changes or None}
-    approval = api.post(f"/v1/approvals/{approval_id}/break-glass", body)
+    shown = confirmed(api, approval_id, "Approve alone", digest, yes=yes)
+    body = {"digest": digest or shown["digest"], "reason": reason, "changes": changes or None}
+    approval = api.post(f"/v1/approvals/{shown['id']}/break-glass", body)
     return Answer(
         approval,
-        f"{_outcome(approval)}\nreview required: `tocsin approval list --review pending`",
+        f"{outcome(approval)}\nreview required: `tocsin approval list --review pending`",
     )
 
 
@@ -118,62 +167,6 @@ def review_break_glass(
 ) -> Answer:
     """Review another person's break-glass approval."""
     body = {"verdict": verdict, "comment": comment}
-    approval = api.post(f"/v1/approvals/{approval_id}/review", body)
-    return Answer(approval, f"approval {approval_id}: break-glass review {verdict}")
-
-
-def render_approval(approval: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines that a person reads before deciding."""
-    replaced = f", replaced by {approval['replaced_by']}" if approval["replaced_by"] else ""
-    yield f"{approval['id']}: {approval['state']}{replaced}"
-    yield f"  {approval['question']}"
-    yield (
-        f"  {approval['playbook']} version {approval['version']}, step {approval['path']}, "
-        f"run {approval['run_id']}"
-    )
-    yield _eligible(approval)
-    yield from (f"  because {reason}" for reason in approval["reasons"])
-    for each in approval["planned_changes"]:
-        target = f"{each['target']['type']} {each['target']['value']}"
-        yield f"  {each['effect']}  {each['connection']}.{each['action']}  {target}"
-        yield f"    {each['summary']}"
-        yield f"    change {each['digest']}"
-    yield from (f"  {line}" for line in _decisions(approval))
-    yield f"  digest {approval['digest']}"
-
-
-def _eligible(approval: dict[str, Any]) -> str:
-    level = f", escalation level {approval['level']}" if approval["level"] else ""
-    people = approval["by"] or "anyone who may decide"
-    return f"  asks {people}, quorum {approval['quorum']}{level}, expires {approval['expires_at']}"
-
-
-def _decisions(approval: dict[str, Any]) -> Iterator[str]:
-    for each in approval["decisions"]:
-        comment = f": {each['comment']}" if each["comment"] else ""
-        withdrawn = f", withdrawn at {each['withdrawn_at']}" if each["withdrawn_at"] else ""
-        decision = f"{each['person']}: {each['decision']} at {each['decided_at']} by {each['via']}"
-        yield f"{decision}{withdrawn}{comment}"
-    if alone := approval["break_glass"]:
-        reviewer = f" by {alone['reviewed_by']}" if alone["reviewed_by"] else ""
-        yield (f"{alone['by']}: break-glass: {alone['reason']}; review {alone['review']}{reviewer}")
-
-
-def _decided(approval: dict[str, Any]) -> Answer:
-    return Answer(approval, _outcome(approval))
-
-
-def _outcome(approval: dict[str, Any]) -> str:
-    count = sum(
-        each["decision"] == "approve" and each["withdrawn_at"] is None
-        for each in approval["decisions"]
-    )
-    progress = (
-        f", {count} of {approval['quorum']} approvals" if approval["state"] == "pending" else ""
-    )
-    return f"approval {approval['id']}: {approval['state']}{progress}"
-
-
-def _with_review(approval: dict[str, Any]) -> dict[str, Any]:
-    alone = approval["break_glass"]
-    return {**approval, "review": alone["review"] if alone else None}
+    found = find_approval(api, approval_id)["id"]
+    approval = api.post(f"/v1/approvals/{found}/review", body)
+    return Answer(approval, f"approval {found}: break-glass review {verdict}")

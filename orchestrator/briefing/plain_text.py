@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_SCHEME = re.compile(r"(?i)\bhttp(s?)://")
+_DOT = re.compile(r"(?<=\w)\.(?=(?:[^\W\d_]{2,}|xn--[a-z0-9-]+)(?![\w-]))")
 _REPLACEMENT = "\ufffd"
 
 
@@ -25,3 +29,11 @@ def _safe(character: str) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def defang(text: str) -> str:
+    """Return the text without anything that a program turns into a link: `hxxps://evil[.]example`.
+
+    Addresses such as 198.51.100.7 stay as they are.
+    """
+    return _DOT.sub("[.]", _SCHEME.sub(r"hxxp\1://", text))

@@ -1,0 +1,1 @@
+"""Approvals on the command line: found by prefix, shown whole, decided after a y."""

@@ -1,0 +1,82 @@
+"""What a person reads of approvals on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+_SEVERITIES = ("unknown", "informational", "low", "medium", "high", "critical", "fatal")
+
+
+def list_row(approval: dict[str, Any]) -> dict[str, Any]:
+    """Return the cells of an approval in a list."""
+    alone = approval["break_glass"]
+    targets = [each["target"]["value"] for each in approval["planned_changes"]]
+    created = datetime.fromisoformat(approval["created_at"])
+    return {
+        **approval,
+        "age": _age((datetime.now(UTC) - created).total_seconds()),
+        "severity": _SEVERITIES[approval["severity"]] if approval["alert"] else None,
+        "targets": targets[:3] + ([f"{len(targets) - 3} more"] if len(targets) > 3 else []),
+        "progress": _progress(approval),
+        "by": [each["person"] for each in approval["decisions"]],
+        "review": alone["review"] if alone else None,
+    }
+
+
+def render_approval(approval: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines that a person reads before deciding."""
+    from orchestrator.briefing.approval import ApprovalView
+    from orchestrator.briefing.text import approval_text, format_time
+
+    text = approval_text(ApprovalView.model_validate(approval, extra="ignore"))
+    replaced = f", replaced by {approval['replaced_by']}" if approval["replaced_by"] else ""
+    yield f"{approval['id']}: {approval['state']}{replaced}"
+    yield from (f"  {line}" for line in text.question.split("\n"))
+    yield (
+        f"  {approval['playbook']} version {approval['version']}, step {approval['path']}, "
+        f"run {approval['run_id']}, expires {format_time(text.expires_at)}"
+    )
+    for change in text.changes:
+        yield f"  {change.effect}  {change.action}  {change.target}"
+        yield f"    {change.summary}"
+        yield from _rows(change.rows, "    ")
+        yield f"    change {change.digest}"
+    yield from _fields(text.form or {})
+    for section in text.sections:
+        yield f"  {section.title}"
+        yield from _rows(section.rows, "    ")
+    yield f"  digest {approval['digest']}"
+
+
+def outcome(approval: dict[str, Any]) -> str:
+    """Return what became of an approval."""
+    progress = f", {_progress(approval)} approvals" if approval["state"] == "pending" else ""
+    return f"approval {approval['id']}: {approval['state']}{progress}"
+
+
+def _fields(form: dict[str, Any]) -> Iterator[str]:
+    """Yield the fields of a form, as `--field` takes them."""
+    if form:
+        yield "  Fields"
+    for name, field in form.items():
+        values = {"boolean": "true|false", "choice": "|".join(field["choices"])}
+        value = values.get(field["type"], field["type"].upper())
+        optional = "" if field["required"] else " (optional)"
+        yield f"    --field {name}={value}  {field['label']}{optional}"
+
+
+def _rows(rows: Sequence[Any], indent: str) -> Iterator[str]:
+    return (f"{indent}{row.label}: {row.value}" for row in rows)
+
+
+def _progress(approval: dict[str, Any]) -> str:
+    return f"{approval['approvals']} of {approval['quorum']}"
+
+
+def _age(seconds: float) -> str:
+    for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{letter}"
+    return f"{max(0, int(seconds))}s"

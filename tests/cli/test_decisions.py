@@ -1,0 +1,157 @@
+"""Decisions on the command line: shown, confirmed, and bound to what was shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from orchestrator.runtime import open_runtime
+from orchestrator.store.tables import ApprovalRow, RunRow
+from tests.cli.test_approvals import FORM
+from tests.harness.api_server import ApiServer
+from tests.harness.approval_rows import CHANGE
+from tests.harness.commands import CommandOutcome, tocsin
+
+NOW = datetime.now(UTC)
+_numbers = count(1)
+
+
+def ask(server: ApiServer, **columns: Any) -> str:
+    """Add a pending approval with a run of its own; return its id."""
+    number = next(_numbers)
+    values = {
+        "id": f"apr_{number:04x}{'0' * 28}",
+        "run_id": f"run_cli_{number}",
+        "workflow_id": "w",
+        "path": "block",
+        "kind": "change",
+        "question": f"Block it {number}?",
+        "changes": [{**CHANGE, "digest": "c1", "hold_seconds": 7200}, {**CHANGE, "digest": "c2"}],
+        "digest": f"d{number}",
+        "state": "pending",
+        "asked_at": NOW,
+        "expires_at": NOW + timedelta(hours=1),
+        **columns,
+    }
+    run_row = {
+        "playbook": "c2",
+        "version": 3,
+        "plan_digest": "p",
+        "status": "waiting",
+        "started_by": "system",
+        "dispatched": True,
+        "created_at": NOW,
+    }
+
+    async def add() -> None:
+        rt = open_runtime(server.settings)
+        try:
+            async with rt.store.write() as session:
+                session.add(RunRow(id=values["run_id"], **run_row))
+                session.add(ApprovalRow(**values))
+        finally:
+            await rt.close()
+
+    asyncio.run(add())
+    return str(values["id"])
+
+
+def run(server: ApiServer, *arguments: object, **more: Any) -> CommandOutcome:
+    return tocsin("approval", *arguments, "--url", server.url, TOCSIN_API_KEY=server.key, **more)
+
+
+def state(server: ApiServer, id_: str) -> str:
+    found = json.loads(run(server, "show", id_, "--json").stdout)
+    return str(found["state"])
+
+
+def test_a_decision_is_shown_and_confirmed(server: ApiServer) -> None:
+    id_ = ask(server)
+    kept = run(server, "approve", id_[:8], typed="n\n")
+    assert (kept.returncode, state(server, id_)) == (1, "pending")
+    assert "nothing was decided" in kept.stderr
+    assert "firewall.block_address  address 198.51.100.7" in kept.stderr
+    assert "Lasts: for 2h, until " in kept.stderr
+    done = run(server, "approve", id_[4:8], typed="y\n")
+    assert (done.returncode, state(server, id_)) == (0, "approved"), done.stderr
+
+
+def test_without_a_terminal_a_decision_names_its_digest_or_says_yes(server: ApiServer) -> None:
+    id_, other = ask(server), ask(server)
+    refused = run(server, "decline", id_)
+    assert (refused.returncode, state(server, id_)) == (1, "pending")
+    assert "add --yes to decide what is shown, or --digest D" in refused.stderr
+    assert run(server, "decline", id_, "--digest", "another").returncode == 1
+    digest = json.loads(run(server, "show", id_, "--json").stdout)["digest"]
+    assert run(server, "decline", id_, "--digest", digest).returncode == 0
+    assert state(server, id_) == "declined"
+    said = run(server, "approve", other, "--yes", "--json")
+    assert json.loads(said.stdout)["state"] == "approved"
+    assert "Block it" in said.stderr
+
+
+def test_several_are_shown_and_decided_one_by_one(server: ApiServer) -> None:
+    first, second, decided = ask(server), ask(server), ask(server, state="declined")
+    done = run(server, "approve", first, decided, second, typed="y\ny\ny\n")
+    assert done.returncode == 1
+    assert [state(server, id_) for id_ in (first, second, decided)] == [
+        "approved",
+        "approved",
+        "declined",
+    ]
+    assert f"{decided}: " in done.stderr
+    mixed = run(server, "approve", first, second, "--digest", "d")
+    assert "are about one approval" in mixed.stderr
+
+
+def test_an_ambiguous_prefix_is_refused(server: ApiServer) -> None:
+    ask(server, id="apr_ffff1" + "0" * 27)
+    ask(server, id="apr_ffff2" + "0" * 27)
+    assert "2 approvals begin with apr_ffff" in run(server, "approve", "ffff", "--yes").stderr
+    assert "no approval begins with" in run(server, "show", "eeee").stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        (["verdict=phishing"], "sure: is required"),
+        (["verdict=fishing", "sure=yes"], "verdict: give one of: phishing, spam"),
+        (["verdict=spam", "sure=maybe"], "--field sure: write true or false"),
+        (["verdict=spam", "sure=yes", "mails=many"], "--field mails: write a whole number"),
+        (["verdict"], "--field verdict: has no value"),
+        (["sure=yes", "sure=no"], "--field sure: is given twice"),
+        (["verdict=spam", "sure=yes", "mood=x"], "mood: unknown field; the fields are: verdict"),
+    ],
+)
+def test_a_wrong_form_is_refused_and_names_the_field(
+    server: ApiServer, fields: list[str], problem: str
+) -> None:
+    id_ = ask(server, kind="form", form=FORM, changes=[])
+    options = [word for field in fields for word in ("--field", field)]
+    refused = run(server, "answer", id_, "--yes", *options)
+    assert (refused.returncode, state(server, id_)) == (1, "pending")
+    assert problem in refused.stderr
+
+
+def test_a_form_is_filled_in(server: ApiServer) -> None:
+    id_ = ask(server, kind="form", form=FORM, changes=[])
+    options = ("--field", "verdict=phishing", "--field", "mails=3", "--field", "sure=yes")
+    done = run(server, "answer", id_, *options, "--json", typed="y\n")
+    (decision,) = json.loads(done.stdout)["decisions"]
+    assert decision["form"] == {"verdict": "phishing", "mails": 3, "sure": True}
+
+
+def test_the_list_begins_with_what_expires_first(server: ApiServer) -> None:
+    late = ask(server, expires_at=NOW + timedelta(hours=9))
+    soon = ask(server, expires_at=NOW + timedelta(minutes=20))
+    found = json.loads(run(server, "list", "--mine", "--json").stdout)
+    ids = [each["id"] for each in found]
+    assert ids.index(soon) < ids.index(late)
+    assert {each["mine"] for each in found} == {True}
+    row = next(line for line in run(server, "list").stdout.splitlines() if soon[:16] in line)
+    assert "c2" in row and "198.51.100.7" in row and "0 of 1" in row
