@@ -33,8 +33,9 @@ from orchestrator.installation.open import open_existing
 from orchestrator.notifications.sender import send_until
 from orchestrator.policy.stops.own_infrastructure import record_own_safely, record_own_until
 from orchestrator.requests import RequestHandler
-from orchestrator.runs.lost import CHECK_EVERY, recover_lost_runs
+from orchestrator.runs.lost import CHECK_EVERY, recover_lost_runs, repeat_cancellations
 from orchestrator.runs.reconcile import reconcile
+from orchestrator.runs.stuck import watch_workflow_tasks
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 
@@ -162,6 +163,8 @@ async def _recover_until(rt: Runtime, client: Client, stop: asyncio.Event) -> No
     while not stop.is_set():
         try:
             await recover_lost_runs(rt, client)
+            await repeat_cancellations(rt, client)
+            await watch_workflow_tasks(rt, client)
         except (RPCError, RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
             _log.warning("looking for lost runs failed", error=type(error).__name__)
         await _pause(stop, CHECK_EVERY.total_seconds())

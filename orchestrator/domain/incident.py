@@ -34,6 +34,7 @@ class TaskKind(StrEnum):
     DRIFT = "drift"  # a device does not show a containment; subject: the containment
     BREAK_GLASS = "break_glass"  # a break-glass approval needs a review; subject: the approval
     LOST_RUN = "lost_run"  # Temporal lost a run again and again; subject: the run
+    STUCK_RUN = "stuck_run"  # a run does not move, as its workflow task fails; subject: the run
     BREAKER = "breaker"  # a circuit breaker tripped; subject: the source
     REFUSED_PLAYBOOK = (
         "refused_playbook"  # a version does not match its record; subject: name@version

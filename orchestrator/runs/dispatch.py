@@ -96,6 +96,9 @@ async def _start(
                 else _DRY_RUN_PRIORITY,
                 fairness_key=_fairness_key(run.source),
             ),
+            # A run that Temporal lost while it was being cancelled goes on being cancelled.
+            start_signal="cancel_run" if run.cancel_requested_by else None,
+            start_signal_args=[run.cancel_requested_by] if run.cancel_requested_by else [],
             rpc_timeout=RPC_TIMEOUT,
         )
     except WorkflowAlreadyStartedError:

@@ -6,26 +6,23 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import new_id
-from orchestrator.domain.errors import Conflict, NotFound, Unavailable
+from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import DEBUG, Mode, RunStatus
-from orchestrator.engine.temporal.client import RPC_TIMEOUT
 from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.plan import Plan
-from orchestrator.runs.dispatch import dispatch, workflow_id
-from orchestrator.runs.lost import recover_run
+from orchestrator.runs.dispatch import dispatch
+from orchestrator.runs.lost import carry_out_cancel
 from orchestrator.runs.queries import get_run
 from orchestrator.runs.views import RunDetails
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import alerts, incidents, runs
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 
-_TEMPORAL_DOWN = "Temporal does not answer, so the run is not cancelled; try again"
 RETRYABLE = {RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.CANCELLED, RunStatus.DECLINED}
 
 
@@ -77,11 +74,13 @@ async def start_run(
 async def cancel_run(rt: Runtime, client: Client | None, run_id: str, *, actor: str) -> RunDetails:
     """Cancel a run; its changes are rolled back as its playbook says.
 
-    Raise NotFound, Conflict (ended already), Unavailable (Temporal is down).
+    The request is in the store: while Temporal is down, or has lost the run, the reconciler
+    carries it out. Raise NotFound, Conflict (ended already).
     """
     now = rt.clock()
     async with rt.store.write() as session:
         run = await _open_run(session, run_id)
+        run.request_cancel(actor, now)
         data = {"attempt": run.attempt, "status": run.status}
         await trail.record(
             session, EventKind.RUN_CANCEL_REQUESTED, actor=actor, subject=run_id, data=data, now=now
@@ -94,13 +93,8 @@ async def cancel_run(rt: Runtime, client: Client | None, run_id: str, *, actor: 
             await trail.record(
                 session, EventKind.RUN_ENDED, actor=actor, subject=run_id, data=end, now=now
             )
-    signalled = await _signal_cancel(client, run, actor)
-    if not signalled and client is not None and await recover_run(rt, client, run_id):
-        # Temporal had lost it. Its next attempt has just begun, and rolls back what it changed.
-        async with rt.store.read() as session:
-            recovered = await runs.get(session, run_id)
-        if recovered is not None:
-            await _signal_cancel(client, recovered, actor)
+    if client is not None:
+        await carry_out_cancel(rt, client, run)
     return await get_run(rt, run_id)
 
 
@@ -124,7 +118,7 @@ async def retry_run(rt: Runtime, client: Client | None, run_id: str, *, actor: s
                 f"run {run_id} applied one step of a debug session that ended; start a new session"
             )
         before = {"status": run.status, "error": run.error}
-        run.begin_next_attempt()
+        run.retry()
         data = {"attempt": run.attempt, "before": before}
         await trail.record(
             session, EventKind.RUN_RETRIED, actor=actor, subject=run_id, data=data, now=rt.clock()
@@ -181,22 +175,3 @@ async def _open_run(session: AsyncSession, run_id: str) -> RunRow:
     if not run.status.open:
         raise Conflict(f"run {run_id} is {run.status} already")
     return run
-
-
-async def _signal_cancel(client: Client | None, run: RunRow, actor: str) -> bool:
-    """Return whether a workflow has the signal. Raise Unavailable."""
-    if client is None:
-        if run.dispatched:
-            raise Unavailable(_TEMPORAL_DOWN)
-        return False
-    try:
-        await client.get_workflow_handle(workflow_id(run.id, run.attempt)).signal(
-            "cancel_run", actor, rpc_timeout=RPC_TIMEOUT
-        )
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return False
-        raise Unavailable(f"{_TEMPORAL_DOWN} ({error.status.name})") from error
-    except RuntimeError as error:
-        raise Unavailable(_TEMPORAL_DOWN) from error
-    return True

@@ -33,6 +33,8 @@ SETTLED = timedelta(seconds=30)
 MAX_RECOVERIES = 5
 """Attempts after which a run that is lost again needs a person."""
 BATCH = 10_000
+REPEATED_FOR = timedelta(hours=1)
+"""How long a cancellation is repeated: each leaves a few events in the run's history."""
 
 _log = structlog.get_logger(__name__)
 
@@ -60,12 +62,11 @@ async def recover_run(rt: Runtime, client: Client, run_id: str) -> bool:
         row = await runs.get(session, run_id, lock=True)
         if row is None or not _is_open(row) or row.attempt != run.attempt:
             return False  # it ended in the meantime, or another worker was first
-        for approval in await approvals.end_with_run(session, run_id, now):
-            await outbox.close_notifications(session, approval.id, now)
         await steps.interrupt_open(session, run_id, "Temporal lost the run", now)
         if row.attempt > MAX_RECOVERIES:
             await _give_up(session, row, now)
             return True
+        # Its approvals stay: the next attempt asks the same, and takes them over.
         before = {"status": row.status, "error": "Temporal lost the run"}
         row.begin_next_attempt()
         data = {"attempt": row.attempt, "before": before}
@@ -77,11 +78,42 @@ async def recover_run(rt: Runtime, client: Client, run_id: str) -> bool:
     return True
 
 
+async def repeat_cancellations(rt: Runtime, client: Client) -> int:
+    """Tell workflows again that they are cancelled. Return how many. Raise what Temporal raises.
+
+    A Temporal that was restored from an older moment does not know.
+    """
+    async with rt.store.read() as session:
+        cancelling = await runs.list_cancelling(session, rt.clock() - REPEATED_FOR, BATCH)
+    for run in cancelling:
+        await carry_out_cancel(rt, client, run)
+    return len(cancelling)
+
+
+async def carry_out_cancel(rt: Runtime, client: Client, run: RunRow) -> None:
+    """Tell a run's workflow that it is cancelled; if Temporal lost it, continue it for that.
+
+    While Temporal is down, raise nothing: the reconciler repeats it.
+    """
+    handle = client.get_workflow_handle(workflow_id(run.id, run.attempt))
+    try:
+        await handle.signal("cancel_run", run.cancel_requested_by, rpc_timeout=RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            _log.warning("cancellation not delivered yet", run=run.id, status=error.status.name)
+            return
+        await recover_run(rt, client, run.id)
+    except RuntimeError as error:  # raised by a client that has not connected yet
+        _log.warning("cancellation not delivered yet", run=run.id, error=type(error).__name__)
+
+
 async def _give_up(session: AsyncSession, row: RunRow, now: datetime) -> None:
     error = f"Temporal lost the run {row.attempt} times"
     remaining = await effects.in_force_of_run(session, row.id)
     targets = ", ".join(sorted({effect.target_value for effect in remaining})) or "nothing"
     row.fail(error, now)
+    for approval in await approvals.end_with_run(session, row.id, now):
+        await outbox.close_notifications(session, approval.id, now)
     end = {"status": RunStatus.FAILED, "attempt": row.attempt, "error": error}
     await trail.record(
         session, EventKind.RUN_ENDED, actor="system", subject=row.id, data=end, now=now

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 from temporalio.client import Client
 
-from orchestrator.approvals.deliver_decision import deliver
+from orchestrator.approvals.deliver_decision import Delivery, deliver
 from orchestrator.approvals.reminders import send_due_reminders
 from orchestrator.containments.watch import ensure_watched, watch
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.runs.dispatch import dispatch
+from orchestrator.runs.lost import recover_run
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, containments, runs
 
@@ -36,8 +38,7 @@ async def reconcile(rt: Runtime, client: Client) -> int:
         decided = await approvals.list_undelivered(session, BATCH)
         overdue = await containments.overdue_keys(session, now - LATE, BATCH)
     await dispatch(rt, client, waiting)
-    for approval_id in decided:
-        await deliver(rt, client, approval_id)
+    await asyncio.gather(*(_deliver(rt, client, *each) for each in decided))
     for key in sorted(overdue):
         await watch(client, key)
     return (
@@ -47,6 +48,12 @@ async def reconcile(rt: Runtime, client: Client) -> int:
         + len(overdue)
         + await _watch_unattended(rt, client, now)
     )
+
+
+async def _deliver(rt: Runtime, client: Client, approval_id: str, run_id: str) -> None:
+    """Deliver a decision again. A run without its workflow is continued, and then reads it."""
+    if await deliver(rt, client, approval_id) is Delivery.NO_WORKFLOW:
+        await recover_run(rt, client, run_id)
 
 
 async def _watch_unattended(rt: Runtime, client: Client, now: datetime) -> int:

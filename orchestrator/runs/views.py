@@ -29,6 +29,7 @@ _RUN: dict[str, Any] = {
     "inputs": {},
     "started_by": "source:suricata",
     "error": None,
+    "cancel_requested_by": None,
     "created_at": "2026-01-01T12:00:00Z",
     "ended_at": "2026-01-01T12:00:02Z",
 }
@@ -142,6 +143,7 @@ class RunView(Frozen):
     inputs: dict[str, Any]
     started_by: str
     error: str | None
+    cancel_requested_by: str | None = Field(description="Who wants the run to end, if anyone.")
     created_at: datetime
     ended_at: datetime | None
 
@@ -273,6 +275,7 @@ def _columns(row: RunRow) -> dict[str, Any]:
         "inputs": mask_secrets(row.inputs),
         "started_by": row.started_by,
         "error": row.error,
+        "cancel_requested_by": row.cancel_requested_by,
         "created_at": row.created_at,
         "ended_at": row.ended_at,
     }

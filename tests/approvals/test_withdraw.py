@@ -59,7 +59,7 @@ async def test_a_withdrawn_approval_is_delivered_to_the_run_as_it_was(
             decision_of(await at.row(), await approvals.list_decisions(session, ["apr_1"]))
             == before
         )
-        assert await approvals.list_undelivered(session, 10) == ["apr_1"]
+        assert await approvals.list_undelivered(session, 10) == [("apr_1", "run_1")]
 
 
 async def test_changes_that_have_begun_are_named(at: Desk) -> None:

@@ -102,6 +102,20 @@ async def test_cancelled_run_that_temporal_lost_rolls_back_what_it_changed(
     assert {step.id: step.state for step in run.steps}["block"] == "undone"
 
 
+async def test_cancelled_run_that_temporal_loses_before_it_ends_is_cancelled(
+    bench: tuple[ActivityRig, Client],
+) -> None:
+    made, client = bench
+    await _start(made, client, pause=600)
+    await cancel_run(made.rt, None, "run_w", actor="person:ann")  # Temporal does not hear of it
+    await client.get_workflow_handle("run-run_w-1").terminate("lost")
+    assert await recover_lost_runs(made.rt, client) == 1
+    await _ended(client, attempt=2)
+    run = await get_run(made.rt, "run_w")
+    assert run.status == "cancelled"
+    assert {step.id: step.state for step in run.steps}["block"] == "undone"
+
+
 async def test_run_that_is_lost_again_and_again_ends_with_a_task(
     bench: tuple[ActivityRig, Client],
 ) -> None:

@@ -20,6 +20,7 @@ from orchestrator.domain.errors import Halted, Rejected, Unknown
 from orchestrator.domain.run import Mode
 from orchestrator.engine.activities import effect_records
 from orchestrator.engine.activities.evaluate import evaluate_change
+from orchestrator.engine.activities.start_checks import check_current
 from orchestrator.engine.activities.step_records import step_progress
 from orchestrator.policy.evaluate import COUNTED
 from orchestrator.runtime import Runtime
@@ -64,6 +65,7 @@ class ApplyChange:
         if same and same.state.is_applied:
             verdict = await effect_records.recorded_verdict(session, request)
             return ApplyReply(outcome="applied", verdict=verdict, output=same.output or {})
+        await check_current(session, request.call.ref.run)
         if change.effect in COUNTED:
             await self._rt.store.serialize_limits(session)
         verdict = await evaluate_change(session, change, request.call.ref.run, now, to_apply=True)

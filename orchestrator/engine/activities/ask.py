@@ -25,6 +25,7 @@ from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.notification import NotificationKind
 from orchestrator.domain.run import APPROVAL_STEP, RunStatus, StepState, WaitingForApproval
+from orchestrator.engine.activities.start_checks import check_current
 from orchestrator.engine.activities.step_records import begin_steps, step_event, step_row
 from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.notifications import outbox
@@ -63,6 +64,7 @@ class AskPeople:
             now = self._rt.clock()
             run = request.ref.run
             async with self._rt.store.write() as session:
+                await check_current(session, run)
                 row = await self._add(session, request, now)
                 if request.replaces is not None:
                     await _replace(session, request, row, now)
@@ -94,7 +96,11 @@ class AskPeople:
 
     async def _add(self, session: AsyncSession, request: AskRequest, now: datetime) -> ApprovalRow:
         workflow_id = activity.info().workflow_id or ""
-        row = await _with_free_id(session, _row(request, now, workflow_id), request.replaces)
+        row = _row(request, now, workflow_id)
+        if (unheard := await approvals.find_unheard(session, row)) is not None:
+            unheard.workflow_id = workflow_id  # of the attempt that reads it now
+            return unheard
+        row = await _with_free_id(session, row, request.replaces)
         row["remind_at"] = await _first_reminder(session, row)
         is_new = await approvals.add(session, row)
         approval = await approvals.get(session, row["id"])

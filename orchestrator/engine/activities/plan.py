@@ -22,6 +22,7 @@ from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import Mode, StepState
 from orchestrator.engine.activities.evaluate import evaluate_change
+from orchestrator.engine.activities.start_checks import check_current
 from orchestrator.engine.activities.step_records import (
     change_data,
     fail_step_on_write,
@@ -85,6 +86,7 @@ class PlanChange:
         now = self._rt.clock()
         call = request.call
         async with self._rt.store.write() as session:
+            await check_current(session, call.ref.run)
             verdict = await evaluate_change(session, change, call.ref.run, now)
             if _takes_lease(request) and _may_hold(request, change, verdict):
                 held_before = await register_lease(session, call, change, now)

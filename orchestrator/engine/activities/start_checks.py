@@ -10,12 +10,32 @@ from orchestrator.audit import trail
 from orchestrator.contracts.approval import Question
 from orchestrator.contracts.run import RunContext
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.errors import Halted
 from orchestrator.domain.incident import TaskKind
 from orchestrator.incidents.tasks import open_task
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.registry.trust import start_objection
 from orchestrator.settings import Settings
 from orchestrator.store.queries import approvals, runs
+
+
+async def is_current(session: AsyncSession, run: RunContext) -> bool:
+    """Return whether the store has the run as open, in this attempt or an earlier one.
+
+    A workflow of another run must not act: the two databases may have been restored from different
+    moments, or it was started past the API.
+    """
+    row = await runs.get(session, run.run_id)
+    return row is not None and row.status.open and row.attempt <= run.attempt
+
+
+async def check_current(session: AsyncSession, run: RunContext) -> None:
+    """Raise Halted unless the run is current."""
+    if not await is_current(session, run):
+        raise Halted(
+            f"attempt {run.attempt} of run {run.run_id} is not open in the store, "
+            "so that nothing is planned or applied for it"
+        )
 
 
 async def start_question(session: AsyncSession, run: RunContext) -> Question | None:
@@ -52,6 +72,8 @@ async def start_refusal(
         run.plan_digest,
     ):
         return "the run is not in the store as it was started"
+    if not await is_current(session, run):
+        return f"attempt {run.attempt} of the run has ended in the store"
     return await version_refusal(session, settings, run, now)
 
 

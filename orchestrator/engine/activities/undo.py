@@ -33,6 +33,7 @@ from orchestrator.domain.containment import (
 )
 from orchestrator.domain.errors import Conflict, Invalid, NotFound, Rejected, Unavailable, Unknown
 from orchestrator.engine.activities import undo_records
+from orchestrator.engine.activities.start_checks import is_current
 from orchestrator.engine.activities.verify import poll_until
 from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.runtime import Runtime
@@ -63,9 +64,11 @@ class UndoChange:
 
     @activity.defn(name=Activity.LIST_UNDOABLE)
     async def list_undoable(self, run: RunContext) -> list[UndoableStep]:
-        """Return the steps of a run that can be undone, newest first, at most 200."""
+        """Return the steps of an open run that can be undone, newest first, at most 200."""
         with translate_errors():
             async with self._rt.store.read() as session:
+                if not await is_current(session, run):
+                    return []  # another attempt, or a person, has what it changed
                 return (await undo_records.undoable_steps(session, run.run_id))[:MAX_STEPS]
 
     @activity.defn(name=Activity.UNDO)

@@ -24,12 +24,16 @@ class Inbox:
     _asking: int = 0
 
     def validate(self, decision: Decision) -> None:
-        """Raise ValueError for an approval that this workflow does not wait for.
+        """Raise ValueError for an approval that this workflow does not wait for, or knows about.
+
+        A refused update leaves nothing in the history, so that it can be repeated freely.
 
         While a question is being asked its id is not known yet, and its answer may arrive first.
         """
         if decision.approval_id not in self.asked and not self._asking:
             raise ValueError(f"this run does not wait for approval {decision.approval_id}")
+        if decision.approval_id in self.decided:
+            raise ValueError(f"this run is about to look up approval {decision.approval_id}")
 
     def report(self, decision: Decision) -> None:
         """Note that an approval is decided."""

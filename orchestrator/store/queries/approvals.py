@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -25,6 +25,8 @@ from orchestrator.store.tables import (
     RunRow,
     SignatureRow,
 )
+
+_SAME_QUESTION = ("run_id", "path", "kind", "digest", "by_group", "quorum", "level")
 
 
 async def add(session: AsyncSession, row: dict[str, Any]) -> bool:
@@ -57,17 +59,26 @@ async def list_decisions(session: AsyncSession, ids: Sequence[str]) -> list[Deci
     return list(await session.scalars(wanted))
 
 
-async def mark_delivered(session: AsyncSession, id_: str) -> None:
-    """Record that the waiting workflow has received the decision."""
-    await session.execute(
-        update(ApprovalRow).where(col(ApprovalRow.id) == id_).values(delivered=True)
+async def find_unheard(session: AsyncSession, asked: Mapping[str, Any]) -> ApprovalRow | None:
+    """Return the newest approval of the same question to the same people that no workflow has read.
+
+    It was asked by an attempt of the run that Temporal lost. Pending or decided, it still holds.
+    """
+    same = [getattr(ApprovalRow, name) == asked[name] for name in _SAME_QUESTION]
+    wanted = select(ApprovalRow).where(
+        *same,
+        col(ApprovalRow.delivered).is_(False),
+        col(ApprovalRow.state).in_(
+            [ApprovalState.PENDING, ApprovalState.APPROVED, ApprovalState.DECLINED]
+        ),
     )
+    return await session.scalar(wanted.order_by(col(ApprovalRow.asked_at).desc()).limit(1))
 
 
-async def list_undelivered(session: AsyncSession, limit: int) -> list[str]:
-    """Return ids of decided approvals whose open run has not received the decision."""
+async def list_undelivered(session: AsyncSession, limit: int) -> list[tuple[str, str]]:
+    """Return decided approvals that no workflow has read, with their runs, which are open."""
     wanted = (
-        select(col(ApprovalRow.id))
+        select(col(ApprovalRow.id), col(ApprovalRow.run_id))
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
         .where(
             col(ApprovalRow.delivered).is_(False),
@@ -75,7 +86,8 @@ async def list_undelivered(session: AsyncSession, limit: int) -> list[str]:
             col(RunRow.ended_at).is_(None),
         )
     )
-    return list(await session.scalars(wanted.order_by(col(ApprovalRow.decided_at)).limit(limit)))
+    rows = await session.execute(wanted.order_by(col(ApprovalRow.decided_at)).limit(limit))
+    return [(row[0], row[1]) for row in rows]
 
 
 async def count_pending(session: AsyncSession, run_id: str) -> int:

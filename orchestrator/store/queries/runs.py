@@ -51,6 +51,16 @@ async def list_dispatched(session: AsyncSession, before: datetime, limit: int) -
     return list(await session.scalars(wanted.order_by(col(RunRow.created_at)).limit(limit)))
 
 
+async def list_cancelling(session: AsyncSession, since: datetime, limit: int) -> list[RunRow]:
+    """Return open runs that Temporal was given and that people wanted to end since a moment."""
+    wanted = select(RunRow).where(
+        col(RunRow.status).in_(_OPEN),
+        col(RunRow.dispatched).is_(True),
+        col(RunRow.cancel_requested_at) > since,
+    )
+    return list(await session.scalars(wanted.order_by(col(RunRow.id)).limit(limit)))
+
+
 async def to_start(
     session: AsyncSession, run_ids: Sequence[str]
 ) -> list[tuple[RunRow, PlaybookRow | None, AlertRow | None]]:

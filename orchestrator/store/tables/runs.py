@@ -36,6 +36,9 @@ class RunRow(SQLModel, table=True):
     shadow_of: str | None = Field(default=None, index=True)
     # The playbook's `runs_per_hour` that this run exceeds: people are asked before it begins.
     over_limit: int | None = None
+    # Who wants it cancelled. It ends once its workflow knows, whatever is lost in between.
+    cancel_requested_by: str | None = None
+    cancel_requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     dispatched: bool = Field(default=False, index=True)  # whether Temporal has this attempt
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
@@ -82,6 +85,12 @@ class RunRow(SQLModel, table=True):
         self.error = error
         self.ended_at = now
 
+    def request_cancel(self, actor: str, now: datetime) -> None:
+        """Record that a person wants the run to end. The first one counts."""
+        if self.cancel_requested_by is None:
+            self.cancel_requested_by = actor
+            self.cancel_requested_at = now
+
     def fail(self, error: str, now: datetime) -> None:
         """End a run that cannot continue."""
         self.status = RunStatus.FAILED
@@ -95,6 +104,12 @@ class RunRow(SQLModel, table=True):
         self.dispatched = False
         self.error = None
         self.ended_at = None
+
+    def retry(self) -> None:
+        """Reopen an ended run because a person wants that, even if it was cancelled."""
+        self.begin_next_attempt()
+        self.cancel_requested_by = None
+        self.cancel_requested_at = None
 
 
 class RunKeyRow(SQLModel, table=True):

@@ -49,11 +49,13 @@ async def _examine_installation(settings: Settings) -> list[Diagnosis]:
     from orchestrator.cli.diagnosis.content import examine_content
     from orchestrator.cli.diagnosis.files import examine_files
     from orchestrator.cli.diagnosis.mail import examine_mail
+    from orchestrator.cli.diagnosis.runs import examine_runs
 
     found, rt = await examine_files(settings)
     if rt is not None:
         try:
             found += await examine_content(rt)
+            found += await examine_runs(rt)
         finally:
             await rt.close()
     return [*found, *await examine_mail(settings)]

@@ -388,6 +388,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("started_by", sa.String(), nullable=False),
         sa.Column("shadow_of", sa.String(), nullable=True),
         sa.Column("over_limit", sa.Integer(), nullable=True),
+        sa.Column("cancel_requested_by", sa.String(), nullable=True),
+        sa.Column("cancel_requested_at", UtcDateTime(), nullable=True),
         sa.Column("dispatched", sa.Boolean(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),

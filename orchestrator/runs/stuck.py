@@ -1,0 +1,124 @@
+"""Stuck runs: their workflow task fails in Temporal again and again, so that they do not move.
+
+That is a fault of the engine, or a worker that is older than the run. A stuck run gets a task. One
+that people cancel is continued as its next attempt, which rolls back what the run changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from orchestrator.contracts.names import Workflow
+from orchestrator.domain.incident import TaskKind, TaskState
+from orchestrator.domain.run import RunStatus
+from orchestrator.engine.temporal.client import RPC_TIMEOUT
+from orchestrator.incidents.tasks import close_tasks, open_task
+from orchestrator.runs.dispatch import workflow_id
+from orchestrator.runs.lost import BATCH, SETTLED, recover_run
+from orchestrator.runtime import Runtime
+from orchestrator.store.queries import runs, tasks
+from orchestrator.store.tables import RunRow
+
+STUCK_AFTER = 3
+"""Failures of one workflow task in a row, which take about a quarter of a minute."""
+ASKED_AT_ONCE = 50
+"""Runs that are asked about one by one in a round. Temporal itself reports others, a bit later."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def watch_workflow_tasks(rt: Runtime, client: Client) -> int:
+    """Open a task for each stuck run, and close those of runs that go on. Return how many.
+
+    Raise what Temporal raises.
+    """
+    now = rt.clock()
+    async with rt.store.read() as session:
+        open_runs = await runs.list_dispatched(session, now - SETTLED, BATCH)
+        known = await _known(session)
+    stuck = await _stuck_runs(client, open_runs, known)
+    async with rt.store.write() as session:
+        for run, failures in stuck:
+            await _open_task(session, run, failures, now)
+        for run_id in known - {run.id for run, _ in stuck}:
+            comment = "the run moves again, or has ended"
+            await close_tasks(session, TaskKind.STUCK_RUN, run_id, "system", comment, now)
+    for run, _ in stuck:
+        if run.cancel_requested_by is not None:
+            await _replace_workflow(rt, client, run)
+    return len(stuck)
+
+
+async def _known(session: AsyncSession) -> set[str]:
+    opened = await tasks.list_page(
+        session, after=None, limit=ASKED_AT_ONCE, state=TaskState.OPEN, kind=TaskKind.STUCK_RUN
+    )
+    return {task.subject for task in opened}
+
+
+async def _stuck_runs(
+    client: Client, open_runs: Iterable[RunRow], known: Collection[str]
+) -> list[tuple[RunRow, int]]:
+    by_workflow = {workflow_id(run.id, run.attempt): run for run in open_runs}
+    stuck = [name for name, run in by_workflow.items() if run.id in known]
+    active = [name for name, run in by_workflow.items() if run.status is RunStatus.RUNNING]
+    reported = [name for name in await _reported(client) if name in by_workflow]
+    suspects = [*dict.fromkeys([*stuck, *reported, *active[:ASKED_AT_ONCE]])]
+    failures = await asyncio.gather(*(_failures(client, name) for name in suspects))
+    return [
+        (by_workflow[name], count)
+        for name, count in zip(suspects, failures, strict=True)
+        if count >= STUCK_AFTER
+    ]
+
+
+async def _reported(client: Client) -> set[str]:
+    """Return workflows of runs that Temporal reports by itself; an older server does not."""
+    query = (
+        f"WorkflowType = '{Workflow.RUN}' AND ExecutionStatus = 'Running' AND "
+        "TemporalReportedProblems IN ('category=WorkflowTaskFailed')"
+    )
+    try:
+        return {found.id async for found in client.list_workflows(query)}
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        return set()
+
+
+async def _failures(client: Client, name: str) -> int:
+    """Return how often the workflow's pending task has failed."""
+    try:
+        described = await client.get_workflow_handle(name).describe(rpc_timeout=RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return 0  # lost, see `lost.py`
+        raise
+    return max(described.raw_description.pending_workflow_task.attempt - 1, 0)
+
+
+async def _open_task(session: AsyncSession, run: RunRow, failures: int, now: datetime) -> None:
+    await open_task(
+        session,
+        kind=TaskKind.STUCK_RUN,
+        subject=run.id,
+        summary=f"{run.playbook}: the run does not move: its workflow task failed {failures} times "
+        "in Temporal; the worker's log says why. After the fix of the worker it goes on by itself. "
+        "Or cancel the run: it is rolled back by a new attempt.",
+        now=now,
+    )
+
+
+async def _replace_workflow(rt: Runtime, client: Client, run: RunRow) -> None:
+    """Continue a cancelled run as its next attempt, as its workflow will not hear of it."""
+    _log.warning("stuck run is replaced to be cancelled", run=run.id, attempt=run.attempt)
+    handle = client.get_workflow_handle(workflow_id(run.id, run.attempt))
+    await handle.terminate("stuck, and cancelled", rpc_timeout=RPC_TIMEOUT)
+    await recover_run(rt, client, run.id)
