@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from orchestrator.contracts.change import (
@@ -157,10 +157,14 @@ async def _local_activity(
 
 @contextmanager
 def _translate_failures(without_reply: type[Unavailable | Unknown] = Unavailable) -> Iterator[None]:
-    """Raise Tocsin's errors for Temporal's. `without_reply`: the error when no reply arrived."""
+    """Raise Tocsin's errors for Temporal's. `without_reply`: the error when no reply arrived.
+
+    The failure of a local activity is the cause of an ActivityError when it happens, and stands
+    alone when the history is replayed. Both must decide the same.
+    """
     try:
         yield
-    except (ActivityError, ApplicationError) as error:
+    except FailureError as error:
         match error.cause if isinstance(error, ActivityError) else error:
             case ApplicationError(type=ErrorType.UNAVAILABLE) as cause:
                 raise Unavailable(cause.message, cause.next_retry_delay) from error
