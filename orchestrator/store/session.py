@@ -30,7 +30,11 @@ class Store:
         if self.sqlite:
             path = make_url(url).database or ""
             options = {"async_creator": lambda: sqlite_event_loop.connect(path)}
-        self.engine: AsyncEngine = create_async_engine(url, **options)
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            hide_parameters=True,  # an error must not print values into a log
+            **options,
+        )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         # SQLite has one writer: queue here instead of polling its lock.
         self._writer = asyncio.Lock()

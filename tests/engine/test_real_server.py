@@ -11,13 +11,11 @@ from pathlib import Path
 from temporalio.client import Client
 
 from orchestrator.domain.change import Effect
-from orchestrator.playbook.plan import Plan, Retry, Use
-from orchestrator.runs.dispatch import dispatch
+from orchestrator.playbook.plan import Approve, Parallel, Retry, Use
 from orchestrator.runs.lifecycle import cancel_run
 from orchestrator.runs.queries import get_run
-from orchestrator.store.tables import LeaseRow, PlaybookRow
-from tests.harness.activity_rig import START, ActivityRig, run_row
-from tests.harness.temporal_rig import on_temporal
+from orchestrator.store.tables import LeaseRow
+from tests.harness.temporal_rig import on_temporal, start_plan, until_ended, until_step
 
 FIND = Use(
     id="find",
@@ -30,25 +28,6 @@ FIND = Use(
     timeout=300,
 )
 """A read that the server schedules from the start, and holds for a minute between two attempts."""
-
-
-async def _start(made: ActivityRig, client: Client, step: Use) -> None:
-    plan = Plan(playbook="look", version=1, title="t", owner="o", steps=(step,))
-    columns = {"source": "", "published_at": START, "published_by": "x"}
-    document = plan.model_dump(mode="json")
-    await made.add(
-        PlaybookRow(
-            name="look",
-            version=1,
-            digest=plan.digest,
-            title="t",
-            owner="o",
-            plan=document,
-            **columns,
-        )
-    )
-    await made.add(run_row("run_s", playbook="look", plan_digest=plan.digest, dispatched=False))
-    assert await dispatch(made.rt, client, ["run_s"]) == 1
 
 
 BLOCK = Use(
@@ -78,7 +57,7 @@ async def _between_two_attempts(client: Client) -> None:
 async def test_run_that_is_cancelled_between_two_attempts_of_a_read_ends(tmp_path: Path) -> None:
     async with on_temporal(tmp_path) as (made, client):
         made.worlds["edr"].inject(kind="status", status=503)
-        await _start(made, client, FIND)
+        await start_plan(made, client, FIND)
         await _between_two_attempts(client)
         await cancel_run(made.rt, client, "run_s", actor="person:ann")
         async with asyncio.timeout(30):
@@ -89,7 +68,7 @@ async def test_run_that_is_cancelled_between_two_attempts_of_a_read_ends(tmp_pat
 async def test_read_that_times_out_between_two_attempts_fails_its_step(tmp_path: Path) -> None:
     async with on_temporal(tmp_path) as (made, client):
         made.worlds["edr"].inject(kind="status", status=503)
-        await _start(made, client, FIND.model_copy(update={"timeout": 11}))
+        await start_plan(made, client, FIND.model_copy(update={"timeout": 11}))
         async with asyncio.timeout(40):
             await client.get_workflow_handle("run-run_s-1").result()
         run = await get_run(made.rt, "run_s")
@@ -100,7 +79,7 @@ async def test_read_that_times_out_between_two_attempts_fails_its_step(tmp_path:
 async def test_change_whose_planning_waits_is_cancelled_at_once(tmp_path: Path) -> None:
     async with on_temporal(tmp_path) as (made, client):
         made.worlds["firewall"].inject(kind="status", status=503, times=100)
-        await _start(made, client, BLOCK)
+        await start_plan(made, client, BLOCK)
         await _between_two_attempts(client)
         await cancel_run(made.rt, client, "run_s", actor="person:ann")
         async with asyncio.timeout(30):
@@ -112,9 +91,49 @@ async def test_change_whose_planning_waits_is_cancelled_at_once(tmp_path: Path) 
 async def test_timeout_of_a_step_reaches_its_planning(tmp_path: Path) -> None:
     async with on_temporal(tmp_path) as (made, client):
         made.worlds["firewall"].inject(kind="status", status=429, retry_after=7200, times=100)
-        await _start(made, client, BLOCK.model_copy(update={"timeout": 3}))
+        await start_plan(made, client, BLOCK.model_copy(update={"timeout": 3}))
         async with asyncio.timeout(30):
             await client.get_workflow_handle("run-run_s-1").result()
         run = await get_run(made.rt, "run_s")
         assert run.status == "failed"
         assert "it took longer than its timeout of 3 s" in (run.error or "")
+
+
+async def test_group_is_given_up_while_one_of_its_plans_waits(tmp_path: Path) -> None:
+    group = Parallel(id="all", steps=(BLOCK,), approve=Approve(question="Block?"), timeout=3)
+    async with on_temporal(tmp_path) as (made, client):
+        made.worlds["firewall"].inject(kind="status", status=429, retry_after=7200, times=100)
+        await start_plan(made, client, group)
+        await until_ended(client)
+        run = await get_run(made.rt, "run_s")
+        assert run.status == "failed"
+        assert "it took longer than its timeout of 3 s" in (run.error or "")
+
+
+async def test_lease_ends_although_the_timeout_passed_while_its_change_was_applied(
+    tmp_path: Path,
+) -> None:
+    late = BLOCK.model_copy(update={"timeout": 2, "on_error": "continue"})
+    async with on_temporal(tmp_path) as (made, client):
+        made.worlds["firewall"].inject(kind="latency", seconds=4, match="register")
+        await start_plan(made, client, late)
+        await until_ended(client)
+        assert (await get_run(made.rt, "run_s")).status == "completed"
+        assert made.effects("firewall") == 1
+        (lease,) = await made.rows(LeaseRow)
+        assert lease.state == "live"
+        assert lease.until is not None
+
+
+async def test_change_whose_verification_waits_is_cancelled_and_undone(tmp_path: Path) -> None:
+    async with on_temporal(tmp_path) as (made, client):
+        firewall = made.worlds["firewall"]
+        firewall.on_change = lambda: firewall.inject(kind="status", status=503, times=1)
+        await start_plan(made, client, BLOCK, on_failure="roll_back")
+        step = await until_step(made, "block", lambda each: each.waiting_for is not None)
+        assert (step.state, step.waiting_for and step.waiting_for.kind) == ("applied", "retry")
+        firewall.on_change = lambda: None
+        await cancel_run(made.rt, client, "run_s", actor="person:ann")
+        await until_ended(client)
+        (step,) = (await get_run(made.rt, "run_s")).steps
+        assert (step.state, step.waiting_for) == ("undone", None)

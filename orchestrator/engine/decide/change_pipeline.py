@@ -63,14 +63,14 @@ class ChangePipeline:
         """Return the step's result. Raise Refused, Declined, NotSelected, ActionError."""
         try:
             change, output = await self._plan_until_applied()
+            failure = await self._verify(change, output)
         except TocsinError as error:
             await self._settle_lease(nothing_changed=isinstance(error, _NOTHING_CHANGED))
             raise
         except asyncio.CancelledError:  # the step's timeout, or the run's cancellation
-            if self._attempted is None and self._may_hold:
-                await self._settle_lease(nothing_changed=True)
+            if self._attempted is not None or self._may_hold:
+                await self._settle_lease(nothing_changed=self._attempted is None)
             raise
-        failure = await self._verify(change, output)
         # Even if verification failed: the change may still take effect, and a lease without
         # an end would block other runs.
         await self._start_lease(change)

@@ -36,7 +36,7 @@ async def save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     """Insert or update steps, which then wait for nothing unless `waiting_for` is given.
 
     Omitted columns keep their value, and so does `started_at`: unless they are of an earlier
-    attempt of the run.
+    attempt of the run. A step of a later attempt is left alone.
     """
     by_columns: dict[frozenset[str], dict[tuple[str, str], dict[str, Any]]] = {}
     for row in rows:
@@ -52,7 +52,9 @@ async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     written = [{"result": None, "waiting_for": None, **row} for row in rows]
     await session.execute(
         statement.on_conflict_do_update(
-            index_elements=["run_id", "path"], set_=_fresh(statement, {*rows[0], "waiting_for"})
+            index_elements=["run_id", "path"],
+            set_=_fresh(statement, {*rows[0], "waiting_for"}),
+            where=col(StepRow.attempt) <= statement.excluded.attempt,
         ),
         written,
     )

@@ -62,7 +62,7 @@ async def test_extension_is_audited_with_actor_and_reason(bench: ActivityRig) ->
     shown = await change_lease(
         bench.rt, None, key, length=4 * HOUR, way="extend", actor=ANN, reason="still looked at"
     )
-    assert shown.until == START + 4 * HOUR
+    assert shown.expires_at == START + 4 * HOUR
     last = (await bench.rows(AuditEventRow, AuditEventRow.number))[-1]
     assert (last.kind, last.actor, last.subject) == ("containment:lease:changed", ANN, "run_1")
     assert last.data["reason"] == "still looked at"
@@ -91,8 +91,9 @@ async def test_extend_skips_longer_leases_and_shorten_skips_shorter_ones(
 
 async def test_lease_without_end_can_get_one(bench: ActivityRig) -> None:
     key = await held(bench, until=None)
-    assert (await get_containment(bench.rt, key)).until is None
-    assert (await change_lease(bench.rt, None, key, length=HOUR, actor=ANN)).until == START + HOUR
+    assert (await get_containment(bench.rt, key)).expires_at is None
+    changed = await change_lease(bench.rt, None, key, length=HOUR, actor=ANN)
+    assert changed.expires_at == START + HOUR
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ async def test_release_of_an_incident_keeps_leases_of_others(
         assert other is not None
         other.incident_id = "inc_2"
     found = await release_incident(bench.rt, None, "inc_1", actor=ANN)
-    assert [item.key for item in found.items] == [key]
+    assert [item.id for item in found.items] == [key]
     assert (await leases(bench))["run_1/block"].until == START
     assert (await leases(bench))["run_2/block"].until == START + HOUR
     with pytest.raises(NotFound):
@@ -199,7 +200,7 @@ async def test_containments_are_listed_in_two_queries(bench: ActivityRig) -> Non
     )
     (item,) = (await list_containments(bench.rt)).items
     assert len([query for query in queries if query.startswith("SELECT")]) == 2
-    assert (item.connector, item.state, item.ours, item.until) == (
+    assert (item.connector, item.state, item.ours, item.expires_at) == (
         "palo_alto",
         "held",
         True,

@@ -120,7 +120,8 @@ async def test_run_begins_waits_continues_and_ends(bench: ActivityRig) -> None:
     )
     ended = await get_run(bench.rt, "run_1")
     assert (ended.status, ended.error) == ("failed", "no")
-    await ActivityEnvironment().run(recording.begin, context())  # late, after a crash
+    with pytest.raises(ApplicationError, match="attempt 1 of the run has ended in the store"):
+        await ActivityEnvironment().run(recording.begin, context())
     assert (await get_run(bench.rt, "run_1")).status == "failed"
 
 
@@ -134,6 +135,14 @@ async def test_earlier_attempt_does_not_overwrite_a_later_one(bench: ActivityRig
     )
     run = await get_run(bench.rt, "run_1")
     assert (run.status, run.steps[0].state) == ("running", "waiting")
+    later = pause.model_copy(
+        update={"ref": pause.ref.model_copy(update={"run": context(attempt=2)})}
+    )
+    await ActivityEnvironment().run(RecordRun(bench.rt).record, [later])
+    done = pause.model_copy(update={"state": StepState.DONE})
+    await ActivityEnvironment().run(RecordRun(bench.rt).record, [done])
+    (shown,) = (await get_run(bench.rt, "run_1")).steps
+    assert (shown.state, shown.attempt) == ("waiting", 2)
 
 
 async def test_ended_run_has_no_waiting_steps(bench: ActivityRig) -> None:

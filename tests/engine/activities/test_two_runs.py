@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from orchestrator.contracts.change import UndoReply, UndoRequest
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow
-from tests.harness.activity_rig import ActivityRig, UndoChange, rig
+from tests.harness.activity_rig import ActivityRig, UndoChange, rig, run_row
 
 RUNS = 8
 T = TypeVar("T")
@@ -24,6 +24,7 @@ T = TypeVar("T")
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
+        await made.add(*(run_row(f"run_{number}") for number in (0, *range(4, 20))))
         yield made
 
 

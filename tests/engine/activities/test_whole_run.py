@@ -128,10 +128,10 @@ async def test_run_contains_and_holds_until_released(
     assert made.effects("firewall") == made.effects("tickets") == 1
     (held,) = (await list_containments(made.rt, state=StateFilter.ALL)).items
     assert (held.state, held.ours, len(held.leases)) == ("held", True, 1)
-    assert held.leases[0].until is not None
-    await release(made.rt, client, held.key, actor="person:ann")
+    assert held.leases[0].expires_at is not None
+    await release(made.rt, client, held.id, actor="person:ann")
     async with at_most(30):
-        await client.get_workflow_handle(f"hold-{held.key}").result()
+        await client.get_workflow_handle(f"hold-{held.id}").result()
     assert (await list_containments(made.rt, state=StateFilter.ALL)).items[0].state == "lifted"
     assert made.effects("firewall") == 2
     assert [step.state for step in (await get_run(made.rt, "run_w")).steps] == [
@@ -328,14 +328,14 @@ async def test_lost_block_is_applied_again_and_released_in_the_end(
     assert (await ended(client))["status"] == "completed"
     blocked = firewall.in_force()
     (held,) = (await list_containments(made.rt)).items
-    assert held.until is None
+    assert held.expires_at is None
     firewall.tags.clear()
     async with at_most(30):
         while firewall.in_force() != blocked:  # no event to wait for
             await asyncio.sleep(0.1)
-    await release(made.rt, client, held.key, actor="person:ann")
+    await release(made.rt, client, held.id, actor="person:ann")
     async with at_most(30):
-        await client.get_workflow_handle(f"hold-{held.key}").result()
+        await client.get_workflow_handle(f"hold-{held.id}").result()
     assert firewall.in_force() != blocked
     assert (await list_containments(made.rt)).items == []
 
@@ -347,7 +347,7 @@ async def test_terminated_hold_workflow_is_restarted_and_the_lease_ends_in_time(
     await start(made, client, BLOCK.model_copy(update={"hold": 2}))
     assert (await ended(client))["status"] == "completed"
     (held,) = (await list_containments(made.rt)).items
-    await client.get_workflow_handle(f"hold-{held.key}").terminate("by hand")
+    await client.get_workflow_handle(f"hold-{held.id}").terminate("by hand")
     async with at_most(30):
         while (await list_containments(made.rt, state=StateFilter.ALL)).items[
             0
