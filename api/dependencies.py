@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
 from api.container import container_of
+from api.protocol.idempotency import answer_once
 from api.protocol.route import Handler, StrictRoute
 from orchestrator.access.keys import authenticate_key
 from orchestrator.crypto.tokens import token_id
@@ -86,7 +87,8 @@ class GuardedRoute(StrictRoute):
 
         async def guarded(request: Request) -> Response:
             await required.admit(request)
-            return await handler(_StrictRequest(request.scope, request.receive))
+            strict = _StrictRequest(request.scope, request.receive)
+            return await answer_once(strict, _principal(request).person, handler)
 
         return guarded
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
+import sys
 import time
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
+import structlog
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +26,19 @@ MAX_CONCURRENT = 1000
 _SLASH_REDIRECT = 307
 """The status of the one redirect that the API makes."""
 
+
+class _StandardError:
+    """Writes log lines to standard error, as standard output belongs to what a command prints."""
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        sys.stderr.write(f"{line}\n")
+
+    debug = info = msg
+
+
+_PROBES = {"/livez", "/readyz", "/metrics"}
+_log = structlog.wrap_logger(_StandardError())
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -61,9 +77,9 @@ class ResponseMiddleware:
         finally:
             self._open -= 1
             route = getattr(scope.get("route"), "path", "none")
-            self._container.metrics.observe_request(
-                method, route, response.status, time.perf_counter() - began
-            )
+            seconds = time.perf_counter() - began
+            self._container.metrics.observe_request(method, route, response.status, seconds)
+            _log_access(scope, method, route, response.status, seconds)
 
     async def _respond(self, scope: Scope, body: BoundedBody, response: _HeaderSender) -> None:
         request = Request(scope)
@@ -90,6 +106,22 @@ class ResponseMiddleware:
         if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
             return problem(request, 400, "the URL contains a NUL character; remove it")
         return None
+
+
+def _log_access(scope: Scope, method: str, route: str, status: int, seconds: float) -> None:
+    """Log an answered request by its route: the path and the query may hold a secret."""
+    principal = scope.get("state", {}).get("principal")
+    is_probe = route in _PROBES and status < HTTPStatus.BAD_REQUEST
+    (_log.debug if is_probe else _log.info)(
+        "request answered",
+        request=scope["request_id"],
+        method=method,
+        route=route,
+        status=status,
+        milliseconds=round(seconds * 1000, 1),
+        person=principal.person if principal else None,
+        client=scope["client"][0] if scope.get("client") else None,
+    )
 
 
 class _HeaderSender:

@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.problems import Problem, error_responses
+from api.problems import Problem, error_responses, phrase
 from api.protocol.content import JSON
+from api.protocol.idempotency import PARAMETER as IDEMPOTENCY_KEY
 
 
 def operation_id(route: APIRoute) -> str:
@@ -43,6 +44,8 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
     _add_content_type_errors(document)
+    _add_idempotency(document)
+    _add_response_headers(document)
     _share_error_responses(document)
     return _name_pages(document)
 
@@ -67,6 +70,26 @@ def _add_content_type_errors(document: dict[str, Any]) -> None:
                 operation["responses"].setdefault("415", error_responses(415)[415])
 
 
+def _add_idempotency(document: dict[str, Any]) -> None:
+    """Add the header Idempotency-Key to every POST with an API key, and its errors."""
+    for item in document["paths"].values():
+        operation = item.get("post", {})
+        if not operation.get("security"):
+            continue
+        operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+        for status in (409, 422):
+            operation["responses"].setdefault(str(status), error_responses(status)[status])
+
+
+def _add_response_headers(document: dict[str, Any]) -> None:
+    """Add the Location of what a request created."""
+    location = {"description": "What was created.", "schema": {"type": "string"}}
+    for item in document["paths"].values():
+        for operation in item.values():
+            if "201" in operation["responses"]:
+                operation["responses"]["201"]["headers"] = {"Location": location}
+
+
 def _share_error_responses(document: dict[str, Any]) -> None:
     """Replace the responses of errors, equal in most operations, by references to one of each."""
     shared = document["components"].setdefault("responses", {})
@@ -74,7 +97,7 @@ def _share_error_responses(document: dict[str, Any]) -> None:
         for operation in item.values():
             responses = operation["responses"]
             for status in [status for status in responses if int(status) >= HTTPStatus.BAD_REQUEST]:
-                name = HTTPStatus(int(status)).phrase.replace(" ", "")
+                name = phrase(int(status)).replace(" ", "")
                 if shared.setdefault(name, responses[status]) == responses[status]:
                     responses[status] = {"$ref": f"#/components/responses/{name}"}
 

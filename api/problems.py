@@ -38,6 +38,7 @@ _log = structlog.get_logger(__name__)
 _MAX_PLACES = 50
 _MAX_FRAMES = 8
 _RETRY_SECONDS = 1
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
 class ProblemPlace(BaseModel):
@@ -106,7 +107,7 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> ProblemResponse:
     """Return the response of an error."""
-    title = HTTPStatus(status).phrase
+    title = phrase(status)
     body = Problem(
         type=_type(title),
         title=title,
@@ -116,6 +117,11 @@ def problem(
         errors=errors,
     )
     return ProblemResponse(body.model_dump(exclude_none=True), status, headers=headers)
+
+
+def phrase(status: int) -> str:
+    """Return the name of a status as RFC 9110 has it; that of Python's version may be older."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -155,7 +161,9 @@ def unexpected(request: Request, error: Exception) -> ProblemResponse:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    detail = None if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
+    detail = (
+        None if error.detail in {HTTPStatus(error.status_code).phrase, None} else str(error.detail)
+    )
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods: Methods = request.app.state.methods
@@ -279,7 +287,7 @@ _EXAMPLES = {
 
 
 def _described(status: int) -> dict[str, Any]:
-    title = HTTPStatus(status).phrase
+    title = phrase(status)
     example = {
         "type": _type(title),
         "title": title,

@@ -19,7 +19,13 @@ PREFIX = "TOCSIN_"
 CONFIG = "TOCSIN_CONFIG"
 """The variable that names the TOML file, unless `--config` does."""
 
-_OTHER_VARIABLES = (CONFIG, "TOCSIN_API_KEY", "TOCSIN_LIFELINE", "TOCSIN_LISTENER")
+_OTHER_VARIABLES = (
+    CONFIG,
+    "TOCSIN_API_KEY",
+    "TOCSIN_URL",
+    "TOCSIN_LIFELINE",
+    "TOCSIN_LISTENER",
+)
 """Variables that are no settings: of commands, and of the children of `tocsin up`."""
 
 _POSTGRESQL = ("postgresql+asyncpg", "postgresql", "postgres")

@@ -43,7 +43,7 @@ _OPTIONS = {
         typer.Option(
             "--url",
             metavar="URL",
-            help="The API's address, with the key in TOCSIN_API_KEY.",
+            help="The API's address; or TOCSIN_URL. Its key is in TOCSIN_API_KEY.",
             rich_help_panel=_PANEL,
         ),
     ],

@@ -10,6 +10,7 @@ from orchestrator.cli.api_client import Api
 from orchestrator.cli.contexts import load_contexts
 from orchestrator.domain.errors import Invalid, NotFound
 
+URL = "TOCSIN_URL"
 KEY = "TOCSIN_API_KEY"
 DATA_DIR = "TOCSIN_DATA_DIR"
 LOCAL = Path("tocsin-data")
@@ -32,15 +33,17 @@ def connect(url: str | None, context: str | None, data_dir: Path | None) -> Api:
 def find_endpoint(url: str | None, context: str | None, data_dir: Path | None) -> ApiEndpoint:
     """Return which API to use, and with which key. Nothing is created.
 
-    In this order: `--url` with TOCSIN_API_KEY, `--context`, `--data-dir` or TOCSIN_DATA_DIR (the
-    stack on that data directory, with its admin key), the current context, ./tocsin-data. In a data
-    directory, TOCSIN_API_KEY takes precedence over the admin key. Raise NotFound with what to do.
+    In this order: `--url`, `--context`, `--data-dir` (the stack on that data directory, with its
+    admin key), TOCSIN_URL, TOCSIN_DATA_DIR, the current context, ./tocsin-data. TOCSIN_API_KEY goes
+    with a URL, and takes precedence over an admin key. Raise NotFound with what to do.
     """
     if url is not None:
         return ApiEndpoint(checked_url(url), _key_for_url(url, data_dir))
     if context is not None:
         saved = load_contexts().get(context)
         return ApiEndpoint(saved.url, saved.key)
+    if data_dir is None and (named_url := os.environ.get(URL)):
+        return ApiEndpoint(checked_url(named_url, URL), _key_for_url(named_url, None))
     named = data_dir or (Path(os.environ[DATA_DIR]) if os.environ.get(DATA_DIR) else None)
     if named is not None:
         return _of_data_dir(named)
@@ -65,7 +68,7 @@ def _key_for_url(url: str, data_dir: Path | None) -> str:
     for saved in load_contexts().saved.values():
         if saved.url == url.rstrip("/"):
             return saved.key
-    raise NotFound(f"--url {url}: put an API key into {KEY}, or run `tocsin login {url}` once")
+    raise NotFound(f"{url}: put an API key into {KEY}, or run `tocsin login {url}` once")
 
 
 def _of_data_dir(data_dir: Path) -> ApiEndpoint:

@@ -28,6 +28,7 @@ URL = "https://tocsin.example"
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOCSIN_API_KEY", raising=False)
     monkeypatch.delenv("TOCSIN_DATA_DIR", raising=False)
+    monkeypatch.delenv("TOCSIN_URL", raising=False)
 
 
 @pytest.fixture
@@ -190,3 +191,18 @@ def test_a_data_directory_without_a_stack_says_how_to_start_one(tmp_path: Path) 
     refused = tocsin("source", "list", "--data-dir", tmp_path)
     assert refused.returncode == 1
     assert "no stack was started here" in refused.stderr
+
+
+def test_url_and_key_of_the_environment_are_those_of_the_curl_examples(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TOCSIN_URL", "https://tocsin.example/")
+    monkeypatch.setenv("TOCSIN_API_KEY", "tocsin_env")
+    monkeypatch.setenv("TOCSIN_DATA_DIR", str(tmp_path))
+    assert find_endpoint(None, None, None) == ("https://tocsin.example", "tocsin_env")
+    monkeypatch.delenv("TOCSIN_API_KEY")
+    with pytest.raises(NotFound, match="put an API key into TOCSIN_API_KEY"):
+        find_endpoint(None, None, None)
+    monkeypatch.setenv("TOCSIN_URL", "tocsin.example")
+    with pytest.raises(Invalid, match=r"TOCSIN_URL tocsin\.example: write it like https"):
+        find_endpoint(None, None, None)

@@ -94,7 +94,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     try:
         _wait(lambda: httpx.get(f"{url}/readyz", timeout=2).status_code == 200, started)
         key = (place.folder / "tocsin-data" / "admin.key").read_text("utf-8").strip()
-        place.environment = {"TOCSIN_URL": url, "TOCSIN_KEY": key}
+        place.environment = {"TOCSIN_URL": url, "TOCSIN_API_KEY": key}
         yield place
     finally:
         started.terminate()
@@ -117,6 +117,13 @@ def test_a_look_by_curl_is_answered(stack: Place, block: Block) -> None:
     assert '"items"' in done.stdout
 
 
+@pytest.mark.parametrize("block", of("bash curl write"), ids=str)
+def test_a_write_by_curl_succeeds(stack: Place, block: Block) -> None:
+    script = block.text.replace("curl ", "curl -sS --fail-with-body ")
+    done = stack.run(["bash", "-e", "-o", "pipefail", "-c", script])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("block", of("bash approval"), ids=str)
 def test_an_approval_by_curl_is_taken(stack: Place, block: Block) -> None:
     (stack.folder / "secret").write_text(SECRET, "utf-8")
@@ -137,7 +144,7 @@ def test_an_approval_by_curl_is_taken(stack: Place, block: Block) -> None:
     assert added.returncode == 0, added.stderr
     url, key = (
         stack.environment["TOCSIN_URL"],
-        {"authorization": f"Bearer {stack.environment['TOCSIN_KEY']}"},
+        {"authorization": f"Bearer {stack.environment['TOCSIN_API_KEY']}"},
     )
     sent = httpx.post(
         f"{url}/v1/webhooks/sensor",

@@ -58,6 +58,7 @@ KNOWN = {
         "bash tocsin",
         "bash tocsin up",
         "bash curl",
+        "bash curl write",
         "bash approval",
         "bash bench",
         "mermaid",

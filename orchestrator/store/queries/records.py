@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import delete, func, select
@@ -71,6 +72,11 @@ async def add(session: AsyncSession, row: SQLModel) -> None:
     """Insert a row. Raise IntegrityError where its key exists."""
     session.add(row)
     await session.flush()
+
+
+async def remove_older(session: AsyncSession, table: type[R], moment: datetime) -> None:
+    """Delete the rows that were created before the moment."""
+    await session.execute(delete(table).where(col(getattr(table, "created_at")) < moment))  # noqa: B009
 
 
 async def remove(session: AsyncSession, row: SQLModel) -> None:

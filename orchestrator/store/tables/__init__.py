@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.store.tables.access import KeyRow
+from orchestrator.store.tables.access import IdempotencyRow, KeyRow
 from orchestrator.store.tables.alerts import AlertRow, ReplayRow
 from orchestrator.store.tables.approvals import ApprovalRow, DecisionRow
 from orchestrator.store.tables.audit import AuditBatchRow, AuditEventRow, AuditSealRow
@@ -29,6 +29,7 @@ __all__ = [
     "ContainmentRow",
     "DecisionRow",
     "EffectRow",
+    "IdempotencyRow",
     "IncidentRow",
     "InstallationRow",
     "KeyRow",

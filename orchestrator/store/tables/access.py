@@ -1,4 +1,4 @@
-"""Table of API keys."""
+"""Tables of API keys, and of the answers to requests that may be repeated."""
 
 from __future__ import annotations
 
@@ -24,3 +24,13 @@ class KeyRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """A request with an Idempotency-Key, and its sealed answer; null while it runs."""
+
+    __tablename__ = "idempotency_keys"
+    id: str = Field(primary_key=True)
+    request_digest: str
+    created_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    answer: bytes | None = None

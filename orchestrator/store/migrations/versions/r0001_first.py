@@ -40,6 +40,17 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_alerts_raw_sha256"), "alerts", ["raw_sha256"], unique=False)
     op.create_index(op.f("ix_alerts_received_at"), "alerts", ["received_at"], unique=False)
     op.create_table(
+        "idempotency_keys",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("request_digest", sa.String(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        op.f("ix_idempotency_keys_created_at"), "idempotency_keys", ["created_at"], unique=False
+    )
+    op.create_table(
         "api_keys",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
