@@ -23,7 +23,7 @@ class ChangeLeaseView(Frozen):
     """How long a change lasts."""
 
     seconds: int | None = Field(description="Null: without an end.")
-    until: datetime | None = Field(description="When it ends if it is approved now.")
+    expires_at: datetime | None = Field(description="When it ends if it is approved now.")
 
 
 class ChangeVerdictView(Frozen):
@@ -46,7 +46,7 @@ class ApprovalAlertView(Frozen):
     source: str
     product: str
     alerted_at: datetime = Field(description="The time that the product gives.")
-    received_at: datetime
+    created_at: datetime = Field(description="When Tocsin received it.")
 
 
 class ApprovalAssetView(Frozen):

@@ -15,7 +15,7 @@ PLANNED_CHANGE: dict[str, Any] = {
     "summary": "Tag 198.51.100.7 as blocked",
     "changed": True,
     "digest": EXAMPLE_DIGEST,
-    "lease": {"seconds": 86400, "until": "2026-01-02T12:02:00Z"},
+    "lease": {"seconds": 86400, "expires_at": "2026-01-02T12:02:00Z"},
     "policy": {"outcome": "ask", "rule": "critical-targets", "reasons": ["the host is critical"]},
     "undo": "Tocsin lifts it when its last lease ends, or when a person releases it.",
     "planned_change": {
@@ -64,7 +64,7 @@ EXAMPLE_APPROVAL: dict[str, Any] = {
         "source": "suricata-dc1",
         "product": "suricata",
         "alerted_at": "2026-01-01T11:59:58Z",
-        "received_at": "2026-01-01T12:00:00Z",
+        "created_at": "2026-01-01T12:00:00Z",
     },
     "assets": [
         {

@@ -170,7 +170,7 @@ def _lease(effect: Effect, seconds: int | None, now: datetime) -> ChangeLeaseVie
     if effect is not Effect.CONTAIN and seconds is None:
         return None
     until = now + timedelta(seconds=seconds) if seconds is not None else None
-    return ChangeLeaseView(seconds=seconds, until=until)
+    return ChangeLeaseView(seconds=seconds, expires_at=until)
 
 
 def _break_glass(row: ApprovalRow) -> BreakGlassView | None:
@@ -197,7 +197,7 @@ def _alert(row: AlertRow) -> ApprovalAlertView:
         source=row.source,
         product=row.product,
         alerted_at=row.view.get("time") or row.received_at,
-        received_at=row.received_at,
+        created_at=row.received_at,
     )
 
 

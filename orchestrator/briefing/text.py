@@ -99,9 +99,10 @@ def lease_text(change: PlannedChangeView) -> str | None:
     lease = change.lease
     if lease is None:
         return None
-    if lease.seconds is None or lease.until is None:
+    if lease.seconds is None or lease.expires_at is None:
         return "without an end, until a person releases it"
-    return f"for {format_duration(lease.seconds)}, until {format_time(lease.until)} if approved now"
+    until = format_time(lease.expires_at)
+    return f"for {format_duration(lease.seconds)}, until {until} if approved now"
 
 
 def _change(change: PlannedChangeView) -> ChangeText:

@@ -137,7 +137,7 @@ async def test_the_api_shows_the_facts_as_data(world: World) -> None:
     assert view.alert is not None
     assert (view.alert.title, view.alert.severity, view.severity) == (TITLE, 4, 4)
     (change,) = view.planned_changes
-    assert change.lease is not None and change.lease.until == NOW + timedelta(days=1)
+    assert change.lease is not None and change.lease.expires_at == NOW + timedelta(days=1)
     assert change.policy is not None and change.policy.rule == "critical-targets"
     assert [(each.role, each.value, each.tags) for each in view.assets] == [
         ("host", "ws-042", ("finance",)),

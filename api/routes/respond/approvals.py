@@ -40,7 +40,8 @@ async def list_approvals(
         Query(description="The review of a break-glass approval.", examples=["pending"]),
     ] = None,
     mine: Annotated[
-        bool, Query(description="Only pending approvals that wait for your decision.")
+        bool,
+        Query(description="Only pending approvals that wait for your decision.", examples=[True]),
     ] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
