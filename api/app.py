@@ -22,7 +22,14 @@ from api.metrics import Metrics
 from api.middleware import ResponseMiddleware
 from api.openapi import install_document, operation_id
 from api.routes import health, webhooks
-from api.routes.administer import audit, connections, contacts, keys, sources
+from api.routes.administer import (
+    audit,
+    connections,
+    contacts,
+    keys,
+    rejected_deliveries,
+    sources,
+)
 from api.routes.author import (
     authoring,
     backtests,
@@ -73,6 +80,7 @@ GUARDED = (
     own_infrastructure.router,
     audit.router,
     sources.router,
+    rejected_deliveries.router,
     connections.router,
     keys.router,
     contacts.router,

@@ -46,16 +46,19 @@ class Metrics:
             registry=self._registry,
         )
 
-    def count_webhook(self, source: str | None, outcome: str) -> None:
-        """Count one webhook request: `accepted`, `duplicate`, `ignored` or `refused`.
+    def count_webhook(self, source: str | None, outcome: str, number: int = 1) -> None:
+        """Count a webhook request: `accepted`, `duplicate`, `ignored`, `refused` (not authentic).
 
-        `source`: None unless it is configured.
+        `unreadable` counts bodies, and single items of a batch. `source`: None unless it is
+        configured.
         """
+        if not number:
+            return
         label = source or "unknown"
         if label not in self._sources and len(self._sources) >= _MAX_SOURCES:
             label = "other"
         self._sources.add(label)
-        self._alerts.labels(label, outcome).inc()
+        self._alerts.labels(label, outcome).inc(number)
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Record how long one request took. `route`: the path as it is declared."""

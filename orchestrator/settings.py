@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -50,6 +51,13 @@ def _web_address(url: str | None) -> str | None:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
         raise ValueError("write it like http://127.0.0.1:8090")
     return url.rstrip("/")
+
+
+def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ip_network(text.strip(), strict=False)) for text in texts)
+    except ValueError as error:
+        raise ValueError(f"{error}; write networks such as 192.0.2.0/24") from None
 
 
 def _temporal_address(address: str) -> str:
@@ -120,6 +128,12 @@ class Settings(BaseSettings):
     port: Port = 8080
     environment: Literal["production", "staging"] = "production"
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    # Of the deliveries of each source that could not be read.
+    rejected_keep_count: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    rejected_keep_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    rejected_keep_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    # Networks of reverse proxies, whose X-Forwarded-For names the sender of a webhook.
+    trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ()
     encryption_key: SecretStr | None = None
     encryption_key_file: Path | None = None
     audit_key_file: Path | None = None

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from api.container import container_of
-from api.problems import error_responses
+from api.client_address import client_address
+from api.container import Container, container_of
+from api.problems import TooLarge, error_responses
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.intake import accept as intake
+from orchestrator.intake.answers import Accepted, Ignored, new_incidents
 from orchestrator.intake.authenticate import NotAuthentic
-from orchestrator.intake.persist import Accepted, Ignored
 
 router = APIRouter(tags=["webhooks"])
 
@@ -23,12 +24,17 @@ _RAW_BODY = {
     "security": [],
     "requestBody": {
         "required": True,
-        "description": "The product's own payload. The source authenticates exactly these bytes.",
+        "description": "The product's own payload: JSON, or one JSON value per line; as it is, or "
+        "compressed by gzip or deflate. The source authenticates exactly these bytes.",
         "content": {
             "application/json": {
                 "schema": {},
                 "example": {"event_type": "alert", "alert": {"signature": "ET MALWARE Beacon"}},
-            }
+            },
+            "application/x-ndjson": {
+                "schema": {"type": "string"},
+                "example": '{"event_type": "alert"}\n{"event_type": "alert"}\n',
+            },
         },
     },
 }
@@ -43,7 +49,7 @@ _RAW_BODY = {
             "model": Accepted | Ignored,
             "description": "Every alert in it is known already, or it holds no alert",
         },
-        **error_responses(401, 404, 422),
+        **error_responses(401, 404, 415, 422),
     },
     openapi_extra=_RAW_BODY,
 )
@@ -52,26 +58,39 @@ async def accept_webhook(source: Source, request: Request) -> Response:
 
     The answer is sent once the alerts are committed. Their runs start right afterwards, or when
     Temporal is reachable again. The request is authenticated by the source's scheme, not by an API
-    key.
+    key. What an authentic source sends and Tocsin cannot read is kept, and can be replayed.
     """
     container = container_of(request)
-    body = await request.body()
+    sender = client_address(request, container.rt.settings.trusted_proxies)
     try:
-        outcome = await intake.accept(container.rt, source, request.headers.raw, body)
+        body = await _read(request, container, source, sender)
+        outcome = await intake.accept(container.rt, source, request.headers.raw, body, sender)
     except NotFound:
         container.metrics.count_webhook(None, "refused")
         raise
-    except (NotAuthentic, Invalid):
+    except NotAuthentic:
         container.metrics.count_webhook(source, "refused")
+        raise
+    except Invalid:
+        container.metrics.count_webhook(source, "unreadable")
         raise
     if isinstance(outcome, Ignored):
         container.metrics.count_webhook(source, "ignored")
         return _answer(outcome, 200)
     container.metrics.count_webhook(source, "duplicate" if outcome.duplicate else "accepted")
-    container.dispatcher.enqueue(
-        outcome.run_ids, (each.incident_id for each in outcome.alerts if not each.duplicate)
-    )
+    container.metrics.count_webhook(source, "unreadable", len(outcome.rejected))
+    container.dispatcher.enqueue(outcome.run_ids, new_incidents(outcome))
     return _answer(outcome, 200 if outcome.duplicate else 202)
+
+
+async def _read(request: Request, container: Container, source: str, sender: str | None) -> bytes:
+    """Return the body. One that is over the limit is recorded before the 413 is answered."""
+    try:
+        return await request.body()
+    except TooLarge:
+        proven = await intake.record_too_large(container.rt, source, request.headers.raw, sender)
+        container.metrics.count_webhook(source, "unreadable" if proven else "refused")
+        raise
 
 
 def _answer(outcome: Accepted | Ignored, status: int) -> Response:

@@ -56,3 +56,48 @@ class AddSource(RequestModel):
         Mode,
         Field(description="`dry_run`: its alerts start dry runs only, which change nothing."),
     ] = Mode.LIVE
+    senders: Annotated[
+        list[str],
+        Field(
+            max_length=64,
+            description="Networks that its requests must come from; empty for any.",
+            examples=[["192.0.2.0/24"]],
+        ),
+    ] = []
+
+
+class ChangeSource(RequestModel):
+    """Changes of a source. What is left out stays; the secret always does."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"senders": ["192.0.2.0/24"]}]})
+
+    mapping: Annotated[
+        dict[str, Any] | None, Field(description="null returns to the product's own parser.")
+    ] = None
+    correlate_by: Literal["host", "user", "remote", "rule", "none"] = "host"
+    correlate_within: Annotated[int, Field(ge=0, le=_YEAR_SECONDS, description="Seconds.")] = 3600
+    mode: Mode = Mode.LIVE
+    senders: Annotated[list[str], Field(max_length=64)] = []
+
+
+class TryPayload(RequestModel):
+    """A payload to try, and a mapping to try it with."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"body": '{"event_type": "alert"}'}]})
+
+    body: Annotated[str, Field(min_length=1, description="What the product would send.")]
+    content_type: Annotated[str, Field(max_length=200)] = "application/json"
+    mapping: Annotated[
+        dict[str, Any] | None,
+        Field(description="A mapping to try; without one, that of the source."),
+    ] = None
+
+
+class ReplayRejected(RequestModel):
+    """Which rejected deliveries to replay: those that came after this one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"after": None}]})
+
+    after: Annotated[
+        str | None, Field(max_length=200, description="`next` of the previous answer.")
+    ] = None

@@ -1,4 +1,7 @@
-"""The normal form of an alert; its fields correspond to OCSF 1.8 Detection Finding (2004)."""
+"""The normal form of an alert, and the states of what did not become one.
+
+The fields correspond to OCSF 1.8 Detection Finding (2004).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, StringConstraints
 
+from orchestrator.domain.errors import Conflict
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import Observable
 
@@ -89,6 +93,50 @@ class ProcessInfo(Frozen):
     pid: int | None = None
 
 
+class RejectionReason(StrEnum):
+    """Why a delivery, or a part of it, is not accepted."""
+
+    TOO_LARGE = "too_large"  # over the limit, compressed or not: the body is not kept
+    UNSUPPORTED = "unsupported"  # a content type or coding that is not read
+    MALFORMED = "malformed"  # not the JSON, or the compressed data, that it claims to be
+    UNREADABLE = "unreadable"  # JSON that is not what the source's product sends
+    ITEMS = "items"  # single items of a batch; the others were accepted
+
+
+class RejectionState(StrEnum):
+    """The life of a rejected delivery."""
+
+    KEPT = "kept"
+    REPLAYED = "replayed"
+
+    def replay(self) -> RejectionState:
+        """Return the state after a complete replay. Raise Conflict when that was done already."""
+        if self is RejectionState.REPLAYED:
+            raise Conflict("the delivery was replayed already; its alerts are stored")
+        return RejectionState.REPLAYED
+
+
+class OmissionReason(StrEnum):
+    """Why something of a payload is not in the alert, or only in part."""
+
+    UNREADABLE = "unreadable"  # the value is not of the field's type
+    PLACEHOLDER = "placeholder"  # a word such as `unknown`, read as no value
+    LIMIT = "limit"  # more values than an alert keeps
+    AMBIGUOUS = "ambiguous"  # several values where one is expected: the first counts
+
+
+class Omission(Frozen):
+    """Something that the payload holds and the alert leaves out."""
+
+    field: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    """The JSON path in the payload, or the field of the alert."""
+    reason: OmissionReason
+    message: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
 class Alert(Frozen):
     """One alert. Comments name the OCSF attributes."""
 
@@ -109,6 +157,10 @@ class Alert(Frozen):
     url: str | None = None
     observables: tuple[Observable, ...] = ()
     resolved: bool = False  # the product reports that it is over (status_id 4)
+    fingerprint: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    """What an alert and the report of its end share; the dedup key where it is None."""
+    incomplete: tuple[Omission, ...] = ()
+    """What the payload holds and this alert leaves out."""
 
 
 def alert_view(
@@ -118,6 +170,7 @@ def alert_view(
     fields = alert.model_dump(mode="json", exclude={"alert_class"})
     return {
         **fields,
+        "fingerprint": alert.fingerprint or alert.dedup_key,
         "id": alert_id,
         "incident_id": incident_id,
         "class": alert.alert_class,

@@ -16,7 +16,8 @@ class EventKind(StrEnum):
 
     ALERT_ACCEPTED = "alert:intake:accepted"
     ALERT_DUPLICATE = "alert:intake:duplicate"
-    ALERT_REFUSED = "alert:intake:refused"  # authentication failed
+    ALERT_REFUSED = "alert:intake:refused"  # not authentic, or not readable: see `reason`
+    ALERT_REPLAYED = "alert:intake:replayed"  # a rejected delivery was read again
     RUN_CREATED = "run:created"
     RUN_SUPPRESSED = "run:suppressed"  # an earlier run has the same `once_per` key
     RUN_LIMITED = "run:limited"  # beyond `runs_per_hour`: it waits for an approval to begin

@@ -35,6 +35,7 @@ class TaskKind(StrEnum):
     BREAK_GLASS = "break_glass"  # a break-glass approval needs a review; subject: the approval
     LOST_RUN = "lost_run"  # Temporal lost a run again and again; subject: the run
     STUCK_RUN = "stuck_run"  # a run does not move, as its workflow task fails; subject: the run
+    REJECTED_DELIVERIES = "rejected_deliveries"  # much of a source is unreadable; subject: it
     BREAKER = "breaker"  # a circuit breaker tripped; subject: the source
     REFUSED_PLAYBOOK = (
         "refused_playbook"  # a version does not match its record; subject: name@version

@@ -27,6 +27,11 @@ class ObservableType(StrEnum):
     FILE = "file"
     PROCESS = "process"
 
+    @property
+    def plural(self) -> str:
+        """The word for several."""
+        return f"{self.value}{'es' if self.value.endswith(('s', 'h')) else 's'}"
+
 
 class ObservableRole(StrEnum):
     """The part that an observable plays in an alert."""

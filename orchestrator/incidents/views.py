@@ -80,6 +80,7 @@ class IncidentView(Frozen):
                 "severity": 5,
                 "status": "open",
                 "alerts": 2,
+                "incomplete": 0,
                 "created_at": "2026-01-01T12:00:00Z",
                 "last_alert_at": "2026-01-01T12:10:00Z",
             }
@@ -91,6 +92,10 @@ class IncidentView(Frozen):
     severity: int
     status: IncidentStatus
     alerts: int = Field(description="How many alerts belong to it.")
+    incomplete: int = Field(
+        description="How many of its alerts leave something of their payload out; each says what "
+        "in `alert.incomplete`."
+    )
     created_at: datetime
     last_alert_at: datetime
 

@@ -3,83 +3,105 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
 
 from pydantic import SecretStr
 
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import NotFound
+from orchestrator.intake.answers import Accepted, Ignored
 from orchestrator.intake.authenticate import (
+    UNSIGNED_BODY,
     NotAuthentic,
     Reason,
     Scheme,
     SchemeOptions,
     Verified,
     authenticate,
-    single_headers,
 )
-from orchestrator.intake.body import parse_json
-from orchestrator.intake.errors import NotAnAlert
-from orchestrator.intake.mapping import check_mapping
-from orchestrator.intake.parsers import Parser, parser_for
-from orchestrator.intake.persist import Accepted, Ignored, commit
-from orchestrator.intake.sources import secret_context
+from orchestrator.intake.body import BodyRefused
+from orchestrator.intake.delivery import WebhookDelivery, parse_payloads, read_payloads
+from orchestrator.intake.errors import NotAnAlert, Unparseable
+from orchestrator.intake.keep_rejected import keep_body
+from orchestrator.intake.persist import commit
+from orchestrator.intake.sources import load_source, parser_of, secret_context
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import records
+from orchestrator.store.queries.sources import activity
 from orchestrator.store.tables import SourceRow
 
 
 async def accept(
-    rt: Runtime, source: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    rt: Runtime,
+    source: str,
+    headers: Iterable[tuple[bytes, bytes]],
+    body: bytes,
+    sender: str | None = None,
 ) -> Accepted | Ignored:
-    """Commit the alerts in a body.
+    """Commit the alerts in a body. `sender`: the address that the request came from.
 
-    Raise NotFound, NotAuthentic, BodyRefused or Unparseable; then only the refusal is stored.
+    Raise NotFound, NotAuthentic, BodyRefused or Unparseable. Only what an authentic source sent is
+    kept then; of any other request, the refusal alone is recorded.
     """
     now = rt.clock()
-    row = await _source(rt, source)
-    verified = await _authenticate(rt, row, headers, body, now)
-    payload = parse_json(body, rt.settings.max_body_bytes)
+    row = await load_source(rt, source)
+    delivery = WebhookDelivery.of(headers, body, sender)
+    verified = await _authenticate(rt, row, delivery, now)
     try:
-        parsed = _parser(row.product, json.dumps(row.mapping))(payload, now)
+        payloads = read_payloads(delivery, rt.settings.max_body_bytes)
+        parsed = parse_payloads(parser_of(row), payloads, now)
     except NotAnAlert as telemetry:
         return Ignored(ignored=str(telemetry))
+    except (BodyRefused, Unparseable) as refusal:
+        await keep_body(rt, row, delivery, refusal, now)
+        raise
     try:
-        return await commit(rt, row, parsed, body, verified, now)
+        return await commit(rt, row, parsed, payloads.body, verified, now, delivery)
     except NotAuthentic as refusal:
         await _record_refusal(rt, row.name, refusal.reason, body, now)
         raise
 
 
-@lru_cache(maxsize=256)
-def _parser(product: str, mapping: str) -> Parser:
-    """Return a parser, cached by the mapping's text, as checking a mapping takes long."""
-    raw = json.loads(mapping)
-    return parser_for(product, check_mapping(raw) if raw else None)
+async def record_too_large(
+    rt: Runtime, source: str, headers: Iterable[tuple[bytes, bytes]], sender: str | None
+) -> bool:
+    """Record that a body was over the limit and therefore not read. Return whether it is proven.
 
-
-async def _source(rt: Runtime, name: str) -> SourceRow:
-    async with rt.store.read() as session:
-        row = await records.get(session, SourceRow, name)
-    if row is None:
-        raise NotFound("unknown source; an admin adds one with `tocsin source add`")
-    return row
+    Where the body itself is signed, nothing proves the source, and only a refusal is counted. Raise
+    NotFound, NotAuthentic.
+    """
+    now, row = rt.clock(), await load_source(rt, source)
+    delivery = WebhookDelivery.of(headers, b"", sender)
+    if Scheme(row.scheme) not in UNSIGNED_BODY:
+        await _record_refusal(rt, row.name, Reason.TOO_LARGE, b"", now)
+        return False
+    await _authenticate(rt, row, delivery, now)
+    limit = rt.settings.max_body_bytes
+    refusal = BodyRefused(413, f"the body is over the limit of {limit} bytes")
+    await keep_body(rt, row, delivery, refusal, now)
+    return True
 
 
 async def _authenticate(
-    rt: Runtime, row: SourceRow, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: datetime
+    rt: Runtime, row: SourceRow, delivery: WebhookDelivery, now: datetime
 ) -> Verified:
     secret = SecretStr(rt.secrets.open(row.secret, secret_context(row.name)).decode())
     try:
         options = SchemeOptions.model_validate(row.options)
-        return authenticate(Scheme(row.scheme), secret, single_headers(headers), body, now, options)
+        verified = authenticate(
+            Scheme(row.scheme), secret, delivery.headers, delivery.body, now, options
+        )
+        _check_sender(row, delivery)
     except NotAuthentic as refusal:
-        await _record_refusal(rt, row.name, refusal.reason, body, now)
+        await _record_refusal(rt, row.name, refusal.reason, delivery.body, now)
         raise
+    return verified
+
+
+def _check_sender(row: SourceRow, delivery: WebhookDelivery) -> None:
+    """Check the sender after the secret, so that both refusals look and last the same."""
+    if not delivery.is_from(row.senders):
+        raise NotAuthentic(Reason.SENDER_NOT_ALLOWED)
 
 
 async def _record_refusal(
@@ -91,6 +113,7 @@ async def _record_refusal(
         "bytes": len(body),
     }
     async with rt.store.write() as session:
+        await activity.count(session, source, {"refused"}, now)
         await trail.record(
             session,
             EventKind.ALERT_REFUSED,

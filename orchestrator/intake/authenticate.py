@@ -40,6 +40,10 @@ class Scheme(StrEnum):
     BASIC = "basic"
 
 
+UNSIGNED_BODY = frozenset({Scheme.HEADER, Scheme.BEARER, Scheme.BASIC})
+"""Schemes that prove the source without the body."""
+
+
 class SchemeOptions(Frozen):
     """Options of a scheme besides its secret."""
 
@@ -60,6 +64,8 @@ class Reason(StrEnum):
     TIMESTAMP_OUTSIDE_WINDOW = "timestamp_outside_window"
     MISMATCH = "mismatch"
     SECRET_UNUSABLE = "secret_unusable"  # noqa: S105 - a reason, not a secret
+    SENDER_NOT_ALLOWED = "sender_not_allowed"  # not from the source's networks
+    TOO_LARGE = "too_large"  # the signed body was not read
     REPLAYED = "replayed"  # raised by the store, which remembers the ids
 
 

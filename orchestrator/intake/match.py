@@ -52,12 +52,21 @@ class Match(NamedTuple):
     """Why `once_per` fails."""
 
 
+class Covered(NamedTuple):
+    """A match that starts no run, as an earlier run has its key."""
+
+    match: Match
+    run_id: str
+    until: datetime
+
+
 @dataclass
 class Started:
     """The runs to insert and their audit events."""
 
     runs: list[RunRow] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    covered: list[Covered] = field(default_factory=list)
     holders: dict[tuple[str, str], str] = field(default_factory=dict)
     """The run that holds a playbook's key, for the keys claimed in this transaction."""
 
@@ -148,6 +157,9 @@ async def _start_dry(session: AsyncSession, match: Match, started: Started, now:
     started.events.append(event(kind, actor="system", subject=holder, data=data, now=now))
     if holder == run.id:
         started.runs.append(run)
+    elif not shadow:
+        since = await alerts.claimed_at(session, *key) or now
+        started.covered.append(Covered(match, holder, since + within))
 
 
 async def _start(session: AsyncSession, match: Match, started: Started, now: datetime) -> None:
@@ -166,8 +178,13 @@ async def _start(session: AsyncSession, match: Match, started: Started, now: dat
             event(kind, actor="system", subject=subject, data={**data, **more}, now=now)
         )
 
+    async def suppress(holder: str) -> None:
+        record(EventKind.RUN_SUPPRESSED, holder)
+        since = await alerts.claimed_at(session, plan.playbook, key) or now
+        started.covered.append(Covered(match, holder, since + within))
+
     if (before := started.holders.get((plan.playbook, key))) is not None:
-        record(EventKind.RUN_SUPPRESSED, before)
+        await suppress(before)
         return
     exceeded: int | None = None
     if limit is not None and await alerts.holder(session, plan.playbook, key, now - within) is None:
@@ -180,7 +197,7 @@ async def _start(session: AsyncSession, match: Match, started: Started, now: dat
         session, plan.playbook, key, run.id, now, within
     )
     if holder != run.id:
-        record(EventKind.RUN_SUPPRESSED, holder)
+        await suppress(holder)
         return
     started.runs.append(run)
     record(EventKind.RUN_CREATED, run.id)
@@ -204,6 +221,11 @@ def _run(match: Match, now: datetime, exceeded: int | None = None) -> RunRow:
         over_limit=exceeded,
         now=now,
     )
+
+
+def live_names(matches: Sequence[Match]) -> list[str]:
+    """Return the playbooks that match, without shadows."""
+    return [match.candidate.plan.playbook for match in matches if not match.candidate.shadow]
 
 
 def once_key(trigger: Trigger, alert_id: str, alert: dict[str, Any]) -> tuple[str, str | None]:

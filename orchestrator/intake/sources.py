@@ -2,67 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
-from datetime import datetime, timedelta
-from typing import Annotated, Any
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
 
-from pydantic import ConfigDict, Field, JsonValue, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
-from orchestrator.domain.model import Frozen
+from orchestrator.domain.observable import canonical_network
 from orchestrator.domain.run import Mode
 from orchestrator.intake.authenticate import Scheme, SchemeOptions, check_secret, generate_secret
 from orchestrator.intake.mapping import check_mapping
-from orchestrator.intake.parsers import parser_for
+from orchestrator.intake.parsers import Parser, parser_for
+from orchestrator.intake.source_views import SourceDetails, SourceView, WebhookCounts
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
+from orchestrator.store.queries.sources import activity, rejected
 from orchestrator.store.tables import SourceRow
 
 CORRELATIONS = ("host", "user", "remote", "rule", "none")
 """What alerts of one incident can share."""
-
-
-_EXAMPLE: dict[str, JsonValue] = {
-    "name": "edge-ids",
-    "product": "suricata",
-    "scheme": "standard_webhooks",
-    "options": {"header": "x-tocsin-token"},
-    "mapping": None,
-    "correlate_by": "host",
-    "correlate_within": 3600,
-    "mode": "live",
-    "created_at": "2026-01-01T12:00:00Z",
-}
-
-
-class SourceView(Frozen):
-    """A source without its secret."""
-
-    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
-
-    name: str
-    product: str
-    scheme: Scheme
-    options: dict[str, Any]
-    mapping: dict[str, Any] | None
-    correlate_by: str
-    correlate_within: Annotated[int, Field(description="Seconds.")]
-    mode: Mode
-    created_at: datetime
-
-
-class AddedSource(SourceView):
-    """A new source. This is the only time that its generated secret is shown."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {**_EXAMPLE, "secret": "whsec_..."}})
-
-    secret: Annotated[
-        str | None, Field(description="The generated secret; null where the client sent its own.")
-    ]
+_DAYS_SHOWN = 7
 
 
 async def add_source(
@@ -77,6 +44,7 @@ async def add_source(
     correlate_within: timedelta = timedelta(hours=1),
     *,
     mode: Mode = Mode.LIVE,
+    senders: Iterable[str] = (),
     actor: str,
 ) -> tuple[SourceView, SecretStr | None]:
     """Save a source. Return it with its secret where that is generated here.
@@ -99,6 +67,7 @@ async def add_source(
         correlate_by=correlate_by,
         correlate_within=int(correlate_within.total_seconds()),
         mode=mode,
+        senders=check_senders(senders),
         created_at=rt.clock(),
     )
     view = _view(row)
@@ -119,6 +88,93 @@ async def add_source(
             now=view.created_at,
         )
     return view, None if secret else chosen
+
+
+async def change_source(
+    rt: Runtime,
+    name: str,
+    *,
+    actor: str,
+    replaces: Precondition = ANY_STATE,
+    **changes: Any,
+) -> SourceView:
+    """Change a source and keep its secret. Raise NotFound, Invalid.
+
+    `changes`: any of mapping, correlate_by, correlate_within, mode, senders.
+    """
+    async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, [f"source {name}"])
+        row = await records.get(session, SourceRow, name)
+        if row is None:
+            raise NotFound(f"source {name!r} does not exist")
+        replaces.check(f"source {name}", _view(row))
+        if "mapping" in changes:
+            mapping = changes["mapping"]
+            read = check_mapping(mapping) if mapping is not None else None
+            parser_for(row.product, read)
+            row.mapping = read.model_dump(mode="json", by_alias=True) if read else None
+        if "senders" in changes:
+            row.senders = check_senders(changes["senders"])
+        row.correlate_by = changes.get("correlate_by", row.correlate_by)
+        row.correlate_within = int(changes.get("correlate_within", row.correlate_within))
+        row.mode = changes.get("mode", row.mode)
+        _check(name, row.scheme, row.correlate_by, timedelta(seconds=row.correlate_within))
+        view = _view(row)
+        data: dict[str, Any] = {"product": row.product, "scheme": row.scheme, "mode": row.mode}
+        data |= {"changed": sorted(changes), "senders": row.senders}
+        await trail.record(
+            session, EventKind.SOURCE_SAVED, actor=actor, subject=name, data=data, now=rt.clock()
+        )
+    return view
+
+
+async def get_source(rt: Runtime, name: str) -> SourceDetails:
+    """Return a source with what it sent. Raise NotFound."""
+    async with rt.store.read() as session:
+        row = await records.get(session, SourceRow, name)
+        if row is None:
+            raise NotFound(f"source {name!r} does not exist; `tocsin source list` lists them")
+        since = (rt.clock() - timedelta(days=_DAYS_SHOWN)).date()
+        seen = (await activity.by_source(session, since)).get(name, activity.SourceActivity())
+        kept = (await rejected.count_kept(session)).get(name, 0)
+    counts = WebhookCounts(
+        last_seen_at=seen.last_at,
+        accepted=seen.accepted,
+        duplicates=seen.duplicates,
+        unreadable=seen.unreadable,
+        refused=seen.refused,
+        rejected_kept=kept,
+    )
+    return SourceDetails(**_view(row).model_dump(), activity=counts)
+
+
+async def load_source(rt: Runtime, name: str) -> SourceRow:
+    """Return the row of a source, for those who act on what it sent. Raise NotFound."""
+    async with rt.store.read() as session:
+        row = await records.get(session, SourceRow, name)
+    if row is None:
+        raise NotFound("unknown source; an admin adds one with `tocsin source add`")
+    return row
+
+
+def parser_of(source: SourceRow) -> Parser:
+    """Return the parser of a source's product, or of its mapping."""
+    return _parser(source.product, json.dumps(source.mapping))
+
+
+@lru_cache(maxsize=256)
+def _parser(product: str, mapping: str) -> Parser:
+    """Return a parser, cached by the mapping's text, as checking a mapping takes long."""
+    raw = json.loads(mapping)
+    return parser_for(product, check_mapping(raw) if raw else None)
+
+
+def check_senders(networks: Iterable[str]) -> list[str]:
+    """Return networks in canonical spelling. Raise Invalid."""
+    try:
+        return sorted({canonical_network(each) for each in networks})
+    except ValueError as error:
+        raise Invalid(f"senders: {error}; write networks such as 192.0.2.0/24") from None
 
 
 async def list_sources(rt: Runtime) -> tuple[SourceView, ...]:

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.model import Frozen
 
-_PASSING = frozenset({"warning", "warnings", "token", "secret"})
-"""Fields of an answer that are no part of the state: they are shown once."""
+_PASSING = frozenset({"warning", "warnings", "token", "secret", "activity"})
+"""Fields of an answer that are no part of the state: shown once, or counts."""
 _LENGTH = 32
 
 

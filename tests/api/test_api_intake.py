@@ -43,8 +43,17 @@ async def test_new_alert_is_202_and_a_duplicate_200_with_the_same_ids(
     assert (one["duplicate"], two["duplicate"]) == (False, True)
     assert (one["alert_id"], one["incident_id"]) == (two["alert_id"], two["incident_id"])
     assert one["alerts"] == [
-        {"alert_id": one["alert_id"], "incident_id": one["incident_id"], "duplicate": False}
+        {
+            "alert_id": one["alert_id"],
+            "incident_id": one["incident_id"],
+            "duplicate": False,
+            "matched": [],
+            "run_ids": [],
+            "covered_by": [],
+            "incomplete": [],
+        }
     ]
+    assert (one["matched"], one["covered_by"], one["rejected"]) == ([], [], [])
     assert two["run_ids"] == []
     assert await kept(rt) == (1, 1)
 

@@ -147,7 +147,8 @@ def test_operations_on_one_object_are_verbs(document: dict[str, Any]) -> None:
     }
     assert verbs <= {
         "break-glass", "cancel", "check", "close", "commands", "decide", "reinstate", "release",
-        "resolve", "retire", "retry", "review", "roll-back", "signatures", "withdraw",
+        "replay", "resolve", "retire", "retry", "review", "roll-back", "signatures", "test",
+        "withdraw",
     }  # fmt: skip
 
 

@@ -268,6 +268,7 @@ def alert(id_: str = "alert_1", **columns: Any) -> AlertRow:
         "source": "test",
         "product": "generic",
         "dedup_key": id_,
+        "fingerprint": id_,
         "incident_id": "inc_1",
         "title": "t",
         "severity": 4,

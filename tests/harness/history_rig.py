@@ -134,7 +134,14 @@ def alert_row(name: str, address: str, at: datetime, **more: Any) -> AlertRow:
     }
     kept: dict[str, Any] = {"raw": b"", "raw_sha256": "", "received_at": at, "last_seen_at": at}
     return AlertRow(
-        id=name, product="generic", dedup_key=name, severity=4, view=view, **about, **kept
+        id=name,
+        product="generic",
+        dedup_key=name,
+        fingerprint=name,
+        severity=4,
+        view=view,
+        **about,
+        **kept,
     )
 
 

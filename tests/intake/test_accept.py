@@ -21,10 +21,10 @@ from orchestrator.assets.inventory import import_assets
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
 from orchestrator.intake.accept import accept
+from orchestrator.intake.answers import Accepted, Ignored
 from orchestrator.intake.authenticate import NotAuthentic
 from orchestrator.intake.body import BodyRefused
 from orchestrator.intake.errors import Unparseable
-from orchestrator.intake.persist import Accepted, Ignored
 from orchestrator.intake.sources import add_source
 from orchestrator.registry.publish import publish_playbook, retire_playbook
 from orchestrator.runtime import Runtime
@@ -526,3 +526,124 @@ async def test_alerts_of_a_dry_run_source_start_dry_runs_and_block_no_live_run(
         await session.execute(update(SourceRow).values(mode="live"))
     await send(rt, beacon(10))
     assert sorted(run.mode for run in await rows(rt, RunRow)) == ["dry_run", "live"]
+
+
+async def test_answer_names_the_playbooks_that_match_their_runs_and_what_covers_them(
+    rt: Runtime,
+) -> None:
+    await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
+    first, second = await send(rt, beacon()), await send(rt, beacon(1))
+    other = {**EVE["alert"], "signature": "X", "category": "Misc activity", "metadata": {}}
+    unmatched = await send(rt, beacon(2, alert=other))
+    assert (first.matched, first.covered_by) == (("block-beacon",), ())
+    assert first.alerts[0].run_ids == first.run_ids
+    (cover,) = second.alerts[0].covered_by
+    assert (second.matched, second.run_ids) == (("block-beacon",), ())
+    assert (cover.playbook, cover.run_id, cover.key, cover.expires_at) == (
+        "block-beacon",
+        first.run_ids[0],
+        "198.51.100.23",
+        START + timedelta(hours=4),
+    )
+    assert (unmatched.matched, unmatched.run_ids, unmatched.covered_by) == ((), (), ())
+
+
+async def test_alerts_of_one_body_each_say_what_they_start(rt: Runtime) -> None:
+    await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
+    done = await send(rt, [beacon(), beacon(1)])
+    started, covered = done.alerts
+    assert (started.run_ids, [each.run_id for each in covered.covered_by]) == (
+        done.run_ids,
+        [done.run_ids[0]],
+    )
+
+
+async def add_monitor(rt: Runtime) -> None:
+    """Add a source whose product reports ends, with a short time of correlation."""
+    await add_source(
+        rt,
+        "monitor",
+        "generic",
+        "bearer",
+        SecretStr(TOKEN),
+        mapping={"dedup_key": "id", "title": "t", "host_name": "host", "resolved": "over"},
+        correlate_within=timedelta(seconds=10),
+        actor="person:ann",
+    )
+
+
+async def age(rt: Runtime, by: timedelta) -> None:
+    """Move all incidents into the past."""
+    async with rt.store.write() as session:
+        await session.execute(
+            update(IncidentRow).values(opened_at=START - by, last_alert_at=START - by)
+        )
+
+
+async def test_late_report_of_an_end_joins_the_incident_of_its_alert(rt: Runtime) -> None:
+    await add_monitor(rt)
+    start = await send(rt, {"id": 1, "t": "T", "host": "ws-1"}, "monitor")
+    await send(rt, {"id": 1, "t": "T", "host": "ws-1"}, "monitor")
+    await send(rt, {"id": 2, "t": "T", "host": "ws-1"}, "monitor")
+    await age(rt, timedelta(days=30))
+    other = await send(rt, {"id": 3, "t": "T", "host": "ws-1"}, "monitor")
+    end = await send(rt, {"id": 1, "t": "T", "host": "ws-1", "over": True}, "monitor")
+    assert end.incident_id == start.incident_id != other.incident_id
+    assert (end.duplicate, end.matched) == (False, ())
+    incidents = {row.id: row.alerts for row in await rows(rt, IncidentRow)}
+    assert incidents == {start.incident_id: 3, other.incident_id: 1}
+    again = await send(rt, {"id": 1, "t": "T", "host": "ws-1", "over": True}, "monitor")
+    assert again.duplicate
+
+
+async def test_end_of_an_alert_that_was_never_sent_is_correlated_as_any_other(rt: Runtime) -> None:
+    await add_monitor(rt)
+    first = await send(rt, {"id": 1, "t": "T", "host": "ws-1"}, "monitor")
+    end = await send(rt, {"id": 2, "t": "T", "host": "ws-1", "over": True}, "monitor")
+    assert end.incident_id == first.incident_id
+
+
+async def test_end_in_the_same_body_joins_the_incident_of_its_alert(rt: Runtime) -> None:
+    await add_monitor(rt)
+    done = await send(
+        rt,
+        [{"id": 1, "t": "T"}, {"id": 2, "t": "T"}, {"id": 1, "t": "T", "over": True}],
+        "monitor",
+    )
+    first, second, end = done.alerts
+    assert (end.incident_id, second.incident_id != end.incident_id) == (first.incident_id, True)
+
+
+async def test_what_an_alert_leaves_out_is_in_the_answer_the_trail_and_the_incident(
+    rt: Runtime,
+) -> None:
+    done = await send(rt, beacon(timestamp="yesterday"))
+    said = "$.timestamp: 'yesterday' is not a time"
+    assert [str(each) for each in done.alerts[0].incomplete] == [said]
+    [alert], [incident] = await rows(rt, AlertRow), await rows(rt, IncidentRow)
+    assert [each["message"] for each in alert.view["incomplete"]] == ["'yesterday' is not a time"]
+    assert incident.incomplete == 1
+    assert [each["incomplete"] for each in await trail(rt, EventKind.ALERT_ACCEPTED)] == [[said]]
+
+
+@pytest.mark.parametrize("alerts_sent", [1, 2])
+async def test_concurrent_ends_in_two_processes_are_all_counted(
+    processes: list[Runtime], alerts_sent: int
+) -> None:
+    await add_monitor(processes[0])
+    for number in range(alerts_sent):
+        await send(processes[0], {"id": number, "t": "T", "host": "ws-1"}, "monitor")
+    await asyncio.gather(
+        *(
+            send(
+                processes[number % 2],
+                {"id": number % alerts_sent, "t": "T", "host": f"ws-{number}", "over": True}
+                if number < alerts_sent
+                else {"id": 10 + number, "t": "T", "host": "ws-1"},
+                "monitor",
+            )
+            for number in range(8)
+        )
+    )
+    [incident] = await rows(processes[0], IncidentRow)
+    assert incident.alerts == alerts_sent + 8

@@ -158,7 +158,7 @@ def test_every_field_is_mapped() -> None:
         "bad": ["not an address", {}, None],
     }
     (alert,) = parse(mapping, payload)
-    shown = alert.model_dump(mode="json", exclude={"dedup_key", "observables"})
+    shown = alert.model_dump(mode="json", exclude={"dedup_key", "observables", "fingerprint"})
     host = {
         "id": "abc",
         "name": "ws-1.corp.example",
@@ -188,6 +188,13 @@ def test_every_field_is_mapped() -> None:
         "process": {"name": "x", "command_line": "x\ufffd -y", "pid": 42},
         "url": "https://evil.example/a",
         "resolved": True,
+        "incomplete": [
+            {
+                "field": "$[bad][0]",
+                "reason": "unreadable",
+                "message": "'not an address' is not an address",
+            }
+        ],
     }
     assert {observable.value: observable.role for observable in alert.observables}[
         "A@corp.example".lower()
@@ -344,3 +351,42 @@ def test_unsupported_products_are_mapped_in_a_few_lines(
         for part in path.split("."):
             value = getattr(value, part)
         assert value == wanted, path
+
+
+def test_field_that_cannot_be_read_is_said_with_its_path() -> None:
+    mapping = {
+        "dedup_key": "id",
+        "title": "t",
+        "severity": "level",
+        "time": "at",
+        "remote_address": "peer.ip",
+    }
+    payload = {"id": 1, "t": "T", "level": "sev-two", "at": "yesterday", "peer": {"ip": "a (b)"}}
+    (alert,) = parse(mapping, payload)
+    assert [str(each) for each in alert.incomplete] == [
+        "$[level]: 'sev-two' is not a severity",
+        "$[at]: 'yesterday' is not a time",
+        "$[peer.ip]: 'a (b)' is not an address",
+    ]
+    (readable,) = parse(mapping, {**payload, "level": 3, "at": None, "peer": {"ip": "-"}})
+    assert readable.incomplete == ()
+
+
+def test_alerts_of_one_batch_do_not_share_what_they_leave_out() -> None:
+    bad, good = {"t": "A", "ip": "x y"}, {"t": "B", "ip": "198.51.100.7"}
+    first, second = parse({"title": "t", "remote_address": "ip"}, [bad, good])
+    assert (len(first.incomplete), second.incomplete) == (1, ())
+
+
+def test_all_addresses_of_a_long_list_are_counted() -> None:
+    mapping = {"title": "t", "observables": [{"path": "ips[]", "type": "address"}]}
+    ips = [f"198.18.{number // 256}.{number % 256}" for number in range(300)]
+    (alert,) = parse(mapping, {"t": "T", "ips": ips})
+    assert len(alert.observables) == 256
+    assert [each.message for each in alert.incomplete] == ["256 of 300 addresses kept"]
+
+
+def test_report_of_an_end_has_a_key_of_its_own_and_the_fingerprint_of_its_start() -> None:
+    mapping = {"dedup_key": "id", "title": "t", "resolved": "over"}
+    start, end = parse(mapping, [{"id": 7, "t": "T"}, {"id": 7, "t": "T", "over": True}])
+    assert (start.dedup_key, end.dedup_key, end.fingerprint) == ("7", "7/resolved", "7")

@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.intake.errors import Unparseable
-from orchestrator.intake.normalize.json_cursor import (
-    MAX_KEY,
-    JsonCursor,
-    dedup_key,
-    fingerprint,
-    sanitize,
-)
+from orchestrator.intake.normalize.json_cursor import MAX_KEY, JsonCursor, sanitize
+from orchestrator.intake.normalize.keys import dedup_key, fingerprint
 
 
 def test_text_is_one_line_without_control_and_direction_characters() -> None:
@@ -57,6 +52,13 @@ def test_long_or_unprintable_dedup_keys_are_hashed_not_cut() -> None:
 def test_fingerprint_ignores_the_order_of_keys_and_accepts_64_bit_integers() -> None:
     assert fingerprint({"a": 1, "b": [2**64 - 1]}) == fingerprint({"b": [2**64 - 1], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
+
+
+def test_fingerprint_is_of_the_moment_and_not_of_its_spelling() -> None:
+    spellings = ("2026-11-28T20:00:00Z", "2026-11-28T21:00:00+01:00", "2026-11-28 20:00:00.000Z")
+    assert len({fingerprint({"at": [spelled]}) for spelled in spellings}) == 1
+    assert fingerprint("2026-11-28T20:00:00.000000001Z") != fingerprint(spellings[0])
+    assert fingerprint("2026-13-28T20:00:00Z") != fingerprint("2026-11-28T20:00:00Z")
 
 
 READING = JsonCursor(

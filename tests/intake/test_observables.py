@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 from orchestrator.domain.alert import AlertClass, Endpoint
 from orchestrator.domain.observable import CANONICAL, ObservableRole, ObservableType
 from orchestrator.intake.normalize.endpoints import End, is_private, is_unicast_host, local_end
-from orchestrator.intake.normalize.observables import (
-    MAX_OBSERVABLES,
-    ObservableCollector,
-    split_address,
-)
+from orchestrator.intake.normalize.observable_values import split_address
+from orchestrator.intake.normalize.observables import MAX_OBSERVABLES, ObservableCollector
+from orchestrator.intake.normalize.omissions import MAX_OMISSIONS
 
 
 @pytest.mark.parametrize(
@@ -43,15 +41,94 @@ def test_address_is_split_from_its_port(written: str, address: str, port: int | 
         "01.02.03.04",
         "host:80",
         "[::1",
-        "1.2.3.4, 5.6.7.8",
         "0x7f.1",
     ],
 )
-def test_text_that_is_not_one_address_is_dropped(written: str) -> None:
+def test_text_that_is_not_an_address_is_dropped(written: str) -> None:
     if written != "[::1":
         with pytest.raises(ValueError):
             split_address(written)
     assert ObservableCollector().add_endpoint(written if written != "[::1" else None) is None
+
+
+def said(observables: ObservableCollector) -> list[str]:
+    """Return the messages of what was left out."""
+    return [omission.message for omission in observables.omissions.all()]
+
+
+def test_list_of_addresses_is_each_address_and_the_first_is_the_endpoint() -> None:
+    observables = ObservableCollector()
+    end = observables.add_endpoint(
+        "198.51.100.7:8080, 10.0.0.1;scanner", role=ObservableRole.REMOTE
+    )
+    assert end == Endpoint(address="198.51.100.7", port=8080)
+    assert [each.value for each in observables.all()] == ["198.51.100.7", "10.0.0.1"]
+    assert said(observables) == [
+        "'scanner' is not an address",
+        "2 addresses; the first counts as the endpoint",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "value"),
+    [
+        (ObservableType.ADDRESS, "198[.]51[.]100[.]7", "198.51.100.7"),
+        (ObservableType.ADDRESS, "2001[:]db8[:]:1", "2001:db8::1"),
+        (ObservableType.NETWORK, "198(.)51(.)100(.)0/24", "198.51.100.0/24"),
+        (ObservableType.DOMAIN, "evil[dot]example", "evil.example"),
+        (ObservableType.URL, "hxxps://evil[.]example/a[.]b", "https://evil.example/a.b"),
+        (ObservableType.URL, "hXXp[:]//evil.example/", "http://evil.example/"),
+        (ObservableType.URL, "http://evil.example/a[.]b", "http://evil.example/a[.]b"),
+        (ObservableType.URL, "http://[2001:db8::1]/x", "http://[2001:db8::1]/x"),
+        (ObservableType.EMAIL, "a[@]evil[.]example", "a@evil.example"),
+        (ObservableType.HOST, "a[.]b", "a[.]b"),
+    ],
+)
+def test_defanged_text_is_read_as_what_it_means(
+    kind: ObservableType, written: str, value: str
+) -> None:
+    observables = ObservableCollector()
+    assert observables.add(kind, written) == value
+    assert said(observables) == []
+
+
+def test_unreadable_values_are_said_and_guesses_are_not() -> None:
+    observables = ObservableCollector()
+    observables.add(ObservableType.ADDRESS, "198.51.100.7 (scanner)")
+    observables.add_file(None, None, {"sha256": "111", "md5": "-"})
+    observables.add_server_name("evil.example")
+    observables.add_user("ann@host")
+    observables.add_host(None, "Ann's laptop", None)
+    assert said(observables) == [
+        "'198.51.100.7 (scanner)' is not an address",
+        "'111' is not a sha256",
+    ]
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "none", "Unknown", "any"])
+def test_name_that_may_be_a_placeholder_is_no_user_and_said(name: str) -> None:
+    observables = ObservableCollector()
+    assert observables.add_user(name) is None
+    assert observables.add(ObservableType.ADDRESS, name) is None
+    assert said(observables) == [f"{name!r} is read as no value"]
+
+
+def test_dropped_observables_are_counted_by_type() -> None:
+    observables = ObservableCollector()
+    for number in range(300):
+        for _ in range(2):
+            observables.add(ObservableType.ADDRESS, f"198.18.{number // 256}.{number % 256}")
+    observables.add(ObservableType.HASH, "a" * 64)
+    assert len(observables.all()) == MAX_OBSERVABLES
+    assert said(observables) == ["256 of 300 addresses kept", "0 of 1 hashes kept"]
+
+
+def test_omissions_are_bounded_and_counted() -> None:
+    observables = ObservableCollector()
+    for number in range(100):
+        observables.add(ObservableType.ADDRESS, f"address {number}")
+    assert len(said(observables)) == MAX_OMISSIONS
+    assert said(observables)[-1] == "69 further values are left out"
 
 
 def test_observable_is_kept_once_in_canonical_spelling_with_its_first_role() -> None:

@@ -194,6 +194,29 @@ def test_wazuh_alert_names_agent_attacker_and_user() -> None:
     assert (alert.host.id, alert.host.name, alert.host.address) == ("017", "web-01", "10.4.2.80")
     assert alert.remote is not None
     assert (alert.remote.address, alert.remote.port) == ("203.0.113.9", 40222)
+
+
+@pytest.mark.parametrize(
+    ("rule", "data"),
+    [
+        ({"groups": ["authentication_failures"]}, {"dstuser": "ceo"}),
+        ({"groups": ["syslog", "sshd", "invalid_login"], "mitre": {}}, {"srcuser": "ceo"}),
+        (
+            {"groups": ["windows", "win_authentication_failed"], "mitre": {}},
+            {"win": {"eventdata": {"targetUserName": "ceo", "subjectUserName": "WEB-01$"}}},
+        ),
+    ],
+)
+def test_name_that_was_tried_at_a_login_is_not_the_user_of_a_wazuh_alert(
+    rule: dict[str, Any], data: dict[str, Any]
+) -> None:
+    alert = one("wazuh", changed(WAZUH, rule={**WAZUH["rule"], **rule}, data=data))
+    assert alert.user is None
+    assert roles(alert)["ceo"] is ObservableRole.RELATED
+
+
+def test_user_who_logged_in_after_failures_is_the_user_of_a_wazuh_alert() -> None:
+    alert = one("wazuh", changed(WAZUH, rule__id="40112"))
     assert alert.user is not None
     assert alert.user.name == "root"
 
@@ -507,3 +530,55 @@ def test_time_of_receipt_replaces_a_missing_time(product: str) -> None:
     for alert in bare.get("alerts", []):
         alert.pop("startsAt"), alert.pop("endsAt")
     assert {alert.time for alert in PARSERS[product](bare, NOW)} == {NOW}
+
+
+def test_same_moment_in_another_spelling_is_the_same_alert() -> None:
+    spelled = ("2026-11-28T20:00:00Z", "2026-11-28T21:00:00+01:00", "2026-11-28T20:00:00.000Z")
+    firing = {
+        one(
+            "alertmanager",
+            changed(ALERTMANAGER, alerts=[{**ALERTMANAGER["alerts"][0], "startsAt": at}]),
+        ).dedup_key
+        for at in spelled
+    }
+    crowdsec = {
+        one("crowdsec", changed(CROWDSEC, uuid=None, id=7, start_at=at)).dedup_key for at in spelled
+    }
+    falco = {one("falco", changed(FALCO, uuid=None, time=at)).dedup_key for at in spelled}
+    assert [len(keys) for keys in (firing, crowdsec, falco)] == [1, 1, 1]
+
+
+def test_end_of_an_alert_has_the_fingerprint_of_its_start() -> None:
+    alert = ALERTMANAGER["alerts"][0]
+    start, end = (
+        one("alertmanager", changed(ALERTMANAGER, alerts=[{**alert, "status": status}]))
+        for status in ("firing", "resolved")
+    )
+    assert start.fingerprint == end.fingerprint
+    assert start.dedup_key != end.dedup_key
+
+
+@pytest.mark.parametrize("product", sorted(PARSERS))
+def test_time_that_cannot_be_read_is_said(product: str) -> None:
+    paths = {
+        "suricata": "timestamp",
+        "wazuh": "timestamp",
+        "crowdsec": "stop_at",
+        "guardduty": "service__eventLastSeen",
+        "falco": "time",
+    }
+    if product == "alertmanager":
+        bad = changed(
+            ALERTMANAGER, alerts=[{**ALERTMANAGER["alerts"][0], "startsAt": "last Tuesday"}]
+        )
+    else:
+        bad = changed(NATIVE[product], **{paths[product]: "last Tuesday"})
+    (alert,) = PARSERS[product](bad, NOW)
+    assert "'last Tuesday' is not a time" in [each.message for each in alert.incomplete]
+
+
+@pytest.mark.parametrize("product", sorted(PARSERS))
+def test_sample_of_each_product_is_complete(product: str) -> None:
+    assert [
+        each for alert in PARSERS[product](NATIVE[product], NOW) for each in alert.incomplete
+    ] == []

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.alert import Alert, Severity
+from orchestrator.intake.batch import AlertBatch
 from orchestrator.intake.body import parse_json
 from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.parsers import parser_for
 from tests.harness.intake_samples import NOW, load, stored
 
 
-def read(product: str, path: Path) -> tuple[Alert, ...] | NotAnAlert | Unparseable:
+def read(product: str, path: Path) -> AlertBatch | NotAnAlert | Unparseable:
     """Return the alerts in a stored body, or the refusal."""
     try:
         return parser_for(product)(parse_json(path.read_bytes()), NOW)
@@ -26,12 +27,14 @@ def read(product: str, path: Path) -> tuple[Alert, ...] | NotAnAlert | Unparseab
 def kinds(product: str, folder: str) -> tuple[list[Alert], Counter[str], dict[str, str]]:
     """Return the alerts of a folder, the number of files per outcome, and the refusals."""
     results = {path.stem: read(product, path) for path in stored(folder)}
-    alerts = [alert for result in results.values() if isinstance(result, tuple) for alert in result]
+    alerts = [
+        alert for result in results.values() if isinstance(result, AlertBatch) for alert in result
+    ]
     refusals = {
-        name: str(result) for name, result in results.items() if not isinstance(result, tuple)
+        name: str(result) for name, result in results.items() if not isinstance(result, AlertBatch)
     }
     counts = Counter(
-        "alerts" if isinstance(result, tuple) else type(result).__name__
+        "alerts" if isinstance(result, AlertBatch) else type(result).__name__
         for result in results.values()
     )
     return alerts, counts, refusals

@@ -95,14 +95,14 @@ EXPECTED = {
     "brute-force-block/alerts/wazuh-own-resolver.json": (
         "brute_force",
         "web-01",
-        "root",
+        None,
         "10.10.0.53",
     ),
-    "brute-force-block/alerts/wazuh-sshd.json": ("brute_force", "web-01", "root", "198.51.100.77"),
+    "brute-force-block/alerts/wazuh-sshd.json": ("brute_force", "web-01", None, "198.51.100.77"),
     "brute-force-block/alerts/wazuh-well-known-scanner.json": (
         "brute_force",
         "mail-01",
-        "scan",
+        None,
         "198.51.100.150",
     ),
     "c2-beacon-containment/alerts/crowdstrike-command-and-control.json": (

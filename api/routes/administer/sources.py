@@ -12,10 +12,12 @@ from api.dependencies import Actor, GuardedRoute, requires
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
 from api.protocol.etags import IfMatch
-from api.schemas.sources import AddSource
+from api.schemas.sources import AddSource, ChangeSource, TryPayload
 from orchestrator.domain.access import Permission
-from orchestrator.intake import sources
-from orchestrator.intake.sources import AddedSource, SourceView
+from orchestrator.intake import sources, trial
+from orchestrator.intake.delivery import WebhookDelivery
+from orchestrator.intake.source_views import AddedSource, SourceDetails, SourceView
+from orchestrator.intake.trial import PayloadTrial
 
 router = APIRouter(tags=["sources"], route_class=GuardedRoute)
 
@@ -53,9 +55,50 @@ async def add_source(rt: Rt, actor: Actor, body: AddSource) -> AddedSource:
         correlate_by=body.correlate_by,
         correlate_within=timedelta(seconds=body.correlate_within),
         mode=body.mode,
+        senders=body.senders,
         actor=actor,
     )
     return AddedSource(**view.model_dump(), secret=secret.get_secret_value() if secret else None)
+
+
+@router.get(
+    "/v1/sources/{source}",
+    response_model=SourceDetails,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=error_responses(401, 403, 404, 422),
+)
+async def get_source(rt: Rt, source: SourceName) -> SourceDetails:
+    """Return a source with what it sent over the last seven days."""
+    return await sources.get_source(rt, source)
+
+
+@router.patch(
+    "/v1/sources/{source}",
+    response_model=SourceView,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=error_responses(401, 403, 404, 412, 422),
+)
+async def change_source(
+    rt: Rt, actor: Actor, replaces: IfMatch, source: SourceName, body: ChangeSource
+) -> SourceView:
+    """Change a source and keep its secret: its mapping, correlation, mode or senders."""
+    changes = {field: getattr(body, field) for field in body.model_fields_set}
+    return await sources.change_source(rt, source, actor=actor, replaces=replaces, **changes)
+
+
+@router.post(
+    "/v1/sources/{source}/test",
+    response_model=PayloadTrial,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=error_responses(401, 403, 404, 415, 422),
+)
+async def try_payload(rt: Rt, source: SourceName, body: TryPayload) -> PayloadTrial:
+    """Return what would come out of a payload: alerts, and the playbooks that match.
+
+    Nothing is stored, and nothing starts.
+    """
+    delivery = WebhookDelivery({"content-type": body.content_type}, body.body.encode())
+    return await trial.try_payload(rt, source, delivery, body.mapping)
 
 
 @router.delete(

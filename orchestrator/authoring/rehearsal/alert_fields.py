@@ -33,6 +33,8 @@ EMPTY_ALERT: dict[str, Any] = {
     "time": START_TIME.isoformat(),
     "techniques": [],
     "observables": [],
+    "fingerprint": "rehearsal",
+    "incomplete": [],
     "resolved": False,
 }
 """An alert without any facts."""

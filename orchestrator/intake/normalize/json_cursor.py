@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.domain.alert import Alert
+from orchestrator.domain.alert import Alert, OmissionReason
 from orchestrator.intake.body import JSON
 from orchestrator.intake.errors import NotAnAlert, Unparseable
+from orchestrator.intake.normalize.omissions import Omissions
 
 MAX_TEXT = 4096
 MAX_NAME = 255
@@ -37,29 +36,12 @@ def sanitize(text: str, limit: int = MAX_TEXT) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
-def dedup_key(*parts: object) -> str:
-    r"""Return a dedup key from parts, `a/b/c`, with each `/` inside of a part escaped.
+class FieldText(str):
+    """Text of a payload that knows the path it was read from."""
 
-    A key that is too long or not printable is replaced by its SHA-256.
-    """
-    texts = [str(part) for part in parts]
-    key = (
-        texts[0]
-        if len(texts) == 1
-        else "/".join(text.replace("\\", "\\\\").replace("/", "\\/") for text in texts)
-    )
-    if 0 < len(key) <= MAX_KEY and key == sanitize(key, MAX_KEY):
-        return key
-    return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    __slots__ = ("path",)
 
-
-def fingerprint(value: JSON) -> str:
-    """Return the dedup key of content without an id: the SHA-256 of its JSON with sorted keys.
-
-    RFC 8785 is not used, because it refuses integers beyond 53 bits, and this must not fail.
-    """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    path: str
 
 
 class JsonCursor:
@@ -69,13 +51,26 @@ class JsonCursor:
     Unparseable. A key is one level, even with dots in it.
     """
 
-    __slots__ = ("hint", "path", "product", "value")
+    __slots__ = ("hint", "omissions", "path", "product", "value")
 
-    def __init__(self, product: str, value: JSON, path: str = "$", hint: str = "") -> None:
+    def __init__(
+        self,
+        product: str,
+        value: JSON,
+        path: str = "$",
+        hint: str = "",
+        omissions: Omissions | None = None,
+    ) -> None:
         self.product = product
         self.value = value
         self.path = path
         self.hint = hint
+        self.omissions = omissions or Omissions()
+        """What the alert that is read from here leaves out; shared by all cursors below."""
+
+    def fork(self) -> JsonCursor:
+        """Return the same cursor with omissions of its own, for one alert of several."""
+        return JsonCursor(self.product, self.value, self.path, self.hint)
 
     def at(self, *keys: str | int) -> JsonCursor:
         """Return the value under the keys, a cursor on None where it does not exist."""
@@ -89,15 +84,20 @@ class JsonCursor:
                 value = value[key] if -len(value) <= key < len(value) else None
             else:
                 value = None
-        return JsonCursor(self.product, value, path, self.hint)
+        return JsonCursor(self.product, value, path, self.hint, self.omissions)
 
     def text(self, *keys: str | int, limit: int = MAX_TEXT) -> str | None:
         """Return sanitized text, or None where it is absent, empty or a container.
 
         A number becomes its digits.
         """
-        exact = self.exact(*keys)
-        return None if exact is None else sanitize(exact, limit) or None
+        found = self.at(*keys)
+        exact = found.exact()
+        if exact is None or not (clean := sanitize(exact, limit)):
+            return None
+        text = FieldText(clean)
+        text.path = sanitize(found.path, MAX_NAME)
+        return text
 
     def exact(self, *keys: str | int) -> str | None:
         """Return the text unchanged, for dedup keys only, so that two never become one."""
@@ -134,16 +134,23 @@ class JsonCursor:
     def items(self, *keys: str | int, most: int = 256) -> list[JsonCursor]:
         """Return the first elements of a list.
 
-        A single value counts as a list of one, null as an empty list.
+        A single value counts as a list of one, null as an empty list. More than `most` elements
+        are an omission of the alert.
         """
         found = self.at(*keys)
         if isinstance(found.value, list):
+            if len(found.value) > most:
+                self.omissions.add(
+                    sanitize(found.path, MAX_NAME),
+                    OmissionReason.LIMIT,
+                    f"{most} of {len(found.value)} items read",
+                )
             return [found.at(index) for index in range(min(len(found.value), most))]
         return [] if found.value is None else [found]
 
-    def texts(self, *keys: str | int) -> list[str]:
+    def texts(self, *keys: str | int, most: int = 256) -> list[str]:
         """Return the texts in a list, or the single text."""
-        return [text for item in self.items(*keys) if (text := item.text())]
+        return [text for item in self.items(*keys, most=most) if (text := item.text())]
 
     def required_text(self, *keys: str | int, limit: int = MAX_TEXT) -> str:
         """Return sanitized text. Raise Unparseable without it."""
@@ -189,12 +196,12 @@ class JsonCursor:
         )
 
     def alert(self, fields: dict[str, Any]) -> Alert:
-        """Return the alert with these fields.
+        """Return the alert with these fields, and what it leaves out.
 
         Raise Unparseable where a field does not fit the normal form.
         """
         try:
-            return Alert(**fields)
+            return Alert(**fields, incomplete=self.omissions.all())
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
             raise Unparseable(

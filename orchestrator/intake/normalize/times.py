@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 from orchestrator.intake.body import JSON
+from orchestrator.intake.normalize.json_cursor import JsonCursor
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,12}))?\s*"
@@ -39,6 +40,46 @@ def parse_time(value: JSON, now: datetime) -> datetime:
     except (ValueError, OverflowError):
         return now
     return found if found and _EARLIEST <= found <= now + _MAX_AHEAD else now
+
+
+def read_time(now: datetime, *cursors: JsonCursor) -> datetime:
+    """Return the first time at the cursors, or `now` where there is none.
+
+    A value that is not a time, or is more than a day ahead, is an omission of the alert. A zero
+    date such as `0001-01-01` means "unknown" and is none.
+    """
+    return next((time for cursor in cursors if (time := _time_at(cursor, now))), now)
+
+
+def _time_at(cursor: JsonCursor, now: datetime) -> datetime | None:
+    text = cursor.text()
+    if text is None:
+        return None
+    try:
+        found = _parse(cursor.value)
+    except (ValueError, OverflowError):
+        found = None
+    if found is None or found > now + _MAX_AHEAD:
+        expected = "a time" if found is None else "a time of today or before"
+        cursor.omissions.add_unreadable(cursor.path, text, expected)
+        return None
+    return found if found >= _EARLIEST else None
+
+
+def canonical_moment(text: str) -> str:
+    """Return ISO 8601 text with date and time in UTC, with all digits of its fraction.
+
+    Any other text stays as it is.
+    """
+    match = _ISO.fullmatch(text.strip()) if len(text) <= _MAX_TEXT else None
+    if match is None:
+        return text
+    try:
+        moment = _iso(*match.groups())
+    except (ValueError, OverflowError):
+        return text
+    fraction = (match[7] or "").rstrip("0")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction and f'.{fraction}'}Z"
 
 
 def _parse(value: JSON) -> datetime | None:

@@ -6,8 +6,8 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Protocol
 
-from orchestrator.domain.alert import Alert
 from orchestrator.domain.errors import Invalid
+from orchestrator.intake.batch import AlertBatch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.mapping import Mapping
 from orchestrator.intake.mappings import SHIPPED
@@ -23,7 +23,7 @@ class Parser(Protocol):
     It raises NotAnAlert and Unparseable only.
     """
 
-    def __call__(self, payload: JSON, now: datetime, /) -> tuple[Alert, ...]: ...
+    def __call__(self, payload: JSON, now: datetime, /) -> AlertBatch: ...
 
 
 PARSERS: dict[str, Parser] = {

@@ -3,8 +3,8 @@
 Each of `alerts[]` is one alert.
 
 Alerts are deduplicated by fingerprint and start time. A resolved alert is an alert of its own, with
-its own key. These labels are read: `severity` and `class` in words, `instance` (or `host`), `user`,
-`remote_address` (or `src_ip`), `technique`.
+its own key, and ends the alert with its fingerprint. These labels are read: `severity` and `class`
+in words, `instance` (or `host`), `user`, `remote_address` (or `src_ip`), `technique`.
 """
 
 from __future__ import annotations
@@ -13,27 +13,22 @@ from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Host
 from orchestrator.domain.observable import ObservableRole, ObservableType
-from orchestrator.intake.batch import parse_batch
+from orchestrator.intake.batch import AlertBatch, parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import is_unicast_host
-from orchestrator.intake.normalize.json_cursor import (
-    MAX_NAME,
-    MAX_TITLE,
-    JsonCursor,
-    dedup_key,
-    fingerprint,
-)
+from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor
+from orchestrator.intake.normalize.keys import dedup_key, fingerprint
 from orchestrator.intake.normalize.observables import ObservableCollector
 from orchestrator.intake.normalize.severity import severity_of_word
-from orchestrator.intake.normalize.times import parse_time
+from orchestrator.intake.normalize.times import canonical_moment, read_time
 
 _HOST = ("instance", "host", "hostname", "node", "nodename")
 _REMOTE = ("remote_address", "remote_ip", "src_ip", "source_ip", "client_ip")
 _CLASSES = {kind.value: kind for kind in AlertClass}
 
 
-def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
+def parse(payload: JSON, now: datetime) -> AlertBatch:
     """Return the alerts of one notification, firing and resolved.
 
     Raise NotAnAlert for an empty one, Unparseable.
@@ -51,7 +46,7 @@ def _parse_one(alert: JsonCursor, now: datetime) -> Alert:
     labels = alert.required_object("labels")
     name = labels.required_text("alertname", limit=MAX_NAME)
     resolved = alert.text("status") == "resolved"
-    observables = ObservableCollector()
+    observables = ObservableCollector(alert.omissions)
     remote = _remote(labels, observables)
     return alert.alert(
         {
@@ -60,7 +55,7 @@ def _parse_one(alert: JsonCursor, now: datetime) -> Alert:
             "severity": severity_of_word(labels.text("severity") or labels.text("priority")),
             "alert_class": _classify(labels, name),
             "rule": name,
-            "time": parse_time(alert.at("endsAt" if resolved else "startsAt").value, now),
+            "time": read_time(now, alert.at("endsAt" if resolved else "startsAt")),
             "techniques": classify.parse_techniques(
                 text for label in ("technique", "attack", "mitre") for text in labels.texts(label)
             ),
@@ -69,13 +64,18 @@ def _parse_one(alert: JsonCursor, now: datetime) -> Alert:
             "remote": remote,
             "observables": observables.all(),
             "resolved": resolved,
+            "fingerprint": dedup_key(_fingerprint(alert)),
         }
     )
 
 
 def _dedup_key(alert: JsonCursor, *, resolved: bool) -> str:
-    key = alert.exact("fingerprint") or fingerprint(alert.at("labels").value)
-    return dedup_key(key, alert.exact("startsAt") or "-", *(["resolved"] if resolved else []))
+    started = canonical_moment(alert.exact("startsAt") or "-")
+    return dedup_key(_fingerprint(alert), started, *(["resolved"] if resolved else []))
+
+
+def _fingerprint(alert: JsonCursor) -> str:
+    return alert.exact("fingerprint") or fingerprint(alert.at("labels").value)
 
 
 def _classify(labels: JsonCursor, name: str) -> AlertClass:

@@ -12,24 +12,19 @@ from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Severity
 from orchestrator.domain.observable import ObservableRole, ObservableType
-from orchestrator.intake.batch import parse_batch
+from orchestrator.intake.batch import AlertBatch, parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import is_unicast_host
-from orchestrator.intake.normalize.json_cursor import (
-    MAX_NAME,
-    MAX_TITLE,
-    JsonCursor,
-    dedup_key,
-    fingerprint,
-)
+from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor
+from orchestrator.intake.normalize.keys import dedup_key, fingerprint
 from orchestrator.intake.normalize.observables import ObservableCollector
-from orchestrator.intake.normalize.times import parse_time
+from orchestrator.intake.normalize.times import canonical_moment, read_time
 
 _MAX_EVENTS = 50
 
 
-def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
+def parse(payload: JSON, now: datetime) -> AlertBatch:
     """Return the alerts in one CrowdSec alert or a list of them. Raise Unparseable."""
     body = JsonCursor("crowdsec", payload, hint="is the plugin's format {{.|toJson}}?")
     return parse_batch(body, lambda alert: _parse_one(alert, now))
@@ -39,7 +34,7 @@ def _parse_one(alert: JsonCursor, now: datetime) -> Alert:
     scenario = alert.required_text("scenario", limit=MAX_NAME)
     source = alert.required_object("source")
     kind = classify.by_pattern(classify.CROWDSEC_SCENARIOS, scenario) or AlertClass.OTHER
-    observables = ObservableCollector()
+    observables = ObservableCollector(alert.omissions)
     remote = _remote(source, observables)
     host = observables.add_host(alert.text("machine_id"), None, None)
     _add_events(alert, observables)
@@ -50,9 +45,7 @@ def _parse_one(alert: JsonCursor, now: datetime) -> Alert:
             "severity": _severity(alert, kind),
             "alert_class": kind,
             "rule": scenario,
-            "time": parse_time(
-                alert.at("stop_at").value, parse_time(alert.at("created_at").value, now)
-            ),
+            "time": read_time(now, alert.at("stop_at"), alert.at("created_at")),
             "techniques": classify.parse_techniques(alert.texts("labels")),
             "host": host,
             "remote": remote,
@@ -65,7 +58,8 @@ def _dedup_key(alert: JsonCursor) -> str:
     if uuid := alert.exact("uuid"):
         return dedup_key(uuid)
     if number := alert.integer("id", low=1):
-        return dedup_key(alert.exact("machine_id") or "-", number, alert.exact("start_at") or "-")
+        started = canonical_moment(alert.exact("start_at") or "-")
+        return dedup_key(alert.exact("machine_id") or "-", number, started)
     return fingerprint(alert.value)
 
 

@@ -10,19 +10,14 @@ from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Severity
 from orchestrator.domain.observable import ObservableRole, ObservableType
-from orchestrator.intake.batch import parse_batch
+from orchestrator.intake.batch import AlertBatch, parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import End, is_unicast_host, local_end
-from orchestrator.intake.normalize.json_cursor import (
-    MAX_NAME,
-    MAX_TITLE,
-    JsonCursor,
-    dedup_key,
-    fingerprint,
-)
+from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor
+from orchestrator.intake.normalize.keys import dedup_key, fingerprint
 from orchestrator.intake.normalize.observables import ObservableCollector
-from orchestrator.intake.normalize.times import parse_time
+from orchestrator.intake.normalize.times import read_time
 
 _PRIORITIES = {
     **dict.fromkeys(("emergency", "alert", "critical"), Severity.CRITICAL),
@@ -33,7 +28,7 @@ _PRIORITIES = {
 }
 
 
-def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
+def parse(payload: JSON, now: datetime) -> AlertBatch:
     """Return the alerts in one Falco event or a list of them. Raise Unparseable."""
     return parse_batch(
         JsonCursor("falco", payload, hint="is json_output on?"),
@@ -57,9 +52,7 @@ def _parse_one(event: JsonCursor, now: datetime) -> Alert:
             "severity": _PRIORITIES.get(priority.lower(), Severity.UNKNOWN),
             "alert_class": kind,
             "rule": rule,
-            "time": parse_time(
-                event.at("time").value, parse_time(event.at("output_fields", "evt.time").value, now)
-            ),
+            "time": read_time(now, event.at("time"), event.at("output_fields", "evt.time")),
             "techniques": classify.parse_techniques(event.texts("tags")),
             **_entities(event, event.at("output_fields"), kind),
         }
@@ -76,7 +69,7 @@ def _dedup_key(event: JsonCursor) -> str:
 
 
 def _entities(event: JsonCursor, fields: JsonCursor, kind: AlertClass) -> dict[str, object]:
-    observables = ObservableCollector()
+    observables = ObservableCollector(event.omissions)
     host = observables.add_host(None, fields.text("k8s.node.name") or event.text("hostname"), None)
     local, remote = _endpoints(fields, kind)
     for end, role in ((remote, ObservableRole.REMOTE), (local, ObservableRole.LOCAL)):
@@ -106,7 +99,7 @@ def _endpoints(fields: JsonCursor, kind: AlertClass) -> tuple[Endpoint | None, E
 
 
 def _endpoint(fields: JsonCursor, side: str) -> Endpoint | None:
-    end = ObservableCollector().add_endpoint(
+    end = ObservableCollector(fields.omissions).add_endpoint(
         fields.text(f"fd.{side}ip"), fields.integer(f"fd.{side}port", low=1, high=65535)
     )
     return end if end and is_unicast_host(end.address) else None

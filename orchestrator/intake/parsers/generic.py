@@ -7,24 +7,20 @@ from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Host, Severity
 from orchestrator.domain.observable import ObservableRole, ObservableType
-from orchestrator.intake.batch import parse_batch
+from orchestrator.intake.batch import AlertBatch, parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.mapping import Mapping, evaluate
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import is_unicast_host
-from orchestrator.intake.normalize.json_cursor import (
-    MAX_NAME,
-    MAX_TITLE,
-    JsonCursor,
-    dedup_key,
-    fingerprint,
-)
+from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor
+from orchestrator.intake.normalize.keys import dedup_key, fingerprint
 from orchestrator.intake.normalize.observables import ObservableCollector
 from orchestrator.intake.normalize.severity import severity_of_word
-from orchestrator.intake.normalize.times import parse_time
+from orchestrator.intake.normalize.times import read_time
 
 _CLASS_NAMES = frozenset(kind.value for kind in AlertClass)
-_MAX_FOUND = 256
+_MAX_FOUND = 4096
+_NO_SEVERITY = frozenset({"", "-", "unknown", "undefined", "null"})
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class GenericParser:
     mapping: Mapping
     product: str = "generic"
 
-    def __call__(self, payload: JSON, now: datetime) -> tuple[Alert, ...]:
+    def __call__(self, payload: JSON, now: datetime) -> AlertBatch:
         """Return the alerts that the mapping finds.
 
         Raise NotAnAlert where `when` is false, Unparseable.
@@ -89,7 +85,7 @@ class _AlertParser:
                 "severity": _severity(found, mapping),
                 "alert_class": _class(found, mapping),
                 "rule": found.text("rule", MAX_NAME),
-                "time": parse_time(found.raw("time"), self.now),
+                "time": read_time(self.now, found.cursor("time")),
                 "techniques": classify.parse_techniques(found.texts("techniques")),
                 "resolved": found.flag("resolved"),
                 **_entities(found, mapping),
@@ -114,21 +110,28 @@ class _MappedAlert:
         return JsonCursor(
             self.item.product,
             value[0] if isinstance(value, list) and value else value,
-            self.item.path,
+            self._path(field),
+            omissions=self.item.omissions,
         )
+
+    def _path(self, field: str) -> str:
+        return f"{self.item.path}[{getattr(self.mapping, field)}]"
 
     def text(self, field: str, limit: int = 4096) -> str | None:
         return self.cursor(field).text(limit=limit)
 
     def texts(self, field: str) -> list[str]:
-        return JsonCursor(self.item.product, self.raw(field)).texts()
+        return JsonCursor(
+            self.item.product, self.raw(field), self._path(field), omissions=self.item.omissions
+        ).texts()
 
     def flag(self, field: str) -> bool:
         return self.cursor(field).flag()
 
 
 def _severity(found: _MappedAlert, mapping: Mapping) -> Severity:
-    word, number = (found.text("severity") or "").lower(), found.cursor("severity").number()
+    severity = found.cursor("severity")
+    word, number = (severity.text() or "").lower(), severity.number()
     known = mapping.severity_map.get(word)
     if known is None and mapping.severity_scale and number is not None:
         known = mapping.severity_scale.severity(number)
@@ -138,7 +141,11 @@ def _severity(found: _MappedAlert, mapping: Mapping) -> Severity:
             if number is not None and number in range(1, 7)
             else severity_of_word(word)
         )
-    return known or mapping.severity_default or Severity.UNKNOWN
+    if known is None or known is Severity.UNKNOWN:
+        if word not in _NO_SEVERITY and mapping.severity_default is None:
+            severity.omissions.add_unreadable(severity.path, word, "a severity")
+        return mapping.severity_default or Severity.UNKNOWN
+    return known
 
 
 def _class(found: _MappedAlert, mapping: Mapping) -> str:
@@ -149,7 +156,7 @@ def _class(found: _MappedAlert, mapping: Mapping) -> str:
 
 
 def _entities(found: _MappedAlert, mapping: Mapping) -> dict[str, object]:
-    observables = ObservableCollector()
+    observables = ObservableCollector(found.item.omissions)
     local = observables.add_endpoint(found.text("local_address"), role=ObservableRole.LOCAL)
     return {
         "host": _host(found, observables),
@@ -192,7 +199,12 @@ def _remote(found: _MappedAlert, observables: ObservableCollector) -> Endpoint |
 
 def _add_mapped(found: _MappedAlert, mapping: Mapping, observables: ObservableCollector) -> object:
     for rule in mapping.observables:
-        values = JsonCursor(found.item.product, evaluate(rule.path, found.item.value))
-        for text in values.texts()[:_MAX_FOUND]:
+        values = JsonCursor(
+            found.item.product,
+            evaluate(rule.path, found.item.value),
+            f"{found.item.path}[{rule.path}]",
+            omissions=found.item.omissions,
+        )
+        for text in values.texts(most=_MAX_FOUND):
             observables.add(rule.type, text, rule.role)
     return observables.all()

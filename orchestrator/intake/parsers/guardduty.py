@@ -17,14 +17,15 @@ from orchestrator.domain.alert import (
     UserAccount,
 )
 from orchestrator.domain.observable import ObservableRole, ObservableType
-from orchestrator.intake.batch import parse_batch
+from orchestrator.intake.batch import AlertBatch, parse_batch
 from orchestrator.intake.body import JSON, BodyRefused, parse_json
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import is_private, is_unicast_host
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor, dedup_key
+from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor
+from orchestrator.intake.normalize.keys import dedup_key
 from orchestrator.intake.normalize.observables import ObservableCollector
 from orchestrator.intake.normalize.severity import severity_of_number
-from orchestrator.intake.normalize.times import parse_time
+from orchestrator.intake.normalize.times import read_time
 
 _SEVERITIES = ((9, Severity.CRITICAL), (7, Severity.HIGH), (4, Severity.MEDIUM), (0, Severity.LOW))
 _ACTIONS = (
@@ -35,7 +36,7 @@ _ACTIONS = (
 )
 
 
-def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
+def parse(payload: JSON, now: datetime) -> AlertBatch:
     """Return the findings in a body.
 
     Raise NotAnAlert for a subscription message or another service's event, Unparseable.
@@ -77,7 +78,7 @@ def _parse_one(finding: JsonCursor, now: datetime) -> Alert:
     finding.required_text("id")
     kind = finding.required_text("type", limit=MAX_NAME)
     level = finding.required_number("severity")
-    observables = ObservableCollector()
+    observables = ObservableCollector(finding.omissions)
     remote, local = _ends(finding, observables)
     return finding.alert(
         {
@@ -86,10 +87,7 @@ def _parse_one(finding: JsonCursor, now: datetime) -> Alert:
             "severity": severity_of_number(level, _SEVERITIES),
             "alert_class": classify.by_pattern(classify.GUARDDUTY_TYPES, kind) or AlertClass.OTHER,
             "rule": kind,
-            "time": parse_time(
-                finding.at("service", "eventLastSeen").value,
-                parse_time(finding.at("updatedAt").value, now),
-            ),
+            "time": read_time(now, finding.at("service", "eventLastSeen"), finding.at("updatedAt")),
             "techniques": _techniques(finding),
             "host": _host(finding, observables, local),
             "user": _user(finding, observables),
@@ -144,7 +142,7 @@ def _endpoint(detail: JsonCursor, side: str, observables: ObservableCollector) -
 def _actor(endpoint: JsonCursor, observables: ObservableCollector) -> Endpoint | None:
     """Return an end of an attack sequence where its address is public, thus not a local one."""
     address = endpoint.text("ip")
-    end = ObservableCollector().add_endpoint(address)
+    end = ObservableCollector(endpoint.omissions).add_endpoint(address)
     if end is None or is_private(end.address) or not is_unicast_host(end.address):
         return None
     return observables.add_endpoint(

@@ -12,13 +12,14 @@ from datetime import datetime
 
 from orchestrator.domain.alert import Alert, AlertClass, Endpoint, Severity
 from orchestrator.domain.observable import ObservableRole, ObservableType
-from orchestrator.intake.batch import parse_batch
+from orchestrator.intake.batch import AlertBatch, parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import End, is_unicast_host, local_end
-from orchestrator.intake.normalize.json_cursor import MAX_TITLE, JsonCursor, dedup_key, fingerprint
+from orchestrator.intake.normalize.json_cursor import MAX_TITLE, JsonCursor
+from orchestrator.intake.normalize.keys import dedup_key, fingerprint
 from orchestrator.intake.normalize.observables import ObservableCollector
-from orchestrator.intake.normalize.times import parse_time
+from orchestrator.intake.normalize.times import read_time
 
 _EPHEMERAL = 1024
 _DNS = 53
@@ -26,7 +27,7 @@ _HTTP = 80
 _SEVERITIES = {1: Severity.HIGH, 2: Severity.MEDIUM, 3: Severity.LOW, 4: Severity.INFORMATIONAL}
 
 
-def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
+def parse(payload: JSON, now: datetime) -> AlertBatch:
     """Return the alerts in one EVE record or a list of them.
 
     Raise NotAnAlert for other event types, Unparseable.
@@ -55,7 +56,7 @@ def _parse_one(record: JsonCursor, now: datetime) -> Alert:
             "severity": _SEVERITIES.get(rule.integer("severity") or 0, Severity.UNKNOWN),
             "alert_class": kind_of_incident,
             "rule": f"{group}:{signature_id}",
-            "time": parse_time(record.at("timestamp").value, now),
+            "time": read_time(now, record.at("timestamp")),
             "techniques": classify.parse_techniques(rule.texts("metadata", "mitre_technique_id")),
             **traffic(record, kind_of_incident),
         }
@@ -76,7 +77,7 @@ def traffic(record: JsonCursor, kind: AlertClass) -> dict[str, object]:
 
     Wazuh wraps EVE records, too.
     """
-    observables = ObservableCollector()
+    observables = ObservableCollector(record.omissions)
     client, server = _ends(record)
     local_side = local_end(client, server, kind, _target_end(record, client))
     server_role = ObservableRole.LOCAL if local_side is End.SERVER else ObservableRole.REMOTE
@@ -110,7 +111,7 @@ def traffic(record: JsonCursor, kind: AlertClass) -> dict[str, object]:
 
 
 def _ends(record: JsonCursor) -> tuple[Endpoint | None, Endpoint | None]:
-    scratch = ObservableCollector()
+    scratch = ObservableCollector(record.omissions)
     source, target = (
         scratch.add_endpoint(
             record.text(f"{side}_ip"), record.integer(f"{side}_port", low=1, high=65535)
@@ -124,7 +125,9 @@ def _is_reply(record: JsonCursor, source: Endpoint | None, target: Endpoint | No
     """Return whether the packet that raised the alert went from server to client."""
     if source is None or target is None:
         return False
-    client = ObservableCollector().add(ObservableType.ADDRESS, record.text("flow", "src_ip"))
+    client = ObservableCollector(record.omissions).add(
+        ObservableType.ADDRESS, record.text("flow", "src_ip")
+    )
     if source.address != target.address and client in {source.address, target.address}:
         return client == target.address
     if direction := record.text("direction"):
@@ -143,7 +146,7 @@ def _is_dns_query(record: JsonCursor, server: Endpoint | None) -> bool:
 
 def _target_end(record: JsonCursor, client: Endpoint | None) -> End | None:
     """Return the end that the rule names by `target`, or Emerging Threats by `attack_target`."""
-    attacked = ObservableCollector().add(
+    attacked = ObservableCollector(record.omissions).add(
         ObservableType.ADDRESS, record.text("alert", "target", "ip")
     )
     if attacked:

@@ -1,22 +1,25 @@
 """Parser for Wazuh 4 alerts as integratord sends them: one alert or a list of them.
 
 Alerts are deduplicated by manager and alert id, because the id alone is not unique in a cluster.
+User names that an attacker tried are observables, never the alert's user: otherwise guessing a name
+would be enough to lock its owner out.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from orchestrator.domain.alert import Alert, AlertClass, Endpoint, FileInfo, Severity
+from orchestrator.domain.alert import Alert, AlertClass, Endpoint, FileInfo, Severity, UserAccount
 from orchestrator.domain.observable import ObservableRole, ObservableType
-from orchestrator.intake.batch import parse_batch
+from orchestrator.intake.batch import AlertBatch, parse_batch
 from orchestrator.intake.body import JSON
 from orchestrator.intake.normalize import classify
 from orchestrator.intake.normalize.endpoints import End, is_unicast_host, local_end
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor, dedup_key
+from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TITLE, JsonCursor
+from orchestrator.intake.normalize.keys import dedup_key
 from orchestrator.intake.normalize.observables import ObservableCollector
 from orchestrator.intake.normalize.severity import severity_of_number
-from orchestrator.intake.normalize.times import parse_time
+from orchestrator.intake.normalize.times import read_time
 from orchestrator.intake.parsers import suricata
 
 _LEVELS = (
@@ -48,8 +51,27 @@ _USERS = (
     (("syscheck", "uname_after"), None),
 )
 
+_FAILED_LOGINS = frozenset(
+    {
+        "authentication_failed",
+        "authentication_failures",
+        "win_authentication_failed",
+        "win_authentication_failures",
+        "invalid_login",
+    }
+)
+"""Rule groups of failed logins, whose alerts name users that were tried."""
+_LOGIN_NAMES = frozenset(
+    {
+        ("data", "dstuser"),
+        ("data", "srcuser"),
+        ("data", "win", "eventdata", "targetUserName"),
+        ("data", "win", "eventdata", "subjectUserName"),
+    }
+)
 
-def parse(payload: JSON, now: datetime) -> tuple[Alert, ...]:
+
+def parse(payload: JSON, now: datetime) -> AlertBatch:
     """Return the alerts in one Wazuh alert or a list of them. Raise Unparseable."""
     return parse_batch(
         JsonCursor("wazuh", payload, hint="is this an alert of Wazuh 4 as in alerts.json?"),
@@ -77,7 +99,7 @@ def _parse_one(alert: JsonCursor, now: datetime) -> Alert:
             "severity": severity_of_number(level, _LEVELS),
             "alert_class": kind,
             "rule": rule_id,
-            "time": parse_time(alert.at("timestamp").value, now),
+            "time": read_time(now, alert.at("timestamp")),
             "techniques": named,
             **(suricata.traffic(alert.at("data"), kind) if carries_eve else _entities(alert, kind)),
         }
@@ -100,7 +122,7 @@ def _classify(alert: JsonCursor, rule_id: str, named: tuple[str, ...]) -> AlertC
 
 
 def _entities(alert: JsonCursor, kind: AlertClass) -> dict[str, object]:
-    observables = ObservableCollector()
+    observables = ObservableCollector(alert.omissions)
     agent_address = ObservableCollector().add(ObservableType.ADDRESS, alert.text("agent", "ip"))
     agent_address = (
         agent_address if is_unicast_host(agent_address) else None
@@ -111,10 +133,7 @@ def _entities(alert: JsonCursor, kind: AlertClass) -> dict[str, object]:
     local, remote = _endpoints(alert, agent_address, kind)
     for end, role in ((remote, ObservableRole.REMOTE), (local, ObservableRole.LOCAL)):
         observables.add(ObservableType.ADDRESS, end.address if end else None, role)
-    users = [
-        observables.add_user(alert.text(*name), alert.text(*domain) if domain else None)
-        for name, domain in _USERS
-    ]
+    user = _user(alert, kind, observables)
     event = alert.at("data", "win", "eventdata")
     process = observables.add_process(
         event.text("image") or alert.text("data", "audit", "exe"),
@@ -130,7 +149,7 @@ def _entities(alert: JsonCursor, kind: AlertClass) -> dict[str, object]:
         observables.add_server_name(alert.text(*name))
     return {
         "host": host,
-        "user": next((user for user in users if user), None),
+        "user": user,
         "local": local,
         "remote": remote,
         "file": file,
@@ -140,6 +159,29 @@ def _entities(alert: JsonCursor, kind: AlertClass) -> dict[str, object]:
         ),
         "observables": observables.all(),
     }
+
+
+def _user(
+    alert: JsonCursor, kind: AlertClass, observables: ObservableCollector
+) -> UserAccount | None:
+    """Return the first user who acted. A name that was tried at a login is `related` only."""
+    failed = _reports_failed_login(alert, kind)
+    found: list[UserAccount | None] = []
+    for name, domain in _USERS:
+        tried = failed and name in _LOGIN_NAMES
+        role = ObservableRole.RELATED if tried else ObservableRole.SUBJECT
+        user = observables.add_user(
+            alert.text(*name), alert.text(*domain) if domain else None, role
+        )
+        found.append(None if tried else user)
+    return next((user for user in found if user), None)
+
+
+def _reports_failed_login(alert: JsonCursor, kind: AlertClass) -> bool:
+    if kind in {AlertClass.BRUTE_FORCE, AlertClass.ACCOUNT_COMPROMISE}:
+        return kind is AlertClass.BRUTE_FORCE
+    groups = {group for text in alert.texts("rule", "groups") for group in text.split(",")}
+    return not groups.isdisjoint(_FAILED_LOGINS)
 
 
 def _endpoints(
@@ -173,7 +215,8 @@ def _endpoint(
         (number for name in ports if (number := alert.integer("data", name, low=1, high=65535))),
         None,
     )
-    ends = (ObservableCollector().add_endpoint(alert.text(*path), port) for path in paths)
+    scratch = ObservableCollector(alert.omissions)
+    ends = (scratch.add_endpoint(alert.text(*path), port) for path in paths)
     return next((end for end in ends if end and is_unicast_host(end.address)), None)
 
 

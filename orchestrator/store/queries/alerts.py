@@ -94,21 +94,43 @@ async def remember(
     return bool(later.rowcount == 1)  # type: ignore[attr-defined]
 
 
-async def open_incidents(
+async def open_incident_ids(
     session: AsyncSession, keys: Sequence[str], since: datetime
-) -> dict[str, IncidentRow]:
-    """Return by key the newest open incident with an alert since a moment."""
-    found: dict[str, IncidentRow] = {}
+) -> dict[str, str]:
+    """Return by key the id of the newest open incident with an alert since a moment."""
+    found: dict[str, str] = {}
     for part in _slices(keys):
-        wanted = select(IncidentRow).where(
+        wanted = select(col(IncidentRow.correlation_key), col(IncidentRow.id)).where(
             col(IncidentRow.correlation_key).in_(part),
             col(IncidentRow.last_alert_at) >= since,
             col(IncidentRow.status) == IncidentStatus.OPEN,
         )
-        found |= {
-            row.correlation_key: row
-            for row in await session.scalars(wanted.order_by(col(IncidentRow.last_alert_at)))
-        }
+        rows = await session.execute(wanted.order_by(col(IncidentRow.last_alert_at)))
+        found |= {row[0]: row[1] for row in rows}
+    return found
+
+
+async def incident_ids_of_fingerprints(
+    session: AsyncSession, source: str, fingerprints: Sequence[str]
+) -> dict[str, str]:
+    """Return by fingerprint the incident of a source's newest alert with it."""
+    found: dict[str, str] = {}
+    for part in _slices(fingerprints):
+        wanted = select(col(AlertRow.fingerprint), col(AlertRow.incident_id)).where(
+            col(AlertRow.source) == source, col(AlertRow.fingerprint).in_(part)
+        )
+        rows = await session.execute(wanted.order_by(col(AlertRow.received_at), col(AlertRow.id)))
+        found |= {row[0]: row[1] for row in rows}
+    return found
+
+
+async def lock_incidents(session: AsyncSession, ids: Iterable[str]) -> dict[str, IncidentRow]:
+    """Return incidents by id, locked in the order of their ids until the transaction ends."""
+    found: dict[str, IncidentRow] = {}
+    for part in _slices(sorted(ids)):
+        wanted = select(IncidentRow).where(col(IncidentRow.id).in_(part))
+        rows = await session.scalars(wanted.order_by(col(IncidentRow.id)).with_for_update())
+        found |= {row.id: row for row in rows}
     return found
 
 
@@ -168,6 +190,15 @@ async def holder(
     )
     return await session.scalar(
         wanted if since is None else wanted.where(col(RunKeyRow.at) >= since)
+    )
+
+
+async def claimed_at(session: AsyncSession, playbook: str, once_key: str) -> datetime | None:
+    """Return when the newest run with this key claimed it."""
+    return await session.scalar(
+        select(col(RunKeyRow.at)).where(
+            col(RunKeyRow.playbook) == playbook, col(RunKeyRow.once_key) == once_key
+        )
     )
 
 

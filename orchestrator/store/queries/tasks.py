@@ -51,6 +51,13 @@ async def list_page(
     )
 
 
+async def newest(session: AsyncSession, kind: TaskKind, subject: str) -> TaskRow | None:
+    """Return the newest task of a kind and subject."""
+    wanted = select(TaskRow).where(col(TaskRow.kind) == kind, col(TaskRow.subject) == subject)
+    order = (col(TaskRow.opened_at).desc(), col(TaskRow.id).desc())
+    return await session.scalar(wanted.order_by(*order).limit(1))
+
+
 async def list_open(session: AsyncSession, kind: TaskKind, subject: str) -> list[TaskRow]:
     """Return the open tasks of a kind and subject."""
     wanted = select(TaskRow).where(

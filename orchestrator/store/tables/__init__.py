@@ -15,6 +15,7 @@ from orchestrator.store.tables.notifications import ContactRow, NotificationRow
 from orchestrator.store.tables.playbooks import PlaybookRow, SignatureRow, SigningKeyRow
 from orchestrator.store.tables.policy import BreakerRow, KillSwitchRow, PolicyRow
 from orchestrator.store.tables.runs import RunKeyRow, RunRow, StepRow
+from orchestrator.store.tables.sources import RejectedRow, SourceDayRow
 
 __all__ = [
     "AlertRow",
@@ -39,11 +40,13 @@ __all__ = [
     "OwnRow",
     "PlaybookRow",
     "PolicyRow",
+    "RejectedRow",
     "ReplayRow",
     "RunKeyRow",
     "RunRow",
     "SignatureRow",
     "SigningKeyRow",
+    "SourceDayRow",
     "SourceRow",
     "StepRow",
     "TaskRow",

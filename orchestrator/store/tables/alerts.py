@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from orchestrator.store.tables.columns import UtcDateTime
@@ -26,11 +26,15 @@ class AlertRow(SQLModel, table=True):
     """One alert: the body as it was received, and its normal form."""
 
     __tablename__ = "alerts"
-    __table_args__ = (UniqueConstraint("source", "dedup_key"),)
+    __table_args__ = (
+        UniqueConstraint("source", "dedup_key"),
+        Index("ix_alerts_source_fingerprint", "source", "fingerprint"),
+    )
     id: str = Field(primary_key=True)
     source: str
     product: str
     dedup_key: str
+    fingerprint: str  # what an alert and the report of its end share
     incident_id: str = Field(index=True)
     title: str
     severity: int

@@ -25,6 +25,7 @@ class SourceRow(SQLModel, table=True):
     correlate_by: str = "host"
     correlate_within: int = 3600  # seconds
     mode: Mode = Field(default=Mode.LIVE, sa_type=enum_column(Mode))  # of the runs its alerts start
+    senders: list[str] = Field(sa_type=JSON, default=[])  # networks; empty: any
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

@@ -21,6 +21,7 @@ class IncidentRow(SQLModel, table=True):
     severity: int
     status: IncidentStatus = Field(default=IncidentStatus.OPEN, sa_type=enum_column(IncidentStatus))
     alerts: int = 1
+    incomplete: int = 0  # how many of its alerts leave something of their payload out
     opened_at: datetime = Field(sa_type=UtcDateTime)
     last_alert_at: datetime = Field(sa_type=UtcDateTime)
 

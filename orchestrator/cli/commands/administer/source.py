@@ -8,11 +8,25 @@ from typing import Annotated, Any, Literal
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.commands.administer.source_rejected import app as rejected
+from orchestrator.cli.commands.administer.source_trial import describe_trial
 from orchestrator.cli.options import parse_pairs, parse_seconds, read_json_object, read_text
+from orchestrator.domain.errors import Invalid
 
 app = noun("Sources: products that send alerts.")
+app.add_typer(rejected, name="rejected")
+
+_COUNTS = ("accepted", "duplicates", "unreadable", "refused")
 
 Name = Annotated[str, typer.Argument(help="The last part of its URL: /v1/webhooks/NAME.")]
+Senders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="NETWORK",
+        help="A network that its requests must come from, such as 192.0.2.0/24. Repeatable.",
+    ),
+]
 Scheme = Literal["standard_webhooks", "github", "header", "bearer", "basic"]
 
 
@@ -43,6 +57,7 @@ def add(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Its alerts start dry runs, which change nothing.")
     ] = False,
+    sender: Senders = None,
 ) -> Answer:
     """Accept alerts of a product at /v1/webhooks/NAME."""
     body: dict[str, Any] = {
@@ -55,6 +70,7 @@ def add(
         "correlate_by": correlate_by,
         "correlate_within": parse_seconds(correlate_within, "--correlate-within"),
         "mode": "dry_run" if dry_run else "live",
+        "senders": sender or [],
     }
     source = api.post("/v1/sources", body)
     lines = [f"source {name}: POST /v1/webhooks/{name} accepts {product}, authenticated by {auth}"]
@@ -76,6 +92,81 @@ def list_sources(api: Api) -> Answer:
         "mode",
         "created_at",
     )
+
+
+@api_command(app, "show")
+def show(api: Api, name: Name) -> Answer:
+    """Show a source, and what it sent over the last seven days."""
+    source = api.get(f"/v1/sources/{name}")
+    counts = source["activity"]
+    lines = [
+        f"source {name}: {source['product']}, authenticated by {source['scheme']}",
+        f"last seen: {counts['last_seen_at'] or 'not in the last seven days'}",
+        *(f"{each}: {counts[each]}" for each in _COUNTS),
+        f"rejected deliveries that can be replayed: {counts['rejected_kept']}",
+        f"mode: {source['mode']}",
+        f"correlates by: {source['correlate_by']}, within {source['correlate_within']} s",
+        f"from: {', '.join(source['senders']) or 'any network'}",
+    ]
+    return Answer(source, "\n".join(lines))
+
+
+@api_command(app, "set")
+def set_(
+    api: Api,
+    name: Name,
+    mapping_file: Annotated[
+        Path | None, typer.Option(help="JSON: the fields of a generic product.")
+    ] = None,
+    correlate_by: Annotated[
+        str | None,
+        typer.Option(help="What joins alerts into an incident: host, user, remote, rule, none."),
+    ] = None,
+    correlate_within: Annotated[
+        str | None, typer.Option(help="For how long alerts are joined, such as 1h.")
+    ] = None,
+    mode: Annotated[Literal["live", "dry_run"] | None, typer.Option(help="Of its runs.")] = None,
+    sender: Senders = None,
+    from_any: Annotated[
+        bool, typer.Option("--from-any", help="Accept requests from any network.")
+    ] = False,
+) -> Answer:
+    """Change a source and keep its secret; what is not given stays as it is."""
+    given: dict[str, Any] = {
+        "mapping": read_json_object(mapping_file) if mapping_file else None,
+        "correlate_by": correlate_by,
+        "correlate_within": parse_seconds(correlate_within, "--correlate-within")
+        if correlate_within
+        else None,
+        "mode": mode,
+        "senders": sender or ([] if from_any else None),
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
+    if not changes:
+        raise Invalid("nothing to change; give an option, such as --mapping-file FILE")
+    source = api.patch(f"/v1/sources/{name}", changes)
+    return Answer(source, f"source {name} changed: {', '.join(sorted(changes))}")
+
+
+@api_command(app, "test")
+def try_files(
+    api: Api,
+    name: Name,
+    files: Annotated[list[Path], typer.Argument(help="What the product would send.")],
+    mapping_file: Annotated[
+        Path | None, typer.Option(help="A mapping to try, instead of the source's.")
+    ] = None,
+) -> Answer:
+    """Show what would come out of payloads. Nothing is stored, and nothing starts."""
+    mapping = read_json_object(mapping_file) if mapping_file else None
+    tried = {
+        str(file): api.post(
+            f"/v1/sources/{name}/test", {"body": read_text(file), "mapping": mapping}
+        )
+        for file in files
+    }
+    lines = [line for file, trial in tried.items() for line in describe_trial(file, trial)]
+    return Answer(tried, "\n".join(lines))
 
 
 @api_command(app, "remove")

@@ -23,6 +23,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("product", sa.String(), nullable=False),
         sa.Column("dedup_key", sa.String(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("incident_id", sa.String(), nullable=False),
         sa.Column("title", sa.String(), nullable=False),
         sa.Column("severity", sa.Integer(), nullable=False),
@@ -37,6 +38,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.UniqueConstraint("source", "dedup_key"),
     )
     op.create_index(op.f("ix_alerts_incident_id"), "alerts", ["incident_id"], unique=False)
+    op.create_index("ix_alerts_source_fingerprint", "alerts", ["source", "fingerprint"])
     op.create_index(op.f("ix_alerts_raw_sha256"), "alerts", ["raw_sha256"], unique=False)
     op.create_index(op.f("ix_alerts_received_at"), "alerts", ["received_at"], unique=False)
     op.create_table(
@@ -242,6 +244,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("severity", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("alerts", sa.Integer(), nullable=False),
+        sa.Column("incomplete", sa.Integer(), nullable=False),
         sa.Column("opened_at", UtcDateTime(), nullable=False),
         sa.Column("last_alert_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -426,6 +429,44 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index(op.f("ix_signing_keys_person"), "signing_keys", ["person"], unique=False)
     op.create_table(
+        "rejected_deliveries",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("product", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("items", sa.JSON(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("body_sha256", sa.String(), nullable=False),
+        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.Column("content_type", sa.String(), nullable=False),
+        sa.Column("content_encoding", sa.String(), nullable=False),
+        sa.Column("seen", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.Column("last_seen_at", UtcDateTime(), nullable=False),
+        sa.Column("tried_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("source", "body_sha256"),
+    )
+    op.create_index(
+        op.f("ix_rejected_deliveries_received_at"), "rejected_deliveries", ["received_at"]
+    )
+    op.create_table(
+        "source_days",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("accepted", sa.Integer(), nullable=False),
+        sa.Column("duplicates", sa.Integer(), nullable=False),
+        sa.Column("unreadable", sa.Integer(), nullable=False),
+        sa.Column("partial", sa.Integer(), nullable=False),
+        sa.Column("refused", sa.Integer(), nullable=False),
+        sa.Column("last_at", UtcDateTime(), nullable=False),
+        sa.Column("unreadable_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("source", "day"),
+    )
+    op.create_table(
         "sources",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("product", sa.String(), nullable=False),
@@ -436,6 +477,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("correlate_by", sa.String(), nullable=False),
         sa.Column("correlate_within", sa.Integer(), nullable=False),
         sa.Column("mode", sa.String(), nullable=False),
+        sa.Column("senders", sa.JSON(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )

@@ -1,0 +1,1 @@
+"""Rejected deliveries: kept with their reason, listed, and replayed after a fix."""
