@@ -9,6 +9,7 @@ from connectors.jira.connector import Jira
 from connectors.nftables.connector import Nftables
 from connectors.okta.connector import Okta
 from connectors.palo_alto.connector import PaloAlto
+from connectors.sdk.binding import BoundAction
 from connectors.sdk.connector import Connector
 from connectors.slack.connector import Slack
 from connectors.virustotal.connector import VirusTotal
@@ -23,6 +24,14 @@ CONNECTORS: tuple[type[Connector[Any]], ...] = (
     Slack,
     VirusTotal,
 )
+
+
+def find_action(connector: str, action: str) -> BoundAction | None:
+    """Return an action of the connector of that name. None: one of them is not known any more."""
+    for candidate in CONNECTORS:
+        if candidate.name == connector:
+            return candidate.bound.get(action)
+    return None
 
 
 def connector(name: str) -> type[Connector[Any]]:

@@ -57,6 +57,7 @@ class Edr(Capability):
             effect=Effect.RESTORE,
             input=HostInput,
             summary="End the isolation of a host.",
+            restores="isolate_host",
         ),
         ActionSpec(
             name="ban_hash",
@@ -69,5 +70,6 @@ class Edr(Capability):
             effect=Effect.RESTORE,
             input=HashInput,
             summary="Allow a banned file to run again.",
+            restores="ban_hash",
         ),
     )

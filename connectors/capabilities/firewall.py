@@ -34,6 +34,7 @@ class Firewall(Capability):
             effect=Effect.RESTORE,
             input=AddressInput,
             summary="Lift the block of an address.",
+            restores="block_address",
         ),
         ActionSpec(
             name="block_network",
@@ -46,5 +47,6 @@ class Firewall(Capability):
             effect=Effect.RESTORE,
             input=NetworkInput,
             summary="Lift the block of a network.",
+            restores="block_network",
         ),
     )

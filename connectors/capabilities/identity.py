@@ -49,6 +49,7 @@ class Identity(Capability):
             effect=Effect.RESTORE,
             input=UserInput,
             summary="Allow a suspended user to sign in again.",
+            restores="suspend_user",
         ),
         ActionSpec(
             name="end_sessions",

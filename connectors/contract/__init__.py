@@ -15,7 +15,8 @@ Each test opens the connector on a new emulator and runs one action. The promise
 
     effects.py   a read and a plan change nothing; apply, then plan again, shows nothing to change;
                  apply twice is one effect; undo restores, and a second undo is harmless; undo
-                 leaves alone what existed before; tagged objects are listed until they are undone
+                 leaves alone what existed before and what others hold; tagged objects are listed
+                 until they are undone
     failures.py  after a lost reply the effect is found; a system that lies about success is caught;
                  an unreadable reply is never taken for an answer
     http.py      429, 503, 500, timeouts and broken connections become the right error; a wrong

@@ -12,6 +12,7 @@ from connectors.sdk.connector import Connector
 from connectors.sdk.transport import Access
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Rejected
+from orchestrator.domain.observable import Target
 
 
 class EffectContract(ConnectorUnderTest):
@@ -85,6 +86,25 @@ class EffectContract(ConnectorUnderTest):
                 undoable, inputs, planned_change, ActionCall.bare("undo")
             )
             await connector.undo(undoable, planned_change, ActionCall.bare("undo"))
+        assert world.in_force() == before
+
+    async def test_undo_leaves_what_other_containments_hold(self, undoable: str) -> None:
+        """Only of an action that shares objects: elsewhere, each containment has its own."""
+        if not self.connector.bound[undoable].shares_objects:
+            return
+        world, inputs = self.prepared(undoable)
+        before = world.in_force()
+        async with self.open(world, Access.WRITE) as connector:
+            planned_change = await connector.plan(undoable, inputs, ActionCall.bare())
+            await connector.apply(undoable, planned_change, ActionCall.bare())
+            held, call = world.in_force(), ActionCall.bare("undo")
+            keep = (Target.model_validate(planned_change["target"]),)
+            await connector.undo(undoable, planned_change, call, keep)
+            assert world.in_force() == held
+            assert await connector.verify_undone(undoable, inputs, planned_change, call, keep)
+            assert not await connector.verify_undone(undoable, inputs, planned_change, call)
+            await connector.undo(undoable, planned_change, call)
+            assert await connector.verify_undone(undoable, inputs, planned_change, call)
         assert world.in_force() == before
 
     async def test_tagged_object_is_listed_until_it_is_undone(self, undoable: str) -> None:

@@ -222,6 +222,7 @@ def _containment(
 ) -> HostContainment:
     return HostContainment(
         target=Target.of(ObservableType.HOST, device.name),
+        identity=device.device_id,
         changed=due,
         summary=summary[:500],
         device_id=device.device_id,

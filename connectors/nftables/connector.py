@@ -73,29 +73,51 @@ class Nftables(Connector[NftablesSettings], Firewall):
         """Read all elements within the network. Rejected when one extends beyond it."""
         return await self._plan_unblock(Target.of(ObservableType.NETWORK, inputs.network))
 
-    async def undo_change(self, change: SetChange, call: ActionCall) -> None:
-        """Remove what was added and add what was removed."""
-        await self._change(change.version, add=change.remove, remove=change.add)
+    async def undo_block(
+        self, change: SetChange, call: ActionCall, keep: tuple[Target, ...]
+    ) -> None:
+        """Remove what was added, except for what others still hold. One transaction: no gap."""
+        elements = await self._nft.elements(change.version)
+        held = _elements_of(keep)
+        remove: list[Element] = []
+        put_back: list[Element] = []
+        for element in _parts_of(change.add, elements):
+            if lost := free_parts(element, held):
+                remove.append(element)
+                put_back += free_parts(element, lost)
+        await self._nft.change(change.version, remove=remove, add=put_back)
 
-    @action(Effect.CONTAIN, plan=plan_block_address, undo=undo_change)
+    async def block_is_undone(
+        self, change: SetChange, call: ActionCall, keep: tuple[Target, ...]
+    ) -> bool:
+        """Return whether nothing of what was added is left that no other holds."""
+        elements = await self._nft.elements(change.version)
+        held = _elements_of(keep)
+        return not any(free_parts(part, held) for part in _parts_of(change.add, elements))
+
+    async def undo_unblock(self, change: SetChange, call: ActionCall) -> None:
+        """Add what was removed, with its comments and remaining times."""
+        await self._add(change.version, change.remove)
+
+    @action(Effect.CONTAIN, plan=plan_block_address, undo=undo_block, undone=block_is_undone)
     async def block_address(self, change: SetChange, call: ActionCall) -> None:
         """Add the address to the set that the drop rule uses."""
-        await self._change(change.version, add=change.add, remove=change.remove)
+        await self._add(change.version, change.add)
 
-    @action(Effect.RESTORE, plan=plan_unblock_address, undo=undo_change)
+    @action(Effect.RESTORE, plan=plan_unblock_address, undo=undo_unblock)
     async def unblock_address(self, change: SetChange, call: ActionCall) -> None:
         """Remove the address from the set that the drop rule uses."""
-        await self._change(change.version, add=change.add, remove=change.remove)
+        await self._remove(change.version, change.remove)
 
-    @action(Effect.CONTAIN, plan=plan_block_network, undo=undo_change)
+    @action(Effect.CONTAIN, plan=plan_block_network, undo=undo_block, undone=block_is_undone)
     async def block_network(self, change: SetChange, call: ActionCall) -> None:
         """Add the parts of the network that are not blocked yet to the set of the drop rule."""
-        await self._change(change.version, add=change.add, remove=change.remove)
+        await self._add(change.version, change.add)
 
-    @action(Effect.RESTORE, plan=plan_unblock_network, undo=undo_change)
+    @action(Effect.RESTORE, plan=plan_unblock_network, undo=undo_unblock)
     async def unblock_network(self, change: SetChange, call: ActionCall) -> None:
         """Remove everything within the network from the set that the drop rule uses."""
-        await self._change(change.version, add=change.add, remove=change.remove)
+        await self._remove(change.version, change.remove)
 
     async def _plan_block(self, target: Target, call: ActionCall) -> SetChange:
         wanted = Element.of(target.value, comment=call.tag)
@@ -145,19 +167,21 @@ class Nftables(Connector[NftablesSettings], Firewall):
             remove=within,
         )
 
-    async def _change(
-        self, version: int, *, add: Sequence[Element], remove: Sequence[Element]
-    ) -> None:
-        """Make the part of the change that is still missing, for example after an earlier try."""
+    async def _add(self, version: int, wanted: Sequence[Element]) -> None:
+        """Add what no element of the set blocks by now: others may have added since the plan."""
         elements = await self._nft.elements(version)
-        removable = [element for element in elements if any(element.same(each) for each in remove)]
-        kept = [element for element in elements if element not in removable]
-        new = [element for element in add if free_parts(element, kept)]
-        for element in new:
-            if clash := next((other for other in kept if other.overlaps(element)), None):
-                message = (
-                    f"{element} overlaps {clash}, which was added to "
-                    f"{self.settings.sets[version]} after the plan; plan again"
-                )
-                raise Rejected(message)
-        await self._nft.change(version, remove=removable, add=new)
+        missing = [part for element in wanted for part in free_parts(element, elements)]
+        await self._nft.change(version, remove=(), add=missing)
+
+    async def _remove(self, version: int, planned: Sequence[Element]) -> None:
+        """Remove what is left of these elements. One that was added since the plan stays."""
+        elements = await self._nft.elements(version)
+        await self._nft.change(version, remove=_parts_of(planned, elements), add=())
+
+
+def _parts_of(wholes: Sequence[Element], elements: Sequence[Element]) -> list[Element]:
+    return [element for element in elements if any(map(element.is_part_of, wholes))]
+
+
+def _elements_of(targets: Sequence[Target]) -> list[Element]:
+    return [Element.of(target.value) for target in targets]

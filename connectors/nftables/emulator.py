@@ -44,7 +44,7 @@ RULESET = [base_chain(), *(rule(by_set(name), {"drop": None}) for name in _TYPES
 
 
 @dataclass(frozen=True)
-class _Span:
+class Span:
     """An element: its addresses as numbers, its comment, and its text."""
 
     low: int
@@ -52,7 +52,7 @@ class _Span:
     comment: str
     text: str
 
-    def overlaps(self, other: _Span) -> bool:
+    def overlaps(self, other: Span) -> bool:
         return self.low <= other.high and other.low <= self.high
 
 
@@ -69,15 +69,7 @@ class EmulatedNft:
             "utf-8",
         )
         self.nft.chmod(0o700)
-        self._write(
-            {
-                "sets": {name: [] for name in _TYPES},
-                "effects": [],
-                "faults": [],
-                "ruleset": RULESET,
-                "table": True,
-            }
-        )
+        self._write(empty_state())
 
     @property
     def effects(self) -> list[dict[str, Any]]:
@@ -87,7 +79,7 @@ class EmulatedNft:
     def in_force(self) -> dict[str, list[str]]:
         """Return the elements of each set, without comments."""
         return {
-            name: sorted(_span(entry).text for entry in entries)
+            name: sorted(span_of(entry).text for entry in entries)
             for name, entries in self._read()["sets"].items()
         }
 
@@ -120,6 +112,17 @@ class EmulatedNft:
 
     def _write(self, state: dict[str, Any]) -> None:
         self._file.write_text(json.dumps(state), "utf-8")
+
+
+def empty_state() -> dict[str, Any]:
+    """Return the state of a table with empty sets."""
+    return {
+        "sets": {name: [] for name in _TYPES},
+        "effects": [],
+        "faults": [],
+        "ruleset": RULESET,
+        "table": True,
+    }
 
 
 def main(arguments: list[str]) -> int:
@@ -159,7 +162,7 @@ def _transact(state: dict[str, Any], commands: list[dict[str, Any]], path: Path)
         sys.stdout.write("\x00garbage{")
         return 0
     try:
-        listed = [entry for command in commands for entry in _carry_out(state, command)]
+        listed = [entry for command in commands for entry in carry_out(state, command)]
     except LookupError as error:
         return _fail(str(error.args[0]))
     if writes and fault != "silent":
@@ -191,7 +194,8 @@ def _fault(state: dict[str, Any], *, writes: bool) -> str | None:
     return None
 
 
-def _carry_out(state: dict[str, Any], command: dict[str, Any]) -> list[Any]:
+def carry_out(state: dict[str, Any], command: dict[str, Any]) -> list[Any]:
+    """Carry out one command on a state. Raise LookupError, as nft says it."""
     ((verb, what),) = command.items()
     ((kind, place),) = what.items()
     if not state["table"] or (kind != "table" and place["name"] not in state["sets"]):
@@ -227,8 +231,8 @@ def _shown(state: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _add(state: dict[str, Any], entries: list[Any], entry: Any) -> None:
-    wanted = _span(entry)
-    existing = [_span(other) for other in entries]
+    wanted = span_of(entry)
+    existing = [span_of(other) for other in entries]
     if any(_equal(wanted, other) for other in existing):
         return  # nft keeps the old one with its comment
     if any(wanted.overlaps(other) for other in existing):
@@ -239,29 +243,29 @@ def _add(state: dict[str, Any], entries: list[Any], entry: Any) -> None:
 
 
 def _create(state: dict[str, Any], entries: list[Any], entry: Any) -> None:
-    if any(_equal(_span(entry), _span(other)) for other in entries):
+    if any(_equal(span_of(entry), span_of(other)) for other in entries):
         message = "Error: Could not process rule: File exists"
         raise LookupError(message)
     _add(state, entries, entry)
 
 
 def _delete(state: dict[str, Any], entries: list[Any], entry: Any) -> None:
-    found = next((other for other in entries if _equal(_span(entry), _span(other))), None)
+    found = next((other for other in entries if _equal(span_of(entry), span_of(other))), None)
     if found is None:
         message = "Error: element does not exist"
         raise LookupError(message)
     entries.remove(found)
-    _log(state, "delete", _span(found))
+    _log(state, "delete", span_of(found))
 
 
 _ELEMENT_VERBS = {"add": _add, "create": _create, "delete": _delete}
 
 
-def _equal(one: _Span, other: _Span) -> bool:
+def _equal(one: Span, other: Span) -> bool:
     return (one.low, one.high) == (other.low, other.high)
 
 
-def _log(state: dict[str, Any], action: str, element: _Span) -> None:
+def _log(state: dict[str, Any], action: str, element: Span) -> None:
     key = element.comment
     for effect in state["effects"]:
         if (effect["action"], effect["target"], effect["key"]) == (action, element.text, key):
@@ -270,16 +274,17 @@ def _log(state: dict[str, Any], action: str, element: _Span) -> None:
     state["effects"].append({"action": action, "target": element.text, "key": key, "count": 1})
 
 
-def _span(entry: Any) -> _Span:
+def span_of(entry: Any) -> Span:
+    """Return the addresses, the comment and the text of an element in nft's JSON."""
     inner = entry["elem"] if isinstance(entry, dict) and "elem" in entry else {"val": entry}
     value, comment = inner["val"], inner.get("comment", "")
     if isinstance(value, str):
-        return _Span(int(ip_address(value)), int(ip_address(value)), comment, value)
+        return Span(int(ip_address(value)), int(ip_address(value)), comment, value)
     if "prefix" in value:
         network = ip_network(f"{value['prefix']['addr']}/{value['prefix']['len']}")
-        return _Span(int(network[0]), int(network[-1]), comment, f"{network[0]}-{network[-1]}")
+        return Span(int(network[0]), int(network[-1]), comment, f"{network[0]}-{network[-1]}")
     first, last = value["range"]
-    return _Span(int(ip_address(first)), int(ip_address(last)), comment, f"{first}-{last}")
+    return Span(int(ip_address(first)), int(ip_address(last)), comment, f"{first}-{last}")
 
 
 def _fail(message: str) -> int:

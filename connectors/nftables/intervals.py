@@ -58,9 +58,9 @@ class Element(Frozen):
         """Return whether the elements have an address in common."""
         return self.version == other.version and self.low <= other.high and other.low <= self.high
 
-    def same(self, other: Element) -> bool:
-        """Return whether addresses and comment are equal. The timeout, a countdown, may differ."""
-        return (self.first, self.last, self.comment) == (other.first, other.last, other.comment)
+    def is_part_of(self, other: Element) -> bool:
+        """Return whether the other contains it and has its comment: a release may have split it."""
+        return other.contains(self) and other.comment == self.comment
 
     def __str__(self) -> str:
         networks = list(
@@ -121,4 +121,6 @@ def free_parts(wanted: Element, taken: Iterable[Element]) -> tuple[Element, ...]
 
 def _part(whole: Element, low: int, high: int) -> Element:
     make = ipaddress.IPv4Address if whole.version == 4 else ipaddress.IPv6Address
-    return Element(first=str(make(low)), last=str(make(high)), comment=whole.comment)
+    return Element(
+        first=str(make(low)), last=str(make(high)), comment=whole.comment, timeout=whole.timeout
+    )

@@ -7,9 +7,10 @@ from orchestrator.domain.change import PlannedChange
 
 
 class SetChange(PlannedChange):
-    """Elements to add to the set of an IP version, and elements to remove. Undo is the inverse.
+    """Elements to add to the set of an IP version, and elements to remove.
 
-    A block adds only addresses that no other element blocks, so undo leaves other blocks unchanged.
+    A block adds only addresses that no other element blocks. What it added is known by the comment,
+    so that undo leaves the elements of others unchanged.
     """
 
     version: int

@@ -176,6 +176,7 @@ def _status_change(
     target = Target.of(ObservableType.USER, user.login)
     return UserStatusChange(
         target=target,
+        identity=user.id,
         changed=changed,
         summary=summary,
         user=user.id,

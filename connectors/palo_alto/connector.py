@@ -131,18 +131,23 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
         await self._retag(tags.address, add=tags.add, remove=tags.remove)
 
     async def plan_block_network(self, inputs: NetworkInput, call: ActionCall) -> GroupMemberChange:
-        """Read whether the running configuration's group contains the network or a wider one."""
-        holder = covering(inputs.network, await self._committable_members())
-        group = self.settings.network_group
+        """Read whether the running configuration's group contains the network.
+
+        A wider member does not count: each network has its own object, so that it stays blocked
+        when the wider one is removed.
+        """
+        members, group = await self._committable_members(), self.settings.network_group
+        present, wider = object_name(inputs.network) in members, covering(inputs.network, members)
         summary = (
-            f"{inputs.network} is already in {group}, as {holder}"
-            if holder
+            f"{inputs.network} is already in {group}"
+            if present
             else f"Add {inputs.network} to {group} and commit"
+            + (f" (already blocked as part of {wider})" if wider else "")
         )
         return self._member(
             inputs,
             present=True,
-            changed=holder is None,
+            changed=not present,
             note=f"{call.tag} {call.reason}",
             summary=summary,
         )
@@ -150,10 +155,11 @@ class PaloAlto(Connector[PaloAltoSettings], Firewall):
     async def plan_unblock_network(
         self, inputs: NetworkInput, call: ActionCall
     ) -> GroupMemberChange:
-        """Read whether the group has the network. Rejected when only a wider one blocks it."""
+        """Read whether the group has the network. Rejected when a wider one blocks it too."""
         members, group = await self._committable_members(), self.settings.network_group
-        present = object_name(inputs.network) in members
-        if not present and (wider := covering(inputs.network, members)):
+        own = object_name(inputs.network)
+        present = own in members
+        if wider := covering(inputs.network, tuple(name for name in members if name != own)):
             message = f"{inputs.network} is blocked as part of {wider}; unblock {wider}"
             raise Rejected(message)
         summary = (

@@ -20,6 +20,7 @@ class Declaration:
     plan: str | None
     undo: str | None
     verify: str | None
+    undone: str | None
     slow: bool  # a job that the connector polls; it sends heartbeats and resumes after a crash
 
 
@@ -29,6 +30,7 @@ def action(
     plan: Callable[..., Any] | str | None = None,
     undo: Callable[..., Any] | str | None = None,
     verify: Callable[..., Any] | str | None = None,
+    undone: Callable[..., Any] | str | None = None,
     slow: bool = False,
 ) -> Callable[[Method], Method]:
     """Mark a method as the capability's action of the same name.
@@ -42,10 +44,18 @@ def action(
         async def undo_block(self, block: Block, call: ActionCall) -> None
         async def verify_block(self, inputs, block, output: dict, call) -> bool
 
-    Without `verify`, the SDK plans again and expects that nothing is left to change. The signatures
-    are checked when the class is created; see `connectors.sdk.binding`.
+    Without `verify`, the SDK plans again and expects that nothing is left to change.
+
+    Where containments of different targets share objects on the system, such as the intervals of a
+    set, undo also takes the targets that other containments still hold, and leaves what they cover;
+    `undone` tells whether the rest is gone:
+
+        async def undo_block(self, block: Block, call, keep: tuple[Target, ...]) -> None
+        async def block_is_undone(self, block: Block, call, keep: tuple[Target, ...]) -> bool
+
+    The signatures are checked when the class is created; see `connectors.sdk.binding`.
     """
-    declaration = Declaration(effect, _name(plan), _name(undo), _name(verify), slow)
+    declaration = Declaration(effect, _name(plan), _name(undo), _name(verify), _name(undone), slow)
 
     def mark(method: Method) -> Method:
         setattr(method, MARK, declaration)

@@ -30,7 +30,14 @@ class BoundAction:
     plan: str | None
     undo: str | None
     verify: str | None
+    undone: str | None
+    """Tells whether an undo is complete. Only an action that shares objects has one."""
     slow: bool
+
+    @property
+    def shares_objects(self) -> bool:
+        """Whether its undo leaves what other containments of the connection still cover."""
+        return self.undone is not None
 
     def parse_input(self, value: JsonObject) -> Input:
         """Return the action's input. Raises Rejected, which names each wrong field but no value."""
@@ -152,6 +159,7 @@ def _bind(connector: type, spec: ActionSpec, declared: Declaration) -> BoundActi
         plan=declared.plan,
         undo=declared.undo,
         verify=declared.verify,
+        undone=declared.undone,
         slow=declared.slow,
     )
 
@@ -194,9 +202,24 @@ def _check_change(connector: type, spec: ActionSpec, declared: Declaration) -> t
     if declared.undo is not None:
         undo = _method(connector, name, "undo", declared.undo)
         _expect(connector, undo, _first_parameter(connector, undo), planned_change, "takes")
+        _check_keep(connector, name, declared, undo)
     if declared.verify is not None:
         _method(connector, name, "verify", declared.verify)
     return planned_change
+
+
+def _check_keep(connector: type, name: str, declared: Declaration, undo: str) -> None:
+    """Refuse an undo with `keep` and without `undone`, or the reverse."""
+    if declared.undone is not None:
+        _method(connector, name, "undone", declared.undone)
+    keeps = "keep" in inspect.signature(getattr(connector, undo)).parameters
+    if keeps is not (declared.undone is not None):
+        _refuse(
+            connector,
+            name,
+            "needs both, or neither: an undo that takes `keep`, what others still hold, and "
+            "undone=..., a method that tells whether the rest is gone",
+        )
 
 
 def _method(connector: type, name: str, role: str, method: str | None) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from orchestrator.domain.errors import ActionError, TocsinError
+
 JSON = Any  # a JSON value
 JsonObject = dict[str, Any]
 
@@ -81,6 +83,28 @@ def in_call(call: ActionCall) -> Iterator[None]:
         yield
     finally:
         current_call.reset(token)
+
+
+@contextmanager
+def hide_foreign_errors(place: str, otherwise: type[ActionError]) -> Iterator[None]:
+    """Pass Tocsin's errors. Of any other, report only the type: its text may contain a secret."""
+    try:
+        yield
+    except TocsinError:
+        raise
+    except ExceptionGroup as group:
+        own, _ = group.split(ActionError)
+        if own is not None:
+            raise _first_leaf(own) from None
+        message = f"{place} failed inside the connector ({type(group.exceptions[0]).__name__})"
+        raise otherwise(message) from None
+    except Exception as error:  # noqa: BLE001  # any error of a vendor's code ends here
+        message = f"{place} failed inside the connector ({type(error).__name__})"
+        raise otherwise(message) from None
+
+
+def _first_leaf(group: BaseException) -> BaseException:
+    return _first_leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
 def _ignore_heartbeat(_detail: JSON) -> None:

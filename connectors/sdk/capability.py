@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from orchestrator.domain.change import Effect, PlannedChange
+from orchestrator.domain.change import RESULT_FIELDS, Effect, PlannedChange
 
 ELLIPSIS = "…"
 
@@ -107,6 +107,8 @@ class ActionSpec(BaseModel):
     input: type[Input]
     output: type[Output] = NoOutput
     summary: str
+    restores: str | None = None
+    """The action whose containments this one lifts: their leases end with it."""
 
     def result_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of `steps.ID` after the step.
@@ -118,7 +120,10 @@ class ActionSpec(BaseModel):
             planned_change = PlannedChange.model_json_schema(mode="serialization")
             schema = {
                 **schema,
-                "properties": {**schema.get("properties", {}), **planned_change["properties"]},
+                "properties": {
+                    **schema.get("properties", {}),
+                    **{name: planned_change["properties"][name] for name in RESULT_FIELDS},
+                },
                 "$defs": {**schema.get("$defs", {}), **planned_change.get("$defs", {})},
             }
         return schema

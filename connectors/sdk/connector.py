@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 import httpx
 
 from connectors.sdk.binding import BoundAction, bind_actions
-from connectors.sdk.call import ActionCall, JsonObject, TaggedObject, in_call
+from connectors.sdk.call import ActionCall, JsonObject, TaggedObject, hide_foreign_errors, in_call
 from connectors.sdk.capability import NoOutput
 from connectors.sdk.guard import reading_only, refusal
 from connectors.sdk.http import HttpClient
@@ -20,7 +20,8 @@ from connectors.sdk.rate_limit import RateLimit
 from connectors.sdk.reply import HttpReply
 from connectors.sdk.settings import ConnectorSettings, HttpSettings, secret_values
 from connectors.sdk.transport import Access
-from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unknown
+from orchestrator.domain.errors import Rejected, Unknown
+from orchestrator.domain.observable import Target
 
 S = TypeVar("S", bound=ConnectorSettings)
 _FINAL = (
@@ -190,10 +191,17 @@ class Connector(ABC, Generic[S]):
                 )
             )
 
-    async def undo(self, action: str, planned_change: JsonObject, call: ActionCall) -> None:
+    async def undo(
+        self,
+        action: str,
+        planned_change: JsonObject,
+        call: ActionCall,
+        keep: tuple[Target, ...] = (),
+    ) -> None:
         """Revert an applied change. Does nothing for a planned change with `changed: False`.
 
-        Raises Unavailable, Rejected, Unknown.
+        `keep`: targets that other containments hold. What they cover stays, where the action shares
+        objects on the system. Raises Unavailable, Rejected, Unknown.
         """
         bound = self._bound(action, changes=True)
         if bound.undo is None:
@@ -202,7 +210,8 @@ class Connector(ABC, Generic[S]):
         parsed = bound.parse_planned_change(planned_change)
         if parsed.changed:
             with self._changing(call, action):
-                await getattr(self, bound.undo)(parsed, call)
+                more = {"keep": keep} if bound.shares_objects else {}
+                await getattr(self, bound.undo)(parsed, call, **more)
 
     async def verify_undone(
         self,
@@ -210,13 +219,20 @@ class Connector(ABC, Generic[S]):
         input: JsonObject,  # noqa: A002
         planned_change: JsonObject,
         call: ActionCall,
+        keep: tuple[Target, ...] = (),
     ) -> bool:
-        """Return whether the change is reverted: a new plan would change something.
+        """Return whether the change is reverted, except for what `keep` covers.
 
+        That is what the action's `undone` says, or else that a new plan would change something.
         Raises Unavailable, Rejected.
         """
-        if not self._bound(action, changes=True).parse_planned_change(planned_change).changed:
+        bound = self._bound(action, changes=True)
+        parsed = bound.parse_planned_change(planned_change)
+        if not parsed.changed:
             return True
+        if bound.undone is not None:
+            with self._reading(call, action):
+                return bool(await getattr(self, bound.undone)(parsed, call, keep=keep))
         return bool((await self.plan(action, input, call))["changed"])
 
     async def aclose(self) -> None:
@@ -246,36 +262,14 @@ class Connector(ABC, Generic[S]):
         with (
             in_call(call),
             reading_only(self._transport),
-            _hide_foreign_errors(f"{self.name}: {action}", Rejected),
+            hide_foreign_errors(f"{self.name}: {action}", Rejected),
         ):
             yield
 
     @contextmanager
     def _changing(self, call: ActionCall, action: str) -> Iterator[None]:
-        with in_call(call), _hide_foreign_errors(f"{self.name}: {action}", Unknown):
+        with in_call(call), hide_foreign_errors(f"{self.name}: {action}", Unknown):
             yield
-
-
-@contextmanager
-def _hide_foreign_errors(place: str, otherwise: type[ActionError]) -> Iterator[None]:
-    """Pass Tocsin's errors. Of any other, report only the type: its text may contain a secret."""
-    try:
-        yield
-    except TocsinError:
-        raise
-    except ExceptionGroup as group:
-        own, _ = group.split(ActionError)
-        if own is not None:
-            raise _first_leaf(own) from None
-        message = f"{place} failed inside the connector ({type(group.exceptions[0]).__name__})"
-        raise otherwise(message) from None
-    except Exception as error:  # noqa: BLE001  # any error of a vendor's code ends here
-        message = f"{place} failed inside the connector ({type(error).__name__})"
-        raise otherwise(message) from None
-
-
-def _first_leaf(group: BaseException) -> BaseException:
-    return _first_leaf(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
 def _as_json(model: Any) -> JsonObject:

@@ -202,6 +202,5 @@ async def get_connection_row(rt: Runtime, session: AsyncSession, name: str) -> C
 
 def _view(row: ConnectionRow) -> ConnectionView:
     fields = tuple(sorted(secret_fields(connector_named(row.connector).settings_type)))
-    return ConnectionView(
-        **row.model_dump(exclude={"secrets", "saved_at"}), secrets=fields, updated_at=row.saved_at
-    )
+    shown = row.model_dump(exclude={"secrets", "saved_at", "releases"})
+    return ConnectionView(**shown, secrets=fields, updated_at=row.saved_at)

@@ -16,14 +16,15 @@ from orchestrator.containments.orphans import (
     ListTagged,
     OrphanView,
 )
+from orchestrator.containments.release_scope import load_release_scope
 from orchestrator.containments.resolve import (
     CHECK_RELEASED,
     CheckReleased,
     DeviceAnswer,
-    effects_to_check,
 )
 from orchestrator.domain.change import Change
 from orchestrator.domain.errors import TocsinError, Unavailable
+from orchestrator.domain.observable import Target
 from orchestrator.requests import RequestHandler
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments
@@ -34,15 +35,15 @@ async def check_released(rt: Runtime, message: CheckReleased) -> DeviceAnswer:
     """Read back whether every change of a containment is gone from its device."""
     async with rt.store.read() as session:
         containment = await containments.get(session, message.containment_key)
-        rows = await effects_to_check(session, containment) if containment else []
-    for effect in rows:
-        objection = await _objection(rt, effect)
+        scope = await load_release_scope(session, containment) if containment else None
+    for effect in scope.to_undo if scope else ():
+        objection = await _objection(rt, effect, scope.keep if scope else ())
         if objection is not None:
             return DeviceAnswer(is_gone=False, detail=objection)
     return DeviceAnswer(is_gone=True)
 
 
-async def _objection(rt: Runtime, effect: EffectRow) -> str | None:
+async def _objection(rt: Runtime, effect: EffectRow, keep: tuple[Target, ...]) -> str | None:
     """Return why the change may still be in force; None: the device does not show it."""
     change = Change.model_validate(effect.change)
     key = undo_key(effect.run_id, effect.path, change.action)
@@ -58,7 +59,7 @@ async def _objection(rt: Runtime, effect: EffectRow) -> str | None:
             rt, change.connection, f"whether {change.action} is gone", effect.run_id
         ):
             is_gone = await connector.verify_undone(
-                change.action, change.input, change.planned_change, call
+                change.action, change.input, change.planned_change, call, keep
             )
     except TocsinError as error:
         return f"{change.connection} cannot be asked: {error}"

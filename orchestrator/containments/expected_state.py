@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,7 +27,9 @@ class ExpectedState:
     run: RunRow
     path: str
     output: dict[str, Any]
-    effect: EffectRow | None  # None: it was in force before Tocsin, which does not touch it
+    # None: its own step did not make it, so that Tocsin does not apply it again.
+    effect: EffectRow | None
+    owner: str | None = None  # the effect that its row names
 
     @property
     def call(self) -> ActionCall:
@@ -58,22 +61,28 @@ async def load_expected_state(session: AsyncSession, key: str) -> ExpectedState 
     """
     row = await containments.get(session, key)
     live = await containments.live_leases(session, key)
-    if row is None or row.state != ContainmentState.HELD or not live:
+    if row is None or row.state != ContainmentState.HELD or not live or not row.was_in_force:
         return None
     effect = await effects.get(session, row.effect_id) if row.ours and row.effect_id else None
     if row.ours and (effect is None or effect.state == EffectState.INTENDED):
         return None
+    if effect is not None and effect.containment_key != key:
+        effect = None  # another containment's, which covers this one too
     run = await runs.get(session, effect.run_id if effect else live[0].run_id)
     if run is None:
         return None
     if effect is not None:
         change = Change.model_validate(effect.change)
-        return ExpectedState(key, change, run, effect.path, effect.output or {}, effect)
+        output = effect.output or {}
+        return ExpectedState(key, change, run, effect.path, output, effect, effect.id)
     step = await steps.get(session, live[0].run_id, live[0].path)
     if step is None or step.planned_change is None or step.inputs is None:
         return None
     found = await _planned_change(session, row, step.inputs, step.planned_change)
-    return ExpectedState(key, found, run, live[0].path, {}, None) if found else None
+    if found is None:
+        return None
+    owner = row.effect_id if row.ours else None
+    return ExpectedState(key, found, run, live[0].path, {}, None, owner)
 
 
 async def _planned_change(
@@ -97,13 +106,12 @@ async def _planned_change(
 
 
 async def lock_if_unchanged(
-    session: AsyncSession, expected: ExpectedState
+    session: AsyncSession, expected: ExpectedState, now: datetime
 ) -> ContainmentRow | None:
-    """Lock the containment; None where it changed since, as after a release."""
+    """Lock the containment; None where it changed since, as after a release or in a restore."""
     row = await containments.lock(session, expected.key)
-    if row is None or row.state != ContainmentState.HELD:
+    if row is None or row.state != ContainmentState.HELD or row.is_being_lifted(now):
         return None
-    effect_id = expected.effect.id if expected.effect else None
-    if (row.effect_id if row.ours else None) != effect_id:
+    if (row.effect_id if row.ours else None) != expected.owner:
         return None
     return row if await containments.count_live_leases(session, expected.key) else None

@@ -42,6 +42,7 @@ async def schedule_retry(
 ) -> None:
     """Record that the system refused a release, set the next attempt, and escalate if due."""
     containment.mark_stuck(error)
+    await containments.note_release(session, containment.connection)
     containment.retry_at = now + PAUSES[min(containment.failures, len(PAUSES)) - 1]
     policy = (await load_policy(session)).policy.releases
     if containment.failures >= policy.escalate_after:
@@ -97,6 +98,7 @@ async def mark_released(
 ) -> None:
     """Record that a containment is lifted, and close its tasks."""
     containment.mark_lifted(now)
+    await containments.note_release(session, containment.connection)
     for kind in (TaskKind.STUCK_RELEASE, TaskKind.DRIFT):
         await tasks.close_tasks(session, kind, containment.key, by, comment, now)
 
@@ -114,6 +116,9 @@ async def record_failed_release(
         "action": effect.action,
         "target_type": effect.target_type,
         "target_value": effect.target_value,
+        "extent_first": effect.extent_first,
+        "extent_last": effect.extent_last,
+        "was_in_force": False,
         "state": ContainmentState.LIFTED,
         "ours": False,
         "since": effect.intended_at,
@@ -121,8 +126,8 @@ async def record_failed_release(
     containment = await containments.lock_or_create(session, row)
     if containment.state != ContainmentState.LIFTED:
         return None
-    containment.hold(effect.intended_at)
-    containment.take_ownership(effect.id)
+    containment.hold()
+    containment.take_ownership(effect.id, effect.intended_at)
     lease = {
         "containment_key": containment.key,
         "run_id": request.run_id,

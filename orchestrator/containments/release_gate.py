@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.domain.containment import ContainmentState, DriftState
+from orchestrator.domain.containment import DriftState
 from orchestrator.domain.errors import Unavailable
 from orchestrator.policy.load_inputs import release_stop_reason
+from orchestrator.store.queries import containments
 from orchestrator.store.tables import ContainmentRow, EffectRow
 
 LIFTING_TIME = timedelta(minutes=2)
@@ -34,7 +35,30 @@ async def release_blocked_by(
     if stopped:  # by a kill switch that stops releases too
         return Unavailable(stopped, _STOPPED_WAIT)
     busy = _busy(containment, now) if containment else None
+    if busy is None and containment is not None:
+        busy = await _overlap_busy(session, containment, now)
     return Unavailable(busy, _BUSY_WAIT) if busy else None
+
+
+async def _overlap_busy(
+    session: AsyncSession, containment: ContainmentRow, now: datetime
+) -> str | None:
+    """Return which overlapping containment is being lifted: both would undo the same effects."""
+    for other in await containments.being_lifted_within(
+        session, containment.connection, containment.extent, now
+    ):
+        if other.key != containment.key and other.is_being_lifted(now):
+            return f"{other.target}, which overlaps {containment.target}, is being lifted"
+    return None
+
+
+def is_reapplying(containment: ContainmentRow, now: datetime) -> bool:
+    """Return whether a drift check applies the containment again now."""
+    return (
+        containment.drift is DriftState.REAPPLYING
+        and containment.retry_at is not None
+        and containment.retry_at > now
+    )
 
 
 def _busy(containment: ContainmentRow, now: datetime) -> str | None:
@@ -43,16 +67,8 @@ def _busy(containment: ContainmentRow, now: datetime) -> str | None:
     A release before the end of a reapplication would leave the change in force with no one to lift
     it. A second release at the same time could lift what was contained again after the first.
     """
-    if (
-        containment.drift == DriftState.REAPPLYING
-        and containment.retry_at is not None
-        and containment.retry_at > now
-    ):
+    if is_reapplying(containment, now):
         return f"{containment.target} is being applied again; it is lifted after that"
-    if (
-        containment.state == ContainmentState.LIFTING
-        and containment.lifting_until is not None
-        and containment.lifting_until > now
-    ):
+    if containment.is_being_lifted(now):
         return f"{containment.target} is being lifted"
     return None

@@ -10,14 +10,15 @@ from temporalio.client import Client
 from orchestrator.audit import trail
 from orchestrator.containments.queries import get_containment, unknown_containment
 from orchestrator.containments.release_failures import mark_released
+from orchestrator.containments.release_scope import load_release_scope, settle_effects
 from orchestrator.containments.views import ContainmentView
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.containment import ContainmentState, EffectState
+from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.errors import Conflict, Invalid, Unavailable
 from orchestrator.domain.model import Frozen
 from orchestrator.requests import RequestKind, ask_worker
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import containments, effects, steps
+from orchestrator.store.queries import containments, steps
 from orchestrator.store.tables import ContainmentRow, EffectRow
 
 MAX_COMMENT = 2000
@@ -60,7 +61,7 @@ async def resolve_containment(
         if containment is None:
             raise unknown_containment(key)
         await _check_resolvable(session, containment)
-        rows = await effects_to_check(session, containment)
+        rows = (await load_release_scope(session, containment)).to_undo
     answer = await _ask_device(client, key) if rows else DeviceAnswer(is_gone=True)
     if not answer.is_gone and not force:
         raise Conflict(
@@ -70,13 +71,6 @@ async def resolve_containment(
     async with rt.store.write() as session:
         await _resolve(session, rt, key, answer, comment, actor)
     return await get_containment(rt, key)
-
-
-async def effects_to_check(session: AsyncSession, containment: ContainmentRow) -> list[EffectRow]:
-    """Return the effects of Tocsin that may be on the device, newest first."""
-    rows = await containments.effects_in_force(session, containment.key) if containment.ours else []
-    own = await effects.get(session, containment.effect_id) if containment.effect_id else None
-    return rows if own is None or own.id in {row.id for row in rows} else [own, *rows]
 
 
 async def _ask_device(client: Client | None, key: str) -> DeviceAnswer:
@@ -90,13 +84,15 @@ async def _resolve(
     session: AsyncSession, rt: Runtime, key: str, answer: DeviceAnswer, comment: str, actor: str
 ) -> None:
     now = rt.clock()
-    containment = await containments.lock(session, key)
-    if containment is None:
+    found = await containments.get(session, key)
+    if found is None:
         raise unknown_containment(key)
+    await containments.lock_connection(session, found.connection)
+    containment = await containments.lock(session, key) or found
     await _check_resolvable(session, containment)
-    rows = await effects_to_check(session, containment)
-    await _mark_undone(session, rows, now)
-    await effects.mark_all_undone(session, key, now)
+    rows = (await load_release_scope(session, containment)).effects
+    await settle_effects(session, containment, rows, now)
+    await _release_steps(session, [row for row in rows if row.containment_key == key], now)
     await mark_released(session, containment, actor, comment, now)
     data = {
         "containment": key,
@@ -118,9 +114,8 @@ async def _check_resolvable(session: AsyncSession, containment: ContainmentRow) 
         raise Conflict(f"a lease holds {containment.key}; release it first")
 
 
-async def _mark_undone(session: AsyncSession, rows: list[EffectRow], now: datetime) -> None:
+async def _release_steps(session: AsyncSession, rows: list[EffectRow], now: datetime) -> None:
     for effect in rows:
-        await effects.set_outcome(session, effect.id, EffectState.UNDONE, now)
         step = await steps.get(session, effect.run_id, effect.path)
         if step is not None and step.state.can_be_undone:
             step.release(now)

@@ -48,6 +48,8 @@ class PlanReply(Frozen):
 
     change: Change
     verdict: PolicyVerdict
+    busy: str | None = None
+    """Why the target cannot be held just now: it is being lifted. Plan again in a while."""
 
 
 class ApplyRequest(Frozen):
@@ -61,7 +63,8 @@ class ApplyRequest(Frozen):
 class ApplyReply(Frozen):
     """The outcome of an apply. A lost reply is the error `Unknown` instead."""
 
-    outcome: Literal["applied", "refused", "needs_approval"]
+    # busy: another run is applying the same. outdated: others hold what the plan did not name.
+    outcome: Literal["applied", "refused", "needs_approval", "busy", "outdated"]
     verdict: PolicyVerdict
     output: dict[str, Any] = {}
     detail: str = ""

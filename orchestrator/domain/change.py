@@ -3,11 +3,11 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from orchestrator.domain.digest import digest
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.observable import Target
+from orchestrator.domain.observable import Extent, Target
 
 
 class Effect(StrEnum):
@@ -59,6 +59,33 @@ class PlannedChange(Frozen):
     summary: Annotated[
         str, Field(max_length=500, description="One line for the person who approves")
     ]
+    identity: Annotated[
+        str | None,
+        Field(description="The system's own id of the target, the same for all of its names"),
+    ] = None
+
+
+class Holder(Frozen):
+    """A live lease that a restore ends: who holds the target, and until when."""
+
+    lease: Annotated[str, Field(description="The lease: run and step.")]
+    containment: Annotated[str, Field(description="The key of the containment.")]
+    run: str
+    playbook: str | None
+    target: Target
+    expires_at: Annotated[
+        AwareDatetime | None, Field(description="Null: until it is released by hand.")
+    ]
+
+    def __str__(self) -> str:
+        until = (
+            "it is released" if self.expires_at is None else f"{self.expires_at:%Y-%m-%d %H:%MZ}"
+        )
+        return f"run {self.run} ({self.playbook}) holds {self.target} until {until}"
+
+
+RESULT_FIELDS = ("target", "changed", "summary")
+"""The fields of a planned change that later steps of a playbook see."""
 
 
 class Change(Frozen):
@@ -70,11 +97,16 @@ class Change(Frozen):
     effect: Effect
     input: dict[str, Any]
     planned_change: dict[str, Any]
+    holders: Annotated[
+        tuple[Holder, ...], Field(description="The live leases that a restore ends.")
+    ] = ()
 
     @property
     def digest(self) -> str:
-        """SHA-256 over RFC 8785 JSON of the whole change."""
-        return digest(self.model_dump(mode="json"))
+        """SHA-256 over RFC 8785 JSON of the change, with the leases that it ends."""
+        document = self.model_dump(mode="json", exclude={"holders"})
+        leases = sorted(holder.lease for holder in self.holders)
+        return digest({**document, "ends": leases} if leases else document)
 
     @property
     def target(self) -> Target:
@@ -83,7 +115,12 @@ class Change(Frozen):
 
     @property
     def changed(self) -> bool:
-        """Whether applying it would change anything."""
+        """Whether applying it would change anything: the system, or a lease."""
+        return self.changes_system or bool(self.holders)
+
+    @property
+    def changes_system(self) -> bool:
+        """Whether applying it would change the system."""
         return bool(self.planned_change["changed"])
 
     @property
@@ -93,7 +130,20 @@ class Change(Frozen):
 
     @property
     def containment_key(self) -> str:
-        """The key of the containment that runs share: connection, action and canonical target."""
-        return digest([self.connection, self.action, self.target.type.value, self.target.value])[
-            :32
-        ]
+        """The key of the containment that runs share: connection, action and target.
+
+        The target counts by the system's own id of it, or else by its canonical name.
+        """
+        name = self.identity or self.target.value
+        return digest([self.connection, self.action, self.target.type.value, name])[:32]
+
+    @property
+    def identity(self) -> str | None:
+        """The system's own id of the target, if its plan names one."""
+        found = self.planned_change.get("identity")
+        return None if found is None else str(found)
+
+    @property
+    def extent(self) -> Extent:
+        """What the target covers on the system."""
+        return Extent.of(self.target, self.identity)

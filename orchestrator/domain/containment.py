@@ -80,13 +80,18 @@ class LeaseEndReason(StrEnum):
 
     EXPIRED = "expired"  # its time was up
     RELEASED = "released"  # a person released it
+    RESTORED = "restored"  # a step of a playbook lifted the containment of its target
     ROLLED_BACK = "rolled_back"  # its run failed or was cancelled
     NOT_APPLIED = "not_applied"  # its step changed nothing
 
     @property
     def is_release(self) -> bool:
         """Whether the lease ended as planned or by a person, rather than by the run's failure."""
-        return self in {LeaseEndReason.EXPIRED, LeaseEndReason.RELEASED}
+        return self in {
+            LeaseEndReason.EXPIRED,
+            LeaseEndReason.RELEASED,
+            LeaseEndReason.RESTORED,
+        }
 
     def describe(self, actor: str) -> str:
         """Return the reason as text for people. `actor`: who ended it, as in the audit trail."""
@@ -95,6 +100,8 @@ class LeaseEndReason(StrEnum):
                 return "the lease expired"
             case LeaseEndReason.RELEASED:
                 return f"released by {actor.removeprefix('person:')}"
+            case LeaseEndReason.RESTORED:
+                return f"run {actor.removeprefix('run:')} lifted the containment"
             case LeaseEndReason.ROLLED_BACK:
                 return "the run was rolled back"
             case LeaseEndReason.NOT_APPLIED:

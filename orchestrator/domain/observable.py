@@ -207,3 +207,44 @@ class Target(Frozen):
 
     def __str__(self) -> str:
         return f"{self.type.value} {self.value}"
+
+
+_DIGITS = {4: 10, 6: 39}
+"""Digits of the largest address. Digits sort alike in every collation of a database."""
+_NETWORKS = (ObservableType.ADDRESS, ObservableType.NETWORK)
+
+
+class Extent(Frozen):
+    """What a target covers, as an interval of keys from `first` to `last`, both included.
+
+    Addresses and networks are intervals of addresses. Anything else is one key: the system's own
+    id of the target, or its canonical name.
+    """
+
+    first: str
+    last: str
+
+    @classmethod
+    def of(cls, target: Target, identity: str | None = None) -> Extent:
+        """Return the extent of a target. `identity`: the system's own id of it."""
+        if identity is None and target.type in _NETWORKS:
+            network = ipaddress.ip_network(target.value)
+            return cls(first=_key(network[0]), last=_key(network[-1]))
+        key = f"{target.type.value}:{identity or target.value}"
+        return cls(first=key, last=key)
+
+    def covers(self, other: Extent) -> bool:
+        """Return whether everything that the other covers is covered by this one."""
+        return self.overlaps(other) and self.first <= other.first and other.last <= self.last
+
+    def overlaps(self, other: Extent) -> bool:
+        """Return whether there is something that both cover."""
+        return self._kind == other._kind and self.first <= other.last and other.first <= self.last
+
+    @property
+    def _kind(self) -> str:
+        return self.first.partition(":")[0]
+
+
+def _key(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    return f"ip{address.version}:{int(address):0{_DIGITS[address.version]}d}"

@@ -35,6 +35,12 @@ DEFAULT_RULES = (
     ),
     Rule(name="default:destroy", effect=(Effect.DESTROY,), approve=RequiredApproval()),
     Rule(name="default:unknown", effect=(Effect.CONTAIN,), known=False, approve=RequiredApproval()),
+    Rule(
+        name="default:held",
+        effect=(Effect.RESTORE,),
+        held_by_others=True,
+        approve=RequiredApproval(),
+    ),
     Rule(name="default:rest", effect=(Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY), allow=True),
     Rule(name="default:else", approve=RequiredApproval()),
 )
@@ -184,7 +190,8 @@ protect:
   domains: []
 
 # The first rule that matches decides. The default rules follow: reads are allowed; containing a
-# critical or unknown asset and changes without an undo need approval; everything else is allowed.
+# critical or unknown asset, changes without an undo, and lifting what other runs hold need
+# approval; everything else is allowed.
 rules: []
 
 # How many different targets one run, and all runs of any hour together, may touch before a change

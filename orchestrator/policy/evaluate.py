@@ -72,6 +72,7 @@ def evaluate(
             [f"{change.target} is already in the desired state; no approval needed"],
             name,
         )
+    held = [str(holder) for holder in change.holders]
     demands = [
         *_rule_demand(change, policy, number),
         *limit_demands(change, policy, facts),
@@ -81,10 +82,10 @@ def evaluate(
         return _verdict(
             in_force,
             Verdict.ALLOW,
-            [f"{change.effect.value} of {change.target}: {name} of the policy allows it"],
+            [f"{change.effect.value} of {change.target}: {name} of the policy allows it", *held],
             name,
         )
-    asked = _verdict(in_force, Verdict.ASK, [demand.reason for demand in demands], name)
+    asked = _verdict(in_force, Verdict.ASK, [*(demand.reason for demand in demands), *held], name)
     group = next((demand.by for demand in demands if demand.by), None)
     return asked.model_copy(
         update={"by": group, "quorum": max(demand.quorum for demand in demands)}

@@ -113,6 +113,7 @@ async def load_facts(
         sure_tags=said.sure_tags,
         critical=said.critical,
         known=said.known,
+        held_by_others=any(holder.run != run_id for holder in change.holders),
         switches=switches,
         own=await _own(session, now) if guarded else (),
         used=tuple(

@@ -140,6 +140,7 @@ _HOLDS: dict[str, Callable[[Rule, RuleInput, NameScope], bool]] = {
     "connector": lambda rule, given, _: given.change.connector in (rule.connector or ()),
     "time": _time,
     "known": lambda rule, given, _: given.facts.known is rule.known,
+    "held_by_others": lambda rule, given, _: given.facts.held_by_others is rule.held_by_others,
 }
 
 _FOUND: dict[str, Callable[[RuleInput], str]] = {
@@ -159,6 +160,10 @@ _FOUND: dict[str, Callable[[RuleInput], str]] = {
         f"{given.context.at:%a %Y-%m-%d %H:%M %Z}".strip() if given.context.at else "unknown"
     ),
     "known": lambda given: "in the inventory" if given.facts.known else "not in the inventory",
+    "held_by_others": lambda given: (
+        "; ".join(map(str, given.change.holders))
+        or ("held by other runs" if given.facts.held_by_others else "not held by other runs")
+    ),
 }
 
 
@@ -181,6 +186,8 @@ def _expected(rule: Rule, name: str) -> str:
             return f"{clock} {days} ({hours.zone})"
         case tuple() as words:
             return " or ".join(getattr(word, "value", str(word)) for word in words)
+        case bool() as held if name == "held_by_others":
+            return "held by other runs" if held else "not held by other runs"
         case bool() as known:
             return "in the inventory" if known else "not in the inventory"
         case severity:

@@ -177,6 +177,7 @@ class Rule(Frozen):
     connector: Words | None = None
     time: Hours | None = None
     known: bool | None = None  # in the inventory; a target that cannot be an asset counts as known
+    held_by_others: bool | None = None  # a restore of what other runs' leases hold
     allow: Annotated[Literal[True], BeforeValidator(_allowed)] | None = None
     deny: Word | None = None
     approve: Annotated[RequiredApproval, BeforeValidator(_asked)] | None = None
@@ -220,4 +221,5 @@ CONDITIONS = (
     "connector",
     "time",
     "known",
+    "held_by_others",
 )

@@ -53,6 +53,7 @@ class Given(HypotheticalChange):
 
     names: tuple[Word, ...] = ()
     known: bool | None = None  # overrides the assets
+    held_by_others: bool = False  # leases of other runs hold the target of a restore
     critical: bool | None = None  # overrides the assets
     used: tuple[GivenUse, ...] = ()
 
@@ -241,6 +242,7 @@ def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> ChangeF
         tags=tuple(dict.fromkeys((*facts.tags, *given.tags))),
         critical=facts.critical if given.critical is None else given.critical,
         known=facts.known if given.known is None else given.known,
+        held_by_others=given.held_by_others,
         used=tuple(used for each in given.used for used in _used(each, given, policy)),
     )
 

@@ -25,6 +25,7 @@ class Lock(IntEnum):
     RUN = 7_262_102
     SEALER = 7_262_103
     CONFIGURATION = 7_262_104
+    CONNECTION = 7_262_106
     TASK = 7_262_105
 
 

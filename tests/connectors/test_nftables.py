@@ -18,6 +18,7 @@ from connectors.sdk.open import open_connector
 from connectors.sdk.settings import parse_settings
 from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Invalid, Rejected, Unavailable
+from orchestrator.domain.observable import ObservableType, Target
 
 BOTH = ("block4", "block6")
 DROP: dict[str, Any] = {"drop": None}
@@ -111,14 +112,34 @@ class TestNftables(ConnectorContract):
             await connector.undo("block_address", planned_change, ActionCall.bare())
         assert world.in_force()["block4"] == ["198.51.100.7"]
 
-    async def test_overlap_since_the_plan_is_refused_and_changes_nothing(self) -> None:
+    async def test_block_that_others_added_since_the_plan_stays_theirs(self) -> None:
         world = self.make_world()
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan("block_network", NETWORK, ActionCall.bare())
             world.put("block4", "203.0.113.77")
-            with pytest.raises(Rejected, match="after the plan"):
-                await connector.apply("block_network", planned_change, ActionCall.bare())
+            await connector.apply("block_network", planned_change, ActionCall.bare())
+            assert not (await connector.plan("block_network", NETWORK, ActionCall.bare()))[
+                "changed"
+            ]
+            await connector.undo("block_network", planned_change, ActionCall.bare())
         assert world.in_force()["block4"] == ["203.0.113.77"]
+
+    async def test_undo_keeps_the_addresses_that_others_hold_and_later_lifts_them(self) -> None:
+        world, call = self.make_world(), ActionCall.bare()
+        one, few = (
+            Target.of(ObservableType.ADDRESS, "203.0.113.9"),
+            Target.of(ObservableType.NETWORK, "203.0.113.64/30"),
+        )
+        async with self.open(world, Access.WRITE) as connector:
+            planned_change = await connector.plan("block_network", NETWORK, call)
+            await connector.apply("block_network", planned_change, call)
+            await connector.undo("block_network", planned_change, call, (one, few))
+            assert world.in_force()["block4"] == ["203.0.113.64-203.0.113.67", "203.0.113.9"]
+            assert {item.tag for item in await connector.list_tagged()} == {call.tag}
+            await connector.undo("block_network", planned_change, call, (few,))
+            assert world.in_force()["block4"] == ["203.0.113.64-203.0.113.67"]
+            await connector.undo("block_network", planned_change, call)
+        assert world.in_force()["block4"] == []
 
     async def test_undone_unblock_restores_comment_and_remaining_time(
         self,

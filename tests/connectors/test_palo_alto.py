@@ -90,18 +90,22 @@ class TestPaloAlto(HttpConnectorContract):
             with pytest.raises(Unknown, match="commit job 1 did not end"):
                 await connector.apply("block_network", planned_change, ActionCall.bare())
 
-    async def test_network_within_a_blocked_one_is_covered_and_not_undone(self) -> None:
+    async def test_network_within_a_blocked_one_has_its_own_object_and_outlives_it(self) -> None:
         world = self.make_world()
         _grouped(world)
         async with self.open(world, Access.WRITE) as connector:
             planned_change = await connector.plan(
                 "block_network", {"network": "203.0.113.64/26"}, ActionCall.bare()
             )
-            assert planned_change["changed"] is False
+            assert "already blocked as part of 203.0.113.0/24" in planned_change["summary"]
+            await connector.apply("block_network", planned_change, ActionCall.bare())
             with pytest.raises(Rejected, match=r"part of 203\.0\.113\.0/24"):
                 await connector.plan(
                     "unblock_network", {"network": "203.0.113.64/26"}, ActionCall.bare()
                 )
+            wider = await connector.plan("unblock_network", NETWORK, ActionCall.bare())
+            await connector.apply("unblock_network", wider, ActionCall.bare())
+        assert world.in_force()["networks"] == ["203.0.113.64/26"]
 
     async def test_networks_are_refused_without_an_administrator(self) -> None:
         async with self.open(self.make_world(), Access.READ, admin=None) as connector:

@@ -30,6 +30,7 @@ def containment(state: ContainmentState) -> ContainmentRow:
         state=state,
         ours=True,
         effect_id="run_1/block/1",
+        was_in_force=True,
         since=NOW,
     )
 
@@ -42,7 +43,7 @@ def test_only_a_lifted_containment_is_not_in_force() -> None:
 def test_containment_that_is_being_lifted_cannot_be_held() -> None:
     row = containment(ContainmentState.LIFTING)
     with pytest.raises(Conflict, match="lifting cannot become held"):
-        row.hold(NOW)
+        row.hold()
 
 
 @pytest.mark.parametrize("state", [ContainmentState.LIFTING, ContainmentState.STUCK])
@@ -53,16 +54,31 @@ def test_lifted_containment_is_neither_lifted_again_nor_stuck(state: Containment
 
 def test_lifted_containment_starts_over_without_an_effect() -> None:
     row = containment(ContainmentState.LIFTED)
-    row.hold(NOW + timedelta(hours=1))
+    row.hold()
     assert (row.state, row.ours, row.effect_id) == (ContainmentState.HELD, False, None)
+    assert row.since == NOW
+    row.enter_force(NOW + timedelta(hours=1))
     assert row.since == NOW + timedelta(hours=1)
+
+
+def test_what_never_was_in_force_keeps_the_time_when_it_was_lifted_before() -> None:
+    row = containment(ContainmentState.LIFTED)
+    row.hold()
+    row.mark_lifted(NOW)
+    assert row.lifted_at is None
+    row.hold()
+    row.enter_force(NOW)
+    row.mark_lifted(NOW)
+    row.hold()
+    row.mark_lifted(NOW + timedelta(hours=1))
+    assert row.lifted_at == NOW
 
 
 def test_stuck_containment_keeps_its_effect_when_it_is_held_again() -> None:
     row = containment(ContainmentState.LIFTING)
     row.mark_stuck("refused")
     assert (row.failures, row.error) == (1, "refused")
-    row.hold(NOW)
+    row.hold()
     assert (row.ours, row.effect_id, row.error) == (True, "run_1/block/1", None)
 
 

@@ -250,3 +250,40 @@ async def test_attempts_count_over_local_and_remote_calls(rig: RunRig, world: Me
     look = "  - id: look\n    use: reputation.lookup_address\n    with: {address: 203.0.113.7}\n    retry: {attempts: 3, wait: 1s}\n"
     result = await rig.run(f"steps:\n{look}")
     assert (result.status, len(world.reads)) == (RunStatus.FAILED, 3)
+
+
+async def test_run_waits_for_another_one_that_applies_or_lifts_the_same(
+    rig: RunRig, world: MemoryWorld
+) -> None:
+    world.busy, world.lifting = 20, 9  # more often than a step has tries
+    async with rig.worker():
+        result = await (await rig.start(rig.given(f"steps:\n{BLOCK}"))).result()
+    assert (result.status, world.applied) == (RunStatus.COMPLETED, ["203.0.113.7"]), result.error
+
+
+async def test_wait_for_another_run_ends_with_the_steps_timeout_and_holds_nothing(
+    rig: RunRig, world: MemoryWorld
+) -> None:
+    world.busy = 1000
+    async with rig.worker():
+        result = await (await rig.start(rig.given(f"steps:\n{BLOCK}    timeout: 60s\n"))).result()
+    assert result.status is RunStatus.FAILED
+    assert "60 s" in (result.error or "")
+    assert (world.applied, world.leases, world.held) == ([], set(), [])
+
+
+async def test_outdated_change_is_planned_again(rig: RunRig, world: MemoryWorld) -> None:
+    world.outdated = 2
+    async with rig.worker():
+        result = await (await rig.start(rig.given(f"steps:\n{BLOCK}"))).result()
+    assert (result.status, len(world.planned)) == (RunStatus.COMPLETED, 3), result.error
+
+
+async def test_change_that_is_outdated_again_and_again_is_given_up(
+    rig: RunRig, world: MemoryWorld
+) -> None:
+    world.outdated = 100
+    async with rig.worker():
+        result = await (await rig.start(rig.given(f"steps:\n{BLOCK}"))).result()
+    assert result.status is RunStatus.FAILED
+    assert "again and again: run_2 holds it" in (result.error or "")

@@ -53,6 +53,9 @@ class MemoryWorld:
     verdict: Verdict = Verdict.ALLOW
     lose_replies: int = 0
     lies: bool = False
+    busy: int = 0  # how often another run is applying the same
+    lifting: int = 0  # how often the target is being lifted
+    outdated: int = 0  # how often others hold what the plan did not name
     fail_reads: int = 0
     decide: Callable[[AskRequest], Decision | None] = lambda _: None
     in_force: set[str] = field(default_factory=set)
@@ -127,7 +130,9 @@ class MemoryWorld:
         self.planned.append(request)
         if request.lease:
             self.leases.add(request.call.ref.path)
-        return PlanReply(change=self._change(request.call), verdict=self._verdict())
+        busy = "it is being lifted" if self.lifting else None
+        self.lifting = max(0, self.lifting - 1)
+        return PlanReply(change=self._change(request.call), verdict=self._verdict(), busy=busy)
 
     @activity.defn(name=Activity.APPLY)
     async def apply(self, request: ApplyRequest) -> ApplyReply:
@@ -136,6 +141,12 @@ class MemoryWorld:
             await self.before_apply(request)
         if self.verdict is Verdict.ASK and request.approval_id not in self.approvals:
             return ApplyReply(outcome="needs_approval", verdict=self._verdict())
+        if self.busy:
+            self.busy -= 1
+            return ApplyReply(outcome="busy", verdict=self._verdict())
+        if self.outdated:
+            self.outdated -= 1
+            return ApplyReply(outcome="outdated", verdict=self._verdict(), detail="run_2 holds it")
         self.effects[request.call.ref.path] = (request.call.ref.seq, target)
         if not self.lies:
             self.in_force.add(target)

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from connectors.sdk.call import ActionCall
 from connectors.sdk.connector import Connector
+from orchestrator.domain.errors import Rejected
 
-Moment = Literal["apply:before", "apply:after", "undo:before", "undo:after"]
+Moment = Literal["apply:before", "apply:after", "undo:before", "undo:after", "apply:refused"]
 MOMENTS: tuple[Moment, ...] = ("apply:before", "apply:after", "undo:before", "undo:after")
 
 
@@ -36,13 +37,18 @@ class CrashingConnector:
         if planned_change["changed"]:
             self.on_apply(planned_change, call)
             self._die("apply:before")
+            if "apply:refused" in self.due:
+                self.due.remove("apply:refused")
+                raise Rejected("the system refuses it")
         output = await self._inner.apply(action, planned_change, call)
         self._die("apply:after")
         return output
 
-    async def undo(self, action: str, planned_change: dict[str, Any], call: ActionCall) -> None:
+    async def undo(
+        self, action: str, planned_change: dict[str, Any], call: ActionCall, keep: Any = ()
+    ) -> None:
         self._die("undo:before")
-        await self._inner.undo(action, planned_change, call)
+        await self._inner.undo(action, planned_change, call, keep)
         self._die("undo:after")
         self.undone[f"{call.run_id}/{call.step_id}"] += 1
 

@@ -10,6 +10,7 @@ from typing import Any
 from connectors.sdk.call import ActionCall
 from orchestrator.domain.change import Change
 from tests.proof.devices import Kind
+from tests.proof.edge import addresses
 from tests.proof.ledger import Ledger
 from tests.proof.model import LawBroken, ProofModel, ProofTarget
 from tests.proof.stage import ProofStage
@@ -28,6 +29,7 @@ class Laws:
         self._last_up: Counter[str] = Counter()
         self.broken: list[str] = []
         stage.journal.on_change = self._on_change
+        stage.edge.on_change = self._on_edge
         for connector in stage.connectors.values():
             connector.on_apply = self._on_apply
 
@@ -49,12 +51,24 @@ class Laws:
                 self._on_down(target)
 
     def _on_up(self, target: ProofTarget) -> None:
-        if not self._ledger.intents_since(target.name, self._last_down[target.name]):
+        since = self._last_down[target.name]
+        undone = target.name if self._model.is_restoring(target) else ""
+        if not self._ledger.intents_since(target.name, since) and not (
+            self._ledger.undo_intents_of(undone, since)
+        ):
             self._found(f"{target.name} was contained without a recorded intent")
         self._last_up[target.name] = self._ledger.last_event()
 
     def _on_down(self, target: ProofTarget) -> None:
         key, before = self._ledger.key_of(target.name), self._stage.journal.of(target.name)[:-1]
+        if self._model.is_restoring(target):
+            since = self._last_up[target.name]
+            if not self._ledger.intents_since(target.name, since) and not (
+                self._ledger.undo_intents_of(target.name, since)
+            ):
+                self._found(f"{target.name} was restored without a recorded intent")
+            self._last_down[target.name] = self._ledger.last_event()
+            return
         if not before or before[-1] != "up":
             self._found(
                 f"{target.name} was released although Tocsin had not contained it: {before}"
@@ -69,6 +83,50 @@ class Laws:
             self._found(f"{target.name} was released while the store has a live lease on it")
         self._last_down[target.name] = self._ledger.last_event()
 
+    def _on_edge(self, added: set[str], removed: set[str]) -> None:
+        self._model.ever |= added
+        now = self._stage.clock.now()
+        for target in self._edge_targets():
+            lost = removed & addresses(target.name)
+            if lost and target.is_held(now) and not self._model.is_restoring(target):
+                self._found(f"{sorted(lost)} of {target.name} were released, and a lease holds it")
+            if lost & self._foreign() and not self._model.is_restoring(target):
+                self._found(f"{sorted(lost)} were released, and are not Tocsin's")
+
+    def _edge_targets(self) -> list[ProofTarget]:
+        return [each for each in self._model.targets.values() if each.system == "edge"]
+
+    def _foreign(self) -> set[str]:
+        return {
+            address
+            for target in self._edge_targets()
+            if target.by_hand
+            for address in addresses(target.name)
+        }
+
+    def _edge(self) -> str | None:
+        """Return an address that is not blocked although a lease covers it, or the reverse."""
+        now, blocked, targets = (
+            self._stage.clock.now(),
+            self._stage.edge.blocked,
+            self._edge_targets(),
+        )
+        if any(target.uncertain for target in targets):
+            return None
+        foreign = self._foreign()
+        for address in sorted(set().union(*(addresses(target.name) for target in targets))):
+            covering = [target for target in targets if address in addresses(target.name)]
+            held = any(target.is_held(now) for target in covering)
+            free = all(
+                target.is_free(now) and not self._model.is_awaited(target.name)
+                for target in covering
+            )
+            if address not in blocked and (held or address in foreign) and not self._model.lost:
+                return f"{address} is not blocked, and a lease or another administrator holds it"
+            if address in blocked and free and address not in foreign:
+                return f"{address} is blocked, and nothing holds it"
+        return None
+
     def _on_apply(self, planned_change: dict[str, Any], call: ActionCall) -> None:
         effect = self._ledger.newest_effect(call.run_id, call.step_id)
         if effect is None:
@@ -79,9 +137,11 @@ class Laws:
         change = Change.model_validate(json.loads(effect["change"]))
         if change.planned_change != planned_change or change.digest != effect["change_digest"]:
             self._found(f"the change applied to {change.target} is not the recorded intent")
-        if self._model.halted:
+        restores = effect["effect"] == "restore"
+        if self._model.halted and (self._model.killed or not restores):
             self._found(f"{change.target} was contained though that was stopped ({self._why()})")
-        self._check_approved(effect, self._model.asks or self._model.runs[call.run_id].way.asks)
+        asks = self._model.asks or self._model.runs[call.run_id].way.asks
+        self._check_approved(effect, asks and not restores)
 
     def _check_approved(self, effect: dict[str, Any], asks: bool) -> None:
         approval = effect["approval_id"]
@@ -103,6 +163,7 @@ class Laws:
         return (
             self._runs()
             or self._leases()
+            or self._edge()
             or next(
                 (why for each in self._model.targets.values() if (why := self._target(each))), None
             )
@@ -114,6 +175,10 @@ class Laws:
                 return f"run {run.id} ({run.way.name}) does not end"
             if run.cancelled and run.open:
                 return f"run {run.id} ({run.way.name}) was cancelled, but does not end"
+            if run.status in {"failed", "rolled_back"} and self._ledger.count(
+                "runs WHERE id = ? AND error LIKE '%is applying the same%'", run.id
+            ):
+                return f"run {run.id} ({run.way.name}) failed because another run was faster"
             # What people release in the meantime cannot be verified.
             if run.status == "failed" and not run.troubled and not run.touched:
                 why = self._ledger.rows("SELECT error FROM runs WHERE id = ?", run.id)
@@ -144,6 +209,8 @@ class Laws:
         return None
 
     def _target(self, target: ProofTarget) -> str | None:
+        if target.system == "edge" or target.uncertain:
+            return None
         now, shown = self._stage.clock.now(), self._stage.devices[target.system].shows(target.name)
         if target.is_held(now) and not shown and not self._may_be_gone(target):
             return f"{target.name} is held but not contained: {list(target.holds.values())}"
@@ -178,10 +245,11 @@ class Laws:
             raise LawBroken(f"not everything was lifted: {left}")
         if left := ledger.rows("SELECT id, status FROM runs WHERE ended_at IS NULL"):
             raise LawBroken(f"runs did not end: {left}")
-        if self._model.calm:
+        if self._model.calm and not self._model.restored:
             undone = {
                 call: times
-                for each in self._stage.connectors.values()
+                for name, each in self._stage.connectors.items()
+                if name != "edge"  # what others hold of an effect is undone later
                 for call, times in each.undone.items()
             }
             if twice := {call: times for call, times in undone.items() if times != 1}:

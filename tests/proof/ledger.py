@@ -61,6 +61,17 @@ class Ledger:
         )
         return sum(json.loads(row["data"]).get("effect") in effects for row in found)
 
+    def undo_intents_of(self, target: str, number: int) -> int:
+        """Count intents to undo effects on a target, in the trail after an event."""
+        effects = {
+            row["id"] for row in self.rows("SELECT id FROM effects WHERE target_value = ?", target)
+        }
+        kind = EventKind.UNDO_INTENDED.value
+        found = self.rows(
+            "SELECT data FROM audit_events WHERE number > ? AND kind = ?", number, kind
+        )
+        return sum(json.loads(row["data"]).get("effect") in effects for row in found)
+
     def newest_effect(self, run_id: str, path: str) -> dict[str, Any] | None:
         found = self.rows(
             "SELECT * FROM effects WHERE run_id = ? AND path = ? ORDER BY intended_at DESC LIMIT 1",

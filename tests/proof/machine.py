@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from tests.proof.crashes import MOMENTS
+from tests.proof.edge import addresses
 from tests.proof.model import ProofTarget
 from tests.proof.play import ProofPlay
 from tests.proof.playbooks import VARIANTS
 from tests.proof.stage import ProofStage
 
 SYSTEMS = ("firewall", "firewall", "edr")
+OVERLAPPING = ("/30", "/31", "/32")
+"""Networks on the edge firewall, each within the one before."""
 LENGTHS = (timedelta(minutes=40), timedelta(hours=3), timedelta(hours=20))
 PAUSES = (timedelta(minutes=30), timedelta(hours=1.5), timedelta(hours=4), timedelta(hours=9))
 DEED_SECONDS = 90.0
@@ -107,6 +110,9 @@ class ContainmentSequences(RuleBasedStateMachine):
         self.targets = [
             ProofTarget(name, system) for name, system in zip(names, SYSTEMS, strict=True)
         ]
+        if number % 2 == 0:  # every second sequence is about overlaps
+            first = f"198.19.{number // 64 % 256}.{number % 64 * 4}"
+            self.targets = [ProofTarget(f"{first}{size}", "edge") for size in OVERLAPPING]
         self.play = ProofPlay(stage, self.targets)
         self.sound = True
 
@@ -126,6 +132,12 @@ class ContainmentSequences(RuleBasedStateMachine):
     @rule(quiet=often_quiet)
     def start_both(self, quiet: bool) -> None:
         self._do("start both", self.play.start_both(self.targets[0], self.targets[1]), quiet=quiet)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(number=numbers, quiet=often_quiet)
+    def restore(self, number: int, quiet: bool) -> None:
+        target = self._one_held(number)
+        self._do(f"restore {target.name}", self.play.restore(target), quiet=quiet)
 
     @precondition(lambda self: self._has_runs())
     @rule(number=numbers, quiet=often_quiet)
@@ -181,6 +193,7 @@ class ContainmentSequences(RuleBasedStateMachine):
     @precondition(lambda self: self._has_runs())
     @rule(system=st.sampled_from(("firewall", "edr")), moment=st.sampled_from(MOMENTS))
     def crash(self, system: str, moment: Any) -> None:
+        system = self._system(system)
         self._note(f"crash {system} {moment}")
         self.play.crash(system, moment)
 
@@ -189,8 +202,15 @@ class ContainmentSequences(RuleBasedStateMachine):
         system=st.sampled_from(("firewall", "edr")), kind=st.sampled_from(("lost_reply", "silent"))
     )
     def fault(self, system: str, kind: str) -> None:
+        system = self._system(system)
         self._note(f"fault {system} {kind}")
         self.play.fault(system, kind)
+
+    @rule(system=st.sampled_from(("firewall", "edr")))
+    def refuse(self, system: str) -> None:
+        system = self._system(system)
+        self._note(f"refuse {system}")
+        self.play.refuse(system)
 
     @rule(number=numbers)
     def by_hand(self, number: int) -> None:
@@ -206,7 +226,7 @@ class ContainmentSequences(RuleBasedStateMachine):
     @rule(number=numbers)
     def forget(self, number: int) -> None:
         target = self.targets[number]
-        ours = self.play.stage.journal.of(target.name)[-1:] == ["up"]
+        ours = target.system == "edge" or self.play.stage.journal.of(target.name)[-1:] == ["up"]
         if ours and self._shown(target) and target.is_held(self.play.stage.clock.now()):
             self._note(f"forget {number}")
             self.play.forget(target)
@@ -259,9 +279,19 @@ class ContainmentSequences(RuleBasedStateMachine):
         """Return whether there are runs. Rules depend on nothing else, as workers race."""
         return bool(self.play.model.runs)
 
+    def _system(self, system: str) -> str:
+        """Return the system of the sequence."""
+        return "edge" if self.targets[0].system == "edge" else system
+
     def _shown(self, target: ProofTarget) -> bool:
+        if target.system == "edge":
+            return bool(addresses(target.name) & self.play.stage.edge.blocked)
         return self.play.stage.devices[target.system].shows(target.name)
 
     def _untouched(self, target: ProofTarget) -> bool:
         now = self.play.stage.clock.now()
-        return target.is_free(now) and not self.play.model.is_awaited(target.name)
+        return not target.uncertain and all(
+            each.is_free(now) and not self.play.model.is_awaited(each.name)
+            for each in self.targets
+            if each.overlaps(target)
+        )

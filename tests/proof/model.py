@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tests.proof.edge import addresses
 from tests.proof.playbooks import Variant
 
 INEXACT = timedelta(minutes=2)
@@ -26,16 +27,19 @@ class ExpectedLease:
     doubtful: bool = False  # changed before it was known: it may be over or not
     failed: bool = False  # not verified: the change may still take effect, and is released too
     unsure: bool = False  # a person has just changed it, and the outcome is not known yet
+    contested: bool = False  # a restore is under way, and may end it
 
     def is_live(self, now: datetime) -> bool:
         """Return whether it certainly lives."""
-        return not (self.over or self.unsure or self.failed) and (
+        return not (self.over or self.unsure or self.failed or self.contested) and (
             self.earliest is None or now < self.earliest - INEXACT
         )
 
     def has_ended(self, now: datetime) -> bool:
         """Return whether it has certainly ended."""
-        return self.over or (not self.unsure and self.latest is not None and now > self.latest)
+        return self.over or (
+            not self.unsure and not self.contested and self.latest is not None and now > self.latest
+        )
 
     def set_end(self, end: datetime) -> None:
         self.earliest = self.latest = end
@@ -50,10 +54,21 @@ class ProofTarget:
     system: str
     by_hand: bool = False  # in force before Tocsin, which must not touch it
     forgot: datetime | None = None  # when the device lost it last
+    uncertain: bool = False  # a restore of it failed half way: nothing is known of it any more
     holds: dict[str, ExpectedLease] = field(default_factory=dict)  # by run
 
     def is_held(self, now: datetime) -> bool:
         return any(hold.is_live(now) for hold in self.holds.values())
+
+    def covers(self, other: ProofTarget) -> bool:
+        """Return whether a restore of this target lifts the other's containment."""
+        if self.system != "edge" or other.system != "edge":
+            return self is other
+        return addresses(other.name) <= addresses(self.name)
+
+    def overlaps(self, other: ProofTarget) -> bool:
+        """Return whether both cover an address."""
+        return other.covers(self) or self.covers(other)
 
     def is_free(self, now: datetime) -> bool:
         return all(hold.has_ended(now) for hold in self.holds.values())
@@ -71,6 +86,8 @@ class ProofRun:
     cancelled: bool = False
     status: str = "running"
     seen: set[str] = field(default_factory=set)  # paths that are known to have applied
+    judged: bool = False  # a restore whose outcome is in the model
+    ends: list[ExpectedLease] = field(default_factory=list)  # by a restore, if it succeeds
     # Targets whose leases people released or changed before this run was known to hold them.
     touched: set[str] = field(default_factory=set)
 
@@ -100,6 +117,10 @@ class ProofModel:
     reapplies: bool = False
     halted: bool = False  # nothing may be applied, since everything was last quiet
     asked_ever: bool = False  # whether the policy ever asked for approvals
+    restored: bool = False  # a restore was started
+    certain: bool = True  # no call was lost, and no system lied
+    ever: set[str] = field(default_factory=set)  # addresses that were ever blocked on the edge
+    lost: bool = False  # the edge firewall lost elements
     asks: bool = False  # the policy asks for approvals, since everything was last quiet
 
     @property
@@ -136,3 +157,12 @@ class ProofModel:
     def is_awaited(self, target: str) -> bool:
         """Return whether an open run holds the target, or may."""
         return any(run.open and target in run.paths.values() for run in self.runs.values())
+
+    def is_restoring(self, target: ProofTarget) -> bool:
+        """Return whether a run that restores the target is open, or was rolled back."""
+        return target.uncertain or any(
+            run.way.restores
+            and run.status != "completed"
+            and any(self.targets[name].overlaps(target) for name in run.paths.values())
+            for run in self.runs.values()
+        )

@@ -1,4 +1,4 @@
-"""The proof's own proof: eleven bugs, planted one at a time in a copy, each found or missed.
+"""The proof's own proof: sixteen bugs, planted one at a time in a copy, each found or missed.
 
 Run `python -m tests.proof.plant`.
 """
@@ -49,8 +49,8 @@ BUGS = (
         "orchestrator/store/tables/containments.py",
         "            self.ours = False\n"
         "            self.effect_id = None\n"
-        "            self.since = now\n",
-        "            self.ours = bool(self.effect_id)\n            self.since = now\n",
+        "            self.was_in_force = False\n",
+        "            self.ours = bool(self.effect_id)\n            self.was_in_force = False\n",
     ),
     PlantedBug(
         "the intent is not in the audit trail",
@@ -94,14 +94,44 @@ BUGS = (
     PlantedBug(
         "a lifted containment is not recorded as lifted, and is lifted again",
         f"{ACTIVITIES}/undo.py",
-        '                    await mark_released(session, containment, request.actor, "it was undone", now)',
-        "                    containment.state = ContainmentState.HELD",
+        '                await mark_released(session, containment, request.actor, "it was undone", now)',
+        "                containment.state = ContainmentState.HELD",
     ),
     PlantedBug(
         "a target is held while people are still asked about it",
         f"{ACTIVITIES}/plan.py",
         "    return not change.changed or change.digest in (request.approved or ())",
         "    return True",
+    ),
+    PlantedBug(
+        "a release undoes its effects whole, also what other containments hold of them",
+        f"{ACTIVITIES}/undo.py",
+        "        return _Undo(scope.to_undo, containment.key, scope.keep)",
+        "        return _Undo(scope.effects, containment.key, ())",
+    ),
+    PlantedBug(
+        "a release undoes the effects of its own containment only",
+        "orchestrator/containments/release_scope.py",
+        "        if effect.containment_key != containment.key\n",
+        "        if effect.containment_key == ''\n",
+    ),
+    PlantedBug(
+        "a restore leaves the leases on its target, so that a drift check contains it again",
+        f"{ACTIVITIES}/effect_records.py",
+        "            await complete_restore(session, change, effect_id, call.ref.run.run_id, now)",
+        "            await abandon_restore(session, change)",
+    ),
+    PlantedBug(
+        "what never was contained is listed as lifted",
+        "orchestrator/store/queries/containments/lists.py",
+        "    wanted = _whole().where(~never)",
+        "    wanted = _whole()",
+    ),
+    PlantedBug(
+        "the second of two runs that contain the same fails instead of waiting",
+        f"{ACTIVITIES}/apply.py",
+        '                return ApplyReply(outcome="busy", verdict=verdict, detail=detail)',
+        "                raise Unavailable(detail)",
     ),
 )
 

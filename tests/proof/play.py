@@ -11,6 +11,7 @@ from datetime import timedelta
 from orchestrator.approvals.decide import decide
 from orchestrator.audit.sealer import export_trail
 from orchestrator.audit.verify.check import verify
+from orchestrator.containments.queries import StateFilter, list_containments
 from orchestrator.containments.release import change_lease, release
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.errors import Conflict, TocsinError
@@ -18,9 +19,11 @@ from orchestrator.policy.stops import kill_switches
 from orchestrator.runs.lifecycle import cancel_run, start_run
 from orchestrator.runs.reconcile import reconcile
 from tests.proof.crashes import Moment
+from tests.proof.edge import addresses
 from tests.proof.laws import Laws
 from tests.proof.model import LawBroken, ProofModel, ProofRun, ProofTarget
-from tests.proof.playbooks import BOTH, Variant
+from tests.proof.playbooks import BOTH, RESTORE, Variant
+from tests.proof.restores import judge_restores
 from tests.proof.stage import ProofStage
 
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER, Role.ADMIN))
@@ -52,7 +55,10 @@ class ProofPlay:
     async def start_both(self, first: ProofTarget, second: ProofTarget) -> None:
         inputs = {"target": first.name, "other": second.name}
         await self._start(
-            "firewall-both", BOTH, inputs, {"group/block": first.name, "group/other": second.name}
+            f"{first.system}-both",
+            BOTH,
+            inputs,
+            {"group/block": first.name, "group/other": second.name},
         )
 
     async def _start(
@@ -65,6 +71,24 @@ class ProofPlay:
         started = await start_run(stage.rt, None, playbook, inputs=inputs, actor=STARTER)
         self.model.runs[started.id] = ProofRun(started.id, way, paths, before, troubled)
         await reconcile(stage.rt, stage.client)
+
+    async def restore(self, target: ProofTarget) -> None:
+        """Start a run that lifts the containment of a target, and of all that it covers."""
+        model = self.model
+        model.restored = True
+        covered = [each for each in model.targets.values() if target.covers(each)]
+        ends = [hold for each in covered for hold in each.holds.values() if not hold.over]
+        for each in model.targets.values():
+            if each.overlaps(target):
+                model.touch(each.name)
+        known = set(model.runs)
+        await self._start(
+            f"{target.system}-restore", RESTORE, {"target": target.name}, {"block": target.name}
+        )
+        for run in model.runs.values():
+            if run.id not in known:
+                run.ends = ends
+                run.troubled |= target.system == "edge"  # a part of what a wider lease holds
 
     async def release(self, target: ProofTarget) -> None:
         key = self.stage.ledger.key_of(target.name)
@@ -168,25 +192,38 @@ class ProofPlay:
         self.model.relax()
         await self.stage.publish(verdict, reapply=reapply)
 
+    def refuse(self, system: str) -> None:
+        """Let the system refuse the next change."""
+        self.trouble(broken=True)
+        self.stage.connectors[system].due.append("apply:refused")
+
     def by_hand(self, target: ProofTarget) -> None:
         """Contain it on the device itself, before Tocsin does."""
         target.by_hand = True
         self.stage.journal.add("hand", target.name)
+        if target.system == "edge":
+            self.model.ever |= addresses(target.name)
         self.stage.devices[target.system].put(target.name, shown=True)
 
     def forget(self, target: ProofTarget) -> None:
         """Let the device lose a containment."""
         self.trouble(broken=True)
         target.forgot = self.stage.clock.now()
+        if target.system == "edge":
+            self.model.lost = True
+            for each in self.model.targets.values():
+                each.by_hand &= not each.overlaps(target)  # whole elements are lost
         self.stage.journal.add("forgot", target.name)
         self.stage.devices[target.system].put(target.name, shown=False)
 
     def crash(self, system: str, moment: Moment) -> None:
         self.trouble(broken=True)
+        self.model.certain = False
         self.stage.connectors[system].due.append(moment)
 
     def fault(self, system: str, kind: str) -> None:
         self.trouble(broken=True)
+        self.model.certain = False
         self.stage.devices[system].inject(kind=kind)
 
     def trouble(self, *, broken: bool = False) -> None:
@@ -206,8 +243,22 @@ class ProofPlay:
                 await self.stage.pass_time(timedelta(seconds=pause))
             if await self._quiet(_SOON):
                 self.model.mark_quiet()
+                await self._check_list()
                 return
         raise LawBroken(self.laws.unmet() or "it does not come to rest")
+
+    async def _check_list(self) -> None:
+        """Raise LawBroken when a target that never was contained is listed as lifted."""
+        if not self.model.certain:
+            return
+        listed = await list_containments(self.stage.rt, state=StateFilter.LIFTED)
+        for item in listed.items:
+            target = self.model.targets[item.target.value]
+            ever = self.stage.journal.of(target.name)
+            if target.system == "edge":
+                ever = sorted(self.model.ever & addresses(target.name))  # type: ignore[assignment]
+            if not ever:
+                raise LawBroken(f"{target.name} is listed as lifted, and never was contained")
 
     async def _quiet(self, seconds: float) -> bool:
         """Return whether all laws hold within `seconds`, not counting running activities."""
@@ -233,7 +284,7 @@ class ProofPlay:
             run.status = rows[run.id]["status"]
         for row in came:
             run, path = model.runs[row["run_id"]], row["path"]
-            if path in run.paths and path not in run.seen:
+            if path in run.paths and path not in run.seen and not run.way.restores:
                 run.seen.add(path)
                 target = model.targets[run.paths[path]]
                 target.holds[run.id] = hold = run.hold(now)
@@ -244,6 +295,8 @@ class ProofPlay:
                     run.way.fails and not run.open
                 )
                 hold.unsure = hold.doubtful or (run.open and (run.cancelled or run.way.fails))
+
+        judge_restores(model, self.stage.ledger)
 
     async def end(self) -> None:
         """Release everything and check that nothing is left. Raise LawBroken."""

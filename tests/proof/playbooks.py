@@ -32,6 +32,7 @@ class Variant:
     lasts: bool = False  # the run stays open after it has contained
     two: bool = False  # two targets at once, under one approval
     once: bool = False  # without retries
+    restores: bool = False  # it lifts the containment of all runs
 
     @property
     def length(self) -> timedelta | None:
@@ -47,19 +48,22 @@ VARIANTS = (
     Variant("wait", hold=12 * HOUR, lasts=True),
     Variant("once", hold=3 * HOUR, once=True),
 )
+RESTORE = Variant("restore", restores=True)
 BOTH = Variant("both", hold=5 * HOUR, asks=True, two=True)
 _ACTIONS = {
     "firewall": ("firewall", "block_address", "address"),
     "edr": ("edr", "isolate_host", "host"),
+    "edge": ("firewall", "block_network", "network"),
 }
+_RESTORES = {"firewall": "unblock_address", "edr": "release_host", "edge": "unblock_network"}
 _APPROVE = Approve(question="Contain it?", within=30 * 24 * HOUR)
 _NO_ADDRESS = {"address": "no address at all"}
 
 
 def all_plans() -> list[Plan]:
     return [
-        *(_plan(system, way) for system in _ACTIONS for way in VARIANTS),
-        _plan("firewall", BOTH),
+        *(_plan(system, way) for system in _ACTIONS for way in (*VARIANTS, RESTORE)),
+        *(_plan(system, BOTH) for system in ("firewall", "edge")),
     ]
 
 
@@ -100,12 +104,15 @@ def _plan(system: str, way: Variant) -> Plan:
 
 def _use(system: str, id_: str, target: str, way: Variant, **more: Any) -> Use:
     capability, action, field = _ACTIONS[system]
+    effect = Effect.CONTAIN
+    if way.restores:
+        action, effect = _RESTORES[system], Effect.RESTORE
     given: dict[str, Any] = {"inputs": {field: target}, "hold": way.hold} | more
     return Use(
         id=id_,
         connection=system,
         capability=capability,
         action=action,
-        effect=Effect.CONTAIN,
+        effect=effect,
         **given,
     )

@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from connectors.nftables.connector import Nftables
 from connectors.sdk.emulator import Emulator, EmulatorTransport
 from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
@@ -34,6 +35,7 @@ from orchestrator.store.tables import ConnectionRow, PlaybookRow
 from tests.proof.clock import VirtualClock
 from tests.proof.crashes import CrashingConnector
 from tests.proof.devices import SYSTEMS, Device, Journal
+from tests.proof.edge import EdgeClient, EdgeDevice
 from tests.proof.ledger import Ledger
 from tests.proof.model import LawBroken
 from tests.proof.playbooks import all_plans
@@ -68,7 +70,8 @@ class ProofStage:
         self.folder = folder
         self.clock = VirtualClock()
         self.journal = Journal()
-        self.devices: dict[str, Device] = {}
+        self.edge = EdgeDevice()
+        self.devices: dict[str, Device | EdgeDevice] = {"edge": self.edge}
         self.connectors: dict[str, CrashingConnector] = {}
         self.ledger: Ledger
         self.rt: Runtime
@@ -199,6 +202,17 @@ class ProofStage:
                 )
                 session.add(row)
                 self._connect(name, connector, emulator(), row)
+            edge = ConnectionRow(
+                name="edge",
+                connector=Nftables.name,
+                capability="",
+                settings={},
+                secrets=b"",
+                revision=1,
+                saved_at=now,
+            )
+            session.add(edge)
+            self._connect_edge(edge)
             for plan in all_plans():
                 about: dict[str, Any] = {
                     "title": "t",
@@ -214,6 +228,13 @@ class ProofStage:
                     )
                 )
         await self.publish("allow", reapply=False)
+
+    def _connect_edge(self, row: ConnectionRow) -> None:
+        for access in Access:
+            opened = open_connector(Nftables, {}, access)
+            opened._nft = EdgeClient(opened.settings, access, self.edge)
+            self.connectors["edge"] = interposed = CrashingConnector(opened)
+            self.rt.connections.get(pool_key(row, access), lambda made=interposed: made)  # type: ignore[misc]
 
     def _connect(
         self, name: str, connector: type[Any], emulator: Emulator, row: ConnectionRow

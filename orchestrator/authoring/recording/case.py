@@ -12,7 +12,7 @@ from orchestrator.authoring.rehearsal.actions import spec_of, target_of
 from orchestrator.authoring.rehearsal.alert_fields import EMPTY_ALERT
 from orchestrator.contracts.change import StepCall
 from orchestrator.contracts.run import RunContext, StepRef
-from orchestrator.domain.change import Effect, PlannedChange
+from orchestrator.domain.change import RESULT_FIELDS, Effect
 from orchestrator.domain.errors import Conflict, TocsinError
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import Mode, RunStatus
@@ -213,7 +213,7 @@ def _output(call: ActionRecord) -> dict[str, Any]:
     spec = spec_of(call.capability, call.action)
     result = call.result if isinstance(call.result, Mapping) else {}
     own = (
-        {name: value for name, value in result.items() if name not in PlannedChange.model_fields}
+        {name: value for name, value in result.items() if name not in RESULT_FIELDS}
         if call.effect.changes
         else dict(result)
     )

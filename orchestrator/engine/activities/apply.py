@@ -12,11 +12,13 @@ from connectors.sdk.transport import Access
 from orchestrator.approvals.coverage import missing_approval
 from orchestrator.connections.call_context import call_for
 from orchestrator.connections.open import open_connection_for
+from orchestrator.containments.in_flight import effect_in_flight
+from orchestrator.containments.restores import begin_restore
 from orchestrator.contracts.change import ApplyReply, ApplyRequest
 from orchestrator.contracts.names import Activity
-from orchestrator.domain.change import PolicyVerdict, Verdict
+from orchestrator.domain.change import Effect, PolicyVerdict, Verdict
 from orchestrator.domain.containment import EffectState, LeaseState
-from orchestrator.domain.errors import Halted, Rejected, Unknown
+from orchestrator.domain.errors import Halted, Rejected, Unavailable, Unknown
 from orchestrator.domain.run import Mode
 from orchestrator.engine.activities import effect_records
 from orchestrator.engine.activities.evaluate import evaluate_change
@@ -92,9 +94,18 @@ class ApplyChange:
         earlier: EffectRow | None,
         now: datetime,
     ) -> ApplyReply | _Permit:
-        """Record the intent, unless the lease has ended or another run made the change."""
+        """Record the intent, unless the lease has ended or another run makes the change."""
         is_retry = earlier is not None and earlier.state is EffectState.INTENDED
         ref = request.call.ref
+        if request.change.effect is Effect.RESTORE:
+            await containments.lock_connection(session, request.change.connection)
+            try:
+                unplanned = await begin_restore(session, request.change, now)
+            except Unavailable as error:
+                return ApplyReply(outcome="busy", verdict=verdict, detail=str(error))
+            if unplanned:
+                detail = "; ".join(map(str, unplanned))
+                return ApplyReply(outcome="outdated", verdict=verdict, detail=detail)
         lease = await containments.get_lease(
             session, containments.lease_id(ref.run.run_id, ref.path)
         )
@@ -107,11 +118,16 @@ class ApplyChange:
                 return await effect_records.record_not_applied(
                     session, request, verdict, now, "refused", detail
                 )
-            other = await effect_records.effect_of_other_run(session, request, containment, now)
-            if other is not None:
+            other = await effect_records.effect_of_other_run(session, request, containment)
+            if other is not None and await effect_in_flight(session, other, now):
+                detail = f"run {other.run_id} is applying the same to {request.change.target}"
+                return ApplyReply(outcome="busy", verdict=verdict, detail=detail)
+            if other is not None and await effect_records.is_newer_than_plan(
+                session, request, other, now
+            ):
                 return await effect_records.record_shared(session, request, verdict, other, now)
             # From now on it may be in force, whatever the reply.
-            containment.take_ownership(effect_records.effect_id_of(request))
+            containment.take_ownership(effect_records.effect_id_of(request), now)
         await effect_records.record_intent(session, request, verdict, now)
         return _Permit(verdict, is_retry)
 

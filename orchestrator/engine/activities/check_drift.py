@@ -94,7 +94,7 @@ class DriftCheck:
     async def _record_in_force(self, expected: ExpectedState) -> None:
         now = self._rt.clock()
         async with self._rt.store.write() as session:
-            row = await lock_if_unchanged(session, expected)
+            row = await lock_if_unchanged(session, expected, now)
             if row is not None:
                 await _mark_in_force(session, expected, row, now)
 
@@ -103,6 +103,8 @@ class DriftCheck:
         async with self._rt.store.read() as session:
             if (await load_policy(session)).policy.drift.then != "reapply":
                 return "the policy wants it reported"
+        if expected.effect is None and expected.owner is not None:
+            return "the change of another step contained it, and the policy evaluated only that one"
         if expected.effect is None:
             return "it was in force before Tocsin, which does not apply it"
         if expected.change.effect is not Effect.CONTAIN:
@@ -133,7 +135,7 @@ class DriftCheck:
         now, change = self._rt.clock(), expected.change
         async with self._rt.store.write() as session:
             await self._rt.store.serialize_limits(session)
-            row = await lock_if_unchanged(session, expected)
+            row = await lock_if_unchanged(session, expected, now)
             if row is None:
                 return ""
             context = run_context(expected.run)
@@ -180,7 +182,7 @@ class DriftCheck:
         """Record the drift and open a task, unless that was done before."""
         now, change = self._rt.clock(), expected.change
         async with self._rt.store.write() as session:
-            row = await lock_if_unchanged(session, expected)
+            row = await lock_if_unchanged(session, expected, now)
             if row is None or row.drift is DriftState.GONE:
                 return
             row.mark_gone()

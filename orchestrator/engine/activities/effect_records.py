@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
+from orchestrator.containments.release_scope import covering_effect
+from orchestrator.containments.restores import abandon_restore, complete_restore
 from orchestrator.contracts.change import ApplyReply, ApplyRequest
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.change import PolicyVerdict, Verdict
+from orchestrator.domain.change import Effect, PolicyVerdict, Verdict
 from orchestrator.domain.containment import EffectState
-from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import StepState
 from orchestrator.engine.activities.step_records import (
@@ -24,10 +25,6 @@ from orchestrator.engine.activities.step_records import (
 )
 from orchestrator.store.queries import containments, effects, steps
 from orchestrator.store.tables import ContainmentRow, EffectRow
-
-OTHER_RUN_WAIT = timedelta(seconds=1)
-OTHER_RUN_PATIENCE = timedelta(minutes=2)
-"""How long another run's unfinished call to the same target is waited for; then it is given up."""
 
 
 def effect_id_of(request: ApplyRequest) -> str:
@@ -73,6 +70,9 @@ async def record_applied(
     kind, state = EventKind.STEP_DONE, StepState.DONE
     if change.changed:
         await effects.set_outcome(session, effect_id, EffectState.APPLIED, now, output)
+        if change.effect is Effect.RESTORE:
+            await containments.lock_connection(session, change.connection)
+            await complete_restore(session, change, effect_id, call.ref.run.run_id, now)
         kind, state = EventKind.STEP_APPLIED, StepState.APPLIED
     await save_step(
         session,
@@ -97,11 +97,16 @@ async def record_failed(
 ) -> None:
     """Record that the vendor refused the change: nothing of it is in the world."""
     change, call, effect_id = request.change, request.call, effect_id_of(request)
+    if change.effect is Effect.RESTORE:
+        await containments.lock_connection(session, change.connection)
+        await abandon_restore(session, change)
     containment = await containments.lock(session, change.containment_key)
-    if containment is not None and containment.effect_id == effect_id:
-        containment.give_up_ownership()
     if change.changed:
         await effects.set_outcome(session, effect_id, EffectState.FAILED, now)
+    if containment is not None and containment.effect_id == effect_id:
+        containment.give_up_ownership()
+        if (earlier := await covering_effect(session, containment)) is not None:
+            containment.take_ownership(earlier.id, now)  # it was contained in part before
     await save_step(session, call, StepState.FAILED, started, now, error=error)
     data = {"effect": effect_id, "change_digest": change.digest, "error": error}
     event = step_event(call.ref, EventKind.STEP_FAILED, data, now, change.digest, started)
@@ -134,26 +139,25 @@ async def record_not_applied(
 
 
 async def effect_of_other_run(
-    session: AsyncSession, request: ApplyRequest, containment: ContainmentRow, now: datetime
+    session: AsyncSession, request: ApplyRequest, containment: ContainmentRow
 ) -> EffectRow | None:
-    """Return another run's effect that made the same change since the device was read.
-
-    Raise Unavailable while that run is still at it.
-    """
+    """Return another run's effect that makes the same containment, or made it."""
     if not containment.ours or containment.effect_id in {None, effect_id_of(request)}:
         return None
-    run_id, path = request.call.ref.run.run_id, request.call.ref.path
     other = await effects.get(session, containment.effect_id or "")
-    if other is None or other.run_id == run_id:
+    if other is None or other.run_id == request.call.ref.run.run_id:
         return None
-    if other.state is EffectState.INTENDED and other.intended_at > now - OTHER_RUN_PATIENCE:
-        raise Unavailable(
-            f"run {other.run_id} is applying the same to {request.change.target}", OTHER_RUN_WAIT
-        )
+    return other if other.containment_key == containment.key else None
+
+
+async def is_newer_than_plan(
+    session: AsyncSession, request: ApplyRequest, other: EffectRow, now: datetime
+) -> bool:
+    """Return whether another run's effect was applied since the device was read for the plan."""
     if not other.state.is_applied or other.ended_at is None:
-        return None
-    step = await steps.get(session, run_id, path)
-    return other if other.ended_at >= (read_at(step) if step else now) else None
+        return False
+    step = await steps.get(session, request.call.ref.run.run_id, request.call.ref.path)
+    return other.ended_at >= (read_at(step) if step else now)
 
 
 async def record_shared(
@@ -213,6 +217,8 @@ def _intent_row(request: ApplyRequest, now: datetime) -> dict[str, Any]:
         "effect": change.effect.value,
         "target_type": target.type.value,
         "target_value": target.value,
+        "extent_first": change.extent.first,
+        "extent_last": change.extent.last,
         "containment_key": change.containment_key,
         "change": change.model_dump(mode="json"),
         "change_digest": change.digest,

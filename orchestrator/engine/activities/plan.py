@@ -13,6 +13,8 @@ from connectors.sdk.transport import Access
 from orchestrator.audit import trail
 from orchestrator.connections.call_context import call_for
 from orchestrator.connections.open import open_connection_for
+from orchestrator.containments.release_scope import covering_effect, shares_objects
+from orchestrator.containments.restores import load_holders
 from orchestrator.contracts.change import PlanReply, PlanRequest, StepCall
 from orchestrator.contracts.names import Activity
 from orchestrator.domain.audit_event import EventKind
@@ -47,20 +49,22 @@ class PlanChange:
     async def plan(self, request: PlanRequest) -> PlanReply:
         """Return the exact change and its verdict.
 
-        Raise Rejected; Unavailable, also while the target's containment is being lifted.
+        Raise Rejected, Unavailable. While the target is being lifted, the reply says so.
         """
         async with step_progress(self._rt, request.call):
-            started = self._rt.clock()
-            connector = await open_connection_for(self._rt, request.call.connection, Access.READ)
+            started, connection = self._rt.clock(), request.call.connection
+            connector = await open_connection_for(self._rt, connection, Access.READ)
+            async with self._rt.store.read() as session:
+                releases = await containments.count_releases(session, connection)
             change = await self._plan_on_device(connector, request.call)
-            verdict = await self._evaluate(request, change, started, stale=not change.changed)
-            if verdict is None:
+            reply = await self._evaluate(request, change, started, releases)
+            if reply is None:
                 # What was in force may have been lifted before our lease counted: read again.
                 change = await self._plan_on_device(connector, request.call)
-                verdict = await self._evaluate(request, change, started, stale=False)
-            if verdict is None:
+                reply = await self._evaluate(request, change, started, None)
+            if reply is None:
                 raise Unavailable(f"{change.target} changed during planning", LIFTING_WAIT)
-            return PlanReply(change=change, verdict=verdict)
+            return reply
 
     async def _plan_on_device(self, connector: Connector[Any], call: StepCall) -> Change:
         async with fail_step_on_write(self._rt, call):
@@ -77,23 +81,32 @@ class PlanChange:
         )
 
     async def _evaluate(
-        self, request: PlanRequest, change: Change, started: datetime, *, stale: bool
-    ) -> PolicyVerdict | None:
+        self, request: PlanRequest, read: Change, started: datetime, releases: int | None
+    ) -> PlanReply | None:
         """Evaluate, register the lease and record the plan, in one transaction.
 
-        Return None when the device was read too early to rely on.
+        Return None when the device was read too early to rely on. `releases`: how many the
+        connection had seen before it was read; None: the lease was registered before it was read.
         """
         now = self._rt.clock()
         call = request.call
         async with self._rt.store.write() as session:
             await check_current(session, call.ref.run)
+            if call.effect in {Effect.CONTAIN, Effect.RESTORE}:
+                await containments.lock_connection(session, call.connection)
+            change = read.model_copy(update={"holders": await load_holders(session, read)})
             verdict = await evaluate_change(session, change, call.ref.run, now)
             if _takes_lease(request) and _may_hold(request, change, verdict):
+                if busy := await _busy_reason(session, change, now):
+                    return PlanReply(change=change, verdict=verdict, busy=busy)
                 held_before = await register_lease(session, call, change, now)
-                if stale and not held_before:
+                if releases is not None and (
+                    (not change.changed and not held_before)
+                    or releases != await containments.count_releases(session, call.connection)
+                ):
                     return None
             await _record(session, request, change, verdict, started, now)
-        return verdict
+        return PlanReply(change=change, verdict=verdict)
 
 
 def _may_hold(request: PlanRequest, change: Change, verdict: PolicyVerdict) -> bool:
@@ -117,19 +130,21 @@ def _takes_lease(request: PlanRequest) -> bool:
 async def register_lease(
     session: AsyncSession, call: StepCall, change: Change, now: datetime
 ) -> bool:
-    """Hold the containment for this step. Raise Unavailable while it is being lifted.
+    """Hold the containment for this step.
 
     Return whether another lease held it before, with a change by Tocsin in force.
     """
     row = await containments.lock_or_create(session, _containment(change, now))
-    if row.state == ContainmentState.LIFTING:
-        raise Unavailable(f"the containment of {change.target} is being lifted", LIFTING_WAIT)
     held_before = (
         row.state == ContainmentState.HELD
         and row.ours
         and await containments.count_live_leases(session, row.key) > 0
     )
-    row.hold(now)
+    row.hold()
+    if not change.changed:
+        row.enter_force(now)
+        if not row.ours and (effect := await covering_effect(session, row)) is not None:
+            row.take_ownership(effect.id, now)
     ref = call.ref
     lease = {
         "id": containments.lease_id(ref.run.run_id, ref.path),
@@ -152,10 +167,29 @@ async def register_lease(
     return held_before
 
 
+async def _busy_reason(session: AsyncSession, change: Change, now: datetime) -> str | None:
+    """Return which release of the target, or of a part of it, has to end first."""
+    own, shares = change.containment_key, shares_objects(change)
+    for other in await containments.being_lifted_within(
+        session, change.connection, change.extent, now
+    ):
+        if other.key == own:
+            return f"the containment of {change.target} is being lifted"
+        if shares:
+            return (
+                f"the containment of {other.target}, which overlaps {change.target}, "
+                "is being lifted"
+            )
+    return None
+
+
 def _containment(change: Change, now: datetime) -> dict[str, Any]:
-    target = change.target
+    target, extent = change.target, change.extent
     return {
         "key": change.containment_key,
+        "extent_first": extent.first,
+        "extent_last": extent.last,
+        "was_in_force": False,
         "connection": change.connection,
         "action": change.action,
         "target_type": target.type.value,

@@ -20,18 +20,20 @@ from orchestrator.containments.release_failures import (
     schedule_retry,
 )
 from orchestrator.containments.release_gate import LIFTING_TIME, release_blocked_by
+from orchestrator.containments.release_scope import has_undo, load_release_scope, settle_effects
+from orchestrator.containments.restores import revive_leases
 from orchestrator.contracts.change import UndoableStep, UndoReply, UndoRequest
 from orchestrator.contracts.names import Activity
 from orchestrator.contracts.run import RunContext
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.change import Change
+from orchestrator.domain.change import Change, Effect
 from orchestrator.domain.containment import (
     ContainmentState,
-    EffectState,
     LeaseEndReason,
     LeaseState,
 )
 from orchestrator.domain.errors import Conflict, Invalid, NotFound, Rejected, Unavailable, Unknown
+from orchestrator.domain.observable import Target
 from orchestrator.engine.activities import undo_records
 from orchestrator.engine.activities.start_checks import is_current
 from orchestrator.engine.activities.verify import poll_until
@@ -46,11 +48,11 @@ MAX_STEPS = 200
 
 @dataclass(frozen=True, slots=True)
 class _Undo:
-    """A change to undo, with the intent recorded."""
+    """Changes to undo, newest first, with the intent recorded."""
 
-    effect: EffectRow
+    effects: tuple[EffectRow, ...]
     containment: str | None  # its key; None for a change that no lease holds
-    older: tuple[EffectRow, ...] = ()  # earlier changes of a target that was contained in part
+    keep: tuple[Target, ...] = ()  # what other containments hold of them
 
 
 class UndoChange:
@@ -98,16 +100,20 @@ class UndoChange:
         )
         if lease is None:
             return await self._decide_without_lease(session, request, now)
-        containment = await containments.lock(session, lease.containment_key)
-        if containment is None:
+        found = await containments.get(session, lease.containment_key)
+        if found is None:
             raise Rejected(
                 f"the containment of step {request.path} is missing; the store was altered by hand"
             )
+        await containments.lock_connection(session, found.connection)
+        containment = await containments.lock(session, found.key) or found
         if request.cause is LeaseEndReason.EXPIRED and _is_extended(lease, now):
             return UndoReply(outcome="kept", detail="the lease was extended")
         await undo_records.end_lease(session, request, lease, now)
         if others := await containments.count_live_leases(session, containment.key):
-            return await undo_records.record_kept(session, request, containment, others, now)
+            leases = "1 other lease holds" if others == 1 else f"{others} other leases hold"
+            detail = f"{leases} {containment.target}"
+            return await undo_records.record_kept(session, request, containment, detail, now)
         return await self._decide_last(session, request, containment, now)
 
     async def _decide_last(
@@ -121,48 +127,42 @@ class UndoChange:
         if containment.state is ContainmentState.LIFTED:
             await undo_records.mark_step(session, request, now)
             return UndoReply(outcome="undone", detail="it was lifted before")
-        effect = await effects.newest_in_force(session, request.run_id, request.path)
-        if containment.ours and containment.effect_id:
-            effect = await effects.get(session, containment.effect_id)
-        if effect is None:
+        scope = await load_release_scope(session, containment)
+        if not scope.effects:
             comment = "no lease is left; it was in force before Tocsin"
             await mark_released(session, containment, request.actor, comment, now)
             await undo_records.mark_step(session, request, now)
             detail = f"{containment.target} was in this state before"
             return UndoReply(outcome="not_ours", detail=detail)
-        if wait := await release_blocked_by(session, effect, containment, now):
+        if wait := await release_blocked_by(session, scope.effects[0], containment, now):
             return wait
+        if not scope.to_undo:
+            names = ", ".join(holder.target for holder in scope.holders[:3])
+            detail = f"the containment of {names} covers {containment.target}"
+            await settle_effects(session, containment, scope.effects, now)
+            await mark_released(session, containment, request.actor, detail, now)
+            return await undo_records.record_kept(session, request, containment, detail, now)
         containment.begin_lifting(now + LIFTING_TIME)
-        await undo_records.record_undo_intent(session, request, effect, now)
-        older = (
-            await containments.effects_in_force(session, containment.key)
-            if containment.ours
-            else []
-        )
-        return _Undo(
-            effect,
-            containment.key,
-            tuple(
-                row for row in older if row.id != effect.id and undo_records.has_undo(row.change)
-            ),
-        )
+        for effect in scope.to_undo:
+            await undo_records.record_undo_intent(session, request, effect, now)
+        return _Undo(scope.to_undo, containment.key, scope.keep)
 
     async def _decide_without_lease(
         self, session: AsyncSession, request: UndoRequest, now: datetime
     ) -> UndoReply | _Undo | Unavailable:
         """Decide for a change that is not shared: a restore, or one made without a lease."""
         effect = await effects.newest_in_force(session, request.run_id, request.path)
-        if effect is None or not undo_records.has_undo(effect.change):
+        if effect is None or not has_undo(Change.model_validate(effect.change)):
             return UndoReply(outcome="not_ours", detail="this step has nothing to undo")
         if wait := await release_blocked_by(session, effect, None, now):
             return wait
         await undo_records.record_undo_intent(session, request, effect, now)
-        return _Undo(effect, None)
+        return _Undo((effect,), None)
 
     async def _undo(self, request: UndoRequest, undo: _Undo) -> UndoReply:
         try:
-            for effect in (undo.effect, *undo.older):
-                await self._undo_on_device(request, effect)
+            for effect in undo.effects:
+                await self._undo_on_device(request, effect, undo.keep)
         except (Unavailable, Unknown) as error:  # an undo is idempotent: it is simply repeated
             await self._record_unavailable(request, undo, str(error))
             raise error if isinstance(error, Unavailable) else Unavailable(str(error)) from error
@@ -170,7 +170,9 @@ class UndoChange:
             return await self._record_stuck(request, undo, str(error))
         return await self._record_undone(request, undo)
 
-    async def _undo_on_device(self, request: UndoRequest, effect: EffectRow) -> None:
+    async def _undo_on_device(
+        self, request: UndoRequest, effect: EffectRow, keep: tuple[Target, ...]
+    ) -> None:
         """Undo, and read back.
 
         Raise ActionError, NotFound (the connection is gone), Unavailable (still in force).
@@ -183,12 +185,12 @@ class UndoChange:
                 f"{change.connection} is a {connector.name} now, "
                 f"and {change.action} was applied on a {change.connector}"
             )
-        await connector.undo(change.action, change.planned_change, call)
+        await connector.undo(change.action, change.planned_change, call, keep)
         purpose = f"whether {change.action} is gone"
         async with audit_write_attempts(self._rt, change.connection, purpose, effect.run_id):
             gone = await poll_until(
                 lambda: connector.verify_undone(
-                    change.action, change.input, change.planned_change, call
+                    change.action, change.input, change.planned_change, call, keep
                 )
             )
         if not gone:
@@ -198,20 +200,29 @@ class UndoChange:
             )
 
     async def _record_undone(self, request: UndoRequest, undo: _Undo) -> UndoReply:
-        now, effect = self._rt.clock(), undo.effect
+        now, effect = self._rt.clock(), undo.effects[0]
+        target = Change.model_validate(effect.change).target
         async with self._rt.store.write() as session:
-            if undo.containment is not None:
-                containment = await containments.lock(session, undo.containment)
-                if containment is not None:
-                    await mark_released(session, containment, request.actor, "it was undone", now)
-            await effects.set_outcome(session, effect.id, EffectState.UNDONE, now)
-            if undo.containment is not None:
-                await effects.mark_all_undone(session, undo.containment, now)
+            await containments.lock_connection(session, effect.connection)
+            containment = (
+                await containments.lock(session, undo.containment) if undo.containment else None
+            )
+            if containment is not None:
+                scope = await load_release_scope(session, containment)
+                await settle_effects(session, containment, scope.effects, now)
+                await mark_released(session, containment, request.actor, "it was undone", now)
+                target = containment.as_target
+            else:
+                await effects.mark_undone(session, [effect.id], now)
+            for undone in undo.effects:
+                if undone.effect == Effect.RESTORE:
+                    await revive_leases(session, undone, now)
             await undo_records.mark_step(session, request, now)
             data = {
                 "effect": effect.id,
-                "target": str(Change.model_validate(effect.change).target),
+                "target": str(target),
                 "containment": undo.containment,
+                "kept": [str(kept) for kept in undo.keep],
                 "reason": request.reason,
             }
             parts = (effect.id, effect.intended_at)
@@ -221,7 +232,7 @@ class UndoChange:
         return UndoReply(outcome="undone")
 
     async def _record_stuck(self, request: UndoRequest, undo: _Undo, error: str) -> UndoReply:
-        now, effect = self._rt.clock(), undo.effect
+        now, effect = self._rt.clock(), undo.effects[0]
         async with self._rt.store.write() as session:
             containment = await containments.lock(
                 session, undo.containment or effect.containment_key

@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from connectors.registry import CONNECTORS
 from orchestrator.audit import trail
+from orchestrator.containments.release_scope import has_undo
 from orchestrator.contracts.change import UndoableStep, UndoReply, UndoRequest
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.change import Change
 from orchestrator.domain.containment import LeaseState
 from orchestrator.domain.run import StepState
 from orchestrator.store.queries import containments, effects, steps
@@ -29,7 +30,8 @@ async def undoable_steps(session: AsyncSession, run_id: str) -> list[UndoableSte
     found = {
         row.path: row.seq
         for row in await effects.in_force_of_run(session, run_id)
-        if has_undo(row.change) and leases.get(row.path) is not LeaseState.ENDED
+        if has_undo(Change.model_validate(row.change))
+        and leases.get(row.path) is not LeaseState.ENDED
     }
     for path, state in leases.items():
         if state is LeaseState.LIVE and path not in found:
@@ -37,17 +39,6 @@ async def undoable_steps(session: AsyncSession, run_id: str) -> list[UndoableSte
             found[path] = step.seq if step else 0
     newest = sorted(found.items(), key=lambda item: item[1], reverse=True)
     return [UndoableStep(path=path, seq=seq) for path, seq in newest]
-
-
-def has_undo(change: Mapping[str, Any]) -> bool:
-    """Return whether a stored change changed anything and its action has an undo."""
-    if not change["planned_change"].get("changed"):
-        return False
-    for connector in CONNECTORS:
-        if connector.name == change["connector"]:
-            bound = connector.bound.get(change["action"])
-            return bound is not None and bound.undo is not None
-    return False
 
 
 async def end_lease(
@@ -67,12 +58,10 @@ async def record_kept(
     session: AsyncSession,
     request: UndoRequest,
     containment: ContainmentRow,
-    others: int,
+    detail: str,
     now: datetime,
 ) -> UndoReply:
-    """Record that other leases hold the containment."""
-    leases = "1 other lease holds" if others == 1 else f"{others} other leases hold"
-    detail = f"{leases} {containment.target}"
+    """Record that the target stays contained, and why."""
     data = {"containment": containment.key, "reason": request.reason, "detail": detail}
     await record_undo(session, EventKind.UNDO_KEPT, request, data, now, containment.since)
     await mark_step(session, request, now)

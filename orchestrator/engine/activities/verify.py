@@ -17,7 +17,7 @@ from orchestrator.contracts.change import VerifyReply, VerifyRequest
 from orchestrator.contracts.names import Activity
 from orchestrator.contracts.run import StepRef
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.change import PlannedChange
+from orchestrator.domain.change import RESULT_FIELDS
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.incident import TaskKind
 from orchestrator.domain.masking import mask_secrets
@@ -91,7 +91,8 @@ class VerifyChange:
             lease = await containments.get_lease(
                 session, containments.lease_id(ref.run.run_id, ref.path)
             )
-        if lease is None or lease.end_reason is not LeaseEndReason.RELEASED:
+        ends = {LeaseEndReason.RELEASED, LeaseEndReason.RESTORED}
+        if lease is None or lease.end_reason not in ends:
             return None
         how = lease.end_reason.describe(lease.ended_by or "")
         return f"it was {how} before the device was read back, and is not in force"
@@ -106,7 +107,7 @@ class VerifyChange:
             "detail": reply.detail,
         }
         kind = EventKind.STEP_VERIFIED if verified else EventKind.STEP_FAILED
-        common = {name: change.planned_change[name] for name in PlannedChange.model_fields}
+        common = {name: change.planned_change[name] for name in RESULT_FIELDS}
         async with self._rt.store.write() as session:
             if verified:
                 await self._record_in_force(session, request, now)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.contracts.approval import AskedChange, Question, QuestionSource
-from orchestrator.contracts.change import PlanReply, StepCall
-from orchestrator.domain.change import Change, Effect, PlannedChange, PolicyVerdict, Verdict
+from orchestrator.contracts.change import ApplyReply, PlanReply, StepCall
+from orchestrator.domain.change import RESULT_FIELDS, Change, Effect, PolicyVerdict, Verdict
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.errors import ActionError, Rejected, TocsinError, Unavailable, Unknown
 from orchestrator.domain.run import StepState
@@ -28,6 +28,10 @@ from orchestrator.playbook.plan import Use
 
 MAX_APPROVALS = 3
 MAX_LOOKS = 3
+MAX_PLANS = 5
+"""Plans of one change that were outdated when they were applied."""
+LONGEST_PAUSE = 15
+"""Seconds between two looks at whether another run has applied the same."""
 
 _NOTHING_CHANGED = (Refused, Declined, NotSelected, Rejected)
 """Errors after which the change is certainly not in the world."""
@@ -51,6 +55,7 @@ class ChangePipeline:
     _own_approval: str | None = field(default=None, init=False)  # newest of this change alone
     _times_asked: int = field(default=0, init=False)
     _attempted: Change | None = field(default=None, init=False)  # it may be in the world
+    _outdated: int = field(default=0, init=False)
     _may_hold: bool = field(default=False, init=False)  # a lease may be registered
 
     def __post_init__(self) -> None:
@@ -104,9 +109,15 @@ class ChangePipeline:
         self._may_hold = self._may_hold or lease
         asks = self.question is not None or self._demand is not None or bool(self._approved)
         approved = self._approved.keys() if asks else None
-        return await self.port.plan(
-            self.step, self.call, lease=lease, hold=self.hold, approved=approved
-        )
+        pause = 1
+        while True:
+            planned = await self.port.plan(
+                self.step, self.call, lease=lease, hold=self.hold, approved=approved
+            )
+            if planned.busy is None:
+                return planned
+            await self.port.sleep(pause)  # as long as the step has time
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _approve(self, planned: PlanReply) -> bool:
         """Return whether an approval covers exactly this change, or none is needed; ask if not."""
@@ -147,13 +158,14 @@ class ChangePipeline:
         return question.replacing(self._own_approval)
 
     async def _apply(self, change: Change) -> dict[str, Any] | None:
-        """Record the intent and apply. None: the policy in force now wants an approval first.
+        """Record the intent and apply. None: plan again, as the policy or the holders changed.
 
         After a lost reply, look first and only then apply again. Raise Refused, ActionError.
         """
-        looks, self._attempted = 0, change
+        looks, pause = 0, 1
         approval_id = self._approved.get(change.digest)
         while True:
+            self._attempted = change
             try:
                 reply = await self.port.apply(self.step, self.call, change, approval_id)
             except (Unavailable, Unknown) as lost:
@@ -168,12 +180,25 @@ class ChangePipeline:
                     return reply.output
                 case "refused":
                     raise Refused(reply.detail or "; ".join(reply.verdict.reasons))
-                case "needs_approval":
-                    self._approved.pop(change.digest, None)
-                    self._demand = reply.verdict.model_copy(update={"outcome": Verdict.ASK})
-                    self._attempted = None  # refused before the intent
-                    await self._settle_lease(nothing_changed=True)  # nothing is held for a maybe
+                case "busy":
+                    self._attempted = None if looks == 0 else change  # refused before its intent
+                    await self.port.sleep(pause)  # as long as the step has time
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                case "outdated" | "needs_approval":
+                    await self._prepare_next_plan(reply, change)
                     return None
+
+    async def _prepare_next_plan(self, reply: ApplyReply, change: Change) -> None:
+        """Prepare for another plan of a change that was refused before its intent."""
+        self._attempted = None
+        if reply.outcome == "outdated":
+            self._outdated += 1
+            if self._outdated == MAX_PLANS:
+                raise Rejected(f"others contain the target again and again: {reply.detail}")
+            return
+        self._approved.pop(change.digest, None)
+        self._demand = reply.verdict.model_copy(update={"outcome": Verdict.ASK})
+        await self._settle_lease(nothing_changed=True)  # nothing is held for a maybe
 
     async def _is_applied(self, change: Change) -> bool:
         """Read back. An action with an answer of its own, such as a ticket's key, is called again.
@@ -181,6 +206,8 @@ class ChangePipeline:
         Its idempotency key makes that the same call.
         """
         now = (await self._plan_with(lease=True)).change
+        if now.holders and not now.changes_system:
+            return False  # restored on the system; the leases end when it is applied again
         if now.changed and now.digest != change.digest:
             raise ActionError(
                 "the reply was lost and the device has changed since; a person must check it"
@@ -258,4 +285,4 @@ def _worded(question: Question, change: AskedChange) -> Question:
 
 def _result(change: Change, output: dict[str, Any]) -> dict[str, Any]:
     """Return what later steps see: the output, and the fields that every planned change has."""
-    return {**output, **{name: change.planned_change[name] for name in PlannedChange.model_fields}}
+    return {**output, **{name: change.planned_change[name] for name in RESULT_FIELDS}}

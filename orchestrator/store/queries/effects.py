@@ -66,12 +66,14 @@ async def set_outcome(
     await session.execute(update(EffectRow).where(col(EffectRow.id) == id_).values(**values))
 
 
-async def mark_all_undone(session: AsyncSession, containment_key: str, now: datetime) -> None:
-    """Mark the effects of a containment that was lifted as undone."""
+async def mark_undone(
+    session: AsyncSession, ids: Sequence[str], now: datetime, by: str | None = None
+) -> None:
+    """Mark effects as undone. `by`: the effect of the restore that undid them."""
     gone = update(EffectRow).where(
-        col(EffectRow.containment_key) == containment_key, col(EffectRow.state).in_(MAY_BE_IN_FORCE)
+        col(EffectRow.id).in_(ids), col(EffectRow.state).in_(MAY_BE_IN_FORCE)
     )
-    await session.execute(gone.values(state=EffectState.UNDONE, ended_at=now))
+    await session.execute(gone.values(state=EffectState.UNDONE, ended_at=now, undone_by=by))
 
 
 async def mark_verified(session: AsyncSession, id_: str) -> None:

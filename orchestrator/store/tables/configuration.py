@@ -40,6 +40,8 @@ class ConnectionRow(SQLModel, table=True):
     secrets: bytes = Field(sa_type=LargeBinary)  # JSON of one sealed text per credential
     revision: int = 1
     saved_at: datetime = Field(sa_type=UtcDateTime)
+    # How many releases ended on it: a plan that was read before one of them is read again.
+    releases: int = 0
 
 
 class AssetRow(SQLModel, table=True):

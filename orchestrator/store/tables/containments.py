@@ -15,6 +15,7 @@ from orchestrator.domain.containment import (
     LeaseEndReason,
     LeaseState,
 )
+from orchestrator.domain.observable import Extent, ObservableType, Target
 from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
@@ -27,6 +28,7 @@ class EffectRow(SQLModel, table=True):
         Index("ix_effects_containment", "containment_key"),
         Index("ix_effects_source", "source", "intended_at"),
         Index("ix_effects_target", "target_value", "intended_at"),
+        Index("ix_effects_extent", "connection", "extent_first"),
     )
     id: str = Field(primary_key=True)  # run, path, attempt
     run_id: str
@@ -34,12 +36,15 @@ class EffectRow(SQLModel, table=True):
     seq: int
     playbook: str
     source: str | None = None
-    connection: str = Field(index=True)
+    connection: str
     connector: str
     action: str
     effect: str
     target_type: str
     target_value: str
+    # What the target covers, see `Extent`.
+    extent_first: str = ""
+    extent_last: str = ""
     containment_key: str
     change: dict[str, Any] = Field(sa_type=JSON)
     change_digest: str
@@ -48,21 +53,34 @@ class EffectRow(SQLModel, table=True):
     approval_id: str | None = None
     intended_at: datetime = Field(sa_type=UtcDateTime, index=True)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # The effect of the `restore` step that undid it; None: its own undo did.
+    undone_by: str | None = None
+
+    @property
+    def extent(self) -> Extent:
+        """What its target covers."""
+        return Extent(first=self.extent_first, last=self.extent_last)
 
 
 class ContainmentRow(SQLModel, table=True):
     """A containment that runs share. Locking its row serializes everything done to its target."""
 
     __tablename__ = "containments"
+    __table_args__ = (Index("ix_containments_extent", "connection", "extent_first"),)
     key: str = Field(primary_key=True)
     connection: str
     action: str
     target_type: str
     target_value: str
+    # What the target covers, see `Extent`.
+    extent_first: str = ""
+    extent_last: str = ""
     state: ContainmentState = Field(sa_type=enum_column(ContainmentState))
     # Whether Tocsin changed the device, so that lifting it is Tocsin's task too.
     ours: bool = False
-    # The effect whose planned change is undone when the containment is lifted.
+    # Whether the device showed it, or may have, since it is held. What never was is not listed.
+    was_in_force: bool = False
+    # The effect that made it, or that covers it on behalf of another containment.
     effect_id: str | None = None
     since: datetime = Field(sa_type=UtcDateTime)
     lifted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -83,7 +101,21 @@ class ContainmentRow(SQLModel, table=True):
         """Type and value of the target, for people."""
         return f"{self.target_type} {self.target_value}"
 
-    def hold(self, now: datetime) -> None:
+    @property
+    def extent(self) -> Extent:
+        """What its target covers."""
+        return Extent(first=self.extent_first, last=self.extent_last)
+
+    @property
+    def as_target(self) -> Target:
+        """Its target."""
+        return Target(type=ObservableType(self.target_type), value=self.target_value)
+
+    def is_being_lifted(self, now: datetime) -> bool:
+        """Whether a release, or a restore, has the device to itself now."""
+        return self.lifting_until is not None and self.lifting_until > now
+
+    def hold(self) -> None:
         """Hold it for a new lease. Raise Conflict while it is lifted.
 
         One that was lifted starts over without an effect; one that is stuck keeps its own.
@@ -91,16 +123,23 @@ class ContainmentRow(SQLModel, table=True):
         if self.state == ContainmentState.LIFTED:
             self.ours = False
             self.effect_id = None
-            self.since = now
-            self.lifted_at = None
-            self.verified_at = None
+            self.was_in_force = False
         if self.state != ContainmentState.HELD:
             self.retry_at = None
         self.state = self.state.become(ContainmentState.HELD)
         self.error = None
 
-    def take_ownership(self, effect_id: str) -> None:
-        """Record the effect that makes it, before the vendor is called."""
+    def enter_force(self, now: datetime) -> None:
+        """Record that the device shows it, or may from now on."""
+        if not self.was_in_force:
+            self.was_in_force = True
+            self.since = now
+            self.lifted_at = None
+            self.verified_at = None
+
+    def take_ownership(self, effect_id: str, now: datetime) -> None:
+        """Record the effect that makes it, before the vendor is called, or that covers it."""
+        self.enter_force(now)
         self.ours = True
         self.effect_id = effect_id
 
@@ -108,6 +147,7 @@ class ContainmentRow(SQLModel, table=True):
         """Record that the vendor refused the effect that was to make it."""
         self.ours = False
         self.effect_id = None
+        self.was_in_force = self.verified_at is not None
 
     def begin_lifting(self, until: datetime) -> None:
         """Start a release that has the device to itself until a moment."""
@@ -117,9 +157,13 @@ class ContainmentRow(SQLModel, table=True):
         self.lifting_until = until
 
     def mark_lifted(self, now: datetime) -> None:
-        """Record that it is no longer in force, and clear everything about its release."""
+        """Record that it is no longer in force, and clear everything about its release.
+
+        What never was in force keeps the time when it was lifted before, if it was.
+        """
         self.state = self.state.become(ContainmentState.LIFTED)
-        self.lifted_at = now
+        if self.was_in_force:
+            self.lifted_at = now
         self.ours = False
         self.error = None
         self.drift = None
@@ -165,5 +209,7 @@ class LeaseRow(SQLModel, table=True):
     # Why and by whom it ended, or ends at `until`. None: it expires.
     end_reason: LeaseEndReason | None = Field(default=None, sa_type=enum_column(LeaseEndReason))
     ended_by: str | None = None  # as in the audit trail: `person:ann`, `run:run_1`, `system`
+    # The effect of the `restore` step that ended it.
+    restored_by: str | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -319,7 +319,9 @@ async def test_late_refusal_does_not_reopen_a_resolved_containment(bench: Activi
     refuse(bench)
 
     class Overtaken(UndoChange):
-        async def _undo_on_device(self, request: UndoRequest, effect: EffectRow) -> None:
+        async def _undo_on_device(
+            self, request: UndoRequest, effect: EffectRow, keep: tuple[Any, ...]
+        ) -> None:
             await resolve_containment(
                 bench.rt,
                 request_worker(bench.rt),
@@ -328,7 +330,7 @@ async def test_late_refusal_does_not_reopen_a_resolved_containment(bench: Activi
                 force=True,
                 actor="person:ann",
             )
-            await super()._undo_on_device(request, effect)
+            await super()._undo_on_device(request, effect, keep)
 
     assert (await ActivityEnvironment().run(Overtaken(bench.rt).undo, request())).outcome == "stuck"
     assert await state(bench) == "lifted"

@@ -41,11 +41,14 @@ async def patiently(work: Callable[[], Awaitable[T]]) -> T:
 
 
 async def contain(bench: ActivityRig, run: str) -> None:
-    planned = await patiently(lambda: bench.plan(bench.block(run)))
-    if planned.change.changed:
-        assert (
-            await patiently(lambda: bench.apply(bench.block(run), planned))
-        ).outcome == "applied"
+    async with asyncio.timeout(30):
+        while (planned := await patiently(lambda: bench.plan(bench.block(run)))).busy:
+            await asyncio.sleep(0.01)
+        if planned.change.changed:
+            while (await patiently(lambda: bench.apply(bench.block(run), planned))).outcome == (
+                "busy"
+            ):
+                await asyncio.sleep(0.01)
 
 
 async def undo(bench: ActivityRig, run: str) -> UndoReply:

@@ -174,6 +174,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("secrets", sa.LargeBinary(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("saved_at", UtcDateTime(), nullable=False),
+        sa.Column("releases", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
@@ -192,8 +193,11 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("target_type", sa.String(), nullable=False),
         sa.Column("target_value", sa.String(), nullable=False),
+        sa.Column("extent_first", sa.String(), nullable=False),
+        sa.Column("extent_last", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("ours", sa.Boolean(), nullable=False),
+        sa.Column("was_in_force", sa.Boolean(), nullable=False),
         sa.Column("effect_id", sa.String(), nullable=True),
         sa.Column("since", UtcDateTime(), nullable=False),
         sa.Column("lifted_at", UtcDateTime(), nullable=True),
@@ -205,6 +209,9 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("escalated_at", UtcDateTime(), nullable=True),
         sa.Column("lifting_until", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_index(
+        "ix_containments_extent", "containments", ["connection", "extent_first"], unique=False
     )
     op.create_table(
         "effects",
@@ -220,6 +227,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("effect", sa.String(), nullable=False),
         sa.Column("target_type", sa.String(), nullable=False),
         sa.Column("target_value", sa.String(), nullable=False),
+        sa.Column("extent_first", sa.String(), nullable=False),
+        sa.Column("extent_last", sa.String(), nullable=False),
         sa.Column("containment_key", sa.String(), nullable=False),
         sa.Column("change", sa.JSON(), nullable=False),
         sa.Column("change_digest", sa.String(), nullable=False),
@@ -228,9 +237,10 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("approval_id", sa.String(), nullable=True),
         sa.Column("intended_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("undone_by", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_effects_connection"), "effects", ["connection"], unique=False)
+    op.create_index("ix_effects_extent", "effects", ["connection", "extent_first"], unique=False)
     op.create_index(op.f("ix_effects_containment"), "effects", ["containment_key"], unique=False)
     op.create_index(op.f("ix_effects_intended_at"), "effects", ["intended_at"], unique=False)
     op.create_index(op.f("ix_effects_run"), "effects", ["run_id", "seq"], unique=False)
@@ -281,6 +291,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("end_reason", sa.String(), nullable=True),
         sa.Column("ended_by", sa.String(), nullable=True),
+        sa.Column("restored_by", sa.String(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
