@@ -16,6 +16,7 @@ from connectors.sdk.call import ActionCall, JsonObject, TaggedObject, hide_forei
 from connectors.sdk.capability import NoOutput
 from connectors.sdk.guard import reading_only, refusal
 from connectors.sdk.http import HttpClient
+from connectors.sdk.proxy.choice import OutboundProxy
 from connectors.sdk.rate_limit import RateLimit
 from connectors.sdk.reply import HttpReply
 from connectors.sdk.settings import ConnectorSettings, HttpSettings, secret_values
@@ -108,7 +109,11 @@ class Connector(ABC, Generic[S]):
 
     @classmethod
     def http_client(
-        cls, settings: S, access: Access, transport: httpx.AsyncBaseTransport | None = None
+        cls,
+        settings: S,
+        access: Access,
+        transport: httpx.AsyncBaseTransport | None = None,
+        outbound: OutboundProxy | None = None,
     ) -> HttpClient:
         """Return a client that reaches `base_url` only, or no host when the settings have none."""
         web = settings if isinstance(settings, HttpSettings) else None
@@ -122,6 +127,7 @@ class Connector(ABC, Generic[S]):
             transport=transport,
             secrets=secret_values(settings),
             retry_after=cls.retry_after,
+            proxy=web.choose_proxy(outbound) if web else None,
             trust=ssl.create_default_context(cafile=web.ca_file) if web and web.ca_file else True,
         )
 

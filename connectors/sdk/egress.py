@@ -8,7 +8,7 @@ allowed only when `base_url` names it.
 Why not a library: `advocate` works with requests only, and it, like every filter built on
 `ipaddress.is_private`, refuses private networks, where firewalls are managed. An egress proxy needs
 a deployment of its own, holds one allow-list for all connections, and resolves names itself, after
-the check.
+the check. Where an installation has one, both lists apply.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 import httpx
 
@@ -41,6 +42,7 @@ _METADATA = {
     )
 }
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_RESOLVE_SECONDS = 2.0
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
@@ -91,6 +93,28 @@ class Egress:
             message = f"the name {url.host} has no address; check base_url and the DNS"
             raise Unavailable(message)
         return resolved
+
+    async def check_resolved(self, url: httpx.URL) -> None:
+        """Raise Rejected when the name has a forbidden address, as far as this machine resolves it.
+
+        Behind a proxy, a machine often cannot resolve names of other networks; the proxy can.
+        """
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                await self.addresses(url)
+
+    async def check_proxy(self, host: str, port: int) -> None:
+        """Raise Rejected when a proxy is at a forbidden address. This machine is allowed."""
+        addresses = [host]
+        if _literal(host) is None:
+            try:
+                with trusted_io():
+                    addresses = await self._resolve(host, port)
+            except OSError as error:
+                message = f"the name of the proxy {host} does not resolve; check proxy and the DNS"
+                raise Unavailable(message) from error
+        for text in addresses:
+            _check_address(ipaddress.ip_address(text.partition("%")[0]), host, configured=True)
 
 
 async def system_resolve(host: str, port: int) -> list[str]:

@@ -14,6 +14,7 @@ import httpx
 from connectors.sdk.call import current_call
 from connectors.sdk.egress import Egress
 from connectors.sdk.guard import is_reading
+from connectors.sdk.proxy.choice import Proxy
 from connectors.sdk.rate_limit import RateLimit, TokenBucket
 from connectors.sdk.reply import HttpReply, RetryAfter, check_status
 from connectors.sdk.transport import Access, GuardedTransport
@@ -33,7 +34,7 @@ class HttpClient:
     `base_url=None` reaches no host; `allow_hosts` are further URLs whose origin may be called.
     `is_read` distinguishes reads from writes. `timeout` limits a request together with its reply.
     `secrets` are removed from every message. `retry_after` reads a vendor-specific wait time;
-    Retry-After needs no hook.
+    Retry-After needs no hook. With `proxy`, every request passes it, and none goes around it.
     """
 
     def __init__(
@@ -52,16 +53,20 @@ class HttpClient:
         retry_after: RetryAfter | None = None,
         trust: ssl.SSLContext | bool = True,
         egress: Egress | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self.access = access
         self.is_read = is_read
         self._bucket = TokenBucket(rate_limit) if rate_limit else None
         self._timeout = timeout
         self._max_bytes = max_response_bytes
-        self._secrets = tuple(secret for secret in secrets if secret)
+        known = (*secrets, *(proxy.secrets if proxy else ()))
+        self._secrets = tuple(secret for secret in known if secret)
         self._retry_after = retry_after
         egress = egress or Egress([url for url in (base_url, *allow_hosts) if url])
-        self.transport = GuardedTransport(access, is_read, egress, inner=transport, trust=trust)
+        self.transport = GuardedTransport(
+            access, is_read, egress, inner=transport, trust=trust, proxy=proxy
+        )
         self._client = httpx.AsyncClient(
             base_url=base_url or "",
             transport=self.transport,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from connectors.sdk.proxy.choice import DIRECT, OutboundProxy, Proxy, parse_proxy
 from orchestrator.domain.errors import Invalid
 
 WRITE = {"credential": "write"}
@@ -41,11 +43,27 @@ class HttpSettings(ConnectorSettings):
     ] = 20.0
     ca_file: Annotated[
         str | None,
-        Field(description="PEM file of the CA certificates to trust instead of the system's"),
+        Field(
+            description="PEM file of the CA certificates to trust instead of the system's, "
+            "also for a proxy that is reached over TLS or that inspects TLS"
+        ),
     ] = None
     plain_http: Annotated[
         bool, Field(description="Allow http:// to a host other than this machine")
     ] = False
+    proxy: Annotated[
+        str | None,
+        Field(
+            description="URL of an HTTP proxy, such as http://proxy.corp.example:3128, or `direct` "
+            "for none; without it, outbound_proxy of the installation"
+        ),
+    ] = None
+    proxy_user: Annotated[
+        str | None, Field(min_length=1, pattern=r"^[^:]+$", description="User at the proxy")
+    ] = None
+    proxy_password: Annotated[
+        SecretStr | None, Field(description="Password of proxy_user at the proxy")
+    ] = None
 
     @model_validator(mode="after")
     def _base_url_is_safe(self) -> HttpSettings:
@@ -69,6 +87,37 @@ class HttpSettings(ConnectorSettings):
             )
             raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def _proxy_is_complete(self) -> HttpSettings:
+        own = parse_proxy(self.proxy) if self.proxy not in {None, DIRECT} else None
+        if own is not None and own.user is not None:
+            message = "proxy must not contain a user; use proxy_user and proxy_password"
+            raise ValueError(message)
+        if own is not None and is_this_machine(urlsplit(self.base_url).hostname or ""):
+            message = "proxy: base_url is this machine, which no proxy reaches; omit proxy"
+            raise ValueError(message)
+        if own is None and (self.proxy_user or self.proxy_password):
+            message = "proxy_user and proxy_password belong to proxy; set its URL"
+            raise ValueError(message)
+        if self.proxy_password and not self.proxy_user:
+            message = "proxy_password belongs to proxy_user; set it"
+            raise ValueError(message)
+        return self
+
+    def choose_proxy(self, default: OutboundProxy | None) -> Proxy | None:
+        """Return the proxy to `base_url`: its own, else the installation's, else None.
+
+        This machine is always reached directly.
+        """
+        host = urlsplit(self.base_url).hostname or ""
+        if self.proxy == DIRECT or is_this_machine(host):
+            return None
+        if self.proxy is not None:
+            return replace(
+                parse_proxy(self.proxy), user=self.proxy_user, password=self.proxy_password
+            )
+        return default.for_host(host) if default else None
 
 
 S = TypeVar("S", bound=ConnectorSettings)

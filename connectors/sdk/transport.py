@@ -10,6 +10,8 @@ import httpx
 
 from connectors.sdk.egress import Egress
 from connectors.sdk.guard import is_reading, is_transport_of_call, is_trusted, refusal, trusted_io
+from connectors.sdk.proxy.choice import Proxy
+from connectors.sdk.proxy.passage import Passage
 
 _MAX_ADDRESSES = 3  # of one name, tried in order
 
@@ -24,7 +26,8 @@ class Access(StrEnum):
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Checks each request, then connects to the address that it checked: no DNS rebinding.
 
-    With `inner` (an emulator in this process), nothing is resolved and no socket is opened.
+    With `proxy`, the proxy resolves the name and connects; what this machine resolves is checked as
+    well. With `inner` (an emulator in this process), nothing is resolved and no socket is opened.
     """
 
     def __init__(
@@ -35,12 +38,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         *,
         inner: httpx.AsyncBaseTransport | None,
         trust: ssl.SSLContext | bool,
+        proxy: Proxy | None = None,
     ) -> None:
         self._access = access
         self._is_read = is_read
         self._egress = egress
         self._inner = inner
         self._trust = trust
+        self._proxy = proxy
         # One pool per name, because certificates are checked per name.
         self._per_host: dict[str, _GuardedPool] = {}
         self._is_complete = True
@@ -66,6 +71,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         if self._inner is not None:
             with trusted_io():
                 return await self._inner.handle_async_request(request)
+        if self._proxy is not None:
+            return await self._pass(self._proxy, request)
         return await self._connect(request)
 
     async def aclose(self) -> None:
@@ -84,10 +91,27 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 continue  # nothing was sent: the next address may answer
         return await _send(pool, request, addresses[-1])
 
+    async def _pass(self, proxy: Proxy, request: httpx.Request) -> httpx.Response:
+        """Send through the proxy. The URL keeps the name, by which proxies allow hosts."""
+        await self._egress.check_proxy(proxy.host, proxy.port)
+        await self._egress.check_resolved(request.url)
+        pool = self._pool(request.url.host)
+        with trusted_io():
+            return await Passage(proxy, request).send(pool, request)
+
     def _pool(self, host: str) -> _GuardedPool:
         if host not in self._per_host:
-            self._per_host[host] = _GuardedPool(verify=self._trust, trust_env=False, retries=0)
+            self._per_host[host] = _GuardedPool(
+                verify=self._trust, trust_env=False, retries=0, proxy=self._httpx_proxy()
+            )
         return self._per_host[host]
+
+    def _httpx_proxy(self) -> httpx.Proxy | None:
+        proxy, trust = self._proxy, self._trust
+        if proxy is None:
+            return None
+        context = trust if isinstance(trust, ssl.SSLContext) and proxy.is_encrypted else None
+        return httpx.Proxy(proxy.url, auth=proxy.credential, ssl_context=context)
 
 
 class _GuardedPool(httpx.AsyncHTTPTransport):

@@ -9,6 +9,7 @@ from connectors.registry import connector as connector_named
 from connectors.sdk.connector import Connector
 from connectors.sdk.guard import reading_only
 from connectors.sdk.open import open_connector
+from connectors.sdk.proxy.choice import OutboundProxy
 from connectors.sdk.settings import write_fields
 from connectors.sdk.transport import Access
 from orchestrator.connections.credentials import open_credentials
@@ -18,7 +19,7 @@ from orchestrator.connections.manage import (
     CheckConnection,
     CheckSettings,
 )
-from orchestrator.connections.open import open_connection_for
+from orchestrator.connections.open import open_connection_for, outbound_proxy
 from orchestrator.connections.write_guard_audit import audit_write_attempts
 from orchestrator.requests import RequestHandler
 from orchestrator.runtime import Runtime
@@ -38,14 +39,16 @@ async def check_settings(rt: Runtime, message: CheckSettings) -> None:
     sealed = base64.b64decode(message.secrets)
     secrets = open_credentials(rt.secrets, message.name, sealed, Access.WRITE)
     async with audit_write_attempts(rt, message.name, "check before a connection is saved"):
-        await _try_credentials(cls, {**message.settings, **secrets})
+        await _try_credentials(cls, {**message.settings, **secrets}, outbound_proxy(rt.settings))
 
 
-async def _try_credentials(cls: type[Connector[Any]], settings: dict[str, Any]) -> None:
+async def _try_credentials(
+    cls: type[Connector[Any]], settings: dict[str, Any], outbound: OutboundProxy | None
+) -> None:
     """Try the read credential, and the write credential where it is a separate one."""
     is_separate = any(settings.get(field) is not None for field in write_fields(cls.settings_type))
     for access in (Access.READ, Access.WRITE) if is_separate else (Access.READ,):
-        async with open_connector(cls, settings, access) as opened:
+        async with open_connector(cls, settings, access, outbound=outbound) as opened:
             with reading_only(opened.transport):
                 await opened.check()
 

@@ -9,10 +9,12 @@ from connectors.pool import PoolKey
 from connectors.registry import connector as connector_named
 from connectors.sdk.connector import Connector
 from connectors.sdk.open import open_connector
+from connectors.sdk.proxy.choice import OutboundProxy, parse_proxy
 from connectors.sdk.transport import Access
 from orchestrator.connections.credentials import open_credentials
 from orchestrator.connections.manage import get_connection_row
 from orchestrator.runtime import Runtime
+from orchestrator.settings import Settings
 from orchestrator.store.tables import ConnectionRow
 
 
@@ -26,7 +28,8 @@ async def open_connection_for(rt: Runtime, name: str, access: Access) -> Connect
 
     def make() -> Connector[Any]:
         secrets = open_credentials(rt.secrets, name, row.secrets, access)
-        return open_connector(connector_named(row.connector), {**row.settings, **secrets}, access)
+        cls, settings = connector_named(row.connector), {**row.settings, **secrets}
+        return open_connector(cls, settings, access, outbound=outbound_proxy(rt.settings))
 
     return rt.connections.get(pool_key(row, access), make)
 
@@ -37,3 +40,10 @@ def pool_key(row: ConnectionRow, access: Access) -> PoolKey:
     Sealing the same secret twice gives different bytes, so each save has a key of its own.
     """
     return PoolKey(row.name, hashlib.sha256(row.secrets).hexdigest(), access)
+
+
+def outbound_proxy(settings: Settings) -> OutboundProxy | None:
+    """Return the proxy of connections that name none."""
+    if settings.outbound_proxy is None:
+        return None
+    return OutboundProxy(parse_proxy(settings.outbound_proxy.get_secret_value()), settings.no_proxy)

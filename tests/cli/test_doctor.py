@@ -249,3 +249,13 @@ def test_the_doctor_creates_nothing(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     assert _wrong(folder, TOCSIN_PORT=_free_port()) == []
     assert list(folder.iterdir()) == []
+
+
+def test_outbound_proxy_that_does_not_answer_is_wrong(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        proxy = f"http://tocsin:s3cret@127.0.0.1:{port}"
+        assert not any("proxy" in text for text in _wrong(data_dir, TOCSIN_OUTBOUND_PROXY=proxy))
+    [text] = [text for text in _wrong(data_dir, TOCSIN_OUTBOUND_PROXY=proxy) if "proxy" in text]
+    assert f"127.0.0.1:{port} does not answer" in text
+    assert "s3cret" not in text

@@ -37,6 +37,8 @@ def test_the_environment_can_name_the_file(tmp_path: Path, monkeypatch: pytest.M
         ({"temporal_address": "nowhere"}, "TOCSIN_TEMPORAL_ADDRESS"),
         ({"environment": "test"}, "TOCSIN_ENVIRONMENT"),
         ({"lab_url": "ftp://x"}, "TOCSIN_LAB_URL"),
+        ({"outbound_proxy": "socks5://u:s3cret@proxy.example"}, "TOCSIN_OUTBOUND_PROXY"),
+        ({"no_proxy": ["*"]}, "TOCSIN_NO_PROXY"),
         ({"prot": 1}, "setting prot"),
     ],
 )
@@ -44,6 +46,11 @@ def test_a_wrong_setting_is_named(given: dict[str, object], named: str) -> None:
     with pytest.raises(Invalid, match=named) as refusal:
         Settings.load(**given)
     assert "s3cret" not in str(refusal.value)
+
+
+def test_lists_are_separated_by_commas_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_NO_PROXY", "corp.example, 10.0.0.0/8")
+    assert Settings.load().no_proxy == ("corp.example", "10.0.0.0/8")
 
 
 def test_an_unknown_setting_in_the_file_is_refused_with_the_file_name(tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from connectors.lab import lab_app, lab_settings
@@ -25,12 +28,13 @@ from orchestrator.connections.manage import (
     save_connection,
 )
 from orchestrator.connections.open import open_connection_for
-from orchestrator.domain.errors import ActionError, Invalid, NotFound, Unavailable
+from orchestrator.domain.errors import ActionError, Invalid, NotFound, Rejected, Unavailable
 from orchestrator.requests import RequestHandler
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ConnectionRow
 from tests.connectors.conftest import serving
 from tests.harness.databases import opened
+from tests.harness.outbound_proxy import ForwardProxy
 from tests.harness.request_worker import request_worker
 
 ANN = "person:ann"
@@ -58,7 +62,7 @@ async def test_working_credential_is_saved_and_checked_again(
     assert (saved.capability, saved.revision, saved.secrets) == (
         "firewall",
         1,
-        ("api_key", "write_api_key"),
+        ("api_key", "proxy_password", "write_api_key"),
     )
     assert (await check_connection(rt, request_worker(rt), "firewall")).answer
 
@@ -190,3 +194,55 @@ async def test_secrets_reach_the_worker_sealed(rt: Runtime, firewall: dict[str, 
     assert open_credentials(rt.secrets, "firewall", sealed, Access.READ) == {
         "api_key": firewall["api_key"]
     }
+
+
+async def test_connection_is_checked_through_its_proxy_and_its_password_is_sealed(
+    rt: Runtime, firewall: dict[str, Any]
+) -> None:
+    async with ForwardProxy(firewall["base_url"], credential="tocsin:pr0xy-s3cret") as proxy:
+        given = {
+            **firewall,
+            "base_url": _behind_proxy(firewall["base_url"]),
+            "plain_http": True,
+            "proxy": proxy.url,
+            "proxy_user": "tocsin",
+            "proxy_password": "wrong",
+        }
+        worker = request_worker(rt)
+        with pytest.raises(Rejected, match=f"the proxy {proxy.address} requires a user"):
+            await save_connection(rt, "firewall", "palo_alto", given, actor=ANN, client=worker)
+        given["proxy_password"] = "pr0xy-s3cret"
+        saved = await save_connection(rt, "firewall", "palo_alto", given, actor=ANN, client=worker)
+        assert (await check_connection(rt, worker, "firewall")).answer
+    assert "proxy_password" in saved.secrets
+    assert "pr0xy-s3cret" not in saved.model_dump_json()
+    assert all(" http://firewall.corp.example" in line for line in proxy.asked)
+    with pytest.raises(Unavailable, match="cannot connect to the proxy"):
+        await check_connection(rt, worker, "firewall")
+
+
+async def test_connection_uses_the_proxy_of_the_installation_unless_it_says_direct(
+    tmp_path: Path, firewall: dict[str, Any]
+) -> None:
+    given = {**firewall, "base_url": _behind_proxy(firewall["base_url"]), "plain_http": True}
+    async with ForwardProxy(firewall["base_url"]) as proxy, opened(tmp_path, None) as [opened_rt]:
+        rt = replace(
+            opened_rt,
+            settings=opened_rt.settings.model_copy(
+                update={"outbound_proxy": SecretStr(f"http://u:p@{proxy.address}")}
+            ),
+        )
+        worker = request_worker(rt)
+        await save_connection(rt, "firewall", "palo_alto", given, actor=ANN, client=worker)
+        asked = len(proxy.asked)
+        assert asked
+        with pytest.raises(Unavailable, match="does not resolve"):
+            await save_connection(
+                rt, "inside", "palo_alto", {**given, "proxy": "direct"}, actor=ANN, client=worker
+            )
+        assert len(proxy.asked) == asked
+
+
+def _behind_proxy(url: str) -> str:
+    """Return the URL with a name that only a proxy resolves."""
+    return str(httpx.URL(url).copy_with(host="firewall.corp.example"))

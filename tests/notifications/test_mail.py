@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
@@ -27,6 +23,7 @@ from orchestrator.notifications.templates import MailBody, addressed
 from orchestrator.settings import Settings
 from orchestrator.store.queries import approvals
 from orchestrator.store.tables import TaskRow
+from tests.harness.certificates import certificate_for
 from tests.harness.mail_server import MailServer
 from tests.harness.notification_world import World
 
@@ -234,35 +231,9 @@ async def test_without_a_server_nothing_is_sent(tmp_path: Path) -> None:
 
 def certificate(folder: Path) -> tuple[Any, Path]:
     """Return a TLS context for 127.0.0.1, and the file of its authority."""
-    import ipaddress
     import ssl
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-    )
-    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(
-        now + timedelta(days=1)
-    )
-    builder = builder.add_extension(
-        x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-        critical=False,
-    )
-    signed = builder.add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    ).sign(key, hashes.SHA256())
-    public, private = folder / "mail.pem", folder / "mail.key"
-    public.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    pkcs8 = serialization.PrivateFormat.PKCS8
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, pkcs8, serialization.NoEncryption())
-    )
+    public, private = certificate_for("127.0.0.1", folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(public, private)
     return context, public

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from connectors.sdk.proxy.choice import Proxy
 from orchestrator.cli.diagnosis.model import Diagnosis, good, note, wrong
 from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.programs import temporal_binary
+from orchestrator.connections.open import outbound_proxy
 from orchestrator.domain.errors import TocsinError
 from orchestrator.settings import Settings, unknown_variables
 
@@ -29,6 +31,8 @@ def examine_machine(settings: Settings) -> Iterator[Diagnosis]:
     yield _disk(settings.data_dir)
     yield _clock()
     yield _temporal_binary(settings)
+    if (outbound := outbound_proxy(settings)) is not None:
+        yield _proxy(outbound.proxy)
 
 
 def examine_port(settings: Settings) -> Diagnosis:
@@ -52,6 +56,17 @@ def _disk(folder: Path) -> Diagnosis:
             "another disk",
         )
     return good("disk", f"{free // 1024**3} GiB free")
+
+
+def _proxy(proxy: Proxy) -> Diagnosis:
+    """Return whether the outbound proxy accepts connections."""
+    if ports.is_open(proxy.name):
+        return good("proxy", f"the outbound proxy {proxy.name} answers")
+    return wrong(
+        "proxy",
+        f"outbound_proxy: {proxy.name} does not answer, and connections are not made without it; "
+        "check that it runs, and outbound_proxy",
+    )
 
 
 def _clock() -> Diagnosis:

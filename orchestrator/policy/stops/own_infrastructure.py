@@ -118,6 +118,8 @@ def _hosts(rt: Runtime, node: str) -> Iterator[tuple[str, str]]:
     yield settings.temporal_address.rpartition(":")[0], "Temporal"
     if rt.store.host:
         yield rt.store.host, "the database"
+    if settings.outbound_proxy and (proxy := _hostname(settings.outbound_proxy.get_secret_value())):
+        yield proxy, "the outbound proxy"
 
 
 def _of_connections(connections: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, str]]:
