@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.approvals.rejections import unknown_approval
 from orchestrator.briefing.approval import ApprovalView
 from orchestrator.briefing.load import load_approvals
@@ -10,35 +12,39 @@ from orchestrator.domain.approval import ApprovalState
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries import approvals, runs
+from orchestrator.store.search.filters import ApprovalFilter, Order
+
+EVERY_APPROVAL = ApprovalFilter()
+_PENDING = (ApprovalState.PENDING,)
 
 
 async def list_approvals(
     rt: Runtime,
+    wanted: ApprovalFilter = EVERY_APPROVAL,
     *,
     principal: Principal | None = None,
-    state: str | None = None,
-    run_id: str | None = None,
-    review: str | None = None,
     mine: bool = False,
+    order: Order | None = None,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[ApprovalView]:
-    """Return approvals: pending ones by when they expire, the first first; others newest first.
+    """Return approvals; without an order, pending ones by when they expire, others newest first.
 
     `mine`: only those that wait for the principal's decision. Raise Invalid for a bad cursor or
     limit.
     """
     if mine and (principal is None or not principal.has_permission(Permission.APPROVAL_DECIDE)):
         return make_page([], limit, None)
-    by_expiry = mine or state == ApprovalState.PENDING
+    if mine:
+        wanted = replace(wanted, states=_PENDING)
+    by_expiry = order is None and wanted.states == _PENDING
     async with rt.store.read() as session:
         rows = await approvals.list_page(
             session,
+            wanted,
             after=parse_cursor(cursor),
             limit=check_limit(limit),
-            state=ApprovalState.PENDING if mine else state,
-            run_id=run_id,
-            review=review,
+            order=order or Order.NEWEST,
             waiting_for=(principal.person, principal.groups) if mine and principal else None,
             by_expiry=by_expiry,
         )

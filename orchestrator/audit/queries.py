@@ -19,6 +19,7 @@ from orchestrator.store.paging import (
     encode_cursor,
 )
 from orchestrator.store.queries import audit
+from orchestrator.store.search.filters import Order
 
 _MAX_DIGITS = 18
 
@@ -58,13 +59,25 @@ async def list_events(
     *,
     subject: str | None = None,
     kind: EventKind | None = None,
+    person: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    order: Order = Order.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[AuditEventView]:
-    """Return events, newest first. Raise Invalid for a bad cursor or limit."""
+    """Return events. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
         rows = await audit.page(
-            session, before=_number(cursor), limit=check_limit(limit), subject=subject, kind=kind
+            session,
+            before=_number(cursor),
+            limit=check_limit(limit),
+            subject=subject,
+            kind=kind,
+            actor=None if person is None else f"person:{person}",
+            since=since,
+            until=until,
+            oldest_first=order is Order.OLDEST,
         )
     items = [
         AuditEventView(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +14,7 @@ from orchestrator.domain.errors import NotFound
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries import containments
+from orchestrator.store.search.filters import ContainmentFilter, Order
 
 
 class StateFilter(StrEnum):
@@ -26,37 +27,34 @@ class StateFilter(StrEnum):
     LIFTED = "lifted"
     STUCK = "stuck"
 
-    @property
-    def states(self) -> tuple[ContainmentState, ...] | None:
-        """The states that are listed; None: all."""
-        match self:
-            case StateFilter.IN_FORCE:
-                return IN_FORCE
-            case StateFilter.ALL:
-                return None
-            case _:
-                return (ContainmentState(self),)
+    @staticmethod
+    def states_of(chosen: Iterable[StateFilter]) -> tuple[ContainmentState, ...]:
+        """Return the states that are listed; empty for all."""
+        names = set(chosen)
+        if StateFilter.ALL in names:
+            return ()
+        single = {ContainmentState(each) for each in names - {StateFilter.IN_FORCE}}
+        return tuple(single.union(IN_FORCE if StateFilter.IN_FORCE in names else ()))
+
+
+EVERY_IN_FORCE = ContainmentFilter(states=IN_FORCE)
+"""All that may be on a device."""
+EVERY = ContainmentFilter()
+"""All, also what was lifted."""
 
 
 async def list_containments(
     rt: Runtime,
+    wanted: ContainmentFilter = EVERY_IN_FORCE,
     *,
-    state: StateFilter = StateFilter.IN_FORCE,
-    lease: str | None = None,
+    order: Order = Order.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[ContainmentView]:
-    """Return containments with their leases, newest first. `lease`: only the one that it holds.
-
-    Raise Invalid for a bad cursor or limit.
-    """
+    """Return containments with their leases. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
         found = await containments.list_page(
-            session,
-            after=parse_cursor(cursor),
-            limit=check_limit(limit),
-            states=state.states,
-            lease_id=lease,
+            session, wanted, after=parse_cursor(cursor), limit=check_limit(limit), order=order
         )
         items = await _views(session, found)
     return make_page(items, limit, (found[-1][0].since, found[-1][0].key) if found else None)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from orchestrator.domain.errors import NotFound
-from orchestrator.domain.incident import IncidentStatus
 from orchestrator.incidents.views import AlertDetails, AlertView, IncidentView
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries import alerts, incidents
+from orchestrator.store.search.filters import AlertFilter, IncidentFilter, Order
 from orchestrator.store.tables import AlertRow
+
+EVERY_ALERT = AlertFilter()
+EVERY_INCIDENT = IncidentFilter()
 
 
 async def list_alerts(
     rt: Runtime,
+    wanted: AlertFilter = EVERY_ALERT,
     *,
-    incident_id: str | None = None,
-    source: str | None = None,
+    order: Order = Order.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[AlertView]:
-    """Return alerts, newest first. Raise Invalid for a bad cursor or limit."""
+    """Return alerts. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
         rows = await incidents.list_alerts(
-            session,
-            after=parse_cursor(cursor),
-            limit=check_limit(limit),
-            incident_id=incident_id,
-            source=source,
+            session, wanted, after=parse_cursor(cursor), limit=check_limit(limit), order=order
         )
     last = (rows[-1].received_at, rows[-1].id) if rows else None
     return make_page([AlertView.of(row) for row in rows], limit, last)
@@ -46,15 +45,16 @@ async def get_raw(rt: Runtime, alert_id: str) -> bytes:
 
 async def list_incidents(
     rt: Runtime,
+    wanted: IncidentFilter = EVERY_INCIDENT,
     *,
-    status: IncidentStatus | None = None,
+    order: Order = Order.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[IncidentView]:
-    """Return incidents, newest first. Raise Invalid for a bad cursor or limit."""
+    """Return incidents. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
         rows = await incidents.list_incidents(
-            session, after=parse_cursor(cursor), limit=check_limit(limit), status=status
+            session, wanted, after=parse_cursor(cursor), limit=check_limit(limit), order=order
         )
     last = (rows[-1].opened_at, rows[-1].id) if rows else None
     return make_page([IncidentView.of(row) for row in rows], limit, last)

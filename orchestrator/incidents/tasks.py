@@ -17,28 +17,26 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries import tasks
+from orchestrator.store.search.filters import Order, TaskFilter
 from orchestrator.store.tables import TaskRow
 
 MAX_COMMENT = 2000
 MAX_SUMMARY = 2000
+OPEN = TaskFilter(states=(TaskState.OPEN,))
 
 
 async def list_tasks(
     rt: Runtime,
+    wanted: TaskFilter = OPEN,
     *,
-    state: TaskState | None = TaskState.OPEN,
-    kind: TaskKind | None = None,
+    order: Order = Order.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[TaskView]:
-    """Return tasks, newest first. Raise Invalid for a bad cursor or limit."""
+    """Return tasks. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
         rows = await tasks.list_page(
-            session,
-            after=parse_cursor(cursor),
-            limit=check_limit(limit),
-            state=state,
-            kind=kind,
+            session, wanted, after=parse_cursor(cursor), limit=check_limit(limit), order=order
         )
     last = (rows[-1].opened_at, rows[-1].id) if rows else None
     return make_page([TaskView.of(row) for row in rows], limit, last)

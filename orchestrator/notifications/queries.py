@@ -11,7 +11,10 @@ from orchestrator.domain.notification import Channel, NotificationKind, Notifica
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries import notifications
+from orchestrator.store.search.filters import NotificationFilter, Order
 from orchestrator.store.tables import NotificationRow
+
+EVERY_NOTIFICATION = NotificationFilter()
 
 
 class NotificationView(Frozen):
@@ -50,16 +53,16 @@ class NotificationView(Frozen):
 
 async def list_notifications(
     rt: Runtime,
+    wanted: NotificationFilter = EVERY_NOTIFICATION,
     *,
-    state: str | None = None,
-    about: str | None = None,
+    order: Order = Order.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[NotificationView]:
-    """Return notifications, newest first. Raise Invalid for a bad cursor or limit."""
+    """Return notifications. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
         rows = await notifications.list_page(
-            session, after=parse_cursor(cursor), limit=check_limit(limit), state=state, about=about
+            session, wanted, after=parse_cursor(cursor), limit=check_limit(limit), order=order
         )
     last = (rows[-1].created_at, rows[-1].id) if rows else None
     return make_page([_view(row) for row in rows], limit, last)

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from orchestrator.domain.errors import NotFound
-from orchestrator.domain.run import RunStatus
 from orchestrator.runs.views import RunDetails, RunView, run_details
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries import runs, steps
+from orchestrator.store.search.filters import Order, RunFilter
+
+EVERY_RUN = RunFilter()
 
 
 async def list_runs(
     rt: Runtime,
+    wanted: RunFilter = EVERY_RUN,
     *,
-    incident_id: str | None = None,
-    status: RunStatus | None = None,
-    playbook: str | None = None,
+    order: Order = Order.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[RunView]:
-    """Return runs without their steps, newest first. Raise Invalid for a bad cursor or limit."""
+    """Return runs without their steps. Raise Invalid for a bad cursor or limit."""
     async with rt.store.read() as session:
         rows = await runs.list_page(
-            session,
-            after=parse_cursor(cursor),
-            limit=check_limit(limit),
-            incident_id=incident_id,
-            status=status,
-            playbook=playbook,
+            session, wanted, after=parse_cursor(cursor), limit=check_limit(limit), order=order
         )
     last = (rows[-1].created_at, rows[-1].id) if rows else None
     return make_page([RunView.of(row) for row in rows], limit, last)

@@ -16,8 +16,10 @@ from orchestrator.approvals.review import review
 from orchestrator.approvals.views import list_approvals
 from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Permission, Principal, Role
+from orchestrator.domain.approval import ReviewState
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.store.queries import approvals
+from orchestrator.store.search.filters import ApprovalFilter
 from orchestrator.store.tables import RunRow, TaskRow
 from tests.harness.approval_rows import ADA, ANN, BOB, EVE, NOW, Desk, desk
 
@@ -114,7 +116,7 @@ async def test_an_unknown_approval_is_rejected(at: Desk) -> None:
 async def test_the_review_of_another_person_closes_the_task(at: Desk, verdict: Any) -> None:
     await at.ask()
     await approve_alone(at)
-    pending = await list_approvals(at.rt, review="pending")
+    pending = await list_approvals(at.rt, ApprovalFilter(review=ReviewState.PENDING))
     assert [item.id for item in pending.items] == ["apr_1"]
     done = await review(at.rt, "apr_1", EVE, verdict, "seen")
     assert done.break_glass is not None
@@ -123,7 +125,7 @@ async def test_the_review_of_another_person_closes_the_task(at: Desk, verdict: A
         verdict,
         "eve",
     )
-    assert (await list_approvals(at.rt, review="pending")).items == []
+    assert (await list_approvals(at.rt, ApprovalFilter(review=ReviewState.PENDING))).items == []
     (task,) = await at.rows(TaskRow)
     assert (task.state, task.closed_by) == ("closed", "person:eve")
     assert [

@@ -13,11 +13,13 @@ from sqlalchemy import select
 from orchestrator.approvals.decide import decide
 from orchestrator.approvals.views import get_approval, list_approvals
 from orchestrator.domain.access import Permission, Principal, Role
+from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.domain.run import RunStatus
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
+from orchestrator.store.search.filters import ApprovalFilter
 from orchestrator.store.tables import ApprovalRow, AuditEventRow, DecisionRow, RunRow
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -237,8 +239,10 @@ async def test_the_list_shows_planned_changes_without_secrets_in_pages(rt: Runti
     await ask(rt)
     await ask(rt, id="apr_2", asked_at=NOW + timedelta(seconds=1))
     await ask(rt, id="apr_3", state="expired")
-    first = await list_approvals(rt, state="pending", limit=1)
-    second = await list_approvals(rt, state="pending", limit=1, cursor=first.next)
+    first = await list_approvals(rt, ApprovalFilter(states=(ApprovalState.PENDING,)), limit=1)
+    second = await list_approvals(
+        rt, ApprovalFilter(states=(ApprovalState.PENDING,)), limit=1, cursor=first.next
+    )
     assert [item.id for item in first.items + second.items] == ["apr_1", "apr_2"]
     planned_change = first.items[0].planned_changes[0]
     assert (planned_change.target, planned_change.summary, planned_change.digest) == (
@@ -247,7 +251,11 @@ async def test_the_list_shows_planned_changes_without_secrets_in_pages(rt: Runti
         "c1",
     )
     assert "s3cret" not in str(first)
-    assert (await list_approvals(rt, state="pending", cursor=second.next)).items == []
+    assert (
+        await list_approvals(
+            rt, ApprovalFilter(states=(ApprovalState.PENDING,)), cursor=second.next
+        )
+    ).items == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from starlette.responses import StreamingResponse
 
 from api.container import Rt
 from api.dependencies import GuardedRoute, requires
+from api.filters.parameters import Person, Since, Sort, Until
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from orchestrator.audit import queries
@@ -16,6 +17,7 @@ from orchestrator.audit.queries import AuditEventView
 from orchestrator.audit.sealer import stream_export
 from orchestrator.domain.access import Permission
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["audit"], route_class=GuardedRoute)
 
@@ -42,14 +44,28 @@ async def list_audit_events(
         str | None, Query(max_length=300, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])
     ] = None,
     kind: Annotated[EventKind | None, Query(examples=["run:step:applied"])] = None,
+    person: Person = None,
+    since: Since = None,
+    until: Until = None,
+    sort: Sort = Order.NEWEST,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[AuditEventView]:
-    """List audit events, newest first.
+    """List audit events in the order in which they were recorded.
 
     `tocsin audit export` writes a file that anyone can verify offline.
     """
-    return await queries.list_events(rt, subject=subject, kind=kind, cursor=cursor, limit=limit)
+    return await queries.list_events(
+        rt,
+        subject=subject,
+        kind=kind,
+        person=person,
+        since=since,
+        until=until,
+        order=sort,
+        cursor=cursor,
+        limit=limit,
+    )
 
 
 @router.get(

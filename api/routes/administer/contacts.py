@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from api.container import Rt
 from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
+from api.filters.lists import Notifications
+from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
 from api.protocol.etags import IfMatch
 from api.schemas.contacts import SaveContact
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
-from orchestrator.domain.notification import NotificationState
 from orchestrator.notifications import contacts, queries
 from orchestrator.notifications.contacts import ContactView
 from orchestrator.notifications.queries import NotificationView
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["contacts"], route_class=GuardedRoute)
 
@@ -74,15 +76,13 @@ async def remove_contact(rt: Rt, actor: Actor, replaces: IfMatch, person: Person
 )
 async def list_notifications(
     rt: Rt,
-    state: Annotated[NotificationState | None, Query(examples=["failed"])] = None,
-    about: Annotated[str | None, Query(max_length=200, examples=["apr_1f0c"])] = None,
+    wanted: Notifications,
+    sort: Sort = Order.NEWEST,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[NotificationView]:
-    """List notifications, newest first, without addresses and links."""
-    return await queries.list_notifications(
-        rt, state=state, about=about, cursor=cursor, limit=limit
-    )
+    """List notifications by the time when they were queued, without addresses and links."""
+    return await queries.list_notifications(rt, wanted, order=sort, cursor=cursor, limit=limit)
 
 
 def _check_can_decide(principal: Principal) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
 from api.container import Rt
 from api.dependencies import GuardedRoute, requires
+from api.filters.lists import Alerts
+from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from orchestrator.domain.access import Permission
 from orchestrator.incidents import queries
 from orchestrator.incidents.views import AlertDetails, AlertView
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["alerts"], route_class=GuardedRoute)
 
@@ -34,18 +37,10 @@ AlertId = Annotated[
     responses=error_responses(401, 403, 422),
 )
 async def list_alerts(
-    rt: Rt,
-    incident_id: Annotated[
-        str | None, Query(max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])
-    ] = None,
-    source: Annotated[str | None, Query(max_length=64, examples=["edge-ids"])] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    rt: Rt, wanted: Alerts, sort: Sort = Order.NEWEST, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[AlertView]:
-    """List alerts, newest first."""
-    return await queries.list_alerts(
-        rt, incident_id=incident_id, source=source, cursor=cursor, limit=limit
-    )
+    """List alerts, by the time of their arrival."""
+    return await queries.list_alerts(rt, wanted, order=sort, cursor=cursor, limit=limit)
 
 
 @router.get(

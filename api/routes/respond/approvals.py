@@ -8,6 +8,8 @@ from fastapi import APIRouter, Path, Query
 
 from api.container import Rt, Temporal
 from api.dependencies import CurrentPrincipal, GuardedRoute, requires
+from api.filters.lists import Approvals
+from api.filters.parameters import SortWithExpiry
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.schemas.approvals import BreakGlass, Decide, ReviewBreakGlass, Withdraw
@@ -15,7 +17,6 @@ from orchestrator.approvals import break_glass, decide, review, views, withdraw
 from orchestrator.approvals.withdraw import WithdrawalView
 from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Permission
-from orchestrator.domain.approval import ApprovalState, ReviewState
 
 router = APIRouter(tags=["approvals"], route_class=GuardedRoute)
 
@@ -30,32 +31,19 @@ ApprovalId = Annotated[str, Path(min_length=1, max_length=200, examples=["apr_1f
 async def list_approvals(
     rt: Rt,
     principal: CurrentPrincipal,
+    wanted: Approvals,
     *,
-    state: Annotated[ApprovalState | None, Query(examples=["pending"])] = None,
-    run_id: Annotated[
-        str | None, Query(max_length=200, examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"])
-    ] = None,
-    review: Annotated[
-        ReviewState | None,
-        Query(description="The review of a break-glass approval.", examples=["pending"]),
-    ] = None,
     mine: Annotated[
         bool,
         Query(description="Only pending approvals that wait for your decision.", examples=[True]),
     ] = False,
+    sort: SortWithExpiry = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[ApprovalView]:
     """List approvals: pending ones by when they expire, the first first; others newest first."""
     return await views.list_approvals(
-        rt,
-        principal=principal,
-        state=state,
-        run_id=run_id,
-        review=review,
-        mine=mine,
-        cursor=cursor,
-        limit=limit,
+        rt, wanted, principal=principal, mine=mine, order=sort, cursor=cursor, limit=limit
     )
 
 

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Path, Query
 
 from api.container import Rt, Temporal
 from api.dependencies import Actor, GuardedRoute, requires
+from api.filters.lists import Containments
+from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.routes.respond.incidents import IncidentId
@@ -21,11 +23,11 @@ from api.schemas.containments import (
 from orchestrator.containments import orphans, queries, resolve
 from orchestrator.containments import release as releases
 from orchestrator.containments.orphans import ConnectionOrphans
-from orchestrator.containments.queries import StateFilter
 from orchestrator.containments.views import ContainmentView
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.language.durations import parse_duration
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["containments"], route_class=GuardedRoute)
 
@@ -42,22 +44,16 @@ ContainmentId = Annotated[
 )
 async def list_containments(
     rt: Rt,
-    state: Annotated[
-        StateFilter, Query(examples=["held"], description="`in_force`: held, lifting and stuck.")
-    ] = StateFilter.IN_FORCE,
-    lease: Annotated[
-        str | None,
-        Query(
-            max_length=400,
-            description="Only the containment that this lease holds.",
-            examples=["run_1/block"],
-        ),
-    ] = None,
+    wanted: Containments,
+    sort: Sort = Order.NEWEST,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[ContainmentView]:
-    """List containments with their leases, newest first."""
-    return await queries.list_containments(rt, state=state, lease=lease, cursor=cursor, limit=limit)
+    """List containments with their leases, by the time since when they are in force.
+
+    `covering` answers whether a target is contained, by itself or by what lies around it.
+    """
+    return await queries.list_containments(rt, wanted, order=sort, cursor=cursor, limit=limit)
 
 
 @router.get(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 
 from api.container import Rt
 from api.dependencies import GuardedRoute, requires
+from api.filters.lists import Incidents
+from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from orchestrator.domain.access import Permission
-from orchestrator.domain.incident import IncidentStatus
 from orchestrator.incidents import queries
 from orchestrator.incidents.views import IncidentView
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["incidents"], route_class=GuardedRoute)
 
@@ -29,13 +31,10 @@ IncidentId = Annotated[
     responses=error_responses(401, 403, 422),
 )
 async def list_incidents(
-    rt: Rt,
-    status: Annotated[IncidentStatus | None, Query(examples=["open"])] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    rt: Rt, wanted: Incidents, sort: Sort = Order.NEWEST, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[IncidentView]:
-    """List incidents, newest first."""
-    return await queries.list_incidents(rt, status=status, cursor=cursor, limit=limit)
+    """List incidents, by the time when they were opened."""
+    return await queries.list_incidents(rt, wanted, order=sort, cursor=cursor, limit=limit)
 
 
 @router.get(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 
 from api.container import Rt, Temporal
 from api.dependencies import Actor, GuardedRoute, requires
+from api.filters.lists import Runs
+from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.schemas.runs import StartRun
 from orchestrator.domain.access import Permission
-from orchestrator.domain.run import RunStatus
 from orchestrator.runs import lifecycle, queries
 from orchestrator.runs.views import RunDetails, RunView
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["runs"], route_class=GuardedRoute)
 
@@ -30,21 +32,10 @@ RunId = Annotated[
     responses=error_responses(401, 403, 422),
 )
 async def list_runs(
-    rt: Rt,
-    incident_id: Annotated[
-        str | None, Query(max_length=200, examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"])
-    ] = None,
-    status: Annotated[RunStatus | None, Query(examples=["waiting"])] = None,
-    playbook: Annotated[
-        str | None, Query(max_length=64, examples=["c2-beacon-containment"])
-    ] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    rt: Rt, wanted: Runs, sort: Sort = Order.NEWEST, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[RunView]:
-    """List runs, newest first, without their steps."""
-    return await queries.list_runs(
-        rt, incident_id=incident_id, status=status, playbook=playbook, cursor=cursor, limit=limit
-    )
+    """List runs without their steps, by the time of their creation."""
+    return await queries.list_runs(rt, wanted, order=sort, cursor=cursor, limit=limit)
 
 
 @router.post(

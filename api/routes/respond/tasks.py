@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 
 from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
+from api.filters.lists import Tasks
+from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.schemas.containments import CloseTask
 from orchestrator.domain.access import Permission
-from orchestrator.domain.incident import TaskKind, TaskState
 from orchestrator.incidents import tasks
 from orchestrator.incidents.views import TaskView
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["tasks"], route_class=GuardedRoute)
 
@@ -30,15 +32,10 @@ TaskId = Annotated[
     responses=error_responses(401, 403, 422),
 )
 async def list_tasks(
-    rt: Rt,
-    state: Annotated[Literal["open", "closed", "all"], Query(examples=["open"])] = "open",
-    kind: Annotated[TaskKind | None, Query(examples=["stuck_release"])] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    rt: Rt, wanted: Tasks, sort: Sort = Order.NEWEST, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[TaskView]:
-    """List tasks, newest first: the open ones unless `state` says otherwise."""
-    chosen = None if state == "all" else TaskState(state)
-    return await tasks.list_tasks(rt, state=chosen, kind=kind, cursor=cursor, limit=limit)
+    """List tasks, by the time when they were opened; without `state`, the open ones."""
+    return await tasks.list_tasks(rt, wanted, order=sort, cursor=cursor, limit=limit)
 
 
 @router.get(

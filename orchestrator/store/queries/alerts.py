@@ -12,6 +12,7 @@ from sqlmodel import SQLModel, col
 from orchestrator.domain.incident import IncidentStatus
 from orchestrator.domain.run import Mode
 from orchestrator.store.dialect import insert
+from orchestrator.store.search.index import index_alerts
 from orchestrator.store.tables import (
     AlertRow,
     IncidentRow,
@@ -49,9 +50,11 @@ async def count_again(session: AsyncSession, alert_ids: Sequence[str], now: date
 
 
 async def add_all(session: AsyncSession, rows: Iterable[SQLModel]) -> None:
-    """Insert alerts, incidents and runs, many in a statement."""
-    session.add_all(rows)
+    """Insert alerts, incidents and runs, many in a statement, and index what the alerts name."""
+    added = list(rows)
+    session.add_all(added)
     await session.flush()
+    await index_alerts(session, [row for row in added if isinstance(row, AlertRow)])
 
 
 async def remember(

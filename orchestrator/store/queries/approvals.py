@@ -15,6 +15,9 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.containment import EffectState
 from orchestrator.domain.run import BEFORE
 from orchestrator.store.dialect import insert
+from orchestrator.store.search.conditions import approvals_where, in_order
+from orchestrator.store.search.filters import ApprovalFilter, Order
+from orchestrator.store.search.index import index_approval
 from orchestrator.store.tables import (
     AlertRow,
     ApprovalRow,
@@ -34,7 +37,10 @@ async def add(session: AsyncSession, row: dict[str, Any]) -> bool:
     added = await session.execute(
         insert(session, ApprovalRow).values(row).on_conflict_do_nothing(index_elements=["id"])
     )
-    return bool(getattr(added, "rowcount", 0))
+    is_new = bool(getattr(added, "rowcount", 0))
+    if is_new:
+        await index_approval(session, row)
+    return is_new
 
 
 async def get(session: AsyncSession, id_: str, *, lock: bool = False) -> ApprovalRow | None:
@@ -182,41 +188,27 @@ def _called(plan: Any) -> Iterator[tuple[str, int]]:
 
 async def list_page(
     session: AsyncSession,
+    wanted: ApprovalFilter,
     *,
     after: tuple[datetime, str] | None,
     limit: int,
-    state: str | None = None,
-    run_id: str | None = None,
-    review: str | None = None,
+    order: Order = Order.NEWEST,
     waiting_for: tuple[str, Collection[str]] | None = None,
     by_expiry: bool = False,
 ) -> list[tuple[ApprovalRow, RunRow]]:
-    """Return approvals with their runs: newest first, or those that expire first.
+    """Return the approvals, with their runs, that follow `after`.
 
-    `waiting_for`: only those that a person of these groups has not decided.
+    `waiting_for`: only those that a person of these groups has not decided. `by_expiry`: those that
+    expire first come first.
     """
-    wanted = select(ApprovalRow, RunRow).join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
-    for column, value in (
-        (ApprovalRow.state, state),
-        (ApprovalRow.run_id, run_id),
-        (ApprovalRow.review, review),
-    ):
-        if value is not None:
-            wanted = wanted.where(col(column) == value)
+    chosen = select(ApprovalRow, RunRow).join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
+    chosen = chosen.where(*approvals_where(wanted))
     if waiting_for is not None:
-        wanted = wanted.where(*_waits_for(*waiting_for))
+        chosen = chosen.where(*_waits_for(*waiting_for))
     time = col(ApprovalRow.expires_at if by_expiry else ApprovalRow.asked_at)
-    id_ = col(ApprovalRow.id)
-    if after is not None:
-        at, last = after
-        wanted = wanted.where(
-            (time > at) | ((time == at) & (id_ > last))
-            if by_expiry
-            else (time < at) | ((time == at) & (id_ < last))
-        )
-    order = (time, id_) if by_expiry else (time.desc(), id_.desc())
-    rows = await session.execute(wanted.order_by(*order).limit(limit))
-    return [(approval, run) for approval, run in rows]
+    order = Order.OLDEST if by_expiry else order
+    page = in_order(chosen, time, col(ApprovalRow.id), after, limit, order)
+    return [(approval, run) for approval, run in await session.execute(page)]
 
 
 def _waits_for(person: str, groups: Collection[str]) -> tuple[ColumnElement[bool], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,19 +95,38 @@ async def page(
     before: int | None,
     limit: int,
     subject: str | None = None,
+    subjects: Collection[str] = (),
     kind: EventKind | None = None,
+    actor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    oldest_first: bool = False,
 ) -> list[tuple[int, int | None, Event]]:
-    """Return events below a number, newest first, with number and place in the chain."""
+    """Return events below a number, newest first, with number and place in the chain.
+
+    `oldest_first`: events above the number, oldest first.
+    """
     query = select(AuditEventRow, col(AuditSealRow.seq)).outerjoin(
         AuditSealRow, col(AuditSealRow.event_number) == col(AuditEventRow.number)
     )
+    number = col(AuditEventRow.number)
     if before is not None:
-        query = query.where(col(AuditEventRow.number) < before)
-    if subject is not None:
-        query = query.where(col(AuditEventRow.subject) == subject)
-    if kind is not None:
-        query = query.where(col(AuditEventRow.kind) == kind.value)
-    rows = await session.execute(query.order_by(col(AuditEventRow.number).desc()).limit(limit))
+        query = query.where(number > before if oldest_first else number < before)
+    for column, value in (
+        (AuditEventRow.subject, subject),
+        (AuditEventRow.kind, kind.value if kind else None),
+        (AuditEventRow.actor, actor),
+    ):
+        if value is not None:
+            query = query.where(col(column) == value)
+    if subjects:
+        query = query.where(col(AuditEventRow.subject).in_(subjects))
+    if since is not None:
+        query = query.where(col(AuditEventRow.time) >= canonical_time(since))
+    if until is not None:
+        query = query.where(col(AuditEventRow.time) < canonical_time(until))
+    ordered = query.order_by(number.asc() if oldest_first else number.desc()).limit(limit)
+    rows = await session.execute(ordered)
     return [(row.number or 0, seq, event_of(row)) for row, seq in rows]
 
 

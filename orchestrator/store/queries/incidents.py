@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
-from orchestrator.domain.incident import IncidentStatus
+from orchestrator.store.search.conditions import alerts_where, in_order, incidents_where
+from orchestrator.store.search.filters import AlertFilter, IncidentFilter, Order
 from orchestrator.store.tables import AlertRow, IncidentRow
 
-R = TypeVar("R", bound=SQLModel)
 After = tuple[datetime, str] | None
 
 
@@ -29,36 +28,28 @@ async def get_incident(session: AsyncSession, incident_id: str) -> IncidentRow |
 
 async def list_alerts(
     session: AsyncSession,
+    wanted: AlertFilter,
     *,
     after: After,
     limit: int,
-    incident_id: str | None = None,
-    source: str | None = None,
+    order: Order = Order.NEWEST,
 ) -> list[AlertRow]:
-    """Return alerts older than `after`, newest first. Reading their `raw` or `view` is an error."""
-    wanted = select(AlertRow).options(defer(AlertRow.raw), defer(AlertRow.view))  # type: ignore[arg-type]
-    for column, value in ((AlertRow.incident_id, incident_id), (AlertRow.source, source)):
-        if value is not None:
-            wanted = wanted.where(col(column) == value)
-    return await _page(session, wanted, col(AlertRow.received_at), col(AlertRow.id), after, limit)
+    """Return the alerts that follow `after`. Reading their `raw` or `view` is an error."""
+    chosen = select(AlertRow).options(defer(AlertRow.raw), defer(AlertRow.view))  # type: ignore[arg-type]
+    columns = (col(AlertRow.received_at), col(AlertRow.id))
+    page = in_order(chosen.where(*alerts_where(wanted)), *columns, after, limit, order)
+    return list(await session.scalars(page))
 
 
 async def list_incidents(
-    session: AsyncSession, *, after: After, limit: int, status: IncidentStatus | None = None
+    session: AsyncSession,
+    wanted: IncidentFilter,
+    *,
+    after: After,
+    limit: int,
+    order: Order = Order.NEWEST,
 ) -> list[IncidentRow]:
-    """Return incidents older than `after`, newest first."""
-    wanted = select(IncidentRow)
-    if status is not None:
-        wanted = wanted.where(col(IncidentRow.status) == status)
-    return await _page(
-        session, wanted, col(IncidentRow.opened_at), col(IncidentRow.id), after, limit
-    )
-
-
-async def _page(
-    session: AsyncSession, wanted: Select[Any], moment: Any, id_: Any, after: After, limit: int
-) -> list[R]:
-    if after is not None:
-        at, last = after
-        wanted = wanted.where((moment < at) | ((moment == at) & (id_ < last)))
-    return list(await session.scalars(wanted.order_by(moment.desc(), id_.desc()).limit(limit)))
+    """Return the incidents that follow `after`."""
+    chosen = select(IncidentRow).where(*incidents_where(wanted))
+    columns = (col(IncidentRow.opened_at), col(IncidentRow.id))
+    return list(await session.scalars(in_order(chosen, *columns, after, limit, order)))

@@ -11,6 +11,8 @@ from sqlmodel import col
 
 from orchestrator.domain.notification import Channel, NotificationKind, NotificationState
 from orchestrator.store.dialect import insert
+from orchestrator.store.search.conditions import in_order, notifications_where
+from orchestrator.store.search.filters import NotificationFilter, Order
 from orchestrator.store.tables import ContactRow, KeyRow, NotificationRow, ReplayRow
 
 _MOST_RECIPIENTS = 500
@@ -134,29 +136,16 @@ async def record_request(
 
 async def list_page(
     session: AsyncSession,
+    wanted: NotificationFilter,
     *,
     after: tuple[datetime, str] | None,
     limit: int,
-    state: str | None = None,
-    about: str | None = None,
+    order: Order = Order.NEWEST,
 ) -> list[NotificationRow]:
-    """Messages, newest first, older than `after`."""
-    wanted = select(NotificationRow)
-    if state is not None:
-        wanted = wanted.where(col(NotificationRow.state) == state)
-    if about is not None:
-        wanted = wanted.where(col(NotificationRow.about) == about)
-    if after is not None:
-        at, last = after
-        created = col(NotificationRow.created_at)
-        wanted = wanted.where((created < at) | ((created == at) & (col(NotificationRow.id) < last)))
-    return list(
-        await session.scalars(
-            wanted.order_by(
-                col(NotificationRow.created_at).desc(), col(NotificationRow.id).desc()
-            ).limit(limit)
-        )
-    )
+    """Return the notifications that follow `after`."""
+    chosen = select(NotificationRow).where(*notifications_where(wanted))
+    columns = (col(NotificationRow.created_at), col(NotificationRow.id))
+    return list(await session.scalars(in_order(chosen, *columns, after, limit, order)))
 
 
 async def list_notified(session: AsyncSession, ids: Sequence[str]) -> set[tuple[str, str]]:

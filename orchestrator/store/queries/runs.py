@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.run import Mode, RunStatus
+from orchestrator.store.search.conditions import in_order, runs_where
+from orchestrator.store.search.filters import Order, RunFilter
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 
 
@@ -110,35 +112,22 @@ async def set_status(
 
 async def list_page(
     session: AsyncSession,
+    wanted: RunFilter,
     *,
     after: tuple[datetime, str] | None,
     limit: int,
-    incident_id: str | None = None,
-    status: RunStatus | None = None,
-    playbook: str | None = None,
+    order: Order = Order.NEWEST,
 ) -> list[RunRow]:
-    """Return runs older than `after`, newest first."""
-    wanted = select(RunRow)
-    for column, value in (
-        (RunRow.incident_id, incident_id),
-        (RunRow.status, status),
-        (RunRow.playbook, playbook),
-    ):
-        if value is not None:
-            wanted = wanted.where(col(column) == value)
-    if after is not None:
-        at, last = after
-        wanted = wanted.where(
-            or_(
-                col(RunRow.created_at) < at,
-                (col(RunRow.created_at) == at) & (col(RunRow.id) < last),
-            )
-        )
-    return list(
-        await session.scalars(
-            wanted.order_by(col(RunRow.created_at).desc(), col(RunRow.id).desc()).limit(limit)
-        )
-    )
+    """Return the runs that follow `after`."""
+    chosen = select(RunRow).where(*runs_where(wanted))
+    columns = (col(RunRow.created_at), col(RunRow.id))
+    return list(await session.scalars(in_order(chosen, *columns, after, limit, order)))
+
+
+async def count(session: AsyncSession, wanted: RunFilter) -> int:
+    """Return how many runs a filter fits."""
+    counted = select(func.count()).select_from(RunRow).where(*runs_where(wanted))
+    return int(await session.scalar(counted) or 0)
 
 
 async def get_alert(session: AsyncSession, run_id: str) -> AlertRow | None:

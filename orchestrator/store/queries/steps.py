@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from orchestrator.domain.run import StepState, WaitingFor
 from orchestrator.store.dialect import insert
+from orchestrator.store.search.index import index_steps
 from orchestrator.store.tables import StepRow
 
 _CHUNK = 200
@@ -45,6 +46,7 @@ async def save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
         batch = list(group.values())
         for start in range(0, len(batch), _CHUNK):
             await _save(session, batch[start : start + _CHUNK])
+            await index_steps(session, batch[start : start + _CHUNK])
 
 
 async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.incident import TaskKind, TaskState
+from orchestrator.store.search.conditions import in_order, tasks_where
+from orchestrator.store.search.filters import Order, TaskFilter
 from orchestrator.store.tables import TaskRow
 
 
@@ -26,29 +28,16 @@ async def add(session: AsyncSession, task: TaskRow) -> None:
 
 async def list_page(
     session: AsyncSession,
+    wanted: TaskFilter,
     *,
     after: tuple[datetime, str] | None,
     limit: int,
-    state: TaskState | None,
-    kind: TaskKind | None,
+    order: Order = Order.NEWEST,
 ) -> list[TaskRow]:
-    """Return tasks older than `after`, newest first."""
-    wanted = select(TaskRow)
-    if state is not None:
-        wanted = wanted.where(col(TaskRow.state) == state)
-    if kind is not None:
-        wanted = wanted.where(col(TaskRow.kind) == kind)
-    if after is not None:
-        at, last = after
-        wanted = wanted.where(
-            (col(TaskRow.opened_at) < at)
-            | ((col(TaskRow.opened_at) == at) & (col(TaskRow.id) < last))
-        )
-    return list(
-        await session.scalars(
-            wanted.order_by(col(TaskRow.opened_at).desc(), col(TaskRow.id).desc()).limit(limit)
-        )
-    )
+    """Return the tasks that follow `after`."""
+    chosen = select(TaskRow).where(*tasks_where(wanted))
+    columns = (col(TaskRow.opened_at), col(TaskRow.id))
+    return list(await session.scalars(in_order(chosen, *columns, after, limit, order)))
 
 
 async def newest(session: AsyncSession, kind: TaskKind, subject: str) -> TaskRow | None:

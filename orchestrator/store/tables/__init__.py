@@ -12,6 +12,7 @@ from orchestrator.store.tables.containments import ContainmentRow, EffectRow, Le
 from orchestrator.store.tables.incidents import IncidentRow, TaskRow
 from orchestrator.store.tables.installation import InstallationRow
 from orchestrator.store.tables.notifications import ContactRow, NotificationRow
+from orchestrator.store.tables.observables import ObservableRow
 from orchestrator.store.tables.playbooks import PlaybookRow, SignatureRow, SigningKeyRow
 from orchestrator.store.tables.policy import BreakerRow, KillSwitchRow, PolicyRow
 from orchestrator.store.tables.runs import RunKeyRow, RunRow, StepRow
@@ -37,6 +38,7 @@ __all__ = [
     "KillSwitchRow",
     "LeaseRow",
     "NotificationRow",
+    "ObservableRow",
     "OwnRow",
     "PlaybookRow",
     "PolicyRow",

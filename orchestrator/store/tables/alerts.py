@@ -38,7 +38,7 @@ class AlertRow(SQLModel, table=True):
     incident_id: str = Field(index=True)
     title: str
     severity: int
-    alert_class: str
+    alert_class: str = Field(index=True)
     view: dict[str, Any] = Field(sa_type=JSON)  # what playbooks read
     # The body; empty where another alert of the same body holds it.
     raw: bytes = Field(sa_type=LargeBinary)

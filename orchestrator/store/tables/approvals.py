@@ -40,7 +40,7 @@ class ApprovalRow(SQLModel, table=True):
     reasons: list[str] = Field(sa_type=JSON, default=[])
     escalated: bool = False
     level: int = 0  # position in the escalation chain; 0 asks the group that was named first
-    asked_at: datetime = Field(sa_type=UtcDateTime)
+    asked_at: datetime = Field(sa_type=UtcDateTime, index=True)
     expires_at: datetime = Field(sa_type=UtcDateTime)
     decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     replaced_by: str | None = None  # of a void approval: the one that asks again

@@ -15,8 +15,8 @@ class AuditEventRow(SQLModel, table=True):
     number: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True)
     kind: str = Field(index=True)
-    time: str  # the canonical form that is hashed
-    actor: str
+    time: str = Field(index=True)  # the canonical form that is hashed
+    actor: str = Field(index=True)
     subject: str = Field(index=True)
     data: dict[str, Any] = Field(sa_type=JSON)
 

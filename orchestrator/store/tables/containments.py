@@ -68,10 +68,10 @@ class ContainmentRow(SQLModel, table=True):
     __tablename__ = "containments"
     __table_args__ = (Index("ix_containments_extent", "connection", "extent_first"),)
     key: str = Field(primary_key=True)
-    connection: str
+    connection: str = Field(index=True)
     action: str
     target_type: str
-    target_value: str
+    target_value: str = Field(index=True)
     # What the target covers, see `Extent`.
     extent_first: str = ""
     extent_last: str = ""
@@ -82,7 +82,7 @@ class ContainmentRow(SQLModel, table=True):
     was_in_force: bool = False
     # The effect that made it, or that covers it on behalf of another containment.
     effect_id: str | None = None
-    since: datetime = Field(sa_type=UtcDateTime)
+    since: datetime = Field(sa_type=UtcDateTime, index=True)
     lifted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # When the device last showed it.
     verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

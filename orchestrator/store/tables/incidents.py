@@ -22,7 +22,7 @@ class IncidentRow(SQLModel, table=True):
     status: IncidentStatus = Field(default=IncidentStatus.OPEN, sa_type=enum_column(IncidentStatus))
     alerts: int = 1
     incomplete: int = 0  # how many of its alerts leave something of their payload out
-    opened_at: datetime = Field(sa_type=UtcDateTime)
+    opened_at: datetime = Field(sa_type=UtcDateTime, index=True)
     last_alert_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -36,7 +36,7 @@ class TaskRow(SQLModel, table=True):
     summary: str = Field(sa_type=Text)
     to_group: str | None = None
     state: TaskState = Field(default=TaskState.OPEN, sa_type=enum_column(TaskState), index=True)
-    opened_at: datetime = Field(sa_type=UtcDateTime)
+    opened_at: datetime = Field(sa_type=UtcDateTime, index=True)
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     closed_by: str | None = None
     comment: str = Field(default="", sa_type=Text)

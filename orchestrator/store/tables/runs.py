@@ -24,7 +24,7 @@ class RunRow(SQLModel, table=True):
     plan_digest: str
     incident_id: str | None = Field(default=None, index=True)
     alert_id: str | None = Field(default=None, index=True)
-    source: str | None = None
+    source: str | None = Field(default=None, index=True)
     severity: int = 0
     status: RunStatus = Field(sa_type=enum_column(RunStatus), index=True)
     mode: Mode = Field(default=Mode.LIVE, sa_type=enum_column(Mode))
@@ -42,7 +42,7 @@ class RunRow(SQLModel, table=True):
     dispatched: bool = Field(default=False, index=True)  # whether Temporal has this attempt
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
-    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
 
     @classmethod
     def begin(

@@ -16,13 +16,15 @@ from orchestrator.approvals.views import list_approvals
 from orchestrator.authoring.debug import sessions
 from orchestrator.authoring.debug.request import BeginSession
 from orchestrator.authoring.debug.workflow import DebugSession
-from orchestrator.containments.queries import StateFilter, list_containments
+from orchestrator.containments.queries import EVERY, list_containments
 from orchestrator.contracts import debug
 from orchestrator.contracts.debug import DebugCommand
+from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from orchestrator.engine.temporal.registry import PASSED_THROUGH
 from orchestrator.registry import versions
 from orchestrator.runs.lifecycle import retry_run
+from orchestrator.store.search.filters import ApprovalFilter
 from orchestrator.store.tables import PlaybookRow, RunRow
 from tests.harness.debug_rig import ADDRESS, TEXT, DebugBench, debug_bench, path
 
@@ -153,7 +155,7 @@ async def replay(bench: DebugBench, session_id: str) -> None:
 async def is_lifted(bench: DebugBench) -> None:
     async with asyncio.timeout(30):
         while True:
-            (found,) = (await list_containments(bench.rig.rt, state=StateFilter.ALL)).items
+            (found,) = (await list_containments(bench.rig.rt, EVERY)).items
             if found.state == "lifted":
                 return
             await asyncio.sleep(0.05)  # a worker lifts it, and signals nothing
@@ -165,7 +167,7 @@ async def test_kept_step_stays_until_its_lease_ends(bench: DebugBench) -> None:
     await bench.say(state, "keep")
     state = await bench.end(state)
     assert [each.kept for each in state.applied] == [True]
-    (containment,) = (await list_containments(bench.rig.rt, state=StateFilter.ALL)).items
+    (containment,) = (await list_containments(bench.rig.rt, EVERY)).items
     assert containment.state == "held"
     assert containment.leases[0].until is not None
     assert bench.rig.effects("firewall") == 1
@@ -185,12 +187,18 @@ async def test_approval_of_the_group_is_asked_and_withdrawn_with_the_session(
     state = await bench.say(state, "apply", target=ADDRESS)
     assert state.phase == "applying"
     async with asyncio.timeout(30):
-        while not (found := (await list_approvals(bench.rig.rt, state="pending")).items):
+        while not (
+            found := (
+                await list_approvals(bench.rig.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+            ).items
+        ):
             await asyncio.sleep(0.05)  # the run asks, and signals nothing
     assert (found[0].question, found[0].by) == ("Block beacon ${{ 1 + 1 }}?", "soc-leads"), found
     state = await bench.end(state)
     async with asyncio.timeout(30):
-        while (await list_approvals(bench.rig.rt, state="pending")).items:
+        while (
+            await list_approvals(bench.rig.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+        ).items:
             await asyncio.sleep(0.05)  # the run ends, and signals nothing
     assert bench.rig.effects("firewall") == 0
     with pytest.raises(Conflict, match="start a new session"):

@@ -16,9 +16,11 @@ from orchestrator.authoring.recording.service import RecordedRun, record_run
 from orchestrator.authoring.rehearsal.alert_fields import EMPTY_ALERT
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.playbook.compile.compiler import compile_playbook
 from orchestrator.runs.dispatch import dispatch
+from orchestrator.store.search.filters import ApprovalFilter
 from tests.harness.activity_rig import START, ActivityRig, alert, published, rig, run_row
 from tests.harness.temporal_rig import on_temporal
 
@@ -87,7 +89,9 @@ async def ran(
     async with asyncio.timeout(30):
         if answer is not None:
             while not (
-                found := (await list_approvals(made.rt, state="pending")).items
+                found := (
+                    await list_approvals(made.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+                ).items
             ):  # nothing says when
                 await asyncio.sleep(0.05)
             digests = [change.digest for change in found[0].planned_changes]

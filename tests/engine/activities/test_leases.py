@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import event
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.containments.queries import StateFilter, get_containment, list_containments
+from orchestrator.containments.queries import EVERY, get_containment, list_containments
 from orchestrator.containments.release import change_lease, release, release_incident
 from orchestrator.contracts.change import PlanRequest, UndoReply, UndoRequest
 from orchestrator.domain.change import Verdict
 from orchestrator.domain.containment import ContainmentState, LeaseEndReason
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.engine.activities.plan import PlanChange
+from orchestrator.store.search.filters import ContainmentFilter
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, IncidentRow, LeaseRow, RunRow
 from tests.harness.activity_rig import START, ActivityRig, UndoChange, rig
 
@@ -215,11 +216,12 @@ async def test_lifted_containments_are_listed_only_on_request(bench: ActivityRig
     await held(bench)
     await undo(bench, LeaseEndReason.ROLLED_BACK)
     assert (await list_containments(bench.rt)).items == []
+    assert [item.state for item in (await list_containments(bench.rt, EVERY)).items] == ["lifted"]
     assert [
-        item.state for item in (await list_containments(bench.rt, state=StateFilter.ALL)).items
-    ] == ["lifted"]
-    assert [
-        item.state for item in (await list_containments(bench.rt, state=StateFilter.LIFTED)).items
+        item.state
+        for item in (
+            await list_containments(bench.rt, ContainmentFilter(states=(ContainmentState.LIFTED,)))
+        ).items
     ] == ["lifted"]
 
 

@@ -15,10 +15,11 @@ from orchestrator.approvals.decide import decide
 from orchestrator.approvals.views import get_approval, list_approvals
 from orchestrator.approvals.withdraw import withdraw
 from orchestrator.briefing.approval import ApprovalView
-from orchestrator.containments.queries import StateFilter, list_containments
+from orchestrator.containments.queries import EVERY, list_containments
 from orchestrator.containments.release import release
 from orchestrator.contracts.approval import Decision
 from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.change import Effect
 from orchestrator.domain.errors import Conflict, Forbidden
 from orchestrator.domain.run import BEFORE
@@ -26,6 +27,7 @@ from orchestrator.playbook.plan import AnyStep, Approve, Ask, FormField, Paralle
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
 from orchestrator.runs.reconcile import reconcile
+from orchestrator.store.search.filters import ApprovalFilter
 from orchestrator.store.tables import PlaybookRow, RunKeyRow
 from tests.harness.activity_rig import START, ActivityRig, run_row
 from tests.harness.temporal_rig import on_temporal
@@ -126,13 +128,13 @@ async def test_run_contains_and_holds_until_released(
         "ticket": "verified",
     }
     assert made.effects("firewall") == made.effects("tickets") == 1
-    (held,) = (await list_containments(made.rt, state=StateFilter.ALL)).items
+    (held,) = (await list_containments(made.rt, EVERY)).items
     assert (held.state, held.ours, len(held.leases)) == ("held", True, 1)
     assert held.leases[0].expires_at is not None
     await release(made.rt, client, held.id, actor="person:ann")
     async with at_most(30):
         await client.get_workflow_handle(f"hold-{held.id}").result()
-    assert (await list_containments(made.rt, state=StateFilter.ALL)).items[0].state == "lifted"
+    assert (await list_containments(made.rt, EVERY)).items[0].state == "lifted"
     assert made.effects("firewall") == 2
     assert [step.state for step in (await get_run(made.rt, "run_w")).steps] == [
         "done",
@@ -146,7 +148,7 @@ async def test_failed_run_is_rolled_back(bench: tuple[ActivityRig, Client]) -> N
     await start(made, client, BLOCK, REFUSED, on_failure="roll_back")
     assert (await ended(client))["status"] == "rolled_back"
     assert made.effects("firewall") == 2
-    assert (await list_containments(made.rt, state=StateFilter.ALL)).items[0].state == "lifted"
+    assert (await list_containments(made.rt, EVERY)).items[0].state == "lifted"
     assert {step.id: step.state for step in (await get_run(made.rt, "run_w")).steps} == {
         "block": "undone",
         "comment": "failed",
@@ -160,7 +162,9 @@ async def test_approved_change_is_applied(
     await start(made, client, BLOCK.model_copy(update={"approve": Approve(question="Block?")}))
     async with at_most(30):
         while not (
-            found := (await list_approvals(made.rt, state="pending")).items
+            found := (
+                await list_approvals(made.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+            ).items
         ):  # no event to wait for
             await asyncio.sleep(0.05)
     assert (await get_run(made.rt, "run_w")).status == "waiting"
@@ -175,7 +179,9 @@ async def pending(made: ActivityRig) -> ApprovalView:
     """Return the next open approval."""
     async with at_most(30):
         while not (
-            found := (await list_approvals(made.rt, state="pending")).items
+            found := (
+                await list_approvals(made.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+            ).items
         ):  # no event to wait for
             await asyncio.sleep(0.05)
     return found[0]
@@ -312,7 +318,7 @@ async def test_expired_lease_is_lifted_automatically(bench: tuple[ActivityRig, C
     await start(made, client, BLOCK.model_copy(update={"hold": 1}))
     assert (await ended(client))["status"] == "completed"
     async with at_most(30):
-        while (await list_containments(made.rt, state=StateFilter.ALL)).items[0].state != "lifted":
+        while (await list_containments(made.rt, EVERY)).items[0].state != "lifted":
             await reconcile(made.rt, client)
             await asyncio.sleep(0.1)
     assert made.effects("firewall") == 2
@@ -349,7 +355,7 @@ async def test_terminated_hold_workflow_is_restarted_and_the_lease_ends_in_time(
     (held,) = (await list_containments(made.rt)).items
     await client.get_workflow_handle(f"hold-{held.id}").terminate("by hand")
     async with at_most(30):
-        while (await list_containments(made.rt, state=StateFilter.ALL)).items[
+        while (await list_containments(made.rt, EVERY)).items[
             0
         ].state != "lifted":  # no event to wait for
             await reconcile(made.rt, client)

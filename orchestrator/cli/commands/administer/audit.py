@@ -12,6 +12,7 @@ import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, local_command, noun, table
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.filters import Oldest, Person, Since, Until, period, sort
 from orchestrator.cli.options import Limit
 from orchestrator.domain.errors import Invalid, Unavailable
 
@@ -37,10 +38,15 @@ def list_events(
     kind: Annotated[
         str | None, typer.Option(help="Only events of this kind, such as run:created.")
     ] = None,
+    person: Person = None,
+    since: Since = None,
+    until: Until = None,
+    oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
     """List audit events, newest first."""
-    found = api.items("/v1/audit", limit, subject=subject, kind=kind)
+    query = {**period(since, until), "subject": subject, "kind": kind, "person": person}
+    found = api.items("/v1/audit", limit, **query, sort=sort(oldest=oldest))
     return table(found, "number", "created_at", "kind", "actor", "subject", "data")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.filters import Person, Since, Until, period
 from orchestrator.cli.options import Limit
 
 app = noun("Notifications that were sent to people.")
@@ -22,11 +23,15 @@ def list_notifications(
     about: Annotated[
         str | None, typer.Option(metavar="ID", help="Only about this approval or task.")
     ] = None,
+    person: Person = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
 ) -> Answer:
     """List notifications, newest first."""
+    query = {**period(since, until), "state": state, "about": about, "person": person}
     return table(
-        api.items("/v1/notifications", limit, state=state, about=about),
+        api.items("/v1/notifications", limit, **query),
         "id",
         "person",
         "channel",

@@ -7,6 +7,18 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.filters import (
+    AlertClass,
+    Incident,
+    Observable,
+    Oldest,
+    Severity,
+    Since,
+    Source,
+    Until,
+    period,
+    sort,
+)
 from orchestrator.cli.options import Limit
 
 app = noun("Alerts that products reported.")
@@ -17,12 +29,27 @@ AlertId = Annotated[str, typer.Argument(metavar="ID", help="The alert's id.")]
 @api_command(app, "list")
 def list_alerts(
     api: Api,
-    incident: Annotated[str | None, typer.Option(help="Only alerts of this incident.")] = None,
-    source: Annotated[str | None, typer.Option(help="Only alerts of this source.")] = None,
+    since: Since = None,
+    until: Until = None,
+    incident: Incident = None,
+    source: Source = None,
+    alert_class: AlertClass = None,
+    severity: Severity = None,
+    observable: Observable = None,
+    oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
     """List alerts, newest first."""
-    found = api.items("/v1/alerts", limit, incident_id=incident, source=source)
+    query = {
+        **period(since, until),
+        "incident_id": incident,
+        "source": source,
+        "class": alert_class,
+        "severity": severity,
+        "observable": observable,
+        "sort": sort(oldest=oldest),
+    }
+    found = api.items("/v1/alerts", limit, **query)
     return table(found, "id", "created_at", "source", "severity", "class", "title", "incident_id")
 
 

@@ -10,6 +10,19 @@ from orchestrator.cli.approvals.decide import Choice, confirmed, decide_all
 from orchestrator.cli.approvals.find import find_approval
 from orchestrator.cli.approvals.render import list_row, outcome, render_approval
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.filters import (
+    Incident,
+    Oldest,
+    Person,
+    Playbook,
+    Severity,
+    Since,
+    Source,
+    Target,
+    Until,
+    period,
+    sort,
+)
 from orchestrator.cli.options import Limit
 
 app = noun("Approvals: decide on the exact changes that a run wants to make.")
@@ -63,12 +76,32 @@ def list_approvals(
     mine: Annotated[
         bool, typer.Option("--mine", help="Only those that wait for your decision.")
     ] = False,
+    since: Since = None,
+    until: Until = None,
+    playbook: Playbook = None,
+    source: Source = None,
+    severity: Severity = None,
+    incident: Incident = None,
+    person: Person = None,
+    target: Target = None,
+    oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
     """List approvals: pending ones by when they expire, others newest first."""
     chosen = state or (None if review else "pending")
-    state_query = None if chosen == "all" or mine else chosen
-    query = {"state": state_query, "review": review, "mine": "true" if mine else None}
+    query = {
+        **period(since, until),
+        "state": None if chosen == "all" or mine else chosen,
+        "review": review,
+        "mine": "true" if mine else None,
+        "playbook": playbook,
+        "source": source,
+        "severity": severity,
+        "incident_id": incident,
+        "person": person,
+        "target": target,
+        "sort": sort(oldest=oldest),
+    }
     found = api.items("/v1/approvals", limit, **query)
     columns = _PENDING if mine or chosen == "pending" else _DECIDED
     return Answer(found, table([list_row(each) for each in found], *columns, wide=_WIDE).text)

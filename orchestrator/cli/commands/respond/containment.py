@@ -8,6 +8,19 @@ from typing import Annotated, Any, Literal
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun
+from orchestrator.cli.filters import (
+    Connection,
+    Incident,
+    Oldest,
+    Person,
+    Playbook,
+    Since,
+    Source,
+    Target,
+    Until,
+    period,
+    sort,
+)
 from orchestrator.cli.options import Limit, parse_seconds
 from orchestrator.cli.output import escape_controls, print_json, print_line
 from orchestrator.cli.tables import format_time
@@ -60,10 +73,37 @@ def list_containments(
     state: Annotated[
         State, typer.Option(help="Only containments in this state; in_force: all but lifted.")
     ] = "in_force",
+    target: Target = None,
+    covering: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE", help="Only what contains this: itself, or a network around it."
+        ),
+    ] = None,
+    connection: Connection = None,
+    playbook: Playbook = None,
+    source: Source = None,
+    incident: Incident = None,
+    person: Person = None,
+    since: Since = None,
+    until: Until = None,
+    oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
     """List containments, newest first, with playbook, alert, device and times."""
-    found = api.items("/v1/containments", limit, state=state)
+    query = {
+        **period(since, until),
+        "state": state,
+        "target": target,
+        "covering": covering,
+        "connection": connection,
+        "playbook": playbook,
+        "source": source,
+        "incident_id": incident,
+        "person": person,
+        "sort": sort(oldest=oldest),
+    }
+    found = api.items("/v1/containments", limit, **query)
     return Answer(found, lambda: print_containments(found))
 
 

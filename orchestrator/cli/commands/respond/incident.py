@@ -7,6 +7,17 @@ from typing import Annotated, Literal
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.filters import (
+    AlertClass,
+    Observable,
+    Oldest,
+    Severity,
+    Since,
+    Source,
+    Until,
+    period,
+    sort,
+)
 from orchestrator.cli.options import Limit
 
 app = noun("Incidents: alerts that belong together.")
@@ -17,16 +28,31 @@ IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident's id
 @api_command(app, "list")
 def list_incidents(
     api: Api,
-    status: Annotated[
-        Literal["open", "closed"] | None, typer.Option(help="Only incidents in this status.")
+    state: Annotated[
+        Literal["open", "closed"] | None, typer.Option(help="Only incidents in this state.")
     ] = None,
+    since: Since = None,
+    until: Until = None,
+    source: Source = None,
+    alert_class: AlertClass = None,
+    severity: Severity = None,
+    observable: Observable = None,
+    oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
     """List incidents, newest first."""
-    found = api.items("/v1/incidents", limit, status=status)
-    return table(
-        found, "id", "status", "severity", "alerts", "created_at", "last_alert_at", "title"
-    )
+    query = {
+        **period(since, until),
+        "state": state,
+        "source": source,
+        "class": alert_class,
+        "severity": severity,
+        "observable": observable,
+        "sort": sort(oldest=oldest),
+    }
+    found = api.items("/v1/incidents", limit, **query)
+    columns = ("id", "status", "severity", "alerts", "created_at", "last_alert_at", "title")
+    return table(found, *columns)
 
 
 @api_command(app, "show")

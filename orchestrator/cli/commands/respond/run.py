@@ -15,6 +15,20 @@ from orchestrator.cli.commands.respond.run_lines import (
 )
 from orchestrator.cli.commands.respond.run_watch import watch_run
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.filters import (
+    Incident,
+    Observable,
+    Oldest,
+    Person,
+    Playbook,
+    Severity,
+    Since,
+    Source,
+    Target,
+    Until,
+    period,
+    sort,
+)
 from orchestrator.cli.options import Limit, parse_inputs, read_text, write_text
 from orchestrator.cli.output import print_error, print_line
 from orchestrator.cli.tables import print_table
@@ -22,6 +36,9 @@ from orchestrator.cli.tables import print_table
 app = noun("Runs of playbooks.")
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
+States = Annotated[
+    list[str] | None, typer.Option("--state", help="Only runs in this state. Repeatable.")
+]
 Format = Annotated[
     Literal["svg", "mermaid", "json"], typer.Option("--format", help="The format of the graph.")
 ]
@@ -54,13 +71,32 @@ _STEP = (
 @api_command(app, "list")
 def list_runs(
     api: Api,
-    status: Annotated[str | None, typer.Option(help="Only runs in this status.")] = None,
-    incident: Annotated[str | None, typer.Option(help="Only runs of this incident.")] = None,
-    playbook: Annotated[str | None, typer.Option(help="Only runs of this playbook.")] = None,
+    state: States = None,
+    since: Since = None,
+    until: Until = None,
+    playbook: Playbook = None,
+    source: Source = None,
+    severity: Severity = None,
+    incident: Incident = None,
+    person: Person = None,
+    target: Target = None,
+    observable: Observable = None,
+    oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
     """List runs, newest first."""
-    query = {"status": status, "incident_id": incident, "playbook": playbook}
+    query = {
+        **period(since, until),
+        "state": state,
+        "playbook": playbook,
+        "source": source,
+        "severity": severity,
+        "incident_id": incident,
+        "person": person,
+        "target": target,
+        "observable": observable,
+        "sort": sort(oldest=oldest),
+    }
     return table(api.items("/v1/runs", limit, **query), *_RUN, wide=_RUN_WIDE)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.filters import Oldest, Person, Since, Until, period, sort
 from orchestrator.cli.options import Limit
 
 app = noun("Tasks: what needs a person.")
@@ -25,10 +26,25 @@ def list_tasks(
     kind: Annotated[
         str | None, typer.Option(help="Only tasks of this kind, such as stuck_release.")
     ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only about this, such as a containment's key.")
+    ] = None,
+    person: Person = None,
+    since: Since = None,
+    until: Until = None,
+    oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
     """List tasks, newest first: stuck releases, drift, tripped breakers, break-glass reviews."""
-    return table(api.items("/v1/tasks", limit, state=state, kind=kind), *_COLUMNS)
+    query = {
+        **period(since, until),
+        "state": state,
+        "kind": kind,
+        "subject": subject,
+        "person": person,
+        "sort": sort(oldest=oldest),
+    }
+    return table(api.items("/v1/tasks", limit, **query), *_COLUMNS)
 
 
 @api_command(app, "show")

@@ -39,6 +39,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index(op.f("ix_alerts_incident_id"), "alerts", ["incident_id"], unique=False)
     op.create_index("ix_alerts_source_fingerprint", "alerts", ["source", "fingerprint"])
+    op.create_index(op.f("ix_alerts_alert_class"), "alerts", ["alert_class"], unique=False)
     op.create_index(op.f("ix_alerts_raw_sha256"), "alerts", ["raw_sha256"], unique=False)
     op.create_index(op.f("ix_alerts_received_at"), "alerts", ["received_at"], unique=False)
     op.create_table(
@@ -113,6 +114,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_approvals_remind_at"), "approvals", ["remind_at"], unique=False)
+    op.create_index(op.f("ix_approvals_asked_at"), "approvals", ["asked_at"], unique=False)
     op.create_index(op.f("ix_approvals_review"), "approvals", ["review"], unique=False)
     op.create_index(op.f("ix_approvals_run_id"), "approvals", ["run_id"], unique=False)
     op.create_index(op.f("ix_approvals_state"), "approvals", ["state"], unique=False)
@@ -148,7 +150,9 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.UniqueConstraint("id"),
     )
     op.create_index(op.f("ix_audit_events_kind"), "audit_events", ["kind"], unique=False)
+    op.create_index(op.f("ix_audit_events_actor"), "audit_events", ["actor"], unique=False)
     op.create_index(op.f("ix_audit_events_subject"), "audit_events", ["subject"], unique=False)
+    op.create_index(op.f("ix_audit_events_time"), "audit_events", ["time"], unique=False)
     op.create_table(
         "audit_seals",
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -213,6 +217,13 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(
         "ix_containments_extent", "containments", ["connection", "extent_first"], unique=False
     )
+    op.create_index(
+        op.f("ix_containments_connection"), "containments", ["connection"], unique=False
+    )
+    op.create_index(op.f("ix_containments_since"), "containments", ["since"], unique=False)
+    op.create_index(
+        op.f("ix_containments_target_value"), "containments", ["target_value"], unique=False
+    )
     op.create_table(
         "effects",
         sa.Column("id", sa.String(), nullable=False),
@@ -259,6 +270,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("last_alert_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index(op.f("ix_incidents_opened_at"), "incidents", ["opened_at"], unique=False)
     op.create_index(
         op.f("ix_incidents_correlation_key"), "incidents", ["correlation_key"], unique=False
     )
@@ -314,6 +326,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_tasks_state"), "tasks", ["state"], unique=False)
+    op.create_index(op.f("ix_tasks_opened_at"), "tasks", ["opened_at"], unique=False)
     op.create_index(op.f("ix_tasks_subject"), "tasks", ["subject"], unique=False)
     op.create_table(
         "notifications",
@@ -339,6 +352,19 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index(op.f("ix_notifications_about"), "notifications", ["about"], unique=False)
     op.create_index(op.f("ix_notifications_state"), "notifications", ["state"], unique=False)
+    op.create_table(
+        "observables",
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", "type", "value"),
+    )
+    op.create_index("ix_observables_value", "observables", ["value", "type"], unique=False)
+    op.create_index("ix_observables_short", "observables", ["short", "type"], unique=False)
     op.create_table(
         "own_infrastructure",
         sa.Column("node", sa.String(), nullable=False),
@@ -423,9 +449,11 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index(op.f("ix_runs_alert_id"), "runs", ["alert_id"], unique=False)
     op.create_index(op.f("ix_runs_created_at"), "runs", ["created_at"], unique=False)
+    op.create_index(op.f("ix_runs_ended_at"), "runs", ["ended_at"], unique=False)
     op.create_index(op.f("ix_runs_dispatched"), "runs", ["dispatched"], unique=False)
     op.create_index(op.f("ix_runs_incident_id"), "runs", ["incident_id"], unique=False)
     op.create_index(op.f("ix_runs_playbook"), "runs", ["playbook"], unique=False)
+    op.create_index(op.f("ix_runs_source"), "runs", ["source"], unique=False)
     op.create_index(op.f("ix_runs_shadow_of"), "runs", ["shadow_of"], unique=False)
     op.create_index(op.f("ix_runs_status"), "runs", ["status"], unique=False)
     op.create_table(

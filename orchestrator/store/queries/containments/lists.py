@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -15,6 +15,8 @@ from orchestrator.domain.containment import (
     ContainmentState,
     LeaseState,
 )
+from orchestrator.store.search.conditions import containments_where, in_order
+from orchestrator.store.search.filters import ContainmentFilter, Order
 from orchestrator.store.tables import (
     ConnectionRow,
     ContainmentRow,
@@ -32,36 +34,16 @@ Whole = tuple[ContainmentRow, EffectRow | None, ConnectionRow | None]
 
 async def list_page(
     session: AsyncSession,
+    wanted: ContainmentFilter,
     *,
     after: tuple[datetime, str] | None,
     limit: int,
-    states: Sequence[ContainmentState] | None,
-    lease_id: str | None = None,
+    order: Order = Order.NEWEST,
 ) -> list[Whole]:
-    """Return containments older than `after`, newest first. `states` None: all of them.
-
-    What never was in force, as its change was declined or refused, is not among the lifted ones.
-    """
-    never = and_(
-        col(ContainmentRow.state) == ContainmentState.LIFTED,
-        col(ContainmentRow.lifted_at).is_(None),
-    )
-    wanted = _whole().where(~never)
-    if lease_id is not None:
-        wanted = wanted.where(
-            col(ContainmentRow.key).in_(
-                select(col(LeaseRow.containment_key)).where(col(LeaseRow.id) == lease_id)
-            )
-        )
-    if states is not None:
-        wanted = wanted.where(col(ContainmentRow.state).in_(states))
-    if after is not None:
-        at, last = after
-        older = (col(ContainmentRow.since) < at) | (
-            (col(ContainmentRow.since) == at) & (col(ContainmentRow.key) < last)
-        )
-        wanted = wanted.where(older)
-    return await _newest_first(session, wanted.limit(limit))
+    """Return the containments that follow `after`."""
+    columns = (col(ContainmentRow.since), col(ContainmentRow.key))
+    page = in_order(_whole().where(*containments_where(wanted)), *columns, after, limit, order)
+    return [(row, effect, connection) for row, effect, connection in await session.execute(page)]
 
 
 async def get_many(session: AsyncSession, keys: Sequence[str]) -> list[Whole]:

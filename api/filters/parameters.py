@@ -1,0 +1,146 @@
+"""The query parameters that lists share, with what each means."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import AwareDatetime
+
+from orchestrator.domain.errors import Invalid
+from orchestrator.store.search.filters import Names, Order
+from orchestrator.store.search.names import parse_covering, parse_names
+
+_ID = 200
+_NAME = 64
+_VALUE = 4096
+
+Since = Annotated[
+    AwareDatetime | None,
+    Query(
+        description="Only from this time on (RFC 3339). It is the time that the list is sorted by.",
+        examples=["2026-01-01T12:00:00Z"],
+    ),
+]
+Until = Annotated[
+    AwareDatetime | None,
+    Query(
+        description="Only before this time (RFC 3339). It is the time that the list is sorted by.",
+        examples=["2026-01-02T12:00:00Z"],
+    ),
+]
+Person = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=100,
+        description="Only what this person did: decided, started, released, closed, received.",
+        examples=["ann"],
+    ),
+]
+Target = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=_VALUE,
+        description="Only what changes, or would change, this target: VALUE in any spelling, or "
+        "TYPE:VALUE.",
+        examples=["198.51.100.7"],
+    ),
+]
+Covering = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=_VALUE,
+        description="Only what contains this target: itself, a network around it, a domain above.",
+        examples=["198.51.100.7"],
+    ),
+]
+Observable = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=_VALUE,
+        description="Only what an alert that names this led to: VALUE in any spelling, or "
+        "TYPE:VALUE.",
+        examples=["evil.example"],
+    ),
+]
+Source = Annotated[
+    str | None,
+    Query(max_length=_NAME, description="Only of alerts of this source.", examples=["edge-ids"]),
+]
+Playbook = Annotated[
+    str | None,
+    Query(
+        max_length=_NAME,
+        description="Only of runs of this playbook.",
+        examples=["c2-beacon-containment"],
+    ),
+]
+AlertClass = Annotated[
+    str | None,
+    Query(
+        alias="class",
+        max_length=_NAME,
+        description="Only of alerts of this class.",
+        examples=["c2_beacon"],
+    ),
+]
+Severity = Annotated[
+    int | None,
+    Query(ge=0, le=6, description="Only of this severity or a higher one.", examples=[4]),
+]
+IncidentId = Annotated[
+    str | None,
+    Query(
+        max_length=_ID,
+        description="Only of this incident.",
+        examples=["inc_019a8c7d21f04b6c1e2f3a4b5c6d"],
+    ),
+]
+RunId = Annotated[
+    str | None,
+    Query(
+        max_length=_ID,
+        description="Only of this run.",
+        examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"],
+    ),
+]
+Connection = Annotated[
+    str | None,
+    Query(max_length=_NAME, description="Only on this connection.", examples=["firewall"]),
+]
+Sort = Annotated[
+    Order,
+    Query(
+        description="By the time of each item: the newest first, or the oldest.",
+        examples=["oldest"],
+    ),
+]
+
+SortWithExpiry = Annotated[
+    Order | None,
+    Query(
+        description="By the time when they were asked: the newest first, or the oldest. Without "
+        "it, pending ones by when they expire.",
+        examples=["oldest"],
+    ),
+]
+
+
+def names_of(parameter: str, text: str | None) -> Names | None:
+    """Return the readings of a value. Raise Invalid that names the parameter."""
+    try:
+        return None if text is None else parse_names(text)
+    except Invalid as error:
+        raise Invalid(f"{parameter}: {error}") from error
+
+
+def covering(text: str | None) -> Names | None:
+    """Return the names of all that covers a target. Raise Invalid."""
+    try:
+        return None if text is None else parse_covering(text)
+    except Invalid as error:
+        raise Invalid(f"covering: {error}") from error

@@ -1,0 +1,59 @@
+"""Options that filter lists: the same name means the same in every list, as in the API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.domain.errors import Invalid
+
+_TIME = "a time (2026-01-01T12:00Z) or how long ago (15m, 4h, 7d)"
+
+Since = Annotated[str | None, typer.Option(metavar="TIME", help=f"Only from {_TIME} on.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help=f"Only before {_TIME}.")]
+Person = Annotated[str | None, typer.Option(help="Only what this person did.")]
+Target = Annotated[str | None, typer.Option(metavar="VALUE", help="Only what changes this target.")]
+Observable = Annotated[
+    str | None, typer.Option(metavar="VALUE", help="Only of alerts that name this.")
+]
+Source = Annotated[str | None, typer.Option(help="Only of alerts of this source.")]
+Playbook = Annotated[str | None, typer.Option(help="Only of runs of this playbook.")]
+AlertClass = Annotated[
+    str | None, typer.Option("--class", metavar="CLASS", help="Only of alerts of this class.")
+]
+Severity = Annotated[
+    int | None, typer.Option(min=0, max=6, help="Only of this severity or a higher one.")
+]
+Incident = Annotated[str | None, typer.Option(metavar="ID", help="Only of this incident.")]
+Connection = Annotated[str | None, typer.Option(help="Only on this connection.")]
+Oldest = Annotated[bool, typer.Option("--oldest", help="The oldest first.")]
+
+
+def period(since: str | None, until: str | None) -> dict[str, Any]:
+    """Return the query parameters of a period. Raise Invalid that names the option."""
+    return {
+        "since": parse_moment(since, "--since") if since else None,
+        "until": parse_moment(until, "--until") if until else None,
+    }
+
+
+def sort(*, oldest: bool) -> str | None:
+    """Return the query parameter of an order."""
+    return "oldest" if oldest else None
+
+
+def parse_moment(text: str, option: str) -> str:
+    """Return a time in ISO 8601, of a time or of how long ago. Raise Invalid."""
+    from orchestrator.playbook.language.durations import parse_duration
+
+    try:
+        return (datetime.now(UTC) - timedelta(seconds=parse_duration(text))).isoformat()
+    except Invalid:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f"{option} {text}: write {_TIME}") from None
+    return moment.astimezone(UTC).isoformat()

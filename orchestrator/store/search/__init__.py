@@ -1,0 +1,1 @@
+"""Search: observables and targets by value, and the filters that lists share."""

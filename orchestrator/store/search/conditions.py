@@ -1,0 +1,238 @@
+"""The conditions of the filters, and the order of pages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, false, or_, select
+from sqlmodel import col
+
+from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.containment import ContainmentState
+from orchestrator.store.search.filters import (
+    AlertFilter,
+    ApprovalFilter,
+    ContainmentFilter,
+    IncidentFilter,
+    Names,
+    NotificationFilter,
+    Order,
+    RunFilter,
+    TaskFilter,
+    TimeFilter,
+)
+from orchestrator.store.search.names import WITH_SHORT_NAMES
+from orchestrator.store.tables import (
+    AlertRow,
+    ApprovalRow,
+    AuditEventRow,
+    ContainmentRow,
+    DecisionRow,
+    IncidentRow,
+    LeaseRow,
+    NotificationRow,
+    ObservableRow,
+    RunRow,
+    TaskRow,
+)
+
+Condition = ColumnElement[bool]
+_RUN_EVENTS = (EventKind.RUN_CREATED, EventKind.RUN_RETRIED, EventKind.RUN_CANCEL_REQUESTED)
+
+
+def in_order(
+    wanted: Any, moment: Any, id_: Any, after: tuple[datetime, str] | None, limit: int, order: Order
+) -> Any:
+    """Return the query of one page: what follows `after` in this order, `limit` rows of it."""
+    if order is Order.OLDEST:
+        if after is not None:
+            wanted = wanted.where((moment > after[0]) | ((moment == after[0]) & (id_ > after[1])))
+        return wanted.order_by(moment.asc(), id_.asc()).limit(limit)
+    if after is not None:
+        wanted = wanted.where((moment < after[0]) | ((moment == after[0]) & (id_ < after[1])))
+    return wanted.order_by(moment.desc(), id_.desc()).limit(limit)
+
+
+def is_one_of(names: Names, type_: Any, value: Any, short: Any = None) -> Condition:
+    """Return the condition that a row has one of the names, with or without a domain."""
+    exact: dict[str, set[str]] = defaultdict(set)
+    shorts: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        exact[name.type].add(name.value)
+        if name.type in WITH_SHORT_NAMES and short is not None:
+            bare = name.short == name.value
+            (shorts if bare else exact)[name.type].add(name.short)
+    found = [(type_ == kind) & value.in_(values) for kind, values in exact.items()]
+    if short is not None:
+        found += [(type_ == kind) & short.in_(values) for kind, values in shorts.items()]
+    return or_(false(), *found)
+
+
+def subjects_of(names: Names) -> Any:
+    """Return the query of the ids of alerts, runs and approvals that have one of the names."""
+    columns = (col(ObservableRow.type), col(ObservableRow.value), col(ObservableRow.short))
+    return select(col(ObservableRow.subject)).where(is_one_of(names, *columns))
+
+
+def alerts_where(wanted: AlertFilter) -> Iterator[Condition]:
+    """Yield the conditions of alerts."""
+    yield from within(wanted, AlertRow.received_at)
+    yield from _equal(
+        (AlertRow.incident_id, wanted.incident_id),
+        (AlertRow.source, wanted.source),
+        (AlertRow.alert_class, wanted.alert_class),
+    )
+    if wanted.severity is not None:
+        yield col(AlertRow.severity) >= wanted.severity
+    if wanted.observable is not None:
+        yield col(AlertRow.id).in_(subjects_of(wanted.observable))
+
+
+def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
+    """Yield the conditions of incidents; source, class and observable are those of an alert."""
+    yield from within(wanted, IncidentRow.opened_at)
+    if wanted.states:
+        yield col(IncidentRow.status).in_(wanted.states)
+    if wanted.severity is not None:
+        yield col(IncidentRow.severity) >= wanted.severity
+    of_alert = AlertFilter(
+        source=wanted.source, alert_class=wanted.alert_class, observable=wanted.observable
+    )
+    conditions = list(alerts_where(of_alert))
+    if conditions:
+        yield col(IncidentRow.id).in_(select(col(AlertRow.incident_id)).where(*conditions))
+
+
+def runs_where(wanted: RunFilter) -> Iterator[Condition]:
+    """Yield the conditions of runs."""
+    yield from within(wanted, RunRow.created_at)
+    yield from within(
+        TimeFilter(since=wanted.ended_since, until=wanted.ended_until), RunRow.ended_at
+    )
+    if wanted.states:
+        yield col(RunRow.status).in_(wanted.states)
+    yield from _equal((RunRow.mode, wanted.mode))
+    if wanted.error is not None:
+        yield col(RunRow.error).contains(wanted.error, autoescape=True)
+    if wanted.person is not None:
+        acted = select(col(AuditEventRow.subject)).where(
+            col(AuditEventRow.actor) == f"person:{wanted.person}",
+            col(AuditEventRow.kind).in_([kind.value for kind in _RUN_EVENTS]),
+        )
+        started = col(RunRow.started_by) == f"person:{wanted.person}"
+        yield or_(started, col(RunRow.id).in_(acted))
+    if wanted.target is not None:
+        yield col(RunRow.id).in_(subjects_of(wanted.target))
+    yield from _of_run(wanted)
+
+
+def approvals_where(wanted: ApprovalFilter) -> Iterator[Condition]:
+    """Yield the conditions of approvals, whose query joins their runs."""
+    yield from within(wanted, ApprovalRow.asked_at)
+    if wanted.states:
+        yield col(ApprovalRow.state).in_(wanted.states)
+    yield from _equal((ApprovalRow.run_id, wanted.run_id), (ApprovalRow.review, wanted.review))
+    if wanted.person is not None:
+        decided = select(col(DecisionRow.approval_id)).where(
+            col(DecisionRow.person) == wanted.person
+        )
+        yield or_(
+            col(ApprovalRow.id).in_(decided),
+            col(ApprovalRow.break_glass_by) == wanted.person,
+            col(ApprovalRow.reviewed_by) == wanted.person,
+        )
+    if wanted.target is not None:
+        yield col(ApprovalRow.id).in_(subjects_of(wanted.target))
+    yield from _of_run(wanted)
+
+
+def containments_where(wanted: ContainmentFilter) -> Iterator[Condition]:
+    """Yield the conditions of containments; what concerns runs fits one of their leases.
+
+    What never was in force, as its change was declined or refused, is not among the lifted ones.
+    """
+    never = (col(ContainmentRow.state) == ContainmentState.LIFTED) & col(
+        ContainmentRow.lifted_at
+    ).is_(None)
+    yield ~never
+    yield from within(wanted, ContainmentRow.since)
+    if wanted.states:
+        yield col(ContainmentRow.state).in_(wanted.states)
+    if wanted.keys:
+        yield col(ContainmentRow.key).in_(wanted.keys)
+    yield from _equal((ContainmentRow.connection, wanted.connection))
+    target = (col(ContainmentRow.target_type), col(ContainmentRow.target_value))
+    for names in (wanted.target, wanted.covering):
+        if names is not None:
+            yield is_one_of(names, *target)
+    leases = list(_of_lease(wanted))
+    if leases:
+        joined = select(col(LeaseRow.containment_key)).outerjoin(
+            RunRow, col(RunRow.id) == col(LeaseRow.run_id)
+        )
+        yield col(ContainmentRow.key).in_(joined.where(*leases))
+
+
+def tasks_where(wanted: TaskFilter) -> Iterator[Condition]:
+    """Yield the conditions of tasks."""
+    yield from within(wanted, TaskRow.opened_at)
+    if wanted.states:
+        yield col(TaskRow.state).in_(wanted.states)
+    yield from _equal((TaskRow.kind, wanted.kind), (TaskRow.subject, wanted.subject))
+    if wanted.person is not None:
+        yield col(TaskRow.closed_by) == f"person:{wanted.person}"
+
+
+def notifications_where(wanted: NotificationFilter) -> Iterator[Condition]:
+    """Yield the conditions of notifications."""
+    yield from within(wanted, NotificationRow.created_at)
+    if wanted.states:
+        yield col(NotificationRow.state).in_(wanted.states)
+    yield from _equal(
+        (NotificationRow.about, wanted.about), (NotificationRow.person, wanted.person)
+    )
+
+
+def within(wanted: TimeFilter, moment: Any) -> Iterator[Condition]:
+    """Yield the conditions that a moment lies in the period."""
+    if wanted.since is not None:
+        yield col(moment) >= wanted.since
+    if wanted.until is not None:
+        yield col(moment) < wanted.until
+
+
+def _of_run(wanted: RunFilter | ApprovalFilter) -> Iterator[Condition]:
+    """Yield the conditions about a run, and about the alert that started it."""
+    yield from _equal(
+        (RunRow.playbook, wanted.playbook),
+        (RunRow.source, wanted.source),
+        (RunRow.incident_id, wanted.incident_id),
+    )
+    if isinstance(wanted, RunFilter):
+        yield from _equal((RunRow.alert_id, wanted.alert_id))
+    if wanted.severity is not None:
+        yield col(RunRow.severity) >= wanted.severity
+    of_alert = AlertFilter(alert_class=wanted.alert_class, observable=wanted.observable)
+    conditions = list(alerts_where(of_alert))
+    if conditions:
+        yield col(RunRow.alert_id).in_(select(col(AlertRow.id)).where(*conditions))
+
+
+def _of_lease(wanted: ContainmentFilter) -> Iterator[Condition]:
+    yield from _equal(
+        (LeaseRow.id, wanted.lease),
+        (LeaseRow.run_id, wanted.run_id),
+        (RunRow.incident_id, wanted.incident_id),
+        (RunRow.playbook, wanted.playbook),
+        (RunRow.source, wanted.source),
+    )
+    if wanted.person is not None:
+        actor = f"person:{wanted.person}"
+        yield or_(col(RunRow.started_by) == actor, col(LeaseRow.ended_by) == actor)
+
+
+def _equal(*pairs: tuple[Any, Any]) -> Sequence[Condition]:
+    return [col(column) == value for column, value in pairs if value is not None]
