@@ -25,8 +25,10 @@ from api.routes import health, webhooks
 from api.routes.administer import (
     audit,
     connections,
+    connectors,
     contacts,
     keys,
+    me,
     rejected_deliveries,
     sources,
 )
@@ -48,6 +50,7 @@ from api.routes.respond import (
     email_links,
     incidents,
     runs,
+    search,
     slack,
     tasks,
 )
@@ -65,6 +68,7 @@ GUARDED = (
     approvals.router,
     containments.router,
     tasks.router,
+    search.router,
     authoring.router,
     backtests.router,
     graphs.router,
@@ -82,6 +86,8 @@ GUARDED = (
     sources.router,
     rejected_deliveries.router,
     connections.router,
+    connectors.router,
+    me.router,
     keys.router,
     contacts.router,
 )

@@ -73,6 +73,7 @@ class CallerIdentity(Frozen):
                 "roles": ["viewer"],
                 "groups": ["soc-leads"],
                 "permissions": ["approval:read", "read"],
+                "expires_at": None,
             }
         }
     )
@@ -82,16 +83,18 @@ class CallerIdentity(Frozen):
     roles: tuple[Role, ...]
     groups: tuple[str, ...]
     permissions: tuple[Permission, ...]
+    expires_at: datetime | None
 
 
-def identity_of(principal: Principal) -> CallerIdentity:
-    """Return who a principal is."""
+def identity_of(principal: Principal, key: KeyView) -> CallerIdentity:
+    """Return who a principal is, and until when its key is valid."""
     return CallerIdentity(
         key_id=principal.key_id,
         person=principal.person,
         roles=principal.roles,
         groups=principal.groups,
         permissions=tuple(sorted(principal.permissions)),
+        expires_at=key.expires_at,
     )
 
 
@@ -138,6 +141,15 @@ async def list_keys(rt: Runtime) -> tuple[KeyView, ...]:
     """Return all keys, revoked and expired ones too."""
     async with rt.store.read() as session:
         return tuple(_view(row) for row in await records.list_all(session, KeyRow))
+
+
+async def get_key(rt: Runtime, key_id: str) -> KeyView:
+    """Return a key. Raise NotFound."""
+    async with rt.store.read() as session:
+        row = await records.get(session, KeyRow, key_id)
+    if row is None:
+        raise NotFound(f"key {key_id} does not exist; `tocsin key list` lists all")
+    return _view(row)
 
 
 async def revoke_key(

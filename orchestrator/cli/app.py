@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from orchestrator.cli.exit_codes import EPILOG
@@ -33,6 +36,13 @@ def _operate(name: str, module: str, help_: str) -> Entry:
 
 
 COMMANDS = (
+    Entry(
+        "find",
+        "commands.respond.find",
+        "find",
+        "Respond",
+        "Find what names an address, host, user, domain or hash.",
+    ),
     _respond("alert", "Alerts that products reported."),
     _respond("incident", "Incidents: alerts that belong together."),
     _respond("run", "Runs of playbooks."),
@@ -70,6 +80,8 @@ COMMANDS = (
     _operate("worker", "commands.operate.services", "Run a worker alone."),
     _operate("lab", "commands.operate.services", "Run the emulators of all vendors alone."),
     _operate("migrate", "commands.operate.services", "Prepare or upgrade the database."),
+    _operate("version", "commands.operate.me", "Print the version."),
+    _operate("me", "commands.operate.me", "Show who you are, and what your key may do."),
     _operate("login", "commands.operate.context", "Save the URL and key of an installation."),
     Entry(
         "context",
@@ -93,6 +105,19 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - the signature is typer's
+    if asked:
+        typer.echo(f"tocsin {version('tocsin')}")
+        raise typer.Exit
+
+
 @app.callback(help=HELP)
-def root() -> None:
+def root(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
     """Do nothing: every command has its own options."""

@@ -146,37 +146,52 @@ def local_command(app: typer.Typer, name: str) -> Callable[[Command], Command]:
     return _register(app, name, _Connection.NEVER)
 
 
+def api_entry(command: Callable[..., Answer]) -> Callable[..., None]:
+    """Return a command without a noun, for the table of commands, that gets the connected API."""
+    return _with_options(command, _Connection.ALWAYS)
+
+
+def draft_entry(command: Callable[..., Answer]) -> Callable[..., None]:
+    """Return a command without a noun; `api` is None unless an installation is named."""
+    return _with_options(command, _Connection.IF_NAMED)
+
+
 def _register(app: typer.Typer, name: str, connection: _Connection) -> Callable[[Command], Command]:
     def register(command: Command) -> Command:
-        own = inspect.signature(command, eval_str=True).parameters
-
-        @functools.wraps(command)
-        def run(**given: Any) -> None:
-            output = given.pop("output_format")
-            if given.pop("as_json"):
-                output = OutputFormat.JSON
-            with ExitStack() as stack:
-                if connection is not _Connection.NEVER:
-                    named = [given.pop(option) for option in _OPTIONS]
-                    needed = connection is _Connection.ALWAYS or any(named)
-                    api = stack.enter_context(connect(*named)) if needed else None
-                    given["api"] = api
-                answer = command(**given)
-            answer.print(output)
-            if answer.exit_code is not ExitCode.DONE:
-                raise typer.Exit(answer.exit_code)
-
-        parameters = [each for each in own.values() if each.name != "api"]
-        if connection is not _Connection.NEVER:
-            parameters += [_option(each, kind, None) for each, kind in _OPTIONS.items()]
-        parameters.append(_option("output_format", _OUTPUT, OutputFormat.TABLE))
-        parameters.append(_option("as_json", _JSON, default=False))
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in parameters}
-        app.command(name)(run)
+        app.command(name)(_with_options(command, connection))
         return command
 
     return register
+
+
+def _with_options(command: Callable[..., Answer], connection: _Connection) -> Callable[..., None]:
+    """Return the command with the options that all share, which prints its answer."""
+    own = inspect.signature(command, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        output = given.pop("output_format")
+        if given.pop("as_json"):
+            output = OutputFormat.JSON
+        with ExitStack() as stack:
+            if connection is not _Connection.NEVER:
+                named = [given.pop(option) for option in _OPTIONS]
+                needed = connection is _Connection.ALWAYS or any(named)
+                api = stack.enter_context(connect(*named)) if needed else None
+                given["api"] = api
+            answer = command(**given)
+        answer.print(output)
+        if answer.exit_code is not ExitCode.DONE:
+            raise typer.Exit(answer.exit_code)
+
+    parameters = [each for each in own.values() if each.name != "api"]
+    if connection is not _Connection.NEVER:
+        parameters += [_option(each, kind, None) for each, kind in _OPTIONS.items()]
+    parameters.append(_option("output_format", _OUTPUT, OutputFormat.TABLE))
+    parameters.append(_option("as_json", _JSON, default=False))
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
 
 
 def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -189,7 +204,9 @@ __all__ = [
     "Api",
     "Table",
     "api_command",
+    "api_entry",
     "draft_command",
+    "draft_entry",
     "local_command",
     "noun",
     "table",

@@ -162,6 +162,12 @@ async def list_connections(rt: Runtime) -> tuple[ConnectionView, ...]:
         return tuple(_view(row) for row in await records.list_all(session, ConnectionRow))
 
 
+async def get_connection(rt: Runtime, name: str) -> ConnectionView:
+    """Return a connection. Raise NotFound."""
+    async with rt.store.read() as session:
+        return _view(await get_connection_row(rt, session, name))
+
+
 async def check_connection(rt: Runtime, client: Client | None, name: str) -> ConnectionCheck:
     """Have a worker try the credential of a connection. Raise NotFound, ActionError."""
     async with rt.store.read() as session:

@@ -96,6 +96,15 @@ async def list_contacts(rt: Runtime) -> tuple[ContactView, ...]:
         return tuple(_view(row) for row in await records.list_all(session, ContactRow))
 
 
+async def get_contact(rt: Runtime, person: str) -> ContactView:
+    """Return a person's contact. Raise NotFound."""
+    async with rt.store.read() as session:
+        row = await records.get(session, ContactRow, person)
+    if row is None:
+        raise NotFound(f"{person!r} has no contact; `tocsin contact list` lists all")
+    return _view(row)
+
+
 async def remove_contact(
     rt: Runtime, person: str, *, actor: str, replaces: Precondition = ANY_STATE
 ) -> None:

@@ -36,6 +36,17 @@ async def list_connections(
     )
 
 
+@router.get(
+    "/v1/connections/{connection}",
+    response_model=ConnectionView,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=error_responses(401, 403, 404, 422),
+)
+async def get_connection(rt: Rt, connection: ConnectionName) -> ConnectionView:
+    """Return a connection, without its secrets."""
+    return await manage.get_connection(rt, connection)
+
+
 @router.put(
     "/v1/connections/{connection}",
     response_model=ConnectionView,

@@ -37,6 +37,17 @@ async def list_contacts(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Pag
     return page_of(await contacts.list_contacts(rt), lambda contact: contact.person, cursor, limit)
 
 
+@router.get(
+    "/v1/contacts/{person}",
+    response_model=ContactView,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=error_responses(401, 403, 404, 422),
+)
+async def get_contact(rt: Rt, person: Person) -> ContactView:
+    """Return how a person is reached."""
+    return await contacts.get_contact(rt, person)
+
+
 @router.put(
     "/v1/contacts/{person}",
     dependencies=[requires(Permission.ADMIN)],

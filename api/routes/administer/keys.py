@@ -15,24 +15,13 @@ from api.problems import error_responses
 from api.protocol.etags import IfMatch
 from api.schemas.keys import CreateKey
 from orchestrator.access import keys
-from orchestrator.access.keys import CallerIdentity, CreatedKey, KeyView, identity_of
+from orchestrator.access.keys import CreatedKey, KeyView
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
 
 router = APIRouter(tags=["keys"], route_class=GuardedRoute)
 
 KeyId = Annotated[str, Path(min_length=1, max_length=64, examples=["0123456789abcdef"])]
-
-
-@router.get(
-    "/v1/whoami",
-    response_model=CallerIdentity,
-    dependencies=[requires(Permission.READ)],
-    responses=error_responses(401, 403),
-)
-async def get_identity(who: CurrentPrincipal) -> CallerIdentity:
-    """Show the person and the permissions of the key that asks."""
-    return identity_of(who)
 
 
 @router.get(
@@ -64,6 +53,17 @@ async def create_key(rt: Rt, who: CurrentPrincipal, actor: Actor, body: CreateKe
         rt, body.person, body.roles, groups=body.groups, scopes=scopes, expires_in=life, actor=actor
     )
     return CreatedKey(**view.model_dump(), token=token.get_secret_value())
+
+
+@router.get(
+    "/v1/keys/{key_id}",
+    response_model=KeyView,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=error_responses(401, 403, 404, 422),
+)
+async def get_key(rt: Rt, key_id: KeyId) -> KeyView:
+    """Return a key without its token."""
+    return await keys.get_key(rt, key_id)
 
 
 @router.delete(

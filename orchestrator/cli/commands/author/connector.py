@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from orchestrator.cli.command import Answer, local_command, noun, table
+from orchestrator.cli.output import print_line
+from orchestrator.cli.tables import print_table
 
 app = noun("Connectors: the code for products, and what it can do.")
 
@@ -60,3 +62,27 @@ def list_connectors() -> Answer:
         "title",
         "capabilities",
     )
+
+
+@local_command(app, "show")
+def show_connector(
+    name: Annotated[str, typer.Argument(help="The connector, such as nftables.")],
+) -> Answer:
+    """Show a connector: its settings, and its actions with what they take."""
+    from orchestrator.connections.connectors import describe_connector
+
+    found = describe_connector(name).model_dump(mode="json")
+    return Answer(found, lambda: _print(found))
+
+
+def _print(found: dict[str, Any]) -> None:
+    print_line(f"{found['name']}: {found['title']}. {found['summary']}\n")
+    print_table(found["settings"], ("name", "type", "required", "default", "secret", "summary"))
+    print_line("")
+    actions = [
+        {**each, "takes": list(each["input_schema"].get("properties", ()))}
+        for each in found["actions"]
+    ]
+    print_table(actions, ("name", "capability", "effect", "takes", "can_undo", "summary"))
+    for name, reason in found["unsupported"].items():
+        print_line(f"not supported: {name}: {reason}")

@@ -76,7 +76,7 @@ def show(
         raise NotFound("no current context; log in with `tocsin login URL`")
     context = contexts.get(chosen)
     with Api(context.url, context.key) as api:
-        who = api.get("/v1/whoami")
+        who = api.get("/v1/me")
     data = {"name": chosen, "url": context.url, "current": chosen == contexts.current, **who}
     lines = [
         f"{chosen}: {context.url}",
@@ -124,7 +124,7 @@ def _check_key(context: SavedContext) -> str:
     """Return the person that the key stands for. Raise Forbidden for a key that is not accepted."""
     try:
         with Api(context.url, context.key) as api:
-            return str(api.get("/v1/whoami")["person"])
+            return str(api.get("/v1/me")["person"])
     except Unauthenticated as error:
         raise Forbidden(f"{context.url}: the API does not accept this key") from error
     except Forbidden:  # the key is valid, but its scopes do not include `read`
