@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 CREATED = 201
 LOCATIONS = {
+    "/v1/containments": "runs/{id}",
     "/v1/debug-sessions": "debug-sessions/{id}",
     "/v1/keys": "keys/{id}",
     "/v1/kill-switches": "kill-switches/{scope}/{name}",

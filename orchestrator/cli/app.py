@@ -43,6 +43,13 @@ COMMANDS = (
         "Respond",
         "Find what names an address, host, user, domain or hash.",
     ),
+    Entry(
+        "contain",
+        "commands.respond.contain",
+        "contain",
+        "Respond",
+        "Contain an address, network, host, user or file hash by hand.",
+    ),
     _respond("alert", "Alerts that products reported."),
     _respond("incident", "Incidents: alerts that belong together."),
     _respond("run", "Runs of playbooks."),

@@ -13,6 +13,8 @@ SHADOW = "shadow"
 """The stage of a version that only runs dry, and the starter of its runs."""
 DEBUG = "debug"
 """The stage of a version that holds one step of a debug session; nothing starts it again."""
+BUILT_IN = "built_in"
+"""The stage of a version that Tocsin makes itself; only its own command starts it."""
 
 BEFORE = "(before the first step)"
 """The path of a run that waits for an approval to begin; no step has this path."""

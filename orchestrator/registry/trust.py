@@ -16,6 +16,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.plan import Plan
+from orchestrator.registry.built_in import is_built_in
 from orchestrator.registry.statement import (
     Role,
     Signature,
@@ -175,7 +176,7 @@ async def start_objection(
         return problem
     if row.digest != digest:
         return f"{row.name} version {row.version} in the store differs from the plan of the run"
-    if not settings.require_signed:
+    if not settings.require_signed or is_built_in(row):
         return None
     given = [
         Signature(

@@ -11,7 +11,7 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
-from orchestrator.domain.run import DEBUG, SHADOW
+from orchestrator.domain.run import BUILT_IN, DEBUG, SHADOW
 from orchestrator.registry.publish import load_version
 from orchestrator.registry.trust import start_objection
 from orchestrator.runtime import Runtime
@@ -144,6 +144,8 @@ async def _version(session: AsyncSession, name: str, version: int) -> PlaybookRo
             f"{name} version {version} is a single step that a debug session applied; "
             "it cannot run again"
         )
+    if row.stage == BUILT_IN:
+        raise Conflict(f"{name} version {version} is built in; `tocsin contain` starts it")
     return row
 
 

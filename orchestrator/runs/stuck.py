@@ -24,6 +24,7 @@ from orchestrator.runs.dispatch import workflow_id
 from orchestrator.runs.lost import BATCH, SETTLED, recover_run
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import runs, tasks
+from orchestrator.store.search.filters import TaskFilter
 from orchestrator.store.tables import RunRow
 
 STUCK_AFTER = 3
@@ -57,9 +58,8 @@ async def watch_workflow_tasks(rt: Runtime, client: Client) -> int:
 
 
 async def _known(session: AsyncSession) -> set[str]:
-    opened = await tasks.list_page(
-        session, after=None, limit=ASKED_AT_ONCE, state=TaskState.OPEN, kind=TaskKind.STUCK_RUN
-    )
+    wanted = TaskFilter(states=(TaskState.OPEN,), kind=TaskKind.STUCK_RUN)
+    opened = await tasks.list_page(session, wanted, after=None, limit=ASKED_AT_ONCE)
     return {task.subject for task in opened}
 
 

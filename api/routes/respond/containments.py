@@ -16,6 +16,7 @@ from api.problems import error_responses
 from api.routes.respond.incidents import IncidentId
 from api.schemas.containments import (
     ChangeLease,
+    ContainTarget,
     ReleaseContainment,
     ReleaseIncident,
     ResolveContainment,
@@ -27,6 +28,8 @@ from orchestrator.containments.views import ContainmentView
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.language.durations import parse_duration
+from orchestrator.runs import contain
+from orchestrator.runs.views import RunDetails
 from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["containments"], route_class=GuardedRoute)
@@ -54,6 +57,31 @@ async def list_containments(
     `covering` answers whether a target is contained, by itself or by what lies around it.
     """
     return await queries.list_containments(rt, wanted, order=sort, cursor=cursor, limit=limit)
+
+
+@router.post(
+    "/v1/containments",
+    status_code=201,
+    response_model=RunDetails,
+    dependencies=[requires(Permission.RUN_START)],
+    responses=error_responses(401, 403, 404, 409, 422),
+)
+async def contain_target(rt: Rt, client: Temporal, actor: Actor, body: ContainTarget) -> RunDetails:
+    """Contain a target by hand: start a run that the policy evaluates, and approvers if it asks.
+
+    The containment stands in the list once the run has applied it.
+    """
+    return await contain.contain_target(
+        rt,
+        client,
+        body.target,
+        length=body.length,
+        reason=body.reason,
+        connection=body.connection,
+        action=body.action,
+        mode=body.mode,
+        actor=actor,
+    )
 
 
 @router.get(

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
-from orchestrator.store.search.conditions import is_one_of, subjects_of
-from orchestrator.store.search.filters import Names
+from orchestrator.store.search.conditions import containments_where, subjects_of
+from orchestrator.store.search.filters import ContainmentFilter, Names
 from orchestrator.store.tables import (
     AlertRow,
     ApprovalRow,
@@ -49,8 +49,7 @@ async def find_containments(
     session: AsyncSession, names: Names, limit: int
 ) -> list[ContainmentRow]:
     """Return containments of the value, and of what lies around it where `names` say so."""
-    target = (col(ContainmentRow.target_type), col(ContainmentRow.target_value))
-    wanted = select(ContainmentRow).where(is_one_of(names, *target))
+    wanted = select(ContainmentRow).where(*containments_where(ContainmentFilter(target=names)))
     newest = wanted.order_by(col(ContainmentRow.since).desc(), col(ContainmentRow.key).desc())
     return list(await session.scalars(newest.limit(limit)))
 
