@@ -11,6 +11,7 @@ from api.filters.parameters import (
     AlertClass,
     Connection,
     Covering,
+    IdPrefix,
     IncidentId,
     Observable,
     Person,
@@ -43,6 +44,7 @@ _REPEAT = "Only in this state. Repeat it for several."
 
 
 def _alerts(
+    id_prefix: IdPrefix = None,
     since: Since = None,
     until: Until = None,
     incident_id: IncidentId = None,
@@ -52,6 +54,7 @@ def _alerts(
     observable: Observable = None,
 ) -> AlertFilter:
     return AlertFilter(
+        id_prefix=id_prefix,
         since=since,
         until=until,
         incident_id=incident_id,
@@ -66,6 +69,7 @@ def _incidents(
     state: Annotated[
         list[IncidentStatus] | None, Query(description=_REPEAT, examples=[["open"]])
     ] = None,
+    id_prefix: IdPrefix = None,
     since: Since = None,
     until: Until = None,
     source: Source = None,
@@ -74,6 +78,7 @@ def _incidents(
     observable: Observable = None,
 ) -> IncidentFilter:
     return IncidentFilter(
+        id_prefix=id_prefix,
         since=since,
         until=until,
         states=tuple(state or ()),
@@ -88,6 +93,7 @@ def _runs(
     state: Annotated[
         list[RunStatus] | None, Query(description=_REPEAT, examples=[["waiting"]])
     ] = None,
+    id_prefix: IdPrefix = None,
     since: Since = None,
     until: Until = None,
     ended_since: Annotated[
@@ -126,6 +132,7 @@ def _runs(
     observable: Observable = None,
 ) -> RunFilter:
     return RunFilter(
+        id_prefix=id_prefix,
         since=since,
         until=until,
         states=tuple(state or ()),
@@ -230,6 +237,7 @@ def _tasks(
         Literal["open", "closed", "all"],
         Query(description="Only in this state.", examples=["open"]),
     ] = "open",
+    id_prefix: IdPrefix = None,
     since: Since = None,
     until: Until = None,
     kind: Annotated[TaskKind | None, Query(examples=["stuck_release"])] = None,
@@ -244,6 +252,7 @@ def _tasks(
     person: Person = None,
 ) -> TaskFilter:
     return TaskFilter(
+        id_prefix=id_prefix,
         since=since,
         until=until,
         states=() if state == "all" else (TaskState(state),),

@@ -15,6 +15,14 @@ _ID = 200
 _NAME = 64
 _VALUE = 4096
 
+IdPrefix = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[a-z]+_[0-9a-f]{4,32}$",
+        description="Only with an id that begins so.",
+        examples=["run_019a8c7d21f0"],
+    ),
+]
 Since = Annotated[
     AwareDatetime | None,
     Query(

@@ -295,3 +295,18 @@ async def test_whether_an_address_is_blocked_is_one_request_of_a_viewer(
     assert [(each["target"]["value"], each["state"]) for each in found] == [
         ("203.0.113.0/24", "stuck")
     ]
+
+
+@pytest.mark.parametrize("collection", ["alerts", "incidents", "tasks"])
+async def test_what_begins_with_a_part_of_its_id_is_found(
+    admin: httpx.AsyncClient, world: dict[str, Any], collection: str
+) -> None:
+    whole = (await admin.get(f"/v1/{collection}", params={"limit": 1})).json()["items"][0]["id"]
+    for length in (len(whole) - 1, len(whole)):
+        found = await admin.get(f"/v1/{collection}", params={"id_prefix": whole[:length]})
+        assert [each["id"] for each in found.json()["items"]] == [whole]
+    kind = whole.partition("_")[0]
+    none = await admin.get(f"/v1/{collection}", params={"id_prefix": f"{kind}_ffffffffffff"})
+    assert none.json()["items"] == []
+    wrong = await admin.get(f"/v1/{collection}", params={"id_prefix": f"{kind}_%"})
+    is_problem(wrong, 422)

@@ -13,6 +13,8 @@ from orchestrator.store.tables import RunRow, StepRow
 from tests.harness.api_server import ApiServer
 from tests.harness.commands import tocsin
 
+GOOD = "run_01a2248758b954821a4e639167404b72"
+BAD = "run_01a22487aab954821a4e639167404b72"
 AT = "2026-01-02T03:04:05Z"
 
 
@@ -44,9 +46,12 @@ def test_watch_ends_with_the_run_and_says_how(server: ApiServer) -> None:
         rt = open_runtime(server.settings)
         try:
             async with rt.store.write() as session:
-                for name, status in (("good", RunStatus.COMPLETED), ("bad", RunStatus.FAILED)):
+                for name, status in (
+                    (GOOD, RunStatus.COMPLETED),
+                    (BAD, RunStatus.FAILED),
+                ):
                     run = RunRow(
-                        id=f"run_watch_{name}",
+                        id=name,
                         playbook="watched",
                         version=1,
                         plan_digest="",
@@ -71,9 +76,12 @@ def test_watch_ends_with_the_run_and_says_how(server: ApiServer) -> None:
 
     asyncio.run(store())
     here = ("--data-dir", server.settings.data_dir)
-    good = tocsin("run", "watch", "run_watch_good", *here)
+    good = tocsin("run", "watch", GOOD[:16], *here)  # as a table shows it
     assert good.returncode == 0, good.stderr
     first, change, last = good.stdout.splitlines()
-    assert first == last == "run_watch_good: watched version 1, completed"
+    assert first == last == f"{GOOD}: watched version 1, completed"
     assert change.endswith("  tell: done")
-    assert tocsin("run", "watch", "run_watch_bad", *here).returncode == 1
+    assert tocsin("run", "watch", BAD, *here).returncode == 1
+    both = tocsin("run", "show", GOOD[:12], *here)
+    assert both.returncode == 1
+    assert "several runs begin with run_01a22487; give more of the id" in both.stderr

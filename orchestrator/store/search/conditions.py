@@ -80,6 +80,7 @@ def subjects_of(names: Names) -> Any:
 def alerts_where(wanted: AlertFilter) -> Iterator[Condition]:
     """Yield the conditions of alerts."""
     yield from within(wanted, AlertRow.received_at)
+    yield from _begins(AlertRow.id, wanted.id_prefix)
     yield from _equal(
         (AlertRow.incident_id, wanted.incident_id),
         (AlertRow.source, wanted.source),
@@ -94,6 +95,7 @@ def alerts_where(wanted: AlertFilter) -> Iterator[Condition]:
 def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
     """Yield the conditions of incidents; source, class and observable are those of an alert."""
     yield from within(wanted, IncidentRow.opened_at)
+    yield from _begins(IncidentRow.id, wanted.id_prefix)
     if wanted.states:
         yield col(IncidentRow.status).in_(wanted.states)
     if wanted.severity is not None:
@@ -109,6 +111,7 @@ def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
 def runs_where(wanted: RunFilter) -> Iterator[Condition]:
     """Yield the conditions of runs."""
     yield from within(wanted, RunRow.created_at)
+    yield from _begins(RunRow.id, wanted.id_prefix)
     yield from within(
         TimeFilter(since=wanted.ended_since, until=wanted.ended_until), RunRow.ended_at
     )
@@ -179,6 +182,7 @@ def containments_where(wanted: ContainmentFilter) -> Iterator[Condition]:
 def tasks_where(wanted: TaskFilter) -> Iterator[Condition]:
     """Yield the conditions of tasks."""
     yield from within(wanted, TaskRow.opened_at)
+    yield from _begins(TaskRow.id, wanted.id_prefix)
     if wanted.states:
         yield col(TaskRow.state).in_(wanted.states)
     yield from _equal((TaskRow.kind, wanted.kind), (TaskRow.subject, wanted.subject))
@@ -202,6 +206,13 @@ def within(wanted: TimeFilter, moment: Any) -> Iterator[Condition]:
         yield col(moment) >= wanted.since
     if wanted.until is not None:
         yield col(moment) < wanted.until
+
+
+def _begins(id_: Any, prefix: str | None) -> Iterator[Condition]:
+    """Yield the condition that an id begins so: a range that an index finds, as ids end in hex."""
+    if prefix is not None:
+        yield col(id_) >= prefix
+        yield col(id_) <= f"{prefix}g"
 
 
 def _of_run(wanted: RunFilter | ApprovalFilter) -> Iterator[Condition]:

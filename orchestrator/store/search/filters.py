@@ -36,6 +36,7 @@ class TimeFilter:
 class AlertFilter(TimeFilter):
     """Which alerts are listed. The time is that of their arrival."""
 
+    id_prefix: str | None = None
     incident_id: str | None = None
     source: str | None = None
     alert_class: str | None = None
@@ -48,6 +49,7 @@ class AlertFilter(TimeFilter):
 class IncidentFilter(TimeFilter):
     """Which incidents are listed. The time is when they were opened."""
 
+    id_prefix: str | None = None
     states: tuple[IncidentStatus, ...] = ()
     source: str | None = None
     alert_class: str | None = None
@@ -59,6 +61,7 @@ class IncidentFilter(TimeFilter):
 class RunFilter(TimeFilter):
     """Which runs are listed. The time is when they were created."""
 
+    id_prefix: str | None = None
     states: tuple[RunStatus, ...] = ()
     ended_since: datetime | None = None
     ended_until: datetime | None = None
@@ -117,6 +120,7 @@ class ContainmentFilter(TimeFilter):
 class TaskFilter(TimeFilter):
     """Which tasks are listed. The time is when they were opened."""
 
+    id_prefix: str | None = None
     states: tuple[TaskState, ...] = ()
     kind: TaskKind | None = None
     subject: str | None = None

@@ -19,6 +19,7 @@ from orchestrator.cli.filters import (
     period,
     sort,
 )
+from orchestrator.cli.ids import find_id
 from orchestrator.cli.options import Limit
 
 app = noun("Alerts that products reported.")
@@ -62,6 +63,7 @@ def show_alert(
     """Show an alert in the normal form, as playbooks see it."""
     from orchestrator.cli.output import print_json
 
+    alert_id = find_id(api, "/v1/alerts", alert_id)
     if raw:
         text = api.text(f"/v1/alerts/{alert_id}/raw")
         return Answer({"raw": text}, text, raw=True)

@@ -18,7 +18,10 @@ from orchestrator.cli.filters import (
     period,
     sort,
 )
+from orchestrator.cli.ids import find_id
 from orchestrator.cli.options import Limit
+
+INCIDENTS = "/v1/incidents"
 
 app = noun("Incidents: alerts that belong together.")
 
@@ -60,7 +63,7 @@ def show_incident(api: Api, incident_id: IncidentId) -> Answer:
     """Show an incident."""
     from orchestrator.cli.output import print_json
 
-    incident = api.get(f"/v1/incidents/{incident_id}")
+    incident = api.get(f"/v1/incidents/{find_id(api, INCIDENTS, incident_id)}")
     return Answer(incident, lambda: print_json(incident))
 
 
@@ -71,6 +74,7 @@ def release_incident(
     reason: Annotated[str, typer.Option(help="Why; recorded in the audit trail.")] = "",
 ) -> Answer:
     """Release everything that the runs of an incident contained."""
+    incident_id = find_id(api, INCIDENTS, incident_id)
     released = api.post(f"/v1/incidents/{incident_id}/release", {"reason": reason})["items"]
     return Answer(
         released, f"incident {incident_id}: release of {len(released)} containments requested"

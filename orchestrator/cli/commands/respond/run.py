@@ -29,6 +29,7 @@ from orchestrator.cli.filters import (
     period,
     sort,
 )
+from orchestrator.cli.ids import find_id
 from orchestrator.cli.options import Limit, parse_inputs, read_text, write_text
 from orchestrator.cli.output import print_error, print_line
 from orchestrator.cli.tables import print_table
@@ -46,6 +47,8 @@ Output = Annotated[
     Path | None,
     typer.Option("--file", "-f", metavar="FILE", help="Write to this file, not to the screen."),
 ]
+
+RUNS = "/v1/runs"
 
 _RUN = (
     "id",
@@ -103,14 +106,15 @@ def list_runs(
 @api_command(app, "show")
 def show_run(api: Api, run_id: RunId) -> Answer:
     """Show a run with its steps; of a dry run also what it would have done."""
-    run = api.get(f"/v1/runs/{run_id}")
+    run = api.get(f"/v1/runs/{find_id(api, RUNS, run_id)}")
     return Answer(run, lambda: _print_run(run))
 
 
 @api_command(app, "graph")
 def draw_run(api: Api, run_id: RunId, format_: Format = "svg", output: Output = None) -> Answer:
     """Draw a run: its steps and what became of each."""
-    return graph_answer(api.text(f"/v1/runs/{run_id}/graph", format=format_), output)
+    path = f"/v1/runs/{find_id(api, RUNS, run_id)}/graph"
+    return graph_answer(api.text(path, format=format_), output)
 
 
 api_command(app, "watch")(watch_run)
@@ -140,7 +144,7 @@ def start_run(
     body: dict[str, Any] = {
         "playbook": playbook,
         "version": version,
-        "alert_id": alert,
+        "alert_id": find_id(api, "/v1/alerts", alert) if alert else None,
         "inputs": parse_inputs(inputs),
         "mode": "dry_run" if dry_run else None,
     }
@@ -152,13 +156,15 @@ def start_run(
 @api_command(app, "cancel")
 def cancel_run(api: Api, run_id: RunId) -> Answer:
     """End a run and roll back what it changed."""
-    return Answer(api.post(f"/v1/runs/{run_id}/cancel"), f"run {run_id}: cancellation requested")
+    found = find_id(api, RUNS, run_id)
+    return Answer(api.post(f"/v1/runs/{found}/cancel"), f"run {found}: cancellation requested")
 
 
 @api_command(app, "retry")
 def retry_run(api: Api, run_id: RunId) -> Answer:
     """Continue a failed run from the step that failed."""
-    return Answer(api.post(f"/v1/runs/{run_id}/retry"), f"run {run_id}: retry requested")
+    found = find_id(api, RUNS, run_id)
+    return Answer(api.post(f"/v1/runs/{found}/retry"), f"run {found}: retry requested")
 
 
 @api_command(app, "record")
@@ -175,6 +181,7 @@ def record_run(
     Secrets and personal data are masked. The case is tested at once; exit code 1 means that it does
     not come out as the run did.
     """
+    run_id = find_id(api, RUNS, run_id)
     recorded = api.get(f"/v1/runs/{run_id}/case")
     if into is not None:
         _append_case(recorded, into / "tests.yaml")

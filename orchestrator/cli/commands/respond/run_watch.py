@@ -11,6 +11,7 @@ import typer
 from orchestrator.cli.command import Answer, Api
 from orchestrator.cli.commands.respond.run_lines import format_heading, format_waiting
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.ids import find_id
 from orchestrator.cli.output import print_error, print_line
 from orchestrator.cli.tables import format_time
 from orchestrator.domain.errors import Unavailable
@@ -35,6 +36,7 @@ def watch_run(
     Exit code 0: the run completed; 1: it ended otherwise.
     """
     seen: Seen = {}
+    run_id = find_id(api, "/v1/runs", run_id)
     run = _look(api, run_id, interval)
     print_line(format_heading(run))
     while True:

@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.filters import Oldest, Person, Since, Until, period, sort
+from orchestrator.cli.ids import find_id
 from orchestrator.cli.options import Limit
 
 app = noun("Tasks: what needs a person.")
@@ -50,7 +51,7 @@ def list_tasks(
 @api_command(app, "show")
 def show_task(api: Api, task_id: TaskId) -> Answer:
     """Show a task."""
-    task = api.get(f"/v1/tasks/{task_id}")
+    task = api.get(f"/v1/tasks/{_find(api, task_id)}")
     lines = [f"{name.replace('_', ' ')}: {value}" for name, value in task.items() if value]
     return Answer(task, "\n".join(lines))
 
@@ -62,5 +63,10 @@ def close_task(
     comment: Annotated[str, typer.Option(help="What was done; recorded in the audit trail.")],
 ) -> Answer:
     """Close a task. Its cause is unchanged; if it is found again, a new task is opened."""
+    task_id = _find(api, task_id)
     task = api.post(f"/v1/tasks/{task_id}/close", {"comment": comment})
     return Answer(task, f"task {task_id} closed")
+
+
+def _find(api: Api, text: str) -> str:
+    return find_id(api, "/v1/tasks", text, state="all")
