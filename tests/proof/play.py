@@ -11,13 +11,15 @@ from datetime import timedelta
 from orchestrator.approvals.decide import decide
 from orchestrator.audit.sealer import export_trail
 from orchestrator.audit.verify.check import verify
-from orchestrator.containments.queries import StateFilter, list_containments
+from orchestrator.containments.queries import list_containments
 from orchestrator.containments.release import change_lease, release
 from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.errors import Conflict, TocsinError
 from orchestrator.policy.stops import kill_switches
 from orchestrator.runs.lifecycle import cancel_run, start_run
 from orchestrator.runs.reconcile import reconcile
+from orchestrator.store.search.filters import ContainmentFilter
 from tests.proof.crashes import Moment
 from tests.proof.edge import addresses
 from tests.proof.laws import Laws
@@ -251,7 +253,9 @@ class ProofPlay:
         """Raise LawBroken when a target that never was contained is listed as lifted."""
         if not self.model.certain:
             return
-        listed = await list_containments(self.stage.rt, state=StateFilter.LIFTED)
+        listed = await list_containments(
+            self.stage.rt, ContainmentFilter(states=(ContainmentState.LIFTED,))
+        )
         for item in listed.items:
             target = self.model.targets[item.target.value]
             ever = self.stage.journal.of(target.name)

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from connectors.nftables.emulator import EmulatedNft
-from orchestrator.containments.queries import StateFilter, list_containments
+from orchestrator.containments.queries import EVERY, list_containments
 from orchestrator.contracts.change import PlanReply, PlanRequest, StepCall
 from orchestrator.contracts.containment import HoldInput
 from orchestrator.domain.change import Effect, Verdict
@@ -193,8 +193,8 @@ async def test_what_never_was_contained_is_not_listed_as_lifted(bench: ActivityR
         await bench.apply(bench.block("run_1"), plan)
     bench.worlds["firewall"].clear_faults()
     await OverlapRig(bench).release("run_1", cause=LeaseEndReason.NOT_APPLIED)
-    assert (await list_containments(bench.rt, state=StateFilter.ALL)).items == []
+    assert (await list_containments(bench.rt, EVERY)).items == []
     await bench.contained(bench.block("run_2"))
     await OverlapRig(bench).release("run_2")
-    (item,) = (await list_containments(bench.rt, state=StateFilter.ALL)).items
+    (item,) = (await list_containments(bench.rt, EVERY)).items
     assert (item.state, item.lifted_at) == ("lifted", bench.rt.clock())
