@@ -8,7 +8,7 @@ from orchestrator.approvals.decision_reply import approved_changes
 from orchestrator.contracts.change import ApplyRequest
 from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.change import PolicyVerdict, Verdict
-from orchestrator.store.queries import approvals
+from orchestrator.store.queries import approvals, effects
 from orchestrator.store.tables import ApprovalRow
 
 
@@ -37,6 +37,12 @@ async def missing_approval(
     decisions = await approvals.list_decisions(session, [row.id])
     if request.change.digest not in approved_changes(row, decisions):
         return f"approval {row.id} does not cover this change of {request.change.target}"
+    ref = request.call.ref
+    this = effects.effect_id(ref.run.run_id, ref.path, ref.run.attempt)
+    if await approvals.is_spent(
+        session, row.id, ref.run.run_id, ref.path, request.change.digest, this
+    ):
+        return f"approval {row.id} was used for this change in an earlier attempt of the run"
     return _too_lax(row, verdict) if verdict.outcome is Verdict.ASK else None
 
 

@@ -7,6 +7,11 @@ from enum import StrEnum
 TASK_QUEUE = "tocsin"
 
 
+def run_workflow_id(run_id: str, attempt: int) -> str:
+    """Return the id of the workflow of a run's attempt; ids of its children begin with it."""
+    return f"run-{run_id}-{attempt}"
+
+
 class Workflow(StrEnum):
     """Workflow types."""
 

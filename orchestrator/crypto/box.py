@@ -57,13 +57,20 @@ class Box:
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """Return the plaintext. Raise Invalid for an altered or moved text, or an unknown key."""
+        plaintext = self.open_if_bound(sealed, context)
+        if plaintext is None:
+            why = "it was altered or moved, or another key took that id"
+            raise Invalid(f"a ciphertext under key {self.key_id_of(sealed)} does not open: {why}")
+        return plaintext
+
+    def open_if_bound(self, sealed: bytes, context: bytes) -> bytes | None:
+        """Return the plaintext; None for an altered or moved text. Raise Invalid as `open`."""
         key, head = self._key_of(sealed)
         nonce = sealed[len(head) : len(head) + _NONCE]
         try:
             return xaes_decrypt(key.material, nonce, sealed[len(head) + _NONCE :], head + context)
         except InvalidTag:
-            why = "it was altered or moved, or another key took that id"
-            raise Invalid(f"a ciphertext under key {key.id} does not open: {why}") from None
+            return None
 
     def seal_text(self, plaintext: str, context: bytes) -> str:
         """Encrypt a text into base64, for a text column."""

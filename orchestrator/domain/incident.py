@@ -34,6 +34,9 @@ class TaskKind(StrEnum):
     DRIFT = "drift"  # a device does not show a containment; subject: the containment
     BREAK_GLASS = "break_glass"  # a break-glass approval needs a review; subject: the approval
     LOST_RUN = "lost_run"  # Temporal lost a run again and again; subject: the run
+    FOREIGN_WORKFLOW = (
+        "foreign_workflow"  # a workflow acts for a run that is not its own; subject: the run
+    )
     STUCK_RUN = "stuck_run"  # a run does not move, as its workflow task fails; subject: the run
     REJECTED_DELIVERIES = "rejected_deliveries"  # much of a source is unreadable; subject: it
     BREAKER = "breaker"  # a circuit breaker tripped; subject: the source

@@ -13,7 +13,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.audit import trail
-from orchestrator.contracts.names import TASK_QUEUE, Workflow
+from orchestrator.contracts.names import TASK_QUEUE, Workflow, run_workflow_id
 from orchestrator.contracts.run import RunInput
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid
@@ -34,11 +34,6 @@ _DRY_RUN_PRIORITY = 5  # dry runs wait for live ones
 _FAIRNESS_BYTES = 64
 _FINISHED = {StepState.DONE, StepState.VERIFIED, StepState.SKIPPED}
 _RETRYABLE_REFUSALS = {RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.OUT_OF_RANGE}
-
-
-def workflow_id(run_id: str, attempt: int) -> str:
-    """Return the id of the workflow of a run's attempt."""
-    return f"run-{run_id}-{attempt}"
 
 
 async def dispatch(rt: Runtime, client: Client, run_ids: Sequence[str]) -> int:
@@ -87,7 +82,7 @@ async def _start(
         await client.start_workflow(
             Workflow.RUN,
             message,
-            id=workflow_id(run.id, run.attempt),
+            id=run_workflow_id(run.id, run.attempt),
             task_queue=TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             priority=Priority(

@@ -15,14 +15,14 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.audit import trail
-from orchestrator.contracts.names import Workflow
+from orchestrator.contracts.names import Workflow, run_workflow_id
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.incident import TaskKind
 from orchestrator.domain.run import RunStatus
 from orchestrator.engine.temporal.client import RPC_TIMEOUT
 from orchestrator.incidents.tasks import open_task
 from orchestrator.notifications import outbox
-from orchestrator.runs.dispatch import dispatch, workflow_id
+from orchestrator.runs.dispatch import dispatch
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, effects, runs, steps
 from orchestrator.store.tables import RunRow
@@ -47,7 +47,7 @@ async def recover_lost_runs(rt: Runtime, client: Client) -> int:
     if not open_runs:
         return 0
     known = await _known_workflows(client)
-    suspects = [run for run in open_runs if workflow_id(run.id, run.attempt) not in known]
+    suspects = [run for run in open_runs if run_workflow_id(run.id, run.attempt) not in known]
     return sum([await recover_run(rt, client, run.id) for run in suspects])
 
 
@@ -95,7 +95,7 @@ async def carry_out_cancel(rt: Runtime, client: Client, run: RunRow) -> None:
 
     While Temporal is down, raise nothing: the reconciler repeats it.
     """
-    handle = client.get_workflow_handle(workflow_id(run.id, run.attempt))
+    handle = client.get_workflow_handle(run_workflow_id(run.id, run.attempt))
     try:
         await handle.signal("cancel_run", run.cancel_requested_by, rpc_timeout=RPC_TIMEOUT)
     except RPCError as error:
@@ -139,7 +139,7 @@ async def _known_workflows(client: Client) -> set[str]:
 
 async def _is_alive(client: Client, run: RunRow) -> bool:
     """Ask Temporal itself: its list of workflows may be a moment old."""
-    handle = client.get_workflow_handle(workflow_id(run.id, run.attempt))
+    handle = client.get_workflow_handle(run_workflow_id(run.id, run.attempt))
     try:
         described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
     except RPCError as error:

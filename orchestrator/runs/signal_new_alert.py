@@ -7,8 +7,8 @@ from contextlib import suppress
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from orchestrator.contracts.names import run_workflow_id
 from orchestrator.engine.temporal.client import RPC_TIMEOUT
-from orchestrator.runs.dispatch import workflow_id
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import runs
 
@@ -19,6 +19,6 @@ async def signal_new_alert(rt: Runtime, client: Client, incident_id: str) -> Non
         waiting = await runs.list_waiting(session, incident_id)
     for run_id, attempt in waiting:
         with suppress(RPCError, RuntimeError):
-            await client.get_workflow_handle(workflow_id(run_id, attempt)).signal(
+            await client.get_workflow_handle(run_workflow_id(run_id, attempt)).signal(
                 "notify_new_alert", rpc_timeout=RPC_TIMEOUT
             )

@@ -15,12 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.contracts.names import Workflow
+from orchestrator.contracts.names import Workflow, run_workflow_id
 from orchestrator.domain.incident import TaskKind, TaskState
 from orchestrator.domain.run import RunStatus
 from orchestrator.engine.temporal.client import RPC_TIMEOUT
 from orchestrator.incidents.tasks import close_tasks, open_task
-from orchestrator.runs.dispatch import workflow_id
 from orchestrator.runs.lost import BATCH, SETTLED, recover_run
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import runs, tasks
@@ -66,7 +65,7 @@ async def _known(session: AsyncSession) -> set[str]:
 async def _stuck_runs(
     client: Client, open_runs: Iterable[RunRow], known: Collection[str]
 ) -> list[tuple[RunRow, int]]:
-    by_workflow = {workflow_id(run.id, run.attempt): run for run in open_runs}
+    by_workflow = {run_workflow_id(run.id, run.attempt): run for run in open_runs}
     stuck = [name for name, run in by_workflow.items() if run.id in known]
     active = [name for name, run in by_workflow.items() if run.status is RunStatus.RUNNING]
     reported = [name for name in await _reported(client) if name in by_workflow]
@@ -119,6 +118,6 @@ async def _open_task(session: AsyncSession, run: RunRow, failures: int, now: dat
 async def _replace_workflow(rt: Runtime, client: Client, run: RunRow) -> None:
     """Continue a cancelled run as its next attempt, as its workflow will not hear of it."""
     _log.warning("stuck run is replaced to be cancelled", run=run.id, attempt=run.attempt)
-    handle = client.get_workflow_handle(workflow_id(run.id, run.attempt))
+    handle = client.get_workflow_handle(run_workflow_id(run.id, run.attempt))
     await handle.terminate("stuck, and cancelled", rpc_timeout=RPC_TIMEOUT)
     await recover_run(rt, client, run.id)

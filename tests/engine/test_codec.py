@@ -6,6 +6,7 @@ import secrets
 import tracemalloc
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,11 @@ from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import (
+    ActivitySerializationContext,
+    SerializationContext,
+    WorkflowSerializationContext,
+)
 from temporalio.exceptions import ApplicationError
 
 from orchestrator.crypto.box import Box
@@ -22,6 +28,7 @@ from orchestrator.engine.temporal import codec as under_test
 from orchestrator.engine.temporal.codec import (
     COMPRESS_OVER,
     ENCODING,
+    NOT_FROM_HERE,
     EncryptionCodec,
     ServerText,
     data_converter,
@@ -29,7 +36,7 @@ from orchestrator.engine.temporal.codec import (
 
 BOX = Box(KeyRing([Key("k1", secrets.token_bytes(32))]))
 CODEC = EncryptionCodec(BOX)
-CONTEXT = b"temporal:payload:1"
+CONTEXT = b"temporal:payload:2:[]"
 
 
 def _clear(data: bytes, metadata: Mapping[str, bytes] | None = None) -> Payload:
@@ -73,16 +80,67 @@ async def test_plain_payload_is_text_and_never_data(encoding: bytes) -> None:
 
 
 async def test_altered_payload_is_refused() -> None:
-    [encoded] = await CODEC.encode([_clear(b"1")])
+    converter = data_converter(BOX)
+    [encoded] = await converter.encode([1])
     encoded.data = encoded.data[:-1] + bytes([encoded.data[-1] ^ 1])
-    with pytest.raises(Invalid, match="does not open"):
-        await CODEC.decode([encoded])
+    assert await converter.decode([encoded]) == [ServerText(NOT_FROM_HERE)]
+    with pytest.raises(Invalid, match="not encrypted for this place"):
+        await converter.decode([encoded], [int])
 
 
 async def test_secret_of_the_store_is_not_accepted_as_a_payload() -> None:
     stored = BOX.seal(b"\x00" + _clear(b"1").SerializeToString(), b"connection:firewall:token")
-    with pytest.raises(Invalid, match="does not open"):
-        await CODEC.decode([_clear(stored, {"encoding": ENCODING})])
+    with pytest.raises(Invalid, match="not encrypted for this place"):
+        await data_converter(BOX).decode([_clear(stored, {"encoding": ENCODING})], [int])
+
+
+IN_WORKFLOW = WorkflowSerializationContext(namespace="default", workflow_id="run-run_1-1")
+IN_ACTIVITY = ActivitySerializationContext(
+    namespace="default",
+    activity_id=None,
+    activity_type="apply",
+    activity_task_queue=None,
+    workflow_id="run-run_1-1",
+    workflow_type="RunPlaybook",
+    is_local=False,
+)
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        replace(IN_WORKFLOW, workflow_id="run-run_2-1"),
+        replace(IN_WORKFLOW, namespace="staging"),
+        IN_ACTIVITY,
+        replace(IN_ACTIVITY, activity_type="plan"),
+        replace(IN_ACTIVITY, workflow_type="RunBatch"),
+    ],
+)
+async def test_payload_that_was_copied_to_another_place_is_refused(
+    moved: SerializationContext,
+) -> None:
+    here = IN_ACTIVITY if moved != IN_ACTIVITY and type(moved) is type(IN_ACTIVITY) else IN_WORKFLOW
+    payloads = await data_converter(BOX).with_context(here).encode([_Other(target="x")])
+    assert await data_converter(BOX).with_context(here).decode(payloads, [_Other])
+    elsewhere = data_converter(BOX).with_context(moved)
+    assert await elsewhere.decode(payloads) == [ServerText(NOT_FROM_HERE)]
+    with pytest.raises(Invalid, match="not encrypted for this place"):
+        await elsewhere.decode(payloads, [_Other])
+
+
+async def test_payload_is_read_as_the_model_that_was_written_only() -> None:
+    converter = data_converter(BOX).with_context(IN_WORKFLOW)
+    payloads = await converter.encode([_Other(target="x")])
+    with pytest.raises(Invalid, match=r"holds '_Other' where '_Same' is expected"):
+        await converter.decode(payloads, [_Same])
+
+
+async def test_payload_of_an_unknown_key_stops_the_reader() -> None:
+    [encoded] = await EncryptionCodec(Box(KeyRing([Key("k9", secrets.token_bytes(32))]))).encode(
+        [_clear(b"1")]
+    )
+    with pytest.raises(Invalid, match="needs key 'k9'"):
+        await CODEC.decode([encoded])
 
 
 @pytest.mark.parametrize(
@@ -132,6 +190,14 @@ async def test_payloads_of_an_older_key_are_read() -> None:
     [encoded] = await EncryptionCodec(Box(KeyRing([old]))).encode([_clear(b"1")])
     rotated = EncryptionCodec(Box(KeyRing([Key("k1", secrets.token_bytes(32)), old])))
     assert await rotated.decode([encoded]) == [_clear(b"1")]
+
+
+class _Other(BaseModel):
+    target: str
+
+
+class _Same(BaseModel):
+    target: str
 
 
 class _Order(BaseModel):

@@ -15,10 +15,11 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from connectors.pool import ConnectionPool
+from orchestrator.contracts.names import run_workflow_id
 from orchestrator.domain.clock import utc_now
 from orchestrator.engine.temporal.client import connect
 from orchestrator.playbook.plan import AnyStep, Plan
-from orchestrator.runs.dispatch import dispatch, workflow_id
+from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
 from orchestrator.runs.views import StepView
 from orchestrator.worker import make_worker
@@ -77,4 +78,4 @@ async def until_step(
 async def until_ended(client: Client, attempt: int = 1, run: str = "run_s") -> None:
     """Wait for the end of an attempt's workflow."""
     async with asyncio.timeout(40):
-        await client.get_workflow_handle(workflow_id(run, attempt)).result()
+        await client.get_workflow_handle(run_workflow_id(run, attempt)).result()

@@ -23,11 +23,11 @@ from connectors.sdk.transport import Access
 from orchestrator import worker as composed
 from orchestrator.connections.open import pool_key
 from orchestrator.containments.watch import workflow_id as watcher_id
+from orchestrator.contracts.names import run_workflow_id
 from orchestrator.domain.clock import utc_now
 from orchestrator.engine.activities import check_drift, verify
 from orchestrator.engine.temporal.codec import data_converter
 from orchestrator.policy.policies import publish_policy
-from orchestrator.runs.dispatch import workflow_id
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -178,7 +178,7 @@ class ProofStage:
 
     def _workflows(self) -> list[str]:
         runs = [
-            workflow_id(row["id"], row["attempt"])
+            run_workflow_id(row["id"], row["attempt"])
             for row in self.ledger.rows("SELECT id, attempt FROM runs")
         ]
         return [

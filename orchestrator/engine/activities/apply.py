@@ -84,6 +84,11 @@ class ApplyChange:
                 )
         if not change.changed:
             return _Permit(verdict)
+        if earlier is not None and earlier.state is EffectState.UNDONE:
+            detail = "it was undone before, and each attempt of a run applies a step once"
+            return await effect_records.record_not_applied(
+                session, request, verdict, now, "refused", detail
+            )
         return await self._intend(session, request, verdict, earlier, now)
 
     async def _intend(

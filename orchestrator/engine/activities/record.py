@@ -25,9 +25,15 @@ from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.run import RunStatus, StepState
-from orchestrator.engine.activities.start_checks import start_question, start_refusal
+from orchestrator.engine.activities.start_checks import (
+    execution_of,
+    is_own_execution,
+    start_question,
+    start_refusal,
+)
 from orchestrator.engine.activities.step_records import begin_steps, step_event, step_row
 from orchestrator.engine.temporal.errors import translate_errors
+from orchestrator.engine.temporal.own_workflow import record_foreign
 from orchestrator.notifications import outbox
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import alerts, approvals, containments, effects, runs, steps
@@ -63,7 +69,7 @@ class RecordRun:
             async with self._rt.store.write() as session:
                 refusal = await start_refusal(session, self._rt.settings, run, now)
                 if refusal is None:
-                    await runs.set_status(session, run.run_id, run.attempt, RunStatus.RUNNING)
+                    await runs.begin(session, run.run_id, run.attempt, execution_of(run))
                     data = {"mode": run.mode, "started_by": run.started_by}
                     await _record(session, EventKind.RUN_STARTED, run, data, now)
                     asked = await start_question(session, run)
@@ -93,10 +99,12 @@ class RecordRun:
         with translate_errors():
             now, run, status = self._rt.clock(), ended.run, ended.status
             async with self._rt.store.write() as session:
-                if not await runs.set_status(
-                    session, run.run_id, run.attempt, status, error=ended.error, ended_at=now
+                if not await runs.end(
+                    session, run.run_id, run.attempt, status, ended.error, now, execution_of(run)
                 ):
-                    return  # recorded before; a later attempt may be running by now
+                    # Recorded before; a later attempt may be running by now.
+                    await _record_foreign_end(session, run, now)
+                    return
                 withdrawn = await approvals.end_with_run(session, run.run_id, now)
                 await steps.interrupt_open(session, run.run_id, f"the run ended: {status}", now)
                 await _end_idle_leases(session, run, now)
@@ -126,6 +134,13 @@ class RecordRun:
                     session, run.incident_id, request.since, own.id if own else None, MAX_EVENTS
                 )
                 return EventsReply(alerts=tuple(row.view for row in joined))
+
+
+async def _record_foreign_end(session: AsyncSession, run: RunContext, now: datetime) -> None:
+    """Record that another workflow ended. The reconciler continues the run, if that was lost."""
+    row = await runs.get(session, run.run_id)
+    if row is not None and row.status.open and not is_own_execution(row, run):
+        await record_foreign(session, run, now)
 
 
 async def _set_waiting(session: AsyncSession, records: Sequence[StepRecord]) -> None:

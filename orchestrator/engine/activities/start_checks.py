@@ -1,22 +1,26 @@
-"""Checks before a run starts: its published plan, the required signatures, its run limit."""
+"""Checks before a run starts or acts: its workflow, published plan, signatures, run limit."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
 
 from orchestrator.audit import trail
 from orchestrator.contracts.approval import Question
+from orchestrator.contracts.names import run_workflow_id
 from orchestrator.contracts.run import RunContext
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Halted
 from orchestrator.domain.incident import TaskKind
+from orchestrator.engine.temporal.own_workflow import record_foreign
 from orchestrator.incidents.tasks import open_task
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.registry.trust import start_objection
 from orchestrator.settings import Settings
 from orchestrator.store.queries import approvals, runs
+from orchestrator.store.tables import RunRow
 
 
 async def is_current(session: AsyncSession, run: RunContext) -> bool:
@@ -26,15 +30,37 @@ async def is_current(session: AsyncSession, run: RunContext) -> bool:
     moments, or it was started past the API.
     """
     row = await runs.get(session, run.run_id)
-    return row is not None and row.status.open and row.attempt <= run.attempt
+    return (
+        row is not None
+        and row.status.open
+        and row.attempt <= run.attempt
+        and is_own_execution(row, run)
+    )
+
+
+def is_own_execution(row: RunRow, run: RunContext) -> bool:
+    """Return whether the workflow that began this attempt calls, or a child of it.
+
+    Temporal's tools can start a workflow again under the same id, or reset it to an earlier event.
+    """
+    if row.attempt != run.attempt or row.execution is None:
+        return True
+    return execution_of(run) in {None, row.execution}
+
+
+def execution_of(run: RunContext) -> str | None:
+    """Return Temporal's run id of the run's own workflow; None where a child of it calls."""
+    info = activity.info()
+    is_own = info.workflow_id == run_workflow_id(run.run_id, run.attempt)
+    return info.workflow_run_id if is_own else None
 
 
 async def check_current(session: AsyncSession, run: RunContext) -> None:
     """Raise Halted unless the run is current."""
     if not await is_current(session, run):
         raise Halted(
-            f"attempt {run.attempt} of run {run.run_id} is not open in the store, "
-            "so that nothing is planned or applied for it"
+            f"attempt {run.attempt} of run {run.run_id} is not open in the store, or another "
+            "workflow carries it out, so that nothing is planned or applied here"
         )
 
 
@@ -72,6 +98,8 @@ async def start_refusal(
         run.plan_digest,
     ):
         return "the run is not in the store as it was started"
+    if row.status.open and not is_own_execution(row, run):
+        return await record_foreign(session, run, now)
     if not await is_current(session, run):
         return f"attempt {run.attempt} of the run has ended in the store"
     return await version_refusal(session, settings, run, now)

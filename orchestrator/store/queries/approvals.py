@@ -145,6 +145,21 @@ async def changes_begun_under(session: AsyncSession, approval_id: str) -> set[st
     return set(await session.scalars(begun))
 
 
+async def is_spent(
+    session: AsyncSession, approval_id: str, run_id: str, path: str, digest: str, effect_id: str
+) -> bool:
+    """Return whether another effect of the step was begun under an approval of this change."""
+    begun = select(col(EffectRow.id)).where(
+        col(EffectRow.approval_id) == approval_id,
+        col(EffectRow.run_id) == run_id,
+        col(EffectRow.path) == path,
+        col(EffectRow.change_digest) == digest,
+        col(EffectRow.id) != effect_id,
+        col(EffectRow.state) != EffectState.FAILED,
+    )
+    return await session.scalar(begun.limit(1)) is not None
+
+
 async def list_starters(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
     """Return who started or retried a run: actors, and what each did."""
     retried = select(col(AuditEventRow.actor)).where(

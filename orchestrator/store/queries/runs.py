@@ -93,6 +93,18 @@ async def mark_dispatched(session: AsyncSession, run_id: str, attempt: int) -> N
     )
 
 
+async def begin(session: AsyncSession, run_id: str, attempt: int, execution: str | None) -> None:
+    """Record that an attempt of an open run began, and which workflow of Temporal carries it out.
+
+    The first one stays.
+    """
+    fresh = update(RunRow).where(
+        col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
+    )
+    first = func.coalesce(col(RunRow.execution), execution)
+    await session.execute(fresh.values(status=RunStatus.RUNNING, error=None, execution=first))
+
+
 async def set_status(
     session: AsyncSession,
     run_id: str,
@@ -107,6 +119,28 @@ async def set_status(
         col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
     )
     result = await session.execute(fresh.values(status=status, error=error, ended_at=ended_at))
+    return bool(getattr(result, "rowcount", 0))
+
+
+async def end(
+    session: AsyncSession,
+    run_id: str,
+    attempt: int,
+    status: RunStatus,
+    error: str | None,
+    now: datetime,
+    execution: str | None,
+) -> bool:
+    """End an open run, if this is its attempt and its workflow. Return whether it did.
+
+    `execution`: as `begin`; None: any.
+    """
+    fresh = update(RunRow).where(
+        col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
+    )
+    if execution is not None:
+        fresh = fresh.where(func.coalesce(col(RunRow.execution), execution) == execution)
+    result = await session.execute(fresh.values(status=status, error=error, ended_at=now))
     return bool(getattr(result, "rowcount", 0))
 
 

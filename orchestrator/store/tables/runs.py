@@ -40,6 +40,8 @@ class RunRow(SQLModel, table=True):
     cancel_requested_by: str | None = None
     cancel_requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     dispatched: bool = Field(default=False, index=True)  # whether Temporal has this attempt
+    # Temporal's run id of the workflow that began this attempt. No other acts for it.
+    execution: str | None = None
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
@@ -102,6 +104,7 @@ class RunRow(SQLModel, table=True):
         self.status = RunStatus.RUNNING
         self.attempt += 1
         self.dispatched = False
+        self.execution = None
         self.error = None
         self.ended_at = None
 

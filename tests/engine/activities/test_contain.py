@@ -402,3 +402,13 @@ async def test_end_of_run_ends_leases_without_a_change(
         RecordRun(bench.rt).end, RunEnd(run=context(), status=RunStatus.DECLINED)
     )
     assert [row.state for row in await bench.rows(LeaseRow)] == ["ended"]
+
+
+async def test_step_that_was_undone_is_not_applied_again_in_its_attempt(bench: ActivityRig) -> None:
+    call = bench.block()
+    await bench.contained(call)
+    await undo(bench)
+    calls = bench.effects("firewall")
+    reply = await bench.apply(call, await bench.plan(call))
+    assert (reply.outcome, bench.effects("firewall")) == ("refused", calls)
+    assert "each attempt of a run applies a step once" in reply.detail

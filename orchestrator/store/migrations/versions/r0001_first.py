@@ -442,6 +442,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("cancel_requested_by", sa.String(), nullable=True),
         sa.Column("cancel_requested_at", UtcDateTime(), nullable=True),
         sa.Column("dispatched", sa.Boolean(), nullable=False),
+        sa.Column("execution", sa.String(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),

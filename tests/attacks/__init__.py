@@ -1,0 +1,1 @@
+"""Attacks on a running stack, each of which must fail."""
