@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import sys
 import time
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -27,18 +26,8 @@ _SLASH_REDIRECT = 307
 """The status of the one redirect that the API makes."""
 
 
-class _StandardError:
-    """Writes log lines to standard error, as standard output belongs to what a command prints."""
-
-    def msg(self, line: str) -> None:
-        """Write a line."""
-        sys.stderr.write(f"{line}\n")
-
-    debug = info = msg
-
-
 _PROBES = {"/livez", "/readyz", "/metrics"}
-_log = structlog.wrap_logger(_StandardError())
+_log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 import uvicorn
 
 from orchestrator.cli.stack.ports import Listening, save_listening
@@ -70,7 +72,11 @@ class ApiServer(threading.Thread):
 
 @contextmanager
 def api_server(data_dir: Path, environment: str = "staging") -> Iterator[ApiServer]:
-    """An API that answers until the block is left."""
+    """An API that answers until the block is left.
+
+    Its log lines stay out of what a command prints in the same process.
+    """
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
     server = ApiServer(data_dir, environment)
     server.start()
     server.wait()
