@@ -20,7 +20,7 @@ from orchestrator.contracts.names import Activity
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.domain.containment import ContainmentState, LeaseState
-from orchestrator.domain.errors import Unavailable
+from orchestrator.domain.errors import Rejected, Unavailable
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import Mode, StepState
 from orchestrator.engine.activities.evaluate import evaluate_change
@@ -33,6 +33,7 @@ from orchestrator.engine.activities.step_records import (
     step_progress,
     verdict_record,
 )
+from orchestrator.engine.decide.result_limits import size_problem
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments
 
@@ -71,6 +72,8 @@ class PlanChange:
             planned_change = await connector.plan(
                 call.action, call.input, call_for(call.ref, call.action)
             )
+        if problem := size_problem(planned_change):
+            raise Rejected(problem)
         return Change(
             connection=call.connection,
             connector=connector.name,

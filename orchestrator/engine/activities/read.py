@@ -17,6 +17,7 @@ from orchestrator.contracts.change import ReadReply, StepCall
 from orchestrator.contracts.names import Activity
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.digest import digest
+from orchestrator.domain.errors import Rejected
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import StepState
 from orchestrator.engine.activities.step_records import (
@@ -25,6 +26,7 @@ from orchestrator.engine.activities.step_records import (
     step_event,
     step_progress,
 )
+from orchestrator.engine.decide.result_limits import size_problem
 from orchestrator.runtime import Runtime
 
 
@@ -40,6 +42,8 @@ class ReadSystem:
         async with step_progress(self._rt, call):
             started = self._rt.clock()
             output = await self._output(call)
+            if problem := size_problem(output):
+                raise Rejected(problem)
             await self._record(call, output, started)
             return ReadReply(output=output)
 

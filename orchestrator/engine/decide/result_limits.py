@@ -18,11 +18,21 @@ MAX_FOR_EACH_BYTES = 1_000_000
 def check_size(step: AnyStep, ref: StepRef, result: Any) -> Any:
     """Return the result. Raise StepFailed when it is too large."""
     limit = MAX_FOR_EACH_BYTES if isinstance(step, ForEach) else MAX_BYTES
-    if (size := json_bytes(result)) > limit:
-        raise StepFailed(
-            ref.path, f"its result has {size} bytes, more than {limit}; ask the system for less"
-        )
+    if problem := size_problem(result, limit):
+        raise StepFailed(ref.path, problem)
     return result
+
+
+def size_problem(result: Any, limit: int = MAX_BYTES) -> str | None:
+    """Return why a result is too large, if it is.
+
+    An activity asks before it replies: Temporal takes no message of more than 2 MiB, and the worker
+    would repeat the reply without end.
+    """
+    size = json_bytes(result)
+    if size <= limit:
+        return None
+    return f"its result has {size} bytes, more than {limit}; ask the system for less"
 
 
 def for_record(result: Any) -> Any:

@@ -36,6 +36,7 @@ from orchestrator.contracts.run import (
 )
 from orchestrator.domain.change import Change
 from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
 from orchestrator.engine.decide.scope import StepScope
 from orchestrator.engine.temporal.activity_calls import (
@@ -54,6 +55,8 @@ from orchestrator.playbook.plan import ForEach, Use
 
 MAX_UNDO_HERE = 50
 """Steps that are undone in the run's own history; more go to a child workflow."""
+MAX_ID = 900
+"""Characters of a workflow id; Temporal refuses more than 1000."""
 MAX_EVENTS = 40_000
 MAX_HISTORY_BYTES = 40_000_000
 """Temporal ends a workflow at about 50,000 events or 50 MB."""
@@ -142,7 +145,7 @@ class TemporalPort(TemporalApprovals):
         child = workflow.execute_child_workflow(
             Workflow.ROLL_BACK,
             given,
-            id=f"{workflow.info().workflow_id}/roll_back/{paths[0]}",
+            id=_child_id(f"roll_back/{paths[0]}"),
             result_type=list[UndoReply],
         )
         return await shielded(child)
@@ -197,7 +200,7 @@ class TemporalPort(TemporalApprovals):
             reply: BatchReply = await workflow.execute_child_workflow(
                 Workflow.BATCH,
                 given,
-                id=f"{workflow.info().workflow_id}/{ref.path}/{first}",
+                id=_child_id(f"{ref.path}/{first}"),
                 result_type=BatchReply,
             )
         except ChildWorkflowError as error:
@@ -256,3 +259,11 @@ class TemporalPort(TemporalApprovals):
             raise Rejected(
                 "the run's history is full; use a long `for_each`, or split the playbook in two"
             )
+
+
+def _child_id(name: str) -> str:
+    """Return the id of a child workflow. The middle of a very long one is a digest."""
+    whole = f"{workflow.info().workflow_id}/{name}"
+    if len(whole) <= MAX_ID:
+        return whole
+    return f"{whole[: MAX_ID - 100]}/{digest(whole)}/{whole[-30:]}"
