@@ -33,6 +33,9 @@ def main() -> int:
         "--seconds", type=float, default=float("inf"), help="no new batch after this time"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the first batch")
+    parser.add_argument(
+        "--server", choices=("skipping", "real"), default="skipping", help="of Temporal"
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--root", type=Path, help=argparse.SUPPRESS
@@ -44,6 +47,7 @@ def main() -> int:
 def _all(given: argparse.Namespace) -> int:
     began, share = time.monotonic(), -(-given.sequences // given.processes)
     common = ["--one", "--sequences", str(share), "--seconds", str(given.seconds)]
+    common += ["--server", given.server]
     children = [
         ProofProcess([*common, "--seed", str(given.seed + number * 1_000_000)])
         for number in range(given.processes)
@@ -125,6 +129,7 @@ def _one(given: argparse.Namespace) -> int:
 
     if given.root is not None and given.root not in Path(orchestrator.__file__).parents:
         sys.exit(f"{orchestrator.__file__} is not the engine to test")
+    SHARED_STAGE.is_real = given.server == "real"
     began, played, number = time.monotonic(), 0, given.seed
     error: str | None = None
     deeds: tuple[str, ...] = ()

@@ -44,6 +44,7 @@ class SharedStage:
         self.deeds: list[str] = []
         self.failures: list[tuple[str, tuple[str, ...]]] = []  # what broke, after which deeds
         self.hung: list[str] = []  # where the test server hung
+        self.is_real = False  # on which server
         self._runner: asyncio.Runner | None = None
         self._folder: Path | None = None
         self.stage: ProofStage
@@ -61,7 +62,7 @@ class SharedStage:
             self._folder = Path(
                 tempfile.mkdtemp(prefix="tocsin-proof-", dir=memory if memory.is_dir() else None)
             )
-            self.stage = ProofStage(self._folder)
+            self.stage = ProofStage(self._folder, is_real=self.is_real)
             await self.stage.open()
         return self.stage
 

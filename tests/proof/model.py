@@ -41,8 +41,8 @@ class ExpectedLease:
             not self.unsure and not self.contested and self.latest is not None and now > self.latest
         )
 
-    def set_end(self, end: datetime) -> None:
-        self.earliest = self.latest = end
+    def set_end(self, earliest: datetime, latest: datetime) -> None:
+        self.earliest, self.latest = earliest, latest
         self.doubtful = False
 
 

@@ -141,6 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proof.plant", description=__doc__)
     parser.add_argument("--sequences", type=int, default=400, help="played at most to find a bug")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--server", choices=("skipping", "real"), default="skipping")
     parser.add_argument("--only", type=int, help="the number of one bug")
     parser.add_argument("--check", action="store_true", help="only check that all can be planted")
     given = parser.parse_args()
@@ -172,7 +173,7 @@ def _is_found(number: int, bug: PlantedBug, given: argparse.Namespace) -> bool:
         planted = copy / bug.file
         planted.write_text(planted.read_text().replace(bug.old, bug.new))
         numbers = ["--sequences", str(given.sequences), "--seed", str(given.seed)]
-        arguments = ["--one", "--root", str(copy), *numbers]
+        arguments = ["--one", "--root", str(copy), "--server", given.server, *numbers]
         environment = {**os.environ, "PYTHONPATH": str(copy)}
         report = ProofProcess(arguments, folder=copy, environment=environment).report()
     found, played = bool(report["error"]), report["sequences"]

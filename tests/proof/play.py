@@ -31,6 +31,9 @@ from tests.proof.stage import ProofStage
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER, Role.ADMIN))
 STARTER = "person:starter"
 _SOON = 0.15
+"""Seconds of real time, on the server that skips time."""
+_SOON_IN_REAL_TIME = 2.0
+"""Seconds on the real server, where retries take their time."""
 _PAUSES = (2, 2, 5, 15, 30, 60, 120, 300, 300, 600, 600, 900, 3600, 3600, 3600)
 """Seconds of virtual time that pass, one by one, until everything is quiet: retries need them."""
 _CAME = """
@@ -119,6 +122,7 @@ class ProofPlay:
         ]
         for hold in held:
             hold.unsure = True
+        before = self.stage.clock.now()
         try:
             await change_lease(
                 self.stage.rt, self.stage.client, key, length=length, actor="person:ann"
@@ -126,9 +130,8 @@ class ProofPlay:
         except Conflict:
             return
         else:
-            end = self.stage.clock.now() + length
             for hold in held:
-                hold.set_end(end)
+                hold.set_end(before + length, self.stage.clock.now() + length)
         finally:
             for hold in held:
                 hold.unsure = False
@@ -138,7 +141,7 @@ class ProofPlay:
 
         The test server (not the real one) hangs when it cancels an activity that has just ended.
         """
-        if run.way.asks or self.model.asked_ever:
+        if not self.stage.is_real and (run.way.asks or self.model.asked_ever):
             await self.settle()
         run.cancelled = run.troubled = True
         for hold in self.model.holds_of(run.id):
@@ -187,7 +190,8 @@ class ProofPlay:
     async def publish(self, verdict: str, *, reapply: bool) -> None:
         if verdict != "allow":
             self.trouble()
-        if verdict == "ask" and any(run.cancelled and run.open for run in self.model.runs.values()):
+        being_cancelled = any(run.cancelled and run.open for run in self.model.runs.values())
+        if not self.stage.is_real and verdict == "ask" and being_cancelled:
             await self.settle()  # as in `cancel`
         self.model.policy, self.model.reapplies = verdict, reapply
         self.model.asked_ever |= verdict == "ask"
@@ -243,7 +247,7 @@ class ProofPlay:
             if pause:
                 await reconcile(self.stage.rt, self.stage.client)
                 await self.stage.pass_time(timedelta(seconds=pause))
-            if await self._quiet(_SOON):
+            if await self._quiet(_SOON_IN_REAL_TIME if self.stage.is_real else _SOON):
                 self.model.mark_quiet()
                 await self._check_list()
                 return

@@ -32,7 +32,7 @@ from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import ConnectionRow, PlaybookRow
-from tests.proof.clock import VirtualClock
+from tests.proof.clock import FastClock, VirtualClock
 from tests.proof.crashes import CrashingConnector
 from tests.proof.devices import SYSTEMS, Device, Journal
 from tests.proof.edge import EdgeClient, EdgeDevice
@@ -41,6 +41,7 @@ from tests.proof.model import LawBroken
 from tests.proof.playbooks import all_plans
 
 SERVER = Path(sys.executable).with_name("temporal-test-server")  # from its package
+REAL_SERVER = SERVER.with_name("temporal")
 URL = "http://127.0.0.1:1"
 _SLEEP_PATIENCE = 15.0
 RESTLESS = 300
@@ -66,9 +67,10 @@ VERDICTS = {"allow": "allow: true", "ask": "approve: true", "deny": "deny: not n
 class ProofStage:
     """One per process. Call `begin` and `end` around each sequence."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_real: bool = False) -> None:
         self.folder = folder
-        self.clock = VirtualClock()
+        self.is_real = is_real  # Temporal's real server, on which time does not skip
+        self.clock = FastClock() if is_real else VirtualClock()
         self.journal = Journal()
         self.edge = EdgeDevice()
         self.devices: dict[str, Device | EdgeDevice] = {"edge": self.edge}
@@ -93,13 +95,25 @@ class ProofStage:
         await self._furnish()
         await self.rt.store.close()
         shutil.copyfile(self._database, self.folder / "template.db")
-        self._server = await WorkflowEnvironment.start_time_skipping(
-            data_converter=data_converter(self.rt.payloads),
+        self._server = await self._start_server()
+        self.client = self._server.client
+        await self._work()
+
+    async def _start_server(self) -> WorkflowEnvironment:
+        converter = data_converter(self.rt.payloads)
+        if isinstance(self.clock, FastClock):
+            return await WorkflowEnvironment.start_local(
+                data_converter=converter,
+                interceptors=[self.clock],
+                plugins=[self.clock.plugin()],
+                dev_server_existing_path=str(REAL_SERVER),
+                dev_server_log_level="never",
+            )
+        return await WorkflowEnvironment.start_time_skipping(
+            data_converter=converter,
             interceptors=[self.clock],
             test_server_existing_path=str(SERVER),
         )
-        self.client = self._server.client
-        await self._work()
 
     async def close(self) -> None:
         """Stop everything, even if the server no longer answers."""
@@ -138,6 +152,9 @@ class ProofStage:
 
     async def pass_time(self, by: timedelta) -> None:
         """Let time pass on the server, which the clock of the store follows."""
+        if isinstance(self.clock, FastClock):
+            await self.clock.pass_time(by)
+            return
         before = self.clock.begun
         try:
             async with asyncio.timeout(_SLEEP_PATIENCE):

