@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.containment import DriftState
-from orchestrator.domain.errors import Unavailable
+from orchestrator.domain.errors import Busy, Stopped, Unavailable
 from orchestrator.policy.load_inputs import release_stop_reason
 from orchestrator.store.queries import containments
 from orchestrator.store.tables import ContainmentRow, EffectRow
@@ -33,11 +33,11 @@ async def release_blocked_by(
         source=effect.source,
     )
     if stopped:  # by a kill switch that stops releases too
-        return Unavailable(stopped, _STOPPED_WAIT)
+        return Stopped(stopped, _STOPPED_WAIT)
     busy = _busy(containment, now) if containment else None
     if busy is None and containment is not None:
         busy = await _overlap_busy(session, containment, now)
-    return Unavailable(busy, _BUSY_WAIT) if busy else None
+    return Busy(busy, _BUSY_WAIT) if busy else None
 
 
 async def _overlap_busy(

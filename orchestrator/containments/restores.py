@@ -19,7 +19,7 @@ from orchestrator.containments.release_scope import (
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Change, Effect, Holder
 from orchestrator.domain.containment import ContainmentState, LeaseEndReason
-from orchestrator.domain.errors import Rejected, Unavailable
+from orchestrator.domain.errors import Busy, Rejected
 from orchestrator.store.queries import containments, runs, steps
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
 
@@ -43,7 +43,7 @@ async def load_holders(session: AsyncSession, change: Change) -> tuple[Holder, .
 async def begin_restore(session: AsyncSession, change: Change, now: datetime) -> list[Holder]:
     """Keep releases and drift checks from the containments that a restore lifts.
 
-    Return the holders that its plan did not name; then nothing is kept. Raise Unavailable while one
+    Return the holders that its plan did not name; then nothing is kept. Raise Busy while one
     of the containments is applied, applied again, or lifted.
     """
     planned = {holder.lease for holder in change.holders}
@@ -90,7 +90,7 @@ async def revive_leases(session: AsyncSession, restore: EffectRow, now: datetime
     """Revive the leases that a restore ended, as it was undone.
 
     Leases that expired in the meantime are revived too, so that what the undo contained again on
-    their behalf is lifted. Raise Unavailable while one of the containments is being lifted.
+    their behalf is lifted. Raise Busy while one of the containments is being lifted.
     """
     leases = await containments.leases_ended_by_restore(session, restore.id)
     made = await containments.effects_undone_by(session, restore.id)
@@ -98,7 +98,7 @@ async def revive_leases(session: AsyncSession, restore: EffectRow, now: datetime
     keys = sorted({lease.containment_key for lease in leases})
     for containment in await containments.lock_all(session, keys):
         if containment.state is ContainmentState.LIFTING:
-            raise Unavailable(f"{containment.target} is being lifted", _BUSY_WAIT)
+            raise Busy(f"{containment.target} is being lifted", _BUSY_WAIT)
         containment.hold()
         containment.enter_force(now)
         effect = await covering_effect(session, containment)
@@ -162,14 +162,15 @@ async def _holder(session: AsyncSession, containment: ContainmentRow, lease: Lea
 
 async def _check_idle(session: AsyncSession, containment: ContainmentRow, now: datetime) -> None:
     if is_reapplying(containment, now):
-        raise Unavailable(f"{containment.target} is being applied again", _BUSY_WAIT)
+        raise Busy(f"{containment.target} is being applied again", _BUSY_WAIT)
     for effect in await containments.containing_effects(
         session, containment.connection, containment.extent
     ):
         if await effect_in_flight(session, effect, now):
-            raise Unavailable(
+            raise Busy(
                 f"run {effect.run_id} is applying {effect.action} of {containment.target}",
                 _BUSY_WAIT,
+                run_id=effect.run_id,
             )
 
 

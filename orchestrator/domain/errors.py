@@ -7,6 +7,8 @@ TocsinError
 ├── Forbidden      the person lacks a permission
 └── ActionError    a connector's call to its system
     ├── Unavailable    try again (after `retry_after`, where the system said so)
+    │   ├── Busy       another change of the target has to end first; the system was not called
+    │   └── Stopped    a kill switch stops it for now; the system was not called
     ├── Rejected       stop: the system refused, and will refuse again
     └── Unknown        the reply was lost: plan again and look
 Halted             a person, the policy or a kill switch refused; nothing was attempted
@@ -46,6 +48,21 @@ class Unavailable(ActionError):
         super().__init__(message)
         self.retry_after = retry_after
         """The pause that the system asked for, if any."""
+
+
+class Busy(Unavailable):
+    """Another change of the same target, or of one that overlaps it, has to end first."""
+
+    def __init__(
+        self, message: str, retry_after: timedelta | None = None, *, run_id: str | None = None
+    ) -> None:
+        super().__init__(message, retry_after)
+        self.run_id = run_id
+        """The run that makes that change, where it is one."""
+
+
+class Stopped(Unavailable):
+    """A kill switch stops it for now."""
 
 
 class Rejected(ActionError):

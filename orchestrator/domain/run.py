@@ -83,6 +83,11 @@ class StepState(StrEnum):
         }
 
     @property
+    def can_wait(self) -> bool:
+        """Whether the step, or its undo, may wait for something."""
+        return not self.is_final or self.can_be_undone
+
+    @property
     def is_without_effect(self) -> bool:
         """Whether the step has not reached, or will not reach, a change."""
         return self in {
@@ -139,12 +144,40 @@ class WaitingForRetry(Frozen):
     kind: Literal["retry"] = "retry"
     error: str = Field(description="Why the last try did not succeed.")
     attempt: int = Field(description="The number of the last try.")
-    attempts: int = Field(description="How many tries the step has.")
+    attempts: int | None = Field(
+        description="How many tries the step has; null for an undo, which is tried without end."
+    )
     until: AwareDatetime = Field(description="When the step is tried again.")
 
 
+class WaitingForTarget(Frozen):
+    """The end of another change of the same target, or of one that overlaps it."""
+
+    kind: Literal["target"] = "target"
+    reason: str = Field(description="What is under way.")
+    run_id: str | None = Field(
+        description="The run that makes the change; null for a release or a drift check."
+    )
+    until: AwareDatetime | None = Field(
+        description="When Tocsin looks again; null: within 15 seconds."
+    )
+
+
+class WaitingForKillSwitch(Frozen):
+    """The end of a kill switch that stops releases too."""
+
+    kind: Literal["kill_switch"] = "kill_switch"
+    reason: str = Field(description="Which switch, and why it was engaged.")
+    until: AwareDatetime = Field(description="When Tocsin looks again.")
+
+
 WaitingFor = Annotated[
-    WaitingForApproval | WaitingForEvent | WaitingForTime | WaitingForRetry,
+    WaitingForApproval
+    | WaitingForEvent
+    | WaitingForTime
+    | WaitingForRetry
+    | WaitingForTarget
+    | WaitingForKillSwitch,
     Field(discriminator="kind"),
 ]
 

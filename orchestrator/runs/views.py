@@ -97,7 +97,8 @@ class StepView(Frozen):
     error: str | None
     attempt: int = Field(description="The attempt of the run in which the step began.")
     waiting_for: WaitingFor | None = Field(
-        description="What the step waits for, and until when; null while it does not wait."
+        description="What the step, or its undo, waits for, and until when; null while it does "
+        "not wait."
     )
     started_at: datetime
     ended_at: datetime | None
@@ -105,7 +106,7 @@ class StepView(Frozen):
     @classmethod
     def of(cls, row: StepRow) -> StepView:
         """Return the view of a row."""
-        waits = row.waiting_for is not None and not row.state.is_final
+        waits = row.waiting_for is not None and row.state.can_wait
         return cls(
             id=row.path,
             kind=row.kind,

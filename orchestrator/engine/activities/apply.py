@@ -18,12 +18,12 @@ from orchestrator.contracts.change import ApplyReply, ApplyRequest
 from orchestrator.contracts.names import Activity
 from orchestrator.domain.change import Effect, PolicyVerdict, Verdict
 from orchestrator.domain.containment import EffectState, LeaseState
-from orchestrator.domain.errors import Halted, Rejected, Unavailable, Unknown
+from orchestrator.domain.errors import Busy, Halted, Rejected, Unknown
 from orchestrator.domain.run import Mode
 from orchestrator.engine.activities import effect_records
 from orchestrator.engine.activities.evaluate import evaluate_change
 from orchestrator.engine.activities.start_checks import check_current
-from orchestrator.engine.activities.step_records import step_progress
+from orchestrator.engine.activities.step_records import record_busy, step_progress
 from orchestrator.policy.evaluate import COUNTED
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments, effects
@@ -106,8 +106,8 @@ class ApplyChange:
             await containments.lock_connection(session, request.change.connection)
             try:
                 unplanned = await begin_restore(session, request.change, now)
-            except Unavailable as error:
-                return ApplyReply(outcome="busy", verdict=verdict, detail=str(error))
+            except Busy as error:
+                return await _busy(session, request, verdict, str(error), error.run_id, now)
             if unplanned:
                 detail = "; ".join(map(str, unplanned))
                 return ApplyReply(outcome="outdated", verdict=verdict, detail=detail)
@@ -126,7 +126,7 @@ class ApplyChange:
             other = await effect_records.effect_of_other_run(session, request, containment)
             if other is not None and await effect_in_flight(session, other, now):
                 detail = f"run {other.run_id} is applying the same to {request.change.target}"
-                return ApplyReply(outcome="busy", verdict=verdict, detail=detail)
+                return await _busy(session, request, verdict, detail, other.run_id, now)
             if other is not None and await effect_records.is_newer_than_plan(
                 session, request, other, now
             ):
@@ -158,6 +158,19 @@ class ApplyChange:
         async with self._rt.store.write() as session:
             await effect_records.record_applied(session, request, output, started, self._rt.clock())
         return ApplyReply(outcome="applied", verdict=permit.verdict, output=output)
+
+
+async def _busy(
+    session: AsyncSession,
+    request: ApplyRequest,
+    verdict: PolicyVerdict,
+    detail: str,
+    run_id: str | None,
+    now: datetime,
+) -> ApplyReply:
+    """Record that another change has to end first, and return that."""
+    await record_busy(session, request.call, detail, run_id, now)
+    return ApplyReply(outcome="busy", verdict=verdict, detail=detail)
 
 
 def _check_request(request: ApplyRequest) -> None:

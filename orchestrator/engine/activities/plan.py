@@ -20,7 +20,7 @@ from orchestrator.contracts.names import Activity
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Change, Effect, PolicyVerdict, Verdict
 from orchestrator.domain.containment import ContainmentState, LeaseState
-from orchestrator.domain.errors import Rejected, Unavailable
+from orchestrator.domain.errors import Busy, Rejected
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import Mode, StepState
 from orchestrator.engine.activities.evaluate import evaluate_change
@@ -28,6 +28,7 @@ from orchestrator.engine.activities.start_checks import check_current
 from orchestrator.engine.activities.step_records import (
     change_data,
     fail_step_on_write,
+    record_busy,
     save_step,
     step_event,
     step_progress,
@@ -64,7 +65,7 @@ class PlanChange:
                 change = await self._plan_on_device(connector, request.call)
                 reply = await self._evaluate(request, change, started, None)
             if reply is None:
-                raise Unavailable(f"{change.target} changed during planning", LIFTING_WAIT)
+                raise Busy(f"{change.target} changed during planning", LIFTING_WAIT)
             return reply
 
     async def _plan_on_device(self, connector: Connector[Any], call: StepCall) -> Change:
@@ -101,6 +102,7 @@ class PlanChange:
             verdict = await evaluate_change(session, change, call.ref.run, now)
             if _takes_lease(request) and _may_hold(request, change, verdict):
                 if busy := await _busy_reason(session, change, now):
+                    await record_busy(session, call, busy, None, started)
                     return PlanReply(change=change, verdict=verdict, busy=busy)
                 held_before = await register_lease(session, call, change, now)
                 if releases is not None and (

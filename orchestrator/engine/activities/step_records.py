@@ -19,9 +19,9 @@ from orchestrator.contracts.run import StepRecord, StepRef
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.change import Change, PolicyVerdict
 from orchestrator.domain.digest import digest, input_digest
-from orchestrator.domain.errors import Unavailable
+from orchestrator.domain.errors import Busy, Unavailable
 from orchestrator.domain.masking import mask_secrets
-from orchestrator.domain.run import StepState, WaitingForRetry
+from orchestrator.domain.run import StepState, WaitingFor, WaitingForRetry, WaitingForTarget
 from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.engine.temporal.retries import pause_after
 from orchestrator.runtime import Runtime
@@ -198,20 +198,36 @@ async def _record_wait(rt: Runtime, call: StepCall, error: Unavailable, began: d
     if attempt >= call.retry.attempts:
         return  # it was the last try
     now = rt.clock()
-    waiting = WaitingForRetry(
-        error=str(error),
-        attempt=attempt,
-        attempts=call.retry.attempts,
-        until=now + _pause(call, error, info),
+    until = now + _pause(call, error, info)
+    waiting = (
+        WaitingForTarget(reason=str(error), run_id=error.run_id, until=until)
+        if isinstance(error, Busy)
+        else WaitingForRetry(
+            error=str(error), attempt=attempt, attempts=call.retry.attempts, until=until
+        )
     )
     with suppress(SQLAlchemyError):  # as above
         async with rt.store.write() as session:
-            row = await steps.get(session, call.ref.run.run_id, call.ref.path)
-            if row is None or row.attempt != call.ref.run.attempt:
-                document = waiting.model_dump(mode="json")
-                await save_step(session, call, StepState.WAITING, began, now, waiting_for=document)
-            else:
-                row.wait_for(waiting)
+            await _save_wait(session, call, waiting, began)
+
+
+async def record_busy(
+    session: AsyncSession, call: StepCall, reason: str, run_id: str | None, now: datetime
+) -> None:
+    """Record that another change of the target has to end before the step goes on."""
+    waiting = WaitingForTarget(reason=reason, run_id=run_id, until=None)
+    await _save_wait(session, call, waiting, now)
+
+
+async def _save_wait(
+    session: AsyncSession, call: StepCall, waiting: WaitingFor, began: datetime
+) -> None:
+    row = await steps.get(session, call.ref.run.run_id, call.ref.path)
+    if row is None or row.attempt != call.ref.run.attempt:
+        document = waiting.model_dump(mode="json")
+        await save_step(session, call, StepState.WAITING, began, began, waiting_for=document)
+    else:
+        row.wait_for(waiting)
 
 
 def _pause(call: StepCall, error: Unavailable, info: activity.Info) -> timedelta:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
@@ -34,6 +36,7 @@ from orchestrator.domain.containment import (
 )
 from orchestrator.domain.errors import Conflict, Invalid, NotFound, Rejected, Unavailable, Unknown
 from orchestrator.domain.observable import Target
+from orchestrator.domain.run import WaitingFor, WaitingForRetry
 from orchestrator.engine.activities import undo_records
 from orchestrator.engine.activities.start_checks import is_current
 from orchestrator.engine.activities.verify import poll_until
@@ -81,16 +84,26 @@ class UndoChange:
         wait for a kill switch or for a drift that is being corrected.
         """
         with translate_errors():
-            now = self._rt.clock()
-            async with self._rt.store.write() as session:
-                decided = await self._decide(session, request, now)
-            match decided:
-                case Unavailable():
-                    raise decided
-                case _Undo():
-                    return await self._undo(request, decided)
-                case UndoReply():
-                    return decided
+            try:
+                return await self._try(request)
+            except Unavailable as error:
+                waits = undo_records.wait_after(error, activity.info().attempt, self._rt.clock())
+                with suppress(SQLAlchemyError):  # only for display
+                    async with self._rt.store.write() as session:
+                        await undo_records.record_wait(session, request, waits)
+                raise
+
+    async def _try(self, request: UndoRequest) -> UndoReply:
+        now = self._rt.clock()
+        async with self._rt.store.write() as session:
+            decided = await self._decide(session, request, now)
+        match decided:
+            case Unavailable():
+                raise decided
+            case _Undo():
+                return await self._undo(request, decided)
+            case UndoReply():
+                return decided
 
     async def _decide(
         self, session: AsyncSession, request: UndoRequest, now: datetime
@@ -241,8 +254,16 @@ class UndoChange:
                 containment = await record_failed_release(session, request, effect, now)
             elif containment is not None and containment.state is not ContainmentState.LIFTING:
                 containment = None  # a person resolved it in the meantime
+            waits: WaitingFor | None = None
             if containment is not None:
                 await schedule_retry(session, request, containment, error, now)
+                waits = WaitingForRetry(
+                    error=error,
+                    attempt=containment.failures,
+                    attempts=None,
+                    until=containment.retry_at or now,
+                )
+            await undo_records.record_wait(session, request, waits)
             data = {
                 "effect": effect.id,
                 "containment": undo.containment,

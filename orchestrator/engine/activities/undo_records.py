@@ -14,9 +14,20 @@ from orchestrator.contracts.change import UndoableStep, UndoReply, UndoRequest
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Change
 from orchestrator.domain.containment import LeaseState
-from orchestrator.domain.run import StepState
+from orchestrator.domain.errors import Busy, Stopped, Unavailable
+from orchestrator.domain.run import (
+    WaitingFor,
+    WaitingForKillSwitch,
+    WaitingForRetry,
+    WaitingForTarget,
+)
+from orchestrator.engine.temporal.retries import pause_after
+from orchestrator.playbook.plan import Retry
 from orchestrator.store.queries import containments, effects, steps
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
+
+_RETRY = Retry(wait=1)
+"""The pauses between the tries of an undo, as `RELEASE_RETRY` has them."""
 
 
 async def undoable_steps(session: AsyncSession, run_id: str) -> list[UndoableStep]:
@@ -85,7 +96,32 @@ async def mark_step(session: AsyncSession, request: UndoRequest, now: datetime) 
     if request.cause.is_release:
         step.release(now)
     else:
-        step.state, step.ended_at = StepState.UNDONE, now
+        step.undo(now)
+
+
+async def record_wait(
+    session: AsyncSession, request: UndoRequest, waiting_for: WaitingFor | None
+) -> None:
+    """Record what the undo of a step waits for; the step keeps its state."""
+    step = await steps.get(session, request.run_id, request.path)
+    if step is None or not step.state.can_be_undone:
+        return
+    if waiting_for is None:
+        step.waiting_for = None
+    else:
+        step.wait_for(waiting_for)
+
+
+def wait_after(error: Unavailable, attempt: int, now: datetime) -> WaitingFor:
+    """Return what an undo waits for after an attempt (1: the first)."""
+    until = now + (error.retry_after or pause_after(_RETRY, attempt))
+    match error:
+        case Stopped():
+            return WaitingForKillSwitch(reason=str(error), until=until)
+        case Busy():
+            return WaitingForTarget(reason=str(error), run_id=error.run_id, until=until)
+        case _:
+            return WaitingForRetry(error=str(error), attempt=attempt, attempts=None, until=until)
 
 
 async def record_undo(

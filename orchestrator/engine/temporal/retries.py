@@ -11,6 +11,9 @@ from orchestrator.playbook.plan import Retry
 LONGEST_PAUSE = timedelta(minutes=5)
 """Between two tries, unless the system asks for more."""
 
+_DOUBLED = 20
+"""How often a pause is doubled at most: by then it is the longest one."""
+
 
 def retry_policy(retry: Retry | None) -> RetryPolicy:
     """Return the author's retries, with exponential pauses."""
@@ -24,5 +27,5 @@ def retry_policy(retry: Retry | None) -> RetryPolicy:
 
 def pause_after(retry: Retry, attempt: int) -> timedelta:
     """Return the pause after an attempt (1: the first), as the policy has it."""
-    seconds: float = max(retry.wait, 1) * 2.0 ** (attempt - 1)
+    seconds: float = max(retry.wait, 1) * 2.0 ** min(attempt - 1, _DOUBLED)
     return min(timedelta(seconds=seconds), LONGEST_PAUSE)

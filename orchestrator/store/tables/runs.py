@@ -176,3 +176,10 @@ class StepRow(SQLModel, table=True):
         """Record that its lease ended and its change is no longer in force."""
         self.state = StepState.RELEASED
         self.ended_at = now
+        self.waiting_for = None
+
+    def undo(self, now: datetime) -> None:
+        """Record that its change was undone."""
+        self.state = StepState.UNDONE
+        self.ended_at = now
+        self.waiting_for = None

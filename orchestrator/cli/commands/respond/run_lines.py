@@ -31,15 +31,19 @@ def format_waiting(waiting_for: dict[str, Any] | None) -> str:
     """Return what a step waits for, and until when; empty while it does not wait."""
     if waiting_for is None:
         return ""
-    until = format_time(waiting_for["until"])
+    until = format_time(waiting_for["until"]) if waiting_for["until"] else "in a few seconds"
     match waiting_for["kind"]:
         case "approval":
             return f"approval {waiting_for['approval_id']}, until {until}"
         case "event":
             return f"an alert with {waiting_for['event']}, until {until}"
         case "retry":
-            tries = f"{waiting_for['attempt'] + 1} of {waiting_for['attempts']}"
-            return f"try {tries} at {until}: {waiting_for['error']}"
+            tries, limit = waiting_for["attempt"] + 1, waiting_for["attempts"]
+            tried = f"{tries} of {limit}" if limit else f"{tries}"
+            return f"try {tried} at {until}: {waiting_for['error']}"
+        case "target" | "kill_switch":
+            at = until if waiting_for["until"] is None else f"at {until}"
+            return f"{waiting_for['reason']}; checked again {at}"
         case _:
             return f"until {until}"
 
