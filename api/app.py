@@ -197,9 +197,10 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        log_config=None,  # its lines take the form of all others
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # a client could claim any address in them
+        proxy_headers=False,  # ResponseMiddleware reads them, as far as trusted proxies wrote them
         ws="none",
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

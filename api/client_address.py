@@ -1,33 +1,60 @@
-"""The address of a client: that of the connection, or the one that a trusted proxy names."""
+"""The address of a client: that of the connection, or the one that trusted proxies name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from fastapi import Request
+from starlette.types import Scope
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
-def client_address(request: Request, trusted_proxies: Iterable[str]) -> str | None:
-    """Return the address of the client; None where the connection has none.
+def parse_networks(texts: Iterable[str]) -> Networks:
+    """Return the networks of `trusted_proxies`."""
+    return tuple(ip_network(text) for text in texts)
+
+
+def client_of(scope: Scope, proxies: Networks) -> tuple[str, int] | None:
+    """Return the address of the client and the port of the connection; None without an address.
 
     `X-Forwarded-For` is read from the right, past every proxy that is trusted: what stands left of
-    the first other address is the client's own claim.
+    the first other address is the client's own claim, and so is what is not an address.
     """
-    peer = request.client.host if request.client else None
-    proxies = [ip_network(network) for network in trusted_proxies]
-    named = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-    hops = [hop.strip() for hop in named if hop.strip()]
-    address = peer
+    peer: tuple[str, int] | None = scope.get("client")
+    if peer is None or not proxies:
+        return peer
+    address = _parse(peer[0])
+    hops = _hops(scope)
     while hops and address is not None and _is_in(address, proxies):
-        address = hops.pop()
-    return address
+        named = _parse(hops.pop())
+        if named is None:
+            break
+        address = named
+    return (str(address), peer[1]) if address is not None else peer
 
 
-def _is_in(address: str, networks: Iterable[object]) -> bool:
+def _hops(scope: Scope) -> list[str]:
+    given = [value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER]
+    return [hop.strip() for hop in ",".join(given).split(",") if hop.strip()]
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    """Return an address, which some proxies write with its port."""
+    bare = text.strip("[]").partition("%")[0]
+    if text.startswith("[") and "]:" in text:
+        bare = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        bare = text.partition(":")[0]
     try:
-        parsed = ip_address(address.partition("%")[0])
+        address = ip_address(bare)
     except ValueError:
-        return False
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-    return any(parsed in network for network in networks)  # type: ignore[operator]
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_in(address: IPv4Address | IPv6Address, networks: Networks) -> bool:
+    return any(address in network for network in networks)
+
+
+_HEADER = b"x-forwarded-for"

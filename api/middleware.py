@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body import BoundedBody
+from api.client_address import client_of, parse_networks
 from api.container import Container
 from api.kill_switch_header import HEADER
 from api.methods import HeadSender, as_get
@@ -45,6 +46,7 @@ class ResponseMiddleware:
     def __init__(self, app: ASGIApp, container: Container) -> None:
         self._app, self._container = app, container
         self._limit = container.rt.settings.max_body_bytes
+        self._proxies = parse_networks(container.rt.settings.trusted_proxies)
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +55,11 @@ class ResponseMiddleware:
             await self._app(scope, receive, send)
             return
         scope["request_id"] = _request_id(scope)
+        scope["client"] = client_of(scope, self._proxies)
+        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
         if method == "HEAD":
             scope, send = as_get(scope), HeadSender(send)
@@ -99,17 +106,18 @@ class ResponseMiddleware:
 
 def _log_access(scope: Scope, method: str, route: str, status: int, seconds: float) -> None:
     """Log an answered request by its route: the path and the query may hold a secret."""
-    principal = scope.get("state", {}).get("principal")
+    state = scope.get("state", {})
+    principal = state.get("principal")
     is_probe = route in _PROBES and status < HTTPStatus.BAD_REQUEST
     (_log.debug if is_probe else _log.info)(
         "request answered",
-        request=scope["request_id"],
         method=method,
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 1),
         person=principal.person if principal else None,
         client=scope["client"][0] if scope.get("client") else None,
+        **state.get("logged", {}),
     )
 
 

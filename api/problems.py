@@ -153,7 +153,7 @@ def unexpected(request: Request, error: Exception) -> ProblemResponse:
     ]
     _log.error(
         "request failed",
-        request=request.scope.get("request_id"),
+        request_id=request.scope.get("request_id"),
         error=type(error).__name__,
         where=where,
     )
@@ -213,7 +213,7 @@ async def _database(request: Request, error: Exception) -> ProblemResponse:
             "the request holds a value that cannot be stored or searched, such as NUL in a text",
         )
     _log.error(
-        "database failed", request=request.scope.get("request_id"), error=type(error).__name__
+        "database failed", request_id=request.scope.get("request_id"), error=type(error).__name__
     )
     return problem(
         request,

@@ -27,6 +27,7 @@ from orchestrator.engine.activities.registry import activities
 from orchestrator.engine.temporal.activity_calls import HEARTBEAT
 from orchestrator.engine.temporal.client import connect
 from orchestrator.engine.temporal.heartbeats import Heartbeats
+from orchestrator.engine.temporal.log_context import LogContext
 from orchestrator.engine.temporal.own_workflow import OwnWorkflowOnly
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
 from orchestrator.installation.identity import load_identity, verify_keys
@@ -106,7 +107,7 @@ def make_worker(rt: Runtime, client: Client) -> Worker:
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
         ),
-        interceptors=[OwnWorkflowOnly(rt), Heartbeats()],
+        interceptors=[LogContext(), OwnWorkflowOnly(rt), Heartbeats()],
         max_heartbeat_throttle_interval=HEARTBEAT / 3,
         max_cached_workflows=MAX_WORKFLOWS,
         max_concurrent_activities=MAX_AT_ONCE,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from api.client_address import client_address
 from api.container import Container, container_of
 from api.problems import TooLarge, error_responses
 from orchestrator.domain.errors import Invalid, NotFound
@@ -61,7 +60,8 @@ async def accept_webhook(source: Source, request: Request) -> Response:
     key. What an authentic source sends and Tocsin cannot read is kept, and can be replayed.
     """
     container = container_of(request)
-    sender = client_address(request, container.rt.settings.trusted_proxies)
+    sender = request.client.host if request.client else None
+    request.state.logged = {"source": source}
     try:
         body = await _read(request, container, source, sender)
         outcome = await intake.accept(container.rt, source, request.headers.raw, body, sender)
@@ -77,6 +77,7 @@ async def accept_webhook(source: Source, request: Request) -> Response:
     if isinstance(outcome, Ignored):
         container.metrics.count_webhook(source, "ignored")
         return _answer(outcome, 200)
+    request.state.logged |= {"alert_id": outcome.alert_id, "run_ids": list(outcome.run_ids)}
     container.metrics.count_webhook(source, "duplicate" if outcome.duplicate else "accepted")
     container.metrics.count_webhook(source, "unreadable", len(outcome.rejected))
     container.dispatcher.enqueue(outcome.run_ids, new_incidents(outcome))

@@ -53,9 +53,9 @@ async def deliver(rt: Runtime, client: Client, approval_id: str) -> Delivery:
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return Delivery.NO_WORKFLOW
-        _log.warning("decision not delivered", approval=row.id, status=error.status.name)
+        _log.warning("decision not delivered", approval_id=row.id, status=error.status.name)
         return Delivery.LATER
     except (TimeoutError, RuntimeError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-        _log.warning("decision not delivered", approval=row.id, error=type(error).__name__)
+        _log.warning("decision not delivered", approval_id=row.id, error=type(error).__name__)
         return Delivery.LATER
     return Delivery.SENT

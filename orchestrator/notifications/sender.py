@@ -108,7 +108,7 @@ async def _record_failure(
     row.mark_failed()
     _log.error(
         "notification failed",
-        notification=row.id,
+        notification_id=row.id,
         about=row.about,
         channel=row.channel.value,
         error=row.error,

@@ -103,10 +103,10 @@ async def _start(
     except RPCError as error:
         if error.status in _RETRYABLE_REFUSALS:
             return f"Temporal refuses the run: {error.message}"
-        _log.warning("run not started yet", run=run.id, status=error.status.name)
+        _log.warning("run not started yet", run_id=run.id, status=error.status.name)
         return False
     except RuntimeError as error:  # raised by a client that has not connected yet
-        _log.warning("run not started yet", run=run.id, reason=type(error).__name__)
+        _log.warning("run not started yet", run_id=run.id, reason=type(error).__name__)
         return False
     return True
 

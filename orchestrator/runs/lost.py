@@ -73,7 +73,7 @@ async def recover_run(rt: Runtime, client: Client, run_id: str) -> bool:
         await trail.record(
             session, EventKind.RUN_RETRIED, actor="system", subject=run_id, data=data, now=now
         )
-    _log.warning("run lost by Temporal, continued", run=run_id, attempt=run.attempt + 1)
+    _log.warning("run lost by Temporal, continued", run_id=run_id, attempt=run.attempt + 1)
     await dispatch(rt, client, [run_id])
     return True
 
@@ -100,11 +100,11 @@ async def carry_out_cancel(rt: Runtime, client: Client, run: RunRow) -> None:
         await handle.signal("cancel_run", run.cancel_requested_by, rpc_timeout=RPC_TIMEOUT)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
-            _log.warning("cancellation not delivered yet", run=run.id, status=error.status.name)
+            _log.warning("cancellation not delivered yet", run_id=run.id, status=error.status.name)
             return
         await recover_run(rt, client, run.id)
     except RuntimeError as error:  # raised by a client that has not connected yet
-        _log.warning("cancellation not delivered yet", run=run.id, error=type(error).__name__)
+        _log.warning("cancellation not delivered yet", run_id=run.id, error=type(error).__name__)
 
 
 async def _give_up(session: AsyncSession, row: RunRow, now: datetime) -> None:

@@ -117,7 +117,7 @@ async def _open_task(session: AsyncSession, run: RunRow, failures: int, now: dat
 
 async def _replace_workflow(rt: Runtime, client: Client, run: RunRow) -> None:
     """Continue a cancelled run as its next attempt, as its workflow will not hear of it."""
-    _log.warning("stuck run is replaced to be cancelled", run=run.id, attempt=run.attempt)
+    _log.warning("stuck run is replaced to be cancelled", run_id=run.id, attempt=run.attempt)
     handle = client.get_workflow_handle(run_workflow_id(run.id, run.attempt))
     await handle.terminate("stuck, and cancelled", rpc_timeout=RPC_TIMEOUT)
     await recover_run(rt, client, run.id)

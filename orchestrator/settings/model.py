@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     no_proxy: values.NoProxy = ()
     worker_metrics_port: values.Port | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    # Of each log of `tocsin up`: its size, and how many older files are kept.
+    log_max_bytes: Annotated[int, Field(ge=65_536)] = 20 * 1024 * 1024
+    log_keep: Annotated[int, Field(ge=1, le=1000)] = 5
     shutdown_seconds: Annotated[float, Field(gt=0, le=300)] = 8.0
 
     @classmethod

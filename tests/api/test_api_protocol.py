@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Query
 from fastapi.routing import APIRoute
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from api.app import GUARDED, OPEN
@@ -219,19 +220,19 @@ async def test_location_leads_to_what_was_created(admin: httpx.AsyncClient) -> N
 async def test_access_log_has_the_request_id_of_the_answer_and_no_path_or_query(
     admin: httpx.AsyncClient, stranger: httpx.AsyncClient
 ) -> None:
-    with capture_logs() as logged:
+    with capture_logs(processors=[merge_contextvars]) as logged:
         refused = await admin.get("/v1/runs/secret-in-a-path", params={"secret": "in-a-query"})
         anonymous = await stranger.get("/v1/runs")
         await stranger.get("/livez")
     first, second, probe = [each for each in logged if each["event"] == "request answered"]
-    assert first["request"] == refused.headers["x-request-id"] == refused.json()["request_id"]
+    assert first["request_id"] == refused.headers["x-request-id"] == refused.json()["request_id"]
     assert (first["method"], first["route"], first["status"], first["person"]) == (
         "GET",
         "/v1/runs/{run_id}",
         422,
         "admin-person",
     )
-    assert second["request"] == anonymous.headers["x-request-id"]
+    assert second["request_id"] == anonymous.headers["x-request-id"]
     assert (second["status"], second["person"]) == (401, None)
     assert (probe["route"], probe["log_level"]) == ("/livez", "debug")
     assert "secret" not in str(logged)

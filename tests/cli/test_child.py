@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.cli.stack.child import Child, Program
 from orchestrator.cli.stack.ports import is_alive
+from orchestrator.cli.stack.program_log import ProgramLog
 
 SLEEP = (
     "import os, pathlib, sys, time; "
@@ -85,7 +86,7 @@ async def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     lines: list[str] = []
     command = (sys.executable, "-c", IGNORE_SIGTERM, str(tmp_path / "up"))
     program = Program("deaf", command, dict(os.environ), watches_parent=False)
-    child = Child(program, tmp_path / "log", reading, lines.append)
+    child = Child(program, ProgramLog(tmp_path / "log", 65_536, 2), reading, lines.append)
     supervising = asyncio.create_task(child.supervise())
     async with asyncio.timeout(20):
         while not (tmp_path / "up").exists():
@@ -102,7 +103,7 @@ async def test_a_program_that_dies_repeatedly_shows_the_end_of_its_log(tmp_path:
     lines: list[str] = []
     command = (sys.executable, "-c", "import sys; sys.exit('no such table')")
     program = Program("broken", command, dict(os.environ), watches_parent=False)
-    child = Child(program, tmp_path / "log", reading, lines.append)
+    child = Child(program, ProgramLog(tmp_path / "log", 65_536, 2), reading, lines.append)
     supervising = asyncio.create_task(child.supervise())
     async with asyncio.timeout(20):
         while len(lines) < 3:

@@ -49,6 +49,7 @@ KNOWN = {
         "json alert",
         "json mapping",
         "json decision",
+        "json log",
     ),
     *("toml settings", "csv assets"),
     *(
@@ -140,6 +141,11 @@ def test_an_alert_is_parsed(block: Block) -> None:
 @pytest.mark.parametrize("block", of("csv assets"), ids=str)
 def test_an_inventory_can_be_imported(block: Block) -> None:
     assert [Asset.model_validate(row) for _, row in read_csv(block.text)]
+
+
+@pytest.mark.parametrize("block", of("json log"), ids=str)
+def test_a_log_line_is_an_object_with_the_fields_of_every_line(block: Block) -> None:
+    assert {"time", "level", "event", "service", "request_id"} <= set(json.loads(block.text))
 
 
 @pytest.mark.parametrize("block", of("json mapping"), ids=str)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.cli.stack.child import Child, Program
+from orchestrator.cli.stack.program_log import ProgramLog
 
 CHILD = (
     "import os, pathlib, sys, time; "
@@ -17,7 +18,8 @@ async def main(folder: Path) -> None:
     reading, _writing = os.pipe()
     command = (sys.executable, "-c", CHILD, str(folder / "pid"))
     program = Program("sleeper", command, dict(os.environ), watches_parent=False)
-    await Child(program, folder / "log", reading, lambda line: print(line, flush=True)).supervise()
+    log = ProgramLog(folder / "log", 1024, 1)
+    await Child(program, log, reading, lambda line: print(line, flush=True)).supervise()
 
 
 asyncio.run(main(Path(sys.argv[1])))

@@ -17,8 +17,9 @@ import httpx
 from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Child, Program
 from orchestrator.cli.stack.ports import Listening
+from orchestrator.cli.stack.program_log import ProgramLog
 from orchestrator.domain.errors import Conflict, Unavailable
-from orchestrator.settings import PREFIX
+from orchestrator.settings import PREFIX, Settings
 
 _READY_WITHIN = 180.0  # seconds
 _USUAL_PORT = 8080
@@ -48,7 +49,9 @@ async def demo_stack(
 ) -> AsyncIterator[Listening]:
     """Yield the addresses of the stack. With `keep` it outlives this process if all goes well."""
     reading, writing = os.pipe()
-    child = Child(_program(folder, tied=not keep), folder / "up.log", reading, report)
+    settings = Settings.load(data_dir=folder)
+    log = ProgramLog(folder / "up.log", settings.log_max_bytes, settings.log_keep)
+    child = Child(_program(folder, tied=not keep), log, reading, report)
     supervising = asyncio.create_task(child.supervise())
     stays = False
     try:

@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from orchestrator.cli.stack import parent_death
 from orchestrator.cli.stack.ports import LISTENER
+from orchestrator.cli.stack.program_log import ProgramLog, finish
 
 _FIRST_PAUSE, _MAX_PAUSE = 0.2, 5.0  # seconds
 _STEADY = 20.0  # seconds of life after which a death no longer counts as a repeated one
-_LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is rotated when its process starts
 _REPEATED = 3  # deaths in a row after which the end of the log is reported
 
 
@@ -41,7 +40,7 @@ class Child:
     """One supervised process."""
 
     program: Program
-    log: Path
+    log: ProgramLog
     lifeline: int
     """The reading end of the supervisor's pipe, which the process inherits."""
     report: Callable[[str], None]
@@ -49,6 +48,7 @@ class Child:
     deaths: int = 0
     """How often it died in a row, each time soon after its start."""
     _process: asyncio.subprocess.Process | None = None
+    _recording: asyncio.Task[None] | None = None
     _ending: bool = False
     _started: float = field(default=0.0)
 
@@ -62,6 +62,7 @@ class Child:
         while not self._ending:
             process = await self._start()
             code = await process.wait()
+            await self._finish_log()
             if self._ending:
                 return
             self.deaths = 1 if time.monotonic() - self._started > _STEADY else self.deaths + 1
@@ -77,6 +78,7 @@ class Child:
         self._ending = True
         process = self._process
         if process is None or process.returncode is not None:
+            await self._finish_log()
             return
         with suppress(ProcessLookupError):
             process.terminate()
@@ -87,6 +89,7 @@ class Child:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        await self._finish_log()
 
     async def _start(self) -> asyncio.subprocess.Process:
         program = self.program
@@ -94,27 +97,42 @@ class Child:
         if program.listener is not None:
             descriptors[LISTENER] = program.listener
         variables = {name: str(descriptor) for name, descriptor in descriptors.items()}
-        _rotate(self.log)
-        with self.log.open("ab") as log:
+        output = self._open_output()
+        try:
             self._process = await asyncio.create_subprocess_exec(
                 *_command(program),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 env={**program.environment, **variables},
                 pass_fds=tuple(descriptors.values()),
                 start_new_session=True,  # Ctrl-C goes to the supervisor, which ends all in order
                 preexec_fn=parent_death.die_with_parent if program.tied else None,
             )
+        finally:
+            os.close(output)
         self._started = time.monotonic()
         return self._process
+
+    def _open_output(self) -> int:
+        """Return where the program writes: a pipe to its log, or the file where it outlives us."""
+        if not self.program.tied:
+            return os.open(self.log.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        reading, writing = os.pipe()
+        self._recording = asyncio.create_task(self.log.record(reading))
+        return writing
 
     def last_line(self) -> str:
         """Return the end of the log where the process dies again and again."""
         if self.deaths < _REPEATED:
             return ""
-        lines = self.log.read_bytes()[-2000:].decode("utf-8", "replace").strip().splitlines()
-        return f"; {self.log} ends with: {lines[-1]}" if lines else f"; see {self.log}"
+        line = self.log.last_line()
+        return f"; {self.log.path} ends with: {line}" if line else f"; see {self.log.path}"
+
+    async def _finish_log(self) -> None:
+        if self._recording is not None:
+            await finish(self._recording)
+            self.log.close()
 
 
 def _command(program: Program) -> tuple[str, ...]:
@@ -122,11 +140,6 @@ def _command(program: Program) -> tuple[str, ...]:
         return program.command
     wrapper = (sys.executable, "-P", "-m", "orchestrator.cli.stack.parent_death")
     return (*wrapper, *program.command)
-
-
-def _rotate(log: Path) -> None:
-    if log.exists() and log.stat().st_size > _LOG_LIMIT:
-        os.replace(log, log.with_suffix(".log.1"))  # noqa: PTH105  says that it overwrites
 
 
 def _reason(code: int) -> str:

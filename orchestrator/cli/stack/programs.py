@@ -56,6 +56,7 @@ def temporal_binary() -> str:
 def _temporal(settings: Settings, port: int) -> Program:
     command = [temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
     command += ["--port", str(port), "--log-level", "error"]
+    command += ["--log-format", settings.log_format, "--color", "never"]
     command += ["--db-filename", str(settings.data_dir.absolute() / "temporal.db")]
     if settings.temporal_namespace != "default":
         command += ["--namespace", settings.temporal_namespace]

@@ -26,6 +26,7 @@ from orchestrator import first_start
 from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Child, Program
 from orchestrator.cli.stack.ports import Listening
+from orchestrator.cli.stack.program_log import ProgramLog
 from orchestrator.cli.stack.programs import stack_programs
 from orchestrator.cli.stack.readiness import Readiness, Report
 from orchestrator.domain.errors import Conflict
@@ -202,7 +203,8 @@ def _open_lifeline(ending: AsyncExitStack) -> int:
 def _child(program: Program, settings: Settings, lifeline: int, report: Report) -> Child:
     logs = settings.data_dir / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
-    return Child(program, logs / f"{program.name}.log", lifeline, report)
+    log = ProgramLog(logs / f"{program.name}.log", settings.log_max_bytes, settings.log_keep)
+    return Child(program, log, lifeline, report)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from orchestrator.contracts.names import TASK_QUEUE
 from orchestrator.domain.errors import Unavailable
 from orchestrator.engine.temporal.codec import data_converter
+from orchestrator.engine.temporal.log_context import CORE_LOGS
 from orchestrator.runtime import Runtime
 
 RPC_TIMEOUT = timedelta(seconds=5)
@@ -41,7 +42,9 @@ async def connect(rt: Runtime, *, metrics_port: int | None = None) -> Client:
     """
     settings = rt.settings
     telemetry = (
-        TelemetryConfig(metrics=PrometheusConfig(bind_address=f"127.0.0.1:{metrics_port}"))
+        TelemetryConfig(
+            logging=CORE_LOGS, metrics=PrometheusConfig(bind_address=f"127.0.0.1:{metrics_port}")
+        )
         if metrics_port
         else None
     )

@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from orchestrator.contracts.names import ErrorType
 from orchestrator.domain.errors import Halted, TocsinError, Unavailable, Unknown
+from orchestrator.engine.temporal.log_context import log_fields
 
 _log = structlog.get_logger(__name__)
 
@@ -61,12 +62,7 @@ def _about(type_: ErrorType, pause: timedelta | None) -> dict[str, object]:
     if pause is not None:
         about["retry_after"] = pause.total_seconds()
     if activity.in_activity():
-        info = activity.info()
-        about |= {
-            "activity": info.activity_type,
-            "workflow": info.workflow_id,
-            "attempt": info.attempt,
-        }
+        about |= log_fields(activity.info())
     return about
 
 

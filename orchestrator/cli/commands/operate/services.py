@@ -48,12 +48,16 @@ def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> N
     """Run the API alone."""
     from api.app import serve
     from orchestrator.cli.stack import parent_death, ports
+    from orchestrator.engine.temporal.log_context import forward_core_logs
     from orchestrator.installation.open import require_installation
+    from orchestrator.logs import configure_logs
     from orchestrator.settings import Settings
 
     parent_death.watch()
     settings = ports.with_stack_temporal(Settings.load(config, data_dir=data_dir, port=port))
     require_installation(settings)
+    configure_logs(settings, "api")
+    forward_core_logs()
     listener = ports.inherited_socket() or ports.listen(settings.host, settings.port, "--port")
     serve(settings, [listener])
 
@@ -61,11 +65,16 @@ def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> N
 def worker(data_dir: DataDir = None, config: Config = None) -> None:
     """Run a worker alone."""
     from orchestrator.cli.stack import parent_death, ports
+    from orchestrator.engine.temporal.log_context import forward_core_logs
+    from orchestrator.logs import configure_logs
     from orchestrator.settings import Settings
     from orchestrator.worker import run_worker
 
     parent_death.watch()
-    asyncio.run(run_worker(ports.with_stack_temporal(Settings.load(config, data_dir=data_dir))))
+    settings = ports.with_stack_temporal(Settings.load(config, data_dir=data_dir))
+    configure_logs(settings, "worker")
+    forward_core_logs()
+    asyncio.run(run_worker(settings))
 
 
 def lab(
@@ -80,17 +89,21 @@ def lab(
 
     from connectors.lab import lab_app
     from orchestrator.cli.stack import parent_death, ports
+    from orchestrator.logs import configure_logs
     from orchestrator.runtime import make_data_dir
     from orchestrator.settings import Settings
 
     parent_death.watch()
-    folder = Settings.load(config, data_dir=data_dir).data_dir
+    settings = Settings.load(config, data_dir=data_dir)
+    configure_logs(settings, "lab")
+    folder = settings.data_dir
     listener = ports.inherited_socket() or ports.listen("127.0.0.1", port, "--port")
     if make_data_dir(folder):
         print_line(f"new folder for the state of the lab: {folder.absolute()}")
     options = uvicorn.Config(
         lab_app(state_file=folder / "lab.json"),
         log_level="warning",
+        log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,
     )
