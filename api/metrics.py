@@ -76,6 +76,10 @@ class Metrics:
             await self._count(rt)
         return generate_latest(self._registry)
 
+    def describe(self) -> str:
+        """Return the names and meanings of all metrics, without values of the database."""
+        return generate_latest(self._registry).decode()
+
     async def _count(self, rt: Runtime) -> None:
         async with rt.store.read() as session:
             found = await counts.all_counts(session)

@@ -55,6 +55,7 @@ KNOWN = {
     *(
         "python connector",
         "python contract",
+        "bash install",  # whose commands tests/e2e/test_install.py runs, as far as no root is needed
         "bash make",
         "bash tocsin",
         "bash tocsin up",

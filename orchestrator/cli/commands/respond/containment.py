@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun
+from orchestrator.cli.commands.respond.release_all import release_all
 from orchestrator.cli.filters import (
     Connection,
     Incident,
@@ -24,7 +25,7 @@ from orchestrator.cli.filters import (
 from orchestrator.cli.options import Limit, parse_seconds
 from orchestrator.cli.output import escape_controls, print_json, print_line
 from orchestrator.cli.tables import format_time
-from orchestrator.domain.errors import Conflict, NotFound
+from orchestrator.domain.errors import Conflict, Invalid, NotFound
 
 app = noun("Containments: what is in force on devices, and until when.")
 
@@ -32,6 +33,14 @@ Name = Annotated[
     str,
     typer.Argument(
         metavar="KEY|LEASE", help="A containment's key or its first characters, or a lease's id."
+    ),
+]
+OptionalName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[KEY|LEASE]",
+        help="A containment's key or its first characters, or a lease's id.",
+        show_default=False,
     ),
 ]
 Key = Annotated[
@@ -127,8 +136,23 @@ def shorten(api: Api, name: Name, to: Duration, reason: Reason = "") -> Answer:
 
 
 @api_command(app, "release")
-def release(api: Api, name: Name, reason: Reason = "") -> Answer:
+def release(
+    api: Api,
+    name: OptionalName = None,
+    reason: Reason = "",
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Every containment; list what stays on devices."),
+    ] = False,
+    within: Annotated[
+        str, typer.Option(metavar="DURATION", help="With --all: how long to wait.")
+    ] = "10m",
+) -> Answer:
     """End all leases on a containment, or one of them, and lift it after the last."""
+    if everything is (name is not None):
+        raise Invalid("name a containment or a lease, or give --all")
+    if name is None:
+        return release_all(api, reason, parse_seconds(within, "--within"))
     key, lease = _find(api, name)
     containment = api.post(f"/v1/containments/{key}/release", {"lease": lease, "reason": reason})
     subject = f"lease {lease}" if lease else f"containment {key}"
