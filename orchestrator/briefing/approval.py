@@ -34,6 +34,17 @@ class ChangeVerdictView(Frozen):
     reasons: tuple[str, ...]
 
 
+class LeaseHolderView(Frozen):
+    """A live lease that a restore ends."""
+
+    lease_id: str = Field(description="The lease: run and step.")
+    containment_id: str
+    run_id: str
+    playbook: str | None
+    target: dict[str, Any] = Field(description="What it contains.")
+    expires_at: datetime | None = Field(description="Null: until it is released by hand.")
+
+
 class ApprovalAlertView(Frozen):
     """The alert that started the run."""
 
@@ -83,6 +94,9 @@ class PlannedChangeView(Frozen):
     changed: bool
     digest: str
     lease: ChangeLeaseView | None = Field(description="Null: no lease limits the change.")
+    holders: tuple[LeaseHolderView, ...] = Field(
+        description="The live leases, of every run, that the change ends. Its digest covers them."
+    )
     policy: ChangeVerdictView | None
     undo: str = Field(description="What undoes the change.")
     planned_change: dict[str, Any]

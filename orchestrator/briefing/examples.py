@@ -16,6 +16,7 @@ PLANNED_CHANGE: dict[str, Any] = {
     "changed": True,
     "digest": EXAMPLE_DIGEST,
     "lease": {"seconds": 86400, "expires_at": "2026-01-02T12:02:00Z"},
+    "holders": [],
     "policy": {"outcome": "ask", "rule": "critical-targets", "reasons": ["the host is critical"]},
     "undo": "Tocsin lifts it when its last lease ends, or when a person releases it.",
     "planned_change": {

@@ -18,12 +18,13 @@ from orchestrator.briefing.approval import (
     ChangeVerdictView,
     DecisionView,
     EvidenceView,
+    LeaseHolderView,
     PlannedChangeView,
 )
 from orchestrator.briefing.text import ApprovalText, approval_text
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.approval import ApprovalState, DecisionType, one_person
-from orchestrator.domain.change import Effect
+from orchestrator.domain.change import Effect, Holder
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.observable import ObservableType, Target
 from orchestrator.store.queries import approvals, notifications, runs
@@ -156,6 +157,7 @@ def _planned_change(change: dict[str, Any], now: datetime) -> PlannedChangeView:
         changed=planned_change["changed"],
         digest=change["digest"],
         lease=_lease(effect, change.get("hold_seconds"), now),
+        holders=tuple(_holder(Holder.model_validate(each)) for each in change.get("holders", ())),
         policy=ChangeVerdictView(
             outcome=verdict["outcome"], rule=verdict["rule"], reasons=tuple(verdict["reasons"])
         )
@@ -171,6 +173,17 @@ def _lease(effect: Effect, seconds: int | None, now: datetime) -> ChangeLeaseVie
         return None
     until = now + timedelta(seconds=seconds) if seconds is not None else None
     return ChangeLeaseView(seconds=seconds, expires_at=until)
+
+
+def _holder(holder: Holder) -> LeaseHolderView:
+    return LeaseHolderView(
+        lease_id=holder.lease,
+        containment_id=holder.containment,
+        run_id=holder.run,
+        playbook=holder.playbook,
+        target=holder.target.model_dump(mode="json"),
+        expires_at=holder.expires_at,
+    )
 
 
 def _break_glass(row: ApprovalRow) -> BreakGlassView | None:

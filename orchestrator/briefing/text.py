@@ -12,6 +12,7 @@ from orchestrator.briefing.approval import (
     ApprovalAssetView,
     ApprovalView,
     DecisionView,
+    LeaseHolderView,
     PlannedChangeView,
 )
 from orchestrator.briefing.plain_text import defang, lines, one_line
@@ -45,7 +46,7 @@ class ChangeText(Frozen):
     effect: str
     target: str
     summary: str
-    rows: tuple[Row, ...]  # its lease, the policy's verdict, what undoes it
+    rows: tuple[Row, ...]  # its lease, the leases it ends, the policy's verdict, its undo
     detail: str  # its input, as JSON
 
 
@@ -122,11 +123,22 @@ def _change(change: PlannedChangeView) -> ChangeText:
 def _change_rows(change: PlannedChangeView) -> Iterator[Row]:
     if lease := lease_text(change):
         yield Row("Lasts", lease)
+    for holder in change.holders:
+        yield Row("Ends the lease of", _holder(holder))
     if change.policy is not None:
         rule = f"rule {change.policy.rule}: " if change.policy.rule else ""
         said = f"{change.policy.outcome.value}, {rule}{'; '.join(change.policy.reasons)}"
         yield Row("Policy", _shown(said, _VALUE))
     yield Row("Undo", change.undo)
+
+
+def _holder(holder: LeaseHolderView) -> str:
+    end = (
+        "without an end" if holder.expires_at is None else f"until {format_time(holder.expires_at)}"
+    )
+    target = f"{holder.target['type']} {holder.target['value']}"
+    playbook = f" ({holder.playbook})" if holder.playbook else ""
+    return _shown(f"run {holder.run_id}{playbook} on {target}, {end}", _VALUE)
 
 
 def _alert(alert: ApprovalAlertView | None, incident_id: str | None) -> Iterator[Row]:

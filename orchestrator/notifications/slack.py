@@ -65,10 +65,8 @@ def request_blocks(approval: ApprovalText, kind: NotificationKind) -> tuple[list
     severity = f" ({approval.severity})" if approval.severity else ""
     heading = f"{kind.opening}{severity}: {approval.question}"
     blocks = [_section(heading)]
-    blocks += [
-        _section("\n".join([_change(change), *_rows(change.rows)]))
-        for change in approval.changes[:_SHOWN_CHANGES]
-    ]
+    changes = ["\n".join([_change(change), *_rows(change.rows)]) for change in approval.changes]
+    blocks += [_section(text) for text in changes[:_SHOWN_CHANGES]]
     blocks += [
         _section("\n".join([section.title, *_rows(section.rows)])) for section in approval.sections
     ]
@@ -76,7 +74,8 @@ def request_blocks(approval: ApprovalText, kind: NotificationKind) -> tuple[list
     blocks.append(
         _section(f"Until {until}. Approval {approval.approval_id}, run {approval.run_id}.")
     )
-    if approval.form is not None or len(approval.changes) > _SHOWN_CHANGES:
+    is_whole = len(changes) <= _SHOWN_CHANGES and all(map(_fits, changes))
+    if approval.form is not None or not is_whole:
         blocks.append(
             _section(
                 "Buttons cannot answer this approval: use the link in the mail, or"
@@ -124,7 +123,11 @@ def _rows(rows: Iterable[Row]) -> Iterator[str]:
     return (f"  {row.label}: {row.value}" for row in rows)
 
 
+def _fits(text: str) -> bool:
+    return len(escape(text)) <= _BLOCK_TEXT
+
+
 def _section(text: str) -> JsonObject:
     safe = escape(text)
-    shown = safe if len(safe) <= _BLOCK_TEXT else f"{safe[:_BLOCK_TEXT]}..."
+    shown = safe if _fits(text) else f"{safe[:_BLOCK_TEXT]}..."
     return {"type": "section", "text": {"type": "plain_text", "text": shown, "emoji": False}}

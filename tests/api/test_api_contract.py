@@ -168,6 +168,34 @@ async def test_approval_is_listed_shown_and_decided_once(people: People, rows: R
     assert await every(approver, "/v1/approvals", 5, state="pending") == []
 
 
+async def test_approval_of_a_restore_names_the_leases_that_it_ends(
+    admin: httpx.AsyncClient, rows: Runtime
+) -> None:
+    holder = {
+        "lease": "run_1/block",
+        "containment": "k1",
+        "run": "run_1",
+        "playbook": "c2",
+        "target": CHANGE["planned_change"]["target"],
+        "expires_at": "2126-03-04T05:06:07Z",
+    }
+    async with rows.store.write() as session:
+        row = await session.get(ApprovalRow, "apr_1")
+        assert row is not None
+        row.changes = [{**CHANGE, "effect": "restore", "holders": [holder]}]
+    (change,) = (await admin.get("/v1/approvals/apr_1")).json()["planned_changes"]
+    assert change["holders"] == [
+        {
+            "lease_id": "run_1/block",
+            "containment_id": "k1",
+            "run_id": "run_1",
+            "playbook": "c2",
+            "target": {"type": "address", "value": "198.51.100.7"},
+            "expires_at": "2126-03-04T05:06:07Z",
+        }
+    ]
+
+
 async def test_approval_is_withdrawn_before_any_effect(people: People, rows: Runtime) -> None:
     approver, path = people[Role.APPROVER], "/v1/approvals/apr_1/withdraw"
     is_problem(await approver.post(path, json={}), 409)

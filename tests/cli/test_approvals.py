@@ -88,6 +88,20 @@ def test_an_approval_is_shown_with_all_that_a_person_decides_on(approval: dict[s
     ]
 
 
+def test_the_leases_that_a_restore_ends_are_shown(approval: dict[str, Any]) -> None:
+    holder = {
+        "lease_id": "run_7/block",
+        "containment_id": "k7",
+        "run_id": "run_7",
+        "playbook": "c2",
+        "target": {"type": "host", "value": "ws-7"},
+        "expires_at": None,
+    }
+    change = {**approval["planned_changes"][0], "effect": "restore", "holders": [holder]}
+    lines = list(render_approval({**approval, "planned_changes": [change]}))
+    assert "    Ends the lease of: run run_7 (c2) on host ws-7, without an end" in lines
+
+
 def test_fields_of_a_form_are_shown_as_options(approval: dict[str, Any]) -> None:
     lines = list(render_approval({**approval, "planned_changes": [], "kind": "form", "form": FORM}))
     start = lines.index("  Fields")

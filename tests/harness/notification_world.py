@@ -35,6 +35,36 @@ CHANGE = {
         "summary": "Tag it",
     },
 }
+RESTORE = CHANGE | {
+    "action": "unblock_network",
+    "effect": "restore",
+    "input": {"network": "198.51.100.0/28"},
+    "planned_change": {
+        "target": {"type": "network", "value": "198.51.100.0/28"},
+        "changed": True,
+        "summary": "Unblock it",
+    },
+    "digest": "r1",
+}
+HOLDERS = [
+    {
+        "lease": "run_7/block",
+        "containment": "k7",
+        "run": "run_7",
+        "playbook": "c2-beacon-containment",
+        "target": {"type": "address", "value": "198.51.100.7"},
+        "expires_at": "2026-03-05T05:06:00Z",
+    },
+    {
+        "lease": "run_8/block",
+        "containment": "k8",
+        "run": "run_8",
+        "playbook": None,
+        "target": {"type": "network", "value": "198.51.100.0/28"},
+        "expires_at": None,
+    },
+]
+"""The live leases that `RESTORE` ends."""
 FORM = "application/x-www-form-urlencoded"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from orchestrator.briefing.plain_text import defang
 from orchestrator.domain.notification import NotificationKind
 from orchestrator.notifications.contacts import list_contacts
 from orchestrator.store.tables import AlertRow, AssetRow, DecisionRow, RunRow
-from tests.harness.notification_world import CHANGE, NOW, World
+from tests.harness.notification_world import CHANGE, HOLDERS, NOW, RESTORE, World
 from tests.notifications.test_slack_clicks import asked
 
 TITLE = "Beacon to http://c2.evil.example/x"
@@ -77,6 +77,7 @@ async def brief(world: World, **columns: Any) -> None:
         source="suricata-dc1",
         product="suricata",
         dedup_key="k",
+        fingerprint="f",
         incident_id="inc_1",
         title=TITLE,
         severity=4,
@@ -114,8 +115,25 @@ async def brief(world: World, **columns: Any) -> None:
     await world.ask(**{**given, **columns})
 
 
+ENDS = (
+    "Ends the lease of",
+    "run run_7 (c2-beacon-containment) on address 198.51.100.7, until 2026-03-05 05:06 UTC",
+    "run run_8 on network 198.51.100.0/28, without an end",
+)
+
+
 async def test_page_mail_and_slack_show_the_same_facts(world: World) -> None:
     await brief(world)
+    await assert_every_channel_shows(world, FACTS)
+
+
+async def test_page_mail_and_slack_show_whose_leases_a_restore_ends(world: World) -> None:
+    await world.ask(changes=[{**RESTORE, "holders": HOLDERS}])
+    await assert_every_channel_shows(world, ENDS)
+    assert asked(world)["blocks"][-1]["type"] == "actions"
+
+
+async def assert_every_channel_shows(world: World, facts: tuple[str, ...]) -> None:
     page = html.unescape((await world.browser.get(world.link("bob"))).text)
     mail = world.mail.taken[-1]
     texts = {
@@ -124,11 +142,26 @@ async def test_page_mail_and_slack_show_the_same_facts(world: World) -> None:
     }
     blocks = asked(world)["blocks"]
     slack = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
-    for fact in FACTS:
+    for fact in facts:
         assert fact in page, fact
         assert fact in texts["plain"], fact
         assert fact in texts["html"], fact
         assert fact in slack, fact
+
+
+async def test_the_api_shows_whose_leases_a_restore_ends_as_data(world: World) -> None:
+    await world.ask(changes=[{**RESTORE, "holders": HOLDERS}])
+    (change,) = (await get_approval(world.rt, "apr_1")).planned_changes
+    first, second = change.holders
+    assert first.model_dump(exclude={"expires_at"}) == {
+        "lease_id": "run_7/block",
+        "containment_id": "k7",
+        "run_id": "run_7",
+        "playbook": "c2-beacon-containment",
+        "target": {"type": "address", "value": "198.51.100.7"},
+    }
+    assert first.expires_at == datetime(2026, 3, 5, 5, 6, tzinfo=UTC)
+    assert (second.run_id, second.playbook, second.expires_at) == ("run_8", None, None)
 
 
 async def test_the_api_shows_the_facts_as_data(world: World) -> None:

@@ -14,7 +14,7 @@ from orchestrator.domain.errors import Conflict
 from orchestrator.notifications import contacts
 from orchestrator.notifications.sender import send_due
 from orchestrator.store.tables import DecisionRow
-from tests.harness.notification_world import CHANGE, World
+from tests.harness.notification_world import CHANGE, HOLDERS, RESTORE, World
 
 ANN, ANNS_CHANNEL = "U0ANALYST01", "D0ANALYST01"
 
@@ -178,6 +178,13 @@ async def test_without_a_signing_secret_clicks_are_rejected(world: World) -> Non
 
 async def test_a_message_that_does_not_show_all_changes_has_no_button(world: World) -> None:
     await world.ask(changes=[{**CHANGE, "digest": f"c{number}"} for number in range(11)])
+    assert all(block["type"] == "section" for block in asked(world)["blocks"])
+    assert "Buttons cannot answer" in asked(world)["blocks"][-1]["text"]["text"]
+
+
+async def test_a_message_that_does_not_show_all_leases_has_no_button(world: World) -> None:
+    many = [{**HOLDERS[0], "lease": f"run_{number}/block"} for number in range(40)]
+    await world.ask(changes=[{**RESTORE, "holders": many}])
     assert all(block["type"] == "section" for block in asked(world)["blocks"])
     assert "Buttons cannot answer" in asked(world)["blocks"][-1]["text"]["text"]
 
