@@ -49,7 +49,15 @@ async def test_a_mail_scanner_decides_nothing_and_is_recorded_once(
     assert (await world.post(world.link())).status_code == 200
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_options_says_what_a_link_allows_and_decides_nothing(world: World) -> None:
+    await world.ask()
+    reply = await world.browser.options(world.link())
+    assert (reply.status_code, reply.content) == (204, b"")
+    assert {"GET", "POST"} <= set(reply.headers["allow"].split(", "))
+    assert await world.state() == "pending"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 async def test_other_methods_are_rejected(world: World, method: str) -> None:
     await world.ask()
     assert (await world.browser.request(method, world.link())).status_code == 405
