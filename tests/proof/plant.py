@@ -123,9 +123,9 @@ BUGS = (
     ),
     PlantedBug(
         "what never was contained is listed as lifted",
-        "orchestrator/store/queries/containments/lists.py",
-        "    wanted = _whole().where(~never)",
-        "    wanted = _whole()",
+        "orchestrator/store/search/conditions.py",
+        "    yield ~never\n",
+        "    del never\n",
     ),
     PlantedBug(
         "the second of two runs that contain the same fails instead of waiting",
