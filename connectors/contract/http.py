@@ -81,7 +81,8 @@ class HttpContract(ConnectorUnderTest):
         self, any_action: str
     ) -> None:
         world, inputs = self.prepared(any_action)
-        wrong = dict.fromkeys(secret_fields(self.connector.settings_type), "wrong-secret-5ab1e")
+        secrets = filter(self._setting, secret_fields(self.connector.settings_type))
+        wrong = dict.fromkeys(secrets, "wrong-secret-5ab1e")
         async with self.open(world, Access.READ, **wrong) as connector:
             with pytest.raises(Rejected, match="credential") as caught:
                 await self.first_look(connector, any_action, inputs)

@@ -78,7 +78,7 @@ class CrowdStrike(Connector[CrowdStrikeSettings], Edr):
 
     @action(Effect.READ)
     async def find_host(self, query: HostInput, call: ActionCall) -> HostDetails:
-        """Look up a host by device id, host name or local address."""
+        """Look up a host by device id, host name (with or without its domain) or local address."""
         device = await self._hosts.find(query.host)
         return HostDetails(
             id=device.device_id,

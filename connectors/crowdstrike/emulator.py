@@ -84,14 +84,20 @@ class CrowdStrikeEmulator(Emulator):
         return self._iocs.entries
 
     def add_host(
-        self, device_id: str, hostname: str, address: str = "10.20.9.9", platform: str = "Windows"
+        self,
+        device_id: str,
+        hostname: str,
+        address: str = "10.20.9.9",
+        platform: str = "Windows",
+        domain: str | None = None,
     ) -> None:
-        """Add a host with a sensor."""
+        """Add a host with a sensor. `domain`: which it is joined to."""
         self.devices[device_id] = {
             "device_id": device_id,
             "hostname": hostname.upper(),
             "local_ip": address,
             "platform_name": platform,
+            "machine_domain": domain,
             "status": "normal",
             "tags": [],
             "looks": 0,

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -41,12 +41,23 @@ class Device(BaseModel):
     status: str
     """normal, containment_pending, contained or lift_containment_pending."""
     last_seen: str | None = None
+    machine_domain: str | None = None
+    """The domain that the host is joined to, such as corp.example; None of most Linux hosts."""
     tags: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The host name, or the device id of a device without one."""
         return self.hostname or self.device_id
+
+    def is_named(self, host: str) -> bool:
+        """Return whether that is its host name. Falcon ignores case and keeps a trailing dot."""
+        return (self.hostname or "").lower().rstrip(".") == host
+
+    def is_in_domain(self, domain: str) -> bool:
+        """Return whether it may be in a DNS domain: its own is that one, or not a DNS domain."""
+        own = (self.machine_domain or "").lower().rstrip(".")
+        return "." not in own or own == domain
 
     @property
     def is_online(self) -> bool:
@@ -75,22 +86,30 @@ class Hosts:
     async def find(self, host: str) -> Device:
         """Return the device with that device id, local address or host name.
 
-        Raises Rejected when no device or more than one matches.
+        A name with a domain also finds the device whose own name has none, unless that is joined to
+        another domain. Raises Rejected when no device or more than one matches.
         """
         if _HEX_ID.match(host) and (device := await self.device(host)) is not None:
             return device
         if _is_address(host):
             devices = await self._query(f"local_ip:'{host}'")
-            return _only(devices, host, lambda device: device.local_ip)
+            return _only([device for device in devices if device.local_ip == host], host)
         if not _HOST_NAME.match(host):
             message = (
                 f"{host[:80]!r} is neither a Falcon device id nor a host name "
                 "(letters, digits, dot, hyphen, underscore)"
             )
             raise Rejected(message)
+        found = await self._named(host)
+        short, _, domain = host.partition(".")
+        if not found and domain:
+            found = [each for each in await self._named(short) if each.is_in_domain(domain)]
+        return _only(found, host)
+
+    async def _named(self, host: str) -> list[Device]:
         # FQL matches parts of a name as well, so the names are compared again.
         devices = await self._query(f"hostname:'{host}'")
-        return _only(devices, host, lambda device: (device.hostname or "").lower().rstrip("."))
+        return [device for device in devices if device.is_named(host)]
 
     async def device(self, device_id: str) -> Device | None:
         """Return the device with that id, or None."""
@@ -189,8 +208,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _only(devices: Sequence[Device], host: str, name: Callable[[Device], str | None]) -> Device:
-    match [device for device in devices if name(device) == host]:
+def _only(devices: Sequence[Device], host: str) -> Device:
+    match devices:
         case [device]:
             return device
         case []:
@@ -198,8 +217,8 @@ def _only(devices: Sequence[Device], host: str, name: Callable[[Device], str | N
                 f"Falcon knows no host {host!r}; check the name, and that the sensor is installed"
             )
             raise Rejected(message)
-        case several:
-            ids = [device.device_id for device in several]
+        case _:
+            ids = [device.device_id for device in devices]
             message = (
                 f"{host!r} is the name of {len(ids)} devices, {' and '.join(ids[:5])}; "
                 "use a device id"

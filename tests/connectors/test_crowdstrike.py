@@ -224,3 +224,37 @@ async def test_address_of_two_hosts_is_refused() -> None:
     world.add_host("f" * 32, "other", "10.20.0.42")
     with pytest.raises(Rejected, match="2 devices"):
         await find_host(world, "10.20.0.42")
+
+
+async def test_name_with_a_domain_finds_the_device_whose_name_has_none() -> None:
+    assert await find_host(CrowdStrikeEmulator(), "WS-042.corp.example.") == "WS-042"
+
+
+async def test_device_of_the_whole_name_comes_before_one_of_the_short_name() -> None:
+    world = CrowdStrikeEmulator()
+    world.add_host("f" * 32, "ws-042.corp.example")
+    assert await find_host(world, "ws-042.corp.example") == "WS-042.CORP.EXAMPLE"
+    assert await find_host(world, "ws-042") == "WS-042"
+
+
+@pytest.mark.parametrize("host", ["twin.corp.example", "ws-0.corp.example", "nowhere.corp.example"])
+async def test_name_with_a_domain_finds_no_host_if_not_exactly_one_matches(host: str) -> None:
+    with pytest.raises(Rejected, match=r"2 devices|knows no host"):
+        await find_host(CrowdStrikeEmulator(), host)
+
+
+async def test_domain_tells_devices_of_the_same_name_apart() -> None:
+    world = CrowdStrikeEmulator()
+    world.add_host("e" * 32, "pc-1", "10.20.7.1", domain="emea.example")
+    world.add_host("f" * 32, "pc-1", "10.20.7.2", domain="APAC.example")
+    settings = world.settings("http://127.0.0.1")
+    transport = EmulatorTransport(world)
+    async with open_connector(CrowdStrike, settings, Access.READ, transport) as connector:
+        for domain, address in (("emea.example", "10.20.7.1"), ("apac.example", "10.20.7.2")):
+            host = {"host": f"pc-1.{domain}"}
+            details = await connector.read("find_host", host, ActionCall.bare())
+            assert details["address"] == address
+        with pytest.raises(Rejected, match="knows no host"):
+            await connector.read("find_host", {"host": "pc-1.evil.example"}, ActionCall.bare())
+        with pytest.raises(Rejected, match="2 devices"):
+            await connector.read("find_host", {"host": "pc-1"}, ActionCall.bare())

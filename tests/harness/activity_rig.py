@@ -16,6 +16,8 @@ from connectors.crowdstrike.connector import CrowdStrike
 from connectors.crowdstrike.emulator import CrowdStrikeEmulator
 from connectors.jira.connector import Jira
 from connectors.jira.emulator import JiraEmulator
+from connectors.okta.connector import Okta
+from connectors.okta.emulator import OktaEmulator
 from connectors.palo_alto.connector import PaloAlto
 from connectors.palo_alto.emulator import PaloAltoEmulator
 from connectors.sdk.connector import Connector
@@ -53,6 +55,7 @@ _SYSTEMS: dict[str, tuple[type[Connector[Any]], type[Emulator]]] = {
     "firewall": (PaloAlto, PaloAltoEmulator),
     "edr": (CrowdStrike, CrowdStrikeEmulator),
     "tickets": (Jira, JiraEmulator),
+    "identity": (Okta, OktaEmulator),
 }
 PLAN = Plan(playbook="contain", version=1, title="Contain", owner="soc", steps=())
 """The playbook of the runs, whose steps are called one by one."""
