@@ -130,8 +130,8 @@ BUGS = (
     PlantedBug(
         "the second of two runs that contain the same fails instead of waiting",
         f"{ACTIVITIES}/apply.py",
-        '                return ApplyReply(outcome="busy", verdict=verdict, detail=detail)',
-        "                raise Unavailable(detail)",
+        "                return await _busy(session, request, verdict, detail, other.run_id, now)",
+        '                raise Rejected(f"run {other.run_id} is applying the same")',
     ),
 )
 
