@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from orchestrator.domain.containment import ContainmentState
+from orchestrator.domain.incident import TaskKind
+from orchestrator.domain.notification import NotificationState
 from orchestrator.domain.run import RunStatus
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import counts
@@ -45,6 +50,21 @@ class Metrics:
             "Runs that Temporal does not have yet",
             registry=self._registry,
         )
+
+        self._containments = self._gauge("tocsin_containments", "Containments by state", ["state"])
+        self._tasks = self._gauge("tocsin_tasks_open", "Open tasks by kind", ["kind"])
+        self._notifications = self._gauge(
+            "tocsin_notifications", "Notifications by state", ["state"]
+        )
+        self._oldest_approval = self._gauge(
+            "tocsin_approval_oldest_seconds", "Age of the oldest approval without a decision"
+        )
+        self._unsealed = self._gauge(
+            "tocsin_audit_unsealed_seconds", "Age of the oldest audit event that is not sealed"
+        )
+
+    def _gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self._registry)
 
     def count_webhook(self, source: str | None, outcome: str, number: int = 1) -> None:
         """Count a webhook request: `accepted`, `duplicate`, `ignored`, `refused` (not authentic).
@@ -87,3 +107,18 @@ class Metrics:
             self._runs.labels(status.value).set(found.runs.get(status.value, 0))
         self._approvals.set(found.pending_approvals)
         self._undispatched.set(found.undispatched_runs)
+        for gauge, states, counted in (
+            (self._containments, ContainmentState, found.containments),
+            (self._tasks, TaskKind, found.tasks),
+            (self._notifications, NotificationState, found.notifications),
+        ):
+            for state in states:
+                gauge.labels(state.value).set(counted.get(state.value, 0))
+        now = rt.clock()
+        self._oldest_approval.set(_age(found.oldest_approval, now))
+        self._unsealed.set(_age(found.oldest_unsealed, now))
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    """Return the seconds since then; 0 for None."""
+    return max(0.0, (now - moment).total_seconds()) if moment else 0.0

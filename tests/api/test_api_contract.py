@@ -413,3 +413,17 @@ async def test_inventory_is_imported_as_csv_and_an_asset_removed(
     is_problem(
         await admin.delete("/v1/assets", params={"type": "network", "value": "10.77.0.0/16"}), 404
     )
+
+
+async def test_metrics_say_what_is_in_force_and_how_long_people_are_awaited(
+    people: People, rows: Runtime
+) -> None:
+    lines = (await people[Role.VIEWER].get("/metrics")).text.splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert found['tocsin_containments{state="held"}'] == "1.0"
+    assert found['tocsin_containments{state="stuck"}'] == "0.0"
+    assert found['tocsin_notifications{state="failed"}'] == "0.0"
+    assert found['tocsin_tasks_open{kind="drift"}'] == "0.0"
+    assert float(found["tocsin_approvals_pending"]) >= 1
+    for age in ("tocsin_approval_oldest_seconds", "tocsin_audit_unsealed_seconds"):
+        assert float(found[age]) >= 0

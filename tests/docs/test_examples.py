@@ -55,6 +55,7 @@ KNOWN = {
     *(
         "python connector",
         "python contract",
+        *("yaml recipe", "json recipe", "xml recipe", "python recipe"),  # see test_recipes.py
         "bash install",  # whose commands tests/e2e/test_install.py runs, as far as no root is needed
         "bash make",
         "bash tocsin",

@@ -19,9 +19,15 @@ Folder = Annotated[
 ]
 
 
-def demo(keep: Keep = False, data_dir: Folder = Path(".demo")) -> None:
+Port = Annotated[
+    int | None,
+    typer.Option(min=1, max=65_535, help="The API's port; without it, 8080 or any free one."),
+]
+
+
+def demo(keep: Keep = False, data_dir: Folder = Path(".demo"), port: Port = None) -> None:
     """Run a demonstration: start a stack, send alerts, decide approvals, check the outcome."""
     from orchestrator.cli.demo.play import play
 
-    if not asyncio.run(play(data_dir, keep=keep)):
+    if not asyncio.run(play(data_dir, keep=keep, port=port)):
         raise typer.Exit(ExitCode.NEGATIVE)

@@ -36,12 +36,12 @@ _EXPORTED_WITHIN = 60.0  # seconds
 _LEASED = "198.51.100.91"  # of no alert: a shared containment would outlive the short lease
 
 
-async def play(folder: Path, *, keep: bool) -> bool:
+async def play(folder: Path, *, keep: bool, port: int | None = None) -> bool:
     """Play the demo, and return whether everything came out as the script says."""
     began = time.monotonic()
     prepare_folder(folder)
     print_line(f"starting the stack (data and logs: {folder}/)")
-    async with demo_stack(folder, keep=keep, report=print_line) as listening:
+    async with demo_stack(folder, keep=keep, port=port, report=print_line) as listening:
         seconds = time.monotonic() - began
         print_line(f"ready after {seconds:.1f} s: API {listening.api_url}, lab {listening.lab_url}")
         good = await _play(folder, listening)

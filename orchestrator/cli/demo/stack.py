@@ -45,13 +45,13 @@ def prepare_folder(folder: Path) -> None:
 
 @asynccontextmanager
 async def demo_stack(
-    folder: Path, *, keep: bool, report: Callable[[str], None]
+    folder: Path, *, keep: bool, port: int | None = None, report: Callable[[str], None]
 ) -> AsyncIterator[Listening]:
     """Yield the addresses of the stack. With `keep` it outlives this process if all goes well."""
     reading, writing = os.pipe()
     settings = Settings.load(data_dir=folder)
     log = ProgramLog(folder / "up.log", settings.log_max_bytes, settings.log_keep)
-    child = Child(_program(folder, tied=not keep), log, reading, report)
+    child = Child(_program(folder, port, tied=not keep), log, reading, report)
     supervising = asyncio.create_task(child.supervise())
     stays = False
     try:
@@ -73,8 +73,8 @@ def end(pid: int) -> None:
         os.kill(pid, signal.SIGTERM)
 
 
-def _program(folder: Path, *, tied: bool) -> Program:
-    port = ports.choose("127.0.0.1", _USUAL_PORT)
+def _program(folder: Path, port: int | None, *, tied: bool) -> Program:
+    port = port or ports.choose("127.0.0.1", _USUAL_PORT)
     command = [sys.executable, "-P", "-m", "orchestrator.cli", "up", "--lab"]
     command += ["--data-dir", str(folder), "--port", str(port)]
     # Settings of this shell would make the demo a different one.

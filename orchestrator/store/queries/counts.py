@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
+from orchestrator.domain.approval import ApprovalState
+from orchestrator.domain.incident import TaskState
 from orchestrator.domain.run import RunStatus
-from orchestrator.store.queries import runs
-from orchestrator.store.tables import ApprovalRow, RunRow
+from orchestrator.store.queries import audit, runs
+from orchestrator.store.tables import (
+    ApprovalRow,
+    ContainmentRow,
+    NotificationRow,
+    RunRow,
+    TaskRow,
+)
 
 
 class Counts(NamedTuple):
@@ -20,6 +30,16 @@ class Counts(NamedTuple):
     """By status."""
     pending_approvals: int
     undispatched_runs: int
+    containments: dict[str, int]
+    """By state."""
+    tasks: dict[str, int]
+    """Open tasks by kind."""
+    notifications: dict[str, int]
+    """By state."""
+    oldest_approval: datetime | None
+    """When the oldest pending approval was asked for."""
+    oldest_unsealed: datetime | None
+    """The time of the oldest audit event without a seal."""
 
 
 async def all_counts(session: AsyncSession) -> Counts:
@@ -37,4 +57,21 @@ async def all_counts(session: AsyncSession) -> Counts:
         await runs.count_by_status(session),
         await session.scalar(pending) or 0,
         await session.scalar(waiting) or 0,
+        await _by(session, col(ContainmentRow.state)),
+        await _by(session, col(TaskRow.kind), col(TaskRow.state) == TaskState.OPEN),
+        await _by(session, col(NotificationRow.state)),
+        await session.scalar(
+            select(func.min(col(ApprovalRow.asked_at))).where(
+                col(ApprovalRow.state) == ApprovalState.PENDING
+            )
+        ),
+        next((event.time for _, event in await audit.unsealed(session, limit=1)), None),
     )
+
+
+async def _by(
+    session: AsyncSession, column: Mapped[Any], *where: ColumnElement[bool]
+) -> dict[str, int]:
+    """Return how many rows have each value of a column."""
+    found = await session.execute(select(column, func.count()).where(*where).group_by(column))
+    return {str(value): count for value, count in found.all()}
