@@ -120,7 +120,7 @@ class WaitingForApproval(Frozen):
 
     kind: Literal["approval"] = "approval"
     approval_id: str
-    until: AwareDatetime = Field(description="When the approval expires.")
+    expires_at: AwareDatetime = Field(description="When the approval expires.")
 
 
 class WaitingForEvent(Frozen):
@@ -128,14 +128,14 @@ class WaitingForEvent(Frozen):
 
     kind: Literal["event"] = "event"
     event: str = Field(description="The condition that the alert has to meet.")
-    until: AwareDatetime = Field(description="When the wait ends without it.")
+    expires_at: AwareDatetime = Field(description="When the wait ends without it.")
 
 
 class WaitingForTime(Frozen):
     """A moment."""
 
     kind: Literal["time"] = "time"
-    until: AwareDatetime
+    expires_at: AwareDatetime = Field(description="When the wait ends.")
 
 
 class WaitingForRetry(Frozen):
@@ -147,7 +147,7 @@ class WaitingForRetry(Frozen):
     attempts: int | None = Field(
         description="How many tries the step has; null for an undo, which is tried without end."
     )
-    until: AwareDatetime = Field(description="When the step is tried again.")
+    retry_at: AwareDatetime = Field(description="When the step is tried again.")
 
 
 class WaitingForTarget(Frozen):
@@ -158,7 +158,7 @@ class WaitingForTarget(Frozen):
     run_id: str | None = Field(
         description="The run that makes the change; null for a release or a drift check."
     )
-    until: AwareDatetime | None = Field(
+    retry_at: AwareDatetime | None = Field(
         description="When Tocsin looks again; null: within 15 seconds."
     )
 
@@ -168,7 +168,7 @@ class WaitingForKillSwitch(Frozen):
 
     kind: Literal["kill_switch"] = "kill_switch"
     reason: str = Field(description="Which switch, and why it was engaged.")
-    until: AwareDatetime = Field(description="When Tocsin looks again.")
+    retry_at: AwareDatetime = Field(description="When Tocsin looks again.")
 
 
 WaitingFor = Annotated[

@@ -29,7 +29,7 @@ def test_each_change_of_a_step_is_one_line() -> None:
     def lines(given: dict[str, Any]) -> list[str]:
         return [line.partition("  ")[2] for line in step_changes(seen, {"steps": [given]})]
 
-    retry = {"kind": "retry", "error": "busy", "attempt": 1, "attempts": 3, "until": AT}
+    retry = {"kind": "retry", "error": "busy", "attempt": 1, "attempts": 3, "retry_at": AT}
     assert lines(step("running")) == ["block: running"]
     assert lines(step("running")) == []
     (waits,) = lines(step("running", waiting_for=retry))

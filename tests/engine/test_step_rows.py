@@ -60,7 +60,7 @@ async def test_throttled_read_says_when_it_is_tried_again(tmp_path: Path) -> Non
         assert isinstance(waiting, WaitingForRetry)
         assert (waiting.attempt, waiting.attempts) == (1, 3)
         assert "429" in waiting.error
-        assert waiting.until - step.started_at >= timedelta(seconds=45)
+        assert waiting.retry_at - step.started_at >= timedelta(seconds=45)
         block = await until_step(made, "both", lambda each: each.state == "running")
         assert block.started_at <= step.started_at
         await cancel_run(made.rt, client, "run_s", actor="person:ann")
@@ -162,7 +162,7 @@ async def test_waits_say_until_when_and_again_in_the_next_attempt(tmp_path: Path
                 )
                 kind = WaitingForEvent if name == "more" else WaitingForTime
                 assert isinstance(step.waiting_for, kind)
-                assert step.waiting_for.until - step.started_at >= timedelta(seconds=seconds)
+                assert step.waiting_for.expires_at - step.started_at >= timedelta(seconds=seconds)
                 starts.append(step.started_at)
             whole = await until_step(made, "all", lambda each: each.state == "running")
             assert whole.started_at <= min(starts)

@@ -140,7 +140,7 @@ async def _wait_for(
 ) -> None:
     """Record that the step waits. Without a step, the approval is shown as one of its own."""
     ref = request.ref
-    waiting = WaitingForApproval(approval_id=row.id, until=row.expires_at)
+    waiting = WaitingForApproval(approval_id=row.id, expires_at=row.expires_at)
     if not await steps.wait_for(session, ref.run.run_id, ref.path, waiting):
         record = StepRecord(
             ref=ref, kind=APPROVAL_STEP, state=StepState.WAITING, waiting_for=waiting

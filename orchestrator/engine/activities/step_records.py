@@ -198,12 +198,12 @@ async def _record_wait(rt: Runtime, call: StepCall, error: Unavailable, began: d
     if attempt >= call.retry.attempts:
         return  # it was the last try
     now = rt.clock()
-    until = now + _pause(call, error, info)
+    retry_at = now + _pause(call, error, info)
     waiting = (
-        WaitingForTarget(reason=str(error), run_id=error.run_id, until=until)
+        WaitingForTarget(reason=str(error), run_id=error.run_id, retry_at=retry_at)
         if isinstance(error, Busy)
         else WaitingForRetry(
-            error=str(error), attempt=attempt, attempts=call.retry.attempts, until=until
+            error=str(error), attempt=attempt, attempts=call.retry.attempts, retry_at=retry_at
         )
     )
     with suppress(SQLAlchemyError):  # as above
@@ -215,7 +215,7 @@ async def record_busy(
     session: AsyncSession, call: StepCall, reason: str, run_id: str | None, now: datetime
 ) -> None:
     """Record that another change of the target has to end before the step goes on."""
-    waiting = WaitingForTarget(reason=reason, run_id=run_id, until=None)
+    waiting = WaitingForTarget(reason=reason, run_id=run_id, retry_at=None)
     await _save_wait(session, call, waiting, now)
 
 

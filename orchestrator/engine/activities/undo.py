@@ -261,7 +261,7 @@ class UndoChange:
                     error=error,
                     attempt=containment.failures,
                     attempts=None,
-                    until=containment.retry_at or now,
+                    retry_at=containment.retry_at or now,
                 )
             await undo_records.record_wait(session, request, waits)
             data = {

@@ -114,14 +114,16 @@ async def record_wait(
 
 def wait_after(error: Unavailable, attempt: int, now: datetime) -> WaitingFor:
     """Return what an undo waits for after an attempt (1: the first)."""
-    until = now + (error.retry_after or pause_after(_RETRY, attempt))
+    retry_at = now + (error.retry_after or pause_after(_RETRY, attempt))
     match error:
         case Stopped():
-            return WaitingForKillSwitch(reason=str(error), until=until)
+            return WaitingForKillSwitch(reason=str(error), retry_at=retry_at)
         case Busy():
-            return WaitingForTarget(reason=str(error), run_id=error.run_id, until=until)
+            return WaitingForTarget(reason=str(error), run_id=error.run_id, retry_at=retry_at)
         case _:
-            return WaitingForRetry(error=str(error), attempt=attempt, attempts=None, until=until)
+            return WaitingForRetry(
+                error=str(error), attempt=attempt, attempts=None, retry_at=retry_at
+            )
 
 
 async def record_undo(

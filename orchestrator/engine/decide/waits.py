@@ -43,7 +43,7 @@ class RunWaits:
             await self.pause(step.kind, ref, seconds)
             return {"waited": True, "event": None}
         within = step.within or 0
-        waiting = WaitingForEvent(event=step.event, until=self._until(within))
+        waiting = WaitingForEvent(event=step.event, expires_at=self._until(within))
         await self._port.note(ref, step.kind, StepState.WAITING, waiting_for=waiting)
         event = await self._wait_for_event(step.event, within, scope)
         if event is None and step.otherwise == "fail":
@@ -52,7 +52,7 @@ class RunWaits:
 
     async def pause(self, kind: str, ref: StepRef, seconds: int) -> None:
         """Wait on the clock, and record until when."""
-        waiting = WaitingForTime(until=self._until(seconds))
+        waiting = WaitingForTime(expires_at=self._until(seconds))
         await self._port.note(ref, kind, StepState.WAITING, waiting_for=waiting)
         await self._port.sleep(seconds)
 

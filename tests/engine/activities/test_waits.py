@@ -69,14 +69,14 @@ async def test_undo_on_a_device_that_is_away_says_when_it_is_tried_again(
         waiting = (await step(bench)).waiting_for
         assert isinstance(waiting, WaitingForRetry)
         assert (waiting.attempt, waiting.attempts) == (attempt, None)
-        assert waiting.until == bench.rt.clock() + timedelta(seconds=pause)
+        assert waiting.retry_at == bench.rt.clock() + timedelta(seconds=pause)
     assert format_waiting(waiting.model_dump(mode="json")).startswith("try 3 at ")
     bench.worlds["firewall"].inject(kind="status", status=403, times=1)
     assert (await undo(bench, attempt=3)).outcome == "stuck"
     waiting = (await step(bench)).waiting_for
     (containment,) = await bench.rows(ContainmentRow)
     assert isinstance(waiting, WaitingForRetry)
-    assert waiting.until == containment.retry_at
+    assert waiting.retry_at == containment.retry_at
     bench.worlds["firewall"].clear_faults()
     assert (await undo(bench)).outcome == "undone"
     assert (await step(bench)).waiting_for is None
@@ -89,7 +89,7 @@ async def test_undo_that_is_tried_for_days_keeps_its_longest_pause(bench: Activi
         await undo(bench, attempt=5000)
     waiting = (await step(bench)).waiting_for
     assert waiting is not None
-    assert waiting.until == bench.rt.clock() + timedelta(minutes=5)
+    assert waiting.retry_at == bench.rt.clock() + timedelta(minutes=5)
 
 
 async def test_change_waits_for_another_run_that_makes_it(bench: ActivityRig) -> None:

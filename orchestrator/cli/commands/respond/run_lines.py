@@ -31,7 +31,8 @@ def format_waiting(waiting_for: dict[str, Any] | None) -> str:
     """Return what a step waits for, and until when; empty while it does not wait."""
     if waiting_for is None:
         return ""
-    until = format_time(waiting_for["until"]) if waiting_for["until"] else "in a few seconds"
+    end = waiting_for.get("expires_at") or waiting_for.get("retry_at")
+    until = format_time(end) if end else "in a few seconds"
     match waiting_for["kind"]:
         case "approval":
             return f"approval {waiting_for['approval_id']}, until {until}"
@@ -42,7 +43,7 @@ def format_waiting(waiting_for: dict[str, Any] | None) -> str:
             tried = f"{tries} of {limit}" if limit else f"{tries}"
             return f"try {tried} at {until}: {waiting_for['error']}"
         case "target" | "kill_switch":
-            at = until if waiting_for["until"] is None else f"at {until}"
+            at = f"at {until}" if end else until
             return f"{waiting_for['reason']}; checked again {at}"
         case _:
             return f"until {until}"
