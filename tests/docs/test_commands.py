@@ -101,7 +101,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         started.wait(20)
 
 
-@pytest.mark.parametrize("block", of("bash curl"), ids=str)
+@pytest.mark.parametrize(
+    "block", [block for block in of("bash curl") if block.kind == "bash curl"], ids=str
+)
 def test_a_look_by_curl_is_answered(stack: Place, block: Block) -> None:
     done = stack.run(
         [
