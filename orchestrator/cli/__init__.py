@@ -10,12 +10,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command that the arguments name, and return its exit code (see `exit_codes`)."""
     from orchestrator.cli.app import app
     from orchestrator.cli.exit_codes import ExitCode
+    from orchestrator.cli.output import print_refusal
     from orchestrator.domain.errors import TocsinError
 
     try:
         app(arguments, prog_name="tocsin")
     except TocsinError as error:
-        sys.stderr.write(f"tocsin: {error}\n")
+        print_refusal(error)
         return ExitCode.NEGATIVE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

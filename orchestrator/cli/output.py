@@ -37,6 +37,12 @@ def print_error(text: str) -> None:
     sys.stderr.write(escape_controls(text) + "\n")
 
 
+def print_refusal(error: object) -> None:
+    """Print an error to stderr; each of its lines begins alike, so that programs can match it."""
+    for line in str(error).splitlines():
+        print_error(f"tocsin: {line}")
+
+
 def print_raw(text: str) -> None:
     """Print text byte for byte."""
     sys.stdout.write(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,15 @@ def test_a_bad_playbook_is_named_by_file_line_and_fix(
     assert refused.returncode == 1
     assert "bad.yaml:7" in refused.stderr
     assert "block_address" in refused.stderr
+
+
+def test_each_of_several_mistakes_is_reported_in_the_same_form(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(
+        "playbook: bad\nversion: one\ntitle: T\nowner: 5\nsteps: []\n"
+    )
+    mistakes = tocsin("playbook", "check", tmp_path / "bad.yaml").stderr.splitlines()
+    assert len(mistakes) > 1
+    assert all(re.match(r"tocsin: \S+bad\.yaml:\d+:\d+: ", line) for line in mistakes), mistakes
 
 
 def test_lint_ends_with_1_if_there_are_findings_and_annotates_a_pull_request(

@@ -10,7 +10,7 @@ import typer
 from orchestrator.cli.command import Answer, Api, api_command, noun
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import playbook_file, read_text, write_text
-from orchestrator.cli.output import print_error, print_line, print_styled
+from orchestrator.cli.output import print_line, print_refusal, print_styled
 from orchestrator.cli.tables import format_time
 from orchestrator.domain.errors import Invalid, TocsinError
 
@@ -73,7 +73,7 @@ def run_backtest(
         }
         found = api.post("/v1/backtests", body, seconds=_SECONDS)
     except TocsinError as error:
-        print_error(f"tocsin: {error}")
+        print_refusal(error)
         raise typer.Exit(ExitCode.UNREADABLE) from error
     if html is not None:
         _write_page(html, found)

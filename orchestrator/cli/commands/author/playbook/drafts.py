@@ -16,7 +16,7 @@ from orchestrator.cli.commands.respond.run import Format, Output, graph_answer
 from orchestrator.cli.connect import connect
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import parse_optional_version, playbook_file, read_text
-from orchestrator.cli.output import print_error
+from orchestrator.cli.output import print_refusal
 from orchestrator.domain.errors import Invalid, TocsinError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def diff(
     try:
         difference = _compare(api, a, b)
     except TocsinError as error:
-        print_error(f"tocsin: {error}")
+        print_refusal(error)
         raise typer.Exit(ExitCode.UNREADABLE) from error
     text = render_markdown(difference) if format_ == "markdown" else render_text(difference)
     data = difference.model_dump(mode="json") | {"same": difference.same}
