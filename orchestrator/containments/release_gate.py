@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator.containments.in_flight import effect_in_flight
 from orchestrator.domain.containment import DriftState
 from orchestrator.domain.errors import Busy, Stopped, Unavailable
 from orchestrator.policy.load_inputs import release_stop_reason
@@ -16,6 +18,7 @@ LIFTING_TIME = timedelta(minutes=2)
 """How long a release has a containment to itself; after that its worker is considered dead."""
 _STOPPED_WAIT = timedelta(seconds=5)
 _BUSY_WAIT = timedelta(seconds=1)
+_APPLYING_WAIT = timedelta(seconds=5)
 
 
 async def release_blocked_by(
@@ -38,6 +41,21 @@ async def release_blocked_by(
     if busy is None and containment is not None:
         busy = await _overlap_busy(session, containment, now)
     return Busy(busy, _BUSY_WAIT) if busy else None
+
+
+async def apply_in_flight(
+    session: AsyncSession, made: Sequence[EffectRow], run_id: str | None, now: datetime
+) -> Busy | None:
+    """Return which effect is being applied, and how long to wait; None: none is.
+
+    An undo that came before the call takes effect would leave the change in force with no one to
+    lift it. `run_id`: the run that undoes its own steps, whose calls have ended; None: another.
+    """
+    for effect in made:
+        if effect.run_id != run_id and await effect_in_flight(session, effect, now):
+            detail = f"run {effect.run_id} is applying {effect.action} to {effect.target_value}"
+            return Busy(f"{detail}; it is lifted after that", _APPLYING_WAIT, run_id=effect.run_id)
+    return None
 
 
 async def _overlap_busy(

@@ -21,7 +21,7 @@ from orchestrator.containments.release_failures import (
     record_failed_release,
     schedule_retry,
 )
-from orchestrator.containments.release_gate import LIFTING_TIME, release_blocked_by
+from orchestrator.containments.release_gate import LIFTING_TIME, apply_in_flight, release_blocked_by
 from orchestrator.containments.release_scope import has_undo, load_release_scope, settle_effects
 from orchestrator.containments.restores import revive_leases
 from orchestrator.contracts.change import UndoableStep, UndoReply, UndoRequest
@@ -148,6 +148,9 @@ class UndoChange:
             detail = f"{containment.target} was in this state before"
             return UndoReply(outcome="not_ours", detail=detail)
         if wait := await release_blocked_by(session, scope.effects[0], containment, now):
+            return wait
+        own = None if request.cause.is_release else request.run_id
+        if wait := await apply_in_flight(session, scope.effects, own, now):
             return wait
         if not scope.to_undo:
             names = ", ".join(holder.target for holder in scope.holders[:3])

@@ -15,6 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from orchestrator.containments.release import release
 from orchestrator.contracts.change import (
     ApplyRequest,
+    PlanReply,
     PlanRequest,
     UndoReply,
     UndoRequest,
@@ -193,6 +194,38 @@ async def test_run_waits_while_another_applies_the_same(bench: ActivityRig) -> N
     assert (waiting.outcome, "run_1 is applying the same" in waiting.detail) == ("busy", True)
     bench.pass_time(timedelta(minutes=12))  # it is considered dead
     assert (await bench.apply(bench.block("run_2"), second)).outcome == "applied"
+
+
+async def in_flight(bench: ActivityRig) -> PlanReply:
+    """Leave a call of run_1 without a reply: it may take effect later."""
+    planned = await bench.plan(bench.block("run_1"))
+    bench.worlds["firewall"].inject(kind="status", status=503, times=10)
+    with pytest.raises(ApplicationError):
+        await bench.apply(bench.block("run_1"), planned)
+    bench.worlds["firewall"].clear_faults()
+    return planned
+
+
+async def test_release_waits_while_its_containment_is_applied(bench: ActivityRig) -> None:
+    planned = await in_flight(bench)
+    with pytest.raises(ApplicationError, match="run_1 is applying block_address") as waiting:
+        await undo(bench, cause=LeaseEndReason.RELEASED, actor="person:ann")
+    assert waiting.value.type == "Unavailable"
+    assert (await bench.apply(bench.block("run_1"), planned)).outcome == "refused"
+    reply = await undo(bench, cause=LeaseEndReason.RELEASED, actor="person:ann")
+    assert reply.outcome == "undone"
+
+
+async def test_release_waits_for_no_call_whose_worker_is_dead(bench: ActivityRig) -> None:
+    await in_flight(bench)
+    bench.pass_time(timedelta(minutes=12))
+    reply = await undo(bench, cause=LeaseEndReason.RELEASED, actor="person:ann")
+    assert reply.outcome == "undone"
+
+
+async def test_run_that_rolls_back_does_not_wait_for_its_own_call(bench: ActivityRig) -> None:
+    await in_flight(bench)
+    assert (await undo(bench)).outcome == "undone"
 
 
 async def test_foreign_containment_is_left_alone(bench: ActivityRig) -> None:
