@@ -55,6 +55,7 @@ from api.routes.respond import (
     tasks,
 )
 from api.temporal import TemporalLink
+from orchestrator.incidents.refused_rows import report_refused_rows
 from orchestrator.installation.open import open_existing
 from orchestrator.policy.stops.own_infrastructure import record_own_safely
 from orchestrator.runs.background_dispatch import BackgroundDispatcher, ClientProvider
@@ -168,6 +169,7 @@ def serve(settings: Settings, sockets: list[socket] | None = None) -> None:
 
 async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
     rt = await open_existing(settings)
+    report_refused_rows(rt)
     link = TemporalLink(rt)
     link.start()
     infrastructure = asyncio.create_task(record_own_safely(rt))

@@ -10,6 +10,7 @@ from pathlib import Path
 from connectors.pool import ConnectionPool
 from orchestrator.crypto.box import Box
 from orchestrator.crypto.keys import load_or_create_ring, load_ring
+from orchestrator.crypto.mac import Authenticator
 from orchestrator.crypto.private_file import read_private
 from orchestrator.crypto.signing import SigningKey, load_or_create_signing_key
 from orchestrator.domain.clock import Clock, utc_now
@@ -59,7 +60,7 @@ def open_runtime(
     audit_key = load_or_create_signing_key(settings.audit_key_path)
     if settings.sqlite_path is not None:
         _touch_private(settings.sqlite_path)
-    store = Store(settings.store_url)
+    store = Store(settings.store_url, Authenticator(ring.derive("row")))
     return Runtime(
         settings, store, Box(ring.derive("secrets")), Box(ring.derive("payloads")), audit_key, clock
     )

@@ -30,6 +30,7 @@ from orchestrator.engine.temporal.heartbeats import Heartbeats
 from orchestrator.engine.temporal.log_context import LogContext
 from orchestrator.engine.temporal.own_workflow import OwnWorkflowOnly
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.incidents.refused_rows import report_refused_rows
 from orchestrator.installation.identity import load_identity, verify_keys
 from orchestrator.installation.open import open_existing
 from orchestrator.notifications.sender import send_until
@@ -70,6 +71,7 @@ async def run_worker(settings: Settings) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
     rt = await open_existing(settings)
+    report_refused_rows(rt)
     try:
         await _own_database(rt, stop)
         client = await _connected(rt, stop)

@@ -29,7 +29,7 @@ def decision_of(row: ApprovalRow, decisions: Sequence[DecisionRow]) -> Decision:
         case ApprovalState.EXPIRED:
             return _expired(row)
         case ApprovalState.APPROVED | ApprovalState.WITHDRAWN | ApprovalState.VOID:
-            approvals = _approvals(row, decisions)
+            approvals = approving_decisions(row, decisions)
             if approvals:
                 return _decision(row, approvals, "approved")
             if row.state is ApprovalState.APPROVED:
@@ -41,7 +41,7 @@ def approved_changes(row: ApprovalRow, decisions: Sequence[DecisionRow]) -> tupl
     """Return digests of the changes that all approvers chose, or the admin in a break-glass."""
     asked = [change["digest"] for change in row.changes]
     return agreed_changes(
-        asked, ((each.form or {}).get("changes") for each in _approvals(row, decisions))
+        asked, ((each.form or {}).get("changes") for each in approving_decisions(row, decisions))
     )
 
 
@@ -50,7 +50,7 @@ def live_decisions(decisions: Sequence[DecisionRow]) -> list[DecisionRow]:
     return [decision for decision in decisions if decision.withdrawn_at is None]
 
 
-def _approvals(row: ApprovalRow, decisions: Sequence[DecisionRow]) -> list[DecisionRow]:
+def approving_decisions(row: ApprovalRow, decisions: Sequence[DecisionRow]) -> list[DecisionRow]:
     """Return the decisions that make up the approval, or did until one of them was withdrawn."""
     ended = row.state in {ApprovalState.WITHDRAWN, ApprovalState.VOID}
     decided = row.decided_at if ended else None

@@ -37,7 +37,9 @@ async def check_settings(rt: Runtime, message: CheckSettings) -> None:
     """Try the credentials of a connection that is not saved yet. Raise Invalid, ActionError."""
     cls = connector_named(message.connector)
     sealed = base64.b64decode(message.secrets)
-    secrets = open_credentials(rt.secrets, message.name, sealed, Access.WRITE)
+    secrets = open_credentials(
+        rt.secrets, message.name, message.connector, message.settings, sealed, Access.WRITE
+    )
     async with audit_write_attempts(rt, message.name, "check before a connection is saved"):
         await _try_credentials(cls, {**message.settings, **secrets}, outbound_proxy(rt.settings))
 

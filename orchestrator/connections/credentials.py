@@ -1,4 +1,8 @@
-"""Sealed credentials: a separate seal around the write credential, which readers never open."""
+"""Sealed credentials: a separate seal around the write credential, which readers never open.
+
+A seal is bound to the connector and to every setting that is not secret, such as the URL, the
+authority and the allowed hosts: a credential does not go where an edited row says.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,18 @@ from typing import Any
 from connectors.sdk.settings import ConnectorSettings, secret_fields, write_fields
 from connectors.sdk.transport import Access
 from orchestrator.crypto.box import Box
+from orchestrator.domain.digest import digest
 
 
 def seal_credentials(
-    box: Box, name: str, settings_type: type[ConnectorSettings], settings: Mapping[str, Any]
+    box: Box,
+    name: str,
+    connector: str,
+    settings_type: type[ConnectorSettings],
+    settings: Mapping[str, Any],
 ) -> bytes:
     """Return the secrets among the settings of a connection, sealed per credential."""
+    clear = clear_settings(settings_type, settings)
     secrets = {
         field: settings[field]
         for field in secret_fields(settings_type)
@@ -26,21 +36,44 @@ def seal_credentials(
         Access.WRITE: {name: value for name, value in secrets.items() if name in for_writing},
     }
     sealed = {
-        access.value: box.seal_text(json.dumps(part), _context(name, access))
+        access.value: box.seal_text(json.dumps(part), _context(name, access, connector, clear))
         for access, part in parts.items()
     }
     return json.dumps(sealed).encode()
 
 
-def open_credentials(box: Box, name: str, sealed: bytes, access: Access) -> dict[str, Any]:
-    """Return the secrets that an access needs. With READ the write credential stays sealed."""
+def clear_settings(
+    settings_type: type[ConnectorSettings], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the settings that are stored in clear."""
+    secrets = secret_fields(settings_type)
+    return {
+        field: value for field, value in settings.items() if value is None or field not in secrets
+    }
+
+
+def open_credentials(
+    box: Box,
+    name: str,
+    connector: str,
+    settings: Mapping[str, Any],
+    sealed: bytes,
+    access: Access,
+) -> dict[str, Any]:
+    """Return the secrets that an access needs. With READ the write credential stays sealed.
+
+    `settings`: those in clear. Raise Invalid where they are not those that were saved.
+    """
     parts = json.loads(sealed)
     needed = (Access.READ,) if access is Access.READ else (Access.READ, Access.WRITE)
     secrets: dict[str, Any] = {}
     for part in needed:
-        secrets |= json.loads(box.open_text(parts[part.value], _context(name, part)))
+        secrets |= json.loads(
+            box.open_text(parts[part.value], _context(name, part, connector, settings))
+        )
     return secrets
 
 
-def _context(name: str, access: Access) -> bytes:
-    return f"connection:{name}:{access.value}".encode()
+def _context(name: str, access: Access, connector: str, settings: Mapping[str, Any]) -> bytes:
+    goes_to = digest([connector, dict(settings)])
+    return f"connection:{name}:{access.value}:{goes_to}".encode()

@@ -15,7 +15,7 @@ from connectors.capabilities.own import Own
 from connectors.registry import connector as connector_named
 from connectors.sdk.settings import parse_settings, secret_fields
 from orchestrator.audit import trail
-from orchestrator.connections.credentials import seal_credentials
+from orchestrator.connections.credentials import clear_settings, seal_credentials
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
@@ -143,15 +143,11 @@ def _settings_to_check(
 ) -> CheckSettings:
     """Return the settings of a connection with its secrets sealed."""
     settings_type = connector_named(connector).settings_type
-    sealed = seal_credentials(rt.secrets, name, settings_type, settings)
-    secrets = secret_fields(settings_type)
-    clear = {
-        field: value for field, value in settings.items() if value is None or field not in secrets
-    }
+    sealed = seal_credentials(rt.secrets, name, connector, settings_type, settings)
     return CheckSettings(
         name=name,
         connector=connector,
-        settings=clear,
+        settings=clear_settings(settings_type, settings),
         secrets=base64.b64encode(sealed).decode("ascii"),
     )
 

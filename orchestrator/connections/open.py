@@ -27,7 +27,9 @@ async def open_connection_for(rt: Runtime, name: str, access: Access) -> Connect
         row = await get_connection_row(rt, session, name)
 
     def make() -> Connector[Any]:
-        secrets = open_credentials(rt.secrets, name, row.secrets, access)
+        secrets = open_credentials(
+            rt.secrets, name, row.connector, row.settings, row.secrets, access
+        )
         cls, settings = connector_named(row.connector), {**row.settings, **secrets}
         return open_connector(cls, settings, access, outbound=outbound_proxy(rt.settings))
 

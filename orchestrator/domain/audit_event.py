@@ -86,6 +86,7 @@ class EventKind(StrEnum):
         "connection:call:write_refused"  # as STEP_WRITE_REFUSED, outside of a run
     )
     CONNECTION_REMOVED = "connection:removed"
+    ROW_REFUSED = "store:row:refused"  # another hand wrote a row of the database
     SOURCE_SAVED = "source:saved"
     SOURCE_REMOVED = "source:removed"
     KEY_CREATED = "access:key:created"

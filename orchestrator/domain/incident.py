@@ -37,6 +37,7 @@ class TaskKind(StrEnum):
     FOREIGN_WORKFLOW = (
         "foreign_workflow"  # a workflow acts for a run that is not its own; subject: the run
     )
+    REFUSED_ROW = "refused_row"  # another hand wrote a row; subject: its table and key
     STUCK_RUN = "stuck_run"  # a run does not move, as its workflow task fails; subject: the run
     REJECTED_DELIVERIES = "rejected_deliveries"  # much of a source is unreadable; subject: it
     BREAKER = "breaker"  # a circuit breaker tripped; subject: the source

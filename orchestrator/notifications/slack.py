@@ -39,7 +39,9 @@ async def load_signing_secret(rt: Runtime) -> SecretStr | None:
         row = await records.get(session, ConnectionRow, name)
     if row is None or row.connector != Slack.name:
         return None
-    secret = credentials.open_credentials(rt.secrets, name, row.secrets, Access.READ)
+    secret = credentials.open_credentials(
+        rt.secrets, name, row.connector, row.settings, row.secrets, Access.READ
+    )
     value = secret.get("signing_secret")
     return SecretStr(value) if value else None
 

@@ -14,6 +14,7 @@ from orchestrator.assets.facts import AssetFacts, lookup_asset_facts
 from orchestrator.assets.match import TYPES_WITH_ALIASES
 from orchestrator.domain.change import Change
 from orchestrator.domain.digest import canonical
+from orchestrator.domain.errors import Halted
 from orchestrator.domain.observable import ObservableType
 from orchestrator.domain.run import Mode
 from orchestrator.playbook.plan import Limits
@@ -60,7 +61,13 @@ async def load_policy(session: AsyncSession) -> PolicyInForce:
     if row is None:
         policy = Policy()
         return PolicyInForce(0, policy.digest, policy)
-    return PolicyInForce(row.version, row.digest, _parsed(canonical(row.document)))
+    policy, digest = _parsed(canonical(row.document))
+    if digest != row.digest:
+        raise Halted(
+            f"policy version {row.version} is not the one that its digest names, so that nothing "
+            "is changed; publish the policy again"
+        )
+    return PolicyInForce(row.version, row.digest, policy)
 
 
 async def load_context(session: AsyncSession, run: RunLike, now: datetime) -> ChangeContext:
@@ -143,8 +150,9 @@ async def release_stop_reason(
 
 
 @lru_cache(maxsize=8)
-def _parsed(document: bytes) -> Policy:
-    return Policy.model_validate_json(document)
+def _parsed(document: bytes) -> tuple[Policy, str]:
+    policy = Policy.model_validate_json(document)
+    return policy, policy.digest
 
 
 async def _own(session: AsyncSession, now: datetime) -> tuple[OwnInfrastructure, ...]:

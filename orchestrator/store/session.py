@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,12 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
+from orchestrator.crypto.mac import Authenticator
 from orchestrator.store import sqlite_event_loop
+from orchestrator.store.authentic import AUTHENTICATOR, REFUSED
+
+RefusedHook = Callable[[Sequence[str]], Awaitable[None]]
+"""What is done about refused rows, named like `api_keys 0123`. It raises nothing."""
 
 _LIMITS_LOCK = 7_262_011  # an arbitrary key of the advisory lock
 
@@ -23,8 +28,11 @@ _LIMITS_LOCK = 7_262_011  # an arbitrary key of the advisory lock
 class Store:
     """The database: SQLite (see `sqlite_event_loop`), or PostgreSQL by asyncpg."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, authenticator: Authenticator | None = None) -> None:
+        """Use the database. `authenticator`: of rows; None: their tables are not used."""
         self.url = url
+        self.on_refused: RefusedHook | None = None
+        self._reported: set[tuple[str, str]] = set()
         self.sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
         if self.sqlite:
@@ -35,7 +43,9 @@ class Store:
             hide_parameters=True,  # an error must not print values into a log
             **options,
         )
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(
+            self.engine, expire_on_commit=False, info={AUTHENTICATOR: authenticator}
+        )
         # SQLite has one writer: queue here instead of polling its lock.
         self._writer = asyncio.Lock()
 
@@ -46,20 +56,38 @@ class Store:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Open a session for reading."""
-        async with self._sessions() as session:
-            yield session
+        """Open a session for reading. Raise RowRefused as `orchestrator.store.authentic` says."""
+        session = self._sessions()
+        try:
+            async with session:
+                yield session
+        finally:
+            await self._report(session)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Open a transaction that commits when the block ends and rolls back when it raises."""
-        if not self.sqlite:
-            async with self._sessions.begin() as session:
-                yield session
+        session = self._sessions()
+        try:
+            if not self.sqlite:
+                async with session, session.begin():
+                    yield session
+            else:
+                async with self._writer, session, session.begin():
+                    await session.execute(text("BEGIN IMMEDIATE"))
+                    yield session
+        finally:
+            await self._report(session)
+
+    async def _report(self, session: AsyncSession) -> None:
+        """Hand over rows that were refused in a session, each content once per process."""
+        refused = session.info.get(REFUSED)
+        if not refused:
             return
-        async with self._writer, self._sessions.begin() as session:
-            await session.execute(text("BEGIN IMMEDIATE"))
-            yield session
+        new = {name: mac for name, mac in refused.items() if (name, mac) not in self._reported}
+        self._reported.update(new.items())
+        if new and self.on_refused is not None:
+            await self.on_refused(sorted(new))
 
     async def serialize_limits(self, session: AsyncSession) -> None:
         """Keep other transactions from counting effects; SQLite does so already."""

@@ -157,7 +157,7 @@ async def test_a_withdrawal_waits_for_an_apply_that_holds_the_approval(
         outcome=Verdict.ASK, reasons=("the test",), policy_version=1, policy_digest="p"
     )
     async with at.rt.store.write() as session:
-        assert await missing_approval(session, request, verdict) is None
+        assert await missing_approval(session, request, verdict, NOW) is None
         withdrawal = asyncio.create_task(withdraw(at.rt, None, "apr_1", ANN))
         await asyncio.wait({withdrawal}, timeout=0.2)  # enough for it to finish, if it did not wait
         session.add(at.effect(change.digest))

@@ -15,6 +15,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Forbidden
 from orchestrator.store.tables import DecisionRow, PlaybookRow, RunRow, SignatureRow
 from tests.harness.approval_rows import ANN, ANN_AGAIN, BOB, NOW, Desk, desk, playbook
+from tests.harness.databases import edit_rows
 
 PAT = Principal(key_id="k7", person=" PAT", roles=(Role.ADMIN,))
 
@@ -64,7 +65,7 @@ async def test_who_published_a_called_version_may_not_approve(at: Desk) -> None:
         ]
     }
     async with at.rt.store.write() as session:
-        await session.execute(update(PlaybookRow).where(PlaybookRow.name == "c2").values(plan=plan))  # type: ignore[arg-type]
+        await edit_rows(session, PlaybookRow, plan=plan)
     await at.ask()
     with pytest.raises(Forbidden, match="published inner version 7"):
         await at.decide(ANN)

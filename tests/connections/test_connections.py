@@ -191,9 +191,8 @@ async def test_secrets_reach_the_worker_sealed(rt: Runtime, firewall: dict[str, 
     [message] = asked
     sealed = base64.b64decode(message.secrets)
     assert firewall["api_key"] not in message.model_dump_json() + sealed.decode()
-    assert open_credentials(rt.secrets, "firewall", sealed, Access.READ) == {
-        "api_key": firewall["api_key"]
-    }
+    sealed_for = (rt.secrets, "firewall", "palo_alto", message.settings)
+    assert open_credentials(*sealed_for, sealed, Access.READ) == {"api_key": firewall["api_key"]}
 
 
 async def test_connection_is_checked_through_its_proxy_and_its_password_is_sealed(

@@ -37,6 +37,7 @@ from orchestrator.engine.activities.record import RecordRun
 from orchestrator.engine.activities.undo import UndoChange
 from orchestrator.engine.activities.verify import VerifyChange
 from orchestrator.playbook.plan import Plan
+from orchestrator.policy.document import Policy
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -155,7 +156,7 @@ class ActivityRig:
         await self.add(
             PolicyRow(
                 version=version,
-                digest=f"d{version}",
+                digest=Policy.model_validate(document).digest,
                 document=document,
                 source="",
                 published_at=START,

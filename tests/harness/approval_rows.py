@@ -15,6 +15,7 @@ from orchestrator.approvals.decide import decide
 from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.run import RunStatus
+from orchestrator.policy.document import Policy
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -112,7 +113,7 @@ class Desk:
         """Publish a policy with this section `approvals`."""
         row = PolicyRow(
             version=1,
-            digest="p",
+            digest=Policy.model_validate({"approvals": approvals}).digest,
             document={"approvals": approvals},
             source="",
             published_at=NOW,

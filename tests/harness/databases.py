@@ -12,8 +12,11 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
@@ -83,3 +86,10 @@ def _template_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tocsin-template-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+async def edit_rows(session: AsyncSession, table: type[Any], **values: Any) -> None:
+    """Edit all rows of a table as a process with the keys of rows does."""
+    for row in await session.scalars(select(table)):
+        for name, value in values.items():
+            setattr(row, name, value)

@@ -38,7 +38,7 @@ from orchestrator.store.tables import (
     RunRow,
     SourceRow,
 )
-from tests.harness.databases import START, opened
+from tests.harness.databases import START, edit_rows, opened
 from tests.harness.intake_samples import EVE
 
 TOKEN = "a-token-of-32-characters-0123456"
@@ -520,10 +520,10 @@ async def test_alerts_of_a_dry_run_source_start_dry_runs_and_block_no_live_run(
 ) -> None:
     await publish_playbook(rt, playbook(), "p.yaml", actor="person:ann")
     async with rt.store.write() as session:
-        await session.execute(update(SourceRow).values(mode="dry_run"))
+        await edit_rows(session, SourceRow, mode="dry_run")
     await send(rt, beacon())
     async with rt.store.write() as session:
-        await session.execute(update(SourceRow).values(mode="live"))
+        await edit_rows(session, SourceRow, mode="live")
     await send(rt, beacon(10))
     assert sorted(run.mode for run in await rows(rt, RunRow)) == ["dry_run", "live"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.crypto.signing import SigningKey
@@ -21,7 +21,7 @@ from orchestrator.registry.statement import Role, SignedStatement, sign
 from orchestrator.registry.trust import start_objection
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import PlaybookRow, SigningKeyRow
-from tests.harness.databases import opened
+from tests.harness.databases import edit_rows, opened
 
 ADMIN = "person:admin"
 PLAYBOOK = """
@@ -89,6 +89,12 @@ async def why_not(rt: Runtime) -> str | None:
         return await start_objection(session, rt.settings, row, row.digest)
 
 
+async def edit_all(rt: Runtime, table: type[Any], **values: Any) -> None:
+    """As a process that holds the keys of rows, and is compromised."""
+    async with rt.store.write() as session:
+        await edit_rows(session, table, **values)
+
+
 async def alter(rt: Runtime, *statements: Any) -> None:
     """As one who can edit the database."""
 
@@ -124,7 +130,7 @@ async def test_altered_plan_does_not_run(rt: Runtime, signed: Signers) -> None:
     async with rt.store.read() as session:
         [row] = await session.scalars(select(PlaybookRow))
     changed = {**row.plan, "title": "Say something else"}
-    await alter(rt, update(PlaybookRow).values(plan=changed))
+    await edit_all(rt, PlaybookRow, plan=changed)
     assert "was altered in the database" in str(await why_not(rt))
 
 
@@ -133,7 +139,7 @@ async def test_altered_plan_does_not_run_without_required_signatures(
 ) -> None:
     async with rt.store.read() as session:
         [row] = await session.scalars(select(PlaybookRow))
-    await alter(rt, update(PlaybookRow).values(plan={**row.plan, "owner": "mallory"}))
+    await edit_all(rt, PlaybookRow, plan={**row.plan, "owner": "mallory"})
     relaxed = dataclasses.replace(
         rt, settings=rt.settings.model_copy(update={"require_signed": False})
     )
@@ -146,14 +152,12 @@ async def test_plan_and_digest_altered_together_are_not_signed(
     async with rt.store.read() as session:
         [row] = await session.scalars(select(PlaybookRow))
     plan = Plan.model_validate({**row.plan, "title": "Say something else"})
-    await alter(
-        rt, update(PlaybookRow).values(plan=plan.model_dump(mode="json"), digest=plan.digest)
-    )
+    await edit_all(rt, PlaybookRow, plan=plan.model_dump(mode="json"), digest=plan.digest)
     assert "is not over this version and its tests" in str(await why_not(rt))
 
 
 async def test_altered_tests_invalidate_the_signature(rt: Runtime, signed: Signers) -> None:
-    await alter(rt, update(PlaybookRow).values(tests="cases: [nothing]"))
+    await edit_all(rt, PlaybookRow, tests="cases: [nothing]")
     assert "is not over this version and its tests" in str(await why_not(rt))
 
 
@@ -182,12 +186,10 @@ async def test_key_added_in_the_database_is_not_trusted_with_pinned_signers(
 
 
 async def test_key_renamed_in_the_database_is_not_trusted(rt: Runtime, signed: Signers) -> None:
-    await alter(
-        rt,
-        update(SigningKeyRow)
-        .where(SigningKeyRow.fingerprint == signed.keys["bob"].id)
-        .values(person="carol"),
-    )
+    async with rt.store.write() as session:
+        row = await session.get(SigningKeyRow, signed.keys["bob"].id)
+        assert row is not None
+        row.person = "carol"
     assert "which belongs to carol" in str(await why_not(rt))
 
 

@@ -10,17 +10,21 @@ from orchestrator.cli.diagnosis.model import Diagnosis, good, note, wrong
 from orchestrator.connections.manage import list_connections
 from orchestrator.domain.access import Permission, Principal, Role
 from orchestrator.domain.errors import NotFound
+from orchestrator.incidents.refused_rows import FIX
 from orchestrator.playbook.plan import Ask, Plan, Use, walk
 from orchestrator.policy.document import Policy, parse_policy
 from orchestrator.policy.policies import current_policy
 from orchestrator.registry.publish import list_playbooks, published_plans
 from orchestrator.runtime import Runtime
+from orchestrator.store.authentic import list_refused
 
 _SOON = timedelta(days=14)
 
 
 async def examine_content(rt: Runtime) -> list[Diagnosis]:
     """Return what of the configuration cannot work."""
+    if refused := await _refused_rows(rt):
+        return refused
     now = rt.clock()
     keys = [
         key
@@ -42,6 +46,15 @@ async def examine_content(rt: Runtime) -> list[Diagnosis]:
         *_keys(keys, soon=[key for key in keys if key.expires_at and key.expires_at < now + _SOON]),
     ]
     return found or [good("content", f"{len(plans)} playbooks, {len(keys)} keys, and the policy")]
+
+
+async def _refused_rows(rt: Runtime) -> list[Diagnosis]:
+    """Return the rows that another hand wrote."""
+    async with rt.store.read() as session:
+        names = await list_refused(session)
+    return [
+        wrong("rows", f"{name}: was not written by Tocsin and is not used; {FIX}") for name in names
+    ]
 
 
 def _groups(policy: Policy, plans: list[Plan], keys: list[KeyView]) -> Iterator[Diagnosis]:

@@ -77,7 +77,7 @@ class ApplyChange:
             )
         if request.approval_id or verdict.outcome is Verdict.ASK:
             under = same.approval_id if same and same.state is EffectState.INTENDED else None
-            lack = await missing_approval(session, request, verdict, intended_under=under)
+            lack = await missing_approval(session, request, verdict, now, intended_under=under)
             if lack:
                 return await effect_records.record_not_applied(
                     session, request, verdict, now, "needs_approval", lack

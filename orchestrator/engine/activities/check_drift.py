@@ -144,7 +144,9 @@ class DriftCheck:
                 return "; ".join(verdict.reasons)
             if verdict.outcome is Verdict.ASK or effect.approval_id is not None:
                 request = expected.request(effect, context)
-                if lack := await missing_approval(session, request, verdict):
+                if lack := await missing_approval(
+                    session, request, verdict, now, effect_id=effect.id
+                ):
                     return f"it needs an approval: {lack}"
             row.begin_reapplying(now + REAPPLY_PATIENCE)
             found = {"reason": "it is applied again"}

@@ -14,6 +14,7 @@ from orchestrator.domain.approval import DELIVERED_STATES, ApprovalState, one_pe
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.containment import EffectState
 from orchestrator.domain.run import BEFORE
+from orchestrator.store.authentic import sealed_values
 from orchestrator.store.dialect import insert
 from orchestrator.store.search.conditions import approvals_where, in_order
 from orchestrator.store.search.filters import ApprovalFilter, Order
@@ -34,8 +35,9 @@ _SAME_QUESTION = ("run_id", "path", "kind", "digest", "by_group", "quorum", "lev
 
 async def add(session: AsyncSession, row: dict[str, Any]) -> bool:
     """Add an approval, unless its id is known. Return whether it is new."""
+    values = sealed_values(session, ApprovalRow(**row))
     added = await session.execute(
-        insert(session, ApprovalRow).values(row).on_conflict_do_nothing(index_elements=["id"])
+        insert(session, ApprovalRow).values(values).on_conflict_do_nothing(index_elements=["id"])
     )
     is_new = bool(getattr(added, "rowcount", 0))
     if is_new:
@@ -132,7 +134,7 @@ async def is_start_approved(session: AsyncSession, run_id: str) -> bool:
         col(ApprovalRow.path) == BEFORE,
         col(ApprovalRow.state) == ApprovalState.APPROVED,
     )
-    wanted = select(col(ApprovalRow.id)).where(col(ApprovalRow.run_id) == run_id, *agreed)
+    wanted = select(ApprovalRow).where(col(ApprovalRow.run_id) == run_id, *agreed)
     return await session.scalar(wanted.limit(1)) is not None
 
 
@@ -158,6 +160,15 @@ async def is_spent(
         col(EffectRow.state) != EffectState.FAILED,
     )
     return await session.scalar(begun.limit(1)) is not None
+
+
+async def list_recorded_approvers(session: AsyncSession, approval_id: str) -> set[str]:
+    """Return the actors whose decision on an approval is in the audit trail."""
+    kinds = (EventKind.APPROVAL_DECIDED, EventKind.BREAK_GLASS_USED)
+    wanted = select(col(AuditEventRow.actor)).where(
+        col(AuditEventRow.subject) == approval_id, col(AuditEventRow.kind).in_(kinds)
+    )
+    return set(await session.scalars(wanted))
 
 
 async def list_starters(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:

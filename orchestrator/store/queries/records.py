@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
@@ -54,7 +54,12 @@ async def names_in_scope(session: AsyncSession, scope: str) -> set[str] | None:
 
 
 async def upsert(session: AsyncSession, row: SQLModel) -> None:
-    """Insert a row, or replace the one with its primary key."""
+    """Insert a row, or replace the one with its primary key, even one that is refused."""
+    mapper = inspect(type(row))
+    key = mapper.primary_key_from_instance(row)
+    if await session.get(type(row), tuple(key)) is None:
+        columns = [column == value for column, value in zip(mapper.primary_key, key, strict=True)]
+        await session.execute(delete(type(row)).where(*columns))
     await session.merge(row)
 
 

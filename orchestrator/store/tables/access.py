@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
 
+from orchestrator.store.tables.authentic import Authentic
 from orchestrator.store.tables.columns import UtcDateTime
 
 
-class KeyRow(SQLModel, table=True):
+class KeyRow(Authentic, table=True):
     """An API key; only a hash of its token is stored."""
 
     __tablename__ = "api_keys"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, Text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from orchestrator.domain.approval import (
     ApprovalKind,
@@ -15,10 +15,11 @@ from orchestrator.domain.approval import (
     DecisionType,
     ReviewState,
 )
+from orchestrator.store.tables.authentic import Authentic
 from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
-class ApprovalRow(SQLModel, table=True):
+class ApprovalRow(Authentic, table=True):
     """An approval: a question to people about exact changes, or for the values of a form."""
 
     __tablename__ = "approvals"
@@ -104,7 +105,7 @@ class ApprovalRow(SQLModel, table=True):
         self.remind_at = None
 
 
-class DecisionRow(SQLModel, table=True):
+class DecisionRow(Authentic, table=True):
     """One person's decision on one approval; the primary key refuses a second one."""
 
     __tablename__ = "approval_decisions"

@@ -9,10 +9,11 @@ from sqlalchemy import JSON, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from orchestrator.domain.run import Mode
+from orchestrator.store.tables.authentic import Authentic
 from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
-class SourceRow(SQLModel, table=True):
+class SourceRow(Authentic, table=True):
     """A product that sends alerts."""
 
     __tablename__ = "sources"
@@ -29,7 +30,7 @@ class SourceRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class ConnectionRow(SQLModel, table=True):
+class ConnectionRow(Authentic, table=True):
     """A name that playbooks use, bound to a connector and its settings."""
 
     __tablename__ = "connections"

@@ -8,10 +8,11 @@ from sqlalchemy import Text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.domain.notification import Channel, NotificationKind, NotificationState
+from orchestrator.store.tables.authentic import Authentic
 from orchestrator.store.tables.columns import UtcDateTime, enum_column
 
 
-class ContactRow(SQLModel, table=True):
+class ContactRow(Authentic, table=True):
     """How a person is reached. Their API keys hold their permissions."""
 
     __tablename__ = "contacts"

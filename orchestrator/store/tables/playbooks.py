@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, Text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from orchestrator.store.tables.authentic import Authentic
 from orchestrator.store.tables.columns import UtcDateTime
 
 
-class PlaybookRow(SQLModel, table=True):
+class PlaybookRow(Authentic, table=True):
     """A published version: never altered; `retired` only keeps new runs from starting."""
 
     __tablename__ = "playbook_versions"
@@ -36,7 +37,7 @@ class PlaybookRow(SQLModel, table=True):
     )  # what checks, tests and coverage said of it
 
 
-class SigningKeyRow(SQLModel, table=True):
+class SigningKeyRow(Authentic, table=True):
     """A person's public key, by which their signatures under playbook versions are believed."""
 
     __tablename__ = "signing_keys"
@@ -48,7 +49,7 @@ class SigningKeyRow(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class SignatureRow(SQLModel, table=True):
+class SignatureRow(Authentic, table=True):
     """A signature under a published version: its author's, or of one who has reviewed it."""
 
     __tablename__ = "version_signatures"

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import JSON, Text
 from sqlmodel import Field, SQLModel
 
+from orchestrator.store.tables.authentic import Authentic
 from orchestrator.store.tables.columns import UtcDateTime
 
 
-class PolicyRow(SQLModel, table=True):
+class PolicyRow(Authentic, table=True):
     """A published policy; the newest is in force."""
 
     __tablename__ = "policies"
@@ -23,7 +24,7 @@ class PolicyRow(SQLModel, table=True):
     published_by: str
 
 
-class KillSwitchRow(SQLModel, table=True):
+class KillSwitchRow(Authentic, table=True):
     """An engaged kill switch: scope `global`, `connection`, `playbook` or `source`."""
 
     __tablename__ = "kill_switches"

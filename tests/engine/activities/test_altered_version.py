@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 from temporalio.client import Client
 
 from orchestrator.domain.audit_event import EventKind
@@ -18,6 +17,7 @@ from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import AuditEventRow, PlaybookRow, TaskRow
 from tests.harness.activity_rig import START, ActivityRig, run_row
+from tests.harness.databases import edit_rows
 from tests.harness.temporal_rig import on_temporal
 
 BLOCK = Use(
@@ -58,7 +58,7 @@ async def test_altered_version_does_not_run_and_opens_a_task(
     )
     await made.add(run_row("run_w", playbook="whole", plan_digest=plan.digest, dispatched=False))
     async with made.rt.store.write() as session:
-        await session.execute(update(PlaybookRow).values(**altered(written)))
+        await edit_rows(session, PlaybookRow, **altered(written))
     if await dispatch(made.rt, client, ["run_w"]):
         async with asyncio.timeout(30):
             await client.get_workflow_handle("run-run_w-1").result()

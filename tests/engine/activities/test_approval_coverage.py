@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from temporalio.testing import ActivityEnvironment
 
 from orchestrator.approvals.break_glass import break_glass
@@ -19,6 +19,7 @@ from orchestrator.approvals.withdraw import withdraw
 from orchestrator.contracts.approval import AskReply, AskRequest
 from orchestrator.contracts.run import StepRef
 from orchestrator.domain.access import Principal, Role
+from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.change import Change
 from orchestrator.domain.errors import Conflict
 from orchestrator.store.tables import ApprovalRow, AuditEventRow, EffectRow
@@ -235,7 +236,8 @@ async def test_forged_approval_is_refused_at_apply(bench: ActivityRig, kept: str
     planned = await bench.plan(bench.block())
     asked = await ask(bench, planned.change)
     async with bench.rt.store.write() as session:
-        await session.execute(update(ApprovalRow).values(state=kept))
+        (row,) = await session.scalars(select(ApprovalRow))
+        row.state = ApprovalState(kept)
     reply = await bench.apply(bench.block(), planned, asked.approval_id)
     assert (reply.outcome, reply.detail) == (
         "needs_approval",

@@ -55,6 +55,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "api_keys",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
@@ -69,6 +70,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "approval_decisions",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("approval_id", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("key_id", sa.String(), nullable=False),
@@ -82,6 +84,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "approvals",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("workflow_id", sa.String(), nullable=False),
@@ -171,6 +174,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "connections",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("connector", sa.String(), nullable=False),
         sa.Column("capability", sa.String(), nullable=False),
@@ -183,6 +187,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "contacts",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("email", sa.String(), nullable=True),
         sa.Column("slack_user", sa.String(), nullable=True),
@@ -285,6 +290,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "kill_switches",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
@@ -376,6 +382,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "playbook_versions",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
@@ -395,6 +402,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "policies",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
@@ -459,6 +467,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_runs_status"), "runs", ["status"], unique=False)
     op.create_table(
         "signing_keys",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("public_key", sa.String(), nullable=False),
@@ -508,6 +517,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_table(
         "sources",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("product", sa.String(), nullable=False),
         sa.Column("scheme", sa.String(), nullable=False),
@@ -548,6 +558,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_steps_inputs_digest"), "steps", ["inputs_digest"], unique=False)
     op.create_table(
         "version_signatures",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),

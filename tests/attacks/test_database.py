@@ -1,0 +1,181 @@
+"""An attacker who writes to the database, and has no key: no row of theirs is believed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from connectors.sdk.transport import Access
+from orchestrator.access.keys import authenticate_key, create_key
+from orchestrator.connections.credentials import open_credentials
+from orchestrator.connections.manage import list_connections, save_connection
+from orchestrator.domain.access import Role
+from orchestrator.domain.errors import Forbidden, Halted, Invalid
+from orchestrator.incidents.refused_rows import report_refused_rows
+from orchestrator.policy.load_inputs import load_policy
+from orchestrator.runtime import Runtime
+from orchestrator.store.authentic import list_refused
+from orchestrator.store.queries import approvals, records
+from orchestrator.store.tables import (
+    ApprovalRow,
+    ConnectionRow,
+    DecisionRow,
+    KillSwitchRow,
+    PolicyRow,
+)
+from tests.harness.activity_rig import START, ActivityRig, rig
+
+TOKEN = "tocsin_" + "0" * 15 + "1_" + "a" * 64
+HASH = hashlib.sha256(b"tocsin:token:1\n" + TOKEN.encode()).hexdigest()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
+    async with rig(tmp_path) as made:
+        report_refused_rows(made.rt)
+        yield made
+
+
+async def attack(rt: Runtime, statement: str, **values: Any) -> None:
+    """Write to the database past Tocsin."""
+    async with rt.store.write() as session:
+        await session.execute(text(statement), values)
+
+
+async def tasks(bench: ActivityRig) -> Sequence[str]:
+    async with bench.rt.store.read() as session:
+        found = await session.execute(text("SELECT kind, subject FROM tasks ORDER BY subject"))
+        return [f"{kind}: {subject}" for kind, subject in found]
+
+
+async def test_inserted_key_is_not_a_key(bench: ActivityRig) -> None:
+    await create_key(bench.rt, "ann", [Role.VIEWER], actor="person:admin")
+    copied = (
+        "INSERT INTO api_keys SELECT :mac, :id, :hash, 'mallory', '[\"admin\"]', '[]', 'null',"
+        " created_by, created_at, NULL, NULL FROM api_keys"
+    )
+    await attack(bench.rt, copied.replace(":mac", "mac"), id="0" * 15 + "1", hash=HASH)
+    for _ in range(3):
+        with pytest.raises(Forbidden):
+            await authenticate_key(bench.rt, TOKEN)
+    assert await tasks(bench) == [f"refused_row: api_keys {'0' * 15}1"]
+    assert (await bench.kinds()).count("store:row:refused") == 1
+
+
+async def test_key_that_was_given_more_roles_is_not_a_key(bench: ActivityRig) -> None:
+    _, token = await create_key(bench.rt, "ann", [Role.VIEWER], actor="person:admin")
+    await authenticate_key(bench.rt, token.get_secret_value())
+    await attack(bench.rt, "UPDATE api_keys SET roles = '[\"admin\"]'")
+    with pytest.raises(Forbidden):
+        await authenticate_key(bench.rt, token.get_secret_value())
+
+
+async def test_policy_that_was_emptied_in_place_stops_every_change(bench: ActivityRig) -> None:
+    await bench.policy({"protect": {"addresses": ["198.51.100.7"]}})
+    await attack(bench.rt, "UPDATE policies SET document = '{}'")
+    async with bench.rt.store.read() as session:
+        with pytest.raises(Halted, match="policies 1 was not written by Tocsin"):
+            await load_policy(session)
+    assert await tasks(bench) == ["refused_row: policies 1"]
+
+
+async def test_policy_is_the_one_that_its_digest_names(bench: ActivityRig) -> None:
+    await bench.policy({})
+    async with bench.rt.store.write() as session:
+        (row,) = await records.list_all(session, PolicyRow)
+        row.digest = "0" * 64
+    async with bench.rt.store.read() as session:
+        with pytest.raises(Halted, match="not the one that its digest names"):
+            await load_policy(session)
+
+
+async def test_kill_switch_that_was_narrowed_stops_every_change(bench: ActivityRig) -> None:
+    await bench.engage("global")
+    await attack(bench.rt, "UPDATE kill_switches SET scope = 'source', name = 'none'")
+    async with bench.rt.store.read() as session:
+        with pytest.raises(Halted, match="kill_switches source/none"):
+            await records.list_all(session, KillSwitchRow)
+
+
+async def test_edited_connection_does_not_get_the_credential(bench: ActivityRig) -> None:
+    settings = {"base_url": "https://firewall.example", "api_key": "s3cret"}
+    await save_connection(bench.rt, "fw2", "palo_alto", settings, actor="person:ann", check=False)
+    async with bench.rt.store.read() as session:
+        row = await records.get(session, ConnectionRow, "fw2")
+    assert row is not None
+    rt = bench.rt
+    for base_url, works in (("https://firewall.example", True), ("https://evil.example", False)):
+        given = (rt.secrets, "fw2", row.connector, {**row.settings, "base_url": base_url})
+        if works:
+            assert open_credentials(*given, row.secrets, Access.READ)
+        else:
+            with pytest.raises(Invalid, match="altered or moved"):
+                open_credentials(*given, row.secrets, Access.READ)
+    await attack(rt, "UPDATE connections SET settings = '{}' WHERE name = 'fw2'")
+    assert "fw2" not in {each.name for each in await list_connections(rt)}
+    await save_connection(rt, "fw2", "palo_alto", settings, actor="person:ann", check=False)
+    assert "fw2" in {each.name for each in await list_connections(rt)}
+
+
+async def test_inserted_approval_and_decision_apply_nothing(bench: ActivityRig) -> None:
+    planned = await bench.plan(bench.block())
+    asked = {
+        "id": "apr_1",
+        "run_id": "run_1",
+        "workflow_id": "run-run_1-1",
+        "path": "block",
+        "kind": "change",
+        "question": "q",
+        "changes": [{**planned.change.model_dump(mode="json"), "digest": planned.change.digest}],
+        "digest": "d",
+        "state": "pending",
+        "asked_at": START,
+        "expires_at": START,
+    }
+    async with bench.rt.store.write() as session:
+        await approvals.add(session, asked)
+    await attack(
+        bench.rt,
+        "INSERT INTO approval_decisions"
+        " (mac, approval_id, person, key_id, decision, comment, form, via, at)"
+        " VALUES ('', 'apr_1', 'ann', 'k', 'approve', '', 'null', 'api', '2026-03-04 05:06:07')",
+    )
+    await attack(bench.rt, "UPDATE approvals SET state = 'approved'")
+    reply = await bench.apply(bench.block(), planned, "apr_1")
+    assert (reply.outcome, bench.effects("firewall")) == ("needs_approval", 0)
+    assert await bench.rows(ApprovalRow) == await bench.rows(DecisionRow) == []
+
+
+async def test_approval_without_recorded_decisions_applies_nothing(bench: ActivityRig) -> None:
+    planned = await bench.plan(bench.block())
+    asked = {
+        "id": "apr_1",
+        "run_id": "run_1",
+        "workflow_id": "run-run_1-1",
+        "path": "block",
+        "kind": "change",
+        "question": "q",
+        "changes": [{**planned.change.model_dump(mode="json"), "digest": planned.change.digest}],
+        "digest": "d",
+        "state": "approved",
+        "asked_at": START,
+        "expires_at": START,
+    }
+    async with bench.rt.store.write() as session:
+        await approvals.add(session, asked)
+    reply = await bench.apply(bench.block(), planned, "apr_1")
+    assert (reply.outcome, bench.effects("firewall")) == ("needs_approval", 0)
+    assert "has 0 decisions with an event" in reply.detail
+    assert await tasks(bench) == ["refused_row: approvals apr_1"]
+
+
+async def test_row_copied_to_another_key_is_found(bench: ActivityRig) -> None:
+    await attack(bench.rt, "UPDATE connections SET name = 'edr2' WHERE name = 'edr'")
+    await attack(bench.rt, "UPDATE playbook_versions SET version = 9")
+    async with bench.rt.store.read() as session:
+        assert await list_refused(session) == ["connections edr2", "playbook_versions contain/9"]
