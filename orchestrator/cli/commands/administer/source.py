@@ -11,6 +11,7 @@ from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.commands.administer.source_rejected import app as rejected
 from orchestrator.cli.commands.administer.source_trial import describe_trial
 from orchestrator.cli.options import parse_pairs, parse_seconds, read_json_object, read_text
+from orchestrator.cli.tables import format_time
 from orchestrator.domain.errors import Invalid
 
 app = noun("Sources: products that send alerts.")
@@ -99,9 +100,10 @@ def show(api: Api, name: Name) -> Answer:
     """Show a source, and what it sent over the last seven days."""
     source = api.get(f"/v1/sources/{name}")
     counts = source["activity"]
+    last = counts["last_seen_at"]
     lines = [
         f"source {name}: {source['product']}, authenticated by {source['scheme']}",
-        f"last seen: {counts['last_seen_at'] or 'not in the last seven days'}",
+        f"last seen: {format_time(last, wide=True) if last else 'not in the last seven days'}",
         *(f"{each}: {counts[each]}" for each in _COUNTS),
         f"rejected deliveries that can be replayed: {counts['rejected_kept']}",
         f"mode: {source['mode']}",

@@ -11,7 +11,7 @@ import typer
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.options import Limit
-from orchestrator.domain.errors import Invalid
+from orchestrator.domain.errors import Conflict, Invalid
 
 app = noun("Rejected deliveries: what a source sent that could not be read.")
 
@@ -43,7 +43,7 @@ def show(
     ] = None,
 ) -> Answer:
     """Show a rejected delivery, and with --body-file save its body."""
-    path = f"/v1/sources/{source}/rejected/{id_}"
+    path = f"/v1/sources/{source}/rejected/{_find(api, source, id_)}"
     found = api.get(path)
     if body_file is not None:
         with api.stream(f"{path}/body") as pieces:
@@ -64,10 +64,22 @@ def replay(
     if (id_ is None) is not every:
         raise Invalid("name one delivery, or give --all")
     path = f"/v1/sources/{source}/rejected"
-    done = list(_all(api, path)) if id_ is None else [api.post(f"{path}/{id_}/replay")]
+    if id_ is None:
+        done = list(_all(api, path))
+    else:
+        done = [api.post(f"{path}/{_find(api, source, id_)}/replay")]
     left = [each for each in done if each["state"] == "kept"]
     lines = [_line(each) for each in done] or ["no delivery is kept"]
     return Answer(done, "\n".join(lines), ExitCode.NEGATIVE if left else ExitCode.DONE)
+
+
+def _find(api: Api, source: str, text: str) -> str:
+    """Return the id of a delivery that begins so. Raise Conflict where several do."""
+    kept = api.items(f"/v1/sources/{source}/rejected", None, state="all")
+    found = [str(each["id"]) for each in kept if str(each["id"]).startswith(text)]
+    if len(found) > 1:
+        raise Conflict(f"several deliveries begin with {text}; give more of the id")
+    return found[0] if found else text
 
 
 def _all(api: Api, path: str) -> Iterator[dict[str, Any]]:
