@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime
 
 from api.filters.parameters import (
     AlertClass,
     Connection,
     Covering,
+    EndedSince,
+    EndedUntil,
+    ErrorText,
     IdPrefix,
     IncidentId,
     Observable,
@@ -89,26 +91,15 @@ def _incidents(
     )
 
 
-def _runs(
+def runs_filter(
     state: Annotated[
         list[RunStatus] | None, Query(description=_REPEAT, examples=[["waiting"]])
     ] = None,
     id_prefix: IdPrefix = None,
     since: Since = None,
     until: Until = None,
-    ended_since: Annotated[
-        AwareDatetime | None,
-        Query(
-            description="Only runs that ended at this time or later.",
-            examples=["2026-01-01T12:00:00Z"],
-        ),
-    ] = None,
-    ended_until: Annotated[
-        AwareDatetime | None,
-        Query(
-            description="Only runs that ended before this time.", examples=["2026-01-02T12:00:00Z"]
-        ),
-    ] = None,
+    ended_since: EndedSince = None,
+    ended_until: EndedUntil = None,
     mode: Annotated[Mode | None, Query(examples=["live"])] = None,
     playbook: Playbook = None,
     source: Source = None,
@@ -118,19 +109,12 @@ def _runs(
     alert_id: Annotated[
         str | None, Query(max_length=200, examples=["alert_019a8c7d21f04b6c1e2f3a4b5c6d"])
     ] = None,
-    error: Annotated[
-        str | None,
-        Query(
-            min_length=1,
-            max_length=200,
-            description="Only runs whose error contains this text.",
-            examples=["kill switch"],
-        ),
-    ] = None,
+    error: ErrorText = None,
     person: Person = None,
     target: Target = None,
     observable: Observable = None,
 ) -> RunFilter:
+    """Return the filter of runs. Raise Invalid."""
     return RunFilter(
         id_prefix=id_prefix,
         since=since,
@@ -189,7 +173,7 @@ def _approvals(
     )
 
 
-def _containments(
+def containments_filter(
     state: Annotated[
         list[StateFilter] | None,
         Query(
@@ -216,6 +200,7 @@ def _containments(
     source: Source = None,
     person: Person = None,
 ) -> ContainmentFilter:
+    """Return the filter of containments. Raise Invalid."""
     return ContainmentFilter(
         since=since,
         until=until,
@@ -278,8 +263,8 @@ def _notifications(
 
 Alerts = Annotated[AlertFilter, Depends(_alerts)]
 Incidents = Annotated[IncidentFilter, Depends(_incidents)]
-Runs = Annotated[RunFilter, Depends(_runs)]
+Runs = Annotated[RunFilter, Depends(runs_filter)]
 Approvals = Annotated[ApprovalFilter, Depends(_approvals)]
-Containments = Annotated[ContainmentFilter, Depends(_containments)]
+Containments = Annotated[ContainmentFilter, Depends(containments_filter)]
 Tasks = Annotated[TaskFilter, Depends(_tasks)]
 Notifications = Annotated[NotificationFilter, Depends(_notifications)]

@@ -37,6 +37,25 @@ Until = Annotated[
         examples=["2026-01-02T12:00:00Z"],
     ),
 ]
+EndedSince = Annotated[
+    AwareDatetime | None,
+    Query(
+        description="Only runs that ended at this time or later.", examples=["2026-01-01T12:00:00Z"]
+    ),
+]
+EndedUntil = Annotated[
+    AwareDatetime | None,
+    Query(description="Only runs that ended before this time.", examples=["2026-01-02T12:00:00Z"]),
+]
+ErrorText = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="Only runs whose error contains this text.",
+        examples=["kill switch"],
+    ),
+]
 Person = Annotated[
     str | None,
     Query(

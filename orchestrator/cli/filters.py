@@ -13,6 +13,19 @@ _TIME = "a time (2026-01-01T12:00Z) or how long ago (15m, 4h, 7d)"
 
 Since = Annotated[str | None, typer.Option(metavar="TIME", help=f"Only from {_TIME} on.")]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help=f"Only before {_TIME}.")]
+EndedSince = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only what ended at this time or later.")
+]
+EndedUntil = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only what ended before this time.")
+]
+ErrorText = Annotated[
+    str | None, typer.Option("--error", metavar="TEXT", help="Only with this text in the error.")
+]
+Covering = Annotated[
+    str | None,
+    typer.Option(metavar="VALUE", help="Only what contains this: itself, or a network around it."),
+]
 Person = Annotated[str | None, typer.Option(help="Only what this person did.")]
 Target = Annotated[str | None, typer.Option(metavar="VALUE", help="Only what changes this target.")]
 Observable = Annotated[
@@ -36,6 +49,14 @@ def period(since: str | None, until: str | None) -> dict[str, Any]:
     return {
         "since": parse_moment(since, "--since") if since else None,
         "until": parse_moment(until, "--until") if until else None,
+    }
+
+
+def ended(since: str | None, until: str | None) -> dict[str, Any]:
+    """Return the query parameters of when runs ended. Raise Invalid that names the option."""
+    return {
+        "ended_since": parse_moment(since, "--ended-since") if since else None,
+        "ended_until": parse_moment(until, "--ended-until") if until else None,
     }
 
 

@@ -20,6 +20,7 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings in a TOML file; or TOCSIN_CONFIG."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Limit = Annotated[int, typer.Option(min=1, help="The maximum number of items, newest first.")]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -30,6 +30,7 @@ from orchestrator.store.tables import ContainmentRow, LeaseRow
 
 MAX_LENGTH = timedelta(seconds=LONGEST)
 Way = Literal["extend", "shorten"]
+_BATCH = 20
 
 
 async def release(
@@ -48,8 +49,8 @@ async def release(
     """
     async with rt.store.write() as session:
         containment, leases = await _load(session, key, lease)
-        await _end_leases(session, rt, containment, leases, actor, reason)
-    await _wake(client, [containment.key])
+        await end_leases(session, rt, containment, leases, actor, reason)
+    await wake_all(client, [containment.key])
     return await get_containment(rt, containment.key)
 
 
@@ -65,8 +66,8 @@ async def release_incident(
             containment = await containments.lock(session, key)
             leases = await containments.live_leases_of_incident(session, key, incident_id)
             if containment is not None:
-                await _end_leases(session, rt, containment, leases, actor, reason)
-    await _wake(client, keys)
+                await end_leases(session, rt, containment, leases, actor, reason)
+    await wake_all(client, keys)
     return Page(items=await get_containments(rt, keys))
 
 
@@ -114,7 +115,7 @@ async def change_lease(
                 data=data,
                 now=now,
             )
-    await _wake(client, [containment.key])
+    await wake_all(client, [containment.key])
     return await get_containment(rt, containment.key)
 
 
@@ -176,7 +177,7 @@ async def _load(
     return containment, live
 
 
-async def _end_leases(
+async def end_leases(
     session: AsyncSession,
     rt: Runtime,
     containment: ContainmentRow,
@@ -184,6 +185,7 @@ async def _end_leases(
     actor: str,
     reason: str,
 ) -> None:
+    """End leases of a locked containment now; one that is stuck is tried again at once."""
     now = rt.clock()
     if containment.state == ContainmentState.STUCK:
         containment.retry_at = now
@@ -200,10 +202,23 @@ async def _end_leases(
         )
 
 
-async def _wake(client: Client | None, keys: Sequence[str]) -> None:
-    """Wake the workflows, best effort: the reconciler finds leases that are over too."""
+async def wake_all(client: Client | None, keys: Sequence[str]) -> None:
+    """Wake the workflows, best effort: the reconciler finds leases that are over too.
+
+    Stop after a batch of which Temporal took none.
+    """
     if client is None:
         return
-    for key in keys:
-        with suppress(RPCError, RuntimeError):
-            await watch(client, key)
+    for first in range(0, len(keys), _BATCH):
+        batch = keys[first : first + _BATCH]
+        done = await asyncio.gather(*(_wake(client, key) for key in batch))
+        if not any(done):
+            return
+
+
+async def _wake(client: Client, key: str) -> bool:
+    try:
+        await watch(client, key)
+    except (RPCError, RuntimeError):
+        return False
+    return True

@@ -38,6 +38,27 @@ _LEASE: dict[str, Any] = {
     "created_at": "2026-01-01T12:00:01Z",
     "ended_at": None,
 }
+CONTAINMENT_EXAMPLE: dict[str, Any] = {
+    "id": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d",
+    "connection": "firewall",
+    "connector": "palo_alto",
+    "device": "firewall.example",
+    "action": "block_address",
+    "target": {"type": "address", "value": "198.51.100.7"},
+    "state": "held",
+    "ours": True,
+    "created_at": "2026-01-01T12:00:02Z",
+    "expires_at": "2026-01-02T12:00:02Z",
+    "lifted_at": None,
+    "verified_at": "2026-01-01T12:00:02Z",
+    "drift": None,
+    "approval_id": "apr_1f0c",
+    "error": None,
+    "failures": 0,
+    "retry_at": None,
+    "escalated_at": None,
+    "leases": [_LEASE],
+}
 
 
 class LeaseView(Frozen):
@@ -72,31 +93,7 @@ class TargetView(Frozen):
 class ContainmentView(Frozen):
     """A containment: what is in force on which device, who holds it, and until when."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "id": "6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d",
-                "connection": "firewall",
-                "connector": "palo_alto",
-                "device": "firewall.example",
-                "action": "block_address",
-                "target": {"type": "address", "value": "198.51.100.7"},
-                "state": "held",
-                "ours": True,
-                "created_at": "2026-01-01T12:00:02Z",
-                "expires_at": "2026-01-02T12:00:02Z",
-                "lifted_at": None,
-                "verified_at": "2026-01-01T12:00:02Z",
-                "drift": None,
-                "approval_id": "apr_1f0c",
-                "error": None,
-                "failures": 0,
-                "retry_at": None,
-                "escalated_at": None,
-                "leases": [_LEASE],
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": CONTAINMENT_EXAMPLE})
 
     id: str
     connection: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -104,28 +105,38 @@ async def retry_run(rt: Runtime, client: Client | None, run_id: str, *, actor: s
     Raise NotFound, Conflict (still open, completed, or a debug session's).
     """
     async with rt.store.write() as session:
-        run = await runs.get(session, run_id, lock=True)
-        if run is None:
-            raise NotFound(f"run {run_id} does not exist")
-        if run.status not in RETRYABLE:
-            raise Conflict(
-                f"run {run_id} is {run.status}; only a run that is {', '.join(sorted(RETRYABLE))} "
-                "can be retried"
-            )
-        version = await runs.get_playbook(session, run.playbook, run.version)
-        if version is not None and version.stage == DEBUG:
-            raise Conflict(
-                f"run {run_id} applied one step of a debug session that ended; start a new session"
-            )
-        before = {"status": run.status, "error": run.error}
-        run.retry()
-        data = {"attempt": run.attempt, "before": before}
-        await trail.record(
-            session, EventKind.RUN_RETRIED, actor=actor, subject=run_id, data=data, now=rt.clock()
-        )
+        await reopen_run(session, run_id, actor, rt.clock())
     if client is not None:
         await dispatch(rt, client, [run_id])
     return await get_run(rt, run_id)
+
+
+async def reopen_run(session: AsyncSession, run_id: str, actor: str, now: datetime) -> None:
+    """Begin the next attempt of a run, and record who wants it. Raise NotFound, Conflict."""
+    run = await runs.get(session, run_id, lock=True)
+    if run is None:
+        raise NotFound(f"run {run_id} does not exist")
+    if objection := await retry_objection(session, run):
+        raise Conflict(objection)
+    before = {"status": run.status, "error": run.error}
+    run.retry()
+    data = {"attempt": run.attempt, "before": before}
+    await trail.record(
+        session, EventKind.RUN_RETRIED, actor=actor, subject=run_id, data=data, now=now
+    )
+
+
+async def retry_objection(session: AsyncSession, run: RunRow) -> str | None:
+    """Return why a run cannot be retried; None: it can."""
+    if run.status not in RETRYABLE:
+        return (
+            f"run {run.id} is {run.status}; only a run that is {', '.join(sorted(RETRYABLE))} "
+            "can be retried"
+        )
+    version = await runs.get_playbook(session, run.playbook, run.version)
+    if version is not None and version.stage == DEBUG:
+        return f"run {run.id} applied one step of a debug session that ended; start a new session"
+    return None
 
 
 async def _playbook(session: AsyncSession, name: str, version: int | None) -> PlaybookRow:

@@ -14,7 +14,7 @@ from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import WAITING_FOR, Mode, RunStatus, StepState, WaitingFor
 from orchestrator.store.tables import RunRow, StepRow
 
-_RUN: dict[str, Any] = {
+RUN_EXAMPLE: dict[str, Any] = {
     "id": "run_019a8c7d21f04b6c1e2f3a4b5c6d",
     "status": "completed",
     "playbook": "c2-beacon-containment",
@@ -128,7 +128,7 @@ class StepView(Frozen):
 class RunView(Frozen):
     """A run, without its steps."""
 
-    model_config = ConfigDict(json_schema_extra={"example": _RUN})
+    model_config = ConfigDict(json_schema_extra={"example": RUN_EXAMPLE})
 
     id: str
     status: RunStatus
@@ -198,8 +198,13 @@ class RunDetails(RunView):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {**_RUN, "steps": [_STEP], "dry_run_changes": []},
-                {**_RUN, "mode": "dry_run", "steps": [], "dry_run_changes": [_DRY_RUN_CHANGE]},
+                {**RUN_EXAMPLE, "steps": [_STEP], "dry_run_changes": []},
+                {
+                    **RUN_EXAMPLE,
+                    "mode": "dry_run",
+                    "steps": [],
+                    "dry_run_changes": [_DRY_RUN_CHANGE],
+                },
             ]
         }
     )

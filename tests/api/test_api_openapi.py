@@ -106,7 +106,7 @@ def test_same_name_means_the_same_in_every_path() -> None:
     ]
 
 
-PERIOD = {"since", "until"}
+PERIOD = {"since", "until", "ended_since", "ended_until"}
 """The two ends of a period, which a report or a query is about."""
 
 
@@ -133,7 +133,7 @@ def test_times_have_one_name_each(document: dict[str, Any]) -> None:
     ]
     assert wrong == [("EvaluatePolicy", "at")]  # as the cases of policy tests call it
     periods = {schema for schema, name in found if name in PERIOD}
-    assert periods <= {"Backtest", "ShadowReport"}
+    assert periods <= {"Backtest", "ShadowReport", "RunSelection", "ContainmentSelection"}
 
 
 def test_times_of_examples_are_in_utc(document: dict[str, Any]) -> None:

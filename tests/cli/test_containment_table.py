@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.cli.commands.respond.containment import WIDTH, print_containments
+from orchestrator.cli.commands.respond.containment_table import WIDTH, print_containments
 
 LEASE = {
     "run_id": "run_1",

@@ -21,8 +21,10 @@ from api.schemas.containments import (
     ReleaseIncident,
     ResolveContainment,
 )
-from orchestrator.containments import orphans, queries, resolve
+from api.schemas.selections import ReleaseContainments
+from orchestrator.containments import bulk_release, orphans, queries, resolve
 from orchestrator.containments import release as releases
+from orchestrator.containments.bulk_release import ContainmentReleases
 from orchestrator.containments.orphans import ConnectionOrphans
 from orchestrator.containments.views import ContainmentView
 from orchestrator.domain.access import Permission
@@ -81,6 +83,29 @@ async def contain_target(rt: Rt, client: Temporal, actor: Actor, body: ContainTa
         action=body.action,
         mode=body.mode,
         actor=actor,
+    )
+
+
+@router.post(
+    "/v1/containments/release",
+    response_model=ContainmentReleases,
+    dependencies=[requires(Permission.CONTAINMENT_CONTROL)],
+    responses=error_responses(401, 403, 409, 422),
+)
+async def release_containments(
+    rt: Rt, client: Temporal, actor: Actor, body: ReleaseContainments
+) -> ContainmentReleases:
+    """Release containments that a filter or ids choose, up to 500, each with its own result.
+
+    Send `preview: true` first, then the same request with the `count` and `digest` of its answer.
+    A condition about runs ends only the leases of such runs. What others hold stays in force.
+    """
+    wanted = body.wanted()
+    if body.preview:
+        return await bulk_release.preview_release(rt, wanted)
+    expected = body.expected(by_id=body.ids is not None)
+    return await bulk_release.release_containments(
+        rt, client, wanted, expected=expected, actor=actor, reason=body.reason
     )
 
 

@@ -13,8 +13,10 @@ from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.schemas.runs import StartRun
+from api.schemas.selections import RetryRuns
 from orchestrator.domain.access import Permission
-from orchestrator.runs import lifecycle, queries
+from orchestrator.runs import bulk_retry, lifecycle, queries
+from orchestrator.runs.bulk_retry import RunRetries
 from orchestrator.runs.views import RunDetails, RunView
 from orchestrator.store.search.filters import Order
 
@@ -57,6 +59,24 @@ async def start_run(rt: Rt, client: Temporal, actor: Actor, body: StartRun) -> R
         mode=body.mode,
         actor=actor,
     )
+
+
+@router.post(
+    "/v1/runs/retry",
+    response_model=RunRetries,
+    dependencies=[requires(Permission.RUN_CONTROL)],
+    responses=error_responses(401, 403, 409, 422),
+)
+async def retry_runs(rt: Rt, client: Temporal, actor: Actor, body: RetryRuns) -> RunRetries:
+    """Retry runs that a filter or ids choose, up to 500 at once, each with its own result.
+
+    Send `preview: true` first, then the same request with the `count` and `digest` of its answer.
+    """
+    wanted = body.wanted()
+    if body.preview:
+        return await bulk_retry.preview_retry(rt, wanted)
+    expected = body.expected(by_id=body.ids is not None)
+    return await bulk_retry.retry_runs(rt, client, wanted, expected=expected, actor=actor)
 
 
 @router.get(

@@ -111,6 +111,8 @@ def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
 def runs_where(wanted: RunFilter) -> Iterator[Condition]:
     """Yield the conditions of runs."""
     yield from within(wanted, RunRow.created_at)
+    if wanted.ids:
+        yield col(RunRow.id).in_(wanted.ids)
     yield from _begins(RunRow.id, wanted.id_prefix)
     yield from within(
         TimeFilter(since=wanted.ended_since, until=wanted.ended_until), RunRow.ended_at
@@ -171,12 +173,26 @@ def containments_where(wanted: ContainmentFilter) -> Iterator[Condition]:
     for names in (wanted.target, wanted.covering):
         if names is not None:
             yield is_one_of(names, *target)
-    leases = list(_of_lease(wanted))
+    leases = list(leases_where(wanted))
     if leases:
         joined = select(col(LeaseRow.containment_key)).outerjoin(
             RunRow, col(RunRow.id) == col(LeaseRow.run_id)
         )
         yield col(ContainmentRow.key).in_(joined.where(*leases))
+
+
+def leases_where(wanted: ContainmentFilter) -> Iterator[Condition]:
+    """Yield the conditions of a lease, whose query joins its run; none: every lease fits."""
+    yield from _equal(
+        (LeaseRow.id, wanted.lease),
+        (LeaseRow.run_id, wanted.run_id),
+        (RunRow.incident_id, wanted.incident_id),
+        (RunRow.playbook, wanted.playbook),
+        (RunRow.source, wanted.source),
+    )
+    if wanted.person is not None:
+        actor = f"person:{wanted.person}"
+        yield or_(col(RunRow.started_by) == actor, col(LeaseRow.ended_by) == actor)
 
 
 def tasks_where(wanted: TaskFilter) -> Iterator[Condition]:
@@ -230,19 +246,6 @@ def _of_run(wanted: RunFilter | ApprovalFilter) -> Iterator[Condition]:
     conditions = list(alerts_where(of_alert))
     if conditions:
         yield col(RunRow.alert_id).in_(select(col(AlertRow.id)).where(*conditions))
-
-
-def _of_lease(wanted: ContainmentFilter) -> Iterator[Condition]:
-    yield from _equal(
-        (LeaseRow.id, wanted.lease),
-        (LeaseRow.run_id, wanted.run_id),
-        (RunRow.incident_id, wanted.incident_id),
-        (RunRow.playbook, wanted.playbook),
-        (RunRow.source, wanted.source),
-    )
-    if wanted.person is not None:
-        actor = f"person:{wanted.person}"
-        yield or_(col(RunRow.started_by) == actor, col(LeaseRow.ended_by) == actor)
 
 
 def _equal(*pairs: tuple[Any, Any]) -> Sequence[Condition]:

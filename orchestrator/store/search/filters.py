@@ -61,6 +61,7 @@ class IncidentFilter(TimeFilter):
 class RunFilter(TimeFilter):
     """Which runs are listed. The time is when they were created."""
 
+    ids: tuple[str, ...] = ()
     id_prefix: str | None = None
     states: tuple[RunStatus, ...] = ()
     ended_since: datetime | None = None

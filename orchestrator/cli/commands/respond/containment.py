@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun
+from orchestrator.cli.commands.respond.containment_table import print_containments
 from orchestrator.cli.commands.respond.release_all import release_all
 from orchestrator.cli.filters import (
     Connection,
+    Covering,
     Incident,
     Oldest,
     Person,
@@ -22,8 +23,10 @@ from orchestrator.cli.filters import (
     period,
     sort,
 )
-from orchestrator.cli.options import Limit, parse_seconds
-from orchestrator.cli.output import escape_controls, print_json, print_line
+from orchestrator.cli.ids import find_id
+from orchestrator.cli.options import Limit, Yes, parse_seconds
+from orchestrator.cli.output import print_json
+from orchestrator.cli.selections import change_all, choice
 from orchestrator.cli.tables import format_time
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 
@@ -35,11 +38,11 @@ Name = Annotated[
         metavar="KEY|LEASE", help="A containment's key or its first characters, or a lease's id."
     ),
 ]
-OptionalName = Annotated[
-    str | None,
+Names = Annotated[
+    list[str] | None,
     typer.Argument(
-        metavar="[KEY|LEASE]",
-        help="A containment's key or its first characters, or a lease's id.",
+        metavar="[KEY|LEASE]...",
+        help="Keys of containments or their first characters, or the id of one lease.",
         show_default=False,
     ),
 ]
@@ -50,30 +53,8 @@ Duration = Annotated[str, typer.Argument(metavar="DURATION", help="From now: 30m
 Reason = Annotated[str, typer.Option(help="Why; recorded in the audit trail.")]
 State = Literal["in_force", "held", "lifting", "lifted", "stuck", "all"]
 
-WIDTH = 120  # columns
 _MAX_SEARCHED = 10_000
 _KEY_LENGTH = 32
-_COLUMNS = (
-    ("id", 8),
-    ("state", None),
-    ("what", None),
-    ("on", None),
-    ("by", None),
-    ("why", None),
-    ("since", None),
-    ("until", None),
-    ("verified", None),
-)
-"""Each column with its fixed width; None: as wide as needed, up to `_MAX_WIDTH`."""
-_TIME_WIDTH = 16  # with the year, where it is not this one
-_MAX_WIDTH = {
-    "state": 7,
-    "what": 22,
-    "on": 14,
-    "by": 14,
-    "why": 15,
-    **dict.fromkeys(("since", "until", "verified"), _TIME_WIDTH),
-}
 
 
 @api_command(app, "list")
@@ -83,12 +64,7 @@ def list_containments(
         State, typer.Option(help="Only containments in this state; in_force: all but lifted.")
     ] = "in_force",
     target: Target = None,
-    covering: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUE", help="Only what contains this: itself, or a network around it."
-        ),
-    ] = None,
+    covering: Covering = None,
     connection: Connection = None,
     playbook: Playbook = None,
     source: Source = None,
@@ -138,8 +114,19 @@ def shorten(api: Api, name: Name, to: Duration, reason: Reason = "") -> Answer:
 @api_command(app, "release")
 def release(
     api: Api,
-    name: OptionalName = None,
+    names: Names = None,
+    state: Annotated[State | None, typer.Option(help="Only containments in this state.")] = None,
+    target: Target = None,
+    covering: Covering = None,
+    connection: Connection = None,
+    playbook: Playbook = None,
+    source: Source = None,
+    incident: Incident = None,
+    run: Annotated[str | None, typer.Option(metavar="ID", help="Only of this run.")] = None,
+    since: Since = None,
+    until: Until = None,
     reason: Reason = "",
+    yes: Yes = False,
     everything: Annotated[
         bool,
         typer.Option("--all", help="Every containment; list what stays on devices."),
@@ -148,15 +135,38 @@ def release(
         str, typer.Option(metavar="DURATION", help="With --all: how long to wait.")
     ] = "10m",
 ) -> Answer:
-    """End all leases on a containment, or one of them, and lift it after the last."""
-    if everything is (name is not None):
-        raise Invalid("name a containment or a lease, or give --all")
-    if name is None:
+    """End the leases on containments, and lift them: one, several, or all that options choose.
+
+    More than one are shown first, and released once you agree. --playbook, --source, --incident
+    and --run end only the leases of such runs; what others hold stays in force.
+    """
+    conditions = {
+        **period(since, until),
+        "state": [state] if state else None,
+        "target": target,
+        "covering": covering,
+        "connection": connection,
+        "playbook": playbook,
+        "source": source,
+        "incident_id": incident,
+        "run_id": find_id(api, "/v1/runs", run) if run else None,
+    }
+    if everything:
+        if names or any(conditions.values()):
+            raise Invalid("name containments or options that choose them, or give --all")
         return release_all(api, reason, parse_seconds(within, "--within"))
-    key, lease = _find(api, name)
-    containment = api.post(f"/v1/containments/{key}/release", {"lease": lease, "reason": reason})
-    subject = f"lease {lease}" if lease else f"containment {key}"
-    return Answer(containment, f"{subject}: release requested")
+    if names and len(names) == 1 and not any(conditions.values()):
+        return _release_one(api, names[0], reason)
+    body = {**choice(api, names or [], _find_key, conditions), "reason": reason}
+    return change_all(
+        api,
+        "/v1/containments/release",
+        body,
+        _print_releases,
+        verb="release",
+        noun="containments",
+        yes=yes,
+    )
 
 
 @api_command(app, "resolve")
@@ -178,25 +188,6 @@ def resolve(
     return Answer(containment, f"containment {found} resolved")
 
 
-def print_containments(items: Sequence[dict[str, Any]]) -> None:
-    """Print one row each. Text from outside is printed as it is, never as markup."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    if not items:
-        print_line("none")
-        return
-    table = Table(
-        box=None, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True, header_style="bold"
-    )
-    for name, width in _COLUMNS:
-        table.add_column(name, overflow="fold", width=width, max_width=width or _MAX_WIDTH[name])
-    for item in items:
-        table.add_row(*(Text(escape_controls(text)) for text in _row(item)))
-    Console(highlight=False, width=WIDTH).print(table)
-
-
 def _change(api: Api, name: str, body: dict[str, Any]) -> Answer:
     parse_seconds(body["for"], "DURATION")
     key, lease = _find(api, name)
@@ -204,6 +195,25 @@ def _change(api: Api, name: str, body: dict[str, Any]) -> Answer:
     end = containment["expires_at"]
     until = format_time(end, wide=True) if end else "released by hand"
     return Answer(containment, f"containment {key}: in force until {until}")
+
+
+def _release_one(api: Api, name: str, reason: str) -> Answer:
+    key, lease = _find(api, name)
+    containment = api.post(f"/v1/containments/{key}/release", {"lease": lease, "reason": reason})
+    subject = f"lease {lease}" if lease else f"containment {key}"
+    return Answer(containment, f"{subject}: release requested")
+
+
+def _find_key(api: Api, name: str) -> str:
+    """Return a containment's key. Raise Invalid for a lease, which is released alone."""
+    key, lease = _find(api, name)
+    if lease is not None:
+        raise Invalid(f"{name} is a lease; release it in a command of its own")
+    return key
+
+
+def _print_releases(items: list[dict[str, Any]]) -> None:
+    print_containments([item["containment"] for item in items if item["containment"]])
 
 
 def _find(api: Api, name: str) -> tuple[str, str | None]:
@@ -219,38 +229,3 @@ def _find(api: Api, name: str) -> tuple[str, str | None]:
     if len(keys) > 1:
         raise Conflict(f"{len(keys)} containments begin with {name}; give more of the key")
     return (keys[0] if keys else name), None
-
-
-def _row(item: dict[str, Any]) -> tuple[str, ...]:
-    live = [lease for lease in item["leases"] if lease["state"] == "live"]
-    shown = live or item["leases"][-1:]
-    by = ", ".join(sorted({lease["playbook"] or lease["run_id"] for lease in shown}))
-    alerts = [lease["alert"] for lease in shown if lease["alert"]]
-    why = next(iter([*alerts, *(lease["path"] for lease in shown)]), "-")
-    device = item["device"]
-    return (
-        item["id"][:8],
-        _state(item),
-        f"{item['target']['value']} {item['action']}",
-        item["connection"] if device is None else f"{item['connection']} ({device})",
-        by or "-",
-        why,
-        format_time(item["created_at"]),
-        _until(item, has_leases=bool(live)),
-        format_time(item["verified_at"]),
-    )
-
-
-def _until(item: dict[str, Any], *, has_leases: bool) -> str:
-    end = item["lifted_at"] or item["expires_at"]
-    if end:
-        return format_time(end)
-    return "by hand" if has_leases else "now"
-
-
-def _state(item: dict[str, Any]) -> str:
-    """Return the state; `held, foreign` was in force before Tocsin, and stays."""
-    more = [item["drift"]] if item["drift"] else []
-    more += [] if item["ours"] or item["state"] == "lifted" else ["foreign"]
-    more += [f"{item['failures']}x"] if item["failures"] else []
-    return ", ".join([item["state"], *more])

@@ -16,6 +16,9 @@ from orchestrator.cli.commands.respond.run_lines import (
 from orchestrator.cli.commands.respond.run_watch import watch_run
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.filters import (
+    EndedSince,
+    EndedUntil,
+    ErrorText,
     Incident,
     Observable,
     Oldest,
@@ -26,17 +29,22 @@ from orchestrator.cli.filters import (
     Source,
     Target,
     Until,
+    ended,
     period,
     sort,
 )
 from orchestrator.cli.ids import find_id
-from orchestrator.cli.options import Limit, parse_inputs, read_text, write_text
+from orchestrator.cli.options import Limit, Yes, parse_inputs, read_text, write_text
 from orchestrator.cli.output import print_error, print_line
+from orchestrator.cli.selections import change_all, choice
 from orchestrator.cli.tables import print_table
 
 app = noun("Runs of playbooks.")
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
+RunIds = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of runs.", show_default=False)
+]
 States = Annotated[
     list[str] | None, typer.Option("--state", help="Only runs in this state. Repeatable.")
 ]
@@ -161,10 +169,45 @@ def cancel_run(api: Api, run_id: RunId) -> Answer:
 
 
 @api_command(app, "retry")
-def retry_run(api: Api, run_id: RunId) -> Answer:
-    """Continue a failed run from the step that failed."""
-    found = find_id(api, RUNS, run_id)
-    return Answer(api.post(f"/v1/runs/{found}/retry"), f"run {found}: retry requested")
+def retry_runs(
+    api: Api,
+    run_ids: RunIds = None,
+    state: States = None,
+    since: Since = None,
+    until: Until = None,
+    ended_since: EndedSince = None,
+    ended_until: EndedUntil = None,
+    playbook: Playbook = None,
+    source: Source = None,
+    severity: Severity = None,
+    incident: Incident = None,
+    person: Person = None,
+    target: Target = None,
+    error: ErrorText = None,
+    yes: Yes = False,
+) -> Answer:
+    """Continue ended runs from the step that failed: one, several, or all that options choose.
+
+    More than one are shown first, and retried once you agree.
+    """
+    conditions = {
+        **period(since, until),
+        **ended(ended_since, ended_until),
+        "state": state,
+        "playbook": playbook,
+        "source": source,
+        "severity": severity,
+        "incident_id": incident,
+        "person": person,
+        "target": target,
+        "error": error,
+    }
+    body = choice(api, run_ids or [], _find_run, conditions)
+    if len(ids := body.get("ids", ())) == 1:
+        return Answer(api.post(f"/v1/runs/{ids[0]}/retry"), f"run {ids[0]}: retry requested")
+    return change_all(
+        api, "/v1/runs/retry", body, _print_retries, verb="retry", noun="runs", yes=yes
+    )
 
 
 @api_command(app, "record")
@@ -199,6 +242,15 @@ def graph_answer(text: str, output: Path | None) -> Answer:
         return Answer({"graph": text}, text, raw=True)
     write_text(output, text)
     return Answer({"file": str(output)}, f"{output} written")
+
+
+def _find_run(api: Api, name: str) -> str:
+    return find_id(api, RUNS, name)
+
+
+def _print_retries(items: list[dict[str, Any]]) -> None:
+    shown = [{**(item["run"] or {}), "id": item["id"], "result": item["result"]} for item in items]
+    print_table(shown, (*_RUN[:1], "result", *_RUN[1:]))
 
 
 def _print_run(run: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from orchestrator.domain.containment import (
     LeaseState,
 )
 from orchestrator.store.dialect import insert
+from orchestrator.store.search.conditions import leases_where
+from orchestrator.store.search.filters import ContainmentFilter
 from orchestrator.store.tables import (
     AlertRow,
     LeaseRow,
@@ -133,6 +135,17 @@ async def live_leases_of_incident(
         col(LeaseRow.containment_key) == key, _IS_LIVE, col(LeaseRow.run_id).in_(runs)
     )
     return list(await session.scalars(wanted.execution_options(populate_existing=True)))
+
+
+async def live_leases_where(
+    session: AsyncSession, key: str, wanted: ContainmentFilter
+) -> list[LeaseRow]:
+    """Return the live leases of a containment that fit what a filter says of runs."""
+    found = select(LeaseRow).outerjoin(RunRow, col(RunRow.id) == col(LeaseRow.run_id))
+    fitting = found.where(
+        col(LeaseRow.containment_key) == key, _IS_LIVE, *leases_where(wanted)
+    ).order_by(col(LeaseRow.created_at), col(LeaseRow.id))
+    return list(await session.scalars(fitting.execution_options(populate_existing=True)))
 
 
 async def leases_of_run(session: AsyncSession, run_id: str) -> list[LeaseRow]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -44,6 +44,12 @@ async def list_page(
     columns = (col(ContainmentRow.since), col(ContainmentRow.key))
     page = in_order(_whole().where(*containments_where(wanted)), *columns, after, limit, order)
     return [(row, effect, connection) for row, effect, connection in await session.execute(page)]
+
+
+async def count(session: AsyncSession, wanted: ContainmentFilter) -> int:
+    """Return how many containments a filter fits."""
+    counted = select(func.count()).select_from(ContainmentRow).where(*containments_where(wanted))
+    return int(await session.scalar(counted) or 0)
 
 
 async def get_many(session: AsyncSession, keys: Sequence[str]) -> list[Whole]:
