@@ -45,6 +45,16 @@ class Metrics:
         self._approvals = Gauge(
             "tocsin_approvals_pending", "Approvals without a decision", registry=self._registry
         )
+        self._stuck_runs = Gauge(
+            "tocsin_runs_stuck",
+            "Runs whose workflow task fails again and again",
+            registry=self._registry,
+        )
+        self._stuck_containments = Gauge(
+            "tocsin_containments_stuck",
+            "Containments whose workflow task fails again and again",
+            registry=self._registry,
+        )
         self._undispatched = Gauge(
             "tocsin_runs_undispatched",
             "Runs that Temporal does not have yet",
@@ -107,6 +117,8 @@ class Metrics:
             self._runs.labels(status.value).set(found.runs.get(status.value, 0))
         self._approvals.set(found.pending_approvals)
         self._undispatched.set(found.undispatched_runs)
+        self._stuck_runs.set(found.tasks.get(TaskKind.STUCK_RUN.value, 0))
+        self._stuck_containments.set(found.tasks.get(TaskKind.STUCK_CONTAINMENT.value, 0))
         for gauge, states, counted in (
             (self._containments, ContainmentState, found.containments),
             (self._tasks, TaskKind, found.tasks),

@@ -39,6 +39,7 @@ from orchestrator.requests import RequestHandler
 from orchestrator.runs.lost import CHECK_EVERY, recover_lost_runs, repeat_cancellations
 from orchestrator.runs.reconcile import reconcile
 from orchestrator.runs.stuck import watch_workflow_tasks
+from orchestrator.runs.stuck_containments import watch_containment_tasks
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 
@@ -169,6 +170,7 @@ async def _recover_until(rt: Runtime, client: Client, stop: asyncio.Event) -> No
             await recover_lost_runs(rt, client)
             await repeat_cancellations(rt, client)
             await watch_workflow_tasks(rt, client)
+            await watch_containment_tasks(rt, client)
         except (RPCError, RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
             _log.warning("looking for lost runs failed", error=type(error).__name__)
         await _pause(stop, CHECK_EVERY.total_seconds())

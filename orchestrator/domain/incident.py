@@ -39,6 +39,8 @@ class TaskKind(StrEnum):
     )
     REFUSED_ROW = "refused_row"  # another hand wrote a row; subject: its table and key
     STUCK_RUN = "stuck_run"  # a run does not move, as its workflow task fails; subject: the run
+    # The leases of a containment do not end, as its workflow task fails; subject: the containment.
+    STUCK_CONTAINMENT = "stuck_containment"
     REJECTED_DELIVERIES = "rejected_deliveries"  # much of a source is unreadable; subject: it
     BREAKER = "breaker"  # a circuit breaker tripped; subject: the source
     REFUSED_PLAYBOOK = (

@@ -1,4 +1,4 @@
-"""Stuck runs: their workflow task fails in Temporal again and again, so that they do not move.
+"""Stuck runs: a task of their workflow, or of a child of it, fails in Temporal again and again.
 
 That is a fault of the engine, or a worker that is older than the run. A stuck run gets a task. One
 that people cancel is continued as its next attempt, which rolls back what the run changed.
@@ -13,7 +13,6 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.contracts.names import Workflow, run_workflow_id
 from orchestrator.domain.incident import TaskKind, TaskState
@@ -21,15 +20,11 @@ from orchestrator.domain.run import RunStatus
 from orchestrator.engine.temporal.client import RPC_TIMEOUT
 from orchestrator.incidents.tasks import close_tasks, open_task
 from orchestrator.runs.lost import BATCH, SETTLED, recover_run
+from orchestrator.runs.workflow_health import ASKED_AT_ONCE, STUCK_AFTER, health, reported
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import runs, tasks
 from orchestrator.store.search.filters import TaskFilter
 from orchestrator.store.tables import RunRow
-
-STUCK_AFTER = 3
-"""Failures of one workflow task in a row, which take about a quarter of a minute."""
-ASKED_AT_ONCE = 50
-"""Runs that are asked about one by one in a round. Temporal itself reports others, a bit later."""
 
 _log = structlog.get_logger(__name__)
 
@@ -68,39 +63,15 @@ async def _stuck_runs(
     by_workflow = {run_workflow_id(run.id, run.attempt): run for run in open_runs}
     stuck = [name for name, run in by_workflow.items() if run.id in known]
     active = [name for name, run in by_workflow.items() if run.status is RunStatus.RUNNING]
-    reported = [name for name in await _reported(client) if name in by_workflow]
-    suspects = [*dict.fromkeys([*stuck, *reported, *active[:ASKED_AT_ONCE]])]
-    failures = await asyncio.gather(*(_failures(client, name) for name in suspects))
+    types = (Workflow.RUN, Workflow.BATCH, Workflow.ROLL_BACK)
+    roots = {name.partition("/")[0] for name in await reported(client, *types)}
+    suspects = [*dict.fromkeys([*stuck, *(roots & by_workflow.keys()), *active[:ASKED_AT_ONCE]])]
+    found = await asyncio.gather(*(health(client, name) for name in suspects))
     return [
-        (by_workflow[name], count)
-        for name, count in zip(suspects, failures, strict=True)
-        if count >= STUCK_AFTER
+        (by_workflow[name], each.failures)
+        for name, each in zip(suspects, found, strict=True)
+        if each.failures >= STUCK_AFTER
     ]
-
-
-async def _reported(client: Client) -> set[str]:
-    """Return workflows of runs that Temporal reports by itself; an older server does not."""
-    query = (
-        f"WorkflowType = '{Workflow.RUN}' AND ExecutionStatus = 'Running' AND "
-        "TemporalReportedProblems IN ('category=WorkflowTaskFailed')"
-    )
-    try:
-        return {found.id async for found in client.list_workflows(query)}
-    except RPCError as error:
-        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
-            raise
-        return set()
-
-
-async def _failures(client: Client, name: str) -> int:
-    """Return how often the workflow's pending task has failed."""
-    try:
-        described = await client.get_workflow_handle(name).describe(rpc_timeout=RPC_TIMEOUT)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return 0  # lost, see `lost.py`
-        raise
-    return max(described.raw_description.pending_workflow_task.attempt - 1, 0)
 
 
 async def _open_task(session: AsyncSession, run: RunRow, failures: int, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Checks of the runs: whether each of them moves."""
+"""Checks of the runs and containments: whether each of their workflows moves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.store.search.filters import TaskFilter
 async def examine_runs(rt: Runtime) -> list[Diagnosis]:
     """Return whether a run is stuck or lost, as the reconciler of the worker finds."""
     found = []
-    for kind in (TaskKind.STUCK_RUN, TaskKind.LOST_RUN):
+    for kind in (TaskKind.STUCK_RUN, TaskKind.STUCK_CONTAINMENT, TaskKind.LOST_RUN):
         tasks = await list_tasks(rt, TaskFilter(states=(TaskState.OPEN,), kind=kind))
         found += [wrong("runs", f"{task.subject}: {task.summary}") for task in tasks.items]
     return found or [good("runs", "no run is stuck")]
