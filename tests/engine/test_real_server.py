@@ -11,10 +11,11 @@ from pathlib import Path
 from temporalio.client import Client
 
 from orchestrator.domain.change import Effect
-from orchestrator.playbook.plan import Approve, Parallel, Retry, Use
+from orchestrator.domain.run import WaitingForRetry
+from orchestrator.playbook.plan import Approve, Ask, FormField, Parallel, Retry, Use
 from orchestrator.runs.lifecycle import cancel_run
 from orchestrator.runs.queries import get_run
-from orchestrator.store.tables import LeaseRow
+from orchestrator.store.tables import ApprovalRow, LeaseRow
 from tests.harness.temporal_rig import on_temporal, start_plan, until_ended, until_step
 
 FIND = Use(
@@ -137,3 +138,52 @@ async def test_change_whose_verification_waits_is_cancelled_and_undone(tmp_path:
         await until_ended(client)
         (step,) = (await get_run(made.rt, "run_s")).steps
         assert (step.state, step.waiting_for) == ("undone", None)
+
+
+async def test_form_that_no_one_fills_in_times_out(tmp_path: Path) -> None:
+    form = {"why": FormField(type="text", label="Why")}
+    ask = Ask(id="why", question="Why?", form=form, within=900, timeout=2)
+    async with on_temporal(tmp_path) as (made, client):
+        await start_plan(made, client, ask)
+        await until_ended(client)
+        run = await get_run(made.rt, "run_s")
+        assert run.status == "failed"
+        assert "it took longer than its timeout of 2 s" in (run.error or "")
+        assert [row.state for row in await made.rows(ApprovalRow)] == ["withdrawn"]
+
+
+async def test_notification_that_waits_for_its_next_try_is_cancelled(tmp_path: Path) -> None:
+    ticket = Use(
+        id="ticket",
+        connection="tickets",
+        capability="tickets",
+        action="open",
+        effect=Effect.NOTIFY,
+        inputs={"title": "Contained ws-042"},
+        retry=Retry(attempts=10, wait=60),
+    )
+    async with on_temporal(tmp_path) as (made, client):
+        made.worlds["tickets"].inject(kind="status", status=503, times=100)
+        await start_plan(made, client, ticket)
+        await until_step(made, "ticket", lambda each: each.waiting_for is not None)
+        await cancel_run(made.rt, client, "run_s", actor="person:ann")
+        await until_ended(client)
+        assert (await get_run(made.rt, "run_s")).status == "cancelled"
+        assert made.effects("tickets") == 0
+
+
+async def test_roll_back_is_tried_again_although_its_run_is_cancelled(tmp_path: Path) -> None:
+    fails = BLOCK.model_copy(update={"id": "refused", "inputs": {"address": "no address"}})
+    async with on_temporal(tmp_path) as (made, client):
+        firewall = made.worlds["firewall"]
+        firewall.inject(kind="status", status=503, match="unregister", times=100)
+        await start_plan(made, client, BLOCK, fails, on_failure="roll_back")
+        waits = await until_step(made, "block", lambda each: each.waiting_for is not None)
+        assert isinstance(waits.waiting_for, WaitingForRetry)
+        assert (waits.state, waits.waiting_for.attempts) == ("verified", None)
+        await cancel_run(made.rt, client, "run_s", actor="person:ann")
+        firewall.clear_faults()
+        await until_ended(client)
+        steps = {step.id: step for step in (await get_run(made.rt, "run_s")).steps}
+        assert (steps["block"].state, steps["block"].waiting_for) == ("undone", None)
+        assert [row.state for row in await made.rows(LeaseRow)] == ["ended"]
