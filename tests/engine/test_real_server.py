@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from orchestrator.domain.change import Effect
 from orchestrator.domain.run import WaitingForRetry
-from orchestrator.playbook.plan import Approve, Ask, FormField, Parallel, Retry, Use
+from orchestrator.playbook.plan import Approve, Ask, FormField, Parallel, Retry, Use, Wait
 from orchestrator.runs.lifecycle import cancel_run
 from orchestrator.runs.queries import get_run
 from orchestrator.store.tables import ApprovalRow, LeaseRow
@@ -140,16 +140,18 @@ async def test_change_whose_verification_waits_is_cancelled_and_undone(tmp_path:
         assert (step.state, step.waiting_for) == ("undone", None)
 
 
-async def test_form_that_no_one_fills_in_times_out(tmp_path: Path) -> None:
+async def test_form_of_a_step_that_timed_out_takes_no_answer(tmp_path: Path) -> None:
     form = {"why": FormField(type="text", label="Why")}
-    ask = Ask(id="why", question="Why?", form=form, within=900, timeout=2)
+    ask = Ask(id="why", question="Why?", form=form, within=900, timeout=2, on_error="continue")
     async with on_temporal(tmp_path) as (made, client):
-        await start_plan(made, client, ask)
-        await until_ended(client)
-        run = await get_run(made.rt, "run_s")
-        assert run.status == "failed"
-        assert "it took longer than its timeout of 2 s" in (run.error or "")
+        await start_plan(made, client, ask, Wait(id="pause", seconds=600))
+        await until_step(made, "pause", lambda each: each.state == "waiting")
+        (why, _) = (await get_run(made.rt, "run_s")).steps
+        assert (why.state, why.waiting_for) == ("failed", None)
+        assert "it took longer than its timeout of 2 s" in (why.error or "")
         assert [row.state for row in await made.rows(ApprovalRow)] == ["withdrawn"]
+        await cancel_run(made.rt, client, "run_s", actor="person:ann")
+        await until_ended(client)
 
 
 async def test_notification_that_waits_for_its_next_try_is_cancelled(tmp_path: Path) -> None:

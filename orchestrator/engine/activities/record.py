@@ -24,7 +24,7 @@ from orchestrator.domain.change import Effect
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
-from orchestrator.domain.run import RunStatus, StepState
+from orchestrator.domain.run import RunStatus, StepFailure, StepState
 from orchestrator.engine.activities.start_checks import (
     execution_of,
     is_own_execution,
@@ -91,6 +91,7 @@ class RecordRun:
                 await begin_steps(session, begun, now)
                 await steps.save(session, [step_row(record, now) for record in others])
                 await trail.record_all(session, events)
+                await _end_approvals(session, others, now)
                 await _set_waiting(session, records)
 
     @activity.defn(name=Activity.END)
@@ -219,3 +220,12 @@ def _event(record: StepRecord, now: datetime) -> Event | None:
     }
     content = digest([record.result, record.error])
     return step_event(record.ref, kind, data, now, "record", record.state, content)
+
+
+async def _end_approvals(session: AsyncSession, records: list[StepRecord], now: datetime) -> None:
+    """End the approvals of steps that timed out: no one reads their decision any more."""
+    for record in records:
+        if record.failure is StepFailure.TIMED_OUT:
+            run_id, path = record.ref.run.run_id, record.ref.path
+            for approval in await approvals.end_with_run(session, run_id, now, within=path):
+                await outbox.close_notifications(session, approval.id, now)

@@ -108,12 +108,19 @@ async def count_pending(session: AsyncSession, run_id: str) -> int:
     return await session.scalar(wanted) or 0
 
 
-async def end_with_run(session: AsyncSession, run_id: str, now: datetime) -> list[ApprovalRow]:
-    """End the pending approvals of a run that is over, and return them."""
+async def end_with_run(
+    session: AsyncSession, run_id: str, now: datetime, within: str | None = None
+) -> list[ApprovalRow]:
+    """End the pending approvals of a run that is over, and return them.
+
+    `within`: only those of a step that is over, and of the steps in it.
+    """
     pending = select(ApprovalRow).where(
         col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == ApprovalState.PENDING
     )
     rows = list(await session.scalars(pending.with_for_update()))
+    if within is not None:
+        rows = [row for row in rows if f"{row.path}/".startswith((f"{within}/", f"{within}["))]
     for row in rows:
         row.end_with_run(now)
     await session.flush()
