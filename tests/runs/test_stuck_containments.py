@@ -12,8 +12,8 @@ from temporalio.client import Client
 from api.metrics import Metrics
 from orchestrator.cli.diagnosis.runs import examine_runs
 from orchestrator.containments.watch import watch, workflow_id
+from orchestrator.engine.decide.interpreter import Interpreter
 from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
-from orchestrator.engine.temporal.workflows.run_batch import RunBatch
 from orchestrator.playbook.plan import ForEach
 from orchestrator.runs import stuck, stuck_containments
 from orchestrator.runs.stuck import watch_workflow_tasks
@@ -100,10 +100,14 @@ async def test_workflow_that_a_newer_worker_cannot_continue_is_replaced(
 
 
 async def test_stuck_batch_is_a_stuck_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    async def run_nothing(*_: object) -> list[object]:
+        return []
+
+    def fail(_: object) -> int:
         raise RuntimeError("the engine is broken")
 
-    monkeypatch.setattr(RunBatch, "__init__", fail)
+    monkeypatch.setattr(Interpreter, "run_batch", run_nothing)
+    monkeypatch.setattr(Interpreter, "next_seq", property(fail))
     monkeypatch.setattr(stuck, "STUCK_AFTER", 1)
     many = ForEach(
         id="each", items=["ws-042"] * 101, name="host", at_most=200, at_once=20, steps=(FIND,)
