@@ -63,7 +63,7 @@ BUGS = (
         "an approval of some changes covers all of them",
         "orchestrator/approvals/decision_reply.py",
         "    return agreed_changes(\n"
-        '        asked, ((each.form or {}).get("changes") for each in _approvals(row, decisions))\n'
+        '        asked, ((each.form or {}).get("changes") for each in approving_decisions(row, decisions))\n'
         "    )\n",
         "    return tuple(asked)\n",
     ),
