@@ -60,7 +60,11 @@ def open_runtime(
     audit_key = load_or_create_signing_key(settings.audit_key_path)
     if settings.sqlite_path is not None:
         _touch_private(settings.sqlite_path)
-    store = Store(settings.store_url, Authenticator(ring.derive("row")))
+    store = Store(
+        settings.store_url,
+        Authenticator(ring.derive("row")),
+        events=Authenticator(ring.derive("audit-event")),
+    )
     return Runtime(
         settings, store, Box(ring.derive("secrets")), Box(ring.derive("payloads")), audit_key, clock
     )

@@ -15,7 +15,6 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from orchestrator.audit.sealer import seal_pending
 from orchestrator.authoring.backtest.live_reads import LIVE_BACKTEST_HANDLER
 from orchestrator.authoring.debug.activities import debug_activities
 from orchestrator.authoring.debug.workflow import DebugSession
@@ -31,6 +30,7 @@ from orchestrator.engine.temporal.log_context import LogContext
 from orchestrator.engine.temporal.own_workflow import OwnWorkflowOnly
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
 from orchestrator.incidents.refused_rows import report_refused_rows
+from orchestrator.incidents.trail_alarm import TrailAlarm
 from orchestrator.installation.identity import load_identity, verify_keys
 from orchestrator.installation.open import open_existing
 from orchestrator.notifications.sender import send_until
@@ -88,6 +88,7 @@ async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
     async with make_worker(rt, client):
         _log.info("worker started", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
         tasks = [
+            asyncio.create_task(_seal_until(rt, stop)),  # apart: a broken trail delays nothing
             asyncio.create_task(_reconcile_until(rt, client, stop)),
             asyncio.create_task(_recover_until(rt, client, stop)),
             asyncio.create_task(send_until(rt, stop)),  # apart: a mail server may be slow
@@ -152,11 +153,21 @@ async def _connected(rt: Runtime, stop: asyncio.Event) -> Client | None:
     return None
 
 
+async def _seal_until(rt: Runtime, stop: asyncio.Event) -> None:
+    """Seal the audit trail in rounds. What is wrong with it is a task."""
+    alarm = TrailAlarm(rt)
+    while not stop.is_set():
+        try:
+            await alarm.seal()
+        except (RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
+            _log.warning("sealing failed", error=type(error).__name__, reason=str(error)[:300])
+        await _pause(stop, RECONCILE_SECONDS)
+
+
 async def _reconcile_until(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
     """Reconcile in rounds. What fails in one round is done in a later one."""
     while not stop.is_set():
         try:
-            await seal_pending(rt)
             await reconcile(rt, client)
         except (RPCError, RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
             _log.warning("reconcile failed", error=type(error).__name__)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from orchestrator.domain.audit_event import EventKind
+from orchestrator.audit.event_mac import is_authentic
+from orchestrator.domain.audit_event import EventKind, StoredEvent
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
@@ -20,6 +21,7 @@ from orchestrator.store.paging import (
 )
 from orchestrator.store.queries import audit
 from orchestrator.store.search.filters import Order
+from orchestrator.store.session import event_authenticator
 
 _MAX_DIGITS = 18
 
@@ -66,7 +68,10 @@ async def list_events(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[AuditEventView]:
-    """Return events. Raise Invalid for a bad cursor or limit."""
+    """Return events that a process of this installation wrote.
+
+    Raise Invalid for a bad cursor or limit.
+    """
     async with rt.store.read() as session:
         rows = await audit.page(
             session,
@@ -79,14 +84,16 @@ async def list_events(
             until=until,
             oldest_first=order is Order.OLDEST,
         )
-    items = [
-        AuditEventView(
-            number=number, seq=seq, created_at=event.time, **event.model_dump(exclude={"time"})
-        )
-        for number, seq, event in rows
-    ]
-    more = len(items) == limit
-    return Page(items=items, next=encode_cursor(str(items[-1].number)) if more else None)
+        authenticator = event_authenticator(session)
+    items = [_view(seq, event) for seq, event in rows if is_authentic(event, authenticator)]
+    more = len(rows) == limit
+    return Page(items=items, next=encode_cursor(str(rows[-1][1].number)) if more else None)
+
+
+def _view(seq: int | None, event: StoredEvent) -> AuditEventView:
+    record = dict(event.record)
+    created_at = datetime.fromisoformat(record.pop("time"))
+    return AuditEventView(number=event.number, seq=seq, created_at=created_at, **record)
 
 
 def _number(cursor: str | None) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 from orchestrator.audit.merkle import leaf_hash, merkle_root
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_batch import MAX_BATCH, SHORT, AuditEntry, Batch, header_bytes
-from orchestrator.domain.audit_event import Event, canonical_time
+from orchestrator.domain.audit_event import Event, StoredEvent, canonical_time
 from orchestrator.domain.digest import canonical
 from orchestrator.domain.errors import Conflict, Invalid
 
@@ -62,6 +62,20 @@ def number(events: Iterable[Event], previous: Batch | None) -> list[AuditEntry]:
     """Return the events at the places after the previous batch. Raise Invalid as `leaf`."""
     start = previous.last_seq + 1 if previous else 1
     return [entry(event, seq) for seq, event in enumerate(events, start=start)]
+
+
+def stored_leaf(event: StoredEvent, seq: int) -> bytes:
+    """Return the leaf hash of a stored event at a place. Raise ValueError as `record_leaf`."""
+    return record_leaf({"seq": seq, **event.record})
+
+
+def number_stored(events: Iterable[StoredEvent], previous: Batch | None) -> list[AuditEntry]:
+    """Return stored events, which are authentic, at the places after the previous batch."""
+    start = previous.last_seq + 1 if previous else 1
+    return [
+        AuditEntry({"seq": seq, **event.record}, stored_leaf(event, seq).hex())
+        for seq, event in enumerate(events, start=start)
+    ]
 
 
 def seal(

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.audit.anchor import Anchor
+from orchestrator.audit.continuity import check_end, check_trail
+from orchestrator.audit.event_mac import is_authentic
 from orchestrator.audit.export import write_export
 from orchestrator.audit.format import Head, load_head
-from orchestrator.audit.seal import number, seal
+from orchestrator.audit.resealed import refuse_resealing
+from orchestrator.audit.seal import number_stored, seal
 from orchestrator.crypto.private_file import replace_private
 from orchestrator.domain.audit_batch import Batch
-from orchestrator.domain.errors import Conflict
+from orchestrator.domain.audit_event import StoredEvent
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import audit
+from orchestrator.store.session import event_authenticator
 
 
 async def seal_pending(rt: Runtime, *, everywhere: bool = False) -> int:
     """Seal all pending events and return their number. One sealer runs at a time.
 
-    `everywhere`: search the whole trail for late events, not only its end. Raise Conflict where the
-    store holds less than the head that this machine remembers: rows were removed, or an old copy of
-    the database was restored.
+    Events that no process of this installation wrote are quarantined, and the rest is sealed.
+    `everywhere`: search the whole trail for late events, not only its end. Raise BrokenTrail where
+    the store does not continue what this machine remembers of the trail, even if none is pending.
     """
-    sealed = 0
-    while (
-        await _pending(rt, everywhere=everywhere)
-        and (done := await _seal_batch(rt, everywhere=everywhere)) > 0
-    ):
+    await check_trail(rt)
+    sealed, after = 0, 0
+    while await _pending(rt, everywhere=everywhere, after=after):
+        done, after = await _seal_batch(rt, everywhere=everywhere, after=after)
         sealed += done
     return sealed
 
@@ -39,17 +46,17 @@ async def seal_pending(rt: Runtime, *, everywhere: bool = False) -> int:
 async def export_trail(rt: Runtime, path: Path) -> Head:
     """Seal pending events, then write the whole trail to a file and return its head.
 
-    The head is stored in the data directory; keep it elsewhere as well. Raise Conflict as
+    The head is stored in the data directory; keep it elsewhere as well. Raise BrokenTrail as
     `seal_pending`, Invalid where the file cannot be written.
     """
     await seal_pending(rt, everywhere=True)
     async with rt.store.read() as session:
-        newest = await audit.newest_batch(session)
+        newest = await check_end(rt, session)
         rows = audit.sealed_rows(session, newest.number if newest else 0)
         head = await write_export(
             path, rows, key=rt.audit_key, environment=rt.settings.environment, now=rt.clock()
         )
-    replace_private(rt.settings.audit_head_path, head.line())
+    _remember_head(rt, head)
     return head
 
 
@@ -77,35 +84,42 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 _PIECE = 1 << 16  # bytes
 
 
-async def _pending(rt: Runtime, *, everywhere: bool) -> bool:
+async def _pending(rt: Runtime, *, everywhere: bool, after: int) -> bool:
     """Return whether events are pending, without the lock that writers wait for."""
     async with rt.store.read() as session:
-        return bool(await audit.unsealed(session, everywhere=everywhere, limit=1))
+        return bool(await audit.unsealed(session, everywhere=everywhere, after=after, limit=1))
 
 
-async def _seal_batch(rt: Runtime, *, everywhere: bool) -> int:
+async def _seal_batch(rt: Runtime, *, everywhere: bool, after: int) -> tuple[int, int]:
+    """Seal one batch. Return how many events it has, and the number of the last one looked at."""
     async with rt.store.write() as session:
         await lock(session, Lock.SEALER, ["chain"])
-        pending = await audit.unsealed(session, everywhere=everywhere)
+        pending = await audit.unsealed(session, everywhere=everywhere, after=after)
         if not pending:
-            return 0
-        previous = await audit.newest_batch(session)
-        _check_end(rt, previous)
-        entries = number([event for _, event in pending], previous)
-        batch = seal(entries, previous, rt.audit_key, rt.clock())
-        await audit.add_batch(session, [row for row, _ in pending], entries, batch)
-        return len(entries)
+            return 0, after
+        authenticator = event_authenticator(session)
+        genuine = [event for event in pending if is_authentic(event, authenticator)]
+        foreign = [event for event in pending if not is_authentic(event, authenticator)]
+        await audit.quarantine(session, foreign, rt.clock())
+        batch = await _seal(rt, session, genuine) if genuine else None
+    if batch is not None:
+        anchor = Anchor(rt.settings.audit_anchor_path, rt.audit_key)
+        await asyncio.to_thread(anchor.advance, batch)
+    # Without `everywhere`, what was quarantined is not pending any more.
+    return len(genuine), pending[-1].number if everywhere else 0
 
 
-def _check_end(rt: Runtime, newest: Batch | None) -> None:
+async def _seal(rt: Runtime, session: AsyncSession, events: Sequence[StoredEvent]) -> Batch:
+    previous = await check_end(rt, session)
+    await refuse_resealing(session, events, previous)
+    entries = number_stored(events, previous)
+    batch = seal(entries, previous, rt.audit_key, rt.clock())
+    await audit.add_batch(session, [event.number for event in events], entries, batch)
+    return batch
+
+
+def _remember_head(rt: Runtime, head: Head) -> None:
+    """Store the head of an export, unless another process has stored a later one meanwhile."""
     path = rt.settings.audit_head_path
-    if not path.exists():
-        return
-    remembered = load_head(path).batches
-    reached = newest.number if newest else 0
-    if reached < remembered:
-        raise Conflict(
-            f"the audit trail ends with batch {reached}, but {path} remembers batch {remembered}: "
-            "rows were removed, or an old copy of the database was restored; "
-            "find out which, and only then move that file away"
-        )
+    if not path.exists() or load_head(path).batches <= head.batches:
+        replace_private(path, head.line())

@@ -8,10 +8,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.audit.sanitize import sealable
-from orchestrator.domain.audit_event import Event, EventKind
+from orchestrator.audit.event_mac import event_row, is_authentic
+from orchestrator.audit.sanitize import sanitize_data, sealable
+from orchestrator.crypto.mac import Authenticator
+from orchestrator.domain.audit_event import Event, EventKind, StoredEvent
 from orchestrator.domain.digest import digest, new_id
+from orchestrator.domain.errors import Conflict
 from orchestrator.store.queries import audit
+from orchestrator.store.session import event_authenticator
 
 
 async def record(
@@ -24,15 +28,36 @@ async def record(
     now: datetime,
     event_id: str | None = None,
 ) -> None:
-    """Add one event to the caller's transaction. `event_id`: an id that a retry repeats."""
+    """Add one event to the caller's transaction. `event_id`: as for `event`."""
     await record_all(
         session, [event(kind, actor=actor, subject=subject, data=data, now=now, event_id=event_id)]
     )
 
 
 async def record_all(session: AsyncSession, events: Sequence[Event]) -> None:
-    """Add events in order, in few statements. An event whose id exists already is left out."""
-    await audit.append(session, [sealable(item) for item in events])
+    """Add events in order, in few statements. An event that is there already is added once.
+
+    Raise Conflict where the store has another event under the id of one of them.
+    """
+    authenticator = event_authenticator(session)
+    rows = [event_row(sealable(item), authenticator) for item in events]
+    known = await audit.append(session, rows)
+    if not known:
+        return
+    stored = await audit.events_by_id(session, known)
+    for row in rows:
+        if row["id"] in stored:
+            _check_same(row, stored[row["id"]], authenticator)
+
+
+def _check_same(row: Mapping[str, Any], stored: StoredEvent, authenticator: Authenticator) -> None:
+    """Raise Conflict unless the stored event is what a retry writes, at whatever time."""
+    same = all(stored.record[name] == row[name] for name in ("kind", "actor", "subject", "data"))
+    if not (same and is_authentic(stored, authenticator)):
+        raise Conflict(
+            f"the audit trail has another event {row['id']}, numbered {stored.number}: "
+            "it was written past Tocsin; find out by whom (docs/operating.md#a-broken-audit-trail)"
+        )
 
 
 def event(
@@ -44,17 +69,20 @@ def event(
     now: datetime,
     event_id: str | None = None,
 ) -> Event:
-    """Return an event with a new id, unless one is given."""
-    return Event(
-        id=event_id or new_id("evt"),
-        kind=kind,
-        time=now,
-        actor=actor,
-        subject=subject,
-        data=dict(data),
-    )
+    """Return an event with a new id.
+
+    `event_id`: what a retry repeats. The id is derived from it and from what the event says, so
+    that a retry adds the event once, and one that has something else to say adds another.
+    """
+    content = dict(data)
+    if event_id is None:
+        id_ = new_id("evt")
+    else:
+        content = sanitize_data(content)
+        id_ = f"evt_{digest([event_id, kind, actor, subject, content])[:40]}"
+    return Event(id=id_, kind=kind, time=now, actor=actor, subject=subject, data=content)
 
 
 def event_id(*parts: object) -> str:
-    """Return the same id for the same parts, so that a retried activity records an event once."""
+    """Return the same text for the same parts, so that a retried activity repeats it."""
     return f"evt_{digest([str(part) for part in parts])[:40]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -107,6 +108,18 @@ class Event(Frozen):
     subject: str
     """The id of what it is about: a run, an alert, an approval."""
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as the store returns it, unparsed: an alteration must show."""
+
+    number: int
+    """Its number in the database, by the order of writing."""
+    record: dict[str, Any]
+    """`id`, `kind`, `time`, `actor`, `subject` and `data`."""
+    mac: str
+    """The tag of the process that wrote it."""
 
 
 def canonical_time(moment: datetime) -> str:

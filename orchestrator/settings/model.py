@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         """The file in which this machine remembers the head of the audit trail."""
         return self.data_dir / "audit.head"
 
+    @property
+    def audit_anchor_path(self) -> Path:
+        """The file in which this machine remembers the newest batch of the audit trail."""
+        return self.data_dir / "audit.anchor"
+
 
 def _read(file: Path | None) -> dict[str, Any]:
     if file is None:

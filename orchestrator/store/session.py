@@ -23,13 +23,24 @@ RefusedHook = Callable[[Sequence[str]], Awaitable[None]]
 """What is done about refused rows, named like `api_keys 0123`. It raises nothing."""
 
 _LIMITS_LOCK = 7_262_011  # an arbitrary key of the advisory lock
+_EVENTS = "event_authenticator"
 
 
 class Store:
     """The database: SQLite (see `sqlite_event_loop`), or PostgreSQL by asyncpg."""
 
-    def __init__(self, url: str, authenticator: Authenticator | None = None) -> None:
-        """Use the database. `authenticator`: of rows; None: their tables are not used."""
+    def __init__(
+        self,
+        url: str,
+        authenticator: Authenticator | None = None,
+        *,
+        events: Authenticator | None = None,
+    ) -> None:
+        """Use the database.
+
+        `authenticator`: of rows; None: their tables are not used. `events`: of audit events; None:
+        none are written.
+        """
         self.url = url
         self.on_refused: RefusedHook | None = None
         self._reported: set[tuple[str, str]] = set()
@@ -43,9 +54,8 @@ class Store:
             hide_parameters=True,  # an error must not print values into a log
             **options,
         )
-        self._sessions = async_sessionmaker(
-            self.engine, expire_on_commit=False, info={AUTHENTICATOR: authenticator}
-        )
+        info = {AUTHENTICATOR: authenticator, _EVENTS: events}
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info=info)
         # SQLite has one writer: queue here instead of polling its lock.
         self._writer = asyncio.Lock()
 
@@ -104,3 +114,11 @@ class Store:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+def event_authenticator(session: AsyncSession) -> Authenticator:
+    """Return what authenticates audit events. Raise RuntimeError for a store without keys."""
+    found: Authenticator | None = session.info.get(_EVENTS)
+    if found is None:
+        raise RuntimeError("this store was opened without keys, and cannot write audit events")
+    return found

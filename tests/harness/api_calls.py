@@ -15,7 +15,7 @@ from orchestrator.audit.trail import event
 from orchestrator.domain.access import Role
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import audit
+from tests.harness.trails import stored_events
 
 __all__ = [
     "EDGE",
@@ -100,7 +100,4 @@ def signed(
 
 async def events(rt: Runtime, kind: EventKind) -> list[Event]:
     """Return the audit events of a kind, newest first."""
-    async with rt.store.read() as session:
-        return [
-            found for _, _, found in await audit.page(session, before=None, limit=200, kind=kind)
-        ]
+    return await stored_events(rt, kind)

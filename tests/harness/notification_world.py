@@ -18,9 +18,10 @@ from orchestrator.domain.notification import NotificationKind
 from orchestrator.notifications.outbox import close_notifications, notify_approvers
 from orchestrator.notifications.sender import send_due
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import approvals, audit
+from orchestrator.store.queries import approvals
 from orchestrator.store.tables import ApprovalRow, NotificationRow
 from tests.harness.mail_server import MailServer
+from tests.harness.trails import stored_events
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 CHANGE = {
@@ -154,11 +155,7 @@ class World:
 
     async def events(self, kind: EventKind) -> list[Event]:
         """Return the events of a kind."""
-        async with self.rt.store.read() as session:
-            return [
-                found
-                for _, _, found in await audit.page(session, before=None, limit=200, kind=kind)
-            ]
+        return await stored_events(self.rt, kind)
 
     async def notifications(self, **columns: Any) -> list[NotificationRow]:
         """Return notifications with these columns."""

@@ -14,6 +14,8 @@ from orchestrator.audit.seal import number, seal
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_batch import AuditEntry, Batch
 from orchestrator.domain.audit_event import Event, EventKind
+from orchestrator.runtime import Runtime
+from orchestrator.store.queries import audit
 
 KEY = SigningKey.new()
 START = datetime(2026, 2, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -55,3 +57,10 @@ def export(path: Path, rows: Sequence[Row], key: SigningKey = KEY) -> Head:
     return asyncio.run(
         write_export(path, rows, key=key, environment="test", now=START + timedelta(days=1))
     )
+
+
+async def stored_events(rt: Runtime, kind: EventKind | None = None) -> list[Event]:
+    """Return the stored events of a kind, newest first."""
+    async with rt.store.read() as session:
+        rows = await audit.page(session, before=None, limit=200, kind=kind)
+    return [Event.model_validate(found.record, strict=False) for _, found in rows]

@@ -331,7 +331,9 @@ class ProofPlay:
         path = self.stage.folder / "trail.jsonl"
         await export_trail(self.stage.rt, path)
         report = verify(path, self.stage.rt.audit_key.public)
-        self.stage.rt.settings.audit_head_path.unlink()  # the next sequence has its own trail
+        settings = self.stage.rt.settings
+        settings.audit_head_path.unlink()  # the next sequence has its own trail
+        settings.audit_anchor_path.unlink(missing_ok=True)
         path.unlink()
         if report.status != "intact":
             raise LawBroken(f"the trail is {report.status}: {report.findings}")

@@ -101,15 +101,15 @@ async def test_pages_are_newest_first_and_filtered(tmp_path: Path, database: str
         await _write(rt, 5)
         async with rt.store.read() as session:
             first = await audit.page(session, before=None, limit=2)
-            second = await audit.page(session, before=first[-1][0], limit=9)
+            second = await audit.page(session, before=first[-1][1].number, limit=9)
             one = await audit.page(
                 session, before=None, limit=9, subject="run_3", kind=EventKind.RUN_CREATED
             )
-        assert [event.subject for _, _, event in first + second] == [
+        assert [event.record["subject"] for _, event in first + second] == [
             "run_4",
             "run_3",
             "run_2",
             "run_1",
             "run_0",
         ]
-        assert [event.data for _, _, event in one] == [{"n": 3}]
+        assert [event.record["data"] for _, event in one] == [{"n": 3}]

@@ -2,58 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import UTC, datetime
+import json
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, String, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.audit_batch import MAX_BATCH, AuditEntry, Batch
-from orchestrator.domain.audit_event import Event, EventKind, canonical_time
+from orchestrator.domain.audit_event import EventKind, StoredEvent, canonical_time
+from orchestrator.domain.errors import Conflict
 from orchestrator.store.dialect import insert
-from orchestrator.store.tables import AuditBatchRow, AuditEventRow, AuditSealRow
+from orchestrator.store.tables import (
+    AuditBatchRow,
+    AuditEventRow,
+    AuditQuarantineRow,
+    AuditSealRow,
+)
 
 _CHUNK = 500
 _RECENT = 60
 """Batches that are searched for late events; a search of the whole trail finds even later ones."""
 
+_COLUMNS = (
+    col(AuditEventRow.number),
+    col(AuditEventRow.id),
+    col(AuditEventRow.kind),
+    col(AuditEventRow.time),
+    col(AuditEventRow.actor),
+    col(AuditEventRow.subject),
+    # As text: a row that was altered into no JSON must not stop the reader.
+    type_coerce(col(AuditEventRow.data), String).label("data"),
+    col(AuditEventRow.mac),
+)
 
-async def append(session: AsyncSession, events: Sequence[Event]) -> None:
-    """Add events that `sealable` has sanitized. An event whose id exists already is left out."""
-    for start in range(0, len(events), _CHUNK):
-        rows = [_row(event) for event in events[start : start + _CHUNK]]
-        await session.execute(
-            insert(session, AuditEventRow).on_conflict_do_nothing(index_elements=["id"]), rows
-        )
+
+async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Add rows of events in order. Return the ids that were there already, which stay as they are.
+
+    A row has the columns of `AuditEventRow` except `number`.
+    """
+    known: list[str] = []
+    for start in range(0, len(rows), _CHUNK):
+        chunk = list(rows[start : start + _CHUNK])
+        statement = insert(session, AuditEventRow).on_conflict_do_nothing(index_elements=["id"])
+        added = set(await session.scalars(statement.returning(AuditEventRow.id), chunk))
+        known += [row["id"] for row in chunk if row["id"] not in added]
+    return known
+
+
+async def events_by_id(session: AsyncSession, ids: Sequence[str]) -> dict[str, StoredEvent]:
+    """Return stored events by id."""
+    found = await session.execute(select(*_COLUMNS).where(col(AuditEventRow.id).in_(ids)))
+    return {row.id: stored_event(row) for row in found}
 
 
 async def unsealed(
-    session: AsyncSession, *, everywhere: bool = False, limit: int = MAX_BATCH
-) -> list[tuple[int, Event]]:
-    """Return the oldest events without a place in the chain, with their numbers.
+    session: AsyncSession, *, everywhere: bool = False, after: int = 0, limit: int = MAX_BATCH
+) -> list[StoredEvent]:
+    """Return the oldest events without a place in the chain, with numbers beyond `after`.
 
     Numbers are assigned before a transaction commits, so that an event may appear late. The last
-    batches are searched for these as well, or all of them (`everywhere`).
+    batches are searched for these as well, or all of them (`everywhere`). Quarantined events are
+    returned with `everywhere` only.
     """
-    floor = 0 if everywhere else await _floor(session)
-    sealed = (
-        select(col(AuditSealRow.event_number))
-        .where(col(AuditSealRow.event_number) == col(AuditEventRow.number))
-        .exists()
+    floor = after if everywhere else max(after, await _floor(session))
+    query = select(*_COLUMNS).where(col(AuditEventRow.number) > floor, ~_is_in(AuditSealRow))
+    if not everywhere:
+        query = query.where(~_is_in(AuditQuarantineRow))
+    rows = await session.execute(query.order_by(col(AuditEventRow.number)).limit(limit))
+    return [stored_event(row) for row in rows]
+
+
+async def quarantine(session: AsyncSession, events: Iterable[StoredEvent], now: datetime) -> None:
+    """Set events aside, so that they are neither sealed nor looked at each second."""
+    rows = [
+        {"event_number": each.number, "event_id": str(each.record["id"]), "found_at": now}
+        for each in events
+    ]
+    for start in range(0, len(rows), _CHUNK):
+        await session.execute(
+            insert(session, AuditQuarantineRow).on_conflict_do_nothing(), rows[start:][:_CHUNK]
+        )
+
+
+async def quarantined(session: AsyncSession, limit: int) -> tuple[int, list[tuple[int, str]]]:
+    """Return how many events are set aside, and the numbers and ids of the first ones."""
+    total = await session.scalar(select(func.count()).select_from(AuditQuarantineRow)) or 0
+    query = select(col(AuditQuarantineRow.event_number), col(AuditQuarantineRow.event_id))
+    rows = await session.execute(query.order_by(col(AuditQuarantineRow.event_number)).limit(limit))
+    return total, [(row.event_number, row.event_id) for row in rows]
+
+
+async def places(session: AsyncSession, first_seq: int, last_seq: int) -> tuple[int, int]:
+    """Return how many places of the chain the store has in a range, and their highest number."""
+    numbers = col(AuditSealRow.event_number)
+    query = select(func.count(), func.max(numbers)).where(
+        col(AuditSealRow.seq).between(first_seq, last_seq)
     )
-    query = select(AuditEventRow).where(col(AuditEventRow.number) > floor, ~sealed)
-    rows = await session.scalars(query.order_by(col(AuditEventRow.number)).limit(limit))
-    return [(row.number or 0, event_of(row)) for row in rows]
+    count, highest = (await session.execute(query)).one()
+    return count, highest or 0
+
+
+async def batch(session: AsyncSession, number: int) -> Batch | None:
+    """Return one batch. Raise Conflict where it was altered beyond recognition."""
+    query = select(AuditBatchRow).where(col(AuditBatchRow.number) == number)
+    return await _only_batch(session, query, f"batch {number}")
 
 
 async def newest_batch(session: AsyncSession) -> Batch | None:
-    """Return the end of the chain."""
-    row = await session.scalar(
-        select(AuditBatchRow).order_by(col(AuditBatchRow.number).desc()).limit(1)
-    )
-    return Batch.model_validate(row.record) if row else None
+    """Return the end of the chain. Raise Conflict as `batch`."""
+    query = select(AuditBatchRow).order_by(col(AuditBatchRow.number).desc()).limit(1)
+    return await _only_batch(session, query, "the newest batch")
+
+
+async def batches(session: AsyncSession, first: int, limit: int) -> list[Batch]:
+    """Return batches from a number on, in order. Raise Conflict as `batch`."""
+    query = select(AuditBatchRow).where(col(AuditBatchRow.number) >= first)
+    query = query.order_by(col(AuditBatchRow.number)).limit(limit)
+    try:
+        return [Batch.model_validate(row.record) for row in await session.scalars(query)]
+    except ValueError as error:
+        raise Conflict(_UNREADABLE.format(name=f"a batch from {first} on")) from error
 
 
 async def add_batch(
@@ -80,12 +152,12 @@ async def add_batch(
 async def sealed_rows(session: AsyncSession, up_to: int) -> AsyncIterator[AuditEntry | Batch]:
     """Yield the trail up to a batch: the entries of each batch as stored now, then the batch."""
     for number in range(1, up_to + 1):
-        row = await session.get(AuditBatchRow, number)
-        if row is None:
+        found = await batch(session, number)
+        if found is None:
             continue  # the verifier reports the gap
-        for entry in await _entries(session, row.first_seq, row.last_seq):
+        for entry in await _entries(session, found.first_seq, found.last_seq):
             yield entry
-        yield Batch.model_validate(row.record)
+        yield found
         session.expunge_all()
 
 
@@ -101,12 +173,12 @@ async def page(
     since: datetime | None = None,
     until: datetime | None = None,
     oldest_first: bool = False,
-) -> list[tuple[int, int | None, Event]]:
-    """Return events below a number, newest first, with number and place in the chain.
+) -> list[tuple[int | None, StoredEvent]]:
+    """Return events below a number, newest first, with their places in the chain.
 
     `oldest_first`: events above the number, oldest first.
     """
-    query = select(AuditEventRow, col(AuditSealRow.seq)).outerjoin(
+    query = select(*_COLUMNS, col(AuditSealRow.seq)).outerjoin(
         AuditSealRow, col(AuditSealRow.event_number) == col(AuditEventRow.number)
     )
     number = col(AuditEventRow.number)
@@ -127,20 +199,13 @@ async def page(
         query = query.where(col(AuditEventRow.time) < canonical_time(until))
     ordered = query.order_by(number.asc() if oldest_first else number.desc()).limit(limit)
     rows = await session.execute(ordered)
-    return [(row.number or 0, seq, event_of(row)) for row, seq in rows]
+    return [(row.seq, stored_event(row)) for row in rows]
 
 
-def event_of(row: AuditEventRow) -> Event:
+def stored_event(row: Any) -> StoredEvent:
     """Return the event in a row."""
-    moment = datetime.fromisoformat(row.time).astimezone(UTC)
-    return Event(
-        id=row.id,
-        kind=EventKind(row.kind),
-        time=moment,
-        actor=row.actor,
-        subject=row.subject,
-        data=row.data,
-    )
+    record = {name: getattr(row, name) for name in ("id", "kind", "time", "actor", "subject")}
+    return StoredEvent(row.number, {**record, "data": _json(row.data)}, str(row.mac))
 
 
 async def _floor(session: AsyncSession) -> int:
@@ -160,37 +225,43 @@ async def _floor(session: AsyncSession) -> int:
 
 async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list[AuditEntry]:
     query = (
-        select(AuditSealRow, AuditEventRow)
-        .outerjoin(AuditEventRow, col(AuditSealRow.event_number) == col(AuditEventRow.number))
+        select(*_COLUMNS, col(AuditSealRow.seq), col(AuditSealRow.leaf))
+        .join(AuditEventRow, col(AuditSealRow.event_number) == col(AuditEventRow.number))
         .where(col(AuditSealRow.seq).between(first_seq, last_seq))
         .order_by(col(AuditSealRow.seq))
     )
     return [
-        AuditEntry(_record(place.seq, row), place.leaf)
-        for place, row in await session.execute(query)
-        if row is not None
+        AuditEntry({"seq": row.seq, **stored_event(row).record}, row.leaf)
+        for row in await session.execute(query)
     ]
 
 
-def _record(seq: int, row: AuditEventRow) -> dict[str, Any]:
-    """Return the record as stored, unparsed: an alteration in the store must show in the export."""
-    return {
-        "seq": seq,
-        "id": row.id,
-        "kind": row.kind,
-        "time": row.time,
-        "actor": row.actor,
-        "subject": row.subject,
-        "data": row.data,
-    }
+async def _only_batch(
+    session: AsyncSession, query: Select[AuditBatchRow], name: str
+) -> Batch | None:
+    try:
+        row: AuditBatchRow | None = await session.scalar(query)
+        return Batch.model_validate(row.record) if row else None
+    except ValueError as error:  # no JSON, or not the form of a batch
+        raise Conflict(_UNREADABLE.format(name=name)) from error
 
 
-def _row(event: Event) -> dict[str, Any]:
-    return {
-        "id": event.id,
-        "kind": event.kind.value,
-        "time": canonical_time(event.time),
-        "actor": event.actor,
-        "subject": event.subject,
-        "data": event.data,
-    }
+def _is_in(table: type[AuditSealRow | AuditQuarantineRow]) -> Any:
+    number = col(table.event_number)
+    return select(number).where(number == col(AuditEventRow.number)).exists()
+
+
+def _json(found: Any) -> Any:
+    """Return a JSON value; a text where it is none, which then matches no hash.
+
+    PostgreSQL's driver has parsed it already.
+    """
+    if not isinstance(found, str | bytes):
+        return found
+    try:
+        return json.loads(found)
+    except (ValueError, RecursionError):
+        return repr(found)
+
+
+_UNREADABLE = "{name} of the audit trail cannot be read: it was altered in the store"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from orchestrator.store.tables.access import IdempotencyRow, KeyRow
 from orchestrator.store.tables.alerts import AlertRow, ReplayRow
 from orchestrator.store.tables.approvals import ApprovalRow, DecisionRow
-from orchestrator.store.tables.audit import AuditBatchRow, AuditEventRow, AuditSealRow
+from orchestrator.store.tables.audit import (
+    AuditBatchRow,
+    AuditEventRow,
+    AuditQuarantineRow,
+    AuditSealRow,
+)
 from orchestrator.store.tables.columns import UtcDateTime
 from orchestrator.store.tables.configuration import AssetRow, ConnectionRow, OwnRow, SourceRow
 from orchestrator.store.tables.containments import ContainmentRow, EffectRow, LeaseRow
@@ -24,6 +29,7 @@ __all__ = [
     "AssetRow",
     "AuditBatchRow",
     "AuditEventRow",
+    "AuditQuarantineRow",
     "AuditSealRow",
     "BreakerRow",
     "ConnectionRow",

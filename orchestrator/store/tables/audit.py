@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
+
+from orchestrator.store.tables.columns import UtcDateTime
 
 
 class AuditEventRow(SQLModel, table=True):
@@ -19,6 +22,16 @@ class AuditEventRow(SQLModel, table=True):
     actor: str = Field(index=True)
     subject: str = Field(index=True)
     data: dict[str, Any] = Field(sa_type=JSON)
+    mac: str  # by the process that wrote the event, over all columns but the number
+
+
+class AuditQuarantineRow(SQLModel, table=True):
+    """An event that no process of this installation wrote as it is; it is never sealed."""
+
+    __tablename__ = "audit_quarantine"
+    event_number: int = Field(primary_key=True)
+    event_id: str
+    found_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class AuditSealRow(SQLModel, table=True):

@@ -149,6 +149,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("mac", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("id"),
     )
@@ -156,6 +157,13 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_audit_events_actor"), "audit_events", ["actor"], unique=False)
     op.create_index(op.f("ix_audit_events_subject"), "audit_events", ["subject"], unique=False)
     op.create_index(op.f("ix_audit_events_time"), "audit_events", ["time"], unique=False)
+    op.create_table(
+        "audit_quarantine",
+        sa.Column("event_number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("found_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("event_number"),
+    )
     op.create_table(
         "audit_seals",
         sa.Column("seq", sa.Integer(), nullable=False),

@@ -1,0 +1,140 @@
+"""Continuity: the trail in the store must continue what this machine remembers of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.audit.anchor import Anchor, BrokenTrail
+from orchestrator.audit.checkpoint import Checkpoint
+from orchestrator.audit.format import Head, load_head
+from orchestrator.audit.seal import GENESIS
+from orchestrator.domain.audit_batch import Batch
+from orchestrator.domain.errors import Conflict
+from orchestrator.runtime import Runtime
+from orchestrator.store.queries import audit
+
+_CHUNK = 200
+
+WHAT_TO_DO = (
+    "rows were removed or rewritten, or an old copy of the database was restored; "
+    "find out which (docs/operating.md#a-broken-audit-trail), and only then move that file away"
+)
+
+
+async def check_trail(rt: Runtime) -> Batch | None:
+    """Return the newest batch. Raise BrokenTrail where it does not continue what is remembered."""
+    async with rt.store.read() as session:
+        return await check_end(rt, session)
+
+
+async def check_end(rt: Runtime, session: AsyncSession) -> Batch | None:
+    """Return the newest batch, which the anchor remembers from now on.
+
+    An anchor that is behind (a crash before it was written, or another worker that seals) catches
+    up over batches that this key signed, each of which continues the one before. Raise BrokenTrail
+    where the store has less than the anchor or the head of the last export remembers, or others.
+    """
+    anchor = Anchor(rt.settings.audit_anchor_path, rt.audit_key)
+    # Both before the store is read: other processes may seal and export meanwhile.
+    remembered, head = anchor.load(), _load_head(rt)
+    try:
+        newest = await audit.newest_batch(session)
+        if head is not None:
+            await _check_head(rt, session, head, newest)
+        if remembered is not None:
+            await _check_anchor(rt, session, remembered, newest)
+        if newest is not None and (remembered is None or remembered.batch < newest.number):
+            await _follow(rt, session, remembered, newest)
+            await asyncio.to_thread(anchor.advance, newest)
+        if newest is not None:
+            await _check_places(session, newest)
+    except BrokenTrail:
+        raise
+    except Conflict as error:  # a batch that cannot be read
+        raise BrokenTrail(str(error)) from error
+    return newest
+
+
+def _load_head(rt: Runtime) -> Head | None:
+    path = rt.settings.audit_head_path
+    return load_head(path) if path.exists() else None
+
+
+async def _check_head(rt: Runtime, session: AsyncSession, head: Head, newest: Batch | None) -> None:
+    if head.batches:
+        found = await audit.batch(session, head.batches)
+        place = str(rt.settings.audit_head_path)
+        _check_remembered(place, head.batches, head.digest, found, newest)
+
+
+async def _check_anchor(
+    rt: Runtime, session: AsyncSession, remembered: Checkpoint, newest: Batch | None
+) -> None:
+    found = newest
+    if newest is None or newest.number != remembered.batch:
+        found = await audit.batch(session, remembered.batch)
+    place = str(rt.settings.audit_anchor_path)
+    _check_remembered(place, remembered.batch, remembered.digest, found, newest)
+
+
+def _check_remembered(
+    place: str, number: int, digest: str, found: Batch | None, newest: Batch | None
+) -> None:
+    end = f"batch {newest.number}" if newest else "no batch"
+    if newest is None or newest.number < number:
+        raise BrokenTrail(
+            f"the audit trail ends with {end}, but {place} remembers batch {number}: {WHAT_TO_DO}"
+        )
+    if found is None:
+        raise BrokenTrail(
+            f"batch {number} of the audit trail is missing, but {place} remembers it: {WHAT_TO_DO}"
+        )
+    if found.number != number or found.header_digest() != digest:
+        raise BrokenTrail(
+            f"batch {number} of the audit trail has the digest {found.header_digest()[:16]}, but "
+            f"{place} remembers {digest[:16]}: the trail was rewritten; {WHAT_TO_DO}"
+        )
+
+
+async def _follow(
+    rt: Runtime, session: AsyncSession, remembered: Checkpoint | None, newest: Batch
+) -> None:
+    """Check the batches after the anchor: signed by this key, and each continues the last."""
+    number, last_seq, digest = (
+        (remembered.batch, remembered.last_seq, remembered.digest)
+        if remembered
+        else (0, 0, GENESIS)
+    )
+    while number < newest.number:
+        found = await audit.batches(session, number + 1, _CHUNK)
+        if not found:
+            raise BrokenTrail(f"batch {number + 1} of the audit trail is missing: {WHAT_TO_DO}")
+        for batch in found:
+            if batch.number != number + 1:
+                raise BrokenTrail(
+                    f"batch {number + 1} of the audit trail is missing before batch "
+                    f"{batch.number}: {WHAT_TO_DO}"
+                )
+            if not batch.signed_by(rt.audit_key.public):
+                raise BrokenTrail(
+                    f"batch {batch.number} of the audit trail is not signed by key "
+                    f"{rt.audit_key.id}: it was altered or forged; {WHAT_TO_DO}"
+                )
+            if batch.previous != digest or batch.first_seq != last_seq + 1:
+                raise BrokenTrail(
+                    f"batch {batch.number} of the audit trail does not continue batch {number}: "
+                    f"{WHAT_TO_DO}"
+                )
+            number, last_seq, digest = batch.number, batch.last_seq, batch.header_digest()
+
+
+async def _check_places(session: AsyncSession, newest: Batch) -> None:
+    count, _ = await audit.places(session, newest.first_seq, newest.last_seq)
+    expected = newest.last_seq - newest.first_seq + 1
+    if count != expected:
+        raise BrokenTrail(
+            f"batch {newest.number} of the audit trail seals {expected} events, but the store has "
+            f"the places of {count}: rows were removed; restore them from your backup"
+        )
