@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from api import problems
 from api.access_audit import AccessAudit
+from api.audit_header import TrailWatch
 from api.compression import Compression
 from api.container import Container
 from api.kill_switch_header import KillSwitchHeader
@@ -120,6 +121,7 @@ def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
         metrics=Metrics(),
         access_audit=AccessAudit(rt),
         kill_switch_header=KillSwitchHeader(rt),
+        trail=TrailWatch(rt),
     )
 
     @asynccontextmanager

@@ -13,6 +13,7 @@ from orchestrator.runtime import Runtime
 
 if TYPE_CHECKING:
     from api.access_audit import AccessAudit
+    from api.audit_header import TrailWatch
     from api.kill_switch_header import KillSwitchHeader
     from api.metrics import Metrics
 
@@ -27,6 +28,7 @@ class Container:
     metrics: Metrics
     access_audit: AccessAudit
     kill_switch_header: KillSwitchHeader
+    trail: TrailWatch
 
 
 def container_of(request: Request) -> Container:

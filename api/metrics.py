@@ -8,6 +8,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from orchestrator.audit.state import TrailState
 from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.incident import TaskKind
 from orchestrator.domain.notification import NotificationState
@@ -72,6 +73,14 @@ class Metrics:
         self._unsealed = self._gauge(
             "tocsin_audit_unsealed_seconds", "Age of the oldest audit event that is not sealed"
         )
+        self._audit_intact = self._gauge(
+            "tocsin_audit_intact",
+            "1 where the audit trail is what was sealed, 0 where it is broken",
+        )
+        self._quarantined = self._gauge(
+            "tocsin_audit_quarantined",
+            "Audit events written past Tocsin, until their task is closed",
+        )
 
     def _gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:
         return Gauge(name, meaning, labels, registry=self._registry)
@@ -96,7 +105,7 @@ class Metrics:
             seconds
         )
 
-    async def text(self, rt: Runtime) -> bytes:
+    async def text(self, rt: Runtime, trail: TrailState) -> bytes:
         """Return all metrics in Prometheus' text format.
 
         The database is read at most once a second.
@@ -104,6 +113,8 @@ class Metrics:
         if time.monotonic() - self._counted_at > _FRESH_SECONDS:
             self._counted_at = time.monotonic()
             await self._count(rt)
+        self._audit_intact.set(trail.is_intact)
+        self._quarantined.set(trail.quarantine.total)
         return generate_latest(self._registry)
 
     def describe(self) -> str:

@@ -13,6 +13,7 @@ from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.audit_header import AUDIT_HEADER
 from api.body import BoundedBody
 from api.client_address import client_of, parse_networks
 from api.container import Container
@@ -65,7 +66,10 @@ class ResponseMiddleware:
             scope, send = as_get(scope), HeadSender(send)
         body = BoundedBody(scope, receive, self._limit)
         switches = await self._container.kill_switch_header.value()
-        response = _HeaderSender(send, scope["request_id"], switches, body)
+        marks = {HEADER.decode(): switches.decode()} if switches is not None else {}
+        if audit := await self._container.trail.header():
+            marks[AUDIT_HEADER] = audit
+        response = _HeaderSender(send, scope["request_id"], marks, body)
         began = time.perf_counter()
         self._open += 1
         try:
@@ -125,9 +129,9 @@ class _HeaderSender:
     """An ASGI `send` that adds the headers."""
 
     def __init__(
-        self, send: Send, request_id: str, switches: bytes | None, body: BoundedBody
+        self, send: Send, request_id: str, marks: dict[str, str], body: BoundedBody
     ) -> None:
-        self._send, self._request_id, self._switches, self._body = send, request_id, switches, body
+        self._send, self._request_id, self._marks, self._body = send, request_id, marks, body
         self.status = 0
         """The HTTP status; 0 until the response has begun."""
 
@@ -139,8 +143,8 @@ class _HeaderSender:
                 headers.setdefault(name, value)
             if message["status"] == _SLASH_REDIRECT and "location" in headers:
                 headers["location"] = _relative(headers["location"])
-            if self._switches is not None:
-                headers[HEADER.decode()] = self._switches.decode()
+            for name, value in self._marks.items():
+                headers[name] = value
             if self._body.refused:
                 headers["Connection"] = "close"
         await self._send(message)

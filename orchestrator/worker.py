@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from orchestrator.audit.sinks.stream import SinkStream
 from orchestrator.authoring.backtest.live_reads import LIVE_BACKTEST_HANDLER
 from orchestrator.authoring.debug.activities import debug_activities
 from orchestrator.authoring.debug.workflow import DebugSession
@@ -30,6 +31,7 @@ from orchestrator.engine.temporal.log_context import LogContext
 from orchestrator.engine.temporal.own_workflow import OwnWorkflowOnly
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
 from orchestrator.incidents.refused_rows import report_refused_rows
+from orchestrator.incidents.sink_alarm import report_sinks
 from orchestrator.incidents.trail_alarm import TrailAlarm
 from orchestrator.installation.identity import load_identity, verify_keys
 from orchestrator.installation.open import open_existing
@@ -89,6 +91,7 @@ async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
         _log.info("worker started", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
         tasks = [
             asyncio.create_task(_seal_until(rt, stop)),  # apart: a broken trail delays nothing
+            asyncio.create_task(_stream_until(rt, stop)),
             asyncio.create_task(_reconcile_until(rt, client, stop)),
             asyncio.create_task(_recover_until(rt, client, stop)),
             asyncio.create_task(send_until(rt, stop)),  # apart: a mail server may be slow
@@ -161,6 +164,18 @@ async def _seal_until(rt: Runtime, stop: asyncio.Event) -> None:
             await alarm.seal()
         except (RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
             _log.warning("sealing failed", error=type(error).__name__, reason=str(error)[:300])
+        await _pause(stop, RECONCILE_SECONDS)
+
+
+async def _stream_until(rt: Runtime, stop: asyncio.Event) -> None:
+    """Deliver the audit trail to its sinks in rounds, apart: a receiver may be slow."""
+    stream = SinkStream(rt)
+    while not stop.is_set():
+        try:
+            await stream.deliver()
+            await report_sinks(rt)
+        except (RuntimeError, TocsinError, SQLAlchemyError, OSError) as error:
+            _log.warning("streaming the audit trail failed", error=type(error).__name__)
         await _pause(stop, RECONCILE_SECONDS)
 
 

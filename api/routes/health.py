@@ -53,6 +53,7 @@ class Ready(BaseModel):
                 "keys": "ok",
                 "temporal": "connected",
                 "worker": "polling",
+                "audit": "intact",
             }
         }
     )
@@ -61,7 +62,7 @@ class Ready(BaseModel):
         Literal["ok", "degraded", "unavailable"],
         Field(
             description="`degraded`: alerts are accepted, and their runs begin once Temporal and a "
-            "worker are back. `unavailable` (503): alerts are refused."
+            "worker are back, or the trail is broken. `unavailable` (503): alerts are refused."
         ),
     ]
     database: Annotated[Database, Field(description="`newer`: of a newer version of Tocsin.")]
@@ -75,6 +76,13 @@ class Ready(BaseModel):
     worker: Annotated[
         Literal["polling", "none"],
         Field(description="Whether a worker asked for work within the last five minutes."),
+    ]
+    audit: Annotated[
+        Literal["intact", "broken", "unknown"],
+        Field(
+            description="Whether the audit trail is what was sealed; `broken` has a task that says "
+            "what is wrong, and is the header `Tocsin-Audit` of every answer."
+        ),
     ]
 
 
@@ -106,12 +114,15 @@ async def readyz(request: Request, response: Response) -> Ready:
     keys = await key_state(container.rt) if database is Database.OK else KeyState.UNKNOWN
     accepts = database is Database.OK and keys is KeyState.OK
     response.status_code = 200 if accepts else 503
+    intact = (await container.trail.state()).is_intact
+    well = bool(temporal and worker and intact)
     return Ready(
-        status=("ok" if temporal and worker else "degraded") if accepts else "unavailable",
+        status=("ok" if well else "degraded") if accepts else "unavailable",
         database=database,
         keys=keys,
         temporal="connected" if temporal else "away",
         worker="polling" if worker else "none",
+        audit=("intact" if intact else "broken") if accepts else "unknown",
     )
 
 
@@ -134,7 +145,8 @@ async def readyz(request: Request, response: Response) -> Ready:
 async def metrics(request: Request) -> Response:
     """Return metrics in Prometheus' text format."""
     container = container_of(request)
-    return Response(await container.metrics.text(container.rt), media_type=MEDIA_TYPE)
+    trail = await container.trail.state()
+    return Response(await container.metrics.text(container.rt, trail), media_type=MEDIA_TYPE)
 
 
 async def _database(rt: Runtime) -> Database:

@@ -45,11 +45,10 @@ async def check_end(rt: Runtime, session: AsyncSession) -> Batch | None:
             await _check_head(rt, session, head, newest)
         if remembered is not None:
             await _check_anchor(rt, session, remembered, newest)
+        await _check_places(session, newest)
         if newest is not None and (remembered is None or remembered.batch < newest.number):
             await _follow(rt, session, remembered, newest)
             await asyncio.to_thread(anchor.advance, newest)
-        if newest is not None:
-            await _check_places(session, newest)
     except BrokenTrail:
         raise
     except Conflict as error:  # a batch that cannot be read
@@ -130,11 +129,18 @@ async def _follow(
             number, last_seq, digest = batch.number, batch.last_seq, batch.header_digest()
 
 
-async def _check_places(session: AsyncSession, newest: Batch) -> None:
-    count, _ = await audit.places(session, newest.first_seq, newest.last_seq)
-    expected = newest.last_seq - newest.first_seq + 1
-    if count != expected:
+async def _check_places(session: AsyncSession, newest: Batch | None) -> None:
+    """Raise BrokenTrail unless the places of events end where the newest batch does."""
+    first, last = (newest.first_seq, newest.last_seq) if newest else (1, 0)
+    beyond = await audit.last_place(session)
+    if beyond > last:
         raise BrokenTrail(
-            f"batch {newest.number} of the audit trail seals {expected} events, but the store has "
-            f"the places of {count}: rows were removed; restore them from your backup"
+            f"event {beyond} has a place in the audit trail, but the newest batch ends with event "
+            f"{last}: batches were removed; restore the table audit_batches from your backup"
+        )
+    count, _ = await audit.places(session, first, last)
+    if count != last - first + 1:
+        raise BrokenTrail(
+            f"the newest batch of the audit trail seals events {first} to {last}, but the store "
+            f"has the places of {count}: rows were removed; restore them from your backup"
         )

@@ -1,12 +1,12 @@
-"""The state of the trail, as a process finds it by itself."""
+"""The state of the trail: whether it is what was sealed, and which events are quarantined."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from orchestrator.audit.anchor import BrokenTrail
-from orchestrator.audit.continuity import check_trail
-from orchestrator.runtime import Runtime
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from orchestrator.store.queries import audit
 
 _NAMED = 5
@@ -33,13 +33,13 @@ class Quarantine:
 class TrailState:
     """Whether the trail is what was sealed."""
 
-    broken: str | None
+    broken: str | None = None
     """What does not continue; None where everything does."""
-    quarantine: Quarantine
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
     @property
     def is_intact(self) -> bool:
-        """Return whether nothing is wrong."""
+        """Whether nothing is wrong."""
         return self.broken is None and not self.quarantine.total
 
     @property
@@ -49,18 +49,7 @@ class TrailState:
         return [*found, str(self.quarantine)] if self.quarantine.total else found
 
 
-async def trail_state(rt: Runtime) -> TrailState:
-    """Return the state of the trail against what this machine remembers."""
-    try:
-        await check_trail(rt)
-        broken = None
-    except BrokenTrail as error:
-        broken = str(error)
-    return TrailState(broken, await load_quarantine(rt))
-
-
-async def load_quarantine(rt: Runtime) -> Quarantine:
-    """Return which events are quarantined."""
-    async with rt.store.read() as session:
-        total, first = await audit.quarantined(session, _NAMED)
+async def load_quarantine(session: AsyncSession, since: datetime | None) -> Quarantine:
+    """Return which events were quarantined later than a moment."""
+    total, first = await audit.quarantined(session, _NAMED, since)
     return Quarantine(total, tuple(f"event {number} ({id_[:80]})" for number, id_ in first))

@@ -8,15 +8,11 @@ import structlog
 
 from orchestrator.audit.anchor import BrokenTrail
 from orchestrator.audit.sealer import seal_pending
-from orchestrator.audit.state import Quarantine, load_quarantine
+from orchestrator.audit.state import Quarantine
 from orchestrator.domain.incident import TaskKind
 from orchestrator.incidents import tasks
+from orchestrator.incidents.trail_health import BROKEN, QUARANTINE, new_quarantine
 from orchestrator.runtime import Runtime
-
-BROKEN = "sealing"
-"""The subject of the task of a trail that does not continue what was sealed."""
-QUARANTINE = "quarantine"
-"""The subject of the task of events that were written past Tocsin."""
 
 _GUIDE = "See docs/operating.md#a-broken-audit-trail."
 _log = structlog.get_logger(__name__)
@@ -62,7 +58,8 @@ class TrailAlarm:
         self._broken = None
 
     async def _report_quarantine(self) -> None:
-        found = await load_quarantine(self._rt)
+        async with self._rt.store.read() as session:
+            found = await new_quarantine(session)
         if found.total > self._quarantine.total:
             _log.error("audit events quarantined", total=found.total, events=found.named)
             await self._open(QUARANTINE, f"{found}. {_GUIDE}")

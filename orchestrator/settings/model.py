@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from orchestrator.domain.errors import Invalid
 from orchestrator.settings import values
+from orchestrator.settings.sinks import AuditSinks, check_secret
 
 PREFIX = "TOCSIN_"
 CONFIG = "TOCSIN_CONFIG"
@@ -50,6 +51,12 @@ class Settings(BaseSettings):
     encryption_key: SecretStr | None = None
     encryption_key_file: Path | None = None
     audit_key_file: Path | None = None
+    # Where the audit trail is streamed to: file:///path, syslog+tls://host:port, https://host/path.
+    audit_sinks: AuditSinks = ()
+    audit_sinks_ca_file: Path | None = None  # trusted by sinks instead of the system's authorities
+    audit_sinks_secret: Annotated[SecretStr | None, AfterValidator(check_secret)] = None
+    audit_sinks_required: bool = False  # no change is made while no sink acknowledges
+    audit_sinks_patience: Annotated[float, Field(ge=1, le=86_400)] = 60.0
     # Run only versions that an author and a reviewer have signed.
     require_signed: bool = False
     # `PERSON KEY` lines. Where it is set, no other keys are trusted.

@@ -47,7 +47,18 @@ def incomplete_settings(settings: Settings) -> list[str]:
         "mail_from": settings.mail_from,
         "public_url": settings.public_url,
     }
+    found = _incomplete_sinks(settings)
     if settings.smtp_url is None and settings.mail_from is None:
-        return []  # `public_url` alone serves the links in Slack
+        return found  # `public_url` alone serves the links in Slack
     missing = [name for name, value in mail.items() if value is None]
-    return [f"no mail is sent: also set {' and '.join(missing)}"] if missing else []
+    return [*found, *([f"no mail is sent: also set {' and '.join(missing)}"] if missing else [])]
+
+
+def _incomplete_sinks(settings: Settings) -> list[str]:
+    posts = any(url.startswith("https:") for url in settings.audit_sinks)
+    found = []
+    if posts and settings.audit_sinks_secret is None:
+        found.append("an https audit sink is not used: also set audit_sinks_secret")
+    if settings.audit_sinks_required and not settings.audit_sinks:
+        found.append("no change is made: audit_sinks_required is set, and audit_sinks is not")
+    return found

@@ -165,6 +165,7 @@ async def test_readiness_requires_migration_but_not_temporal(
             "keys": "ok",
             "temporal": "away",
             "worker": "none",
+            "audit": "intact",
         },
     )
     empty = open_runtime(Settings.load(data_dir=rt.settings.data_dir.parent / "empty"))

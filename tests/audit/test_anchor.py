@@ -73,7 +73,7 @@ async def test_anchor_is_private_and_has_one_line_per_batch(tmp_path: Path) -> N
             ["DELETE FROM audit_batches WHERE number > 1", "DELETE FROM audit_seals WHERE seq > 2"],
             "ends with batch 1",
         ),
-        (["DELETE FROM audit_seals WHERE seq = 5"], "the places of 1"),
+        (["DELETE FROM audit_seals WHERE seq = 5"], "the places of 1: rows were removed"),
         (["UPDATE audit_batches SET record = '{}' WHERE number = 3"], "altered in the store"),
         (["UPDATE audit_batches SET record = 'x' WHERE number = 3"], "altered in the store"),
         (
@@ -161,6 +161,20 @@ async def test_altered_anchor_is_refused(tmp_path: Path) -> None:
         path = rt.settings.audit_anchor_path
         path.write_bytes(path.read_bytes().replace(b'"batch":2', b'"batch":1'))
         with pytest.raises(BrokenTrail, match=r"audit\.anchor: its last line is no checkpoint"):
+            await seal_pending(rt)
+
+
+async def test_places_without_their_batch_are_refused(tmp_path: Path) -> None:
+    """The anchor was removed as well, so that only the table of places is left to contradict."""
+    async with opened(tmp_path, None) as [rt]:
+        await sealed(rt, 3)
+        await tamper(rt, "DELETE FROM audit_batches WHERE number = 3")
+        rt.settings.audit_anchor_path.unlink()
+        await write(rt, "next")
+        with pytest.raises(BrokenTrail, match=r"event 6 has a place .* ends with event 4"):
+            await seal_pending(rt)
+        await tamper(rt, "DELETE FROM audit_batches")
+        with pytest.raises(BrokenTrail, match=r"event 6 has a place .* ends with event 0"):
             await seal_pending(rt)
 
 

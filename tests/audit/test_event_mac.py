@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from orchestrator.audit import trail
 from orchestrator.audit.queries import list_events
 from orchestrator.audit.sealer import export_trail, seal_pending
-from orchestrator.audit.state import trail_state
 from orchestrator.audit.verify.check import verify
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict
 from orchestrator.incidents.tasks import list_tasks
 from orchestrator.incidents.trail_alarm import TrailAlarm
+from orchestrator.incidents.trail_health import trail_health
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.store.session import Store
 from tests.audit.test_anchor import tamper, write
@@ -78,7 +78,7 @@ async def test_inserted_or_changed_row_is_not_sealed_and_the_rest_goes_on(
         [task] = (await list_tasks(rt)).items
         assert (task.kind, task.subject) == ("audit_trail", "quarantine")
         assert f"event {number} (" in task.summary
-        assert (await trail_state(rt)).quarantine.total == 1
+        assert (await trail_health(rt)).quarantine.total == 1
         listed = {view.number for view in (await list_events(rt)).items}
         assert number not in listed
 

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.audit.export import Row
 from orchestrator.audit.format import BatchLine
 from orchestrator.audit.seal import record_leaf
-from orchestrator.audit.verify.check import Report, verify
+from orchestrator.audit.verify.check import Kept, Report, verify
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_batch import AuditEntry, Batch
 from orchestrator.domain.digest import canonical
@@ -215,7 +215,7 @@ def test_end_cut_in_the_store_is_found_by_an_earlier_head(tmp_path: Path) -> Non
     kept = export(tmp_path / "earlier", rows)
     shorter = rows[: _batch_at(rows, 3) + 1]
     assert _report(tmp_path, shorter).status == "intact"  # nothing in the file can tell
-    [problem] = _report(tmp_path, shorter, head=kept).findings
+    [problem] = _report(tmp_path, shorter, kept=Kept(head=kept)).findings
     assert problem.startswith(
         "the head kept elsewhere names batch 4 and 14 events, but the file ends with batch 3, event 11"
     )
@@ -227,7 +227,7 @@ def test_trail_rewritten_with_the_key_is_found_by_an_earlier_head(tmp_path: Path
     three = rows[_batch_at(rows, 3)]
     assert isinstance(three, Batch)
     rewritten = rows[: _batch_at(rows, 3) + 1] + grow([3, 2], after=three, first=70)
-    [problem] = _report(tmp_path, rewritten, head=kept).findings
+    [problem] = _report(tmp_path, rewritten, kept=Kept(head=kept)).findings
     assert problem.startswith("batch 4 is not the one in the head kept elsewhere")
 
 
@@ -236,7 +236,10 @@ def test_trail_that_grew_since_matches_an_earlier_head(tmp_path: Path) -> None:
     kept = export(tmp_path / "earlier", rows)
     newest = rows[-1]
     assert isinstance(newest, Batch)
-    assert _report(tmp_path, rows + grow([2], after=newest, first=15), head=kept).status == "intact"
+    assert (
+        _report(tmp_path, rows + grow([2], after=newest, first=15), kept=Kept(head=kept)).status
+        == "intact"
+    )
 
 
 def test_report_without_a_public_key_notes_the_self_asserted_key(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from orchestrator.audit.verify.findings import (
     event_range,
     hash_findings,
 )
+from orchestrator.audit.verify.remembered import Remembered
 from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.audit_batch import MAX_BATCH, Batch
 from orchestrator.domain.digest import canonical
@@ -32,7 +33,7 @@ class Chain:
     """A reader of the lines after the header that collects findings and raises for no content."""
 
     def __init__(
-        self, key: PublicKey, header_digest: str, remembered: Head | None, findings: Findings
+        self, key: PublicKey, header_digest: str, remembered: Remembered, findings: Findings
     ) -> None:
         self.key = key
         self.events = 0
@@ -46,6 +47,7 @@ class Chain:
         self._waiting: list[ReadEvent] = []
         self._trusted: Batch | None = None  # the newest batch whose signature holds
         self._doubtful = 0  # batch lines since then whose signature does not
+        self._last_seq = 0
         self._newest_digest = GENESIS  # of the last batch line, trusted or not
 
     def read(self, number: int, line: bytes) -> None:
@@ -77,7 +79,10 @@ class Chain:
             )
         else:
             self._check_head(self.head)
-        self._check_remembered_end()
+        reached = self._trusted.number if self._trusted else 0
+        self._findings.extend(
+            self._remembered.end_findings(reached, self._last_seq, self._reached())
+        )
 
     def _event(self, number: int, line: bytes, record: dict[str, Any], leaf: str) -> None:
         self.events += 1
@@ -95,11 +100,13 @@ class Chain:
                 "it is not in canonical form"
             )
         self._note_time(record.get("time"))
-        self._waiting.append(
-            ReadEvent(
-                number, seq, _printable(event_id), leaf, leaf_hash(EVENT_PREFIX + content).hex()
-            )
+        event = ReadEvent(
+            number, seq, _printable(event_id), leaf, leaf_hash(EVENT_PREFIX + content).hex()
         )
+        if finding := self._remembered.event_finding(event):
+            self._findings.add(finding)
+        self._last_seq = max(self._last_seq, seq)
+        self._waiting.append(event)
         if len(self._waiting) > _MAX_WAITING:
             self._unsealed(f"before line {number}")
 
@@ -123,7 +130,8 @@ class Chain:
         self._trust(number, batch.model_copy(update={"digest": self._newest_digest}), waiting)
 
     def _trust(self, number: int, batch: Batch, waiting: list[ReadEvent]) -> None:
-        self._check_remembered(batch)
+        if finding := self._remembered.batch_finding(batch):
+            self._findings.add(finding)
         before = self._trusted.number if self._trusted else 0
         if batch.number <= before:
             self._findings.add(
@@ -224,23 +232,6 @@ class Chain:
             last = f"the head signs batch {head.batches} as the last"
             self._findings.add(
                 f"{last}, but the file ends with {self._reached()}: cut, grown or moved"
-            )
-
-    def _check_remembered(self, batch: Batch) -> None:
-        kept = self._remembered
-        if kept is not None and batch.number == kept.batches and batch.digest != kept.digest:
-            self._findings.add(
-                f"batch {batch.number} is not the one in the head kept elsewhere: "
-                "the trail was rewritten since"
-            )
-
-    def _check_remembered_end(self) -> None:
-        reached = self._trusted.number if self._trusted else 0
-        if self._remembered is not None and reached < self._remembered.batches:
-            self._findings.add(
-                f"the head kept elsewhere names batch {self._remembered.batches} "
-                f"and {self._remembered.events} events, "
-                f"but the file ends with {self._reached()}: its end was cut off"
             )
 
     def _reached(self) -> str:

@@ -12,9 +12,11 @@ from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
+from orchestrator.audit.checkpoint import Checkpoint
 from orchestrator.audit.format import Head, Header, line_digest
 from orchestrator.audit.verify.chain import Chain
 from orchestrator.audit.verify.findings import Findings
+from orchestrator.audit.verify.remembered import Remembered
 from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.errors import Invalid
 
@@ -44,21 +46,33 @@ class Report:
     """What to keep elsewhere, to prove later that nothing was cut since."""
 
 
-def verify(file: Path, public_key: PublicKey | None = None, head: Head | None = None) -> Report:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was kept elsewhere, which the trail of an export must contain."""
+
+    head: Head | Checkpoint | None = None
+    """The head of an earlier export, or a checkpoint."""
+    anchor: Path | None = None
+    """A copy of `audit.anchor`."""
+    sink: Path | None = None
+    """The file of a sink, with batches and events."""
+
+
+def verify(file: Path, public_key: PublicKey | None = None, kept: Kept = Kept()) -> Report:
     """Check an export. Never raise for its content: a file that is no export is `unreadable`.
 
     Without `public_key`, the key that the file names is used, and the report notes that it is
-    self-asserted: the author of the file may have made the key as well. `head`: that of an earlier
-    export, kept elsewhere, whose trail the file must contain.
+    self-asserted: the author of the file may have made the key as well. Raise Invalid where
+    something of `kept` cannot be read, or another key signed it.
     """
     try:
         with file.open("rb") as source:
-            return _verify(source, public_key, head)
+            return _verify(source, public_key, kept)
     except OSError as error:
         return _unreadable(f"{file}: cannot be read ({error.strerror})")
 
 
-def _verify(source: BinaryIO, public_key: PublicKey | None, head: Head | None) -> Report:
+def _verify(source: BinaryIO, public_key: PublicKey | None, kept: Kept) -> Report:
     lines = _lines(source)
     first = next(lines, (1, b""))[1]
     try:
@@ -74,11 +88,26 @@ def _verify(source: BinaryIO, public_key: PublicKey | None, head: Head | None) -
         findings.add(
             f"the file says that key {named.id} sealed it, but the key given is {key.id}: {why}"
         )
-    chain = Chain(key, line_digest(first), head, findings)
+    chain = Chain(key, line_digest(first), _remembered(kept, key), findings)
     for number, line in lines:
         chain.read(number, line)
     chain.finish()
     return _report(chain, findings, self_asserted=public_key is None)
+
+
+def _remembered(kept: Kept, key: PublicKey) -> Remembered:
+    found = Remembered()
+    if kept.head is not None:
+        if not kept.head.signed_by(key):
+            raise Invalid(
+                f"the head kept elsewhere is not signed by key {key.id}; name that of this trail"
+            )
+        found.add_head(kept.head)
+    if kept.anchor is not None:
+        found.add_anchor(kept.anchor, key)
+    if kept.sink is not None:
+        found.add_sink(kept.sink, key)
+    return found
 
 
 def _report(chain: Chain, findings: Findings, *, self_asserted: bool) -> Report:

@@ -79,7 +79,10 @@ class Readiness:
     async def is_ready(self) -> bool:
         """Return whether the API says that alerts are accepted and their runs begin."""
         found = await self._readyz()
-        return found is not None and found.json()["status"] == "ok"
+        if found is None:
+            return False
+        ready = found.json()
+        return bool(ready["temporal"] == "connected" and ready["worker"] == "polling")
 
     async def own_worker_polls(self) -> bool:
         """Return whether the worker of this stack asks for work, rather than an earlier one."""

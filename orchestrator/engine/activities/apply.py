@@ -10,6 +10,7 @@ from temporalio import activity
 
 from connectors.sdk.transport import Access
 from orchestrator.approvals.coverage import missing_approval
+from orchestrator.audit.sinks.requirement import missing_sink
 from orchestrator.connections.call_context import call_for
 from orchestrator.connections.open import open_connection_for
 from orchestrator.containments.in_flight import effect_in_flight
@@ -133,6 +134,8 @@ class ApplyChange:
                 return await effect_records.record_shared(session, request, verdict, other, now)
             # From now on it may be in force, whatever the reply.
             containment.take_ownership(effect_records.effect_id_of(request), now)
+        if wait := await missing_sink(self._rt, session):
+            raise wait
         await effect_records.record_intent(session, request, verdict, now)
         return _Permit(verdict, is_retry)
 

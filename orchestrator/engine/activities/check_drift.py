@@ -14,6 +14,7 @@ from connectors.sdk.connector import Connector
 from connectors.sdk.transport import Access
 from orchestrator.approvals.coverage import missing_approval
 from orchestrator.audit import trail
+from orchestrator.audit.sinks.requirement import missing_sink
 from orchestrator.connections.open import open_connection_for
 from orchestrator.connections.write_guard_audit import audit_write_attempts
 from orchestrator.containments.expected_state import (
@@ -148,6 +149,8 @@ class DriftCheck:
                     session, request, verdict, now, effect_id=effect.id
                 ):
                     return f"it needs an approval: {lack}"
+            if wait := await missing_sink(self._rt, session):
+                return str(wait)
             row.begin_reapplying(now + REAPPLY_PATIENCE)
             found = {"reason": "it is applied again"}
             intended = {

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from connectors.sdk.transport import Access
+from orchestrator.audit.sinks.requirement import missing_sink
 from orchestrator.connections.call_context import undo_call
 from orchestrator.connections.open import open_connection_for
 from orchestrator.connections.write_guard_audit import audit_write_attempts
@@ -150,7 +151,8 @@ class UndoChange:
         if wait := await release_blocked_by(session, scope.effects[0], containment, now):
             return wait
         own = None if request.cause.is_release else request.run_id
-        if wait := await apply_in_flight(session, scope.effects, own, now):
+        in_flight = await apply_in_flight(session, scope.effects, own, now)
+        if wait := in_flight or await missing_sink(self._rt, session):
             return wait
         if not scope.to_undo:
             names = ", ".join(holder.target for holder in scope.holders[:3])
@@ -170,7 +172,8 @@ class UndoChange:
         effect = await effects.newest_in_force(session, request.run_id, request.path)
         if effect is None or not has_undo(Change.model_validate(effect.change)):
             return UndoReply(outcome="not_ours", detail="this step has nothing to undo")
-        if wait := await release_blocked_by(session, effect, None, now):
+        blocked = await release_blocked_by(session, effect, None, now)
+        if wait := blocked or await missing_sink(self._rt, session):
             return wait
         await undo_records.record_undo_intent(session, request, effect, now)
         return _Undo((effect,), None)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, String, func, select, type_coerce
+from sqlalchemy import String, func, select, true, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -76,6 +76,15 @@ async def unsealed(
     return [stored_event(row) for row in rows]
 
 
+async def oldest_unsealed(session: AsyncSession) -> datetime | None:
+    """Return the time of the oldest event without a place; None for none, or without a time."""
+    found = await unsealed(session, limit=1)
+    try:
+        return datetime.fromisoformat(found[0].record["time"]).astimezone(UTC) if found else None
+    except (TypeError, ValueError):  # it was written past Tocsin, and is about to be set aside
+        return None
+
+
 async def quarantine(session: AsyncSession, events: Iterable[StoredEvent], now: datetime) -> None:
     """Set events aside, so that they are neither sealed nor looked at each second."""
     rows = [
@@ -88,10 +97,15 @@ async def quarantine(session: AsyncSession, events: Iterable[StoredEvent], now: 
         )
 
 
-async def quarantined(session: AsyncSession, limit: int) -> tuple[int, list[tuple[int, str]]]:
-    """Return how many events are set aside, and the numbers and ids of the first ones."""
-    total = await session.scalar(select(func.count()).select_from(AuditQuarantineRow)) or 0
+async def quarantined(
+    session: AsyncSession, limit: int, since: datetime | None
+) -> tuple[int, list[tuple[int, str]]]:
+    """Return how many events were set aside later, and the numbers and ids of the first ones."""
+    later = col(AuditQuarantineRow.found_at) > since if since is not None else true()
+    count = select(func.count()).select_from(AuditQuarantineRow).where(later)
+    total = await session.scalar(count) or 0
     query = select(col(AuditQuarantineRow.event_number), col(AuditQuarantineRow.event_id))
+    query = query.where(later)
     rows = await session.execute(query.order_by(col(AuditQuarantineRow.event_number)).limit(limit))
     return total, [(row.event_number, row.event_id) for row in rows]
 
@@ -106,16 +120,25 @@ async def places(session: AsyncSession, first_seq: int, last_seq: int) -> tuple[
     return count, highest or 0
 
 
+async def last_place(session: AsyncSession) -> int:
+    """Return the last place of the chain that the store has; 0 for none."""
+    return await session.scalar(select(func.max(col(AuditSealRow.seq)))) or 0
+
+
 async def batch(session: AsyncSession, number: int) -> Batch | None:
     """Return one batch. Raise Conflict where it was altered beyond recognition."""
     query = select(AuditBatchRow).where(col(AuditBatchRow.number) == number)
-    return await _only_batch(session, query, f"batch {number}")
+    try:
+        row = await session.scalar(query)
+        return Batch.model_validate(row.record) if row else None
+    except ValueError as error:  # no JSON, or not the form of a batch
+        raise Conflict(_UNREADABLE.format(name=f"batch {number}")) from error
 
 
 async def newest_batch(session: AsyncSession) -> Batch | None:
     """Return the end of the chain. Raise Conflict as `batch`."""
-    query = select(AuditBatchRow).order_by(col(AuditBatchRow.number).desc()).limit(1)
-    return await _only_batch(session, query, "the newest batch")
+    number = await session.scalar(select(func.max(col(AuditBatchRow.number))))
+    return None if number is None else await batch(session, number)
 
 
 async def batches(session: AsyncSession, first: int, limit: int) -> list[Batch]:
@@ -149,9 +172,11 @@ async def add_batch(
     await session.flush()
 
 
-async def sealed_rows(session: AsyncSession, up_to: int) -> AsyncIterator[AuditEntry | Batch]:
-    """Yield the trail up to a batch: the entries of each batch as stored now, then the batch."""
-    for number in range(1, up_to + 1):
+async def sealed_rows(
+    session: AsyncSession, up_to: int, *, after: int = 0
+) -> AsyncIterator[AuditEntry | Batch]:
+    """Yield batches beyond `after` up to one: the entries of each as stored now, then the batch."""
+    for number in range(after + 1, up_to + 1):
         found = await batch(session, number)
         if found is None:
             continue  # the verifier reports the gap
@@ -234,16 +259,6 @@ async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list
         AuditEntry({"seq": row.seq, **stored_event(row).record}, row.leaf)
         for row in await session.execute(query)
     ]
-
-
-async def _only_batch(
-    session: AsyncSession, query: Select[AuditBatchRow], name: str
-) -> Batch | None:
-    try:
-        row: AuditBatchRow | None = await session.scalar(query)
-        return Batch.model_validate(row.record) if row else None
-    except ValueError as error:  # no JSON, or not the form of a batch
-        raise Conflict(_UNREADABLE.format(name=name)) from error
 
 
 def _is_in(table: type[AuditSealRow | AuditQuarantineRow]) -> Any:

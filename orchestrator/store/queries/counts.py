@@ -65,7 +65,7 @@ async def all_counts(session: AsyncSession) -> Counts:
                 col(ApprovalRow.state) == ApprovalState.PENDING
             )
         ),
-        next((event.time for _, event in await audit.unsealed(session, limit=1)), None),
+        await audit.oldest_unsealed(session),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -45,6 +45,16 @@ async def newest(session: AsyncSession, kind: TaskKind, subject: str) -> TaskRow
     wanted = select(TaskRow).where(col(TaskRow.kind) == kind, col(TaskRow.subject) == subject)
     order = (col(TaskRow.opened_at).desc(), col(TaskRow.id).desc())
     return await session.scalar(wanted.order_by(*order).limit(1))
+
+
+async def newest_closed(session: AsyncSession, kind: TaskKind, subject: str) -> datetime | None:
+    """Return when the newest closed task of a kind and subject was closed; None without one."""
+    wanted = select(func.max(col(TaskRow.closed_at))).where(
+        col(TaskRow.kind) == kind,
+        col(TaskRow.subject) == subject,
+        col(TaskRow.state) == TaskState.CLOSED,
+    )
+    return await session.scalar(wanted)
 
 
 async def list_open(session: AsyncSession, kind: TaskKind, subject: str) -> list[TaskRow]:

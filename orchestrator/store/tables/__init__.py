@@ -10,6 +10,7 @@ from orchestrator.store.tables.audit import (
     AuditEventRow,
     AuditQuarantineRow,
     AuditSealRow,
+    AuditSinkRow,
 )
 from orchestrator.store.tables.columns import UtcDateTime
 from orchestrator.store.tables.configuration import AssetRow, ConnectionRow, OwnRow, SourceRow
@@ -31,6 +32,7 @@ __all__ = [
     "AuditEventRow",
     "AuditQuarantineRow",
     "AuditSealRow",
+    "AuditSinkRow",
     "BreakerRow",
     "ConnectionRow",
     "ContactRow",

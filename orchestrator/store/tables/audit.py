@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, Text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.store.tables.columns import UtcDateTime
@@ -32,6 +32,21 @@ class AuditQuarantineRow(SQLModel, table=True):
     event_number: int = Field(primary_key=True)
     event_id: str
     found_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class AuditSinkRow(SQLModel, table=True):
+    """How far one sink has the trail, and which worker delivers to it."""
+
+    __tablename__ = "audit_sinks"
+    name: str = Field(primary_key=True)
+    batch: int
+    digest: str
+    acknowledged_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    mac: str  # over the columns above
+    failing_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    error: str | None = Field(default=None, sa_type=Text)
+    claimed_by: str | None = None
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class AuditSealRow(SQLModel, table=True):

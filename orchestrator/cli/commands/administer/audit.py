@@ -71,14 +71,26 @@ def verify_export(
     public_key: Annotated[
         Path | None, typer.Option(help="audit.pub of the data directory: PEM, or 64 hex digits.")
     ] = None,
+    head: Annotated[
+        Path | None, typer.Option(help="The head of an earlier export: the file or its last line.")
+    ] = None,
+    anchor: Annotated[Path | None, typer.Option(help="A copy of audit.anchor.")] = None,
+    sink: Annotated[
+        Path | None, typer.Option(help="The file of an audit sink, with batches and events.")
+    ] = None,
 ) -> Answer:
-    """Verify an export offline. Exit code 0: intact; 1: altered, and where; 2: not an export."""
-    from orchestrator.audit.verify.check import verify
+    """Verify an export offline. Exit code 0: intact; 1: altered, and where; 2: not an export.
+
+    What was kept elsewhere also reveals a trail that was cut, or sealed again with the true key.
+    """
+    from orchestrator.audit.verify.check import Kept, verify
+    from orchestrator.audit.verify.remembered import load_kept_head
     from orchestrator.crypto.signing import load_public_key
 
-    report = verify(file, load_public_key(public_key) if public_key else None)
-    head = report.head.model_dump(mode="json") if report.head else None
-    data = {**asdict(report), "head": head}
+    kept = Kept(head=load_kept_head(head) if head else None, anchor=anchor, sink=sink)
+    report = verify(file, load_public_key(public_key) if public_key else None, kept)
+    newest = report.head.model_dump(mode="json") if report.head else None
+    data = {**asdict(report), "head": newest}
     return Answer(data, "\n".join(render_report(report, str(file))), _EXIT[report.status])
 
 

@@ -173,6 +173,19 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.UniqueConstraint("event_number"),
     )
     op.create_table(
+        "audit_sinks",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("batch", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("acknowledged_at", UtcDateTime(), nullable=True),
+        sa.Column("mac", sa.String(), nullable=False),
+        sa.Column("failing_since", UtcDateTime(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("claimed_by", sa.String(), nullable=True),
+        sa.Column("claimed_until", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "breakers",
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),

@@ -1,0 +1,48 @@
+"""The sinks of an installation, by the setting `audit_sinks`."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from orchestrator.audit.sinks.file import FileSink
+from orchestrator.audit.sinks.sink import Sink
+from orchestrator.audit.sinks.syslog import SyslogSink
+from orchestrator.audit.sinks.webhook import WebhookSink
+from orchestrator.domain.clock import Clock
+from orchestrator.domain.errors import Invalid
+from orchestrator.settings import Settings
+from orchestrator.settings.sinks import SYSLOG_PORT, webhook_key
+
+
+def make_sinks(settings: Settings, clock: Clock) -> list[Sink]:
+    """Return the sinks, in the order of the setting. Raise Invalid for an unusable CA file."""
+    if not settings.audit_sinks:
+        return []
+    tls = _tls(settings.audit_sinks_ca_file)
+    return [_make(url, settings, tls, clock) for url in settings.audit_sinks]
+
+
+def _make(url: str, settings: Settings, tls: ssl.SSLContext, clock: Clock) -> Sink:
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "file":
+            return FileSink(Path(parts.path))
+        case "syslog+tls":
+            return SyslogSink(parts.hostname or "", parts.port or SYSLOG_PORT, tls, clock)
+        case _:
+            secret = settings.audit_sinks_secret
+            return WebhookSink(
+                url, webhook_key(secret.get_secret_value() if secret else ""), tls, clock
+            )
+
+
+def _tls(authorities: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(authorities) if authorities else None)
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid(
+            f"{authorities}: cannot be used as the authorities of audit sinks ({error}); "
+            "name a file of PEM certificates"
+        ) from error
