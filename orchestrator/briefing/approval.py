@@ -156,7 +156,10 @@ class ApprovalView(Frozen):
     decisions: tuple[DecisionView, ...]
     mine: bool = Field(description="Whether it waits for your decision.")
     state: ApprovalState
-    reasons: tuple[str, ...]
+    condition: str | None = Field(
+        description="When the playbook asks, in its own words; null: the policy alone asks."
+    )
+    reasons: tuple[str, ...] = Field(description="Why else it needs approval: the policy, a limit.")
     escalated: bool
     level: int = Field(
         description="Position in the chain of `escalate_to`; 0: the group that was named first."

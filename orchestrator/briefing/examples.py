@@ -86,6 +86,7 @@ EXAMPLE_APPROVAL: dict[str, Any] = {
     "decisions": [],
     "mine": True,
     "state": "pending",
+    "condition": "alert.host.critical",
     "reasons": ["the host is critical"],
     "escalated": False,
     "level": 0,

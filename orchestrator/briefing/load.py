@@ -113,6 +113,7 @@ def _view(
         decisions=tuple(_decision(each) for each in decisions),
         mine=principal is not None and _waits_for(principal, row, decisions),
         state=row.state,
+        condition=row.condition,
         reasons=tuple(row.reasons),
         escalated=row.escalated,
         level=row.level,

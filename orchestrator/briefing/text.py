@@ -198,6 +198,8 @@ def _scalar(value: Any) -> str:
 
 
 def _reasons(view: ApprovalView) -> Iterator[Row]:
+    if view.condition is not None:  # the author's words, which are no one else's to choose
+        yield Row("The playbook asks", one_line(view.condition, _REASON))
     for reason in view.reasons:
         yield Row("Because", _shown(reason, _REASON))
 

@@ -97,6 +97,10 @@ def _inside(text: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
+ALWAYS = "always"
+"""The condition of an approval that the playbook asks for without one."""
+
+
 class Question(Frozen):
     """An approval as it is asked: the author's words, made stricter where the policy demands it."""
 
@@ -109,7 +113,8 @@ class Question(Frozen):
     within: int = APPROVAL_SECONDS  # seconds
     otherwise: Literal["stop", "escalate"] = "stop"
     escalate_to: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
+    condition: str | None = None  # when the playbook asks, in its own words; None: it does not
+    reasons: tuple[str, ...] = ()  # of the policy, or of a limit
     escalated: bool = False
     level: int = 0  # how far up the escalation chain
     replaces: str | None = None  # the approval that is void because its change is another by now
@@ -123,6 +128,7 @@ class Question(Frozen):
             "quorum": self.quorum,
             "within": self.within,
             "otherwise": self.otherwise,
+            "condition": self.condition,
             "reasons": list(self.reasons),
         }
 
@@ -131,12 +137,11 @@ class Question(Frozen):
         cls, approve: Approve, text: str | Wording, evidence: Sequence[EvidenceRow] = ()
     ) -> Self:
         """Return the question that a playbook asks."""
-        when = f"when {approve.when}" if approve.when else "always"
         return cls(
             text=text if isinstance(text, str) else "",
             wording=text if isinstance(text, Wording) else None,
             evidence=tuple(evidence),
-            reasons=(f"the playbook asks: {when}",),
+            condition=approve.when or ALWAYS,
             by=approve.by,
             quorum=approve.quorum,
             within=approve.within,
@@ -207,6 +212,7 @@ class AskRequest(Frozen):
     by: str | None = None
     quorum: int = 1
     within: int  # seconds
+    condition: str | None = None
     reasons: tuple[str, ...] = ()
     escalated: bool = False
     level: int = 0

@@ -74,6 +74,7 @@ _DRY_RUN_CHANGE: dict[str, Any] = {
         "quorum": 1,
         "within": 900,
         "otherwise": "stop",
+        "condition": "always",
         "reasons": [],
     },
     "hold_seconds": 86400,
@@ -171,6 +172,9 @@ class DryRunQuestion(Frozen):
     quorum: int
     within: int = Field(description="Seconds.")
     otherwise: str
+    condition: str | None = Field(
+        description="When the playbook asks, in its own words; null: it does not."
+    )
     reasons: list[str]
 
 

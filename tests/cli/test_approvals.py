@@ -77,6 +77,7 @@ def test_an_approval_is_shown_with_all_that_a_person_decides_on(approval: dict[s
         "    Verdict: known: yes",
         "    Verdict: malicious: 42",
         "  Why it needs approval",
+        "    The playbook asks: alert.host.critical",
         "    Because: the host is critical",
         "  Who decides",
         "    Group: soc-leads",

@@ -105,7 +105,7 @@ async def test_question_names_only_what_is_done(rig: RunRig, world: MemoryWorld)
         "block_address 203.0.113.7 for 24h and isolate_host ws-042 without an end?"
     ]
     assert [each.hold_seconds for each in world.asked[0].changes] == [86400, None]
-    assert world.asked[0].reasons == ("the playbook asks: always",)
+    assert (world.asked[0].condition, world.asked[0].reasons) == ("always", ())
 
 
 async def test_question_of_an_author_uses_the_changes_and_earlier_results(
@@ -124,7 +124,7 @@ async def test_question_of_an_author_uses_the_changes_and_earlier_results(
     assert [asked.question for asked in world.asked] == [
         "203.0.113.7: block_address 203.0.113.7 for 24h? 50 engines"
     ]
-    assert world.asked[0].reasons == ("the playbook asks: when steps.look.malicious > 1",)
+    assert world.asked[0].condition == "steps.look.malicious > 1"
 
 
 async def test_evidence_is_asked_with_the_changes_and_with_a_form(

@@ -54,7 +54,7 @@ FACTS = (
     "c2, apt",
     "https://www.virustotal.com/gui/ip-address/198.51.100.7",
     "c2[.]evil[.]example",
-    "the playbook asks: always",
+    "alert.host.critical or true",
     "1 of 2",
     "ann, bob",
     "approve, 2026-03-04 05:06 UTC by api: seen on the proxy",
@@ -109,7 +109,7 @@ async def brief(world: World, **columns: Any) -> None:
     given = {
         "changes": [change],
         "evidence": EVIDENCE,
-        "reasons": ["the playbook asks: always"],
+        "condition": "alert.host.critical or true",
         "quorum": 2,
     }
     await world.ask(**{**given, **columns})

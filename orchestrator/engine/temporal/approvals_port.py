@@ -57,6 +57,7 @@ class TemporalApprovals(TemporalStepLog):
             by=question.by,
             quorum=question.quorum,
             within=question.within,
+            condition=question.condition,
             reasons=question.reasons,
             escalated=question.escalated,
             level=question.level,

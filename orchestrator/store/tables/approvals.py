@@ -38,6 +38,8 @@ class ApprovalRow(Authentic, table=True):
     by_group: str | None = None
     quorum: int = 1
     state: ApprovalState = Field(sa_type=enum_column(ApprovalState), index=True)
+    # When the playbook asks, in its own words; null: the policy asks.
+    condition: str | None = Field(default=None, sa_type=Text)
     reasons: list[str] = Field(sa_type=JSON, default=[])
     escalated: bool = False
     level: int = 0  # position in the escalation chain; 0 asks the group that was named first

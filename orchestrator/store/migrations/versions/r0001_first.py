@@ -99,6 +99,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("by_group", sa.String(), nullable=True),
         sa.Column("quorum", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
+        sa.Column("condition", sa.Text(), nullable=True),
         sa.Column("reasons", sa.JSON(), nullable=False),
         sa.Column("escalated", sa.Boolean(), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
