@@ -32,6 +32,7 @@ async def replay(made: ActivityRig, client: Client) -> None:
     )
     replayer = Replayer(
         workflows=list(WORKFLOWS),
+        namespace=client.namespace,
         data_converter=data_converter(made.rt.payloads),
         workflow_runner=runner,
     )

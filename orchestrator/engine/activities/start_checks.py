@@ -14,6 +14,7 @@ from orchestrator.contracts.run import RunContext
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Halted
 from orchestrator.domain.incident import TaskKind
+from orchestrator.domain.run import Mode
 from orchestrator.engine.temporal.own_workflow import record_foreign
 from orchestrator.incidents.tasks import open_task
 from orchestrator.policy.load_inputs import load_policy
@@ -56,8 +57,8 @@ def execution_of(run: RunContext) -> str | None:
 
 
 async def check_current(session: AsyncSession, run: RunContext) -> None:
-    """Raise Halted unless the run is current."""
-    if not await is_current(session, run):
+    """Raise Halted unless a live run is current. A debug session, which is dry, is not stored."""
+    if run.mode is Mode.LIVE and not await is_current(session, run):
         raise Halted(
             f"attempt {run.attempt} of run {run.run_id} is not open in the store, or another "
             "workflow carries it out, so that nothing is planned or applied here"

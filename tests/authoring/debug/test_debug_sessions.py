@@ -147,6 +147,7 @@ async def replay(bench: DebugBench, session_id: str) -> None:
     replayer = Replayer(
         workflows=[DebugSession],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        namespace=bench.client.namespace,
         data_converter=bench.client.data_converter,
     )
     await replayer.replay_workflow(history)
@@ -169,7 +170,7 @@ async def test_kept_step_stays_until_its_lease_ends(bench: DebugBench) -> None:
     assert [each.kept for each in state.applied] == [True]
     (containment,) = (await list_containments(bench.rig.rt, EVERY)).items
     assert containment.state == "held"
-    assert containment.leases[0].until is not None
+    assert containment.leases[0].expires_at is not None
     assert bench.rig.effects("firewall") == 1
 
 
