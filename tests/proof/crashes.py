@@ -1,7 +1,9 @@
-"""Crashes: a connector that counts calls and lets the worker die before or after one."""
+"""Bad luck of calls: a connector whose worker dies before or after one, or which is slow."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
@@ -9,20 +11,51 @@ from typing import Any, Literal
 from connectors.sdk.call import ActionCall
 from connectors.sdk.connector import Connector
 from orchestrator.domain.errors import Rejected
+from tests.proof.clock import VirtualClock
 
-Moment = Literal["apply:before", "apply:after", "undo:before", "undo:after", "apply:refused"]
+Moment = Literal[
+    "apply:before",
+    "apply:after",
+    "undo:before",
+    "undo:after",
+    "apply:refused",
+    "apply:slow",
+    "undo:slow",
+]
 MOMENTS: tuple[Moment, ...] = ("apply:before", "apply:after", "undo:before", "undo:after")
+SLOW: tuple[Moment, ...] = ("apply:slow", "undo:slow")
+_LOOK, _IDLE_LOOKS, _LONGEST = 0.02, 5, 3.0
+"""Seconds of real time, how often nothing else may run before a slow call goes on, and at most."""
 
 
 class WorkerDied(Exception):
     """No code catches it, so that the activity records nothing afterwards."""
 
 
+class SlowCalls:
+    """Calls that take until everything else waits for them."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._open = 0
+
+    async def wait(self) -> None:
+        """Return once no other activity runs."""
+        self._open += 1
+        idle, end = 0, time.monotonic() + _LONGEST
+        try:
+            while idle < _IDLE_LOOKS and time.monotonic() < end:
+                await asyncio.sleep(_LOOK)
+                idle = idle + 1 if self._clock.busy <= self._open else 0
+        finally:
+            self._open -= 1
+
+
 class CrashingConnector:
     """A connector as the engine sees it."""
 
-    def __init__(self, inner: Connector[Any]) -> None:
-        self._inner = inner
+    def __init__(self, inner: Connector[Any], slow_calls: SlowCalls) -> None:
+        self._inner, self._slow_calls = inner, slow_calls
         # Called before each change.
         self.on_apply: Callable[[dict[str, Any], ActionCall], None] = _ignore
         self.due: list[Moment] = []  # when the worker dies
@@ -37,6 +70,7 @@ class CrashingConnector:
         if planned_change["changed"]:
             self.on_apply(planned_change, call)
             self._die("apply:before")
+            await self._linger("apply:slow")
             if "apply:refused" in self.due:
                 self.due.remove("apply:refused")
                 raise Rejected("the system refuses it")
@@ -48,9 +82,15 @@ class CrashingConnector:
         self, action: str, planned_change: dict[str, Any], call: ActionCall, keep: Any = ()
     ) -> None:
         self._die("undo:before")
+        await self._linger("undo:slow")
         await self._inner.undo(action, planned_change, call, keep)
         self._die("undo:after")
         self.undone[f"{call.run_id}/{call.step_id}"] += 1
+
+    async def _linger(self, moment: Moment) -> None:
+        if moment in self.due:
+            self.due.remove(moment)
+            await self._slow_calls.wait()
 
     def _die(self, moment: Moment) -> None:
         if moment in self.due:

@@ -13,11 +13,11 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from tests.proof.crashes import MOMENTS
+from tests.proof.crashes import MOMENTS, SLOW
 from tests.proof.edge import addresses
 from tests.proof.model import ProofTarget
 from tests.proof.play import ProofPlay
-from tests.proof.playbooks import VARIANTS
+from tests.proof.playbooks import SHARING, VARIANTS
 from tests.proof.stage import ProofStage
 
 SYSTEMS = ("firewall", "firewall", "edr")
@@ -130,6 +130,17 @@ class ContainmentSequences(RuleBasedStateMachine):
             f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet
         )
 
+    @rule(
+        number=numbers,
+        first=st.sampled_from(SHARING),
+        second=st.sampled_from(SHARING),
+        quiet=often_quiet,
+    )
+    def start_two(self, number: int, first: Any, second: Any, quiet: bool) -> None:
+        """Let two runs contain the same target while the first one's call takes long."""
+        deed = self.play.start_two(self.targets[number], first, second)
+        self._do(f"start {first.name} and {second.name} {number}, slow", deed, quiet=quiet)
+
     @rule(quiet=often_quiet)
     def start_both(self, quiet: bool) -> None:
         self._do("start both", self.play.start_both(self.targets[0], self.targets[1]), quiet=quiet)
@@ -197,6 +208,13 @@ class ContainmentSequences(RuleBasedStateMachine):
         system = self._system(system)
         self._note(f"crash {system} {moment}")
         self.play.crash(system, moment)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(system=st.sampled_from(("firewall", "edr")), moment=st.sampled_from(SLOW))
+    def slow(self, system: str, moment: Any) -> None:
+        system = self._system(system)
+        self._note(f"slow {system} {moment}")
+        self.play.slow(system, moment)
 
     @precondition(lambda self: self._has_runs())
     @rule(

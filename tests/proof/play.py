@@ -57,6 +57,12 @@ class ProofPlay:
             f"{target.system}-{way.name}", way, {"target": target.name}, {"block": target.name}
         )
 
+    async def start_two(self, target: ProofTarget, first: Variant, second: Variant) -> None:
+        """Start two runs that contain the same, while the system takes long over a call."""
+        self.slow(target.system, "apply:slow")
+        await self.start(target, first)
+        await self.start(target, second)
+
     async def start_both(self, first: ProofTarget, second: ProofTarget) -> None:
         inputs = {"target": first.name, "other": second.name}
         await self._start(
@@ -227,6 +233,10 @@ class ProofPlay:
         self.model.certain = False
         self.stage.connectors[system].due.append(moment)
 
+    def slow(self, system: str, moment: Moment) -> None:
+        """Let the next call take until everything else waits for it. No run may fail from that."""
+        self.stage.connectors[system].due.append(moment)
+
     def fault(self, system: str, kind: str) -> None:
         self.trouble(broken=True)
         self.model.certain = False
@@ -239,6 +249,9 @@ class ProofPlay:
             run.troubled |= run.open
 
     async def pass_time(self, by: timedelta) -> None:
+        for run in self.model.runs.values():
+            # The time of its step may end before it is applied.
+            run.troubled |= run.open and run.way.timeout is not None and not run.seen
         await self.stage.pass_time(by)
 
     async def settle(self) -> None:

@@ -32,6 +32,7 @@ class Variant:
     lasts: bool = False  # the run stays open after it has contained
     two: bool = False  # two targets at once, under one approval
     once: bool = False  # without retries
+    timeout: int | None = None  # seconds, of the step
     restores: bool = False  # it lifts the containment of all runs
 
     @property
@@ -46,8 +47,10 @@ VARIANTS = (
     Variant("ask", hold=4 * HOUR, asks=True),
     Variant("fail", hold=4 * HOUR, fails=True),
     Variant("wait", hold=12 * HOUR, lasts=True),
-    Variant("once", hold=3 * HOUR, once=True),
+    Variant("once", hold=3 * HOUR, once=True, timeout=HOUR),
 )
+SHARING = tuple(way for way in VARIANTS if way.name in {"short", "wait", "once"})
+"""The variants of two runs that contain the same target at the same moment."""
 RESTORE = Variant("restore", restores=True)
 BOTH = Variant("both", hold=5 * HOUR, asks=True, two=True)
 _ACTIONS = {
@@ -107,7 +110,11 @@ def _use(system: str, id_: str, target: str, way: Variant, **more: Any) -> Use:
     effect = Effect.CONTAIN
     if way.restores:
         action, effect = _RESTORES[system], Effect.RESTORE
-    given: dict[str, Any] = {"inputs": {field: target}, "hold": way.hold} | more
+    given: dict[str, Any] = {
+        "inputs": {field: target},
+        "hold": way.hold,
+        "timeout": way.timeout,
+    } | more
     return Use(
         id=id_,
         connection=system,

@@ -33,7 +33,7 @@ from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import ConnectionRow, PlaybookRow
 from tests.proof.clock import FastClock, VirtualClock
-from tests.proof.crashes import CrashingConnector
+from tests.proof.crashes import CrashingConnector, SlowCalls
 from tests.proof.devices import SYSTEMS, Device, Journal
 from tests.proof.edge import EdgeClient, EdgeDevice
 from tests.proof.ledger import Ledger
@@ -75,6 +75,7 @@ class ProofStage:
         self.edge = EdgeDevice()
         self.devices: dict[str, Device | EdgeDevice] = {"edge": self.edge}
         self.connectors: dict[str, CrashingConnector] = {}
+        self._slow_calls = SlowCalls(self.clock)
         self.ledger: Ledger
         self.rt: Runtime
         self.client: Client
@@ -250,7 +251,7 @@ class ProofStage:
         for access in Access:
             opened = open_connector(Nftables, {}, access)
             opened._nft = EdgeClient(opened.settings, access, self.edge)
-            self.connectors["edge"] = interposed = CrashingConnector(opened)
+            self.connectors["edge"] = interposed = CrashingConnector(opened, self._slow_calls)
             self.rt.connections.get(pool_key(row, access), lambda made=interposed: made)  # type: ignore[misc]
 
     def _connect(
@@ -262,5 +263,5 @@ class ProofStage:
         for access in Access:
             opened = open_connector(connector, settings, access, EmulatorTransport(emulator))
             opened.http._bucket = None  # emulators need no rate limit
-            self.connectors[name] = interposed = CrashingConnector(opened)
+            self.connectors[name] = interposed = CrashingConnector(opened, self._slow_calls)
             self.rt.connections.get(pool_key(row, access), lambda made=interposed: made)  # type: ignore[misc]
