@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from connectors.sdk.call import ActionCall
@@ -24,7 +25,8 @@ Moment = Literal[
 ]
 MOMENTS: tuple[Moment, ...] = ("apply:before", "apply:after", "undo:before", "undo:after")
 SLOW: tuple[Moment, ...] = ("apply:slow", "undo:slow")
-_LOOK, _IDLE_LOOKS, _LONGEST = 0.02, 5, 3.0
+_LOOK, _IDLE_LOOKS, _LONGEST = 0.02, 8, 3.0
+_SOON = 1.0
 """Seconds of real time, how often nothing else may run before a slow call goes on, and at most."""
 
 
@@ -38,6 +40,18 @@ class SlowCalls:
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self._open = 0
+        self._kept = False
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Keep slow calls from going on, first until one has begun, if one begins soon."""
+        self._kept, end = True, time.monotonic() + _SOON
+        try:
+            while not self._open and time.monotonic() < end:
+                await asyncio.sleep(_LOOK)
+            yield
+        finally:
+            self._kept = False
 
     async def wait(self) -> None:
         """Return once no other activity runs."""
@@ -46,7 +60,8 @@ class SlowCalls:
         try:
             while idle < _IDLE_LOOKS and time.monotonic() < end:
                 await asyncio.sleep(_LOOK)
-                idle = idle + 1 if self._clock.busy <= self._open else 0
+                is_idle = not self._kept and self._clock.busy <= self._open
+                idle = idle + 1 if is_idle else 0
         finally:
             self._open -= 1
 

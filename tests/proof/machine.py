@@ -141,6 +141,13 @@ class ContainmentSequences(RuleBasedStateMachine):
         deed = self.play.start_two(self.targets[number], first, second)
         self._do(f"start {first.name} and {second.name} {number}, slow", deed, quiet=quiet)
 
+    @precondition(lambda self: self._has_runs())
+    @rule(number=numbers, way=st.sampled_from(SHARING), quiet=often_quiet)
+    def start_during_release(self, number: int, way: Any, quiet: bool) -> None:
+        target = self._one_held(number)
+        deed = self.play.start_during_release(target, way)
+        self._do(f"start {way.name} while {target.name} is slowly released", deed, quiet=quiet)
+
     @rule(quiet=often_quiet)
     def start_both(self, quiet: bool) -> None:
         self._do("start both", self.play.start_both(self.targets[0], self.targets[1]), quiet=quiet)

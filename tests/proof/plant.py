@@ -1,4 +1,4 @@
-"""The proof's own proof: sixteen bugs, planted one at a time in a copy, each found or missed.
+"""The proof's own proof: eighteen bugs, planted one at a time in a copy, each found or missed.
 
 Run `python -m tests.proof.plant`.
 """
@@ -132,6 +132,18 @@ BUGS = (
         f"{ACTIVITIES}/apply.py",
         "                return await _busy(session, request, verdict, detail, other.run_id, now)",
         '                raise Rejected(f"run {other.run_id} is applying the same")',
+    ),
+    PlantedBug(
+        "a plan does not wait until the containment of its target is lifted",
+        f"{ACTIVITIES}/plan.py",
+        "                if busy := await _busy_reason(session, change, now):",
+        "                if (busy := await _busy_reason(session, change, now)) and not change:",
+    ),
+    PlantedBug(
+        "a release does not wait while its containment is being applied",
+        f"{ACTIVITIES}/undo.py",
+        "        if wait := await apply_in_flight(session, scope.effects, own, now):",
+        "        if (wait := await apply_in_flight(session, scope.effects, own, now)) and not scope:",
     ),
 )
 

@@ -75,7 +75,7 @@ class ProofStage:
         self.edge = EdgeDevice()
         self.devices: dict[str, Device | EdgeDevice] = {"edge": self.edge}
         self.connectors: dict[str, CrashingConnector] = {}
-        self._slow_calls = SlowCalls(self.clock)
+        self.slow_calls = SlowCalls(self.clock)
         self.ledger: Ledger
         self.rt: Runtime
         self.client: Client
@@ -251,7 +251,7 @@ class ProofStage:
         for access in Access:
             opened = open_connector(Nftables, {}, access)
             opened._nft = EdgeClient(opened.settings, access, self.edge)
-            self.connectors["edge"] = interposed = CrashingConnector(opened, self._slow_calls)
+            self.connectors["edge"] = interposed = CrashingConnector(opened, self.slow_calls)
             self.rt.connections.get(pool_key(row, access), lambda made=interposed: made)  # type: ignore[misc]
 
     def _connect(
@@ -263,5 +263,5 @@ class ProofStage:
         for access in Access:
             opened = open_connector(connector, settings, access, EmulatorTransport(emulator))
             opened.http._bucket = None  # emulators need no rate limit
-            self.connectors[name] = interposed = CrashingConnector(opened, self._slow_calls)
+            self.connectors[name] = interposed = CrashingConnector(opened, self.slow_calls)
             self.rt.connections.get(pool_key(row, access), lambda made=interposed: made)  # type: ignore[misc]
