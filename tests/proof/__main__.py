@@ -36,6 +36,9 @@ def main() -> int:
     parser.add_argument(
         "--server", choices=("skipping", "real"), default="skipping", help="of Temporal"
     )
+    parser.add_argument(
+        "--slow", action="store_true", help="with calls that take until everything else waits"
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--root", type=Path, help=argparse.SUPPRESS
@@ -47,7 +50,7 @@ def main() -> int:
 def _all(given: argparse.Namespace) -> int:
     began, share = time.monotonic(), -(-given.sequences // given.processes)
     common = ["--one", "--sequences", str(share), "--seconds", str(given.seconds)]
-    common += ["--server", given.server]
+    common += ["--server", given.server, *(["--slow"] if given.slow else [])]
     children = [
         ProofProcess([*common, "--seed", str(given.seed + number * 1_000_000)])
         for number in range(given.processes)
@@ -130,6 +133,7 @@ def _one(given: argparse.Namespace) -> int:
     if given.root is not None and given.root not in Path(orchestrator.__file__).parents:
         sys.exit(f"{orchestrator.__file__} is not the engine to test")
     SHARED_STAGE.is_real = given.server == "real"
+    SHARED_STAGE.with_slow_calls = given.slow
     began, played, number = time.monotonic(), 0, given.seed
     error: str | None = None
     deeds: tuple[str, ...] = ()

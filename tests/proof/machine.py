@@ -45,6 +45,7 @@ class SharedStage:
         self.failures: list[tuple[str, tuple[str, ...]]] = []  # what broke, after which deeds
         self.hung: list[str] = []  # where the test server hung
         self.is_real = False  # on which server
+        self.with_slow_calls = False
         self._runner: asyncio.Runner | None = None
         self._folder: Path | None = None
         self.stage: ProofStage
@@ -130,6 +131,7 @@ class ContainmentSequences(RuleBasedStateMachine):
             f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet
         )
 
+    @precondition(lambda _: SHARED_STAGE.with_slow_calls)
     @rule(
         number=numbers,
         first=st.sampled_from(SHARING),
@@ -141,7 +143,7 @@ class ContainmentSequences(RuleBasedStateMachine):
         deed = self.play.start_two(self.targets[number], first, second)
         self._do(f"start {first.name} and {second.name} {number}, slow", deed, quiet=quiet)
 
-    @precondition(lambda self: self._has_runs())
+    @precondition(lambda self: SHARED_STAGE.with_slow_calls and self._has_runs())
     @rule(number=numbers, way=st.sampled_from(SHARING), quiet=often_quiet)
     def start_during_release(self, number: int, way: Any, quiet: bool) -> None:
         target = self._one_held(number)
@@ -216,7 +218,7 @@ class ContainmentSequences(RuleBasedStateMachine):
         self._note(f"crash {system} {moment}")
         self.play.crash(system, moment)
 
-    @precondition(lambda self: self._has_runs())
+    @precondition(lambda self: SHARED_STAGE.with_slow_calls and self._has_runs())
     @rule(system=st.sampled_from(("firewall", "edr")), moment=st.sampled_from(SLOW))
     def slow(self, system: str, moment: Any) -> None:
         system = self._system(system)
