@@ -59,6 +59,15 @@ def configure_logs(settings: Settings, service: str) -> None:
     root.setLevel(max(level, logging.WARNING))
 
 
+def configure_command_logs() -> None:
+    """Let a command write errors only, to standard error: what it prints may be data."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
 def describe_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Replace `exc_info` by the type of the exception and the places that it passed."""
     given = event.pop("exc_info", None)

@@ -26,6 +26,7 @@ class ProgramLog:
             backupCount=keep,
             encoding="utf-8",
             errors="backslashreplace",
+            delay=True,  # no file of a program that is never started
         )
         self._rest = b""
 

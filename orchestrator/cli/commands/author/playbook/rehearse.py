@@ -69,6 +69,9 @@ def play_tests(
     folders = _folders(places)
     if api is not None:
         return _test_remotely(api, folders, only, fail_under, offline=watch or to_html or to_junit)
+    from orchestrator.logs import configure_command_logs
+
+    configure_command_logs()  # cases that fail on purpose are no news
     if watch:
         asyncio.run(_watch(folders, only))
     return _test_offline(folders, only, fail_under, to_junit, to_html)
