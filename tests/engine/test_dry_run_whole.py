@@ -43,6 +43,9 @@ steps:
       - id: isolate
         use: edr.isolate_host
         with: {host: "${{ steps.host.id }}"}
+      - id: suspend
+        use: identity.suspend_user
+        with: {user: j.doe@corp.example}
   - id: ticket
     approve: {question: "Open a ticket?", within: 15m}
     use: tickets.open
@@ -111,11 +114,12 @@ async def test_dry_run_reads_from_all_systems_and_writes_to_none(
     assert [change.path for change in run.dry_run_changes] == [
         "contain/block",
         "contain/isolate",
+        "contain/suspend",
         "ticket",
         "again",
     ], run.dry_run_changes
-    assert set(wanted) == {(name, Access.READ) for name in ("edr", "firewall", "tickets")}
-    assert [made.effects(name) for name in made.worlds] == [0, 0, 0]
+    assert set(wanted) == {(name, Access.READ) for name in made.worlds}
+    assert {name: made.effects(name) for name in made.worlds} == dict.fromkeys(made.worlds, 0)
     assert [
         await made.rows(table) for table in (EffectRow, ContainmentRow, LeaseRow, ApprovalRow)
     ] == [[], [], [], []]
@@ -126,7 +130,10 @@ async def test_same_steps_live_write_to_each(bench: tuple[ActivityRig, Client, A
     without_approval = TEXT.replace("    approve:", "    # ").replace(
         "unblock_address", "block_address"
     )
-    await made.add(AssetRow(type="host", value="mac-113", short="mac-113", kind="workstation"))
+    await made.add(
+        AssetRow(type="host", value="mac-113", short="mac-113", kind="workstation"),
+        AssetRow(type="user", value="j.doe@corp.example", short="j.doe", kind="person"),
+    )
     run = await ran(made, client, Mode.LIVE, without_approval)
     assert run.status == "rolled_back", run  # after the comment, which is the last change
     assert {(name, Access.WRITE) for name in made.worlds} <= set(wanted)

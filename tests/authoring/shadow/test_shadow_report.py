@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from temporalio.testing import ActivityEnvironment
 
 from orchestrator.authoring.shadow import ShadowReport, shadow_report
@@ -39,13 +40,13 @@ async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
 
 
 async def live(bench: ActivityRig, number: int, *addresses: str, status: str = "completed") -> None:
-    """A live run about an alert of its own, that contained these."""
+    """A live run about an alert of its own, that contained these and then came to this status."""
     run = f"live_{number}"
-    await bench.add(
-        run_row(run, alert_id=f"alert_{number}", status=status, created_at=bench.now[0])
-    )
+    await bench.add(run_row(run, alert_id=f"alert_{number}", created_at=bench.now[0]))
     for address in addresses:
         await bench.contained(bench.block(run, address, path=f"block_{address}"))
+    async with bench.rt.store.write() as session:
+        await session.execute(update(RunRow).where(RunRow.id == run).values(status=status))
 
 
 async def shadow(
