@@ -51,12 +51,16 @@ EVERYWHERE = (
     "orchestrator/settings.py",
     "orchestrator/worker.py",
     "orchestrator/first_start.py",
+    "orchestrator/incidents/trail_alarm.py",
+    "orchestrator/incidents/trail_health.py",
     "connectors/lab.py",
     "connectors/pool.py",
     "connectors/registry.py",
     "connectors/capabilities/",
 )
-"""Rooms that the page leaves out: nouns, the store, the language, and what starts a process."""
+"""Rooms that the page leaves out: nouns, the store, the language, what starts a process, and what
+watches the trail every second, whether an alert comes or not.
+"""
 ENTERED = (
     "api/protocol/",
     "connectors/palo_alto/",
