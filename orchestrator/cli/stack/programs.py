@@ -56,7 +56,8 @@ def temporal_binary() -> str:
 def _temporal(settings: Settings, port: int) -> Program:
     command = [temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
     command += ["--port", str(port), "--log-level", "error"]
-    command += ["--log-format", settings.log_format, "--color", "never"]
+    # Its greeting is not a line of a log: `--output none` leaves it out, and errors still come.
+    command += ["--log-format", settings.log_format, "--color", "never", "--output", "none"]
     command += ["--db-filename", str(settings.data_dir.absolute() / "temporal.db")]
     if settings.temporal_namespace != "default":
         command += ["--namespace", settings.temporal_namespace]
