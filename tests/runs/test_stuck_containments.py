@@ -14,6 +14,7 @@ from orchestrator.cli.diagnosis.runs import examine_runs
 from orchestrator.containments.watch import watch, workflow_id
 from orchestrator.engine.decide.interpreter import Interpreter
 from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
+from orchestrator.incidents.trail_health import trail_health
 from orchestrator.playbook.plan import ForEach
 from orchestrator.runs import stuck, stuck_containments
 from orchestrator.runs.stuck import watch_workflow_tasks
@@ -70,7 +71,7 @@ async def test_stuck_containment_has_a_task_until_it_moves_again(
         assert (task.kind, task.subject, task.state) == ("stuck_containment", key, "open")
         (found,) = await examine_runs(made.rt)
         assert (found.level, key in found.text) == ("wrong", True)
-        text = (await Metrics().text(made.rt)).decode()
+        text = (await Metrics().text(made.rt, await trail_health(made.rt))).decode()
         assert "tocsin_containments_stuck 1.0" in text
         assert "tocsin_runs_stuck 0.0" in text
         broken["broken"] = False  # the worker was mended

@@ -115,7 +115,7 @@ def load_kept_head(path: Path) -> Head | Checkpoint:
             return found
     raise Invalid(
         f"{path}: its last line is neither the head of an audit export nor a checkpoint; "
-        "keep the last line of each export, or what `tocsin audit head` prints"
+        "keep the last line of each export, or a line of audit.anchor"
     )
 
 
