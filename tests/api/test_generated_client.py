@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,6 +53,7 @@ def client_package(generated: tuple[Path, str]) -> Any:
     sys.path.remove(str(folder))
 
 
+@cache
 def operations() -> dict[str, tuple[str, str]]:
     """Return the operation ids, each with its tag and what it is."""
     return {

@@ -38,12 +38,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def _lines(stack: Stack, service: str) -> list[dict[str, Any]]:
-    """The complete lines of a log; the last one may still be written.
-
-    A program that has said nothing has no log.
-    """
-    path = stack.folder / "logs" / f"{service}.log"
-    text = path.read_text("utf-8") if path.exists() else ""
+    """The complete lines of a log; the last one may still be written."""
+    text = (stack.folder / "logs" / f"{service}.log").read_text("utf-8")
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 

@@ -26,12 +26,13 @@ class ProgramLog:
             backupCount=keep,
             encoding="utf-8",
             errors="backslashreplace",
-            delay=True,  # no file of a program that is never started
+            delay=True,  # a program that is never started has no log
         )
         self._rest = b""
 
     async def record(self, output: int) -> None:
         """Write what comes out of the pipe, until it ends or this is cancelled; then close it."""
+        self.path.touch()  # a program that runs has a log, also before its first line
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(output, "rb")
