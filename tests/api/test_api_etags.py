@@ -12,7 +12,9 @@ from orchestrator.store.precondition import etag_of
 from tests.api.test_api_protocol import EACH, at
 from tests.harness.api_calls import add_edge, is_problem
 
-FIRST, SECOND = ({"text": f"protect: {{hosts: [{name}]}}\n"} for name in ("dc-1", "dc-2"))
+FIRST, SECOND, THIRD = (
+    {"text": f"protect: {{hosts: [{name}]}}\n"} for name in ("dc-1", "dc-2", "dc-3")
+)
 LAB = {"connector": "nftables", "settings": {"netns": "a"}, "check": False}
 
 
@@ -41,7 +43,7 @@ async def test_second_of_two_admins_does_not_overwrite_the_first(admin: httpx.As
     assert "has changed since you read it" in is_problem(refused, 412)["detail"]
     current = await tag(admin, "/v1/policy")
     assert refused.headers["etag"] == done.headers["etag"] == current != seen["if-match"]
-    again = await admin.put("/v1/policy", json=SECOND, headers={"if-match": current})
+    again = await admin.put("/v1/policy", json=THIRD, headers={"if-match": current})
     assert (again.status_code, again.json()["version"]) == (200, 3)
 
 

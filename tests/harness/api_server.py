@@ -76,6 +76,7 @@ def api_server(data_dir: Path, environment: str = "staging") -> Iterator[ApiServ
 
     Its log lines stay out of what a command prints in the same process.
     """
+    configured = structlog.get_config()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
     server = ApiServer(data_dir, environment)
     server.start()
@@ -84,3 +85,4 @@ def api_server(data_dir: Path, environment: str = "staging") -> Iterator[ApiServ
         yield server
     finally:
         server.end()
+        structlog.configure(**configured)
