@@ -53,6 +53,7 @@ async def tasks(bench: ActivityRig) -> Sequence[str]:
         return [f"{kind}: {subject}" for kind, subject in found]
 
 
+@pytest.mark.attack("insert a row into api_keys", before="the row makes an admin")
 async def test_inserted_key_is_not_a_key(bench: ActivityRig) -> None:
     await create_key(bench.rt, "ann", [Role.VIEWER], actor="person:admin")
     copied = (
@@ -67,6 +68,7 @@ async def test_inserted_key_is_not_a_key(bench: ActivityRig) -> None:
     assert (await bench.kinds()).count("store:row:refused") == 1
 
 
+@pytest.mark.attack("give a key more roles in its row", before="the key has them")
 async def test_key_that_was_given_more_roles_is_not_a_key(bench: ActivityRig) -> None:
     _, token = await create_key(bench.rt, "ann", [Role.VIEWER], actor="person:admin")
     await authenticate_key(bench.rt, token.get_secret_value())
@@ -75,6 +77,7 @@ async def test_key_that_was_given_more_roles_is_not_a_key(bench: ActivityRig) ->
         await authenticate_key(bench.rt, token.get_secret_value())
 
 
+@pytest.mark.attack("empty the policy in place", before="evaluated, citing the old digest")
 async def test_policy_that_was_emptied_in_place_stops_every_change(bench: ActivityRig) -> None:
     await bench.policy({"protect": {"addresses": ["198.51.100.7"]}})
     await attack(bench.rt, "UPDATE policies SET document = '{}'")
@@ -84,6 +87,10 @@ async def test_policy_that_was_emptied_in_place_stops_every_change(bench: Activi
     assert await tasks(bench) == ["refused_row: policies 1"]
 
 
+@pytest.mark.attack(
+    "put another document under a digest",
+    before="evaluated, citing the old digest",
+)
 async def test_policy_is_the_one_that_its_digest_names(bench: ActivityRig) -> None:
     await bench.policy({})
     async with bench.rt.store.write() as session:
@@ -94,6 +101,7 @@ async def test_policy_is_the_one_that_its_digest_names(bench: ActivityRig) -> No
             await load_policy(session)
 
 
+@pytest.mark.attack("narrow a kill switch in its row", before="changes go on")
 async def test_kill_switch_that_was_narrowed_stops_every_change(bench: ActivityRig) -> None:
     await bench.engage("global")
     await attack(bench.rt, "UPDATE kill_switches SET scope = 'source', name = 'none'")
@@ -102,6 +110,7 @@ async def test_kill_switch_that_was_narrowed_stops_every_change(bench: ActivityR
             await records.list_all(session, KillSwitchRow)
 
 
+@pytest.mark.attack("edit the base_url of a connection", before="the credential goes to the editor")
 async def test_edited_connection_does_not_get_the_credential(bench: ActivityRig) -> None:
     settings = {"base_url": "https://firewall.example", "api_key": "s3cret"}
     await save_connection(bench.rt, "fw2", "palo_alto", settings, actor="person:ann", check=False)
@@ -122,6 +131,10 @@ async def test_edited_connection_does_not_get_the_credential(bench: ActivityRig)
     assert "fw2" in {each.name for each in await list_connections(rt)}
 
 
+@pytest.mark.attack(
+    "insert an approval and its answer",
+    before="the change is applied in six seconds",
+)
 async def test_inserted_approval_and_decision_apply_nothing(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     asked = {
@@ -151,6 +164,7 @@ async def test_inserted_approval_and_decision_apply_nothing(bench: ActivityRig) 
     assert await bench.rows(ApprovalRow) == await bench.rows(DecisionRow) == []
 
 
+@pytest.mark.attack("mark an approval as approved", before="the change is applied")
 async def test_approval_without_recorded_decisions_applies_nothing(bench: ActivityRig) -> None:
     planned = await bench.plan(bench.block())
     asked = {
@@ -174,6 +188,7 @@ async def test_approval_without_recorded_decisions_applies_nothing(bench: Activi
     assert await tasks(bench) == ["refused_row: approvals apr_1"]
 
 
+@pytest.mark.attack("copy a row to another key", before="believed")
 async def test_row_copied_to_another_key_is_found(bench: ActivityRig) -> None:
     await attack(bench.rt, "UPDATE connections SET name = 'edr2' WHERE name = 'edr'")
     await attack(bench.rt, "UPDATE playbook_versions SET version = 9")

@@ -111,6 +111,10 @@ async def start_payloads(client: Client) -> Sequence[Payload]:
     return first.workflow_execution_started_event_attributes.input.payloads
 
 
+@pytest.mark.attack(
+    "copy a start payload to another workflow id",
+    before="a released host is isolated again, without an event",
+)
 async def test_copied_start_payload_starts_nothing_in_another_workflow(released: Stack) -> None:
     made, client = released
     for id_, type_ in (("run-run_s-2", "RunPlaybook"), (f"{ID}/copy", "RunPlaybook")):
@@ -122,6 +126,7 @@ async def test_copied_start_payload_starts_nothing_in_another_workflow(released:
     assert (await get_run(made.rt, "run_s")).status == "waiting"
 
 
+@pytest.mark.attack("start a run's workflow again under its id", before="changes are applied again")
 async def test_workflow_started_again_under_the_same_id_changes_nothing(released: Stack) -> None:
     made, client = released
     payloads = await start_payloads(client)
@@ -140,6 +145,7 @@ async def test_workflow_started_again_under_the_same_id_changes_nothing(released
     assert made.effects("firewall") == 2
 
 
+@pytest.mark.attack("reset a workflow to an earlier task", before="changes are applied again")
 async def test_workflow_that_was_reset_changes_nothing(released: Stack) -> None:
     made, client = released
     reset_to = next(
@@ -163,6 +169,10 @@ async def test_workflow_that_was_reset_changes_nothing(released: Stack) -> None:
     assert [task.kind for task in await made.rows(TaskRow)] == ["foreign_workflow"]
 
 
+@pytest.mark.attack(
+    "replay copied signals and decisions",
+    before="the spent approval applies again",
+)
 async def test_copied_signals_and_decisions_stop_no_workflow(released: Stack) -> None:
     made, client = released
     accepted = await until_event(

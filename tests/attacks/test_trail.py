@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.attacks.trail import KINDS, run
 
 
+@pytest.mark.attack(
+    "alter, delete, insert, swap, cut, roll back or rewrite the trail",
+    before="`audit verify` says intact",
+)
 async def test_each_tampering_is_found_with_the_sink_and_named() -> None:
     outcomes = await run(count=20 * len(KINDS), seed=11)
     assert [missed for each in outcomes.values() for missed in each.missed] == []
