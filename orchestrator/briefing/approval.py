@@ -145,8 +145,11 @@ class ApprovalView(Frozen):
     playbook: str
     version: int
     incident_id: str | None
-    severity: int = Field(description="Of the alert; 0 without one.")
+    severity: int = Field(description="Of the most severe alert; 0 without one.")
     alert: ApprovalAlertView | None
+    more_severe: ApprovalAlertView | None = Field(
+        description="The most severe alert that joined the run later, if its own is not."
+    )
     assets: tuple[ApprovalAssetView, ...]
     evidence: tuple[EvidenceView, ...]
     by: str | None = Field(description="The group that may decide; null: every approver.")

@@ -67,6 +67,7 @@ EXAMPLE_APPROVAL: dict[str, Any] = {
         "alerted_at": "2026-01-01T11:59:58Z",
         "created_at": "2026-01-01T12:00:00Z",
     },
+    "more_severe": None,
     "assets": [
         {
             "type": "host",

@@ -56,14 +56,16 @@ async def load_approvals(
     ids = [row.id for row, _ in rows]
     decisions = await approvals.list_decisions(session, ids)
     people = await notifications.list_notified(session, ids)
-    alerts = await approvals.list_alerts(session, [run.alert_id for _, run in rows if run.alert_id])
+    alert_ids = [id_ for _, run in rows for id_ in (run.alert_id, run.raised_by) if id_]
+    alerts = await approvals.list_alerts(session, alert_ids)
     views = []
     for row, run in rows:
-        alert = alerts.get(run.alert_id or "")
+        alert, later = alerts.get(run.alert_id or ""), alerts.get(run.raised_by or "")
         own = [each for each in decisions if each.approval_id == row.id]
         view = _view(row, run, own, now, principal)
         update = {
             "alert": _alert(alert) if alert else None,
+            "more_severe": _alert(later) if later else None,
             "assets": tuple([each async for each in _assets(session, row, alert)]),
             "asked": tuple(sorted({person for id_, person in people if id_ == row.id})),
         }
@@ -101,6 +103,7 @@ def _view(
         incident_id=run.incident_id,
         severity=run.severity,
         alert=None,
+        more_severe=None,
         assets=(),
         evidence=tuple(EvidenceView(**mask_secrets(each)) for each in row.evidence),
         by=row.by_group,

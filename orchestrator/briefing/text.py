@@ -68,8 +68,10 @@ class ApprovalText(Frozen):
 
 def approval_text(view: ApprovalView) -> ApprovalText:
     """Return the text of an approval."""
+    worst = view.more_severe or view.alert
     sections = (
         Section("Alert", tuple(_alert(view.alert, view.incident_id))),
+        Section("A more severe alert has joined since", tuple(_alert(view.more_severe, None))),
         Section("Assets", tuple(_asset(each) for each in view.assets)),
         Section("Evidence", tuple(_evidence(view))),
         Section("Why it needs approval", tuple(_reasons(view))),
@@ -78,7 +80,7 @@ def approval_text(view: ApprovalView) -> ApprovalText:
     return ApprovalText(
         approval_id=view.id,
         digest=view.digest,
-        severity=view.alert.severity_name if view.alert else "",
+        severity=worst.severity_name if worst else "",
         question=defang(lines(view.question, _QUESTION)),
         changes=tuple(_change(change) for change in view.planned_changes),
         form=view.form,

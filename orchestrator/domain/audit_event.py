@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     RUN_CREATED = "run:created"
     RUN_SUPPRESSED = "run:suppressed"  # an earlier run has the same `once_per` key
     RUN_LIMITED = "run:limited"  # beyond `runs_per_hour`: it waits for an approval to begin
+    RUN_RAISED = "run:raised"  # a more severe alert has its `once_per` key: people are asked again
     RUN_STARTED = "run:started"
     WORKFLOW_REFUSED = "run:workflow:refused"  # a workflow that is not this run's acts for it
     RUN_CANCEL_REQUESTED = "run:cancel_requested"

@@ -14,7 +14,7 @@ from orchestrator.audit.trail import event
 from orchestrator.domain.alert import with_age
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.digest import new_id
-from orchestrator.domain.run import SHADOW, Mode
+from orchestrator.domain.run import SHADOW, Mode, RunStatus
 from orchestrator.playbook.language.evaluate import (
     ExpressionError,
     evaluate_condition,
@@ -22,7 +22,7 @@ from orchestrator.playbook.language.evaluate import (
 )
 from orchestrator.playbook.plan import Plan, Trigger
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.queries import alerts, runs
+from orchestrator.store.queries import alerts, approvals, runs
 from orchestrator.store.tables import AlertRow, RunRow
 
 MAX_PLANS = 1024
@@ -117,7 +117,8 @@ async def start(
     """
     await lock(session, Lock.RUN, [name for match in matches for name in _lock_names(match)])
     started = Started()
-    for match in sorted(matches, key=lambda match: match.candidate.shadow):  # the live ones first
+    # The live ones first, and of those the most severe alert, which then covers the others.
+    for match in sorted(matches, key=lambda each: (each.candidate.shadow, -each.alert.severity)):
         if dry or match.candidate.shadow:
             await _start_dry(session, match, started, now)
         else:
@@ -186,8 +187,17 @@ async def _start(session: AsyncSession, match: Match, started: Started, now: dat
     if (before := started.holders.get((plan.playbook, key))) is not None:
         await suppress(before)
         return
+    earlier = await alerts.holding_run(session, plan.playbook, key, now - within)
+    if earlier is not None and not is_covered(match.alert, earlier):
+        await alerts.free(session, earlier.id)
+        data["not_covered_by"], earlier = earlier.id, None
+    if earlier is not None and match.alert.severity > earlier.severity:
+        raised = {"from": earlier.severity, "to": match.alert.severity}
+        await approvals.remind_now(session, earlier.id, now)
+        earlier.raise_severity(match.alert)
+        record(EventKind.RUN_RAISED, earlier.id, **raised)
     exceeded: int | None = None
-    if limit is not None and await alerts.holder(session, plan.playbook, key, now - within) is None:
+    if limit is not None and earlier is None:
         counted = await alerts.runs_since(
             session, plan.playbook, now - timedelta(hours=1)
         ) + started.count_live(plan.playbook)
@@ -203,6 +213,18 @@ async def _start(session: AsyncSession, match: Match, started: Started, now: dat
     record(EventKind.RUN_CREATED, run.id)
     if exceeded is not None:
         record(EventKind.RUN_LIMITED, run.id, limit=exceeded)
+
+
+def is_covered(alert: AlertRow, run: RunRow) -> bool:
+    """Return whether the run that holds an alert's key stands for the one that it would start.
+
+    An open run does: its people see the more severe alert. One that has ended mutes no alert that
+    is more severe, and, unless it completed, none of another source.
+    """
+    if run.status.open:
+        return True
+    completed = run.status is RunStatus.COMPLETED
+    return alert.severity <= run.severity and (completed or alert.source == run.source)
 
 
 def _run(match: Match, now: datetime, exceeded: int | None = None) -> RunRow:

@@ -26,6 +26,7 @@ RUN_EXAMPLE: dict[str, Any] = {
     "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d",
     "alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d",
     "severity": 5,
+    "raised_by": None,
     "inputs": {},
     "started_by": "source:suricata",
     "error": None,
@@ -141,7 +142,10 @@ class RunView(Frozen):
     attempt: int
     incident_id: str | None
     alert_id: str | None
-    severity: int
+    severity: int = Field(
+        description="Of its alert, or of the most severe alert that joined it while it was open."
+    )
+    raised_by: str | None = Field(description="That alert; null: its own is the most severe.")
     inputs: dict[str, Any]
     started_by: str
     error: str | None
@@ -282,6 +286,7 @@ def _columns(row: RunRow) -> dict[str, Any]:
         "incident_id": row.incident_id,
         "alert_id": row.alert_id,
         "severity": row.severity,
+        "raised_by": row.raised_by,
         "inputs": mask_secrets(row.inputs),
         "started_by": row.started_by,
         "error": row.error,

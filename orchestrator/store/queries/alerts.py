@@ -196,6 +196,14 @@ async def holder(
     )
 
 
+async def holding_run(
+    session: AsyncSession, playbook: str, once_key: str, since: datetime
+) -> RunRow | None:
+    """Return the run that claimed this key since a moment, if any."""
+    run_id = await holder(session, playbook, once_key, since)
+    return await session.get(RunRow, run_id) if run_id else None
+
+
 async def claimed_at(session: AsyncSession, playbook: str, once_key: str) -> datetime | None:
     """Return when the newest run with this key claimed it."""
     return await session.scalar(

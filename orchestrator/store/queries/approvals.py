@@ -135,6 +135,16 @@ async def list_due_reminders(session: AsyncSession, now: datetime, limit: int) -
     return list(await session.scalars(pending.order_by(col(ApprovalRow.remind_at)).limit(limit)))
 
 
+async def remind_now(session: AsyncSession, run_id: str, now: datetime) -> None:
+    """Make the reminders of a run's pending approvals due."""
+    pending = select(ApprovalRow).where(
+        col(ApprovalRow.run_id) == run_id, col(ApprovalRow.state) == ApprovalState.PENDING
+    )
+    for row in await session.scalars(pending.order_by(col(ApprovalRow.id)).with_for_update()):
+        row.remind_at = now
+    await session.flush()
+
+
 async def is_start_approved(session: AsyncSession, run_id: str) -> bool:
     """Return whether people approved that the run starts."""
     agreed = (

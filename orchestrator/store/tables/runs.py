@@ -25,7 +25,8 @@ class RunRow(SQLModel, table=True):
     incident_id: str | None = Field(default=None, index=True)
     alert_id: str | None = Field(default=None, index=True)
     source: str | None = Field(default=None, index=True)
-    severity: int = 0
+    severity: int = 0  # of its alert, or of the most severe one that it covers while it is open
+    raised_by: str | None = None  # that alert, if it is not its own
     status: RunStatus = Field(sa_type=enum_column(RunStatus), index=True)
     mode: Mode = Field(default=Mode.LIVE, sa_type=enum_column(Mode))
     attempt: int = 1
@@ -86,6 +87,11 @@ class RunRow(SQLModel, table=True):
         self.status = RunStatus.CANCELLED
         self.error = error
         self.ended_at = now
+
+    def raise_severity(self, alert: AlertRow) -> None:
+        """Take over the severity of an alert that this run covers."""
+        self.severity = alert.severity
+        self.raised_by = alert.id
 
     def request_cancel(self, actor: str, now: datetime) -> None:
         """Record that a person wants the run to end. The first one counts."""

@@ -461,6 +461,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("alert_id", sa.String(), nullable=True),
         sa.Column("source", sa.String(), nullable=True),
         sa.Column("severity", sa.Integer(), nullable=False),
+        sa.Column("raised_by", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("mode", sa.String(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
