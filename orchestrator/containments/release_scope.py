@@ -7,7 +7,7 @@ force, whichever effect made it, and is lifted with the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.registry import find_action
 from orchestrator.domain.change import Change
-from orchestrator.domain.observable import Target
+from orchestrator.domain.observable import Extent, Target
 from orchestrator.store.queries import containments, effects
 from orchestrator.store.tables import ContainmentRow, EffectRow
 
@@ -72,22 +72,43 @@ async def settle_effects(
     now: datetime,
     by: str | None = None,
 ) -> None:
-    """Record what is left of effects after a release: undone, or covering what others hold.
+    """Record what is left of effects after a release: undone, or covering another containment.
 
-    A containment that finds itself covered by such an effect alone becomes Tocsin's to lift.
-    `by`: the effect of the restore that lifted the containment.
+    Another containment counts until it is lifted itself, also when its leases have ended: the
+    system may have kept its part, and its own release undoes that. One that is held and finds
+    itself covered by such an effect alone becomes Tocsin's to lift. `by`: the effect of the restore
+    that lifted the containment.
     """
-    holders = await _holders_of(session, containment.key, rows)
-    await containments.lock_all(session, [holder.key for holder in holders])
+    held = {holder.key for holder in await _holders_of(session, containment.key, rows)}
+    others = await _overlapping(session, containment.key, rows, containments.in_force_within)
+    await containments.lock_all(session, [other.key for other in others])
     gone = []
     for effect in rows:
-        covered = [holder for holder in holders if holder.extent.overlaps(effect.extent)]
+        covered = [other for other in others if other.extent.overlaps(effect.extent)]
         if not covered:
             gone.append(effect.id)
-        for holder in covered:
-            if not holder.ours:
-                holder.take_ownership(effect.id, now)
+        for other in covered:
+            if other.key in held and not other.ours:
+                other.take_ownership(effect.id, now)
     await effects.mark_undone(session, gone, now, by)
+
+
+async def disown_effect(
+    session: AsyncSession, change: Change, effect_id: str, now: datetime
+) -> None:
+    """Let no containment be an effect's any more: the system refused it, so it changed nothing.
+
+    The containment that it was to make was in force only as far as earlier effects made it; one
+    that it seemed to cover was so without it.
+    """
+    owned = await containments.keys_of_effect(session, change.connection, effect_id)
+    for containment in await containments.lock_all(session, owned):
+        containment.give_up_ownership()
+        if containment.key == change.containment_key:
+            containment.was_in_force = containment.verified_at is not None
+        earlier = await covering_effect(session, containment)
+        if earlier is not None and (earlier.state.is_applied or containment.was_in_force):
+            containment.take_ownership(earlier.id, now)
 
 
 async def covering_effect(session: AsyncSession, containment: ContainmentRow) -> EffectRow | None:
@@ -115,11 +136,21 @@ async def _holders_of(
     session: AsyncSession, key: str, rows: Sequence[EffectRow]
 ) -> tuple[ContainmentRow, ...]:
     """Return the other containments that hold a part of what effects made."""
+    return await _overlapping(session, key, rows, containments.held_within)
+
+
+async def _overlapping(
+    session: AsyncSession,
+    key: str,
+    rows: Sequence[EffectRow],
+    find: Callable[[AsyncSession, str, Extent], Awaitable[list[ContainmentRow]]],
+) -> tuple[ContainmentRow, ...]:
+    """Return the other containments, by key, that share objects on the system with effects."""
     found: dict[str, ContainmentRow] = {}
     for effect in rows:
         if not _shares_objects(effect.connector, effect.action):
             continue
-        for holder in await containments.held_within(session, effect.connection, effect.extent):
-            if holder.key != key and _shares_objects(effect.connector, holder.action):
-                found[holder.key] = holder
+        for other in await find(session, effect.connection, effect.extent):
+            if other.key != key and _shares_objects(effect.connector, other.action):
+                found[other.key] = other
     return tuple(found[name] for name in sorted(found))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
-from orchestrator.containments.release_scope import covering_effect
+from orchestrator.containments.release_scope import disown_effect
 from orchestrator.containments.restores import abandon_restore, complete_restore
 from orchestrator.contracts.change import ApplyReply, ApplyRequest
 from orchestrator.domain.audit_event import EventKind
@@ -97,16 +97,12 @@ async def record_failed(
 ) -> None:
     """Record that the vendor refused the change: nothing of it is in the world."""
     change, call, effect_id = request.change, request.call, effect_id_of(request)
+    await containments.lock_connection(session, change.connection)
     if change.effect is Effect.RESTORE:
-        await containments.lock_connection(session, change.connection)
         await abandon_restore(session, change)
-    containment = await containments.lock(session, change.containment_key)
     if change.changed:
         await effects.set_outcome(session, effect_id, EffectState.FAILED, now)
-    if containment is not None and containment.effect_id == effect_id:
-        containment.give_up_ownership()
-        if (earlier := await covering_effect(session, containment)) is not None:
-            containment.take_ownership(earlier.id, now)  # it was contained in part before
+        await disown_effect(session, change, effect_id, now)
     await save_step(session, call, StepState.FAILED, started, now, error=error)
     data = {"effect": effect_id, "change_digest": change.digest, "error": error}
     event = step_event(call.ref, EventKind.STEP_FAILED, data, now, change.digest, started)

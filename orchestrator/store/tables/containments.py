@@ -144,10 +144,9 @@ class ContainmentRow(SQLModel, table=True):
         self.effect_id = effect_id
 
     def give_up_ownership(self) -> None:
-        """Record that the vendor refused the effect that was to make it."""
+        """Record that its effect changed nothing."""
         self.ours = False
         self.effect_id = None
-        self.was_in_force = self.verified_at is not None
 
     def begin_lifting(self, until: datetime) -> None:
         """Start a release that has the device to itself until a moment."""

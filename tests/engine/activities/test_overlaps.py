@@ -12,10 +12,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from connectors.nftables.connector import Nftables
 from connectors.nftables.emulator import EmulatedNft
 from orchestrator.containments.device_reads import check_released
 from orchestrator.containments.resolve import CheckReleased
 from orchestrator.domain.containment import ContainmentState
+from orchestrator.domain.errors import Rejected
 from orchestrator.engine.activities.check_drift import DriftCheck
 from orchestrator.store.tables import ContainmentRow, EffectRow, TaskRow
 from tests.harness.activity_rig import ActivityRig, rig
@@ -111,6 +113,29 @@ async def test_overlapping_blocks_that_are_planned_at_once_both_apply(
     assert blocked(device) == set()
 
 
+async def test_overlapping_blocks_that_are_refused_at_once_never_were_in_force(
+    edge: OverlapRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system refuses both; the second refusal is recorded while the first is on its way."""
+    one, net = await edge.plan("a", ONE), await edge.plan("b", NET)
+    refused: list[str] = []
+
+    async def refuse(*_given: object) -> object:
+        if not refused:
+            refused.append("a")
+            with pytest.raises(ApplicationError, match="the set is locked"):
+                await edge.bench.apply(edge.call("b", NET), net)
+        raise Rejected("the set is locked")
+
+    monkeypatch.setattr(Nftables, "apply", refuse)
+    with pytest.raises(ApplicationError, match="the set is locked"):
+        await edge.bench.apply(edge.call("a", ONE), one)
+    for run in "ab":
+        await edge.release(run)
+    assert await states(edge) == {ONE: ("lifted", False), NET: ("lifted", False)}
+    assert not any(row.was_in_force for row in await edge.bench.rows(ContainmentRow))
+
+
 async def test_part_that_was_lifted_while_a_wider_block_was_planned_is_planned_again(
     edge: OverlapRig, device: EmulatedNft, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +212,29 @@ async def test_overlapping_releases_at_once_leave_nothing(
     await asyncio.gather(*map(release, order))
     assert blocked(device) == covered(targets[kept])
     await release(kept)
+    assert blocked(device) == set()
+
+
+async def test_release_that_waits_for_another_undoes_what_that_kept_for_it(
+    edge: OverlapRig, device: EmulatedNft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part's lease ends while the whole is being lifted, and its release waits."""
+    await edge.block("a", NET)
+    await edge.block("b", SUB)
+    undo = Nftables.undo
+    waited: list[str] = []
+
+    async def end_the_other_first(self: Nftables, *given: object) -> None:
+        if not waited:
+            waited.append("b")
+            with pytest.raises(ApplicationError, match="is being lifted"):
+                await edge.release("b")
+        await undo(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Nftables, "undo", end_the_other_first)
+    await edge.release("a")
+    assert blocked(device) == covered(SUB)
+    assert (await edge.release("b")).outcome == "undone"
     assert blocked(device) == set()
 
 

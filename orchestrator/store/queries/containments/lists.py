@@ -85,6 +85,14 @@ async def effects_in_force(session: AsyncSession, key: str) -> list[EffectRow]:
     )
 
 
+async def keys_of_effect(session: AsyncSession, connection: str, effect_id: str) -> list[str]:
+    """Return the keys of the containments that an effect makes or covers."""
+    wanted = select(col(ContainmentRow.key)).where(
+        col(ContainmentRow.connection) == connection, col(ContainmentRow.effect_id) == effect_id
+    )
+    return sorted(await session.scalars(wanted))
+
+
 async def in_force_on_connection(
     session: AsyncSession, connection: str
 ) -> tuple[list[ContainmentRow], list[EffectRow]]:

@@ -57,6 +57,14 @@ async def held_within(
     return await _exactly(session, wanted, extent)
 
 
+async def in_force_within(
+    session: AsyncSession, connection: str, extent: Extent
+) -> list[ContainmentRow]:
+    """Return the containments that overlap an extent and are not lifted, by key."""
+    is_in_force = col(ContainmentRow.state) != ContainmentState.LIFTED
+    return await _exactly(session, _overlapping(connection, extent).where(is_in_force), extent)
+
+
 async def being_lifted_within(
     session: AsyncSession, connection: str, extent: Extent, now: datetime
 ) -> list[ContainmentRow]:
