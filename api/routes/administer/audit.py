@@ -15,7 +15,11 @@ from api.problems import error_responses
 from orchestrator.audit import queries
 from orchestrator.audit.queries import AuditEventView
 from orchestrator.audit.sealer import stream_export
+from orchestrator.audit.transparency import heads
+from orchestrator.audit.transparency.proof import ConsistencyProof
+from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.domain.access import Permission
+from orchestrator.domain.audit_batch import EXACT
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.store.search.filters import Order
 
@@ -82,3 +86,28 @@ async def export_audit_trail(rt: Rt) -> StreamingResponse:
         "Content-Disposition": 'attachment; filename="tocsin-audit.jsonl"',
     }
     return StreamingResponse(chunks, media_type=_JSON_LINES, headers=headers)
+
+
+@router.get(
+    "/v1/audit/head",
+    dependencies=[requires(Permission.AUDIT_READ)],
+    responses=error_responses(401, 403, 409),
+)
+async def get_audit_head(rt: Rt) -> TreeHead:
+    """Return the signed head of the audit trail, which every later trail continues."""
+    return await heads.load_head(rt)
+
+
+@router.get(
+    "/v1/audit/proof",
+    dependencies=[requires(Permission.AUDIT_READ)],
+    responses=error_responses(401, 403, 409, 422),
+)
+async def prove_audit_consistency(
+    rt: Rt,
+    from_batch: Annotated[
+        int, Query(ge=1, le=EXACT, examples=[7], description="The batch of an earlier head.")
+    ],
+) -> ConsistencyProof:
+    """Return the newest head, and the proof that it continues an earlier one (RFC 6962)."""
+    return await heads.prove(rt, from_batch)

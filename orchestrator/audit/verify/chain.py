@@ -9,8 +9,9 @@ from typing import Any, TypeGuard
 from pydantic import ValidationError
 
 from orchestrator.audit.format import BatchLine, Head, HeadLine, batch_line, event_line_around
-from orchestrator.audit.merkle import leaf_hash
+from orchestrator.audit.merkle import GrowingTree, leaf_hash
 from orchestrator.audit.seal import EVENT_PREFIX, GENESIS
+from orchestrator.audit.transparency.tree_head import batch_leaf
 from orchestrator.audit.verify.findings import (
     Findings,
     ReadEvent,
@@ -49,6 +50,7 @@ class Chain:
         self._doubtful = 0  # batch lines since then whose signature does not
         self._last_seq = 0
         self._newest_digest = GENESIS  # of the last batch line, trusted or not
+        self._tree = GrowingTree()  # over the batches, as long as they are trusted
 
     def read(self, number: int, line: bytes) -> None:
         """Read the next line of the file."""
@@ -142,6 +144,9 @@ class Chain:
             return
         self._findings.extend(self._gap(number, batch, batch.number - before - 1))
         self._findings.extend(batch_findings(batch, waiting))
+        self._tree.add(batch_leaf(batch.digest))
+        if finding := self._remembered.tree_finding(batch.number, self._tree):
+            self._findings.add(finding)
         self._trusted, self._doubtful = batch, 0
 
     def _gap(self, number: int, batch: Batch, skipped: int) -> list[str]:

@@ -12,11 +12,13 @@ from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
-from orchestrator.audit.checkpoint import Checkpoint
 from orchestrator.audit.format import Head, Header, line_digest
+from orchestrator.audit.transparency.proof import ConsistencyProof, proof_findings
+from orchestrator.audit.transparency.tree_head import TreeHead
+from orchestrator.audit.transparency.witness import Cosignature, newest_by_key
 from orchestrator.audit.verify.chain import Chain
 from orchestrator.audit.verify.findings import Findings
-from orchestrator.audit.verify.remembered import Remembered
+from orchestrator.audit.verify.remembered import KeptHead, Remembered
 from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.errors import Invalid
 
@@ -50,12 +52,14 @@ class Report:
 class Kept:
     """What was kept elsewhere, which the trail of an export must contain."""
 
-    head: Head | Checkpoint | None = None
-    """The head of an earlier export, or a checkpoint."""
+    head: KeptHead | None = None
+    """A tree head, the head of an earlier export, or a checkpoint."""
     anchor: Path | None = None
     """A copy of `audit.anchor`."""
     sink: Path | None = None
     """The file of a sink, with batches and events."""
+    cosignatures: tuple[Cosignature, ...] = ()
+    """What witnesses co-signed, with keys that the caller trusts."""
 
 
 def verify(file: Path, public_key: PublicKey | None = None, kept: Kept = Kept()) -> Report:
@@ -92,7 +96,27 @@ def _verify(source: BinaryIO, public_key: PublicKey | None, kept: Kept) -> Repor
     for number, line in lines:
         chain.read(number, line)
     chain.finish()
-    return _report(chain, findings, self_asserted=public_key is None)
+    return _report(chain, findings, kept, self_asserted=public_key is None)
+
+
+def verify_proof(proof: ConsistencyProof, public_key: PublicKey | None, old: TreeHead) -> Report:
+    """Check that the head of a proof continues a tree head kept elsewhere. Raise Invalid.
+
+    Without `public_key`, the key that the proof names is used, as for an export.
+    """
+    key = public_key or PublicKey.parse(proof.public_key, "the public key of the proof")
+    findings = tuple(proof_findings(proof, old, key))
+    return Report(
+        status="altered" if findings else "intact",
+        findings=findings,
+        notes=() if public_key else (_self_asserted(key),),
+        events=proof.head.last_seq,
+        batches=proof.head.batch,
+        first=None,
+        last=None,
+        key_id=key.id,
+        head=None,
+    )
 
 
 def _remembered(kept: Kept, key: PublicKey) -> Remembered:
@@ -107,18 +131,38 @@ def _remembered(kept: Kept, key: PublicKey) -> Remembered:
         found.add_anchor(kept.anchor, key)
     if kept.sink is not None:
         found.add_sink(kept.sink, key)
+    for cosignature in kept.cosignatures:
+        if not cosignature.head.signed_by(key):
+            raise Invalid(
+                f"the head that witness {cosignature.witness} co-signed is not signed by key "
+                f"{key.id}; name the co-signatures of this trail"
+            )
+        found.add_head(cosignature.head, f"what witness {cosignature.witness} co-signed")
     return found
 
 
-def _report(chain: Chain, findings: Findings, *, self_asserted: bool) -> Report:
-    note = (
-        f"self-asserted key {chain.key.id}: it is part of the file, which so far only agrees with "
+def _self_asserted(key: PublicKey) -> str:
+    return (
+        f"self-asserted key {key.id}: it is part of the file, which so far only agrees with "
         "itself; pass the public key"
     )
+
+
+def _cosigned(each: Cosignature) -> str:
+    return (
+        f"witness {each.witness} (key {each.key_id}) co-signed batch {each.head.batch} and its "
+        f"{each.head.last_seq} events at {each.cosigned_at}"
+    )
+
+
+def _report(chain: Chain, findings: Findings, kept: Kept, *, self_asserted: bool) -> Report:
+    notes = [] if findings.any else [_cosigned(each) for each in newest_by_key(kept.cosignatures)]
+    if self_asserted:
+        notes.append(_self_asserted(chain.key))
     return Report(
         status="altered" if findings.any else "intact",
         findings=findings.sentences,
-        notes=(note,) if self_asserted else (),
+        notes=tuple(notes),
         events=chain.events,
         batches=chain.batches,
         first=chain.first_time,

@@ -9,11 +9,14 @@ from pydantic import ValidationError
 
 from orchestrator.audit.checkpoint import Checkpoint, CheckpointLine
 from orchestrator.audit.format import BatchLine, Head, HeadLine
+from orchestrator.audit.merkle import GrowingTree
+from orchestrator.audit.transparency.tree_head import TreeHead, TreeHeadLine
 from orchestrator.audit.verify.findings import ReadEvent, event_range
 from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.audit_batch import SHORT, Batch
 from orchestrator.domain.errors import Invalid
 
+KeptHead = Head | Checkpoint | TreeHead
 HEAD_PLACE = "the head kept elsewhere"
 _LEAF = SHORT // 2  # bytes
 _UNKNOWN = bytes(_LEAF)
@@ -26,16 +29,21 @@ class Remembered:
 
     def __init__(self) -> None:
         self._digests: dict[int, dict[str, str]] = {}
+        self._roots: dict[int, dict[str, str]] = {}
         self._end = (0, 0, "")
         self._leaves = bytearray()
         self._sink = ""
 
-    def add_head(self, head: Head | Checkpoint) -> None:
-        """Remember the head of an export, or a checkpoint."""
-        if isinstance(head, Checkpoint):
-            self._add(head.batch, head.digest, head.last_seq, HEAD_PLACE)
-        else:
-            self._add(head.batches, head.digest, head.events, HEAD_PLACE)
+    def add_head(self, head: KeptHead, place: str = HEAD_PLACE) -> None:
+        """Remember the head of an export, a tree head, or a checkpoint."""
+        match head:
+            case Head():
+                self._add(head.batches, head.digest, head.events, place)
+            case Checkpoint():
+                self._add(head.batch, head.digest, head.last_seq, place)
+            case TreeHead():
+                self._add(head.batch, head.digest, head.last_seq, place)
+                self._roots.setdefault(head.batch, {})[head.root] = place
 
     def add_anchor(self, path: Path, key: PublicKey) -> None:
         """Remember each checkpoint of an anchor. Raise Invalid where the key did not sign one."""
@@ -66,6 +74,16 @@ class Remembered:
             if digest != batch.header_digest():
                 return (
                     f"batch {batch.number} is not the one in {place}: the trail was rewritten since"
+                )
+        return None
+
+    def tree_finding(self, number: int, tree: GrowingTree) -> str | None:
+        """Return what is wrong with the tree over the batches of the file up to one."""
+        for root, place in self._roots.get(number, {}).items():
+            if root != tree.root().hex():
+                return (
+                    f"the root over the batches up to batch {number} is not that in {place}: "
+                    "an earlier batch was rewritten since"
                 )
         return None
 
@@ -107,21 +125,38 @@ class Remembered:
         return bytes(self._leaves[(seq - 1) * _LEAF : seq * _LEAF]) or _UNKNOWN
 
 
-def load_kept_head(path: Path) -> Head | Checkpoint:
+def load_kept_head(path: Path) -> KeptHead:
     """Return the head or checkpoint in the last line of a file. Raise Invalid."""
     lines = [line for line in _lines(path) if line.strip()]
-    for parse in (_head, _checkpoint):
+    for parse in (_head, _tree_head, _checkpoint):
         if lines and (found := parse(lines[-1])) is not None:
             return found
     raise Invalid(
-        f"{path}: its last line is neither the head of an audit export nor a checkpoint; "
-        "keep the last line of each export, or a line of audit.anchor"
+        f"{path}: its last line is neither a head of the audit trail nor a checkpoint; "
+        "keep the file of `tocsin audit head -f`, or the last line of an export or of audit.anchor"
     )
+
+
+def load_tree_head(path: Path | None) -> TreeHead:
+    """Return the tree head in a file, which a proof needs. Raise Invalid."""
+    found = load_kept_head(path) if path else None
+    if not isinstance(found, TreeHead):
+        raise Invalid(
+            f"{path or '--head'}: a proof needs an earlier head of `tocsin audit head -f FILE`"
+        )
+    return found
 
 
 def _head(line: bytes) -> Head | None:
     try:
         return HeadLine.model_validate_json(line).head
+    except ValidationError:
+        return None
+
+
+def _tree_head(line: bytes) -> TreeHead | None:
+    try:
+        return TreeHeadLine.model_validate_json(line).tree_head
     except ValidationError:
         return None
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import String, func, select, true, type_coerce
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -149,6 +150,22 @@ async def batches(session: AsyncSession, first: int, limit: int) -> list[Batch]:
         return [Batch.model_validate(row.record) for row in await session.scalars(query)]
     except ValueError as error:
         raise Conflict(_UNREADABLE.format(name=f"a batch from {first} on")) from error
+
+
+async def batch_digests(session: AsyncSession, up_to: int) -> list[str]:
+    """Return the digests of batches 1, 2, 3, ... as stored. Raise Conflict where one is missing."""
+    number = col(AuditBatchRow.number)
+    digest = col(AuditBatchRow.record)["digest"].as_string()
+    query = select(number, digest.label("digest")).where(number <= up_to).order_by(number)
+    try:
+        rows = (await session.execute(query)).all()
+    except OperationalError as error:  # SQLite finds text that is no JSON
+        if "malformed JSON" not in str(error.orig):
+            raise
+        raise Conflict(_UNREADABLE.format(name="a batch")) from error
+    if [row.number for row in rows] != list(range(1, up_to + 1)):
+        raise Conflict("a batch of the audit trail is missing; `tocsin audit verify` names it")
+    return [str(row.digest) for row in rows]
 
 
 async def add_batch(

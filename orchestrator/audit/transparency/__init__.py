@@ -1,0 +1,1 @@
+"""Signed heads of the trail, proofs between two of them, and witnesses that co-sign them."""
