@@ -48,7 +48,7 @@ EVERYWHERE = (
     "orchestrator/store/",
     "orchestrator/playbook/language/",
     "orchestrator/runtime.py",
-    "orchestrator/settings.py",
+    "orchestrator/settings/",
     "orchestrator/worker.py",
     "orchestrator/first_start.py",
     "orchestrator/incidents/trail_alarm.py",
