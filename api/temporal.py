@@ -10,7 +10,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from orchestrator.domain.errors import Unavailable
+from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.engine.temporal.client import connect, polling_workers
 from orchestrator.runtime import Runtime
 
@@ -47,7 +47,7 @@ class TemporalLink:
         while self._client is None:
             try:
                 self._client = await connect(self._rt)
-            except Unavailable as error:
+            except (Unavailable, Invalid) as error:  # files of certificates may be corrected
                 if not warned:
                     _log.warning(
                         "waiting for Temporal; alerts are accepted meanwhile", reason=str(error)

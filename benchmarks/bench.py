@@ -24,7 +24,7 @@ from processes import Processes, size, wait_for
 from temporalio.client import Client
 
 from orchestrator.cli.stack.ports import Listening, choose
-from orchestrator.cli.stack.programs import stack_programs
+from orchestrator.cli.stack.programs import temporal_command
 from orchestrator.settings import Settings
 
 HERE = Path(__file__).parent
@@ -69,14 +69,10 @@ def run_bare(folder: Path, levels: list[int], seconds: float) -> System:
     settings = Settings.load(data_dir=folder)
     listening = Listening(pid=0, host="127.0.0.1", api=1, temporal=choose("127.0.0.1"))
     address = str(listening.temporal_address)
-    temporal = next(
-        program
-        for program in stack_programs(settings, None, listening, {})
-        if program.name == "temporal"
-    )
+    temporal = [*temporal_command(settings), "--port", str(listening.temporal)]
     with Processes(folder) as processes:
         url = start_target(processes)
-        processes.start("temporal", list(temporal.command), temporal.environment)
+        processes.start("temporal", temporal)
         asyncio.run(_reach(address, processes))
         processes.start("worker", [sys.executable, str(HERE / "bare.py"), address, url])
         return System(

@@ -38,6 +38,14 @@ class Settings(BaseSettings):
     )
     temporal_namespace: Annotated[str, Field(min_length=1, max_length=255)] = "default"
     temporal_bundled: bool = True  # `tocsin up` starts its own Temporal server
+    # Towards a Temporal cluster. Any of these, and an API key, turns TLS on.
+    temporal_tls: bool = False
+    temporal_tls_ca_file: Path | None = None  # trusted instead of the system's authorities
+    temporal_tls_cert_file: Path | None = None  # the client certificate, and its key (mode 600)
+    temporal_tls_key_file: Path | None = None
+    temporal_tls_server_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    temporal_api_key: SecretStr | None = None
+    temporal_api_key_file: Path | None = None
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: values.Port = 8080
     environment: Literal["production", "staging"] = "production"

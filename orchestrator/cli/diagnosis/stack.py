@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
@@ -10,8 +11,10 @@ from orchestrator.cli.api_client import Api
 from orchestrator.cli.diagnosis.machine import examine_port
 from orchestrator.cli.diagnosis.model import Diagnosis, good, note, wrong
 from orchestrator.cli.stack import ports
+from orchestrator.cli.stack.gateway import open_to_others
 from orchestrator.cli.stack.ports import Listening
 from orchestrator.domain.errors import TocsinError
+from orchestrator.engine.temporal.endpoint import api_key_of, open_client, tls_of
 from orchestrator.settings import Settings
 
 _SECONDS = 60.0  # the system behind a connection is asked
@@ -21,8 +24,10 @@ def examine_stack(settings: Settings) -> Iterator[Diagnosis]:
     """Yield what the stack on the data directory says; without one, whether it could start."""
     listening = ports.load_listening(settings.data_dir)
     running = listening is not None and ports.is_alive(listening.pid)
-    address = ports.with_stack_temporal(settings).temporal_address
-    yield _temporal(address, required=running or not settings.temporal_bundled)
+    reached = ports.with_stack_temporal(settings)
+    yield _temporal(reached, required=running or not settings.temporal_bundled)
+    if settings.temporal_bundled:
+        yield _barrier(settings)
     if listening is None or not running:
         yield note("stack", "no stack runs on this data directory; `tocsin up` starts it")
         yield examine_port(settings)
@@ -33,15 +38,36 @@ def examine_stack(settings: Settings) -> Iterator[Diagnosis]:
         yield from _connections(settings, listening)
 
 
-def _temporal(address: str, *, required: bool) -> Diagnosis:
-    if ports.is_open(address):
-        return good("temporal", f"Temporal answers at {address}")
-    if required:
-        return wrong(
-            "temporal",
-            f"Temporal does not answer at {address}; start it, or set temporal_address",
-        )
-    return note("temporal", f"Temporal does not run at {address}; `tocsin up` starts it")
+def _temporal(settings: Settings, *, required: bool) -> Diagnosis:
+    """Return whether Temporal answers, with the certificates and the API key of the settings."""
+    address = settings.temporal_address
+    if not required and not ports.is_open(address):
+        return note("temporal", f"Temporal does not run at {address}; `tocsin up` starts it")
+    try:
+        asyncio.run(open_client(settings))
+    except TocsinError as error:
+        return wrong("temporal", str(error))
+    return good("temporal", f"Temporal answers at {address}{_secured(settings)}")
+
+
+def _barrier(settings: Settings) -> Diagnosis:
+    """Return what keeps other users of this machine from the bundled Temporal server."""
+    reason = open_to_others(ports.temporal_certificates(settings.data_dir).folder)
+    if reason is not None:
+        return wrong("temporal", reason)
+    return good(
+        "temporal",
+        "the bundled Temporal runs in a network of its own, and wants the certificate of this "
+        "data directory",
+    )
+
+
+def _secured(settings: Settings) -> str:
+    tls = tls_of(settings)
+    if tls is None:
+        return ", without TLS"
+    key = " and an API key" if api_key_of(settings) else ""
+    return f", over TLS{' with a client certificate' if tls.client_cert else ''}{key}"
 
 
 def _api(settings: Settings, listening: Listening) -> Diagnosis:

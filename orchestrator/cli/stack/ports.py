@@ -7,12 +7,16 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.crypto.certificates import LoopbackCertificates
 
 FILE = "up.json"
 LISTENER = "TOCSIN_LISTENER"
@@ -128,10 +132,33 @@ def with_stack_temporal(settings: Settings) -> Settings:
         not settings.temporal_bundled
         or "temporal_address" in settings.model_fields_set
         or listening is None
-        or listening.temporal_address is None
     ):
         return settings
-    return settings.model_copy(update={"temporal_address": listening.temporal_address})
+    return reach_temporal(settings, listening)
+
+
+def reach_temporal(settings: Settings, listening: Listening) -> Settings:
+    """Return settings that reach the Temporal of a stack, with the certificates that it wants."""
+    if listening.temporal_address is None:
+        return settings
+    certificates = temporal_certificates(settings.data_dir)
+    reached = {
+        "temporal_address": listening.temporal_address,
+        "temporal_tls_ca_file": certificates.authority,
+        "temporal_tls_cert_file": certificates.client,
+        "temporal_tls_key_file": certificates.client_key,
+        "temporal_tls_server_name": None,
+        "temporal_api_key": None,
+        "temporal_api_key_file": None,
+    }
+    return settings.model_copy(update=reached)
+
+
+def temporal_certificates(data_dir: Path) -> LoopbackCertificates:
+    """Return the certificates of the bundled Temporal server and its clients."""
+    from orchestrator.crypto.certificates import LoopbackCertificates
+
+    return LoopbackCertificates(data_dir / "temporal-tls")
 
 
 def is_alive(pid: int) -> bool:

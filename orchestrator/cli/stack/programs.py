@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Program
 from orchestrator.cli.stack.ports import Listening
 from orchestrator.domain.errors import Invalid
@@ -38,7 +39,9 @@ def stack_programs(
         )
         for name in own
     ]
-    return [*found, _temporal(settings, listening.temporal)] if listening.temporal else found
+    if listening.temporal is None:
+        return found
+    return [*found, _temporal(settings, listening.temporal, listeners.get("temporal"))]
 
 
 def temporal_binary() -> str:
@@ -53,29 +56,43 @@ def temporal_binary() -> str:
     return found
 
 
-def _temporal(settings: Settings, port: int) -> Program:
+def temporal_command(settings: Settings) -> list[str]:
+    """Return the command of the bundled Temporal server, without its port. Raise Invalid."""
     command = [temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
-    command += ["--port", str(port), "--log-level", "error"]
+    command += ["--log-level", "error"]
     # Its greeting is not a line of a log: `--output none` leaves it out, and errors still come.
     command += ["--log-format", settings.log_format, "--color", "never", "--output", "none"]
-    command += ["--db-filename", str(settings.data_dir.absolute() / "temporal.db")]
+    command += ["--db-filename", str(settings.temporal_db_path.absolute())]
     if settings.temporal_namespace != "default":
         command += ["--namespace", settings.temporal_namespace]
     for value in _DYNAMIC:
         command += ["--dynamic-config-value", value]
     for pragma in _PRAGMAS:
         command += ["--sqlite-pragma", pragma]
+    return command
+
+
+def _temporal(settings: Settings, port: int, listener: int | None) -> Program:
+    certificates = ports.temporal_certificates(settings.data_dir)
+    certificates.ensure()
+    gateway = (sys.executable, "-P", "-m", "orchestrator.cli.stack.gateway", "temporal")
+    folder = str(certificates.folder.absolute())
     # Tocsin's secrets are not for it.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return Program("temporal", tuple(command), environment, watches_parent=False)
+    command = (*gateway, folder, str(port), *temporal_command(settings))
+    return Program("temporal", command, environment, listener=listener)
 
 
 def _environment(settings: Settings, config: Path | None, listening: Listening) -> dict[str, str]:
+    reached = ports.reach_temporal(settings, listening)
     variables = {
         "DATA_DIR": str(settings.data_dir.absolute()),
         "HOST": settings.host,
         "PORT": str(listening.api),
-        "TEMPORAL_ADDRESS": listening.temporal_address or settings.temporal_address,
+        "TEMPORAL_ADDRESS": reached.temporal_address,
+        "TEMPORAL_TLS_CA_FILE": _path(reached.temporal_tls_ca_file),
+        "TEMPORAL_TLS_CERT_FILE": _path(reached.temporal_tls_cert_file),
+        "TEMPORAL_TLS_KEY_FILE": _path(reached.temporal_tls_key_file),
         "LAB_URL": listening.lab_url,
         "CONFIG": str(config.absolute()) if config else None,
     }
@@ -84,3 +101,7 @@ def _environment(settings: Settings, config: Path | None, listening: Listening) 
         **{PREFIX + name: value for name, value in variables.items() if value},
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _path(file: Path | None) -> str | None:
+    return str(file.absolute()) if file else None

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx
-from temporalio.client import Client
 from temporalio.service import RPCError
 
 from orchestrator.cli.stack.child import Child
-from orchestrator.cli.stack.ports import Listening, is_open
+from orchestrator.cli.stack.ports import Listening, is_open, reach_temporal
 from orchestrator.domain.errors import Unavailable
 from orchestrator.engine.temporal.client import polling_workers
+from orchestrator.engine.temporal.endpoint import open_client
 from orchestrator.settings import Settings
 
 _READY_WITHIN = 120.0  # seconds: a machine under load starts slowly
@@ -88,12 +88,10 @@ class Readiness:
         """Return whether the worker of this stack asks for work, rather than an earlier one."""
         pid = next((each.pid for each in self.children if each.program.name == "worker"), None)
         try:
-            client = await Client.connect(
-                self.listening.temporal_address or self.settings.temporal_address,
-                namespace=self.settings.temporal_namespace,
+            workers = await polling_workers(
+                await open_client(reach_temporal(self.settings, self.listening))
             )
-            workers = await polling_workers(client)
-        except (RPCError, RuntimeError):  # Temporal is not up yet
+        except (RPCError, RuntimeError, Unavailable):  # Temporal is not up yet
             return False
         return any(worker.startswith(f"{pid}@") for worker in workers)
 

@@ -25,7 +25,8 @@ from pathlib import Path
 from orchestrator import first_start
 from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Child, Program
-from orchestrator.cli.stack.ports import Listening
+from orchestrator.cli.stack.gateway import open_to_others
+from orchestrator.cli.stack.ports import Listening, temporal_certificates
 from orchestrator.cli.stack.program_log import ProgramLog
 from orchestrator.cli.stack.programs import stack_programs
 from orchestrator.cli.stack.readiness import Readiness, Report
@@ -162,6 +163,8 @@ def _announce(settings: Settings, listening: Listening, report: Report, *, valid
         report(f"lab: {listening.lab_url}  (state: {listening.lab_url}/_lab/state)")
     if listening.temporal_address:
         report(f"Temporal: {listening.temporal_address}")
+        if (reason := open_to_others(temporal_certificates(settings.data_dir).folder)) is not None:
+            report(f"warning: {reason}")
     if valid_key:
         report(f"admin key: {settings.admin_key_path}")
     else:
@@ -179,15 +182,18 @@ def _listen(options: StackOptions, ending: AsyncExitStack) -> tuple[Listening, d
             _LOOPBACK, before.lab if before else None, settings.port + _LAB_OFFSET
         )
         sockets["lab"] = ending.enter_context(ports.listen(_LOOPBACK, port, "--lab-port"))
-    temporal = None
-    # Last: Temporal binds its port itself, and must not get one that was just taken.
     if settings.temporal_bundled:
-        temporal = ports.choose(
+        port = ports.choose(
             _LOOPBACK, before.temporal if before else None, settings.port + _TEMPORAL_OFFSET
         )
-    lab = sockets["lab"].getsockname()[1] if options.lab else None
+        sockets["temporal"] = ending.enter_context(ports.listen(_LOOPBACK, port, "its port"))
+    bound = {name: each.getsockname()[1] for name, each in sockets.items()}
     listening = Listening(
-        pid=os.getpid(), host=settings.host, api=settings.port, temporal=temporal, lab=lab
+        pid=os.getpid(),
+        host=settings.host,
+        api=settings.port,
+        temporal=bound.get("temporal"),
+        lab=bound.get("lab"),
     )
     return listening, {name: each.fileno() for name, each in sockets.items()}
 

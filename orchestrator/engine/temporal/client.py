@@ -10,11 +10,10 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, TelemetryConfig
 from temporalio.runtime import Runtime as TemporalRuntime
-from temporalio.service import RPCError
 
 from orchestrator.contracts.names import TASK_QUEUE
-from orchestrator.domain.errors import Unavailable
 from orchestrator.engine.temporal.codec import data_converter
+from orchestrator.engine.temporal.endpoint import open_client
 from orchestrator.engine.temporal.log_context import CORE_LOGS
 from orchestrator.runtime import Runtime
 
@@ -36,11 +35,10 @@ async def polling_workers(client: Client, within: timedelta = RPC_TIMEOUT) -> tu
 
 
 async def connect(rt: Runtime, *, metrics_port: int | None = None) -> Client:
-    """Return a client of the configured Temporal. Raise Unavailable.
+    """Return a client of the configured Temporal. Raise as `open_client`.
 
     `metrics_port`: a port on the loopback that serves the metrics of Temporal's SDK.
     """
-    settings = rt.settings
     telemetry = (
         TelemetryConfig(
             logging=CORE_LOGS, metrics=PrometheusConfig(bind_address=f"127.0.0.1:{metrics_port}")
@@ -48,16 +46,8 @@ async def connect(rt: Runtime, *, metrics_port: int | None = None) -> Client:
         if metrics_port
         else None
     )
-    try:
-        return await Client.connect(
-            settings.temporal_address,
-            namespace=settings.temporal_namespace,
-            data_converter=data_converter(rt.payloads),
-            runtime=TemporalRuntime(telemetry=telemetry) if telemetry else None,
-        )
-    except (RPCError, RuntimeError, OSError) as error:
-        message = (
-            f"Temporal does not answer at {settings.temporal_address}; "
-            "start it, or set temporal_address"
-        )
-        raise Unavailable(message) from error
+    return await open_client(
+        rt.settings,
+        data_converter=data_converter(rt.payloads),
+        runtime=TemporalRuntime(telemetry=telemetry) if telemetry else None,
+    )
