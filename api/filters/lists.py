@@ -1,13 +1,15 @@
-"""The filter of each list, from its query parameters."""
+"""The conditions of the lists of what happens: alerts, incidents, runs, approvals and the like."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
 
 from api.filters.parameters import (
     AlertClass,
+    AlertId,
     Connection,
     Covering,
     EndedSince,
@@ -24,10 +26,11 @@ from api.filters.parameters import (
     Source,
     Target,
     Until,
-    covering,
-    names_of,
 )
+from api.filters.selection import Selection, from_query
+from api.schemas.request_model import example
 from orchestrator.containments.queries import StateFilter
+from orchestrator.domain.alert import RejectionReason, RejectionState
 from orchestrator.domain.approval import ApprovalState, ReviewState
 from orchestrator.domain.incident import IncidentStatus, TaskKind, TaskState
 from orchestrator.domain.notification import NotificationState
@@ -38,151 +41,117 @@ from orchestrator.store.search.filters import (
     ContainmentFilter,
     IncidentFilter,
     NotificationFilter,
+    RejectedFilter,
     RunFilter,
     TaskFilter,
 )
 
-_REPEAT = "Only in this state. Repeat it for several."
+_STATE = "Only in this state. Repeat it for several."
+_STATUS = "Only with this status. Repeat it for several."
 
 
-def _alerts(
-    id_prefix: IdPrefix = None,
-    since: Since = None,
-    until: Until = None,
-    incident_id: IncidentId = None,
-    source: Source = None,
-    alert_class: AlertClass = None,
-    severity: Severity = None,
-    observable: Observable = None,
-) -> AlertFilter:
-    return AlertFilter(
-        id_prefix=id_prefix,
-        since=since,
-        until=until,
-        incident_id=incident_id,
-        source=source,
-        alert_class=alert_class,
-        severity=severity,
-        observable=names_of("observable", observable),
-    )
+class AlertSelection(Selection[AlertFilter]):
+    """Which alerts."""
+
+    filter_type = AlertFilter
+
+    id_prefix: IdPrefix = None
+    since: Since = None
+    until: Until = None
+    incident_id: IncidentId = None
+    source: Source = None
+    alert_class: AlertClass = None
+    severity: Severity = None
+    observable: Observable = None
 
 
-def _incidents(
+class IncidentSelection(Selection[IncidentFilter]):
+    """Which incidents."""
+
+    filter_type = IncidentFilter
+
+    status: Annotated[
+        list[IncidentStatus] | None, Query(max_length=20, description=_STATUS, examples=[["open"]])
+    ] = None
+    id_prefix: IdPrefix = None
+    since: Since = None
+    until: Until = None
+    source: Source = None
+    alert_class: AlertClass = None
+    severity: Severity = None
+    observable: Observable = None
+
+
+class RunSelection(Selection[RunFilter]):
+    """Which runs."""
+
+    model_config = example({"status": ["rolled_back"], "ended_since": "2026-01-01T12:00:00Z"})
+    filter_type = RunFilter
+
+    status: Annotated[
+        list[RunStatus] | None, Query(max_length=20, description=_STATUS, examples=[["waiting"]])
+    ] = None
+    id_prefix: IdPrefix = None
+    since: Since = None
+    until: Until = None
+    ended_since: EndedSince = None
+    ended_until: EndedUntil = None
+    mode: Annotated[Mode | None, Query(examples=["live"])] = None
+    playbook: Playbook = None
+    source: Source = None
+    alert_class: AlertClass = None
+    severity: Severity = None
+    incident_id: IncidentId = None
+    alert_id: AlertId = None
+    error: ErrorText = None
+    person: Person = None
+    target: Target = None
+    observable: Observable = None
+
+
+class ApprovalSelection(Selection[ApprovalFilter]):
+    """Which approvals."""
+
+    filter_type = ApprovalFilter
+
     state: Annotated[
-        list[IncidentStatus] | None, Query(description=_REPEAT, examples=[["open"]])
-    ] = None,
-    id_prefix: IdPrefix = None,
-    since: Since = None,
-    until: Until = None,
-    source: Source = None,
-    alert_class: AlertClass = None,
-    severity: Severity = None,
-    observable: Observable = None,
-) -> IncidentFilter:
-    return IncidentFilter(
-        id_prefix=id_prefix,
-        since=since,
-        until=until,
-        states=tuple(state or ()),
-        source=source,
-        alert_class=alert_class,
-        severity=severity,
-        observable=names_of("observable", observable),
-    )
-
-
-def runs_filter(
-    state: Annotated[
-        list[RunStatus] | None, Query(description=_REPEAT, examples=[["waiting"]])
-    ] = None,
-    id_prefix: IdPrefix = None,
-    since: Since = None,
-    until: Until = None,
-    ended_since: EndedSince = None,
-    ended_until: EndedUntil = None,
-    mode: Annotated[Mode | None, Query(examples=["live"])] = None,
-    playbook: Playbook = None,
-    source: Source = None,
-    alert_class: AlertClass = None,
-    severity: Severity = None,
-    incident_id: IncidentId = None,
-    alert_id: Annotated[
-        str | None, Query(max_length=200, examples=["alert_019a8c7d21f04b6c1e2f3a4b5c6d"])
-    ] = None,
-    error: ErrorText = None,
-    person: Person = None,
-    target: Target = None,
-    observable: Observable = None,
-) -> RunFilter:
-    """Return the filter of runs. Raise Invalid."""
-    return RunFilter(
-        id_prefix=id_prefix,
-        since=since,
-        until=until,
-        states=tuple(state or ()),
-        ended_since=ended_since,
-        ended_until=ended_until,
-        mode=mode,
-        playbook=playbook,
-        source=source,
-        alert_class=alert_class,
-        severity=severity,
-        incident_id=incident_id,
-        alert_id=alert_id,
-        error=error,
-        person=person,
-        target=names_of("target", target),
-        observable=names_of("observable", observable),
-    )
-
-
-def _approvals(
-    state: Annotated[
-        list[ApprovalState] | None, Query(description=_REPEAT, examples=[["pending"]])
-    ] = None,
-    since: Since = None,
-    until: Until = None,
+        list[ApprovalState] | None, Query(max_length=20, description=_STATE, examples=[["pending"]])
+    ] = None
+    id_prefix: IdPrefix = None
+    since: Since = None
+    until: Until = None
     review: Annotated[
         ReviewState | None,
         Query(description="The review of a break-glass approval.", examples=["pending"]),
-    ] = None,
-    run_id: RunId = None,
-    incident_id: IncidentId = None,
-    playbook: Playbook = None,
-    source: Source = None,
-    alert_class: AlertClass = None,
-    severity: Severity = None,
-    person: Person = None,
-    target: Target = None,
-    observable: Observable = None,
-) -> ApprovalFilter:
-    return ApprovalFilter(
-        since=since,
-        until=until,
-        states=tuple(state or ()),
-        review=review,
-        run_id=run_id,
-        incident_id=incident_id,
-        playbook=playbook,
-        source=source,
-        alert_class=alert_class,
-        severity=severity,
-        person=person,
-        target=names_of("target", target),
-        observable=names_of("observable", observable),
-    )
+    ] = None
+    run_id: RunId = None
+    incident_id: IncidentId = None
+    playbook: Playbook = None
+    source: Source = None
+    alert_class: AlertClass = None
+    severity: Severity = None
+    person: Person = None
+    target: Target = None
+    observable: Observable = None
 
 
-def containments_filter(
+class ContainmentSelection(Selection[ContainmentFilter]):
+    """Which containments."""
+
+    model_config = example({"connection": "firewall", "playbook": "c2-beacon-containment"})
+    filter_type = ContainmentFilter
+
     state: Annotated[
         list[StateFilter] | None,
         Query(
+            max_length=20,
             description="`in_force`, the default: held, lifting and stuck. Repeat it for several.",
             examples=[["held"]],
         ),
-    ] = None,
-    since: Since = None,
-    until: Until = None,
+    ] = None
+    id_prefix: IdPrefix = None
+    since: Since = None
+    until: Until = None
     lease: Annotated[
         str | None,
         Query(
@@ -190,42 +159,35 @@ def containments_filter(
             description="Only the containment that this lease holds.",
             examples=["run_1/block"],
         ),
-    ] = None,
-    connection: Connection = None,
-    target: Target = None,
-    covering_: Annotated[Covering, Query(alias="covering")] = None,
-    run_id: RunId = None,
-    incident_id: IncidentId = None,
-    playbook: Playbook = None,
-    source: Source = None,
-    person: Person = None,
-) -> ContainmentFilter:
-    """Return the filter of containments. Raise Invalid."""
-    return ContainmentFilter(
-        since=since,
-        until=until,
-        states=StateFilter.states_of(state or [StateFilter.IN_FORCE]),
-        lease=lease,
-        connection=connection,
-        target=names_of("target", target),
-        covering=covering(covering_),
-        run_id=run_id,
-        incident_id=incident_id,
-        playbook=playbook,
-        source=source,
-        person=person,
-    )
+    ] = None
+    connection: Connection = None
+    target: Target = None
+    covering: Covering = None
+    run_id: RunId = None
+    incident_id: IncidentId = None
+    playbook: Playbook = None
+    source: Source = None
+    person: Person = None
+
+    def to_filter(self) -> ContainmentFilter:
+        """Return the filter; without a state, of what is in force. Raise Invalid."""
+        states = StateFilter.states_of(self.state or [StateFilter.IN_FORCE])
+        return replace(super().to_filter(), state=states)
 
 
-def _tasks(
+class TaskSelection(Selection[TaskFilter]):
+    """Which tasks."""
+
+    filter_type = TaskFilter
+
     state: Annotated[
         Literal["open", "closed", "all"],
         Query(description="Only in this state.", examples=["open"]),
-    ] = "open",
-    id_prefix: IdPrefix = None,
-    since: Since = None,
-    until: Until = None,
-    kind: Annotated[TaskKind | None, Query(examples=["stuck_release"])] = None,
+    ] = "open"
+    id_prefix: IdPrefix = None
+    since: Since = None
+    until: Until = None
+    kind: Annotated[TaskKind | None, Query(examples=["stuck_release"])] = None
     subject: Annotated[
         str | None,
         Query(
@@ -233,38 +195,57 @@ def _tasks(
             description="Only about this, such as a containment's key.",
             examples=["6f1c0f2b9d3e4a5b6c7d8e9f0a1b2c3d"],
         ),
-    ] = None,
-    person: Person = None,
-) -> TaskFilter:
-    return TaskFilter(
-        id_prefix=id_prefix,
-        since=since,
-        until=until,
-        states=() if state == "all" else (TaskState(state),),
-        kind=kind,
-        subject=subject,
-        person=person,
-    )
+    ] = None
+    person: Person = None
+
+    def to_filter(self) -> TaskFilter:
+        """Return the filter."""
+        states = () if self.state == "all" else (TaskState(self.state),)
+        return replace(super().to_filter(), state=states)
 
 
-def _notifications(
+class NotificationSelection(Selection[NotificationFilter]):
+    """Which notifications."""
+
+    filter_type = NotificationFilter
+
     state: Annotated[
-        list[NotificationState] | None, Query(description=_REPEAT, examples=[["failed"]])
-    ] = None,
-    since: Since = None,
-    until: Until = None,
-    about: Annotated[str | None, Query(max_length=200, examples=["apr_1f0c"])] = None,
-    person: Person = None,
-) -> NotificationFilter:
-    return NotificationFilter(
-        since=since, until=until, states=tuple(state or ()), about=about, person=person
-    )
+        list[NotificationState] | None,
+        Query(max_length=20, description=_STATE, examples=[["failed"]]),
+    ] = None
+    since: Since = None
+    until: Until = None
+    about: Annotated[str | None, Query(max_length=200, examples=["apr_1f0c"])] = None
+    person: Person = None
 
 
-Alerts = Annotated[AlertFilter, Depends(_alerts)]
-Incidents = Annotated[IncidentFilter, Depends(_incidents)]
-Runs = Annotated[RunFilter, Depends(runs_filter)]
-Approvals = Annotated[ApprovalFilter, Depends(_approvals)]
-Containments = Annotated[ContainmentFilter, Depends(containments_filter)]
-Tasks = Annotated[TaskFilter, Depends(_tasks)]
-Notifications = Annotated[NotificationFilter, Depends(_notifications)]
+class RejectedSelection(Selection[RejectedFilter]):
+    """Which rejected deliveries of a source."""
+
+    filter_type = RejectedFilter
+
+    state: Annotated[
+        Literal["kept", "replayed", "all"],
+        Query(description="Only in this state.", examples=["kept"]),
+    ] = "kept"
+    id_prefix: IdPrefix = None
+    since: Since = None
+    until: Until = None
+    reason: Annotated[
+        RejectionReason | None, Query(description="Only rejected for this.", examples=["malformed"])
+    ] = None
+
+    def to_filter(self) -> RejectedFilter:
+        """Return the filter."""
+        states = () if self.state == "all" else (RejectionState(self.state),)
+        return replace(super().to_filter(), state=states)
+
+
+Alerts = Annotated[AlertFilter, Depends(from_query(AlertSelection))]
+Incidents = Annotated[IncidentFilter, Depends(from_query(IncidentSelection))]
+Runs = Annotated[RunFilter, Depends(from_query(RunSelection))]
+Approvals = Annotated[ApprovalFilter, Depends(from_query(ApprovalSelection))]
+Containments = Annotated[ContainmentFilter, Depends(from_query(ContainmentSelection))]
+Tasks = Annotated[TaskFilter, Depends(from_query(TaskSelection))]
+Notifications = Annotated[NotificationFilter, Depends(from_query(NotificationSelection))]
+Rejected = Annotated[RejectedFilter, Depends(from_query(RejectedSelection))]

@@ -7,9 +7,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import AwareDatetime
 
-from orchestrator.domain.errors import Invalid
-from orchestrator.store.search.filters import Names, Order
-from orchestrator.store.search.names import parse_covering, parse_names
+from orchestrator.store.search.filters import NamedOrder, Order
 
 _ID = 200
 _NAME = 64
@@ -18,7 +16,7 @@ _VALUE = 4096
 IdPrefix = Annotated[
     str | None,
     Query(
-        pattern=r"^[a-z]+_[0-9a-f]{4,32}$",
+        pattern=r"^([a-z]+_)?[0-9a-f]{1,64}$",
         description="Only with an id that begins so.",
         examples=["run_019a8c7d21f0"],
     ),
@@ -135,9 +133,26 @@ RunId = Annotated[
         examples=["run_019a8c7d21f04b6c1e2f3a4b5c6d"],
     ),
 ]
+AlertId = Annotated[
+    str | None,
+    Query(
+        max_length=_ID,
+        description="Only of this alert.",
+        examples=["alert_019a8c7d21f04b6c1e2f3a4b5c6d"],
+    ),
+]
 Connection = Annotated[
     str | None,
     Query(max_length=_NAME, description="Only on this connection.", examples=["firewall"]),
+]
+Name = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=100,
+        description="Only with this text in the name, in capitals or not.",
+        examples=["edge"],
+    ),
 ]
 Sort = Annotated[
     Order,
@@ -146,7 +161,10 @@ Sort = Annotated[
         examples=["oldest"],
     ),
 ]
-
+SortByName = Annotated[
+    NamedOrder,
+    Query(description="By name, or by the time of each item.", examples=["newest"]),
+]
 SortWithExpiry = Annotated[
     Order | None,
     Query(
@@ -155,19 +173,3 @@ SortWithExpiry = Annotated[
         examples=["oldest"],
     ),
 ]
-
-
-def names_of(parameter: str, text: str | None) -> Names | None:
-    """Return the readings of a value. Raise Invalid that names the parameter."""
-    try:
-        return None if text is None else parse_names(text)
-    except Invalid as error:
-        raise Invalid(f"{parameter}: {error}") from error
-
-
-def covering(text: str | None) -> Names | None:
-    """Return the names of all that covers a target. Raise Invalid."""
-    try:
-        return None if text is None else parse_covering(text)
-    except Invalid as error:
-        raise Invalid(f"covering: {error}") from error

@@ -18,8 +18,11 @@ from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
+from orchestrator.store.search import configuration
+from orchestrator.store.search.filters import KeyFilter
 from orchestrator.store.tables import KeyRow
 
+EVERY_KEY = KeyFilter()
 _PERSON = r"[^\W_][^\x00-\x1f\x7f]{0,99}"
 
 
@@ -137,10 +140,12 @@ async def create_key(
     return view, new.token
 
 
-async def list_keys(rt: Runtime) -> tuple[KeyView, ...]:
-    """Return all keys, revoked and expired ones too."""
+async def list_keys(rt: Runtime, wanted: KeyFilter = EVERY_KEY) -> tuple[KeyView, ...]:
+    """Return keys by id; without a filter, revoked and expired ones too."""
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await records.list_all(session, KeyRow))
+        return tuple(
+            _view(row) for row in await configuration.list_keys(session, wanted, rt.clock())
+        )
 
 
 async def get_key(rt: Runtime, key_id: str) -> KeyView:

@@ -36,8 +36,8 @@ async def list_approvals(
     if mine and (principal is None or not principal.has_permission(Permission.APPROVAL_DECIDE)):
         return make_page([], limit, None)
     if mine:
-        wanted = replace(wanted, states=_PENDING)
-    by_expiry = order is None and wanted.states == _PENDING
+        wanted = replace(wanted, state=_PENDING)
+    by_expiry = order is None and wanted.state == _PENDING
     async with rt.store.read() as session:
         rows = await approvals.list_page(
             session,

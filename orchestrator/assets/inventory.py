@@ -17,6 +17,8 @@ from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import records
+from orchestrator.store.search import configuration
+from orchestrator.store.search.filters import AssetFilter
 from orchestrator.store.tables import AssetRow
 
 Kind = Literal[
@@ -48,6 +50,7 @@ Tag = Annotated[
     Field(min_length=1, max_length=64, pattern=r"^[\w .:/@+-]*\w[\w .:/@+-]*$"),
 ]
 _MAX_PROBLEMS = 20
+EVERY_ASSET = AssetFilter()
 
 
 EXAMPLE: dict[str, Any] = {
@@ -108,12 +111,12 @@ async def import_numbered(
     return len(found)
 
 
-async def list_assets(rt: Runtime) -> tuple[Asset, ...]:
-    """Return all assets."""
+async def list_assets(rt: Runtime, wanted: AssetFilter = EVERY_ASSET) -> tuple[Asset, ...]:
+    """Return assets by type and value."""
     async with rt.store.read() as session:
         return tuple(
             Asset.model_validate(row.model_dump(exclude={"short"}))
-            for row in await records.list_all(session, AssetRow)
+            for row in await configuration.list_assets(session, wanted)
         )
 
 

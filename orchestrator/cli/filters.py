@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,11 @@ Severity = Annotated[
 ]
 Incident = Annotated[str | None, typer.Option(metavar="ID", help="Only of this incident.")]
 Connection = Annotated[str | None, typer.Option(help="Only on this connection.")]
+Name = Annotated[str | None, typer.Option(metavar="TEXT", help="Only with this text in the name.")]
+SortByName = Annotated[
+    Literal["name", "newest", "oldest"],
+    typer.Option("--sort", help="By name, or by time: the newest first, or the oldest."),
+]
 Oldest = Annotated[bool, typer.Option("--oldest", help="The oldest first.")]
 
 

@@ -24,9 +24,12 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
+from orchestrator.store.search import configuration
+from orchestrator.store.search.filters import ConnectionFilter
 from orchestrator.store.tables import ConnectionRow
 
 NAME = r"[a-z][a-z0-9_-]{0,63}"
+EVERY_CONNECTION = ConnectionFilter()
 CHECK_WITHIN = timedelta(seconds=30)
 """The time limit for a check of one or two credentials."""
 
@@ -152,10 +155,12 @@ def _settings_to_check(
     )
 
 
-async def list_connections(rt: Runtime) -> tuple[ConnectionView, ...]:
-    """Return all connections by name."""
+async def list_connections(
+    rt: Runtime, wanted: ConnectionFilter = EVERY_CONNECTION
+) -> tuple[ConnectionView, ...]:
+    """Return connections by name."""
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await records.list_all(session, ConnectionRow))
+        return tuple(_view(row) for row in await configuration.list_connections(session, wanted))
 
 
 async def get_connection(rt: Runtime, name: str) -> ConnectionView:

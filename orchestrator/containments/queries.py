@@ -37,7 +37,7 @@ class StateFilter(StrEnum):
         return tuple(single.union(IN_FORCE if StateFilter.IN_FORCE in names else ()))
 
 
-EVERY_IN_FORCE = ContainmentFilter(states=IN_FORCE)
+EVERY_IN_FORCE = ContainmentFilter(state=IN_FORCE)
 """All that may be on a device."""
 EVERY = ContainmentFilter()
 """All, also what was lifted."""

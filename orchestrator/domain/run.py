@@ -15,6 +15,10 @@ DEBUG = "debug"
 """The stage of a version that holds one step of a debug session; nothing starts it again."""
 BUILT_IN = "built_in"
 """The stage of a version that Tocsin makes itself; only its own command starts it."""
+CONTAIN_BY_HAND = "contain-by-hand"
+"""The playbook of containment by hand. A kill switch on it stops containment by hand."""
+BUILT_IN_PLAYBOOKS = frozenset({CONTAIN_BY_HAND})
+"""Names that no published playbook can have."""
 
 BEFORE = "(before the first step)"
 """The path of a run that waits for an approval to begin; no step has this path."""

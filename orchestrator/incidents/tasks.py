@@ -22,7 +22,7 @@ from orchestrator.store.tables import TaskRow
 
 MAX_COMMENT = 2000
 MAX_SUMMARY = 2000
-OPEN = TaskFilter(states=(TaskState.OPEN,))
+OPEN = TaskFilter(state=(TaskState.OPEN,))
 
 
 async def list_tasks(

@@ -25,10 +25,13 @@ from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.queries.sources import activity, rejected
+from orchestrator.store.search import configuration
+from orchestrator.store.search.filters import SourceFilter
 from orchestrator.store.tables import SourceRow
 
 CORRELATIONS = ("host", "user", "remote", "rule", "none")
 """What alerts of one incident can share."""
+EVERY_SOURCE = SourceFilter()
 _DAYS_SHOWN = 7
 
 
@@ -177,10 +180,10 @@ def check_senders(networks: Iterable[str]) -> list[str]:
         raise Invalid(f"senders: {error}; write networks such as 192.0.2.0/24") from None
 
 
-async def list_sources(rt: Runtime) -> tuple[SourceView, ...]:
-    """Return all sources by name."""
+async def list_sources(rt: Runtime, wanted: SourceFilter = EVERY_SOURCE) -> tuple[SourceView, ...]:
+    """Return sources by name."""
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await records.list_all(session, SourceRow))
+        return tuple(_view(row) for row in await configuration.list_sources(session, wanted))
 
 
 async def remove_source(

@@ -18,8 +18,11 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import notifications, records
+from orchestrator.store.search import configuration
+from orchestrator.store.search.filters import ContactFilter
 from orchestrator.store.tables import ContactRow, KeyRow
 
+EVERY_CONTACT = ContactFilter()
 _PERSON = r"[^\W_][^\x00-\x1f\x7f]{0,99}"
 # One plain address: nothing that a mail program could read as a second one, a name, or a header.
 _EMAIL = re.compile(
@@ -90,10 +93,12 @@ async def save_contact(
     return _view(row)
 
 
-async def list_contacts(rt: Runtime) -> tuple[ContactView, ...]:
-    """Return all contacts."""
+async def list_contacts(
+    rt: Runtime, wanted: ContactFilter = EVERY_CONTACT
+) -> tuple[ContactView, ...]:
+    """Return contacts by person."""
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await records.list_all(session, ContactRow))
+        return tuple(_view(row) for row in await configuration.list_contacts(session, wanted))
 
 
 async def get_contact(rt: Runtime, person: str) -> ContactView:

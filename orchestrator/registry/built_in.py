@@ -5,12 +5,9 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from orchestrator.domain.change import Effect
-from orchestrator.domain.run import BUILT_IN
+from orchestrator.domain.run import BUILT_IN, CONTAIN_BY_HAND
 from orchestrator.playbook.plan import InputField, Plan, Use
 from orchestrator.store.tables import PlaybookRow
-
-CONTAIN_BY_HAND = "contain-by-hand"
-"""The name of the playbook. A kill switch on it stops containment by hand."""
 
 
 def contain_plan(

@@ -20,7 +20,11 @@ from orchestrator.registry.views import PlaybookView, PublishedPlaybook, Publish
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import records
+from orchestrator.store.search import configuration
+from orchestrator.store.search.filters import PlaybookFilter
 from orchestrator.store.tables import PlaybookRow, SignatureRow
+
+EVERY_VERSION = PlaybookFilter()
 
 
 class PlaybookFiles(Frozen):
@@ -113,10 +117,12 @@ async def publish_playbook(
     return _published(row, outcome)
 
 
-async def list_playbooks(rt: Runtime) -> tuple[PlaybookView, ...]:
-    """Return every version of every playbook."""
+async def list_playbooks(
+    rt: Runtime, wanted: PlaybookFilter = EVERY_VERSION
+) -> tuple[PlaybookView, ...]:
+    """Return versions of playbooks by name and version."""
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await records.list_all(session, PlaybookRow))
+        return tuple(_view(row) for row in await configuration.list_playbooks(session, wanted))
 
 
 async def get_playbook(rt: Runtime, name: str, version: int | None = None) -> PlaybookView:

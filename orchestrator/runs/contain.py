@@ -16,11 +16,11 @@ from orchestrator.domain.change import Effect
 from orchestrator.domain.digest import new_id
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.observable import ObservableType, Target
-from orchestrator.domain.run import BUILT_IN, Mode
+from orchestrator.domain.run import BUILT_IN, CONTAIN_BY_HAND, Mode
 from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.language.durations import parse_duration
 from orchestrator.playbook.plan import Plan
-from orchestrator.registry.built_in import CONTAIN_BY_HAND, contain_plan
+from orchestrator.registry.built_in import contain_plan
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.queries import get_run
 from orchestrator.runs.views import RunDetails

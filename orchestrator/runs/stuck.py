@@ -52,7 +52,7 @@ async def watch_workflow_tasks(rt: Runtime, client: Client) -> int:
 
 
 async def _known(session: AsyncSession) -> set[str]:
-    wanted = TaskFilter(states=(TaskState.OPEN,), kind=TaskKind.STUCK_RUN)
+    wanted = TaskFilter(state=(TaskState.OPEN,), kind=TaskKind.STUCK_RUN)
     opened = await tasks.list_page(session, wanted, after=None, limit=ASKED_AT_ONCE)
     return {task.subject for task in opened}
 

@@ -63,7 +63,7 @@ async def watch_containment_tasks(rt: Runtime, client: Client) -> int:
 
 
 async def _known(session: AsyncSession) -> set[str]:
-    wanted = TaskFilter(states=(TaskState.OPEN,), kind=TaskKind.STUCK_CONTAINMENT)
+    wanted = TaskFilter(state=(TaskState.OPEN,), kind=TaskKind.STUCK_CONTAINMENT)
     opened = await tasks.list_page(session, wanted, after=None, limit=ASKED_AT_ONCE)
     return {task.subject for task in opened}
 

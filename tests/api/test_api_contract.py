@@ -328,7 +328,9 @@ async def test_alerts_and_incidents_page_and_filter_by_incident(
         ).json()
         ids[taken["incident_id"]] = taken["alert_id"]
     assert {item["id"] for item in await every(admin, "/v1/alerts", 2)} == set(ids.values())
-    assert {item["id"] for item in await every(admin, "/v1/incidents", 2, state="open")} == set(ids)
+    assert {item["id"] for item in await every(admin, "/v1/incidents", 2, status="open")} == set(
+        ids
+    )
     incident, alert_id = next(iter(ids.items()))
     assert [item["id"] for item in await every(admin, "/v1/alerts", 2, incident_id=incident)] == [
         alert_id

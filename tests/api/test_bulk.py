@@ -124,7 +124,7 @@ async def test_runs_that_a_kill_switch_stopped_are_retried_as_seen(
     [
         ({"playbook": "scan"}, {"run_c"}),
         ({"since": (NOW + timedelta(seconds=1)).isoformat()}, {"run_b", "run_c"}),
-        ({"state": ["completed"]}, {"run_done"}),
+        ({"status": ["completed"]}, {"run_done"}),
         ({"source": "edge"}, {"run_a", "run_b", "run_c", "run_debug"}),
         ({"severity": 4}, set()),
         ({"incident_id": "inc_none"}, set()),

@@ -139,8 +139,8 @@ async def world(rt: Runtime, admin: httpx.AsyncClient) -> dict[str, Any]:
 BETWEEN = (NOW + HOUR / 2).isoformat()
 RUNS: list[tuple[dict[str, Any], set[int]]] = [
     ({}, {0, 1}),
-    ({"state": "failed"}, {1}),
-    ({"state": ["failed", "waiting"]}, {0, 1}),
+    ({"status": "failed"}, {1}),
+    ({"status": ["failed", "waiting"]}, {0, 1}),
     ({"since": BETWEEN}, {1}),
     ({"until": BETWEEN}, {0}),
     ({"since": NOW.isoformat(), "until": NOW.isoformat()}, set()),
@@ -243,7 +243,7 @@ async def test_alerts_and_incidents_are_filtered_by_what_they_name(
         assert {each["id"] for each in found} == set(expected), query
         incidents = {each["id"] for each in await every(admin, "/v1/incidents", 1, **query)}
         assert incidents == {each["incident_id"] for each in found}, query
-    assert await every(admin, "/v1/incidents", 5, state="closed") == []
+    assert await every(admin, "/v1/incidents", 5, status="closed") == []
 
 
 async def test_tasks_and_the_trail_are_filtered(admin: httpx.AsyncClient, world: object) -> None:
@@ -273,7 +273,9 @@ async def test_oldest_first_is_the_newest_first_reversed(
     [
         ("/v1/runs", {"since": "yesterday"}, "since"),
         ("/v1/runs", {"since": "2026-01-01T00:00:00"}, "since"),
-        ("/v1/runs", {"state": "done"}, "state"),
+        ("/v1/runs", {"status": "done"}, "status"),
+        ("/v1/runs", {"state": "failed"}, "state"),
+        ("/v1/incidents", {"state": "open"}, "state"),
         ("/v1/runs", {"target": "address:nowhere"}, "target"),
         ("/v1/runs", {"sort": "random"}, "sort"),
         ("/v1/alerts", {"severity": 7}, "severity"),

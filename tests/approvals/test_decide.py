@@ -239,9 +239,9 @@ async def test_the_list_shows_planned_changes_without_secrets_in_pages(rt: Runti
     await ask(rt)
     await ask(rt, id="apr_2", asked_at=NOW + timedelta(seconds=1))
     await ask(rt, id="apr_3", state="expired")
-    first = await list_approvals(rt, ApprovalFilter(states=(ApprovalState.PENDING,)), limit=1)
+    first = await list_approvals(rt, ApprovalFilter(state=(ApprovalState.PENDING,)), limit=1)
     second = await list_approvals(
-        rt, ApprovalFilter(states=(ApprovalState.PENDING,)), limit=1, cursor=first.next
+        rt, ApprovalFilter(state=(ApprovalState.PENDING,)), limit=1, cursor=first.next
     )
     assert [item.id for item in first.items + second.items] == ["apr_1", "apr_2"]
     planned_change = first.items[0].planned_changes[0]
@@ -252,9 +252,7 @@ async def test_the_list_shows_planned_changes_without_secrets_in_pages(rt: Runti
     )
     assert "s3cret" not in str(first)
     assert (
-        await list_approvals(
-            rt, ApprovalFilter(states=(ApprovalState.PENDING,)), cursor=second.next
-        )
+        await list_approvals(rt, ApprovalFilter(state=(ApprovalState.PENDING,)), cursor=second.next)
     ).items == []
 
 

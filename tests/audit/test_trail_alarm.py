@@ -35,7 +35,7 @@ async def test_broken_trail_opens_one_task_that_closes_once_it_is_restored(tmp_p
         await alarm.seal()
         await alarm.seal()
         assert (await list_tasks(rt)).items == []
-        [closed] = (await list_tasks(rt, TaskFilter(states=(TaskState.CLOSED,)))).items
+        [closed] = (await list_tasks(rt, TaskFilter(state=(TaskState.CLOSED,)))).items
         assert closed.id == task.id
         await write(rt, "next")
         await alarm.seal()

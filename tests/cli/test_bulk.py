@@ -57,7 +57,7 @@ def ended(server: ApiServer) -> set[str]:
 
 
 def test_runs_are_shown_and_retried_once_the_person_agrees(server: ApiServer) -> None:
-    command = ("run", "retry", "--state", "rolled_back", "--playbook", "c2", "--error", "kill")
+    command = ("run", "retry", "--status", "rolled_back", "--playbook", "c2", "--error", "kill")
     kept = run(server, *command, typed="n\n")
     assert (kept.returncode, statuses(server)) == (1, ["rolled_back"] * 3)
     assert "Retry 3 runs? [y/N]" in kept.stderr

@@ -112,8 +112,8 @@ def test_several_are_shown_and_decided_one_by_one(server: ApiServer) -> None:
 def test_an_ambiguous_prefix_is_refused(server: ApiServer) -> None:
     ask(server, id="apr_ffff1" + "0" * 27)
     ask(server, id="apr_ffff2" + "0" * 27)
-    assert "2 approvals begin with apr_ffff" in run(server, "approve", "ffff", "--yes").stderr
-    assert "no approval begins with" in run(server, "show", "eeee").stderr
+    assert "several approvals begin with apr_ffff" in run(server, "approve", "ffff", "--yes").stderr
+    assert "approval apr_eeee does not exist" in run(server, "show", "eeee").stderr
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ class ProofPlay:
         if not self.model.certain:
             return
         listed = await list_containments(
-            self.stage.rt, ContainmentFilter(states=(ContainmentState.LIFTED,))
+            self.stage.rt, ContainmentFilter(state=(ContainmentState.LIFTED,))
         )
         for item in listed.items:
             target = self.model.targets[item.target.value]

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
+from orchestrator.domain.run import BUILT_IN
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.registry import versions
+from orchestrator.registry.built_in import contain_plan
 from orchestrator.registry.folder import read_folder
 from orchestrator.registry.publish import (
     PlaybookFiles,
@@ -91,6 +93,30 @@ async def test_new_version_is_published_and_missing_one_pruned(rt: Runtime, fold
     write(folder, "one", playbook("one", 2, "Say it louder"))
     for file in sorted((folder / "two").rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
+    made = contain_plan(
+        1,
+        connection="firewall",
+        capability="firewall",
+        action="block_address",
+        field="address",
+        type_="address",
+        ends=True,
+    )
+    async with rt.store.write() as session:
+        session.add(
+            PlaybookRow(
+                name=made.playbook,
+                version=1,
+                digest=made.digest,
+                title=made.title,
+                owner=made.owner,
+                plan=made.model_dump(mode="json"),
+                source="",
+                published_at=START,
+                published_by="system",
+                stage=BUILT_IN,
+            )
+        )
     assert verbs(await synced(rt, folder)) == {"one version 2": "publish"}
     assert verbs(await synced(rt, folder, prune=True)) == {
         "one version 2": "unchanged",

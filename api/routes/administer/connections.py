@@ -8,13 +8,16 @@ from fastapi import APIRouter, Path, Response
 
 from api.container import Rt, Temporal
 from api.dependencies import Actor, GuardedRoute, requires
-from api.paging import Cursor, Limit, Page, page_of
+from api.filters.configuration import Connections
+from api.filters.parameters import SortByName
+from api.paging import Cursor, Limit, Page, named_page
 from api.problems import error_responses
 from api.protocol.etags import IfMatch
 from api.schemas.connections import SaveConnection
 from orchestrator.connections import manage
 from orchestrator.connections.manage import ConnectionCheck, ConnectionView
 from orchestrator.domain.access import Permission
+from orchestrator.store.search.filters import NamedOrder
 
 router = APIRouter(tags=["connections"], route_class=GuardedRoute)
 
@@ -28,12 +31,15 @@ ConnectionName = Annotated[str, Path(pattern=rf"^{manage.NAME}$", examples=["fir
     responses=error_responses(401, 403, 422),
 )
 async def list_connections(
-    rt: Rt, cursor: Cursor = None, limit: Limit = 50
+    rt: Rt,
+    wanted: Connections,
+    sort: SortByName = NamedOrder.NAME,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> Page[ConnectionView]:
-    """List connections by name, without their secrets."""
-    return page_of(
-        await manage.list_connections(rt), lambda connection: connection.name, cursor, limit
-    )
+    """List connections, without their secrets."""
+    found = await manage.list_connections(rt, wanted)
+    return named_page(found, _name, lambda view: view.updated_at, sort, cursor, limit)
 
 
 @router.get(
@@ -97,3 +103,7 @@ async def remove_connection(
     """Delete a connection with its secrets."""
     await manage.remove_connection(rt, connection, actor=actor, replaces=replaces)
     return Response(status_code=204)
+
+
+def _name(view: ConnectionView) -> str:
+    return view.name

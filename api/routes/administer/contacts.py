@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from api.container import Rt
 from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
+from api.filters.configuration import Contacts
 from api.filters.lists import Notifications
-from api.filters.parameters import Sort
-from api.paging import Cursor, Limit, Page, page_of
+from api.filters.parameters import Sort, SortByName
+from api.paging import Cursor, Limit, Page, named_page
 from api.problems import error_responses
 from api.protocol.etags import IfMatch
 from api.schemas.contacts import SaveContact
@@ -20,7 +21,7 @@ from orchestrator.domain.errors import Forbidden
 from orchestrator.notifications import contacts, queries
 from orchestrator.notifications.contacts import ContactView
 from orchestrator.notifications.queries import NotificationView
-from orchestrator.store.search.filters import Order
+from orchestrator.store.search.filters import NamedOrder, Order
 
 router = APIRouter(tags=["contacts"], route_class=GuardedRoute)
 
@@ -32,9 +33,16 @@ Person = Annotated[str, Path(min_length=1, max_length=100, examples=["ann"])]
     dependencies=[requires(Permission.ADMIN)],
     responses=error_responses(401, 403, 422),
 )
-async def list_contacts(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page[ContactView]:
-    """List contacts, by person."""
-    return page_of(await contacts.list_contacts(rt), lambda contact: contact.person, cursor, limit)
+async def list_contacts(
+    rt: Rt,
+    wanted: Contacts,
+    sort: SortByName = NamedOrder.NAME,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[ContactView]:
+    """List contacts."""
+    found = await contacts.list_contacts(rt, wanted)
+    return named_page(found, _person, lambda view: view.updated_at, sort, cursor, limit)
 
 
 @router.get(
@@ -103,3 +111,7 @@ def _check_can_decide(principal: Principal) -> None:
             f"this key lacks {Permission.APPROVAL_DECIDE}, so it cannot set where approvals are"
             " decided from"
         )
+
+
+def _person(view: ContactView) -> str:
+    return view.person

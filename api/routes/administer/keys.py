@@ -10,7 +10,9 @@ from starlette.responses import Response
 
 from api.container import Rt
 from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
-from api.paging import Cursor, Limit, Page, page_of
+from api.filters.configuration import Keys
+from api.filters.parameters import SortByName
+from api.paging import Cursor, Limit, Page, named_page
 from api.problems import error_responses
 from api.protocol.etags import IfMatch
 from api.schemas.keys import CreateKey
@@ -18,6 +20,7 @@ from orchestrator.access import keys
 from orchestrator.access.keys import CreatedKey, KeyView
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
+from orchestrator.store.search.filters import NamedOrder
 
 router = APIRouter(tags=["keys"], route_class=GuardedRoute)
 
@@ -30,9 +33,16 @@ KeyId = Annotated[str, Path(min_length=1, max_length=64, examples=["0123456789ab
     dependencies=[requires(Permission.ADMIN)],
     responses=error_responses(401, 403, 422),
 )
-async def list_keys(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page[KeyView]:
-    """List all keys, revoked and expired ones too, without their tokens."""
-    return page_of(await keys.list_keys(rt), lambda key: key.id, cursor, limit)
+async def list_keys(
+    rt: Rt,
+    wanted: Keys,
+    sort: SortByName = NamedOrder.NAME,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[KeyView]:
+    """List keys without their tokens; without a filter, revoked and expired ones too."""
+    found = await keys.list_keys(rt, wanted)
+    return named_page(found, _id, lambda view: view.created_at, sort, cursor, limit)
 
 
 @router.post(
@@ -83,3 +93,7 @@ def _check_no_wider(who: Principal, wanted: Principal) -> None:
     beyond = sorted(wanted.permissions - who.permissions)
     if beyond:
         raise Forbidden(f"this key lacks {', '.join(beyond)}, so it cannot grant it")
+
+
+def _id(view: KeyView) -> str:
+    return view.id

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from api.container import Rt, container_of
 from api.dependencies import Actor, GuardedRoute, requires
+from api.filters.lists import Rejected
+from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.routes.administer.sources import SourceName
 from api.schemas.sources import ReplayRejected
 from orchestrator.domain.access import Permission
-from orchestrator.domain.alert import RejectionState
 from orchestrator.intake.answers import new_incidents
 from orchestrator.intake.rejected import queries, replay
 from orchestrator.intake.rejected.views import RejectedDelivery, Replay, ReplayedAll
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["sources"], route_class=GuardedRoute)
 
@@ -34,13 +36,13 @@ RejectedId = Annotated[
 async def list_rejected_deliveries(
     rt: Rt,
     source: SourceName,
-    state: Annotated[Literal["kept", "replayed", "all"], Query(examples=["kept"])] = "kept",
+    wanted: Rejected,
+    sort: Sort = Order.NEWEST,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[RejectedDelivery]:
-    """List what a source sent that could not be read, newest first."""
-    chosen = None if state == "all" else RejectionState(state)
-    return await queries.list_rejected(rt, source, state=chosen, cursor=cursor, limit=limit)
+    """List what a source sent that could not be read, by the time of its first arrival."""
+    return await queries.list_rejected(rt, source, wanted, order=sort, cursor=cursor, limit=limit)
 
 
 @router.post(

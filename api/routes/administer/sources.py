@@ -9,7 +9,9 @@ from fastapi import APIRouter, Path, Response
 
 from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
-from api.paging import Cursor, Limit, Page, page_of
+from api.filters.configuration import Sources
+from api.filters.parameters import SortByName
+from api.paging import Cursor, Limit, Page, named_page
 from api.problems import error_responses
 from api.protocol.etags import IfMatch
 from api.schemas.sources import AddSource, ChangeSource, TryPayload
@@ -18,6 +20,7 @@ from orchestrator.intake import sources, trial
 from orchestrator.intake.delivery import WebhookDelivery
 from orchestrator.intake.source_views import AddedSource, SourceDetails, SourceView
 from orchestrator.intake.trial import PayloadTrial
+from orchestrator.store.search.filters import NamedOrder
 
 router = APIRouter(tags=["sources"], route_class=GuardedRoute)
 
@@ -30,9 +33,16 @@ SourceName = Annotated[str, Path(min_length=1, max_length=64, examples=["edge-id
     dependencies=[requires(Permission.ADMIN)],
     responses=error_responses(401, 403, 422),
 )
-async def list_sources(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page[SourceView]:
-    """List sources by name, without their secrets."""
-    return page_of(await sources.list_sources(rt), lambda source: source.name, cursor, limit)
+async def list_sources(
+    rt: Rt,
+    wanted: Sources,
+    sort: SortByName = NamedOrder.NAME,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[SourceView]:
+    """List sources, without their secrets."""
+    found = await sources.list_sources(rt, wanted)
+    return named_page(found, _name, lambda view: view.created_at, sort, cursor, limit)
 
 
 @router.post(
@@ -111,3 +121,7 @@ async def remove_source(rt: Rt, actor: Actor, replaces: IfMatch, source: SourceN
     """Remove a source. Its alerts stay."""
     await sources.remove_source(rt, source, actor=actor, replaces=replaces)
     return Response(status_code=204)
+
+
+def _name(view: SourceView) -> str:
+    return view.name

@@ -8,13 +8,16 @@ from fastapi import APIRouter, Path, Query
 
 from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
-from api.paging import Cursor, Limit, Page, page_of
+from api.filters.configuration import Playbooks
+from api.filters.parameters import SortByName
+from api.paging import Cursor, Limit, Page, named_page
 from api.problems import error_responses
 from api.schemas.playbooks import PublishPlaybook
 from orchestrator.domain.access import Permission
 from orchestrator.registry import publish
 from orchestrator.registry.publish import PlaybookFiles
 from orchestrator.registry.views import PlaybookView, PublishedPlaybook
+from orchestrator.store.search.filters import NamedOrder
 
 router = APIRouter(tags=["playbooks"], route_class=GuardedRoute)
 
@@ -28,9 +31,16 @@ _MOST = 2**31 - 1
     dependencies=[requires(Permission.READ)],
     responses=error_responses(401, 403, 422),
 )
-async def list_playbooks(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page[PlaybookView]:
-    """List every published version, by name and version."""
-    return page_of(await publish.list_playbooks(rt), _key, cursor, limit)
+async def list_playbooks(
+    rt: Rt,
+    wanted: Playbooks,
+    sort: SortByName = NamedOrder.NAME,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[PlaybookView]:
+    """List published versions; `built_in` lists those that Tocsin made."""
+    found = await publish.list_playbooks(rt, wanted)
+    return named_page(found, _key, lambda view: view.created_at, sort, cursor, limit)
 
 
 @router.post(

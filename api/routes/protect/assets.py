@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
+from api.filters.configuration import Assets
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
 from api.protocol.content import JSON, check_encoding, media_type, not_accepted
@@ -59,11 +60,12 @@ def _body() -> dict[str, Any]:
     dependencies=[requires(Permission.READ)],
     responses=error_responses(401, 403, 422),
 )
-async def list_assets(rt: Rt, cursor: Cursor = None, limit: Limit = 50) -> Page[Asset]:
+async def list_assets(
+    rt: Rt, wanted: Assets, cursor: Cursor = None, limit: Limit = 50
+) -> Page[Asset]:
     """List the inventory by type and value."""
-    return page_of(
-        await inventory.list_assets(rt), lambda asset: f"{asset.type} {asset.value}", cursor, limit
-    )
+    found = await inventory.list_assets(rt, wanted)
+    return page_of(found, lambda asset: f"{asset.type} {asset.value}", cursor, limit)
 
 
 @router.post(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 
 from api.container import Rt, Temporal
 from api.dependencies import Actor, GuardedRoute, requires
+from api.filters.bulk import ReleaseContainments
 from api.filters.lists import Containments
 from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
@@ -21,7 +22,6 @@ from api.schemas.containments import (
     ReleaseIncident,
     ResolveContainment,
 )
-from api.schemas.selections import ReleaseContainments
 from orchestrator.containments import bulk_release, orphans, queries, resolve
 from orchestrator.containments import release as releases
 from orchestrator.containments.bulk_release import ContainmentReleases

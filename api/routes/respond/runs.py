@@ -8,12 +8,12 @@ from fastapi import APIRouter, Path
 
 from api.container import Rt, Temporal
 from api.dependencies import Actor, GuardedRoute, requires
+from api.filters.bulk import RetryRuns
 from api.filters.lists import Runs
 from api.filters.parameters import Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.schemas.runs import StartRun
-from api.schemas.selections import RetryRuns
 from orchestrator.domain.access import Permission
 from orchestrator.runs import bulk_retry, lifecycle, queries
 from orchestrator.runs.bulk_retry import RunRetries

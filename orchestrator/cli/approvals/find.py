@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.cli.api_client import Api
-from orchestrator.domain.errors import Conflict, NotFound
+from orchestrator.cli.ids import find_id
 
-_PREFIX = "apr_"
-_ID_LENGTH = 36
+APPROVALS = "/v1/approvals"
 
 
 def find_approval(api: Api, name: str) -> dict[str, Any]:
@@ -16,16 +15,6 @@ def find_approval(api: Api, name: str) -> dict[str, Any]:
 
     Raise NotFound, or Conflict if several begin so.
     """
-    full = name if name.startswith(_PREFIX) else f"{_PREFIX}{name}"
-    if len(full) >= _ID_LENGTH:
-        found: dict[str, Any] = api.get(f"/v1/approvals/{full}")
-        return found
-    for state in ("pending", None):
-        items = api.items("/v1/approvals", state=state)
-        exact = [item for item in items if item["id"] == full]
-        matches = exact or [item for item in items if item["id"].startswith(full)]
-        if len(matches) > 1:
-            raise Conflict(f"{len(matches)} approvals begin with {full}; give more of the id")
-        if matches:
-            return matches[0]
-    raise NotFound(f"no approval begins with {full}; `tocsin approval list` lists the pending ones")
+    id_ = find_id(api, APPROVALS, name, kind="apr_", states=("pending", None))
+    found: dict[str, Any] = api.get(f"{APPROVALS}/{id_}")
+    return found

@@ -13,6 +13,6 @@ async def examine_runs(rt: Runtime) -> list[Diagnosis]:
     """Return whether a run is stuck or lost, as the reconciler of the worker finds."""
     found = []
     for kind in (TaskKind.STUCK_RUN, TaskKind.STUCK_CONTAINMENT, TaskKind.LOST_RUN):
-        tasks = await list_tasks(rt, TaskFilter(states=(TaskState.OPEN,), kind=kind))
+        tasks = await list_tasks(rt, TaskFilter(state=(TaskState.OPEN,), kind=kind))
         found += [wrong("runs", f"{task.subject}: {task.summary}") for task in tasks.items]
     return found or [good("runs", "no run is stuck")]

@@ -10,22 +10,31 @@ from orchestrator.intake.sources import load_source
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
 from orchestrator.store.queries.sources import rejected
+from orchestrator.store.search.filters import Order, RejectedFilter
 from orchestrator.store.tables import RejectedRow
+
+KEPT = RejectedFilter(state=(RejectionState.KEPT,))
 
 
 async def list_rejected(
     rt: Runtime,
     source: str,
+    wanted: RejectedFilter = KEPT,
     *,
-    state: RejectionState | None = RejectionState.KEPT,
+    order: Order = Order.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[RejectedDelivery]:
-    """Return the rejected deliveries of a source, newest first. Raise NotFound, Invalid."""
+    """Return the rejected deliveries of a source. Raise NotFound, Invalid."""
     await load_source(rt, source)
     async with rt.store.read() as session:
         rows = await rejected.list_page(
-            session, source, after=parse_cursor(cursor), limit=check_limit(limit), state=state
+            session,
+            source,
+            wanted,
+            after=parse_cursor(cursor),
+            limit=check_limit(limit),
+            order=order,
         )
     last = (rows[-1].received_at, rows[-1].id) if rows else None
     return make_page([RejectedDelivery.of(row) for row in rows], limit, last)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.domain.run import BUILT_IN_PLAYBOOKS
 from orchestrator.playbook import plan
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compile import results
@@ -118,6 +119,12 @@ class _Compiler:
             name: plan.InputField(**field.model_dump()) for name, field in spec.inputs.items()
         }
         names = VisibleNames(self._names(inputs), dict(self._broken))
+        if spec.playbook in BUILT_IN_PLAYBOOKS:
+            self._diagnostics.add(
+                ("playbook",),
+                f"{spec.playbook!r} is the name of a playbook that is built in",
+                "choose another name",
+            )
         self._check_inputs(inputs)
         steps, exports = self._steps.steps(spec.steps, ("steps",), names)
         on_failure, further = self._on_failure(spec, names.after(all_nullable(exports)))

@@ -20,6 +20,7 @@ from orchestrator.store.search.filters import (
     Names,
     NotificationFilter,
     Order,
+    RejectedFilter,
     RunFilter,
     TaskFilter,
     TimeFilter,
@@ -35,6 +36,7 @@ from orchestrator.store.tables import (
     LeaseRow,
     NotificationRow,
     ObservableRow,
+    RejectedRow,
     RunRow,
     TaskRow,
 )
@@ -80,8 +82,8 @@ def subjects_of(names: Names) -> Any:
 def alerts_where(wanted: AlertFilter) -> Iterator[Condition]:
     """Yield the conditions of alerts."""
     yield from within(wanted, AlertRow.received_at)
-    yield from _begins(AlertRow.id, wanted.id_prefix)
-    yield from _equal(
+    yield from begins(AlertRow.id, wanted.id_prefix)
+    yield from equal(
         (AlertRow.incident_id, wanted.incident_id),
         (AlertRow.source, wanted.source),
         (AlertRow.alert_class, wanted.alert_class),
@@ -95,9 +97,9 @@ def alerts_where(wanted: AlertFilter) -> Iterator[Condition]:
 def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
     """Yield the conditions of incidents; source, class and observable are those of an alert."""
     yield from within(wanted, IncidentRow.opened_at)
-    yield from _begins(IncidentRow.id, wanted.id_prefix)
-    if wanted.states:
-        yield col(IncidentRow.status).in_(wanted.states)
+    yield from begins(IncidentRow.id, wanted.id_prefix)
+    if wanted.status:
+        yield col(IncidentRow.status).in_(wanted.status)
     if wanted.severity is not None:
         yield col(IncidentRow.severity) >= wanted.severity
     of_alert = AlertFilter(
@@ -113,15 +115,15 @@ def runs_where(wanted: RunFilter) -> Iterator[Condition]:
     yield from within(wanted, RunRow.created_at)
     if wanted.ids:
         yield col(RunRow.id).in_(wanted.ids)
-    yield from _begins(RunRow.id, wanted.id_prefix)
+    yield from begins(RunRow.id, wanted.id_prefix)
     yield from within(
         TimeFilter(since=wanted.ended_since, until=wanted.ended_until), RunRow.ended_at
     )
-    if wanted.states:
-        yield col(RunRow.status).in_(wanted.states)
-    yield from _equal((RunRow.mode, wanted.mode))
+    if wanted.status:
+        yield col(RunRow.status).in_(wanted.status)
+    yield from equal((RunRow.mode, wanted.mode))
     if wanted.error is not None:
-        yield col(RunRow.error).contains(wanted.error, autoescape=True)
+        yield col(RunRow.error).icontains(wanted.error, autoescape=True)
     if wanted.person is not None:
         acted = select(col(AuditEventRow.subject)).where(
             col(AuditEventRow.actor) == f"person:{wanted.person}",
@@ -137,9 +139,10 @@ def runs_where(wanted: RunFilter) -> Iterator[Condition]:
 def approvals_where(wanted: ApprovalFilter) -> Iterator[Condition]:
     """Yield the conditions of approvals, whose query joins their runs."""
     yield from within(wanted, ApprovalRow.asked_at)
-    if wanted.states:
-        yield col(ApprovalRow.state).in_(wanted.states)
-    yield from _equal((ApprovalRow.run_id, wanted.run_id), (ApprovalRow.review, wanted.review))
+    yield from begins(ApprovalRow.id, wanted.id_prefix)
+    if wanted.state:
+        yield col(ApprovalRow.state).in_(wanted.state)
+    yield from equal((ApprovalRow.run_id, wanted.run_id), (ApprovalRow.review, wanted.review))
     if wanted.person is not None:
         decided = select(col(DecisionRow.approval_id)).where(
             col(DecisionRow.person) == wanted.person
@@ -164,11 +167,12 @@ def containments_where(wanted: ContainmentFilter) -> Iterator[Condition]:
     ).is_(None)
     yield ~never
     yield from within(wanted, ContainmentRow.since)
-    if wanted.states:
-        yield col(ContainmentRow.state).in_(wanted.states)
+    if wanted.state:
+        yield col(ContainmentRow.state).in_(wanted.state)
     if wanted.keys:
         yield col(ContainmentRow.key).in_(wanted.keys)
-    yield from _equal((ContainmentRow.connection, wanted.connection))
+    yield from begins(ContainmentRow.key, wanted.id_prefix)
+    yield from equal((ContainmentRow.connection, wanted.connection))
     target = (col(ContainmentRow.target_type), col(ContainmentRow.target_value))
     for names in (wanted.target, wanted.covering):
         if names is not None:
@@ -183,7 +187,7 @@ def containments_where(wanted: ContainmentFilter) -> Iterator[Condition]:
 
 def leases_where(wanted: ContainmentFilter) -> Iterator[Condition]:
     """Yield the conditions of a lease, whose query joins its run; none: every lease fits."""
-    yield from _equal(
+    yield from equal(
         (LeaseRow.id, wanted.lease),
         (LeaseRow.run_id, wanted.run_id),
         (RunRow.incident_id, wanted.incident_id),
@@ -198,10 +202,10 @@ def leases_where(wanted: ContainmentFilter) -> Iterator[Condition]:
 def tasks_where(wanted: TaskFilter) -> Iterator[Condition]:
     """Yield the conditions of tasks."""
     yield from within(wanted, TaskRow.opened_at)
-    yield from _begins(TaskRow.id, wanted.id_prefix)
-    if wanted.states:
-        yield col(TaskRow.state).in_(wanted.states)
-    yield from _equal((TaskRow.kind, wanted.kind), (TaskRow.subject, wanted.subject))
+    yield from begins(TaskRow.id, wanted.id_prefix)
+    if wanted.state:
+        yield col(TaskRow.state).in_(wanted.state)
+    yield from equal((TaskRow.kind, wanted.kind), (TaskRow.subject, wanted.subject))
     if wanted.person is not None:
         yield col(TaskRow.closed_by) == f"person:{wanted.person}"
 
@@ -209,11 +213,18 @@ def tasks_where(wanted: TaskFilter) -> Iterator[Condition]:
 def notifications_where(wanted: NotificationFilter) -> Iterator[Condition]:
     """Yield the conditions of notifications."""
     yield from within(wanted, NotificationRow.created_at)
-    if wanted.states:
-        yield col(NotificationRow.state).in_(wanted.states)
-    yield from _equal(
-        (NotificationRow.about, wanted.about), (NotificationRow.person, wanted.person)
-    )
+    if wanted.state:
+        yield col(NotificationRow.state).in_(wanted.state)
+    yield from equal((NotificationRow.about, wanted.about), (NotificationRow.person, wanted.person))
+
+
+def rejected_where(wanted: RejectedFilter) -> Iterator[Condition]:
+    """Yield the conditions of rejected deliveries."""
+    yield from within(wanted, RejectedRow.received_at)
+    yield from begins(RejectedRow.id, wanted.id_prefix)
+    if wanted.state:
+        yield col(RejectedRow.state).in_(wanted.state)
+    yield from equal((RejectedRow.reason, wanted.reason))
 
 
 def within(wanted: TimeFilter, moment: Any) -> Iterator[Condition]:
@@ -224,29 +235,30 @@ def within(wanted: TimeFilter, moment: Any) -> Iterator[Condition]:
         yield col(moment) < wanted.until
 
 
-def _begins(id_: Any, prefix: str | None) -> Iterator[Condition]:
+def begins(id_: Any, prefix: str | None) -> Iterator[Condition]:
     """Yield the condition that an id begins so: a range that an index finds, as ids end in hex."""
     if prefix is not None:
         yield col(id_) >= prefix
         yield col(id_) <= f"{prefix}g"
 
 
+def equal(*pairs: tuple[Any, Any]) -> Sequence[Condition]:
+    """Return the conditions that columns have these values; None is no condition."""
+    return [col(column) == value for column, value in pairs if value is not None]
+
+
 def _of_run(wanted: RunFilter | ApprovalFilter) -> Iterator[Condition]:
     """Yield the conditions about a run, and about the alert that started it."""
-    yield from _equal(
+    yield from equal(
         (RunRow.playbook, wanted.playbook),
         (RunRow.source, wanted.source),
         (RunRow.incident_id, wanted.incident_id),
     )
     if isinstance(wanted, RunFilter):
-        yield from _equal((RunRow.alert_id, wanted.alert_id))
+        yield from equal((RunRow.alert_id, wanted.alert_id))
     if wanted.severity is not None:
         yield col(RunRow.severity) >= wanted.severity
     of_alert = AlertFilter(alert_class=wanted.alert_class, observable=wanted.observable)
     conditions = list(alerts_where(of_alert))
     if conditions:
         yield col(RunRow.alert_id).in_(select(col(AlertRow.id)).where(*conditions))
-
-
-def _equal(*pairs: tuple[Any, Any]) -> Sequence[Condition]:
-    return [col(column) == value for column, value in pairs if value is not None]

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from orchestrator.domain.alert import RejectionReason, RejectionState
 from orchestrator.domain.approval import ApprovalState, ReviewState
 from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.incident import IncidentStatus, TaskKind, TaskState
-from orchestrator.domain.notification import NotificationState
+from orchestrator.domain.notification import Channel, NotificationState
+from orchestrator.domain.observable import ObservableType
 from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.store.search.names import TypedValue
 
@@ -20,6 +22,14 @@ Names = tuple[TypedValue, ...]
 class Order(StrEnum):
     """The order of a list, by the time that it is about."""
 
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+class NamedOrder(StrEnum):
+    """The order of a list of what has a name: by it, or by the time of each."""
+
+    NAME = "name"
     NEWEST = "newest"
     OLDEST = "oldest"
 
@@ -50,7 +60,7 @@ class IncidentFilter(TimeFilter):
     """Which incidents are listed. The time is when they were opened."""
 
     id_prefix: str | None = None
-    states: tuple[IncidentStatus, ...] = ()
+    status: tuple[IncidentStatus, ...] = ()
     source: str | None = None
     alert_class: str | None = None
     severity: int | None = None
@@ -63,7 +73,7 @@ class RunFilter(TimeFilter):
 
     ids: tuple[str, ...] = ()
     id_prefix: str | None = None
-    states: tuple[RunStatus, ...] = ()
+    status: tuple[RunStatus, ...] = ()
     ended_since: datetime | None = None
     ended_until: datetime | None = None
     mode: Mode | None = None
@@ -85,7 +95,8 @@ class RunFilter(TimeFilter):
 class ApprovalFilter(TimeFilter):
     """Which approvals are listed. The time is when they were asked."""
 
-    states: tuple[ApprovalState, ...] = ()
+    id_prefix: str | None = None
+    state: tuple[ApprovalState, ...] = ()
     review: ReviewState | None = None
     run_id: str | None = None
     incident_id: str | None = None
@@ -103,8 +114,9 @@ class ApprovalFilter(TimeFilter):
 class ContainmentFilter(TimeFilter):
     """Which containments are listed. The time is since when they are in force."""
 
-    states: tuple[ContainmentState, ...] = ()
+    state: tuple[ContainmentState, ...] = ()
     keys: tuple[str, ...] = ()
+    id_prefix: str | None = None
     lease: str | None = None
     connection: str | None = None
     target: Names | None = None
@@ -122,7 +134,7 @@ class TaskFilter(TimeFilter):
     """Which tasks are listed. The time is when they were opened."""
 
     id_prefix: str | None = None
-    states: tuple[TaskState, ...] = ()
+    state: tuple[TaskState, ...] = ()
     kind: TaskKind | None = None
     subject: str | None = None
     person: str | None = None
@@ -133,7 +145,85 @@ class TaskFilter(TimeFilter):
 class NotificationFilter(TimeFilter):
     """Which notifications are listed. The time is when they were queued."""
 
-    states: tuple[NotificationState, ...] = ()
+    state: tuple[NotificationState, ...] = ()
     about: str | None = None
     person: str | None = None
     """The recipient."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedFilter(TimeFilter):
+    """Which rejected deliveries are listed. The time is that of their first arrival."""
+
+    id_prefix: str | None = None
+    state: tuple[RejectionState, ...] = ()
+    reason: RejectionReason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionFilter(TimeFilter):
+    """Which connections are listed. The time is when they were saved last."""
+
+    name: str | None = None
+    """Text in the name."""
+    connector: str | None = None
+    capability: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFilter(TimeFilter):
+    """Which sources are listed. The time is when they were added."""
+
+    name: str | None = None
+    """Text in the name."""
+    product: str | None = None
+    scheme: str | None = None
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFilter(TimeFilter):
+    """Which API keys are listed. The time is when they were created."""
+
+    person: str | None = None
+    role: str | None = None
+    group: str | None = None
+    valid: bool | None = None
+    """Whether the key is neither revoked nor expired."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactFilter(TimeFilter):
+    """Which contacts are listed. The time is when they were saved last."""
+
+    name: str | None = None
+    """Text in the person's name."""
+    channel: Channel | None = None
+    """By which the person is reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookFilter(TimeFilter):
+    """Which versions of playbooks are listed. The time is when they were published."""
+
+    name: str | None = None
+    """Text in the name."""
+    owner: str | None = None
+    stage: str | None = None
+    retired: bool | None = None
+    person: str | None = None
+    """Who published it."""
+    built_in: bool | None = None
+    """Whether this program made it. None: both kinds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetFilter:
+    """Which assets are listed."""
+
+    name: str | None = None
+    """Text in the value."""
+    type: ObservableType | None = None
+    kind: str | None = None
+    critical: bool | None = None
+    tag: str | None = None

@@ -190,7 +190,7 @@ async def test_approval_of_the_group_is_asked_and_withdrawn_with_the_session(
     async with asyncio.timeout(30):
         while not (
             found := (
-                await list_approvals(bench.rig.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+                await list_approvals(bench.rig.rt, ApprovalFilter(state=(ApprovalState.PENDING,)))
             ).items
         ):
             await asyncio.sleep(0.05)  # the run asks, and signals nothing
@@ -198,7 +198,7 @@ async def test_approval_of_the_group_is_asked_and_withdrawn_with_the_session(
     state = await bench.end(state)
     async with asyncio.timeout(30):
         while (
-            await list_approvals(bench.rig.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+            await list_approvals(bench.rig.rt, ApprovalFilter(state=(ApprovalState.PENDING,)))
         ).items:
             await asyncio.sleep(0.05)  # the run ends, and signals nothing
     assert bench.rig.effects("firewall") == 0

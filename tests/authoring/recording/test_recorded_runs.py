@@ -90,7 +90,7 @@ async def ran(
         if answer is not None:
             while not (
                 found := (
-                    await list_approvals(made.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+                    await list_approvals(made.rt, ApprovalFilter(state=(ApprovalState.PENDING,)))
                 ).items
             ):  # nothing says when
                 await asyncio.sleep(0.05)

@@ -220,7 +220,7 @@ async def test_lifted_containments_are_listed_only_on_request(bench: ActivityRig
     assert [
         item.state
         for item in (
-            await list_containments(bench.rt, ContainmentFilter(states=(ContainmentState.LIFTED,)))
+            await list_containments(bench.rt, ContainmentFilter(state=(ContainmentState.LIFTED,)))
         ).items
     ] == ["lifted"]
 

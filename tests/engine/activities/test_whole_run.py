@@ -163,7 +163,7 @@ async def test_approved_change_is_applied(
     async with at_most(30):
         while not (
             found := (
-                await list_approvals(made.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+                await list_approvals(made.rt, ApprovalFilter(state=(ApprovalState.PENDING,)))
             ).items
         ):  # no event to wait for
             await asyncio.sleep(0.05)
@@ -180,7 +180,7 @@ async def pending(made: ActivityRig) -> ApprovalView:
     async with at_most(30):
         while not (
             found := (
-                await list_approvals(made.rt, ApprovalFilter(states=(ApprovalState.PENDING,)))
+                await list_approvals(made.rt, ApprovalFilter(state=(ApprovalState.PENDING,)))
             ).items
         ):  # no event to wait for
             await asyncio.sleep(0.05)

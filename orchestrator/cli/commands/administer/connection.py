@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.filters import Name as NamePart
+from orchestrator.cli.filters import Since, SortByName, Until, period
 from orchestrator.cli.options import parse_pair, read_json_object, read_text
 from orchestrator.domain.errors import Invalid, TocsinError
 
@@ -66,10 +68,25 @@ def add(
 
 
 @api_command(app, "list")
-def list_connections(api: Api) -> Answer:
-    """List all connections, without their secrets."""
+def list_connections(
+    api: Api,
+    name: NamePart = None,
+    connector: Annotated[str | None, typer.Option(help="Only of this connector.")] = None,
+    capability: Annotated[str | None, typer.Option(help="Only with this capability.")] = None,
+    since: Since = None,
+    until: Until = None,
+    order: SortByName = "name",
+) -> Answer:
+    """List connections, without their secrets; the time is when they were saved last."""
+    query = {
+        **period(since, until),
+        "name": name,
+        "connector": connector,
+        "capability": capability,
+        "sort": order,
+    }
     return table(
-        api.items("/v1/connections"),
+        api.items("/v1/connections", **query),
         "name",
         "connector",
         "capability",

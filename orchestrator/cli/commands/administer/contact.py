@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.filters import Name as NamePart
+from orchestrator.cli.filters import Since, SortByName, Until, period
 
 app = noun("Contacts: how people are notified.")
 
@@ -33,9 +35,20 @@ def save(
 
 
 @api_command(app, "list")
-def list_contacts(api: Api) -> Answer:
-    """List all contacts."""
-    return table(api.items("/v1/contacts"), "person", "email", "slack_user", "updated_at")
+def list_contacts(
+    api: Api,
+    name: NamePart = None,
+    channel: Annotated[
+        Literal["email", "slack"] | None, typer.Option(help="Only who is reached by it.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    order: SortByName = "name",
+) -> Answer:
+    """List contacts; the time is when they were saved last."""
+    query = {**period(since, until), "name": name, "channel": channel, "sort": order}
+    found = api.items("/v1/contacts", **query)
+    return table(found, "person", "email", "slack_user", "updated_at")
 
 
 @api_command(app, "remove")

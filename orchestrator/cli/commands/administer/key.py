@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.command import Answer, Api, Table, api_command, local_command, noun, table
+from orchestrator.cli.filters import Since, SortByName, Until, period
 from orchestrator.cli.options import parse_seconds
 
 app = noun("API keys: who may do what.")
@@ -56,10 +57,30 @@ def create(
 
 
 @api_command(app, "list")
-def list_keys(api: Api) -> Answer:
-    """List all keys, without their tokens."""
+def list_keys(
+    api: Api,
+    person: Annotated[str | None, typer.Option(help="Only of this person.")] = None,
+    role: Annotated[KeyRole | None, typer.Option(help="Only with this role.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only of this group.")] = None,
+    valid: Annotated[
+        bool | None,
+        typer.Option("--valid/--invalid", help="Only neither revoked nor expired, or only such."),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    order: SortByName = "name",
+) -> Answer:
+    """List keys, without their tokens; the time is when they were created."""
+    query = {
+        **period(since, until),
+        "person": person,
+        "role": role.value if role else None,
+        "group": group,
+        "valid": valid,
+        "sort": order,
+    }
     return table(
-        api.items("/v1/keys"),
+        api.items("/v1/keys", **query),
         "id",
         "person",
         "roles",

@@ -10,6 +10,8 @@ import typer
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.commands.administer.source_rejected import app as rejected
 from orchestrator.cli.commands.administer.source_trial import describe_trial
+from orchestrator.cli.filters import Name as NamePart
+from orchestrator.cli.filters import Since, SortByName, Until, period
 from orchestrator.cli.options import parse_pairs, parse_seconds, read_json_object, read_text
 from orchestrator.cli.tables import format_time
 from orchestrator.domain.errors import Invalid
@@ -81,10 +83,29 @@ def add(
 
 
 @api_command(app, "list")
-def list_sources(api: Api) -> Answer:
-    """List all sources, without their secrets."""
+def list_sources(
+    api: Api,
+    name: NamePart = None,
+    product: Annotated[str | None, typer.Option(help="Only of this product.")] = None,
+    auth: Annotated[Scheme | None, typer.Option(help="Only authenticated so.")] = None,
+    mode: Annotated[
+        Literal["live", "dry_run"] | None, typer.Option(help="Only whose alerts start such runs.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    order: SortByName = "name",
+) -> Answer:
+    """List sources, without their secrets; the time is when they were added."""
+    query = {
+        **period(since, until),
+        "name": name,
+        "product": product,
+        "scheme": auth,
+        "mode": mode,
+        "sort": order,
+    }
     return table(
-        api.items("/v1/sources"),
+        api.items("/v1/sources", **query),
         "name",
         "product",
         "scheme",

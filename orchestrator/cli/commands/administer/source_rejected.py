@@ -10,8 +10,10 @@ import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.filters import Oldest, Since, Until, period, sort
+from orchestrator.cli.ids import find_id
 from orchestrator.cli.options import Limit
-from orchestrator.domain.errors import Conflict, Invalid
+from orchestrator.domain.errors import Invalid
 
 app = noun("Rejected deliveries: what a source sent that could not be read.")
 
@@ -26,10 +28,15 @@ def list_rejected(
     state: Annotated[Literal["kept", "replayed", "all"], typer.Option(help="Of which state.")] = (
         "kept"
     ),
+    reason: Annotated[str | None, typer.Option(help="Only rejected for this.")] = None,
+    since: Since = None,
+    until: Until = None,
+    oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
     """List the rejected deliveries of a source, newest first."""
-    found = api.items(f"/v1/sources/{source}/rejected", limit, state=state)
+    query = {**period(since, until), "state": state, "reason": reason, "sort": sort(oldest=oldest)}
+    found = api.items(f"/v1/sources/{source}/rejected", limit, **query)
     return table(found, "id", "reason", "status", "seen", "last_seen_at", "detail")
 
 
@@ -74,12 +81,7 @@ def replay(
 
 
 def _find(api: Api, source: str, text: str) -> str:
-    """Return the id of a delivery that begins so. Raise Conflict where several do."""
-    kept = api.items(f"/v1/sources/{source}/rejected", None, state="all")
-    found = [str(each["id"]) for each in kept if str(each["id"]).startswith(text)]
-    if len(found) > 1:
-        raise Conflict(f"several deliveries begin with {text}; give more of the id")
-    return found[0] if found else text
+    return find_id(api, f"/v1/sources/{source}/rejected", text, states=("all",))
 
 
 def _all(api: Api, path: str) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
+from orchestrator.cli.filters import Name
 from orchestrator.cli.options import read_json, read_text
 from orchestrator.domain.errors import Invalid
 
@@ -40,12 +41,27 @@ def import_assets(
 @api_command(app, "list")
 def list_assets(
     api: Api,
+    name: Name = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
+    critical: Annotated[
+        bool | None,
+        typer.Option("--critical/--not-critical", help="Only critical ones, or only others."),
+    ] = None,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="CSV, as `tocsin asset import` reads it.")
     ] = False,
 ) -> Answer:
-    """List all assets."""
-    found = api.items("/v1/assets")
+    """List assets by type and value."""
+    query: dict[str, Any] = {
+        "name": name,
+        "type": type_,
+        "kind": kind,
+        "tag": tag,
+        "critical": critical,
+    }
+    found = api.items("/v1/assets", **query)
     if as_csv:
         return Answer(found, _write_csv(found), raw=True)
     return table(found, "type", "value", "kind", "critical", "tags")

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from orchestrator.cli.command import Answer, Api, api_command, noun
-from orchestrator.cli.commands.respond.containment_table import print_containments
+from orchestrator.cli.command import Answer, Api, Table, api_command, noun
+from orchestrator.cli.commands.respond.containment_rows import COLUMNS, containment_rows
 from orchestrator.cli.commands.respond.release_all import release_all
 from orchestrator.cli.filters import (
     Connection,
@@ -27,8 +27,8 @@ from orchestrator.cli.ids import find_id
 from orchestrator.cli.options import Limit, Yes, parse_seconds
 from orchestrator.cli.output import print_json
 from orchestrator.cli.selections import change_all, choice
-from orchestrator.cli.tables import format_time
-from orchestrator.domain.errors import Conflict, Invalid, NotFound
+from orchestrator.cli.tables import format_time, print_table
+from orchestrator.domain.errors import Invalid, NotFound
 
 app = noun("Containments: what is in force on devices, and until when.")
 
@@ -52,9 +52,6 @@ Key = Annotated[
 Duration = Annotated[str, typer.Argument(metavar="DURATION", help="From now: 30m, 4h, 7d.")]
 Reason = Annotated[str, typer.Option(help="Why; recorded in the audit trail.")]
 State = Literal["in_force", "held", "lifting", "lifted", "stuck", "all"]
-
-_MAX_SEARCHED = 10_000
-_KEY_LENGTH = 32
 
 
 @api_command(app, "list")
@@ -89,7 +86,7 @@ def list_containments(
         "sort": sort(oldest=oldest),
     }
     found = api.items("/v1/containments", limit, **query)
-    return Answer(found, lambda: print_containments(found))
+    return Answer(found, Table(containment_rows(found), COLUMNS))
 
 
 @api_command(app, "show")
@@ -213,7 +210,8 @@ def _find_key(api: Api, name: str) -> str:
 
 
 def _print_releases(items: list[dict[str, Any]]) -> None:
-    print_containments([item["containment"] for item in items if item["containment"]])
+    found = [item["containment"] for item in items if item["containment"]]
+    print_table(containment_rows(found), COLUMNS)
 
 
 def _find(api: Api, name: str) -> tuple[str, str | None]:
@@ -222,10 +220,4 @@ def _find(api: Api, name: str) -> tuple[str, str | None]:
         for item in api.items("/v1/containments", 1, lease=name, state="all"):
             return item["id"], name
         raise NotFound(f"no lease {name}; `tocsin containment list --json` shows leases")
-    if len(name) >= _KEY_LENGTH:
-        return name, None
-    items = api.items("/v1/containments", _MAX_SEARCHED)
-    keys = [item["id"] for item in items if item["id"].startswith(name)]
-    if len(keys) > 1:
-        raise Conflict(f"{len(keys)} containments begin with {name}; give more of the key")
-    return (keys[0] if keys else name), None
+    return find_id(api, "/v1/containments", name, states=("in_force", "lifted")), None

@@ -31,8 +31,8 @@ IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident's id
 @api_command(app, "list")
 def list_incidents(
     api: Api,
-    state: Annotated[
-        Literal["open", "closed"] | None, typer.Option(help="Only incidents in this state.")
+    status: Annotated[
+        Literal["open", "closed"] | None, typer.Option(help="Only incidents with this status.")
     ] = None,
     since: Since = None,
     until: Until = None,
@@ -46,7 +46,7 @@ def list_incidents(
     """List incidents, newest first."""
     query = {
         **period(since, until),
-        "state": state,
+        "status": status,
         "source": source,
         "class": alert_class,
         "severity": severity,

@@ -45,8 +45,8 @@ RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
 RunIds = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of runs.", show_default=False)
 ]
-States = Annotated[
-    list[str] | None, typer.Option("--state", help="Only runs in this state. Repeatable.")
+Statuses = Annotated[
+    list[str] | None, typer.Option("--status", help="Only runs with this status. Repeatable.")
 ]
 Format = Annotated[
     Literal["svg", "mermaid", "json"], typer.Option("--format", help="The format of the graph.")
@@ -82,7 +82,7 @@ _STEP = (
 @api_command(app, "list")
 def list_runs(
     api: Api,
-    state: States = None,
+    status: Statuses = None,
     since: Since = None,
     until: Until = None,
     playbook: Playbook = None,
@@ -98,7 +98,7 @@ def list_runs(
     """List runs, newest first."""
     query = {
         **period(since, until),
-        "state": state,
+        "status": status,
         "playbook": playbook,
         "source": source,
         "severity": severity,
@@ -172,7 +172,7 @@ def cancel_run(api: Api, run_id: RunId) -> Answer:
 def retry_runs(
     api: Api,
     run_ids: RunIds = None,
-    state: States = None,
+    status: Statuses = None,
     since: Since = None,
     until: Until = None,
     ended_since: EndedSince = None,
@@ -193,7 +193,7 @@ def retry_runs(
     conditions = {
         **period(since, until),
         **ended(ended_since, ended_until),
-        "state": state,
+        "status": status,
         "playbook": playbook,
         "source": source,
         "severity": severity,

@@ -69,4 +69,4 @@ def close_task(
 
 
 def _find(api: Api, text: str) -> str:
-    return find_id(api, "/v1/tasks", text, state="all")
+    return find_id(api, "/v1/tasks", text, states=("all",))

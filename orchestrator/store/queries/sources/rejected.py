@@ -13,6 +13,8 @@ from sqlmodel import col
 
 from orchestrator.domain.alert import RejectionState
 from orchestrator.store.dialect import insert
+from orchestrator.store.search.conditions import in_order, rejected_where
+from orchestrator.store.search.filters import Order, RejectedFilter
 from orchestrator.store.tables import RejectedRow
 
 _AGAIN = ("reason", "status", "detail", "items", "body", "bytes", "content_type", "last_seen_at")
@@ -84,27 +86,20 @@ async def get(
 async def list_page(
     session: AsyncSession,
     source: str,
+    wanted: RejectedFilter,
     *,
     after: tuple[datetime, str] | None,
     limit: int,
-    state: RejectionState | None,
+    order: Order,
 ) -> list[RejectedRow]:
-    """Return deliveries of a source older than `after`, newest first, without their bodies."""
-    wanted = (
+    """Return the deliveries of a source that follow `after`, without their bodies."""
+    found = (
         select(RejectedRow)
         .options(defer(RejectedRow.body, raiseload=True))  # type: ignore[arg-type]
-        .where(col(RejectedRow.source) == source)
+        .where(col(RejectedRow.source) == source, *rejected_where(wanted))
     )
-    if state is not None:
-        wanted = wanted.where(col(RejectedRow.state) == state)
-    if after is not None:
-        at, last = after
-        wanted = wanted.where(
-            (col(RejectedRow.received_at) < at)
-            | ((col(RejectedRow.received_at) == at) & (col(RejectedRow.id) < last))
-        )
-    order = (col(RejectedRow.received_at).desc(), col(RejectedRow.id).desc())
-    return list(await session.scalars(wanted.order_by(*order).limit(limit)))
+    moment, id_ = col(RejectedRow.received_at), col(RejectedRow.id)
+    return list(await session.scalars(in_order(found, moment, id_, after, limit, order)))
 
 
 async def kept_ids(session: AsyncSession, source: str, after: str | None, limit: int) -> list[str]:

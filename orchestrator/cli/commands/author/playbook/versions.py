@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from orchestrator.cli.command import Answer, Api, api_command, table
 from orchestrator.cli.commands.author.playbook.drafts import Files, check_drafts, read_drafts
+from orchestrator.cli.filters import Name as NamePart
+from orchestrator.cli.filters import Since, SortByName, Until, period
 from orchestrator.cli.options import Version, parse_version, playbook_file, read_text
 
 Name = Annotated[str, typer.Argument(help="The playbook's name.")]
@@ -81,9 +83,37 @@ def _publish_line(view: dict[str, Any]) -> str:
             return f"{what} published as {view['stage']} (digest {view['digest']})"
 
 
-def list_versions(api: Api) -> Answer:
-    """List all published versions."""
-    return table(api.items("/v1/playbooks"), *_COLUMNS)
+def list_versions(
+    api: Api,
+    name: NamePart = None,
+    owner: Annotated[str | None, typer.Option(help="Only of this owner.")] = None,
+    stage: Annotated[
+        Literal["live", "shadow"] | None, typer.Option(help="Only in this stage.")
+    ] = None,
+    retired: Annotated[
+        bool | None,
+        typer.Option("--retired/--not-retired", help="Only retired versions, or only others."),
+    ] = None,
+    person: Annotated[str | None, typer.Option(help="Only published by this person.")] = None,
+    built_in: Annotated[
+        bool, typer.Option("--built-in", help="The versions that Tocsin made, instead.")
+    ] = False,
+    since: Since = None,
+    until: Until = None,
+    order: SortByName = "name",
+) -> Answer:
+    """List published versions; the time is when they were published."""
+    query = {
+        **period(since, until),
+        "name": name,
+        "owner": owner,
+        "stage": stage,
+        "retired": retired,
+        "person": person,
+        "built_in": built_in,
+        "sort": order,
+    }
+    return table(api.items("/v1/playbooks", **query), *_COLUMNS)
 
 
 def show(

@@ -1,10 +1,11 @@
-"""The table of containments is readable in 120 columns, whatever stands in it."""
+"""The rows of containments, whatever stands in them."""
 
 from __future__ import annotations
 
 import pytest
 
-from orchestrator.cli.commands.respond.containment_table import WIDTH, print_containments
+from orchestrator.cli.commands.respond.containment_rows import COLUMNS, containment_rows
+from orchestrator.cli.tables import print_table
 
 LEASE = {
     "run_id": "run_1",
@@ -31,17 +32,20 @@ ITEM = {
 }
 
 
-def test_no_line_is_longer_than_the_terminal_and_no_control_character_is_printed(
+def test_row_says_what_stands_since_when_and_why_without_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_containments([ITEM, {**ITEM, "expires_at": "2026-03-05T05:06:07+00:00", "drift": None}])
+    ends = {**ITEM, "expires_at": "2026-03-05T05:06:07+00:00", "drift": None}
+    print_table(containment_rows([ITEM, ends]), COLUMNS)
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= WIDTH
     assert "\x1b" not in out
-    for part in ("6f1c0f2b", "gone", "foreign", "by hand", "03-05 05:06", "03-04 05:06", "2x"):
-        assert part in out
+    first, second = out.splitlines()[1:]
+    for part in ("6f1c0f2b", "held, gone, foreign, 2x", "by hand", "03-04 05:06", "[red]Beacon"):
+        assert part in first
+    assert "03-05 05:06" in second
+    assert "gone" not in second
 
 
-def test_an_empty_list_is_one_word(capsys: pytest.CaptureFixture[str]) -> None:
-    print_containments([])
-    assert capsys.readouterr().out == "none\n"
+def test_what_never_ends_by_itself_is_said() -> None:
+    (row,) = containment_rows([{**ITEM, "leases": []}])
+    assert (row["until"], row["by"], row["why"]) == ("now", [], None)
