@@ -20,6 +20,7 @@ from orchestrator.store.search.filters import (
     ContactFilter,
     KeyFilter,
     PlaybookFilter,
+    PolicyFilter,
     SourceFilter,
 )
 
@@ -133,6 +134,19 @@ class PlaybookSelection(Selection[PlaybookFilter]):
     until: Until = None
 
 
+class PolicySelection(Selection[PolicyFilter]):
+    """Which versions of the policy."""
+
+    filter_type = PolicyFilter
+
+    person: Annotated[
+        str | None,
+        Query(max_length=_PERSON, description="Only published by this person.", examples=["ann"]),
+    ] = None
+    since: Since = None
+    until: Until = None
+
+
 class AssetSelection(Selection[AssetFilter]):
     """Which assets."""
 
@@ -161,4 +175,5 @@ Sources = Annotated[SourceFilter, Depends(from_query(SourceSelection))]
 Keys = Annotated[KeyFilter, Depends(from_query(KeySelection))]
 Contacts = Annotated[ContactFilter, Depends(from_query(ContactSelection))]
 Playbooks = Annotated[PlaybookFilter, Depends(from_query(PlaybookSelection))]
+Policies = Annotated[PolicyFilter, Depends(from_query(PolicySelection))]
 Assets = Annotated[AssetFilter, Depends(from_query(AssetSelection))]

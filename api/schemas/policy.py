@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from api.schemas.request_model import Document, Name, RequestModel, Text, example
+from api.schemas.request_model import Document, Name, RequestModel, Text, Version, example
 from orchestrator.domain.change import Effect
+from orchestrator.domain.errors import Invalid
 from orchestrator.domain.observable import Target
 
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
@@ -35,6 +36,39 @@ class CheckPolicy(RequestModel):
     file: Annotated[
         str, Field(min_length=1, max_length=200, description="The file name in messages.")
     ] = "policy.yaml"
+
+
+class PolicySide(RequestModel):
+    """One policy of a comparison: a version, a draft, or neither for the one in force."""
+
+    model_config = example({"version": 2}, {"text": "rules: []\n"}, {})
+
+    version: Version | None = None
+    text: Document | None = None
+
+    @property
+    def choice(self) -> int | str | None:
+        """The version, the text of the draft, or None for the policy in force. Raise Invalid."""
+        if self.version is not None and self.text is not None:
+            raise Invalid("give either `version` or `text`")
+        return self.text if self.version is None else self.version
+
+
+class ComparePolicies(RequestModel):
+    """Two policies to compare."""
+
+    model_config = example({"a": {"version": 1}, "b": {}}, {"a": {}, "b": {"text": "rules: []\n"}})
+
+    a: PolicySide = PolicySide()
+    b: PolicySide
+
+
+class RollBackPolicy(RequestModel):
+    """An earlier version that is put in force again, as a new one."""
+
+    model_config = example({"to": 2})
+
+    to: Version
 
 
 class EvaluateStep(RequestModel):

@@ -84,10 +84,22 @@ class Api:
         """Return the text at a path."""
         return self._send("GET", path, params=_given(query)).text
 
-    def post(self, path: str, body: Any = None, *, seconds: float = _SECONDS, **query: Any) -> Any:
-        """Return the answer to a POST. `seconds`: how long to wait for it."""
-        json_ = {} if body is None else body
-        return _decode(self._send("POST", path, json=json_, params=_given(query), timeout=seconds))
+    def post(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        seconds: float = _SECONDS,
+        if_match: str | None = None,
+        **query: Any,
+    ) -> Any:
+        """Return the answer to a POST. `seconds`: how long to wait for it.
+
+        `if_match`: the ETag of the state that it changes.
+        """
+        request = {"json": {} if body is None else body, "params": _given(query)}
+        headers = _if_match(if_match)
+        return _decode(self._send("POST", path, headers=headers, timeout=seconds, **request))
 
     def post_text(self, path: str, body: Any, **query: Any) -> str:
         """Return the text that answers a POST."""
@@ -100,8 +112,7 @@ class Api:
 
     def put(self, path: str, body: Any, *, if_match: str | None = None) -> Any:
         """Return the answer to a PUT. `if_match`: the ETag of the state that it replaces."""
-        headers = {} if if_match is None else {"If-Match": if_match}
-        return _decode(self._send("PUT", path, json=body, headers=headers))
+        return _decode(self._send("PUT", path, json=body, headers=_if_match(if_match)))
 
     def patch(self, path: str, body: Any) -> Any:
         """Return the answer to a PATCH."""
@@ -151,6 +162,10 @@ class Api:
             raise Unavailable(
                 f"{self.url}: no answer ({reason}); check that the stack runs (`tocsin up`)"
             ) from error
+
+
+def _if_match(etag: str | None) -> dict[str, str]:
+    return {} if etag is None else {"If-Match": etag}
 
 
 def _given(query: dict[str, Any]) -> dict[str, Any]:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 
 from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
+from api.filters.configuration import Policies
+from api.filters.parameters import Sort
+from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
 from api.protocol.etags import IfMatch
 from api.schemas.policy import (
     CheckPolicy,
+    ComparePolicies,
     EvaluatePolicy,
     EvaluateStep,
     PublishPolicy,
+    RollBackPolicy,
     TestPolicy,
 )
 from orchestrator.domain.access import Permission
 from orchestrator.policy import policies, what_if
 from orchestrator.policy.explain import Explanation
 from orchestrator.policy.hypothetical_change import HypotheticalChange
-from orchestrator.policy.policies import PolicyCheck, PolicyView
+from orchestrator.policy.policies import PolicyCheck, PolicyDifference, PolicyVersion, PolicyView
 from orchestrator.policy.tests import PolicyTestReport
+from orchestrator.store.search.filters import Order
 
 router = APIRouter(tags=["policy"], route_class=GuardedRoute)
 
@@ -48,6 +56,61 @@ async def publish_policy(
     Send the ETag of the policy that you edited as If-Match; `*` replaces any.
     """
     return await policies.publish_policy(rt, body.text, actor=actor, replaces=replaces)
+
+
+@router.get(
+    "/v1/policy/versions",
+    response_model=Page[PolicyVersion],
+    dependencies=[requires(Permission.READ)],
+    responses=error_responses(401, 403, 422),
+)
+async def list_policy_versions(
+    rt: Rt,
+    wanted: Policies,
+    sort: Sort = Order.NEWEST,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[PolicyVersion]:
+    """List the policies that were published, without their texts."""
+    found = await policies.list_versions(rt, wanted)
+    return page_of(found, _number, cursor, limit, newest_first=sort is Order.NEWEST)
+
+
+@router.get(
+    "/v1/policy/versions/{version}",
+    dependencies=[requires(Permission.READ)],
+    responses=error_responses(401, 403, 404, 422),
+)
+async def get_policy_version(
+    rt: Rt, version: Annotated[int, Path(ge=1, le=2**31 - 1, examples=[2])]
+) -> PolicyView:
+    """Show a policy as it was published."""
+    return await policies.get_version(rt, version)
+
+
+@router.post(
+    "/v1/policy/diff",
+    dependencies=[requires(Permission.READ)],
+    responses=error_responses(401, 403, 404, 422),
+)
+async def compare_policies(rt: Rt, body: ComparePolicies) -> PolicyDifference:
+    """Compare two policies: versions, drafts, or the one in force."""
+    return await policies.compare(rt, body.a.choice, body.b.choice)
+
+
+@router.post(
+    "/v1/policy/roll-back",
+    dependencies=[requires(Permission.POLICY_WRITE)],
+    responses=error_responses(401, 403, 404, 409, 412, 422, 428),
+)
+async def roll_back_policy(
+    rt: Rt, actor: Actor, replaces: IfMatch, body: RollBackPolicy
+) -> PolicyView:
+    """Put an earlier policy in force again, as a new version.
+
+    Send the ETag of the policy in force as If-Match; `*` replaces any.
+    """
+    return await policies.roll_back(rt, body.to, actor=actor, replaces=replaces)
 
 
 @router.post(
@@ -89,3 +152,7 @@ async def evaluate_policy(rt: Rt, body: EvaluatePolicy) -> Explanation:
 async def run_policy_tests(rt: Rt, body: TestPolicy) -> PolicyTestReport:
     """Run the test cases of a policy."""
     return await what_if.run_policy_tests(rt, body.policy, body.tests)
+
+
+def _number(view: PolicyVersion) -> str:
+    return f"{view.version:010d}"

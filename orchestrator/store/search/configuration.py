@@ -20,6 +20,7 @@ from orchestrator.store.search.filters import (
     ContactFilter,
     KeyFilter,
     PlaybookFilter,
+    PolicyFilter,
     SourceFilter,
 )
 from orchestrator.store.tables import (
@@ -28,6 +29,7 @@ from orchestrator.store.tables import (
     ContactRow,
     KeyRow,
     PlaybookRow,
+    PolicyRow,
     SourceRow,
 )
 
@@ -106,6 +108,15 @@ async def list_playbooks(session: AsyncSession, wanted: PlaybookFilter) -> Seque
         found = found.where(is_built_in if wanted.built_in else ~is_built_in)
     order = (col(PlaybookRow.name), col(PlaybookRow.version))
     return (await session.scalars(found.order_by(*order))).all()
+
+
+async def list_policies(session: AsyncSession, wanted: PolicyFilter) -> Sequence[PolicyRow]:
+    """Return the versions of the policy, the newest first."""
+    person = None if wanted.person is None else f"person:{wanted.person}"
+    found = select(PolicyRow).where(
+        *within(wanted, PolicyRow.published_at), *equal((PolicyRow.published_by, person))
+    )
+    return (await session.scalars(found.order_by(col(PolicyRow.version).desc()))).all()
 
 
 async def list_assets(session: AsyncSession, wanted: AssetFilter) -> Sequence[AssetRow]:

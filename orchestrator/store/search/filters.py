@@ -218,6 +218,14 @@ class PlaybookFilter(TimeFilter):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFilter(TimeFilter):
+    """Which versions of the policy are listed. The time is when they were published."""
+
+    person: str | None = None
+    """Who published it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssetFilter:
     """Which assets are listed."""
 

@@ -7,22 +7,86 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.command import Answer, Api, api_command, draft_command, noun
+from orchestrator.cli.command import Answer, Api, api_command, draft_command, noun, table
 from orchestrator.cli.exit_codes import ExitCode
-from orchestrator.cli.options import read_text
+from orchestrator.cli.filters import Oldest, Since, Until, period, sort
+from orchestrator.cli.options import Limit, read_text
 from orchestrator.cli.output import print_error
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 
 app = noun("The policy: protected assets, limits, and which changes need approval.")
 
 File = Annotated[Path, typer.Argument(help="A policy in YAML.")]
+Over = Annotated[
+    int | None,
+    typer.Option(
+        "--over",
+        metavar="VERSION",
+        help="The version that you have seen in force; another one in force is an error.",
+    ),
+]
+_SIDE = "A version, or a file with a draft."
 
 
 @api_command(app, "show")
-def show(api: Api) -> Answer:
-    """Show the policy in force as it was published."""
-    view = api.get("/v1/policy")
+def show(
+    api: Api,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="An earlier one; without it, the policy in force.")
+    ] = None,
+) -> Answer:
+    """Show a policy as it was published."""
+    view = api.get("/v1/policy" if version is None else f"/v1/policy/versions/{version}")
     return Answer(view, view["source"], raw=True)
+
+
+@api_command(app, "history")
+def list_versions(
+    api: Api,
+    person: Annotated[str | None, typer.Option(help="Only published by this person.")] = None,
+    since: Since = None,
+    until: Until = None,
+    oldest: Oldest = False,
+    limit: Limit = 50,
+) -> Answer:
+    """List the policies that were published, newest first."""
+    query = {**period(since, until), "person": person, "sort": sort(oldest=oldest)}
+    found = api.items("/v1/policy/versions", limit, **query)
+    return table(found, "version", "in_force", "created_at", "published_by", "digest")
+
+
+@api_command(app, "diff")
+def diff(
+    api: Api,
+    a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
+    b: Annotated[
+        str | None,
+        typer.Argument(metavar="[B]", help="The same; without it, the policy in force is A."),
+    ] = None,
+) -> Answer:
+    """Compare two policies: the lines that differ, and what is protected no longer.
+
+    Exit code 0: the same; 1: different.
+    """
+    before, after = ({}, _side(a)) if b is None else (_side(a), _side(b))
+    found = api.post("/v1/policy/diff", {"a": before, "b": after})
+    _warn(found["lost"])
+    same = found["same"] and not found["diff"]
+    text = found["diff"] or f"{found['a']} and {found['b']} are the same\n"
+    return Answer(found, text, ExitCode.DONE if same else ExitCode.NEGATIVE, raw=True)
+
+
+@api_command(app, "roll-back")
+def roll_back(
+    api: Api,
+    to: Annotated[int, typer.Option("--to", min=1, help="The version that is in force again.")],
+    over: Over = None,
+) -> Answer:
+    """Publish an earlier policy again, as a new version; warns where a protection goes away."""
+    etag = _version_in_force(api, over)
+    view = api.post("/v1/policy/roll-back", {"to": to}, if_match=etag)
+    _warn(view["warnings"])
+    return Answer(view, f"policy version {view['version']} in force, with the text of {to}")
 
 
 @api_command(app, "check")
@@ -38,14 +102,7 @@ def check(api: Api, file: File) -> Answer:
 def publish(
     api: Api,
     file: File,
-    over: Annotated[
-        int | None,
-        typer.Option(
-            "--over",
-            metavar="VERSION",
-            help="The version that the file was edited from; another one in force is an error.",
-        ),
-    ] = None,
+    over: Over = None,
 ) -> Answer:
     """Put a policy in force, for every change from now on; warns where a protection goes away."""
     view = api.put("/v1/policy", {"text": read_text(file)}, if_match=_version_in_force(api, over))
@@ -157,6 +214,10 @@ def _render(found: dict[str, Any]) -> str:
     from orchestrator.policy.explain import Explanation, render_text
 
     return "\n".join(render_text(Explanation.model_validate(found)))
+
+
+def _side(what: str) -> dict[str, Any]:
+    return {"version": int(what)} if what.isdigit() else {"text": read_text(Path(what))}
 
 
 def _target(text: str) -> dict[str, str]:
