@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from orchestrator.audit.event_mac import is_authentic
 from orchestrator.domain.audit_event import EventKind, StoredEvent
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
+from orchestrator.store.audit_events import is_authentic
 from orchestrator.store.paging import (
     UNKNOWN_CURSOR,
     Page,

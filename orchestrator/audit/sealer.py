@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit.anchor import Anchor
 from orchestrator.audit.continuity import check_end, check_trail
-from orchestrator.audit.event_mac import is_authentic
 from orchestrator.audit.export import write_export
 from orchestrator.audit.format import Head, load_head
 from orchestrator.audit.resealed import refuse_resealing
@@ -23,6 +22,7 @@ from orchestrator.crypto.private_file import replace_private
 from orchestrator.domain.audit_batch import Batch
 from orchestrator.domain.audit_event import StoredEvent
 from orchestrator.runtime import Runtime
+from orchestrator.store.audit_events import is_authentic
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import audit
 from orchestrator.store.session import event_authenticator

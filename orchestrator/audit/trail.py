@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.audit.event_mac import event_row, is_authentic
 from orchestrator.audit.sanitize import sanitize_data, sealable
 from orchestrator.crypto.mac import Authenticator
 from orchestrator.domain.audit_event import Event, EventKind, StoredEvent
 from orchestrator.domain.digest import digest, new_id
 from orchestrator.domain.errors import Conflict
+from orchestrator.store.audit_events import event_row, is_authentic
 from orchestrator.store.queries import audit
 from orchestrator.store.session import event_authenticator
 

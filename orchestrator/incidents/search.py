@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, Field
 
 from orchestrator.domain.access import Permission
+from orchestrator.domain.audit_event import StoredEvent
 from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
 from orchestrator.store.search import find
@@ -16,7 +17,6 @@ from orchestrator.store.search.names import parse_covering, parse_names
 from orchestrator.store.tables import (
     AlertRow,
     ApprovalRow,
-    AuditEventRow,
     ContainmentRow,
     RunRow,
 )
@@ -141,7 +141,8 @@ def _containment(row: ContainmentRow) -> FoundItem:
     return FoundItem(id=row.key, title=title, state=row.state, created_at=row.since)
 
 
-def _event(row: AuditEventRow) -> FoundItem:
-    title = f"{row.kind} of {row.subject} by {row.actor}"
-    at = datetime.fromisoformat(row.time)
-    return FoundItem(id=row.id, title=title, state=None, created_at=at)
+def _event(event: StoredEvent) -> FoundItem:
+    record = event.record
+    title = f"{record['kind']} of {record['subject']} by {record['actor']}"
+    at = datetime.fromisoformat(record["time"])
+    return FoundItem(id=record["id"], title=title, state=None, created_at=at)

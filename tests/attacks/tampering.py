@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.audit.event_mac import event_row
 from orchestrator.audit.seal import number_stored, seal
 from orchestrator.crypto.mac import Authenticator
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_batch import Batch
 from orchestrator.domain.audit_event import Event, EventKind, StoredEvent
+from orchestrator.store.audit_events import event_row
 from tests.harness.databases import START
 
 COLUMNS = ("id", "kind", "time", "actor", "subject", "data", "mac")

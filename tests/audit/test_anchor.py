@@ -64,6 +64,9 @@ async def test_anchor_is_private_and_has_one_line_per_batch(tmp_path: Path) -> N
         assert (found.batch, found.last_seq) == (3, 6)
 
 
+@pytest.mark.attack(
+    "cut or rewrite the newest batches", before="`audit verify --public-key` says intact"
+)
 @pytest.mark.parametrize(
     ("statements", "says"),
     [
@@ -100,6 +103,10 @@ async def test_cut_or_rewritten_end_is_refused_although_nothing_is_pending(
         assert not rt.settings.audit_head_path.exists()
 
 
+@pytest.mark.attack(
+    "delete all batches and seal rewritten events again with the true key",
+    before="the live worker goes on, and `audit verify` says intact",
+)
 async def test_past_that_was_sealed_again_with_the_true_key_is_refused(tmp_path: Path) -> None:
     """The thief of the key writes a trail that verifies, but that is not the remembered one."""
     async with opened(tmp_path, None) as [rt]:
@@ -117,6 +124,10 @@ async def test_past_that_was_sealed_again_with_the_true_key_is_refused(tmp_path:
             await seal_pending(rt)
 
 
+@pytest.mark.attack(
+    "remove the place of a sealed event, so that it is sealed again",
+    before="the event was sealed under a second number",
+)
 async def test_event_whose_place_was_removed_is_not_sealed_twice(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         await sealed(rt, 3)
@@ -211,6 +222,10 @@ async def test_workers_with_their_own_data_directories_do_not_cry_wolf(
             assert verify(tmp_path / "t.jsonl", one.audit_key.public).status == "intact"
 
 
+@pytest.mark.attack(
+    "cut the newest batches, and have the next export replace audit.head",
+    before="audit.head was overwritten with the shorter head",
+)
 async def test_export_does_not_replace_the_head_of_a_longer_trail(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         await sealed(rt, 3)

@@ -36,6 +36,10 @@ async def subjects(rt: Runtime, folder: Path) -> list[str]:
     return [line["event"]["subject"] for line in lines if "event" in line]
 
 
+@pytest.mark.attack(
+    "insert a back-dated event, or change one before it is sealed",
+    before="sealed, signed and shown as a fact",
+)
 @pytest.mark.parametrize(
     "statement",
     [
@@ -122,6 +126,10 @@ async def _record(rt: Runtime, **data: object) -> None:
         )
 
 
+@pytest.mark.attack(
+    "write the event of an intent before Tocsin does, so that its own is dropped",
+    before="the intent was dropped in silence, and the change was made",
+)
 async def test_intent_that_another_wrote_before_is_an_error(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         await _record(rt, target="a")

@@ -93,6 +93,9 @@ async def test_row_altered_past_the_triggers_is_named(tmp_path: Path) -> None:
         assert "event 3" in report.findings[0]
 
 
+@pytest.mark.attack(
+    "put yesterday's copy of the database back", before="sealed on, and `audit verify` says intact"
+)
 async def test_restored_old_copy_of_the_database_is_not_sealed(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         await note(rt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from orchestrator.audit.sealer import export_trail
@@ -17,6 +18,9 @@ from tests.audit.test_anchor import sealed, tamper, write
 from tests.harness.databases import opened
 
 
+@pytest.mark.attack(
+    "break the trail, so that the sweeper stops", before="reminders, dispatch and leases stopped"
+)
 async def test_broken_trail_opens_one_task_that_closes_once_it_is_restored(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         await sealed(rt, 3)

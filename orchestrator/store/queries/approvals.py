@@ -14,6 +14,7 @@ from orchestrator.domain.approval import DELIVERED_STATES, ApprovalState, one_pe
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.containment import EffectState
 from orchestrator.domain.run import BEFORE
+from orchestrator.store.audit_events import select_events
 from orchestrator.store.authentic import sealed_values
 from orchestrator.store.dialect import insert
 from orchestrator.store.search.conditions import approvals_where, in_order
@@ -182,19 +183,21 @@ async def is_spent(
 async def list_recorded_approvers(session: AsyncSession, approval_id: str) -> set[str]:
     """Return the actors whose decision on an approval is in the audit trail."""
     kinds = (EventKind.APPROVAL_DECIDED, EventKind.BREAK_GLASS_USED)
-    wanted = select(col(AuditEventRow.actor)).where(
-        col(AuditEventRow.subject) == approval_id, col(AuditEventRow.kind).in_(kinds)
+    recorded = await select_events(
+        session, col(AuditEventRow.subject) == approval_id, col(AuditEventRow.kind).in_(kinds)
     )
-    return set(await session.scalars(wanted))
+    return {event.record["actor"] for event in recorded}
 
 
 async def list_starters(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
     """Return who started or retried a run: actors, and what each did."""
-    retried = select(col(AuditEventRow.actor)).where(
-        col(AuditEventRow.subject) == run.id, col(AuditEventRow.kind) == EventKind.RUN_RETRIED
+    retried = await select_events(
+        session,
+        col(AuditEventRow.subject) == run.id,
+        col(AuditEventRow.kind) == EventKind.RUN_RETRIED,
     )
     return [(run.started_by, "started the run")] + [
-        (actor, "retried the run") for actor in await session.scalars(retried)
+        (event.record["actor"], "retried the run") for event in retried
     ]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import String, func, select, true, type_coerce
+from sqlalchemy import func, select, true
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -15,6 +14,7 @@ from sqlmodel import col
 from orchestrator.domain.audit_batch import MAX_BATCH, AuditEntry, Batch
 from orchestrator.domain.audit_event import EventKind, StoredEvent, canonical_time
 from orchestrator.domain.errors import Conflict
+from orchestrator.store.audit_events import EVENT_COLUMNS, stored_event
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import (
     AuditBatchRow,
@@ -26,18 +26,6 @@ from orchestrator.store.tables import (
 _CHUNK = 500
 _RECENT = 60
 """Batches that are searched for late events; a search of the whole trail finds even later ones."""
-
-_COLUMNS = (
-    col(AuditEventRow.number),
-    col(AuditEventRow.id),
-    col(AuditEventRow.kind),
-    col(AuditEventRow.time),
-    col(AuditEventRow.actor),
-    col(AuditEventRow.subject),
-    # As text: a row that was altered into no JSON must not stop the reader.
-    type_coerce(col(AuditEventRow.data), String).label("data"),
-    col(AuditEventRow.mac),
-)
 
 
 async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -56,7 +44,7 @@ async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> li
 
 async def events_by_id(session: AsyncSession, ids: Sequence[str]) -> dict[str, StoredEvent]:
     """Return stored events by id."""
-    found = await session.execute(select(*_COLUMNS).where(col(AuditEventRow.id).in_(ids)))
+    found = await session.execute(select(*EVENT_COLUMNS).where(col(AuditEventRow.id).in_(ids)))
     return {row.id: stored_event(row) for row in found}
 
 
@@ -70,7 +58,7 @@ async def unsealed(
     returned with `everywhere` only.
     """
     floor = after if everywhere else max(after, await _floor(session))
-    query = select(*_COLUMNS).where(col(AuditEventRow.number) > floor, ~_is_in(AuditSealRow))
+    query = select(*EVENT_COLUMNS).where(col(AuditEventRow.number) > floor, ~_is_in(AuditSealRow))
     if not everywhere:
         query = query.where(~_is_in(AuditQuarantineRow))
     rows = await session.execute(query.order_by(col(AuditEventRow.number)).limit(limit))
@@ -220,7 +208,7 @@ async def page(
 
     `oldest_first`: events above the number, oldest first.
     """
-    query = select(*_COLUMNS, col(AuditSealRow.seq)).outerjoin(
+    query = select(*EVENT_COLUMNS, col(AuditSealRow.seq)).outerjoin(
         AuditSealRow, col(AuditSealRow.event_number) == col(AuditEventRow.number)
     )
     number = col(AuditEventRow.number)
@@ -244,12 +232,6 @@ async def page(
     return [(row.seq, stored_event(row)) for row in rows]
 
 
-def stored_event(row: Any) -> StoredEvent:
-    """Return the event in a row."""
-    record = {name: getattr(row, name) for name in ("id", "kind", "time", "actor", "subject")}
-    return StoredEvent(row.number, {**record, "data": _json(row.data)}, str(row.mac))
-
-
 async def _floor(session: AsyncSession) -> int:
     newest = select(func.max(AuditBatchRow.number)).scalar_subquery()
     batch = (
@@ -267,7 +249,7 @@ async def _floor(session: AsyncSession) -> int:
 
 async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list[AuditEntry]:
     query = (
-        select(*_COLUMNS, col(AuditSealRow.seq), col(AuditSealRow.leaf))
+        select(*EVENT_COLUMNS, col(AuditSealRow.seq), col(AuditSealRow.leaf))
         .join(AuditEventRow, col(AuditSealRow.event_number) == col(AuditEventRow.number))
         .where(col(AuditSealRow.seq).between(first_seq, last_seq))
         .order_by(col(AuditSealRow.seq))
@@ -281,19 +263,6 @@ async def _entries(session: AsyncSession, first_seq: int, last_seq: int) -> list
 def _is_in(table: type[AuditSealRow | AuditQuarantineRow]) -> Any:
     number = col(table.event_number)
     return select(number).where(number == col(AuditEventRow.number)).exists()
-
-
-def _json(found: Any) -> Any:
-    """Return a JSON value; a text where it is none, which then matches no hash.
-
-    PostgreSQL's driver has parsed it already.
-    """
-    if not isinstance(found, str | bytes):
-        return found
-    try:
-        return json.loads(found)
-    except (ValueError, RecursionError):
-        return repr(found)
 
 
 _UNREADABLE = "{name} of the audit trail cannot be read: it was altered in the store"

@@ -9,10 +9,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.run import Mode, RunStatus
+from orchestrator.store.audit_events import select_events
 from orchestrator.store.search.conditions import in_order, runs_where
 from orchestrator.store.search.filters import Order, RunFilter
-from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
+from orchestrator.store.tables import AlertRow, AuditEventRow, PlaybookRow, RunRow
 
 
 async def get(session: AsyncSession, run_id: str, *, lock: bool = False) -> RunRow | None:
@@ -153,15 +155,28 @@ async def list_page(
     order: Order = Order.NEWEST,
 ) -> list[RunRow]:
     """Return the runs that follow `after`."""
-    chosen = select(RunRow).where(*runs_where(wanted))
+    chosen = select(RunRow).where(*runs_where(wanted, await _acted_on(session, wanted.person)))
     columns = (col(RunRow.created_at), col(RunRow.id))
     return list(await session.scalars(in_order(chosen, *columns, after, limit, order)))
 
 
 async def count(session: AsyncSession, wanted: RunFilter) -> int:
     """Return how many runs a filter fits."""
-    counted = select(func.count()).select_from(RunRow).where(*runs_where(wanted))
+    where = runs_where(wanted, await _acted_on(session, wanted.person))
+    counted = select(func.count()).select_from(RunRow).where(*where)
     return int(await session.scalar(counted) or 0)
+
+
+async def _acted_on(session: AsyncSession, person: str | None) -> set[str]:
+    """Return the runs that a person retried or cancelled."""
+    if person is None:
+        return set()
+    acted = await select_events(
+        session,
+        col(AuditEventRow.actor) == f"person:{person}",
+        col(AuditEventRow.kind).in_([EventKind.RUN_RETRIED, EventKind.RUN_CANCEL_REQUESTED]),
+    )
+    return {event.record["subject"] for event in acted}
 
 
 async def get_alert(session: AsyncSession, run_id: str) -> AlertRow | None:

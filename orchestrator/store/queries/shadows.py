@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.run import SHADOW, Mode
+from orchestrator.store.audit_events import select_events
 from orchestrator.store.tables import AlertRow, AuditEventRow, RunRow, StepRow
 
 _PARAMETERS = 500
@@ -36,15 +37,16 @@ async def last_shadow_period(
             EventKind.PLAYBOOK_RETIRED,
         )
     ]
-    wanted = select(AuditEventRow).where(
-        col(AuditEventRow.subject) == playbook, col(AuditEventRow.kind).in_(kinds)
+    events = await select_events(
+        session, col(AuditEventRow.subject) == playbook, col(AuditEventRow.kind).in_(kinds)
     )
     period: ShadowPeriod | None = None
-    for event in await session.scalars(wanted.order_by(col(AuditEventRow.number))):
-        if event.data.get("version") != version:
+    for event in events:
+        data = event.record["data"]
+        if data.get("version") != version:
             continue
-        at = datetime.fromisoformat(event.time)
-        is_shadow = event.data.get("stage") == SHADOW and not event.data.get("retired")
+        at = datetime.fromisoformat(event.record["time"])
+        is_shadow = data.get("stage") == SHADOW and not data.get("retired")
         if is_shadow and (period is None or period.until is not None):
             period = ShadowPeriod(at, None)
         elif not is_shadow and period is not None and period.until is None:

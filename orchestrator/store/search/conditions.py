@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, false, or_, select
 from sqlmodel import col
 
-from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.containment import ContainmentState
 from orchestrator.store.search.filters import (
     AlertFilter,
@@ -29,7 +28,6 @@ from orchestrator.store.search.names import WITH_SHORT_NAMES
 from orchestrator.store.tables import (
     AlertRow,
     ApprovalRow,
-    AuditEventRow,
     ContainmentRow,
     DecisionRow,
     IncidentRow,
@@ -42,7 +40,6 @@ from orchestrator.store.tables import (
 )
 
 Condition = ColumnElement[bool]
-_RUN_EVENTS = (EventKind.RUN_CREATED, EventKind.RUN_RETRIED, EventKind.RUN_CANCEL_REQUESTED)
 
 
 def in_order(
@@ -110,8 +107,8 @@ def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
         yield col(IncidentRow.id).in_(select(col(AlertRow.incident_id)).where(*conditions))
 
 
-def runs_where(wanted: RunFilter) -> Iterator[Condition]:
-    """Yield the conditions of runs."""
+def runs_where(wanted: RunFilter, acted: Collection[str]) -> Iterator[Condition]:
+    """Yield the conditions of runs. `acted`: the runs that the person retried or cancelled."""
     yield from within(wanted, RunRow.created_at)
     if wanted.ids:
         yield col(RunRow.id).in_(wanted.ids)
@@ -125,10 +122,6 @@ def runs_where(wanted: RunFilter) -> Iterator[Condition]:
     if wanted.error is not None:
         yield col(RunRow.error).icontains(wanted.error, autoescape=True)
     if wanted.person is not None:
-        acted = select(col(AuditEventRow.subject)).where(
-            col(AuditEventRow.actor) == f"person:{wanted.person}",
-            col(AuditEventRow.kind).in_([kind.value for kind in _RUN_EVENTS]),
-        )
         started = col(RunRow.started_by) == f"person:{wanted.person}"
         yield or_(started, col(RunRow.id).in_(acted))
     if wanted.target is not None:

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
+from orchestrator.domain.audit_event import StoredEvent
+from orchestrator.store.audit_events import select_events
 from orchestrator.store.search.conditions import containments_where, subjects_of
 from orchestrator.store.search.filters import ContainmentFilter, Names
 from orchestrator.store.tables import (
@@ -56,15 +58,11 @@ async def find_containments(
 
 async def find_events(
     session: AsyncSession, subjects: Collection[str], values: Sequence[str], limit: int
-) -> list[AuditEventRow]:
+) -> list[StoredEvent]:
     """Return audit events about one of the subjects or values, or by a person of that name."""
     actors = [f"person:{value}" for value in values]
-    wanted = select(AuditEventRow).where(
-        or_(
-            col(AuditEventRow.subject).in_([*subjects, *values]),
-            col(AuditEventRow.actor).in_(actors),
-        )
+    wanted = or_(
+        col(AuditEventRow.subject).in_([*subjects, *values]),
+        col(AuditEventRow.actor).in_(actors),
     )
-    return list(
-        await session.scalars(wanted.order_by(col(AuditEventRow.number).desc()).limit(limit))
-    )
+    return await select_events(session, wanted, newest_first=True, limit=limit)
