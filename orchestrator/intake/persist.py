@@ -220,13 +220,15 @@ class _Arrival:
 
 async def load_inventory(
     session: AsyncSession, rows: Sequence[AlertRow]
-) -> dict[enrich.Name, KnownAsset]:
+) -> dict[enrich.Name, list[KnownAsset]]:
     """Return what the inventory knows of the hosts and users of alerts, by name."""
     names = list(dict.fromkeys(name for row in rows for name in enrich.asset_names(row.view)))
-    inventory: dict[enrich.Name, KnownAsset] = {}
+    inventory: dict[enrich.Name, list[KnownAsset]] = defaultdict(list)
     for start in range(0, len(names), _MAX_NAMES):
         assets = await policy_inputs.find_assets(session, names[start : start + _MAX_NAMES])
-        inventory |= {(asset.type, asset.value): asset for asset in assets}
+        for asset in assets:
+            for name in asset.names:
+                inventory[name] += [asset] if asset not in inventory[name] else []
     return inventory
 
 

@@ -115,11 +115,12 @@ async def load_facts(
         else AssetFacts()
     )
     return ChangeFacts(
-        names=tuple(sorted(names)),
+        names=tuple(sorted({*names, *said.names} if guarded else names)),
         tags=said.tags,
         sure_tags=said.sure_tags,
         critical=said.critical,
         known=said.known,
+        internal=said.internal,
         held_by_others=any(holder.run != run_id for holder in change.holders),
         switches=switches,
         own=await _own(session, now) if guarded else (),
