@@ -14,10 +14,8 @@ from fastapi.routing import APIRoute
 
 from api import problems
 from api.access_audit import AccessAudit
-from api.audit_header import TrailWatch
 from api.compression import Compression
 from api.container import Container
-from api.kill_switch_header import KillSwitchHeader
 from api.methods import Methods
 from api.metrics import Metrics
 from api.middleware import ResponseMiddleware
@@ -55,6 +53,7 @@ from api.routes.respond import (
     slack,
     tasks,
 )
+from api.state_headers import StateHeaders
 from api.temporal import TemporalLink
 from orchestrator.incidents.refused_rows import report_refused_rows
 from orchestrator.installation.open import open_existing
@@ -120,8 +119,7 @@ def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
         dispatcher=BackgroundDispatcher(rt, client),
         metrics=Metrics(),
         access_audit=AccessAudit(rt),
-        kill_switch_header=KillSwitchHeader(rt),
-        trail=TrailWatch(rt),
+        state=StateHeaders(rt),
     )
 
     @asynccontextmanager

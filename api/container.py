@@ -13,9 +13,8 @@ from orchestrator.runtime import Runtime
 
 if TYPE_CHECKING:
     from api.access_audit import AccessAudit
-    from api.audit_header import TrailWatch
-    from api.kill_switch_header import KillSwitchHeader
     from api.metrics import Metrics
+    from api.state_headers import StateHeaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,7 @@ class Container:
     dispatcher: BackgroundDispatcher
     metrics: Metrics
     access_audit: AccessAudit
-    kill_switch_header: KillSwitchHeader
-    trail: TrailWatch
+    state: StateHeaders
 
 
 def container_of(request: Request) -> Container:

@@ -13,11 +13,9 @@ from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.audit_header import AUDIT_HEADER
 from api.body import BoundedBody
 from api.client_address import client_of, parse_networks
 from api.container import Container
-from api.kill_switch_header import HEADER
 from api.methods import HeadSender, as_get
 from api.problems import ProblemResponse, problem, unexpected
 
@@ -65,10 +63,7 @@ class ResponseMiddleware:
         if method == "HEAD":
             scope, send = as_get(scope), HeadSender(send)
         body = BoundedBody(scope, receive, self._limit)
-        switches = await self._container.kill_switch_header.value()
-        marks = {HEADER.decode(): switches.decode()} if switches is not None else {}
-        if audit := await self._container.trail.header():
-            marks[AUDIT_HEADER] = audit
+        marks = await self._container.state.headers()
         response = _HeaderSender(send, scope["request_id"], marks, body)
         began = time.perf_counter()
         self._open += 1

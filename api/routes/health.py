@@ -114,7 +114,7 @@ async def readyz(request: Request, response: Response) -> Ready:
     keys = await key_state(container.rt) if database is Database.OK else KeyState.UNKNOWN
     accepts = database is Database.OK and keys is KeyState.OK
     response.status_code = 200 if accepts else 503
-    intact = (await container.trail.state()).is_intact
+    intact = (await container.state.trail.get()).is_intact
     well = bool(temporal and worker and intact)
     return Ready(
         status=("ok" if well else "degraded") if accepts else "unavailable",
@@ -145,7 +145,7 @@ async def readyz(request: Request, response: Response) -> Ready:
 async def metrics(request: Request) -> Response:
     """Return metrics in Prometheus' text format."""
     container = container_of(request)
-    trail = await container.trail.state()
+    trail = await container.state.trail.get()
     return Response(await container.metrics.text(container.rt, trail), media_type=MEDIA_TYPE)
 
 

@@ -28,7 +28,7 @@ async def client(rt: Runtime, app: FastAPI, stranger: httpx.AsyncClient) -> http
     assert "Tocsin-Audit" not in reply.headers
     assert await _metric(stranger, "tocsin_audit_intact") == 1
     assert [each.level for each in await examine_trail(rt)] == ["good"]
-    app.state.container.trail.refresh()
+    app.state.container.state.trail.refresh()
     return stranger
 
 
@@ -65,7 +65,7 @@ async def test_quarantined_event_shows_until_its_task_is_closed(
     assert await _metric(client, "tocsin_audit_quarantined") == 1
     [task] = (await list_tasks(rt)).items
     await close_task(rt, task.id, comment="found who", actor="person:ana")
-    app.state.container.trail.refresh()
+    app.state.container.state.trail.refresh()
     assert "Tocsin-Audit" not in (await client.get("/livez")).headers
     await write(rt, "next")
     await TrailAlarm(rt).seal()  # another process knows what is closed

@@ -62,7 +62,7 @@ async def engage_kill_switch(
     view = await kill_switches.engage(
         rt, body.scope, body.name, body.reason, actor=actor, stop_releases=body.stop_releases
     )
-    container_of(request).kill_switch_header.refresh()
+    container_of(request).state.kill_switches.refresh()
     return view
 
 
@@ -77,5 +77,5 @@ async def lift_kill_switch(
 ) -> Response:
     """Allow changes again."""
     await kill_switches.lift(rt, scope, name, actor=actor)
-    container_of(request).kill_switch_header.refresh()
+    container_of(request).state.kill_switches.refresh()
     return Response(status_code=204)
