@@ -26,8 +26,10 @@ from api.routes.administer import (
     connections,
     connectors,
     contacts,
+    enrolments,
     keys,
     me,
+    people,
     rejected_deliveries,
     sources,
 )
@@ -89,15 +91,16 @@ GUARDED = (
     connections.router,
     connectors.router,
     me.router,
+    people.router,
     keys.router,
     contacts.router,
 )
 """Routers whose routes each require a permission."""
 
-OPEN = (webhooks.router, health.router, slack.router)
-"""Routers without API keys: their requests are signed, or tell nothing confidential."""
+OPEN = (webhooks.router, health.router, slack.router, enrolments.router)
+"""Routers without API keys: requests are signed, carry a code, or tell nothing confidential."""
 
-PAGES = (email_links.router,)
+PAGES = (email_links.router, enrolments.pages)
 """Pages for people who follow a one-time link; not part of the documented API."""
 
 _VERSION = "1"

@@ -22,7 +22,7 @@ _bearer = HTTPBearer(
     auto_error=False,
     scheme_name="ApiKey",
     bearerFormat="tocsin_<16 hex>_<64 hex>",
-    description="An API key, made with `tocsin key create`.",
+    description="An API key of a person or a service, received with `tocsin key enrol`.",
 )
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 _MAX_TOKEN = 200
@@ -47,7 +47,8 @@ class Requirement:
         if token is None:
             raise await _unauthenticated(request, "no key", None)
         try:
-            principal = await authenticate_key(container_of(request).rt, token)
+            address = request.client.host if request.client else None
+            principal = await authenticate_key(container_of(request).rt, token, address)
         except Forbidden:
             raise await _unauthenticated(request, "key not valid", token_id(token)) from None
         if not principal.has_permission(self.permission):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from importlib import resources
 from urllib.parse import urlsplit
 
@@ -11,12 +12,12 @@ import structlog
 from connectors.lab import lab_settings
 from connectors.registry import connector
 from connectors.sdk.settings import is_this_machine
-from orchestrator.access import keys
+from orchestrator.access import keys, people
 from orchestrator.assets import inventory
 from orchestrator.connections import manage as connections
 from orchestrator.connections.manage import ConnectionView
 from orchestrator.crypto.private_file import create_private, read_private
-from orchestrator.domain.access import Role
+from orchestrator.domain.access import FOUNDER, Role
 from orchestrator.domain.errors import Conflict, Forbidden, NotFound
 from orchestrator.installation.identity import establish_identity
 from orchestrator.policy import policies
@@ -26,7 +27,8 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.migrate import migrate
 from playbooks import shipped
 
-ACTOR = "system"
+ACTOR = FOUNDER
+ADMIN = "admin"
 INVALID_ADMIN_KEY = (
     "{path}: this key is not accepted, as it was revoked or has expired; use another admin's key, "
     "or remove the file, and the next `tocsin up` or `tocsin migrate` creates one"
@@ -75,10 +77,14 @@ async def _policy(rt: Runtime, *, lab: bool) -> None:
 
 
 async def _admin(rt: Runtime) -> None:
+    """Create the first person and their key; where the key's file is lost, another key."""
     path = rt.settings.admin_key_path
     if path.exists():
         return
-    key, token = await keys.create_key(rt, "admin", (Role.ADMIN,), actor=ACTOR)
+    with suppress(Conflict):  # another process, or an earlier start, added the person
+        await people.add_person(rt, ADMIN, actor=ACTOR)
+    await people.change_person(rt, ADMIN, disabled=False, actor=ACTOR)
+    key, token = await keys.mint_key(rt, ADMIN, (Role.ADMIN,), actor=ACTOR)
     if not create_private(path, token.get_secret_value().encode() + b"\n"):
         # Another process wrote the file first, so no one will ever have this token.
         await keys.revoke_key(rt, key.id, actor=ACTOR)

@@ -13,6 +13,7 @@ LOCATIONS = {
     "/v1/debug-sessions": "debug-sessions/{id}",
     "/v1/keys": "keys/{id}",
     "/v1/kill-switches": "kill-switches/{scope}/{name}",
+    "/v1/people": "people/{id}",
     "/v1/playbooks": "playbooks/{name}?version={version}",
     "/v1/playbooks/{playbook}/{version}/signatures": "signatures",
     "/v1/runs": "runs/{id}",

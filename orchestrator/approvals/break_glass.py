@@ -9,6 +9,7 @@ from temporalio.client import Client
 
 from orchestrator.approvals.decision_input import check_comment, validate_choice
 from orchestrator.approvals.deliver_decision import deliver
+from orchestrator.approvals.new_approvers import check_established
 from orchestrator.approvals.rejections import (
     check_open,
     decision_time,
@@ -64,6 +65,7 @@ async def break_glass(
         )
         try:
             row = await _authorize(session, row, principal, approval_id)
+            await check_established(session, principal, None, new.at)
             check_open(row, digest, new.at)
             _check_reason(new.comment)
             choice = validate_choice([change["digest"] for change in row.changes], changes)

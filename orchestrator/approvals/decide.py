@@ -12,6 +12,7 @@ from orchestrator.approvals.decision_input import check_comment, validate_choice
 from orchestrator.approvals.decision_reply import live_decisions
 from orchestrator.approvals.deliver_decision import deliver
 from orchestrator.approvals.eligibility import approval_bar
+from orchestrator.approvals.new_approvers import check_established
 from orchestrator.approvals.rejections import (
     check_open,
     decision_time,
@@ -107,6 +108,7 @@ async def _authorize(
                 f"{principal.person} {deed}, and can decline its changes, but not approve them;"
                 " ask another approver"
             )
+        await check_established(session, principal, row.by_group, new.at)
     return row
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.approvals.decision_input import check_comment
 from orchestrator.approvals.eligibility import started_by_reason
+from orchestrator.approvals.new_approvers import check_established
 from orchestrator.approvals.rejections import lacks_permission, record_rejection, unknown_approval
 from orchestrator.approvals.views import get_approval
 from orchestrator.audit import trail
@@ -38,6 +39,7 @@ async def review(
         now = not_before(rt.clock(), row.decided_at if row else None)
         try:
             row = await _check(session, row, principal, approval_id, verdict)
+            await check_established(session, principal, None, now)
             check_comment(comment)
         except TocsinError as error:
             rejected = error

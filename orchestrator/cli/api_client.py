@@ -51,7 +51,7 @@ _ERRORS: dict[int, type[TocsinError]] = {
 class Api:
     """The API of one installation. Methods raise what the use case raised, with its text."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str | None) -> None:
         import ssl
 
         import httpx
@@ -59,7 +59,7 @@ class Api:
         self.url = url
         self._client = httpx.Client(
             base_url=url,
-            headers={"Authorization": f"Bearer {key}"},
+            headers={} if key is None else {"Authorization": f"Bearer {key}"},
             timeout=_SECONDS,
             trust_env=False,
             verify=ssl.create_default_context(),  # the authorities of the system

@@ -78,6 +78,7 @@ COMMANDS = (
     _administer("connection", "Connections: the systems behind the names that playbooks use."),
     _administer("contact", "Contacts: how people are notified."),
     _administer("notification", "Notifications that were sent to people."),
+    _administer("person", "People and services: to whom keys, groups and contacts belong."),
     _administer("key", "API keys: who may do what."),
     _administer("audit", "The audit trail: list, export and verify it."),
     _operate("up", "commands.operate.services", "Run the whole stack on this machine."),

@@ -30,7 +30,11 @@ class NewToken(NamedTuple):
 
 def new_token() -> NewToken:
     """Return a token `tocsin_<16 hex>_<64 hex>`, its id, and the SHA-256 to store."""
-    token_id = secrets.token_hex(8)
+    return new_token_of(secrets.token_hex(8))
+
+
+def new_token_of(token_id: str) -> NewToken:
+    """Return a token with this id, which has 16 hex digits."""
     token = f"tocsin_{token_id}_{secrets.token_hex(32)}"
     return NewToken(SecretStr(token), token_id, _hash(token))
 

@@ -1,10 +1,46 @@
-"""Roles, permissions, and the principal of a request."""
+"""People and services, their roles and permissions, and the principal of a request."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from orchestrator.domain.model import Frozen
+
+FOUNDER = "system"
+"""The actor of the first start, which makes the first person."""
+_ID = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
+
+
+class PersonKind(StrEnum):
+    """Who holds a key."""
+
+    PERSON = "person"
+    SERVICE = "service"  # a SIEM, a CI: it never approves
+
+
+class Membership(Frozen):
+    """A person's place in a group."""
+
+    joined_at: datetime
+    by: str
+    """The actor who gave it, or `issuer:URL` for a claim of an identity provider."""
+
+
+def person_id(name: str) -> str:
+    """Return the id that a name stands for: lower case and ASCII, so that no two look alike.
+
+    Raise ValueError for a name that cannot be an id.
+    """
+    id_ = name.strip().lower()
+    if not _ID.fullmatch(id_):
+        raise ValueError(
+            "use 1 to 100 letters a-z, digits and . _ @ + -, such as a.smith; the first is a letter"
+            " or a digit"
+        )
+    return id_
 
 
 class Permission(StrEnum):
@@ -59,7 +95,7 @@ _MEANINGS = {
     Permission.KILL_SWITCH_LIFT: "lift a kill switch, reset a circuit breaker",
     Permission.AUDIT_READ: "read and export the audit trail",
     Permission.POLICY_WRITE: "publish the policy",
-    Permission.ADMIN: "manage sources, connections, contacts, assets and keys",
+    Permission.ADMIN: "manage sources, connections, people, keys, contacts and assets",
 }
 _ROLE_MEANINGS = {
     Role.VIEWER: "reads, and changes nothing",
@@ -89,22 +125,45 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 }
 
 
+def granted(
+    roles: Iterable[Role | str], scopes: Iterable[Permission | str] | None
+) -> frozenset[Permission]:
+    """Return the permissions of roles, narrowed by scopes."""
+    allowed = frozenset[Permission]().union(*(PERMISSIONS[Role(role)] for role in roles))
+    return allowed if scopes is None else allowed & {Permission(scope) for scope in scopes}
+
+
+NOT_FOR_SERVICES = frozenset({Permission.APPROVAL_DECIDE, Permission.BREAK_GLASS})
+"""What only people do, whatever the roles of a service's key."""
+
+
 class Principal(Frozen):
-    """The authenticated person behind an API key."""
+    """The authenticated person or service behind an API key."""
 
     key_id: str
     person: str
-    """The person's name; two keys of one person count as one person."""
+    """The person's id; two keys of one person count as one person."""
+    kind: PersonKind = PersonKind.PERSON
     roles: tuple[Role, ...]
     groups: tuple[str, ...] = ()
+    """The person's, whichever key is used."""
     scopes: tuple[Permission, ...] | None = None
     """Narrows the permissions of the roles; None for all of them."""
+    since: datetime | None = None
+    """When the person became able to decide this way; None: with the installation."""
+    member_since: Mapping[str, datetime] = {}
+    """When the person joined groups; those not named: with the installation."""
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """The permissions of the roles, narrowed by the key's scopes."""
-        allowed = frozenset().union(*(PERMISSIONS[role] for role in self.roles))
-        return allowed if self.scopes is None else allowed & frozenset(self.scopes)
+        """The permissions of the roles, narrowed by the key's scopes and by the kind."""
+        allowed = granted(self.roles, self.scopes)
+        return allowed - NOT_FOR_SERVICES if self.kind is PersonKind.SERVICE else allowed
+
+    def approver_since(self, group: str | None) -> datetime | None:
+        """Return since when the principal can answer for a group; None: ever."""
+        times = [self.since, self.member_since.get(group) if group is not None else None]
+        return max((each for each in times if each is not None), default=None)
 
     def has_permission(self, permission: Permission) -> bool:
         """Return whether the principal has the permission."""

@@ -91,7 +91,12 @@ class EventKind(StrEnum):
     ROW_REFUSED = "store:row:refused"  # another hand wrote a row of the database
     SOURCE_SAVED = "source:saved"
     SOURCE_REMOVED = "source:removed"
+    PERSON_ADDED = "access:person:added"
+    PERSON_CHANGED = "access:person:changed"  # groups, identities, disabled or enabled
     KEY_CREATED = "access:key:created"
+    KEY_CONFIRMED = "access:key:confirmed"  # by a second admin, as the policy demands
+    KEY_ENROLLED = "access:key:enrolled"  # its person received it
+    ENROLMENT_REFUSED = "access:enrolment:refused"  # used, too late, not confirmed, wrong address
     KEY_REVOKED = "access:key:revoked"
     ACCESS_REFUSED = "access:request:refused"
     ASSETS_IMPORTED = "asset:inventory:imported"

@@ -16,6 +16,7 @@ class NotificationKind(StrEnum):
     CLOSED = "closed"  # edits an earlier message: the approval is over
     REPLY = "reply"  # tells a person what became of their click
     TASK = "task"
+    KEY = "key"  # a person has a new API key
 
     @property
     def opening(self) -> str:

@@ -220,15 +220,13 @@ class _Arrival:
 
 async def load_inventory(
     session: AsyncSession, rows: Sequence[AlertRow]
-) -> dict[enrich.Name, list[KnownAsset]]:
+) -> dict[enrich.Name, KnownAsset]:
     """Return what the inventory knows of the hosts and users of alerts, by name."""
     names = list(dict.fromkeys(name for row in rows for name in enrich.asset_names(row.view)))
-    inventory: dict[enrich.Name, list[KnownAsset]] = defaultdict(list)
+    inventory: dict[enrich.Name, KnownAsset] = {}
     for start in range(0, len(names), _MAX_NAMES):
         assets = await policy_inputs.find_assets(session, names[start : start + _MAX_NAMES])
-        for asset in assets:
-            for name in asset.names:
-                inventory[name] += [asset] if asset not in inventory[name] else []
+        inventory |= {(asset.type, asset.value): asset for asset in assets}
     return inventory
 
 

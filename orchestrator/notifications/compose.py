@@ -21,15 +21,21 @@ from orchestrator.domain.model import Frozen
 from orchestrator.domain.notification import Channel, NotificationKind
 from orchestrator.notifications import slack
 from orchestrator.notifications.email import NOT_CONFIGURED, send_mail
-from orchestrator.notifications.one_time_links import link_url, new_link
-from orchestrator.notifications.templates import MailBody, addressed, approval_mail, task_mail
+from orchestrator.notifications.one_time_links import ENROLMENT_PATH, link_url, new_link
+from orchestrator.notifications.templates import (
+    MailBody,
+    addressed,
+    approval_mail,
+    key_mail,
+    task_mail,
+)
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, records
-from orchestrator.store.tables import ApprovalRow, ContactRow, NotificationRow, TaskRow
+from orchestrator.store.tables import ApprovalRow, ContactRow, KeyRow, NotificationRow, TaskRow
 
 
 class Outgoing(Frozen):
-    """One message, ready to be sent. Exactly one of `approval`, `task` and `reply` is set."""
+    """One message, ready to be sent. Exactly one of `approval`, `text` and `reply` is set."""
 
     notification_id: str
     kind: NotificationKind
@@ -37,7 +43,7 @@ class Outgoing(Frozen):
     to: str  # an address; in Slack a user, or `channel:timestamp` and `channel:user`
     approval: ApprovalText | None = None
     outcome: str = ""  # of an edit: what the approval came to
-    task: MailBody | None = None
+    text: MailBody | None = None  # about a task or a key
     reply: str = ""
     link: SecretStr | None = None
 
@@ -57,6 +63,8 @@ async def prepare(
             outgoing = _reply(row)
         case NotificationKind.TASK:
             outgoing = await _task(session, row)
+        case NotificationKind.KEY:
+            outgoing = await _key(rt, session, row, now)
         case NotificationKind.ASKED | NotificationKind.REMINDER | NotificationKind.ESCALATED:
             outgoing = await _request(rt, session, row, now)
     if outgoing is None:
@@ -81,7 +89,7 @@ async def send(rt: Runtime, outgoing: Outgoing) -> str | None:
     if outgoing.approval is not None:
         blocks, preview = slack.request_blocks(outgoing.approval, outgoing.kind)
     else:
-        text = f"{outgoing.task.subject}\n{outgoing.task.text}" if outgoing.task else ""
+        text = f"{outgoing.text.subject}\n{outgoing.text.text}" if outgoing.text else ""
         blocks, preview = slack.text_blocks(text)
     return ":".join(await messages.send(outgoing.to, blocks, preview))
 
@@ -121,7 +129,26 @@ async def _task(session: AsyncSession, row: NotificationRow) -> Outgoing | None:
     task = await records.get(session, TaskRow, row.about)
     if to is None or task is None or task.state != TaskState.OPEN:
         return None
-    return _outgoing(row, to).model_copy(update={"task": task_mail(task)})
+    return _outgoing(row, to).model_copy(update={"text": task_mail(task)})
+
+
+async def _key(
+    rt: Runtime, session: AsyncSession, row: NotificationRow, now: datetime
+) -> Outgoing | None:
+    """Return the message about a new key. A mail has the link by which its person receives it."""
+    to = await _address(session, row)
+    key = await records.get(session, KeyRow, row.about)
+    if to is None or key is None or key.revoked_at is not None:
+        return None
+    public_url, link = rt.settings.public_url, ""
+    waits = (
+        key.hash is None and key.enrolment_expires_at is not None and key.enrolment_expires_at > now
+    )
+    if row.channel is Channel.EMAIL and public_url is not None and waits:
+        new = new_link()
+        key.enrolment_hash = new.hash
+        link = link_url(public_url, new.token, ENROLMENT_PATH)
+    return _outgoing(row, to).model_copy(update={"text": key_mail(key, link)})
 
 
 async def _edit(session: AsyncSession, row: NotificationRow, now: datetime) -> Outgoing | None:
@@ -163,7 +190,7 @@ async def _send_mail(rt: Runtime, outgoing: Outgoing) -> None:
     sender = rt.settings.mail_from
     if rt.settings.smtp_url is None or sender is None:
         raise Rejected(NOT_CONFIGURED)
-    mail = outgoing.task
+    mail = outgoing.text
     if outgoing.approval is not None:
         if outgoing.link is None:
             raise Rejected(NOT_CONFIGURED)

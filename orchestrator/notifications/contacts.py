@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit import trail
-from orchestrator.domain.access import PERMISSIONS, Permission, Principal, Role
+from orchestrator.domain.access import FOUNDER, Permission, Principal, person_id
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.model import Frozen
@@ -18,12 +18,13 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import notifications, records
+from orchestrator.store.queries.access import people
+from orchestrator.store.queries.access.people import PersonRecord
 from orchestrator.store.search import configuration
 from orchestrator.store.search.filters import ContactFilter
 from orchestrator.store.tables import ContactRow, KeyRow
 
 EVERY_CONTACT = ContactFilter()
-_PERSON = r"[^\W_][^\x00-\x1f\x7f]{0,99}"
 # One plain address: nothing that a mail program could read as a second one, a name, or a header.
 _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
@@ -69,13 +70,19 @@ async def save_contact(
     actor: str,
     replaces: Precondition = ANY_STATE,
 ) -> ContactView:
-    """Save how a person is reached, and end their unused links. Raise Invalid, Conflict."""
-    person = person.strip()
-    _check(person, email, slack_user)
+    """Save how a person is reached; their links end. Raise NotFound, Invalid, Conflict."""
+    person = _id(person)
+    _check(email, slack_user)
     now = rt.clock()
-    row = ContactRow(person=person, email=email, slack_user=slack_user, saved_at=now)
+    row = ContactRow(
+        person=person, email=email, slack_user=slack_user, saved_at=now, saved_by=actor
+    )
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, ["contacts"])
+        if await people.get_person(session, person) is None:
+            raise NotFound(
+                f"{person!r} is not a known person; add them first: tocsin person add {person}"
+            )
         before = await records.get(session, ContactRow, person)
         replaces.check(f"contact {person}", _view(before) if before else None)
         known = await notifications.find_by_slack_user(session, slack_user) if slack_user else []
@@ -103,6 +110,7 @@ async def list_contacts(
 
 async def get_contact(rt: Runtime, person: str) -> ContactView:
     """Return a person's contact. Raise NotFound."""
+    person = _id(person)
     async with rt.store.read() as session:
         row = await records.get(session, ContactRow, person)
     if row is None:
@@ -114,6 +122,7 @@ async def remove_contact(
     rt: Runtime, person: str, *, actor: str, replaces: Precondition = ANY_STATE
 ) -> None:
     """Remove a contact, and end the person's unused links. Raise NotFound."""
+    person = _id(person)
     now = rt.clock()
     async with rt.store.write() as session:
         row = await records.get(session, ContactRow, person)
@@ -130,11 +139,15 @@ async def remove_contact(
 async def decision_principal(session: AsyncSession, person: str, now: datetime) -> Principal | None:
     """Return the principal that decides by a person's link or button.
 
-    It holds the permission to decide only, with the groups of the keys that grant it. None: the
-    person has no such key.
+    It holds the permission to decide only. Its time begins when the contact was set, at the
+    earliest: who changes where links go would decide by them. None: the person may not decide.
     """
-    keys = await notifications.list_live_keys(session, [person], now)
-    return _principal(keys, Permission.APPROVAL_DECIDE)
+    contact = await records.get(session, ContactRow, person)
+    keys = await people.list_live_keys(session, [person], now)
+    record = await people.get_person(session, person)
+    if record is None:
+        return None
+    return _principal(record, keys, Permission.APPROVAL_DECIDE, contact)
 
 
 async def list_reachable(
@@ -146,10 +159,21 @@ async def list_reachable(
     ]
     if not contacts:
         return []
-    keys = await notifications.list_live_keys(session, [row.person for row in contacts], now)
+    names = [row.person for row in contacts]
+    known = await people.load_people(session, names)
+    keys = await people.list_live_keys(session, names, now)
     found = [
-        (row, _principal([key for key in keys if key.person == row.person], permission))
+        (
+            row,
+            _principal(
+                known[row.person],
+                [key for key in keys if key.person == row.person],
+                permission,
+                row,
+            ),
+        )
         for row in contacts
+        if row.person in known
     ]
     return [
         ReachablePerson(
@@ -160,28 +184,28 @@ async def list_reachable(
     ]
 
 
-def _principal(keys: Sequence[KeyRow], permission: Permission) -> Principal | None:
-    """Combine the keys that grant the permission; groups of other keys do not count."""
-    holding = [key for key in keys if permission in _permissions(key)]
-    if not holding:
+def _principal(
+    record: PersonRecord, keys: Sequence[KeyRow], permission: Permission, contact: ContactRow | None
+) -> Principal | None:
+    """Combine the keys that grant the permission."""
+    holding = [key for key in keys if permission in key.permissions]
+    if not holding or record.row.disabled_at is not None:
         return None
-    return Principal(
-        key_id=holding[0].id,
-        person=holding[0].person,
-        roles=tuple(sorted({Role(role) for key in holding for role in key.roles})),
-        groups=tuple(sorted({group for key in holding for group in key.groups})),
-        scopes=(permission,),
-    )
+    changed = contact.saved_at if contact is not None and contact.saved_by != FOUNDER else None
+    found = record.principal(holding, (permission,), changed)
+    return found if found.has_permission(permission) else None
 
 
-def _permissions(key: KeyRow) -> frozenset[Permission]:
-    allowed = frozenset().union(*(PERMISSIONS[Role(role)] for role in key.roles))
-    return allowed if key.scopes is None else allowed & {Permission(scope) for scope in key.scopes}
+def _id(person: str) -> str:
+    try:
+        return person_id(person)
+    except ValueError:
+        raise NotFound(
+            f"{person!r} is not a known person; `tocsin person list` lists all"
+        ) from None
 
 
-def _check(person: str, email: str | None, slack_user: str | None) -> None:
-    if not re.fullmatch(_PERSON, person):
-        raise Invalid("person: 1 to 100 printable characters, the name on the person's API keys")
+def _check(email: str | None, slack_user: str | None) -> None:
     if email is None and slack_user is None:
         raise Invalid("give email, slack_user, or both; to stop notifications, remove the contact")
     if email is not None and (len(email) > 254 or not _EMAIL.fullmatch(email)):
@@ -191,4 +215,4 @@ def _check(person: str, email: str | None, slack_user: str | None) -> None:
 
 
 def _view(row: ContactRow) -> ContactView:
-    return ContactView(**row.model_dump(exclude={"saved_at"}), updated_at=row.saved_at)
+    return ContactView(**row.model_dump(exclude={"saved_at", "saved_by"}), updated_at=row.saved_at)

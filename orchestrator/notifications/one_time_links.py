@@ -1,4 +1,4 @@
-"""One-time links: 256 random bits for one person and one approval. Only their hash is stored."""
+"""One-time links: 256 random bits for one person and one approval or key. Their hash is stored."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 PATH = "/a/"
+"""Of the page that decides an approval."""
+ENROLMENT_PATH = "/e/"
+"""Of the page that hands a new key over."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -35,6 +38,6 @@ def hash_of(token: str) -> str:
     return hashlib.sha256(b"tocsin:link:1\n" + shaped.encode()).hexdigest()
 
 
-def link_url(public_url: str, token: SecretStr) -> str:
+def link_url(public_url: str, token: SecretStr, path: str = PATH) -> str:
     """Return the URL that a person opens."""
-    return f"{public_url}{PATH}{token.get_secret_value()}"
+    return f"{public_url}{path}{token.get_secret_value()}"

@@ -12,7 +12,13 @@ from orchestrator.domain.digest import new_id
 from orchestrator.domain.notification import Channel, NotificationKind
 from orchestrator.notifications.contacts import ReachablePerson, list_reachable
 from orchestrator.store.queries import notifications
-from orchestrator.store.tables import ApprovalRow, NotificationRow, TaskRow
+from orchestrator.store.tables import (
+    ApprovalRow,
+    ContactRow,
+    KeyRow,
+    NotificationRow,
+    TaskRow,
+)
 
 
 async def notify_approvers(
@@ -32,6 +38,21 @@ async def notify_task(session: AsyncSession, task: TaskRow, now: datetime) -> No
     people = await list_reachable(session, permission, now)
     concerned = [each for each in people if group is None or group in each.principal.groups]
     await notifications.add(session, _to_people(task.id, NotificationKind.TASK, concerned, now))
+
+
+async def notify_key(
+    session: AsyncSession, key: KeyRow, contact: ContactRow | None, now: datetime
+) -> None:
+    """Queue a notification of a new key to its person, who has a contact or none."""
+    if contact is None:
+        return
+    ways = ((Channel.EMAIL, contact.email), (Channel.SLACK, contact.slack_user))
+    rows = [
+        _notification(key.id, NotificationKind.KEY, contact.person, channel, now)
+        for channel, address in ways
+        if address
+    ]
+    await notifications.add(session, rows)
 
 
 async def close_notifications(session: AsyncSession, approval_id: str, now: datetime) -> None:

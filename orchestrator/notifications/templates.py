@@ -14,7 +14,7 @@ from orchestrator.briefing.plain_text import defang, lines, one_line
 from orchestrator.briefing.text import ApprovalText, ChangeText, Section, format_time
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.notification import NotificationKind
-from orchestrator.store.tables import TaskRow
+from orchestrator.store.tables import KeyRow, TaskRow
 
 _SUBJECT = 120
 _APPROVAL_SUBJECT = 78
@@ -91,13 +91,36 @@ def task_mail(task: TaskRow) -> MailBody:
     kind = one_line(task.kind, 80).replace("_", " ")
     subject = defang(one_line(task.subject, 200))
     details = f"Task {task.id}, subject {subject}, open since {format_time(task.opened_at)}"
-    html = _environment.get_template("task.html").render(
-        kind=kind, summary=summary, details=details
+    html = _environment.get_template("text.html").render(
+        kind=kind, summary=summary, details=details, link=None
     )
     return MailBody(
         subject=one_line(f"[Tocsin] {kind}: {summary}", _SUBJECT),
         text=f"{summary}\n\n{details}\n",
         html=html,
+    )
+
+
+def key_mail(key: KeyRow, link: str) -> MailBody:
+    """Return the mail about a new key of its reader. `link`: to receive it; or empty."""
+    maker = one_line(key.created_by.removeprefix("person:"), 100)
+    lasts = f" It expires {format_time(key.expires_at)}." if key.expires_at else ""
+    summary = (
+        f"{maker} made an API key for you ({one_line(key.person, 100)}), with the roles "
+        f"{', '.join(key.roles)}.{lasts} If you did not expect it, have another admin revoke it: "
+        f"tocsin key revoke {key.id}"
+    )
+    details = f"Key {key.id}"
+    parts = [summary]
+    if link and key.enrolment_expires_at:
+        until = format_time(key.enrolment_expires_at)
+        details = f"The link shows the key once, until {until}. Do not forward this mail. {details}"
+        parts.append(f"Receive it:\n{link}\nor: tocsin key enrol {link}")
+    html = _environment.get_template("text.html").render(
+        kind="New API key", summary=summary, details=details, link=link or None
+    )
+    return MailBody(
+        subject="[Tocsin] New API key", text="\n\n".join([*parts, details]) + "\n", html=html
     )
 
 

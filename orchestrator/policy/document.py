@@ -35,13 +35,6 @@ DEFAULT_RULES = (
     ),
     Rule(name="default:destroy", effect=(Effect.DESTROY,), approve=RequiredApproval()),
     Rule(name="default:unknown", effect=(Effect.CONTAIN,), known=False, approve=RequiredApproval()),
-    Rule(name="default:auto-contain", effect=(Effect.CONTAIN,), tags=("auto-contain",), allow=True),
-    Rule(
-        name="default:internal",
-        effect=(Effect.CONTAIN,),
-        internal=True,
-        approve=RequiredApproval(),
-    ),
     Rule(
         name="default:held",
         effect=(Effect.RESTORE,),
@@ -198,8 +191,7 @@ protect:
 
 # The first rule that matches decides. The default rules follow: reads are allowed; containing a
 # critical or unknown asset, changes without an undo, and lifting what other runs hold need
-# approval. So does containing what is internal, unless the inventory gives it the tag
-# `auto-contain`. Everything else is allowed.
+# approval; everything else is allowed.
 rules: []
 
 # How many different targets one run, and all runs of any hour together, may touch before a change
@@ -216,6 +208,10 @@ breaker: {within: 1h, at_least: 20, factor: 5, compared_with: 7d}
 # How often devices are read back. If a containment is gone, `reapply` applies it again and `report`
 # opens a task.
 drift: {every: 15m, then: report}
+
+# A new person, key, member of a group or contact does not approve for this time. `two_admins`: a
+# second admin confirms each key that may decide.
+approvals: {new_approvers_wait: 1d, two_admins: false}
 
 # The widest network that may be blocked.
 widest_network: {ipv4: 16, ipv6: 32}

@@ -33,7 +33,13 @@ def lint_policy(
         for number, rule in enumerate(policy.rules)
         for line in (*_pairs(policy, number), *_unknown(rule, tags))
     ]
-    return tuple(f"{file}:{line}" for line in found)
+    places = [f"{file}:{line}" for line in found]
+    if policy.approvals.new_approvers_wait == 0:
+        places.append(
+            f"{file}: approvals.new_approvers_wait is 0: who makes a key can approve with it at "
+            "once; in production, wait for a day (`1d`)"
+        )
+    return tuple(places)
 
 
 def _unknown(rule: Rule, known: set[str]) -> Iterator[str]:

@@ -70,6 +70,13 @@ async def load_policy(session: AsyncSession) -> PolicyInForce:
     return PolicyInForce(row.version, row.digest, policy)
 
 
+async def load_policies_since(session: AsyncSession, since: datetime) -> list[Policy]:
+    """Return every policy that was in force at a time or after it."""
+    rows = await policy_inputs.list_policies_since(session, since)
+    found = [_parsed(canonical(row.document))[0] for row in rows]
+    return found if any(row.published_at <= since for row in rows) else [Policy(), *found]
+
+
 async def load_context(session: AsyncSession, run: RunLike, now: datetime) -> ChangeContext:
     """Return the context of a run's changes. A playbook that is not stored has no limits."""
     if run.plan_digest not in _limits:
@@ -115,12 +122,11 @@ async def load_facts(
         else AssetFacts()
     )
     return ChangeFacts(
-        names=tuple(sorted({*names, *said.names} if guarded else names)),
+        names=tuple(sorted(names)),
         tags=said.tags,
         sure_tags=said.sure_tags,
         critical=said.critical,
         known=said.known,
-        internal=said.internal,
         held_by_others=any(holder.run != run_id for holder in change.holders),
         switches=switches,
         own=await _own(session, now) if guarded else (),

@@ -20,6 +20,7 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.precondition import Precondition
 from orchestrator.store.queries import policy_inputs, records
+from orchestrator.store.queries.access import people
 from orchestrator.store.search import configuration
 from orchestrator.store.search.filters import PolicyFilter
 from orchestrator.store.tables import AssetRow, KeyRow, PolicyRow
@@ -244,7 +245,7 @@ async def _warnings(
     return (
         *lint_policy(policy, await _tags(session), file),
         *lost_protections(before, policy),
-        *empty_groups(policy, keys, now),
+        *empty_groups(policy, await people.load_people(session), keys, now),
     )
 
 

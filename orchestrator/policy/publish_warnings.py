@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from orchestrator.domain.access import PERMISSIONS, Permission, Role
+from orchestrator.domain.access import Permission, PersonKind
 from orchestrator.policy.document import Policy
 from orchestrator.policy.rules import Rule
 from orchestrator.policy.sections import Protected
+from orchestrator.store.queries.access.people import PersonRecord
 from orchestrator.store.tables import KeyRow
 
 _MAX_NAMED = 10
@@ -29,16 +30,28 @@ def lost_protections(before: Policy, after: Policy) -> Iterator[str]:
             yield f"rules: {before.name_of(number)}, which {verb}, is changed or removed"
     if before.approvals.separate and not after.approvals.separate:
         yield "approvals.separate: people may approve the changes of runs that they started"
+    if after.approvals.new_approvers_wait < before.approvals.new_approvers_wait:
+        yield "approvals.new_approvers_wait: new people, keys and groups may approve sooner"
+    if before.approvals.two_admins and not after.approvals.two_admins:
+        yield "approvals.two_admins: one admin alone makes keys that may decide"
 
 
-def empty_groups(policy: Policy, keys: Iterable[KeyRow], now: datetime) -> Iterator[str]:
+def empty_groups(
+    policy: Policy, known: Mapping[str, PersonRecord], keys: Iterable[KeyRow], now: datetime
+) -> Iterator[str]:
     """Yield a warning for each group that the policy asks and without anyone who can decide."""
-    able = {group for key in keys if _can_decide(key, now) for group in key.groups}
+    able = {
+        group
+        for key in keys
+        if _can_decide(key, now) and (owner := known.get(key.person))
+        if owner.row.disabled_at is None and owner.row.kind is PersonKind.PERSON
+        for group in owner.memberships
+    }
     for group, places in sorted(_groups(policy).items()):
         if group not in able:
             yield (
-                f"{places[0]}: no live key of group {group!r} may decide, so its approvals expire; "
-                f"create one with: tocsin key create PERSON --role approver --group {group}"
+                f"{places[0]}: no one in group {group!r} has a live key that may decide, so its "
+                f"approvals expire; add a person: tocsin person change PERSON --add-group {group}"
             )
 
 
@@ -58,12 +71,7 @@ def _groups(policy: Policy) -> dict[str, list[str]]:
 
 
 def _can_decide(key: KeyRow, now: datetime) -> bool:
-    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
-        return False
-    allowed = frozenset[Permission]().union(*(PERMISSIONS[Role(role)] for role in key.roles))
-    return Permission.APPROVAL_DECIDE in allowed and (
-        key.scopes is None or Permission.APPROVAL_DECIDE in key.scopes
-    )
+    return key.is_live(now) and Permission.APPROVAL_DECIDE in key.permissions
 
 
 def _meaning(rule: Rule) -> str:

@@ -177,7 +177,6 @@ class Rule(Frozen):
     connector: Words | None = None
     time: Hours | None = None
     known: bool | None = None  # in the inventory; a target that cannot be an asset counts as known
-    internal: bool | None = None  # a target that belongs to the organization
     held_by_others: bool | None = None  # a restore of what other runs' leases hold
     allow: Annotated[Literal[True], BeforeValidator(_allowed)] | None = None
     deny: Word | None = None
@@ -222,6 +221,5 @@ CONDITIONS = (
     "connector",
     "time",
     "known",
-    "internal",
     "held_by_others",
 )

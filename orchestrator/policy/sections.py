@@ -29,6 +29,18 @@ Span = Annotated[
 """Whole seconds; written as `15m` or as a number of seconds."""
 
 
+def _span_or_zero(value: Any) -> int:
+    return 0 if value in {0, "0s", "0m", "0h", "0d"} and value is not False else _span(value)
+
+
+SpanOrZero = Annotated[
+    int,
+    BeforeValidator(_span_or_zero),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": PATTERN}),
+]
+"""As `Span`, or `0s`: not at all."""
+
+
 class Protected(Frozen):
     """Targets that no playbook may contain or destroy.
 
@@ -121,5 +133,7 @@ class Approvals(Frozen):
     """How approvals work."""
 
     separate: bool = True  # who published the playbook or started the run may not approve
-    remind_every: Span = 300
+    remind_every: SpanOrZero = 300  # 0s: never
     break_glass: bool = True  # an admin may approve alone, and is reviewed
+    new_approvers_wait: SpanOrZero = 86_400  # how long a new person, key, group or contact waits
+    two_admins: bool = False  # a second admin confirms keys that may decide

@@ -10,7 +10,6 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from pydantic import ConfigDict, Field, ValidationError
 
 from orchestrator.assets.facts import asset_facts_from
-from orchestrator.assets.match import other_names
 from orchestrator.domain.change import PolicyVerdict, Verdict
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
@@ -39,7 +38,6 @@ class TestAsset(Frozen):
     kind: Word = "unknown"
     critical: bool = False
     tags: Tags = ()
-    also: tuple[Word, ...] = ()
 
 
 class GivenUse(Frozen):
@@ -55,7 +53,6 @@ class Given(HypotheticalChange):
 
     names: tuple[Word, ...] = ()
     known: bool | None = None  # overrides the assets
-    internal: bool | None = None  # overrides the assets
     held_by_others: bool = False  # leases of other runs hold the target of a restore
     critical: bool | None = None  # overrides the assets
     used: tuple[GivenUse, ...] = ()
@@ -202,7 +199,6 @@ def _asset(asset: TestAsset, place: str) -> KnownAsset:
         asset.kind,
         asset.critical,
         [*asset.tags],
-        _at(place, lambda: other_names(asset.type, asset.also)),
     )
 
 
@@ -242,11 +238,10 @@ def _result(
 def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> ChangeFacts:
     facts = asset_facts_from(inventory, given.target, given.names)
     return ChangeFacts(
-        names=tuple(dict.fromkeys((*given.names, *facts.names))),
+        names=given.names,
         tags=tuple(dict.fromkeys((*facts.tags, *given.tags))),
         critical=facts.critical if given.critical is None else given.critical,
         known=facts.known if given.known is None else given.known,
-        internal=facts.internal if given.internal is None else given.internal,
         held_by_others=given.held_by_others,
         used=tuple(used for each in given.used for used in _used(each, given, policy)),
     )
@@ -254,8 +249,11 @@ def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> ChangeF
 
 def _used(use: GivenUse, given: Given, policy: Policy) -> list[LimitUsage]:
     """Return the usage of every limit of the policy that the given use counts toward."""
-    source, connector = given.source or "", given.connector or ""
-    names = {"playbook": given.playbook, "source": source, "connector": connector}
+    names = {
+        "playbook": given.playbook,
+        "source": given.source or "",
+        "connector": given.connector or "",
+    }
     counts = (
         [(None, policy.limits.per_run)]
         if use.per == "run"

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     port: values.Port = 8080
     environment: Literal["production", "staging"] = "production"
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    # For how long API keys are valid, unless their creation says otherwise.
+    key_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    service_key_days: Annotated[int, Field(ge=1, le=3650)] = 365
     # Of the deliveries of each source that could not be read.
     rejected_keep_count: Annotated[int, Field(ge=1, le=100_000)] = 1000
     rejected_keep_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024

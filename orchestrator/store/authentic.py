@@ -25,12 +25,13 @@ from orchestrator.crypto.mac import Authenticator
 from orchestrator.domain.errors import Halted
 from orchestrator.store.tables import (
     ApprovalRow,
-    AssetRow,
     ConnectionRow,
     ContactRow,
     DecisionRow,
+    IdentityRow,
     KeyRow,
     KillSwitchRow,
+    PersonRow,
     PlaybookRow,
     PolicyRow,
     SignatureRow,
@@ -43,6 +44,8 @@ REFUSED: Final = "refused rows"
 """Keys of `Session.info`."""
 
 UNSEALED: dict[type[SQLModel], frozenset[str]] = {
+    PersonRow: frozenset(),
+    IdentityRow: frozenset(),
     KeyRow: frozenset(),
     ApprovalRow: frozenset(),
     DecisionRow: frozenset(),
@@ -54,7 +57,6 @@ UNSEALED: dict[type[SQLModel], frozenset[str]] = {
     PlaybookRow: frozenset(),
     SigningKeyRow: frozenset(),
     SignatureRow: frozenset(),
-    AssetRow: frozenset(),
 }
 """The tables whose rows carry a tag, and the columns that it does not cover."""
 

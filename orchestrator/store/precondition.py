@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.model import Frozen
 
-_PASSING = frozenset({"warning", "warnings", "token", "secret", "activity"})
+_PASSING = frozenset(
+    {"warning", "warnings", "token", "secret", "activity", "enrolment_code", "enrolment_url"}
+)
 """Fields of an answer that are no part of the state: shown once, or counts."""
 _LENGTH = 32
 

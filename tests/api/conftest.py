@@ -10,7 +10,6 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
-from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
 from orchestrator.installation.identity import establish_identity
 from orchestrator.policy import policies
@@ -19,6 +18,7 @@ from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from tests.harness.api_calls import People
 from tests.harness.databases import migrate_quickly
+from tests.harness.people import add_key
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def people(app: FastAPI, rt: Runtime) -> AsyncIterator[People]:
     """Return a client for each role."""
     found = People()
     for role in Role:
-        _, token = await keys.create_key(rt, f"{role}-person", (role,), actor="system")
+        _, token = await add_key(rt, f"{role}-person", (role,), actor="system")
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
         found[role] = httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://tocsin", headers=headers
@@ -77,7 +77,7 @@ async def narrowed(app: FastAPI, rt: Runtime) -> AsyncIterator[Narrow]:
     made: list[httpx.AsyncClient] = []
 
     async def make(scopes: tuple[Permission, ...]) -> httpx.AsyncClient:
-        _, token = await keys.create_key(rt, "narrow", (Role.ADMIN,), scopes=scopes, actor="system")
+        _, token = await add_key(rt, "narrow", (Role.ADMIN,), scopes=scopes, actor="system")
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
         made.append(
             httpx.AsyncClient(

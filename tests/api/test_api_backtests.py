@@ -7,11 +7,11 @@ from datetime import timedelta
 import httpx
 from fastapi import FastAPI
 
-from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries.history import alerts_between
 from tests.harness.api_calls import EDGE, People, add_edge, alert, is_problem
+from tests.harness.people import add_key
 
 DRAFT = """\
 playbook: block-beacons
@@ -65,7 +65,7 @@ async def test_bounds_and_unknown_playbooks_are_refused(people: People) -> None:
 
 
 async def test_backtest_requires_the_permission_to_read(app: FastAPI, rt: Runtime) -> None:
-    _, token = await keys.create_key(
+    _, token = await add_key(
         rt, "narrow", (Role.AUTHOR,), scopes=(Permission.PLAYBOOK_PUBLISH,), actor="system"
     )
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"}

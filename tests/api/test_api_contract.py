@@ -373,6 +373,8 @@ async def test_narrowed_admin_key_cannot_create_a_wider_one(narrowed: Any) -> No
     client = await narrowed((Permission.ADMIN, Permission.READ))
     is_problem(await client.post("/v1/keys", json={"person": "eve", "roles": ["admin"]}), 403)
     is_problem(await client.post("/v1/keys", json={"person": "eve", "roles": ["approver"]}), 403)
+    assert (await client.post("/v1/people", json={"id": "eve"})).status_code == 201
+    is_problem(await client.patch("/v1/people/eve", json={"groups": ["soc-leads"]}), 403)
     made = await client.post(
         "/v1/keys",
         json={"person": "eve", "roles": ["viewer"], "scopes": ["read"], "expires_in": 3600},

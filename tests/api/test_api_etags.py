@@ -11,6 +11,7 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.precondition import etag_of
 from tests.api.test_api_protocol import EACH, at
 from tests.harness.api_calls import add_edge, is_problem
+from tests.harness.people import new_key
 
 FIRST, SECOND, THIRD = (
     {"text": f"protect: {{hosts: [{name}]}}\n"} for name in ("dc-1", "dc-2", "dc-3")
@@ -91,7 +92,18 @@ async def test_connection_is_replaced_and_removed_only_in_the_state_that_was_rea
 async def test_contact_key_and_source_are_removed_only_in_the_state_that_was_read(
     admin: httpx.AsyncClient,
 ) -> None:
+    person = await admin.post("/v1/people", json={"id": "ann"})
     made = await admin.post("/v1/keys", json={"person": "ann", "roles": ["approver"]})
+    changed = await admin.patch(
+        "/v1/people/ann", json={"groups": ["soc"]}, headers={"if-match": person.headers["etag"]}
+    )
+    assert changed.json()["groups"]["soc"]["by"] == "person:admin-person"
+    is_problem(
+        await admin.patch(
+            "/v1/people/ann", json={"groups": []}, headers={"if-match": person.headers["etag"]}
+        ),
+        412,
+    )
     saved = await admin.put("/v1/contacts/ann", json={"email": "ann@corp.example"})
     await add_edge(admin)
     (source,) = (await admin.get("/v1/sources")).json()["items"]
@@ -137,10 +149,10 @@ async def test_publication_warns_of_lost_protection_and_of_groups_without_people
     )
     first = await admin.put("/v1/policy", json={"text": wide}, headers={"if-match": "*"})
     (empty,) = [each for each in first.json()["warnings"] if "group" in each]
-    assert "no live key of group 'night-shift' may decide" in empty
-    assert "tocsin key create PERSON --role approver --group night-shift" in empty
-    body = {"person": "ann", "roles": ["approver"], "groups": ["night-shift"]}
-    await admin.post("/v1/keys", json=body)
+    assert "no one in group 'night-shift' has a live key that may decide" in empty
+    assert "tocsin person change PERSON --add-group night-shift" in empty
+    await admin.post("/v1/people", json={"id": "ann", "groups": ["night-shift"]})
+    await new_key(admin, "ann", "approver")
     assert (await admin.post("/v1/policy/check", json={"text": wide})).json()["warnings"] == []
     for text in ("protect: {}\n", "protect: {hosts: [dc-2]}\n"):
         found = (await admin.post("/v1/policy/check", json={"text": text})).json()["warnings"]

@@ -130,13 +130,14 @@ async def test_malformed_key_is_refused(admin: httpx.AsyncClient, key: str) -> N
 
 
 async def test_new_secret_in_a_kept_answer_is_sealed(admin: httpx.AsyncClient, rt: Runtime) -> None:
+    await admin.post("/v1/people", json={"id": "ann"})
     body = {"person": "ann", "roles": ["viewer"]}
     first = await admin.post("/v1/keys", json=body, headers=named())
     again = await admin.post("/v1/keys", json=body, headers=named())
-    assert again.json()["token"] == first.json()["token"]
+    assert again.json()["enrolment_code"] == first.json()["enrolment_code"]
     async with rt.store.read() as session:
         row = (await session.scalars(select(IdempotencyRow))).one()
-    secret = first.json()["token"].rpartition("_")[2]
+    secret = first.json()["enrolment_code"]
     assert row.answer is not None
     assert secret.encode() not in row.answer
     assert "8f14e45f" not in row.id + row.request_digest

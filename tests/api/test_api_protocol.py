@@ -182,9 +182,10 @@ async def test_long_answers_are_compressed(admin: httpx.AsyncClient, app: FastAP
 
 
 async def test_answer_that_shows_a_secret_is_not_compressed(admin: httpx.AsyncClient) -> None:
-    groups = [f"{'g' * 50}-{number:03}" for number in range(50)]
+    await admin.post("/v1/people", json={"id": "ann"})
+    networks = [f"2001:db8:1111:2222:3333:4444:5555:{number:x}" for number in range(50)]
     made = await admin.post(
-        "/v1/keys", json={"person": "ann", "roles": ["viewer"], "groups": groups}
+        "/v1/keys", json={"person": "ann", "roles": ["viewer"], "networks": networks}
     )
     assert made.status_code == 201, made.text
     assert len(made.content) > 1024

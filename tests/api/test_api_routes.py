@@ -16,6 +16,7 @@ from orchestrator.domain.access import PERMISSIONS, Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.runtime import Runtime
 from tests.harness.api_calls import People, events, is_problem
+from tests.harness.people import new_key
 
 ROUTES = [route for router in GUARDED for route in router.routes if isinstance(route, APIRoute)]
 EACH = [(method, route) for route in ROUTES for method in sorted(route.methods)]
@@ -25,9 +26,15 @@ OPEN_PATHS = {
     ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("POST", "/v1/slack/interactions"),
+    ("POST", "/v1/enrolments"),
 }
 VALUES = {"version": "1", "scope": "global"}
-PAGE_PATHS = {("GET", "/a/{token}"), ("POST", "/a/{token}")}
+PAGE_PATHS = {
+    ("GET", "/a/{token}"),
+    ("POST", "/a/{token}"),
+    ("GET", "/e/{code}"),
+    ("POST", "/e/{code}"),
+}
 
 
 def at(path: str) -> str:
@@ -125,7 +132,7 @@ async def test_two_authorization_headers_are_refused_even_with_one_valid(
 async def test_revoked_key_is_refused(
     admin: httpx.AsyncClient, stranger: httpx.AsyncClient
 ) -> None:
-    made = (await admin.post("/v1/keys", json={"person": "ann", "roles": ["viewer"]})).json()
+    made = await new_key(admin, "ann", "viewer")
     key = {"Authorization": f"Bearer {made['token']}"}
     assert (await stranger.get("/v1/runs", headers=key)).status_code == 200
     assert (await admin.delete(f"/v1/keys/{made['id']}")).status_code == 204

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator.access import keys
+from orchestrator.access import keys, people
 from orchestrator.assets.inventory import import_assets
 from orchestrator.connections import manage
 from orchestrator.domain.access import Role
@@ -20,6 +20,7 @@ from orchestrator.runtime import Runtime
 from tests.api.test_api_contract import every
 from tests.api.test_contain_by_hand import connected
 from tests.harness.api_calls import People, is_problem
+from tests.harness.people import add_key
 
 __all__ = ["connected"]
 
@@ -48,6 +49,8 @@ async def configured(connected: Runtime, admin: httpx.AsyncClient) -> Runtime:
     )
     await sources.add_source(rt, "edge-ids", "suricata", "bearer", actor="system")
     await sources.add_source(rt, "wazuh", "wazuh", "basic", actor="system")
+    for person in ("ann", "bob"):
+        await people.add_person(rt, person, actor="system")
     await contacts.save_contact(rt, "ann", "ann@corp.example", None, actor="system")
     await contacts.save_contact(rt, "bob", None, "U012AB3CD4", actor="system")
     for name, owner, stage in (("one", "soc", "live"), ("two", "it", "shadow")):
@@ -105,7 +108,7 @@ async def test_keys_are_found_by_person_role_group_and_whether_they_still_work(
     admin = people[Role.ADMIN]
     made = {
         name: (
-            await keys.create_key(
+            await add_key(
                 rt,
                 name,
                 (Role.APPROVER,),

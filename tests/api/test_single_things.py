@@ -9,12 +9,13 @@ import pytest
 from fastapi import FastAPI
 
 from connectors.registry import CONNECTORS
-from orchestrator.access import keys
+from orchestrator.access import people
 from orchestrator.connections import manage
 from orchestrator.domain.access import PERMISSIONS, Role
 from orchestrator.notifications import contacts
 from orchestrator.runtime import Runtime
 from tests.harness.api_calls import People, add_edge, is_problem
+from tests.harness.people import add_key
 
 
 async def test_each_is_returned_as_its_list_shows_it(admin: httpx.AsyncClient, rt: Runtime) -> None:
@@ -23,11 +24,13 @@ async def test_each_is_returned_as_its_list_shows_it(admin: httpx.AsyncClient, r
     await manage.save_connection(
         rt, "firewall", "palo_alto", settings, actor="person:ann", client=None, check=False
     )
+    await people.add_person(rt, "ann", actor="person:admin")
     await contacts.save_contact(rt, "ann", "ann@corp.example", None, actor="person:admin")
     for path, name in (
         ("/v1/sources", "name"),
         ("/v1/connections", "name"),
         ("/v1/contacts", "person"),
+        ("/v1/people", "id"),
         ("/v1/keys", "id"),
     ):
         for item in (await admin.get(path)).json()["items"]:
@@ -37,7 +40,9 @@ async def test_each_is_returned_as_its_list_shows_it(admin: httpx.AsyncClient, r
             assert "a-secret" not in single.text
 
 
-@pytest.mark.parametrize("path", ["sources", "connections", "contacts", "keys", "connectors"])
+@pytest.mark.parametrize(
+    "path", ["sources", "connections", "contacts", "people", "keys", "connectors"]
+)
 async def test_what_does_not_exist_is_404(admin: httpx.AsyncClient, path: str) -> None:
     assert "nothing" in is_problem(await admin.get(f"/v1/{path}/nothing"), 404)["detail"]
 
@@ -45,7 +50,7 @@ async def test_what_does_not_exist_is_404(admin: httpx.AsyncClient, path: str) -
 async def test_me_names_person_groups_permissions_and_the_end_of_the_key(
     app: FastAPI, rt: Runtime
 ) -> None:
-    view, token = await keys.create_key(
+    view, token = await add_key(
         rt, "ann", [Role.ANALYST], ["soc"], expires_in=timedelta(days=30), actor="system"
     )
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"}

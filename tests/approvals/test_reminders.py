@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.access.keys import create_key
 from orchestrator.approvals.reminders import send_due_reminders
 from orchestrator.domain.access import Role
 from orchestrator.domain.approval import next_reminder
 from orchestrator.notifications.contacts import save_contact
 from orchestrator.store.tables import NotificationRow
 from tests.harness.approval_rows import ANN, NOW, Desk, desk
+from tests.harness.people import add_key
 
 HOUR = NOW + timedelta(hours=1)
 
@@ -43,9 +43,7 @@ def test_the_pauses_double_until_the_expiry() -> None:
 
 
 async def test_a_due_reminder_is_queued_and_recorded_and_the_next_one_set(at: Desk) -> None:
-    await create_key(
-        at.rt, person="ann", roles=[Role.APPROVER], groups=["leads"], actor="person:test"
-    )
+    await add_key(at.rt, person="ann", roles=[Role.APPROVER], groups=["leads"], actor="person:test")
     await save_contact(at.rt, "ann", email="ann@example.org", slack_user=None, actor="person:test")
     await at.ask(by_group="leads", expires_at=HOUR, remind_at=NOW + timedelta(seconds=300))
     assert await send_due_reminders(at.rt, 10) == 0

@@ -35,6 +35,7 @@ from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.queries import runs
 from orchestrator.worker import make_worker
+from tests.harness.people import new_key
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "walk.md"
@@ -201,8 +202,7 @@ async def walk(folder: Path) -> tuple[Trace, Trace]:
             source = {"name": "edge", "product": "generic", "scheme": "bearer", "secret": SECRET}
             source |= {"mapping": _MAPPING}
             (await tocsin.admin.post("/v1/sources", json=source)).raise_for_status()
-            key = {"person": "ann", "roles": ["approver"]}
-            made = (await tocsin.admin.post("/v1/keys", json=key)).raise_for_status().json()
+            made = await new_key(tocsin.admin, "ann", "approver")
             trace.on = True
             run = await _send(tocsin, "walk-block", "198.51.100.7")
             await _until(tocsin, run, RunStatus.COMPLETED)

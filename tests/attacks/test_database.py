@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from connectors.sdk.transport import Access
-from orchestrator.access.keys import authenticate_key, create_key
+from orchestrator.access.keys import authenticate_key
 from orchestrator.connections.credentials import open_credentials
 from orchestrator.connections.manage import list_connections, save_connection
 from orchestrator.domain.access import Role
@@ -29,6 +29,7 @@ from orchestrator.store.tables import (
     PolicyRow,
 )
 from tests.harness.activity_rig import START, ActivityRig, rig
+from tests.harness.people import add_key
 
 TOKEN = "tocsin_" + "0" * 15 + "1_" + "a" * 64
 HASH = hashlib.sha256(b"tocsin:token:1\n" + TOKEN.encode()).hexdigest()
@@ -55,10 +56,10 @@ async def tasks(bench: ActivityRig) -> Sequence[str]:
 
 @pytest.mark.attack("insert a row into api_keys", before="the row makes an admin")
 async def test_inserted_key_is_not_a_key(bench: ActivityRig) -> None:
-    await create_key(bench.rt, "ann", [Role.VIEWER], actor="person:admin")
+    await add_key(bench.rt, "ann", [Role.VIEWER], actor="person:admin")
     copied = (
-        "INSERT INTO api_keys SELECT :mac, :id, :hash, 'mallory', '[\"admin\"]', '[]', 'null',"
-        " created_by, created_at, NULL, NULL FROM api_keys"
+        "INSERT INTO api_keys SELECT :mac, :id, person, :hash, '[\"admin\"]', 'null', 'null',"
+        " created_by, created_at, NULL, NULL, NULL, NULL, created_at, 0, NULL, NULL FROM api_keys"
     )
     await attack(bench.rt, copied.replace(":mac", "mac"), id="0" * 15 + "1", hash=HASH)
     for _ in range(3):
@@ -70,7 +71,7 @@ async def test_inserted_key_is_not_a_key(bench: ActivityRig) -> None:
 
 @pytest.mark.attack("give a key more roles in its row", before="the key has them")
 async def test_key_that_was_given_more_roles_is_not_a_key(bench: ActivityRig) -> None:
-    _, token = await create_key(bench.rt, "ann", [Role.VIEWER], actor="person:admin")
+    _, token = await add_key(bench.rt, "ann", [Role.VIEWER], actor="person:admin")
     await authenticate_key(bench.rt, token.get_secret_value())
     await attack(bench.rt, "UPDATE api_keys SET roles = '[\"admin\"]'")
     with pytest.raises(Forbidden):

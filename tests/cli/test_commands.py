@@ -57,8 +57,11 @@ def test_the_trail_names_the_owner_of_the_key_not_the_user_of_the_machine(data_d
 
 
 def test_a_command_needs_the_permission_of_its_route(data_dir: Path) -> None:
+    _good(tocsin("person", "add", "viewer", "--data-dir", data_dir))
     create = ("key", "create", "viewer", "--role", "viewer", "--json", "--data-dir", data_dir)
-    key = json.loads(_good(tocsin(*create)).stdout)["token"]
+    code = json.loads(_good(tocsin(*create)).stdout)["enrolment_code"]
+    enrol = ("key", "enrol", code, "--json")
+    key = json.loads(_good(tocsin(*enrol, TOCSIN_DATA_DIR=str(data_dir))).stdout)["token"]
     refused = tocsin("source", "list", "--data-dir", data_dir, TOCSIN_API_KEY=key)
     assert refused.returncode == 1
     assert refused.stderr == "tocsin: viewer lacks permission admin\n"

@@ -25,6 +25,7 @@ from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 from tests.harness.commands import tocsin
 from tests.harness.mail_server import MailServer
+from tests.harness.people import add_key
 
 PLAYBOOK = """\
 playbook: by-hand
@@ -138,10 +139,10 @@ def test_a_group_that_no_valid_key_is_in_is_named(data_dir: Path) -> None:
         await policies.publish_policy(rt, text, actor="test")
 
     async def add_viewer(rt: Runtime) -> None:
-        await keys.create_key(rt, "ann", (Role.VIEWER,), ("night-shift",), actor="test")
+        await add_key(rt, "ann", (Role.VIEWER,), ("night-shift",), actor="test")
 
     async def add_approver(rt: Runtime) -> None:
-        await keys.create_key(rt, "bob", (Role.APPROVER,), ("night-shift",), actor="test")
+        await add_key(rt, "bob", (Role.APPROVER,), ("night-shift",), actor="test")
 
     port = _free_port()
     for change in (publish_policy, add_viewer):
@@ -149,7 +150,7 @@ def test_a_group_that_no_valid_key_is_in_is_named(data_dir: Path) -> None:
         said = _one(data_dir, TOCSIN_PORT=port)
         assert "policy, rule" in said
         assert "group night-shift cannot answer" in said
-        assert "tocsin key create PERSON --role approver --group night-shift" in said
+        assert "tocsin person change PERSON --add-group night-shift" in said
     _configure(data_dir, add_approver)
     assert _wrong(data_dir, TOCSIN_PORT=port) == []
 
@@ -185,7 +186,7 @@ def test_a_revoked_admin_key_is_named(data_dir: Path) -> None:
 
 def test_a_key_that_expires_soon_is_noted(data_dir: Path) -> None:
     async def add(rt: Runtime) -> None:
-        await keys.create_key(rt, "ann", (Role.VIEWER,), expires_in=timedelta(days=3), actor="test")
+        await add_key(rt, "ann", (Role.VIEWER,), expires_in=timedelta(days=3), actor="test")
 
     _configure(data_dir, add)
     done = tocsin("doctor", "--data-dir", data_dir, TOCSIN_PORT=_free_port())

@@ -15,7 +15,6 @@ from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
 from connectors.slack.connector import Slack
 from connectors.slack.emulator import SlackEmulator
-from orchestrator.access import keys
 from orchestrator.connections import manage as connections
 from orchestrator.connections.open import pool_key
 from orchestrator.domain.access import Role
@@ -29,6 +28,7 @@ from orchestrator.store.queries import records
 from orchestrator.store.tables import ConnectionRow, RunRow
 from tests.harness.mail_server import MailServer
 from tests.harness.notification_world import NOW, World
+from tests.harness.people import add_key
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def world(tmp_path: Path, mail: MailServer) -> AsyncIterator[World]:
         ("bob", Role.APPROVER, None),
         ("eve", Role.VIEWER, "U0LEADER001"),
     ):
-        view, _ = await keys.create_key(
+        view, _ = await add_key(
             rt, person, (role,), groups=("leads",), expires_in=timedelta(days=1), actor="system"
         )
         key_ids[person] = view.id

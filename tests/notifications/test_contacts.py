@@ -7,23 +7,27 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator.access import keys
+from orchestrator.access import people
 from orchestrator.domain.access import Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid
 from orchestrator.notifications import contacts
 from orchestrator.notifications.contacts import decision_principal
 from tests.harness.notification_world import World
+from tests.harness.people import add_key
 
 
 async def key(world: World, person: str, *roles: Role, **more: Any) -> dict[str, str]:
-    _, token = await keys.create_key(world.rt, person, roles, actor="system", **more)
+    _, token = await add_key(world.rt, person, roles, actor="system", **more)
     return {"Authorization": f"Bearer {token.get_secret_value()}"}
 
 
 async def test_an_admin_saves_lists_and_removes_contacts(world: World) -> None:
     admin, api = await key(world, "root", Role.ADMIN), world.browser
     body = {"email": "zoe@corp.example", "slack_user": "U0ZOE000001"}
+    unknown = await api.put("/v1/contacts/zoe", json=body, headers=admin)
+    assert (unknown.status_code, "tocsin person add zoe" in unknown.text) == (404, True)
+    await people.add_person(world.rt, "zoe", actor="system")
     assert (await api.put("/v1/contacts/zoe", json=body, headers=admin)).json()[
         "email"
     ] == "zoe@corp.example"
@@ -67,15 +71,16 @@ async def test_a_malformed_address_is_rejected(
         await contacts.save_contact(world.rt, "zoe", email, slack, actor="system")
 
 
-async def test_permissions_of_two_keys_do_not_combine(world: World) -> None:
+async def test_groups_are_the_persons_and_permissions_are_those_of_the_deciding_keys(
+    world: World,
+) -> None:
     await key(world, "mia", Role.APPROVER, groups=("tier-1",))
-    await key(world, "mia", Role.VIEWER, groups=("leads",))
     await key(world, "mia", Role.ADMIN, groups=("owners",), scopes=(Permission.READ,))
     async with world.rt.store.read() as session:
         found = await decision_principal(session, "mia", world.now[0])
         unknown = await decision_principal(session, "unknown", world.now[0])
     assert found is not None and unknown is None
-    assert found.groups == ("tier-1",)
+    assert found.groups == ("owners", "tier-1")
     assert found.permissions == {Permission.APPROVAL_DECIDE}
 
 

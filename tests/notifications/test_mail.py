@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.access import keys
 from orchestrator.domain.access import Permission, Role
 from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Rejected, Unavailable
 from orchestrator.domain.incident import TaskKind
 from orchestrator.domain.notification import NotificationKind
+from orchestrator.notifications.contacts import save_contact
 from orchestrator.notifications.email import send_mail
 from orchestrator.notifications.outbox import notify_approvers, notify_task
 from orchestrator.notifications.sender import send_due, send_until
@@ -26,6 +26,7 @@ from orchestrator.store.tables import TaskRow
 from tests.harness.certificates import certificate_for
 from tests.harness.mail_server import MailServer
 from tests.harness.notification_world import World
+from tests.harness.people import add_key
 
 MAIL = MailBody(subject="Block it?", text="Block it?\n", html="<p>Block it?</p>")
 
@@ -42,15 +43,9 @@ def message(subject: str = "Block it?") -> Any:
 
 
 async def test_only_members_of_the_group_who_may_decide_are_notified(world: World) -> None:
-    await keys.create_key(world.rt, "eve", (Role.ADMIN,), groups=("others",), actor="system")
-    await keys.create_key(
-        world.rt,
-        "eve",
-        (Role.APPROVER,),
-        groups=("leads",),
-        scopes=(Permission.READ,),
-        actor="system",
-    )
+    await add_key(world.rt, "mia", (Role.ADMIN,), groups=("others",), actor="system")
+    await add_key(world.rt, "eve", (Role.APPROVER,), scopes=(Permission.READ,), actor="system")
+    await save_contact(world.rt, "mia", "mia@corp.example", None, actor="system")
     await world.ask()
     assert sorted(mail["To"] for mail in world.mail.taken) == [
         "ann@corp.example",
@@ -191,7 +186,7 @@ async def test_the_worker_sends_until_it_is_stopped(world: World) -> None:
 
 
 async def test_a_task_without_a_group_goes_to_admins(world: World) -> None:
-    await keys.create_key(world.rt, "eve", (Role.ADMIN,), actor="system")
+    await add_key(world.rt, "eve", (Role.ADMIN,), actor="system")
     async with world.rt.store.write() as session:
         task = TaskRow(
             id="task_1", kind=TaskKind.DRIFT, subject="k1", summary="Gone", opened_at=world.now[0]

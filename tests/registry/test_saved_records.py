@@ -24,6 +24,7 @@ from orchestrator.registry import publish
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import AuditEventRow, KeyRow, SourceRow
 from tests.harness.databases import opened
+from tests.harness.people import add_key
 
 ANN = "person:ann"
 PLAYBOOK = """
@@ -109,7 +110,7 @@ async def test_source_name_is_unique_and_free_after_removal(rt: Runtime) -> None
 
 
 async def test_key_authenticates_until_revoked(rt: Runtime) -> None:
-    view, token = await keys.create_key(
+    view, token = await add_key(
         rt, "ann", [Role.ANALYST], groups=["soc"], scopes=[Permission.READ], actor=ANN
     )
     principal = await keys.authenticate_key(rt, token.get_secret_value())
@@ -136,7 +137,7 @@ async def test_unknown_key_is_refused_without_a_reason(rt: Runtime, wrong: str) 
 
 async def test_expired_key_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
-        _, token = await keys.create_key(
+        _, token = await add_key(
             rt, "ann", [Role.VIEWER], expires_in=timedelta(seconds=1), actor=ANN
         )
         await keys.authenticate_key(rt, token.get_secret_value())
@@ -160,7 +161,7 @@ async def test_key_without_person_or_role_is_refused(
     rt: Runtime, person: str, roles: list[Role], days: int
 ) -> None:
     with pytest.raises(Invalid):
-        await keys.create_key(rt, person, roles, expires_in=timedelta(days=days), actor=ANN)
+        await add_key(rt, person, roles, expires_in=timedelta(days=days), actor=ANN)
 
 
 async def test_concurrent_policies_get_consecutive_versions(

@@ -59,7 +59,7 @@ async def get_contact(rt: Rt, person: Person) -> ContactView:
 @router.put(
     "/v1/contacts/{person}",
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 409, 412, 422),
+    responses=error_responses(401, 403, 404, 409, 412, 422),
 )
 async def save_contact(
     rt: Rt,

@@ -17,7 +17,7 @@ from api.problems import error_responses
 from api.protocol.etags import IfMatch
 from api.schemas.keys import CreateKey
 from orchestrator.access import keys
-from orchestrator.access.keys import CreatedKey, KeyView
+from orchestrator.access.key_views import CreatedKey, KeyView
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
 from orchestrator.store.search.filters import NamedOrder
@@ -50,19 +50,21 @@ async def list_keys(
     status_code=201,
     response_model=CreatedKey,
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 422),
+    responses=error_responses(401, 403, 404, 409, 422),
 )
 async def create_key(rt: Rt, who: CurrentPrincipal, actor: Actor, body: CreateKey) -> CreatedKey:
-    """Create a key. Its token is in this answer and nowhere else."""
+    """Create a key that its person receives by a code; you never see its token.
+
+    The code goes to the person by mail. Where no mail can reach them, it is in this answer.
+    """
     scopes = None if body.scopes is None else tuple(body.scopes)
     _check_no_wider(
         who, Principal(key_id="", person=body.person, roles=tuple(body.roles), scopes=scopes)
     )
     life = timedelta(seconds=body.expires_in) if body.expires_in is not None else None
-    view, token = await keys.create_key(
-        rt, body.person, body.roles, groups=body.groups, scopes=scopes, expires_in=life, actor=actor
+    return await keys.create_key(
+        rt, body.person, body.roles, scopes, body.networks, life, actor=actor
     )
-    return CreatedKey(**view.model_dump(), token=token.get_secret_value())
 
 
 @router.get(
@@ -74,6 +76,17 @@ async def create_key(rt: Rt, who: CurrentPrincipal, actor: Actor, body: CreateKe
 async def get_key(rt: Rt, key_id: KeyId) -> KeyView:
     """Return a key without its token."""
     return await keys.get_key(rt, key_id)
+
+
+@router.post(
+    "/v1/keys/{key_id}/confirm",
+    response_model=KeyView,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=error_responses(401, 403, 404, 409, 412, 422),
+)
+async def confirm_key(rt: Rt, who: CurrentPrincipal, replaces: IfMatch, key_id: KeyId) -> KeyView:
+    """Confirm a key that may decide, as a second admin, where the policy wants two."""
+    return await keys.confirm_key(rt, key_id, who, replaces)
 
 
 @router.delete(

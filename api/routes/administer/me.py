@@ -11,7 +11,7 @@ from api.container import Rt
 from api.dependencies import CurrentPrincipal, GuardedRoute, requires
 from api.problems import error_responses
 from orchestrator.access import keys
-from orchestrator.access.keys import CallerIdentity
+from orchestrator.access.key_views import CallerIdentity, identity_of
 from orchestrator.domain.access import Permission
 
 router = APIRouter(tags=["me"], route_class=GuardedRoute)
@@ -35,7 +35,7 @@ class VersionInfo(BaseModel):
 )
 async def get_identity(rt: Rt, who: CurrentPrincipal) -> CallerIdentity:
     """Return the person, roles, groups and permissions of the key that asks, and its end."""
-    return keys.identity_of(who, await keys.get_key(rt, who.key_id))
+    return identity_of(who, await keys.get_key(rt, who.key_id))
 
 
 @router.get(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from api.console.forms import check_same_site, own_address
 from api.console.render import render_page
 from api.container import Rt, Temporal, container_of
 from orchestrator.approvals.email_link import (
@@ -44,7 +45,7 @@ async def show_link(rt: Rt, request: Request, token: Token) -> Response:
         person=opened.person,
         approval=opened.approval,
         until=format_time(opened.approval.expires_at),
-        here=_here(request),
+        here=own_address(request),
     )
 
 
@@ -52,7 +53,7 @@ async def show_link(rt: Rt, request: Request, token: Token) -> Response:
 async def submit_link(rt: Rt, client: Temporal, request: Request, token: Token) -> Response:
     """Decide, once."""
     try:
-        _check_same_site(request, rt.settings.public_url)
+        check_same_site(request, rt.settings.public_url)
         fields = _parse_fields(request, await request.body())
         decision = _decision(fields)
         approval = await approval_behind(rt, token)
@@ -79,24 +80,8 @@ async def _error_page(request: Request, error: TocsinError) -> Response:
     if isinstance(error, NotFound):
         await container_of(request).access_audit.record_invalid_link(request, "unknown link")
     title = "Nothing was decided" if request.method == "POST" else "Nothing to decide"
-    again = _here(request) if isinstance(error, Invalid) else None  # the link is not used up
+    again = own_address(request) if isinstance(error, Invalid) else None  # the link is not used up
     return render_page("message.html", status, title=title, text=str(error), again=again)
-
-
-def _here(request: Request) -> str:
-    """Return the page's own address, relative: a proxy may serve it below a path."""
-    return f"./{quote(request.url.path.rpartition('/')[2])}"
-
-
-def _check_same_site(request: Request, public_url: str | None) -> None:
-    """Raise Forbidden for a form that another site sends."""
-    # The page sends no referrer, so its origin is `null`.
-    origin = request.headers.get("origin", "null")
-    hosts = {request.headers.get("host", ""), urlsplit(public_url or "").netloc}
-    is_foreign_origin = origin != "null" and urlsplit(origin).netloc not in hosts
-    is_same_site = request.headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
-    if is_foreign_origin or not is_same_site:
-        raise Forbidden("this form was sent by another site; open the link in the mail instead")
 
 
 def _parse_fields(request: Request, body: bytes) -> Fields:

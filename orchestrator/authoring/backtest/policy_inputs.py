@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from orchestrator.assets.facts import AssetFacts, asset_facts_from
-from orchestrator.assets.index import AssetIndex
+from orchestrator.assets.facts import AssetFacts, AssetIndex, asset_facts_from
 from orchestrator.domain.change import Change
 from orchestrator.domain.observable import Target
 from orchestrator.policy.evaluate import COUNTED, GUARDED
@@ -118,12 +117,10 @@ class PolicyInputs:
             else AssetFacts()
         )
         return ChangeFacts(
-            names=tuple(sorted({*names, *asset.names} if guarded else names)),
+            names=tuple(sorted(names)),
             tags=asset.tags,
-            sure_tags=asset.sure_tags,
             critical=asset.critical,
             known=asset.known,
-            internal=asset.internal,
             own=self.own if guarded else (),
             used=tuple(self.ledger.usage(change, run_id, now, context, self.limits)),
         )

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
-from orchestrator.assets.index import AssetIndex
+from orchestrator.assets.facts import AssetIndex
 from orchestrator.authoring.backtest.policy_inputs import PolicyInputs
 from orchestrator.authoring.backtest.read_resolver import Live, ReadFallback
 from orchestrator.authoring.backtest.replay import (
@@ -168,7 +168,10 @@ async def _load_policy(rt: Runtime, request: BacktestRequest) -> tuple[PolicyInF
         in_force = (
             await load_policy(session) if draft is None else PolicyInForce(0, draft.digest, draft)
         )
-        assets = [KnownAsset.of(row) for row in await history.all_assets(session)]
+        assets = [
+            KnownAsset(row.type, row.value, row.kind, row.critical, row.tags)
+            for row in await history.all_assets(session)
+        ]
         own = sorted(await policy_inputs.list_own(session, rt.clock() - OWN_FOR))
         connectors = {
             row.name: row.connector for row in await records.list_all(session, ConnectionRow)

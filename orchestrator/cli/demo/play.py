@@ -101,8 +101,10 @@ async def _play(folder: Path, listening: Listening) -> bool:
 
 
 async def _create_key(admin: RetryingApi, person: str) -> str:
+    await admin.post("/v1/people", {"id": person})
     key = await admin.post("/v1/keys", {"person": person, "roles": ["analyst", "approver"]})
-    return str(key["token"])
+    received = await admin.post("/v1/enrolments", {"code": key["enrolment_code"]})
+    return str(received["token"])
 
 
 async def _start_lease(scene: _Scene) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from orchestrator.access.keys import KeyView, list_keys
+from orchestrator.access.key_views import KeyView
+from orchestrator.access.keys import list_keys
+from orchestrator.access.people import PersonView, list_people
 from orchestrator.cli.diagnosis.model import Diagnosis, good, note, wrong
 from orchestrator.connections.manage import list_connections
 from orchestrator.domain.access import Permission, Principal, Role
@@ -26,10 +28,14 @@ async def examine_content(rt: Runtime) -> list[Diagnosis]:
     if refused := await _refused_rows(rt):
         return refused
     now = rt.clock()
+    people = {each.id: each for each in await list_people(rt) if each.disabled_at is None}
     keys = [
         key
         for key in await list_keys(rt)
-        if key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
+        if key.person in people
+        and key.enrolled_at is not None
+        and key.revoked_at is None
+        and (key.expires_at is None or key.expires_at > now)
     ]
     stored = await published_plans(rt)
     plans = [
@@ -41,7 +47,7 @@ async def examine_content(rt: Runtime) -> list[Diagnosis]:
         return [wrong("policy", str(error))]
     names = {view.name for view in await list_connections(rt)}
     found = [
-        *_groups(policy, plans, keys),
+        *_groups(policy, plans, keys, people),
         *_connections(plans, names),
         *_keys(keys, soon=[key for key in keys if key.expires_at and key.expires_at < now + _SOON]),
     ]
@@ -57,16 +63,23 @@ async def _refused_rows(rt: Runtime) -> list[Diagnosis]:
     ]
 
 
-def _groups(policy: Policy, plans: list[Plan], keys: list[KeyView]) -> Iterator[Diagnosis]:
+def _groups(
+    policy: Policy, plans: list[Plan], keys: list[KeyView], people: Mapping[str, PersonView]
+) -> Iterator[Diagnosis]:
     """Yield the groups whose approval is wanted, and that no valid key can give."""
-    deciding = {group for key in keys if _can_decide(key) for group in key.groups}
+    deciding = {
+        group
+        for key in keys
+        if _can_decide(key, people[key.person])
+        for group in people[key.person].groups
+    }
     wanted = {**_of_playbooks(plans), **_of_policy(policy)}
     for group, place in sorted(wanted.items()):
         if group not in deciding:
             yield wrong(
                 "groups",
-                f"{place}: group {group} cannot answer, as no valid key is in it; create "
-                f"one with `tocsin key create PERSON --role approver --group {group}`",
+                f"{place}: group {group} cannot answer, as no one in it has a valid key that may "
+                f"decide; add a person: `tocsin person change PERSON --add-group {group}`",
             )
 
 
@@ -95,9 +108,9 @@ def _of_playbooks(plans: list[Plan]) -> dict[str, str]:
     return found
 
 
-def _can_decide(key: KeyView) -> bool:
+def _can_decide(key: KeyView, person: PersonView) -> bool:
     holder = Principal(
-        key_id=key.id, person=key.person, roles=key.roles, groups=key.groups, scopes=key.scopes
+        key_id=key.id, person=key.person, kind=person.kind, roles=key.roles, scopes=key.scopes
     )
     return holder.has_permission(Permission.APPROVAL_DECIDE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -13,7 +13,7 @@ from orchestrator.domain.notification import Channel, NotificationKind, Notifica
 from orchestrator.store.dialect import insert
 from orchestrator.store.search.conditions import in_order, notifications_where
 from orchestrator.store.search.filters import NotificationFilter, Order
-from orchestrator.store.tables import ContactRow, KeyRow, NotificationRow, ReplayRow
+from orchestrator.store.tables import ContactRow, NotificationRow, ReplayRow
 
 _MOST_RECIPIENTS = 500
 _AFTER_THE_DECISION = (NotificationKind.CLOSED, NotificationKind.REPLY)
@@ -170,17 +170,6 @@ async def find_by_slack_user(session: AsyncSession, user: str) -> list[ContactRo
     """Return the contacts with a Slack user: at most one, unless the table was edited by hand."""
     return list(
         await session.scalars(select(ContactRow).where(col(ContactRow.slack_user) == user).limit(2))
-    )
-
-
-async def list_live_keys(
-    session: AsyncSession, persons: Sequence[str], now: datetime
-) -> list[KeyRow]:
-    """Return the keys of these people that are neither revoked nor expired."""
-    wanted = select(KeyRow).where(col(KeyRow.person).in_(persons), col(KeyRow.revoked_at).is_(None))
-    alive = or_(col(KeyRow.expires_at).is_(None), col(KeyRow.expires_at) > now)
-    return list(
-        await session.scalars(wanted.where(alive).order_by(col(KeyRow.created_at), col(KeyRow.id)))
     )
 
 

@@ -28,6 +28,7 @@ from orchestrator.store.tables import (
     ConnectionRow,
     ContactRow,
     KeyRow,
+    PersonRow,
     PlaybookRow,
     PolicyRow,
     SourceRow,
@@ -71,11 +72,17 @@ async def list_keys(session: AsyncSession, wanted: KeyFilter, now: datetime) -> 
         *within(wanted, KeyRow.created_at),
         *equal((KeyRow.person, wanted.person)),
         *_has(KeyRow.roles, wanted.role),
-        *_has(KeyRow.groups, wanted.group),
     )
+    if wanted.group is not None:
+        named = cast(col(PersonRow.groups), Text).contains(
+            f"{json.dumps(wanted.group)}: {{", autoescape=True
+        )
+        found = found.where(col(KeyRow.person).in_(select(col(PersonRow.id)).where(named)))
     if wanted.valid is not None:
         expires = col(KeyRow.expires_at)
-        is_valid = col(KeyRow.revoked_at).is_(None) & or_(expires.is_(None), expires > now)
+        is_received = col(KeyRow.hash).is_not(None)
+        is_alive = col(KeyRow.revoked_at).is_(None) & or_(expires.is_(None), expires > now)
+        is_valid = is_received & is_alive
         found = found.where(is_valid if wanted.valid else ~is_valid)
     return (await session.scalars(found.order_by(col(KeyRow.id)))).all()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.store.tables.access import IdempotencyRow, KeyRow
+from orchestrator.store.tables.access import IdempotencyRow, IdentityRow, KeyRow, PersonRow
 from orchestrator.store.tables.alerts import AlertRow, ReplayRow
 from orchestrator.store.tables.approvals import ApprovalRow, DecisionRow
 from orchestrator.store.tables.audit import (
@@ -13,13 +13,7 @@ from orchestrator.store.tables.audit import (
     AuditSinkRow,
 )
 from orchestrator.store.tables.columns import UtcDateTime
-from orchestrator.store.tables.configuration import (
-    AssetNameRow,
-    AssetRow,
-    ConnectionRow,
-    OwnRow,
-    SourceRow,
-)
+from orchestrator.store.tables.configuration import AssetRow, ConnectionRow, OwnRow, SourceRow
 from orchestrator.store.tables.containments import ContainmentRow, EffectRow, LeaseRow
 from orchestrator.store.tables.incidents import IncidentRow, TaskRow
 from orchestrator.store.tables.installation import InstallationRow
@@ -33,7 +27,6 @@ from orchestrator.store.tables.sources import RejectedRow, SourceDayRow
 __all__ = [
     "AlertRow",
     "ApprovalRow",
-    "AssetNameRow",
     "AssetRow",
     "AuditBatchRow",
     "AuditEventRow",
@@ -47,6 +40,7 @@ __all__ = [
     "DecisionRow",
     "EffectRow",
     "IdempotencyRow",
+    "IdentityRow",
     "IncidentRow",
     "InstallationRow",
     "KeyRow",
@@ -55,6 +49,7 @@ __all__ = [
     "NotificationRow",
     "ObservableRow",
     "OwnRow",
+    "PersonRow",
     "PlaybookRow",
     "PolicyRow",
     "RejectedRow",

@@ -16,10 +16,11 @@ class ContactRow(Authentic, table=True):
     """How a person is reached. Their API keys hold their permissions."""
 
     __tablename__ = "contacts"
-    person: str = Field(primary_key=True)
+    person: str = Field(primary_key=True, foreign_key="people.id")
     email: str | None = None
     slack_user: str | None = Field(default=None, index=True)
     saved_at: datetime = Field(sa_type=UtcDateTime)
+    saved_by: str
 
 
 class NotificationRow(SQLModel, table=True):
@@ -27,7 +28,7 @@ class NotificationRow(SQLModel, table=True):
 
     __tablename__ = "notifications"
     id: str = Field(primary_key=True)
-    about: str = Field(index=True)  # the id of an approval or of a task
+    about: str = Field(index=True)  # the id of an approval, a task or a key
     person: str
     channel: Channel = Field(sa_type=enum_column(Channel))
     kind: NotificationKind = Field(sa_type=enum_column(NotificationKind))

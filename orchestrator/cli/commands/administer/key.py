@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from orchestrator.cli.command import Answer, Api, Table, api_command, local_command, noun, table
+from orchestrator.cli.connect import DATA_DIR, LOCAL, URL, checked_url
 from orchestrator.cli.filters import Since, SortByName, Until, period
 from orchestrator.cli.options import parse_seconds
+from orchestrator.cli.stack import ports
+from orchestrator.domain.errors import NotFound
 
 app = noun("API keys: who may do what.")
 
@@ -29,31 +34,54 @@ class KeyRole(StrEnum):
 def create(
     api: Api,
     person: Annotated[
-        str,
-        typer.Argument(help="The owner; two keys of one person count once in an approval."),
+        str, typer.Argument(help="To whom it belongs; `tocsin person list` lists people.")
     ],
     role: Annotated[list[KeyRole], typer.Option(help="A role. Repeatable.")],
-    group: Annotated[
-        list[str] | None, typer.Option(help="A group that approvals can ask. Repeatable.")
-    ] = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(help="Only this permission of the roles, such as run:start. Repeatable."),
     ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Accept it from here only, such as 10.20.0.0/16. Repeatable."),
+    ] = None,
     expires_in: Annotated[
-        str | None, typer.Option(help="Such as 30d; without it, the key does not expire.")
+        str | None, typer.Option(help="Such as 30d; without it 90 days, for a service 365.")
     ] = None,
 ) -> Answer:
-    """Create a key, which is printed this once."""
+    """Create a key. Its person receives it by mail, or by the code that is printed."""
     body = {
         "person": person,
         "roles": [each.value for each in role],
-        "groups": group or [],
         "scopes": scope or None,
+        "networks": network or None,
         "expires_in": parse_seconds(expires_in, "--expires-in") if expires_in else None,
     }
     key = api.post("/v1/keys", body)
-    return Answer(key, f"key {key['id']} of {key['person']}; shown only now:\n{key['token']}")
+    return Answer(key, "\n".join(_created(key)))
+
+
+@local_command(app, "enrol")
+def enrol(
+    link: Annotated[str, typer.Argument(metavar="LINK", help="The link of the mail, or the code.")],
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="The API's address, where a code is given."),
+    ] = None,
+) -> Answer:
+    """Receive a key that was created for you. It is printed this once."""
+    address, code = _parse_link(link, url)
+    with Api(address, None) as api:
+        key = api.post("/v1/enrolments", {"code": code})
+    text = f"key {key['id']} of {key['person']}; shown only now:\n{key['token']}"
+    return Answer(key, text)
+
+
+@api_command(app, "confirm")
+def confirm(api: Api, key_id: Annotated[str, typer.Argument(help="The key's id.")]) -> Answer:
+    """Confirm a key that may decide, as a second admin."""
+    key = api.post(f"/v1/keys/{key_id}/confirm")
+    return Answer(key, f"key {key_id} of {key['person']} confirmed; {key['person']} can receive it")
 
 
 @api_command(app, "list")
@@ -84,11 +112,12 @@ def list_keys(
         "id",
         "person",
         "roles",
-        "groups",
         "scopes",
         "created_at",
+        "enrolled_at",
         "expires_at",
         "revoked_at",
+        wide=("networks", "created_by", "confirmed_by"),
     )
 
 
@@ -118,3 +147,34 @@ def roles() -> Answer:
         for each in Permission
     ]
     return Answer(found, Table(lines, tuple(lines[0])))
+
+
+def _created(key: dict[str, Any]) -> list[str]:
+    lines = [f"key {key['id']} of {key['person']}, not received yet"]
+    if key["enrolment_code"] is None:
+        lines.append(f"{key['person']} receives it by the link that was mailed")
+    else:
+        link = key["enrolment_url"] or key["enrolment_code"]
+        lines.append(f"give this to {key['person']}, who receives it once, with:")
+        lines.append(f"tocsin key enrol {link}")
+    if key["needs_confirmation"]:
+        lines.append(f"another admin confirms it first: tocsin key confirm {key['id']}")
+    return lines
+
+
+def _parse_link(link: str, url: str | None) -> tuple[str, str]:
+    """Return the API's address and the code."""
+    address, slash, code = link.rpartition(_PAGE)
+    if slash:
+        return checked_url(url or address, "LINK"), code
+    if url is None and (named := os.environ.get(URL)) is not None:
+        url = named
+    if url is not None:
+        return checked_url(url), link
+    data_dir = Path(os.environ.get(DATA_DIR) or LOCAL)
+    if not data_dir.is_dir():
+        raise NotFound(f"{link}: this is a code; name the API's address with --url")
+    return ports.load_running(data_dir).api_url, link
+
+
+_PAGE = "/e/"

@@ -54,20 +54,54 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         op.f("ix_idempotency_keys_created_at"), "idempotency_keys", ["created_at"], unique=False
     )
     op.create_table(
+        "people",
+        sa.Column("mac", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("groups", sa.JSON(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("enabled_at", UtcDateTime(), nullable=False),
+        sa.Column("disabled_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "identities",
+        sa.Column("mac", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("groups", sa.JSON(), nullable=False),
+        sa.Column("added_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["person"], ["people.id"]),
+        sa.PrimaryKeyConstraint("issuer", "subject"),
+    )
+    op.create_index(op.f("ix_identities_person"), "identities", ["person"], unique=False)
+    op.create_table(
         "api_keys",
         sa.Column("mac", sa.String(), nullable=False),
         sa.Column("id", sa.String(), nullable=False),
-        sa.Column("hash", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=True),
         sa.Column("roles", sa.JSON(), nullable=False),
-        sa.Column("groups", sa.JSON(), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=True),
+        sa.Column("networks", sa.JSON(), nullable=True),
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=True),
         sa.Column("revoked_at", UtcDateTime(), nullable=True),
+        sa.Column("enrolment_hash", sa.String(), nullable=True),
+        sa.Column("enrolment_expires_at", UtcDateTime(), nullable=True),
+        sa.Column("enrolled_at", UtcDateTime(), nullable=True),
+        sa.Column("needs_confirmation", sa.Boolean(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=True),
+        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["person"], ["people.id"]),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("enrolment_hash"),
     )
+    op.create_index(op.f("ix_api_keys_person"), "api_keys", ["person"], unique=False)
     op.create_table(
         "approval_decisions",
         sa.Column("mac", sa.String(), nullable=False),
@@ -124,28 +158,15 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_approvals_state"), "approvals", ["state"], unique=False)
     op.create_table(
         "assets",
-        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("type", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
         sa.Column("short", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("critical", sa.Boolean(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("also", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("type", "value"),
     )
     op.create_index(op.f("ix_assets_short"), "assets", ["short"], unique=False)
-    op.create_table(
-        "asset_names",
-        sa.Column("asset_type", sa.String(), nullable=False),
-        sa.Column("asset_value", sa.String(), nullable=False),
-        sa.Column("type", sa.String(), nullable=False),
-        sa.Column("value", sa.String(), nullable=False),
-        sa.Column("short", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("asset_type", "asset_value", "type", "value"),
-    )
-    op.create_index(op.f("ix_asset_names_short"), "asset_names", ["short"], unique=False)
-    op.create_index(op.f("ix_asset_names_value"), "asset_names", ["value"], unique=False)
     op.create_table(
         "audit_batches",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -227,6 +248,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("email", sa.String(), nullable=True),
         sa.Column("slack_user", sa.String(), nullable=True),
         sa.Column("saved_at", UtcDateTime(), nullable=False),
+        sa.Column("saved_by", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["person"], ["people.id"]),
         sa.PrimaryKeyConstraint("person"),
     )
     op.create_index(op.f("ix_contacts_slack_user"), "contacts", ["slack_user"], unique=False)

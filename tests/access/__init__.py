@@ -1,0 +1,1 @@
+"""Tests of people, their keys, and how they receive them."""
