@@ -88,6 +88,8 @@ COMMANDS = (
     _operate("worker", "commands.operate.services", "Run a worker alone."),
     _operate("lab", "commands.operate.services", "Run the emulators of all vendors alone."),
     _operate("migrate", "commands.operate.services", "Prepare or upgrade the database."),
+    _operate("backup", "commands.operate.backup", "Back up this installation while it runs."),
+    _operate("restore", "commands.operate.backup", "Restore a backup while Tocsin is stopped."),
     _operate("version", "commands.operate.me", "Print the version."),
     _operate("me", "commands.operate.me", "Show who you are, and what your key may do."),
     _operate("login", "commands.operate.context", "Save the URL and key of an installation."),

@@ -118,7 +118,7 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
     if content is None:
         create_private(path, SigningKey.new().pem())
         content = read_private(path)  # another process may have created it first
-    key = _parse_private(content or b"", path)
+    key = parse_signing_key(content or b"", path)
     public = path.with_suffix(".pub")
     # Looked for first, as a folder of secrets may be read-only.
     created = not public.exists() and create_public(public, key.public.pem)
@@ -138,7 +138,7 @@ def load_signing_key(path: Path) -> SigningKey:
             f"{path}: does not exist; name your private key, "
             "or create one with `tocsin signing-key new`"
         )
-    return _parse_private(content, path)
+    return parse_signing_key(content, path)
 
 
 def load_public_key(path: Path) -> PublicKey:
@@ -152,7 +152,8 @@ def load_public_key(path: Path) -> PublicKey:
     return PublicKey.parse(text, str(path))
 
 
-def _parse_private(content: bytes, path: Path) -> SigningKey:
+def parse_signing_key(content: bytes, path: Path) -> SigningKey:
+    """Return the private key in PEM. Raise Invalid that names its file."""
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except Exception:  # noqa: BLE001 - the library raises several kinds, some from OpenSSL

@@ -88,6 +88,7 @@ class EventKind(StrEnum):
         "connection:call:write_refused"  # as STEP_WRITE_REFUSED, outside of a run
     )
     CONNECTION_REMOVED = "connection:removed"
+    INSTALLATION_RESTORED = "installation:restored"  # from a backup: the trail goes on from there
     ROW_REFUSED = "store:row:refused"  # another hand wrote a row of the database
     SOURCE_SAVED = "source:saved"
     SOURCE_REMOVED = "source:removed"

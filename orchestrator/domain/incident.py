@@ -46,6 +46,7 @@ class TaskKind(StrEnum):
     REFUSED_PLAYBOOK = (
         "refused_playbook"  # a version does not match its record; subject: name@version
     )
+    RESTORED = "restored"  # devices may show what came after the backup; subject: its time
     AUDIT_TRAIL = "audit_trail"  # the trail is not what was sealed; subject: what is wrong with it
 
     @property

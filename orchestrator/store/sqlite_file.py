@@ -1,12 +1,15 @@
-"""The file of a SQLite database: whether it is whole."""
+"""The file of a SQLite database: whether it is whole, and copies of it."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 _SECONDS = 5.0  # how long to wait for a lock
+_COPY_SECONDS = 60.0
 
 
 def find_damage(path: Path) -> str | None:
@@ -26,6 +29,20 @@ def find_damage(path: Path) -> str | None:
         return None if is_locked(error) else str(error)
     text = str(found)
     return None if text == "ok" else " ".join(text.split())[:200]
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database to a new file (mode 600), as it is at one moment, while it is in use."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    address = f"file:{quote(str(source.absolute()))}?mode=rw"
+    with (
+        closing(sqlite3.connect(address, uri=True, timeout=_COPY_SECONDS)) as original,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        original.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")  # so that it is a single file
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def is_locked(error: BaseException | None) -> bool:

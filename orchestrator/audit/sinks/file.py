@@ -59,6 +59,8 @@ class FileSink:
             return len(delivery.lines) > 1  # a checkpoint alone is repeated
         if last.batch > new.batch and self._contains(delivery.lines[-1]):
             return True  # the position of this sink was lost
+        if delivery.restored:
+            return False  # what follows in the file shows where the trail goes on
         raise BrokenTrail(
             f"{self._path} ends with batch {last.batch} of the audit trail, and now batch "
             f"{new.batch} with the digest {new.digest[:16]} comes: the trail was rewritten or an "

@@ -26,6 +26,8 @@ class SinkDelivery:
     checkpoint: Checkpoint
     lines: tuple[bytes, ...]
     """Each with its newline, as in an export; the checkpoint is the last."""
+    restored: bool = False
+    """Whether the batch has the event of a restore, after which the trail goes on."""
 
     @property
     def id(self) -> str:

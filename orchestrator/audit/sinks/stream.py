@@ -13,6 +13,7 @@ from orchestrator.audit.anchor import BrokenTrail
 from orchestrator.audit.checkpoint import sign_checkpoint
 from orchestrator.audit.format import batch_line, event_line
 from orchestrator.audit.merkle import merkle_root
+from orchestrator.audit.restored import parse_restore
 from orchestrator.audit.seal import GENESIS, record_leaf
 from orchestrator.audit.sinks.configure import make_sinks
 from orchestrator.audit.sinks.position import is_genuine, sign_position
@@ -115,7 +116,8 @@ class SinkStream:
     def _delivery(self, entries: Sequence[AuditEntry], batch: Batch) -> SinkDelivery:
         checkpoint = sign_checkpoint(self._rt.audit_key, batch)
         content = [*map(event_line, entries), batch_line(batch)] if entries else []
-        return SinkDelivery(checkpoint, (*content, checkpoint.line()))
+        restored = any(parse_restore(entry.record) for entry in entries)
+        return SinkDelivery(checkpoint, (*content, checkpoint.line()), restored)
 
     def _is_fresh(self, row: AuditSinkRow) -> bool:
         patience = timedelta(seconds=self._rt.settings.audit_sinks_patience)

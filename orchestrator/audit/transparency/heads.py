@@ -21,6 +21,14 @@ async def load_head(rt: Runtime) -> TreeHead:
     Raise BrokenTrail where the store does not continue what this machine remembers, and Conflict
     where nothing is sealed yet.
     """
+    head = await find_head(rt)
+    if head is None:
+        raise Conflict(_EMPTY)
+    return head
+
+
+async def find_head(rt: Runtime) -> TreeHead | None:
+    """Return the signed head as `load_head`, None where nothing is sealed yet."""
     async with rt.store.read() as session:
         head, _ = await _head(rt, session)
     return head
@@ -33,6 +41,8 @@ async def prove(rt: Runtime, from_batch: int) -> ConsistencyProof:
     """
     async with rt.store.read() as session:
         head, leaves = await _head(rt, session)
+    if head is None:
+        raise Conflict(_EMPTY)
     nodes: list[bytes] = []
     if from_batch <= head.batch:
         nodes = await asyncio.to_thread(consistency_path, leaves, from_batch)
@@ -44,10 +54,10 @@ async def prove(rt: Runtime, from_batch: int) -> ConsistencyProof:
     )
 
 
-async def _head(rt: Runtime, session: AsyncSession) -> tuple[TreeHead, list[bytes]]:
+async def _head(rt: Runtime, session: AsyncSession) -> tuple[TreeHead | None, list[bytes]]:
     newest = await check_end(rt, session)
     if newest is None:
-        raise Conflict("the audit trail has no sealed batch yet; try again in a second")
+        return None, []
     digests = await audit.batch_digests(session, newest.number)
     try:
         leaves = [batch_leaf(digest) for digest in digests]
@@ -57,3 +67,6 @@ async def _head(rt: Runtime, session: AsyncSession) -> tuple[TreeHead, list[byte
         ) from error
     root = await asyncio.to_thread(merkle_root, leaves)
     return sign_tree_head(rt.audit_key, newest, root), leaves
+
+
+_EMPTY = "the audit trail has no sealed batch yet; try again in a second"

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from orchestrator.audit.format import BatchLine, Head, HeadLine, batch_line, event_line_around
 from orchestrator.audit.merkle import GrowingTree, leaf_hash
+from orchestrator.audit.restored import Restore, parse_restore
 from orchestrator.audit.seal import EVENT_PREFIX, GENESIS
 from orchestrator.audit.transparency.tree_head import batch_leaf
 from orchestrator.audit.verify.findings import (
@@ -42,6 +43,9 @@ class Chain:
         self.first_time: str | None = None
         self.last_time: str | None = None
         self.head: Head | None = None
+        self.restores: list[tuple[str, Restore]] = []
+        self.explained: list[str] = []
+        self._restores_waiting: list[tuple[str, Restore]] = []
         self._header_digest = header_digest
         self._remembered = remembered
         self._findings = findings
@@ -82,9 +86,9 @@ class Chain:
         else:
             self._check_head(self.head)
         reached = self._trusted.number if self._trusted else 0
-        self._findings.extend(
-            self._remembered.end_findings(reached, self._last_seq, self._reached())
-        )
+        self._remembered.check_end(reached, self._last_seq, self._reached())
+        open_, self.explained = self._remembered.settle([each for _, each in self.restores])
+        self._findings.extend(open_)
 
     def _event(self, number: int, line: bytes, record: dict[str, Any], leaf: str) -> None:
         self.events += 1
@@ -105,8 +109,9 @@ class Chain:
         event = ReadEvent(
             number, seq, _printable(event_id), leaf, leaf_hash(EVENT_PREFIX + content).hex()
         )
-        if finding := self._remembered.event_finding(event):
-            self._findings.add(finding)
+        self._remembered.check_event(event)
+        if restore := parse_restore(record):
+            self._restores_waiting.append((str(event), restore))
         self._last_seq = max(self._last_seq, seq)
         self._waiting.append(event)
         if len(self._waiting) > _MAX_WAITING:
@@ -132,8 +137,6 @@ class Chain:
         self._trust(number, batch.model_copy(update={"digest": self._newest_digest}), waiting)
 
     def _trust(self, number: int, batch: Batch, waiting: list[ReadEvent]) -> None:
-        if finding := self._remembered.batch_finding(batch):
-            self._findings.add(finding)
         before = self._trusted.number if self._trusted else 0
         if batch.number <= before:
             self._findings.add(
@@ -145,8 +148,9 @@ class Chain:
         self._findings.extend(self._gap(number, batch, batch.number - before - 1))
         self._findings.extend(batch_findings(batch, waiting))
         self._tree.add(batch_leaf(batch.digest))
-        if finding := self._remembered.tree_finding(batch.number, self._tree):
-            self._findings.add(finding)
+        self._remembered.check_batch(batch, self._tree)
+        self.restores += self._restores_waiting
+        self._restores_waiting = []
         self._trusted, self._doubtful = batch, 0
 
     def _gap(self, number: int, batch: Batch, skipped: int) -> list[str]:

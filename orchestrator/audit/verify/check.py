@@ -13,11 +13,12 @@ from typing import BinaryIO, Literal
 from pydantic import ValidationError
 
 from orchestrator.audit.format import Head, Header, line_digest
+from orchestrator.audit.restored import Restore
 from orchestrator.audit.transparency.proof import ConsistencyProof, proof_findings
 from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.audit.transparency.witness import Cosignature, newest_by_key
 from orchestrator.audit.verify.chain import Chain
-from orchestrator.audit.verify.findings import Findings
+from orchestrator.audit.verify.findings import MAX_LISTED, Findings
 from orchestrator.audit.verify.remembered import KeptHead, Remembered
 from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.errors import Invalid
@@ -25,7 +26,7 @@ from orchestrator.domain.errors import Invalid
 MAX_LINE = 16 * 1024 * 1024
 """The maximum length in bytes, far over that of any line that is written."""
 
-Status = Literal["intact", "altered", "unreadable"]
+Status = Literal["intact", "restored", "altered", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Report:
     """The result of a verification."""
 
     status: Status
+    """`restored`: intact, and a restore gave up a part of what was kept elsewhere."""
     findings: tuple[str, ...]
     """Sentences in the order of the file."""
     notes: tuple[str, ...]
@@ -60,6 +62,8 @@ class Kept:
     """The file of a sink, with batches and events."""
     cosignatures: tuple[Cosignature, ...] = ()
     """What witnesses co-signed, with keys that the caller trusts."""
+    restore_is_known: bool = False
+    """Whether the caller knows of the restores in the trail."""
 
 
 def verify(file: Path, public_key: PublicKey | None = None, kept: Kept = Kept()) -> Report:
@@ -156,12 +160,15 @@ def _cosigned(each: Cosignature) -> str:
 
 
 def _report(chain: Chain, findings: Findings, kept: Kept, *, self_asserted: bool) -> Report:
-    notes = [] if findings.any else [_cosigned(each) for each in newest_by_key(kept.cosignatures)]
+    notes = [_restored(event, restore) for event, restore in chain.restores]
+    if not findings.any:
+        notes += [_cosigned(each) for each in newest_by_key(kept.cosignatures)]
     if self_asserted:
         notes.append(_self_asserted(chain.key))
+    status: Status = "altered" if findings.any else "restored" if chain.explained else "intact"
     return Report(
-        status="altered" if findings.any else "intact",
-        findings=findings.sentences,
+        status="intact" if status == "restored" and kept.restore_is_known else status,
+        findings=(*findings.sentences, *chain.explained[:MAX_LISTED]),
         notes=tuple(notes),
         events=chain.events,
         batches=chain.batches,
@@ -169,6 +176,19 @@ def _report(chain: Chain, findings: Findings, kept: Kept, *, self_asserted: bool
         last=chain.last_time,
         key_id=chain.key.id,
         head=None if findings.any else chain.head,
+    )
+
+
+def _restored(event: str, restore: Restore) -> str:
+    lost = (
+        f"which went on to event {restore.from_seq} (batch {restore.from_batch})"
+        if restore.from_seq
+        else "whose further length is not known"
+    )
+    return (
+        f"{event} is a restore from the backup of {restore.backup}: the trail goes on after event "
+        f"{restore.to_seq} (batch {restore.to_batch}), and the earlier one, {lost}, was given up "
+        "there; if no one of you restored, the trail was rolled back"
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,10 +11,11 @@ from pydantic import ValidationError
 from orchestrator.audit.checkpoint import Checkpoint, CheckpointLine
 from orchestrator.audit.format import BatchLine, Head, HeadLine
 from orchestrator.audit.merkle import GrowingTree
+from orchestrator.audit.restored import Restore
 from orchestrator.audit.transparency.tree_head import TreeHead, TreeHeadLine
-from orchestrator.audit.verify.findings import ReadEvent, event_range
+from orchestrator.audit.verify.findings import MAX_LISTED, ReadEvent, event_range
 from orchestrator.crypto.signing import PublicKey
-from orchestrator.domain.audit_batch import SHORT, Batch
+from orchestrator.domain.audit_batch import EXACT, SHORT, Batch
 from orchestrator.domain.errors import Invalid
 
 KeptHead = Head | Checkpoint | TreeHead
@@ -24,15 +26,38 @@ _BATCH = b'{"batch":'
 _CHECKPOINT = b'{"checkpoint":'
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A contradiction between a file and what was kept elsewhere."""
+
+    sentence: str
+    batches: tuple[int, int] | None = None
+    """The first and last batch that differ, if a restore may have given them up."""
+    events: tuple[int, int] | None = None
+    """The first and last event that differ, likewise."""
+
+    def is_explained(self, restores: Sequence[Restore]) -> bool:
+        """Return whether one of the restores gave up all that differs."""
+        return any(
+            (self.batches is not None and all(map(restore.gave_up_batch, self.batches)))
+            or (self.events is not None and all(map(restore.gave_up_event, self.events)))
+            for restore in restores
+        )
+
+
 class Remembered:
     """Digests of batches and leaves of events, each with the place that has it."""
 
     def __init__(self) -> None:
         self._digests: dict[int, dict[str, str]] = {}
+        self._doubts: list[Doubt] = []
+        self._events_in_doubt: list[Doubt] = []
         self._roots: dict[int, dict[str, str]] = {}
-        self._end = (0, 0, "")
+        self._ends: dict[str, tuple[int, int]] = {}
         self._leaves = bytearray()
         self._sink = ""
+        self._sink_batches: dict[int, str] = {}
+        self._sink_forked_at = EXACT  # the first event that the sink has twice
 
     def add_head(self, head: KeptHead, place: str = HEAD_PLACE) -> None:
         """Remember the head of an export, a tree head, or a checkpoint."""
@@ -63,55 +88,111 @@ class Remembered:
             found = True
             if not batch.signed_by(key):
                 raise _foreign(path, f"batch {batch.number}", key)
+            self._follow_fork(batch)
+            self._sink_batches[batch.number] = batch.header_digest()
             self._add(batch.number, batch.header_digest(), batch.last_seq, str(path))
             self._add_leaves(batch)
         if not found:
             raise Invalid(f"{path}: has no batch; name the file of an audit sink")
 
-    def batch_finding(self, batch: Batch) -> str | None:
-        """Return what is wrong with a batch of the file, None where every place agrees."""
-        for digest, place in self._digests.get(batch.number, {}).items():
+    def check_batch(self, batch: Batch, tree: GrowingTree) -> None:
+        """Compare a batch of the file, and the tree over the batches up to it."""
+        number = batch.number
+        for digest, place in self._digests.get(number, {}).items():
             if digest != batch.header_digest():
-                return (
-                    f"batch {batch.number} is not the one in {place}: the trail was rewritten since"
+                self._doubts.append(
+                    Doubt(
+                        f"batch {number} is not the one in {place}: the trail was rewritten since",
+                        batches=(number, number),
+                    )
                 )
-        return None
-
-    def tree_finding(self, number: int, tree: GrowingTree) -> str | None:
-        """Return what is wrong with the tree over the batches of the file up to one."""
         for root, place in self._roots.get(number, {}).items():
             if root != tree.root().hex():
-                return (
-                    f"the root over the batches up to batch {number} is not that in {place}: "
-                    "an earlier batch was rewritten since"
+                self._doubts.append(
+                    Doubt(
+                        f"the root over the batches up to batch {number} is not that in {place}: "
+                        "an earlier batch was rewritten since",
+                        batches=(number, number),
+                    )
                 )
-        return None
 
-    def event_finding(self, event: ReadEvent) -> str | None:
-        """Return what is wrong with an event of the file, None where no sink contradicts."""
+    def check_event(self, event: ReadEvent) -> None:
+        """Compare an event of the file with what the sink has."""
         kept = self._leaf(event.seq)
         if kept in (_UNKNOWN, bytes.fromhex(event.computed)[:_LEAF]):
-            return None
-        return f"{event} is not the one that {self._sink} has: altered, replaced, moved or inserted"
+            return
+        sentence = (
+            f"{event} is not the one that {self._sink} has: altered, replaced, moved or inserted"
+        )
+        # A restore explains what the sink has of the earlier trail, and nothing after it.
+        doubt = Doubt(sentence, events=self._given_up(event.seq, event.seq))
+        if len(self._events_in_doubt) < MAX_LISTED:
+            self._events_in_doubt.append(doubt)
+        else:
+            last = self._events_in_doubt[-1]
+            self._events_in_doubt[-1] = Doubt(
+                "further events are not those that the sink has", events=_around(last, doubt)
+            )
 
-    def end_findings(self, batches: int, last_seq: int, reached: str) -> Iterator[str]:
-        """Yield what is missing at the end of a file. `last_seq`: its last event."""
-        number, events, place = self._end
+    def check_end(self, batches: int, last_seq: int, reached: str) -> None:
+        """Compare the end of a file. `last_seq`: its last event."""
+        number, events, place = max(
+            ((*end, place) for place, end in self._ends.items()), default=(0, 0, "")
+        )
         if batches < number:
-            yield (
-                f"{place} names batch {number} and {events} events, "
-                f"but the file ends with {reached}: its end was cut off"
+            self._doubts.append(
+                Doubt(
+                    f"{place} names batch {number} and {events} events, "
+                    f"but the file ends with {reached}: its end was cut off",
+                    batches=(number, number),
+                )
             )
         if last_seq < len(self._leaves) // _LEAF:
-            gone = event_range(last_seq + 1, len(self._leaves) // _LEAF)
-            yield f"{gone}, which {self._sink} has, are missing at the end: cut off"
+            end = len(self._leaves) // _LEAF
+            gone = event_range(last_seq + 1, end)
+            self._doubts.append(
+                Doubt(
+                    f"{gone}, which {self._sink} has, are missing at the end: cut off",
+                    events=self._given_up(last_seq + 1, end),
+                )
+            )
+
+    def settle(self, restores: Sequence[Restore]) -> tuple[list[str], list[str]]:
+        """Return what nothing explains, and what a restore explains, as sentences."""
+        open_, explained = [], []
+        for each in (*self._doubts, *self._events_in_doubt):
+            if each.is_explained(restores):
+                explained.append(f"given up by a restore: {each.sentence}")
+            else:
+                open_.append(each.sentence)
+        return open_, explained
 
     def _add(self, number: int, digest: str, events: int, place: str) -> None:
         if not number:
             return
         self._digests.setdefault(number, {})[digest] = place
-        if number > self._end[0]:
-            self._end = (number, events, place)
+        if number > self._ends.get(place, (0, 0))[0]:
+            self._ends[place] = (number, events)
+
+    def _follow_fork(self, batch: Batch) -> None:
+        """Note where the sink has a batch twice, as after a restore; the later one counts."""
+        known = self._sink_batches.get(batch.number)
+        if known in (None, batch.header_digest()):
+            return
+        last = max(self._sink_batches)
+        self._doubts.append(
+            Doubt(
+                f"{self._sink} has batches {batch.number}..{last} twice: the trail was cut and "
+                "written again",
+                batches=(batch.number, last),
+            )
+        )
+        for number in range(batch.number, last + 1):
+            digest = self._sink_batches.pop(number, "")
+            self._digests.get(number, {}).pop(digest, None)
+        self._ends.pop(self._sink, None)
+        self._sink_forked_at = min(self._sink_forked_at, batch.first_seq)
+        del self._leaves[(batch.first_seq - 1) * _LEAF :]
 
     def _add_leaves(self, batch: Batch) -> None:
         missing = batch.last_seq * _LEAF - len(self._leaves)
@@ -121,8 +202,19 @@ class Remembered:
         leaves = bytes.fromhex(batch.leaves)
         self._leaves[start : start + len(leaves)] = leaves
 
+    def _given_up(self, first: int, last: int) -> tuple[int, int] | None:
+        """Return events of the earlier trail, None where the sink has later ones in their place."""
+        return (first, last) if last < self._sink_forked_at else None
+
     def _leaf(self, seq: int) -> bytes:
         return bytes(self._leaves[(seq - 1) * _LEAF : seq * _LEAF]) or _UNKNOWN
+
+
+def _around(one: Doubt, two: Doubt) -> tuple[int, int] | None:
+    """Return the range of the events of both, None where a restore cannot explain one of them."""
+    if one.events is None or two.events is None:
+        return None
+    return min(one.events[0], two.events[0]), max(one.events[1], two.events[1])
 
 
 def load_kept_head(path: Path) -> KeptHead:

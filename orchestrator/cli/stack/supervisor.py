@@ -13,12 +13,11 @@ for `tocsin api` and `tocsin worker`.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from orchestrator.cli.stack.ports import Listening, temporal_certificates
 from orchestrator.cli.stack.program_log import ProgramLog
 from orchestrator.cli.stack.programs import stack_programs
 from orchestrator.cli.stack.readiness import Readiness, Report
-from orchestrator.domain.errors import Conflict
+from orchestrator.installation.lock import locked
 from orchestrator.installation.marker import load_marker
 from orchestrator.installation.open import check_installation, open_first
 from orchestrator.runtime import Runtime, make_data_dir
@@ -75,7 +74,7 @@ async def running_stack(
     settings = options.settings
     created = make_data_dir(settings.data_dir)
     async with AsyncExitStack() as ending:
-        ending.enter_context(_locked(settings.data_dir))
+        ending.enter_context(locked(settings.data_dir))
         _report_settings(settings, report, created=created)
         await check_installation(settings)
         listening, listeners = _listen(options, ending)
@@ -211,23 +210,3 @@ def _child(program: Program, settings: Settings, lifeline: int, report: Report) 
     logs.mkdir(mode=0o700, exist_ok=True)
     log = ProgramLog(logs / f"{program.name}.log", settings.log_max_bytes, settings.log_keep)
     return Child(program, log, lifeline, report)
-
-
-@contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory's lock, which the kernel frees however this process ends."""
-    lock = os.open(data_dir / "tocsin.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            raise Conflict(
-                f"{data_dir}: process {owner} runs a stack on this data directory; end it first, "
-                "or choose another with --data-dir"
-            ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(lock)

@@ -31,6 +31,7 @@ PublicKeyFile = Annotated[
 
 _EXIT = {
     "intact": ExitCode.DONE,
+    "restored": ExitCode.NEGATIVE,
     "altered": ExitCode.NEGATIVE,
     "unreadable": ExitCode.UNREADABLE,
 }
@@ -168,8 +169,13 @@ def verify_export(
     witness_key: Annotated[
         list[Path] | None, typer.Option(help="The public key of a witness; repeatable.")
     ] = None,
+    restore_is_known: Annotated[
+        bool, typer.Option("--restore-is-known", help="Accept the restores that are noted.")
+    ] = False,
 ) -> Answer:
     """Verify an export offline. Exit code 0: intact; 1: altered, and where; 2: not an export.
+
+    `restored` (1): a restore gave up what was kept elsewhere; --restore-is-known accepts it.
 
     What was kept elsewhere also reveals a trail that was cut, or sealed again with the true key.
     """
@@ -184,7 +190,8 @@ def verify_export(
     cosignatures = [each for path in cosigned or [] for each in load_cosignatures(path, witnesses)]
     if file.is_file() and (proof := load_proof(file)) is not None:
         return _answer(verify_proof(proof, key, load_tree_head(head)), str(file))
-    kept = Kept(load_kept_head(head) if head else None, anchor, sink, tuple(cosignatures))
+    earlier = load_kept_head(head) if head else None
+    kept = Kept(earlier, anchor, sink, tuple(cosignatures), restore_is_known)
     return _answer(verify(file, key, kept), str(file))
 
 

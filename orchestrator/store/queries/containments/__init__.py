@@ -1,6 +1,7 @@
 """Queries on containments and leases; locks serialize the work on a target and its overlaps."""
 
 from orchestrator.store.queries.containments.attention import (
+    forget_verifications,
     overdue_keys,
     postpone_look,
     unattended_keys,
@@ -56,6 +57,7 @@ __all__ = [
     "effects_in_force",
     "effects_undone_by",
     "end_lease",
+    "forget_verifications",
     "get",
     "get_lease",
     "get_many",

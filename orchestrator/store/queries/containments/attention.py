@@ -60,6 +60,13 @@ async def unattended_keys(
     )
 
 
+async def forget_verifications(session: AsyncSession) -> int:
+    """Have every containment in force read back, and return their number."""
+    held = update(ContainmentRow).where(col(ContainmentRow.state) == ContainmentState.HELD)
+    result = await session.execute(held.values(verified_at=None))
+    return int(getattr(result, "rowcount", 0))
+
+
 async def postpone_look(session: AsyncSession, keys: Sequence[str], until: datetime) -> None:
     """Look at containments again at a moment. A stuck or reapplied one keeps its own moment."""
     attended = and_(

@@ -1,0 +1,1 @@
+"""Backup of an installation while it runs, and its restore."""
