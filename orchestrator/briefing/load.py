@@ -35,6 +35,7 @@ _UNDO = {
     Effect.RESTORE: "A rollback of the run restores what was there before.",
     Effect.NOTIFY: "It cannot be undone: a ticket or a message stays.",
     Effect.DESTROY: "It cannot be undone.",
+    Effect.RELEASE: "The target has to be contained again.",
     Effect.READ: "It changes nothing.",
 }
 

@@ -9,10 +9,12 @@ from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
+from orchestrator.containments.early_release import ask_group, find_refusal
 from orchestrator.containments.queries import get_containments, unknown_containment
 from orchestrator.containments.release import end_leases, wake_all
 from orchestrator.containments.release_scope import covering_effect
 from orchestrator.containments.views import CONTAINMENT_EXAMPLE, ContainmentView
+from orchestrator.domain.access import Principal
 from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
@@ -88,7 +90,9 @@ class _Outcome(Frozen):
     leases: tuple[str, ...] = ()
 
 
-async def preview_release(rt: Runtime, wanted: ContainmentFilter) -> ContainmentReleases:
+async def preview_release(
+    rt: Runtime, wanted: ContainmentFilter, who: Principal | None = None
+) -> ContainmentReleases:
     """Return what would be released, and what refused, without a change."""
     outcomes: dict[str, _Outcome] = {}
     async with rt.store.read() as session:
@@ -97,7 +101,12 @@ async def preview_release(rt: Runtime, wanted: ContainmentFilter) -> Containment
             row = await containments.get(session, key)
             try:
                 found, leases = await _check(session, wanted, key, row)
-                outcomes[key] = await _outcome(session, ReleaseResult.RELEASABLE, found, leases)
+                refused = await find_refusal(session, found, leases, who, rt.clock())
+                outcomes[key] = (
+                    await _outcome(session, ReleaseResult.RELEASABLE, found, leases)
+                    if refused is None
+                    else _Outcome(result=ReleaseResult.REFUSED, reason=str(refused))
+                )
             except (NotFound, Conflict) as error:
                 outcomes[key] = _Outcome(result=ReleaseResult.REFUSED, reason=str(error))
     return await _answer(rt, keys, count, outcomes, preview=True)
@@ -110,6 +119,7 @@ async def release_containments(
     *,
     expected: PreviewedSelection | None,
     actor: str,
+    who: Principal | None = None,
     reason: str = "",
 ) -> ContainmentReleases:
     """End the leases of containments; one that is refused does not stop the others.
@@ -126,6 +136,11 @@ async def release_containments(
             async with rt.store.write() as session:
                 row = await containments.lock(session, key)
                 found, leases = await _check(session, wanted, key, row)
+                refused = await find_refusal(session, found, leases, who, rt.clock())
+                if refused is not None:
+                    await ask_group(session, refused, actor, reason, rt.clock())
+                    outcomes[key] = _Outcome(result=ReleaseResult.REFUSED, reason=str(refused))
+                    continue
                 outcomes[key] = await _outcome(session, ReleaseResult.RELEASED, found, leases)
                 await end_leases(session, rt, found, leases, actor, reason)
         except (NotFound, Conflict) as error:

@@ -12,6 +12,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from orchestrator.audit import trail
+from orchestrator.containments.early_release import (
+    EarlyRelease,
+    ask_group,
+    close_requests,
+    find_refusal,
+)
 from orchestrator.containments.queries import (
     get_containment,
     get_containments,
@@ -19,9 +25,10 @@ from orchestrator.containments.queries import (
 )
 from orchestrator.containments.views import ContainmentView
 from orchestrator.containments.watch import watch
+from orchestrator.domain.access import Principal
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.containment import ContainmentState
-from orchestrator.domain.errors import Conflict, Invalid, NotFound
+from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.playbook.language.durations import LONGEST, format_duration
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page
@@ -40,24 +47,43 @@ async def release(
     *,
     lease: str | None = None,
     actor: str,
+    who: Principal | None = None,
     reason: str = "",
 ) -> ContainmentView:
     """End all leases of a containment, or one, so that a worker lifts it.
 
-    Raise NotFound, Conflict (released already). Works while Temporal is down: it is done later.
-    Only a kill switch that stops releases holds it back.
+    `who`: the person and their groups. Raise NotFound, Conflict (released already), Forbidden (a
+    group that approved it is asked). Works while Temporal is down: it is done later. A kill switch
+    that stops releases holds it back.
     """
     async with rt.store.write() as session:
         containment, leases = await _load(session, key, lease)
-        await end_leases(session, rt, containment, leases, actor, reason)
+        refused = await find_refusal(session, containment, leases, who, rt.clock())
+        if refused is None:
+            await end_leases(session, rt, containment, leases, actor, reason)
+        else:
+            await ask_group(session, refused, actor, reason, rt.clock())
+    if refused is not None:
+        raise Forbidden(str(refused))
     await wake_all(client, [containment.key])
     return await get_containment(rt, containment.key)
 
 
 async def release_incident(
-    rt: Runtime, client: Client | None, incident_id: str, *, actor: str, reason: str = ""
+    rt: Runtime,
+    client: Client | None,
+    incident_id: str,
+    *,
+    actor: str,
+    who: Principal | None = None,
+    reason: str = "",
 ) -> Page[ContainmentView]:
-    """End all leases of an incident's runs. What other incidents hold too stays. Raise NotFound."""
+    """End all leases of an incident's runs. What other incidents hold too stays.
+
+    Raise NotFound, Forbidden (a group that approved one of them is asked; no lease ended).
+    """
+    refusals: list[EarlyRelease] = []
+    found: list[tuple[ContainmentRow, list[LeaseRow]]] = []
     async with rt.store.write() as session:
         if await incidents.get_incident(session, incident_id) is None:
             raise NotFound(f"incident {incident_id} does not exist")
@@ -66,7 +92,15 @@ async def release_incident(
             containment = await containments.lock(session, key)
             leases = await containments.live_leases_of_incident(session, key, incident_id)
             if containment is not None:
-                await end_leases(session, rt, containment, leases, actor, reason)
+                found.append((containment, leases))
+                refused = await find_refusal(session, containment, leases, who, rt.clock())
+                refusals += [refused] if refused else []
+        for refused in refusals:
+            await ask_group(session, refused, actor, reason, rt.clock())
+        for containment, leases in found if not refusals else ():
+            await end_leases(session, rt, containment, leases, actor, reason)
+    if refusals:
+        raise Forbidden("nothing was released. " + "\n".join(map(str, refusals)))
     await wake_all(client, keys)
     return Page(items=await get_containments(rt, keys))
 
@@ -81,12 +115,14 @@ async def change_lease(
     length: timedelta | None = None,
     way: Way | None = None,
     actor: str,
+    who: Principal | None = None,
     reason: str = "",
 ) -> ContainmentView:
     """Give a lease, or all live ones, another end: `until`, or `length` from now.
 
     `way`: change only leases that this extends (or shortens). Raise NotFound, Invalid (in the past,
-    or more than a year ahead), Conflict (ended, being lifted, or nothing to change that way).
+    or more than a year ahead), Conflict (ended, being lifted, or nothing to change that way),
+    Forbidden (an earlier end of what a group approved, which is asked).
     """
     now = rt.clock()
     end = _parse_end(now, until, length)
@@ -98,7 +134,11 @@ async def change_lease(
             raise Conflict(
                 f"this would {way} no lease of {lease or key}; {_HINTS[way or 'extend']}"
             )
-        for item in chosen:
+        sooner = [item for item in chosen if _way_to(item, end) == "shorten"]
+        refused = await find_refusal(session, containment, sooner, who, now)
+        if refused is not None:
+            await ask_group(session, refused, actor, reason, now)
+        for item in chosen if refused is None else ():
             await containments.set_lease_end(session, item.id, end)
             data = {
                 "path": item.path,
@@ -115,6 +155,8 @@ async def change_lease(
                 data=data,
                 now=now,
             )
+    if refused is not None:
+        raise Forbidden(str(refused))
     await wake_all(client, [containment.key])
     return await get_containment(rt, containment.key)
 
@@ -187,6 +229,7 @@ async def end_leases(
 ) -> None:
     """End leases of a locked containment now; one that is stuck is tried again at once."""
     now = rt.clock()
+    await close_requests(session, containment, actor, now)
     if containment.state == ContainmentState.STUCK:
         containment.retry_at = now
     for lease in leases:

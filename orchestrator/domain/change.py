@@ -18,6 +18,7 @@ class Effect(StrEnum):
     RESTORE = "restore"  # lowers a defence
     NOTIFY = "notify"  # a ticket, a message
     DESTROY = "destroy"  # no undo; the policy asks for approval by default
+    RELEASE = "release"  # a person ends a lease before its time; no action has this effect
 
     @property
     def changes(self) -> bool:

@@ -32,6 +32,8 @@ class TaskKind(StrEnum):
 
     STUCK_RELEASE = "stuck_release"  # a system refuses to undo a change; subject: the containment
     DRIFT = "drift"  # a device does not show a containment; subject: the containment
+    # A person outside of the group that approved a containment asks to lift it; subject: it.
+    RELEASE_REQUESTED = "release_requested"
     BREAK_GLASS = "break_glass"  # a break-glass approval needs a review; subject: the approval
     LOST_RUN = "lost_run"  # Temporal lost a run again and again; subject: the run
     FOREIGN_WORKFLOW = (

@@ -36,12 +36,22 @@ DEFAULT_RULES = (
     Rule(name="default:destroy", effect=(Effect.DESTROY,), approve=RequiredApproval()),
     Rule(name="default:unknown", effect=(Effect.CONTAIN,), known=False, approve=RequiredApproval()),
     Rule(
+        name="default:approved",
+        effect=(Effect.RELEASE, Effect.RESTORE),
+        approved_by_group=True,
+        approve=RequiredApproval(),
+    ),
+    Rule(
         name="default:held",
         effect=(Effect.RESTORE,),
         held_by_others=True,
         approve=RequiredApproval(),
     ),
-    Rule(name="default:rest", effect=(Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY), allow=True),
+    Rule(
+        name="default:rest",
+        effect=(Effect.CONTAIN, Effect.RESTORE, Effect.NOTIFY, Effect.RELEASE),
+        allow=True,
+    ),
     Rule(name="default:else", approve=RequiredApproval()),
 )
 """The rules behind every list of rules. The last one asks about effects of later versions."""
@@ -190,8 +200,8 @@ protect:
   domains: []
 
 # The first rule that matches decides. The default rules follow: reads are allowed; containing a
-# critical or unknown asset, changes without an undo, and lifting what other runs hold need
-# approval; everything else is allowed.
+# critical or unknown asset, changes without an undo, and lifting what other runs hold or a group
+# approved need approval; everything else is allowed.
 rules: []
 
 # How many different targets one run, and all runs of any hour together, may touch before a change

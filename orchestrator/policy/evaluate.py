@@ -21,6 +21,7 @@ from orchestrator.policy.stops.protected_assets import protections_of
 __all__ = [
     "COUNTED",
     "GUARDED",
+    "LIFTING",
     "RANK",
     "ChangeContext",
     "ChangeFacts",
@@ -33,6 +34,8 @@ __all__ = [
 
 GUARDED = frozenset({Effect.CONTAIN, Effect.DESTROY})
 """Effects that protection denies. Lifting a containment is never denied by it."""
+LIFTING = frozenset({Effect.RELEASE, Effect.RESTORE})
+"""Effects that end what a group may have approved: without `by`, a rule asks that group."""
 COUNTED = frozenset({Effect.CONTAIN, Effect.DESTROY, Effect.RESTORE})
 """Effects that limits count. A ticket has no blast radius."""
 
@@ -74,7 +77,7 @@ def evaluate(
         )
     held = [str(holder) for holder in change.holders]
     demands = [
-        *_rule_demand(change, policy, number),
+        *_rule_demand(change, policy, number, facts),
         *limit_demands(change, policy, facts),
         *_breaker_demand(change, policy, facts),
     ]
@@ -115,7 +118,7 @@ def kill_switch_reasons(
     change: Change, facts: ChangeFacts, context: ChangeContext
 ) -> Iterator[str]:
     """Yield a reason for each engaged kill switch that covers the change."""
-    if change.effect is Effect.READ:
+    if change.effect in {Effect.READ, Effect.RELEASE}:  # `stop_releases` holds the lifting back
         return
     for switch in facts.switches:
         if _covers(switch, change, context):
@@ -177,14 +180,18 @@ def _covers(switch: EngagedSwitch, change: Change, context: ChangeContext) -> bo
             return True  # global; an unknown scope stops everything rather than nothing
 
 
-def _rule_demand(change: Change, policy: Policy, number: int) -> Iterator[ApprovalDemand]:
+def _rule_demand(
+    change: Change, policy: Policy, number: int, facts: ChangeFacts
+) -> Iterator[ApprovalDemand]:
     if ask := policy.all_rules[number].approve:
         people = "a person" if ask.quorum == 1 else f"{ask.quorum} people"
-        group = f" of {ask.by}" if ask.by else ""
+        approvers = facts.approved_by if change.effect in LIFTING else ()
+        by = ask.by or next(iter(approvers), None)
+        group = f" of {by}" if by else ""
         what = f"{change.connection}.{change.action} ({change.effect.value})"
         yield ApprovalDemand(
             f"{policy.name_of(number)} of the policy requires {people}{group} to approve {what}",
-            ask.by,
+            by,
             ask.quorum,
         )
 

@@ -13,7 +13,7 @@ from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import ObservableType, Target
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.policy.inputs import ChangeContext
-from orchestrator.policy.rules import Degree, Tags, Word
+from orchestrator.policy.rules import Degree, Tags, Word, as_list
 
 
 def _expand_target(written: Any) -> Any:
@@ -52,6 +52,11 @@ class HypotheticalChange(Frozen):
     source: Word | None = None
     severity: Degree = 0
     at: Annotated[AwareDatetime | None, BeforeValidator(_parse_time)] = None
+    approved_by: Annotated[
+        tuple[Word, ...],
+        BeforeValidator(as_list),
+        Field(description="Groups that approved what a release or restore lifts."),
+    ] = ()
     tags: Annotated[Tags, Field(description="In addition to those of the inventory.")] = ()
 
     def change(self, catalogue: Catalogue, *, connector: str | None = None) -> Change:

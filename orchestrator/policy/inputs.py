@@ -65,6 +65,7 @@ class ChangeFacts(Frozen):
     sure_tags: tuple[str, ...] | None = None  # tags by names that no alert can forge; None: all
     known: bool = True  # in the inventory, or a target that cannot be an asset
     held_by_others: bool = False  # a restore, and leases of other runs hold its target
+    approved_by: tuple[str, ...] = ()  # groups that approved what a release or restore lifts
     own: tuple[OwnInfrastructure, ...] = ()
     used: tuple[LimitUsage, ...] = ()  # one entry per limit that applies
     breaker: str | None = None  # why the circuit breaker of the source tripped

@@ -21,6 +21,7 @@ from orchestrator.playbook.plan import Limits
 from orchestrator.policy.document import Policy
 from orchestrator.policy.evaluate import (
     GUARDED,
+    LIFTING,
     ChangeContext,
     ChangeFacts,
     EngagedSwitch,
@@ -105,7 +106,7 @@ async def load_facts(
     context: ChangeContext,
     in_force: PolicyInForce,
 ) -> ChangeFacts:
-    """Return the facts about a change, without counting it. `run_id` None: a what-if."""
+    """Return the facts about a change, without counting it. `run_id` None: no run makes it."""
     switches = tuple(
         EngagedSwitch(
             scope=row.scope, name=row.name, reason=row.reason, stop_releases=row.stop_releases
@@ -128,6 +129,7 @@ async def load_facts(
         critical=said.critical,
         known=said.known,
         held_by_others=any(holder.run != run_id for holder in change.holders),
+        approved_by=await _approvers(session, change, run_id),
         switches=switches,
         own=await _own(session, now) if guarded else (),
         used=tuple(
@@ -160,6 +162,14 @@ async def release_stop_reason(
 def _parsed(document: bytes) -> tuple[Policy, str]:
     policy = Policy.model_validate_json(document)
     return policy, policy.digest
+
+
+async def _approvers(session: AsyncSession, change: Change, run_id: str | None) -> tuple[str, ...]:
+    """Return the groups that approved what other runs hold, and a release or restore lifts."""
+    if change.effect not in LIFTING:
+        return ()
+    held = [(holder.containment, holder.run) for holder in change.holders if holder.run != run_id]
+    return tuple(sorted(await policy_inputs.list_approving_groups(session, held)))
 
 
 async def _own(session: AsyncSession, now: datetime) -> tuple[OwnInfrastructure, ...]:

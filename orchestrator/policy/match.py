@@ -141,6 +141,9 @@ _HOLDS: dict[str, Callable[[Rule, RuleInput, NameScope], bool]] = {
     "time": _time,
     "known": lambda rule, given, _: given.facts.known is rule.known,
     "held_by_others": lambda rule, given, _: given.facts.held_by_others is rule.held_by_others,
+    "approved_by_group": lambda rule, given, _: (
+        bool(given.facts.approved_by) is rule.approved_by_group
+    ),
 }
 
 _FOUND: dict[str, Callable[[RuleInput], str]] = {
@@ -160,6 +163,11 @@ _FOUND: dict[str, Callable[[RuleInput], str]] = {
         f"{given.context.at:%a %Y-%m-%d %H:%M %Z}".strip() if given.context.at else "unknown"
     ),
     "known": lambda given: "in the inventory" if given.facts.known else "not in the inventory",
+    "approved_by_group": lambda given: (
+        f"approved by {', '.join(given.facts.approved_by)}"
+        if given.facts.approved_by
+        else "not approved by a group"
+    ),
     "held_by_others": lambda given: (
         "; ".join(map(str, given.change.holders))
         or ("held by other runs" if given.facts.held_by_others else "not held by other runs")
@@ -186,6 +194,8 @@ def _expected(rule: Rule, name: str) -> str:
             return f"{clock} {days} ({hours.zone})"
         case tuple() as words:
             return " or ".join(getattr(word, "value", str(word)) for word in words)
+        case bool() as approved if name == "approved_by_group":
+            return "approved by a group" if approved else "not approved by a group"
         case bool() as held if name == "held_by_others":
             return "held by other runs" if held else "not held by other runs"
         case bool() as known:

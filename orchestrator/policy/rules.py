@@ -20,7 +20,7 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
-def _listed(written: Any) -> Any:
+def as_list(written: Any) -> Any:
     """Expand a single value to a list of one."""
     return written if isinstance(written, list | tuple) else (written,)
 
@@ -46,10 +46,10 @@ def _tag(text: str) -> str:
 
 
 Word = Annotated[str, Field(min_length=1, max_length=250)]
-Words = Annotated[tuple[Word, ...], BeforeValidator(_listed), Field(min_length=1)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(as_list), Field(min_length=1)]
 Tags = Annotated[
     tuple[Annotated[str, AfterValidator(_tag), Field(min_length=1, max_length=64)], ...],
-    BeforeValidator(_listed),
+    BeforeValidator(as_list),
 ]
 Quorum = Annotated[int, Field(ge=1, le=10)]
 Clock = Annotated[str, AfterValidator(_clock)]
@@ -64,7 +64,7 @@ class TargetIs(Frozen):
     """
 
     type: (
-        Annotated[tuple[ObservableType, ...], BeforeValidator(_listed), Field(min_length=1)] | None
+        Annotated[tuple[ObservableType, ...], BeforeValidator(as_list), Field(min_length=1)] | None
     ) = None
     addresses: tuple[Address, ...] = ()
     networks: tuple[Network, ...] = ()
@@ -106,7 +106,7 @@ class Hours(Frozen):
 
     from_: Annotated[Clock | None, Field(alias="from")] = None
     to: Clock | None = None
-    days: Annotated[tuple[Day, ...], BeforeValidator(_listed), Field(min_length=1)] = DAYS
+    days: Annotated[tuple[Day, ...], BeforeValidator(as_list), Field(min_length=1)] = DAYS
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
 
     @model_validator(mode="after")
@@ -164,7 +164,7 @@ class Rule(Frozen):
     """One rule. An omitted condition always holds; without `effect` it covers every change."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    effect: Annotated[tuple[Effect, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
+    effect: Annotated[tuple[Effect, ...], BeforeValidator(as_list), Field(min_length=1)] | None = (
         None
     )
     action: Words | None = None  # `block_network`, or with its connection `firewall.block_network`
@@ -178,6 +178,7 @@ class Rule(Frozen):
     time: Hours | None = None
     known: bool | None = None  # in the inventory; a target that cannot be an asset counts as known
     held_by_others: bool | None = None  # a restore of what other runs' leases hold
+    approved_by_group: bool | None = None  # a release or restore of what a group approved
     allow: Annotated[Literal[True], BeforeValidator(_allowed)] | None = None
     deny: Word | None = None
     approve: Annotated[RequiredApproval, BeforeValidator(_asked)] | None = None
@@ -194,6 +195,9 @@ class Rule(Frozen):
             )
         if self.effect and Effect.READ in self.effect and not self.allow:
             raise ValueError("reads are always allowed; name an effect that changes something")
+        is_release = self.effect == (Effect.RELEASE,)
+        if is_release and self.approve is not None and self.approve.quorum > 1:
+            raise ValueError("one person of the group releases it; leave `quorum` out")
         return self
 
     @property
@@ -222,4 +226,5 @@ CONDITIONS = (
     "time",
     "known",
     "held_by_others",
+    "approved_by_group",
 )

@@ -243,6 +243,7 @@ def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> ChangeF
         critical=facts.critical if given.critical is None else given.critical,
         known=facts.known if given.known is None else given.known,
         held_by_others=given.held_by_others,
+        approved_by=given.approved_by,
         used=tuple(used for each in given.used for used in _used(each, given, policy)),
     )
 

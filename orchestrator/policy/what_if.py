@@ -55,7 +55,16 @@ async def evaluate_change(
         context = hypothetical.context(now).model_copy(
             update={"limits": await _own_limits(session, hypothetical.playbook)}
         )
-        return await _explained(session, change, None, context, policy, now, tags=hypothetical.tags)
+        return await _explained(
+            session,
+            change,
+            None,
+            context,
+            policy,
+            now,
+            tags=hypothetical.tags,
+            approved_by=hypothetical.approved_by,
+        )
 
 
 async def evaluate_step(
@@ -91,13 +100,15 @@ async def _explained(
     draft: Policy | None,
     now: datetime,
     tags: tuple[str, ...] = (),
+    approved_by: tuple[str, ...] = (),
 ) -> Explanation:
     in_force = (
         await load_policy(session) if draft is None else PolicyInForce(0, draft.digest, draft)
     )
     facts = await load_facts(session, change, run_id, now, context, in_force)
     more = tuple(dict.fromkeys((*facts.tags, *tags)))
-    return explain(change, in_force, facts.model_copy(update={"tags": more}), context)
+    update = {"tags": more, "approved_by": (*facts.approved_by, *approved_by)}
+    return explain(change, in_force, facts.model_copy(update=update), context)
 
 
 async def _planned(session: AsyncSession, run_id: str, path: str, offered: Catalogue) -> Change:

@@ -43,6 +43,10 @@ def test_every_permission_and_role_says_what_it_is_for() -> None:
     assert all(each.meaning for each in (*Permission, *Role))
 
 
+@pytest.mark.attack(
+    "lift a kill switch without being an administrator",
+    before="refused, but people on duty could not engage one either",
+)
 @pytest.mark.parametrize("role", [Role.ANALYST, Role.APPROVER])
 async def test_person_on_duty_engages_the_kill_switch_and_only_an_admin_lifts_it(
     people: People, role: Role

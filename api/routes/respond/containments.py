@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from api.container import Rt, Temporal
-from api.dependencies import Actor, GuardedRoute, requires
+from api.dependencies import Actor, CurrentPrincipal, GuardedRoute, requires
 from api.filters.bulk import ReleaseContainments
 from api.filters.lists import Containments
 from api.filters.parameters import Sort
@@ -93,7 +93,7 @@ async def contain_target(rt: Rt, client: Temporal, actor: Actor, body: ContainTa
     responses=error_responses(401, 403, 409, 422),
 )
 async def release_containments(
-    rt: Rt, client: Temporal, actor: Actor, body: ReleaseContainments
+    rt: Rt, client: Temporal, who: CurrentPrincipal, actor: Actor, body: ReleaseContainments
 ) -> ContainmentReleases:
     """Release containments that a filter or ids choose, up to 500, each with its own result.
 
@@ -102,10 +102,10 @@ async def release_containments(
     """
     wanted = body.wanted()
     if body.preview:
-        return await bulk_release.preview_release(rt, wanted)
+        return await bulk_release.preview_release(rt, wanted, who)
     expected = body.expected(by_id=body.ids is not None)
     return await bulk_release.release_containments(
-        rt, client, wanted, expected=expected, actor=actor, reason=body.reason
+        rt, client, wanted, expected=expected, actor=actor, who=who, reason=body.reason
     )
 
 
@@ -127,9 +127,17 @@ async def get_containment(rt: Rt, containment_id: ContainmentId) -> ContainmentV
     responses=error_responses(401, 403, 404, 409, 422),
 )
 async def change_lease(
-    rt: Rt, client: Temporal, actor: Actor, containment_id: ContainmentId, body: ChangeLease
+    rt: Rt,
+    client: Temporal,
+    who: CurrentPrincipal,
+    actor: Actor,
+    containment_id: ContainmentId,
+    body: ChangeLease,
 ) -> ContainmentView:
-    """Extend or shorten a containment: set the end of one lease, or of all of them."""
+    """Extend or shorten a containment: set the end of one lease, or of all of them.
+
+    An earlier end of what a group approved is for its members (403, and they are asked).
+    """
     return await releases.change_lease(
         rt,
         client,
@@ -139,6 +147,7 @@ async def change_lease(
         length=_length(body.length),
         way=body.way,
         actor=actor,
+        who=who,
         reason=body.reason,
     )
 
@@ -153,17 +162,19 @@ async def change_lease(
 async def release_containment(
     rt: Rt,
     client: Temporal,
+    who: CurrentPrincipal,
     actor: Actor,
     containment_id: ContainmentId,
     body: ReleaseContainment | None = None,
 ) -> ContainmentView:
     """End all leases of a containment, or one, and lift it.
 
-    Only a kill switch that stops releases holds it back.
+    What a group approved is for its members (403, and they are asked). A kill switch that stops
+    releases holds the lifting back.
     """
     asked = body or ReleaseContainment()
     return await releases.release(
-        rt, client, containment_id, lease=asked.lease, actor=actor, reason=asked.reason
+        rt, client, containment_id, lease=asked.lease, actor=actor, who=who, reason=asked.reason
     )
 
 
@@ -195,13 +206,19 @@ async def resolve_containment(
 async def release_incident(
     rt: Rt,
     client: Temporal,
+    who: CurrentPrincipal,
     actor: Actor,
     incident_id: IncidentId,
     body: ReleaseIncident | None = None,
 ) -> Page[ContainmentView]:
-    """End all leases of an incident's runs. What other incidents hold too stays in force."""
+    """End all leases of an incident's runs. What other incidents hold too stays in force.
+
+    Where a group approved one of them, and you are not a member, none is released (403).
+    """
     reason = body.reason if body else ""
-    return await releases.release_incident(rt, client, incident_id, actor=actor, reason=reason)
+    return await releases.release_incident(
+        rt, client, incident_id, actor=actor, who=who, reason=reason
+    )
 
 
 @router.get(

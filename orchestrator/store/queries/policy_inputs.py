@@ -11,10 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
+from orchestrator.domain.containment import MAY_BE_IN_FORCE
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import (
+    ApprovalRow,
     AssetRow,
     BreakerRow,
+    EffectRow,
     KillSwitchRow,
     OwnRow,
     PlaybookRow,
@@ -55,6 +58,25 @@ async def list_policies_since(session: AsyncSession, since: datetime) -> list[Po
     )
     wanted = select(PolicyRow).where(col(PolicyRow.version) >= before)
     return list(await session.scalars(wanted.order_by(col(PolicyRow.version))))
+
+
+async def list_approving_groups(
+    session: AsyncSession, held: Collection[tuple[str, str]]
+) -> set[str]:
+    """Return the groups that approved changes in force; `held`: containments and their runs."""
+    changes = select(EffectRow).where(
+        col(EffectRow.containment_key).in_({key for key, _ in held}),
+        col(EffectRow.run_id).in_({run for _, run in held}),
+        col(EffectRow.state).in_(MAY_BE_IN_FORCE),
+    )
+    ids = {
+        row.approval_id
+        for row in await session.scalars(changes)
+        if (row.containment_key, row.run_id) in held
+    }
+    asked = select(ApprovalRow).where(col(ApprovalRow.id).in_(ids - {None}))
+    rows = await session.scalars(asked)
+    return {row.by_group for row in rows if row.by_group is not None}
 
 
 async def list_switches(session: AsyncSession) -> list[KillSwitchRow]:

@@ -169,7 +169,12 @@ def explain(
     action: Annotated[str | None, typer.Option(help="Such as firewall.block_address.")] = None,
     target: Annotated[str | None, typer.Option(help="Such as address:203.0.113.5.")] = None,
     effect: Annotated[
-        str | None, typer.Option(help="The effect of an action that no connector has.")
+        str | None,
+        typer.Option(help="Of an action that no connector has; or release: lifting by hand."),
+    ] = None,
+    approved_by: Annotated[
+        list[str] | None,
+        typer.Option(help="A group that approved what a release or restore lifts. Repeatable."),
     ] = None,
     playbook: Annotated[str, typer.Option(help="The playbook that makes the change.")] = "",
     source: Annotated[str | None, typer.Option(help="The source of the alert.")] = None,
@@ -198,6 +203,7 @@ def explain(
             "action": action,
             "target": _target(str(target)),
             "effect": effect,
+            "approved_by": approved_by or [],
             "playbook": playbook,
             "source": source,
             "severity": severity,
