@@ -62,10 +62,14 @@ class Settings(BaseSettings):
     encryption_key: SecretStr | None = None
     encryption_key_file: Path | None = None
     audit_key_file: Path | None = None
-    # Where the audit trail is streamed to: file:///path, syslog+tls://host:port, https://host/path.
+    # Where the audit trail is streamed to: file:///path, syslog+tls://host:port, https://host/path,
+    # s3://bucket/prefix?region=REGION&retain_days=DAYS, rfc3161+https://host/path.
     audit_sinks: AuditSinks = ()
     audit_sinks_ca_file: Path | None = None  # trusted by sinks instead of the system's authorities
     audit_sinks_secret: Annotated[SecretStr | None, AfterValidator(check_secret)] = None
+    audit_sinks_tsa_ca_file: Path | None = None  # the authorities of rfc3161+https sinks
+    audit_sinks_s3_key_id: str | None = None
+    audit_sinks_s3_secret: SecretStr | None = None
     audit_sinks_required: bool = False  # no change is made while no sink acknowledges
     audit_sinks_patience: Annotated[float, Field(ge=1, le=86_400)] = 60.0
     # Run only versions that an author and a reviewer have signed.
@@ -152,6 +156,11 @@ class Settings(BaseSettings):
     def audit_head_path(self) -> Path:
         """The file in which this machine remembers the head of the audit trail."""
         return self.data_dir / "audit.head"
+
+    @property
+    def audit_timestamps_path(self) -> Path:
+        """The file of the time stamps of the audit trail."""
+        return self.data_dir / "audit.timestamps"
 
     @property
     def audit_anchor_path(self) -> Path:

@@ -7,13 +7,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.audit.sinks.file import FileSink
+from orchestrator.audit.sinks.s3 import S3Sink
 from orchestrator.audit.sinks.sink import Sink
 from orchestrator.audit.sinks.syslog import SyslogSink
+from orchestrator.audit.sinks.timestamp import TimestampSink
 from orchestrator.audit.sinks.webhook import WebhookSink
+from orchestrator.audit.timestamp import Authorities
 from orchestrator.domain.clock import Clock
 from orchestrator.domain.errors import Invalid
 from orchestrator.settings import Settings
-from orchestrator.settings.sinks import SYSLOG_PORT, webhook_key
+from orchestrator.settings.sinks import SYSLOG_PORT, parse_s3, webhook_key
 
 
 def make_sinks(settings: Settings, clock: Clock) -> list[Sink]:
@@ -31,6 +34,20 @@ def _make(url: str, settings: Settings, tls: ssl.SSLContext, clock: Clock) -> Si
             return FileSink(Path(parts.path))
         case "syslog+tls":
             return SyslogSink(parts.hostname or "", parts.port or SYSLOG_PORT, tls, clock)
+        case "s3":
+            address = parse_s3(url)
+            name = f"s3://{address.bucket}/{address.prefix}"
+            key_id, secret_key = settings.audit_sinks_s3_key_id, settings.audit_sinks_s3_secret
+            if key_id is None or secret_key is None:
+                raise Invalid(
+                    f"{name}: set audit_sinks_s3_key_id and audit_sinks_s3_secret, or remove it"
+                )
+            return S3Sink(name, address, key_id, secret_key, tls, clock)
+        case "rfc3161+https":
+            if settings.audit_sinks_tsa_ca_file is None:
+                raise Invalid(f"{url}: set audit_sinks_tsa_ca_file, or remove the sink")
+            authorities = Authorities.load(settings.audit_sinks_tsa_ca_file)
+            return TimestampSink(url, settings.audit_timestamps_path, authorities, tls, clock)
         case _:
             secret = settings.audit_sinks_secret
             return WebhookSink(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit.sinks.position import is_genuine
+from orchestrator.audit.sinks.timestamp import SCHEME as TIMESTAMP_SCHEME
 from orchestrator.domain.errors import Unavailable
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import audit_sinks
@@ -26,6 +27,8 @@ async def missing_sink(rt: Runtime, session: AsyncSession) -> Unavailable | None
     patience = timedelta(seconds=settings.audit_sinks_patience)
     now, authenticator = rt.clock(), event_authenticator(session)
     for row in await audit_sinks.list_sinks(session):
+        if row.name.startswith(TIMESTAMP_SCHEME):
+            continue  # the authority has nothing of the trail
         at = row.acknowledged_at
         if at is not None and abs(now - at) <= patience and is_genuine(row, authenticator):
             return None

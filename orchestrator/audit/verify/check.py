@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from orchestrator.audit.format import Head, Header, line_digest
 from orchestrator.audit.restored import Restore
+from orchestrator.audit.timestamp import Stamped
 from orchestrator.audit.transparency.proof import ConsistencyProof, proof_findings
 from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.audit.transparency.witness import Cosignature, newest_by_key
@@ -62,6 +63,8 @@ class Kept:
     """The file of a sink, with batches and events."""
     cosignatures: tuple[Cosignature, ...] = ()
     """What witnesses co-signed, with keys that the caller trusts."""
+    timestamps: tuple[Stamped, ...] = ()
+    """Time stamps by authorities that the caller trusts."""
     restore_is_known: bool = False
     """Whether the caller knows of the restores in the trail."""
 
@@ -142,6 +145,13 @@ def _remembered(kept: Kept, key: PublicKey) -> Remembered:
                 f"{key.id}; name the co-signatures of this trail"
             )
         found.add_head(cosignature.head, f"what witness {cosignature.witness} co-signed")
+    for stamp in kept.timestamps:
+        if not stamp.checkpoint.signed_by(key):
+            raise Invalid(
+                f"the checkpoint that was stamped at {stamp.at:%Y-%m-%dT%H:%M:%SZ} is not signed "
+                f"by key {key.id}; name the time stamps of this trail"
+            )
+        found.add_head(stamp.checkpoint, f"the time stamp of {stamp.at:%Y-%m-%dT%H:%M:%SZ}")
     return found
 
 
@@ -163,6 +173,7 @@ def _report(chain: Chain, findings: Findings, kept: Kept, *, self_asserted: bool
     notes = [_restored(event, restore) for event, restore in chain.restores]
     if not findings.any:
         notes += [_cosigned(each) for each in newest_by_key(kept.cosignatures)]
+        notes += [_stamped(each) for each in kept.timestamps[-1:]]
     if self_asserted:
         notes.append(_self_asserted(chain.key))
     status: Status = "altered" if findings.any else "restored" if chain.explained else "intact"
@@ -176,6 +187,14 @@ def _report(chain: Chain, findings: Findings, kept: Kept, *, self_asserted: bool
         last=chain.last_time,
         key_id=chain.key.id,
         head=None if findings.any else chain.head,
+    )
+
+
+def _stamped(each: Stamped) -> str:
+    number, events = each.checkpoint.batch, each.checkpoint.last_seq
+    return (
+        f"batch {number} and its {events} events existed at {each.at:%Y-%m-%dT%H:%M:%SZ}, "
+        "according to a time-stamping authority"
     )
 
 

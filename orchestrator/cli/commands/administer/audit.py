@@ -18,6 +18,7 @@ from orchestrator.domain.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from orchestrator.audit.format import Head
+    from orchestrator.audit.timestamp import Stamped
     from orchestrator.audit.transparency.proof import ConsistencyProof
     from orchestrator.audit.transparency.tree_head import TreeHead
     from orchestrator.audit.verify.check import Report
@@ -169,6 +170,12 @@ def verify_export(
     witness_key: Annotated[
         list[Path] | None, typer.Option(help="The public key of a witness; repeatable.")
     ] = None,
+    timestamps: Annotated[
+        Path | None, typer.Option(help="A copy of audit.timestamps; with --tsa-ca.")
+    ] = None,
+    tsa_ca: Annotated[
+        Path | None, typer.Option("--tsa-ca", help="The roots of the time-stamping authorities.")
+    ] = None,
     restore_is_known: Annotated[
         bool, typer.Option("--restore-is-known", help="Accept the restores that are noted.")
     ] = False,
@@ -191,7 +198,8 @@ def verify_export(
     if file.is_file() and (proof := load_proof(file)) is not None:
         return _answer(verify_proof(proof, key, load_tree_head(head)), str(file))
     earlier = load_kept_head(head) if head else None
-    kept = Kept(earlier, anchor, sink, tuple(cosignatures), restore_is_known)
+    stamps = _load_timestamps(timestamps, tsa_ca)
+    kept = Kept(earlier, anchor, sink, tuple(cosignatures), stamps, restore_is_known)
     return _answer(verify(file, key, kept), str(file))
 
 
@@ -199,6 +207,16 @@ def _answer(report: Report, name: str) -> Answer:
     newest = report.head.model_dump(mode="json") if report.head else None
     data = {**asdict(report), "head": newest}
     return Answer(data, "\n".join(render_report(report, name)), _EXIT[report.status])
+
+
+def _load_timestamps(file: Path | None, roots: Path | None) -> tuple[Stamped, ...]:
+    if file is None and roots is None:
+        return ()
+    if file is None or roots is None:
+        raise Invalid("--timestamps and --tsa-ca belong together")
+    from orchestrator.audit.timestamp import Authorities, load_timestamps
+
+    return tuple(load_timestamps(file, Authorities.load(roots)))
 
 
 def _load_head(api: Api) -> TreeHead:
