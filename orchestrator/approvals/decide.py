@@ -8,7 +8,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from orchestrator.approvals.decision_input import check_comment, validate_choice, validate_form
+from orchestrator.approvals.decision_input import (
+    check_comment,
+    seal_answers,
+    validate_choice,
+    validate_form,
+)
 from orchestrator.approvals.decision_reply import live_decisions
 from orchestrator.approvals.deliver_decision import deliver
 from orchestrator.approvals.eligibility import approval_bar
@@ -23,6 +28,7 @@ from orchestrator.approvals.rejections import (
 from orchestrator.approvals.views import get_approval
 from orchestrator.audit import trail
 from orchestrator.briefing.approval import ApprovalView
+from orchestrator.crypto.box import Box
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.approval import (
     ApprovalKind,
@@ -75,7 +81,7 @@ async def decide(
         try:
             row = await _authorize(session, row, principal, new)
             _check(row, live_decisions(earlier), new, digest)
-            new.form = _input(row, new, changes, form)
+            new.form = _input(rt.secrets, row, new, changes, form)
         except TocsinError as error:
             rejected = error
             request = {"decision": decision, "digest": digest, "via": via}
@@ -120,7 +126,11 @@ def _check(row: ApprovalRow, earlier: Sequence[DecisionRow], new: DecisionRow, d
 
 
 def _input(
-    row: ApprovalRow, new: DecisionRow, changes: Sequence[str] | None, form: dict[str, Any] | None
+    box: Box,
+    row: ApprovalRow,
+    new: DecisionRow,
+    changes: Sequence[str] | None,
+    form: dict[str, Any] | None,
 ) -> dict[str, Any] | None:
     """Return what is stored with the decision. Raise Invalid for what does not fit the approval."""
     if form is not None and row.kind is not ApprovalKind.FORM:
@@ -130,7 +140,8 @@ def _input(
     if new.decision == DecisionType.DECLINE:
         return None
     if row.kind is ApprovalKind.FORM:
-        return validate_form(row.form or {}, form)
+        asked = row.form or {}
+        return seal_answers(box, row.run_id, asked, validate_form(asked, form))
     choice = validate_choice([change["digest"] for change in row.changes], changes)
     return {"changes": choice} if choice is not None else None
 

@@ -7,13 +7,28 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from orchestrator.crypto.box import Box
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.masking import SEALED
 from orchestrator.playbook.plan import FormField
 
 MAX_COMMENT = 4000
 MAX_TEXT = 4000
 MAX_INTEGER = 2**53 - 1
 _FORM = TypeAdapter(dict[str, FormField])
+
+
+def seal_answers(
+    box: Box, run_id: str, written: Mapping[str, Any], answers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a filled form with its secret answers encrypted, for the run that asks."""
+    fields = _FORM.validate_python(written)
+    return {
+        name: SEALED + box.seal_text(value, f"form:{run_id}:{name}".encode())
+        if isinstance(value, str) and fields[name].is_secret(name)
+        else value
+        for name, value in answers.items()
+    }
 
 
 def validate_form(written: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -59,7 +74,7 @@ def _problem(name: str, field: FormField, value: Any) -> str | None:
     if value is None:
         return f"{name}: is required ({field.label})" if field.required else None
     match field.type:
-        case "text":
+        case "text" | "secret":
             fits = (
                 isinstance(value, str)
                 and len(value) <= MAX_TEXT

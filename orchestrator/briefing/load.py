@@ -144,7 +144,9 @@ def _waits_for(principal: Principal, row: ApprovalRow, decisions: Sequence[Decis
 
 def _decision(row: DecisionRow) -> DecisionView:
     return DecisionView(
-        **row.model_dump(exclude={"approval_id", "key_id", "at"}), decided_at=row.at
+        **row.model_dump(exclude={"approval_id", "key_id", "at", "form", "mac"}),
+        form=mask_secrets(row.form),
+        decided_at=row.at,
     )
 
 

@@ -1,4 +1,4 @@
-"""Masking of inputs and results before they are shown: entries whose names look like secrets."""
+"""Masking of what is shown: entries whose names look like secrets, and sealed answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 MASK = "**********"
+SEALED = "sealed:1:"
+"""Begins a secret answer of a form, which is encrypted wherever it goes."""
+_SEALED = re.compile(rf"{SEALED}[A-Za-z0-9+/=]+")
 _SECRET = re.compile(
     r"pass(word|wd|phrase|code)?$|secret|token$|api_?key|private_?key|access_?key|authori[sz]ation|credential|cookie|bearer|^pin$|^otp$",
     re.IGNORECASE,
@@ -20,7 +23,7 @@ def is_secret_name(key: str) -> bool:
 
 
 def mask_secrets(value: Any, depth: int = 0) -> Any:
-    """Return the JSON value with each entry masked whose key names a secret."""
+    """Return the JSON value with each entry masked whose key names a secret, or that is sealed."""
     if depth > _MAX_DEPTH:
         return MASK
     match value:
@@ -33,5 +36,7 @@ def mask_secrets(value: Any, depth: int = 0) -> Any:
             }
         case list() | tuple():
             return [mask_secrets(item, depth + 1) for item in value]
+        case str() if SEALED in value:
+            return _SEALED.sub(MASK, value)
         case _:
             return value

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from orchestrator.domain.masking import is_secret_name
 from orchestrator.domain.model import Frozen
 
 Condition = str  # a bare expression that yields a bool
@@ -36,7 +37,11 @@ class Approve(Frozen):
 class FormField(Frozen):
     """One field of the form of an `ask`."""
 
-    type: Literal["text", "boolean", "integer", "choice"]
+    type: Literal["text", "secret", "boolean", "integer", "choice"]
     label: str
     required: bool = True
     choices: tuple[str, ...] = ()
+
+    def is_secret(self, name: str) -> bool:
+        """Return whether the answer is a secret: by its type, or a text that is named like one."""
+        return self.type == "secret" or (self.type == "text" and is_secret_name(name))

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+import typer
+
 from orchestrator.cli.api_client import Api
 from orchestrator.cli.approvals.find import find_approval
 from orchestrator.cli.approvals.render import outcome, render_approval
@@ -107,6 +109,8 @@ def _form(form: dict[str, Any], given: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for each in given:
         name, equals, value = each.partition("=")
+        if not equals and form.get(name, {}).get("type") == "secret":
+            equals, value = "=", typer.prompt(name, hide_input=True)
         if not equals or name in values:
             problem = "is given twice" if equals else "has no value"
             raise Invalid(f"--field {name}: {problem}; write --field NAME=VALUE once per field")

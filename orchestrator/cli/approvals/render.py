@@ -64,7 +64,8 @@ def _fields(form: dict[str, Any]) -> Iterator[str]:
         values = {"boolean": "true|false", "choice": "|".join(field["choices"])}
         value = values.get(field["type"], field["type"].upper())
         optional = "" if field["required"] else " (optional)"
-        yield f"    --field {name}={value}  {field['label']}{optional}"
+        given = name if field["type"] == "secret" else f"{name}={value}"
+        yield f"    --field {given}  {field['label']}{optional}"
 
 
 def _rows(rows: Sequence[Any], indent: str) -> Iterator[str]:

@@ -87,13 +87,16 @@ def wait() -> ObjectOf:
 
 
 def ask(form: Mapping[str, plan.FormField]) -> ObjectOf:
-    """Return the result of an `ask`."""
-    return ObjectOf({name: _answer(field) for name, field in form.items()})
+    """Return the result of an `ask`. No step can name a secret answer, which stays encrypted."""
+    return ObjectOf(
+        {name: _answer(field) for name, field in form.items() if not field.is_secret(name)}
+    )
 
 
 def _answer(field: plan.FormField) -> Type:
     kind: Type = {
         "text": STRING,
+        "secret": STRING,
         "boolean": BOOL,
         "integer": INT,
         "choice": text_of(*field.choices),

@@ -1,10 +1,11 @@
-"""Lint rule about questions: they name what is planned, not what an author expects to happen."""
+"""Lint rules about questions: they name what is planned, and secret fields are declared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from orchestrator.domain.masking import is_secret_name
 from orchestrator.playbook import plan
 from orchestrator.playbook.language.references import references
 from orchestrator.playbook.language.templates import is_template, template_parts
@@ -57,6 +58,39 @@ def _paths(value: Any) -> Iterator[str]:
             if not isinstance(piece, str):
                 yield from references(piece)
 
+
+def _plain_secret(context: LintContext) -> Iterator[RuleHit]:
+    for site in context.sites:
+        for name, field in site.step.form.items() if isinstance(site.step, plan.Ask) else ():
+            if field.type == "text" and is_secret_name(name):
+                yield RuleHit(
+                    (*site.path, "ask", "form", name, "type"),
+                    f"field {name!r} is named like a secret, and is shown while it is typed",
+                    "write `type: secret`, or give it another name",
+                )
+
+
+ANSWER = LintRule(
+    id="secret-field",
+    summary="A text field of a form that is named like a secret.",
+    why=(
+        "Its answer is encrypted and masked as a secret, so that no step can read it. With "
+        "`type: secret`, pages and the command line also hide it while it is typed."
+    ),
+    bad=example("""
+        - id: unlock
+          ask:
+            question: How is the safe opened?
+            form: {password: {type: text, label: Password}}
+        """),
+    good=example("""
+        - id: unlock
+          ask:
+            question: How is the safe opened?
+            form: {password: {type: secret, label: Password}}
+        """),
+    check=_plain_secret,
+)
 
 QUESTION = LintRule(
     id="question-names-targets",

@@ -94,8 +94,8 @@ class FormFieldSpec(AuthoredModel):
     """One field of a form."""
 
     type: Annotated[
-        Literal["text", "boolean", "integer", "choice"],
-        Field(description="The type of the answer."),
+        Literal["text", "secret", "boolean", "integer", "choice"],
+        Field(description="The type of the answer; a secret is encrypted, and no step reads it."),
     ]
     label: Annotated[Line, Field(description="The label that the person sees.")]
     required: Annotated[bool, Field(description="Whether an answer is required.")] = True
