@@ -74,6 +74,7 @@ class EventKind(StrEnum):
     PLAYBOOK_PROMOTED = "playbook:version:promoted"
     PLAYBOOK_STAGED = "playbook:version:staged"  # live or shadow
     PLAYBOOK_REFUSED = "playbook:version:refused"  # altered or not signed: it does not run
+    PLAYBOOK_SET_ASIDE = "playbook:version:set_aside"  # its trigger exceeded its budget
     DEBUG_STARTED = "playbook:debug:started"  # a person steps through a draft, in staging
     DEBUG_ENDED = "playbook:debug:ended"
     PLAYBOOK_PUBLISHED = "playbook:version:published"

@@ -49,6 +49,8 @@ class TaskKind(StrEnum):
         "refused_playbook"  # a version does not match its record; subject: name@version
     )
     RESTORED = "restored"  # devices may show what came after the backup; subject: its time
+    # The trigger of a version exceeded its budget, and starts no runs; subject: name@version.
+    SET_ASIDE_PLAYBOOK = "set_aside_playbook"
     AUDIT_TRAIL = "audit_trail"  # the trail is not what was sealed; subject: what is wrong with it
 
     @property

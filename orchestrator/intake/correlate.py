@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,17 +27,26 @@ class Incidents:
         now: datetime,
         by_key: dict[str, IncidentRow],
         by_fingerprint: dict[str, IncidentRow],
+        ids: Mapping[str, str],
     ) -> None:
-        self._source, self._now = source, now
+        self._source, self._now, self._ids = source, now, ids
         self._by_key, self._by_fingerprint = by_key, by_fingerprint
         self.opened: list[IncidentRow] = []
         """The incidents to insert."""
 
     @classmethod
     async def load(
-        cls, session: AsyncSession, source: SourceRow, parsed: Sequence[Alert], now: datetime
+        cls,
+        session: AsyncSession,
+        source: SourceRow,
+        parsed: Sequence[Alert],
+        now: datetime,
+        ids: Mapping[str, str] = MappingProxyType({}),
     ) -> Incidents:
-        """Load and lock the incidents that these alerts may join."""
+        """Load and lock the incidents that these alerts may join.
+
+        `ids`: the id of the incident that an alert opens, by its dedup key.
+        """
         keys = [key for alert in parsed if (key := correlation_key(source, alert))]
         ends = [fingerprint_of(alert) for alert in parsed if alert.resolved]
         since = now - timedelta(seconds=source.correlate_within)
@@ -48,6 +58,7 @@ class Incidents:
             now,
             {key: rows[id_] for key, id_ in by_key.items()},
             {fingerprint: rows[id_] for fingerprint, id_ in by_end.items() if id_ in rows},
+            ids,
         )
 
     def join(self, alert: Alert) -> IncidentRow:
@@ -67,7 +78,7 @@ class Incidents:
 
     def _open(self, alert: Alert, key: str | None) -> IncidentRow:
         incident = IncidentRow(
-            id=new_id("inc"),
+            id=self._ids.get(alert.dedup_key) or new_id("inc"),
             correlation_key=key or digest(["alone", self._source.name, alert.dedup_key]),
             title=alert.title,
             severity=int(alert.severity),

@@ -1,8 +1,7 @@
-"""Matching of alerts to playbooks, in the transaction that commits the alert."""
+"""Runs that alerts start, in the transaction that commits the alerts."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,45 +10,13 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit.trail import event
-from orchestrator.domain.alert import with_age
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.digest import new_id
 from orchestrator.domain.run import SHADOW, Mode, RunStatus
-from orchestrator.playbook.language.evaluate import (
-    ExpressionError,
-    evaluate_condition,
-    evaluate_text,
-)
-from orchestrator.playbook.plan import Plan, Trigger
+from orchestrator.intake.matching.triggers import Match
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.queries import alerts, approvals, runs
+from orchestrator.store.queries import alerts, approvals
 from orchestrator.store.tables import AlertRow, RunRow
-
-MAX_PLANS = 1024
-"""The maximum number of parsed plans in memory."""
-_MAX_KEY = 200  # characters; an index entry has to hold it
-_plans: dict[tuple[str, int, str], Plan] = {}
-
-
-class Candidate(NamedTuple):
-    """A playbook that an alert may start."""
-
-    plan: Plan
-    trigger: Trigger
-    digest: str
-    shadow: bool = False
-    """Whether it only runs dry, next to the live version."""
-
-
-class Match(NamedTuple):
-    """A playbook whose trigger matches an alert."""
-
-    candidate: Candidate
-    alert: AlertRow
-    key: str
-    """The `once_per` key; the alert's id where `once_per` fails."""
-    error: str | None
-    """Why `once_per` fails."""
 
 
 class Covered(NamedTuple):
@@ -76,36 +43,6 @@ class Started:
             run.playbook == playbook and run.mode == Mode.LIVE and run.over_limit is None
             for run in self.runs
         )
-
-
-async def candidates(session: AsyncSession) -> list[Candidate]:
-    """Return the newest live version and shadow of every playbook with a trigger."""
-    found = []
-    for name, version, digest, stage in await alerts.newest_triggers(session):
-        plan = _plans.get((name, version, digest)) or await _load(session, name, version, digest)
-        if plan.trigger is not None:
-            found.append(Candidate(plan, plan.trigger, digest, shadow=stage != "live"))
-    return found
-
-
-def match_triggers(
-    candidates: Sequence[Candidate], alert: AlertRow
-) -> tuple[list[Match], dict[str, str]]:
-    """Return the playbooks whose trigger matches, and by playbook the triggers' errors."""
-    matches: list[Match] = []
-    errors: dict[str, str] = {}
-    view = with_age(alert.view, alert.received_at)
-    for candidate in candidates:
-        try:
-            is_match = evaluate_condition(candidate.trigger.when, {"alert": view})
-        except ExpressionError as error:
-            name = f"{candidate.plan.playbook}{' (shadow)' if candidate.shadow else ''}"
-            errors[name] = str(error)[:200]
-            continue
-        if is_match:
-            key, key_error = once_key(candidate.trigger, alert.id, view)
-            matches.append(Match(candidate, alert, key, key_error))
-    return matches, errors
 
 
 async def start(
@@ -250,21 +187,6 @@ def live_names(matches: Sequence[Match]) -> list[str]:
     return [match.candidate.plan.playbook for match in matches if not match.candidate.shadow]
 
 
-def once_key(trigger: Trigger, alert_id: str, alert: dict[str, Any]) -> tuple[str, str | None]:
-    """Return the key under which an alert starts one run, and the error of `once_per`.
-
-    Where `once_per` fails on this alert, the alert's id is the key: one run too many is better than
-    a missing one.
-    """
-    try:
-        key = evaluate_text(trigger.once_per, {"alert": alert})
-    except ExpressionError as error:
-        return alert_id, str(error)[:200]
-    return (
-        key if len(key) <= _MAX_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
-    ), None
-
-
 def _dry_key_owner(match: Match) -> str:
     """Return the name under which dry runs claim keys.
 
@@ -283,12 +205,3 @@ def _lock_names(match: Match) -> list[str]:
         f"{playbook}\n{match.key}",
         *([playbook] if match.candidate.plan.limits.runs_per_hour is not None else []),
     ]
-
-
-async def _load(session: AsyncSession, name: str, version: int, digest: str) -> Plan:
-    row = await runs.get_playbook(session, name, version)
-    assert row is not None  # noqa: S101 - it was listed in this transaction, and versions are never deleted
-    if len(_plans) >= MAX_PLANS:
-        _plans.clear()
-    plan = _plans[name, version, digest] = Plan.model_validate(row.plan)
-    return plan

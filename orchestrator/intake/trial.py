@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from orchestrator.domain.alert import Alert, Omission, alert_view
+from orchestrator.domain.alert import Alert, Omission
 from orchestrator.domain.model import Frozen
-from orchestrator.intake import match
 from orchestrator.intake.batch import RejectedItem
-from orchestrator.intake.correlate import fingerprint_of
 from orchestrator.intake.delivery import WebhookDelivery, parse_payloads, read_payloads
 from orchestrator.intake.errors import NotAnAlert
 from orchestrator.intake.mapping import check_mapping
-from orchestrator.intake.normalize import enrich
+from orchestrator.intake.matching.foreseen import alert_row, enrich_rows
+from orchestrator.intake.matching.triggers import (
+    TriggerResults,
+    candidates,
+    evaluate_triggers,
+)
 from orchestrator.intake.parsers import parser_for
-from orchestrator.intake.persist import load_inventory
 from orchestrator.intake.sources import load_source, parser_of
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import alerts
-from orchestrator.store.tables import AlertRow, SourceRow
+from orchestrator.store.tables import AlertRow
 
 MAX_SHOWN = 100
 """The maximum number of alerts that a trial shows."""
@@ -86,16 +87,19 @@ async def try_payload(
         return PayloadTrial(alerts=[], total=0, rejected=[], ignored=str(telemetry))
     shown = batch.alerts[:MAX_SHOWN]
     sha256 = hashlib.sha256(payloads.body).hexdigest()
-    rows = [_row(row, alert, number, sha256, now) for number, alert in enumerate(shown)]
+    rows = [
+        alert_row(row, alert, "inc_1", sha256, now, f"alert_{number}")
+        for number, alert in enumerate(shown, start=1)
+    ]
     async with rt.store.read() as session:
-        inventory = await load_inventory(session, rows)
-        candidates = await match.candidates(session)
+        await enrich_rows(session, rows)
+        playbooks = await candidates(session)
         known = await alerts.known(session, source, [alert.dedup_key for alert in shown])
-    for each in rows:
-        each.view = enrich.enrich(each.view, inventory)
+    open_ = [each for each, alert in zip(rows, shown, strict=True) if not alert.resolved]
+    triggers = await evaluate_triggers(playbooks, open_)
     return PayloadTrial(
         alerts=[
-            _tried(each, alert, candidates, duplicate=alert.dedup_key in known)
+            _tried(each, alert, triggers, duplicate=alert.dedup_key in known)
             for each, alert in zip(rows, shown, strict=True)
         ],
         total=len(batch),
@@ -104,39 +108,8 @@ async def try_payload(
     )
 
 
-def _row(source: SourceRow, alert: Alert, number: int, sha256: str, now: datetime) -> AlertRow:
-    """Return a row that is never added to a session."""
-    alert_id = f"alert_{number + 1}"
-    view = alert_view(
-        alert,
-        alert_id=alert_id,
-        incident_id="inc_1",
-        source=source.name,
-        product=source.product,
-        raw_sha256=sha256,
-    )
-    return AlertRow(
-        id=alert_id,
-        source=source.name,
-        product=source.product,
-        incident_id="inc_1",
-        dedup_key=alert.dedup_key,
-        fingerprint=fingerprint_of(alert),
-        title=alert.title,
-        severity=int(alert.severity),
-        alert_class=alert.alert_class,
-        view=view,
-        raw=b"",
-        raw_sha256=sha256,
-        received_at=now,
-        last_seen_at=now,
-    )
-
-
-def _tried(
-    row: AlertRow, alert: Alert, candidates: list[match.Candidate], *, duplicate: bool
-) -> TriedAlert:
-    matches, errors = ([], {}) if alert.resolved else match.match_triggers(candidates, row)
+def _tried(row: AlertRow, alert: Alert, triggers: TriggerResults, *, duplicate: bool) -> TriedAlert:
+    matches, errors = triggers.by_alert.get(row.id, ([], {}))
     return TriedAlert(
         alert=row.view,
         missing=[name for name in _FIELDS if not row.view[name]],

@@ -31,6 +31,11 @@ def is_found(pattern: str, text: str) -> bool:
     return compile_pattern(pattern).search(text.encode("utf-8", "replace")) is not None
 
 
+def states(pattern: str) -> int:
+    """Return the number of states of the compiled pattern. Raises PatternInvalid."""
+    return int(compile_pattern(pattern).programsize)
+
+
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str) -> Any:
     """Return the compiled pattern. Raises PatternInvalid."""

@@ -13,6 +13,7 @@ from orchestrator.connections.catalogue import load_catalogue
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
+from orchestrator.incidents.set_aside_playbooks import close_older, resume
 from orchestrator.playbook.compile.compiler import CompiledPlaybook, Resolve, compile_playbook
 from orchestrator.playbook.plan import Plan
 from orchestrator.registry.drafts import Draft, resolve_with
@@ -100,6 +101,8 @@ async def publish_playbook(
         before = await records.get(session, PlaybookRow, (plan.playbook, plan.version))
         if before is not None and before.digest == plan.digest:
             outcome = _add_tests(before, files, file)
+            if await resume(session, before, actor, now):
+                outcome = PublishOutcome.RESUMED
             await _save_evidence(session, before, evidence, now)
             return _published(before, outcome)
         _check_is_new(rt, file, plan, before, evidence)
@@ -114,6 +117,7 @@ async def publish_playbook(
             now=now,
         )
         await _save_evidence(session, row, evidence, now)
+        await close_older(session, row, actor, now)
     return _published(row, outcome)
 
 
@@ -254,7 +258,7 @@ async def _save_evidence(
 
 def _view(row: PlaybookRow) -> PlaybookView:
     return PlaybookView(
-        **row.model_dump(exclude={"plan", "positions", "tests", "files", "report", "published_at"}),
+        **row.model_dump(include=set(PlaybookView.model_fields)),
         created_at=row.published_at,
         tested=row.tests is not None,
     )

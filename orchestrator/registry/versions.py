@@ -12,6 +12,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import BUILT_IN, DEBUG, SHADOW
+from orchestrator.incidents.set_aside_playbooks import resume
 from orchestrator.registry.publish import load_version
 from orchestrator.registry.trust import start_objection
 from orchestrator.runtime import Runtime
@@ -61,6 +62,7 @@ async def reinstate(rt: Runtime, name: str, version: int, *, actor: str) -> None
         row = await _version(session, name, version)
         await _check_startable(rt, session, row)
         row.retired = False
+        await resume(session, row, actor, rt.clock())
         await _record(rt, session, row, actor, "reinstated")
 
 
@@ -84,6 +86,7 @@ async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> RetiredVe
             each.retired = True
             await _record(rt, session, each, actor, "retired", f"rolled back to version {to}")
         row.retired, row.stage = False, "live"
+        await resume(session, row, actor, rt.clock())
         await _record(rt, session, row, actor, "live", "rolled back to it")
         return RetiredVersions(retired=tuple(each.version for each in newer))
 
@@ -129,7 +132,7 @@ async def version_usage(rt: Runtime, name: str) -> list[VersionUsage]:
             version=row.version,
             stage=row.stage,
             retired=row.retired,
-            takes_alerts=row.version == live,
+            takes_alerts=row.version == live and row.set_aside_at is None,
             open_runs=tuple(runs.get(row.version, ())),
             live_leases=leases.get(row.version, 0),
         )

@@ -21,6 +21,7 @@ _EXAMPLE: dict[str, Any] = {
     "published_by": "person:ann",
     "retired": False,
     "stage": "live",
+    "set_aside_at": None,
     "tested": True,
 }
 
@@ -40,6 +41,8 @@ class PlaybookView(Frozen):
     published_by: str
     retired: bool
     stage: str = "live"
+    set_aside_at: datetime | None = None
+    """When its trigger exceeded its budget; it starts no runs since."""
     tested: bool = False
     """Whether its tests were published with it."""
 
@@ -52,6 +55,8 @@ class PublishOutcome(StrEnum):
     """The version is published already, with this content."""
     TESTS_ADDED = "tests_added"
     """The version is published already, without tests until now."""
+    RESUMED = "resumed"
+    """The version was set aside, and starts runs again."""
 
 
 class PublishedPlaybook(PlaybookView):

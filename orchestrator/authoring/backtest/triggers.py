@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrator.domain.alert import with_age
-from orchestrator.intake.match import once_key
+from orchestrator.intake.matching.triggers import once_key
+from orchestrator.playbook.language.budget import TRIGGER_STEPS, Budget
 from orchestrator.playbook.language.evaluate import ExpressionError, evaluate_condition
 from orchestrator.playbook.plan import Plan, Trigger
 from orchestrator.store.queries.history import StoredAlert
@@ -37,15 +38,15 @@ class TriggerReplay:
         return max(self._within, timedelta(hours=1) if self._limit is not None else timedelta())
 
     def start(self, alert: StoredAlert) -> StartDecision:
-        """Decide as `intake.match` does, at the time when the alert was received."""
+        """Decide as `intake.matching` does, at the time when the alert was received."""
         view = with_age(alert.view, alert.received_at)
+        budget = Budget(TRIGGER_STEPS)
         try:
-            fits = evaluate_condition(self._trigger.when, {"alert": view})
+            if not evaluate_condition(self._trigger.when, {"alert": view}, budget):
+                return StartDecision.NO
+            key, _ = once_key(self._trigger, alert.id, view, budget)
         except ExpressionError:
             return StartDecision.NO
-        if not fits:
-            return StartDecision.NO
-        key, _ = once_key(self._trigger, alert.id, view)
         at = alert.received_at
         if (taken := self._taken.get(key)) is not None and taken >= at - self._within:
             return StartDecision.NO

@@ -21,7 +21,9 @@ from orchestrator.playbook.language.values import (
     json_text,
     text,
 )
-from orchestrator.playbook.patterns import PatternInvalid, is_found
+from orchestrator.playbook.patterns import PatternInvalid, is_found, states
+
+_VISITS = 512  # of states by characters that are one step: few patterns need all their states
 
 
 def lower(value: str) -> str:
@@ -51,6 +53,14 @@ def matches(value: str, pattern: str) -> bool:
     """Whether the pattern is found in the text."""
     try:
         return is_found(pattern, value)
+    except PatternInvalid as error:
+        raise ExpressionError(error.message, error.fix) from error
+
+
+def search_work(value: str, pattern: str) -> int:
+    """Return the steps of a search: a pattern with many states visits each for every character."""
+    try:
+        return len(value) * states(pattern) // _VISITS
     except PatternInvalid as error:
         raise ExpressionError(error.message, error.fix) from error
 

@@ -25,10 +25,13 @@ from orchestrator.playbook.language.types import (
 )
 from orchestrator.playbook.language.values import Json, describe_kind, is_in, json_text, text
 from orchestrator.playbook.patterns import compile_pattern
+from orchestrator.playbook.problems import did_you_mean
 
 TEXT = frozenset({"string"})
 NUMBERS = frozenset({"int", "number"})
 LIST = frozenset({"list"})
+SPELL = 3
+"""Steps for each part of a value that becomes text."""
 EVERYTHING = frozenset({"null", "bool", "int", "number", "string", "list", "object"})
 
 
@@ -52,6 +55,10 @@ class Filter:
     result: Callable[[Type, list[Any]], Type]  # from the types of the value and the arguments
     apply: Callable[..., Json]
     parameters: tuple[Parameter, ...] = field(default=())
+    cost: int = 1
+    """Steps for each part of the value and the arguments; 0 where none is read."""
+    work: Callable[..., int] | None = None
+    """Further steps, by the value and the arguments."""
 
 
 def _always(kind: Type) -> Callable[[Type, list[Any]], Type]:
@@ -108,6 +115,7 @@ FILTERS: dict[str, Filter] = {
         _or_else,
         functions.default,
         (Parameter("value", EVERYTHING),),
+        cost=0,
     ),
     "lower": Filter("in lower case", TEXT, _always(STRING), functions.lower),
     "upper": Filter("in upper case", TEXT, _always(STRING), functions.upper),
@@ -146,6 +154,7 @@ FILTERS: dict[str, Filter] = {
         _always(BOOL),
         functions.matches,
         (_PATTERN,),
+        work=functions.search_work,
     ),
     "contains": Filter(
         "whether the text, item or key is in it",
@@ -160,6 +169,7 @@ FILTERS: dict[str, Filter] = {
         _always(BOOL),
         functions.in_network,
         (Parameter("network", TEXT),),
+        cost=4,
     ),
     "truncate": Filter(
         "at most `length` characters, the last of which is … where some were left out",
@@ -173,21 +183,33 @@ FILTERS: dict[str, Filter] = {
         frozenset({"string", "list", "object"}),
         _always(INT),
         functions.length,
+        cost=0,
     ),
-    "first": Filter("the first item, or null for an empty list", LIST, _item, functions.first),
-    "last": Filter("the last item, or null for an empty list", LIST, _item, functions.last),
+    "first": Filter(
+        "the first item, or null for an empty list", LIST, _item, functions.first, cost=0
+    ),
+    "last": Filter("the last item, or null for an empty list", LIST, _item, functions.last, cost=0),
     "join": Filter(
         "the texts of all items in one",
         LIST,
         _always(STRING),
         functions.join,
         (Parameter("separator", TEXT, required=False),),
+        cost=SPELL,
     ),
     "unique": Filter(
-        "without repeats, in order of first appearance", LIST, _same, functions.unique
+        "without repeats, in order of first appearance",
+        LIST,
+        _same,
+        functions.unique,
+        cost=SPELL,
     ),
     "sort": Filter(
-        "in order; all items are numbers, or all are texts", LIST, _same, functions.sort
+        "in order; all items are numbers, or all are texts",
+        LIST,
+        _same,
+        functions.sort,
+        cost=2,
     ),
     "map": Filter(
         "one field of each item, or `field.field` below it",
@@ -222,9 +244,19 @@ FILTERS: dict[str, Filter] = {
         functions.round_number,
         (Parameter("digits", frozenset({"int"}), required=False),),
     ),
-    "string": Filter("its text", EVERYTHING - {"null"}, _always(STRING), text),
-    "json": Filter("canonical JSON (RFC 8785)", EVERYTHING, _always(STRING), json_text),
+    "string": Filter("its text", EVERYTHING - {"null"}, _always(STRING), text, cost=SPELL),
+    "json": Filter("canonical JSON (RFC 8785)", EVERYTHING, _always(STRING), json_text, cost=SPELL),
 }
+
+
+def known_filter(name: str) -> Filter:
+    """Return the filter of that name. Raises ExpressionError."""
+    if filter_ := FILTERS.get(name):
+        return filter_
+    message = f"unknown filter {name!r}"
+    raise ExpressionError(
+        message, did_you_mean(name, FILTERS) or f"the filters are {', '.join(sorted(FILTERS))}"
+    )
 
 
 def bind_arguments(

@@ -26,8 +26,7 @@ from orchestrator.playbook.language.ast import (
     ObjectLiteral,
     Slice,
 )
-from orchestrator.playbook.language.evaluate import known_filter
-from orchestrator.playbook.language.filters import Parameter, bind_arguments
+from orchestrator.playbook.language.filters import Parameter, bind_arguments, known_filter
 from orchestrator.playbook.language.operands import (
     field_type,
     item_type,

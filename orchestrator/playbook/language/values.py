@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from orchestrator.domain.digest import canonical
@@ -110,6 +111,19 @@ def is_in(needle: Json, haystack: Json) -> bool:
             raise ExpressionError(
                 message, "`in` takes an item and a list, two texts, or a key and an object"
             )
+
+
+COMPARISONS: dict[str, Callable[[Json, Json], bool]] = {
+    "==": is_equal,
+    "!=": lambda left, right: not is_equal(left, right),
+    "<": is_less,
+    ">": lambda left, right: is_less(right, left),
+    "<=": lambda left, right: not is_less(right, left),
+    ">=": lambda left, right: not is_less(left, right),
+    "in": is_in,
+    "not in": lambda left, right: not is_in(left, right),
+}
+"""The comparisons of two values, by operator."""
 
 
 def is_number(value: Json) -> bool:

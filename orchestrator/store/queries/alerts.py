@@ -140,7 +140,7 @@ async def lock_incidents(session: AsyncSession, ids: Iterable[str]) -> dict[str,
 async def newest_triggers(session: AsyncSession) -> list[tuple[str, int, str, str]]:
     """Return name, version, digest and stage of each playbook's newest live version and shadow.
 
-    Retired versions are left out.
+    Retired versions are left out, and so is a newest one that is set aside.
     """
     newest = (
         select(col(PlaybookRow.name), func.max(col(PlaybookRow.version)).label("version"))
@@ -158,7 +158,10 @@ async def newest_triggers(session: AsyncSession) -> list[tuple[str, int, str, st
         col(PlaybookRow.stage),
     )
     rows = await session.execute(
-        select(*columns).join(newest, joined).order_by(col(PlaybookRow.name))
+        select(*columns)
+        .join(newest, joined)
+        .where(col(PlaybookRow.set_aside_at).is_(None))
+        .order_by(col(PlaybookRow.name))
     )
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 

@@ -118,6 +118,14 @@ async def versions(session: AsyncSession, name: str) -> list[PlaybookRow]:
     )
 
 
+async def set_aside(session: AsyncSession) -> list[PlaybookRow]:
+    """Return the versions whose trigger exceeded its budget."""
+    wanted = select(PlaybookRow).where(col(PlaybookRow.set_aside_at).is_not(None))
+    return list(
+        await session.scalars(wanted.order_by(col(PlaybookRow.name), col(PlaybookRow.version)))
+    )
+
+
 async def signatures_of(session: AsyncSession, name: str, version: int) -> list[SignatureRow]:
     """Return the signatures of a playbook version, the author's first."""
     wanted = select(SignatureRow).where(

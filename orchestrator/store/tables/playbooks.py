@@ -27,6 +27,9 @@ class PlaybookRow(Authentic, table=True):
     published_at: datetime = Field(sa_type=UtcDateTime)
     published_by: str
     retired: bool = False
+    # Its trigger exceeded its budget: it starts no runs until it is published again.
+    set_aside_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    set_aside_reason: str | None = None
     stage: str = "live"  # live: the newest takes the next alert; shadow: runs dry next to it
     tests: str | None = Field(
         default=None, sa_type=Text

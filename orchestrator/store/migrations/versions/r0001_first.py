@@ -452,6 +452,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("published_at", UtcDateTime(), nullable=False),
         sa.Column("published_by", sa.String(), nullable=False),
         sa.Column("retired", sa.Boolean(), nullable=False),
+        sa.Column("set_aside_at", UtcDateTime(), nullable=True),
+        sa.Column("set_aside_reason", sa.String(), nullable=True),
         sa.Column("stage", sa.String(), nullable=False),
         sa.Column("tests", sa.Text(), nullable=True),
         sa.Column("files", sa.JSON(), nullable=False),
