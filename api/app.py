@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -62,6 +63,7 @@ from orchestrator.installation.open import open_existing
 from orchestrator.policy.stops.own_infrastructure import record_own_safely
 from orchestrator.runs.background_dispatch import BackgroundDispatcher, ClientProvider
 from orchestrator.runtime import Runtime
+from orchestrator.sandbox.process import SandboxProcess
 from orchestrator.settings import Settings
 
 GUARDED = (
@@ -171,7 +173,7 @@ def serve(settings: Settings, sockets: list[socket] | None = None) -> None:
 
 
 async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
-    rt = await open_existing(settings)
+    rt = dataclasses.replace(await open_existing(settings), sandbox=SandboxProcess())
     report_refused_rows(rt)
     link = TemporalLink(rt)
     link.start()

@@ -37,7 +37,7 @@ from orchestrator.domain.digest import input_digest
 from orchestrator.domain.run import StepState
 from orchestrator.policy.document import Policy
 from orchestrator.policy.evaluate import PolicyInForce
-from orchestrator.registry.publish import check_playbook
+from orchestrator.registry.analysis import compile_draft
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -144,7 +144,7 @@ class Remembering(HistoryState):
 
 async def history(rt: Runtime, count: int) -> None:
     """Store alerts of the last 20 days, each with a run of the shipped playbook."""
-    plan = (await check_playbook(rt, PLAYBOOK.read_text("utf-8"), str(PLAYBOOK))).plan
+    plan = (await compile_draft(rt, PLAYBOOK.read_text("utf-8"), str(PLAYBOOK))).plan
     policy = Policy()
     tried = BacktestInput(
         plan,

@@ -15,6 +15,7 @@ from orchestrator.crypto.private_file import read_private
 from orchestrator.crypto.signing import SigningKey, load_or_create_signing_key
 from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import Invalid
+from orchestrator.sandbox.task import InProcess, Sandbox
 from orchestrator.settings import Settings
 from orchestrator.store.session import Store
 
@@ -36,9 +37,11 @@ class Runtime:
     audit_key: SigningKey
     clock: Clock = utc_now
     connections: ConnectionPool = field(default_factory=ConnectionPool)  # open connectors
+    sandbox: Sandbox = field(default_factory=InProcess)  # analyzes the texts of clients
 
     async def close(self) -> None:
-        """Close connectors and the database."""
+        """Close the sandbox, the connectors and the database."""
+        await self.sandbox.close()
         await self.connections.close()
         await self.store.close()
 

@@ -7,17 +7,15 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from orchestrator.connections.catalogue import load_catalogue
+from orchestrator.authoring.plan_tasks import COMPARE, PlanPair, PlaybookComparison
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import Frozen
-from orchestrator.playbook.diff.model import DiffEntry, render_markdown
-from orchestrator.playbook.diff.plans import diff_plans
 from orchestrator.playbook.lint.rule import LintFinding
-from orchestrator.playbook.lint.rules import lint_playbook
 from orchestrator.playbook.plan import CallPlaybook, Plan, walk
+from orchestrator.registry.analysis import compile_draft
 from orchestrator.registry.drafts import Draft
-from orchestrator.registry.publish import check_playbook, load_resolve
 from orchestrator.runtime import Runtime
+from orchestrator.sandbox.task import InProcess
 from orchestrator.store.queries import runs
 
 
@@ -73,39 +71,6 @@ class LintReport(Frozen):
     findings: tuple[LintFinding, ...]
 
 
-class PlaybookComparison(Frozen):
-    """How two playbooks differ in meaning, the most dangerous changes first.
-
-    Danger 4: does more, or is asked less; 3: reaches further; 2: does it differently; 1: does
-    less, or asks more; 0: words only.
-    """
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "a": "c2-beacon-containment@3",
-                "b": "c2-beacon-containment@4",
-                "same": False,
-                "changes": [
-                    {
-                        "danger": 4,
-                        "kind": "effect",
-                        "step": "isolate",
-                        "sentence": "can now isolate hosts (edr.isolate_host, step isolate)",
-                    }
-                ],
-                "markdown": "### `c2-beacon-containment@3` -> `c2-beacon-containment@4`\n...",
-            }
-        }
-    )
-
-    a: str
-    b: str
-    same: bool
-    changes: tuple[DiffEntry, ...]
-    markdown: Annotated[str, Field(description="For a comment on a pull request.")]
-
-
 async def check_draft(
     rt: Runtime | None, text: str, file: str, given: Sequence[Draft] = ()
 ) -> CheckedPlaybook:
@@ -113,7 +78,7 @@ async def check_draft(
 
     Raises PlaybookInvalid with every problem.
     """
-    compiled = await check_playbook(rt, text, file, given)
+    compiled = await compile_draft(rt, text, file, given)
     plan = compiled.plan
     called = (step.plan for _, step in walk(plan) if isinstance(step, CallPlaybook))
     return CheckedPlaybook(
@@ -126,27 +91,9 @@ async def check_draft(
     )
 
 
-async def lint_draft(
-    rt: Runtime | None, text: str, file: str, given: Sequence[Draft] = ()
-) -> tuple[LintFinding, ...]:
-    """Return every finding that is not waived; the draft may call those given with it.
-
-    Without a runtime, the usual connections are assumed. Raises PlaybookInvalid.
-    """
-    return lint_playbook(text, file, await load_catalogue(rt), await load_resolve(rt, given))
-
-
-def compare_plans(a: Plan, b: Plan) -> PlaybookComparison:
-    """Return what `b` does differently from `a`."""
-    diff = diff_plans(a, b)
-    return PlaybookComparison(
-        a=diff.a, b=diff.b, same=diff.same, changes=diff.changes, markdown=render_markdown(diff)
-    )
-
-
-async def compile_draft(rt: Runtime | None, text: str, file: str) -> Plan:
-    """Return the plan of a text. Raises PlaybookInvalid."""
-    return (await check_playbook(rt, text, file)).plan
+async def compare_plans(rt: Runtime | None, a: Plan, b: Plan) -> PlaybookComparison:
+    """Return what `b` does differently from `a`. Raises as `Sandbox.run` does."""
+    return await (InProcess() if rt is None else rt.sandbox).run(COMPARE, PlanPair(a=a, b=b))
 
 
 async def load_published_plan(rt: Runtime, name: str, version: int | None) -> Plan:

@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import Any
 
-from orchestrator.authoring.checks import compile_draft, load_published_plan
-from orchestrator.playbook.graph.mermaid import render_mermaid
-from orchestrator.playbook.graph.model import Graph, graph_of
-from orchestrator.playbook.graph.svg import render_svg
+from orchestrator.authoring.checks import load_published_plan
+from orchestrator.authoring.plan_tasks import DRAW, Drawing, GraphFormat
+from orchestrator.playbook.plan import Plan
+from orchestrator.registry.analysis import compile_draft
 from orchestrator.runs.queries import get_run
 from orchestrator.runtime import Runtime
+from orchestrator.sandbox.task import InProcess
+
+__all__ = ["GraphFormat", "draw_draft", "draw_playbook", "draw_run"]
 
 
-class GraphFormat(StrEnum):
-    """The formats in which a graph is rendered."""
-
-    SVG = "svg"
-    MERMAID = "mermaid"
-    JSON = "json"
+async def draw_draft(rt: Runtime | None, text: str, file: str, as_: GraphFormat) -> str:
+    """Return the graph of a draft, as text of a format. Raises PlaybookInvalid."""
+    return await _drawn(rt, (await compile_draft(rt, text, file)).plan, as_)
 
 
-def render(graph: Graph, as_: GraphFormat) -> str:
-    """Return the graph as text of a format."""
-    match as_:
-        case GraphFormat.SVG:
-            return render_svg(graph)
-        case GraphFormat.MERMAID:
-            return render_mermaid(graph)
-        case GraphFormat.JSON:
-            return graph.model_dump_json(exclude_none=True) + "\n"
-
-
-async def draft_graph(rt: Runtime | None, text: str, file: str) -> Graph:
-    """Return the graph of a draft. Raises PlaybookInvalid."""
-    return graph_of(await compile_draft(rt, text, file))
-
-
-async def playbook_graph(rt: Runtime, name: str, version: int | None) -> Graph:
+async def draw_playbook(rt: Runtime, name: str, version: int | None, as_: GraphFormat) -> str:
     """Return the graph of a version, by default of the one that takes alerts. Raises NotFound."""
-    return graph_of(await load_published_plan(rt, name, version))
+    return await _drawn(rt, await load_published_plan(rt, name, version), as_)
 
 
-async def run_graph(rt: Runtime, run_id: str) -> Graph:
+async def draw_run(rt: Runtime, run_id: str, as_: GraphFormat) -> str:
     """Return the graph of a run: its version's steps with their results. Raises NotFound."""
     run = await get_run(rt, run_id)
-    return graph_of(
-        await load_published_plan(rt, run.playbook, run.version), run.model_dump(mode="json")
-    )
+    plan = await load_published_plan(rt, run.playbook, run.version)
+    return await _drawn(rt, plan, as_, run.model_dump(mode="json"))
+
+
+async def _drawn(
+    rt: Runtime | None, plan: Plan, as_: GraphFormat, run: dict[str, Any] | None = None
+) -> str:
+    request = Drawing(plan=plan, run=run, format=as_)
+    return await (InProcess() if rt is None else rt.sandbox).run(DRAW, request)

@@ -12,14 +12,13 @@ from orchestrator.authoring.rehearsal.report import PlaybookUnderTest
 from orchestrator.connections.catalogue import load_catalogue
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.domain.model import Frozen
-from orchestrator.playbook.lint.rules import lint_playbook
 from orchestrator.playbook.plan import Plan
 from orchestrator.playbook.problems import PlaybookInvalid
+from orchestrator.registry.analysis import compile_draft, lint_draft
 from orchestrator.registry.bundle import Bundle
 from orchestrator.registry.publish import (
     PlaybookFiles,
     PromotionEvidence,
-    check_playbook,
     publish_playbook,
     published_plans,
 )
@@ -85,7 +84,7 @@ async def check_promotion(rt: Runtime, bundle: Bundle) -> PromotionCheck:
     objections: list[str] = []
     trial: Trial | None = None
     try:
-        compiled = await check_playbook(rt, bundle.source, f"{bundle.name}.yaml")
+        compiled = await compile_draft(rt, bundle.source, f"{bundle.name}.yaml")
     except PlaybookInvalid as error:
         objections += [
             f"it does not compile with the connections here: {line}"
@@ -155,7 +154,7 @@ async def run_trial(rt: Runtime, bundle: Bundle) -> Trial:
     def resolve(name: str, version: int) -> Plan | None:
         return known.get((name, version))
 
-    findings = tuple(str(each) for each in lint_playbook(bundle.source, file, catalogue, resolve))
+    findings = tuple(str(each) for each in await lint_draft(rt, bundle.source, file))
     if bundle.tests is None:
         return Trial(cases=0, failed=(), coverage=0.0, findings=findings)
     tested = PlaybookUnderTest(

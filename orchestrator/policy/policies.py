@@ -13,8 +13,8 @@ from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
-from orchestrator.policy.document import Policy, parse_policy
-from orchestrator.policy.lint import lint_policy
+from orchestrator.policy.document import Policy
+from orchestrator.policy.drafts import ReadPolicy, lint_draft, read_draft
 from orchestrator.policy.publish_warnings import empty_groups, lost_protections
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
@@ -116,11 +116,10 @@ class PolicyDifference(Frozen):
 
 async def check_policy(rt: Runtime, text: str, file: str = "policy.yaml") -> PolicyCheck:
     """Return warnings, given the tags of the inventory. Raise Invalid with line and column."""
-    policy = parse_policy(text, file)
+    read = await _read(rt, text, file)
     async with rt.store.read() as session:
         newest = await policy_inputs.get_newest_policy(session)
-        found = await _warnings(session, policy, newest, rt.clock(), file)
-        return PolicyCheck(warnings=found)
+        return PolicyCheck(warnings=await _warnings(session, read, newest, rt.clock()))
 
 
 async def publish_policy(
@@ -138,12 +137,12 @@ async def publish_policy(
 
     The text that is in force already keeps its version. Warnings do not prevent publication.
     """
-    policy = parse_policy(text)
-    now = rt.clock()
+    read = await _read(rt, text, "policy.yaml")
+    policy, now = read.policy, rt.clock()
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, ["policy"])
         newest = await policy_inputs.get_newest_policy(session)
-        warnings = await _warnings(session, policy, newest, now)
+        warnings = await _warnings(session, read, newest, now)
         if replaces is not None:
             replaces.require("the policy", _view(newest) if newest else None)
         if newest is not None and newest.source == text:
@@ -232,20 +231,22 @@ async def roll_back(rt: Runtime, to: int, *, actor: str, replaces: Precondition)
     return await publish_policy(rt, text, actor=actor, replaces=replaces, again=to)
 
 
+async def _read(rt: Runtime, text: str, file: str) -> ReadPolicy:
+    async with rt.store.read() as session:
+        tags = await _tags(session)
+    return await lint_draft(rt, text, file, tags)
+
+
 async def _warnings(
-    session: AsyncSession,
-    policy: Policy,
-    newest: PolicyRow | None,
-    now: datetime,
-    file: str = "policy.yaml",
+    session: AsyncSession, read: ReadPolicy, newest: PolicyRow | None, now: datetime
 ) -> tuple[str, ...]:
     """Return likely mistakes, protections that go away, and groups without people."""
     before = Policy.model_validate(newest.document) if newest else Policy()
     keys = await records.list_all(session, KeyRow)
     return (
-        *lint_policy(policy, await _tags(session), file),
-        *lost_protections(before, policy),
-        *empty_groups(policy, await people.load_people(session), keys, now),
+        *read.warnings,
+        *lost_protections(before, read.policy),
+        *empty_groups(read.policy, await people.load_people(session), keys, now),
     )
 
 
@@ -264,7 +265,7 @@ def _view(row: PolicyRow, warnings: tuple[str, ...] = ()) -> PolicyView:
 async def _side(rt: Runtime, side: int | str | None) -> tuple[str, str, Policy]:
     """Return the name of a side, its text, and the policy."""
     if isinstance(side, str):
-        return _DRAFT, side, parse_policy(side)
+        return _DRAFT, side, await read_draft(rt, side)
     async with rt.store.read() as session:
         row = await _load(session, side)
     return str(row.version), row.source, Policy.model_validate(row.document)

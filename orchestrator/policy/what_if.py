@@ -13,13 +13,14 @@ from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.run import Mode
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.plan import Limits
-from orchestrator.policy.document import Policy, parse_policy
+from orchestrator.policy.document import Policy
+from orchestrator.policy.drafts import read_draft, run_draft_cases
 from orchestrator.policy.evaluate import PolicyInForce
 from orchestrator.policy.explain import Explanation, explain
 from orchestrator.policy.hypothetical_change import HypotheticalChange
 from orchestrator.policy.inputs import ChangeContext
 from orchestrator.policy.load_inputs import load_context, load_facts, load_policy
-from orchestrator.policy.tests import PolicyTestReport, run_cases
+from orchestrator.policy.tests import PolicyTestReport
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import records, runs, steps
 from orchestrator.store.tables import ConnectionRow, RunRow
@@ -47,7 +48,7 @@ async def evaluate_change(
 
     `draft`: the text of a policy to evaluate it by, instead of the policy in force. Raise Invalid.
     """
-    policy = None if draft is None else parse_policy(draft, file)
+    policy = None if draft is None else await read_draft(rt, draft, file)
     offered, now = await load_catalogue(rt), rt.clock()
     async with rt.store.read() as session:
         change = hypothetical.change(offered)
@@ -71,7 +72,7 @@ async def evaluate_step(
     rt: Runtime, run_id: str, path: str, draft: str | None = None, file: str = "policy.yaml"
 ) -> Explanation:
     """Evaluate again the change that a step of a run planned. Raise NotFound, Invalid."""
-    policy = None if draft is None else parse_policy(draft, file)
+    policy = None if draft is None else await read_draft(rt, draft, file)
     offered, now = await load_catalogue(rt), rt.clock()
     async with rt.store.read() as session:
         run = await runs.get(session, run_id)
@@ -87,7 +88,7 @@ async def run_policy_tests(
     rt: Runtime, text: str, tests: str, file: str = "policy.tests.yaml"
 ) -> PolicyTestReport:
     """Run the test cases of a policy. Raise Invalid if either text cannot be read."""
-    results = run_cases(tests, file, parse_policy(text), await load_catalogue(rt))
+    results = await run_draft_cases(rt, text, tests, file, await load_catalogue(rt))
     failures = sum(result.failure is not None for result in results)
     return PolicyTestReport(failures=failures, cases=results)
 

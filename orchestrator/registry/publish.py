@@ -14,8 +14,9 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.incidents.set_aside_playbooks import close_older, resume
-from orchestrator.playbook.compile.compiler import CompiledPlaybook, Resolve, compile_playbook
+from orchestrator.playbook.compile.compiler import CompiledPlaybook, Resolve
 from orchestrator.playbook.plan import Plan
+from orchestrator.registry.analysis import compile_draft
 from orchestrator.registry.drafts import Draft, resolve_with
 from orchestrator.registry.views import PlaybookView, PublishedPlaybook, PublishOutcome
 from orchestrator.runtime import Runtime
@@ -61,16 +62,6 @@ async def load_resolve(rt: Runtime | None, given: Sequence[Draft] = ()) -> Resol
     return resolve_with(given, await load_catalogue(rt), known)
 
 
-async def check_playbook(
-    rt: Runtime | None, text: str, file: str, given: Sequence[Draft] = ()
-) -> CompiledPlaybook:
-    """Compile a playbook against this environment, and the drafts that are given with it.
-
-    Raises PlaybookInvalid with every problem.
-    """
-    return compile_playbook(text, file, await load_catalogue(rt), await load_resolve(rt, given))
-
-
 async def publish_playbook(
     rt: Runtime,
     text: str,
@@ -88,7 +79,7 @@ async def publish_playbook(
     tests, when the evidence is about other content, and when `require_signed` is on and there is
     no evidence: an unsigned version would replace the one that runs.
     """
-    compiled = await check_playbook(rt, text, file)
+    compiled = await compile_draft(rt, text, file)
     plan, now = compiled.plan, rt.clock()
     if evidence is not None and evidence.digest != plan.digest:
         raise Conflict(

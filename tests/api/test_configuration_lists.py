@@ -16,6 +16,7 @@ from orchestrator.intake import sources
 from orchestrator.notifications import contacts
 from orchestrator.playbook.problems import PlaybookInvalid
 from orchestrator.registry import publish
+from orchestrator.registry.analysis import compile_draft
 from orchestrator.runtime import Runtime
 from tests.api.test_api_contract import every
 from tests.api.test_contain_by_hand import connected
@@ -178,4 +179,4 @@ async def test_name_of_a_built_in_playbook_is_refused(people: People, configured
     assert "p.yaml:2:11" in detail
     assert "is the name of a playbook that is built in" in detail
     with pytest.raises(PlaybookInvalid, match="choose another name"):
-        await publish.check_playbook(configured, text, "p.yaml")
+        await compile_draft(configured, text, "p.yaml")

@@ -19,7 +19,7 @@ from orchestrator.authoring.backtest.replay import BacktestInput, build_state
 from orchestrator.authoring.rehearsal.temporal_harness import open_harness
 from orchestrator.policy.document import Policy
 from orchestrator.policy.evaluate import PolicyInForce
-from orchestrator.registry.publish import check_playbook
+from orchestrator.registry.analysis import compile_draft
 from orchestrator.store.queries import history
 from tests.harness.history_rig import LIVE, NOW, HistoryRig, rig
 
@@ -60,7 +60,7 @@ on_failure: roll_back
 
 async def states(past: HistoryRig) -> list[HistoryState]:
     """Fresh ones of all alerts, with what answers at hand."""
-    plan = (await check_playbook(past.rt, WHOLE, "playbook.yaml")).plan
+    plan = (await compile_draft(past.rt, WHOLE, "playbook.yaml")).plan
     async with past.rt.store.read() as session:
         alerts, _ = await history.alerts_between(session, NOW - timedelta(days=1), NOW, None, 100)
         records = await history.steps_of_incidents(session, [alert.incident_id for alert in alerts])

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.authoring.checks import check_draft, lint_draft
+from orchestrator.authoring.checks import check_draft
 from orchestrator.domain.errors import Conflict
 from orchestrator.playbook.problems import PlaybookInvalid
+from orchestrator.registry.analysis import lint_draft
 from orchestrator.registry.publish import (
     PlaybookFiles,
     get_playbook,

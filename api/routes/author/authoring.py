@@ -20,13 +20,15 @@ from api.schemas.authoring import (
 )
 from api.schemas.playbooks import PlaybookDraft, PlaybookText
 from orchestrator.authoring import checks, editor, graphs
-from orchestrator.authoring.checks import CheckedPlaybook, LintReport, PlaybookComparison
+from orchestrator.authoring.checks import CheckedPlaybook, LintReport
 from orchestrator.authoring.editor import ScaffoldFiles
 from orchestrator.authoring.graphs import GraphFormat
+from orchestrator.authoring.plan_tasks import PlaybookComparison
 from orchestrator.authoring.rehearsal import api_runner
 from orchestrator.authoring.rehearsal.report import ReportView
 from orchestrator.domain.access import Permission
 from orchestrator.playbook.plan import Plan
+from orchestrator.registry import analysis
 from orchestrator.runtime import Runtime
 
 router = APIRouter(tags=["authoring"], route_class=GuardedRoute)
@@ -59,7 +61,7 @@ async def check_playbook(rt: Rt, body: PlaybookDraft) -> CheckedPlaybook:
 )
 async def lint_playbook(rt: Rt, body: PlaybookDraft) -> LintReport:
     """Lint a playbook; findings that are waived in place are left out."""
-    return LintReport(findings=await checks.lint_draft(rt, body.text, body.file, body.given))
+    return LintReport(findings=await analysis.lint_draft(rt, body.text, body.file, body.given))
 
 
 @router.post(
@@ -70,7 +72,9 @@ async def lint_playbook(rt: Rt, body: PlaybookDraft) -> LintReport:
 )
 async def diff_playbooks(rt: Rt, body: ComparePlaybooks) -> PlaybookComparison:
     """Compare what two playbooks mean: effects, approvals, targets, leases, limits, undo."""
-    return checks.compare_plans(await _plan(rt, body.a, "a"), await _plan(rt, body.b, "b"))
+    return await checks.compare_plans(
+        rt, await _plan(rt, body.a, "a"), await _plan(rt, body.b, "b")
+    )
 
 
 @router.post(
@@ -94,7 +98,7 @@ async def test_playbook(rt: Rt, body: RunTests) -> ReportView:
 )
 async def draw_draft_graph(rt: Rt, body: PlaybookText, as_: As = GraphFormat.SVG) -> Response:
     """Draw a playbook that need not be published."""
-    return graph_response(await graphs.draft_graph(rt, body.text, body.file), as_)
+    return graph_response(await graphs.draw_draft(rt, body.text, body.file, as_), as_)
 
 
 @router.get(
@@ -124,5 +128,5 @@ async def scaffold_playbook(body: ScaffoldPlaybook) -> ScaffoldFiles:
 
 async def _plan(rt: Runtime, side: DraftText | PublishedVersion, name: str) -> Plan:
     if isinstance(side, DraftText):
-        return await checks.compile_draft(rt, side.text, name)
+        return (await analysis.compile_draft(rt, side.text, name)).plan
     return await checks.load_published_plan(rt, side.name, side.version)

@@ -15,7 +15,6 @@ from api.routes.respond.runs import RunId
 from orchestrator.authoring import graphs
 from orchestrator.authoring.graphs import GraphFormat
 from orchestrator.domain.access import Permission
-from orchestrator.playbook.graph.model import Graph
 
 router = APIRouter(tags=["graphs"], route_class=GuardedRoute)
 
@@ -65,7 +64,7 @@ async def draw_playbook_graph(
     as_: As = GraphFormat.SVG,
 ) -> Response:
     """Draw a version: its steps, effects by color, approvals, leases and what can be undone."""
-    return graph_response(await graphs.playbook_graph(rt, playbook, version), as_)
+    return graph_response(await graphs.draw_playbook(rt, playbook, version, as_), as_)
 
 
 @router.get(
@@ -76,9 +75,9 @@ async def draw_playbook_graph(
 )
 async def draw_run_graph(rt: Rt, run_id: RunId, as_: As = GraphFormat.SVG) -> Response:
     """Draw a run: the steps of its version with their results."""
-    return graph_response(await graphs.run_graph(rt, run_id), as_)
+    return graph_response(await graphs.draw_run(rt, run_id, as_), as_)
 
 
-def graph_response(graph: Graph, as_: GraphFormat) -> Response:
+def graph_response(graph: str, as_: GraphFormat) -> Response:
     """Return a graph as a response in a format."""
-    return Response(graphs.render(graph, as_), media_type=_TYPES[as_], headers=_HEADERS)
+    return Response(graph, media_type=_TYPES[as_], headers=_HEADERS)

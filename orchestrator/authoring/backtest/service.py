@@ -23,11 +23,11 @@ from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import ObservableType
 from orchestrator.playbook.plan import Plan
-from orchestrator.policy.document import parse_policy
+from orchestrator.policy.drafts import read_draft
 from orchestrator.policy.inputs import OwnInfrastructure, PolicyInForce
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.policy.stops.self_protection import OWN_FOR
-from orchestrator.registry.publish import check_playbook
+from orchestrator.registry.analysis import compile_draft
 from orchestrator.requests import RequestKind, ask_worker
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import history, policy_inputs, records
@@ -133,7 +133,7 @@ async def run_backtest(
 async def _load_plan(rt: Runtime, playbook: BacktestPlaybook) -> tuple[Plan, str, str | None]:
     """Return the plan, its name in messages, and its tests."""
     if playbook.text is not None:
-        plan = (await check_playbook(rt, playbook.text, playbook.file)).plan
+        plan = (await compile_draft(rt, playbook.text, playbook.file)).plan
         if playbook.name is not None and plan.playbook != playbook.name:
             raise Invalid(
                 f"{playbook.file}: is the playbook {plan.playbook}, not {playbook.name}; "
@@ -163,7 +163,8 @@ def _stubs(playbook: BacktestPlaybook, tests: str | None, plan: Plan) -> Mapping
 
 
 async def _load_policy(rt: Runtime, request: BacktestRequest) -> tuple[PolicyInForce, PolicyInputs]:
-    draft = None if request.policy is None else parse_policy(request.policy, request.policy_file)
+    text, file = request.policy, request.policy_file
+    draft = None if text is None else await read_draft(rt, text, file)
     async with rt.store.read() as session:
         in_force = (
             await load_policy(session) if draft is None else PolicyInForce(0, draft.digest, draft)

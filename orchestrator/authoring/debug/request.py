@@ -19,7 +19,7 @@ from orchestrator.intake.parsers import parser_for
 from orchestrator.playbook.compile.inputs import accept_inputs
 from orchestrator.playbook.plan import Plan
 from orchestrator.playbook.schema.fields import AuthoredModel
-from orchestrator.registry.publish import check_playbook
+from orchestrator.registry.analysis import compile_draft
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import incidents, runs
 from orchestrator.store.tables import AlertRow
@@ -111,7 +111,7 @@ async def prepare_session(rt: Runtime, request: BeginSession, person: str) -> De
 
 async def _load_plan(rt: Runtime, request: BeginSession) -> Plan:
     if request.text is not None:
-        return (await check_playbook(rt, request.text, "playbook.yaml")).plan
+        return (await compile_draft(rt, request.text, "playbook.yaml")).plan
     async with rt.store.read() as session:
         row = await runs.get_playbook(session, str(request.name), request.version)
     if row is None:

@@ -127,8 +127,10 @@ def draw(
         return graph_answer(api.post_text("/v1/authoring/graph", body, format=format_), output)
     from orchestrator.authoring import graphs
 
-    graph = asyncio.run(graphs.draft_graph(None, body["text"], body["file"]))
-    return graph_answer(graphs.render(graph, graphs.GraphFormat(format_)), output)
+    as_ = graphs.GraphFormat(format_)
+    return graph_answer(
+        asyncio.run(graphs.draw_draft(None, body["text"], body["file"], as_)), output
+    )
 
 
 @contextmanager
@@ -191,9 +193,9 @@ def _draft(file: Path) -> dict[str, str]:
 
 
 def _compile(draft: dict[str, str]) -> Plan:
-    from orchestrator.authoring.checks import compile_draft
+    from orchestrator.registry.analysis import compile_draft
 
-    return asyncio.run(compile_draft(None, draft["text"], draft["file"]))
+    return asyncio.run(compile_draft(None, draft["text"], draft["file"])).plan
 
 
 def _lint(api: Api | None, draft: DraftFile, given: Sequence[DraftFile]) -> Iterable[LintFinding]:
@@ -205,7 +207,7 @@ def _lint(api: Api | None, draft: DraftFile, given: Sequence[DraftFile]) -> Iter
             body = {**draft._asdict(), "given": given_with(draft, given)}
             found = api.post("/v1/authoring/lint", body)["findings"]
             return [LintFinding.model_validate(each) for each in found]
-        from orchestrator.authoring.checks import lint_draft
+        from orchestrator.registry.analysis import lint_draft
 
         return asyncio.run(lint_draft(None, draft.text, draft.file, given))
     except PlaybookInvalid as invalid:
