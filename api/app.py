@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -15,8 +16,11 @@ from fastapi.routing import APIRoute
 
 from api import problems
 from api.access_audit import AccessAudit
+from api.client_address import parse_networks
 from api.compression import Compression
 from api.container import Container
+from api.limits.connections import ConnectionLimits
+from api.limits.rates import Rates
 from api.methods import Methods
 from api.metrics import Metrics
 from api.middleware import ResponseMiddleware
@@ -109,6 +113,7 @@ _VERSION = "1"
 _DRAIN_SECONDS = 1.0
 _KEEP_ALIVE_SECONDS = 15
 _BACKLOG = 1024
+_SPARE_FILES = 256  # for the database, logs, pipes and Temporal
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -125,6 +130,7 @@ def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
         metrics=Metrics(),
         access_audit=AccessAudit(rt),
         state=StateHeaders(rt),
+        rates=Rates(rt.settings),
     )
 
     @asynccontextmanager
@@ -150,6 +156,7 @@ def describe_app(lifespan: Lifespan | None = None) -> FastAPI:
         docs_url=None,  # the pages would load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # a path has one spelling
         generate_unique_id_function=operation_id,
     )
     for router in (*OPEN, *PAGES, *GUARDED):
@@ -198,11 +205,24 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits on connections, with as many file descriptors as they need."""
+    most, hard = settings.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = most + _SPARE_FILES
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        most, wanted = max(1, hard - _SPARE_FILES), hard
+    soft = max(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    proxies = parse_networks(settings.trusted_proxies)
+    return ConnectionLimits(most, settings.connections_per_address, proxies)
+
+
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=_limits(settings).protocol(),
         log_level="warning",
         log_config=None,  # its lines take the form of all others
         access_log=False,

@@ -34,6 +34,18 @@ def client_of(scope: Scope, proxies: Networks) -> tuple[str, int] | None:
     return (str(address), peer[1]) if address is not None else peer
 
 
+def scheme_of(scope: Scope, proxies: Networks) -> str:
+    """Return the scheme that the client used: the connection's, or what a trusted proxy names."""
+    own = str(scope.get("scheme", "http"))
+    peer: tuple[str, int] | None = scope.get("client")
+    address = _parse(peer[0]) if peer else None
+    if address is None or not _is_in(address, proxies):
+        return own
+    given = [value for name, value in scope["headers"] if name == _PROTO_HEADER]
+    named = given[0].decode("latin-1").strip().lower() if len(given) == 1 else own
+    return named if named in {"http", "https"} else own
+
+
 def _hops(scope: Scope) -> list[str]:
     given = [value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER]
     return [hop.strip() for hop in ",".join(given).split(",") if hop.strip()]
@@ -58,3 +70,4 @@ def _is_in(address: IPv4Address | IPv6Address, networks: Networks) -> bool:
 
 
 _HEADER = b"x-forwarded-for"
+_PROTO_HEADER = b"x-forwarded-proto"

@@ -13,6 +13,7 @@ from orchestrator.runtime import Runtime
 
 if TYPE_CHECKING:
     from api.access_audit import AccessAudit
+    from api.limits.rates import Rates
     from api.metrics import Metrics
     from api.state_headers import StateHeaders
 
@@ -27,6 +28,7 @@ class Container:
     metrics: Metrics
     access_audit: AccessAudit
     state: StateHeaders
+    rates: Rates
 
 
 def container_of(request: Request) -> Container:

@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
 from api.container import container_of
+from api.limits.rates import address_of, spend
 from api.protocol.idempotency import answer_once
 from api.protocol.route import Handler, StrictRoute
 from orchestrator.access.keys import authenticate_key
@@ -51,6 +52,7 @@ class Requirement:
             principal = await authenticate_key(container_of(request).rt, token, address)
         except Forbidden:
             raise await _unauthenticated(request, "key not valid", token_id(token)) from None
+        spend(request.scope, container_of(request).rates.key, principal.key_id)
         if not principal.has_permission(self.permission):
             await container_of(request).access_audit.record_forbidden(
                 request, principal, self.permission
@@ -130,6 +132,8 @@ def _token(request: Request) -> str | None:
 
 
 async def _unauthenticated(request: Request, reason: str, key_id: str | None) -> HTTPException:
+    """Record a refusal and return its answer, which is the same for every wrong key."""
+    spend(request.scope, container_of(request).rates.failures, address_of(request.scope))
     await container_of(request).access_audit.record_unauthenticated(request, reason, key_id)
     return HTTPException(
         401,

@@ -6,7 +6,6 @@ import re
 import secrets
 import time
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 import structlog
 from fastapi import Request
@@ -14,21 +13,19 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body import BoundedBody
-from api.client_address import client_of, parse_networks
+from api.client_address import client_of, parse_networks, scheme_of
 from api.container import Container
+from api.limits.rates import RateExceeded, address_of, noted, spend
 from api.methods import HeadSender, as_get
 from api.problems import ProblemResponse, problem, unexpected
 
 MAX_CONCURRENT = 1000
 """Requests that are answered at the same time; more are asked to retry."""
 
-_SLASH_REDIRECT = 307
-"""The status of the one redirect that the API makes."""
-
-
 _PROBES = {"/livez", "/readyz", "/metrics"}
 _log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+_HSTS = "max-age=31536000"
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -54,6 +51,7 @@ class ResponseMiddleware:
             await self._app(scope, receive, send)
             return
         scope["request_id"] = _request_id(scope)
+        scope["scheme"] = scheme_of(scope, self._proxies)  # before the client takes its place
         scope["client"] = client_of(scope, self._proxies)
         with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]):
             await self._answer(scope, receive, send)
@@ -64,7 +62,7 @@ class ResponseMiddleware:
             scope, send = as_get(scope), HeadSender(send)
         body = BoundedBody(scope, receive, self._limit)
         marks = await self._container.state.headers()
-        response = _HeaderSender(send, scope["request_id"], marks, body)
+        response = _HeaderSender(send, scope, marks, body)
         began = time.perf_counter()
         self._open += 1
         try:
@@ -100,6 +98,11 @@ class ResponseMiddleware:
             )
         if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
             return problem(request, 400, "the URL contains a NUL character; remove it")
+        if request.scope["path"] not in _PROBES:
+            try:
+                spend(request.scope, self._container.rates.address, address_of(request.scope))
+            except RateExceeded as exceeded:
+                return problem(request, exceeded.status_code, str(exceeded.detail))
         return None
 
 
@@ -123,10 +126,8 @@ def _log_access(scope: Scope, method: str, route: str, status: int, seconds: flo
 class _HeaderSender:
     """An ASGI `send` that adds the headers."""
 
-    def __init__(
-        self, send: Send, request_id: str, marks: dict[str, str], body: BoundedBody
-    ) -> None:
-        self._send, self._request_id, self._marks, self._body = send, request_id, marks, body
+    def __init__(self, send: Send, scope: Scope, marks: dict[str, str], body: BoundedBody) -> None:
+        self._send, self._scope, self._marks, self._body = send, scope, marks, body
         self.status = 0
         """The HTTP status; 0 until the response has begun."""
 
@@ -134,26 +135,18 @@ class _HeaderSender:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            for name, value in {"X-Request-Id": self._request_id, **_SECURITY_HEADERS}.items():
+            defaults = {"X-Request-Id": self._scope["request_id"], **_SECURITY_HEADERS}
+            if self._scope["scheme"] == "https":
+                defaults["Strict-Transport-Security"] = _HSTS
+            for name, value in defaults.items():
                 headers.setdefault(name, value)
-            if message["status"] == _SLASH_REDIRECT and "location" in headers:
-                headers["location"] = _relative(headers["location"])
+            if (rate := noted(self._scope)) is not None:
+                headers.update(rate.headers)
             for name, value in self._marks.items():
                 headers[name] = value
             if self._body.refused:
                 headers["Connection"] = "close"
         await self._send(message)
-
-
-def _relative(location: str) -> str:
-    """Return where the router redirects a path with a slash too many or too few.
-
-    Relative: the API sees neither the name nor the path under which a proxy serves it.
-    """
-    parts = urlsplit(location)
-    last = parts.path.rstrip("/").rpartition("/")[2]
-    target = f"./{last}/" if parts.path.endswith("/") else f"../{last}"
-    return f"{target}?{parts.query}" if parts.query else target
 
 
 def _request_id(scope: Scope) -> str:

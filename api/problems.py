@@ -126,7 +126,7 @@ def phrase(status: int) -> str:
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI `responses` of a route's errors, each with an example."""
-    always = {400, 408, 413, 422, 500, 503}
+    always = {400, 408, 413, 422, 429, 500, 503}
     return {status: _described(status) for status in sorted({*always, *statuses})}
 
 
@@ -280,6 +280,7 @@ _EXAMPLES = {
     415: "the body is 'text/plain'; send Content-Type: application/json",
     422: "invalid request: body.playbook: Field required",
     428: "the policy exists: say which state you replace; read it and send its ETag as If-Match",
+    429: "too many requests with this key; wait for the seconds of Retry-After",
     500: "internal error; the log has details under this request id",
     502: "palo_alto refused the credential",
     503: "the database does not answer; try again",

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from api.container import Container, container_of
+from api.limits.rates import address_of, spend
 from api.problems import TooLarge, error_responses
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.intake import accept as intake
@@ -62,14 +63,18 @@ async def accept_webhook(source: Source, request: Request) -> Response:
     container = container_of(request)
     sender = request.client.host if request.client else None
     request.state.logged = {"source": source}
+    address = address_of(request.scope)
+    spend(request.scope, container.rates.source, f"{source} {address}")
     try:
         body = await _read(request, container, source, sender)
         outcome = await intake.accept(container.rt, source, request.headers.raw, body, sender)
     except NotFound:
         container.metrics.count_webhook(None, "refused")
+        spend(request.scope, container.rates.failures, address)
         raise
     except NotAuthentic:
         container.metrics.count_webhook(source, "refused")
+        spend(request.scope, container.rates.failures, address)
         raise
     except Invalid:
         container.metrics.count_webhook(source, "unreadable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.authoring.checks import load_published_plan
-from orchestrator.authoring.plan_tasks import DRAW, Drawing, GraphFormat
+from orchestrator.authoring.plan_tasks import DRAW, GraphFormat, PlanDrawing
 from orchestrator.playbook.plan import Plan
 from orchestrator.registry.analysis import compile_draft
 from orchestrator.runs.queries import get_run
@@ -35,5 +35,5 @@ async def draw_run(rt: Runtime, run_id: str, as_: GraphFormat) -> str:
 async def _drawn(
     rt: Runtime | None, plan: Plan, as_: GraphFormat, run: dict[str, Any] | None = None
 ) -> str:
-    request = Drawing(plan=plan, run=run, format=as_)
+    request = PlanDrawing(plan=plan, run=run, format=as_)
     return await (InProcess() if rt is None else rt.sandbox).run(DRAW, request)

@@ -75,7 +75,7 @@ class GraphFormat(StrEnum):
     JSON = "json"
 
 
-class Drawing(Frozen):
+class PlanDrawing(Frozen):
     """A plan to draw, with the results of a run of it."""
 
     plan: Plan
@@ -83,7 +83,7 @@ class Drawing(Frozen):
     format: GraphFormat
 
 
-def _draw(request: Drawing) -> str:
+def _draw(request: PlanDrawing) -> str:
     graph = graph_of(request.plan, request.run)
     match request.format:
         case GraphFormat.SVG:
@@ -94,4 +94,4 @@ def _draw(request: Drawing) -> str:
             return graph.model_dump_json(exclude_none=True) + "\n"
 
 
-DRAW = SandboxTask(f"{__name__}:DRAW", _draw, Drawing, str)
+DRAW = SandboxTask(f"{__name__}:DRAW", _draw, PlanDrawing, str)

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.connections.catalogue import load_catalogue
 from orchestrator.playbook.compile.compiler import CompiledPlaybook
 from orchestrator.playbook.lint.rule import LintFinding
-from orchestrator.registry.draft_tasks import COMPILE, LINT, DraftAnalysis, DraftText
+from orchestrator.registry.draft_tasks import COMPILE, LINT, CallableDraft, DraftAnalysis
 from orchestrator.registry.drafts import Draft
 from orchestrator.runtime import Runtime
 from orchestrator.sandbox.task import InProcess
@@ -42,7 +42,7 @@ async def lint_draft(
 async def _request(
     rt: Runtime | None, text: str, file: str, given: Sequence[Draft]
 ) -> DraftAnalysis:
-    drafts = tuple(DraftText(file=each.file, text=each.text) for each in given)
+    drafts = tuple(CallableDraft(file=each.file, text=each.text) for each in given)
     texts = [text, *(draft.text for draft in drafts)]
     return DraftAnalysis(
         text=text,

@@ -14,7 +14,7 @@ from orchestrator.registry.drafts import resolve_with
 from orchestrator.sandbox.task import SandboxTask
 
 
-class DraftText(Frozen):
+class CallableDraft(Frozen):
     """A draft that another one may call."""
 
     file: str
@@ -29,7 +29,7 @@ class DraftAnalysis(Frozen):
     catalogue: Catalogue
     published: tuple[dict[str, Any], ...] = ()
     """The plans of the versions that it may call."""
-    given: tuple[DraftText, ...] = ()
+    given: tuple[CallableDraft, ...] = ()
     """Drafts that it may call."""
 
     def resolve(self) -> Resolve:

@@ -79,7 +79,7 @@ class SandboxProcess:
             ) from None
         except (asyncio.IncompleteReadError, OSError) as error:
             raise Unavailable("the process that checks texts ended; try again") from error
-        finally:  # also when the client goes away: nobody waits for the rest of the work
+        finally:  # also when the client goes away: the rest of the work is for no one
             if not answered:
                 await asyncio.shield(self._kill())
         self._idle = asyncio.get_running_loop().call_later(limits.IDLE_SECONDS, self._end_idle)

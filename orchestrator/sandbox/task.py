@@ -47,7 +47,7 @@ class Sandbox(Protocol):
 
 
 class InProcess:
-    """Carries out tasks where it is called: for commands, whose user waits for nobody else."""
+    """Carries out tasks where it is called: for commands, which serve one person."""
 
     async def run(self, task: SandboxTask[Request, Reply], request: Request) -> Reply:
         """Return what the task returns, and raise what it raises."""

@@ -57,7 +57,15 @@ class Settings(BaseSettings):
     rejected_keep_count: Annotated[int, Field(ge=1, le=100_000)] = 1000
     rejected_keep_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     rejected_keep_days: Annotated[int, Field(ge=1, le=3650)] = 30
-    # Reverse proxies, whose X-Forwarded-For names the client.
+    # Requests in a minute, at once if need be; each API process counts for itself. 0: no limit.
+    rate_limit_key: values.Rate = 6000
+    rate_limit_address: values.Rate = 12_000
+    rate_limit_source: values.Rate = 12_000  # deliveries to a source from one address
+    rate_limit_failures: values.Rate = 300  # without valid credentials, from one address
+    # Connections of an API process: of one address, unless it is a trusted proxy, and in all.
+    connections_per_address: Annotated[int, Field(ge=1, le=100_000)] = 128
+    connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    # Reverse proxies, whose X-Forwarded-For and -Proto name the client and scheme.
     trusted_proxies: values.Networks = ()
     encryption_key: SecretStr | None = None
     encryption_key_file: Path | None = None

@@ -101,6 +101,7 @@ def _split(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
+Rate = Annotated[int, Field(ge=0, le=1_000_000)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 MailAddress = Annotated[
     str, Field(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")

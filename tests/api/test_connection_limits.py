@@ -1,0 +1,192 @@
+"""Slow, idle and many connections do not silence the API, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from api.client_address import parse_networks
+from api.limits.connections import ConnectionLimits
+
+READYZ = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer any request without reading its body."""
+    del receive
+    if scope["type"] != "http":
+        return
+    size = 64 * 1024 * 1024 if scope["path"] == "/large" else 2
+    headers = [(b"content-length", str(size).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"x" * size})
+
+
+@asynccontextmanager
+async def serving(**given: Any) -> AsyncIterator[tuple[int, ConnectionLimits]]:
+    limits = ConnectionLimits(**{"most": 1000, "most_per_peer": 128, **given})
+    config = uvicorn.Config(
+        answer,
+        host="0.0.0.0",
+        port=0,
+        http=limits.protocol(),
+        lifespan="off",
+        log_config=None,
+        ws="none",
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1], limits
+    finally:
+        while _opened:
+            writer = _opened.pop()
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        await server.shutdown()
+
+
+_opened: list[asyncio.StreamWriter] = []
+
+
+async def connect(
+    port: int, source: str = "127.0.0.1"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    _opened.append(writer)
+    return reader, writer
+
+
+async def ask(port: int, source: str = "127.0.0.1", request: bytes = READYZ) -> bytes:
+    async with asyncio.timeout(10):
+        reader, writer = await connect(port, source)
+        writer.write(request)
+        status = await reader.readline()
+        writer.close()
+        return status
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def closed(reader: asyncio.StreamReader) -> bool:
+    """Return whether the API closed the connection, within the test's time."""
+    async with asyncio.timeout(10):
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionError:
+            return True
+    return True
+
+
+@pytest.mark.attack(
+    "hold 200 idle connections open", before="idle connections stayed, until no other was accepted"
+)
+async def test_idle_connections_of_one_address_leave_room_for_others() -> None:
+    async with serving(most=160) as (port, limits):
+        held = [await connect(port) for _ in range(200)]
+        await until(lambda: limits.open["127.0.0.1"] <= 128)
+        assert (await ask(port, "127.0.0.2")).startswith(b"HTTP/1.1 200")
+        assert (await ask(port, "127.0.0.1")).startswith(b"HTTP/1.1 503")
+        for _, writer in held:
+            writer.close()
+        await until(lambda: limits.open.total() == 0)
+        assert (await ask(port, "127.0.0.1")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.attack(
+    "send a head byte by byte", before="each byte renewed the time that a connection may idle"
+)
+async def test_slow_head_ends_its_connection() -> None:
+    async with serving(head_seconds=0.3) as (port, _):
+        reader, writer = await connect(port)
+
+        async def drip() -> None:
+            for byte in READYZ * 100:
+                writer.write(bytes([byte]) if byte != 13 else b"a")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        assert await closed(reader)
+        dripping.cancel()
+
+
+async def test_connection_that_sends_nothing_is_closed() -> None:
+    async with serving(head_seconds=0.1) as (port, limits):
+        reader, _ = await connect(port)
+        assert await closed(reader)
+        await until(lambda: limits.open.total() == 0)
+
+
+@pytest.mark.attack(
+    "send the rest of a body byte by byte", before="a body that no route reads never ended"
+)
+async def test_body_that_no_route_reads_ends_its_connection() -> None:
+    async with serving(head_seconds=0.3) as (port, _):
+        reader, writer = await connect(port)
+        writer.write(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+        async def drip() -> None:
+            for _ in range(500):
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        assert await closed(reader)
+        dripping.cancel()
+
+
+@pytest.mark.attack(
+    "ask for much and read nothing", before="the answers stayed in the API's memory"
+)
+async def test_client_that_does_not_read_is_disconnected() -> None:
+    async with serving(write_seconds=0.2) as (port, limits):
+        _, writer = await connect(port)
+        writer.write(LARGE)
+        await until(lambda: limits.open.total() == 1)
+        await until(lambda: limits.open.total() == 0)
+
+
+async def test_further_requests_of_a_connection_have_a_deadline_of_their_own() -> None:
+    async with serving(head_seconds=0.4) as (port, _):
+        reader, writer = await connect(port)
+        for _ in range(3):
+            writer.write(READYZ)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            await reader.readuntil(b"xx")
+            await asyncio.sleep(0.2)
+
+
+async def test_trusted_proxy_has_the_connections_of_all_its_clients() -> None:
+    proxies = parse_networks(["127.0.0.0/8"])
+    async with serving(most=20, most_per_peer=2, proxies=proxies) as (port, limits):
+        held = [await connect(port) for _ in range(10)]
+        await until(lambda: limits.open.total() == 10)
+        assert (await ask(port)).startswith(b"HTTP/1.1 200")
+        assert len(held) == 10
+
+
+async def test_all_connections_together_have_a_limit() -> None:
+    async with serving(most=5, most_per_peer=3) as (port, limits):
+        held = [await connect(port, f"127.0.0.{number}") for number in range(1, 6)]
+        await until(lambda: limits.open.total() == 5)
+        assert (await ask(port, "127.0.0.9")).startswith(b"HTTP/1.1 503")
+        assert len(held) == 5
