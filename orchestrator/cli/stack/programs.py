@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Program
+from orchestrator.cli.stack.environments import of_system, of_tocsin, without_secrets
 from orchestrator.cli.stack.ports import Listening
 from orchestrator.domain.errors import Invalid
 from orchestrator.settings import PREFIX, Settings
@@ -34,7 +35,7 @@ def stack_programs(
         Program(
             name,
             (sys.executable, "-P", "-m", "orchestrator.cli", name),
-            environment,
+            without_secrets(environment) if name == "lab" else environment,
             listener=listeners.get(name),
         )
         for name in own
@@ -77,10 +78,8 @@ def _temporal(settings: Settings, port: int, listener: int | None) -> Program:
     certificates.ensure()
     gateway = (sys.executable, "-P", "-m", "orchestrator.cli.stack.gateway", "temporal")
     folder = str(certificates.folder.absolute())
-    # Tocsin's secrets are not for it.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     command = (*gateway, folder, str(port), *temporal_command(settings))
-    return Program("temporal", command, environment, listener=listener)
+    return Program("temporal", command, of_system(os.environ), listener=listener)
 
 
 def _environment(settings: Settings, config: Path | None, listening: Listening) -> dict[str, str]:
@@ -97,7 +96,7 @@ def _environment(settings: Settings, config: Path | None, listening: Listening) 
         "CONFIG": str(config.absolute()) if config else None,
     }
     return {
-        **os.environ,
+        **of_tocsin(os.environ),
         **{PREFIX + name: value for name, value in variables.items() if value},
         "PYTHONUNBUFFERED": "1",
     }
