@@ -14,7 +14,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.policy.document import Policy
-from orchestrator.policy.drafts import ReadPolicy, lint_draft, read_draft
+from orchestrator.policy.drafts.analysis import ReadPolicy, lint_draft, read_draft
 from orchestrator.policy.publish_warnings import empty_groups, lost_protections
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock

@@ -14,7 +14,7 @@ from orchestrator.domain.run import Mode
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.plan import Limits
 from orchestrator.policy.document import Policy
-from orchestrator.policy.drafts import read_draft, run_draft_cases
+from orchestrator.policy.drafts.analysis import read_draft, run_draft_cases
 from orchestrator.policy.evaluate import PolicyInForce
 from orchestrator.policy.explain import Explanation, explain
 from orchestrator.policy.hypothetical_change import HypotheticalChange

@@ -23,7 +23,7 @@ from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import ObservableType
 from orchestrator.playbook.plan import Plan
-from orchestrator.policy.drafts import read_draft
+from orchestrator.policy.drafts.analysis import read_draft
 from orchestrator.policy.inputs import OwnInfrastructure, PolicyInForce
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.policy.stops.self_protection import OWN_FOR

@@ -1,10 +1,13 @@
-"""The syntax tree of an expression, and the error of one that is wrong."""
+"""The syntax tree of an expression, and the errors of one that is wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from orchestrator.domain.errors import Invalid
+from orchestrator.playbook.problems import did_you_mean
 
 
 class ExpressionError(Invalid):
@@ -14,6 +17,38 @@ class ExpressionError(Invalid):
         super().__init__(f"{message}; {fix}" if fix else message)
         self.message = message
         self.fix = fix
+
+
+class UndefinedError(ExpressionError):
+    """A path that does not exist. `default` and `is defined` handle it, everything else fails."""
+
+    def __init__(self, path: str, key: object = None, known: object = ()) -> None:
+        super().__init__(f"{path} is not defined")
+        self._key, self._known = key, known
+
+    def with_suggestion(self) -> ExpressionError:
+        """Return the error with the name that may be meant, which takes long to find."""
+        if isinstance(self._key, str) and isinstance(self._known, Mapping):
+            return ExpressionError(self.message, did_you_mean(self._key, self._known))
+        return ExpressionError(self.message, self.fix)
+
+
+class NullError(UndefinedError):
+    """A path below a value that is null."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.message += ": the value before it is null"
+        self.fix = "guard it with `... is not none and ...` or `| default(...)`"
+
+
+@contextmanager
+def suggestions() -> Iterator[None]:
+    """Add the name that may be meant to the error of a path that does not exist."""
+    try:
+        yield
+    except UndefinedError as error:
+        raise error.with_suggestion() from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,11 @@ from orchestrator.playbook.language.ast import (
     Name,
     Negation,
     Node,
+    NullError,
     ObjectLiteral,
     Slice,
+    UndefinedError,
+    suggestions,
 )
 from orchestrator.playbook.language.budget import Budget, BudgetExceeded
 from orchestrator.playbook.language.filters import (
@@ -40,7 +43,6 @@ from orchestrator.playbook.language.filters import (
 )
 from orchestrator.playbook.language.syntax import parse
 from orchestrator.playbook.language.templates import OPENING, template_parts
-from orchestrator.playbook.language.undefined import NullError, UndefinedError, suggestions
 from orchestrator.playbook.language.values import (
     COMPARISONS,
     MAX_LEVELS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.policy.document import Policy
-from orchestrator.policy.draft_tasks import READ, TEST, PolicyDraft, ReadPolicy, TestedPolicyDraft
+from orchestrator.policy.drafts.tasks import READ, TEST, PolicyDraft, ReadPolicy, TestedPolicyDraft
 from orchestrator.policy.tests import CaseResult
 from orchestrator.runtime import Runtime
 

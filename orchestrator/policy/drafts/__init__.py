@@ -1,0 +1,1 @@
+"""Drafts of policies: read, linted and tested in the sandbox."""
