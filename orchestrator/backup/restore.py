@@ -33,6 +33,7 @@ from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 from orchestrator.store.postgresql_dump import load_dump, other_connections
 from orchestrator.store.queries import audit, containments
+from orchestrator.store.sqlite_file import is_in_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,14 @@ def _require_free(settings: Settings, manifest: Manifest, *, replace: bool) -> N
 
 @contextmanager
 def _not_running(settings: Settings) -> Iterator[None]:
-    if settings.data_dir.exists():
-        with locked(settings.data_dir):
-            yield
-    else:
+    """Hold the lock of a stack, and raise Conflict where an API or a worker alone runs."""
+    if not settings.data_dir.exists():
+        yield
+        return
+    with locked(settings.data_dir):
+        database = settings.sqlite_path
+        if database is not None and database.exists() and is_in_use(database):
+            raise Conflict(f"{database}: another process uses it; end every API and worker first")
         yield
 
 

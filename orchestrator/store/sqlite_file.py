@@ -45,6 +45,17 @@ def copy_database(source: Path, target: Path) -> None:
         os.fsync(file.fileno())
 
 
+def is_in_use(path: Path) -> bool:
+    """Return whether another process has the database open: only alone can one leave WAL mode."""
+    address = f"file:{quote(str(path.absolute()))}?mode=rw"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+    except sqlite3.DatabaseError as error:
+        return is_locked(error)
+    return str(mode) != "delete"
+
+
 def is_locked(error: BaseException | None) -> bool:
     """Return whether another process has locked the database."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -282,6 +282,18 @@ async def test_running_tocsin_is_not_replaced(tmp_path: Path) -> None:
         await restored(old, tmp_path)
 
 
+async def test_database_that_an_api_alone_uses_is_not_replaced(tmp_path: Path) -> None:
+    old = await backed_up(tmp_path)
+    rt = await open_existing(old.settings)
+    try:
+        await write(rt, "meanwhile")
+        with pytest.raises(Conflict, match="another process uses it"):
+            await restored(old, tmp_path)
+    finally:
+        await rt.close()
+    await restored(old, tmp_path)
+
+
 async def test_data_directory_that_holds_something_is_not_replaced_unasked(tmp_path: Path) -> None:
     old = await backed_up(tmp_path)
     with pytest.raises(Conflict, match="use --replace"):
