@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, SecretStr
 from api.schemas.request_model import RequestModel
 from orchestrator.domain.run import Mode
 from orchestrator.intake.authenticate import Scheme, SchemeOptions
+from orchestrator.intake.sources import MAX_OVERLAP
 
 _YEAR_SECONDS = 366 * 24 * 3600
 
@@ -78,6 +79,29 @@ class ChangeSource(RequestModel):
     correlate_within: Annotated[int, Field(ge=0, le=_YEAR_SECONDS, description="Seconds.")] = 3600
     mode: Mode = Mode.LIVE
     senders: Annotated[list[str], Field(max_length=64)] = []
+
+
+class RotateSecret(RequestModel):
+    """A new secret of a source, and for how long the one that it has is accepted too."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap": 86400}]})
+
+    overlap: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=int(MAX_OVERLAP.total_seconds()),
+            description="Seconds; 0 where the secret is known to others.",
+        ),
+    ]
+    secret: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=1,
+            max_length=512,
+            description="Without a secret, one is generated and shown once.",
+        ),
+    ] = None
 
 
 class TryPayload(RequestModel):

@@ -92,6 +92,7 @@ class EventKind(StrEnum):
     INSTALLATION_RESTORED = "installation:restored"  # from a backup: the trail goes on from there
     ROW_REFUSED = "store:row:refused"  # another hand wrote a row of the database
     SOURCE_SAVED = "source:saved"
+    SOURCE_ROTATED = "source:secret:rotated"
     SOURCE_REMOVED = "source:removed"
     PERSON_ADDED = "access:person:added"
     PERSON_CHANGED = "access:person:changed"  # groups, identities, disabled or enabled

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
-from pydantic import SecretStr
-
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.intake.answers import Accepted, Ignored
@@ -25,7 +23,7 @@ from orchestrator.intake.delivery import WebhookDelivery, parse_payloads, read_p
 from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.keep_rejected import keep_body
 from orchestrator.intake.persist import commit
-from orchestrator.intake.sources import load_source, parser_of, secret_context
+from orchestrator.intake.sources import load_source, open_secrets, parser_of
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries.sources import activity
 from orchestrator.store.tables import SourceRow
@@ -85,11 +83,11 @@ async def record_too_large(
 async def _authenticate(
     rt: Runtime, row: SourceRow, delivery: WebhookDelivery, now: datetime
 ) -> Verified:
-    secret = SecretStr(rt.secrets.open(row.secret, secret_context(row.name)).decode())
+    accepted = open_secrets(rt, row, now)
     try:
         options = SchemeOptions.model_validate(row.options)
         verified = authenticate(
-            Scheme(row.scheme), secret, delivery.headers, delivery.body, now, options
+            Scheme(row.scheme), accepted, delivery.headers, delivery.body, now, options
         )
         _check_sender(row, delivery)
     except NotAuthentic as refusal:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -88,20 +88,24 @@ class Verified(Frozen):
 
 def authenticate(
     scheme: Scheme,
-    secret: SecretStr,
+    accepted: Sequence[SecretStr],
     headers: Mapping[str, str],
     body: bytes,
     now: datetime,
     options: SchemeOptions | None = None,
 ) -> Verified:
-    """Check the raw body and the lower-case headers.
+    """Check the raw body and the lower-case headers against the secrets that are accepted.
 
     Raise NotAuthentic, and nothing else, for any input.
     """
-    if not secret.get_secret_value():
-        raise NotAuthentic(Reason.SECRET_UNUSABLE)
     request = _Request(headers, body, now, options or SchemeOptions())
-    return _SCHEMES[scheme](secret.get_secret_value(), request)
+    # Every secret is compared, so that timing does not reveal which one matches.
+    results = [_result(scheme, each.get_secret_value(), request) for each in accepted]
+    proofs = [each for each in results if isinstance(each, Verified)]
+    refusals = [each for each in results if isinstance(each, NotAuthentic)]
+    if proofs:
+        return proofs[0]
+    raise refusals[0] if refusals else NotAuthentic(Reason.SECRET_UNUSABLE)
 
 
 def single_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -178,6 +182,15 @@ class _Request:
         if not value:
             raise NotAuthentic(Reason.HEADER_MISSING)
         return value
+
+
+def _result(scheme: Scheme, secret: str, request: _Request) -> Verified | NotAuthentic:
+    if not secret:
+        return NotAuthentic(Reason.SECRET_UNUSABLE)
+    try:
+        return _SCHEMES[scheme](secret, request)
+    except NotAuthentic as refusal:
+        return refusal
 
 
 def _standard_webhooks(secret: str, request: _Request) -> Verified:

@@ -21,6 +21,7 @@ _EXAMPLE: dict[str, JsonValue] = {
     "correlate_within": 3600,
     "mode": "live",
     "senders": [],
+    "old_secret_expires_at": None,
     "created_at": "2026-01-01T12:00:00Z",
 }
 
@@ -41,6 +42,13 @@ class SourceView(Frozen):
     senders: Annotated[
         list[str],
         Field(description="The networks that its requests must come from; empty for any."),
+    ]
+    old_secret_expires_at: Annotated[
+        datetime | None,
+        Field(
+            description="Until when the secret before the last rotation is accepted too; null where"
+            " it is not."
+        ),
     ]
     created_at: datetime
 
@@ -83,8 +91,8 @@ class SourceDetails(SourceView):
     activity: WebhookCounts
 
 
-class AddedSource(SourceView):
-    """A new source. This is the only time that its generated secret is shown."""
+class SourceWithSecret(SourceView):
+    """A source with a new secret. This is the only time that a generated one is shown."""
 
     model_config = ConfigDict(json_schema_extra={"example": {**_EXAMPLE, "secret": "whsec_..."}})
 

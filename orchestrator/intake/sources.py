@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from orchestrator.intake.parsers import Parser, parser_for
 from orchestrator.intake.source_views import SourceDetails, SourceView, WebhookCounts
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.paging import to_iso
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.queries.sources import activity, rejected
@@ -33,6 +34,8 @@ CORRELATIONS = ("host", "user", "remote", "rule", "none")
 """What alerts of one incident can share."""
 EVERY_SOURCE = SourceFilter()
 _DAYS_SHOWN = 7
+MAX_OVERLAP = timedelta(days=30)
+"""The longest time for which the secret before a rotation is accepted."""
 
 
 async def add_source(
@@ -73,7 +76,7 @@ async def add_source(
         senders=check_senders(senders),
         created_at=rt.clock(),
     )
-    view = _view(row)
+    view = _view(row, row.created_at)
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"source {name}"])
         if await records.get(session, SourceRow, name) is not None:
@@ -110,7 +113,7 @@ async def change_source(
         row = await records.get(session, SourceRow, name)
         if row is None:
             raise NotFound(f"source {name!r} does not exist")
-        replaces.check(f"source {name}", _view(row))
+        replaces.check(f"source {name}", _view(row, rt.clock()))
         if "mapping" in changes:
             mapping = changes["mapping"]
             read = check_mapping(mapping) if mapping is not None else None
@@ -122,13 +125,59 @@ async def change_source(
         row.correlate_within = int(changes.get("correlate_within", row.correlate_within))
         row.mode = changes.get("mode", row.mode)
         _check(name, row.scheme, row.correlate_by, timedelta(seconds=row.correlate_within))
-        view = _view(row)
+        view = _view(row, rt.clock())
         data: dict[str, Any] = {"product": row.product, "scheme": row.scheme, "mode": row.mode}
         data |= {"changed": sorted(changes), "senders": row.senders}
         await trail.record(
             session, EventKind.SOURCE_SAVED, actor=actor, subject=name, data=data, now=rt.clock()
         )
     return view
+
+
+async def rotate_secret(
+    rt: Runtime,
+    name: str,
+    *,
+    overlap: timedelta,
+    secret: SecretStr | None = None,
+    actor: str,
+    replaces: Precondition = ANY_STATE,
+) -> tuple[SourceView, SecretStr | None]:
+    """Give a source a new secret; the one that it has is accepted for the overlap too.
+
+    A secret from an earlier rotation is refused from now on. Return the secret where it is
+    generated here. Raise NotFound, Invalid.
+    """
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise Invalid(f"overlap: use 0 seconds to {MAX_OVERLAP.days} days")
+    now = rt.clock()
+    async with rt.store.write() as session:
+        await lock(session, Lock.CONFIGURATION, [f"source {name}"])
+        row = await records.get(session, SourceRow, name)
+        if row is None:
+            raise NotFound(f"source {name!r} does not exist; `tocsin source list` lists them")
+        replaces.check(f"source {name}", _view(row, now))
+        scheme = Scheme(row.scheme)
+        if secret is not None:
+            check_secret(scheme, secret)
+        chosen = secret or SecretStr(generate_secret(scheme))
+        end = now + overlap if overlap else None
+        row.old_secret, row.old_secret_expires_at = (row.secret if end else None), end
+        row.secret = rt.secrets.seal(chosen.get_secret_value().encode(), secret_context(name))
+        view = _view(row, now)
+        data = {"old_accepted_until": to_iso(end), "generated": secret is None}
+        await trail.record(
+            session, EventKind.SOURCE_ROTATED, actor=actor, subject=name, data=data, now=now
+        )
+    return view, None if secret else chosen
+
+
+def open_secrets(rt: Runtime, row: SourceRow, now: datetime) -> list[SecretStr]:
+    """Return the secrets that prove a source now, the newest first."""
+    sealed = [row.secret]
+    if row.old_secret is not None and _overlap_end(row, now) is not None:
+        sealed.append(row.old_secret)
+    return [SecretStr(rt.secrets.open(each, secret_context(row.name)).decode()) for each in sealed]
 
 
 async def get_source(rt: Runtime, name: str) -> SourceDetails:
@@ -148,7 +197,7 @@ async def get_source(rt: Runtime, name: str) -> SourceDetails:
         refused=seen.refused,
         rejected_kept=kept,
     )
-    return SourceDetails(**_view(row).model_dump(), activity=counts)
+    return SourceDetails(**_view(row, rt.clock()).model_dump(), activity=counts)
 
 
 async def load_source(rt: Runtime, name: str) -> SourceRow:
@@ -182,8 +231,10 @@ def check_senders(networks: Iterable[str]) -> list[str]:
 
 async def list_sources(rt: Runtime, wanted: SourceFilter = EVERY_SOURCE) -> tuple[SourceView, ...]:
     """Return sources by name."""
+    now = rt.clock()
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await configuration.list_sources(session, wanted))
+        rows = await configuration.list_sources(session, wanted)
+        return tuple(_view(row, now) for row in rows)
 
 
 async def remove_source(
@@ -194,7 +245,7 @@ async def remove_source(
         row = await records.get(session, SourceRow, name)
         if row is None:
             raise NotFound(f"source {name!r} does not exist")
-        replaces.check(f"source {name}", _view(row))
+        replaces.check(f"source {name}", _view(row, rt.clock()))
         await records.remove(session, row)
         await trail.record(
             session, EventKind.SOURCE_REMOVED, actor=actor, subject=name, data={}, now=rt.clock()
@@ -233,5 +284,11 @@ def _check(name: str, scheme: str, correlate_by: str, correlate_within: timedelt
         ) from None
 
 
-def _view(row: SourceRow) -> SourceView:
-    return SourceView.model_validate(row.model_dump(exclude={"secret"}))
+def _view(row: SourceRow, now: datetime) -> SourceView:
+    shown = row.model_dump(exclude={"secret", "old_secret"})
+    return SourceView.model_validate({**shown, "old_secret_expires_at": _overlap_end(row, now)})
+
+
+def _overlap_end(row: SourceRow, now: datetime) -> datetime | None:
+    until = row.old_secret_expires_at
+    return until if until is not None and until > now else None

@@ -79,7 +79,7 @@ def refused(
 ) -> Reason:
     """Return the reason of the refusal."""
     with pytest.raises(NotAuthentic) as caught:
-        authenticate(scheme, secret, headers, body, now)
+        authenticate(scheme, [secret], headers, body, now)
     assert str(caught.value) == "not authenticated"
     return caught.value.reason
 
@@ -87,7 +87,7 @@ def refused(
 @pytest.mark.parametrize("scheme", Scheme)
 def test_scheme_accepts_its_own_proof(scheme: Scheme) -> None:
     secret, headers = good(scheme)
-    verified = authenticate(scheme, secret, headers, BODY, NOW)
+    verified = authenticate(scheme, [secret], headers, BODY, NOW)
     assert verified.replay_id == ("msg_1" if scheme is Scheme.STANDARD_WEBHOOKS else None)
 
 
@@ -114,7 +114,7 @@ def test_signature_is_valid_for_exactly_these_bytes(scheme: Scheme) -> None:
 @pytest.mark.parametrize("away", [timedelta(0), REPLAY_WINDOW, -REPLAY_WINDOW])
 def test_timestamp_within_five_minutes_is_accepted(away: timedelta) -> None:
     assert authenticate(
-        Scheme.STANDARD_WEBHOOKS, WEBHOOK_SECRET, webhook(sent=NOW + away), BODY, NOW
+        Scheme.STANDARD_WEBHOOKS, [WEBHOOK_SECRET], webhook(sent=NOW + away), BODY, NOW
     )
 
 
@@ -150,7 +150,7 @@ def test_one_valid_signature_among_several_suffices() -> None:
     others = "v1,AAAA v1a,BBBB"
     assert authenticate(
         Scheme.STANDARD_WEBHOOKS,
-        WEBHOOK_SECRET,
+        [WEBHOOK_SECRET],
         headers | {"webhook-signature": f"{others} {headers['webhook-signature']}"},
         BODY,
         NOW,
@@ -195,11 +195,11 @@ def test_broken_authorization_header_is_refused(authorization: str) -> None:
 def test_header_scheme_reads_the_configured_name_only() -> None:
     options = SchemeOptions(header="cf-webhook-auth")
     assert authenticate(
-        Scheme.HEADER, STATIC, {"cf-webhook-auth": STATIC.get_secret_value()}, BODY, NOW, options
+        Scheme.HEADER, [STATIC], {"cf-webhook-auth": STATIC.get_secret_value()}, BODY, NOW, options
     )
     with pytest.raises(NotAuthentic):
         authenticate(
-            Scheme.HEADER, STATIC, {DEFAULT_HEADER: STATIC.get_secret_value()}, BODY, NOW, options
+            Scheme.HEADER, [STATIC], {DEFAULT_HEADER: STATIC.get_secret_value()}, BODY, NOW, options
         )
     for name in ("", "Upper", "with space", "x" * 65, "a\r\nb"):
         with pytest.raises(ValidationError):
@@ -241,7 +241,7 @@ def test_any_input_raises_not_authentic_only(
     if secret in proof or any(header.lower().startswith(("bearer", "basic")) for header in proof):
         secret += "-not-guessed"
     with pytest.raises(NotAuthentic):
-        authenticate(scheme, SecretStr(secret), headers, body, NOW)
+        authenticate(scheme, [SecretStr(secret)], headers, body, NOW)
 
 
 @pytest.mark.parametrize("scheme", Scheme)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from pydantic import SecretStr
 
 from api.container import Rt
 from api.dependencies import Actor, GuardedRoute, requires
@@ -14,11 +15,11 @@ from api.filters.parameters import SortByName
 from api.paging import Cursor, Limit, Page, named_page
 from api.problems import error_responses
 from api.protocol.etags import IfMatch
-from api.schemas.sources import AddSource, ChangeSource, TryPayload
+from api.schemas.sources import AddSource, ChangeSource, RotateSecret, TryPayload
 from orchestrator.domain.access import Permission
 from orchestrator.intake import sources, trial
 from orchestrator.intake.delivery import WebhookDelivery
-from orchestrator.intake.source_views import AddedSource, SourceDetails, SourceView
+from orchestrator.intake.source_views import SourceDetails, SourceView, SourceWithSecret
 from orchestrator.intake.trial import PayloadTrial
 from orchestrator.store.search.filters import NamedOrder
 
@@ -48,11 +49,11 @@ async def list_sources(
 @router.post(
     "/v1/sources",
     status_code=201,
-    response_model=AddedSource,
+    response_model=SourceWithSecret,
     dependencies=[requires(Permission.ADMIN)],
     responses=error_responses(401, 403, 409, 422),
 )
-async def add_source(rt: Rt, actor: Actor, body: AddSource) -> AddedSource:
+async def add_source(rt: Rt, actor: Actor, body: AddSource) -> SourceWithSecret:
     """Add a source, which may then send alerts to /v1/webhooks/{source}."""
     view, secret = await sources.add_source(
         rt,
@@ -68,7 +69,7 @@ async def add_source(rt: Rt, actor: Actor, body: AddSource) -> AddedSource:
         senders=body.senders,
         actor=actor,
     )
-    return AddedSource(**view.model_dump(), secret=secret.get_secret_value() if secret else None)
+    return _with_secret(view, secret)
 
 
 @router.get(
@@ -97,6 +98,27 @@ async def change_source(
 
 
 @router.post(
+    "/v1/sources/{source}/rotate",
+    response_model=SourceWithSecret,
+    dependencies=[requires(Permission.ADMIN)],
+    responses=error_responses(401, 403, 404, 412, 422),
+)
+async def rotate_source_secret(
+    rt: Rt, actor: Actor, replaces: IfMatch, source: SourceName, body: RotateSecret
+) -> SourceWithSecret:
+    """Give a source a new secret; the one that it has stays valid for the overlap."""
+    view, secret = await sources.rotate_secret(
+        rt,
+        source,
+        overlap=timedelta(seconds=body.overlap),
+        secret=body.secret,
+        actor=actor,
+        replaces=replaces,
+    )
+    return _with_secret(view, secret)
+
+
+@router.post(
     "/v1/sources/{source}/test",
     response_model=PayloadTrial,
     dependencies=[requires(Permission.ADMIN)],
@@ -121,6 +143,11 @@ async def remove_source(rt: Rt, actor: Actor, replaces: IfMatch, source: SourceN
     """Remove a source. Its alerts stay."""
     await sources.remove_source(rt, source, actor=actor, replaces=replaces)
     return Response(status_code=204)
+
+
+def _with_secret(view: SourceView, secret: SecretStr | None) -> SourceWithSecret:
+    shown = secret.get_secret_value() if secret else None
+    return SourceWithSecret(**view.model_dump(), secret=shown)
 
 
 def _name(view: SourceView) -> str:

@@ -21,6 +21,9 @@ class SourceRow(Authentic, table=True):
     product: str
     scheme: str
     secret: bytes = Field(sa_type=LargeBinary)  # sealed
+    # The secret before the last rotation, sealed, and until when it is accepted too.
+    old_secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    old_secret_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     options: dict[str, Any] = Field(sa_type=JSON, default={})
     mapping: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     correlate_by: str = "host"

@@ -30,6 +30,10 @@ Senders = Annotated[
         help="A network that its requests must come from, such as 192.0.2.0/24. Repeatable.",
     ),
 ]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(help="Holds the secret; without it, one is generated and printed once."),
+]
 Scheme = Literal["standard_webhooks", "github", "header", "bearer", "basic"]
 
 
@@ -39,10 +43,7 @@ def add(
     name: Name,
     product: Annotated[str, typer.Option(help="The product: suricata, wazuh, generic, ...")],
     auth: Annotated[Scheme, typer.Option(help="How the sender authenticates.")],
-    secret_file: Annotated[
-        Path | None,
-        typer.Option(help="Holds the secret; without it, one is generated and printed once."),
-    ] = None,
+    secret_file: SecretFile = None,
     option: Annotated[
         list[str] | None,
         typer.Option(help="An option of the scheme, such as header=x-my-token. Repeatable."),
@@ -76,10 +77,8 @@ def add(
         "senders": sender or [],
     }
     source = api.post("/v1/sources", body)
-    lines = [f"source {name}: POST /v1/webhooks/{name} accepts {product}, authenticated by {auth}"]
-    if source["secret"] is not None:
-        lines += ["secret, shown only now:", source["secret"]]
-    return Answer(source, "\n".join(lines))
+    first = f"source {name}: POST /v1/webhooks/{name} accepts {product}, authenticated by {auth}"
+    return Answer(source, "\n".join([first, *_secret_lines(source)]))
 
 
 @api_command(app, "list")
@@ -112,6 +111,7 @@ def list_sources(
         "correlate_by",
         "correlate_within",
         "mode",
+        "old_secret_expires_at",
         "created_at",
     )
 
@@ -128,6 +128,7 @@ def show(api: Api, name: Name) -> Answer:
         *(f"{each}: {counts[each]}" for each in _COUNTS),
         f"rejected deliveries that can be replayed: {counts['rejected_kept']}",
         f"mode: {source['mode']}",
+        *_old_secret_lines(source),
         f"correlates by: {source['correlate_by']}, within {source['correlate_within']} s",
         f"from: {', '.join(source['senders']) or 'any network'}",
     ]
@@ -171,6 +172,34 @@ def set_(
     return Answer(source, f"source {name} changed: {', '.join(sorted(changes))}")
 
 
+@api_command(app, "rotate-secret")
+def rotate_secret(
+    api: Api,
+    name: Name,
+    overlap: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="How long the secret that it has is accepted too; or 0s."
+        ),
+    ] = "24h",
+    secret_file: SecretFile = None,
+) -> Answer:
+    """Give a source a new secret, and time to change it where the product sends from."""
+    body = {
+        "overlap": 0 if overlap == "0s" else parse_seconds(overlap, "--overlap"),
+        "secret": read_text(secret_file).strip() if secret_file else None,
+    }
+    source = api.post(f"/v1/sources/{name}/rotate", body)
+    until = source["old_secret_expires_at"]
+    lines = [f"source {name}: the secret is rotated"]
+    lines.append(
+        f"the secret before it is accepted until {format_time(until, wide=True)}"
+        if until
+        else "the secret before it is refused from now on"
+    )
+    return Answer(source, "\n".join([*lines, *_secret_lines(source)]))
+
+
 @api_command(app, "test")
 def try_files(
     api: Api,
@@ -197,3 +226,14 @@ def remove(api: Api, name: Name) -> Answer:
     """Accept no more alerts of a source; its alerts are kept."""
     api.delete(f"/v1/sources/{name}")
     return Answer({"name": name}, f"source {name} removed")
+
+
+def _secret_lines(source: dict[str, Any]) -> list[str]:
+    """Return the lines that show a generated secret."""
+    secret = source["secret"]
+    return [] if secret is None else ["secret, shown only now:", secret]
+
+
+def _old_secret_lines(source: dict[str, Any]) -> list[str]:
+    until = source["old_secret_expires_at"]
+    return [f"accepts the secret before until: {format_time(until, wide=True)}"] if until else []

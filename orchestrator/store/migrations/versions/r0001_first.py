@@ -583,6 +583,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("product", sa.String(), nullable=False),
         sa.Column("scheme", sa.String(), nullable=False),
         sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("old_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("old_secret_expires_at", UtcDateTime(), nullable=True),
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("mapping", sa.JSON(), nullable=True),
         sa.Column("correlate_by", sa.String(), nullable=False),
