@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from orchestrator.domain.alert import AlertClass
 from orchestrator.intake.authenticate import Scheme
-from orchestrator.intake.parsers import PARSERS, parser_for
-from tests.harness.doc_blocks import ROOT, of
+from orchestrator.intake.mapping import check_mapping
+from orchestrator.intake.parsers import PARSERS, PRODUCTS, parser_for
+from tests.harness.doc_blocks import ROOT, Block, of
 
 PAGE = (ROOT / "docs" / "sources.md").read_text("utf-8")
 SAMPLES = sorted(ROOT.glob("playbooks/*/alerts/*.json"))
@@ -28,7 +30,7 @@ SAMPLES = sorted(ROOT.glob("playbooks/*/alerts/*.json"))
 
 def test_every_product_with_a_parser_has_a_recipe() -> None:
     added = re.findall(r"tocsin source add (\S+) --product (\S+) --auth (\S+)", PAGE)
-    assert {product for _, product, _ in added} == set(PARSERS)
+    assert set(PARSERS) <= {product for _, product, _ in added} <= set(PRODUCTS)
     for name, _, auth in added:
         assert Scheme(auth)
         assert f"/v1/webhooks/{name}" in PAGE
@@ -43,6 +45,50 @@ def test_configuration_parses_and_names_a_source(block: Any) -> None:
             assert isinstance(json.loads(block.text), dict)
         case _:
             assert ET.fromstring(block.text).find("hook_url") is not None
+
+
+@pytest.mark.parametrize("sample", of("json recipe sample"), ids=str)
+def test_sample_of_a_siem_is_parsed_with_what_playbooks_decide_by(sample: Block) -> None:
+    name = sample.kind.split()[3]
+    mappings = [block.text for block in of(f"json recipe mapping {name}")]
+    mapping = check_mapping(json.loads(mappings[0])) if mappings else None
+    [product] = re.findall(rf"tocsin source add {name} --product (\S+)", PAGE)
+    now = datetime(2026, 11, 24, 4, tzinfo=UTC)
+    payload = json.loads(sample.text)
+    for given in (payload, [payload]):
+        [alert] = parser_for(product, mapping)(given, now)
+        assert (alert.alert_class, int(alert.severity)) == (AlertClass.C2_BEACON, 4)
+        assert alert.remote is not None
+        assert alert.host is not None
+        assert (alert.remote.address, alert.host.name) == ("198.51.100.120", "ws-015")
+    other = {**payload, "id": "x", "sid": "x", "kibana.alert.uuid": "x"}
+    both = parser_for(product, mapping)([payload, other], now)
+    assert len({each.dedup_key for each in both}) == 2
+
+
+def test_script_of_splunk_sends_the_result_and_no_session_key(tmp_path: Path) -> None:
+    [block] = of("python recipe splunk")
+    [sample] = of("json recipe sample splunk")
+    for folder in ("bin", "local"):
+        (tmp_path / folder).mkdir()
+    script = tmp_path / "bin" / "tocsin.py"
+    script.write_text(block.text, "utf-8")
+    (tmp_path / "local" / "secret").write_text("s3cret\n", "utf-8")
+    for statuses, code in (((), 0), ((401,), 1)):
+        with receiver(*statuses) as (url, got):
+            payload = {
+                **json.loads(sample.text),
+                "session_key": "of splunk",
+                "configuration": {"url": url},
+            }
+            command = [sys.executable, str(script), "--execute"]
+            done = subprocess.run(
+                command, input=json.dumps(payload), capture_output=True, text=True, check=False
+            )
+        assert (done.returncode, len(got)) == (code, 1)
+        [(credential, body)] = got
+        assert (credential, json.loads(body)) == ("Bearer s3cret", json.loads(sample.text))
+        assert "s3cret" not in done.stdout + done.stderr
 
 
 def test_batch_of_a_shipper_is_parsed_like_its_single_alerts() -> None:
@@ -85,7 +131,7 @@ def receiver(*statuses: int) -> Iterator[tuple[str, list[tuple[str | None, bytes
 def test_script_of_wazuh_repeats_until_an_alert_is_accepted_or_refused(
     tmp_path: Path, statuses: tuple[int, ...], requests: int, code: int
 ) -> None:
-    [block] = of("python recipe")
+    [block] = [block for block in of("python recipe") if block.kind == "python recipe"]
     script = tmp_path / "custom-tocsin"
     script.write_text(block.text, "utf-8")
     [sample, *_] = [path for path in SAMPLES if path.name.startswith("wazuh-")]
