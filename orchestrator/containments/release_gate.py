@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.containments.in_flight import effect_in_flight
+from orchestrator.contracts.change import UndoRequest
 from orchestrator.domain.containment import DriftState
 from orchestrator.domain.errors import Busy, Stopped, Unavailable
 from orchestrator.policy.load_inputs import release_stop_reason
@@ -44,15 +45,17 @@ async def release_blocked_by(
 
 
 async def apply_in_flight(
-    session: AsyncSession, made: Sequence[EffectRow], run_id: str | None, now: datetime
+    session: AsyncSession, made: Sequence[EffectRow], request: UndoRequest, now: datetime
 ) -> Busy | None:
     """Return which effect is being applied, and how long to wait; None: none is.
 
     An undo that came before the call takes effect would leave the change in force with no one to
-    lift it. `run_id`: the run that undoes its own steps, whose calls have ended; None: another.
+    lift it, and a step that counts as released is not waited for. A roll-back begins after the
+    calls of its own run.
     """
+    own = None if request.cause.is_release else request.run_id
     for effect in made:
-        if effect.run_id != run_id and await effect_in_flight(session, effect, now):
+        if effect.run_id != own and await effect_in_flight(session, effect, now):
             detail = f"run {effect.run_id} is applying {effect.action} to {effect.target_value}"
             return Busy(f"{detail}; it is lifted after that", _APPLYING_WAIT, run_id=effect.run_id)
     return None

@@ -1,4 +1,4 @@
-"""The proof's own proof: eighteen bugs, planted one at a time in a copy, each found or missed.
+"""The proof's own proof: twenty-one bugs, planted one at a time in a copy, each found or missed.
 
 Run `python -m tests.proof.plant`.
 """
@@ -146,9 +146,28 @@ BUGS = (
     PlantedBug(
         "a release does not wait while its containment is being applied",
         f"{ACTIVITIES}/undo.py",
-        "        in_flight = await apply_in_flight(session, scope.effects, own, now)",
-        "        in_flight = await apply_in_flight(session, (), own, now)",
+        "        in_flight = await apply_in_flight(session, scope.effects, request, now)",
+        "        in_flight = await apply_in_flight(session, (), request, now)",
         slow=True,
+    ),
+    PlantedBug(
+        "a step counts as released while it is being applied, as another lease holds its target",
+        f"{ACTIVITIES}/undo.py",
+        "            if wait := await apply_in_flight(session, [own] if own else [], request, now):",
+        "            if wait := await apply_in_flight(session, [], request, now):",
+        slow=True,
+    ),
+    PlantedBug(
+        "what a release kept for another containment counts as undone once no lease holds it",
+        "orchestrator/containments/release_scope.py",
+        "rows, containments.in_force_within)",
+        "rows, containments.held_within)",
+    ),
+    PlantedBug(
+        "a refused effect stays that of the containments that it seemed to cover",
+        "orchestrator/containments/release_scope.py",
+        "    owned = await containments.keys_of_effect(session, change.connection, effect_id)",
+        "    owned = [change.containment_key]",
     ),
 )
 

@@ -33,7 +33,6 @@ from orchestrator.domain.change import Change, Effect
 from orchestrator.domain.containment import (
     ContainmentState,
     LeaseEndReason,
-    LeaseState,
 )
 from orchestrator.domain.errors import Conflict, Invalid, NotFound, Rejected, Unavailable, Unknown
 from orchestrator.domain.observable import Target
@@ -44,7 +43,7 @@ from orchestrator.engine.activities.verify import poll_until
 from orchestrator.engine.temporal.errors import translate_errors
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import containments, effects
-from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
+from orchestrator.store.tables import ContainmentRow, EffectRow
 
 MAX_STEPS = 200
 """Steps returned at once; the workflow asks again until there are none."""
@@ -121,10 +120,13 @@ class UndoChange:
             )
         await containments.lock_connection(session, found.connection)
         containment = await containments.lock(session, found.key) or found
-        if request.cause is LeaseEndReason.EXPIRED and _is_extended(lease, now):
+        if request.cause is LeaseEndReason.EXPIRED and lease.is_live_at(now):
             return UndoReply(outcome="kept", detail="the lease was extended")
         await undo_records.end_lease(session, request, lease, now)
         if others := await containments.count_live_leases(session, containment.key):
+            own = await effects.newest_in_force(session, request.run_id, request.path)
+            if wait := await apply_in_flight(session, [own] if own else [], request, now):
+                return wait
             leases = "1 other lease holds" if others == 1 else f"{others} other leases hold"
             detail = f"{leases} {containment.target}"
             return await undo_records.record_kept(session, request, containment, detail, now)
@@ -150,8 +152,7 @@ class UndoChange:
             return UndoReply(outcome="not_ours", detail=detail)
         if wait := await release_blocked_by(session, scope.effects[0], containment, now):
             return wait
-        own = None if request.cause.is_release else request.run_id
-        in_flight = await apply_in_flight(session, scope.effects, own, now)
+        in_flight = await apply_in_flight(session, scope.effects, request, now)
         if wait := in_flight or await missing_sink(self._rt, session):
             return wait
         if not scope.to_undo:
@@ -294,7 +295,3 @@ class UndoChange:
             if is_slow():
                 containment.error = error
                 await escalate(session, request, containment, error, now)
-
-
-def _is_extended(lease: LeaseRow, now: datetime) -> bool:
-    return lease.state is LeaseState.LIVE and (lease.until is None or lease.until > now)

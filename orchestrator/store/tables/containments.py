@@ -212,3 +212,7 @@ class LeaseRow(SQLModel, table=True):
     restored_by: str | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    def is_live_at(self, now: datetime) -> bool:
+        """Whether it lives and its end has not come."""
+        return self.state is LeaseState.LIVE and (self.until is None or self.until > now)

@@ -12,6 +12,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from connectors.palo_alto.connector import PaloAlto
 from orchestrator.contracts.change import UndoReply, UndoRequest
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.store.tables import AuditEventRow, ContainmentRow, LeaseRow
@@ -95,3 +96,35 @@ async def test_overlapping_runs_leave_the_target_contained(bench: ActivityRig, s
     assert (held.state, held.ours) == ("held", True)
     planned = await bench.plan(bench.block("run_9"))
     assert not planned.change.changed
+
+
+async def test_release_of_a_step_waits_for_its_call_though_another_lease_holds_the_target(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the other run would contain the same again, and undo it a second time."""
+    request = UndoRequest(
+        run_id="run_1",
+        path="block",
+        cause=LeaseEndReason.RELEASED,
+        reason="released by ann",
+        actor="person:ann",
+    )
+    first, second = [await bench.plan(bench.block(run)) for run in ("run_1", "run_2")]
+    apply = PaloAlto.apply
+    seen: list[str] = []
+
+    async def release_during_the_call(self: PaloAlto, *given: object) -> object:
+        with pytest.raises(ApplicationError, match="run run_1 is applying"):
+            await ActivityEnvironment().run(UndoChange(bench.rt).undo, request)
+        seen.append((await bench.apply(bench.block("run_2"), second)).outcome)
+        return await apply(self, *given)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as slow:
+        slow.setattr(PaloAlto, "apply", release_during_the_call)
+        await bench.apply(bench.block("run_1"), first)
+    assert seen == ["busy"]
+    assert (await ActivityEnvironment().run(UndoChange(bench.rt).undo, request)).outcome == "kept"
+    assert (await bench.apply(bench.block("run_2"), second)).outcome == "applied"
+    assert bench.effects("firewall") == 1
+    assert (await undo(bench, "run_2")).outcome == "undone"
+    assert bench.effects("firewall") == 2
