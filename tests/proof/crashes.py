@@ -7,11 +7,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Literal
 
 from connectors.sdk.call import ActionCall
 from connectors.sdk.connector import Connector
-from orchestrator.domain.errors import Rejected
+from orchestrator.domain.errors import Rejected, Unavailable
 from tests.proof.clock import VirtualClock
 
 Moment = Literal[
@@ -69,8 +70,11 @@ class SlowCalls:
 class CrashingConnector:
     """A connector as the engine sees it."""
 
-    def __init__(self, inner: Connector[Any], slow_calls: SlowCalls) -> None:
-        self._inner, self._slow_calls = inner, slow_calls
+    def __init__(
+        self, name: str, inner: Connector[Any], slow_calls: SlowCalls, away: set[str]
+    ) -> None:
+        self._name, self._inner, self._slow_calls = name, inner, slow_calls
+        self._away = away  # the systems that answer no plan: each is to be tried an hour later
         # Called before each change.
         self.on_apply: Callable[[dict[str, Any], ActionCall], None] = _ignore
         self.due: list[Moment] = []  # when the worker dies
@@ -78,6 +82,11 @@ class CrashingConnector:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    async def plan(self, action: str, wish: dict[str, Any], call: ActionCall) -> dict[str, Any]:
+        if self._name in self._away:
+            raise Unavailable("the system is away", timedelta(hours=1))
+        return await self._inner.plan(action, wish, call)
 
     async def apply(
         self, action: str, planned_change: dict[str, Any], call: ActionCall

@@ -171,7 +171,7 @@ class Laws:
 
     def _runs(self) -> str | None:
         for run in self._model.runs.values():
-            if run.status == "running" and not run.way.lasts:
+            if run.status == "running" and not run.way.lasts and not self._model.is_delayed(run):
                 return f"run {run.id} ({run.way.name}) does not end"
             if run.cancelled and run.open:
                 return f"run {run.id} ({run.way.name}) was cancelled, but does not end"
@@ -232,6 +232,7 @@ class Laws:
             or not self._model.reapplies
             or self._model.policy != "allow"
             or self._model.killed
+            or self._model.was_away
         )
 
     def check_end(self) -> None:

@@ -17,7 +17,7 @@ from tests.proof.crashes import MOMENTS, SLOW
 from tests.proof.edge import addresses
 from tests.proof.model import ProofTarget
 from tests.proof.play import ProofPlay
-from tests.proof.playbooks import SHARING, VARIANTS
+from tests.proof.playbooks import PATIENT, SHARING, VARIANTS
 from tests.proof.stage import ProofStage
 
 SYSTEMS = ("firewall", "firewall", "edr")
@@ -150,6 +150,11 @@ class ContainmentSequences(RuleBasedStateMachine):
         deed = self.play.start_during_release(target, way)
         self._do(f"start {way.name} while {target.name} is slowly released", deed, quiet=quiet)
 
+    @rule(number=numbers, quiet=often_quiet)
+    def cancel_while_away(self, number: int, quiet: bool) -> None:
+        deed = self.play.cancel_while_away(self.targets[number], PATIENT)
+        self._do(f"cancel {PATIENT.name} {number} while away", deed, quiet=quiet)
+
     @rule(quiet=often_quiet)
     def start_both(self, quiet: bool) -> None:
         self._do("start both", self.play.start_both(self.targets[0], self.targets[1]), quiet=quiet)
@@ -165,6 +170,11 @@ class ContainmentSequences(RuleBasedStateMachine):
     def release(self, number: int, quiet: bool) -> None:
         target = self._one_held(number)
         self._do(f"release {target.name}", self.play.release(target), quiet=quiet)
+
+    @precondition(lambda self: self._has_runs())
+    @rule(quiet=often_quiet)
+    def release_all(self, quiet: bool) -> None:
+        self._do("release all", self.play.release_all(), quiet=quiet)
 
     @precondition(lambda self: self._has_runs())
     @rule(number=numbers, length=st.sampled_from(LENGTHS), quiet=often_quiet)

@@ -121,6 +121,8 @@ class ProofModel:
     certain: bool = True  # no call was lost, and no system lied
     ever: set[str] = field(default_factory=set)  # addresses that were ever blocked on the edge
     lost: bool = False  # the edge firewall lost elements
+    away: str | None = None  # the system that answers no plan now
+    was_away: bool = False  # one did so
     asks: bool = False  # the policy asks for approvals, since everything was last quiet
 
     @property
@@ -138,7 +140,11 @@ class ProofModel:
     @property
     def hinders(self) -> bool:
         """Whether a run that starts now may fail."""
-        return not self.calm or self.stopped or self.policy == "ask"
+        return not self.calm or self.stopped or self.policy == "ask" or self.away is not None
+
+    def is_delayed(self, run: ProofRun) -> bool:
+        """Return whether a run may have to wait for a system that is away."""
+        return any(self.targets[name].system == self.away for name in run.paths.values())
 
     def holds_of(self, run: str) -> list[ExpectedLease]:
         return [

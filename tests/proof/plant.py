@@ -1,4 +1,4 @@
-"""The proof's own proof: twenty-one bugs, planted one at a time in a copy, each found or missed.
+"""The proof's own proof: twenty-three bugs, planted one at a time in a copy, each found or missed.
 
 Run `python -m tests.proof.plant`.
 """
@@ -29,6 +29,8 @@ class PlantedBug(NamedTuple):
     new: str
     slow: bool = False
     """Whether it is found with slow calls only."""
+    real: bool = False
+    """Whether it is found on Temporal's real server only."""
 
 
 BUGS = (
@@ -169,6 +171,19 @@ BUGS = (
         "    owned = await containments.keys_of_effect(session, change.connection, effect_id)",
         "    owned = [change.containment_key]",
     ),
+    PlantedBug(
+        "a run that is cancelled waits until its plan can be made",
+        "orchestrator/engine/temporal/port.py",
+        "        return await read_activity(Activity.PLAN, request, PlanReply, step)",
+        "        return await shielded(read_activity(Activity.PLAN, request, PlanReply, step))",
+    ),
+    PlantedBug(
+        "what Temporal's server itself writes into a history stops the run",
+        "orchestrator/engine/temporal/codec.py",
+        '            return _text(payload.data.decode("utf-8", "replace")[:MAX_SERVER_TEXT])',
+        '            raise Invalid("a payload from Temporal is not encrypted")',
+        real=True,
+    ),
 )
 
 
@@ -209,7 +224,8 @@ def _is_found(number: int, bug: PlantedBug, given: argparse.Namespace) -> bool:
         planted = copy / bug.file
         planted.write_text(planted.read_text().replace(bug.old, bug.new))
         numbers = ["--sequences", str(given.sequences), "--seed", str(given.seed)]
-        arguments = ["--one", "--root", str(copy), "--server", given.server, *numbers]
+        server = "real" if bug.real else given.server
+        arguments = ["--one", "--root", str(copy), "--server", server, *numbers]
         arguments += ["--slow"] if bug.slow else []
         environment = {**os.environ, "PYTHONPATH": str(copy)}
         report = ProofProcess(arguments, folder=copy, environment=environment).report()

@@ -124,6 +124,10 @@ class ProofPlay:
             for hold in held:
                 hold.over, hold.unsure = True, False
 
+    async def release_all(self) -> None:
+        """Release every target at once."""
+        await asyncio.gather(*map(self.release, self.model.targets.values()))
+
     async def change(self, target: ProofTarget, length: timedelta) -> None:
         """Let its leases end after `length`, later or sooner than before."""
         key = self.stage.ledger.key_of(target.name)
@@ -215,6 +219,21 @@ class ProofPlay:
         """Let the system refuse the next change."""
         self.trouble(broken=True)
         self.stage.connectors[system].due.append("apply:refused")
+
+    async def cancel_while_away(self, target: ProofTarget, way: Variant) -> None:
+        """Start a run while its system answers no plan, and cancel it between two tries."""
+        model = self.model
+        self.trouble()
+        model.away, model.was_away = target.system, True
+        self.stage.away.add(target.system)
+        known = set(model.runs)
+        await self.start(target, way)
+        await self.stage.pass_time(timedelta(minutes=30))
+        for run in [run for run in model.runs.values() if run.id not in known and run.open]:
+            await self.cancel(run)
+        await self.settle()
+        model.away = None
+        self.stage.away.clear()
 
     def by_hand(self, target: ProofTarget) -> None:
         """Contain it on the device itself, before Tocsin does."""

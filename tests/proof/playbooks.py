@@ -32,6 +32,7 @@ class Variant:
     lasts: bool = False  # the run stays open after it has contained
     two: bool = False  # two targets at once, under one approval
     once: bool = False  # without retries
+    patient: bool = False  # with retries for days
     timeout: int | None = None  # seconds, of the step
     restores: bool = False  # it lifts the containment of all runs
 
@@ -47,10 +48,12 @@ VARIANTS = (
     Variant("ask", hold=4 * HOUR, asks=True),
     Variant("fail", hold=4 * HOUR, fails=True),
     Variant("wait", hold=12 * HOUR, lasts=True),
-    Variant("once", hold=3 * HOUR, once=True, timeout=HOUR),
+    Variant("once", hold=3 * HOUR, once=True, timeout=8 * HOUR),
 )
 SHARING = tuple(way for way in VARIANTS if way.name in {"short", "wait", "once"})
 """The variants of two runs that contain the same target at the same moment."""
+PATIENT = Variant("patient", hold=6 * HOUR, timeout=48 * HOUR, patient=True)
+"""It plans again and again, from the first try on by the server."""
 RESTORE = Variant("restore", restores=True)
 BOTH = Variant("both", hold=5 * HOUR, asks=True, two=True)
 _ACTIONS = {
@@ -65,13 +68,13 @@ _NO_ADDRESS = {"address": "no address at all"}
 
 def all_plans() -> list[Plan]:
     return [
-        *(_plan(system, way) for system in _ACTIONS for way in (*VARIANTS, RESTORE)),
+        *(_plan(system, way) for system in _ACTIONS for way in (*VARIANTS, PATIENT, RESTORE)),
         *(_plan(system, BOTH) for system in ("firewall", "edge")),
     ]
 
 
 def _plan(system: str, way: Variant) -> Plan:
-    retry = Retry(attempts=1) if way.once else None
+    retry = Retry(attempts=1) if way.once else Retry(attempts=100) if way.patient else None
     first = _use(
         system,
         "block",

@@ -76,6 +76,7 @@ class ProofStage:
         self.devices: dict[str, Device | EdgeDevice] = {"edge": self.edge}
         self.connectors: dict[str, CrashingConnector] = {}
         self.slow_calls = SlowCalls(self.clock)
+        self.away: set[str] = set()  # the systems that answer no plan
         self.ledger: Ledger
         self.rt: Runtime
         self.client: Client
@@ -133,6 +134,7 @@ class ProofStage:
             Path(f"{self._database}{ending}").unlink(missing_ok=True)
         shutil.copyfile(self.folder / "template.db", self._database)
         self.journal.entries.clear()
+        self.away.clear()
         for name, device in self.devices.items():
             device.reset()
             self.connectors[name].due.clear()
@@ -251,7 +253,9 @@ class ProofStage:
         for access in Access:
             opened = open_connector(Nftables, {}, access)
             opened._nft = EdgeClient(opened.settings, access, self.edge)
-            self.connectors["edge"] = interposed = CrashingConnector(opened, self.slow_calls)
+            self.connectors["edge"] = interposed = CrashingConnector(
+                "edge", opened, self.slow_calls, self.away
+            )
             self.rt.connections.get(pool_key(row, access), lambda made=interposed: made)  # type: ignore[misc]
 
     def _connect(
@@ -263,5 +267,7 @@ class ProofStage:
         for access in Access:
             opened = open_connector(connector, settings, access, EmulatorTransport(emulator))
             opened.http._bucket = None  # emulators need no rate limit
-            self.connectors[name] = interposed = CrashingConnector(opened, self.slow_calls)
+            self.connectors[name] = interposed = CrashingConnector(
+                name, opened, self.slow_calls, self.away
+            )
             self.rt.connections.get(pool_key(row, access), lambda made=interposed: made)  # type: ignore[misc]
