@@ -18,7 +18,11 @@ from connectors.sdk.proxy.choice import Proxy
 from connectors.sdk.rate_limit import RateLimit, TokenBucket
 from connectors.sdk.reply import HttpReply, RetryAfter, check_status
 from connectors.sdk.transport import Access, GuardedTransport
+from orchestrator.domain.bounded import TooLarge, UnknownCoding, decompress
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
+
+CODINGS = "gzip, deflate"
+"""The content codings of replies, of which a reply may have one."""
 
 _NOTHING_SENT = (
     httpx.ConnectError,
@@ -70,7 +74,7 @@ class HttpClient:
         self._client = httpx.AsyncClient(
             base_url=base_url or "",
             transport=self.transport,
-            headers={"User-Agent": "tocsin", **(headers or {})},
+            headers={"User-Agent": "tocsin", "Accept-Encoding": CODINGS, **(headers or {})},
             timeout=httpx.Timeout(
                 timeout.total_seconds(), connect=min(5.0, timeout.total_seconds())
             ),
@@ -169,18 +173,37 @@ class HttpClient:
         )
 
     async def _read(self, response: httpx.Response, endpoint: str, *, writes: bool) -> bytes:
+        """Return the whole reply, decompressed. httpx would decode any number of codings."""
         content = bytearray()
-        async for piece in response.aiter_bytes():
+        stream = response.stream
+        if not isinstance(stream, httpx.AsyncByteStream):
+            raise lost_reply(f"{endpoint}: the reply cannot be read", writes=writes)
+        async for piece in stream:
             content += piece
             if len(content) > self._max_bytes:
-                message = f"{endpoint}: the reply is longer than {self._max_bytes} bytes"
-                raise Unknown(message) if writes else Rejected(message)
-        return bytes(content)
+                raise _refused(
+                    f"{endpoint}: the reply is longer than {self._max_bytes} bytes", writes
+                )
+        try:
+            coding = response.headers.get("Content-Encoding", "")
+            return decompress(bytes(content), coding, self._max_bytes)
+        except UnknownCoding as error:
+            message = f"{endpoint}: the reply has the content coding {str(error)!a}, which is not"
+            raise _refused(f"{message} read; one of {CODINGS} is", writes) from None
+        except TooLarge as error:
+            raise _refused(f"{endpoint}: the reply is too large: {error}", writes) from None
+        except ValueError as error:
+            raise lost_reply(f"{endpoint}: the reply is {error}", writes=writes) from None
 
 
 def lost_reply(message: str, *, writes: bool) -> ActionError:
     """Return the error for a missing or unreadable reply: Unknown for a write, else Unavailable."""
     return Unknown(message) if writes else Unavailable(message)
+
+
+def _refused(message: str, writes: bool) -> ActionError:  # noqa: FBT001 - private, as in `lost_reply`
+    """Return the error for a reply that would be the same again."""
+    return Unknown(message) if writes else Rejected(message)
 
 
 def _describe(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from connectors.sdk.xml_body import Element, parse_xml
+from orchestrator.domain.bounded import MAX_DEPTH, is_nested_too_deep, parse_bounded_json
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
 
 M = TypeVar("M", bound=BaseModel)
@@ -47,17 +48,29 @@ class HttpReply:
     def json(self) -> Any:
         """Return the body as JSON. Raises Unknown after a write, Unavailable after a read."""
         try:
-            return json.loads(self.content)
+            return parse_bounded_json(self.content)
         except ValueError:
             raise self.unreadable("is not JSON") from None
 
     def parse(self, model: type[M]) -> M:
         """Return the body as a model. Raises Unknown after a write, Unavailable after a read."""
+        if is_nested_too_deep(self.content):
+            raise self.unreadable(f"nests deeper than {MAX_DEPTH} levels")
         try:
             return model.model_validate_json(self.content)
         except ValidationError as error:
             place = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
             raise self.unreadable(f"has no valid {place}" if place else "is not JSON") from None
+
+    def xml(self) -> Element:
+        """Return the root of the body as XML. Raises Unknown after a write, else Unavailable.
+
+        A document type, an entity and deep nesting are refused in every encoding.
+        """
+        try:
+            return parse_xml(self.content)
+        except ValueError as error:
+            raise self.unreadable(str(error)) from None
 
     def unreadable(self, problem: str) -> ActionError:
         """Return the error for an unreadable success: Unknown for a write, else Unavailable.

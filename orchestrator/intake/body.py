@@ -14,6 +14,7 @@ import math
 import re
 from typing import TypeAlias
 
+from orchestrator.domain.bounded import MAX_DEPTH, is_nested_too_deep
 from orchestrator.domain.errors import Invalid
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
@@ -21,13 +22,9 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 DEFAULT_LIMIT = 1024 * 1024
 """The maximum size in bytes, unless configured otherwise."""
 
-MAX_DEPTH = 64
 _INTEGERS = range(-(2**63), 2**64)
 _MAX_DIGITS = 20  # of a 64-bit integer, with its sign
 
-# Possessive, and an open string runs to the end, so that any body takes one pass.
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
 _ESCAPED_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -48,7 +45,8 @@ def parse_json(body: bytes, limit_bytes: int = DEFAULT_LIMIT) -> JSON:
     if len(body) > limit_bytes:
         raise BodyRefused(413, f"the body has {len(body)} bytes; the limit is {limit_bytes}")
     text = _decode(body.removeprefix(b"\xef\xbb\xbf"))
-    _check_depth(body)
+    if is_nested_too_deep(body):
+        raise BodyRefused(400, f"the body nests deeper than {MAX_DEPTH} levels")
     value = _load(text)
     return _storable(value) if _ESCAPED_UNSTORABLE.search(body) else value
 
@@ -60,16 +58,6 @@ def _decode(body: bytes) -> str:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BodyRefused(400, f"the body is not UTF-8: byte {error.start} is invalid") from error
-
-
-def _check_depth(body: bytes) -> None:
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return
-    depth = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", body)):
-        depth += 1 if bracket[0] in b"[{" else -1
-        if depth > MAX_DEPTH:
-            raise BodyRefused(400, f"the body nests deeper than {MAX_DEPTH} levels")
 
 
 def _load(text: str) -> JSON:

@@ -1,0 +1,121 @@
+"""An attacker who answers as a vendor: replies are bounded, and their text forges nothing."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from connectors.sdk.http import HttpClient
+from connectors.sdk.reply import HttpReply
+from connectors.sdk.transport import Access
+from orchestrator.domain.errors import Rejected, Unavailable
+from orchestrator.intake.body import BodyRefused
+from orchestrator.intake.coding import decode
+
+MIB = 1024 * 1024
+LAUGHS = """<!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>
+<response status="success">&b;</response>"""
+
+
+class _Raw(httpx.AsyncByteStream):
+    """Bytes as a server sends them, which the test's client does not decode."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
+async def read(content: bytes, coding: str | None = None) -> HttpReply:
+    """Return the reply of a system that sends these bytes."""
+    headers = {"Content-Encoding": coding} if coding else {}
+    http = HttpClient(
+        "https://system.example",
+        access=Access.READ,
+        is_read=lambda _: True,
+        transport=httpx.MockTransport(
+            lambda _: httpx.Response(200, headers=headers, stream=_Raw(content))
+        ),
+    )
+    try:
+        return await http.get("/x")
+    finally:
+        await http.aclose()
+
+
+@pytest.mark.attack(
+    "answer as a vendor with 12 kB of `Content-Encoding: gzip, gzip`",
+    before="the worker decompressed it to 2.2 GB",
+)
+@pytest.mark.parametrize("coding", ["gzip, gzip", "gzip,deflate", "br", "gzip, identity"])
+async def test_reply_has_one_known_coding(coding: str) -> None:
+    with pytest.raises(Rejected, match="content coding"):
+        await read(gzip.compress(gzip.compress(bytes(20 * MIB))), coding)
+
+
+@pytest.mark.attack(
+    "answer as a vendor with a gzip bomb", before="it was decompressed piece by piece, unbounded"
+)
+async def test_bomb_is_refused_within_its_bounds() -> None:
+    bomb = gzip.compress(bytes(200 * MIB))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Rejected, match="too large"):
+            await read(bomb, "gzip")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * MIB
+    with pytest.raises(Rejected, match="200 times"):
+        await read(gzip.compress(bytes(MIB)), "gzip")
+    assert (await read(gzip.compress(b'{"a": 1}'), "gzip")).json() == {"a": 1}
+
+
+@pytest.mark.attack(
+    "send 30,000 empty gzip members in one body", before="each cost a copy of the rest of the body"
+)
+async def test_members_of_a_gzip_body_are_few() -> None:
+    members = gzip.compress(b"") * 30_000
+    with pytest.raises(Unavailable, match="members"):
+        await read(members, "gzip")
+    with pytest.raises(BodyRefused, match="members"):
+        decode(members, "gzip", MIB)
+
+
+@pytest.mark.attack(
+    "answer as a vendor with JSON or XML of endless depth",
+    before="the parser's recursion ended the activity with an error that is retried for ever",
+)
+async def test_deep_reply_is_unreadable() -> None:
+    class Thing(BaseModel):
+        a: object
+
+    deep = b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    for parse in (lambda reply: reply.json(), lambda reply: reply.parse(Thing)):
+        with pytest.raises(Unavailable):
+            parse(await read(deep))
+    with pytest.raises(Unavailable, match="deeper than 64"):
+        (await read(b"<a>" * 5000 + b"</a>" * 5000)).xml()
+    with pytest.raises(Unavailable):
+        (await read(b'{"a": NaN}')).json()
+
+
+@pytest.mark.attack(
+    "answer as a vendor with a document type in UTF-16",
+    before="only its ASCII spelling was refused",
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+async def test_document_type_is_refused_in_every_encoding(encoding: str) -> None:
+    with pytest.raises(Unavailable, match=r"document type|is not XML"):
+        (await read(LAUGHS.encode(encoding))).xml()
+
+
+async def test_plain_xml_is_read() -> None:
+    root = (await read('<response status="success">é</response>'.encode("utf-16"))).xml()
+    assert (root.tag, root.text) == ("response", "é")
