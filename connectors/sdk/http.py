@@ -18,7 +18,7 @@ from connectors.sdk.proxy.choice import Proxy
 from connectors.sdk.rate_limit import RateLimit, TokenBucket
 from connectors.sdk.reply import HttpReply, RetryAfter, check_status
 from connectors.sdk.transport import Access, GuardedTransport
-from orchestrator.domain.bounded import TooLarge, UnknownCoding, decompress
+from orchestrator.domain.bounded import OverLimit, UnknownCoding, decompress
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
 
 CODINGS = "gzip, deflate"
@@ -190,7 +190,7 @@ class HttpClient:
         except UnknownCoding as error:
             message = f"{endpoint}: the reply has the content coding {str(error)!a}, which is not"
             raise _refused(f"{message} read; one of {CODINGS} is", writes) from None
-        except TooLarge as error:
+        except OverLimit as error:
             raise _refused(f"{endpoint}: the reply is too large: {error}", writes) from None
         except ValueError as error:
             raise lost_reply(f"{endpoint}: the reply is {error}", writes=writes) from None

@@ -15,7 +15,7 @@ from orchestrator.briefing.approval import (
     LeaseHolderView,
     PlannedChangeView,
 )
-from orchestrator.briefing.plain_text import defang, lines, one_line
+from orchestrator.briefing.plain_text import defang, lines, one_line, quoted
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.language.durations import format_duration
 
@@ -116,9 +116,9 @@ def _change(change: PlannedChangeView) -> ChangeText:
         action=one_line(f"{change.connection}.{change.action}", _NAME),
         effect=one_line(change.effect, _NAME),
         target=_shown(f"{target['type']} {target['value']}", _NAME),
-        summary=_shown(change.summary, _SUMMARY),
+        summary=quoted(change.summary, _SUMMARY),
         rows=tuple(_change_rows(change)),
-        detail=lines(given, _DETAIL),
+        detail=defang(lines(given, _DETAIL)),
     )
 
 
@@ -145,10 +145,10 @@ def _holder(holder: LeaseHolderView) -> str:
 
 def _alert(alert: ApprovalAlertView | None, incident_id: str | None) -> Iterator[Row]:
     if alert is not None:
-        yield Row("Title", _shown(alert.title, _VALUE))
+        yield Row("Title", quoted(alert.title, _VALUE))
         yield Row("Severity", f"{alert.severity_name} ({alert.severity})")
         yield Row("Class", _shown(alert.alert_class, _NAME))
-        yield Row("Rule", _shown(alert.rule or "-", _NAME))
+        yield Row("Rule", quoted(alert.rule, _NAME) if alert.rule else "-")
         yield Row("Source", _shown(f"{alert.source} ({alert.product})", _NAME))
         yield Row("Time", format_time(alert.alerted_at))
         yield Row("Alert", alert.id)
@@ -178,25 +178,36 @@ def _flat(label: str, value: Any) -> Iterator[Row]:
     """Yield a row for each field of an object, and one row for any other value."""
     if isinstance(value, dict) and value:
         for name, item in value.items():
-            # The link of a verdict stays whole, so that people can follow it.
-            text = _scalar(item) if name == "link" else defang(_scalar(item))
-            yield Row(_shown(f"{label}: {name}", _NAME), text)
+            yield Row(_shown(f"{label}: {name}", _NAME), _scalar(item))
     else:
-        yield Row(_shown(label, _NAME), defang(_scalar(value)))
+        yield Row(_shown(label, _NAME), _scalar(value))
 
 
 def _scalar(value: Any) -> str:
+    """Return a value for people. Text in it is quoted: a vendor or a sender wrote it."""
     match value:
-        case None:
+        case None | "":
             return "-"
         case str():
-            return one_line(value, _VALUE) or "-"
+            return quoted(value, _VALUE)
         case bool():
             return "yes" if value else "no"
         case list() if all(not isinstance(item, dict | list) for item in value):
-            return one_line(", ".join(_scalar(item) for item in value), _VALUE) or "-"
+            return _cut_list([_scalar(item) for item in value]) or "-"
+        case int() | float():
+            return str(value)
         case _:
-            return one_line(json.dumps(value, ensure_ascii=False, sort_keys=True), _VALUE)
+            return quoted(json.dumps(value, ensure_ascii=False, sort_keys=True), _VALUE)
+
+
+def _cut_list(items: Sequence[str]) -> str:
+    """Return items as a list of bounded length."""
+    shown: list[str] = []
+    for item in items:
+        if sum(map(len, shown)) + len(item) > _VALUE:
+            return ", ".join([*shown, f"and {len(items) - len(shown)} more"])
+        shown.append(item)
+    return ", ".join(shown)
 
 
 def _reasons(view: ApprovalView) -> Iterator[Row]:
@@ -216,14 +227,14 @@ def _people(view: ApprovalView) -> Iterator[Row]:
         yield Row(_shown(decision.person, _NAME), _decision(decision, view.planned_changes))
     if (alone := view.break_glass) is not None:
         reviewer = f" by {alone.reviewed_by}" if alone.reviewed_by else ""
-        said = f"break-glass: {alone.reason}; review {alone.review.value}{reviewer}"
+        said = f"break-glass: {quoted(alone.reason, _VALUE)}; review {alone.review.value}{reviewer}"
         yield Row(_shown(alone.by, _NAME), _shown(said, _VALUE))
 
 
 def _decision(decision: DecisionView, changes: Sequence[PlannedChangeView]) -> str:
     chosen = (decision.form or {}).get("changes") if changes else None
     part = f" {len(chosen)} of {len(changes)} changes" if chosen else ""
-    comment = f": {decision.comment}" if decision.comment else ""
+    comment = f": {quoted(decision.comment, _VALUE)}" if decision.comment else ""
     withdrawn = f", withdrawn {format_time(decision.withdrawn_at)}" if decision.withdrawn_at else ""
     when = f"{format_time(decision.decided_at)} by {decision.via.value}"
     return _shown(f"{decision.decision.value}{part}, {when}{withdrawn}{comment}", _VALUE)

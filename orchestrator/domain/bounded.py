@@ -21,7 +21,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
-class TooLarge(ValueError):
+class OverLimit(ValueError):
     """A body is longer than its limit, or much longer than what was sent."""
 
 
@@ -32,7 +32,7 @@ class UnknownCoding(ValueError):
 def decompress(body: bytes, coding: str, limit: int) -> bytes:
     """Return a body without its one content coding.
 
-    Raise UnknownCoding, TooLarge (more than `limit` bytes, or MAX_RATIO), ValueError for data that
+    Raise UnknownCoding, OverLimit (more than `limit` bytes, or MAX_RATIO), ValueError for data that
     is not of the coding.
     """
     match coding.strip().lower():
@@ -86,7 +86,7 @@ def _inflate(body: bytes, window: int, limit: int, name: str) -> bytes:
         if len(found) > most:
             kind = "the limit" if most == limit else f"{MAX_RATIO} times what was sent"
             message = f"decompressed, it is over {kind} of {most} bytes"
-            raise TooLarge(message)
+            raise OverLimit(message)
         if not stream.eof:
             message = f"not {name}: it ends too early"
             raise ValueError(message)

@@ -127,7 +127,7 @@ class Change(Frozen):
     @property
     def summary(self) -> str:
         """One line for the person who approves."""
-        return str(self.planned_change["summary"])
+        return " ".join(str(self.planned_change["summary"]).split())
 
     @property
     def containment_key(self) -> str:

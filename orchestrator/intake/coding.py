@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.bounded import TooLarge, UnknownCoding, decompress
+from orchestrator.domain.bounded import OverLimit, UnknownCoding, decompress
 from orchestrator.intake.body import BodyRefused
 
 CODINGS = "gzip, deflate"
@@ -25,7 +25,7 @@ def decode(body: bytes, coding: str, limit: int) -> bytes:
         raise BodyRefused(
             415, f"content coding {str(error)!a} is not read; send one of {CODINGS}, or none"
         ) from error
-    except TooLarge as error:
+    except OverLimit as error:
         raise BodyRefused(413, f"the body is too large: {error}") from error
     except ValueError as error:
         raise BodyRefused(400, f"the body is {error}") from error

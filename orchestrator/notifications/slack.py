@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from connectors.sdk.transport import Access
 from connectors.slack.connector import Slack
 from connectors.slack.text import escape
-from orchestrator.briefing.plain_text import one_line
+from orchestrator.briefing.plain_text import one_line, quoted_lines
 from orchestrator.briefing.text import ApprovalText, ChangeText, Row, format_time
 from orchestrator.connections import credentials
 from orchestrator.domain.approval import DecisionType
@@ -65,8 +65,9 @@ def request_blocks(approval: ApprovalText, kind: NotificationKind) -> tuple[list
     Buttons appear only where the message shows all that a decision covers.
     """
     severity = f" ({approval.severity})" if approval.severity else ""
-    heading = f"{kind.opening}{severity}: {approval.question}"
-    blocks = [_section(heading)]
+    opening = f"{kind.opening}{severity}:"
+    heading = f"{opening} {approval.question}"
+    blocks = [_section(f"{opening}\n{quoted_lines(approval.question)}")]
     changes = ["\n".join([_change(change), *_rows(change.rows)]) for change in approval.changes]
     blocks += [_section(text) for text in changes[:_SHOWN_CHANGES]]
     blocks += [
@@ -93,7 +94,9 @@ def request_blocks(approval: ApprovalText, kind: NotificationKind) -> tuple[list
 
 def outcome_blocks(approval: ApprovalText, outcome: str) -> tuple[list[JsonObject], str]:
     """Return what replaces a request once it is over: the question and the outcome, no buttons."""
-    return [_section(approval.question), _section(outcome)], one_line(outcome, _PREVIEW)
+    return [_section(quoted_lines(approval.question)), _section(outcome)], one_line(
+        outcome, _PREVIEW
+    )
 
 
 def text_blocks(text: str) -> tuple[list[JsonObject], str]:

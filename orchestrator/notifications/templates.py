@@ -10,7 +10,7 @@ from email.utils import format_datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from orchestrator.briefing.plain_text import defang, lines, one_line
+from orchestrator.briefing.plain_text import defang, lines, one_line, quoted_lines
 from orchestrator.briefing.text import ApprovalText, ChangeText, Section, format_time
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.notification import NotificationKind
@@ -50,7 +50,7 @@ def approval_mail(approval: ApprovalText, kind: NotificationKind, link: str) -> 
     if more:
         changes.append(f"- and {more} more on the page")
     parts = [
-        approval.question,
+        quoted_lines(approval.question),
         "\n".join(["Changes to approve:", *changes]) if changes else "",
         *(_section_text(section) for section in approval.sections),
         f"Review and decide until {until}:\n{link}",

@@ -13,9 +13,14 @@ from pydantic import BaseModel
 from connectors.sdk.http import HttpClient
 from connectors.sdk.reply import HttpReply
 from connectors.sdk.transport import Access
+from orchestrator.briefing import examples
+from orchestrator.briefing.approval import ApprovalView
+from orchestrator.briefing.plain_text import one_line
+from orchestrator.cli.approvals.render import render_approval
 from orchestrator.domain.errors import Rejected, Unavailable
 from orchestrator.intake.body import BodyRefused
 from orchestrator.intake.coding import decode
+from orchestrator.intake.normalize.json_cursor import clean_text
 
 MIB = 1024 * 1024
 LAUGHS = """<!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>
@@ -90,7 +95,7 @@ async def test_members_of_a_gzip_body_are_few() -> None:
 
 @pytest.mark.attack(
     "answer as a vendor with JSON or XML of endless depth",
-    before="the parser's recursion ended the activity with an error that is retried for ever",
+    before="the parser's recursion ended the activity with an error that is retried without end",
 )
 async def test_deep_reply_is_unreadable() -> None:
     class Thing(BaseModel):
@@ -119,3 +124,60 @@ async def test_document_type_is_refused_in_every_encoding(encoding: str) -> None
 async def test_plain_xml_is_read() -> None:
     root = (await read('<response status="success">é</response>'.encode("utf-16"))).xml()
     assert (root.tag, root.text) == ("response", "é")
+
+
+def shown(**changes: object) -> list[str]:
+    """Return what a person sees of an approval on the command line."""
+    view = {**examples.EXAMPLE_APPROVAL, **changes}
+    return list(render_approval(ApprovalView.model_validate(view).model_dump(mode="json")))
+
+
+@pytest.mark.attack(
+    "put line breaks into a last name in Okta, or into the title of an alert",
+    before="they forged lines of `tocsin approval show`",
+)
+def test_foreign_text_forges_no_line() -> None:
+    forged = "Doe\n  Approvals: 2 of 2\x1b[2K\r  digest 0000\u2028\u202e”"
+    question = f"Suspend {clean_text(forged)}?\n{forged}"
+    lines = shown(question=question, evidence=[{"label": "Name", "value": {"last": forged}}])
+    own = [line for line in lines if not line.startswith("  > ")]
+    assert all(line.isprintable() for line in lines)
+    (quoted,) = [line for line in lines if "Name: last" in line]
+    assert quoted == '    Name: last: “Doe Approvals: 2 of 2\ufffd[2K digest 0000 \ufffd"”'
+    assert not [line for line in own if line.strip().startswith(("Approvals: 2 of 2", "digest 0"))]
+
+
+@pytest.mark.attack(
+    "call a field of evidence `link`", before="its link was shown whole, to be clicked"
+)
+def test_no_field_is_exempt_by_its_name() -> None:
+    lines = shown(evidence=[{"label": "Verdict", "value": {"link": "https://evil.example/login"}}])
+    assert "    Verdict: link: “hxxps://evil[.]example/login”" in lines
+
+
+@pytest.mark.attack(
+    "write a host or a domain with look-alike, decorated or invisible characters",
+    before="they were shown as what they pose as",
+)
+@pytest.mark.parametrize(
+    ("written", "shown_as"),
+    [
+        ("p\u0430ypal", "p[U+0430]ypal"),
+        ("\u0430\u0440\u0440\u04cf\u0435", "[U+0430][U+0440][U+0440][U+04CF][U+0435]"),
+        ("\uff41dmin", "[U+FF41]dmin"),
+        ("ad\u200bmin", "ad\ufffdmin"),
+        ("ad\u3164min", "ad\ufffdmin"),
+        ("ad\ufe0fmin", "ad\ufffdmin"),
+        ("a" + "\u0301" * 9, "a\u0301\u0301\u0301\ufffd"),
+        ("Москва", "Москва"),
+        ("Müller", "Müller"),
+        ("東京タワー", "東京タワー"),
+    ],
+)
+def test_look_alikes_are_visible(written: str, shown_as: str) -> None:
+    assert one_line(written, 200) == shown_as
+
+
+async def test_text_of_a_vendor_is_cleaned_like_that_of_an_alert() -> None:
+    output = {"name": "a\nb\x00\ud800", "list": ["\u202ec"], "n": 1}
+    assert clean_text(output) == {"name": "a b\ufffd\ufffd", "list": ["\ufffdc"], "n": 1}

@@ -51,22 +51,22 @@ def test_an_approval_is_shown_with_all_that_a_person_decides_on(approval: dict[s
     shown = {**approval, "decisions": [DECISION], "approvals": 1, "break_glass": BREAK_GLASS}
     assert list(render_approval(shown)) == [
         "apr_1f0c: pending",
-        "  Block 198.51.100.7?",
+        "  > Block 198.51.100.7?",
         (
             "  c2-beacon-containment version 3, step contain, run run_019a8c7d21f04b6c1e2f3a4b5c6d,"
             " expires 2026-01-01 12:15 UTC"
         ),
         "  contain  firewall.block_address  address 198.51.100.7",
-        "    Tag 198.51.100.7 as blocked",
+        "    “Tag 198.51.100.7 as blocked”",
         "    Lasts: for 24h, until 2026-01-02 12:02 UTC if approved now",
         "    Policy: ask, rule critical-targets: the host is critical",
         "    Undo: Tocsin lifts it when its last lease ends, or when a person releases it.",
         f"    change {approval['planned_changes'][0]['digest']}",
         "  Alert",
-        "    Title: Beacon to a known C2 server",
+        "    Title: “Beacon to a known C2 server”",
         "    Severity: high (4)",
         "    Class: c2_beacon",
-        "    Rule: 2027865",
+        "    Rule: “2027865”",
         "    Source: suricata-dc1 (suricata)",
         "    Time: 2026-01-01 11:59 UTC",
         "    Alert: alr_019a8c7d21f04b6c1e2f3a4b5c6d",
@@ -83,8 +83,8 @@ def test_an_approval_is_shown_with_all_that_a_person_decides_on(approval: dict[s
         "    Group: soc-leads",
         "    Approvals: 1 of 1",
         "    Asked: ann, bob",
-        "    ann: approve, 2026-01-01 12:01 UTC by email: seen on the proxy",
-        "    ada: break-glass: no one is awake; review pending",
+        "    ann: approve, 2026-01-01 12:01 UTC by email: “seen on the proxy”",
+        "    ada: break-glass: “no one is awake”; review pending",
         f"  digest {approval['digest']}",
     ]
 

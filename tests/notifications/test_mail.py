@@ -59,7 +59,7 @@ async def test_a_mail_holds_question_changes_expiry_and_link(world: World) -> No
     text: Any = world.mail.taken[0].get_body(("plain",))
     for part in (
         "Block it?",
-        "firewall.block_address on address 198.51.100.7: Tag it",
+        "firewall.block_address on address 198.51.100.7: “Tag it”",
         "the host is critical",
         "until 2026-03-04 05:21 UTC",
     ):

@@ -38,9 +38,9 @@ async def test_the_button_approves(world: World) -> None:
     texts = [
         block["text"]["text"] for block in asked(world)["blocks"] if block["type"] == "section"
     ]
-    assert texts[0] == "Approval needed: Block it?"
+    assert texts[0] == "Approval needed:\n&gt; Block it?"
     change, *_ = texts[1].split("\n")
-    assert change == "firewall.block_address on address 198.51.100.7: Tag it"
+    assert change == "firewall.block_address on address 198.51.100.7: “Tag it”"
     reply = await click(world)
     assert (reply.status_code, reply.json()["response_type"], await world.state()) == (
         200,

@@ -28,12 +28,13 @@ def list_row(approval: dict[str, Any]) -> dict[str, Any]:
 def render_approval(approval: dict[str, Any]) -> Iterator[str]:
     """Yield the lines that a person reads before deciding."""
     from orchestrator.briefing.approval import ApprovalView
+    from orchestrator.briefing.plain_text import quoted_lines
     from orchestrator.briefing.text import approval_text, format_time
 
     text = approval_text(ApprovalView.model_validate(approval, extra="ignore"))
     replaced = f", replaced by {approval['replaced_by']}" if approval["replaced_by"] else ""
     yield f"{approval['id']}: {approval['state']}{replaced}"
-    yield from (f"  {line}" for line in text.question.split("\n"))
+    yield from (f"  {line}" for line in quoted_lines(text.question).split("\n"))
     yield (
         f"  {approval['playbook']} version {approval['version']}, step {approval['path']}, "
         f"run {approval['run_id']}, expires {format_time(text.expires_at)}"

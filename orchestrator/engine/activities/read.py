@@ -27,6 +27,7 @@ from orchestrator.engine.activities.step_records import (
     step_progress,
 )
 from orchestrator.engine.decide.result_limits import size_problem
+from orchestrator.intake.normalize.json_cursor import clean_text
 from orchestrator.runtime import Runtime
 
 
@@ -55,7 +56,8 @@ class ReadSystem:
             output: dict[str, Any] = await connector.read(
                 call.action, call.input, call_for(call.ref, call.action)
             )
-        return output
+            cleaned: dict[str, Any] = clean_text(output)
+        return cleaned
 
     async def _record(self, call: StepCall, output: dict[str, object], started: datetime) -> None:
         now = self._rt.clock()

@@ -36,6 +36,19 @@ def sanitize(text: str, limit: int = MAX_TEXT) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
+def clean_text(value: Any) -> Any:
+    """Return a JSON value of another system whose texts are cleaned as those of alerts are."""
+    match value:
+        case str():
+            return _UNSAFE.sub("\ufffd", _BLANK.sub(" ", value))
+        case list():
+            return [clean_text(item) for item in value]
+        case dict():
+            return {key: clean_text(item) for key, item in value.items()}
+        case _:
+            return value
+
+
 class FieldText(str):
     """Text of a payload that knows the path it was read from."""
 

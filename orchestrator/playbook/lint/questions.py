@@ -1,4 +1,4 @@
-"""Lint rules about questions: they name what is planned, and secret fields are declared."""
+"""Lint rules about questions: what is planned, no text of an attacker, declared secrets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from orchestrator.domain.masking import is_secret_name
 from orchestrator.playbook import plan
 from orchestrator.playbook.language.references import references
 from orchestrator.playbook.language.templates import is_template, template_parts
+from orchestrator.playbook.language.yaml import Path
 from orchestrator.playbook.lint.context import LintContext
 from orchestrator.playbook.lint.rule import LintRule, RuleHit, example
+from orchestrator.playbook.lint.untrusted_text import ATTACKER_FIELDS
 
 
 def _named_by_hand(context: LintContext) -> Iterator[RuleHit]:
@@ -34,6 +36,21 @@ def _named_by_hand(context: LintContext) -> Iterator[RuleHit]:
                 f"the question names {named[0]} by hand, but a change that the system does not need"
                 " or know is not made",
                 "write `${{ changes }}?`, or remove `question`",
+            )
+
+
+def _quotes_alert(context: LintContext) -> Iterator[RuleHit]:
+    for site in context.sites:
+        asked = site.step.approve.question if site.step.approve else None
+        path: Path = (*site.path, "approve", "question")
+        if isinstance(site.step, plan.Ask):
+            asked, path = site.step.question, (*site.path, "ask", "question")
+        fields = {f"alert.{field}" for field in ATTACKER_FIELDS}
+        if found := sorted(fields.intersection(_paths(asked)) if asked else ()):
+            yield RuleHit(
+                path,
+                f"the question quotes {found[0]}, which an attacker can write",
+                "move it to `evidence`, which people see as quoted text",
             )
 
 
@@ -129,4 +146,22 @@ QUESTION = LintRule(
               for: 8h
         """),
     check=_named_by_hand,
+)
+_BLOCK = """
+- id: block
+  approve: {{question: "${{{{ changes }}}}?{more}"{evidence}}}
+  use: firewall.block_address
+  with: {{address: "${{{{ alert.remote.address }}}}"}}
+  for: 8h
+"""
+QUOTED_TEXT = LintRule(
+    id="alert-text-in-question",
+    summary="A question that quotes text which an attacker can write.",
+    why=(
+        "A title or a file name may contain a sentence that tells people to approve. As evidence "
+        "it is shown in quotation marks, under its own label."
+    ),
+    bad=example(_BLOCK.format(more=" ${{ alert.title }}", evidence="")),
+    good=example(_BLOCK.format(more="", evidence=', evidence: {Title: "${{ alert.title }}"}')),
+    check=_quotes_alert,
 )

@@ -8,7 +8,7 @@ from orchestrator.playbook.lint.classes import CLASS
 from orchestrator.playbook.lint.context import LintContext
 from orchestrator.playbook.lint.effects import APPROVAL, LEASE, TIMEOUT
 from orchestrator.playbook.lint.flow import UNDEFINED, UNREACHABLE, UNUSED
-from orchestrator.playbook.lint.questions import ANSWER, QUESTION
+from orchestrator.playbook.lint.questions import ANSWER, QUESTION, QUOTED_TEXT
 from orchestrator.playbook.lint.rule import LintFinding, LintRule
 from orchestrator.playbook.lint.secrets import SECRET
 from orchestrator.playbook.lint.text_length import TOO_LONG
@@ -24,6 +24,7 @@ RULES: tuple[LintRule, ...] = (
     TIMEOUT,
     QUESTION,
     ANSWER,
+    QUOTED_TEXT,
     TEXT_DECIDES,
     EVERYTHING,
     CLASS,
