@@ -1,4 +1,4 @@
-"""The inventory as CSV, one line per asset: type, value, kind, critical, tags."""
+"""The inventory as CSV, one line per asset: type, value, kind, critical, tags, also."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from orchestrator.assets.inventory import Asset
 from orchestrator.domain.errors import Invalid
 from orchestrator.playbook.problems import did_you_mean
 
-COLUMNS = ("type", "value", "kind", "critical", "tags")
+COLUMNS = ("type", "value", "kind", "critical", "tags", "also")
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0", ""}
 
 
 def read_csv(text: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return rows with their places, for `import_numbered`. Tags are separated by `;` or `|`.
+    """Return rows with their places, for `import_numbered`.
 
-    Raise Invalid, which names the line.
+    Tags and other names are separated by `;` or `|`. Raise Invalid, which names the line.
     """
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
@@ -46,6 +46,7 @@ def write_csv(assets: Iterable[Asset]) -> str:
             asset.kind,
             str(asset.critical).lower(),
             ";".join(asset.tags),
+            ";".join(asset.also),
         ]
         for asset in assets
     )
@@ -72,14 +73,18 @@ def _check(header: list[str]) -> None:
 def _row(header: list[str], cells: list[str], line: int) -> dict[str, Any]:
     if len(cells) > len(header):
         raise Invalid(
-            f"line {line}: {len(cells)} cells, but {len(header)} columns; separate tags by ; or |"
+            f"line {line}: {len(cells)} cells, but {len(header)} columns; "
+            "separate tags, and other names, by ; or |"
         )
     row: dict[str, Any] = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
     critical = row.get("critical", "").lower()
     if critical not in _TRUE | _FALSE:
         raise Invalid(f"line {line}: critical is {critical[:64]!r}; write true or false")
     row["critical"] = critical in _TRUE
-    row["tags"] = [tag for tag in re.split(r"[;|]", row.get("tags", "")) if tag.strip()]
+    for column in ("tags", "also"):
+        row[column] = [
+            each.strip() for each in re.split(r"[;|]", row.get(column, "")) if each.strip()
+        ]
     if not row.get("kind"):
         row.pop("kind", None)
     return row

@@ -13,18 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.assets.match import (
     ADDRESS,
     NETWORK,
-    TYPES_WITH_ALIASES,
     canonical_name,
     has_name,
     is_about,
     lookup_keys,
+    name_keys,
     networks_around,
     overlaps,
     overlaps_asset,
     parse_address,
     parse_network,
     short_name,
+    tied_names,
 )
+from orchestrator.assets.normalize import network_forms
 from orchestrator.domain.observable import ObservableType, Target
 from orchestrator.store.queries import policy_inputs
 from orchestrator.store.queries.policy_inputs import KnownAsset
@@ -32,8 +34,13 @@ from orchestrator.store.queries.policy_inputs import KnownAsset
 CRITICAL = "critical"
 DOMAIN_CONTROLLER = "domain-controller"
 OWN_NETWORK = "own-network"
-WELL_KNOWN_TAGS = (CRITICAL, DOMAIN_CONTROLLER, "executive", OWN_NETWORK)
+AUTO_CONTAIN = "auto-contain"
+"""The tag of what may be contained without a question, although it is internal."""
+WELL_KNOWN_TAGS = (CRITICAL, DOMAIN_CONTROLLER, "executive", OWN_NETWORK, AUTO_CONTAIN)
 """Tags with a meaning for Tocsin or the shipped policy; all others are up to the owner."""
+
+_MAX_TIES = 4
+"""How often the names of an asset lead to a further asset with other names."""
 
 _PRIVATE = tuple(
     ipaddress.ip_network(network)
@@ -56,6 +63,10 @@ class AssetFacts(NamedTuple):
     critical: bool = False
     known: bool = True
     """Also true for what cannot be an asset, such as a public address."""
+    internal: bool = False
+    """Whether it belongs to the organization."""
+    names: tuple[str, ...] = ()
+    """All that the inventory calls it."""
 
 
 async def lookup_asset_facts(
@@ -67,7 +78,12 @@ async def lookup_asset_facts(
     no alert can have made up.
     """
     kind, value = target.type, canonical_name(target.type, target.value) or target.value
-    found = await _rows(session, kind, value, {value, *names})
+    known, found = {value, *names}, list[KnownAsset]()
+    for _ in range(_MAX_TIES):
+        found = await _rows(session, kind, value, known)
+        if (tied := tied_names(found)) <= known or kind is NETWORK:
+            break
+        known |= tied
     return _facts(kind, value, found, {value, *sure})
 
 
@@ -82,9 +98,10 @@ def asset_facts_from(
     `sure` None: all `names` are.
     """
     kind, value = target.type, canonical_name(target.type, target.value) or target.value
-    known = {value, *names}
-    found = [row for row in inventory if is_about(row, kind, value, known)]
-    return _facts(kind, value, found, known if sure is None else {value, *sure})
+    rows, known = [*inventory], {value, *names}
+    found = _about(rows, kind, value, known)
+    given = known if sure is None else {value, *sure}
+    return _facts(kind, value, found, given)
 
 
 class AssetIndex:
@@ -95,8 +112,9 @@ class AssetIndex:
         self._with_addresses: list[KnownAsset] = []
         self._networks: list[KnownAsset] = []
         for row in inventory:
-            self._by_short.setdefault((row.type, short_name(row.type, row.value)), []).append(row)
-            if row.type in {ADDRESS.value, NETWORK.value}:
+            for kind, value in row.names:
+                self._by_short.setdefault((kind, short_name(kind, value)), []).append(row)
+            if any(kind in {ADDRESS.value, NETWORK.value} for kind, _ in row.names):
                 self._with_addresses.append(row)
             if row.type == NETWORK.value:
                 self._networks.append(row)
@@ -106,29 +124,82 @@ class AssetIndex:
         kind, value = target.type, canonical_name(target.type, target.value) or target.value
         if kind is NETWORK:
             return self._with_addresses
-        if kind not in TYPES_WITH_ALIASES:
-            return self._by_short.get((kind.value, value), [])
-        meant = {
-            (each.value, short_name(each.value, name))
-            for each, name in lookup_keys(kind, {value, *names})
-        }
-        return [
-            *(row for key in sorted(meant) for row in self._by_short.get(key, ())),
-            *self._networks,
-        ]
+        known, found = {value, *names}, list[KnownAsset]()
+        for _ in range(_MAX_TIES):
+            meant = {
+                (each.value, short_name(each.value, name))
+                for each, name in name_keys(kind, value, known) or {(kind, value)}
+            }
+            found = [row for key in sorted(meant) for row in self._by_short.get(key, ())]
+            if (tied := tied_names(found)) <= known:
+                break
+            known |= tied
+        return [*found, *self._networks]
+
+
+def _about(
+    rows: Sequence[KnownAsset], kind: ObservableType, value: str, names: set[str]
+) -> list[KnownAsset]:
+    """Return the assets about a target with these names, and with those that they tie to it."""
+    known, found = set(names), list[KnownAsset]()
+    for _ in range(_MAX_TIES):
+        found = [row for row in rows if is_about(row, kind, value, known)]
+        if (tied := tied_names(found)) <= known or kind is NETWORK:
+            break
+        known |= tied
+    return found
 
 
 def _facts(
     kind: ObservableType, value: str, found: Sequence[KnownAsset], sure: set[str]
 ) -> AssetFacts:
     tags = {tag for row in found for tag in _tags(row)}
-    surely = {tag for row in found if is_about(row, kind, value, sure) for tag in _tags(row)}
+    certain = _about(found, kind, value, sure)
+    surely = {tag for row in certain if _is_whole(row, kind, value) for tag in _tags(row)}
+    own = [row for row in certain if row.type != NETWORK.value]
+    if any(AUTO_CONTAIN not in row.tags for row in own):
+        surely.discard(AUTO_CONTAIN)  # all that the target is must be harmless
     return AssetFacts(
         tuple(sorted(tags)),
         tuple(sorted(surely)),
         CRITICAL in tags,
-        _known(kind, value, sure, found),
+        _known(kind, value, sure | tied_names(certain), found),
+        _internal(kind, value, found),
+        tuple(sorted(tied_names(found))),
     )
+
+
+def _spellings(network: str) -> Iterator[str]:
+    try:
+        yield from map(str, network_forms(parse_network(network)))
+    except ValueError:
+        yield network
+
+
+def _is_whole(row: KnownAsset, kind: ObservableType, value: str) -> bool:
+    """Return whether an asset is about all of a target: a network may only be a part of it."""
+    return kind is not NETWORK or _encloses(row, value)
+
+
+def _internal(kind: ObservableType, value: str, found: Sequence[KnownAsset]) -> bool:
+    """Return whether a target belongs to the organization, or contains what does.
+
+    A host or a user does: a public system has no agent and no account of the organization.
+    """
+    ours = any(row.type != NETWORK.value or OWN_NETWORK in row.tags for row in found)
+    match kind:
+        case ObservableType.HOST | ObservableType.USER | ObservableType.EMAIL:
+            return True
+        case ObservableType.NETWORK:
+            return ours or any(map(_private, _spellings(value)))
+        case ObservableType.ADDRESS:
+            return ours or any(
+                _private(spelling)
+                for each, spelling in lookup_keys(kind, [value])
+                if each is ADDRESS
+            )
+        case _:
+            return ours
 
 
 def canonical_tag(text: str) -> str:
@@ -141,9 +212,9 @@ async def _rows(
 ) -> list[KnownAsset]:
     if type_ is NETWORK:
         return await _about_network(session, value)
-    if type_ not in TYPES_WITH_ALIASES:
+    wanted = name_keys(type_, value, names)
+    if not wanted:
         return await policy_inputs.find_assets(session, {(type_.value, value)})
-    wanted = lookup_keys(type_, names)
     shorts = {
         (kind.value, short_name(kind.value, value)) for kind, value in wanted if kind is not ADDRESS
     }
@@ -211,12 +282,17 @@ def _covers_network(row: KnownAsset, value: str) -> bool:
     """Return whether an asset is this network, or an own network around it."""
     if row.type != NETWORK.value:
         return False
-    inside, outside = parse_network(value), parse_network(row.value)
-    if inside == outside:
-        return True
-    if OWN_NETWORK not in row.tags or inside.version != outside.version:
+    return parse_network(value) == parse_network(row.value) or (
+        OWN_NETWORK in row.tags and _encloses(row, value)
+    )
+
+
+def _encloses(row: KnownAsset, value: str) -> bool:
+    """Return whether an asset is a network around this one, or is this one."""
+    if row.type != NETWORK.value:
         return False
-    return inside.subnet_of(outside)  # type: ignore[arg-type]  # of one version, as checked above
+    inside, outside = parse_network(value), parse_network(row.value)
+    return inside.version == outside.version and inside.subnet_of(outside)  # type: ignore[arg-type]  # of one version
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from orchestrator.assets.facts import canonical_tag
-from orchestrator.assets.match import short_name
+from orchestrator.assets.match import other_names, short_name
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Invalid, NotFound
@@ -16,7 +16,7 @@ from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import records
+from orchestrator.store.queries import policy_inputs, records
 from orchestrator.store.search import configuration
 from orchestrator.store.search.filters import AssetFilter
 from orchestrator.store.tables import AssetRow
@@ -53,12 +53,16 @@ _MAX_PROBLEMS = 20
 EVERY_ASSET = AssetFilter()
 
 
+MAX_NAMES = 100
+"""The most other names of one asset."""
+
 EXAMPLE: dict[str, Any] = {
     "type": "host",
     "value": "dc-1",
     "kind": "domain_controller",
     "critical": True,
     "tags": ["tier-0"],
+    "also": ["dc-1.corp.example", "10.10.0.10"],
 }
 
 
@@ -72,6 +76,14 @@ class Asset(Frozen):
     kind: Kind = "unknown"
     critical: bool = False
     tags: Annotated[tuple[Tag, ...], Field(max_length=50)] = ()
+    also: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=255)], ...],
+        Field(
+            max_length=MAX_NAMES,
+            description="Its other names: addresses, full names, device ids. By any of them it is "
+            "this asset.",
+        ),
+    ] = ()
 
 
 class ImportResult(Frozen):
@@ -98,7 +110,7 @@ async def import_numbered(
     """Import rows that come with their places, such as `line 14`. See `import_assets`."""
     found = _parsed(rows)
     async with rt.store.write() as session:
-        await records.upsert_assets(session, [_row(asset) for asset in found])
+        await policy_inputs.upsert_assets(session, [_row(asset) for asset in found], short_name)
         data = {"count": len(found)}
         await trail.record(
             session,
@@ -115,7 +127,10 @@ async def list_assets(rt: Runtime, wanted: AssetFilter = EVERY_ASSET) -> tuple[A
     """Return assets by type and value."""
     async with rt.store.read() as session:
         return tuple(
-            Asset.model_validate(row.model_dump(exclude={"short"}))
+            Asset.model_validate(
+                row.model_dump(exclude={"short", "also"})
+                | {"also": [value for _, value in row.also]}
+            )
             for row in await configuration.list_assets(session, wanted)
         )
 
@@ -134,7 +149,7 @@ async def remove_asset(rt: Runtime, type_: str, value: str, *, actor: str) -> No
         row = await records.get(session, AssetRow, (kind.value, canonical))
         if row is None:
             raise NotFound(f"asset {kind.value} {canonical} does not exist")
-        await records.remove(session, row)
+        await policy_inputs.remove_asset(session, row)
         data = {"type": kind.value, "value": canonical, "critical": row.critical, "tags": row.tags}
         await trail.record(
             session,
@@ -153,7 +168,9 @@ def _parsed(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Asset]:
     for place, row in rows:
         try:
             asset = Asset.model_validate(row)
-            asset = asset.model_copy(update={"value": CANONICAL[asset.type](asset.value)})
+            also = tuple(value for _, value in other_names(asset.type, asset.also))
+            value = CANONICAL[asset.type](asset.value)
+            asset = asset.model_copy(update={"value": value, "also": also})
         except ValidationError as error:
             problems += [
                 f"{place}: {_describe(problem)}"
@@ -194,10 +211,13 @@ def _describe(problem: Any) -> str:
     return message + (f"; {fix}" if fix else "")
 
 
-def _row(asset: Asset) -> dict[str, Any]:
-    tags = list(dict.fromkeys(asset.tags))
-    return {
-        **asset.model_dump(mode="json"),
-        "tags": tags,
-        "short": short_name(asset.type.value, asset.value),
-    }
+def _row(asset: Asset) -> AssetRow:
+    return AssetRow(
+        type=asset.type.value,
+        value=asset.value,
+        short=short_name(asset.type.value, asset.value),
+        kind=asset.kind,
+        critical=asset.critical,
+        tags=list(dict.fromkeys(asset.tags)),
+        also=[[kind, value] for kind, value in other_names(asset.type, asset.also)],
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from orchestrator.assets.normalize import address_forms, network_forms, same_host, same_user
 from orchestrator.domain.observable import CANONICAL, ObservableType
@@ -17,6 +18,8 @@ HOST, ADDRESS, NETWORK = ObservableType.HOST, ObservableType.ADDRESS, Observable
 PEOPLE = (ObservableType.USER, ObservableType.EMAIL)
 TYPES_WITH_ALIASES = frozenset({HOST, ADDRESS, *PEOPLE})
 """Types of targets that can have several names."""
+_NAMED_BY_HOST = frozenset({ObservableType.DOMAIN, ObservableType.URL})
+"""Types of targets that may name a host, or its address."""
 
 
 def short_name(kind: str, value: str) -> str:
@@ -46,24 +49,65 @@ def parse_network(text: str) -> Net:
 def is_about(row: KnownAsset, type_: ObservableType, value: str, names: Collection[str]) -> bool:
     """Return whether an asset is about a target with these names."""
     if type_ is NETWORK:
-        return row.type in {ADDRESS.value, NETWORK.value} and overlaps_asset(value, row)
-    if type_ not in TYPES_WITH_ALIASES:
-        return (row.type, row.value) == (type_.value, value)
-    return any(has_name(row, kind, name) for kind, name in lookup_keys(type_, names))
+        return overlaps_asset(value, row)
+    if keys := name_keys(type_, value, names):
+        return any(has_name(row, kind, name) for kind, name in keys)
+    return (type_.value, value) in row.names
+
+
+def name_keys(
+    type_: ObservableType, value: str, names: Collection[str]
+) -> set[tuple[ObservableType, str]]:
+    """Return types and canonical values of all names of a target; none for one without names."""
+    if type_ in TYPES_WITH_ALIASES:
+        return lookup_keys(type_, {value, *names})
+    if type_ in _NAMED_BY_HOST:
+        host = urlsplit(value).hostname if type_ is ObservableType.URL else value
+        return {(type_, value), *lookup_keys(HOST, {host} if host else ())}
+    return set()
 
 
 def has_name(row: KnownAsset, kind: ObservableType, value: str) -> bool:
-    """Return whether an asset has this name, as protection compares names."""
+    """Return whether one of an asset's names is this one, as protection compares names."""
+    return any(_is_name(*name, kind, value) for name in row.names)
+
+
+def _is_name(own: str, own_value: str, kind: ObservableType, value: str) -> bool:
     if kind is HOST:
-        return row.type == kind.value and same_host(row.value, value)
+        return own == kind.value and same_host(own_value, value)
     if kind is ADDRESS:
         address = parse_address(value)
-        return (row.type == kind.value and row.value == value) or (
-            row.type == NETWORK.value
-            and address is not None
-            and address in parse_network(row.value)
+        return (own == kind.value and own_value == value) or (
+            own == NETWORK.value and address is not None and address in parse_network(own_value)
         )
-    return row.type in {each.value for each in PEOPLE} and same_user(row.value, value)
+    if kind in PEOPLE:
+        return own in {each.value for each in PEOPLE} and same_user(own_value, value)
+    return (own, own_value) == (kind.value, value)
+
+
+def other_names(type_: ObservableType, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return the other names of an asset, with their types, in canonical form. Raise ValueError."""
+    found = [_other_name(type_, name) for name in names]
+    return tuple(dict.fromkeys(found))
+
+
+def _other_name(type_: ObservableType, name: str) -> tuple[str, str]:
+    kinds = {HOST: (ADDRESS, HOST), ADDRESS: (ADDRESS, HOST)} | dict.fromkeys(
+        PEOPLE, (ObservableType.USER,)
+    )
+    if type_ not in kinds:
+        message = f"a {type_.value} has no other names; leave `also` out"
+        raise ValueError(message)
+    for kind in kinds[type_]:
+        if (value := canonical_name(kind, name)) is not None:
+            return kind.value, value
+    message = f"also: {name[:64]!r} is not a name of a {type_.value}"
+    raise ValueError(message)
+
+
+def tied_names(rows: Iterable[KnownAsset]) -> set[str]:
+    """Return all names of these assets, without those of networks."""
+    return {value for row in rows if row.type != NETWORK.value for _, value in row.names}
 
 
 def lookup_keys(type_: ObservableType, names: Iterable[str]) -> set[tuple[ObservableType, str]]:
@@ -91,7 +135,10 @@ def _kinds(kind: ObservableType) -> tuple[ObservableType, ...]:
 def overlaps_asset(value: str, row: KnownAsset) -> bool:
     """Return whether an asset overlaps a network, also by embedded IPv4 addresses."""
     return any(
-        overlaps(form, parse_network(row.value)) for form in network_forms(parse_network(value))
+        overlaps(form, parse_network(own))
+        for form in network_forms(parse_network(value))
+        for kind, own in row.names
+        if kind in {ADDRESS.value, NETWORK.value}
     )
 
 

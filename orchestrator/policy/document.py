@@ -35,6 +35,13 @@ DEFAULT_RULES = (
     ),
     Rule(name="default:destroy", effect=(Effect.DESTROY,), approve=RequiredApproval()),
     Rule(name="default:unknown", effect=(Effect.CONTAIN,), known=False, approve=RequiredApproval()),
+    Rule(name="default:auto-contain", effect=(Effect.CONTAIN,), tags=("auto-contain",), allow=True),
+    Rule(
+        name="default:internal",
+        effect=(Effect.CONTAIN,),
+        internal=True,
+        approve=RequiredApproval(),
+    ),
     Rule(
         name="default:approved",
         effect=(Effect.RELEASE, Effect.RESTORE),
@@ -201,7 +208,8 @@ protect:
 
 # The first rule that matches decides. The default rules follow: reads are allowed; containing a
 # critical or unknown asset, changes without an undo, and lifting what other runs hold or a group
-# approved need approval; everything else is allowed.
+# approved need approval. So does containing what is internal, unless the inventory gives it the
+# tag `auto-contain`. Everything else is allowed.
 rules: []
 
 # How many different targets one run, and all runs of any hour together, may touch before a change

@@ -64,6 +64,7 @@ class ChangeFacts(Frozen):
     tags: tuple[str, ...] = ()
     sure_tags: tuple[str, ...] | None = None  # tags by names that no alert can forge; None: all
     known: bool = True  # in the inventory, or a target that cannot be an asset
+    internal: bool = False  # belongs to the organization, or contains what does
     held_by_others: bool = False  # a restore, and leases of other runs hold its target
     approved_by: tuple[str, ...] = ()  # groups that approved what a release or restore lifts
     own: tuple[OwnInfrastructure, ...] = ()

@@ -123,11 +123,12 @@ async def load_facts(
         else AssetFacts()
     )
     return ChangeFacts(
-        names=tuple(sorted(names)),
+        names=tuple(sorted({*names, *said.names} if guarded else names)),
         tags=said.tags,
         sure_tags=said.sure_tags,
         critical=said.critical,
         known=said.known,
+        internal=said.internal,
         held_by_others=any(holder.run != run_id for holder in change.holders),
         approved_by=await _approvers(session, change, run_id),
         switches=switches,

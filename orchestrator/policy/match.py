@@ -15,6 +15,8 @@ from orchestrator.policy.inputs import ChangeContext, ChangeFacts
 from orchestrator.policy.rules import DAYS, Hours, Rule, TargetIs
 from orchestrator.policy.targets import contained_in, known_as, overlaps
 
+_SHOWN_NAMES = 10
+
 
 @dataclass(frozen=True)
 class RuleInput:
@@ -140,6 +142,7 @@ _HOLDS: dict[str, Callable[[Rule, RuleInput, NameScope], bool]] = {
     "connector": lambda rule, given, _: given.change.connector in (rule.connector or ()),
     "time": _time,
     "known": lambda rule, given, _: given.facts.known is rule.known,
+    "internal": lambda rule, given, _: given.facts.internal is rule.internal,
     "held_by_others": lambda rule, given, _: given.facts.held_by_others is rule.held_by_others,
     "approved_by_group": lambda rule, given, _: (
         bool(given.facts.approved_by) is rule.approved_by_group
@@ -151,7 +154,7 @@ _FOUND: dict[str, Callable[[RuleInput], str]] = {
     "action": lambda given: f"{given.change.connection}.{given.change.action}",
     "target": lambda given: (
         f"{given.change.target}"
-        + (f" (also {', '.join(given.facts.names)})" if given.facts.names else "")
+        + (f" (also {_some(given.facts.names)})" if given.facts.names else "")
     ),
     "tags": lambda given: ", ".join(given.tags) or "none",
     "severity": lambda given: str(given.context.severity),
@@ -168,6 +171,7 @@ _FOUND: dict[str, Callable[[RuleInput], str]] = {
         if given.facts.approved_by
         else "not approved by a group"
     ),
+    "internal": lambda given: _internal(given.facts.internal),
     "held_by_others": lambda given: (
         "; ".join(map(str, given.change.holders))
         or ("held by other runs" if given.facts.held_by_others else "not held by other runs")
@@ -198,7 +202,19 @@ def _expected(rule: Rule, name: str) -> str:
             return "approved by a group" if approved else "not approved by a group"
         case bool() as held if name == "held_by_others":
             return "held by other runs" if held else "not held by other runs"
+        case bool() as internal if name == "internal":
+            return _internal(internal)
         case bool() as known:
             return "in the inventory" if known else "not in the inventory"
         case severity:
             return f"{severity.at_least} to {severity.at_most}"
+
+
+def _internal(internal: bool) -> str:  # noqa: FBT001 - private, the words of a fact
+    return "internal" if internal else "not internal"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """Return names as a list that people can read: a network may have thousands."""
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -177,6 +177,7 @@ class Rule(Frozen):
     connector: Words | None = None
     time: Hours | None = None
     known: bool | None = None  # in the inventory; a target that cannot be an asset counts as known
+    internal: bool | None = None  # a target that belongs to the organization
     held_by_others: bool | None = None  # a restore of what other runs' leases hold
     approved_by_group: bool | None = None  # a release or restore of what a group approved
     allow: Annotated[Literal[True], BeforeValidator(_allowed)] | None = None
@@ -225,6 +226,7 @@ CONDITIONS = (
     "connector",
     "time",
     "known",
+    "internal",
     "held_by_others",
     "approved_by_group",
 )

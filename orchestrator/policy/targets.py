@@ -164,7 +164,13 @@ def _below(value: str, entry: str) -> bool:
 def known_as(kind: ObservableType) -> tuple[ObservableType, ...]:
     """Return the types that another name of a target may have: a host's may be its address."""
     match kind:
-        case ObservableType.HOST | ObservableType.ADDRESS:
+        case (
+            ObservableType.HOST
+            | ObservableType.ADDRESS
+            | ObservableType.NETWORK
+            | ObservableType.DOMAIN
+            | ObservableType.URL
+        ):
             return (ObservableType.HOST, ObservableType.ADDRESS)
         case ObservableType.USER | ObservableType.EMAIL:
             return (ObservableType.USER,)

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from pydantic import ConfigDict, Field, ValidationError
 
 from orchestrator.assets.facts import asset_facts_from
+from orchestrator.assets.match import other_names
 from orchestrator.domain.change import PolicyVerdict, Verdict
 from orchestrator.domain.errors import Invalid
 from orchestrator.domain.model import Frozen
@@ -38,6 +39,7 @@ class TestAsset(Frozen):
     kind: Word = "unknown"
     critical: bool = False
     tags: Tags = ()
+    also: tuple[Word, ...] = ()
 
 
 class GivenUse(Frozen):
@@ -53,6 +55,7 @@ class Given(HypotheticalChange):
 
     names: tuple[Word, ...] = ()
     known: bool | None = None  # overrides the assets
+    internal: bool | None = None  # overrides the assets
     held_by_others: bool = False  # leases of other runs hold the target of a restore
     critical: bool | None = None  # overrides the assets
     used: tuple[GivenUse, ...] = ()
@@ -199,6 +202,7 @@ def _asset(asset: TestAsset, place: str) -> KnownAsset:
         asset.kind,
         asset.critical,
         [*asset.tags],
+        _at(place, lambda: other_names(asset.type, asset.also)),
     )
 
 
@@ -238,10 +242,11 @@ def _result(
 def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> ChangeFacts:
     facts = asset_facts_from(inventory, given.target, given.names)
     return ChangeFacts(
-        names=given.names,
+        names=tuple(dict.fromkeys((*given.names, *facts.names))),
         tags=tuple(dict.fromkeys((*facts.tags, *given.tags))),
         critical=facts.critical if given.critical is None else given.critical,
         known=facts.known if given.known is None else given.known,
+        internal=facts.internal if given.internal is None else given.internal,
         held_by_others=given.held_by_others,
         approved_by=given.approved_by,
         used=tuple(used for each in given.used for used in _used(each, given, policy)),

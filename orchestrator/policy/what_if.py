@@ -107,9 +107,12 @@ async def _explained(
         await load_policy(session) if draft is None else PolicyInForce(0, draft.digest, draft)
     )
     facts = await load_facts(session, change, run_id, now, context, in_force)
-    more = tuple(dict.fromkeys((*facts.tags, *tags)))
-    update = {"tags": more, "approved_by": (*facts.approved_by, *approved_by)}
-    return explain(change, in_force, facts.model_copy(update=update), context)
+    more = {
+        "tags": tuple(dict.fromkeys((*facts.tags, *tags))),
+        "sure_tags": tuple(dict.fromkeys((*(facts.sure_tags or ()), *tags))),
+        "approved_by": (*facts.approved_by, *approved_by),
+    }
+    return explain(change, in_force, facts.model_copy(update=more), context)
 
 
 async def _planned(session: AsyncSession, run_id: str, path: str, offered: Catalogue) -> Change:

@@ -25,6 +25,7 @@ from orchestrator.crypto.mac import Authenticator
 from orchestrator.domain.errors import Halted
 from orchestrator.store.tables import (
     ApprovalRow,
+    AssetRow,
     ConnectionRow,
     ContactRow,
     DecisionRow,
@@ -57,6 +58,7 @@ UNSEALED: dict[type[SQLModel], frozenset[str]] = {
     PlaybookRow: frozenset(),
     SigningKeyRow: frozenset(),
     SignatureRow: frozenset(),
+    AssetRow: frozenset(),
 }
 """The tables whose rows carry a tag, and the columns that it does not cover."""
 

@@ -32,8 +32,9 @@ async def imported(rt: Runtime, text: str) -> tuple[inventory.Asset, ...]:
 
 async def test_exported_csv_equals_imported_csv(rt: Runtime) -> None:
     text = (
-        HEADER
-        + "host,dc-01,domain_controller,true,tier-0;domain-controller\nnetwork,10.20.0.0/16,network,false,own-network\n"
+        "type,value,kind,critical,tags,also\n"
+        "host,dc-01,domain_controller,true,tier-0;domain-controller,dc-01.corp.example;10.10.0.10\n"
+        "network,10.20.0.0/16,network,false,own-network,\n"
     )
     assert write_csv(await imported(rt, text)) == text
 

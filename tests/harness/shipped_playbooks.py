@@ -63,7 +63,7 @@ def asset_view(alert: Alert, product: str) -> dict[str, Any]:
     for part, fields in (("host", ("id", "name", "address")), ("user", ("name", "email"))):
         names = {view[part][field] for field in fields} if view[part] else set()
         for asset in known:
-            if asset["value"] in names:
+            if not names.isdisjoint({asset["value"], *asset.get("also", ())}):
                 facts = ("kind", "critical", "tags") if part == "host" else ("critical", "tags")
                 view[part] |= {field: asset[field] for field in facts}
     return view

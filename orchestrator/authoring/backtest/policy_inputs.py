@@ -117,10 +117,12 @@ class PolicyInputs:
             else AssetFacts()
         )
         return ChangeFacts(
-            names=tuple(sorted(names)),
+            names=tuple(sorted({*names, *asset.names} if guarded else names)),
             tags=asset.tags,
+            sure_tags=asset.sure_tags,
             critical=asset.critical,
             known=asset.known,
+            internal=asset.internal,
             own=self.own if guarded else (),
             used=tuple(self.ledger.usage(change, run_id, now, context, self.limits)),
         )

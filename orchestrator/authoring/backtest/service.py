@@ -169,10 +169,7 @@ async def _load_policy(rt: Runtime, request: BacktestRequest) -> tuple[PolicyInF
         in_force = (
             await load_policy(session) if draft is None else PolicyInForce(0, draft.digest, draft)
         )
-        assets = [
-            KnownAsset(row.type, row.value, row.kind, row.critical, row.tags)
-            for row in await history.all_assets(session)
-        ]
+        assets = [KnownAsset.of(row) for row in await history.all_assets(session)]
         own = sorted(await policy_inputs.list_own(session, rt.clock() - OWN_FOR))
         connectors = {
             row.name: row.connector for row in await records.list_all(session, ConnectionRow)

@@ -200,6 +200,7 @@ async def _assets(session: AsyncSession, values: Iterable[Any]) -> list[dict[str
             "kind": each.kind,
             "critical": each.critical,
             "tags": list(each.tags),
+            "also": [value for _, value in each.also],
         }
         for each in found.values()
     ]

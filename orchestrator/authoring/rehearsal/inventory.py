@@ -25,7 +25,7 @@ _CRITICAL_KINDS = {"domain_controller"}
 
 @dataclass(frozen=True, slots=True)
 class CaseInventory:
-    """The assets of one case. Without any, every target counts as known."""
+    """The assets of one case. Without any, every target counts as known, and none as internal."""
 
     assets: tuple[KnownAsset, ...] = ()
 
@@ -57,10 +57,11 @@ class CaseInventory:
             and other.target != change.target
         }
         return ChangeFacts(
-            names=tuple(sorted(names)),
+            names=tuple(sorted({*names, *asset.names})),
             critical=critical,
             tags=tuple(tags),
             known=asset.known or not self.assets,
+            internal=asset.internal and bool(self.assets),
             used=_used(change, len(others), policy, plan.limits, plan.playbook),
         )
 

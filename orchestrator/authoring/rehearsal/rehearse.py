@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.assets.inventory import Asset
+from orchestrator.assets.match import other_names
 from orchestrator.authoring.rehearsal.alert_fields import EMPTY_ALERT, START_TIME, overlay
 from orchestrator.authoring.rehearsal.inventory import CaseInventory
 from orchestrator.authoring.rehearsal.memory_port import play_in_memory
@@ -165,6 +166,7 @@ def _asset(number: int, row: dict[str, Any]) -> KnownAsset:
             asset.kind,
             asset.critical,
             list(asset.tags),
+            other_names(asset.type, asset.also),
         )
     except ValidationError as error:
         wrong = "; ".join(
@@ -174,7 +176,7 @@ def _asset(number: int, row: dict[str, Any]) -> KnownAsset:
     except ValueError as error:
         wrong = f"value: {error}"
     raise Invalid(
-        f"asset {number}: {wrong}; set type and value, and where needed kind, critical, tags"
+        f"asset {number}: {wrong}; set type and value, and where needed kind, critical, tags, also"
     )
 
 

@@ -7,6 +7,7 @@ which incident it joins. Where that differs, the body is foreseen again.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,9 +110,11 @@ def alert_row(
 async def enrich_rows(session: AsyncSession, rows: Sequence[AlertRow]) -> None:
     """Add what the inventory knows of the hosts and users of alerts to their views."""
     names = list(dict.fromkeys(name for row in rows for name in enrich.asset_names(row.view)))
-    inventory: dict[enrich.Name, KnownAsset] = {}
+    inventory: dict[enrich.Name, list[KnownAsset]] = defaultdict(list)
     for start in range(0, len(names), _MAX_NAMES):
         assets = await policy_inputs.find_assets(session, names[start : start + _MAX_NAMES])
-        inventory |= {(asset.type, asset.value): asset for asset in assets}
+        for asset in assets:
+            for name in asset.names:
+                inventory[name] += [asset] if asset not in inventory[name] else []
     for row in rows:
         row.view = enrich.enrich(row.view, inventory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.domain.observable import (
@@ -22,22 +22,28 @@ def asset_names(view: Mapping[str, Any]) -> list[Name]:
     return [*_host_names(view.get("host")), *_user_names(view.get("user"))]
 
 
-def enrich(view: dict[str, Any], inventory: Mapping[Name, KnownAsset]) -> dict[str, Any]:
+def enrich(view: dict[str, Any], inventory: Mapping[Name, Sequence[KnownAsset]]) -> dict[str, Any]:
     """Return the view with the inventory's facts.
 
     Where several assets match, one critical one suffices.
     """
     host, user = view.get("host"), view.get("user")
     if host:
-        known = [inventory[name] for name in _host_names(host) if name in inventory]
+        known = _found(inventory, _host_names(host))
         kind = next((asset.kind for asset in known if asset.kind != "unknown"), "unknown")
         host = {**host, "kind": kind, **_facts(known)}
     if user:
         user = {
             **user,
-            **_facts([inventory[name] for name in _user_names(user) if name in inventory]),
+            **_facts(_found(inventory, _user_names(user))),
         }
     return {**view, "host": host, "user": user}
+
+
+def _found(
+    inventory: Mapping[Name, Sequence[KnownAsset]], names: Iterable[Name]
+) -> list[KnownAsset]:
+    return [asset for name in names for asset in inventory.get(name, ())]
 
 
 def _facts(known: list[KnownAsset]) -> dict[str, Any]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from orchestrator.domain.containment import MAY_BE_IN_FORCE
+from orchestrator.store.authentic import sealed_values
 from orchestrator.store.dialect import insert
 from orchestrator.store.tables import (
     ApprovalRow,
+    AssetNameRow,
     AssetRow,
     BreakerRow,
     EffectRow,
@@ -33,15 +34,23 @@ class KnownAsset(NamedTuple):
     kind: str
     critical: bool
     tags: list[str]
+    also: tuple[tuple[str, str], ...] = ()
+    """Its other names: type and canonical value."""
+
+    @classmethod
+    def of(cls, row: AssetRow) -> KnownAsset:
+        """Return the asset of a row."""
+        also = tuple((kind, value) for kind, value in row.also)
+        return cls(row.type, row.value, row.kind, row.critical, row.tags, also)
+
+    @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """All of its names: type and canonical value."""
+        return ((self.type, self.value), *self.also)
 
 
-_ASSET = (
-    col(AssetRow.type),
-    col(AssetRow.value),
-    col(AssetRow.kind),
-    col(AssetRow.critical),
-    col(AssetRow.tags),
-)
+_BATCH = 500  # rows in one statement
+_ASSET_FIELDS = ("mac", "short", "kind", "critical", "tags", "also")
 
 
 async def get_newest_policy(session: AsyncSession) -> PolicyRow | None:
@@ -96,28 +105,89 @@ async def find_assets(
     names: Collection[tuple[str, str]],
     shorts: Collection[tuple[str, str]] = (),
 ) -> list[KnownAsset]:
-    """Return assets with these types and names, or with these types and short names."""
-    wanted = [*_by_type(col(AssetRow.value), names), *_by_type(col(AssetRow.short), shorts)]
-    if not wanted:
+    """Return assets of which one name has this type and value, or this type and short name."""
+    also = [
+        *_by_type(AssetNameRow, "value", names),
+        *_by_type(AssetNameRow, "short", shorts),
+    ]
+    if not also:
         return []
+    keys = select(col(AssetNameRow.asset_type), col(AssetNameRow.asset_value)).where(or_(*also))
+    named = [(kind, value) for kind, value in (await session.execute(keys)).all()]
+    wanted = [
+        *_by_type(AssetRow, "value", {*names, *named}),
+        *_by_type(AssetRow, "short", shorts),
+    ]
     return [
-        KnownAsset(*row)
-        for row in (await session.execute(select(*_ASSET).where(or_(*wanted)))).all()
+        KnownAsset.of(row) for row in await session.scalars(select(AssetRow).where(or_(*wanted)))
     ]
 
 
-def _by_type(column: Mapped[str], pairs: Iterable[tuple[str, str]]) -> list[ColumnElement[bool]]:
+async def upsert_assets(
+    session: AsyncSession, rows: Sequence[AssetRow], shorten: Callable[[str, str], str]
+) -> None:
+    """Insert or replace assets with their names, in batches."""
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        added = insert(session, AssetRow).values([sealed_values(session, row) for row in part])
+        fresh = {name: added.excluded[name] for name in _ASSET_FIELDS}
+        await session.execute(
+            added.on_conflict_do_update(index_elements=["type", "value"], set_=fresh)
+        )
+        await _forget_names(session, [(row.type, row.value) for row in part])
+        names = [
+            {
+                "asset_type": row.type,
+                "asset_value": row.value,
+                "type": kind,
+                "value": value,
+                "short": shorten(kind, value),
+            }
+            for row in part
+            for kind, value in row.also
+        ]
+        for first in range(0, len(names), _BATCH):
+            await session.execute(
+                insert(session, AssetNameRow).values(names[first : first + _BATCH])
+            )
+
+
+async def remove_asset(session: AsyncSession, row: AssetRow) -> None:
+    """Delete an asset with its names."""
+    await _forget_names(session, [(row.type, row.value)])
+    await session.delete(row)
+
+
+async def _forget_names(session: AsyncSession, assets: Sequence[tuple[str, str]]) -> None:
+    values: dict[str, list[str]] = {}
+    for kind, value in assets:
+        values.setdefault(kind, []).append(value)
+    for kind, found in values.items():
+        of_these = (col(AssetNameRow.asset_type) == kind, col(AssetNameRow.asset_value).in_(found))
+        await session.execute(delete(AssetNameRow).where(*of_these))
+
+
+def _by_type(
+    table: type[AssetRow | AssetNameRow], column: str, pairs: Iterable[tuple[str, str]]
+) -> list[ColumnElement[bool]]:
     """Return one condition per type, because SQLite uses no index for a list of pairs."""
     values: dict[str, list[str]] = {}
     for kind, value in sorted(set(pairs)):
         values.setdefault(kind, []).append(value)
-    return [(col(AssetRow.type) == kind) & column.in_(found) for kind, found in values.items()]
+    searched = col(getattr(table, column))
+    return [(col(table.type) == kind) & searched.in_(found) for kind, found in values.items()]
 
 
 async def find_address_assets(session: AsyncSession) -> list[KnownAsset]:
-    """Return all assets that are addresses or networks."""
-    wanted = select(*_ASSET).where(col(AssetRow.type).in_(["address", "network"]))
-    return [KnownAsset(*row) for row in (await session.execute(wanted)).all()]
+    """Return all assets that are, or have, addresses or networks."""
+    is_one = col(AssetRow.type).in_(["address", "network"])
+    has_one = exists().where(
+        col(AssetNameRow.asset_type) == col(AssetRow.type),
+        col(AssetNameRow.asset_value) == col(AssetRow.value),
+        col(AssetNameRow.type) == "address",
+    )
+    wanted = select(AssetRow).where(or_(is_one, has_one))
+    return [KnownAsset.of(row) for row in await session.scalars(wanted)]
 
 
 async def list_own(session: AsyncSession, since: datetime) -> list[tuple[str, str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -10,9 +9,7 @@ from sqlalchemy import delete, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
-from orchestrator.store.dialect import insert
 from orchestrator.store.tables import (
-    AssetRow,
     ConnectionRow,
     KillSwitchRow,
     PlaybookRow,
@@ -22,7 +19,6 @@ from orchestrator.store.tables import (
 )
 
 R = TypeVar("R", bound=SQLModel)
-_BATCH = 500  # rows in one statement
 
 
 async def get(session: AsyncSession, table: type[R], key: Any) -> R | None:
@@ -61,16 +57,6 @@ async def upsert(session: AsyncSession, row: SQLModel) -> None:
         columns = [column == value for column, value in zip(mapper.primary_key, key, strict=True)]
         await session.execute(delete(type(row)).where(*columns))
     await session.merge(row)
-
-
-async def upsert_assets(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert or replace assets in batches."""
-    for start in range(0, len(rows), _BATCH):
-        added = insert(session, AssetRow).values(rows[start : start + _BATCH])
-        fresh = {name: added.excluded[name] for name in ("kind", "critical", "tags", "short")}
-        await session.execute(
-            added.on_conflict_do_update(index_elements=["type", "value"], set_=fresh)
-        )
 
 
 async def add(session: AsyncSession, row: SQLModel) -> None:

@@ -13,7 +13,13 @@ from orchestrator.store.tables.audit import (
     AuditSinkRow,
 )
 from orchestrator.store.tables.columns import UtcDateTime
-from orchestrator.store.tables.configuration import AssetRow, ConnectionRow, OwnRow, SourceRow
+from orchestrator.store.tables.configuration import (
+    AssetNameRow,
+    AssetRow,
+    ConnectionRow,
+    OwnRow,
+    SourceRow,
+)
 from orchestrator.store.tables.containments import ContainmentRow, EffectRow, LeaseRow
 from orchestrator.store.tables.incidents import IncidentRow, TaskRow
 from orchestrator.store.tables.installation import InstallationRow
@@ -27,6 +33,7 @@ from orchestrator.store.tables.sources import RejectedRow, SourceDayRow
 __all__ = [
     "AlertRow",
     "ApprovalRow",
+    "AssetNameRow",
     "AssetRow",
     "AuditBatchRow",
     "AuditEventRow",

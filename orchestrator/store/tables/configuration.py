@@ -48,7 +48,7 @@ class ConnectionRow(Authentic, table=True):
     releases: int = 0
 
 
-class AssetRow(SQLModel, table=True):
+class AssetRow(Authentic, table=True):
     """A host, user or network of the organization; the only source of `critical` and `kind`."""
 
     __tablename__ = "assets"
@@ -59,6 +59,19 @@ class AssetRow(SQLModel, table=True):
     kind: str = "unknown"
     critical: bool = False
     tags: list[str] = Field(sa_type=JSON, default=[])
+    # Its other names, as type and canonical value: addresses, full names, device ids.
+    also: list[list[str]] = Field(sa_type=JSON, default=[])
+
+
+class AssetNameRow(SQLModel, table=True):
+    """The index of the other names of assets; what an asset is called, its own row says."""
+
+    __tablename__ = "asset_names"
+    asset_type: str = Field(primary_key=True)
+    asset_value: str = Field(primary_key=True)
+    type: str = Field(primary_key=True)
+    value: str = Field(primary_key=True, index=True)
+    short: str = Field(index=True)
 
 
 class OwnRow(SQLModel, table=True):

@@ -158,15 +158,28 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_approvals_state"), "approvals", ["state"], unique=False)
     op.create_table(
         "assets",
+        sa.Column("mac", sa.String(), nullable=False),
         sa.Column("type", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
         sa.Column("short", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("critical", sa.Boolean(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("also", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("type", "value"),
     )
     op.create_index(op.f("ix_assets_short"), "assets", ["short"], unique=False)
+    op.create_table(
+        "asset_names",
+        sa.Column("asset_type", sa.String(), nullable=False),
+        sa.Column("asset_value", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("asset_type", "asset_value", "type", "value"),
+    )
+    op.create_index(op.f("ix_asset_names_short"), "asset_names", ["short"], unique=False)
+    op.create_index(op.f("ix_asset_names_value"), "asset_names", ["value"], unique=False)
     op.create_table(
         "audit_batches",
         sa.Column("number", sa.Integer(), nullable=False),
