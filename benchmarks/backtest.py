@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.assets.facts import AssetIndex
+from orchestrator.assets.index import AssetIndex
 from orchestrator.assets.inventory import import_assets
 from orchestrator.authoring.backtest.history_index import HistoryIndex
 from orchestrator.authoring.backtest.policy_inputs import PolicyInputs

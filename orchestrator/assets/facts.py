@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.assets.match import (
     ADDRESS,
+    MAX_TIES,
     NETWORK,
     canonical_name,
     has_name,
@@ -38,9 +39,6 @@ AUTO_CONTAIN = "auto-contain"
 """The tag of what may be contained without a question, although it is internal."""
 WELL_KNOWN_TAGS = (CRITICAL, DOMAIN_CONTROLLER, "executive", OWN_NETWORK, AUTO_CONTAIN)
 """Tags with a meaning for Tocsin or the shipped policy; all others are up to the owner."""
-
-_MAX_TIES = 4
-"""How often the names of an asset lead to a further asset with other names."""
 
 _PRIVATE = tuple(
     ipaddress.ip_network(network)
@@ -79,7 +77,7 @@ async def lookup_asset_facts(
     """
     kind, value = target.type, canonical_name(target.type, target.value) or target.value
     known, found = {value, *names}, list[KnownAsset]()
-    for _ in range(_MAX_TIES):
+    for _ in range(MAX_TIES):
         found = await _rows(session, kind, value, known)
         if (tied := tied_names(found)) <= known or kind is NETWORK:
             break
@@ -104,45 +102,12 @@ def asset_facts_from(
     return _facts(kind, value, found, given)
 
 
-class AssetIndex:
-    """An inventory in memory with an index, so that not every asset is compared."""
-
-    def __init__(self, inventory: Iterable[KnownAsset]) -> None:
-        self._by_short: dict[tuple[str, str], list[KnownAsset]] = {}
-        self._with_addresses: list[KnownAsset] = []
-        self._networks: list[KnownAsset] = []
-        for row in inventory:
-            for kind, value in row.names:
-                self._by_short.setdefault((kind, short_name(kind, value)), []).append(row)
-            if any(kind in {ADDRESS.value, NETWORK.value} for kind, _ in row.names):
-                self._with_addresses.append(row)
-            if row.type == NETWORK.value:
-                self._networks.append(row)
-
-    def candidates(self, target: Target, names: Iterable[str]) -> list[KnownAsset]:
-        """Return the assets that may be about a target, for `asset_facts_from`."""
-        kind, value = target.type, canonical_name(target.type, target.value) or target.value
-        if kind is NETWORK:
-            return self._with_addresses
-        known, found = {value, *names}, list[KnownAsset]()
-        for _ in range(_MAX_TIES):
-            meant = {
-                (each.value, short_name(each.value, name))
-                for each, name in name_keys(kind, value, known) or {(kind, value)}
-            }
-            found = [row for key in sorted(meant) for row in self._by_short.get(key, ())]
-            if (tied := tied_names(found)) <= known:
-                break
-            known |= tied
-        return [*found, *self._networks]
-
-
 def _about(
     rows: Sequence[KnownAsset], kind: ObservableType, value: str, names: set[str]
 ) -> list[KnownAsset]:
     """Return the assets about a target with these names, and with those that they tie to it."""
     known, found = set(names), list[KnownAsset]()
-    for _ in range(_MAX_TIES):
+    for _ in range(MAX_TIES):
         found = [row for row in rows if is_about(row, kind, value, known)]
         if (tied := tied_names(found)) <= known or kind is NETWORK:
             break

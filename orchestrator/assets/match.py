@@ -18,6 +18,8 @@ HOST, ADDRESS, NETWORK = ObservableType.HOST, ObservableType.ADDRESS, Observable
 PEOPLE = (ObservableType.USER, ObservableType.EMAIL)
 TYPES_WITH_ALIASES = frozenset({HOST, ADDRESS, *PEOPLE})
 """Types of targets that can have several names."""
+MAX_TIES = 4
+"""How often the names of an asset lead to a further asset with other names."""
 _NAMED_BY_HOST = frozenset({ObservableType.DOMAIN, ObservableType.URL})
 """Types of targets that may name a host, or its address."""
 

@@ -255,11 +255,8 @@ def _facts(given: Given, inventory: list[KnownAsset], policy: Policy) -> ChangeF
 
 def _used(use: GivenUse, given: Given, policy: Policy) -> list[LimitUsage]:
     """Return the usage of every limit of the policy that the given use counts toward."""
-    names = {
-        "playbook": given.playbook,
-        "source": given.source or "",
-        "connector": given.connector or "",
-    }
+    source, connector = given.source or "", given.connector or ""
+    names = {"playbook": given.playbook, "source": source, "connector": connector}
     counts = (
         [(None, policy.limits.per_run)]
         if use.per == "run"

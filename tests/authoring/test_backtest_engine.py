@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.assets.facts import AssetIndex
+from orchestrator.assets.index import AssetIndex
 from orchestrator.authoring.backtest.history_index import HistoryIndex
 from orchestrator.authoring.backtest.policy_inputs import PolicyInputs
 from orchestrator.authoring.backtest.port import (

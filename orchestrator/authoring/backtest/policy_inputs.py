@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from orchestrator.assets.facts import AssetFacts, AssetIndex, asset_facts_from
+from orchestrator.assets.facts import AssetFacts, asset_facts_from
+from orchestrator.assets.index import AssetIndex
 from orchestrator.domain.change import Change
 from orchestrator.domain.observable import Target
 from orchestrator.policy.evaluate import COUNTED, GUARDED

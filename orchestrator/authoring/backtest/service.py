@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
-from orchestrator.assets.facts import AssetIndex
+from orchestrator.assets.index import AssetIndex
 from orchestrator.authoring.backtest.policy_inputs import PolicyInputs
 from orchestrator.authoring.backtest.read_resolver import Live, ReadFallback
 from orchestrator.authoring.backtest.replay import (
