@@ -18,8 +18,8 @@ from connectors.sdk.proxy.choice import Proxy
 from connectors.sdk.rate_limit import RateLimit, TokenBucket
 from connectors.sdk.reply import HttpReply, RetryAfter, check_status
 from connectors.sdk.transport import Access, GuardedTransport
-from orchestrator.domain.bounded import OverLimit, UnknownCoding, decompress
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
+from orchestrator.domain.untrusted.decompression import OverLimit, UnknownCoding, decompress
 
 CODINGS = "gzip, deflate"
 """The content codings of replies, of which a reply may have one."""

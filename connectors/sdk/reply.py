@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 import httpx
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
 from pydantic import BaseModel, ValidationError
 
-from connectors.sdk.xml_body import Element, parse_xml
-from orchestrator.domain.bounded import MAX_DEPTH, is_nested_too_deep, parse_bounded_json
 from orchestrator.domain.errors import ActionError, Rejected, Unavailable, Unknown
+from orchestrator.domain.untrusted.nesting import MAX_DEPTH, is_nested_too_deep, parse_bounded_json
 
 M = TypeVar("M", bound=BaseModel)
 _LONGEST_MESSAGE = 300
@@ -68,7 +70,7 @@ class HttpReply:
         A document type, an entity and deep nesting are refused in every encoding.
         """
         try:
-            return parse_xml(self.content)
+            return _parse_xml(self.content)
         except ValueError as error:
             raise self.unreadable(str(error)) from None
 
@@ -163,3 +165,39 @@ def retry_after(headers: httpx.Headers, now: datetime | None = None) -> timedelt
 def bounded_wait(wait: timedelta) -> timedelta:
     """Return the wait, limited to the range from 0 to one hour: a vendor's clock may be wrong."""
     return min(max(wait, timedelta()), _LONGEST_WAIT)
+
+
+class _BoundedBuilder(TreeBuilder):
+    """A tree builder that refuses deep nesting while it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+
+    def start(self, tag: Any, attrs: Any, /) -> Any:
+        """Open an element. Raise ValueError when it is too deep."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            message = f"nests deeper than {MAX_DEPTH} levels"
+            raise ValueError(message)
+        return super().start(tag, attrs)
+
+    def end(self, tag: Any, /) -> Any:
+        """Close an element."""
+        self._depth -= 1
+        return super().end(tag)
+
+
+def _parse_xml(content: bytes) -> Element:
+    """Return the root element. Raise ValueError, whose message completes `the reply ...`."""
+    parser = DefusedXMLParser(target=_BoundedBuilder(), forbid_dtd=True)
+    try:
+        parser.feed(content)
+        root: Element = parser.close()
+    except DefusedXmlException:
+        message = "declares a document type or entities"
+        raise ValueError(message) from None
+    except (ParseError, LookupError):
+        message = "is not XML"
+        raise ValueError(message) from None
+    return root

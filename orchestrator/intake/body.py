@@ -14,8 +14,8 @@ import math
 import re
 from typing import TypeAlias
 
-from orchestrator.domain.bounded import MAX_DEPTH, is_nested_too_deep
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.untrusted.nesting import MAX_DEPTH, is_nested_too_deep
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.bounded import OverLimit, UnknownCoding, decompress
+from orchestrator.domain.untrusted.decompression import OverLimit, UnknownCoding, decompress
 from orchestrator.intake.body import BodyRefused
 
 CODINGS = "gzip, deflate"

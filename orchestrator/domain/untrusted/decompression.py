@@ -1,13 +1,9 @@
-"""Bounds on what others send: decompression of one coding, and nesting of JSON and XML."""
+"""Decompression of one content coding, within a size and a ratio."""
 
 from __future__ import annotations
 
-import json
-import re
 import zlib
-from typing import Any
 
-MAX_DEPTH = 64
 MAX_RATIO = 200
 """The most bytes that one compressed byte may become."""
 _FREE_OF_RATIO = 256 * 1024
@@ -15,10 +11,6 @@ _FREE_OF_RATIO = 256 * 1024
 _MAX_MEMBERS = 64
 """The most members of one gzip body; each of them costs a pass over the rest."""
 _GZIP = 16 + zlib.MAX_WBITS
-
-# Possessive, and an open string runs to the end, so that any body takes one pass.
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class OverLimit(ValueError):
@@ -46,31 +38,6 @@ def decompress(body: bytes, coding: str, limit: int) -> bytes:
             return _inflate(body, zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS, limit, "deflate")
         case other:
             raise UnknownCoding(other[:64])
-
-
-def is_nested_too_deep(body: bytes) -> bool:
-    """Return whether a JSON text nests deeper than MAX_DEPTH."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", body)):
-        depth += 1 if bracket[0] in b"[{" else -1
-        if depth > MAX_DEPTH:
-            return True
-    return False
-
-
-def parse_bounded_json(body: bytes) -> Any:
-    """Return the JSON value of UTF-8 bytes. Raise ValueError, also for NaN and deep nesting."""
-    if is_nested_too_deep(body):
-        message = f"nests deeper than {MAX_DEPTH} levels"
-        raise ValueError(message)
-    return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)
-
-
-def _refuse(name: str) -> Any:
-    message = f"{name} is not a JSON value"
-    raise ValueError(message)
 
 
 def _inflate(body: bytes, window: int, limit: int, name: str) -> bytes:

@@ -1,0 +1,1 @@
+"""What others send, within bounds: decompressed once, and nested only so deep."""
