@@ -57,7 +57,7 @@ FACTS = (
     "alert.host.critical or true",
     "1 of 2",
     "ann, bob",
-    "approve, 2026-03-04 05:06 UTC by api: seen on the proxy",
+    "approve, 2026-03-04 05:06 UTC by api: “seen on the proxy”",
 )
 
 
