@@ -69,7 +69,7 @@ async def keep(rt: Runtime, person: str, key: str, answer: KeptAnswer) -> None:
     async with rt.store.write() as session:
         row = await records.get(session, IdempotencyRow, id_)
         if row is not None:
-            row.answer = rt.secrets.seal(answer.model_dump_json().encode(), _context(id_))
+            row.answer = rt.secrets.seal(answer.model_dump_json().encode(), answer_context(id_))
 
 
 async def free(rt: Runtime, person: str, key: str) -> None:
@@ -87,7 +87,7 @@ def _answer(rt: Runtime, known: IdempotencyRow, request_digest: str) -> KeptAnsw
         )
     if known.answer is None:
         raise _in_progress()
-    return KeptAnswer.model_validate_json(rt.secrets.open(known.answer, _context(known.id)))
+    return KeptAnswer.model_validate_json(rt.secrets.open(known.answer, answer_context(known.id)))
 
 
 def _in_progress() -> Conflict:
@@ -101,5 +101,6 @@ def _id(person: str, key: str) -> str:
     return hashlib.sha256(json.dumps([person, key]).encode()).hexdigest()
 
 
-def _context(id_: str) -> bytes:
+def answer_context(id_: str) -> bytes:
+    """Return the encryption context of a kept answer."""
     return f"idempotency:{id_}".encode()

@@ -85,7 +85,11 @@ async def list_events(
             oldest_first=order is Order.OLDEST,
         )
         authenticator = event_authenticator(session)
-    items = [_view(seq, event) for seq, event in rows if is_authentic(event, authenticator)]
+    items = [
+        _view(seq, event)
+        for seq, event in rows
+        if is_authentic(event, authenticator, is_sealed=seq is not None)
+    ]
     more = len(rows) == limit
     return Page(items=items, next=encode_cursor(str(rows[-1][1].number)) if more else None)
 

@@ -13,7 +13,7 @@ from orchestrator.crypto.mac import Authenticator
 from orchestrator.domain.audit_event import Event, EventKind, StoredEvent
 from orchestrator.domain.digest import digest, new_id
 from orchestrator.domain.errors import Conflict
-from orchestrator.store.audit_events import event_row, is_authentic
+from orchestrator.store.audit_events import event_row, is_authentic, sealed_among
 from orchestrator.store.queries import audit
 from orchestrator.store.session import event_authenticator
 
@@ -45,15 +45,18 @@ async def record_all(session: AsyncSession, events: Sequence[Event]) -> None:
     if not known:
         return
     stored = await audit.events_by_id(session, known)
+    sealed = await sealed_among(session, [event.number for event in stored.values()])
     for row in rows:
-        if row["id"] in stored:
-            _check_same(row, stored[row["id"]], authenticator)
+        if found := stored.get(row["id"]):
+            _check_same(row, found, authenticator, is_sealed=found.number in sealed)
 
 
-def _check_same(row: Mapping[str, Any], stored: StoredEvent, authenticator: Authenticator) -> None:
+def _check_same(
+    row: Mapping[str, Any], stored: StoredEvent, authenticator: Authenticator, *, is_sealed: bool
+) -> None:
     """Raise Conflict unless the stored event is what a retry writes, at whatever time."""
     same = all(stored.record[name] == row[name] for name in ("kind", "actor", "subject", "data"))
-    if not (same and is_authentic(stored, authenticator)):
+    if not (same and is_authentic(stored, authenticator, is_sealed=is_sealed)):
         raise Conflict(
             f"the audit trail has another event {row['id']}, numbered {stored.number}: "
             "it was written past Tocsin; find out by whom (docs/operating.md#a-broken-audit-trail)"

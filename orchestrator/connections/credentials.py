@@ -14,6 +14,7 @@ from connectors.sdk.settings import ConnectorSettings, secret_fields, write_fiel
 from connectors.sdk.transport import Access
 from orchestrator.crypto.box import Box
 from orchestrator.domain.digest import digest
+from orchestrator.domain.errors import Invalid
 
 
 def seal_credentials(
@@ -64,7 +65,7 @@ def open_credentials(
 
     `settings`: those in clear. Raise Invalid where they are not those that were saved.
     """
-    parts = json.loads(sealed)
+    parts = _parts(sealed)
     needed = (Access.READ,) if access is Access.READ else (Access.READ, Access.WRITE)
     secrets: dict[str, Any] = {}
     for part in needed:
@@ -72,6 +73,30 @@ def open_credentials(
             box.open_text(parts[part.value], _context(name, part, connector, settings))
         )
     return secrets
+
+
+def reseal_credentials(
+    box: Box, name: str, connector: str, settings: Mapping[str, Any], sealed: bytes
+) -> bytes:
+    """Return the same secrets, sealed by the newest key. Raise Invalid as `open_credentials`."""
+    parts = _parts(sealed)
+    for access in (Access.READ, Access.WRITE):
+        context = _context(name, access, connector, settings)
+        parts[access.value] = box.seal_text(box.open_text(parts[access.value], context), context)
+    return json.dumps(parts).encode()
+
+
+def sealing_keys(box: Box, sealed: bytes) -> set[str]:
+    """Return the ids of the keys that have sealed the credentials. Raise Invalid."""
+    return {box.key_id_of_text(part) for part in _parts(sealed).values()}
+
+
+def _parts(sealed: bytes) -> dict[str, str]:
+    try:
+        parts: dict[str, str] = json.loads(sealed)
+    except ValueError:
+        raise Invalid("the credentials are not what Tocsin sealed; save them again") from None
+    return parts
 
 
 def _context(name: str, access: Access, connector: str, settings: Mapping[str, Any]) -> bytes:

@@ -78,17 +78,15 @@ class Box:
 
     def open_text(self, sealed: str, context: bytes) -> str:
         """Return the plaintext of `seal_text`. Raise Invalid as `open`."""
-        try:
-            raw = base64.b64decode(sealed, validate=True)
-        except (binascii.Error, ValueError):
-            raise Invalid(
-                "a ciphertext is not base64: it was altered, or never encrypted"
-            ) from None
-        return self.open(raw, context).decode()
+        return self.open(_decode(sealed), context).decode()
 
     def key_id_of(self, sealed: bytes) -> str:
         """Return the id of the key that encrypted a text. Raise Invalid as `open`."""
         return self._key_of(sealed)[0].id
+
+    def key_id_of_text(self, sealed: str) -> str:
+        """Return the id of the key of what `seal_text` returned. Raise Invalid as `open`."""
+        return self.key_id_of(_decode(sealed))
 
     def _key_of(self, sealed: bytes) -> tuple[Key, bytes]:
         id_end = 2 + sealed[1] if len(sealed) > 1 else 2
@@ -131,3 +129,10 @@ def _message_key(key: bytes, nonce: bytes) -> bytes:
 def _head(key_id: str) -> bytes:
     name = key_id.encode("ascii")
     return bytes([_VERSION, len(name)]) + name
+
+
+def _decode(sealed: str) -> bytes:
+    try:
+        return base64.b64decode(sealed, validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid("a ciphertext is not base64: it was altered, or never encrypted") from None

@@ -1,7 +1,8 @@
 """Encryption keys: loaded from a file or the environment, derived per purpose, and rotated.
 
 The text form is the same in both: base64 of 32 bytes, or `id:base64,id:base64,...` with the newest
-key first. The newest key encrypts, and all of them decrypt.
+key first. The newest key encrypts, and all of them decrypt. An id may say how a key is used:
+`next/id` waits to become the newest, `retired/id` only decrypts, and authenticates nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -27,12 +30,24 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _FIX = "create one with: openssl rand -base64 32"
 
 
+class KeyUse(StrEnum):
+    """What a key is used for, beyond decrypting."""
+
+    CURRENT = ""
+    """Encrypts where it is the first of these, and authenticates."""
+    NEXT = "next"
+    """Authenticates; it encrypts once it is put first."""
+    RETIRED = "retired"
+    """Nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """32 bytes, never printed, and the id that ciphertexts carry."""
 
     id: str
     material: bytes = field(repr=False)
+    use: KeyUse = KeyUse.CURRENT
 
 
 class KeyRing:
@@ -51,19 +66,28 @@ class KeyRing:
         if any(len(key.material) != KEY_BYTES for key in ordered):
             raise Invalid(f"a key in the key ring is not {KEY_BYTES} bytes long; " + _FIX)
         self._keys = ordered
+        newest = next((key for key in ordered if key.use is KeyUse.CURRENT), None)
+        if newest is None:
+            raise Invalid("no key in the key ring is current; put one first without 'next/'")
+        self._newest = newest
 
     def __repr__(self) -> str:
-        return f"KeyRing({', '.join(self._by_id)})"
+        return f"{type(self).__name__}({', '.join(self.ids)})"
 
     @property
     def newest(self) -> Key:
         """The key to encrypt with."""
-        return self._keys[0]
+        return self._newest
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All keys, newest first."""
+        return self._keys
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids of all keys, newest first."""
-        return tuple(self._by_id)
+        return tuple(key.id for key in self.keys)
 
     def get(self, key_id: str) -> Key | None:
         """Return the key with this id, None where the ring does not have it."""
@@ -71,7 +95,14 @@ class KeyRing:
 
     def derive(self, purpose: str) -> KeyRing:
         """Return a ring for one purpose, which cannot open what another purpose's keys encrypt."""
-        return KeyRing(Key(key.id, derive(key.material, purpose)) for key in self._keys)
+        return KeyRing(replace(key, material=derive(key.material, purpose)) for key in self.keys)
+
+    def text(self) -> str:
+        """Return the text form, for a file of mode 600 only."""
+        return "\n".join(
+            f"{f'{key.use}/' if key.use else ''}{key.id}:{base64.b64encode(key.material).decode()}"
+            for key in self.keys
+        )
 
     @staticmethod
     def parse(text: str, place: str, fix: str = _FIX) -> KeyRing:
@@ -108,8 +139,73 @@ def load_ring(path: Path, env_value: SecretStr | None = None, fix: str = _FIX) -
     """
     if env_value is not None and env_value.get_secret_value().strip():
         return KeyRing.parse(env_value.get_secret_value(), "the key in the environment", fix)
-    content = read_private(path)
-    return None if content is None else KeyRing.parse(_decode(content), str(path), fix)
+    return None if read_private(path) is None else WatchedRing(path, fix)
+
+
+class WatchedRing(KeyRing):
+    """The keys of a file, which another process may rotate: each use looks whether it changed.
+
+    A file that is gone or damaged since changes nothing.
+    """
+
+    def __init__(self, path: Path, fix: str = _FIX) -> None:
+        """Read the file. Raise Invalid as `load_ring`."""
+        self._path, self._fix = path, fix
+        self._state = _file_state(path)
+        self._ring = self._parse()
+
+    @property
+    def newest(self) -> Key:
+        """The key to encrypt with."""
+        return self.fresh().newest
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All keys, newest first."""
+        return self.fresh().keys
+
+    def get(self, key_id: str) -> Key | None:
+        """Return the key with this id, None where the ring does not have it."""
+        return self.fresh().get(key_id)
+
+    def derive(self, purpose: str) -> KeyRing:
+        """Return a ring for one purpose, which follows the file as well."""
+        return _DerivedRing(self, purpose)
+
+    def fresh(self) -> KeyRing:
+        """Return the keys that the file has now."""
+        state = _file_state(self._path)
+        if state != self._state:
+            with suppress(Invalid):
+                self._ring = self._parse()
+            self._state = state
+        return self._ring
+
+    def _parse(self) -> KeyRing:
+        return KeyRing.parse(_decode(read_private(self._path) or b""), str(self._path), self._fix)
+
+
+class _DerivedRing(WatchedRing):
+    """The keys of one purpose of a watched ring, derived again when its file changes."""
+
+    def __init__(self, master: WatchedRing, purpose: str) -> None:
+        self._master, self._purpose = master, purpose
+        self._source = master.fresh()
+        self._derived = self._source.derive(purpose)
+
+    def fresh(self) -> KeyRing:
+        source = self._master.fresh()
+        if source is not self._source:
+            self._source, self._derived = source, source.derive(self._purpose)
+        return self._derived
+
+
+def _file_state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def load_or_create_ring(path: Path, env_value: SecretStr | None = None) -> KeyRing:
@@ -130,6 +226,7 @@ def _decode(content: bytes) -> str:
 
 def _parse_entry(entry: str, place: str, fix: str) -> Key:
     name, colon, encoded = entry.rpartition(":")
+    use, slash, id_ = name.rpartition("/")
     try:
         material = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
@@ -138,11 +235,20 @@ def _parse_entry(entry: str, place: str, fix: str) -> Key:
         raise Invalid(f"{place}: is {len(material)} bytes long, not {KEY_BYTES}; {fix}")
     if len(set(material)) == 1:
         raise Invalid(f"{place}: is one byte repeated, which anyone can guess; {fix}")
-    if colon and not _ID.fullmatch(name):
+    if colon and not _ID.fullmatch(id_):
         raise Invalid(f"{place}: its id may have up to 32 letters, digits, '.', '_' and '-'")
-    return Key(name or _fingerprint(material), material)
+    if slash and use not in {KeyUse.NEXT, KeyUse.RETIRED}:
+        raise Invalid(f"{place}: an id begins with next/, with retired/, or with neither")
+    return Key(id_ or fingerprint(material), material, KeyUse(use))
 
 
-def _fingerprint(material: bytes) -> str:
+def new_key(use: KeyUse) -> Key:
+    """Return a new random key."""
+    material = secrets.token_bytes(KEY_BYTES)
+    return Key(fingerprint(material), material, use)
+
+
+def fingerprint(material: bytes) -> str:
+    """Return the id of a key that was given none."""
     # Of a derived value, so that the id in each ciphertext reveals nothing about the key.
     return hashlib.sha256(derive(material, "id")).hexdigest()[:12]

@@ -101,6 +101,10 @@ class EventKind(StrEnum):
     KEY_ENROLLED = "access:key:enrolled"  # its person received it
     ENROLMENT_REFUSED = "access:enrolment:refused"  # used, too late, not confirmed, wrong address
     KEY_REVOKED = "access:key:revoked"
+    ENCRYPTION_KEY_ADDED = "installation:encryption_key:added"  # the rotation to it begins
+    ENCRYPTION_KEY_ROTATED = "installation:encryption_key:rotated"  # older ones are retired
+    ENCRYPTION_KEY_DROPPED = "installation:encryption_key:dropped"
+    AUDIT_KEY_CHANGED = "installation:audit_key:changed"  # another key signs the next batches
     ACCESS_REFUSED = "access:request:refused"
     ASSETS_IMPORTED = "asset:inventory:imported"
     ASSET_REMOVED = "asset:inventory:removed"

@@ -45,8 +45,7 @@ async def load_identity(store: Store) -> InstallationRow | None:
 async def establish_identity(rt: Runtime) -> InstallationRow:
     """Give a migrated database its identity at the first start, and mark the data directory.
 
-    At later starts, bind the identity to the newest encryption key. Raise Invalid for keys of
-    another installation.
+    Raise Invalid for keys of another installation.
     """
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [InstallationRow.__tablename__])
@@ -55,10 +54,19 @@ async def establish_identity(rt: Runtime) -> InstallationRow:
             found = _new_identity(rt)
             await records.add(session, found)
         verify_keys(rt, found)
-        if rt.secrets.key_id_of(found.key_check) != rt.secrets.newest_key_id:
-            found.key_check = _check_value(rt, found.id)
     save_marker(rt.settings.data_dir, Marker(id=found.id, database=rt.settings.database_name))
     return found
+
+
+def bound_key(rt: Runtime, identity: InstallationRow) -> str:
+    """Return the id of the encryption key by which everything is sealed."""
+    return rt.secrets.key_id_of(identity.key_check)
+
+
+def bind_key(rt: Runtime, identity: InstallationRow) -> None:
+    """Note that everything is sealed by the newest encryption key now."""
+    identity.key_check = _check_value(rt, identity.id)
+    identity.key_since = rt.clock()
 
 
 def verify_keys(rt: Runtime, identity: InstallationRow) -> None:
@@ -109,6 +117,7 @@ def _new_identity(rt: Runtime) -> InstallationRow:
     return InstallationRow(
         id=installation,
         key_check=_check_value(rt, installation),
+        key_since=rt.clock(),
         audit_key=rt.audit_key.public.hex,
         created_at=rt.clock(),
     )

@@ -7,7 +7,7 @@ another hand wrote. Only the sealer and the export see the others, which they re
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, select, true, type_coerce
@@ -18,7 +18,7 @@ from orchestrator.crypto.mac import Authenticator
 from orchestrator.domain.audit_event import Event, StoredEvent, canonical_time
 from orchestrator.domain.digest import canonical
 from orchestrator.store.session import event_authenticator
-from orchestrator.store.tables import AuditEventRow
+from orchestrator.store.tables import AuditEventRow, AuditSealRow
 
 _EVENT = b"tocsin:audit:event-mac:1\n"
 
@@ -45,18 +45,38 @@ async def select_events(
     number = col(AuditEventRow.number)
     query = select(*EVENT_COLUMNS).where(*where)
     query = query.order_by(number.desc() if newest_first else number.asc())
-    authenticator = event_authenticator(session)
     found: list[StoredEvent] = []
     # In parts, so that rows of another hand do not crowd out the others.
     after: ColumnElement[bool] = true()
     while True:
         rows = (await session.execute(query.where(after).limit(limit))).all()
         events = [stored_event(row) for row in rows]
-        found += [event for event in events if is_authentic(event, authenticator)]
+        found += await _authentic(session, events)
         if limit is None or len(rows) < limit or len(found) >= limit:
             return found[:limit]
         last = events[-1].number
         after = number < last if newest_first else number > last
+
+
+async def sealed_among(session: AsyncSession, numbers: Sequence[int]) -> set[int]:
+    """Return those of the events that have a place in the chain."""
+    place = col(AuditSealRow.event_number)
+    return set(await session.scalars(select(place).where(place.in_(numbers))))
+
+
+async def _authentic(session: AsyncSession, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+    """Return the events that a process wrote; with a key that was retired, only sealed ones."""
+    authenticator = event_authenticator(session)
+    older = [
+        event.number
+        for event in events
+        if not is_authentic(event, authenticator)
+        and is_authentic(event, authenticator, is_sealed=True)
+    ]
+    sealed = await sealed_among(session, older) if older else set()
+    return [
+        event for event in events if event.number in sealed or is_authentic(event, authenticator)
+    ]
 
 
 def stored_event(row: Any) -> StoredEvent:
@@ -78,10 +98,15 @@ def event_row(event: Event, authenticator: Authenticator) -> dict[str, Any]:
     return {**record, "mac": authenticator.tag(_message(record))}
 
 
-def is_authentic(event: StoredEvent, authenticator: Authenticator) -> bool:
-    """Return whether a process with the key wrote the event, and wrote it as it is."""
+def is_authentic(
+    event: StoredEvent, authenticator: Authenticator, *, is_sealed: bool = False
+) -> bool:
+    """Return whether a process with the key wrote the event, and wrote it as it is.
+
+    `is_sealed`: it has its place in the trail, so that a key that was retired since counts too.
+    """
     try:
-        return authenticator.verifies(event.mac, _message(event.record))
+        return authenticator.verifies(event.mac, _message(event.record), retired=is_sealed)
     except (ValueError, RecursionError):  # what RFC 8785 cannot express was never written
         return False
 

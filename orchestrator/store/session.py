@@ -122,3 +122,11 @@ def event_authenticator(session: AsyncSession) -> Authenticator:
     if found is None:
         raise RuntimeError("this store was opened without keys, and cannot write audit events")
     return found
+
+
+def row_authenticator(session: AsyncSession) -> Authenticator:
+    """Return what authenticates rows. Raise RuntimeError for a store without keys."""
+    found: Authenticator | None = session.info.get(AUTHENTICATOR)
+    if found is None:
+        raise RuntimeError("this store was opened without keys, and cannot seal rows")
+    return found

@@ -9,10 +9,11 @@ from orchestrator import first_start
 from orchestrator.cli.diagnosis.model import Diagnosis, good, note, wrong
 from orchestrator.crypto.private_file import read_private
 from orchestrator.domain.errors import NotFound, TocsinError
-from orchestrator.installation.identity import load_identity
+from orchestrator.installation.identity import bound_key, load_identity
 from orchestrator.installation.open import check_installation, damaged_files, open_existing
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
+from orchestrator.store.tables import InstallationRow
 
 
 async def examine_files(settings: Settings) -> tuple[list[Diagnosis], Runtime | None]:
@@ -32,7 +33,21 @@ async def examine_files(settings: Settings) -> tuple[list[Diagnosis], Runtime | 
     found = await load_identity(rt.store)
     name = found.id if found else "unknown"
     text = f"database {settings.database_name} and keys belong to {name}"
-    return [good("database", text), await _admin_key(rt)], rt
+    rotation = [_unfinished(rt, found)] if found and _is_unfinished(rt, found) else []
+    return [good("database", text), *rotation, await _admin_key(rt)], rt
+
+
+def _is_unfinished(rt: Runtime, identity: InstallationRow) -> bool:
+    return bound_key(rt, identity) != rt.secrets.newest_key_id
+
+
+def _unfinished(rt: Runtime, identity: InstallationRow) -> Diagnosis:
+    """Return that an older encryption key has sealed a part of the database."""
+    return wrong(
+        "encryption key",
+        f"the rotation from key {bound_key(rt, identity)} to {rt.secrets.newest_key_id} is not "
+        "over; run `tocsin keys rotate` again",
+    )
 
 
 async def _admin_key(rt: Runtime) -> Diagnosis:

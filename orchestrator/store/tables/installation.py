@@ -19,6 +19,7 @@ class InstallationRow(SQLModel, table=True):
     __tablename__ = "installation"
     slot: int = Field(default=SLOT, primary_key=True, sa_column_kwargs={"autoincrement": False})
     id: str
-    key_check: bytes = Field(sa_type=LargeBinary)  # the id, sealed by the newest encryption key
+    key_check: bytes = Field(sa_type=LargeBinary)  # the id, sealed by the key in use
+    key_since: datetime = Field(sa_type=UtcDateTime)  # when everything was sealed by that key
     audit_key: str  # the public key of the audit trail, in hex
     created_at: datetime = Field(sa_type=UtcDateTime)

@@ -355,6 +355,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("key_check", sa.LargeBinary(), nullable=False),
+        sa.Column("key_since", UtcDateTime(), nullable=False),
         sa.Column("audit_key", sa.String(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("slot"),

@@ -1,0 +1,125 @@
+"""`tocsin keys`: the encryption keys of the installation on this machine, and their rotation."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.command import Answer, Table, local_command, noun
+from orchestrator.cli.options import Config, DataDir
+from orchestrator.cli.output import print_line
+from orchestrator.domain.errors import Conflict
+
+if TYPE_CHECKING:
+    from orchestrator.runtime import Runtime
+
+app = noun("Encryption keys of this installation, and their rotation.")
+
+_STEPS = ("all", "add", "use", "finish")
+
+
+@local_command(app, "list")
+def list_keys(data_dir: DataDir = None, config: Config = None) -> Answer:
+    """List the encryption keys with their use and how many rows each has sealed."""
+
+    async def work(rt: Runtime) -> list[dict[str, Any]]:
+        from orchestrator.key_rotation.ring_file import RingFile
+        from orchestrator.key_rotation.sealed import keys_in_use
+
+        used, ring = await keys_in_use(rt), RingFile(rt.settings).ring
+        return [
+            {
+                "key": key.id,
+                "use": "in use" if key == ring.newest else key.use.value or "older",
+                "rows": used.get(key.id, 0),
+            }
+            for key in ring.keys
+        ]
+
+    items = _on_installation(work, data_dir, config)
+    return Answer(items, Table(items, ("key", "use", "rows")))
+
+
+@local_command(app, "rotate")
+def rotate(
+    step: Annotated[
+        str,
+        typer.Option(
+            help="all on one machine; with the key file on several, add, use and finish, and "
+            "copy the file to each machine after every step."
+        ),
+    ] = "",
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> Answer:
+    """Rotate the encryption key while the stack runs; repeat it where it was cut off."""
+    if step not in {"", *_STEPS}:
+        raise typer.BadParameter(f"choose one of {', '.join(_STEPS)}", param_hint="--step")
+
+    async def work(rt: Runtime) -> Any:
+        from orchestrator.key_rotation.rotate import RotationStep
+        from orchestrator.key_rotation.rotate import rotate as rotate_key
+
+        if not step and rt.settings.database_url is not None:
+            raise Conflict(
+                "this database may have processes on several machines: use --step all where this "
+                "is the only one, else --step add, use and finish (docs/operating.md#rotate-keys)"
+            )
+        return await rotate_key(rt, RotationStep(step or "all"), print_line, actor=_actor())
+
+    done = _on_installation(work, data_dir, config)
+    data = {
+        "key": done.key,
+        "retired": list(done.retired),
+        "resealed": done.resealed,
+        "refused": done.refused,
+    }
+    text = f"{done.resealed} rows sealed again by key {done.key}"
+    if done.refused:
+        text += f"; {done.refused} rows do not verify, and stay refused: see `tocsin doctor`"
+    if done.retired:
+        text += "; drop a retired key with `tocsin keys drop` once no run from before is open"
+    return Answer(data, text)
+
+
+@local_command(app, "drop")
+def drop(
+    key: Annotated[str, typer.Argument(help="The id of a retired key.")],
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> Answer:
+    """Remove a retired encryption key, once nothing needs it."""
+
+    async def work(rt: Runtime) -> None:
+        from orchestrator.engine.temporal.client import connect
+        from orchestrator.key_rotation.rotate import drop as drop_key
+
+        await drop_key(rt, await connect(rt), key, actor=_actor())
+
+    _on_installation(work, data_dir, config)
+    return Answer({"key": key}, f"key {key} dropped; remove it from your backups as well")
+
+
+def _on_installation(work: Callable[[Runtime], Awaitable[Any]], data_dir: Any, config: Any) -> Any:
+    """Do work on the installation of this machine."""
+    from orchestrator.cli.stack import ports
+    from orchestrator.installation.open import open_existing
+    from orchestrator.settings import Settings
+
+    async def run() -> Any:
+        settings = ports.with_stack_temporal(Settings.load(config, data_dir=data_dir))
+        rt = await open_existing(settings)
+        try:
+            return await work(rt)
+        finally:
+            await rt.close()
+
+    return asyncio.run(run())
+
+
+def _actor() -> str:
+    return f"person:{getpass.getuser()}"
