@@ -74,7 +74,7 @@ def _pip(*arguments):
 
 def _run(*command, mend=None):
     try:
-        subprocess.run(command, check=True, cwd=ROOT)  # noqa: S603  our own words
+        subprocess.run(command, check=True, cwd=ROOT)
     except subprocess.CalledProcessError:
         if mend:
             _say(mend)
@@ -104,9 +104,7 @@ def _usable(python):
     probe = "import sys, pip; sys.exit(sys.version_info < (%d, %d))" % OLDEST
     try:
         return (
-            subprocess.run(  # noqa: S603 - a fixed command
-                [str(python), "-c", probe], capture_output=True, check=False
-            ).returncode
+            subprocess.run([str(python), "-c", probe], capture_output=True, check=False).returncode
             == 0
         )
     except OSError:
@@ -118,11 +116,11 @@ def _stamp(group):
 
 
 def _say(text):
-    print("set-up: " + text, flush=True)  # noqa: T201  this is a command
+    print("set-up: " + text, flush=True)
 
 
 def _fail(text):
-    print(text, file=sys.stderr)  # noqa: T201
+    print(text, file=sys.stderr)
     return 1
 
 

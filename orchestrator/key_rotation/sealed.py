@@ -66,6 +66,7 @@ CIPHERTEXTS = (
         ),
     ),
     _plain(SourceRow, "secret", lambda row: secret_context(row.name)),
+    _plain(SourceRow, "old_secret", lambda row: secret_context(row.name)),
     _plain(RejectedRow, "body", lambda row: body_context(row.source)),
     _plain(IdempotencyRow, "answer", lambda row: answer_context(row.id)),
 )
