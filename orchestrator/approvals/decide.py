@@ -141,7 +141,7 @@ def _input(
         return None
     if row.kind is ApprovalKind.FORM:
         asked = row.form or {}
-        return seal_answers(box, row.run_id, asked, validate_form(asked, form))
+        return seal_answers(box, row.id, asked, validate_form(asked, form))
     choice = validate_choice([change["digest"] for change in row.changes], changes)
     return {"changes": choice} if choice is not None else None
 

@@ -19,16 +19,43 @@ _FORM = TypeAdapter(dict[str, FormField])
 
 
 def seal_answers(
-    box: Box, run_id: str, written: Mapping[str, Any], answers: Mapping[str, Any]
+    box: Box, approval_id: str, written: Mapping[str, Any], answers: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a filled form with its secret answers encrypted, for the run that asks."""
+    """Return a filled form with its secret answers encrypted, bound to the approval."""
     fields = _FORM.validate_python(written)
     return {
-        name: SEALED + box.seal_text(value, f"form:{run_id}:{name}".encode())
+        name: SEALED + box.seal_text(value, _context(approval_id, name))
         if isinstance(value, str) and fields[name].is_secret(name)
         else value
         for name, value in answers.items()
     }
+
+
+def sealing_keys(box: Box, form: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the keys that encrypted answers of a form. Raise Invalid."""
+    return {box.key_id_of_text(sealed) for sealed in _sealed(form).values()}
+
+
+def reseal_answers(box: Box, approval_id: str, form: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a form with its secret answers encrypted by the newest key. Raise Invalid."""
+    again = {}
+    for name, sealed in _sealed(form).items():
+        context = _context(approval_id, name)
+        again[name] = SEALED + box.seal_text(box.open_text(sealed, context), context)
+    return {**form, **again}
+
+
+def _sealed(form: Mapping[str, Any]) -> dict[str, str]:
+    """Return the encrypted answers of a form, without the mark."""
+    return {
+        name: value.removeprefix(SEALED)
+        for name, value in form.items()
+        if isinstance(value, str) and value.startswith(SEALED)
+    }
+
+
+def _context(approval_id: str, name: str) -> bytes:
+    return f"form:{approval_id}:{name}".encode()
 
 
 def validate_form(written: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:

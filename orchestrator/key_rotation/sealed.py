@@ -14,6 +14,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.access.idempotency import answer_context
+from orchestrator.approvals.decision_input import reseal_answers
+from orchestrator.approvals.decision_input import sealing_keys as sealing_keys_of_form
 from orchestrator.audit.sinks.position import is_genuine, sign_position
 from orchestrator.connections.credentials import reseal_credentials, sealing_keys
 from orchestrator.crypto.box import Box
@@ -28,6 +30,7 @@ from orchestrator.store.session import event_authenticator, row_authenticator
 from orchestrator.store.tables import (
     AuditSinkRow,
     ConnectionRow,
+    DecisionRow,
     IdempotencyRow,
     RejectedRow,
     SourceRow,
@@ -42,7 +45,7 @@ class Ciphertext:
     column: str
     keys: Callable[[Box, Any], set[str]]
     """Returns the ids of the keys that have sealed the column of a row."""
-    reseal: Callable[[Box, Any], bytes]
+    reseal: Callable[[Box, Any], Any]
     """Returns the content of the column, sealed by the newest key. Raises Invalid."""
 
 
@@ -67,6 +70,12 @@ CIPHERTEXTS = (
     ),
     _plain(SourceRow, "secret", lambda row: secret_context(row.name)),
     _plain(SourceRow, "old_secret", lambda row: secret_context(row.name)),
+    Ciphertext(
+        DecisionRow,
+        "form",
+        lambda box, row: sealing_keys_of_form(box, row.form),
+        lambda box, row: reseal_answers(box, row.approval_id, row.form),
+    ),
     _plain(RejectedRow, "body", lambda row: body_context(row.source)),
     _plain(IdempotencyRow, "answer", lambda row: answer_context(row.id)),
 )
@@ -96,7 +105,7 @@ async def reseal_row(rt: Runtime, session: AsyncSession, row: Row) -> bool:
     for each in CIPHERTEXTS:
         sealed = getattr(row, each.column) if each.table is type(row) else None
         with suppress(Invalid):
-            if sealed is not None and each.keys(rt.secrets, row) != {rt.secrets.newest_key_id}:
+            if sealed is not None and each.keys(rt.secrets, row) - {rt.secrets.newest_key_id}:
                 setattr(row, each.column, each.reseal(rt.secrets, row))
                 changed = True
     if isinstance(row, AuditSinkRow):

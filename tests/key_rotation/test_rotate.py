@@ -22,6 +22,7 @@ from connectors.sdk.transport import Access
 from orchestrator import first_start
 from orchestrator.access import idempotency
 from orchestrator.access.idempotency import KeptAnswer
+from orchestrator.approvals.decision_input import reseal_answers, seal_answers
 from orchestrator.audit.sealer import export_trail, seal_pending
 from orchestrator.audit.trail import record
 from orchestrator.audit.verify.check import verify
@@ -30,6 +31,7 @@ from orchestrator.connections.credentials import open_credentials
 from orchestrator.crypto import private_file
 from orchestrator.crypto.keys import KeyRing, KeyUse, load_ring
 from orchestrator.crypto.mac import Authenticator
+from orchestrator.domain.approval import DecisionType
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.installation.identity import bound_key, establish_identity
@@ -44,16 +46,23 @@ from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 from orchestrator.store.audit_events import select_events
 from orchestrator.store.authentic import UNSEALED, list_refused, seal
+from orchestrator.store.precondition import ANY_STATE
 from orchestrator.store.session import Store
 from orchestrator.store.tables import (
     AuditEventRow,
     ConnectionRow,
+    DecisionRow,
     InstallationRow,
     KeyRow,
     SourceRow,
 )
 from orchestrator.store.tables.installation import SLOT
 from tests.harness.temporal_rig import on_temporal, start_plan, until_step
+
+FORM = {
+    "code": {"type": "secret", "label": "Code"},
+    "why": {"type": "text", "label": "Why"},
+}
 
 
 @asynccontextmanager
@@ -85,6 +94,26 @@ async def prepare(folder: Path) -> None:
         correlate_within=timedelta(hours=1),
         actor="t",
     )
+    await sources.rotate_secret(
+        rt,
+        "edge",
+        secret=SecretStr("n" * 40),
+        overlap=timedelta(days=1),
+        replaces=ANY_STATE,
+        actor="t",
+    )
+    async with rt.store.write() as session:
+        form = seal_answers(rt.secrets, "apr_1", FORM, {"code": "hunter2", "why": "needed"})
+        session.add(
+            DecisionRow(
+                approval_id="apr_1",
+                person="ann",
+                key_id="k",
+                decision=DecisionType.APPROVE,
+                form=form,
+                at=rt.clock(),
+            )
+        )
     await idempotency.reserve(rt, "ann", "k", "d")
     await idempotency.keep(rt, "ann", "k", KeptAnswer.of(200, {}, b"done"))
     await rt.close()
@@ -125,6 +154,7 @@ async def assert_whole(folder: Path, old: str) -> None:
         async with rt.store.read() as session:
             (connection,) = await session.scalars(select(ConnectionRow))
             (source,) = await session.scalars(select(SourceRow))
+            (decision,) = await session.scalars(select(DecisionRow))
         found = open_credentials(
             rt.secrets,
             connection.name,
@@ -134,8 +164,9 @@ async def assert_whole(folder: Path, old: str) -> None:
             Access.WRITE,
         )
         assert found
-        secret = rt.secrets.open(source.secret, sources.secret_context("edge"))
-        assert secret == b"s" * 40
+        secrets = [each.get_secret_value() for each in sources.open_secrets(rt, source, rt.clock())]
+        assert secrets == ["n" * 40, "s" * 40]
+        assert reseal_answers(rt.secrets, "apr_1", decision.form)["why"] == "needed"
         kept = await idempotency.reserve(rt, "ann", "k", "d")
         assert kept is not None
         assert kept.content == b"done"
@@ -367,7 +398,10 @@ def test_every_ciphertext_and_every_tag_of_the_database_is_rotated() -> None:
         if isinstance(column.type, LargeBinary)
     }
     known = {(str(each.table.__tablename__), each.column) for each in CIPHERTEXTS}
-    assert binary - clear == known, "name new ciphertexts in orchestrator/key_rotation/sealed.py"
+    text = {("approval_decisions", "form")}  # with ciphertexts in it
+    assert (binary - clear) | text == known, (
+        "name new ciphertexts in orchestrator/key_rotation/sealed.py"
+    )
     tagged = {
         table.name for table in SQLModel.metadata.tables.values() if "mac" in table.columns
     } - {"audit_events"}  # appended only: retired keys count for those that are sealed
