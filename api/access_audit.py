@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import structlog
@@ -12,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestrator.audit import trail
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.audit_event import EventKind
+from orchestrator.domain.event_budget import EventBudget
 from orchestrator.runtime import Runtime
 
 _PER_MINUTE = 60
@@ -27,20 +27,20 @@ class AccessAudit:
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
-        self._minute, self._written, self._left_out = 0, 0, 0
+        self._budget = EventBudget(_PER_MINUTE)
 
     async def record_unauthenticated(
         self, request: Request, reason: str, key_id: str | None
     ) -> None:
         """Record a request without a valid key; anyone can send these, so they are bounded."""
-        left_out = self._reserve()
+        left_out = self._budget.reserve()
         if left_out is not None:
             data = {"key": key_id, "reason": reason, "left_out_before": left_out}
             await self._write(request, "anonymous", data)
 
     async def record_invalid_link(self, request: Request, reason: str) -> None:
         """Record a one-time link that was never sent, bounded like unauthenticated requests."""
-        left_out = self._reserve()
+        left_out = self._budget.reserve()
         if left_out is not None:
             data = {"reason": reason, "left_out_before": left_out}
             await self._write(request, "anonymous", data, EventKind.LINK_REFUSED)
@@ -51,18 +51,6 @@ class AccessAudit:
         """Record a request of a known person who lacks the permission."""
         data = {"key": principal.key_id, "reason": f"lacks {permission}"}
         await self._write(request, f"person:{principal.person}", data)
-
-    def _reserve(self) -> int | None:
-        """Return the number of events left out before; None when none may be written."""
-        minute = int(time.monotonic() // 60)
-        if minute != self._minute:
-            self._minute, self._written = minute, 0
-        if self._written >= _PER_MINUTE:
-            self._left_out += 1
-            return None
-        self._written += 1
-        left_out, self._left_out = self._left_out, 0
-        return left_out
 
     async def _write(
         self,

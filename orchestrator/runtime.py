@@ -15,6 +15,7 @@ from orchestrator.crypto.private_file import read_private
 from orchestrator.crypto.signing import SigningKey, load_or_create_signing_key
 from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import Invalid
+from orchestrator.domain.event_budget import EventBudget
 from orchestrator.sandbox.task import InProcess, Sandbox
 from orchestrator.settings import Settings
 from orchestrator.store.session import Store
@@ -24,6 +25,10 @@ RESTORE_KEY = (
     "(docs/operating.md#backup): with a new key, no stored secret can be read"
 )
 """What to do about the encryption key of a database."""
+
+
+REFUSALS_PER_MINUTE = 10
+"""Events of refused webhooks of one source, for each reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Runtime:
     clock: Clock = utc_now
     connections: ConnectionPool = field(default_factory=ConnectionPool)  # open connectors
     sandbox: Sandbox = field(default_factory=InProcess)  # analyzes the texts of clients
+    refusals: EventBudget = field(default_factory=lambda: EventBudget(REFUSALS_PER_MINUTE))
 
     async def close(self) -> None:
         """Close the sandbox, the connectors and the database."""

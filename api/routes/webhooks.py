@@ -9,10 +9,10 @@ from fastapi import APIRouter, Path, Request, Response
 from api.container import Container, container_of
 from api.limits.rates import address_of, spend
 from api.problems import TooLarge, error_responses
-from orchestrator.domain.errors import Invalid, NotFound
+from orchestrator.domain.errors import Invalid
 from orchestrator.intake import accept as intake
 from orchestrator.intake.answers import Accepted, Ignored, new_incidents
-from orchestrator.intake.authenticate import NotAuthentic
+from orchestrator.intake.authenticate import NotAuthentic, Reason
 
 router = APIRouter(tags=["webhooks"])
 
@@ -49,7 +49,7 @@ _RAW_BODY = {
             "model": Accepted | Ignored,
             "description": "Every alert in it is known already, or it holds no alert",
         },
-        **error_responses(401, 404, 415, 422),
+        **error_responses(401, 415, 422),
     },
     openapi_extra=_RAW_BODY,
 )
@@ -58,7 +58,8 @@ async def accept_webhook(source: Source, request: Request) -> Response:
 
     The answer is sent once the alerts are committed. Their runs start right afterwards, or when
     Temporal is reachable again. The request is authenticated by the source's scheme, not by an API
-    key. What an authentic source sends and Tocsin cannot read is kept, and can be replayed.
+    key; an unknown source is answered like a wrong credential. What an authentic source sends and
+    Tocsin cannot read is kept, and can be replayed.
     """
     container = container_of(request)
     sender = request.client.host if request.client else None
@@ -68,12 +69,9 @@ async def accept_webhook(source: Source, request: Request) -> Response:
     try:
         body = await _read(request, container, source, sender)
         outcome = await intake.accept(container.rt, source, request.headers.raw, body, sender)
-    except NotFound:
-        container.metrics.count_webhook(None, "refused")
-        spend(request.scope, container.rates.failures, address)
-        raise
-    except NotAuthentic:
-        container.metrics.count_webhook(source, "refused")
+    except NotAuthentic as refusal:
+        known = None if refusal.reason is Reason.UNKNOWN_SOURCE else source
+        container.metrics.count_webhook(known, "refused")
         spend(request.scope, container.rates.failures, address)
         raise
     except Invalid:

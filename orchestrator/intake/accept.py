@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
+
+from pydantic import SecretStr
 
 from orchestrator.audit import trail
 from orchestrator.domain.audit_event import EventKind
@@ -23,7 +27,7 @@ from orchestrator.intake.delivery import WebhookDelivery, parse_payloads, read_p
 from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.keep_rejected import keep_body
 from orchestrator.intake.persist import commit
-from orchestrator.intake.sources import load_source, open_secrets, parser_of
+from orchestrator.intake.sources import find_source, open_secrets, parser_of
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries.sources import activity
 from orchestrator.store.tables import SourceRow
@@ -38,12 +42,12 @@ async def accept(
 ) -> Accepted | Ignored:
     """Commit the alerts in a body. `sender`: the address that the request came from.
 
-    Raise NotFound, NotAuthentic, BodyRefused or Unparseable. Only what an authentic source sent is
-    kept then; of any other request, the refusal alone is recorded.
+    Raise NotAuthentic (an unknown source too), BodyRefused or Unparseable. Only what an authentic
+    source sent is kept then; of any other request, the refusal alone is recorded.
     """
     now = rt.clock()
-    row = await load_source(rt, source)
     delivery = WebhookDelivery.of(headers, body, sender)
+    row = await _known_source(rt, source, delivery, now)
     verified = await _authenticate(rt, row, delivery, now)
     try:
         payloads = read_payloads(delivery, rt.settings.max_body_bytes)
@@ -66,10 +70,10 @@ async def record_too_large(
     """Record that a body was over the limit and therefore not read. Return whether it is proven.
 
     Where the body itself is signed, nothing proves the source, and only a refusal is counted. Raise
-    NotFound, NotAuthentic.
+    NotAuthentic.
     """
-    now, row = rt.clock(), await load_source(rt, source)
-    delivery = WebhookDelivery.of(headers, b"", sender)
+    now, delivery = rt.clock(), WebhookDelivery.of(headers, b"", sender)
+    row = await _known_source(rt, source, delivery, now)
     if Scheme(row.scheme) not in UNSIGNED_BODY:
         await _record_refusal(rt, row.name, Reason.TOO_LARGE, b"", now)
         return False
@@ -78,6 +82,20 @@ async def record_too_large(
     refusal = BodyRefused(413, f"the body is over the limit of {limit} bytes")
     await keep_body(rt, row, delivery, refusal, now)
     return True
+
+
+async def _known_source(
+    rt: Runtime, name: str, delivery: WebhookDelivery, now: datetime
+) -> SourceRow:
+    """Return a source. Raise NotAuthentic for an unknown one, after the work of a wrong secret."""
+    row = await find_source(rt, name)
+    if row is not None:
+        return row
+    with suppress(NotAuthentic):
+        accepted = [SecretStr(secrets.token_hex())]
+        authenticate(Scheme.BEARER, accepted, delivery.headers, delivery.body, now, SchemeOptions())
+    await _record_refusal(rt, None, Reason.UNKNOWN_SOURCE, delivery.body, now)
+    raise NotAuthentic(Reason.UNKNOWN_SOURCE)
 
 
 async def _authenticate(
@@ -103,20 +121,26 @@ def _check_sender(row: SourceRow, delivery: WebhookDelivery) -> None:
 
 
 async def _record_refusal(
-    rt: Runtime, source: str, reason: Reason, body: bytes, now: datetime
+    rt: Runtime, source: str | None, reason: Reason, body: bytes, now: datetime
 ) -> None:
+    """Record a refusal, and how many were left out before it. `source`: None for unknown ones."""
+    left_out = rt.refusals.reserve((source, reason))
+    if left_out is None:
+        return
     data = {
         "reason": reason.value,
         "body_sha256": hashlib.sha256(body).hexdigest(),
         "bytes": len(body),
+        "left_out_before": left_out,
     }
     async with rt.store.write() as session:
-        await activity.count(session, source, {"refused"}, now)
+        if source is not None:
+            await activity.count(session, source, {"refused"}, now, times=left_out + 1)
         await trail.record(
             session,
             EventKind.ALERT_REFUSED,
-            actor=f"source:{source}",
-            subject=source,
+            actor=f"source:{source}" if source is not None else "anonymous",
+            subject=source if source is not None else "unknown source",
             data=data,
             now=now,
         )

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     TIMESTAMP_OUTSIDE_WINDOW = "timestamp_outside_window"
     MISMATCH = "mismatch"
     SECRET_UNUSABLE = "secret_unusable"  # noqa: S105 - a reason, not a secret
+    UNKNOWN_SOURCE = "unknown_source"
     SENDER_NOT_ALLOWED = "sender_not_allowed"  # not from the source's networks
     TOO_LARGE = "too_large"  # the signed body was not read
     REPLAYED = "replayed"  # raised by the store, which remembers the ids

@@ -200,10 +200,15 @@ async def get_source(rt: Runtime, name: str) -> SourceDetails:
     return SourceDetails(**_view(row, rt.clock()).model_dump(), activity=counts)
 
 
+async def find_source(rt: Runtime, name: str) -> SourceRow | None:
+    """Return the row of a source, None for an unknown one."""
+    async with rt.store.read() as session:
+        return await records.get(session, SourceRow, name)
+
+
 async def load_source(rt: Runtime, name: str) -> SourceRow:
     """Return the row of a source, for those who act on what it sent. Raise NotFound."""
-    async with rt.store.read() as session:
-        row = await records.get(session, SourceRow, name)
+    row = await find_source(rt, name)
     if row is None:
         raise NotFound("unknown source; an admin adds one with `tocsin source add`")
     return row

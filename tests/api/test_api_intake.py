@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import func, select
 
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.runtime import Runtime
+from orchestrator.intake import sources
+from orchestrator.runtime import REFUSALS_PER_MINUTE, Runtime
 from orchestrator.store.tables import AlertRow, IncidentRow
 from tests.harness.api_calls import EDGE, add_edge, alert, events, is_problem, signed
 
@@ -160,11 +161,39 @@ async def test_wrong_content_length_does_not_raise_the_limit(edge: httpx.AsyncCl
     )
 
 
-async def test_unknown_source_is_404(stranger: httpx.AsyncClient) -> None:
-    assert (
-        "unknown source"
-        in is_problem(await stranger.post("/v1/webhooks/unknown", content=alert()), 404)["detail"]
-    )
+@pytest.mark.attack(
+    "ask which sources exist", before="404 for an unknown one, 401 for a wrong secret"
+)
+async def test_unknown_source_is_answered_like_a_wrong_credential(
+    edge: httpx.AsyncClient, rt: Runtime
+) -> None:
+    wrong = {"authorization": "Bearer wrong"}
+    unknown, known = [
+        is_problem(await edge.post(f"/v1/webhooks/{name}", content=alert(), headers=wrong), 401)
+        for name in ("unknown", "edge")
+    ]
+    assert {**unknown, "request_id": ""} == {**known, "request_id": ""}
+    second, first = await events(rt, EventKind.ALERT_REFUSED)
+    assert (first.actor, first.data["reason"]) == ("anonymous", "unknown_source")
+    assert (second.actor, second.data["reason"]) == ("source:edge", "mismatch")
+
+
+@pytest.mark.attack("send bad credentials in bulk", before="one audit event for each of 3,000")
+@pytest.mark.parametrize("source", ["edge", "unknown"])
+async def test_bad_credentials_are_counted(
+    edge: httpx.AsyncClient, rt: Runtime, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(rt.refusals, "_clock", lambda: now[0])
+    for _ in range(REFUSALS_PER_MINUTE + 5):
+        is_problem(await edge.post(f"/v1/webhooks/{source}", content=alert(), headers={}), 401)
+    assert len(await events(rt, EventKind.ALERT_REFUSED)) == REFUSALS_PER_MINUTE
+    now[0] = 60.0
+    is_problem(await edge.post(f"/v1/webhooks/{source}", content=alert(), headers={}), 401)
+    last, *_ = await events(rt, EventKind.ALERT_REFUSED)
+    assert last.data["left_out_before"] == 5
+    shown = await sources.get_source(rt, "edge")
+    assert shown.activity.refused == (REFUSALS_PER_MINUTE + 6 if source == "edge" else 0)
 
 
 @pytest.mark.parametrize(

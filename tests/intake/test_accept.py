@@ -19,7 +19,6 @@ from sqlmodel import col
 
 from orchestrator.assets.inventory import import_assets
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.errors import NotFound
 from orchestrator.intake.accept import accept
 from orchestrator.intake.answers import Accepted, Ignored
 from orchestrator.intake.authenticate import NotAuthentic
@@ -405,8 +404,8 @@ async def test_telemetry_is_ignored_and_not_stored(rt: Runtime) -> None:
     assert await count(rt, AlertRow) == 0
 
 
-async def test_unknown_source_is_not_found(rt: Runtime) -> None:
-    with pytest.raises(NotFound):
+async def test_unknown_source_is_not_authentic(rt: Runtime) -> None:
+    with pytest.raises(NotAuthentic):
         await send(rt, beacon(), source="unknown")
 
 

@@ -35,13 +35,17 @@ class SourceActivity(NamedTuple):
 
 
 async def count(
-    session: AsyncSession, source: str, outcomes: AbstractSet[Outcome], now: datetime
+    session: AsyncSession,
+    source: str,
+    outcomes: AbstractSet[Outcome],
+    now: datetime,
+    times: int = 1,
 ) -> None:
-    """Count one delivery under each of its outcomes."""
+    """Count a delivery under each of its outcomes, once or several times."""
     row: dict[str, Any] = {"source": source, "day": now.date(), "last_at": now}
-    row |= {name: int(name in outcomes) for name in _OUTCOMES}
+    row |= {name: times if name in outcomes else 0 for name in _OUTCOMES}
     row["unreadable_at"] = now if "unreadable" in outcomes else None
-    again: dict[str, Any] = {name: getattr(SourceDayRow, name) + 1 for name in outcomes}
+    again: dict[str, Any] = {name: getattr(SourceDayRow, name) + times for name in outcomes}
     again |= {"last_at": now}
     again |= {"unreadable_at": now} if "unreadable" in outcomes else {}
     statement = insert(session, SourceDayRow).on_conflict_do_update(
