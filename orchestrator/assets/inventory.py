@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.assets.facts import canonical_tag
 from orchestrator.assets.match import other_names, short_name
@@ -16,6 +17,7 @@ from orchestrator.domain.model import Frozen
 from orchestrator.domain.observable import CANONICAL, ObservableType
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.runtime import Runtime
+from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import policy_inputs, records
 from orchestrator.store.search import configuration
 from orchestrator.store.search.filters import AssetFilter
@@ -126,29 +128,23 @@ async def import_numbered(
 async def list_assets(rt: Runtime, wanted: AssetFilter = EVERY_ASSET) -> tuple[Asset, ...]:
     """Return assets by type and value."""
     async with rt.store.read() as session:
-        return tuple(
-            Asset.model_validate(
-                row.model_dump(exclude={"short", "also"})
-                | {"also": [value for _, value in row.also]}
-            )
-            for row in await configuration.list_assets(session, wanted)
-        )
+        return tuple(_asset(row) for row in await configuration.list_assets(session, wanted))
 
 
-async def remove_asset(rt: Runtime, type_: str, value: str, *, actor: str) -> None:
-    """Delete an asset. Raise Invalid, NotFound."""
-    try:
-        kind = ObservableType(type_)
-        canonical = CANONICAL[kind](value)
-    except ValueError:
-        fix = did_you_mean(type_, _KNOWN["type"]) if type_ not in _KNOWN["type"] else None
-        raise Invalid(
-            f"{type_} {value} is not a valid asset" + (f"; {fix}" if fix else "")
-        ) from None
+async def get_asset(rt: Runtime, type_: str, value: str) -> Asset:
+    """Return an asset, whose value may have any spelling. Raise Invalid, NotFound."""
+    async with rt.store.read() as session:
+        return _asset(await _load(session, *_canonical(type_, value)))
+
+
+async def remove_asset(
+    rt: Runtime, type_: str, value: str, *, actor: str, replaces: Precondition = ANY_STATE
+) -> None:
+    """Delete an asset. Raise Invalid, NotFound, PreconditionFailed."""
+    kind, canonical = _canonical(type_, value)
     async with rt.store.write() as session:
-        row = await records.get(session, AssetRow, (kind.value, canonical))
-        if row is None:
-            raise NotFound(f"asset {kind.value} {canonical} does not exist")
+        row = await _load(session, kind, canonical)
+        replaces.check(f"asset {kind.value} {canonical}", _asset(row))
         await policy_inputs.remove_asset(session, row)
         data = {"type": kind.value, "value": canonical, "critical": row.critical, "tags": row.tags}
         await trail.record(
@@ -159,6 +155,30 @@ async def remove_asset(rt: Runtime, type_: str, value: str, *, actor: str) -> No
             data=data,
             now=rt.clock(),
         )
+
+
+def _canonical(type_: str, value: str) -> tuple[ObservableType, str]:
+    """Return the type and the value as the inventory spells it. Raise Invalid."""
+    try:
+        kind = ObservableType(type_)
+        return kind, CANONICAL[kind](value)
+    except ValueError:
+        fix = did_you_mean(type_, _KNOWN["type"]) if type_ not in _KNOWN["type"] else None
+        raise Invalid(
+            f"{type_} {value} is not a valid asset" + (f"; {fix}" if fix else "")
+        ) from None
+
+
+async def _load(session: AsyncSession, kind: ObservableType, value: str) -> AssetRow:
+    row = await records.get(session, AssetRow, (kind.value, value))
+    if row is None:
+        raise NotFound(f"asset {kind.value} {value} does not exist")
+    return row
+
+
+def _asset(row: AssetRow) -> Asset:
+    names = [value for _, value in row.also]
+    return Asset.model_validate(row.model_dump(exclude={"short", "also"}) | {"also": names})
 
 
 def _parsed(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Asset]:

@@ -21,6 +21,7 @@ from orchestrator.registry.drafts import Draft, resolve_with
 from orchestrator.registry.views import PlaybookView, PublishedPlaybook, PublishOutcome
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.search import configuration
 from orchestrator.store.search.filters import PlaybookFilter
@@ -144,10 +145,13 @@ async def load_version(session: AsyncSession, name: str, version: int) -> Playbo
     return row
 
 
-async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -> PlaybookView:
-    """Let no new run start with a version. Raises NotFound."""
+async def retire_playbook(
+    rt: Runtime, name: str, version: int, *, actor: str, replaces: Precondition = ANY_STATE
+) -> PlaybookView:
+    """Let no new run start with a version. Raises NotFound, PreconditionFailed."""
     async with rt.store.write() as session:
         row = await load_version(session, name, version)
+        check_version(row, replaces)
         row.retired = True
         data = {"version": version}
         await trail.record(
@@ -159,6 +163,11 @@ async def retire_playbook(rt: Runtime, name: str, version: int, *, actor: str) -
             now=rt.clock(),
         )
         return _view(row)
+
+
+def check_version(row: PlaybookRow, replaces: Precondition) -> None:
+    """Raise PreconditionFailed unless a version is as the person has seen it."""
+    replaces.check(f"playbook {row.name} version {row.version}", _view(row))
 
 
 def same_files(row: PlaybookRow, files: PlaybookFiles) -> bool:

@@ -13,10 +13,11 @@ from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.run import BUILT_IN, DEBUG, SHADOW
 from orchestrator.incidents.set_aside_playbooks import resume
-from orchestrator.registry.publish import load_version
+from orchestrator.registry.publish import check_version, load_version
 from orchestrator.registry.trust import start_objection
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records, usage
 from orchestrator.store.tables import PlaybookRow
 
@@ -56,27 +57,38 @@ class RetiredVersions(Frozen):
     retired: tuple[int, ...]
 
 
-async def reinstate(rt: Runtime, name: str, version: int, *, actor: str) -> None:
-    """Let a retired version start runs again. Raises NotFound, Conflict (it could not run)."""
+async def reinstate(
+    rt: Runtime, name: str, version: int, *, actor: str, replaces: Precondition = ANY_STATE
+) -> None:
+    """Let a retired version start runs again.
+
+    Raises NotFound, Conflict (it could not run), PreconditionFailed.
+    """
     async with rt.store.write() as session:
         row = await _version(session, name, version)
+        check_version(row, replaces)
         await _check_startable(rt, session, row)
         row.retired = False
         await resume(session, row, actor, rt.clock())
         await _record(rt, session, row, actor, "reinstated")
 
 
-async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> RetiredVersions:
+async def roll_back(
+    rt: Runtime, name: str, to: int, *, actor: str, replaces: Precondition = ANY_STATE
+) -> RetiredVersions:
     """Let an earlier version take alerts again, and return the newer live ones that this retires.
 
-    Raises NotFound, Conflict.
+    `replaces`: the version that takes alerts now. Raises NotFound, Conflict, PreconditionFailed.
     """
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
         row = await _version(session, name, to)
+        known = await records.versions(session, name)
+        taking = next((each for each in known if each.stage == "live" and not each.retired), row)
+        check_version(taking, replaces)
         newer = [
             each
-            for each in await records.versions(session, name)
+            for each in known
             if each.version > to and each.stage == "live" and not each.retired
         ]
         if not newer and not row.retired and row.stage == "live":
@@ -91,14 +103,24 @@ async def roll_back(rt: Runtime, name: str, to: int, *, actor: str) -> RetiredVe
         return RetiredVersions(retired=tuple(each.version for each in newer))
 
 
-async def set_stage(rt: Runtime, name: str, version: int, stage: Stage, *, actor: str) -> None:
+async def set_stage(
+    rt: Runtime,
+    name: str,
+    version: int,
+    stage: Stage,
+    *,
+    actor: str,
+    replaces: Precondition = ANY_STATE,
+) -> None:
     """Let a version take alerts (`live`), or run dry on the same alerts (`shadow`).
 
-    A retired version can become a shadow. Raises NotFound, Conflict (it has that stage).
+    A retired version can become a shadow. Raises NotFound, Conflict (it has that stage),
+    PreconditionFailed.
     """
     async with rt.store.write() as session:
         await lock(session, Lock.CONFIGURATION, [f"playbook {name}"])
         row = await _version(session, name, version)
+        check_version(row, replaces)
         again = stage == SHADOW and row.retired
         if row.stage == stage and not again:
             raise Conflict(f"{name} version {version} is already {stage}")

@@ -16,6 +16,14 @@ from tests.harness.people import new_key
 FIRST, SECOND, THIRD = (
     {"text": f"protect: {{hosts: [{name}]}}\n"} for name in ("dc-1", "dc-2", "dc-3")
 )
+PLAYBOOK = """
+playbook: p
+version: {number}
+title: Version {number}
+owner: soc
+steps:
+  - {{id: look, use: reputation.lookup_address, with: {{address: 192.0.2.1}}}}
+"""
 LAB = {"connector": "nftables", "settings": {"netns": "a"}, "check": False}
 
 
@@ -163,3 +171,40 @@ async def test_publication_warns_of_lost_protection_and_of_groups_without_people
         "/v1/policy", json={"text": "protect: {}\n"}, headers={"if-match": first.headers["etag"]}
     )
     assert "protect.hosts: dc-1, dc-2 are no longer protected" in gone.json()["warnings"]
+
+
+async def test_asset_is_removed_only_as_it_was_seen(admin: httpx.AsyncClient) -> None:
+    network = {"type": "network", "value": "10.0.0.0/24", "tags": ["lab"]}
+    await admin.post("/v1/assets", json=[network])
+    seen = await admin.get("/v1/assets/network/10.0.0.7/24")
+    assert (seen.status_code, seen.json()["value"]) == (200, "10.0.0.0/24")
+    await admin.post("/v1/assets", json=[{**network, "critical": True}])
+    query = {"type": "network", "value": "10.0.0.0/24"}
+    stale = {"If-Match": seen.headers["etag"]}
+    is_problem(await admin.delete("/v1/assets", params=query, headers=stale), 412)
+    now = {"If-Match": (await admin.get("/v1/assets/network/10.0.0.0/24")).headers["etag"]}
+    assert (await admin.delete("/v1/assets", params=query, headers=now)).status_code == 204
+    is_problem(await admin.get("/v1/assets/network/10.0.0.0/24"), 404)
+    is_problem(await admin.get("/v1/assets/car/x"), 422)
+
+
+async def test_version_changes_its_stage_only_as_it_was_seen(admin: httpx.AsyncClient) -> None:
+    for number in (1, 2):
+        text = PLAYBOOK.format(number=number)
+        done = await admin.post("/v1/playbooks", json={"text": text, "file": "p.yaml"})
+        assert done.status_code == 201, done.text
+    first = {"If-Match": (await admin.get("/v1/playbooks/p?version=1")).headers["etag"]}
+    second = {"If-Match": (await admin.get("/v1/playbooks/p")).headers["etag"]}
+    path = "/v1/playbooks/p"
+    is_problem(await admin.post(f"{path}/2/retire", headers=first), 412)
+    is_problem(await admin.post(f"{path}/roll-back", json={"to": 1}, headers=first), 412)
+    is_problem(await admin.put(f"{path}/2/stage", json={"stage": "shadow"}, headers=first), 412)
+    assert (await admin.get("/v1/playbooks/p")).json()["version"] == 2
+    assert (await admin.post(f"{path}/2/retire", headers=second)).status_code == 200
+    is_problem(await admin.post(f"{path}/2/reinstate", headers=second), 412)
+    assert (await admin.get("/v1/playbooks/p")).json()["version"] == 1
+    roll_back = await admin.post(f"{path}/2/reinstate", headers={"If-Match": "*"})
+    assert roll_back.status_code == 200
+    now = {"If-Match": (await admin.get("/v1/playbooks/p")).headers["etag"]}
+    done = await admin.post(f"{path}/roll-back", json={"to": 1}, headers=now)
+    assert done.json() == {"retired": [2]}

@@ -38,7 +38,7 @@ STORED = Path(__file__).parents[2] / "docs" / "openapi.json"
 ROUTES = [
     route for router in (*OPEN, *GUARDED) for route in router.routes if isinstance(route, APIRoute)
 ]
-OPERATIONS = [(method, route.path) for route in ROUTES for method in sorted(route.methods)]
+OPERATIONS = [(method, route.path_format) for route in ROUTES for method in sorted(route.methods)]
 SIGNED = {
     ("POST", "/v1/webhooks/{source}"),
     ("POST", "/v1/slack/interactions"),

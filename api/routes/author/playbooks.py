@@ -12,6 +12,7 @@ from api.filters.configuration import Playbooks
 from api.filters.parameters import SortByName
 from api.paging import Cursor, Limit, Page, named_page
 from api.problems import error_responses
+from api.protocol.etags import IfMatch
 from api.schemas.playbooks import PublishPlaybook
 from orchestrator.domain.access import Permission
 from orchestrator.registry import publish
@@ -84,16 +85,17 @@ async def get_playbook(
     "/v1/playbooks/{playbook}/{version}/retire",
     response_model=PlaybookView,
     dependencies=[requires(Permission.PLAYBOOK_PUBLISH)],
-    responses=error_responses(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 412, 422),
 )
 async def retire_playbook(
     rt: Rt,
     actor: Actor,
+    replaces: IfMatch,
     playbook: PlaybookName,
     version: Annotated[int, Path(ge=1, le=_MOST, examples=[3])],
 ) -> PlaybookView:
     """Retire a version: no new run starts with it, and open runs continue."""
-    return await publish.retire_playbook(rt, playbook, version, actor=actor)
+    return await publish.retire_playbook(rt, playbook, version, actor=actor, replaces=replaces)
 
 
 def _key(view: PlaybookView) -> str:

@@ -139,13 +139,13 @@ async def promote_playbook(rt: Rt, actor: Actor, body: Promote) -> PromotionChec
     "/v1/playbooks/{playbook}/{version}/stage",
     response_model=list[VersionUsage],
     dependencies=_PUBLISH,
-    responses=error_responses(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 412, 422),
 )
 async def set_playbook_stage(
-    rt: Rt, actor: Actor, playbook: PlaybookName, version: Number, body: SetStage
+    rt: Rt, actor: Actor, replaces: IfMatch, playbook: PlaybookName, version: Number, body: SetStage
 ) -> list[VersionUsage]:
     """Let a version take alerts, or run dry next to the one that does."""
-    await versions.set_stage(rt, playbook, version, body.stage, actor=actor)
+    await versions.set_stage(rt, playbook, version, body.stage, actor=actor, replaces=replaces)
     return await versions.version_usage(rt, playbook)
 
 
@@ -153,13 +153,13 @@ async def set_playbook_stage(
     "/v1/playbooks/{playbook}/{version}/reinstate",
     response_model=list[VersionUsage],
     dependencies=_PUBLISH,
-    responses=error_responses(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 409, 412, 422),
 )
 async def reinstate_playbook(
-    rt: Rt, actor: Actor, playbook: PlaybookName, version: Number
+    rt: Rt, actor: Actor, replaces: IfMatch, playbook: PlaybookName, version: Number
 ) -> list[VersionUsage]:
     """Let a retired version start runs again."""
-    await versions.reinstate(rt, playbook, version, actor=actor)
+    await versions.reinstate(rt, playbook, version, actor=actor, replaces=replaces)
     return await versions.version_usage(rt, playbook)
 
 
@@ -167,13 +167,13 @@ async def reinstate_playbook(
     "/v1/playbooks/{playbook}/roll-back",
     response_model=RetiredVersions,
     dependencies=_PUBLISH,
-    responses=error_responses(401, 403, 404, 409, 422),
+    responses=error_responses(401, 403, 404, 409, 412, 422),
 )
 async def roll_back_playbook(
-    rt: Rt, actor: Actor, playbook: PlaybookName, body: RollBackTo
+    rt: Rt, actor: Actor, replaces: IfMatch, playbook: PlaybookName, body: RollBackTo
 ) -> RetiredVersions:
     """Let an earlier version take alerts again; open runs keep the version they started with."""
-    return await versions.roll_back(rt, playbook, body.to, actor=actor)
+    return await versions.roll_back(rt, playbook, body.to, actor=actor, replaces=replaces)
 
 
 @router.get(

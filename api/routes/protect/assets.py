@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from api.filters.configuration import Assets
 from api.paging import Cursor, Limit, Page, page_of
 from api.problems import error_responses
 from api.protocol.content import JSON, check_encoding, media_type, not_accepted
+from api.protocol.etags import IfMatch
 from orchestrator.assets import inventory
 from orchestrator.assets.csv_import import read_csv
 from orchestrator.assets.inventory import EXAMPLE, Asset, ImportResult
@@ -83,15 +84,34 @@ async def import_assets(rt: Rt, actor: Actor, request: Request) -> ImportResult:
     return ImportResult(imported=await inventory.import_numbered(rt, rows, actor=actor))
 
 
+@router.get(
+    "/v1/assets/{type}/{value:path}",
+    response_model=Asset,
+    dependencies=[requires(Permission.READ)],
+    responses=error_responses(401, 403, 404, 422),
+)
+async def get_asset(
+    rt: Rt,
+    type_: Annotated[str, Path(alias="type", min_length=1, max_length=64, examples=["host"])],
+    value: Annotated[
+        str, Path(min_length=1, max_length=4096, description="In any notation.", examples=["dc-1"])
+    ],
+) -> Asset:
+    """Get an asset."""
+    return await inventory.get_asset(rt, type_, value)
+
+
 @router.delete(
     "/v1/assets",
     status_code=204,
     dependencies=[requires(Permission.ADMIN)],
-    responses=error_responses(401, 403, 404, 422),
+    responses=error_responses(401, 403, 404, 412, 422),
 )
-async def remove_asset(rt: Rt, actor: Actor, type_: AssetType, value: AssetValue) -> Response:
+async def remove_asset(
+    rt: Rt, actor: Actor, replaces: IfMatch, type_: AssetType, value: AssetValue
+) -> Response:
     """Delete an asset."""
-    await inventory.remove_asset(rt, type_, value, actor=actor)
+    await inventory.remove_asset(rt, type_, value, actor=actor, replaces=replaces)
     return Response(status_code=204)
 
 
