@@ -111,6 +111,10 @@ class EvaluatePolicy(RequestModel):
     source: Annotated[Name | None, Field(description="The source of the alert.")] = None
     severity: Annotated[int, Field(ge=0, le=6, description="Of the alert.")] = 0
     at: Annotated[AwareDatetime | None, Field(description="The time; default: now.")] = None
+    approved_by: Annotated[
+        list[Name],
+        Field(max_length=50, description="Groups that approved what a release or restore lifts."),
+    ] = []
     tags: Annotated[
         list[Tag],
         Field(max_length=50, description="Of the target, in addition to those of the inventory."),

@@ -113,5 +113,5 @@ async def test_generated_client_calls_the_api(
     assert done.parsed.version == 2
     unknown = await call("get_run", run_id="run_x")
     assert unknown.parsed.detail == "run run_x does not exist"
-    runs = await call("list_runs", state=[models.RunStatus.WAITING])
+    runs = await call("list_runs", status=[models.RunStatus.WAITING])
     assert runs.parsed.items == []

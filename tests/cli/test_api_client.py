@@ -41,6 +41,7 @@ SHADOW = {
 }
 PLACES = [{"place": "x.yaml", "message": "wrong", "line": 3}]
 ANSWERS: dict[str, tuple[int, Any]] = {
+    "/v1/runs": (200, {"items": [{"id": "run_1"}], "next": None}),
     "/v1/runs/run_1/case": (200, RECORDED),
     "/v1/shadows/block": (200, SHADOW),
     "/conflict": (409, {"detail": "it is open"}),

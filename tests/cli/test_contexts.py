@@ -66,11 +66,12 @@ def test_login_with_a_key_that_the_api_does_not_accept_saves_nothing(server: Api
 
 
 def test_login_with_a_key_that_may_not_read_saves_it(server: ApiServer) -> None:
-    made = tocsin(
-        "key", "create", "eve", "--role", "admin", "--scope", "kill_switch:lift", "--json",
-        "--data-dir", server.settings.data_dir,
-    )  # fmt: skip
-    key = json.loads(made.stdout)["token"]
+    here = ("--json", "--data-dir", server.settings.data_dir)
+    assert tocsin("person", "add", "eve", *here).returncode == 0
+    narrow = ("--role", "admin", "--scope", "kill_switch:lift")
+    made = json.loads(tocsin("key", "create", "eve", *narrow, *here).stdout)
+    received = tocsin("key", "enrol", made["enrolment_code"], "--url", server.url, "--json")
+    key = json.loads(received.stdout)["token"]
     assert tocsin("login", server.url, stdin=key).returncode == 0
 
 

@@ -58,6 +58,7 @@ KNOWN = {
         *("yaml recipe", "json recipe", "xml recipe", "python recipe"),  # see test_recipes.py
         "bash install",  # whose commands tests/e2e/test_install.py runs, as far as no root is needed
         "bash make",
+        "bash release",  # of scripts/release.py, which tests/release/test_release.py runs
         "bash tocsin",
         "bash tocsin up",
         "bash curl",

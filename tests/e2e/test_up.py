@@ -1,5 +1,6 @@
 """`tocsin up`: one tree of processes, one data directory, nothing lost whatever is killed."""
 
+import json
 import socket
 import stat
 import sys
@@ -81,9 +82,12 @@ def test_a_taken_port_is_named(stack: Stack, tmp_path: Path) -> None:
 def test_the_doctor_finds_nothing_wrong_once_people_can_answer(stack: Stack) -> None:
     alone = tocsin("doctor", "--data-dir", stack.folder)
     assert alone.returncode == 1
-    assert "group soc-leads cannot answer, as no valid key is in it" in alone.stdout
-    lead = ("key", "create", "lead", "--role", "approver", "--group", "soc-leads")
-    assert tocsin(*lead, "--data-dir", stack.folder).returncode == 0
+    assert "group soc-leads cannot answer, as no one in it has a valid key" in alone.stdout
+    here = ("--data-dir", stack.folder)
+    assert tocsin("person", "add", "lead", "--group", "soc-leads", *here).returncode == 0
+    made = tocsin("key", "create", "lead", "--role", "approver", "--json", *here)
+    code = json.loads(made.stdout)["enrolment_code"]
+    assert tocsin("key", "enrol", code, "--url", f"http://127.0.0.1:{stack.port}").returncode == 0
     done = tocsin("doctor", "--data-dir", stack.folder)
     assert done.returncode == 0, done.stdout
 

@@ -60,6 +60,9 @@ on_failure: roll_back
 """
 
 
+HARMLESS = ["auto-contain"]
+
+
 class Watched(ConnectionPool):
     """A pool that notes the access with which each connection is opened."""
 
@@ -131,8 +134,10 @@ async def test_same_steps_live_write_to_each(bench: tuple[ActivityRig, Client, A
         "unblock_address", "block_address"
     )
     await made.add(
-        AssetRow(type="host", value="mac-113", short="mac-113", kind="workstation"),
-        AssetRow(type="user", value="j.doe@corp.example", short="j.doe", kind="person"),
+        AssetRow(type="host", value="mac-113", short="mac-113", kind="workstation", tags=HARMLESS),
+        AssetRow(
+            type="user", value="j.doe@corp.example", short="j.doe", kind="person", tags=HARMLESS
+        ),
     )
     run = await ran(made, client, Mode.LIVE, without_approval)
     assert run.status == "rolled_back", run  # after the comment, which is the last change
