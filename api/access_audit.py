@@ -10,8 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.audit import trail
 from orchestrator.domain.access import Permission, Principal
-from orchestrator.domain.audit_event import EventKind
-from orchestrator.domain.event_budget import EventBudget
+from orchestrator.domain.audit_event import EventBudget, EventKind
 from orchestrator.runtime import Runtime
 
 _PER_MINUTE = 60

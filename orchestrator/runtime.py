@@ -13,9 +13,9 @@ from orchestrator.crypto.keys import load_or_create_ring, load_ring
 from orchestrator.crypto.mac import Authenticator
 from orchestrator.crypto.private_file import read_private
 from orchestrator.crypto.signing import SigningKey, load_or_create_signing_key
+from orchestrator.domain.audit_event import EventBudget
 from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import Invalid
-from orchestrator.domain.event_budget import EventBudget
 from orchestrator.sandbox.task import InProcess, Sandbox
 from orchestrator.settings import Settings
 from orchestrator.store.session import Store
