@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
@@ -19,17 +17,6 @@ from tests.harness.run_rig import RunRig
 from tests.harness.world import MemoryWorld
 
 TEST_SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package
-
-
-@pytest.fixture(autouse=True)
-def _usual_logs() -> Iterator[None]:
-    """Leave the logs as they were: a command configures them for its whole process."""
-    configured = structlog.get_config()
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.configure(**configured)
-    root.handlers, root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

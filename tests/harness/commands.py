@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest.mock import patch
+
+import structlog
 
 from orchestrator.cli import main
 
@@ -27,6 +31,19 @@ class _Terminal(io.StringIO):
         return True
 
 
+@contextmanager
+def _usual_logs() -> Iterator[None]:
+    """Leave the logs as they were: a command configures them for its whole process."""
+    configured = structlog.get_config()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        structlog.configure(**configured)
+        root.handlers, root.level = handlers, level
+
+
 def tocsin(
     *arguments: object, stdin: str = "", typed: str | None = None, **environment: str
 ) -> CommandOutcome:
@@ -37,6 +54,7 @@ def tocsin(
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
     out, err = io.StringIO(), io.StringIO()
     with (
+        _usual_logs(),
         patch.dict(os.environ, {**clean, **environment}, clear=True),
         patch.object(sys, "stdin", io.StringIO(stdin) if typed is None else _Terminal(typed)),
         redirect_stdout(out),
