@@ -183,8 +183,10 @@ class Laws:
             if run.status == "failed" and not run.troubled and not run.touched:
                 why = self._ledger.rows("SELECT error FROM runs WHERE id = ?", run.id)
                 return f"run {run.id} ({run.way.name}) failed without a reason: {why}"
-        if self._ledger.count(
-            "approvals WHERE state IN ('approved', 'declined') AND NOT delivered"
+        if self._ledger.count(  # a run that a person cancels meanwhile has no use for it
+            "approvals JOIN runs ON runs.id = approvals.run_id"
+            " WHERE state IN ('approved', 'declined') AND NOT delivered"
+            " AND runs.status != 'cancelled'"
         ):
             return "a decision was not delivered to its run"
         return None
