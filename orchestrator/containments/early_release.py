@@ -43,14 +43,33 @@ async def find_refusal(
     who: Principal | None,
     now: datetime,
 ) -> EarlyRelease | None:
-    """Return why a person may not end leases now; None: they may. `who` None: in no group."""
-    if not leases:
-        return None  # they ended before; the lifting is only tried again
+    """Return why a person may not end leases now; None: they may. `who` None: in no group.
+
+    Where several runs hold it, the policy is asked about the leases of each. Without leases, they
+    ended before, and the lifting is only tried again.
+    """
+    for run_id in sorted({lease.run_id for lease in leases}):
+        of_run = [lease for lease in leases if lease.run_id == run_id]
+        refused = await _refusal_of_run(session, containment, of_run, who, now)
+        if refused is not None:
+            return refused
+    return None
+
+
+async def _refusal_of_run(
+    session: AsyncSession,
+    containment: ContainmentRow,
+    leases: Sequence[LeaseRow],
+    who: Principal | None,
+    now: datetime,
+) -> EarlyRelease | None:
+    """Return why a person may not end the leases of one run now."""
     change = await _change(session, containment, leases)
     in_force = await load_policy(session)
     run = await runs.get(session, leases[0].run_id)
     if run is None:
-        return None
+        text = f"run {leases[0].run_id} of its lease is missing"
+        return EarlyRelease(containment.key, containment.target, text, None, is_denied=True)
     context = await load_context(session, run, now)
     facts = await load_facts(session, change, None, now, context, in_force)
     verdict = evaluate(change, in_force, facts, context)

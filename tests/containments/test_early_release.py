@@ -24,7 +24,7 @@ from orchestrator.engine.activities.plan import PlanChange
 from orchestrator.policy.document import parse_policy
 from orchestrator.store.search.filters import ContainmentFilter
 from orchestrator.store.tables import ApprovalRow, EffectRow, IncidentRow, LeaseRow, TaskRow
-from tests.harness.activity_rig import START, ActivityRig, rig
+from tests.harness.activity_rig import START, ActivityRig, rig, run_row
 from tests.harness.databases import edit_rows
 
 HOUR = timedelta(hours=1)
@@ -165,6 +165,21 @@ async def test_rules_of_the_policy_decide_about_releases(bench: ActivityRig) -> 
     with pytest.raises(Forbidden, match="talk to the owner"):
         await by_hand(bench, key, LEAD)
     assert await bench.rows(TaskRow) == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_rule_about_one_of_several_runs_holds_for_all(bench: ActivityRig, path: Act) -> None:
+    key = await approved(bench, None)
+    await bench.add(run_row("run_9", playbook="guarded"))
+    await bench.plan(bench.block("run_9"))
+    rule = "rules: [{effect: release, playbook: guarded, deny: ask its owner}]"
+    await bench.policy(parse_policy(rule).model_dump(mode="json"))
+    if path is one_lease:  # that of run_1, about which there is no rule
+        await path(bench, key, LEAD)
+        return
+    with pytest.raises(Forbidden, match="ask its owner"):
+        await path(bench, key, LEAD)
+    assert START not in await ends(bench)
 
 
 async def test_rule_names_who_lifts(bench: ActivityRig) -> None:
