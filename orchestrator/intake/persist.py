@@ -15,13 +15,13 @@ from orchestrator.domain.alert import Alert
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.errors import Unavailable
 from orchestrator.domain.run import Mode
-from orchestrator.intake import match
 from orchestrator.intake.answers import Accepted, AcceptedAlert, Cover
 from orchestrator.intake.authenticate import REPLAY_WINDOW, NotAuthentic, Reason, Verified
 from orchestrator.intake.batch import AlertBatch
 from orchestrator.intake.correlate import Incidents, correlation_key
 from orchestrator.intake.delivery import WebhookDelivery
 from orchestrator.intake.keep_rejected import keep_items
+from orchestrator.intake.matching import start_runs
 from orchestrator.intake.matching.foreseen import Foreseen, Overtaken, foresee
 from orchestrator.intake.matching.set_aside import set_aside
 from orchestrator.intake.matching.triggers import Match
@@ -155,7 +155,7 @@ class _Arrival:
         for row, alert in rows:
             matches, errors = triggers.by_alert.get(row.id, ([], {}))
             matched += matches
-            self._matched[row.id] = match.live_names(matches)
+            self._matched[row.id] = start_runs.live_names(matches)
             data = {
                 "incident_id": row.incident_id,
                 "raw_sha256": row.raw_sha256,
@@ -165,7 +165,9 @@ class _Arrival:
             data |= {"triggers_failed": errors} if errors else {}
             data |= {"incomplete": list(map(str, alert.incomplete))} if alert.incomplete else {}
             self._note(EventKind.ALERT_ACCEPTED, row.id, data)
-        started = await match.start(session, matched, self._now, dry=self._source.mode != Mode.LIVE)
+        started = await start_runs.start(
+            session, matched, self._now, dry=self._source.mode != Mode.LIVE
+        )
         self._rows += started.runs
         self._events += started.events
         for run in started.runs:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.domain.untrusted.text import sanitize
 from orchestrator.intake.errors import Unparseable
-from orchestrator.intake.normalize.json_cursor import MAX_KEY, JsonCursor, sanitize
+from orchestrator.intake.normalize.json_cursor import MAX_KEY, JsonCursor
 from orchestrator.intake.normalize.keys import dedup_key, fingerprint
 
 

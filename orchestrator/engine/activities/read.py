@@ -20,6 +20,7 @@ from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.masking import mask_secrets
 from orchestrator.domain.run import StepState
+from orchestrator.domain.untrusted.text import clean_text
 from orchestrator.engine.activities.step_records import (
     fail_step_on_write,
     save_step,
@@ -27,7 +28,6 @@ from orchestrator.engine.activities.step_records import (
     step_progress,
 )
 from orchestrator.engine.decide.result_limits import size_problem
-from orchestrator.intake.normalize.json_cursor import clean_text
 from orchestrator.runtime import Runtime
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
+from orchestrator.domain.untrusted.text import sanitize
 from orchestrator.intake.body import JSON
-from orchestrator.intake.normalize.json_cursor import MAX_KEY, sanitize
+from orchestrator.intake.normalize.json_cursor import MAX_KEY
 from orchestrator.intake.normalize.times import canonical_moment
 
 

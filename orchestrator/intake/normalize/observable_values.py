@@ -6,7 +6,8 @@ import ipaddress
 import re
 
 from orchestrator.domain.observable import CANONICAL, ObservableType, canonical_address
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TEXT, sanitize
+from orchestrator.domain.untrusted.text import MAX_TEXT, sanitize
+from orchestrator.intake.normalize.json_cursor import MAX_NAME
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORTS = range(1, 65536)

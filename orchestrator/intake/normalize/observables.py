@@ -20,7 +20,8 @@ from orchestrator.domain.observable import (
     ObservableRole,
     ObservableType,
 )
-from orchestrator.intake.normalize.json_cursor import MAX_NAME, MAX_TEXT, FieldText, sanitize
+from orchestrator.domain.untrusted.text import MAX_TEXT, sanitize
+from orchestrator.intake.normalize.json_cursor import MAX_NAME, FieldText
 from orchestrator.intake.normalize.observable_values import parse_value, split_address
 from orchestrator.intake.normalize.omissions import Omissions, shorten
 from orchestrator.intake.normalize.refang import refang
