@@ -76,7 +76,7 @@ class BoundedConnection(H11Protocol):
         self._head: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as h11's is
         """Refuse a connection over the limits, and wait for a head otherwise."""
         super().connection_made(transport)
         self._peer = self.client[0] if self.client else ""

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.access.key_views import KeyView, view_of
+from orchestrator.access.key_views import EXAMPLE, KeyView, view_of
 from orchestrator.access.keys import is_within
 from orchestrator.audit import trail
 from orchestrator.crypto import tokens
@@ -27,7 +27,7 @@ class EnrolledKey(KeyView):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                **KeyView.model_config["json_schema_extra"]["example"],  # type: ignore[dict-item, index]
+                **EXAMPLE,
                 "enrolled_at": "2026-01-01T12:05:00Z",
                 "enrolment_expires_at": None,
                 "token": "tocsin_0123456789abcdef_...",

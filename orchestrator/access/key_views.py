@@ -11,7 +11,7 @@ from orchestrator.domain.access import Permission, PersonKind, Principal, Role
 from orchestrator.domain.model import Frozen
 from orchestrator.store.tables import KeyRow
 
-_EXAMPLE: dict[str, Any] = {
+EXAMPLE: dict[str, Any] = {
     "id": "0123456789abcdef",
     "person": "ann",
     "roles": ["analyst", "approver"],
@@ -31,7 +31,7 @@ _EXAMPLE: dict[str, Any] = {
 class KeyView(Frozen):
     """A key, without its token."""
 
-    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
     id: str
     person: str
@@ -60,7 +60,7 @@ class CreatedKey(KeyView):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                **_EXAMPLE,
+                **EXAMPLE,
                 "enrolment_code": "mZ0mYx5v4m0q3nKb1m8v0f2rH8v2b9sJk4uT6wXyZ0A",
                 "enrolment_url": "https://tocsin.corp.example/e/mZ0mYx5v4m0q3nKb1m8v0f2rH8v2b9sJk4uT6wXyZ0A",
             }

@@ -173,7 +173,7 @@ async def _finish(rt: Runtime, file: RingFile, report: Report, actor: str) -> tu
             newest = rt.secrets.newest_key_id
             if await sealed_rows.unsealed_events_of_others(session, newest):
                 continue
-            if any([await _left(rt, session, table) for table in TABLES]):
+            if any([await _reseal_one(rt, session, table) for table in TABLES]):
                 continue
             identity = await _identity(session)
             retired = file.retire_older()
@@ -188,8 +188,8 @@ async def _finish(rt: Runtime, file: RingFile, report: Report, actor: str) -> tu
     )
 
 
-async def _left(rt: Runtime, session: AsyncSession, table: Table) -> bool:
-    """Return whether a row that verifies is sealed by an older key."""
+async def _reseal_one(rt: Runtime, session: AsyncSession, table: Table) -> bool:
+    """Seal one row again that an older key has sealed; return whether there was one."""
     for key in await candidates(rt, session, table):
         try:
             row = await sealed_rows.load(session, table, key)

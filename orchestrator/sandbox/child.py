@@ -11,7 +11,7 @@ import importlib
 import os
 import resource
 import sys
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter
 
@@ -49,7 +49,7 @@ def _answer(place: str, request: bytes) -> tuple[Sign, bytes]:
         return b"x", type(error).__name__.encode()
 
 
-def _task(place: str) -> SandboxTask:  # type: ignore[type-arg]
+def _task(place: str) -> SandboxTask[Any, Any]:
     module, _, name = place.partition(":")
     found = getattr(importlib.import_module(module), name)
     if not isinstance(found, SandboxTask):
