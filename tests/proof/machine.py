@@ -150,6 +150,19 @@ class ContainmentSequences(RuleBasedStateMachine):
         deed = self.play.start_during_release(target, way)
         self._do(f"start {way.name} while {target.name} is slowly released", deed, quiet=quiet)
 
+    @precondition(lambda self: SHARED_STAGE.with_slow_calls and self._has_runs())
+    @rule(first=numbers, second=numbers, quiet=often_quiet)
+    def release_during_release(self, first: int, second: int, quiet: bool) -> None:
+        deed = self.play.release_during_release(self.targets[first], self.targets[second])
+        self._do(f"release {second} while {first} is slowly released", deed, quiet=quiet)
+
+    @precondition(lambda _: SHARED_STAGE.with_slow_calls)
+    @rule(numbers=st.sampled_from(((0, 1), (1, 0))), way=st.sampled_from(SHARING))
+    def start_refused(self, numbers: tuple[int, int], way: Any) -> None:
+        first, second = (self.targets[number] for number in numbers)
+        deed = self.play.start_refused(first, second, way)
+        self._do(f"start {way.name} {numbers}, slow and refused", deed, quiet=True)
+
     @rule(number=numbers, quiet=often_quiet)
     def cancel_while_away(self, number: int, quiet: bool) -> None:
         deed = self.play.cancel_while_away(self.targets[number], PATIENT)

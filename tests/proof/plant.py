@@ -164,12 +164,14 @@ BUGS = (
         "orchestrator/containments/release_scope.py",
         "rows, containments.in_force_within)",
         "rows, containments.held_within)",
+        slow=True,
     ),
     PlantedBug(
-        "a refused effect stays that of the containments that it seemed to cover",
+        "a refused containment takes another one's effect, which is on its way, for its own",
         "orchestrator/containments/release_scope.py",
-        "    owned = await containments.keys_of_effect(session, change.connection, effect_id)",
-        "    owned = [change.containment_key]",
+        "        if earlier is not None and (earlier.state.is_applied or containment.was_in_force):",
+        "        if earlier is not None:",
+        slow=True,
     ),
     PlantedBug(
         "a run that is cancelled waits until its plan can be made",

@@ -70,6 +70,22 @@ class ProofPlay:
         async with self.stage.slow_calls.kept():
             await self.start(target, way)
 
+    async def release_during_release(self, first: ProofTarget, second: ProofTarget) -> None:
+        """Release a target while the system takes long to lift another."""
+        self.slow(first.system, "undo:slow")
+        await self.release(first)
+        async with self.stage.slow_calls.kept():
+            await self.release(second)
+
+    async def start_refused(self, first: ProofTarget, second: ProofTarget, way: Variant) -> None:
+        """Start two runs that are refused, the first one only after the second."""
+        self.slow(first.system, "apply:slow")
+        self.refuse(first.system)
+        self.refuse(second.system)
+        await self.start(first, way)
+        async with self.stage.slow_calls.kept():
+            await self.start(second, way)
+
     async def start_both(self, first: ProofTarget, second: ProofTarget) -> None:
         inputs = {"target": first.name, "other": second.name}
         await self._start(
