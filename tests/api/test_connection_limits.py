@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.client_address import parse_networks
-from api.limits.connections import ConnectionLimits
+from api.limits.connections import BoundedConnection, ConnectionLimits
 
 READYZ = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -165,14 +165,23 @@ async def test_client_that_does_not_read_is_disconnected() -> None:
         await until(lambda: limits.open.total() == 0)
 
 
-async def test_further_requests_of_a_connection_have_a_deadline_of_their_own() -> None:
-    async with serving(head_seconds=0.4) as (port, _):
+async def test_answered_request_leaves_no_deadline_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[BoundedConnection] = []
+    begin = BoundedConnection.connection_made
+
+    def note(self: BoundedConnection, transport: asyncio.Transport) -> None:
+        opened.append(self)
+        begin(self, transport)
+
+    monkeypatch.setattr(BoundedConnection, "connection_made", note)
+    async with serving() as (port, _):
         reader, writer = await connect(port)
+        await until(lambda: len(opened) == 1 and opened[0]._head is not None)
         for _ in range(3):
             writer.write(READYZ)
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
             await reader.readuntil(b"xx")
-            await asyncio.sleep(0.2)
+            await until(lambda: opened[0]._head is None)
 
 
 async def test_trusted_proxy_has_the_connections_of_all_its_clients() -> None:
