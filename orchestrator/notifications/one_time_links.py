@@ -24,8 +24,13 @@ class NewLink(NamedTuple):
 
 
 def new_link() -> NewLink:
-    """Return a new link. Called when the message is sent, so that no table ever holds the token."""
+    """Return a new link. Called when the message is sent, so that no table ever holds the token.
+
+    A token that begins with a dash would be an option where it is typed after a command.
+    """
     token = secrets.token_urlsafe(32)
+    while token.startswith("-"):
+        token = secrets.token_urlsafe(32)
     return NewLink(SecretStr(token), hash_of(token))
 
 

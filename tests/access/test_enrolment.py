@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from orchestrator.access.key_views import CreatedKey
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.notifications.contacts import save_contact
+from orchestrator.notifications.one_time_links import new_link
 from orchestrator.notifications.sender import send_due
 from tests.harness.approval_rows import Desk, desk
 from tests.harness.mail_server import MailServer
@@ -102,3 +104,9 @@ async def test_where_mail_reaches_the_person_the_admin_sees_no_code(tmp_path: Pa
         link = re.search(r"https://tocsin\.example/soc/e/(\S+)", body.get_content())
         assert link is not None
         assert (await enrolment.enrol(at.rt, link[1], None)).person == "ann"
+
+
+def test_code_is_no_option_where_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([f"-{'a' * 42}", f"--{'a' * 41}", "b" * 43])
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda _bytes: next(drawn))
+    assert new_link().token.get_secret_value() == "b" * 43
