@@ -118,11 +118,28 @@ async def test_all_alerts_of_a_body_share_a_budget(
 ) -> None:
     await publish(rt, "block-beacon", once_per="${{ alert.id }}")
     monkeypatch.setattr(triggers, "BODY_STEPS", 60)
-    body = "\n".join(json.dumps(beacon(number)) for number in range(40)).encode()
-    done = await send(rt, body)
+    monkeypatch.setattr(triggers, "MANY_STEPS", 2)
+    done = await send(rt, many_alerts())
     assert 0 < len(done.run_ids) < 40
     [event] = await trail(rt, EventKind.PLAYBOOK_SET_ASIDE)
     assert "of 60 steps for one body" in event["reason"]
+
+
+@pytest.mark.attack(
+    "send a body of so many alerts that every trigger is set aside",
+    before="the versions started no more runs",
+)
+async def test_number_of_alerts_sets_no_version_aside(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish(rt, "block-beacon", once_per="${{ alert.id }}")
+    monkeypatch.setattr(triggers, "BODY_STEPS", 60)
+    assert len((await send(rt, many_alerts())).run_ids) == 40
+    assert await trail(rt, EventKind.PLAYBOOK_SET_ASIDE) == []
+
+
+def many_alerts() -> bytes:
+    return "\n".join(json.dumps(beacon(number)) for number in range(40)).encode()
 
 
 async def test_other_requests_are_answered_while_triggers_are_evaluated(

@@ -1,7 +1,8 @@
 """Matching of alerts to playbooks, before the transaction that commits the alerts.
 
 An expression has a budget of steps, and so has a trigger for all alerts of one body. A version
-whose trigger exceeds it is set aside: it starts no run until it is published again.
+whose trigger exceeds it is set aside: it starts no run until it is published again. Many alerts do
+not exceed it: who writes a body could set every version aside.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from orchestrator.store.queries import alerts, runs
 from orchestrator.store.tables import AlertRow
 
 BODY_STEPS = 50 * TRIGGER_STEPS
-"""The budget of one trigger for all alerts of a body."""
+"""The budget of one trigger for all alerts of a body, as far as it takes many steps for each."""
+MANY_STEPS = TRIGGER_STEPS // 4
+"""More than a trigger without fault takes for the largest alert."""
 MAX_PLANS = 1024
 """The maximum number of parsed plans in memory."""
 _YIELD_STEPS = 5_000  # after which other requests get their turn
@@ -84,6 +87,7 @@ class TriggerResults:
         self.exceeded: dict[tuple[str, int], str] = {}
         """The versions whose trigger exceeds its budget, with the error."""
         self._used: dict[tuple[str, int], int] = defaultdict(int)
+        self._read: dict[tuple[str, int], int] = defaultdict(int)
         self._since_yield = 0
 
     async def evaluate(self, candidates: Sequence[Candidate], alert: AlertRow) -> None:
@@ -118,8 +122,9 @@ class TriggerResults:
             raise
         finally:
             self._used[version] += budget.used
+            self._read[version] += 1
             self._since_yield += budget.used
-            if self._used[version] > BODY_STEPS:
+            if self._used[version] > max(BODY_STEPS, MANY_STEPS * self._read[version]):
                 self.exceeded[version] = (
                     f"the trigger exceeded its budget of {BODY_STEPS} steps for one body"
                 )
