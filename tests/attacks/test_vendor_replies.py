@@ -18,9 +18,9 @@ from orchestrator.briefing.approval import ApprovalView
 from orchestrator.briefing.plain_text import one_line
 from orchestrator.cli.approvals.render import render_approval
 from orchestrator.domain.errors import Rejected, Unavailable
+from orchestrator.domain.untrusted.text import clean_text
 from orchestrator.intake.body import BodyRefused
 from orchestrator.intake.coding import decode
-from orchestrator.intake.normalize.json_cursor import clean_text
 
 MIB = 1024 * 1024
 LAUGHS = """<!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>

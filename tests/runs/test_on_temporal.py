@@ -350,6 +350,7 @@ async def test_release_ends_the_leases_and_wakes_the_workflow(
     temporal: tuple[Runtime, Client],
 ) -> None:
     rt, client = temporal
+    await add_run(rt)
     await add(
         rt,
         ContainmentRow(
