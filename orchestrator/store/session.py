@@ -66,8 +66,11 @@ class Store:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Open a session for reading. Raise RowRefused as `orchestrator.store.authentic` says."""
-        session = self._sessions()
+        """Open a session for reading, which never writes what its rows are given.
+
+        Raise RowRefused as `orchestrator.store.authentic` says.
+        """
+        session = self._sessions(autoflush=False)
         try:
             async with session:
                 yield session

@@ -59,13 +59,12 @@ async def foresee(
         new = [alert for alert in parsed if alert.dedup_key not in known]
         incidents = await Incidents.load(session, source, new, now)
         playbooks = await candidates(session) if new else []
-    rows: dict[str, AlertRow] = {}
-    opened: dict[str, str] = {}
-    for alert in new:
-        before, incident = len(incidents.opened), incidents.join(alert)
-        opened |= {alert.dedup_key: incident.id} if len(incidents.opened) > before else {}
-        rows[alert.dedup_key] = alert_row(source, alert, incident.id, sha256, now)
-    async with rt.store.read() as session:
+        rows: dict[str, AlertRow] = {}
+        opened: dict[str, str] = {}
+        for alert in new:
+            before, incident = len(incidents.opened), incidents.join(alert)
+            opened |= {alert.dedup_key: incident.id} if len(incidents.opened) > before else {}
+            rows[alert.dedup_key] = alert_row(source, alert, incident.id, sha256, now)
         await enrich_rows(session, list(rows.values()))
     open_ = [rows[alert.dedup_key] for alert in new if not alert.resolved]
     return Foreseen(rows, opened, await evaluate_triggers(playbooks, open_))
