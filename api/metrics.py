@@ -86,10 +86,10 @@ class Metrics:
         return Gauge(name, meaning, labels, registry=self._registry)
 
     def count_webhook(self, source: str | None, outcome: str, number: int = 1) -> None:
-        """Count a webhook request: `accepted`, `duplicate`, `ignored`, `refused` (not authentic).
+        """Count alerts: `accepted`, `duplicate`, or `unreadable` items of a batch.
 
-        `unreadable` counts bodies, and single items of a batch. `source`: None unless it is
-        configured.
+        A request without an alert counts as one: `ignored`, `unreadable`, `refused` (not
+        authentic). `source`: None unless it is configured.
         """
         if not number:
             return

@@ -81,7 +81,9 @@ async def accept_webhook(source: Source, request: Request) -> Response:
         container.metrics.count_webhook(source, "ignored")
         return _answer(outcome, 200)
     request.state.logged |= {"alert_id": outcome.alert_id, "run_ids": list(outcome.run_ids)}
-    container.metrics.count_webhook(source, "duplicate" if outcome.duplicate else "accepted")
+    duplicates = sum(alert.duplicate for alert in outcome.alerts)
+    container.metrics.count_webhook(source, "accepted", len(outcome.alerts) - duplicates)
+    container.metrics.count_webhook(source, "duplicate", duplicates)
     container.metrics.count_webhook(source, "unreadable", len(outcome.rejected))
     container.dispatcher.enqueue(outcome.run_ids, new_incidents(outcome))
     return _answer(outcome, 200 if outcome.duplicate else 202)

@@ -60,7 +60,7 @@ async def keep_items(
 
     The caller counts it.
     """
-    detail = f"{len(items)} items could not be read; the first: {items[0].reason}"
+    detail = f"items that could not be read: {len(items)}; the first: {items[0].reason}"
     reason = RejectionReason.ITEMS
     row = _row(rt, source, delivery, now, reason=reason, status=202, detail=detail)
     row.items = [item.model_dump() for item in items[:_MAX_ITEMS]]

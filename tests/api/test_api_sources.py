@@ -93,16 +93,16 @@ async def test_unreadable_items_and_bodies_have_an_outcome_of_their_own(
     await add_edge(admin)
     path = "/v1/webhooks/edge"
     bad = {"event_type": "alert"}
-    body = json.dumps([json.loads(alert()), bad, bad])
+    body = json.dumps([json.loads(alert()), json.loads(alert()) | {"flow_id": 2}, bad, bad])
     reply = await stranger.post(path, content=body, headers=EDGE)
     assert (reply.status_code, [item["index"] for item in reply.json()["rejected"]]) == (
         202,
-        [1, 2],
+        [2, 3],
     )
     await stranger.post(path, content=b"x", headers=EDGE)
     await stranger.post(path, content=b"x")
     text = (await admin.get("/metrics")).text
-    for outcome, number in (("accepted", 1.0), ("unreadable", 3.0), ("refused", 1.0)):
+    for outcome, number in (("accepted", 2.0), ("unreadable", 3.0), ("refused", 1.0)):
         assert f'tocsin_alerts_total{{outcome="{outcome}",source="edge"}} {number}' in text
 
 

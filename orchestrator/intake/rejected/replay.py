@@ -81,7 +81,7 @@ async def _read_again(
         return None, {"detail": str(telemetry), "state": RejectionState.REPLAYED, "body": None}
     accepted = await commit(rt, source, parsed, payloads.body, Verified(), rt.clock())
     if parsed.rejected:
-        detail = f"{len(parsed.rejected)} items could not be read: {parsed.rejected[0].reason}"
+        detail = f"items that could not be read: {len(parsed.rejected)}; the first: {parsed.rejected[0].reason}"
         items = [item.model_dump() for item in parsed.rejected]
         return accepted, {"detail": detail, "reason": RejectionReason.ITEMS, "items": items}
     return accepted, {"state": RejectionState.REPLAYED, "body": None, "items": []}
