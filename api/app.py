@@ -25,7 +25,7 @@ from api.methods import Methods
 from api.metrics import Metrics
 from api.middleware import ResponseMiddleware
 from api.openapi import install_document, operation_id
-from api.routes import health, webhooks
+from api.routes import health, index, webhooks
 from api.routes.administer import (
     audit,
     connections,
@@ -103,7 +103,7 @@ GUARDED = (
 )
 """Routers whose routes each require a permission."""
 
-OPEN = (webhooks.router, health.router, slack.router, enrolments.router)
+OPEN = (webhooks.router, health.router, index.router, slack.router, enrolments.router)
 """Routers without API keys: requests are signed, carry a code, or tell nothing confidential."""
 
 PAGES = (email_links.router, enrolments.pages)

@@ -41,8 +41,10 @@ def check_query(given: QueryParams, declared: Mapping[str, bool]) -> None:
         return
     accepted = ", ".join(sorted(declared)) or "no query parameters"
     first = places[0]
-    fix = f"; {first.fix}" if first.fix else ""
-    raise InvalidParts(f"{first.message}{fix}. This path accepts: {accepted}", places)
+    repeats = first.fix is None or first.fix.startswith("use one of")
+    sentence = first.message if repeats else f"{first.message}; {first.fix}"
+    end = "" if sentence.endswith("?") else "."
+    raise InvalidParts(f"{sentence}{end} This path accepts: {accepted}", places)
 
 
 def _problem(name: str, count: int, declared: Mapping[str, bool]) -> ProblemPlace | None:

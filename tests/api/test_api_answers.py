@@ -16,7 +16,7 @@ from tests.harness.api_calls import is_problem
 
 
 @pytest.mark.parametrize(
-    "path", ["/livez", "/readyz", "/metrics", "/openapi.json", "/v1/runs", "/nowhere"]
+    "path", ["/", "/livez", "/readyz", "/metrics", "/openapi.json", "/v1/runs", "/nowhere"]
 )
 async def test_every_response_has_a_request_id_and_security_headers(
     stranger: httpx.AsyncClient, path: str

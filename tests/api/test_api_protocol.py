@@ -83,7 +83,7 @@ def test_signature_says_which_parameters_take_several_values() -> None:
 async def test_misspelt_parameter_is_answered_with_the_right_one(admin: httpx.AsyncClient) -> None:
     problem = is_problem(await admin.get("/v1/runs", params={"playbok": "c2"}), 422)
     assert problem["errors"][0]["fix"] == "did you mean 'playbook'?"
-    assert "did you mean 'playbook'?" in problem["detail"]
+    assert "did you mean 'playbook'? This path accepts: " in problem["detail"]
 
 
 async def test_long_and_many_parameters_are_shortened(admin: httpx.AsyncClient) -> None:

@@ -23,6 +23,7 @@ ROUTES = [route for router in GUARDED for route in router.routes if isinstance(r
 EACH = [(method, route) for route in ROUTES for method in sorted(route.methods)]
 OPEN_PATHS = {
     ("POST", "/v1/webhooks/{source}"),
+    ("GET", "/"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
