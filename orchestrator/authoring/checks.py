@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from orchestrator.authoring.plan_tasks import COMPARE, PlanPair, PlaybookComparison
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import Frozen
+from orchestrator.playbook.compile.compiler import CompiledPlaybook
 from orchestrator.playbook.lint.rule import LintFinding
 from orchestrator.playbook.plan import CallPlaybook, Plan, walk
 from orchestrator.registry.analysis import compile_draft
@@ -78,7 +79,11 @@ async def check_draft(
 
     Raises PlaybookInvalid with every problem.
     """
-    compiled = await compile_draft(rt, text, file, given)
+    return describe(await compile_draft(rt, text, file, given))
+
+
+def describe(compiled: CompiledPlaybook) -> CheckedPlaybook:
+    """Return what a check says of a playbook that compiles."""
     plan = compiled.plan
     called = (step.plan for _, step in walk(plan) if isinstance(step, CallPlaybook))
     return CheckedPlaybook(

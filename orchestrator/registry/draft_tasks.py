@@ -6,11 +6,10 @@ from typing import Any
 
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compile.compiler import Resolve, compile_playbook
 from orchestrator.playbook.lint.rule import LintFinding
-from orchestrator.playbook.lint.rules import lint_playbook
+from orchestrator.playbook.lint.rules import lint_analyzed
 from orchestrator.playbook.plan import Plan
-from orchestrator.registry.drafts import resolve_with
+from orchestrator.registry.drafts import DraftSet
 from orchestrator.sandbox.task import SandboxTask
 
 
@@ -32,11 +31,12 @@ class DraftAnalysis(Frozen):
     given: tuple[CallableDraft, ...] = ()
     """Drafts that it may call."""
 
-    def resolve(self) -> Resolve:
-        """Return how a call finds its playbook."""
+    def drafts(self) -> DraftSet[CallableDraft]:
+        """Return the draft, as the first of the set, and those that it may call."""
         plans = [Plan.model_validate(each) for each in self.published]
         known = {(plan.playbook, plan.version): plan for plan in plans}
-        return resolve_with(self.given, self.catalogue, known)
+        draft = CallableDraft(file=self.file, text=self.text)
+        return DraftSet([draft, *self.given], self.catalogue, known)
 
 
 class CompiledDraft(Frozen):
@@ -47,12 +47,12 @@ class CompiledDraft(Frozen):
 
 
 def _compile(request: DraftAnalysis) -> CompiledDraft:
-    found = compile_playbook(request.text, request.file, request.catalogue, request.resolve())
+    found = request.drafts().analyze(0).compiled
     return CompiledDraft(plan=found.plan, positions=found.positions)
 
 
 def _lint(request: DraftAnalysis) -> tuple[LintFinding, ...]:
-    return lint_playbook(request.text, request.file, request.catalogue, request.resolve())
+    return lint_analyzed(request.drafts().analyze(0), request.file, request.catalogue)
 
 
 COMPILE = SandboxTask(f"{__name__}:COMPILE", _compile, DraftAnalysis, CompiledDraft)

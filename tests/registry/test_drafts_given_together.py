@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.authoring.checks import check_draft
+from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.domain.errors import Conflict
+from orchestrator.playbook.plan import CallPlaybook, Plan
 from orchestrator.playbook.problems import PlaybookInvalid
 from orchestrator.registry.analysis import lint_draft
+from orchestrator.registry.drafts import DraftSet, compile_together
 from orchestrator.registry.publish import (
     PlaybookFiles,
     get_playbook,
@@ -67,6 +70,62 @@ async def test_draft_calls_drafts_given_with_it_in_any_order(order: tuple[int, i
 async def test_draft_that_is_not_given_is_unknown_and_the_error_says_what_to_do() -> None:
     with pytest.raises(PlaybookInvalid, match="name both playbooks in one command"):
         await check_draft(None, GRANDPARENT, "playbook.yaml", [draft(PARENT)])
+
+
+def chain(length: int) -> list[FolderPlaybook]:
+    """Return playbooks of which each calls the next."""
+    texts = [
+        CHILD.replace("lock-account", f"link-{each}").replace("version: 2", "version: 1")
+        if each == length - 1
+        else PARENT.replace("stolen-password", f"link-{each}").replace(
+            "lock-account@2", f"link-{each + 1}@1"
+        )
+        for each in range(length)
+    ]
+    return [draft(text) for text in texts]
+
+
+def called_plans(plan: Plan) -> list[Plan]:
+    return [step.plan for step in plan.steps if isinstance(step, CallPlaybook)]
+
+
+def test_drafts_checked_together_are_compiled_once() -> None:
+    callers = [
+        PARENT.replace("stolen-password", f"caller-{each}").replace("lock-account@2", "link-0@1")
+        for each in range(3)
+    ]
+    drafts = [*map(draft, callers), *chain(4)]
+    together = DraftSet(drafts, usual_catalogue(), {})
+    plans = {
+        plan.playbook: plan
+        for plan in (together.analyze(each).compiled.plan for each in range(len(drafts)))
+    }
+    called = [each for plan in plans.values() for each in called_plans(plan)]
+    assert len(called) == 6
+    assert all(each is plans[each.playbook] for each in called)
+    assert together.resolve("link-0", 1) is plans["link-0"]
+
+
+def test_only_what_a_draft_calls_is_compiled_with_it() -> None:
+    together = DraftSet([draft(PARENT), *chain(5), draft(CHILD)], usual_catalogue(), {})
+    together.analyze(0)
+    assert [each.text for each, _ in together.compiled()] == [CHILD, PARENT]
+
+
+def test_drafts_that_call_each_other_are_both_refused() -> None:
+    back = PARENT.replace("stolen-password", "phished").replace("lock-account@2", "ransom@1")
+    forth = PARENT.replace("stolen-password", "ransom").replace("lock-account@2", "phished@1")
+    found = compile_together([draft(back), draft(forth)], usual_catalogue(), {})
+    assert not found.compiled
+    assert [each.text for each, _ in found.invalid] == [back, forth]
+
+
+def test_chain_of_calls_is_followed_to_any_length() -> None:
+    found = compile_together(chain(400), usual_catalogue(), {})
+    assert [each.text.split()[1] for each, _ in found.compiled][:2] == ["link-399", "link-398"]
+    assert "nested more than" in str(found.invalid[0][1]) or "not published" in str(
+        found.invalid[0][1]
+    )
 
 
 async def test_published_version_is_called_as_it_was_published(rt: Runtime) -> None:

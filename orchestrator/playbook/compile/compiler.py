@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,14 +24,18 @@ from orchestrator.playbook.compile.steps import MAX_STEPS, Resolve, StepCompiler
 from orchestrator.playbook.language.types import ANY, STRING, Type, alert_type, nullable
 from orchestrator.playbook.language.yaml import BadYaml, Document, Path, load
 from orchestrator.playbook.problems import PlaybookInvalid, PlaybookProblem
+from orchestrator.playbook.schema.fields import CALL
 from orchestrator.playbook.schema.playbook import PlaybookSpec
 
 __all__ = [
     "AnalyzedPlaybook",
     "CompiledPlaybook",
     "Resolve",
+    "analyze_document",
     "analyze_playbook",
+    "called_versions",
     "compile_playbook",
+    "read_document",
 ]
 
 
@@ -67,13 +72,32 @@ def analyze_playbook(
     text: str, file: str, catalogue: Catalogue, resolve: Resolve
 ) -> AnalyzedPlaybook:
     """Compile a playbook and keep what lint needs. Raises PlaybookInvalid."""
+    return analyze_document(read_document(text, file), text, file, catalogue, resolve)
+
+
+def read_document(text: str, file: str) -> Document:
+    """Read the YAML of a playbook. Raises PlaybookInvalid."""
     try:
-        document = load(text)
+        return load(text)
     except BadYaml as error:
         place = error.position
         raise PlaybookInvalid(
             [PlaybookProblem(file, place.line, place.column, None, error.message, error.fix)]
         ) from error
+
+
+def called_versions(document: Document) -> tuple[tuple[str, int], ...]:
+    """Return the names and versions that the steps of a document call, each once."""
+    calls = (value_at(step, ("call",)) for step, _ in _steps(document.data, ()))
+    well_formed = (call for call in calls if isinstance(call, str) and re.match(CALL, call))
+    parts = (call.partition("@") for call in dict.fromkeys(well_formed))
+    return tuple((name, int(version)) for name, _, version in parts)
+
+
+def analyze_document(
+    document: Document, text: str, file: str, catalogue: Catalogue, resolve: Resolve
+) -> AnalyzedPlaybook:
+    """Compile a playbook whose YAML is read, as `analyze_playbook` does. Raises PlaybookInvalid."""
     diagnostics = Diagnostics(file, document)
     if not (parsed := parse_playbook(document, diagnostics)):
         diagnostics.raise_any()
@@ -81,7 +105,7 @@ def analyze_playbook(
     compiler = _Compiler(document, diagnostics, parsed, catalogue, resolve)
     whole = compiler.compile()
     diagnostics.raise_any()
-    paths = dict(_ids(document.data, ()))
+    paths = dict(_ids(document.data))
     places = {name: document.at(path) for name, path in paths.items()}
     positions = {name: (place.line, place.column) for name, place in places.items()}
     compiled = CompiledPlaybook(whole, positions, text)
@@ -204,7 +228,7 @@ class _Compiler:
 
     def _unique_ids(self, document: Document) -> dict[str, Path]:
         ids: dict[str, Path] = {}
-        for name, path in _ids(document.data, ()):
+        for name, path in _ids(document.data):
             if name in ids:
                 first = document.at(ids[name])
                 self._diagnostics.add(
@@ -216,10 +240,17 @@ class _Compiler:
         return ids
 
 
-def _ids(data: Any, path: Path) -> Iterator[tuple[str, Path]]:
+def _ids(data: Any) -> Iterator[tuple[str, Path]]:
     """Yield every step id and its path, in the order of the text."""
-    if is_step(path) and isinstance(name := value_at(data, ("id",)), str):
-        yield name, path
+    for step, path in _steps(data, ()):
+        if isinstance(name := value_at(step, ("id",)), str):
+            yield name, path
+
+
+def _steps(data: Any, path: Path) -> Iterator[tuple[Any, Path]]:
+    """Yield every step and its path, in the order of the text."""
+    if is_step(path):
+        yield data, path
     children = (
         data.items()
         if isinstance(data, dict)
@@ -229,4 +260,4 @@ def _ids(data: Any, path: Path) -> Iterator[tuple[str, Path]]:
     )
     for key, value in children:
         if key not in {"with", "for_each", "form", "inputs"}:
-            yield from _ids(value, (*path, key))
+            yield from _steps(value, (*path, key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.playbook.catalogue import Catalogue
-from orchestrator.playbook.compile.compiler import Resolve, analyze_playbook
+from orchestrator.playbook.compile.compiler import AnalyzedPlaybook, Resolve, analyze_playbook
 from orchestrator.playbook.lint.classes import CLASS
 from orchestrator.playbook.lint.context import LintContext
 from orchestrator.playbook.lint.effects import APPROVAL, LEASE, TIMEOUT
@@ -40,11 +40,19 @@ def lint_playbook(
 
     Raises PlaybookInvalid for a playbook that does not compile.
     """
-    analyzed = analyze_playbook(text, file, catalogue, resolve)
+    return lint_analyzed(analyze_playbook(text, file, catalogue, resolve), file, catalogue)
+
+
+def lint_analyzed(
+    analyzed: AnalyzedPlaybook, file: str, catalogue: Catalogue
+) -> tuple[LintFinding, ...]:
+    """Return every finding of a compiled playbook that is not waived, in the order of the file."""
     context = LintContext(analyzed, file, catalogue)
     findings = dict.fromkeys(finding for rule in RULES for finding in rule.findings(context))
     lines = {name: line for name, (line, _) in analyzed.compiled.positions.items()}
-    remaining = apply_waivers(findings, text, file, lines, frozenset(rule.id for rule in RULES))
+    remaining = apply_waivers(
+        findings, analyzed.compiled.source, file, lines, frozenset(rule.id for rule in RULES)
+    )
     return tuple(
         sorted(
             remaining,

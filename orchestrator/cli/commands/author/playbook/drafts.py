@@ -1,16 +1,16 @@
-"""Verbs on drafts, offline or with the names of an installation: check, lint, diff, graph."""
+"""Verbs on drafts, offline or with the names of an installation: check, diff, graph."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from orchestrator.cli.api_client import InvalidRequest
 from orchestrator.cli.command import Answer, Api, draft_command
 from orchestrator.cli.commands.respond.run import Format, Output, graph_answer
 from orchestrator.cli.connect import connect
@@ -20,11 +20,8 @@ from orchestrator.cli.output import print_refusal
 from orchestrator.domain.errors import Invalid, TocsinError
 
 if TYPE_CHECKING:
-    from orchestrator.playbook.lint.rule import LintFinding
     from orchestrator.playbook.plan import Plan
-
-INVALID = "invalid"
-"""The rule of a finding about a playbook that does not compile."""
+    from orchestrator.registry.drafts import DraftSet
 
 Files = Annotated[
     list[Path],
@@ -36,7 +33,6 @@ _SIDE = "A file, a folder with a playbook.yaml, or NAME[@VERSION] of an installa
 def register(app: typer.Typer) -> None:
     """Add the verbs to `tocsin playbook`."""
     draft_command(app, "check")(check)
-    draft_command(app, "lint")(lint)
     draft_command(app, "diff")(diff)
     draft_command(app, "graph")(draw)
 
@@ -50,33 +46,6 @@ def check(api: Api | None, files: Files) -> Answer:
     checked = check_drafts(api, read_drafts(files))
     lines = [f"{each['file']}: valid ({each['playbook']} {each['version']})" for each in checked]
     return Answer(checked, "\n".join(lines))
-
-
-def lint(
-    api: Api | None,
-    files: Files,
-    format_: Annotated[
-        Literal["text", "github"],
-        typer.Option("--format", help="github: annotations for GitHub Actions."),
-    ] = "text",
-) -> Answer:
-    """Report risky or fragile places by file, line, column, step and rule.
-
-    Exit code 0: no findings; 1: findings.
-    Waive a finding in place with: # tocsin: allow RULE because REASON.
-    """
-    given = read_drafts(files)
-    found = [finding for draft in given for finding in _lint(api, draft, given)]
-    show = _annotation if format_ == "github" else str
-    lines = [show(finding) for finding in found]
-    if not found and format_ == "text":
-        lines = [f"{len(files)} {'playbooks' if len(files) > 1 else 'playbook'}: no findings"]
-    return Answer(
-        [finding.model_dump(mode="json") for finding in found],
-        "".join(f"{line}\n" for line in lines),
-        ExitCode.NEGATIVE if found else ExitCode.DONE,
-        raw=True,
-    )
 
 
 def diff(
@@ -161,11 +130,12 @@ def check_drafts(api: Api | None, drafts: Sequence[DraftFile]) -> list[dict[str,
 
     Raise Invalid with every problem of every draft.
     """
+    check_one = _offline_check(drafts) if api is None else partial(_check, api, drafts)
     checked: list[dict[str, Any]] = []
     problems: list[str] = []
-    for draft in drafts:
+    for position, draft in enumerate(drafts):
         try:
-            checked.append(_check(api, draft, drafts))
+            checked.append({"file": draft.file, **check_one(position)})
         except Invalid as error:
             problems.append(str(error))
     if problems:
@@ -173,14 +143,31 @@ def check_drafts(api: Api | None, drafts: Sequence[DraftFile]) -> list[dict[str,
     return checked
 
 
-def _check(api: Api | None, draft: DraftFile, given: Sequence[DraftFile]) -> dict[str, Any]:
-    if api is not None:
-        body = {**draft._asdict(), "given": given_with(draft, given)}
-        return {"file": draft.file, **api.post("/v1/authoring/check", body)}
-    from orchestrator.authoring import checks
+def _check(api: Api, drafts: Sequence[DraftFile], position: int) -> dict[str, Any]:
+    found: dict[str, Any] = api.post("/v1/authoring/check", request_body(drafts, position))
+    return found
 
-    checked = asyncio.run(checks.check_draft(None, draft.text, draft.file, given))
-    return {"file": draft.file, **checked.model_dump(mode="json")}
+
+def _offline_check(drafts: Sequence[DraftFile]) -> Callable[[int], dict[str, Any]]:
+    """Return a check of the draft at a position, which compiles no draft twice."""
+    from orchestrator.authoring.checks import describe
+
+    together = draft_set(drafts)
+    return lambda position: describe(together.analyze(position).compiled).model_dump(mode="json")
+
+
+def draft_set(drafts: Sequence[DraftFile]) -> DraftSet[DraftFile]:
+    """Return drafts that may call each other, with the usual connection names."""
+    from orchestrator.connections.catalogue import usual_catalogue
+    from orchestrator.registry.drafts import DraftSet
+
+    return DraftSet(drafts, usual_catalogue(), {})
+
+
+def request_body(drafts: Sequence[DraftFile], position: int) -> dict[str, Any]:
+    """Return what the API takes of the draft at a position: its text, and the others."""
+    draft = drafts[position]
+    return {**draft._asdict(), "given": given_with(draft, drafts)}
 
 
 def given_with(draft: DraftFile, given: Sequence[DraftFile]) -> list[dict[str, str]]:
@@ -196,72 +183,6 @@ def _compile(draft: dict[str, str]) -> Plan:
     from orchestrator.registry.analysis import compile_draft
 
     return asyncio.run(compile_draft(None, draft["text"], draft["file"])).plan
-
-
-def _lint(api: Api | None, draft: DraftFile, given: Sequence[DraftFile]) -> Iterable[LintFinding]:
-    from orchestrator.playbook.lint.rule import LintFinding
-    from orchestrator.playbook.problems import PlaybookInvalid
-
-    try:
-        if api is not None:
-            body = {**draft._asdict(), "given": given_with(draft, given)}
-            found = api.post("/v1/authoring/lint", body)["findings"]
-            return [LintFinding.model_validate(each) for each in found]
-        from orchestrator.registry.analysis import lint_draft
-
-        return asyncio.run(lint_draft(None, draft.text, draft.file, given))
-    except PlaybookInvalid as invalid:
-        return [
-            _invalid(each.file, each.line, each.column, each.step, each.message, each.fix)
-            for each in invalid.problems
-        ]
-    except InvalidRequest as invalid:
-        return [
-            _invalid(
-                each["place"],
-                each.get("line") or 1,
-                each.get("column") or 1,
-                each.get("step"),
-                each["message"],
-                each.get("fix"),
-            )
-            for each in invalid.places
-        ]
-
-
-def _invalid(
-    file: str, line: int, column: int, step: str | None, message: str, fix: str | None
-) -> LintFinding:
-    from orchestrator.playbook.lint.rule import LintFinding
-
-    return LintFinding(
-        file=file,
-        line=line,
-        column=column,
-        step=step,
-        rule=INVALID,
-        message=message,
-        fix=fix or "as it is, it cannot be published",
-    )
-
-
-def _annotation(finding: LintFinding) -> str:
-    """Return a workflow command of GitHub Actions, escaped so that a text cannot end it."""
-    fields = (
-        ("file", finding.file),
-        ("line", finding.line),
-        ("col", finding.column),
-        ("title", finding.rule),
-    )
-    place = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in fields)
-    step = f"step {finding.step}: " if finding.step else ""
-    return f"::error {place}::{_escape(f'{step}{finding.message}; {finding.fix}')}"
-
-
-def _escape(text: str, more: str = "") -> str:
-    return "".join(
-        f"%{ord(each):02X}" if each in "%\r\n" or each in more else each for each in text
-    )
 
 
 def _compare(api: Api | None, a: str, b: str) -> Any:
