@@ -81,7 +81,8 @@ async def _read_again(
         return None, {"detail": str(telemetry), "state": RejectionState.REPLAYED, "body": None}
     accepted = await commit(rt, source, parsed, payloads.body, Verified(), rt.clock())
     if parsed.rejected:
-        detail = f"items that could not be read: {len(parsed.rejected)}; the first: {parsed.rejected[0].reason}"
+        count, first = len(parsed.rejected), parsed.rejected[0].reason
+        detail = f"items that could not be read: {count}; the first: {first}"
         items = [item.model_dump() for item in parsed.rejected]
         return accepted, {"detail": detail, "reason": RejectionReason.ITEMS, "items": items}
     return accepted, {"state": RejectionState.REPLAYED, "body": None, "items": []}
