@@ -123,11 +123,13 @@ def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
 
     `client` returns None while Temporal is down.
     """
+    metrics = Metrics()
+    rt.store.on_events = metrics.count_events
     container = Container(
         rt=rt,
         client=client,
         dispatcher=BackgroundDispatcher(rt, client),
-        metrics=Metrics(),
+        metrics=metrics,
         access_audit=AccessAudit(rt),
         state=StateHeaders(rt),
         rates=Rates(rt.settings),

@@ -62,6 +62,12 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._events = Counter(
+            "tocsin_audit_events",
+            "Audit events that this process committed",
+            ["kind"],
+            registry=self._registry,
+        )
         self._containments = self._gauge("tocsin_containments", "Containments by state", ["state"])
         self._tasks = self._gauge("tocsin_tasks_open", "Open tasks by kind", ["kind"])
         self._notifications = self._gauge(
@@ -104,6 +110,11 @@ class Metrics:
         self._seconds.labels(method if method in _METHODS else "other", route, str(status)).observe(
             seconds
         )
+
+    def count_events(self, kinds: Sequence[str]) -> None:
+        """Count audit events by kind."""
+        for kind in kinds:
+            self._events.labels(kind).inc()
 
     async def text(self, rt: Runtime, trail: TrailState) -> bytes:
         """Return all metrics in Prometheus' text format.

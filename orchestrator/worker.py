@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
+from temporalio.runtime import Runtime as TemporalRuntime
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -28,6 +29,7 @@ from orchestrator.engine.temporal.activity_calls import HEARTBEAT
 from orchestrator.engine.temporal.client import connect
 from orchestrator.engine.temporal.heartbeats import Heartbeats
 from orchestrator.engine.temporal.log_context import LogContext
+from orchestrator.engine.temporal.metrics import WorkerMetrics, serve_metrics
 from orchestrator.engine.temporal.own_workflow import OwnWorkflowOnly
 from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
 from orchestrator.incidents.refused_rows import report_refused_rows
@@ -75,9 +77,14 @@ async def run_worker(settings: Settings) -> None:
         loop.add_signal_handler(each, stop.set)
     rt = await open_existing(settings)
     report_refused_rows(rt)
+    telemetry = serve_metrics(settings)
+    if telemetry is not None:
+        metrics = WorkerMetrics(telemetry)
+        rt.connections.observer = metrics.observe_call
+        rt.store.on_events = metrics.count_events
     try:
         await _own_database(rt, stop)
-        client = await _connected(rt, stop)
+        client = await _connected(rt, stop, telemetry)
         if client is not None:
             await work(rt, client, stop)
     finally:
@@ -142,12 +149,14 @@ async def _own_database(rt: Runtime, stop: asyncio.Event) -> None:
         return
 
 
-async def _connected(rt: Runtime, stop: asyncio.Event) -> Client | None:
+async def _connected(
+    rt: Runtime, stop: asyncio.Event, telemetry: TemporalRuntime | None
+) -> Client | None:
     """Return the client as soon as Temporal answers; None if stopped before."""
     logged = False
     while not stop.is_set():
         try:
-            return await connect(rt, metrics_port=rt.settings.worker_metrics_port)
+            return await connect(rt, telemetry=telemetry)
         except Unavailable as error:
             if not logged:
                 _log.warning("waiting for Temporal", reason=str(error))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from orchestrator.domain.errors import ActionError, TocsinError
 
@@ -35,6 +36,8 @@ class ActionCall:
     resume: JSON | None = None
     deadline: datetime | None = None
     """Aware, UTC."""
+    attempt: int = 1
+    """Counts the tries of the engine from 1."""
 
     @property
     def tag(self) -> str:
@@ -75,6 +78,25 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
+Operation = Literal["read", "plan", "apply", "verify", "undo", "verify_undone"]
+"""What the engine asks of an action."""
+
+
+class CallReport(NamedTuple):
+    """How a call of an action ended."""
+
+    action: str
+    operation: Operation
+    attempt: int
+    seconds: float
+    error: BaseException | None
+    """None where the call succeeded. Its text may quote the system: report its type alone."""
+
+
+CallObserver = Callable[[CallReport], None]
+"""Receives the report of every call of a connector. Raises nothing."""
+
+
 @contextmanager
 def in_call(call: ActionCall) -> Iterator[None]:
     """Make the call current, so that the HTTP client sends its tag with every write."""
@@ -83,6 +105,24 @@ def in_call(call: ActionCall) -> Iterator[None]:
         yield
     finally:
         current_call.reset(token)
+
+
+@contextmanager
+def observed_call(
+    call: ActionCall, action: str, operation: Operation, observer: CallObserver | None
+) -> Iterator[None]:
+    """Make the call current, as `in_call` does, and report how it ended."""
+    error, started = None, time.monotonic()
+    try:
+        with in_call(call):
+            yield
+    except BaseException as failure:
+        error = failure
+        raise
+    finally:
+        if observer is not None:
+            seconds = time.monotonic() - started
+            observer(CallReport(action, operation, call.attempt, seconds, error))
 
 
 @contextmanager

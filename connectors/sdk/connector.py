@@ -7,19 +7,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
 
 from connectors.sdk.binding import BoundAction, bind_actions
-from connectors.sdk.call import ActionCall, JsonObject, TaggedObject, hide_foreign_errors, in_call
+from connectors.sdk.call import (
+    ActionCall,
+    CallObserver,
+    JsonObject,
+    Operation,
+    TaggedObject,
+    hide_foreign_errors,
+    observed_call,
+)
 from connectors.sdk.capability import NoOutput
 from connectors.sdk.guard import reading_only, refusal
 from connectors.sdk.http import HttpClient
 from connectors.sdk.proxy.choice import OutboundProxy
 from connectors.sdk.rate_limit import RateLimit
 from connectors.sdk.reply import HttpReply
-from connectors.sdk.settings import ConnectorSettings, HttpSettings, secret_values
+from connectors.sdk.settings import (
+    ConnectorSettings,
+    HttpSettings,
+    secret_values,
+    settings_type_of,
+)
 from connectors.sdk.transport import Access
 from orchestrator.domain.errors import Rejected, Unknown
 from orchestrator.domain.observable import Target
@@ -27,7 +40,7 @@ from orchestrator.domain.observable import Target
 S = TypeVar("S", bound=ConnectorSettings)
 _FINAL = (
     "read", "plan", "apply", "verify", "undo", "verify_undone",
-    "access", "transport", "_bound", "_reading", "_changing",
+    "access", "transport", "_bound", "_planned", "_reading", "_changing",
 )  # fmt: skip
 """Methods that enforce the guard. A connector must not override them."""
 
@@ -49,6 +62,7 @@ class Connector(ABC, Generic[S]):
     """Actions whose objects carry no tag, with the reason: `list_tagged` does not return them."""
     settings_type: ClassVar[type[ConnectorSettings]]
     bound: ClassVar[Mapping[str, BoundAction]]
+    observer: CallObserver | None = None  # set by the pool
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Check the class. Raises TypeError, with the fix, when it breaks a rule of the SDK."""
@@ -62,7 +76,7 @@ class Connector(ABC, Generic[S]):
             if getattr(cls, attribute) is not getattr(Connector, attribute):
                 message = f"{place} overrides {attribute}, which is the SDK's; use another name"
                 raise TypeError(message)
-        cls.settings_type = _settings_type(cls)
+        cls.settings_type = settings_type_of(cls, Connector)
         cls.bound = bind_actions(cls, cls.unsupported, reserved=set(vars(Connector)))
 
     def __init__(self, settings: S, http: HttpClient) -> None:
@@ -150,16 +164,13 @@ class Connector(ABC, Generic[S]):
     async def read(self, action: str, input: JsonObject, call: ActionCall) -> JsonObject:  # noqa: A002  # the engine's word
         """Run a read and return its output. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=False)
-        with self._reading(call, action):
+        with self._reading(call, action, "read"):
             output = await getattr(self, action)(bound.parse_input(input), call)
             return _as_json(output)
 
     async def plan(self, action: str, input: JsonObject, call: ActionCall) -> JsonObject:  # noqa: A002
         """Return the planned change and change nothing. Raises Unavailable, Rejected."""
-        bound = self._bound(action, changes=True)
-        with self._reading(call, action):
-            planned_change = await getattr(self, str(bound.plan))(bound.parse_input(input), call)
-            return _as_json(planned_change)
+        return await self._planned(action, input, call, "plan")
 
     async def apply(self, action: str, planned_change: JsonObject, call: ActionCall) -> JsonObject:
         """Apply a planned change and return the action's output, {} for NoOutput.
@@ -171,7 +182,8 @@ class Connector(ABC, Generic[S]):
         parsed = bound.parse_planned_change(planned_change)
         if not parsed.changed and bound.spec.output is NoOutput:
             return {}
-        with self._changing(call, action) if parsed.changed else self._reading(call, action):
+        enter = self._changing if parsed.changed else self._reading
+        with enter(call, action, "apply"):
             output = await getattr(self, action)(parsed, call)
         return _as_json(output) if output is not None else {}
 
@@ -186,16 +198,11 @@ class Connector(ABC, Generic[S]):
         """Return whether the system shows the applied change. Raises Unavailable, Rejected."""
         bound = self._bound(action, changes=True)
         if bound.verify is None:
-            return not (await self.plan(action, input, call))["changed"]
-        with self._reading(call, action):
-            return bool(
-                await getattr(self, bound.verify)(
-                    bound.parse_input(input),
-                    bound.parse_planned_change(planned_change),
-                    output,
-                    call,
-                )
-            )
+            return not (await self._planned(action, input, call, "verify"))["changed"]
+        with self._reading(call, action, "verify"):
+            parsed = bound.parse_planned_change(planned_change)
+            check = getattr(self, bound.verify)
+            return bool(await check(bound.parse_input(input), parsed, output, call))
 
     async def undo(
         self,
@@ -215,7 +222,7 @@ class Connector(ABC, Generic[S]):
             raise Rejected(message)
         parsed = bound.parse_planned_change(planned_change)
         if parsed.changed:
-            with self._changing(call, action):
+            with self._changing(call, action, "undo"):
                 more = {"keep": keep} if bound.shares_objects else {}
                 await getattr(self, bound.undo)(parsed, call, **more)
 
@@ -237,9 +244,9 @@ class Connector(ABC, Generic[S]):
         if not parsed.changed:
             return True
         if bound.undone is not None:
-            with self._reading(call, action):
+            with self._reading(call, action, "verify_undone"):
                 return bool(await getattr(self, bound.undone)(parsed, call, keep=keep))
-        return bool((await self.plan(action, input, call))["changed"])
+        return bool((await self._planned(action, input, call, "verify_undone"))["changed"])
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -263,36 +270,29 @@ class Connector(ABC, Generic[S]):
             raise Rejected(message)
         return bound
 
+    async def _planned(
+        self, action: str, given: JsonObject, call: ActionCall, operation: Operation
+    ) -> JsonObject:
+        bound = self._bound(action, changes=True)
+        with self._reading(call, action, operation):
+            return _as_json(await getattr(self, str(bound.plan))(bound.parse_input(given), call))
+
     @contextmanager
-    def _reading(self, call: ActionCall, action: str) -> Iterator[None]:
+    def _reading(self, call: ActionCall, action: str, operation: Operation) -> Iterator[None]:
         with (
-            in_call(call),
+            observed_call(call, action, operation, self.observer),
             reading_only(self._transport),
             hide_foreign_errors(f"{self.name}: {action}", Rejected),
         ):
             yield
 
     @contextmanager
-    def _changing(self, call: ActionCall, action: str) -> Iterator[None]:
-        with in_call(call), hide_foreign_errors(f"{self.name}: {action}", Unknown):
+    def _changing(self, call: ActionCall, action: str, operation: Operation) -> Iterator[None]:
+        observed = observed_call(call, action, operation, self.observer)
+        with observed, hide_foreign_errors(f"{self.name}: {action}", Unknown):
             yield
 
 
 def _as_json(model: Any) -> JsonObject:
     plain: JsonObject = model.model_dump(mode="json")
     return plain
-
-
-def _settings_type(cls: type) -> type[ConnectorSettings]:
-    """Return the type in `Connector[...]`, of this class or its nearest parent that has one."""
-    for ancestor in cls.__mro__:
-        for generic in vars(ancestor).get("__orig_bases__", ()):
-            origin, arguments = get_origin(generic), get_args(generic)
-            if (
-                isinstance(origin, type)
-                and issubclass(origin, Connector)
-                and isinstance(arguments[0], type)
-            ):
-                return arguments[0]
-    message = f"{cls.__module__}.{cls.__name__} names no settings; write `Connector[ItsSettings]`"
-    raise TypeError(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -182,3 +182,21 @@ def _holds_secret(annotation: Any) -> bool:
 
 def _marked_write(extra: Any) -> bool:
     return isinstance(extra, dict) and extra.get("credential") == "write"
+
+
+def settings_type_of(cls: type, base: type) -> type[ConnectorSettings]:
+    """Return the type in `base[...]`, of a class or of its nearest parent that has one.
+
+    Raises TypeError, with the fix, where none has.
+    """
+    for ancestor in cls.__mro__:
+        for generic in vars(ancestor).get("__orig_bases__", ()):
+            origin, arguments = get_origin(generic), get_args(generic)
+            if (
+                isinstance(origin, type)
+                and issubclass(origin, base)
+                and isinstance(arguments[0], type)
+            ):
+                return arguments[0]
+    message = f"{cls.__module__}.{cls.__name__} names no settings; write `Connector[ItsSettings]`"
+    raise TypeError(message)

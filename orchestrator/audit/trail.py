@@ -15,7 +15,7 @@ from orchestrator.domain.digest import digest, new_id
 from orchestrator.domain.errors import Conflict
 from orchestrator.store.audit_events import event_row, is_authentic, sealed_among
 from orchestrator.store.queries import audit
-from orchestrator.store.session import event_authenticator
+from orchestrator.store.session import event_authenticator, note_events
 
 
 async def record(
@@ -42,6 +42,7 @@ async def record_all(session: AsyncSession, events: Sequence[Event]) -> None:
     authenticator = event_authenticator(session)
     rows = [event_row(sealable(item), authenticator) for item in events]
     known = await audit.append(session, rows)
+    note_events(session, (row["kind"] for row in rows if row["id"] not in known))
     if not known:
         return
     stored = await audit.events_by_id(session, known)

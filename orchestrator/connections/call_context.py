@@ -54,6 +54,7 @@ def bound_call(run_id: str, path: str, key: str, reason: str) -> ActionCall:
         heartbeat=_no_heartbeat if info.is_local else activity.heartbeat,
         resume=details,
         deadline=info.started_time + limit if limit else None,
+        attempt=info.attempt,
     )
 
 

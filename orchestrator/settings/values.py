@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -43,6 +43,14 @@ def parse_temporal_address(address: str) -> str:
     if not colon or not host or not port.isdigit() or "/" in address:
         raise ValueError("write it as host:port, such as 127.0.0.1:7233")
     return address
+
+
+def parse_ip_address(text: str) -> str:
+    """Return an address in its usual form. Raise ValueError."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("write an IP address, such as 127.0.0.1") from None
 
 
 def parse_smtp_url(url: SecretStr | None) -> SecretStr | None:

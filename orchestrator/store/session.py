@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,11 +19,14 @@ from orchestrator.crypto.mac import Authenticator
 from orchestrator.store import sqlite_event_loop
 from orchestrator.store.authentic import AUTHENTICATOR, REFUSED
 
+EventsHook = Callable[[Sequence[str]], None]
+"""What is done about the kinds of audit events that were committed. It raises nothing."""
 RefusedHook = Callable[[Sequence[str]], Awaitable[None]]
 """What is done about refused rows, named like `api_keys 0123`. It raises nothing."""
 
 _LIMITS_LOCK = 7_262_011  # an arbitrary key of the advisory lock
 _EVENTS = "event_authenticator"
+_RECORDED = "recorded_events"
 
 
 class Store:
@@ -43,6 +46,7 @@ class Store:
         """
         self.url = url
         self.on_refused: RefusedHook | None = None
+        self.on_events: EventsHook | None = None
         self._reported: set[tuple[str, str]] = set()
         self.sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
@@ -89,6 +93,8 @@ class Store:
                 async with self._writer, session, session.begin():
                     await session.execute(text("BEGIN IMMEDIATE"))
                     yield session
+            if self.on_events is not None and (kinds := session.info.get(_RECORDED)):
+                self.on_events(kinds)
         finally:
             await self._report(session)
 
@@ -125,6 +131,11 @@ def event_authenticator(session: AsyncSession) -> Authenticator:
     if found is None:
         raise RuntimeError("this store was opened without keys, and cannot write audit events")
     return found
+
+
+def note_events(session: AsyncSession, kinds: Iterable[str]) -> None:
+    """Note the kinds of audit events that a transaction adds, for `Store.on_events`."""
+    session.info.setdefault(_RECORDED, []).extend(kinds)
 
 
 def row_authenticator(session: AsyncSession) -> Authenticator:

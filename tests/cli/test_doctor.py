@@ -245,6 +245,13 @@ def test_a_stack_that_runs_and_does_not_answer_is_wrong(data_dir: Path) -> None:
     assert any("the API does not answer" in text for text in said)
 
 
+def test_worker_that_serves_no_metrics_is_wrong(data_dir: Path) -> None:
+    port = int(_free_port())
+    save_listening(data_dir, Listening(pid=1, host="127.0.0.1", api=1, metrics=port))
+    url = f"http://127.0.0.1:{port}/metrics"
+    assert any(f"does not serve its metrics at {url}" in text for text in _wrong(data_dir))
+
+
 def test_the_doctor_creates_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir(mode=0o700)

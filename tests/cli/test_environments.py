@@ -31,7 +31,7 @@ def test_each_program_gets_its_own_environment(
     for name, value in GIVEN.items():
         monkeypatch.setenv(name, value)
     settings = Settings(data_dir=tmp_path, database_url=None)
-    listening = Listening(pid=1, host="127.0.0.1", api=1, temporal=2, lab=3)
+    listening = Listening(pid=1, host="127.0.0.1", api=1, temporal=2, lab=3, metrics=4)
     programs = stack_programs(settings, None, listening, {})
     found = {each.name: set(GIVEN) & set(each.environment) for each in programs}
     secrets = {"TOCSIN_ENCRYPTION_KEY", "TOCSIN_DATABASE_URL", "TOCSIN_SMTP_URL"}
@@ -42,4 +42,6 @@ def test_each_program_gets_its_own_environment(
         "lab": usual,
         "temporal": {"LC_ALL"},
     }
+    [worker] = [each for each in programs if each.name == "worker"]
+    assert worker.environment["TOCSIN_WORKER_METRICS_PORT"] == "4"
     assert all("PATH" in each.environment for each in programs)

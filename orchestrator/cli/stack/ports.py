@@ -34,6 +34,9 @@ class Listening(Frozen):
     api: int
     temporal: int | None = None
     lab: int | None = None
+    metrics: int | None = None
+    """Of the worker."""
+    metrics_host: str = "127.0.0.1"
 
     @property
     def api_url(self) -> str:
@@ -44,6 +47,13 @@ class Listening(Frozen):
     def lab_url(self) -> str | None:
         """The lab's address, always on the loopback interface, as it has no login."""
         return f"http://127.0.0.1:{self.lab}" if self.lab else None
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Where the worker serves its metrics."""
+        if self.metrics is None:
+            return None
+        return f"http://{_bracketed(self.metrics_host)}:{self.metrics}/metrics"
 
     @property
     def temporal_address(self) -> str | None:

@@ -93,6 +93,7 @@ def _environment(settings: Settings, config: Path | None, listening: Listening) 
         "TEMPORAL_TLS_CERT_FILE": _path(reached.temporal_tls_cert_file),
         "TEMPORAL_TLS_KEY_FILE": _path(reached.temporal_tls_key_file),
         "LAB_URL": listening.lab_url,
+        "WORKER_METRICS_PORT": str(listening.metrics) if listening.metrics else None,
         "CONFIG": str(config.absolute()) if config else None,
     }
     return {

@@ -36,7 +36,11 @@ from orchestrator.runtime import Runtime, make_data_dir
 from orchestrator.settings import Settings, incomplete_settings, unknown_variables
 
 _END_WITHIN = 9.0  # seconds for the whole tree
-_LAB_OFFSET, _TEMPORAL_OFFSET = 2, 1  # of their ports from the API's, where those are free
+_TEMPORAL_OFFSET, _LAB_OFFSET, _METRICS_OFFSET = (
+    1,
+    2,
+    3,
+)  # of their ports from the API's, where those are free
 
 _LOOPBACK = "127.0.0.1"
 
@@ -157,7 +161,8 @@ def _report_settings(settings: Settings, report: Report, *, created: bool) -> No
 
 
 def _announce(settings: Settings, listening: Listening, report: Report, *, valid_key: bool) -> None:
-    report(f"API: {listening.api_url}")
+    report(f"API: {listening.api_url}  (metrics: {listening.api_url}/metrics)")
+    report(f"worker: metrics: {listening.metrics_url}")
     if listening.lab_url:
         report(f"lab: {listening.lab_url}  (state: {listening.lab_url}/_lab/state)")
     if listening.temporal_address:
@@ -193,6 +198,13 @@ def _listen(options: StackOptions, ending: AsyncExitStack) -> tuple[Listening, d
         api=settings.port,
         temporal=bound.get("temporal"),
         lab=bound.get("lab"),
+        metrics=settings.worker_metrics_port
+        or ports.choose(
+            settings.worker_metrics_host,
+            before.metrics if before else None,
+            settings.port + _METRICS_OFFSET,
+        ),
+        metrics_host=settings.worker_metrics_host,
     )
     return listening, {name: each.fileno() for name, each in sockets.items()}
 

@@ -8,13 +8,11 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, TelemetryConfig
 from temporalio.runtime import Runtime as TemporalRuntime
 
 from orchestrator.contracts.names import TASK_QUEUE
 from orchestrator.engine.temporal.codec import data_converter
 from orchestrator.engine.temporal.endpoint import open_client
-from orchestrator.engine.temporal.log_context import CORE_LOGS
 from orchestrator.runtime import Runtime
 
 RPC_TIMEOUT = timedelta(seconds=5)
@@ -34,20 +32,11 @@ async def polling_workers(client: Client, within: timedelta = RPC_TIMEOUT) -> tu
     return tuple(poller.identity for poller in found.pollers)
 
 
-async def connect(rt: Runtime, *, metrics_port: int | None = None) -> Client:
+async def connect(rt: Runtime, *, telemetry: TemporalRuntime | None = None) -> Client:
     """Return a client of the configured Temporal. Raise as `open_client`.
 
-    `metrics_port`: a port on the loopback that serves the metrics of Temporal's SDK.
+    `telemetry`: where the metrics and logs of Temporal's SDK go.
     """
-    telemetry = (
-        TelemetryConfig(
-            logging=CORE_LOGS, metrics=PrometheusConfig(bind_address=f"127.0.0.1:{metrics_port}")
-        )
-        if metrics_port
-        else None
-    )
     return await open_client(
-        rt.settings,
-        data_converter=data_converter(rt.payloads),
-        runtime=TemporalRuntime(telemetry=telemetry) if telemetry else None,
+        rt.settings, data_converter=data_converter(rt.payloads), runtime=telemetry
     )
