@@ -67,6 +67,7 @@ from orchestrator.installation.open import open_existing
 from orchestrator.policy.stops.own_infrastructure import record_own_safely
 from orchestrator.runs.background_dispatch import BackgroundDispatcher, ClientProvider
 from orchestrator.runtime import Runtime
+from orchestrator.sandbox.limits import TESTS
 from orchestrator.sandbox.process import SandboxProcess
 from orchestrator.settings import Settings
 
@@ -182,7 +183,11 @@ def serve(settings: Settings, sockets: list[socket] | None = None) -> None:
 
 
 async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
-    rt = dataclasses.replace(await open_existing(settings), sandbox=SandboxProcess())
+    rt = dataclasses.replace(
+        await open_existing(settings),
+        sandbox=SandboxProcess(),
+        tests_sandbox=SandboxProcess(TESTS),
+    )
     report_refused_rows(rt)
     link = TemporalLink(rt)
     link.start()

@@ -43,11 +43,13 @@ class Runtime:
     clock: Clock = utc_now
     connections: ConnectionPool = field(default_factory=ConnectionPool)  # open connectors
     sandbox: Sandbox = field(default_factory=InProcess)  # analyzes the texts of clients
+    tests_sandbox: Sandbox = field(default_factory=InProcess)  # runs the tests of playbooks
     refusals: EventBudget = field(default_factory=lambda: EventBudget(REFUSALS_PER_MINUTE))
 
     async def close(self) -> None:
-        """Close the sandbox, the connectors and the database."""
+        """Close the sandboxes, the connectors and the database."""
         await self.sandbox.close()
+        await self.tests_sandbox.close()
         await self.connections.close()
         await self.store.close()
 

@@ -7,9 +7,8 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from orchestrator.authoring.rehearsal.api_runner import run_tests_bounded
+from orchestrator.authoring.rehearsal.draft_tests import run_tests_in_sandbox
 from orchestrator.authoring.rehearsal.report import PlaybookUnderTest
-from orchestrator.connections.catalogue import load_catalogue
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.plan import Plan
@@ -20,7 +19,6 @@ from orchestrator.registry.publish import (
     PlaybookFiles,
     PromotionEvidence,
     publish_playbook,
-    published_plans,
 )
 from orchestrator.registry.statement import Signature
 from orchestrator.registry.trust import missing_signatures, trusted_keys
@@ -149,11 +147,6 @@ async def promote(
 async def run_trial(rt: Runtime, bundle: Bundle) -> Trial:
     """Run a bundle's own tests by the real engine, and lint it. Raises PlaybookInvalid."""
     file = f"{bundle.name}.yaml"
-    catalogue, known = await load_catalogue(rt), await published_plans(rt)
-
-    def resolve(name: str, version: int) -> Plan | None:
-        return known.get((name, version))
-
     findings = tuple(str(each) for each in await lint_draft(rt, bundle.source, file))
     if bundle.tests is None:
         return Trial(cases=0, failed=(), coverage=0.0, findings=findings)
@@ -161,7 +154,7 @@ async def run_trial(rt: Runtime, bundle: Bundle) -> Trial:
         text=bundle.source, file=file, tests=bundle.tests, tests_file=f"{bundle.name}.tests.yaml"
     )
     try:
-        report = await run_tests_bounded(tested, bundle.files, catalogue, resolve)
+        report = await run_tests_in_sandbox(rt, tested, bundle.files)
     except Invalid as error:
         return Trial(
             cases=1, failed=tuple(str(error).splitlines()), coverage=0.0, findings=findings

@@ -23,7 +23,7 @@ async def compile_draft(
 
     Raises PlaybookInvalid with every problem, and as `Sandbox.run` does.
     """
-    request = await _request(rt, text, file, given)
+    request = await describe_draft(rt, text, file, given)
     found = await (InProcess() if rt is None else rt.sandbox).run(COMPILE, request)
     return CompiledPlaybook(found.plan, found.positions, text)
 
@@ -35,13 +35,14 @@ async def lint_draft(
 
     Without a runtime, the usual connections are assumed. Raises as `compile_draft`.
     """
-    request = await _request(rt, text, file, given)
+    request = await describe_draft(rt, text, file, given)
     return await (InProcess() if rt is None else rt.sandbox).run(LINT, request)
 
 
-async def _request(
-    rt: Runtime | None, text: str, file: str, given: Sequence[Draft]
+async def describe_draft(
+    rt: Runtime | None, text: str, file: str, given: Sequence[Draft] = ()
 ) -> DraftAnalysis:
+    """Return a draft with what it may use of this environment, and of the drafts given with it."""
     drafts = tuple(CallableDraft(file=each.file, text=each.text) for each in given)
     texts = [text, *(draft.text for draft in drafts)]
     return DraftAnalysis(

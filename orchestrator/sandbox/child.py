@@ -1,4 +1,4 @@
-"""The process of the sandbox: `python -m orchestrator.sandbox.child`.
+"""The process of a sandbox: `python -m orchestrator.sandbox.child CPU_SECONDS MEMORY OPEN_FILES`.
 
 It is started with an empty environment and no open file but its pipes, lowers its own limits before
 it reads anything, and answers one task after another. The process that started it waits with a time
@@ -7,7 +7,9 @@ limit, and kills it when it is over.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import inspect
 import os
 import resource
 import sys
@@ -15,21 +17,21 @@ from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter
 
-from orchestrator.domain.errors import Invalid
+from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.sandbox.frames import HEAD, Sign, frame
-from orchestrator.sandbox.limits import CPU_SECONDS, MEMORY_BYTES, OPEN_FILES
 from orchestrator.sandbox.task import Refusal, SandboxTask
 
 
 def main() -> None:
     """Answer tasks until the pipe closes."""
+    cpu_seconds, memory_bytes, open_files = map(int, sys.argv[1:])
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no reply
-    _lower_limits()
+    _lower_limits(memory_bytes, open_files)
     replies.write(frame(b"+", b""))  # ready
     replies.flush()
     while (place := _read(sys.stdin.buffer)) is not None:
-        _allow_cpu_seconds()
+        _allow_cpu_seconds(cpu_seconds)
         request = _read(sys.stdin.buffer)
         sign, content = _answer(place.decode(), request or b"")
         replies.write(frame(sign, content))
@@ -40,8 +42,10 @@ def _answer(place: str, request: bytes) -> tuple[Sign, bytes]:
     try:
         task = _task(place)
         reply = task.function(task.request.model_validate_json(request))
+        if inspect.iscoroutine(reply):
+            reply = asyncio.run(reply)
         return b"+", TypeAdapter(task.reply).dump_json(reply)
-    except Invalid as error:
+    except (Invalid, Unavailable) as error:
         return b"!", Refusal.of(error).model_dump_json().encode()
     except (MemoryError, RecursionError):
         return b"m", b""
@@ -57,20 +61,20 @@ def _task(place: str) -> SandboxTask[Any, Any]:
     return found
 
 
-def _lower_limits() -> None:
+def _lower_limits(memory_bytes: int, open_files: int) -> None:
     for limit, value in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_NOFILE, open_files),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
 
 
-def _allow_cpu_seconds() -> None:
+def _allow_cpu_seconds(seconds: int) -> None:
     """Let the kernel end this process, should the one that waits for it be gone."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    allowed = int(usage.ru_utime + usage.ru_stime) + CPU_SECONDS
+    allowed = int(usage.ru_utime + usage.ru_stime) + seconds
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (allowed, hard))
 

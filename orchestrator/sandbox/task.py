@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter
 
-from orchestrator.domain.errors import Invalid
+from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.problems import PlaybookInvalid, PlaybookProblem
 
@@ -18,11 +19,11 @@ Reply = TypeVar("Reply")
 
 @dataclass(frozen=True, slots=True)
 class SandboxTask(Generic[Request, Reply]):
-    """A pure function. It may raise Invalid and PlaybookInvalid."""
+    """A function of its request alone. It may raise Invalid, PlaybookInvalid and Unavailable."""
 
     place: str
     """Where the task is defined: `module:NAME`."""
-    function: Callable[[Request], Reply]
+    function: Callable[[Request], Reply | Coroutine[Any, Any, Reply]]
     request: type[Request]
     reply: Any
     """The type of the reply: whatever pydantic can validate."""
@@ -51,7 +52,11 @@ class InProcess:
 
     async def run(self, task: SandboxTask[Request, Reply], request: Request) -> Reply:
         """Return what the task returns, and raise what it raises."""
-        return task.function(request)
+        reply = task.function(request)
+        if inspect.iscoroutine(reply):
+            awaited: Reply = await reply
+            return awaited
+        return cast("Reply", reply)
 
     async def close(self) -> None:
         """Do nothing."""
@@ -62,13 +67,17 @@ class Refusal(Frozen):
 
     message: str
     problems: tuple[PlaybookProblem, ...] | None = None
+    unavailable: bool = False
 
     @classmethod
-    def of(cls, error: Invalid) -> Refusal:
+    def of(cls, error: Invalid | Unavailable) -> Refusal:
         """Return what is kept of an error."""
         problems = error.problems if isinstance(error, PlaybookInvalid) else None
-        return cls(message=str(error), problems=problems)
+        unavailable = isinstance(error, Unavailable)
+        return cls(message=str(error), problems=problems, unavailable=unavailable)
 
-    def error(self) -> Invalid:
+    def error(self) -> Invalid | Unavailable:
         """Return the error that the task raised."""
+        if self.unavailable:
+            return Unavailable(self.message)
         return Invalid(self.message) if self.problems is None else PlaybookInvalid(self.problems)

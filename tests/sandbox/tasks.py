@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 from pathlib import Path
 
 from orchestrator.domain.errors import Invalid
@@ -35,6 +36,13 @@ def _allocate(_: Order) -> str:
     return "x" * (2 * 1024**3)
 
 
+def _leave_child(order: Order) -> str:
+    child = subprocess.Popen(["sleep", "600"])
+    Path(order.what).write_bytes(b"")  # the process may make files, and write nothing into them
+    Path(order.what).rename(f"{order.what}.{child.pid}")
+    return _spin(order)
+
+
 def _die(_: Order) -> str:
     os._exit(3)
 
@@ -64,6 +72,7 @@ def _fail(_: Order) -> str:
 
 
 SPIN = SandboxTask(f"{__name__}:SPIN", _spin, Order, str)
+LEAVE_CHILD = SandboxTask(f"{__name__}:LEAVE_CHILD", _leave_child, Order, str)
 ALLOCATE = SandboxTask(f"{__name__}:ALLOCATE", _allocate, Order, str)
 DIE = SandboxTask(f"{__name__}:DIE", _die, Order, str)
 WRITE = SandboxTask(f"{__name__}:WRITE", _write, Order, str)

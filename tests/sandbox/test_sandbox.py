@@ -12,14 +12,25 @@ from pathlib import Path
 import pytest
 
 from orchestrator.authoring.checks import check_draft
+from orchestrator.authoring.rehearsal.draft_tests import run_draft_tests
 from orchestrator.domain.errors import Invalid, Unavailable
 from orchestrator.playbook.problems import PlaybookInvalid
 from orchestrator.policy.policies import check_policy
 from orchestrator.sandbox import limits
-from orchestrator.sandbox.limits import MEMORY_BYTES
+from orchestrator.sandbox.limits import TESTS, TEXTS
 from orchestrator.sandbox.process import SandboxProcess
 from tests.harness.databases import opened
-from tests.sandbox.tasks import ALLOCATE, DIE, FAIL, LOOK, REFUSE, SPIN, WRITE, Order
+from tests.sandbox.tasks import (
+    ALLOCATE,
+    DIE,
+    FAIL,
+    LEAVE_CHILD,
+    LOOK,
+    REFUSE,
+    SPIN,
+    WRITE,
+    Order,
+)
 
 _ROOT = str(Path(__file__).parents[2])
 _MAIN = f"import sys; sys.path.insert(0, {_ROOT!r}); from orchestrator.sandbox.child import main; main()"
@@ -38,7 +49,7 @@ async def sandbox() -> AsyncIterator[SandboxProcess]:
 @pytest.fixture
 async def hasty() -> AsyncIterator[SandboxProcess]:
     """A sandbox whose tasks have little time."""
-    made = SandboxProcess(seconds=0.3, command=COMMAND)
+    made = SandboxProcess(dataclasses.replace(TEXTS, seconds=0.3), COMMAND)
     yield made
     await made.close()
 
@@ -61,8 +72,8 @@ async def test_task_over_its_time_ends_and_the_process_is_replaced(hasty: Sandbo
     other.cancel()
     assert turns >= 5, "the event loop stood still"
     assert hasty.pid is None
-    hasty._seconds = 30
-    assert (await hasty.run(LOOK, Order())).memory == MEMORY_BYTES
+    hasty._allowed = TEXTS
+    assert (await hasty.run(LOOK, Order())).memory == TEXTS.memory_bytes
 
 
 @pytest.mark.attack(
@@ -77,7 +88,7 @@ async def test_task_over_its_memory_ends(sandbox: SandboxProcess) -> None:
 async def test_process_that_dies_is_replaced(sandbox: SandboxProcess) -> None:
     with pytest.raises(Unavailable, match="try again"):
         await sandbox.run(DIE, Order())
-    assert (await sandbox.run(LOOK, Order())).memory == MEMORY_BYTES
+    assert (await sandbox.run(LOOK, Order())).memory == TEXTS.memory_bytes
 
 
 @pytest.mark.attack(
@@ -105,6 +116,18 @@ async def test_errors_of_a_task_are_raised_as_they_were(sandbox: SandboxProcess)
     with pytest.raises(RuntimeError) as failed:
         await sandbox.run(FAIL, Order())
     assert "secret" not in str(failed.value)
+
+
+async def test_task_over_its_time_ends_with_the_processes_that_it_started(
+    hasty: SandboxProcess, tmp_path: Path
+) -> None:
+    with pytest.raises(Invalid, match="takes longer"):
+        await hasty.run(LEAVE_CHILD, Order(what=str(tmp_path / "child")))
+    [name] = tmp_path.iterdir()
+    child = Path(f"/proc/{name.suffix.removeprefix('.')}/stat")
+    async with asyncio.timeout(30):
+        while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+            await asyncio.sleep(0.01)
 
 
 async def test_cancelled_task_does_not_keep_its_process(sandbox: SandboxProcess) -> None:
@@ -144,3 +167,31 @@ async def test_playbooks_and_policies_are_checked_in_the_sandbox(
         assert (await check_policy(rt, "rules: []\n")).warnings == ()
         with pytest.raises(Invalid, match=r"policy\.yaml:1"):
             await check_policy(rt, "rulez: []\n")
+
+
+@pytest.mark.attack(
+    "give a playbook tests that keep a process busy",
+    before="they ran in the process that takes alerts",
+)
+async def test_tests_of_playbooks_run_in_a_process_of_their_own(tmp_path: Path) -> None:
+    sandbox = SandboxProcess(TESTS, COMMAND)
+    text = (
+        "playbook: tiny\nversion: 1\ntitle: Tiny\nowner: soc\n"
+        "steps:\n  - {id: post, use: chat.post, with: {channel: soc, text: x}}\n"
+    )
+    tests = (
+        "playbook: tiny\ncases:\n  - name: posts\n    stubs: {chat.post: {output: {channel: soc, id: '1'}}}\n"
+        "    expect: {status: completed, applied: [chat.post]}\n"
+    )
+    async with opened(tmp_path, None) as [runtime]:
+        rt = dataclasses.replace(runtime, tests_sandbox=sandbox)
+        report = await run_draft_tests(rt, text, tests, {})
+        assert sandbox.pid is not None
+        [case] = report.cases
+        assert (case.name, case.passed, case.applied) == ("posts", True, ("chat.post",))
+        with pytest.raises(Invalid, match="no case has 'other' in its name"):
+            await run_draft_tests(rt, text, tests, {}, only="other")
+        with pytest.raises(PlaybookInvalid, match=r"playbook\.yaml:6:"):
+            await run_draft_tests(rt, text.replace("chat.post", "chat.pst"), tests, {})
+    await sandbox.close()
+    assert sandbox.pid is None

@@ -24,7 +24,7 @@ from orchestrator.authoring.checks import CheckedPlaybook, LintReport
 from orchestrator.authoring.editor import ScaffoldFiles
 from orchestrator.authoring.graphs import GraphFormat
 from orchestrator.authoring.plan_tasks import PlaybookComparison
-from orchestrator.authoring.rehearsal import api_runner
+from orchestrator.authoring.rehearsal import draft_tests
 from orchestrator.authoring.rehearsal.report import ReportView
 from orchestrator.domain.access import Permission
 from orchestrator.playbook.plan import Plan
@@ -85,7 +85,7 @@ async def diff_playbooks(rt: Rt, body: ComparePlaybooks) -> PlaybookComparison:
 )
 async def test_playbook(rt: Rt, body: RunTests) -> ReportView:
     """Run the tests of a playbook by the real engine, without any system."""
-    return await api_runner.run_draft_tests(
+    return await draft_tests.run_draft_tests(
         rt, body.playbook, body.tests, body.files, only=body.only, given=body.given
     )
 
