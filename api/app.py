@@ -51,6 +51,7 @@ from api.routes.author import (
 from api.routes.protect import assets, breakers, kill_switches, own_infrastructure, policy
 from api.routes.respond import (
     alerts,
+    approval_batches,
     approvals,
     containments,
     email_links,
@@ -76,6 +77,7 @@ GUARDED = (
     incidents.router,
     runs.router,
     approvals.router,
+    approval_batches.router,
     containments.router,
     tasks.router,
     search.router,

@@ -124,6 +124,10 @@ class ApprovalSelection(Selection[ApprovalFilter]):
         ReviewState | None,
         Query(description="The review of a break-glass approval.", examples=["pending"]),
     ] = None
+    batch: Annotated[
+        str | None,
+        Query(max_length=200, description="Only those of this batch.", examples=["bat_1f0c"]),
+    ] = None
     run_id: RunId = None
     incident_id: IncidentId = None
     playbook: Playbook = None

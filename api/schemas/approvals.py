@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from api.schemas.request_model import RequestModel, Text, example
 from orchestrator.briefing.examples import EXAMPLE_DIGEST
 from orchestrator.domain.approval import DecisionType, ReviewState
+from orchestrator.store.search.selection import MOST
 
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Digest = Annotated[str, Field(min_length=1, max_length=128)]
 Changes = Annotated[
     list[Annotated[str, Field(max_length=128)]] | None,
@@ -30,6 +32,37 @@ class Decide(RequestModel):
     changes: Changes = None
     form: Annotated[
         dict[str, Any] | None, Field(description="The fields of an approval of kind `form`.")
+    ] = None
+
+
+class DecideBatchItem(RequestModel):
+    """One approval of a batch, as the person saw it."""
+
+    id: Id
+    digest: Digest
+    changes: Changes = None
+
+
+class DecideBatch(RequestModel):
+    """One person's decision on approvals of a batch: those that they saw, and no other."""
+
+    model_config = example(
+        {
+            "decision": "approve",
+            "items": [{"id": "apr_1f0c", "digest": EXAMPLE_DIGEST}],
+            "comment": "one scanner, seen on the proxy too",
+        }
+    )
+
+    decision: DecisionType
+    items: Annotated[
+        list[DecideBatchItem],
+        Field(min_length=1, max_length=MOST, description="Each approval with its digest."),
+    ]
+    comment: Text = ""
+    form: Annotated[
+        dict[str, Any] | None,
+        Field(description="The fields of approvals of kind `form`, the same for each."),
     ] = None
 
 

@@ -19,6 +19,7 @@ from orchestrator.approvals.deliver_decision import deliver
 from orchestrator.approvals.eligibility import approval_bar
 from orchestrator.approvals.new_approvers import check_established
 from orchestrator.approvals.rejections import (
+    check_batch,
     check_open,
     decision_time,
     lacks_permission,
@@ -57,13 +58,14 @@ async def decide(
     changes: Sequence[str] | None = None,
     form: dict[str, Any] | None = None,
     via: DecisionChannel = DecisionChannel.API,
+    batch: str | None = None,
 ) -> ApprovalView:
     """Record one person's decision, and return the approval.
 
-    `changes`: digests of the approved changes, None for all. The decision holds even while Temporal
-    is down: the reconciler delivers it. Raise NotFound, Forbidden (may not decide), Conflict
-    (decided, expired, second decision, other digest), Invalid (form, choice); the audit trail
-    records each rejection.
+    `changes`: digests of the approved changes, None for all. `batch`: the batch in which the person
+    saw it. The decision holds even while Temporal is down: the reconciler delivers it. Raise
+    NotFound, Forbidden (may not decide), Conflict (decided, expired, second decision, other digest
+    or batch), Invalid (form, choice); the audit trail records each rejection.
     """
     rejected: TocsinError | None = None
     async with rt.store.write() as session:
@@ -81,13 +83,14 @@ async def decide(
         try:
             row = await _authorize(session, row, principal, new)
             _check(row, live_decisions(earlier), new, digest)
+            check_batch(row, batch)
             new.form = _input(rt.secrets, row, new, changes, form)
         except TocsinError as error:
             rejected = error
-            request = {"decision": decision, "digest": digest, "via": via}
+            request = {"decision": decision, "digest": digest, "via": via, "batch": batch}
             await record_rejection(session, principal, approval_id, row, error, new.at, **request)
         else:
-            await _record(session, row, live_decisions(earlier), new)
+            await _record(session, row, live_decisions(earlier), new, batch)
     if rejected is not None:
         raise rejected
     if client is not None and row is not None and row.state is not ApprovalState.PENDING:
@@ -147,7 +150,11 @@ def _input(
 
 
 async def _record(
-    session: AsyncSession, row: ApprovalRow, earlier: Sequence[DecisionRow], new: DecisionRow
+    session: AsyncSession,
+    row: ApprovalRow,
+    earlier: Sequence[DecisionRow],
+    new: DecisionRow,
+    batch: str | None,
 ) -> None:
     """Record the decision and its event. One decline ends the approval, or else the quorum does."""
     agreeing = sum(each.decision == DecisionType.APPROVE for each in [*earlier, new])
@@ -168,6 +175,7 @@ async def _record(
         "state": row.state,
         "agreeing": agreeing,
         "quorum": row.quorum,
+        "batch": batch,
     }
     await trail.record(
         session,

@@ -79,3 +79,9 @@ def check_open(row: ApprovalRow, digest: str, at: datetime) -> None:
             f"the digest does not match approval {row.id}; read the approval again and decide on"
             " its current content"
         )
+
+
+def check_batch(row: ApprovalRow, batch: str | None) -> None:
+    """Raise Conflict where a decision on a batch names an approval that is not in it."""
+    if batch is not None and row.batch != batch:
+        raise Conflict(f"approval {row.id} is not in batch {batch}")

@@ -142,6 +142,10 @@ class ApprovalView(Frozen):
     form: dict[str, Any] | None
     run_id: str
     path: str
+    batch: str | None = Field(
+        description="The batch of approvals of the same playbook version, step, source and time; "
+        "null: it is joined with no other."
+    )
     playbook: str
     version: int
     incident_id: str | None

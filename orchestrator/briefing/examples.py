@@ -51,6 +51,7 @@ EXAMPLE_APPROVAL: dict[str, Any] = {
     "form": None,
     "run_id": "run_019a8c7d21f04b6c1e2f3a4b5c6d",
     "path": "contain",
+    "batch": "bat_1f0c",
     "playbook": "c2-beacon-containment",
     "version": 3,
     "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d",

@@ -99,6 +99,7 @@ def _view(
         form=row.form,
         run_id=row.run_id,
         path=row.path,
+        batch=row.batch,
         playbook=run.playbook,
         version=run.version,
         incident_id=run.incident_id,
@@ -115,7 +116,7 @@ def _view(
         ),
         asked=(),
         decisions=tuple(_decision(each) for each in decisions),
-        mine=principal is not None and _waits_for(principal, row, decisions),
+        mine=principal is not None and waits_for(principal, row, decisions),
         state=row.state,
         condition=row.condition,
         reasons=tuple(row.reasons),
@@ -130,7 +131,8 @@ def _view(
     )
 
 
-def _waits_for(principal: Principal, row: ApprovalRow, decisions: Sequence[DecisionRow]) -> bool:
+def waits_for(principal: Principal, row: ApprovalRow, decisions: Sequence[DecisionRow]) -> bool:
+    """Return whether an approval waits for a person. `decisions`: those on it."""
     return (
         row.state is ApprovalState.PENDING
         and principal.has_permission(Permission.APPROVAL_DECIDE)

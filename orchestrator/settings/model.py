@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     smtp_url: Annotated[SecretStr | None, AfterValidator(values.parse_smtp_url)] = None
     smtp_ca_file: Path | None = None  # trusted in addition to the system's authorities
     mail_from: values.MailAddress | None = None
+    # For how long approvals of one playbook version, step and source join one batch. 0: none do.
+    join_questions_within: Annotated[int, Field(ge=0, le=3600)] = 300
     # The connection that asks people in Slack.
     slack_connection: Annotated[str, Field(min_length=1, max_length=64)] = "chat"
     # The proxy through which connections reach their systems, and the hosts reached without it.

@@ -23,6 +23,7 @@ class Lock(IntEnum):
 
     ALERT = 7_262_101
     RUN = 7_262_102
+    BATCH = 7_262_107
     SEALER = 7_262_103
     CONFIGURATION = 7_262_104
     CONNECTION = 7_262_106

@@ -155,3 +155,24 @@ def test_the_list_begins_with_what_expires_first(server: ApiServer) -> None:
     assert {each["mine"] for each in found} == {True}
     row = next(line for line in run(server, "list").stdout.splitlines() if soon[:16] in line)
     assert "c2" in row and "198.51.100.7" in row and "0 of 1" in row
+
+
+def test_a_batch_is_one_line_and_decided_as_it_is_shown(server: ApiServer) -> None:
+    first = ask(server, id="apr_bbbb1" + "0" * 27, batch="bat_bbbb1" + "0" * 27)
+    second = ask(server, batch="bat_bbbb1" + "0" * 27)
+    listed = run(server, "list").stdout
+    (line,) = [each for each in listed.splitlines() if "bat_bbbb1" in each]
+    assert line.split()[1] == "2" and first[:9] not in listed
+    shown = run(server, "show", "bat_bbbb1").stdout
+    assert f"{first}: pending" in shown and f"{second}: pending" in shown
+    kept = run(server, "approve", "bat_bbbb1", typed="n\n")
+    assert (kept.returncode, state(server, first)) == (1, "pending")
+    assert "Approve 2 approvals? [y/N]" in kept.stderr
+    mixed = run(server, "approve", "bat_bbbb1", "--digest", "d")
+    assert "--digest is about one approval" in mixed.stderr
+    done = run(server, "decline", "bat_bbbb1", "--yes", "--comment", "a scan")
+    assert (done.returncode, done.stdout.count("declined")) == (0, 2), done.stderr
+    assert [state(server, id_) for id_ in (first, second)] == ["declined", "declined"]
+    nothing = run(server, "approve", "bat_bbbb1", "--yes")
+    assert "waits for your decision" in nothing.stderr
+    assert "nothing is pending in batch" in run(server, "show", "bat_bbbb1").stdout

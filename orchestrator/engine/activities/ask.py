@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from orchestrator.approvals.batches.join import batch_of
 from orchestrator.approvals.decision_reply import decision_of
 from orchestrator.audit import trail
 from orchestrator.contracts.approval import (
@@ -48,6 +49,7 @@ _AUDITED = (
     "expires_at",
     "escalated",
     "level",
+    "batch",
 )
 """Fields of an approval in the event that it was asked."""
 
@@ -103,6 +105,7 @@ class AskPeople:
             return unheard
         row = await _with_free_id(session, row, request.replaces)
         row["remind_at"] = await _first_reminder(session, row)
+        row["batch"] = await batch_of(session, row, self._rt.settings.join_questions_within)
         is_new = await approvals.add(session, row)
         approval = await approvals.get(session, row["id"])
         if approval is None:

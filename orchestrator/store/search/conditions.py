@@ -135,7 +135,11 @@ def approvals_where(wanted: ApprovalFilter) -> Iterator[Condition]:
     yield from begins(ApprovalRow.id, wanted.id_prefix)
     if wanted.state:
         yield col(ApprovalRow.state).in_(wanted.state)
-    yield from equal((ApprovalRow.run_id, wanted.run_id), (ApprovalRow.review, wanted.review))
+    yield from equal(
+        (ApprovalRow.run_id, wanted.run_id),
+        (ApprovalRow.review, wanted.review),
+        (ApprovalRow.batch, wanted.batch),
+    )
     if wanted.person is not None:
         decided = select(col(DecisionRow.approval_id)).where(
             col(DecisionRow.person) == wanted.person

@@ -98,6 +98,7 @@ class ApprovalFilter(TimeFilter):
     id_prefix: str | None = None
     state: tuple[ApprovalState, ...] = ()
     review: ReviewState | None = None
+    batch: str | None = None
     run_id: str | None = None
     incident_id: str | None = None
     playbook: str | None = None

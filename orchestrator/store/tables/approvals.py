@@ -26,6 +26,8 @@ class ApprovalRow(Authentic, table=True):
     id: str = Field(primary_key=True)
     run_id: str = Field(index=True)
     workflow_id: str  # the workflow that waits for the decision
+    # The batch of like questions that it belongs to; null: it is joined with no other.
+    batch: str | None = Field(default=None, index=True)
     delivered: bool = False  # whether that workflow has received the decision
     path: str
     kind: ApprovalKind = Field(sa_type=enum_column(ApprovalKind))

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.approvals.decide import Choice, confirmed, decide_all
-from orchestrator.cli.approvals.find import find_approval
+from orchestrator.cli.approvals.batch import MOST, find_batch, is_batch, list_rows
+from orchestrator.cli.approvals.choice import Choice
+from orchestrator.cli.approvals.decide import confirmed, decide_all
+from orchestrator.cli.approvals.find import APPROVALS, find_approval
 from orchestrator.cli.approvals.render import list_row, outcome, render_approval
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.filters import (
@@ -31,7 +33,14 @@ ApprovalId = Annotated[
     str, typer.Argument(metavar="ID", help="The approval's id, or its first characters.")
 ]
 ApprovalIds = Annotated[
-    list[str], typer.Argument(metavar="ID...", help="Ids of approvals, or their first characters.")
+    list[str],
+    typer.Argument(
+        metavar="ID...", help="Ids of approvals or batches (bat_), or their first characters."
+    ),
+]
+ApprovalOrBatch = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="An approval or a batch (bat_), or its first characters."),
 ]
 Digest = Annotated[
     str | None,
@@ -58,7 +67,17 @@ Changes = Annotated[
 ]
 State = Literal["pending", "approved", "declined", "expired", "withdrawn", "void", "all"]
 
-_PENDING = ("id", "expires_at", "age", "severity", "playbook", "targets", "progress", "mine")
+_PENDING = (
+    "id",
+    "count",
+    "expires_at",
+    "age",
+    "severity",
+    "playbook",
+    "targets",
+    "progress",
+    "mine",
+)
 _DECIDED = ("id", "state", "playbook", "targets", "decided_at", "by", "review")
 _WIDE = ("question", "created_at", "run_id")
 
@@ -87,7 +106,10 @@ def list_approvals(
     oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
-    """List approvals: pending ones by when they expire, others newest first."""
+    """List approvals: pending ones by when they expire, others newest first.
+
+    Pending approvals of one batch are one line, with their count; `-o json` lists each.
+    """
     chosen = state or (None if review else "pending")
     query = {
         **period(since, until),
@@ -103,13 +125,19 @@ def list_approvals(
         "sort": sort(oldest=oldest),
     }
     found = api.items("/v1/approvals", limit, **query)
-    columns = _PENDING if mine or chosen == "pending" else _DECIDED
-    return Answer(found, table([list_row(each) for each in found], *columns, wide=_WIDE).text)
+    if mine or chosen == "pending":
+        return Answer(found, table(list(list_rows(found)), *_PENDING, wide=_WIDE).text)
+    return Answer(found, table([list_row(each) for each in found], *_DECIDED, wide=_WIDE).text)
 
 
 @api_command(app, "show")
-def show_approval(api: Api, approval_id: ApprovalId) -> Answer:
-    """Show an approval with the exact changes that it covers."""
+def show_approval(api: Api, approval_id: ApprovalOrBatch) -> Answer:
+    """Show an approval with the exact changes that it covers, or all that is open in a batch."""
+    if is_batch(approval_id):
+        batch = find_batch(api, approval_id)
+        found = api.items(APPROVALS, MOST, batch=batch, state="pending")
+        lines = [line for each in found for line in render_approval(each)]
+        return Answer(found, "\n".join(lines) or f"nothing is pending in batch {batch}")
     approval = find_approval(api, approval_id)
     return Answer(approval, "\n".join(render_approval(approval)))
 
@@ -125,7 +153,10 @@ def approve(
     fields: Fields = None,
     comment: Comment = "",
 ) -> Answer:
-    """Approve what is shown, after a y; of one approval, some of its changes."""
+    """Approve what is shown, after a y; of one approval, some of its changes.
+
+    A batch is decided as it is shown: what joins it meanwhile stays open.
+    """
     choice = Choice("approve", comment, changes or None, fields or None)
     return decide_all(api, approval_ids, choice, digest, yes=yes)
 

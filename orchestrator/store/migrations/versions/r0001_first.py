@@ -122,6 +122,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("workflow_id", sa.String(), nullable=False),
+        sa.Column("batch", sa.String(), nullable=True),
         sa.Column("delivered", sa.Boolean(), nullable=False),
         sa.Column("path", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
@@ -151,6 +152,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("review_comment", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index(op.f("ix_approvals_batch"), "approvals", ["batch"], unique=False)
     op.create_index(op.f("ix_approvals_remind_at"), "approvals", ["remind_at"], unique=False)
     op.create_index(op.f("ix_approvals_asked_at"), "approvals", ["asked_at"], unique=False)
     op.create_index(op.f("ix_approvals_review"), "approvals", ["review"], unique=False)

@@ -250,14 +250,15 @@ async def list_page(
     chosen = select(ApprovalRow, RunRow).join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
     chosen = chosen.where(*approvals_where(wanted))
     if waiting_for is not None:
-        chosen = chosen.where(*_waits_for(*waiting_for))
+        chosen = chosen.where(*waits_for(*waiting_for))
     time = col(ApprovalRow.expires_at if by_expiry else ApprovalRow.asked_at)
     order = Order.OLDEST if by_expiry else order
     page = in_order(chosen, time, col(ApprovalRow.id), after, limit, order)
     return [(approval, run) for approval, run in await session.execute(page)]
 
 
-def _waits_for(person: str, groups: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+def waits_for(person: str, groups: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a person of these groups may decide, and has not decided."""
     decided = select(col(DecisionRow.approval_id)).where(
         func.lower(func.trim(col(DecisionRow.person))) == one_person(person),
         col(DecisionRow.withdrawn_at).is_(None),

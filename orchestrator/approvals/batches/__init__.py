@@ -1,0 +1,1 @@
+"""Batches: approvals of the same playbook version, step, source and time, decided together."""
