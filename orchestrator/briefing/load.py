@@ -56,7 +56,8 @@ async def load_approvals(
     """Return approvals as people see them at a time. `principal`: the person who looks."""
     ids = [row.id for row, _ in rows]
     decisions = await approvals.list_decisions(session, ids)
-    people = await notifications.list_notified(session, ids)
+    subjects = {*ids, *(row.batch for row, _ in rows if row.batch)}
+    people = await notifications.list_notified(session, sorted(subjects))
     alert_ids = [id_ for _, run in rows for id_ in (run.alert_id, run.raised_by) if id_]
     alerts = await approvals.list_alerts(session, alert_ids)
     views = []
@@ -68,7 +69,7 @@ async def load_approvals(
             "alert": _alert(alert) if alert else None,
             "more_severe": _alert(later) if later else None,
             "assets": tuple([each async for each in _assets(session, row, alert)]),
-            "asked": tuple(sorted({person for id_, person in people if id_ == row.id})),
+            "asked": tuple(sorted({who for about, who in people if about in {row.id, row.batch}})),
         }
         views.append(view.model_copy(update=update))
     return views

@@ -11,6 +11,9 @@ from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Conflict
 
 _MAX_DOUBLINGS = 16
+_GATHER = timedelta(minutes=1)
+BATCH_PREFIX = "bat_"
+"""What the ids of batches begin with."""
 
 
 class ApprovalKind(StrEnum):
@@ -177,3 +180,13 @@ def next_reminder(
     first = min(timedelta(seconds=every), (expires_at - asked_at) / 2)
     at = now + first * 2 ** min(sent, _MAX_DOUBLINGS)
     return at if every > 0 and at < expires_at else None
+
+
+def gather_pause(now: datetime, expires_at: datetime, gathered: int) -> timedelta:
+    """Return for how long questions are gathered into one message.
+
+    The pause doubles with each message about the batch that went before, and takes a quarter of the
+    time that is left at most, so that people can still answer.
+    """
+    doubled: int = 2 ** min(gathered, _MAX_DOUBLINGS)
+    return max(timedelta(), min(_GATHER * doubled, (expires_at - now) / 4))

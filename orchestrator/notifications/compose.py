@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,16 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from connectors.sdk.transport import Access
 from connectors.slack.connector import Slack
 from connectors.slack.direct_messages import DirectMessages
+from orchestrator.briefing.batch import BatchText, load_batch
 from orchestrator.briefing.load import load_text
 from orchestrator.briefing.plain_text import one_line
 from orchestrator.briefing.text import ApprovalText, format_time
 from orchestrator.connections.open import open_connection_for
-from orchestrator.domain.approval import ApprovalState
+from orchestrator.domain.approval import BATCH_PREFIX, ApprovalState
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.incident import TaskState
 from orchestrator.domain.model import Frozen
 from orchestrator.domain.notification import Channel, NotificationKind
 from orchestrator.notifications import slack
+from orchestrator.notifications.batch_message import (
+    batch_blocks,
+    batch_mail,
+    batch_over_blocks,
+)
+from orchestrator.notifications.contacts import decision_principal
 from orchestrator.notifications.email import NOT_CONFIGURED, send_mail
 from orchestrator.notifications.one_time_links import ENROLMENT_PATH, link_url, new_link
 from orchestrator.notifications.templates import (
@@ -35,13 +43,18 @@ from orchestrator.store.tables import ApprovalRow, ContactRow, KeyRow, Notificat
 
 
 class Outgoing(Frozen):
-    """One message, ready to be sent. Exactly one of `approval`, `text` and `reply` is set."""
+    """One message, ready to be sent.
+
+    Exactly one of `approval`, `batch`, `text` and `reply` is set, except in the edit of a batch.
+    """
 
     notification_id: str
     kind: NotificationKind
     channel: Channel
     to: str  # an address; in Slack a user, or `channel:timestamp` and `channel:user`
     approval: ApprovalText | None = None
+    batch: BatchText | None = None
+    over: str | None = None  # of an edit: the batch in which nothing is pending any more
     outcome: str = ""  # of an edit: what the approval came to
     text: MailBody | None = None  # about a task or a key
     reply: str = ""
@@ -86,8 +99,13 @@ async def send(rt: Runtime, outgoing: Outgoing) -> str | None:
         blocks, preview = slack.outcome_blocks(outgoing.approval, outgoing.outcome)
         await messages.update(conversation, rest, blocks, preview)
         return None
+    if outgoing.kind is NotificationKind.CLOSED and outgoing.over is not None:
+        await messages.update(conversation, rest, *batch_over_blocks(outgoing.over))
+        return None
     if outgoing.approval is not None:
         blocks, preview = slack.request_blocks(outgoing.approval, outgoing.kind)
+    elif outgoing.batch is not None:
+        blocks, preview = batch_blocks(outgoing.batch, outgoing.kind)
     else:
         text = f"{outgoing.text.subject}\n{outgoing.text.text}" if outgoing.text else ""
         blocks, preview = slack.text_blocks(text)
@@ -106,21 +124,32 @@ async def _open_slack(rt: Runtime) -> DirectMessages:
 async def _request(
     rt: Runtime, session: AsyncSession, row: NotificationRow, now: datetime
 ) -> Outgoing | None:
+    """Return the message about an approval, or about what of a batch waits for the person."""
     to = await _address(session, row)
-    approval = await approvals.get(session, row.about)
-    if to is None or approval is None:
+    if to is None:
         return None
-    if approval.state is not ApprovalState.PENDING or approval.expires_at <= now:
-        return None
-    text = await load_text(session, approval, now)
-    if text is None:
-        return None
-    outgoing = _outgoing(row, to).model_copy(update={"approval": text})
+    if row.about.startswith(BATCH_PREFIX):
+        principal = await decision_principal(session, row.person, now)
+        batch = await load_batch(session, row.about, now, principal) if principal else None
+        if batch is None:
+            return None
+        alone = batch.approvals[0] if len(batch.approvals) == 1 else None
+        about: dict[str, Any] = {"approval": alone} if alone else {"batch": batch}
+        ends_at = batch.ends_at
+    else:
+        approval = await approvals.get(session, row.about)
+        if approval is None or approval.state is not ApprovalState.PENDING:
+            return None
+        text = await load_text(session, approval, now) if approval.expires_at > now else None
+        if text is None:
+            return None
+        about, ends_at = {"approval": text}, approval.expires_at
+    outgoing = _outgoing(row, to).model_copy(update=about)
     public_url = rt.settings.public_url
     if row.channel is not Channel.EMAIL or public_url is None:
         return outgoing
     link = new_link()
-    row.give_link(link.hash, approval.expires_at)
+    row.give_link(link.hash, ends_at)
     return outgoing.model_copy(update={"link": SecretStr(link_url(public_url, link.token))})
 
 
@@ -152,6 +181,8 @@ async def _key(
 
 
 async def _edit(session: AsyncSession, row: NotificationRow, now: datetime) -> Outgoing | None:
+    if row.about.startswith(BATCH_PREFIX) and row.external_id is not None:
+        return _outgoing(row, row.external_id).model_copy(update={"over": row.about})
     approval = await approvals.get(session, row.about)
     if approval is None or row.external_id is None:
         return None
@@ -191,10 +222,14 @@ async def _send_mail(rt: Runtime, outgoing: Outgoing) -> None:
     if rt.settings.smtp_url is None or sender is None:
         raise Rejected(NOT_CONFIGURED)
     mail = outgoing.text
-    if outgoing.approval is not None:
+    if outgoing.approval is not None or outgoing.batch is not None:
         if outgoing.link is None:
             raise Rejected(NOT_CONFIGURED)
-        mail = approval_mail(outgoing.approval, outgoing.kind, outgoing.link.get_secret_value())
+        link = outgoing.link.get_secret_value()
+        if outgoing.approval is not None:
+            mail = approval_mail(outgoing.approval, outgoing.kind, link)
+        elif outgoing.batch is not None:
+            mail = batch_mail(outgoing.batch, outgoing.kind, link)
     if mail is not None:
         message = addressed(
             mail,

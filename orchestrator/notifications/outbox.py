@@ -8,10 +8,12 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.access import Permission
+from orchestrator.domain.approval import gather_pause
 from orchestrator.domain.digest import new_id
 from orchestrator.domain.notification import Channel, NotificationKind
 from orchestrator.notifications.contacts import ReachablePerson, list_reachable
-from orchestrator.store.queries import notifications
+from orchestrator.store.queries import approvals, notifications
+from orchestrator.store.queries.approvals import batches
 from orchestrator.store.tables import (
     ApprovalRow,
     ContactRow,
@@ -20,15 +22,33 @@ from orchestrator.store.tables import (
     TaskRow,
 )
 
+_QUESTIONS = (NotificationKind.ASKED, NotificationKind.REMINDER, NotificationKind.ESCALATED)
+
 
 async def notify_approvers(
     session: AsyncSession, approval: ApprovalRow, kind: NotificationKind, now: datetime
 ) -> None:
-    """Queue a notification to everyone who may decide an approval."""
+    """Queue a notification to everyone who may decide an approval.
+
+    Of a batch, the first question is sent at once, and so is one that is more severe than all
+    before. Others are gathered into one notification about the batch.
+    """
     people = await list_reachable(session, Permission.APPROVAL_DECIDE, now)
     group = approval.by_group
     asked = [each for each in people if group is None or group in each.principal.groups]
-    await notifications.add(session, _to_people(approval.id, kind, asked, now))
+    batch = approval.batch
+    if batch is None or not await _is_gathered(session, approval, kind):
+        await notifications.add(session, _to_people(approval.id, kind, asked, now))
+        return
+    known = await notifications.list_about(session, batch, _QUESTIONS)
+    new = []
+    for row in _to_people(batch, kind, asked, now):
+        mine = [each for each in known if (each.person, each.channel) == (row.person, row.channel)]
+        # One that was claimed is composed already, and may not name this approval.
+        if not any(each.is_gathering and each.kind is kind for each in mine):
+            row.next_at = now + gather_pause(now, approval.expires_at, len(mine))
+            new.append(row)
+    await notifications.add(session, new)
 
 
 async def notify_task(session: AsyncSession, task: TaskRow, now: datetime) -> None:
@@ -58,11 +78,17 @@ async def notify_key(
 async def close_notifications(session: AsyncSession, approval_id: str, now: datetime) -> None:
     """Cancel unsent notifications, end unused links, and queue edits of the Slack messages.
 
-    Each edit is a notification of its own, so that it is retried until it succeeds.
+    Those about its batch end with the last pending approval of it. Each edit is a notification of
+    its own, so that it is retried until it succeeds.
     """
-    shown = await notifications.close(session, approval_id, now)
-    edits = [edit_of(row, row.external_id, now) for row in shown]
-    await notifications.add(session, edits)
+    approval = await approvals.get(session, approval_id)
+    over = [approval_id]
+    if approval is not None and approval.batch is not None:
+        over += [] if await batches.count_pending(session, approval.batch) else [approval.batch]
+    for about in over:
+        shown = await notifications.close(session, about, now)
+        edits = [edit_of(row, row.external_id, now) for row in shown]
+        await notifications.add(session, edits)
 
 
 async def queue_reply(
@@ -80,6 +106,17 @@ def edit_of(row: NotificationRow, external_id: str | None, now: datetime) -> Not
     edit = _notification(row.about, NotificationKind.CLOSED, row.person, Channel.SLACK, now)
     edit.external_id = external_id
     return edit
+
+
+async def _is_gathered(
+    session: AsyncSession, approval: ApprovalRow, kind: NotificationKind
+) -> bool:
+    """Return whether a notification waits for others about the batch of its approval."""
+    if approval.batch is None:
+        return False
+    if kind is NotificationKind.REMINDER:
+        return await batches.count_pending(session, approval.batch) > 1
+    return not await batches.is_most_severe(session, approval)
 
 
 def _to_people(

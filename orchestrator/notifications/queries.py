@@ -39,7 +39,7 @@ class NotificationView(Frozen):
     )
 
     id: str
-    about: str = Field(description="The id of the approval or the task.")
+    about: str = Field(description="The id of the approval, the batch of approvals, or the task.")
     person: str = Field(description="The recipient; of a reply, the Slack user.")
     channel: Channel
     kind: NotificationKind

@@ -17,12 +17,12 @@ from orchestrator.domain.notification import NotificationKind
 from orchestrator.store.tables import KeyRow, TaskRow
 
 _SUBJECT = 120
-_APPROVAL_SUBJECT = 78
+SUBJECT_LENGTH = 78
 """The characters that mail programs show of a subject, and that RFC 5322 recommends for a line."""
 _SHOWN_CHANGES = 20
 """The most changes that a mail lists; the page lists all."""
 _TASK = 4000
-_LINK_NOTE = (
+LINK_NOTE = (
     "The link is personal and works once. Opening it decides nothing. Do not forward this mail."
 )
 _environment = Environment(
@@ -41,6 +41,11 @@ class MailBody(Frozen):
     html: str
 
 
+def render(template: str, **values: object) -> str:
+    """Return the HTML of a template of this package, in which every value is escaped."""
+    return _environment.get_template(template).render(**values)
+
+
 def approval_mail(approval: ApprovalText, kind: NotificationKind, link: str) -> MailBody:
     """Return the mail that asks for a decision."""
     shown = approval.changes[:_SHOWN_CHANGES]
@@ -54,11 +59,11 @@ def approval_mail(approval: ApprovalText, kind: NotificationKind, link: str) -> 
         "\n".join(["Changes to approve:", *changes]) if changes else "",
         *(_section_text(section) for section in approval.sections),
         f"Review and decide until {until}:\n{link}",
-        _LINK_NOTE,
+        LINK_NOTE,
         f"Approval {approval.approval_id}, run {approval.run_id}",
     ]
-    html = _environment.get_template("approval.html").render(
-        approval=approval, changes=shown, more=more, link=link, until=until
+    html = render(
+        "approval.html", approval=approval, changes=shown, more=more, link=link, until=until
     )
     return MailBody(
         subject=approval_subject(approval, kind),
@@ -71,7 +76,7 @@ def approval_subject(approval: ApprovalText, kind: NotificationKind) -> str:
     """Return a subject that a list of mails shows whole: the severity, then the question."""
     severity = f"{approval.severity}: " if approval.severity else ""
     opening = "" if kind is NotificationKind.ASKED else f"{kind.opening}: "
-    return one_line(f"[Tocsin] {severity}{opening}{approval.question}", _APPROVAL_SUBJECT)
+    return one_line(f"[Tocsin] {severity}{opening}{approval.question}", SUBJECT_LENGTH)
 
 
 def _change_lines(change: ChangeText) -> Iterator[str]:
@@ -91,9 +96,7 @@ def task_mail(task: TaskRow) -> MailBody:
     kind = one_line(task.kind, 80).replace("_", " ")
     subject = defang(one_line(task.subject, 200))
     details = f"Task {task.id}, subject {subject}, open since {format_time(task.opened_at)}"
-    html = _environment.get_template("text.html").render(
-        kind=kind, summary=summary, details=details, link=None
-    )
+    html = render("text.html", kind=kind, summary=summary, details=details, link=None)
     return MailBody(
         subject=one_line(f"[Tocsin] {kind}: {summary}", _SUBJECT),
         text=f"{summary}\n\n{details}\n",
@@ -116,8 +119,8 @@ def key_mail(key: KeyRow, link: str) -> MailBody:
         until = format_time(key.enrolment_expires_at)
         details = f"The link shows the key once, until {until}. Do not forward this mail. {details}"
         parts.append(f"Receive it:\n{link}\nor: tocsin key enrol {link}")
-    html = _environment.get_template("text.html").render(
-        kind="New API key", summary=summary, details=details, link=link or None
+    html = render(
+        "text.html", kind="New API key", summary=summary, details=details, link=link or None
     )
     return MailBody(
         subject="[Tocsin] New API key", text="\n\n".join([*parts, details]) + "\n", html=html

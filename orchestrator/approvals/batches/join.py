@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator.domain.approval import BATCH_PREFIX
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import runs
 from orchestrator.store.queries.approvals import batches
@@ -38,4 +39,4 @@ async def batch_of(session: AsyncSession, asked: Mapping[str, Any], within: int)
         if first is not None and first.asked_at > since and size < MOST:
             return newest.batch
     id_: str = asked["id"]
-    return f"bat_{id_.removeprefix('apr_')}"
+    return f"{BATCH_PREFIX}{id_.removeprefix('apr_')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, select, update
@@ -155,6 +155,16 @@ async def list_notified(session: AsyncSession, ids: Sequence[str]) -> set[tuple[
         col(NotificationRow.about).in_(ids), col(NotificationRow.kind).in_(asked)
     )
     return {(about, person) for about, person in await session.execute(wanted)}
+
+
+async def list_about(
+    session: AsyncSession, about: str, kinds: Collection[NotificationKind]
+) -> list[NotificationRow]:
+    """Return the notifications about a subject, which no worker claims in this transaction."""
+    wanted = select(NotificationRow).where(
+        col(NotificationRow.about) == about, col(NotificationRow.kind).in_(kinds)
+    )
+    return list(await session.scalars(wanted.order_by(col(NotificationRow.id)).with_for_update()))
 
 
 async def list_contacts(session: AsyncSession) -> list[ContactRow]:

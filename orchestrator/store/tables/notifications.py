@@ -28,7 +28,7 @@ class NotificationRow(SQLModel, table=True):
 
     __tablename__ = "notifications"
     id: str = Field(primary_key=True)
-    about: str = Field(index=True)  # the id of an approval, a task or a key
+    about: str = Field(index=True)  # the id of an approval, a batch of them, a task or a key
     person: str
     channel: Channel = Field(sa_type=enum_column(Channel))
     kind: NotificationKind = Field(sa_type=enum_column(NotificationKind))
@@ -46,6 +46,11 @@ class NotificationRow(SQLModel, table=True):
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether it was not composed yet, so that it will name what is asked until then."""
+        return self.state is NotificationState.WAITING and self.attempts == 0
 
     def mark_sent(self, at: datetime, external_id: str | None) -> None:
         """Record that the message left."""

@@ -59,14 +59,26 @@ async def count(session: AsyncSession, batch: str) -> int:
     return await session.scalar(wanted) or 0
 
 
-async def members(
-    session: AsyncSession, batch: str, ids: Collection[str] | None = None
-) -> dict[str, ApprovalRow]:
-    """Return the approvals of a batch by id; `ids`: only these."""
-    wanted = select(ApprovalRow).where(col(ApprovalRow.batch) == batch)
-    if ids is not None:
-        wanted = wanted.where(col(ApprovalRow.id).in_(ids))
-    return {row.id: row for row in await session.scalars(wanted)}
+async def count_pending(session: AsyncSession, batch: str) -> int:
+    """Return how many approvals of a batch are pending."""
+    wanted = select(func.count()).select_from(ApprovalRow)
+    pending = wanted.where(col(ApprovalRow.batch) == batch, *_pending_in_batches())
+    return await session.scalar(pending) or 0
+
+
+async def is_most_severe(session: AsyncSession, approval: ApprovalRow) -> bool:
+    """Return whether the run of an approval is more severe than all others of its batch."""
+    severity = select(col(RunRow.severity)).where(col(RunRow.id) == approval.run_id)
+    others = (
+        select(col(ApprovalRow.id))
+        .join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
+        .where(
+            col(ApprovalRow.batch) == approval.batch,
+            col(ApprovalRow.id) != approval.id,
+            col(RunRow.severity) >= severity.scalar_subquery(),
+        )
+    )
+    return await session.scalar(others.limit(1)) is None
 
 
 async def list_page(
