@@ -12,7 +12,7 @@ from api.filters.selection import Selection
 from api.schemas.containments import Reason
 from api.schemas.request_model import RequestModel, example
 from orchestrator.domain.errors import Invalid
-from orchestrator.runs.lifecycle import RETRYABLE
+from orchestrator.runs.lifecycle import ENDED_EARLY
 from orchestrator.store.search.filters import ContainmentFilter, RunFilter
 from orchestrator.store.search.selection import MOST, PreviewedSelection
 
@@ -70,7 +70,7 @@ class RetryRuns(_Selection):
         chosen = _chosen(self.ids, self.filter)
         if isinstance(chosen, tuple):
             return RunFilter(ids=chosen)
-        return replace(chosen, status=chosen.status or tuple(sorted(RETRYABLE)))
+        return replace(chosen, status=chosen.status or tuple(sorted(ENDED_EARLY)))
 
 
 class ReleaseContainments(_Selection):

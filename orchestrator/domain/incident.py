@@ -51,6 +51,8 @@ class TaskKind(StrEnum):
     RESTORED = "restored"  # devices may show what came after the backup; subject: its time
     # The trigger of a version exceeded its budget, and starts no runs; subject: name@version.
     SET_ASIDE_PLAYBOOK = "set_aside_playbook"
+    # Runs of a source did not begin, as too many of it are open; subject: the source.
+    DEFERRED_RUNS = "deferred_runs"
     AUDIT_TRAIL = "audit_trail"  # the trail is not what was sealed; subject: what is wrong with it
 
     @property

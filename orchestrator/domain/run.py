@@ -38,6 +38,7 @@ class RunStatus(StrEnum):
     DECLINED = "declined"
     ROLLED_BACK = "rolled_back"
     CANCELLED = "cancelled"
+    DEFERRED = "deferred"  # it did not begin, as its source has too many open runs; a retry does
 
     @property
     def open(self) -> bool:

@@ -23,6 +23,7 @@ _IDS: dict[str, JsonValue] = {
     "duplicate": False,
     "matched": ["c2-beacon-containment"],
     "run_ids": ["run_019a8c7d21f04b6c1e2f3a4b5c6d"],
+    "deferred_run_ids": [],
     "covered_by": [],
 }
 
@@ -60,6 +61,13 @@ class AcceptedAlert(Frozen):
         ),
     ] = ()
     run_ids: Annotated[tuple[str, ...], Field(description="The runs that this alert starts.")] = ()
+    deferred_run_ids: Annotated[
+        tuple[str, ...],
+        Field(
+            description="The runs that do not begin, because too many of the source are open. "
+            "A person begins them by a retry."
+        ),
+    ] = ()
     covered_by: Annotated[
         tuple[Cover, ...],
         Field(description="The runs that cover the matched playbooks that do not start."),
@@ -91,6 +99,10 @@ class Accepted(Frozen):
         Field(description="The playbooks whose trigger matches one of the alerts."),
     ] = ()
     run_ids: Annotated[tuple[str, ...], Field(description="The runs that these alerts start.")]
+    deferred_run_ids: Annotated[
+        tuple[str, ...],
+        Field(description="The runs that do not begin until a person retries them."),
+    ] = ()
     covered_by: Annotated[
         tuple[Cover, ...], Field(description="The runs that cover what does not start.")
     ] = ()
@@ -113,6 +125,7 @@ class Accepted(Frozen):
             alerts=alerts,
             matched=tuple(dict.fromkeys(name for alert in alerts for name in alert.matched)),
             run_ids=tuple(run_id for alert in alerts for run_id in alert.run_ids),
+            deferred_run_ids=tuple(id_ for alert in alerts for id_ in alert.deferred_run_ids),
             covered_by=tuple(cover for alert in alerts for cover in alert.covered_by),
             rejected=rejected,
         )

@@ -14,7 +14,7 @@ from orchestrator.audit import trail
 from orchestrator.domain.alert import Alert
 from orchestrator.domain.audit_event import Event, EventKind
 from orchestrator.domain.errors import Unavailable
-from orchestrator.domain.run import Mode
+from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.intake.answers import Accepted, AcceptedAlert, Cover
 from orchestrator.intake.authenticate import REPLAY_WINDOW, NotAuthentic, Reason, Verified
 from orchestrator.intake.batch import AlertBatch
@@ -53,7 +53,8 @@ async def commit(
     """
     first = _first_of_each_key(parsed)
     for _ in range(_ATTEMPTS):
-        arrival = _Arrival(source, body, now, await foresee(rt, source, first, body, now))
+        foreseen = await foresee(rt, source, first, body, now)
+        arrival = _Arrival(source, body, now, foreseen, rt.settings.source_open_runs)
         try:
             async with rt.store.write() as session:
                 await arrival.commit(session, first, verified)
@@ -73,7 +74,10 @@ async def commit(
 class _Arrival:
     """The rows and events that result from one body."""
 
-    def __init__(self, source: SourceRow, body: bytes, now: datetime, foreseen: Foreseen) -> None:
+    def __init__(
+        self, source: SourceRow, body: bytes, now: datetime, foreseen: Foreseen, most_open: int
+    ) -> None:
+        self._most_open = most_open
         self._source, self._body, self._now, self._foreseen = source, body, now, foreseen
         self._sha256 = hashlib.sha256(body).hexdigest()
         self._rows: list[AlertRow | IncidentRow | Any] = []
@@ -82,6 +86,7 @@ class _Arrival:
         """What the sender learns, by dedup key."""
         self._matched: dict[str, list[str]] = {}
         self._run_ids: dict[str, list[str]] = defaultdict(list)
+        self._deferred: dict[str, list[str]] = defaultdict(list)
         self._covers: dict[str, list[Cover]] = defaultdict(list)
 
     @property
@@ -166,12 +171,17 @@ class _Arrival:
             data |= {"incomplete": list(map(str, alert.incomplete))} if alert.incomplete else {}
             self._note(EventKind.ALERT_ACCEPTED, row.id, data)
         started = await start_runs.start(
-            session, matched, self._now, dry=self._source.mode != Mode.LIVE
+            session,
+            matched,
+            self._now,
+            dry=self._source.mode != Mode.LIVE,
+            most_open=self._most_open,
         )
         self._rows += started.runs
         self._events += started.events
         for run in started.runs:
-            self._run_ids[run.alert_id or ""].append(run.id)
+            begins = run.status is not RunStatus.DEFERRED
+            (self._run_ids if begins else self._deferred)[run.alert_id or ""].append(run.id)
         for covered in started.covered:
             cover = Cover(
                 playbook=covered.match.candidate.plan.playbook,
@@ -190,6 +200,7 @@ class _Arrival:
             duplicate=False,
             matched=tuple(self._matched.get(row.id, ())),
             run_ids=tuple(self._run_ids.get(row.id, ())),
+            deferred_run_ids=tuple(self._deferred.get(row.id, ())),
             covered_by=tuple(self._covers.get(row.id, ())),
             incomplete=row.view["incomplete"],
         )

@@ -24,7 +24,8 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.queries import alerts, incidents, runs
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
 
-RETRYABLE = {RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.CANCELLED, RunStatus.DECLINED}
+ENDED_EARLY = {RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.CANCELLED, RunStatus.DECLINED}
+RETRYABLE = ENDED_EARLY | {RunStatus.DEFERRED}
 
 
 async def start_run(

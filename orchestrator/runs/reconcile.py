@@ -10,7 +10,7 @@ from temporalio.client import Client
 from orchestrator.approvals.deliver_decision import Delivery, deliver
 from orchestrator.approvals.reminders import send_due_reminders
 from orchestrator.containments.watch import ensure_watched, watch
-from orchestrator.incidents import rejected_sources, set_aside_playbooks
+from orchestrator.incidents import deferred_runs, rejected_sources, set_aside_playbooks
 from orchestrator.intake.keep_rejected import forget_old
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.runs.dispatch import dispatch
@@ -37,6 +37,7 @@ async def reconcile(rt: Runtime, client: Client) -> int:
     reminded = await send_due_reminders(rt, BATCH)
     await rejected_sources.open_tasks(rt)
     await set_aside_playbooks.open_tasks(rt)
+    await deferred_runs.open_tasks(rt)
     await forget_old(rt)
     async with rt.store.read() as session:
         waiting = await runs.undispatched(session, BATCH)

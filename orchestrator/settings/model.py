@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     rejected_keep_count: Annotated[int, Field(ge=1, le=100_000)] = 1000
     rejected_keep_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     rejected_keep_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    # Open runs of one source that began within an hour: beyond, its alerts wait. 0: no limit.
+    source_open_runs: Annotated[int, Field(ge=0, le=100_000)] = 500
     # Requests in a minute, at once if need be; each API process counts for itself. 0: no limit.
     rate_limit_key: values.Rate = 6000
     rate_limit_address: values.Rate = 12_000

@@ -18,6 +18,9 @@ from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import alerts, approvals
 from orchestrator.store.tables import AlertRow, RunRow
 
+CAP_WINDOW = timedelta(hours=1)
+"""An open run counts towards the limit of its source for so long."""
+
 
 class Covered(NamedTuple):
     """A match that starts no run, as an earlier run has its key."""
@@ -36,21 +39,34 @@ class Started:
     covered: list[Covered] = field(default_factory=list)
     holders: dict[tuple[str, str], str] = field(default_factory=dict)
     """The run that holds a playbook's key, for the keys claimed in this transaction."""
+    begun: int = 0
+    """How many live runs of this transaction begin."""
+    open_before: dict[int, int] = field(default_factory=dict)
+    """How many runs of the source, at least so severe, were open before this transaction."""
 
     def count_live(self, playbook: str) -> int:
         """Return the number of live runs to insert, without those beyond the limit."""
         return sum(
-            run.playbook == playbook and run.mode == Mode.LIVE and run.over_limit is None
+            run.playbook == playbook
+            and run.mode == Mode.LIVE
+            and run.over_limit is None
+            and run.status is not RunStatus.DEFERRED
             for run in self.runs
         )
 
 
 async def start(
-    session: AsyncSession, matches: Sequence[Match], now: datetime, *, dry: bool = False
+    session: AsyncSession,
+    matches: Sequence[Match],
+    now: datetime,
+    *,
+    dry: bool = False,
+    most_open: int = 0,
 ) -> Started:
     """Return a run for each match that no earlier run covers, and one for each shadow.
 
-    `dry`: all are dry runs.
+    `dry`: all are dry runs. `most_open`: how many runs of the source may be open; 0: any number.
+    Beyond it, runs are deferred. Bodies that arrive at the same moment may exceed it by a few.
     """
     await lock(session, Lock.RUN, [name for match in matches for name in _lock_names(match)])
     started = Started()
@@ -59,7 +75,7 @@ async def start(
         if dry or match.candidate.shadow:
             await _start_dry(session, match, started, now)
         else:
-            await _start(session, match, started, now)
+            await _start(session, match, started, now, most_open)
     return started
 
 
@@ -100,7 +116,9 @@ async def _start_dry(session: AsyncSession, match: Match, started: Started, now:
         started.covered.append(Covered(match, holder, since + within))
 
 
-async def _start(session: AsyncSession, match: Match, started: Started, now: datetime) -> None:
+async def _start(
+    session: AsyncSession, match: Match, started: Started, now: datetime, most_open: int
+) -> None:
     plan, trigger, key = match.candidate.plan, match.candidate.trigger, match.key
     within, limit = timedelta(seconds=trigger.within), plan.limits.runs_per_hour
     data: dict[str, Any] = {
@@ -150,6 +168,26 @@ async def _start(session: AsyncSession, match: Match, started: Started, now: dat
     record(EventKind.RUN_CREATED, run.id)
     if exceeded is not None:
         record(EventKind.RUN_LIMITED, run.id, limit=exceeded)
+    if most_open and await _count_open(session, match.alert, started, now) >= most_open:
+        run.defer(f"{most_open} runs of source {match.alert.source} are open; retry it", now)
+        record(EventKind.RUN_DEFERRED, run.id, limit=most_open, source=match.alert.source)
+    else:
+        started.begun += 1
+
+
+async def _count_open(
+    session: AsyncSession, alert: AlertRow, started: Started, now: datetime
+) -> int:
+    """Return how many runs of the alert's source are open. Less severe ones never count.
+
+    Many tame alerts must not use up the place of a severe one. The matches of a body come by
+    severity, so that what began in this transaction is at least as severe.
+    """
+    severity, since = alert.severity, now - CAP_WINDOW
+    if severity not in started.open_before:
+        before = await alerts.open_runs_of(session, alert.source, severity, since)
+        started.open_before[severity] = before
+    return started.open_before[severity] + started.begun
 
 
 def is_covered(alert: AlertRow, run: RunRow) -> bool:

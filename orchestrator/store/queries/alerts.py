@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
 from orchestrator.domain.incident import IncidentStatus
-from orchestrator.domain.run import Mode
+from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.store.dialect import insert
 from orchestrator.store.search.index import index_alerts
 from orchestrator.store.tables import (
@@ -231,6 +231,23 @@ async def runs_since(session: AsyncSession, playbook: str, since: datetime) -> i
             col(RunRow.mode) == Mode.LIVE,
             col(RunRow.created_at) >= since,
             col(RunRow.over_limit).is_(None),
+            col(RunRow.status) != RunStatus.DEFERRED,
+        )
+    )
+    return int(await session.scalar(counted) or 0)
+
+
+async def open_runs_of(session: AsyncSession, source: str, severity: int, since: datetime) -> int:
+    """Return how many live runs of a source, this severe or more, began since and are open."""
+    counted = (
+        select(func.count())
+        .select_from(RunRow)
+        .where(
+            col(RunRow.source) == source,
+            col(RunRow.mode) == Mode.LIVE,
+            col(RunRow.created_at) >= since,
+            col(RunRow.severity) >= severity,
+            col(RunRow.status).in_([status for status in RunStatus if status.open]),
         )
     )
     return int(await session.scalar(counted) or 0)

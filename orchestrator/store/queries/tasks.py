@@ -57,11 +57,11 @@ async def newest_closed(session: AsyncSession, kind: TaskKind, subject: str) -> 
     return await session.scalar(wanted)
 
 
-async def list_open(session: AsyncSession, kind: TaskKind, subject: str) -> list[TaskRow]:
-    """Return the open tasks of a kind and subject."""
-    wanted = select(TaskRow).where(
-        col(TaskRow.kind) == kind,
-        col(TaskRow.subject) == subject,
-        col(TaskRow.state) == TaskState.OPEN,
-    )
+async def list_open(
+    session: AsyncSession, kind: TaskKind, subject: str | None = None
+) -> list[TaskRow]:
+    """Return the open tasks of a kind, and of one subject where it is given."""
+    wanted = select(TaskRow).where(col(TaskRow.kind) == kind, col(TaskRow.state) == TaskState.OPEN)
+    if subject is not None:
+        wanted = wanted.where(col(TaskRow.subject) == subject)
     return list(await session.scalars(wanted))

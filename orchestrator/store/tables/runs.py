@@ -88,6 +88,12 @@ class RunRow(SQLModel, table=True):
         self.error = error
         self.ended_at = now
 
+    def defer(self, error: str, now: datetime) -> None:
+        """Leave the run for a person to begin, by a retry."""
+        self.status = RunStatus.DEFERRED
+        self.error = error
+        self.ended_at = now
+
     def raise_severity(self, alert: AlertRow) -> None:
         """Take over the severity of an alert that this run covers."""
         self.severity = alert.severity
