@@ -20,6 +20,7 @@ from api.client_address import parse_networks
 from api.compression import Compression
 from api.container import Container
 from api.limits.connections import ConnectionLimits
+from api.limits.handshake import tls_protocol
 from api.limits.rates import Rates
 from api.methods import Methods
 from api.metrics import Metrics
@@ -63,6 +64,7 @@ from api.routes.respond import (
 )
 from api.state_headers import StateHeaders
 from api.temporal import TemporalLink
+from orchestrator.crypto.server_certificate import ServerCertificate, server_certificate
 from orchestrator.incidents.refused_rows import report_refused_rows
 from orchestrator.installation.open import open_existing
 from orchestrator.policy.stops.own_infrastructure import record_own_safely
@@ -121,12 +123,14 @@ _SPARE_FILES = 256  # for the database, logs, pipes and Temporal
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def create_app(rt: Runtime, client: ClientProvider) -> FastAPI:
+def create_app(
+    rt: Runtime, client: ClientProvider, certificate: ServerCertificate | None = None
+) -> FastAPI:
     """Return the app on a runtime, which the caller closes.
 
-    `client` returns None while Temporal is down.
+    `client` returns None while Temporal is down. `certificate`: the one that it is served with.
     """
-    metrics = Metrics()
+    metrics = Metrics(certificate)
     rt.store.on_events = metrics.count_events
     container = Container(
         rt=rt,
@@ -180,11 +184,13 @@ def serve(settings: Settings, sockets: list[socket] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then finish open requests within `shutdown_seconds`.
 
     `sockets`: those that a supervisor listens on already; otherwise the configured host and port.
+    Raise Invalid for a certificate that cannot be used.
     """
     asyncio.run(_serve(settings, sockets))
 
 
 async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
+    certificate = server_certificate(settings.tls_cert, settings.tls_key)
     rt = dataclasses.replace(
         await open_existing(settings),
         sandbox=SandboxProcess(),
@@ -195,7 +201,8 @@ async def _serve(settings: Settings, sockets: list[socket] | None) -> None:
     link.start()
     infrastructure = asyncio.create_task(record_own_safely(rt))
     try:
-        await _Server(_config(create_app(rt, link.client), settings)).serve(sockets=sockets)
+        app = create_app(rt, link.client, certificate)
+        await _Server(_config(app, settings, certificate)).serve(sockets=sockets)
     finally:
         infrastructure.cancel()
         await asyncio.gather(infrastructure, return_exceptions=True)
@@ -226,12 +233,15 @@ def _limits(settings: Settings) -> ConnectionLimits:
     return ConnectionLimits(most, settings.connections_per_address, proxies)
 
 
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def _config(
+    app: FastAPI, settings: Settings, certificate: ServerCertificate | None
+) -> uvicorn.Config:
+    limits = _limits(settings)
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=_limits(settings).protocol(),
+        http=tls_protocol(limits, certificate) if certificate else limits.protocol(),
         log_level="warning",
         log_config=None,  # its lines take the form of all others
         access_log=False,

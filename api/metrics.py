@@ -9,6 +9,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from orchestrator.audit.state import TrailState
+from orchestrator.crypto.server_certificate import ServerCertificate
 from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.incident import TaskKind
 from orchestrator.domain.notification import NotificationState
@@ -26,7 +27,8 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 class Metrics:
     """The metrics of one process. No label holds text that a client sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: ServerCertificate | None = None) -> None:
+        self._certificate = certificate
         self._registry = CollectorRegistry()
         self._sources: set[str] = set()
         self._counted_at = float("-inf")
@@ -87,6 +89,11 @@ class Metrics:
             "tocsin_audit_quarantined",
             "Audit events written past Tocsin, until their task is closed",
         )
+        self._certificate_ends = self._gauge(
+            "tocsin_tls_certificate_seconds_left",
+            "Time until the certificate of the API ends",
+            ["file"],
+        )
 
     def _gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:
         return Gauge(name, meaning, labels, registry=self._registry)
@@ -126,6 +133,10 @@ class Metrics:
             await self._count(rt)
         self._audit_intact.set(trail.is_intact)
         self._quarantined.set(trail.quarantine.total)
+        if self._certificate is not None:
+            self._certificate.context()  # looks for a renewal, also while there is no connection
+            left = (self._certificate.expires - rt.clock()).total_seconds()
+            self._certificate_ends.labels(str(self._certificate.certificate)).set(left)
         return generate_latest(self._registry)
 
     def describe(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from orchestrator.crypto.server_trust import ServerTrust, explain_tls
 from orchestrator.domain.errors import (
     Conflict,
     Forbidden,
@@ -51,9 +52,7 @@ _ERRORS: dict[int, type[TocsinError]] = {
 class Api:
     """The API of one installation. Methods raise what the use case raised, with its text."""
 
-    def __init__(self, url: str, key: str | None) -> None:
-        import ssl
-
+    def __init__(self, url: str, key: str | None, trust: ServerTrust | None = None) -> None:
         import httpx
 
         self.url = url
@@ -62,7 +61,7 @@ class Api:
             headers={} if key is None else {"Authorization": f"Bearer {key}"},
             timeout=_SECONDS,
             trust_env=False,
-            verify=ssl.create_default_context(),  # the authorities of the system
+            verify=(trust or ServerTrust()).context(),
         )
 
     def __enter__(self) -> Self:
@@ -159,6 +158,8 @@ class Api:
             yield
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
+            if (explained := explain_tls(self.url, error)) is not None:
+                raise Unavailable(explained) from error
             raise Unavailable(
                 f"{self.url}: no answer ({reason}); check that the stack runs (`tocsin up`)"
             ) from error

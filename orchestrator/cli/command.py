@@ -21,6 +21,7 @@ import typer
 from orchestrator.cli.api_client import Api
 from orchestrator.cli.connect import connect
 from orchestrator.cli.exit_codes import ExitCode
+from orchestrator.cli.options import CA
 from orchestrator.cli.output import print_json, print_line, print_raw, print_yaml
 from orchestrator.cli.tables import print_table
 
@@ -65,6 +66,7 @@ _OPTIONS = {
             rich_help_panel=_PANEL,
         ),
     ],
+    "ca": Annotated[Path | None, typer.Option("--ca", rich_help_panel=_PANEL, **CA)],
 }
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON; the same as `-o json`.")]
 _OUTPUT = Annotated[
@@ -175,9 +177,9 @@ def _with_options(command: Callable[..., Answer], connection: _Connection) -> Ca
             output = OutputFormat.JSON
         with ExitStack() as stack:
             if connection is not _Connection.NEVER:
-                named = [given.pop(option) for option in _OPTIONS]
-                needed = connection is _Connection.ALWAYS or any(named)
-                api = stack.enter_context(connect(*named)) if needed else None
+                url, context, data_dir, ca = [given.pop(option) for option in _OPTIONS]
+                needed = connection is _Connection.ALWAYS or url or context or data_dir
+                api = stack.enter_context(connect(url, context, data_dir, ca)) if needed else None
                 given["api"] = api
             answer = command(**given)
         answer.print(output)

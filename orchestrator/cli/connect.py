@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.cli.api_client import Api
-from orchestrator.cli.contexts import load_contexts
+from orchestrator.cli.contexts import SavedContext, load_contexts
+from orchestrator.crypto.server_trust import ServerTrust
 from orchestrator.domain.errors import Invalid, NotFound
 
 URL = "TOCSIN_URL"
 KEY = "TOCSIN_API_KEY"
+CA = "TOCSIN_CA"
 DATA_DIR = "TOCSIN_DATA_DIR"
 LOCAL = Path("tocsin-data")
 """The data directory that `tocsin up` makes in the current folder where no other is named."""
@@ -19,15 +21,29 @@ ADMIN_KEY = "admin.key"
 
 
 class ApiEndpoint(NamedTuple):
-    """The address of an API, and the key to use there."""
+    """The address of an API, the key to use there, and the certificates to accept."""
 
     url: str
     key: str
+    trust: ServerTrust = ServerTrust()
 
 
-def connect(url: str | None, context: str | None, data_dir: Path | None) -> Api:
-    """Return a client of the API that `find_endpoint` finds."""
-    return Api(*find_endpoint(url, context, data_dir))
+def connect(
+    url: str | None, context: str | None, data_dir: Path | None, ca: Path | None = None
+) -> Api:
+    """Return a client of the API that `find_endpoint` finds; `ca`: the authorities to trust."""
+    found = find_endpoint(url, context, data_dir)
+    return Api(found.url, found.key, found.trust if ca is None else ServerTrust(ca))
+
+
+def trust_for_url(url: str, ca: Path | None = None) -> ServerTrust:
+    """Return what to trust at a URL: `ca`, TOCSIN_CA, or what its context was saved with."""
+    if ca is None and (named := os.environ.get(CA)):
+        ca = Path(named)
+    if ca is None:
+        saved = load_contexts().saved.values()
+        ca = next((each.ca for each in saved if each.url == url.rstrip("/")), None)
+    return ServerTrust(ca)
 
 
 def find_endpoint(url: str | None, context: str | None, data_dir: Path | None) -> ApiEndpoint:
@@ -38,25 +54,32 @@ def find_endpoint(url: str | None, context: str | None, data_dir: Path | None) -
     with a URL, and takes precedence over an admin key. Raise NotFound with what to do.
     """
     if url is not None:
-        return ApiEndpoint(checked_url(url), _key_for_url(url, data_dir))
+        return _of_url(checked_url(url), data_dir)
     if context is not None:
-        saved = load_contexts().get(context)
-        return ApiEndpoint(saved.url, saved.key)
+        return _of_context(load_contexts().get(context))
     if data_dir is None and (named_url := os.environ.get(URL)):
-        return ApiEndpoint(checked_url(named_url, URL), _key_for_url(named_url, None))
+        return _of_url(checked_url(named_url, URL), None)
     named = data_dir or (Path(os.environ[DATA_DIR]) if os.environ.get(DATA_DIR) else None)
     if named is not None:
         return _of_data_dir(named)
     contexts = load_contexts()
     if contexts.current is not None:
-        saved = contexts.get(contexts.current)
-        return ApiEndpoint(saved.url, saved.key)
+        return _of_context(contexts.get(contexts.current))
     if (LOCAL / ADMIN_KEY).exists():
         return _of_data_dir(LOCAL)
     raise NotFound(
         f"no Tocsin here: name its data directory with --data-dir or {DATA_DIR}, or log in to one "
         "that runs elsewhere with `tocsin login URL`"
     )
+
+
+def _of_url(url: str, data_dir: Path | None) -> ApiEndpoint:
+    return ApiEndpoint(url, _key_for_url(url, data_dir), trust_for_url(url))
+
+
+def _of_context(saved: SavedContext) -> ApiEndpoint:
+    trust = ServerTrust(saved.ca) if saved.ca else trust_for_url(saved.url)
+    return ApiEndpoint(saved.url, saved.key, trust)
 
 
 def _key_for_url(url: str, data_dir: Path | None) -> str:
@@ -80,8 +103,9 @@ def _of_data_dir(data_dir: Path) -> ApiEndpoint:
             f"`tocsin up --data-dir {data_dir}`, or name another data directory with --data-dir or "
             f"{DATA_DIR}, or run `tocsin login URL`"
         )
-    url = ports.load_running(data_dir).api_url
-    return ApiEndpoint(url, os.environ.get(KEY) or _admin_key(data_dir))
+    listening = ports.load_running(data_dir)
+    key = os.environ.get(KEY) or _admin_key(data_dir)
+    return ApiEndpoint(listening.api_url, key, listening.trust)
 
 
 def _admin_key(data_dir: Path) -> str:

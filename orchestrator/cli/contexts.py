@@ -26,6 +26,8 @@ class SavedContext:
 
     url: str
     key: str = field(repr=False)
+    ca: Path | None = None
+    """The authorities to trust there instead of those of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,9 @@ def save_contexts(contexts: Contexts) -> None:
 def _parse(data: dict[str, Any], path: Path) -> Contexts:
     try:
         saved = {
-            str(name): SavedContext(url=str(each["url"]), key=str(each["key"]))
+            str(name): SavedContext(
+                str(each["url"]), str(each["key"]), Path(each["ca"]) if "ca" in each else None
+            )
             for name, each in data.get("contexts", {}).items()
         }
     except (AttributeError, KeyError, TypeError) as error:
@@ -120,4 +124,5 @@ def _render(contexts: Contexts) -> str:
     for name, context in contexts.saved.items():
         lines += ["", f"[contexts.{name}]", f"url = {json.dumps(context.url)}"]
         lines += [f"key = {json.dumps(context.key)}"]
+        lines += [f"ca = {json.dumps(str(context.ca))}"] if context.ca else []
     return "\n".join(lines).lstrip() + "\n"

@@ -20,6 +20,11 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings in a TOML file; or TOCSIN_CONFIG."),
 ]
+CA: dict[str, Any] = {
+    "metavar": "FILE",
+    "help": "The authority that signed the API's certificate, in PEM; or TOCSIN_CA.",
+}
+CertificateAuthority = Annotated[Path | None, typer.Option("--ca", **CA)]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Limit = Annotated[int, typer.Option(min=1, help="The maximum number of items, newest first.")]
 

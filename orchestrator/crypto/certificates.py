@@ -55,35 +55,37 @@ class LoopbackCertificates:
         files = (self.server, self.server_key, self.client, self.client_key, self.authority)
         if any(read_private(file) is None for file in files):
             return False
-        ends = _parse_certificates(self.client.read_bytes(), self.client)[0].not_valid_after_utc
+        ends = parse_certificates(self.client.read_bytes(), self.client)[0].not_valid_after_utc
         return ends > datetime.now(UTC) + _RENEW
 
 
 def require_authorities(content: bytes, file: Path) -> None:
     """Raise Invalid unless a file holds certificates, one of which is valid by its time."""
-    found = _parse_certificates(content, file)
+    found = parse_certificates(content, file)
     if all(each.not_valid_after_utc < datetime.now(UTC) for each in found):
         raise Invalid(f"{file}: the certificate of the authority has expired; replace it")
 
 
 def require_own_certificate(certificate: bytes, file: Path, key: bytes, key_file: Path) -> None:
     """Raise Invalid unless a client certificate is valid by its time, and the key is its own."""
-    own = _parse_certificates(certificate, file)[0]
+    own = parse_certificates(certificate, file)[0]
     if own.not_valid_after_utc < datetime.now(UTC):
         ended = f"{own.not_valid_after_utc:%Y-%m-%d}"
         raise Invalid(f"{file}: the client certificate has expired on {ended}; renew it")
-    if own.public_key() != _parse_key(key, key_file).public_key():
+    if own.public_key() != parse_key(key, key_file).public_key():
         raise Invalid(f"{key_file}: is not the key of {file}; name the two of one certificate")
 
 
-def _parse_certificates(content: bytes, file: Path) -> list[x509.Certificate]:
+def parse_certificates(content: bytes, file: Path) -> list[x509.Certificate]:
+    """Return the certificates in PEM, in their order. Raise Invalid that names the file."""
     try:
         return x509.load_pem_x509_certificates(content)
     except ValueError:
         raise Invalid(f"{file}: holds no certificate in PEM; name the right file") from None
 
 
-def _parse_key(content: bytes, file: Path) -> PrivateKeyTypes:
+def parse_key(content: bytes, file: Path) -> PrivateKeyTypes:
+    """Return the private key in PEM. Raise Invalid that names the file."""
     try:
         return serialization.load_pem_private_key(content, password=None)
     except (ValueError, TypeError):

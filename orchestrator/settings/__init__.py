@@ -1,6 +1,6 @@
 """Settings of an installation, from the environment (TOCSIN_*) or a TOML file."""
 
 from orchestrator.settings.model import PREFIX, Settings
-from orchestrator.settings.problems import incomplete_settings, unknown_variables
+from orchestrator.settings.problems import exposure, incomplete_settings, unknown_variables
 
-__all__ = ["PREFIX", "Settings", "incomplete_settings", "unknown_variables"]
+__all__ = ["PREFIX", "Settings", "exposure", "incomplete_settings", "unknown_variables"]

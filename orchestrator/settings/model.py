@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     temporal_api_key_file: Path | None = None
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: values.Port = 8080
+    # The API speaks TLS with this certificate, its chain behind it, and its key (mode 600): PEM.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     environment: Literal["production", "staging"] = "production"
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     # For how long API keys are valid, unless their creation says otherwise.

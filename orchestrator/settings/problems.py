@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from orchestrator.settings.model import CONFIG, PREFIX, Settings
@@ -11,6 +12,7 @@ from orchestrator.settings.model import CONFIG, PREFIX, Settings
 _OTHER_VARIABLES = (
     CONFIG,
     "TOCSIN_API_KEY",
+    "TOCSIN_CA",
     "TOCSIN_URL",
     "TOCSIN_LIFELINE",
     "TOCSIN_LISTENER",
@@ -52,6 +54,26 @@ def incomplete_settings(settings: Settings) -> list[str]:
         return found  # `public_url` alone serves the links in Slack
     missing = [name for name, value in mail.items() if value is None]
     return [*found, *([f"no mail is sent: also set {' and '.join(missing)}"] if missing else [])]
+
+
+def exposure(settings: Settings) -> str | None:
+    """Return why API keys could be read on the network; None where they could not."""
+    if settings.tls_cert is not None or _is_loopback(settings.host):
+        return None
+    if any(not ip_network(text).is_loopback for text in settings.trusted_proxies):
+        return None
+    return (
+        f"host {settings.host}: other machines reach the API there, and keys and alerts would "
+        "cross the network in the clear; set tls_cert and tls_key, or trusted_proxies to the "
+        "reverse proxy on another machine that ends TLS, or host to 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _incomplete_sinks(settings: Settings) -> list[str]:

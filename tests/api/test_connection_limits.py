@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-import uvicorn
-from starlette.types import Receive, Scope, Send
 
 from api.client_address import parse_networks
-from api.limits.connections import BoundedConnection, ConnectionLimits
+from api.limits.connections import BoundedConnection
+from tests.harness.bounded_server import opened, serving
 
 READYZ = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer any request without reading its body."""
-    del receive
-    if scope["type"] != "http":
-        return
-    size = 64 * 1024 * 1024 if scope["path"] == "/large" else 2
-    headers = [(b"content-length", str(size).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"x" * size})
-
-
-@asynccontextmanager
-async def serving(**given: Any) -> AsyncIterator[tuple[int, ConnectionLimits]]:
-    limits = ConnectionLimits(**{"most": 1000, "most_per_peer": 128, **given})
-    config = uvicorn.Config(
-        answer,
-        host="0.0.0.0",
-        port=0,
-        http=limits.protocol(),
-        lifespan="off",
-        log_config=None,
-        ws="none",
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1], limits
-    finally:
-        while _opened:
-            writer = _opened.pop()
-            writer.transport.abort()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-        await server.shutdown()
-
-
-_opened: list[asyncio.StreamWriter] = []
 
 
 async def connect(
     port: int, source: str = "127.0.0.1"
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
-    _opened.append(writer)
+    opened.append(writer)
     return reader, writer
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.cli.stack.ports import Listening, save_listening, with_stack_temporal
-from orchestrator.settings import Settings
+from orchestrator.cli.stack.ports import Listening, choose, save_listening, with_stack_temporal
+from orchestrator.settings import Settings, exposure
+from tests.harness.certificates import Authority
 from tests.harness.commands import tocsin
 
 
@@ -70,3 +72,53 @@ def test_a_prepared_directory_says_where_it_is(tmp_path: Path) -> None:
     again = tocsin("migrate", "--data-dir", tmp_path / "data")
     assert again.returncode == 0
     assert "new installation" not in again.stdout
+
+
+@pytest.mark.attack(
+    "read API keys on the network", before="the API listened on every address without TLS"
+)
+@pytest.mark.parametrize("service", ["up", "api"])
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1/32"])
+def test_keys_do_not_cross_the_network_in_the_clear(
+    tmp_path: Path, service: str, proxies: str
+) -> None:
+    assert tocsin("migrate", "--data-dir", tmp_path / "data").returncode == 0
+    given = {"TOCSIN_HOST": "0.0.0.0"} | ({"TOCSIN_TRUSTED_PROXIES": proxies} if proxies else {})
+    refused = tocsin(service, "--data-dir", tmp_path / "data", "--port", _free(), **given)
+    assert refused.returncode == 1
+    assert "would cross the network in the clear; set tls_cert and tls_key" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": "127.0.0.1"},
+        {"host": "::1"},
+        {"host": "localhost"},
+        {"host": "0.0.0.0", "tls_cert": "server.pem", "tls_key": "server.key"},
+        {"host": "0.0.0.0", "trusted_proxies": ("192.0.2.7/32",)},
+    ],
+)
+def test_a_listener_that_gives_nothing_away_is_allowed(
+    tmp_path: Path, given: dict[str, Any]
+) -> None:
+    assert exposure(Settings.load(data_dir=tmp_path, **given)) is None
+
+
+@pytest.mark.parametrize("service", ["up", "api"])
+def test_a_certificate_that_cannot_be_used_is_refused_before_the_start(
+    tmp_path: Path, service: str
+) -> None:
+    assert tocsin("migrate", "--data-dir", tmp_path / "data").returncode == 0
+    authority = Authority(tmp_path, "corp")
+    given = {
+        "TOCSIN_TLS_CERT": str(authority.issue("a.example").certificate),
+        "TOCSIN_TLS_KEY": str(authority.issue("b.example").key),
+    }
+    refused = tocsin(service, "--data-dir", tmp_path / "data", "--port", _free(), **given)
+    assert refused.returncode == 1
+    assert "is not the key of" in refused.stderr
+
+
+def _free() -> int:
+    return choose("127.0.0.1")

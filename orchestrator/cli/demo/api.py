@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import httpx
 
+from orchestrator.crypto.server_trust import ServerTrust
 from orchestrator.domain.errors import TocsinError, Unavailable
 
 _GIVE_UP = 90.0  # seconds
@@ -18,10 +19,15 @@ _TIMEOUT = 90.0  # seconds; a backtest takes its time
 class RetryingApi:
     """The API with one person's key, or without a key."""
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None = None, trust: ServerTrust | None = None) -> None:
+        self.trust = trust or ServerTrust()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.client = httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False
+            base_url=url,
+            headers=headers,
+            timeout=_TIMEOUT,
+            trust_env=False,
+            verify=self.trust.context(),
         )
 
     async def __aenter__(self) -> Self:

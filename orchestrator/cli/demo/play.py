@@ -74,7 +74,7 @@ async def _play(folder: Path, listening: Listening) -> bool:
     async with AsyncExitStack() as stack:
 
         async def client(url: str, key: str | None = None) -> RetryingApi:
-            return await stack.enter_async_context(RetryingApi(url, key))
+            return await stack.enter_async_context(RetryingApi(url, key, listening.trust))
 
         admin = await client(listening.api_url, key)
         lab = await client(listening.lab_url or "")
@@ -207,7 +207,8 @@ async def _account(scene: _Scene, folder: Path, decisions: dict[str, str], lease
 
 async def _export(scene: _Scene, file: Path) -> None:
     deadline = time.monotonic() + _EXPORTED_WITHIN
-    with Api(str(scene.admin.client.base_url), scene.admin_key) as api:
+    url, trust = str(scene.admin.client.base_url), scene.admin.trust
+    with Api(url, scene.admin_key, trust) as api:
         while True:
             try:
                 await asyncio.to_thread(save_export, api, file)

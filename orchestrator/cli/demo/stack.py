@@ -18,7 +18,7 @@ from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Child, Program
 from orchestrator.cli.stack.ports import Listening
 from orchestrator.cli.stack.program_log import ProgramLog
-from orchestrator.domain.errors import Conflict, Unavailable
+from orchestrator.domain.errors import Conflict, Invalid, Unavailable
 from orchestrator.settings import PREFIX, Settings
 
 _READY_WITHIN = 180.0  # seconds
@@ -102,6 +102,8 @@ def _answers(listening: Listening) -> bool:
     if not ports.is_alive(listening.pid):
         return False
     try:
-        return httpx.get(f"{listening.api_url}/livez", timeout=5, trust_env=False).is_success
-    except httpx.HTTPError:
+        context = listening.trust.context()
+        url = f"{listening.api_url}/livez"
+        return httpx.get(url, timeout=5, trust_env=False, verify=context).is_success
+    except (httpx.HTTPError, Invalid):
         return False

@@ -76,10 +76,11 @@ def _api(settings: Settings, listening: Listening) -> Diagnosis:
     """Return whether the API accepts alerts and their runs begin."""
     url = listening.api_url
     try:
-        reply = httpx.get(f"{url}/readyz", timeout=10, trust_env=False)
+        context = listening.trust.context()
+        reply = httpx.get(f"{url}/readyz", timeout=10, trust_env=False, verify=context)
         ready = reply.json()
         status = str(ready["status"])
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+    except (httpx.HTTPError, TocsinError, ValueError, KeyError, TypeError) as error:
         return wrong(
             "api",
             f"the API does not answer at {url} ({error}); see {settings.data_dir}/logs/api.log",
@@ -108,7 +109,7 @@ def _connections(settings: Settings, listening: Listening) -> Iterator[Diagnosis
     """Yield whether each credential works, as the running stack finds."""
     try:
         key = settings.admin_key_path.read_text("ascii").strip()
-        with Api(listening.api_url, key) as api:
+        with Api(listening.api_url, key, listening.trust) as api:
             yield from _check_connections(api)
     except (OSError, TocsinError) as error:
         yield note("connections", f"connections were not checked ({error})")

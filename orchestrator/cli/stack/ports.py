@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from orchestrator.crypto.server_trust import ServerTrust
 from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, exposure
 
 if TYPE_CHECKING:
     from orchestrator.crypto.certificates import LoopbackCertificates
@@ -37,11 +37,19 @@ class Listening(Frozen):
     metrics: int | None = None
     """Of the worker."""
     metrics_host: str = "127.0.0.1"
+    tls_cert: Path | None = None
+    """The certificate that the API is served with; None without TLS."""
 
     @property
     def api_url(self) -> str:
         """The API's address."""
-        return f"http://{_bracketed(self.host)}:{self.api}"
+        scheme = "http" if self.tls_cert is None else "https"
+        return f"{scheme}://{_bracketed(self.host)}:{self.api}"
+
+    @property
+    def trust(self) -> ServerTrust:
+        """What a client on this machine trusts: the certificate in the file."""
+        return ServerTrust(own=self.tls_cert)
 
     @property
     def lab_url(self) -> str | None:
@@ -83,8 +91,22 @@ def load_running(data_dir: Path) -> Listening:
 def save_listening(data_dir: Path, listening: Listening) -> None:
     """Replace the file as a whole."""
     fresh = data_dir / f".{FILE}.new"
-    fresh.write_text(json.dumps(listening.model_dump()) + "\n", "utf-8")
+    fresh.write_text(listening.model_dump_json() + "\n", "utf-8")
     fresh.replace(data_dir / FILE)
+
+
+def listen_api(settings: Settings) -> socket.socket:
+    """Return the listening socket of the API.
+
+    Raise Invalid where the port is taken, the certificate cannot be used, or keys would cross the
+    network in the clear.
+    """
+    from orchestrator.crypto.server_certificate import server_certificate
+
+    if (reason := exposure(settings)) is not None:
+        raise Invalid(reason)
+    server_certificate(settings.tls_cert, settings.tls_key)
+    return listen(settings.host, settings.port, "--port")
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:

@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 from orchestrator.cli.stack.child import Child
 from orchestrator.cli.stack.ports import Listening, is_open, reach_temporal
+from orchestrator.crypto.server_trust import ServerTrust
 from orchestrator.domain.errors import Unavailable
 from orchestrator.engine.temporal.client import polling_workers
 from orchestrator.engine.temporal.endpoint import open_client
@@ -70,7 +71,7 @@ class Readiness:
 
     async def lab_answers(self) -> bool:
         """Return whether the lab answers."""
-        return await _get(f"{self.listening.lab_url}/_lab/state") is not None
+        return await _get(f"{self.listening.lab_url}/_lab/state", ServerTrust()) is not None
 
     async def api_accepts_alerts(self) -> bool:
         """Return whether the API accepts alerts."""
@@ -96,7 +97,7 @@ class Readiness:
         return any(worker.startswith(f"{pid}@") for worker in workers)
 
     async def _readyz(self) -> httpx.Response | None:
-        return await _get(f"{self.listening.api_url}/readyz")
+        return await _get(f"{self.listening.api_url}/readyz", self.listening.trust)
 
     def _require_programs(self) -> None:
         for child in self.children:
@@ -111,10 +112,11 @@ class Readiness:
             await asyncio.wait_for(self.stop.wait(), seconds)
 
 
-async def _get(url: str) -> httpx.Response | None:
+async def _get(url: str, trust: ServerTrust) -> httpx.Response | None:
     """Return a successful answer."""
     try:
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        context = trust.context()
+        async with httpx.AsyncClient(timeout=5, trust_env=False, verify=context) as client:
             reply = await client.get(url)
     except httpx.HTTPError:
         return None

@@ -179,7 +179,7 @@ def _announce(settings: Settings, listening: Listening, report: Report, *, valid
 def _listen(options: StackOptions, ending: AsyncExitStack) -> tuple[Listening, dict[str, int]]:
     """Open the sockets here, so that callers wait while a child restarts, and are not refused."""
     settings, before = options.settings, ports.load_listening(options.settings.data_dir)
-    sockets = {"api": ports.listen(settings.host, settings.port, "--port")}
+    sockets = {"api": ports.listen_api(settings)}
     ending.enter_context(sockets["api"])
     if options.lab:
         port = options.lab_port or ports.choose(
@@ -205,6 +205,7 @@ def _listen(options: StackOptions, ending: AsyncExitStack) -> tuple[Listening, d
             settings.port + _METRICS_OFFSET,
         ),
         metrics_host=settings.worker_metrics_host,
+        tls_cert=settings.tls_cert.absolute() if settings.tls_cert else None,
     )
     return listening, {name: each.fileno() for name, each in sockets.items()}
 

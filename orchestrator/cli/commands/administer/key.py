@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.cli.command import Answer, Api, Table, api_command, local_command, noun, table
-from orchestrator.cli.connect import DATA_DIR, LOCAL, URL, checked_url
+from orchestrator.cli.connect import DATA_DIR, LOCAL, URL, checked_url, trust_for_url
 from orchestrator.cli.filters import Since, SortByName, Until, period
-from orchestrator.cli.options import parse_seconds
+from orchestrator.cli.options import CertificateAuthority, parse_seconds
 from orchestrator.cli.stack import ports
+from orchestrator.crypto.server_trust import ServerTrust
 from orchestrator.domain.errors import NotFound
 
 app = noun("API keys: who may do what.")
@@ -68,10 +69,11 @@ def enrol(
         str | None,
         typer.Option("--url", metavar="URL", help="The API's address, where a code is given."),
     ] = None,
+    ca: CertificateAuthority = None,
 ) -> Answer:
     """Receive a key that was created for you. It is printed this once."""
-    address, code = _parse_link(link, url)
-    with Api(address, None) as api:
+    address, code, trust = _parse_link(link, url, ca)
+    with Api(address, None, trust) as api:
         key = api.post("/v1/enrolments", {"code": code})
     text = f"key {key['id']} of {key['person']}; shown only now:\n{key['token']}"
     return Answer(key, text)
@@ -162,19 +164,21 @@ def _created(key: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _parse_link(link: str, url: str | None) -> tuple[str, str]:
-    """Return the API's address and the code."""
+def _parse_link(link: str, url: str | None, ca: Path | None) -> tuple[str, str, ServerTrust]:
+    """Return the API's address, the code, and the certificates to accept."""
     address, slash, code = link.rpartition(_PAGE)
     if slash:
-        return checked_url(url or address, "LINK"), code
+        address = checked_url(url or address, "LINK")
+        return address, code, trust_for_url(address, ca)
     if url is None and (named := os.environ.get(URL)) is not None:
         url = named
     if url is not None:
-        return checked_url(url), link
+        return checked_url(url), link, trust_for_url(url, ca)
     data_dir = Path(os.environ.get(DATA_DIR) or LOCAL)
     if not data_dir.is_dir():
         raise NotFound(f"{link}: this is a code; name the API's address with --url")
-    return ports.load_running(data_dir).api_url, link
+    listening = ports.load_running(data_dir)
+    return listening.api_url, link, listening.trust if ca is None else ServerTrust(ca)
 
 
 _PAGE = "/e/"

@@ -10,9 +10,11 @@ import typer
 
 from orchestrator.cli.api_client import Api, Unauthenticated
 from orchestrator.cli.command import Answer, Table, local_command, noun
-from orchestrator.cli.connect import checked_url
+from orchestrator.cli.connect import checked_url, trust_for_url
 from orchestrator.cli.contexts import SavedContext, contexts_file, load_contexts, save_contexts
+from orchestrator.cli.options import CertificateAuthority
 from orchestrator.cli.output import print_line
+from orchestrator.crypto.server_trust import ServerTrust
 from orchestrator.domain.errors import Forbidden, Invalid, NotFound
 
 app = noun("Contexts: the installations that you log in to.")
@@ -29,6 +31,7 @@ def login(
     name: Annotated[
         str | None, typer.Option(help="The context's name; without it, the host of the URL.")
     ] = None,
+    ca: CertificateAuthority = None,
 ) -> None:
     """Save the URL and key of an installation, and use it from now on.
 
@@ -38,7 +41,8 @@ def login(
     address = _safe_url(checked_url(url, "URL"))
     chosen = name or _name_of(address)
     contexts = load_contexts()  # a damaged file is reported before the key is typed
-    context = SavedContext(address, _read_key())
+    trusted = trust_for_url(address, ca).authorities
+    context = SavedContext(address, _read_key(), trusted.absolute() if trusted else None)
     person = _check_key(context)
     save_contexts(contexts.with_context(chosen, context))
     print_line(f"logged in to {address} as {person}; context {chosen} saved in {contexts_file()}")
@@ -75,7 +79,7 @@ def show(
     if chosen is None:
         raise NotFound("no current context; log in with `tocsin login URL`")
     context = contexts.get(chosen)
-    with Api(context.url, context.key) as api:
+    with Api(context.url, context.key, _trust(context)) as api:
         who = api.get("/v1/me")
     data = {"name": chosen, "url": context.url, "current": chosen == contexts.current, **who}
     lines = [
@@ -94,6 +98,10 @@ def remove(name: Name) -> Answer:
     return Answer(
         {"name": name}, f"context {name} removed; the key stays valid until `tocsin key revoke`"
     )
+
+
+def _trust(context: SavedContext) -> ServerTrust:
+    return ServerTrust(context.ca) if context.ca else trust_for_url(context.url)
 
 
 def _safe_url(url: str) -> str:
@@ -123,7 +131,7 @@ def _read_key() -> str:
 def _check_key(context: SavedContext) -> str:
     """Return the person that the key stands for. Raise Forbidden for a key that is not accepted."""
     try:
-        with Api(context.url, context.key) as api:
+        with Api(context.url, context.key, _trust(context)) as api:
             return str(api.get("/v1/me")["person"])
     except Unauthenticated as error:
         raise Forbidden(f"{context.url}: the API does not accept this key") from error

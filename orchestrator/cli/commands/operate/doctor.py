@@ -35,11 +35,13 @@ def doctor(
 
 
 def _examine(settings: Settings) -> list[Diagnosis]:
+    from orchestrator.cli.diagnosis.listener import examine_listener
     from orchestrator.cli.diagnosis.machine import examine_machine
     from orchestrator.cli.diagnosis.stack import examine_stack
 
     return [
         *examine_machine(settings),
+        *examine_listener(settings),
         *asyncio.run(_examine_installation(settings)),
         *examine_stack(settings),
     ]

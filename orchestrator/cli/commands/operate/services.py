@@ -58,7 +58,7 @@ def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> N
     require_installation(settings)
     configure_logs(settings, "api")
     forward_core_logs()
-    listener = ports.inherited_socket() or ports.listen(settings.host, settings.port, "--port")
+    listener = ports.inherited_socket() or ports.listen_api(settings)
     serve(settings, [listener])
 
 
