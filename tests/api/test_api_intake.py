@@ -50,6 +50,7 @@ async def test_new_alert_is_202_and_a_duplicate_200_with_the_same_ids(
             "duplicate": False,
             "matched": [],
             "run_ids": [],
+            "deferred_run_ids": [],
             "covered_by": [],
             "incomplete": [],
         }

@@ -144,7 +144,7 @@ async def test_run_that_cannot_be_retried_is_refused_alone(people: People, storm
     analyst = people[Role.ANALYST]
     ids = ["run_a", "run_done", "run_waits", "run_debug", "run_none", "run_a"]
     refused = {
-        "run_done": "only a run that is cancelled, declined, failed, rolled_back",
+        "run_done": "only a run that is cancelled, declined, deferred, failed, rolled_back",
         "run_waits": "run run_waits is waiting",
         "run_debug": "debug session",
         "run_none": "run run_none does not exist",
