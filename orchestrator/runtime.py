@@ -12,7 +12,8 @@ from orchestrator.crypto.box import Box
 from orchestrator.crypto.keys import load_or_create_ring, load_ring
 from orchestrator.crypto.mac import Authenticator
 from orchestrator.crypto.private_file import read_private
-from orchestrator.crypto.signing import SigningKey, load_or_create_signing_key
+from orchestrator.crypto.signing import SigningKey
+from orchestrator.crypto.signing_file import SigningKeyFile
 from orchestrator.domain.audit_event import EventBudget
 from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import Invalid
@@ -39,12 +40,17 @@ class Runtime:
     store: Store
     secrets: Box  # encrypts credentials in the store
     payloads: Box  # encrypts what passes through Temporal
-    audit_key: SigningKey
+    audit_keys: SigningKeyFile
     clock: Clock = utc_now
     connections: ConnectionPool = field(default_factory=ConnectionPool)  # open connectors
     sandbox: Sandbox = field(default_factory=InProcess)  # analyzes the texts of clients
     tests_sandbox: Sandbox = field(default_factory=InProcess)  # runs the tests of playbooks
     refusals: EventBudget = field(default_factory=lambda: EventBudget(REFUSALS_PER_MINUTE))
+
+    @property
+    def audit_key(self) -> SigningKey:
+        """The key of the audit trail in `audit.key`; during a rotation, the next one may sign."""
+        return self.audit_keys.current
 
     async def close(self) -> None:
         """Close the sandboxes, the connectors and the database."""
@@ -68,7 +74,7 @@ def open_runtime(
     if not create_keys:
         require_keys(settings)
     ring = load_or_create_ring(settings.encryption_key_path, settings.encryption_key)
-    audit_key = load_or_create_signing_key(settings.audit_key_path)
+    audit_keys = SigningKeyFile(settings.audit_key_path)
     if settings.sqlite_path is not None:
         _touch_private(settings.sqlite_path)
     store = Store(
@@ -77,7 +83,12 @@ def open_runtime(
         events=Authenticator(ring.derive("audit-event")),
     )
     return Runtime(
-        settings, store, Box(ring.derive("secrets")), Box(ring.derive("payloads")), audit_key, clock
+        settings,
+        store,
+        Box(ring.derive("secrets")),
+        Box(ring.derive("payloads")),
+        audit_keys,
+        clock,
     )
 
 

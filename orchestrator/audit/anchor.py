@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -29,17 +30,31 @@ class BrokenTrail(Conflict):
     """The trail in the store is not the one that was sealed."""
 
 
-class Anchor:
-    """The anchor of this machine. Processes that share the data directory take turns."""
+class Voucher(Protocol):
+    """The keys of the trail, of which more than one may have signed checkpoints."""
 
-    def __init__(self, path: Path, key: SigningKey) -> None:
-        self._path, self._key = path, key
+    def vouches(self, batch: int, statement: Checkpoint) -> bool:
+        """Return whether a key that was not retired before the batch signed the statement."""
+
+
+class Anchor:
+    """The anchor of this machine. Processes that share the data directory take turns.
+
+    `voucher`: the keys that may have signed it; `key` alone by default.
+    """
+
+    def __init__(self, path: Path, key: SigningKey, voucher: Voucher | None = None) -> None:
+        self._path, self._key, self._voucher = path, key, voucher
 
     def load(self) -> Checkpoint | None:
         """Return what is remembered, None where there is no file yet.
 
         Raise BrokenTrail where the file was altered, Invalid where it cannot be read.
         """
+        return self.checked(self.read())
+
+    def read(self) -> Checkpoint | None:
+        """Return what is remembered, before `checked`. Raise as `load`."""
         try:
             with self._path.open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
@@ -49,6 +64,15 @@ class Anchor:
         except OSError as error:
             raise self._unusable(error) from error
         return self._parse(lines[-1]) if lines else None
+
+    def checked(self, found: Checkpoint | None) -> Checkpoint | None:
+        """Return what was read. Raise BrokenTrail where no key of the trail signed it."""
+        if found is not None and not (
+            found.signed_by(self._key.public)
+            or (self._voucher is not None and self._voucher.vouches(found.batch, found))
+        ):
+            raise self._altered()
+        return found
 
     def advance(self, batch: Batch) -> None:
         """Remember a batch, unless a later one is remembered. Raise as `load`."""
@@ -60,17 +84,29 @@ class Anchor:
         except OSError as error:
             raise self._unusable(error) from error
 
+    def sign_again(self, batch: Batch) -> None:
+        """Remember the newest batch under this key, where a retired one signed. Raise as `load`."""
+        try:
+            with self._locked():
+                known = self.load()
+                if known is None or (
+                    known.batch <= batch.number and not known.signed_by(self._key.public)
+                ):
+                    self._append(sign_checkpoint(self._key, batch).line())
+        except OSError as error:
+            raise self._unusable(error) from error
+
     def _parse(self, line: bytes) -> Checkpoint:
         try:
-            found = CheckpointLine.model_validate_json(line).checkpoint
+            return CheckpointLine.model_validate_json(line).checkpoint
         except ValidationError:
-            found = None
-        if found is None or not found.signed_by(self._key.public):
-            raise BrokenTrail(
-                f"{self._path}: its last line is no checkpoint that key {self._key.id} signed; "
-                "find out who changed the file, and restore it from your backup"
-            )
-        return found
+            raise self._altered() from None
+
+    def _altered(self) -> BrokenTrail:
+        return BrokenTrail(
+            f"{self._path}: its last line is no checkpoint that key {self._key.id} signed; "
+            "find out who changed the file, and restore it from your backup"
+        )
 
     def _append(self, line: bytes) -> None:
         is_new = not self._path.exists()

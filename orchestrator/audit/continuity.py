@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.audit.anchor import Anchor, BrokenTrail
 from orchestrator.audit.checkpoint import Checkpoint
 from orchestrator.audit.format import Head, load_head
+from orchestrator.audit.keys.load import TrailKeys, load_keys
 from orchestrator.audit.seal import GENESIS
 from orchestrator.domain.audit_batch import Batch
 from orchestrator.domain.errors import Conflict
@@ -33,12 +34,16 @@ async def check_end(rt: Runtime, session: AsyncSession) -> Batch | None:
     """Return the newest batch, which the anchor remembers from now on.
 
     An anchor that is behind (a crash before it was written, or another worker that seals) catches
-    up over batches that this key signed, each of which continues the one before. Raise BrokenTrail
-    where the store has less than the anchor or the head of the last export remembers, or others.
+    up over batches that the key of their time signed, each of which continues the one before. Raise
+    BrokenTrail where the store has less than the anchor or the head of the last export remembers,
+    or others.
     """
-    anchor = Anchor(rt.settings.audit_anchor_path, rt.audit_key)
+    path = rt.settings.audit_anchor_path
     # Both before the store is read: other processes may seal and export meanwhile.
-    remembered, head = anchor.load(), _load_head(rt)
+    found, head = Anchor(path, rt.audit_key).read(), _load_head(rt)
+    keys = await load_keys(rt, session)
+    anchor = Anchor(path, keys.signer, keys.history)
+    remembered = anchor.checked(found)
     try:
         newest = await audit.newest_batch(session)
         if head is not None:
@@ -47,7 +52,7 @@ async def check_end(rt: Runtime, session: AsyncSession) -> Batch | None:
             await _check_anchor(rt, session, remembered, newest)
         await _check_places(session, newest)
         if newest is not None and (remembered is None or remembered.batch < newest.number):
-            await _follow(rt, session, remembered, newest)
+            await _follow(keys, session, remembered, newest)
             await asyncio.to_thread(anchor.advance, newest)
     except BrokenTrail:
         raise
@@ -98,9 +103,9 @@ def _check_remembered(
 
 
 async def _follow(
-    rt: Runtime, session: AsyncSession, remembered: Checkpoint | None, newest: Batch
+    keys: TrailKeys, session: AsyncSession, remembered: Checkpoint | None, newest: Batch
 ) -> None:
-    """Check the batches after the anchor: signed by this key, and each continues the last."""
+    """Check the batches after the anchor: each is signed, and continues the last."""
     number, last_seq, digest = (
         (remembered.batch, remembered.last_seq, remembered.digest)
         if remembered
@@ -116,11 +121,7 @@ async def _follow(
                     f"batch {number + 1} of the audit trail is missing before batch "
                     f"{batch.number}: {WHAT_TO_DO}"
                 )
-            if not batch.signed_by(rt.audit_key.public):
-                raise BrokenTrail(
-                    f"batch {batch.number} of the audit trail is not signed by key "
-                    f"{rt.audit_key.id}: it was altered or forged; {WHAT_TO_DO}"
-                )
+            keys.require_signed(batch, WHAT_TO_DO)
             if batch.previous != digest or batch.first_seq != last_seq + 1:
                 raise BrokenTrail(
                     f"batch {batch.number} of the audit trail does not continue batch {number}: "

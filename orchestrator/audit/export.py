@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from orchestrator.audit.format import (
 )
 from orchestrator.audit.seal import GENESIS
 from orchestrator.crypto.private_file import sync_folder
-from orchestrator.crypto.signing import SigningKey
+from orchestrator.crypto.signing import PublicKey, SigningKey
 from orchestrator.domain.audit_batch import AuditEntry, Batch
 from orchestrator.domain.audit_event import canonical_time
 from orchestrator.domain.errors import Conflict, Invalid
@@ -33,11 +33,13 @@ async def write_export(
     rows: AsyncIterable[Row] | Iterable[Row],
     *,
     key: SigningKey,
+    earlier: Sequence[PublicKey] = (),
     environment: str,
     now: datetime,
 ) -> Head:
     """Write the whole trail to `path` (mode 600) in constant memory, and return its head.
 
+    `earlier`: the retired keys that signed the first batches, oldest first.
     The file is written completely or not at all; an earlier one is replaced. `rows` begin with
     event 1 and end with a batch. Raise Conflict where the end is not sealed, Invalid where an
     event or the file cannot be written.
@@ -45,7 +47,8 @@ async def write_export(
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
-            head = await _write_new(temporary, rows, key=key, environment=environment, now=now)
+            lines = export_lines(rows, key=key, earlier=earlier, environment=environment, now=now)
+            head = await _write_new(temporary, lines)
             temporary.replace(path)
             sync_folder(path.parent)
         finally:
@@ -58,11 +61,19 @@ async def write_export(
 
 
 async def export_lines(
-    rows: AsyncIterable[Row] | Iterable[Row], *, key: SigningKey, environment: str, now: datetime
+    rows: AsyncIterable[Row] | Iterable[Row],
+    *,
+    key: SigningKey,
+    earlier: Sequence[PublicKey] = (),
+    environment: str,
+    now: datetime,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the lines of an export, the head last. Raise as `write_export`."""
     header = Header(
-        environment=environment, exported_at=canonical_time(now), public_key=key.public.hex
+        environment=environment,
+        exported_at=canonical_time(now),
+        public_key=key.public.hex,
+        earlier_keys=[each.hex for each in earlier],
     ).line()
     yield header
     events, waiting, newest = 0, 0, None
@@ -83,18 +94,11 @@ async def export_lines(
     yield sign_head(key, batches=batches, events=events, digest=digest, header=header).line()
 
 
-async def _write_new(
-    path: Path,
-    rows: AsyncIterable[Row] | Iterable[Row],
-    *,
-    key: SigningKey,
-    environment: str,
-    now: datetime,
-) -> Head:
+async def _write_new(path: Path, lines: AsyncGenerator[bytes, None]) -> Head:
     line = b""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb", buffering=1 << 16) as file:
-        async with aclosing(export_lines(rows, key=key, environment=environment, now=now)) as lines:
+        async with aclosing(lines):
             async for line in lines:
                 file.write(line)
         file.flush()

@@ -1,6 +1,7 @@
 """The format of an export file: JSON Lines, each in canonical form (RFC 8785).
 
-{"environment": ..., "exported_at": ..., "public_key": ..., "tocsin_audit": 1}
+{"earlier_keys": [...], "environment": ..., "exported_at": ..., "public_key": ...,
+ "tocsin_audit": 1}                  (in one line)
 {"event": {...}, "leaf": ...}        in order, each batch after its events
 {"batch": {...}}
 {"head": {...}}                      the end: the number of batches and events, signed
@@ -31,7 +32,10 @@ class Header(Frozen):
     tocsin_audit: Literal[1] = 1
     environment: str
     exported_at: str
-    public_key: Hash
+    public_key: Annotated[Hash, Field(description="The key that signs the head")]
+    earlier_keys: Annotated[
+        list[Hash], Field(description="The keys that signed before it, oldest first")
+    ] = []
 
     def line(self) -> bytes:
         """Return the line with its newline."""

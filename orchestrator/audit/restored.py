@@ -17,7 +17,7 @@ from orchestrator.audit import trail
 from orchestrator.audit.checkpoint import Checkpoint
 from orchestrator.audit.seal import GENESIS
 from orchestrator.domain.audit_batch import EXACT, Batch, Hash
-from orchestrator.domain.audit_event import EventKind, canonical_time
+from orchestrator.domain.audit_event import Event, EventKind, canonical_time
 from orchestrator.domain.model import Frozen
 
 
@@ -61,16 +61,17 @@ def describe_restore(newest: Batch | None, lost: Checkpoint | None, backup: date
 
 async def record_restore(
     session: AsyncSession, restore: Restore, *, installation: str, now: datetime
-) -> None:
-    """Record a restore in the trail."""
-    await trail.record(
-        session,
+) -> Event:
+    """Record a restore in the trail, and return its event."""
+    event = trail.event(
         EventKind.INSTALLATION_RESTORED,
         actor="system",
         subject=installation,
         data=restore.model_dump(),
         now=now,
     )
+    await trail.record_all(session, [event])
+    return event
 
 
 def parse_restore(record: Mapping[str, Any]) -> Restore | None:

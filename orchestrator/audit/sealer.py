@@ -16,8 +16,11 @@ from orchestrator.audit.anchor import Anchor
 from orchestrator.audit.continuity import check_end, check_trail
 from orchestrator.audit.export import write_export
 from orchestrator.audit.format import Head, load_head
+from orchestrator.audit.keys.change import is_key_change
+from orchestrator.audit.keys.load import TrailKeys, load_keys
 from orchestrator.audit.resealed import refuse_resealing
 from orchestrator.audit.seal import number_stored, seal
+from orchestrator.crypto.mac import Authenticator
 from orchestrator.crypto.private_file import replace_private
 from orchestrator.domain.audit_batch import Batch
 from orchestrator.domain.audit_event import StoredEvent
@@ -53,8 +56,14 @@ async def export_trail(rt: Runtime, path: Path) -> Head:
     async with rt.store.read() as session:
         newest = await check_end(rt, session)
         rows = audit.sealed_rows(session, newest.number if newest else 0)
+        keys = await load_keys(rt, session)
         head = await write_export(
-            path, rows, key=rt.audit_key, environment=rt.settings.environment, now=rt.clock()
+            path,
+            rows,
+            key=keys.signer,
+            earlier=keys.earlier,
+            environment=rt.settings.environment,
+            now=rt.clock(),
         )
     _remember_head(rt, head)
     return head
@@ -98,22 +107,30 @@ async def _seal_batch(rt: Runtime, *, everywhere: bool, after: int) -> tuple[int
         if not pending:
             return 0, after
         authenticator = event_authenticator(session)
-        genuine = [event for event in pending if is_authentic(event, authenticator)]
-        foreign = [event for event in pending if not is_authentic(event, authenticator)]
+        genuine = [event for event in pending if _is_genuine(event, authenticator)]
+        foreign = [event for event in pending if not _is_genuine(event, authenticator)]
         await audit.quarantine(session, foreign, rt.clock())
-        batch = await _seal(rt, session, genuine) if genuine else None
+        keys = await load_keys(rt, session)
+        batch = await _seal(rt, session, keys, genuine) if genuine else None
     if batch is not None:
-        anchor = Anchor(rt.settings.audit_anchor_path, rt.audit_key)
+        anchor = Anchor(rt.settings.audit_anchor_path, keys.signer, keys.history)
         await asyncio.to_thread(anchor.advance, batch)
     # Without `everywhere`, what was quarantined is not pending any more.
     return len(genuine), pending[-1].number if everywhere else 0
 
 
-async def _seal(rt: Runtime, session: AsyncSession, events: Sequence[StoredEvent]) -> Batch:
+def _is_genuine(event: StoredEvent, authenticator: Authenticator) -> bool:
+    """Return whether Tocsin wrote a pending event: it seals a change of the key at once."""
+    return is_authentic(event, authenticator) and not is_key_change(event.record)
+
+
+async def _seal(
+    rt: Runtime, session: AsyncSession, keys: TrailKeys, events: Sequence[StoredEvent]
+) -> Batch:
     previous = await check_end(rt, session)
     await refuse_resealing(session, events, previous)
     entries = number_stored(events, previous)
-    batch = seal(entries, previous, rt.audit_key, rt.clock())
+    batch = seal(entries, previous, keys.signer, rt.clock())
     await audit.add_batch(session, [event.number for event in events], entries, batch)
     return batch
 

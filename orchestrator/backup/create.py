@@ -9,11 +9,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from orchestrator.audit.keys.load import load_keys
 from orchestrator.audit.transparency.heads import find_head
 from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.backup.manifest import DUMP, KEYS, SQLITE, TEMPORAL, Manifest, write_manifest
 from orchestrator.backup.sealed_keys import Keys, seal_keys
 from orchestrator.crypto.private_file import read_private, sync_folder
+from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.installation.identity import load_identity
 from orchestrator.runtime import Runtime
@@ -45,7 +47,7 @@ async def make_backup(rt: Runtime, folder: Path, passphrase: SecretStr | None) -
             _copy(rt, fresh)
             if passphrase is not None:
                 seal_keys(fresh / KEYS, _keys(rt), passphrase)
-            manifest = write_manifest(fresh, rt.audit_key, content)
+            manifest = write_manifest(fresh, await _signer(rt), content)
             fresh.rename(folder)
             sync_folder(folder.parent)
         finally:
@@ -77,6 +79,11 @@ async def _head(rt: Runtime) -> dict[str, object] | None:
     """Return the head of the trail before the copy, which the copy continues."""
     head: TreeHead | None = await find_head(rt)
     return head.model_dump() if head else None
+
+
+async def _signer(rt: Runtime) -> SigningKey:
+    async with rt.store.read() as session:
+        return (await load_keys(rt, session)).signer
 
 
 def _keys(rt: Runtime) -> Keys:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -80,12 +81,16 @@ def load_manifest(folder: Path) -> tuple[Manifest, bytes]:
         raise Invalid(f"{path}: is not the manifest of a backup, or is damaged") from error
 
 
-def check_backup(folder: Path, key: PublicKey) -> Manifest:
-    """Return the manifest where the key signed it and every file is as it says. Raise Invalid."""
+def check_backup(folder: Path, keys: Sequence[PublicKey]) -> Manifest:
+    """Return the manifest where one of the keys signed it and every file is as it says.
+
+    Raise Invalid otherwise.
+    """
     manifest, signed = load_manifest(folder)
-    if not key.verifies(manifest.signature, signed):
+    if not any(key.verifies(manifest.signature, signed) for key in keys):
+        names = ", ".join(key.id for key in keys)
         raise Invalid(
-            f"{folder}: is not a backup of this installation: audit key {key.id} did not sign its "
+            f"{folder}: is not a backup of this installation: audit key {names} did not sign its "
             f"manifest, which names key {manifest.key_id}; use the keys of the backup, or another "
             "backup"
         )

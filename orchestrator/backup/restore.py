@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,25 @@ from pydantic import SecretStr
 
 from orchestrator.audit.anchor import Anchor, BrokenTrail
 from orchestrator.audit.checkpoint import Checkpoint
+from orchestrator.audit.keys.change import (
+    KeyChange,
+    changes_between,
+    keys_around,
+    load_key_changes,
+)
+from orchestrator.audit.rekey.seal_change import repeat_key_changes
 from orchestrator.audit.restored import Restore, describe_restore, record_restore
 from orchestrator.audit.sealer import seal_pending
 from orchestrator.backup.manifest import DUMP, KEYS, SQLITE, TEMPORAL, Manifest, check_backup
 from orchestrator.backup.sealed_keys import Keys, open_keys
 from orchestrator.crypto.private_file import create_private, sync_folder
-from orchestrator.crypto.signing import SigningKey, load_signing_key, parse_signing_key
+from orchestrator.crypto.signing import (
+    PublicKey,
+    SigningKey,
+    load_signing_key,
+    next_path,
+    parse_signing_key,
+)
 from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.domain.incident import TaskKind
@@ -64,7 +77,9 @@ async def restore_backup(
     """
     keys = open_keys(folder / KEYS, passphrase) if passphrase is not None else None
     signer = _signer(settings, keys)
-    manifest = check_backup(folder, signer.public)
+    changes = load_key_changes(settings.audit_keys_path)
+    trusted = keys_around(signer.public, changes)
+    manifest = check_backup(folder, trusted)
     _require_same_database(settings, manifest, folder)
     target = settings.data_dir
     with _not_running(settings):
@@ -74,11 +89,11 @@ async def restore_backup(
         try:
             inside = settings.model_copy(update={"data_dir": fresh})
             _place(settings, inside, folder, keys)
-            lost = _lost_end(settings, signer)
+            lost = _lost_end(settings, signer, trusted)
             rt = open_runtime(inside, clock, create_keys=False)
             try:
                 await _load_database(rt, folder, replace=replace)
-                restore, held = await _continue(rt, manifest, lost)
+                restore, held = await _continue(rt, manifest, lost, changes)
             finally:
                 await rt.close()
             moved = _swap(target, fresh, clock)
@@ -116,7 +131,8 @@ def _require_free(settings: Settings, manifest: Manifest, *, replace: bool) -> N
             f"{manifest.installation}; choose another --data-dir"
         )
     keys = [settings.encryption_key_path, settings.audit_key_path]
-    allowed = {path.name for path in (*keys, settings.audit_key_path.with_suffix(".pub"))}
+    keys += [settings.audit_key_path.with_suffix(".pub"), settings.audit_keys_path]
+    allowed = {path.name for path in keys}
     found = sorted(path.name for path in target.iterdir() if path.name not in {*allowed, LOCK_FILE})
     if found and not replace:
         raise Conflict(
@@ -143,6 +159,8 @@ def _place(settings: Settings, inside: Settings, folder: Path, keys: Keys | None
     for old, new in (
         (settings.encryption_key_path, inside.encryption_key_path),
         (settings.audit_key_path, inside.audit_key_path),
+        (next_path(settings.audit_key_path), next_path(inside.audit_key_path)),
+        (settings.audit_keys_path, inside.audit_keys_path),
         (settings.admin_key_path, inside.admin_key_path),
     ):
         if old != new and old.exists():
@@ -165,12 +183,15 @@ def _copy(source: Path, target: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _lost_end(settings: Settings, signer: SigningKey) -> Checkpoint | None:
+def _lost_end(
+    settings: Settings, signer: SigningKey, trusted: Sequence[PublicKey]
+) -> Checkpoint | None:
     """Return the last that the replaced data directory remembers of the trail."""
     try:
-        return Anchor(settings.audit_anchor_path, signer).load()
+        found = Anchor(settings.audit_anchor_path, signer).read()
     except BrokenTrail:
         return None
+    return found if found and any(found.signed_by(key) for key in trusted) else None
 
 
 async def _load_database(rt: Runtime, folder: Path, *, replace: bool) -> None:
@@ -188,19 +209,25 @@ async def _load_database(rt: Runtime, folder: Path, *, replace: bool) -> None:
 
 
 async def _continue(
-    rt: Runtime, manifest: Manifest, lost: Checkpoint | None
+    rt: Runtime, manifest: Manifest, lost: Checkpoint | None, changes: Sequence[KeyChange]
 ) -> tuple[Restore, int]:
     """Continue the trail with the event of the restore, and ask people and devices to look."""
     identity = await load_identity(rt.store)
     if identity is None or identity.id != manifest.installation:
         raise Invalid("the database of the backup is of another installation than its manifest")
+    # The key was rotated after the backup: the old one is gone, and the statement of both is not.
+    later = changes_between(identity.audit_key, rt.audit_key.public, changes)
+    if later:
+        identity.audit_key = rt.audit_key.public.hex
     verify_keys(rt, identity)
     async with rt.store.write() as session:
         newest = await audit.newest_batch(session)
         restore = describe_restore(newest, lost, manifest.created_at)
         held = await containments.forget_verifications(session)
         now = rt.clock()
-        await record_restore(session, restore, installation=identity.id, now=now)
+        event = await record_restore(session, restore, installation=identity.id, now=now)
+        if later:
+            await repeat_key_changes(rt, session, later, event)
         await open_task(
             session,
             kind=TaskKind.RESTORED,

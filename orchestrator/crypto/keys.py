@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-from orchestrator.crypto.private_file import create_private, read_private
+from orchestrator.crypto.private_file import create_private, file_state, read_private
 from orchestrator.domain.errors import Invalid
 
 KEY_BYTES = 32
@@ -151,7 +151,7 @@ class WatchedRing(KeyRing):
     def __init__(self, path: Path, fix: str = _FIX) -> None:
         """Read the file. Raise Invalid as `load_ring`."""
         self._path, self._fix = path, fix
-        self._state = _file_state(path)
+        self._state = file_state(path)
         self._ring = self._parse()
 
     @property
@@ -174,7 +174,7 @@ class WatchedRing(KeyRing):
 
     def fresh(self) -> KeyRing:
         """Return the keys that the file has now."""
-        state = _file_state(self._path)
+        state = file_state(self._path)
         if state != self._state:
             with suppress(Invalid):
                 self._ring = self._parse()
@@ -198,14 +198,6 @@ class _DerivedRing(WatchedRing):
         if source is not self._source:
             self._source, self._derived = source, source.derive(self._purpose)
         return self._derived
-
-
-def _file_state(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def load_or_create_ring(path: Path, env_value: SecretStr | None = None) -> KeyRing:

@@ -51,19 +51,21 @@ def replace_private(path: Path, content: bytes) -> None:
 
     Raise Invalid as `create_private`.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    _replace(path, content, mode=0o600)
+
+
+def replace_public(path: Path, content: bytes) -> None:
+    """Replace a file by one that everyone may read (mode 644), as `replace_private`."""
+    _replace(path, content, mode=0o644)
+
+
+def file_state(path: Path) -> tuple[int, int, int] | None:
+    """Return what differs once another process has replaced a file; None where there is none."""
     try:
-        try:
-            _write_new(temporary, content, 0o600)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise Invalid(
-            f"{path}: cannot be written ({error.strerror}); "
-            f"let the user that runs Tocsin write to {path.parent}"
-        ) from error
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def sync_folder(folder: Path) -> None:
@@ -73,6 +75,22 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _replace(path: Path, content: bytes, *, mode: int) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        try:
+            _write_new(temporary, content, mode)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise Invalid(
+            f"{path}: cannot be written ({error.strerror}); "
+            f"let the user that runs Tocsin write to {path.parent}"
+        ) from error
 
 
 def _check(status: os.stat_result, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -122,12 +123,30 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
     public = path.with_suffix(".pub")
     # Looked for first, as a folder of secrets may be read-only.
     created = not public.exists() and create_public(public, key.public.pem)
-    if not created and load_public_key(public) != key.public:
+    if not created and load_public_key(public) not in {key.public, _retired(path)}:
         raise Invalid(
             f"{public}: is not the public key of {path}; "
             "find out who changed which, then remove the wrong one"
         )
     return key
+
+
+def next_path(path: Path) -> Path:
+    """Return the file of the key that a rotation put ready."""
+    return path.with_suffix(f".next{path.suffix}")
+
+
+def retired_path(path: Path) -> Path:
+    """Return the file of the key that a rotation retired, until it is destroyed."""
+    return path.with_suffix(f".retired{path.suffix}")
+
+
+def _retired(path: Path) -> PublicKey | None:
+    """Return the retired key of a rotation that was cut off before it wrote the public key."""
+    content = read_private(retired_path(path))
+    with suppress(Invalid):
+        return parse_signing_key(content or b"", path).public
+    return None
 
 
 def load_signing_key(path: Path) -> SigningKey:

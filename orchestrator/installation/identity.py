@@ -84,7 +84,7 @@ def verify_keys(rt: Runtime, identity: InstallationRow) -> None:
             f"{place}: is not the encryption key of {rt.settings.database_name} ({owner}); put the "
             f"key of its backup back {_BACKUP}, as no stored secret can be read with another"
         ) from None
-    if rt.audit_key.public.hex != identity.audit_key:
+    if rt.audit_keys.find(identity.audit_key) is None:
         raise Invalid(
             f"{rt.settings.audit_key_path}: is not the audit key of {rt.settings.database_name} "
             f"({owner}); put the key of its backup back {_BACKUP}, as another cannot sign its trail"

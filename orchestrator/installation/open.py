@@ -135,7 +135,7 @@ def _traces(settings: Settings) -> list[str]:
         return []
     keys = [settings.encryption_key_path, settings.audit_key_path]
     keys += [settings.audit_key_path.with_suffix(".pub"), settings.audit_head_path]
-    keys += [settings.audit_anchor_path]
+    keys += [settings.audit_anchor_path, settings.audit_keys_path]
     return [
         path.name for path in (*proof, *keys) if path.parent == settings.data_dir and path.exists()
     ]

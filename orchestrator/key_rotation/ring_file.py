@@ -70,22 +70,21 @@ class RingFile:
         """Remove a key. Raise Invalid."""
         self._write(tuple(key for key in self.ring.keys if key.id != key_id))
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other rotations on this data directory out. Raise Conflict."""
-        lock = os.open(
-            self._settings.data_dir / ".rotation.lock",
-            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
-            0o600,
-        )
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise Conflict("another rotation runs on this data directory; wait for it") from None
-        finally:
-            os.close(lock)
-
     def _write(self, keys: tuple[Key, ...]) -> None:
         self.require_writable()
         replace_private(self._settings.encryption_key_path, f"{KeyRing(keys).text()}\n".encode())
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """Keep other rotations on this data directory out. Raise Conflict."""
+    lock = os.open(
+        settings.data_dir / ".rotation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Conflict("another rotation runs on this data directory; wait for it") from None
+    finally:
+        os.close(lock)

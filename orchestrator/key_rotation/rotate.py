@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,8 +26,9 @@ from orchestrator.crypto.keys import KeyUse, new_key
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict
 from orchestrator.installation.identity import bind_key, bound_key
-from orchestrator.key_rotation.ring_file import RingFile
+from orchestrator.key_rotation.ring_file import RingFile, locked
 from orchestrator.key_rotation.sealed import TABLES, candidates, keys_in_use, reseal_row
+from orchestrator.key_rotation.step import RotationStep
 from orchestrator.runtime import Runtime
 from orchestrator.store import sealed_rows
 from orchestrator.store.authentic import RowRefused
@@ -44,18 +44,6 @@ _ROUNDS = 20
 _CLOCKS = timedelta(minutes=1)
 """How far the clocks of this machine and of Temporal may be apart."""
 Report = Callable[[str], None]
-
-
-class RotationStep(StrEnum):
-    """A part of a rotation, for an installation with a key file on several machines."""
-
-    ALL = "all"
-    ADD = "add"
-    """Add a key, which decrypts only. Copy the file to every machine afterwards."""
-    USE = "use"
-    """Seal with it, and seal everything again. Copy the file again."""
-    FINISH = "finish"
-    """Seal again what other machines have sealed meanwhile, and retire older keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ async def rotate(rt: Runtime, step: RotationStep, report: Report, *, actor: str)
     Raise Invalid for keys in the environment, and Conflict for a step before its time.
     """
     file = RingFile(rt.settings)
-    with file.locked():
+    with locked(rt.settings):
         if not await _is_pending(rt, file):
             if step not in {RotationStep.ALL, RotationStep.ADD}:
                 raise Conflict("no rotation has begun; run `tocsin keys rotate --step add` first")
@@ -203,7 +191,7 @@ async def _reseal_one(rt: Runtime, session: AsyncSession, table: Table) -> bool:
 async def drop(rt: Runtime, client: Client, key_id: str, *, actor: str) -> None:
     """Remove a retired key. Raise Conflict where something still needs it, and NotFound."""
     file = RingFile(rt.settings)
-    with file.locked():
+    with locked(rt.settings):
         file.require_retired(key_id)
         used = (await keys_in_use(rt)).get(key_id, 0)
         if used:

@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         return self.audit_key_file or self.data_dir / "audit.key"
 
     @property
+    def audit_keys_path(self) -> Path:
+        """The file of the changes of the audit key, without private keys."""
+        return self.data_dir / "audit.keys"
+
+    @property
     def admin_key_path(self) -> Path:
         """The file in which the first start leaves an API key."""
         return self.data_dir / "admin.key"

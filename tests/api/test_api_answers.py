@@ -186,7 +186,7 @@ async def test_keys_of_another_installation_are_not_ready(rt: Runtime) -> None:
     other = open_runtime(Settings.load(data_dir=rt.settings.data_dir.parent / "other"))
     for foreign in (
         replace(rt, secrets=other.secrets),
-        replace(rt, audit_key=other.audit_key),
+        replace(rt, audit_keys=other.audit_keys),
     ):
         assert await _unready(foreign) == {"database": "ok", "keys": "foreign"}
     await other.close()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.audit.keys.change import sign_key_change
 from orchestrator.audit.seal import number_stored, seal
 from orchestrator.crypto.mac import Authenticator
 from orchestrator.crypto.signing import SigningKey
@@ -29,6 +30,10 @@ class Owner:
     macs: Authenticator
     key: SigningKey
     dice: random.Random
+    keys: dict[int, SigningKey] = field(default_factory=dict)
+    """The retired key, by the batches that it signed."""
+    exporter: SigningKey | None = None
+    """The key of the attacker's export, if not `key`."""
     touched: set[int] = field(default_factory=set)
     """Places in the chain that are not as they were; a finding must name one."""
     batches: set[int] = field(default_factory=set)
@@ -66,7 +71,7 @@ class Owner:
         mac = row.pop("mac")
         return StoredEvent(number, {**row, "data": json.loads(row["data"])}, mac)
 
-    def forge(self) -> dict[str, Any]:
+    def forge(self, **changes: Any) -> dict[str, Any]:
         """Return the row of an event that never was, with a valid MAC."""
         forged = Event(
             id=f"evt_{self.dice.getrandbits(128):032x}",
@@ -76,7 +81,7 @@ class Owner:
             subject=f"run_{self.dice.randint(1, 9)}",
             data={"n": self.dice.randint(0, 10**6)},
         )
-        return event_row(forged, self.macs)
+        return event_row(forged.model_copy(update=changes), self.macs)
 
     def put(self, number: int, row: dict[str, Any]) -> None:
         """Replace the event of a number."""
@@ -90,20 +95,36 @@ class Owner:
         `numbers`: which events follow from the batch of that place on.
         """
         first_batch = self.batch_of(first_seq)
-        start = self._batch(first_batch).first_seq
+        start = self.batch(first_batch).first_seq
         if numbers is None:
             query = "SELECT event_number FROM audit_seals WHERE seq >= ? ORDER BY seq"
             numbers = [row[0] for row in self.db.execute(query, (start,))]
         sizes = self._sizes(first_batch)
-        previous = self._batch(first_batch - 1) if first_batch > 1 else None
+        previous = self.batch(first_batch - 1) if first_batch > 1 else None
         self.db.execute("DELETE FROM audit_seals WHERE seq >= ?", (start,))
         self.db.execute("DELETE FROM audit_batches WHERE number >= ?", (first_batch,))
         while numbers:
             size = sizes.pop(0) if sizes else len(numbers)
             part, numbers = numbers[:size], numbers[size:]
             entries = number_stored([self.event(number) for number in part], previous)
-            previous = seal(entries, previous, self.key, START)
+            key = self.keys.get(previous.number + 1 if previous else 1, self.key)
+            previous = seal(entries, previous, key, START)
             self._store(previous, part, [entry.leaf for entry in entries])
+
+    def insert_event(self, **changes: Any) -> int:
+        """Insert an event that never was, and return its number."""
+        number = int(self.db.execute("SELECT max(number) FROM audit_events").fetchone()[0]) + 1
+        row = self.forge(**changes)
+        values = (number, *[row[name] for name in COLUMNS[:5]], json.dumps(row["data"]), row["mac"])
+        self.db.execute("INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        return number
+
+    def append(self, numbers: list[int]) -> None:
+        """Seal events at the end."""
+        previous = self.batch(self.batch_of(self.last_seq()))
+        entries = number_stored([self.event(number) for number in numbers], previous)
+        batch = seal(entries, previous, self.key, START)
+        self._store(batch, numbers, [entry.leaf for entry in entries])
 
     def _store(self, batch: Batch, numbers: list[int], leaves: list[str]) -> None:
         places = zip(range(batch.first_seq, batch.last_seq + 1), numbers, leaves, strict=True)
@@ -113,15 +134,14 @@ class Owner:
             (batch.number, batch.first_seq, batch.last_seq, json.dumps(batch.model_dump())),
         )
 
-    def _batch(self, number: int) -> Batch:
+    def batch(self, number: int) -> Batch:
+        """Return a batch of the database."""
         query = "SELECT record FROM audit_batches WHERE number = ?"
         return Batch.model_validate_json(self.db.execute(query, (number,)).fetchone()[0])
 
     def _sizes(self, first: int) -> list[int]:
-        query = (
-            "SELECT last_seq - first_seq + 1 FROM audit_batches WHERE number >= ? ORDER BY number"
-        )
-        return [row[0] for row in self.db.execute(query, (first,))]
+        sizes = "SELECT last_seq - first_seq + 1 FROM audit_batches WHERE number >= ?"
+        return [row[0] for row in self.db.execute(f"{sizes} ORDER BY number", (first,))]
 
 
 def alter(owner: Owner) -> None:
@@ -133,10 +153,10 @@ def alter(owner: Owner) -> None:
     name = owner.dice.choice(COLUMNS[:6])
     if name == "kind" and forged["kind"] == found.record["kind"]:
         name = "data"
-    if name in {"time", "actor", "subject"}:
-        forged[name] = {"time": "2020-01-01T00:00:00.000000Z"}.get(
-            name, f"run_{owner.dice.random()}"
-        )
+    if name == "time":
+        forged[name] = "2020-01-01T00:00:00.000000Z"
+    elif name in {"actor", "subject"}:
+        forged[name] = f"run_{owner.dice.random()}"
     owner.put(number, {**found.record, "mac": found.mac, name: forged[name]})
     owner.touched.add(seq)
 
@@ -156,10 +176,7 @@ def delete(owner: Owner) -> None:
 def insert(owner: Owner) -> None:
     """Put an event that never was at the place of another."""
     seq = owner.some_seq()
-    number = int(owner.db.execute("SELECT max(number) FROM audit_events").fetchone()[0]) + 1
-    row = owner.forge()
-    values = (number, *[row[name] for name in COLUMNS[:5]], json.dumps(row["data"]), row["mac"])
-    owner.db.execute("INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    number = owner.insert_event()
     owner.db.execute("UPDATE audit_seals SET event_number = ? WHERE seq = ?", (number, seq))
     owner.touched.add(seq)
 
@@ -211,8 +228,7 @@ def forge_batch(owner: Owner) -> None:
 def rewrite(owner: Owner) -> None:
     """Change an event, make its MAC, and seal the trail again from there with the true key."""
     seq = owner.some_seq()
-    number = owner.number_at(seq)
-    owner.put(number, owner.forge())
+    owner.put(owner.number_at(seq), owner.forge())
     owner.touched.add(seq)
     owner.seal_again(seq)
 
@@ -238,12 +254,33 @@ def back_date(owner: Owner) -> None:
     ).fetchone()[0]
     query = "SELECT event_number FROM audit_seals WHERE seq >= ? ORDER BY seq"
     numbers = [row[0] for row in owner.db.execute(query, (first,))]
-    number = int(owner.db.execute("SELECT max(number) FROM audit_events").fetchone()[0]) + 1
-    row = owner.forge()
-    values = (number, *[row[name] for name in COLUMNS[:5]], json.dumps(row["data"]), row["mac"])
-    owner.db.execute("INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    number = owner.insert_event()
     owner.touched |= set(range(seq, owner.last_seq() + 1))
     owner.seal_again(seq, [*numbers[: seq - first], number, *numbers[seq - first :]])
+
+
+def forge_with_retired_key(owner: Owner) -> None:
+    """Change an event that the current key sealed, and seal again from there with the old key."""
+    change = max(owner.keys)
+    first = owner.batch(change).last_seq + 1
+    seq = owner.dice.randint(first, owner.last_seq())
+    owner.put(owner.number_at(seq), owner.forge())
+    owner.touched.add(seq)
+    owner.keys |= dict.fromkeys(range(change, change + 100), owner.keys[change])
+    owner.seal_again(seq)
+
+
+def change_to_own_key(owner: Owner) -> None:
+    """Exchange the change of the key for one to the attacker's, and seal again from there."""
+    change, own = max(owner.keys), SigningKey.new()
+    seq = owner.batch(change).first_seq
+    data = sign_key_change(owner.keys[change], own, "installation").model_dump()
+    row = owner.forge(kind=EventKind.AUDIT_KEY_CHANGED, data=data)
+    owner.put(owner.number_at(seq), row)
+    owner.key = owner.exporter = own
+    owner.touched |= set(range(seq, owner.last_seq() + 1))
+    owner.seal_again(seq)
+    owner.db.execute("UPDATE installation SET audit_key = ?", (own.public.hex,))
 
 
 TAMPERINGS: dict[str, Callable[[Owner], None]] = {
@@ -256,5 +293,7 @@ TAMPERINGS: dict[str, Callable[[Owner], None]] = {
     "rewrite and seal again": rewrite,
     "remove and seal again": remove_and_seal,
     "back-date and seal again": back_date,
+    "forge with the retired key": forge_with_retired_key,
+    "change to an own key": change_to_own_key,
 }
 """The kinds of tampering with the database. `roll back` needs an older copy, see `trail`."""

@@ -27,8 +27,12 @@ from orchestrator.audit.sinks.stream import SinkStream
 from orchestrator.audit.verify.check import Kept, verify
 from orchestrator.crypto.keys import load_ring
 from orchestrator.crypto.mac import Authenticator
+from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import TocsinError
+from orchestrator.installation.identity import establish_identity
+from orchestrator.key_rotation.audit_key import rotate_audit_key
+from orchestrator.key_rotation.step import RotationStep
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.queries import audit
@@ -37,7 +41,9 @@ from tests.harness.databases import START, migrate_quickly
 
 ROLL_BACK = "roll back"
 KINDS = (*TAMPERINGS, ROLL_BACK)
-_SIZES = (3, 1, 4, 2, 5, 1, 3)
+_SIZES = (3, 1, 4, 1, 5, 1, 3)
+_CHANGE = 4
+"""The batch with which the audit key changes."""
 
 
 @dataclass(slots=True)
@@ -59,11 +65,22 @@ class Target:
     folder: Path
     settings: Settings
     copies: Sequence[Path]
+    retired: SigningKey
+    """The key of the first batches, which the attacker copied before it was destroyed."""
 
     @property
     def sink(self) -> Path:
         """The file that the attacker cannot write."""
         return self.folder / "sink.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Tampered:
+    """What an attacker touched, and the key that signs the export."""
+
+    touched: set[int]
+    batches: set[int]
+    exporter: SigningKey | None = None
 
 
 async def make_target(folder: Path) -> Target:
@@ -72,16 +89,21 @@ async def make_target(folder: Path) -> Target:
     copies = []
     rt = open_runtime(settings, clock=lambda: START)
     await migrate_quickly(rt)
+    await establish_identity(rt)
+    retired = rt.audit_key
     await rt.close()
-    for number, size in enumerate(_SIZES):
+    for number, size in enumerate(_SIZES, start=1):
         rt = open_runtime(settings, clock=lambda: START)
-        await _live(rt, number, size)
+        if number == _CHANGE:
+            await rotate_audit_key(rt, RotationStep.ALL, lambda _: None, actor="system")
+        else:
+            await _live(rt, number, size)
         await SinkStream(rt).deliver()
         await rt.close()  # which writes everything into the one file
         copy = folder / f"copy-{number}.db"
         shutil.copyfile(settings.data_dir / "tocsin.db", copy)
         copies.append(copy)
-    return Target(folder, settings, copies)
+    return Target(folder, settings, copies, retired)
 
 
 async def play(target: Target, kind: str, dice: random.Random, outcome: Outcome) -> None:
@@ -90,10 +112,10 @@ async def play(target: Target, kind: str, dice: random.Random, outcome: Outcome)
     shutil.copytree(target.settings.data_dir, data)
     settings = target.settings.model_copy(update={"data_dir": data})
     try:
-        touched, batches = _tamper(target, settings, kind, dice)
+        owner = _tamper(target, settings, kind, dice)
         rt = open_runtime(settings, clock=lambda: START)
         try:
-            await _observe(target, rt, kind, touched, batches, dice, outcome)
+            await _observe(target, rt, kind, owner, dice, outcome)
         finally:
             await rt.close()
     finally:
@@ -104,17 +126,17 @@ async def _observe(
     target: Target,
     rt: Runtime,
     kind: str,
-    touched: set[int],
-    batches: set[int],
+    owner: Tampered,
     dice: random.Random,
     outcome: Outcome,
 ) -> None:
+    touched, batches = owner.touched, owner.batches
     outcome.played += 1
     try:
         await _live(rt, 99, dice.randint(1, 3))
     except BrokenTrail:
         outcome.refused += 1
-    findings = await _findings(target, rt)
+    findings = await _findings(target, rt, owner.exporter or rt.audit_key)
     if findings:
         outcome.found += 1
     if any(_names(finding, touched, batches) for finding in findings):
@@ -123,38 +145,37 @@ async def _observe(
         outcome.missed.append(f"{kind}: {sorted(touched)} {sorted(batches)}: {findings[:3]}")
 
 
-async def _findings(target: Target, rt: Runtime) -> tuple[str, ...]:
+async def _findings(target: Target, rt: Runtime, key: SigningKey) -> tuple[str, ...]:
     """Return what the verification with the sink says of an export, which the attacker made."""
     path = rt.settings.data_dir / "export.jsonl"
     try:
         async with rt.store.read() as session:
             newest = await audit.newest_batch(session)
             rows = audit.sealed_rows(session, newest.number if newest else 0)
-            await write_export(path, rows, key=rt.audit_key, environment="test", now=START)
+            earlier = [target.retired.public]
+            await write_export(path, rows, key=key, earlier=earlier, environment="test", now=START)
     except TocsinError as error:
         return (str(error),)
-    return verify(path, rt.audit_key.public, Kept(sink=target.sink)).findings
+    return verify(path, target.retired.public, Kept(sink=target.sink)).findings
 
 
-def _tamper(
-    target: Target, settings: Settings, kind: str, dice: random.Random
-) -> tuple[set[int], set[int]]:
+def _tamper(target: Target, settings: Settings, kind: str, dice: random.Random) -> Tampered:
     database = settings.data_dir / "tocsin.db"
     if kind == ROLL_BACK:
         number = dice.randrange(len(target.copies) - 1)
         shutil.copyfile(target.copies[number], database)
         kept = sum(_SIZES[: number + 1])
-        touched, batches = set(range(kept + 1, sum(_SIZES) + 1)), set[int]()
+        tampered = Tampered(set(range(kept + 1, sum(_SIZES) + 1)), set())
     else:
-        with _owner(settings, dice) as owner:
+        with _owner(target, settings, dice) as owner:
             TAMPERINGS[kind](owner)
-            touched, batches = owner.touched, owner.batches
+            tampered = Tampered(owner.touched, owner.batches, owner.exporter)
     _cover(settings, dice)
-    return touched, batches
+    return tampered
 
 
 @contextlib.contextmanager
-def _owner(settings: Settings, dice: random.Random) -> Iterator[Owner]:
+def _owner(target: Target, settings: Settings, dice: random.Random) -> Iterator[Owner]:
     """Open the database with the keys of the data directory."""
     ring = load_ring(settings.encryption_key_path)
     assert ring is not None
@@ -163,6 +184,7 @@ def _owner(settings: Settings, dice: random.Random) -> Iterator[Owner]:
     key = load_signing_key(settings.audit_key_path)
     with contextlib.closing(sqlite3.connect(settings.data_dir / "tocsin.db")) as db, db:
         owner = Owner(db, Authenticator(ring.derive("audit-event")), key, dice)
+        owner.keys = dict.fromkeys(range(1, _CHANGE + 1), target.retired)
         owner.disarm()
         yield owner
 

@@ -31,7 +31,7 @@ async def test_file_has_header_events_batches_and_head_in_order(tmp_path: Path) 
     head = await write_export(file, _streamed(grow([2, 1])), key=KEY, environment="lab", now=LATER)
     lines = [json.loads(line) for line in file.read_bytes().splitlines()]
     assert [next(iter(line)) for line in lines] == [
-        "environment",
+        "earlier_keys",
         "event",
         "event",
         "batch",
@@ -40,6 +40,7 @@ async def test_file_has_header_events_batches_and_head_in_order(tmp_path: Path) 
         "head",
     ]
     assert lines[0] == {
+        "earlier_keys": [],
         "environment": "lab",
         "exported_at": "2026-02-04T04:05:06.000007Z",
         "public_key": KEY.public.hex,

@@ -11,7 +11,7 @@ from orchestrator.audit.sealer import export_trail
 from orchestrator.audit.transparency import heads, witness
 from orchestrator.audit.transparency.proof import load_proof, proof_findings
 from orchestrator.audit.verify.check import Kept, verify, verify_proof
-from orchestrator.audit.verify.remembered import load_kept_head, load_tree_head
+from orchestrator.audit.verify.kept_files import load_kept_head, load_tree_head
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.runtime import Runtime

@@ -21,7 +21,7 @@ from orchestrator.audit.queries import list_events
 from orchestrator.audit.sealer import export_trail
 from orchestrator.audit.sinks.stream import SinkStream
 from orchestrator.audit.verify.check import Kept, Report, verify
-from orchestrator.audit.verify.remembered import load_kept_head
+from orchestrator.audit.verify.kept_files import load_kept_head
 from orchestrator.backup.create import make_backup
 from orchestrator.backup.manifest import check_backup
 from orchestrator.backup.restore import Restored, restore_backup
@@ -203,7 +203,7 @@ async def test_backup_made_while_others_write_is_one_moment(tmp_path: Path) -> N
     with closing(sqlite3.connect(tmp_path / "backup" / "tocsin.db")) as copy:
         counted = copy.execute("SELECT count(*) FROM audit_events").fetchone()[0]
     assert counted % 2 == 0  # each transaction writes two
-    assert check_backup(tmp_path / "backup", rt.audit_key.public).head is not None
+    assert check_backup(tmp_path / "backup", [rt.audit_key.public]).head is not None
     assert (await restore_backup(settings, tmp_path / "backup", replace=True)).held == 0
 
 

@@ -18,6 +18,7 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.queries import audit
 
 KEY = SigningKey.new()
+_KINDS = [kind for kind in EventKind if kind is not EventKind.AUDIT_KEY_CHANGED]
 START = datetime(2026, 2, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
@@ -25,7 +26,7 @@ def event(index: int) -> Event:
     return sealable(
         Event(
             id=f"evt_{index:04d}",
-            kind=list(EventKind)[index % len(EventKind)],
+            kind=_KINDS[index % len(_KINDS)],
             time=START + timedelta(seconds=index),
             actor="person:ana" if index % 2 else "system",
             subject=f"run_{index % 3}",

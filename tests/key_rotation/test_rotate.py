@@ -39,8 +39,9 @@ from orchestrator.installation.open import open_existing, open_first
 from orchestrator.intake import sources
 from orchestrator.intake.authenticate import Scheme
 from orchestrator.key_rotation.ring_file import RingFile
-from orchestrator.key_rotation.rotate import RotationStep, drop, rotate
+from orchestrator.key_rotation.rotate import drop, rotate
 from orchestrator.key_rotation.sealed import CIPHERTEXTS, TABLES, keys_in_use
+from orchestrator.key_rotation.step import RotationStep
 from orchestrator.playbook.plan import Wait
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings

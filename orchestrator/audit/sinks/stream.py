@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.audit.anchor import BrokenTrail
 from orchestrator.audit.checkpoint import sign_checkpoint
 from orchestrator.audit.format import batch_line, event_line
+from orchestrator.audit.keys.load import TrailKeys, load_keys
 from orchestrator.audit.merkle import merkle_root
 from orchestrator.audit.restored import parse_restore
 from orchestrator.audit.seal import GENESIS, record_leaf
@@ -72,12 +73,15 @@ class SinkStream:
             if newest is None:
                 return []
             if row.batch == newest.number and row.digest == newest.header_digest():
-                return [] if self._is_fresh(row) else [self._delivery([], newest)]
+                if self._is_fresh(row):
+                    return []
+                return [_delivery(await load_keys(self._rt, session), [], newest)]
             return await self._new(session, row, newest)
 
     async def _new(
         self, session: AsyncSession, row: AuditSinkRow, newest: Batch
     ) -> list[SinkDelivery]:
+        keys = await load_keys(self._rt, session)
         entries: list[AuditEntry] = []
         deliveries: list[SinkDelivery] = []
         previous = row.digest
@@ -86,8 +90,8 @@ class SinkStream:
             if isinstance(item, AuditEntry):
                 entries.append(item)
                 continue
-            self._check(item, entries, previous)
-            deliveries.append(self._delivery(entries, item))
+            _check(keys, item, entries, previous)
+            deliveries.append(_delivery(keys, entries, item))
             previous, entries = item.header_digest(), []
         if not deliveries:
             raise BrokenTrail(
@@ -95,29 +99,6 @@ class SinkStream:
                 f"batch {newest.number}: rows were removed or an old copy was restored"
             )
         return deliveries
-
-    def _check(self, batch: Batch, entries: Sequence[AuditEntry], previous: str) -> None:
-        """Raise BrokenTrail where a batch is not as it was sealed; a sink gets the truth only."""
-        try:
-            leaves = [record_leaf(entry.record) for entry in entries]
-        except ValueError:
-            leaves = []
-        if (
-            not leaves
-            or merkle_root(leaves).hex() != batch.root
-            or not batch.signed_by(self._rt.audit_key.public)
-            or batch.previous != previous
-        ):
-            raise BrokenTrail(
-                f"batch {batch.number} of the audit trail was altered in the store before a sink "
-                "had it; `tocsin audit verify` names what"
-            )
-
-    def _delivery(self, entries: Sequence[AuditEntry], batch: Batch) -> SinkDelivery:
-        checkpoint = sign_checkpoint(self._rt.audit_key, batch)
-        content = [*map(event_line, entries), batch_line(batch)] if entries else []
-        restored = any(parse_restore(entry.record) for entry in entries)
-        return SinkDelivery(checkpoint, (*content, checkpoint.line()), restored)
 
     def _is_fresh(self, row: AuditSinkRow) -> bool:
         patience = timedelta(seconds=self._rt.settings.audit_sinks_patience)
@@ -139,3 +120,28 @@ class SinkStream:
             row.failing_since = (row.failing_since or now) if error else None
             row.error, row.claimed_by, row.claimed_until = error, None, None
             await audit_sinks.save(session, row)
+
+
+def _check(keys: TrailKeys, batch: Batch, entries: Sequence[AuditEntry], previous: str) -> None:
+    """Raise BrokenTrail where a batch is not as it was sealed; a sink gets the truth only."""
+    try:
+        leaves = [record_leaf(entry.record) for entry in entries]
+    except ValueError:
+        leaves = []
+    if (
+        not leaves
+        or merkle_root(leaves).hex() != batch.root
+        or not batch.signed_by(keys.history.in_charge(batch.number))
+        or batch.previous != previous
+    ):
+        raise BrokenTrail(
+            f"batch {batch.number} of the audit trail was altered in the store before a sink "
+            "had it; `tocsin audit verify` names what"
+        )
+
+
+def _delivery(keys: TrailKeys, entries: Sequence[AuditEntry], batch: Batch) -> SinkDelivery:
+    checkpoint = sign_checkpoint(keys.signer, batch)
+    content = [*map(event_line, entries), batch_line(batch)] if entries else []
+    restored = any(parse_restore(entry.record) for entry in entries)
+    return SinkDelivery(checkpoint, (*content, checkpoint.line()), restored)

@@ -7,6 +7,7 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.audit.continuity import check_end
+from orchestrator.audit.keys.load import load_keys
 from orchestrator.audit.merkle import consistency_path, merkle_root
 from orchestrator.audit.transparency.proof import ConsistencyProof
 from orchestrator.audit.transparency.tree_head import TreeHead, batch_leaf, sign_tree_head
@@ -41,6 +42,7 @@ async def prove(rt: Runtime, from_batch: int) -> ConsistencyProof:
     """
     async with rt.store.read() as session:
         head, leaves = await _head(rt, session)
+        keys = await load_keys(rt, session)
     if head is None:
         raise Conflict(_EMPTY)
     nodes: list[bytes] = []
@@ -50,7 +52,8 @@ async def prove(rt: Runtime, from_batch: int) -> ConsistencyProof:
         from_batch=from_batch,
         head=head,
         nodes=[node.hex() for node in nodes],
-        public_key=rt.audit_key.public.hex,
+        public_key=keys.signer.public.hex,
+        key_changes=list(keys.changes),
     )
 
 
@@ -66,7 +69,8 @@ async def _head(rt: Runtime, session: AsyncSession) -> tuple[TreeHead | None, li
             "the digest of a batch of the audit trail cannot be read: it was altered in the store"
         ) from error
     root = await asyncio.to_thread(merkle_root, leaves)
-    return sign_tree_head(rt.audit_key, newest, root), leaves
+    keys = await load_keys(rt, session)
+    return sign_tree_head(keys.signer, newest, root), leaves
 
 
 _EMPTY = "the audit trail has no sealed batch yet; try again in a second"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from orchestrator.audit.keys.change import KeyChange, keys_around
 from orchestrator.audit.merkle import is_consistent
 from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.crypto.signing import PublicKey
@@ -33,6 +34,9 @@ class ConsistencyProof(Frozen):
     public_key: Annotated[
         Hash, Field(description="The key that signed the head, as the server says.")
     ]
+    key_changes: Annotated[
+        list[KeyChange], Field(description="The changes of the audit key, oldest first.")
+    ] = []
 
     def line(self) -> bytes:
         """Return the line with its newline."""
@@ -69,13 +73,15 @@ _MAX_LINE = 64 * 1024
 def proof_findings(proof: ConsistencyProof, old: TreeHead, key: PublicKey) -> list[str]:
     """Return why the proof does not show that its head continues the old one; none where it does.
 
-    Raise Invalid where the key did not sign the old head, or the proof begins with another batch.
+    `key`: any key of the trail; the others are those that the signed changes connect with it. Raise
+    Invalid where none of them signed the old head, or the proof begins with another batch.
     """
-    if not old.signed_by(key):
+    keys = keys_around(key, proof.key_changes)
+    if not any(old.signed_by(each) for each in keys):
         raise Invalid(f"the old head is not signed by key {key.id}; name that of this trail")
     head = proof.head
-    if not head.signed_by(key):
-        return [f"the new head is not signed by key {key.id}: forged, or by another key"]
+    if not head.signed_by(keys[-1]):
+        return [f"the new head is not signed by key {keys[-1].id}: forged, or by another key"]
     if head.batch < old.batch:
         end = f"the trail ends with batch {head.batch}, and the old head names batch {old.batch}"
         return [f"{end}: its end was cut off, or an old copy was restored"]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
 from orchestrator.audit.format import Head, Header, line_digest
+from orchestrator.audit.keys.change import keys_around
 from orchestrator.audit.restored import Restore
 from orchestrator.audit.timestamp import Stamped
 from orchestrator.audit.transparency.proof import ConsistencyProof, proof_findings
@@ -20,7 +22,8 @@ from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.audit.transparency.witness import Cosignature, newest_by_key
 from orchestrator.audit.verify.chain import Chain
 from orchestrator.audit.verify.findings import MAX_LISTED, Findings
-from orchestrator.audit.verify.remembered import KeptHead, Remembered
+from orchestrator.audit.verify.kept_files import KeptHead
+from orchestrator.audit.verify.remembered import Remembered
 from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.errors import Invalid
 
@@ -72,9 +75,12 @@ class Kept:
 def verify(file: Path, public_key: PublicKey | None = None, kept: Kept = Kept()) -> Report:
     """Check an export. Never raise for its content: a file that is no export is `unreadable`.
 
+    `public_key`: any key that signed a part of the trail. The batches before its own are covered
+    by the digest of the batch before in each, those after it by the signed changes of the key.
+
     Without `public_key`, the key that the file names is used, and the report notes that it is
     self-asserted: the author of the file may have made the key as well. Raise Invalid where
-    something of `kept` cannot be read, or another key signed it.
+    something of `kept` cannot be read, or is of no trail with this key.
     """
     try:
         with file.open("rb") as source:
@@ -88,35 +94,46 @@ def _verify(source: BinaryIO, public_key: PublicKey | None, kept: Kept) -> Repor
     first = next(lines, (1, b""))[1]
     try:
         header = Header.model_validate_json(first)
-        named = PublicKey.parse(header.public_key, "the public key in line 1")
+        named = [
+            PublicKey.parse(key, "a public key in line 1")
+            for key in (*header.earlier_keys, header.public_key)
+        ]
     except (ValidationError, Invalid):
         why = "another file, a newer Tocsin, or its start was cut off"
         return _unreadable(f"line 1 is not the header of a Tocsin audit export of form 1: {why}")
     findings = Findings()
-    key = public_key or named
-    if key != named:
+    key = public_key or named[-1]
+    if key not in named:
         why = "the wrong public key, or the file was made by someone else"
+        signers = ", ".join(each.id for each in named)
         findings.add(
-            f"the file says that key {named.id} sealed it, but the key given is {key.id}: {why}"
+            f"the file says that key {signers} sealed it, but the key given is {key.id}: {why}"
         )
-    chain = Chain(key, line_digest(first), _remembered(kept, key), findings)
+        named = [key]
+    chain = Chain(named, line_digest(first), _remembered(kept, named), findings)
     for number, line in lines:
         chain.read(number, line)
     chain.finish()
-    return _report(chain, findings, kept, self_asserted=public_key is None)
+    if chain.keys.keys != named:
+        signers = ", ".join(each.id for each in chain.keys.keys)
+        findings.add(
+            f"line 1 names other keys than those that sign the trail, which are {signers}: altered"
+        )
+    return _report(chain, findings, kept, key, self_asserted=public_key is None)
 
 
 def verify_proof(proof: ConsistencyProof, public_key: PublicKey | None, old: TreeHead) -> Report:
     """Check that the head of a proof continues a tree head kept elsewhere. Raise Invalid.
 
-    Without `public_key`, the key that the proof names is used, as for an export.
+    `public_key`: any key of the trail, as for an export; without it, the one that the proof names.
     """
     key = public_key or PublicKey.parse(proof.public_key, "the public key of the proof")
     findings = tuple(proof_findings(proof, old, key))
+    notes = () if public_key else (_self_asserted(key),)
     return Report(
         status="altered" if findings else "intact",
         findings=findings,
-        notes=() if public_key else (_self_asserted(key),),
+        notes=(*_changed(keys_around(key, proof.key_changes)), *notes),
         events=proof.head.last_seq,
         batches=proof.head.batch,
         first=None,
@@ -126,31 +143,17 @@ def verify_proof(proof: ConsistencyProof, public_key: PublicKey | None, old: Tre
     )
 
 
-def _remembered(kept: Kept, key: PublicKey) -> Remembered:
-    found = Remembered()
-    if kept.head is not None:
-        if not kept.head.signed_by(key):
-            raise Invalid(
-                f"the head kept elsewhere is not signed by key {key.id}; name that of this trail"
-            )
-        found.add_head(kept.head)
-    if kept.anchor is not None:
-        found.add_anchor(kept.anchor, key)
+def _remembered(kept: Kept, keys: list[PublicKey]) -> Remembered:
+    found = Remembered(keys)
     if kept.sink is not None:
-        found.add_sink(kept.sink, key)
+        found.add_sink(kept.sink)
+    if kept.anchor is not None:
+        found.add_anchor(kept.anchor)
+    if kept.head is not None:
+        found.add_head(kept.head)
     for cosignature in kept.cosignatures:
-        if not cosignature.head.signed_by(key):
-            raise Invalid(
-                f"the head that witness {cosignature.witness} co-signed is not signed by key "
-                f"{key.id}; name the co-signatures of this trail"
-            )
         found.add_head(cosignature.head, f"what witness {cosignature.witness} co-signed")
     for stamp in kept.timestamps:
-        if not stamp.checkpoint.signed_by(key):
-            raise Invalid(
-                f"the checkpoint that was stamped at {stamp.at:%Y-%m-%dT%H:%M:%SZ} is not signed "
-                f"by key {key.id}; name the time stamps of this trail"
-            )
         found.add_head(stamp.checkpoint, f"the time stamp of {stamp.at:%Y-%m-%dT%H:%M:%SZ}")
     return found
 
@@ -169,13 +172,23 @@ def _cosigned(each: Cosignature) -> str:
     )
 
 
-def _report(chain: Chain, findings: Findings, kept: Kept, *, self_asserted: bool) -> Report:
+def _changed(keys: list[PublicKey]) -> list[str]:
+    return [
+        f"the audit key changed from {old.id} to {new.id}, as both keys signed"
+        for old, new in pairwise(keys)
+    ]
+
+
+def _report(
+    chain: Chain, findings: Findings, kept: Kept, key: PublicKey, *, self_asserted: bool
+) -> Report:
     notes = [_restored(event, restore) for event, restore in chain.restores]
+    notes += chain.key_changes[:MAX_LISTED]
     if not findings.any:
         notes += [_cosigned(each) for each in newest_by_key(kept.cosignatures)]
         notes += [_stamped(each) for each in kept.timestamps[-1:]]
     if self_asserted:
-        notes.append(_self_asserted(chain.key))
+        notes.append(_self_asserted(key))
     status: Status = "altered" if findings.any else "restored" if chain.explained else "intact"
     return Report(
         status="intact" if status == "restored" and kept.restore_is_known else status,
@@ -185,7 +198,7 @@ def _report(chain: Chain, findings: Findings, kept: Kept, *, self_asserted: bool
         batches=chain.batches,
         first=chain.first_time,
         last=chain.last_time,
-        key_id=chain.key.id,
+        key_id=key.id,
         head=None if findings.any else chain.head,
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.audit.keys.history import KeyHistory
 from orchestrator.audit.merkle import merkle_root
+from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.audit_batch import SHORT, Batch
 
 MAX_LISTED = 100
@@ -83,6 +85,46 @@ def hash_findings(events: Iterable[ReadEvent]) -> list[str]:
         for event in events
         if event.stored != event.computed
     ]
+
+
+def forged(line: int, batch: Batch, keys: KeyHistory) -> str:
+    """Return the finding of a batch that the key in charge did not sign."""
+    key, place = keys.current, f"batch {batch.number} (line {line})"
+    for retired in keys.keys[:-1]:
+        if batch.signed_by(retired):
+            last = keys.last_batch_of(retired)
+            return (
+                f"{place} is signed by key {retired.id}, which was retired after batch {last}: "
+                "forged with the retired key"
+            )
+    if batch.key_id != key.id:
+        signer = printable(batch.key_id)
+        return (
+            f"{place} is signed by key {signer}, not by {key.id}: the wrong public key, or forged"
+        )
+    return f"{place} was altered or forged: its signature is invalid"
+
+
+def key_changed(event: ReadEvent, was: PublicKey, now: PublicKey, batch: Batch) -> str:
+    """Return the note of a change of the key."""
+    return (
+        f"{event} changes the audit key from {was.id} to {now.id}: key {now.id} signs what follows "
+        f"batch {batch.number}"
+    )
+
+
+def change_missing(key: PublicKey, batch: Batch) -> str:
+    """Return the finding of a batch that a key signed to which the trail never changed."""
+    return (
+        f"the change of the audit key to {key.id} is missing before batch {batch.number}: "
+        "removed or altered"
+    )
+
+
+def printable(value: object) -> str:
+    """Return a value of the file fit for a terminal: short, without control characters."""
+    text = value if isinstance(value, str) else repr(value)
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:80])
 
 
 def event_range(first: int, last: int) -> str:

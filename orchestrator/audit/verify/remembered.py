@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from orchestrator.audit.checkpoint import Checkpoint, CheckpointLine
-from orchestrator.audit.format import BatchLine, Head, HeadLine
+from orchestrator.audit.checkpoint import Checkpoint
+from orchestrator.audit.format import Head
+from orchestrator.audit.keys.history import KeyHistory
 from orchestrator.audit.merkle import GrowingTree
 from orchestrator.audit.restored import Restore
-from orchestrator.audit.transparency.tree_head import TreeHead, TreeHeadLine
+from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.audit.verify.findings import MAX_LISTED, ReadEvent, event_range
+from orchestrator.audit.verify.kept_files import (
+    KeptHead,
+    batches_in,
+    checkpoints_in,
+    keys_in,
+)
 from orchestrator.crypto.signing import PublicKey
 from orchestrator.domain.audit_batch import EXACT, SHORT, Batch
 from orchestrator.domain.errors import Invalid
 
-KeptHead = Head | Checkpoint | TreeHead
 HEAD_PLACE = "the head kept elsewhere"
 _LEAF = SHORT // 2  # bytes
 _UNKNOWN = bytes(_LEAF)
-_BATCH = b'{"batch":'
-_CHECKPOINT = b'{"checkpoint":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,14 @@ class Doubt:
 
 
 class Remembered:
-    """Digests of batches and leaves of events, each with the place that has it."""
+    """Digests of batches and leaves of events, each with the place that has it.
 
-    def __init__(self) -> None:
+    `keys`: those of the file. What a sink has may name others, which a rewritten file hides.
+    """
+
+    def __init__(self, keys: Sequence[PublicKey]) -> None:
+        self._keys = list(keys)
+        self._statements: list[tuple[int, PublicKey, str]] = []
         self._digests: dict[int, dict[str, str]] = {}
         self._doubts: list[Doubt] = []
         self._events_in_doubt: list[Doubt] = []
@@ -61,6 +68,18 @@ class Remembered:
 
     def add_head(self, head: KeptHead, place: str = HEAD_PLACE) -> None:
         """Remember the head of an export, a tree head, or a checkpoint."""
+        number = head.batches if isinstance(head, Head) else head.batch
+        signer = next((key for key in self._keys if head.signed_by(key)), None)
+        if signer is not None:
+            self._statements.append((number, signer, place))
+        else:
+            self._doubts.append(
+                Doubt(
+                    f"{place}, of batch {number}, is signed by no key of this trail: the trail was "
+                    "rewritten under another key, or it is of another trail",
+                    batches=(number, number),
+                )
+            )
         match head:
             case Head():
                 self._add(head.batches, head.digest, head.events, place)
@@ -70,24 +89,27 @@ class Remembered:
                 self._add(head.batch, head.digest, head.last_seq, place)
                 self._roots.setdefault(head.batch, {})[head.root] = place
 
-    def add_anchor(self, path: Path, key: PublicKey) -> None:
-        """Remember each checkpoint of an anchor. Raise Invalid where the key did not sign one."""
-        for checkpoint in _checkpoints(path):
-            if not checkpoint.signed_by(key):
-                raise _foreign(path, f"a checkpoint of batch {checkpoint.batch}", key)
-            self._add(checkpoint.batch, checkpoint.digest, checkpoint.last_seq, str(path))
+    def add_anchor(self, path: Path) -> None:
+        """Remember each checkpoint of an anchor. Raise Invalid where it cannot be read."""
+        for checkpoint in checkpoints_in(path):
+            self.add_head(checkpoint, str(path))
 
-    def add_sink(self, path: Path, key: PublicKey) -> None:
-        """Remember each batch of a sink, and its events. Raise Invalid as `add_anchor`.
+    def add_sink(self, path: Path) -> None:
+        """Remember each batch of a sink, and its events.
 
-        Lines that a crash cut off are left out, as their batch was sent again.
+        Lines that a crash cut off are left out, as their batch was sent again. Raise Invalid where
+        it cannot be read, and for a batch of another trail.
         """
         self._sink = str(path)
+        self._keys += [key for key in keys_in(path, self._keys) if key not in self._keys]
         found = False
-        for batch in _batches(path):
+        for batch in batches_in(path):
             found = True
-            if not batch.signed_by(key):
-                raise _foreign(path, f"batch {batch.number}", key)
+            if not any(batch.signed_by(key) for key in self._keys):
+                raise Invalid(
+                    f"{path}: has batch {batch.number}, which no key of this trail signed; name "
+                    "the file of this trail"
+                )
             self._follow_fork(batch)
             self._sink_batches[batch.number] = batch.header_digest()
             self._add(batch.number, batch.header_digest(), batch.last_seq, str(path))
@@ -157,9 +179,19 @@ class Remembered:
                 )
             )
 
-    def settle(self, restores: Sequence[Restore]) -> tuple[list[str], list[str]]:
+    def settle(self, restores: Sequence[Restore], keys: KeyHistory) -> tuple[list[str], list[str]]:
         """Return what nothing explains, and what a restore explains, as sentences."""
         open_, explained = [], []
+        for number, key, place in self._statements:
+            last = keys.last_batch_of(key)
+            if last is not None and last < number:
+                self._doubts.append(
+                    Doubt(
+                        f"{place} names batch {number} and is signed by key {key.id}, which was "
+                        f"retired after batch {last}: forged with the retired key",
+                        batches=(number, number),
+                    )
+                )
         for each in (*self._doubts, *self._events_in_doubt):
             if each.is_explained(restores):
                 explained.append(f"given up by a restore: {each.sentence}")
@@ -215,80 +247,3 @@ def _around(one: Doubt, two: Doubt) -> tuple[int, int] | None:
     if one.events is None or two.events is None:
         return None
     return min(one.events[0], two.events[0]), max(one.events[1], two.events[1])
-
-
-def load_kept_head(path: Path) -> KeptHead:
-    """Return the head or checkpoint in the last line of a file. Raise Invalid."""
-    lines = [line for line in _lines(path) if line.strip()]
-    for parse in (_head, _tree_head, _checkpoint):
-        if lines and (found := parse(lines[-1])) is not None:
-            return found
-    raise Invalid(
-        f"{path}: its last line is neither a head of the audit trail nor a checkpoint; "
-        "keep the file of `tocsin audit head -f`, or the last line of an export or of audit.anchor"
-    )
-
-
-def load_tree_head(path: Path | None) -> TreeHead:
-    """Return the tree head in a file, which a proof needs. Raise Invalid."""
-    found = load_kept_head(path) if path else None
-    if not isinstance(found, TreeHead):
-        raise Invalid(
-            f"{path or '--head'}: a proof needs an earlier head of `tocsin audit head -f FILE`"
-        )
-    return found
-
-
-def _head(line: bytes) -> Head | None:
-    try:
-        return HeadLine.model_validate_json(line).head
-    except ValidationError:
-        return None
-
-
-def _tree_head(line: bytes) -> TreeHead | None:
-    try:
-        return TreeHeadLine.model_validate_json(line).tree_head
-    except ValidationError:
-        return None
-
-
-def _checkpoint(line: bytes) -> Checkpoint | None:
-    try:
-        return CheckpointLine.model_validate_json(line).checkpoint
-    except ValidationError:
-        return None
-
-
-def _checkpoints(path: Path) -> Iterator[Checkpoint]:
-    found = [
-        checkpoint
-        for line in _lines(path)
-        if line.startswith(_CHECKPOINT) and (checkpoint := _checkpoint(line)) is not None
-    ]
-    if not found:
-        raise Invalid(f"{path}: has no checkpoint; name a copy of audit.anchor")
-    yield from found
-
-
-def _batches(path: Path) -> Iterator[Batch]:
-    for line in _lines(path):
-        if line.startswith(_BATCH):
-            try:
-                yield BatchLine.model_validate_json(line).batch
-            except ValidationError:
-                continue
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            yield from file
-    except OSError as error:
-        raise Invalid(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _foreign(path: Path, what: str, key: PublicKey) -> Invalid:
-    return Invalid(
-        f"{path}: has {what} that key {key.id} did not sign; name the file of this trail"
-    )

@@ -140,6 +140,24 @@ async def batches(session: AsyncSession, first: int, limit: int) -> list[Batch]:
         raise Conflict(_UNREADABLE.format(name=f"a batch from {first} on")) from error
 
 
+async def key_changes(session: AsyncSession) -> list[tuple[int, int, dict[str, Any]]]:
+    """Return the sealed events that change the audit key: batch, place and record, in order."""
+    seq, kind = col(AuditSealRow.seq), col(AuditEventRow.kind)
+    batch = (
+        select(col(AuditBatchRow.number))
+        .where(col(AuditBatchRow.first_seq) <= seq)
+        .order_by(col(AuditBatchRow.first_seq).desc())
+        .limit(1)
+        .correlate(AuditSealRow)
+        .scalar_subquery()
+    )
+    query = select(*EVENT_COLUMNS, seq, batch.label("batch")).join(
+        AuditSealRow, col(AuditSealRow.event_number) == col(AuditEventRow.number)
+    )
+    rows = await session.execute(query.where(kind == EventKind.AUDIT_KEY_CHANGED).order_by(seq))
+    return [(row.batch or 0, row.seq, dict(stored_event(row).record)) for row in rows]
+
+
 async def batch_digests(session: AsyncSession, up_to: int) -> list[str]:
     """Return the digests of batches 1, 2, 3, ... as stored. Raise Conflict where one is missing."""
     number = col(AuditBatchRow.number)

@@ -63,6 +63,6 @@ class AuditBatchRow(SQLModel, table=True):
 
     __tablename__ = "audit_batches"
     number: int = Field(primary_key=True)
-    first_seq: int
+    first_seq: int = Field(index=True)
     last_seq: int
     record: dict[str, Any] = Field(sa_type=JSON)

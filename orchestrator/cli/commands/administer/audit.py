@@ -104,7 +104,7 @@ def prove(
 ) -> Answer:
     """Prove that the trail now continues an earlier head. Exit code 1: it does not."""
     from orchestrator.audit.verify.check import verify_proof
-    from orchestrator.audit.verify.remembered import load_tree_head
+    from orchestrator.audit.verify.kept_files import load_tree_head
     from orchestrator.crypto.signing import load_public_key
 
     earlier = load_tree_head(old)
@@ -189,7 +189,7 @@ def verify_export(
     from orchestrator.audit.transparency.proof import load_proof
     from orchestrator.audit.transparency.witness import load_cosignatures
     from orchestrator.audit.verify.check import Kept, verify, verify_proof
-    from orchestrator.audit.verify.remembered import load_kept_head, load_tree_head
+    from orchestrator.audit.verify.kept_files import load_kept_head, load_tree_head
     from orchestrator.crypto.signing import load_public_key
 
     key = load_public_key(public_key) if public_key else None

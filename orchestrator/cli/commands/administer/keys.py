@@ -1,4 +1,4 @@
-"""`tocsin keys`: the encryption keys of the installation on this machine, and their rotation."""
+"""`tocsin keys`: the encryption keys and the audit key of this machine, and their rotation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.domain.errors import Conflict
 if TYPE_CHECKING:
     from orchestrator.runtime import Runtime
 
-app = noun("Encryption keys of this installation, and their rotation.")
+app = noun("Encryption keys and audit key of this installation, and their rotation.")
 
 _STEPS = ("all", "add", "use", "finish")
 
@@ -53,22 +53,26 @@ def rotate(
             "copy the file to each machine after every step."
         ),
     ] = "",
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Rotate the key that signs the audit trail instead.")
+    ] = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> Answer:
-    """Rotate the encryption key while the stack runs; repeat it where it was cut off."""
+    """Rotate a key while the stack runs, that of encryption by default.
+
+    Repeat the command where it was cut off.
+    """
     if step not in {"", *_STEPS}:
         raise typer.BadParameter(f"choose one of {', '.join(_STEPS)}", param_hint="--step")
+    if audit:
+        return _rotate_audit_key(step, data_dir, config)
 
     async def work(rt: Runtime) -> Any:
-        from orchestrator.key_rotation.rotate import RotationStep
         from orchestrator.key_rotation.rotate import rotate as rotate_key
+        from orchestrator.key_rotation.step import RotationStep
 
-        if not step and rt.settings.database_url is not None:
-            raise Conflict(
-                "this database may have processes on several machines: use --step all where this "
-                "is the only one, else --step add, use and finish (docs/operating.md#rotate-keys)"
-            )
+        _require_step(rt, step)
         return await rotate_key(rt, RotationStep(step or "all"), print_line, actor=_actor())
 
     done = _on_installation(work, data_dir, config)
@@ -102,6 +106,30 @@ def drop(
 
     _on_installation(work, data_dir, config)
     return Answer({"key": key}, f"key {key} dropped; remove it from your backups as well")
+
+
+def _rotate_audit_key(step: str, data_dir: Any, config: Any) -> Answer:
+    async def work(rt: Runtime) -> Any:
+        from orchestrator.key_rotation.audit_key import rotate_audit_key
+        from orchestrator.key_rotation.step import RotationStep
+
+        _require_step(rt, step)
+        return await rotate_audit_key(rt, RotationStep(step or "all"), print_line, actor=_actor())
+
+    done = _on_installation(work, data_dir, config)
+    data = {"key": done.key, "public_key": done.public_key, "batch": done.batch}
+    text = f"audit key {done.key} (public key {done.public_key})"
+    if done.batch is not None:
+        text += f" signs the trail after batch {done.batch}; keep a head of it: `tocsin audit head`"
+    return Answer(data, text)
+
+
+def _require_step(rt: Runtime, step: str) -> None:
+    if not step and rt.settings.database_url is not None:
+        raise Conflict(
+            "this database may have processes on several machines: use --step all where this "
+            "is the only one, else --step add, use and finish (docs/operating.md#rotate-keys)"
+        )
 
 
 def _on_installation(work: Callable[[Runtime], Awaitable[Any]], data_dir: Any, config: Any) -> Any:

@@ -190,6 +190,9 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("record", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
     )
+    op.create_index(
+        op.f("ix_audit_batches_first_seq"), "audit_batches", ["first_seq"], unique=False
+    )
     op.create_table(
         "audit_events",
         sa.Column("number", sa.Integer(), nullable=False),

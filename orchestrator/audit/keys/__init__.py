@@ -1,0 +1,1 @@
+"""The keys that sign the audit trail: their changes, and which one signs which batches."""

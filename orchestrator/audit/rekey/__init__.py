@@ -1,0 +1,1 @@
+"""The change of the audit key, sealed into the trail."""
