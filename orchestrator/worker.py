@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from orchestrator.audit.sinks.configure import check_sinks
 from orchestrator.audit.sinks.stream import SinkStream
 from orchestrator.authoring.backtest.live_reads import LIVE_BACKTEST_HANDLER
 from orchestrator.authoring.debug.activities import debug_activities
@@ -68,9 +69,10 @@ _log = structlog.get_logger(__name__)
 async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish for at most `shutdown_seconds`.
 
-    Wait for the database and Temporal until they answer. Raise as `open_existing`, and Conflict for
-    a database that was not prepared.
+    Wait for the database and Temporal until they answer. Raise as `open_existing`, Invalid for an
+    audit sink that cannot be used, and Conflict for a database that was not prepared.
     """
+    check_sinks(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):

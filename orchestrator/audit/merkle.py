@@ -34,11 +34,29 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
 def consistency_path(leaves: Sequence[bytes], first: int) -> list[bytes]:
     """Return the nodes that prove that the first leaves are the beginning of all leaves.
 
-    RFC 6962, section 2.1.2. Raise ValueError unless 1 <= first <= len(leaves).
+    Raise ValueError as `consistency_ranges`.
     """
-    if not 1 <= first <= len(leaves):
-        raise ValueError(f"no tree of {first} leaves is the beginning of one of {len(leaves)}")
-    return _subproof(leaves, first, whole=True)
+    return [merkle_root(leaves[start:end]) for start, end in consistency_ranges(first, len(leaves))]
+
+
+def consistency_ranges(first: int, size: int) -> list[tuple[int, int]]:
+    """Return the leaves under each node of the proof, as start and end; no two of them overlap.
+
+    RFC 6962, section 2.1.2. Raise ValueError unless 1 <= first <= size.
+    """
+    if not 1 <= first <= size:
+        raise ValueError(f"no tree of {first} leaves is the beginning of one of {size}")
+    found: list[tuple[int, int]] = []
+    start, end, whole = 0, size, True
+    while first != end - start:
+        split = 1 << ((end - start - 1).bit_length() - 1)
+        if first <= split:
+            found.append((start + split, end))
+            end = start + split
+        else:
+            found.append((start, start + split))
+            start, first, whole = start + split, first - split, False
+    return found[::-1] if whole else [(start, end), *found[::-1]]
 
 
 def is_consistent(
@@ -94,18 +112,6 @@ class GrowingTree:
         for _, left in reversed(rest):
             root = _node(left, root)
         return root
-
-
-def _subproof(leaves: Sequence[bytes], first: int, *, whole: bool) -> list[bytes]:
-    """Return SUBPROOF of RFC 6962. `whole`: the verifier knows the root of these first leaves."""
-    if first == len(leaves):
-        return [] if whole else [merkle_root(leaves)]
-    split = 1 << ((len(leaves) - 1).bit_length() - 1)
-    if first <= split:
-        left = _subproof(leaves[:split], first, whole=whole)
-        return [*left, merkle_root(leaves[split:])]
-    right = _subproof(leaves[split:], first - split, whole=False)
-    return [*right, merkle_root(leaves[:split])]
 
 
 def _node(left: bytes, right: bytes) -> bytes:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import first_start
+from orchestrator.audit.sinks.configure import check_sinks
 from orchestrator.cli.stack import ports
 from orchestrator.cli.stack.child import Child, Program
 from orchestrator.cli.stack.gateway import open_to_others
@@ -58,7 +59,8 @@ class StackOptions:
 async def run_stack(options: StackOptions, report: Report) -> None:
     """Run the stack until SIGINT or SIGTERM.
 
-    Raise Conflict where a stack runs on this data directory, Invalid where a port is taken.
+    Raise Conflict where a stack runs on this data directory, Invalid where a port is taken or an
+    audit sink cannot be used.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -80,6 +82,7 @@ async def running_stack(
     async with AsyncExitStack() as ending:
         ending.enter_context(locked(settings.data_dir))
         _report_settings(settings, report, created=created)
+        check_sinks(settings)
         await check_installation(settings)
         listening, listeners = _listen(options, ending)
         ports.save_listening(settings.data_dir, listening)

@@ -24,6 +24,7 @@ from orchestrator.store.tables import (
 )
 
 _CHUNK = 500
+_DIGESTS = 5000
 _RECENT = 60
 """Batches that are searched for late events; a search of the whole trail finds even later ones."""
 
@@ -158,20 +159,27 @@ async def key_changes(session: AsyncSession) -> list[tuple[int, int, dict[str, A
     return [(row.batch or 0, row.seq, dict(stored_event(row).record)) for row in rows]
 
 
-async def batch_digests(session: AsyncSession, up_to: int) -> list[str]:
-    """Return the digests of batches 1, 2, 3, ... as stored. Raise Conflict where one is missing."""
+async def batch_digests(session: AsyncSession, up_to: int) -> AsyncIterator[list[str]]:
+    """Yield the digests of batches 1, 2, 3, ... in pieces, as stored.
+
+    Raise Conflict where one is missing or cannot be read.
+    """
     number = col(AuditBatchRow.number)
     digest = col(AuditBatchRow.record)["digest"].as_string()
-    query = select(number, digest.label("digest")).where(number <= up_to).order_by(number)
-    try:
-        rows = (await session.execute(query)).all()
-    except OperationalError as error:  # SQLite finds text that is no JSON
-        if "malformed JSON" not in str(error.orig):
-            raise
-        raise Conflict(_UNREADABLE.format(name="a batch")) from error
-    if [row.number for row in rows] != list(range(1, up_to + 1)):
-        raise Conflict("a batch of the audit trail is missing; `tocsin audit verify` names it")
-    return [str(row.digest) for row in rows]
+    done = 0
+    while done < up_to:
+        last = min(done + _DIGESTS, up_to)
+        query = select(number, digest.label("digest")).where(number > done, number <= last)
+        try:
+            rows = (await session.execute(query.order_by(number))).all()
+        except OperationalError as error:  # SQLite finds text that is no JSON
+            if "malformed JSON" not in str(error.orig):
+                raise
+            raise Conflict(_UNREADABLE.format(name="a batch")) from error
+        if [row.number for row in rows] != list(range(done + 1, last + 1)):
+            raise Conflict("a batch of the audit trail is missing; `tocsin audit verify` names it")
+        yield [str(row.digest) for row in rows]
+        done = last
 
 
 async def add_batch(

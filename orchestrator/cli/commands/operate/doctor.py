@@ -52,7 +52,7 @@ async def _examine_installation(settings: Settings) -> list[Diagnosis]:
     from orchestrator.cli.diagnosis.files import examine_files
     from orchestrator.cli.diagnosis.mail import examine_mail
     from orchestrator.cli.diagnosis.runs import examine_runs
-    from orchestrator.cli.diagnosis.trail import examine_trail
+    from orchestrator.cli.diagnosis.trail import examine_sinks, examine_trail
 
     found, rt = await examine_files(settings)
     if rt is not None:
@@ -62,4 +62,4 @@ async def _examine_installation(settings: Settings) -> list[Diagnosis]:
             found += await examine_trail(rt)
         finally:
             await rt.close()
-    return [*found, *await examine_mail(settings)]
+    return [*found, *examine_sinks(settings), *await examine_mail(settings)]
