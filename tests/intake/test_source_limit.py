@@ -106,6 +106,20 @@ async def test_a_run_that_ended_or_is_old_leaves_its_place(rt: Runtime) -> None:
     assert len((await send(rt, to(12))).run_ids) == 1
 
 
+@pytest.mark.attack(
+    "have the run of an address deferred, so that later alerts about it start nothing",
+    before="the deferred run held the key of `once_per`, and covered every later alert",
+)
+async def test_a_deferred_run_covers_no_alert_once_there_is_a_place(rt: Runtime) -> None:
+    first = await send(rt, [to(number) for number in range(1, 5)])
+    assert (await send(rt, {**to(4), "flow_id": 90})).run_ids == ()
+    async with rt.store.write() as session:
+        run = await runs.get(session, first.run_ids[0])
+        assert run is not None
+        run.status, run.ended_at = RunStatus.COMPLETED, START
+    assert len((await send(rt, {**to(4), "flow_id": 91})).run_ids) == 1
+
+
 async def test_a_task_says_what_waits_and_its_command_begins_it(rt: Runtime) -> None:
     await send(rt, [to(number) for number in range(1, 6)])
     assert (await deferred_runs.open_tasks(rt), await deferred_runs.open_tasks(rt)) == (1, 0)
