@@ -9,9 +9,9 @@ from pathlib import Path
 
 from connectors.pool import ConnectionPool
 from orchestrator.crypto.box import Box
+from orchestrator.crypto.key_provider import PLAIN, AgeFiles, KeyProvider, read_key_file
 from orchestrator.crypto.keys import load_or_create_ring, load_ring
 from orchestrator.crypto.mac import Authenticator
-from orchestrator.crypto.private_file import read_private
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.crypto.signing_file import SigningKeyFile
 from orchestrator.domain.audit_event import EventBudget
@@ -73,8 +73,9 @@ def open_runtime(
     make_data_dir(settings.data_dir)
     if not create_keys:
         require_keys(settings)
-    ring = load_or_create_ring(settings.encryption_key_path, settings.encryption_key)
-    audit_keys = SigningKeyFile(settings.audit_key_path)
+    provider = key_provider(settings)
+    ring = load_or_create_ring(settings.encryption_key_path, settings.encryption_key, provider)
+    audit_keys = SigningKeyFile(settings.audit_key_path, provider)
     if settings.sqlite_path is not None:
         _touch_private(settings.sqlite_path)
     store = Store(
@@ -92,11 +93,25 @@ def open_runtime(
     )
 
 
+def key_provider(settings: Settings) -> KeyProvider:
+    """Return what seals and opens the key files. Raise Invalid for an identity that is missing."""
+    identity = settings.key_identity_file
+    if identity is None:
+        return PLAIN
+    if identity.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise Invalid(
+            f"key_identity_file: {identity} is in the data directory, whose thief would have both; "
+            "keep it on another mount"
+        )
+    return AgeFiles(identity, settings.key_recipients)
+
+
 def require_keys(settings: Settings) -> None:
     """Raise Invalid, with what to do, where a key of an existing database is missing or damaged."""
-    if load_ring(settings.encryption_key_path, settings.encryption_key, RESTORE_KEY) is None:
+    provider, path = key_provider(settings), settings.encryption_key_path
+    if load_ring(path, settings.encryption_key, RESTORE_KEY, provider=provider) is None:
         raise Invalid(f"{settings.encryption_key_path}: does not exist; {RESTORE_KEY}")
-    if read_private(settings.audit_key_path) is None:
+    if read_key_file(settings.audit_key_path, provider) is None:
         raise Invalid(
             f"{settings.audit_key_path}: does not exist; put the key of your backup back, or that "
             "of the machine with the first start (docs/operating.md#backup): a new key cannot sign "

@@ -154,8 +154,15 @@ def licences(names):
             if each.startswith("License ::")
         ]
         declared = about.get("License-Expression") or "; ".join(classes)
-        found[name] = declared or (about.get("License") or "").partition("\n")[0]
+        named = declared or (about.get("License") or "").partition("\n")[0]
+        found[name] = named or _title_of_licence(name)
     return found
+
+
+def _title_of_licence(name):
+    """Return the first line of the licence that a package ships but does not declare."""
+    text = metadata.distribution(name).read_text("licenses/LICENSE") or ""
+    return text.partition("\n")[0]
 
 
 def refused_licences(found):

@@ -14,11 +14,13 @@ from orchestrator.audit.transparency.heads import find_head
 from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.backup.manifest import DUMP, KEYS, SQLITE, TEMPORAL, Manifest, write_manifest
 from orchestrator.backup.sealed_keys import Keys, seal_keys
-from orchestrator.crypto.private_file import read_private, sync_folder
+from orchestrator.crypto.key_provider import KeyProvider, read_key_file
+from orchestrator.crypto.private_file import sync_folder
 from orchestrator.crypto.signing import SigningKey
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.installation.identity import load_identity
-from orchestrator.runtime import Runtime
+from orchestrator.runtime import Runtime, key_provider
+from orchestrator.settings import Settings
 from orchestrator.store.postgresql_dump import dump_database
 from orchestrator.store.sqlite_file import copy_database
 
@@ -46,7 +48,7 @@ async def make_backup(rt: Runtime, folder: Path, passphrase: SecretStr | None) -
         try:
             _copy(rt, fresh)
             if passphrase is not None:
-                seal_keys(fresh / KEYS, _keys(rt), passphrase)
+                seal_keys(fresh / KEYS, read_keys(rt.settings), passphrase)
             manifest = write_manifest(fresh, await _signer(rt), content)
             fresh.rename(folder)
             sync_folder(folder.parent)
@@ -86,11 +88,12 @@ async def _signer(rt: Runtime) -> SigningKey:
         return (await load_keys(rt, session)).signer
 
 
-def _keys(rt: Runtime) -> Keys:
-    settings = rt.settings
-    encryption = settings.encryption_key or _read(settings.encryption_key_path)
-    return Keys(encryption_key=encryption, audit_key=_read(settings.audit_key_path))
+def read_keys(settings: Settings) -> Keys:
+    """Return both keys of an installation. Raise Invalid where they cannot be opened."""
+    provider = key_provider(settings)
+    encryption = settings.encryption_key or _read(settings.encryption_key_path, provider)
+    return Keys(encryption_key=encryption, audit_key=_read(settings.audit_key_path, provider))
 
 
-def _read(path: Path) -> SecretStr:
-    return SecretStr((read_private(path) or b"").decode("ascii"))
+def _read(path: Path, provider: KeyProvider) -> SecretStr:
+    return SecretStr((read_key_file(path, provider) or b"").decode("ascii"))

@@ -41,7 +41,7 @@ from orchestrator.installation.identity import load_identity, verify_keys
 from orchestrator.installation.lock import FILE as LOCK_FILE
 from orchestrator.installation.lock import locked
 from orchestrator.installation.marker import load_marker
-from orchestrator.runtime import Runtime, open_runtime
+from orchestrator.runtime import Runtime, key_provider, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 from orchestrator.store.postgresql_dump import load_dump, other_connections
@@ -110,7 +110,7 @@ def _signer(settings: Settings, keys: Keys | None) -> SigningKey:
             f"{settings.audit_key_path}: does not exist; put encryption.key and audit.key of the "
             f"installation into {settings.data_dir}, or name the passphrase of a backup with keys"
         )
-    return load_signing_key(settings.audit_key_path)
+    return load_signing_key(settings.audit_key_path, key_provider(settings))
 
 
 def _require_same_database(settings: Settings, manifest: Manifest, folder: Path) -> None:
@@ -166,11 +166,12 @@ def _place(settings: Settings, inside: Settings, folder: Path, keys: Keys | None
         if old != new and old.exists():
             _copy(old, new)
     if keys is not None:
+        provider = key_provider(settings)
         for path, key in (
             (inside.encryption_key_path, keys.encryption_key),
             (inside.audit_key_path, keys.audit_key),
         ):
-            create_private(path, key.get_secret_value().encode())
+            create_private(path, provider.seal(key.get_secret_value().encode()))
     for name in (SQLITE, TEMPORAL):
         if (folder / name).exists():
             _copy(folder / name, inside.data_dir / name)

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-from orchestrator.crypto.private_file import create_private, file_state, read_private
+from orchestrator.crypto.key_provider import PLAIN, KeyProvider, read_key_file
+from orchestrator.crypto.private_file import create_private, file_state
 from orchestrator.domain.errors import Invalid
 
 KEY_BYTES = 32
@@ -131,7 +132,13 @@ def derive(master: bytes, purpose: str) -> bytes:
     ).derive(master)
 
 
-def load_ring(path: Path, env_value: SecretStr | None = None, fix: str = _FIX) -> KeyRing | None:
+def load_ring(
+    path: Path,
+    env_value: SecretStr | None = None,
+    fix: str = _FIX,
+    *,
+    provider: KeyProvider = PLAIN,
+) -> KeyRing | None:
     """Return the ring from the environment, else from the file; None where there is neither.
 
     Raise Invalid where others may read the file or its content is not a list of keys; `fix` is what
@@ -139,7 +146,8 @@ def load_ring(path: Path, env_value: SecretStr | None = None, fix: str = _FIX) -
     """
     if env_value is not None and env_value.get_secret_value().strip():
         return KeyRing.parse(env_value.get_secret_value(), "the key in the environment", fix)
-    return None if read_private(path) is None else WatchedRing(path, fix)
+    found = read_key_file(path, provider)
+    return None if found is None else WatchedRing(path, fix, provider)
 
 
 class WatchedRing(KeyRing):
@@ -148,9 +156,9 @@ class WatchedRing(KeyRing):
     A file that is gone or damaged since changes nothing.
     """
 
-    def __init__(self, path: Path, fix: str = _FIX) -> None:
+    def __init__(self, path: Path, fix: str = _FIX, provider: KeyProvider = PLAIN) -> None:
         """Read the file. Raise Invalid as `load_ring`."""
-        self._path, self._fix = path, fix
+        self._path, self._fix, self._provider = path, fix, provider
         self._state = file_state(path)
         self._ring = self._parse()
 
@@ -182,7 +190,8 @@ class WatchedRing(KeyRing):
         return self._ring
 
     def _parse(self) -> KeyRing:
-        return KeyRing.parse(_decode(read_private(self._path) or b""), str(self._path), self._fix)
+        content = read_key_file(self._path, self._provider) or b""
+        return KeyRing.parse(_decode(content), str(self._path), self._fix)
 
 
 class _DerivedRing(WatchedRing):
@@ -200,15 +209,18 @@ class _DerivedRing(WatchedRing):
         return self._derived
 
 
-def load_or_create_ring(path: Path, env_value: SecretStr | None = None) -> KeyRing:
+def load_or_create_ring(
+    path: Path, env_value: SecretStr | None = None, provider: KeyProvider = PLAIN
+) -> KeyRing:
     """Return the ring as `load_ring`; a file is created where there is none.
 
     An existing file is never changed. Raise Invalid as `load_ring`.
     """
-    ring = load_ring(path, env_value)
+    ring = load_ring(path, env_value, provider=provider)
     if ring is None:
-        create_private(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
-        ring = load_ring(path)  # another process may have created it first
+        fresh = base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n"
+        create_private(path, provider.seal(fresh))
+        ring = load_ring(path, provider=provider)  # another process may have created it first
     return ring if ring is not None else KeyRing.parse("", str(path))
 
 

@@ -14,7 +14,8 @@ def read_private(path: Path) -> bytes | None:
     """Return the content, None where the file does not exist.
 
     Raise Invalid where others than the owner may read or write it, and where it is not a regular
-    file.
+    file. A credential of systemd shows the owner's access as that of its group (an ACL), in a
+    directory that no one else enters.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -96,11 +97,16 @@ def _replace(path: Path, content: bytes, *, mode: int) -> None:
 def _check(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Invalid(f"{path}: is not a regular file; name the file that holds the key")
-    if status.st_mode & 0o077:
+    if status.st_mode & (0o037 if _is_credential(path) else 0o077):
         raise Invalid(
             f"{path}: others may read or change it (mode {stat.S_IMODE(status.st_mode):03o}); "
             f"run: chmod 600 {path}"
         )
+
+
+def _is_credential(path: Path) -> bool:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return bool(folder) and path.absolute().parent == Path(str(folder)).absolute()
 
 
 def _place(path: Path, content: bytes, *, mode: int) -> bool:

@@ -11,7 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from orchestrator.crypto.private_file import create_private, create_public, read_private
+from orchestrator.crypto.key_provider import PLAIN, KeyProvider, read_key_file
+from orchestrator.crypto.private_file import create_private, create_public
 from orchestrator.domain.errors import Invalid
 
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
@@ -107,7 +108,7 @@ class SigningKey:
         return SigningKey(Ed25519PrivateKey.generate())
 
 
-def load_or_create_signing_key(path: Path) -> SigningKey:
+def load_or_create_signing_key(path: Path, provider: KeyProvider = PLAIN) -> SigningKey:
     """Return the key in `path` (PEM, mode 600).
 
     Create it, and its public key in `.pub`, if missing.
@@ -115,15 +116,15 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
     Raise Invalid where others may read the key, where it is not an Ed25519 key, and where the
     `.pub` file holds another key.
     """
-    content = read_private(path)
+    content = read_key_file(path, provider)
     if content is None:
-        create_private(path, SigningKey.new().pem())
-        content = read_private(path)  # another process may have created it first
+        create_private(path, provider.seal(SigningKey.new().pem()))
+        content = read_key_file(path, provider)  # another process may have created it first
     key = parse_signing_key(content or b"", path)
     public = path.with_suffix(".pub")
     # Looked for first, as a folder of secrets may be read-only.
     created = not public.exists() and create_public(public, key.public.pem)
-    if not created and load_public_key(public) not in {key.public, _retired(path)}:
+    if not created and load_public_key(public) not in {key.public, _retired(path, provider)}:
         raise Invalid(
             f"{public}: is not the public key of {path}; "
             "find out who changed which, then remove the wrong one"
@@ -141,17 +142,17 @@ def retired_path(path: Path) -> Path:
     return path.with_suffix(f".retired{path.suffix}")
 
 
-def _retired(path: Path) -> PublicKey | None:
+def _retired(path: Path, provider: KeyProvider) -> PublicKey | None:
     """Return the retired key of a rotation that was cut off before it wrote the public key."""
-    content = read_private(retired_path(path))
+    content = read_key_file(retired_path(path), provider)
     with suppress(Invalid):
         return parse_signing_key(content or b"", path).public
     return None
 
 
-def load_signing_key(path: Path) -> SigningKey:
+def load_signing_key(path: Path, provider: KeyProvider = PLAIN) -> SigningKey:
     """Return the private key in a file of mode 600. Raise Invalid that names the file."""
-    content = read_private(path)
+    content = read_key_file(path, provider)
     if content is None:
         raise Invalid(
             f"{path}: does not exist; name your private key, "

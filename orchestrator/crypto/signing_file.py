@@ -11,10 +11,10 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.crypto.key_provider import PLAIN, KeyProvider, read_key_file
 from orchestrator.crypto.private_file import (
     create_private,
     file_state,
-    read_private,
     replace_public,
     sync_folder,
 )
@@ -34,12 +34,12 @@ class SigningKeyFile:
     A file that is gone or damaged since changes nothing.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, provider: KeyProvider = PLAIN) -> None:
         """Read the key in use, or create it. Raise Invalid as `load_or_create_signing_key`."""
-        self._path = path
+        self._path, self._provider = path, provider
         self._state = self._files()
-        self._current = load_or_create_signing_key(path)
-        self._next = _load(next_path(path))
+        self._current = load_or_create_signing_key(path, provider)
+        self._next = _load(next_path(path), provider)
 
     @property
     def current(self) -> SigningKey:
@@ -66,8 +66,8 @@ class SigningKeyFile:
 
     def add_next(self) -> SigningKey:
         """Put a new key ready, unless there is one. Raise Invalid where it cannot be written."""
-        create_private(next_path(self._path), SigningKey.new().pem())
-        found = _load(next_path(self._path))
+        create_private(next_path(self._path), self._provider.seal(SigningKey.new().pem()))
+        found = _load(next_path(self._path), self._provider)
         if found is None:
             raise Invalid(f"{next_path(self._path)}: was removed while a rotation began")
         return found
@@ -113,8 +113,8 @@ class SigningKeyFile:
             return
         with suppress(Invalid):
             # The next key first: it moves over the key in use, and is never in neither place.
-            self._next = _load(next_path(self._path))
-            if (current := _load(self._path)) is not None:
+            self._next = _load(next_path(self._path), self._provider)
+            if (current := _load(self._path, self._provider)) is not None:
                 self._current = current
         self._state = state
 
@@ -122,8 +122,8 @@ class SigningKeyFile:
         return file_state(self._path), file_state(next_path(self._path))
 
 
-def _load(path: Path) -> SigningKey | None:
-    content = read_private(path)
+def _load(path: Path, provider: KeyProvider) -> SigningKey | None:
+    content = read_key_file(path, provider)
     return None if content is None else parse_signing_key(content, path)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from orchestrator.crypto.keys import Key, KeyRing, KeyUse, load_ring
 from orchestrator.crypto.private_file import replace_private
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
+from orchestrator.runtime import key_provider
 from orchestrator.settings import Settings
 
 
@@ -19,11 +20,13 @@ class RingFile:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._provider = key_provider(settings)
 
     @property
     def ring(self) -> KeyRing:
         """The keys as they are now. Raise Invalid."""
-        ring = load_ring(self._settings.encryption_key_path, self._settings.encryption_key)
+        path, given = self._settings.encryption_key_path, self._settings.encryption_key
+        ring = load_ring(path, given, provider=self._provider)
         if ring is None:
             raise Invalid(f"{self._settings.encryption_key_path}: does not exist")
         return ring
@@ -72,7 +75,8 @@ class RingFile:
 
     def _write(self, keys: tuple[Key, ...]) -> None:
         self.require_writable()
-        replace_private(self._settings.encryption_key_path, f"{KeyRing(keys).text()}\n".encode())
+        content = self._provider.seal(f"{KeyRing(keys).text()}\n".encode())
+        replace_private(self._settings.encryption_key_path, content)
 
 
 @contextmanager

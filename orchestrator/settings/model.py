@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     encryption_key: SecretStr | None = None
     encryption_key_file: Path | None = None
     audit_key_file: Path | None = None
+    # An age identity (mode 600), kept apart from the data directory: it opens both key files.
+    key_identity_file: Path | None = None
+    key_recipients: values.Recipients = ()  # whose identities open them as well, such as age1...
     # Where the audit trail is streamed to: file:///path, syslog+tls://host:port, https://host/path,
     # s3://bucket/prefix?region=REGION&retain_days=DAYS, rfc3161+https://host/path.
     audit_sinks: AuditSinks = ()

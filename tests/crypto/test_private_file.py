@@ -78,3 +78,19 @@ def test_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(Invalid, match="cannot be created"):
         create_private(tmp_path / "file" / "key", b"x")
+
+
+def test_credential_of_systemd_may_show_the_access_of_its_owner_as_that_of_a_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "identity").write_bytes(b"x")
+    (folder / "identity").chmod(0o440)
+    with pytest.raises(Invalid, match="others may read"):
+        read_private(folder / "identity")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    assert read_private(folder / "identity") == b"x"
+    (folder / "identity").chmod(0o444)
+    with pytest.raises(Invalid, match="others may read"):
+        read_private(folder / "identity")

@@ -57,6 +57,7 @@ KNOWN = {
         "python contract",
         *("yaml recipe", "json recipe", "xml recipe", "python recipe"),  # see test_recipes.py
         "bash install",  # whose commands tests/e2e/test_install.py runs, as far as no root is needed
+        "bash keys",  # which tests/key_rotation/test_key_files.py runs
         "bash make",
         "bash release",  # of scripts/release.py, which tests/release/test_release.py runs
         "bash tocsin",

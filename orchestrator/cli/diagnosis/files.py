@@ -7,11 +7,13 @@ from contextlib import suppress
 
 from orchestrator import first_start
 from orchestrator.cli.diagnosis.model import Diagnosis, good, note, wrong
+from orchestrator.crypto.key_provider import is_sealed
 from orchestrator.crypto.private_file import read_private
 from orchestrator.domain.errors import NotFound, TocsinError
 from orchestrator.installation.identity import bound_key, load_identity
 from orchestrator.installation.open import check_installation, damaged_files, open_existing
-from orchestrator.runtime import Runtime
+from orchestrator.key_rotation.key_files import key_files
+from orchestrator.runtime import Runtime, key_provider
 from orchestrator.settings import Settings
 from orchestrator.store.tables import InstallationRow
 
@@ -34,7 +36,21 @@ async def examine_files(settings: Settings) -> tuple[list[Diagnosis], Runtime | 
     name = found.id if found else "unknown"
     text = f"database {settings.database_name} and keys belong to {name}"
     rotation = [_unfinished(rt, found)] if found and _is_unfinished(rt, found) else []
-    return [good("database", text), *rotation, await _admin_key(rt)], rt
+    keys = _key_files(settings)
+    return [good("database", text), keys, *rotation, await _admin_key(rt)], rt
+
+
+def _key_files(settings: Settings) -> Diagnosis:
+    """Return what the key files hold: keys that the installation opened, in which form."""
+    provider = key_provider(settings)
+    clear = [str(path) for path in key_files(settings) if not is_sealed(read_private(path) or b"")]
+    if provider.seals and clear:
+        return wrong(
+            "keys",
+            f"{', '.join(clear)}: in the clear, in spite of key_identity_file; run `tocsin keys "
+            "seal`, and rotate the keys if anyone has read them",
+        )
+    return good("keys", f"keys: {provider.name}")
 
 
 def _is_unfinished(rt: Runtime, identity: InstallationRow) -> bool:

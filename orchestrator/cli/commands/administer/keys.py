@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -130,6 +131,75 @@ def _require_step(rt: Runtime, step: str) -> None:
             "this database may have processes on several machines: use --step all where this "
             "is the only one, else --step add, use and finish (docs/operating.md#rotate-keys)"
         )
+
+
+@local_command(app, "identity")
+def identity(
+    file: Annotated[Path, typer.Argument(help="The new file of the identity (mode 600).")],
+) -> Answer:
+    """Create an age identity, and print its recipient, to which keys are sealed."""
+    from orchestrator.key_rotation.key_files import create_identity
+
+    recipient = create_identity(file)
+    return Answer({"file": str(file), "recipient": recipient}, recipient)
+
+
+@local_command(app, "seal")
+def seal(data_dir: DataDir = None, config: Config = None) -> Answer:
+    """Seal both key files to the identity in key_identity_file, and to key_recipients."""
+    from orchestrator.key_rotation.key_files import seal_key_files
+    from orchestrator.settings import Settings
+
+    return _files(seal_key_files(Settings.load(config, data_dir=data_dir)), "sealed")
+
+
+@local_command(app, "unseal")
+def unseal(data_dir: DataDir = None, config: Config = None) -> Answer:
+    """Write both key files in the clear again; then unset key_identity_file."""
+    from orchestrator.key_rotation.key_files import unseal_key_files
+    from orchestrator.settings import Settings
+
+    return _files(unseal_key_files(Settings.load(config, data_dir=data_dir)), "in the clear")
+
+
+@local_command(app, "escrow")
+def escrow(
+    file: Annotated[Path, typer.Argument(help="The new file of the copy.")],
+    recipient: Annotated[
+        list[str], typer.Option(help="A person's recipient (age1...); repeat it for each.")
+    ],
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> Answer:
+    """Write a copy of both keys that two people, or more, open only together."""
+    from orchestrator.key_rotation.key_files import escrow_keys
+    from orchestrator.settings import Settings
+
+    escrow_keys(Settings.load(config, data_dir=data_dir), file, recipient)
+    data = {"file": str(file), "people": len(recipient)}
+    return Answer(data, f"{file}: opens with all {len(recipient)} identities together")
+
+
+@local_command(app, "recover")
+def recover(
+    file: Annotated[Path, typer.Argument(help="A file of `tocsin keys escrow`.")],
+    identity: Annotated[
+        list[Path], typer.Option(help="The file of a person's identity; repeat it for each.")
+    ],
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> Answer:
+    """Write the keys of an escrow into a data directory without keys."""
+    from orchestrator.key_rotation.key_files import recover_keys
+    from orchestrator.settings import Settings
+
+    settings = Settings.load(config, data_dir=data_dir)
+    return _files(recover_keys(settings, file, identity), "recovered")
+
+
+def _files(files: list[Path], state: str) -> Answer:
+    names = [str(each) for each in files]
+    return Answer({"files": names}, f"{', '.join(names)}: {state}")
 
 
 def _on_installation(work: Callable[[Runtime], Awaitable[Any]], data_dir: Any, config: Any) -> Any:
