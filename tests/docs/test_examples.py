@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from api.schemas.approvals import Decide
+from api.schemas.approvals import Decide, DecideBatch
 from connectors.contract import HttpConnectorContract
 from connectors.sdk.connector import Connector
 from orchestrator.assets.csv_import import read_csv
@@ -49,6 +49,8 @@ KNOWN = {
         "json alert",
         "json mapping",
         "json decision",
+        "json batch",
+        "yaml prometheus",
         "json log",
     ),
     *("toml settings", "csv assets"),
@@ -93,7 +95,7 @@ def compiled(text: str, name: str) -> CompiledPlaybook:
 def test_there_is_no_example_that_no_test_runs() -> None:
     kinds = {
         " ".join(block.kind.split()[:2])
-        if block.kind.split()[1:2] in (["alert"], ["recipe"])
+        if block.kind.split()[1:2] in (["alert"], ["recipe"], ["batch"])
         else block.kind
         for block in blocks()
     }
@@ -261,6 +263,22 @@ def test_every_decision_says_situation_decision_and_consequence() -> None:
 @pytest.mark.parametrize("block", of("json decision"), ids=str)
 def test_the_body_of_a_decision_is_one(block: Block) -> None:
     Decide.model_validate_json(block.text)
+
+
+@pytest.mark.parametrize("block", of("json batch decision"), ids=str)
+def test_the_body_of_a_decision_on_a_batch_is_one(block: Block) -> None:
+    DecideBatch.model_validate_json(block.text)
+
+
+@pytest.mark.parametrize("block", of("yaml prometheus"), ids=str)
+def test_the_configuration_of_prometheus_has_targets_and_the_rules_that_are_shipped(
+    block: Block,
+) -> None:
+    found = YAML(typ="safe").load(block.text)
+    for job in found["scrape_configs"]:
+        [targets] = job["static_configs"]
+        assert all(re.fullmatch(r"127\.0\.0\.1:\d+", target) for target in targets["targets"])
+    assert all((ROOT / "docs" / "deploy" / name).exists() for name in found["rule_files"])
 
 
 @pytest.mark.parametrize("block", [*of("text"), *of("yaml github"), *of("yaml gitlab")], ids=str)
