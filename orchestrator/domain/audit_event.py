@@ -23,7 +23,7 @@ class EventKind(StrEnum):
     ALERT_REPLAYED = "alert:intake:replayed"  # a rejected delivery was read again
     RUN_CREATED = "run:created"
     RUN_SUPPRESSED = "run:suppressed"  # an earlier run has the same `once_per` key
-    RUN_DEFERRED = "run:deferred"  # its source has too many open runs: it waits for a retry
+    RUN_DEFERRED = "run:deferred"  # its source has too many open runs: it waits for a place
     RUN_LIMITED = "run:limited"  # beyond `runs_per_hour`: it waits for an approval to begin
     RUN_RAISED = "run:raised"  # a more severe alert has its `once_per` key: people are asked again
     RUN_STARTED = "run:started"

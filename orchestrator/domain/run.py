@@ -38,7 +38,7 @@ class RunStatus(StrEnum):
     DECLINED = "declined"
     ROLLED_BACK = "rolled_back"
     CANCELLED = "cancelled"
-    DEFERRED = "deferred"  # it did not begin, as its source has too many open runs; a retry does
+    DEFERRED = "deferred"  # its source has too many open runs: it begins once there is a place
 
     @property
     def open(self) -> bool:

@@ -53,6 +53,7 @@ async def _is_noted(session: AsyncSession, source: str, last: datetime) -> bool:
 def _summary(source: str, count: int) -> str:
     return (
         f"{count} or more runs for alerts of source {source} have not begun, because too many of "
-        f"its runs are open; `tocsin run list --status deferred --source {source}` lists them, and "
-        f"`tocsin run retry --status deferred --source {source}` begins them"
+        f"its runs are open. Each begins once another has ended: answer what waits. `tocsin run "
+        f"list --status deferred --source {source}` lists them, and `tocsin run retry --status "
+        f"deferred --source {source}` begins them at once"
     )

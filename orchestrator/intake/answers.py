@@ -64,8 +64,8 @@ class AcceptedAlert(Frozen):
     deferred_run_ids: Annotated[
         tuple[str, ...],
         Field(
-            description="The runs that do not begin, because too many of the source are open. "
-            "A person begins them by a retry."
+            description="The runs that do not begin yet, because too many of the source are open. "
+            "Each begins once another has ended."
         ),
     ] = ()
     covered_by: Annotated[
@@ -101,7 +101,7 @@ class Accepted(Frozen):
     run_ids: Annotated[tuple[str, ...], Field(description="The runs that these alerts start.")]
     deferred_run_ids: Annotated[
         tuple[str, ...],
-        Field(description="The runs that do not begin until a person retries them."),
+        Field(description="The runs that do not begin yet."),
     ] = ()
     covered_by: Annotated[
         tuple[Cover, ...], Field(description="The runs that cover what does not start.")

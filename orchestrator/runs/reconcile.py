@@ -13,6 +13,7 @@ from orchestrator.containments.watch import ensure_watched, watch
 from orchestrator.incidents import deferred_runs, rejected_sources, set_aside_playbooks
 from orchestrator.intake.keep_rejected import forget_old
 from orchestrator.policy.load_inputs import load_policy
+from orchestrator.runs.deferred import begin_deferred
 from orchestrator.runs.dispatch import dispatch
 from orchestrator.runs.lost import recover_run
 from orchestrator.runtime import Runtime
@@ -37,6 +38,7 @@ async def reconcile(rt: Runtime, client: Client) -> int:
     reminded = await send_due_reminders(rt, BATCH)
     await rejected_sources.open_tasks(rt)
     await set_aside_playbooks.open_tasks(rt)
+    await begin_deferred(rt, BATCH)
     await deferred_runs.open_tasks(rt)
     await forget_old(rt)
     async with rt.store.read() as session:

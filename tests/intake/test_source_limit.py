@@ -18,6 +18,7 @@ from orchestrator.incidents.tasks import close_task
 from orchestrator.intake.sources import add_source
 from orchestrator.registry.publish import publish_playbook
 from orchestrator.runs.bulk_retry import retry_runs
+from orchestrator.runs.deferred import begin_deferred
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.queries import runs
@@ -106,18 +107,24 @@ async def test_a_run_that_ended_or_is_old_leaves_its_place(rt: Runtime) -> None:
     assert len((await send(rt, to(12))).run_ids) == 1
 
 
-@pytest.mark.attack(
-    "have the run of an address deferred, so that later alerts about it start nothing",
-    before="the deferred run held the key of `once_per`, and covered every later alert",
-)
-async def test_a_deferred_run_covers_no_alert_once_there_is_a_place(rt: Runtime) -> None:
-    first = await send(rt, [to(number) for number in range(1, 5)])
-    assert (await send(rt, {**to(4), "flow_id": 90})).run_ids == ()
+async def test_deferred_runs_begin_by_themselves_the_most_severe_first(rt: Runtime) -> None:
+    first = await send(rt, [to(number) for number in range(1, 4)])
+    tame = await send(rt, to(4, severity=3))
+    same = await send(rt, to(5))
+    assert await begin_deferred(rt, 100) == 0
     async with rt.store.write() as session:
         run = await runs.get(session, first.run_ids[0])
         assert run is not None
         run.status, run.ended_at = RunStatus.COMPLETED, START
-    assert len((await send(rt, {**to(4), "flow_id": 91})).run_ids) == 1
+    assert (await begin_deferred(rt, 100), await begin_deferred(rt, 100)) == (1, 0)
+    async with rt.store.read() as session:
+        begun = await runs.get(session, same.deferred_run_ids[0])
+        waits = await runs.get(session, tame.deferred_run_ids[0])
+        assert begun is not None and waits is not None
+        assert begun.id in await runs.undispatched(session, 100)
+    assert (begun.status, waits.status) == (RunStatus.RUNNING, RunStatus.DEFERRED)
+    [event] = await trail(rt, EventKind.RUN_RETRIED)
+    assert event["before"]["status"] == "deferred"
 
 
 async def test_a_task_says_what_waits_and_its_command_begins_it(rt: Runtime) -> None:

@@ -143,8 +143,7 @@ async def _start(
         await suppress(before)
         return
     earlier = await alerts.holding_run(session, plan.playbook, key, now - within)
-    full = most_open > 0 and await _count_open(session, match.alert, started, now) >= most_open
-    if earlier is not None and not is_covered(match.alert, earlier, full=full):
+    if earlier is not None and not is_covered(match.alert, earlier):
         await alerts.free(session, earlier.id)
         data["not_covered_by"], earlier = earlier.id, None
     if earlier is not None and match.alert.severity > earlier.severity:
@@ -169,8 +168,9 @@ async def _start(
     record(EventKind.RUN_CREATED, run.id)
     if exceeded is not None:
         record(EventKind.RUN_LIMITED, run.id, limit=exceeded)
-    if full:
-        run.defer(f"{most_open} runs of source {match.alert.source} are open; retry it", now)
+    if most_open and await _count_open(session, match.alert, started, now) >= most_open:
+        why = f"{most_open} runs of source {match.alert.source} are open"
+        run.defer(f"{why}; it begins once one of them has ended", now)
         record(EventKind.RUN_DEFERRED, run.id, limit=most_open, source=match.alert.source)
     else:
         started.begun += 1
@@ -191,17 +191,14 @@ async def _count_open(
     return started.open_before[severity] + started.begun
 
 
-def is_covered(alert: AlertRow, run: RunRow, *, full: bool) -> bool:
+def is_covered(alert: AlertRow, run: RunRow) -> bool:
     """Return whether the run that holds an alert's key stands for the one that it would start.
 
     An open run does: its people see the more severe alert. One that has ended mutes no alert that
-    is more severe, and, unless it completed, none of another source. One that was deferred did
-    nothing: it stands only for a run that would be deferred too, as the source is `full`.
+    is more severe, and, unless it completed, none of another source.
     """
     if run.status.open:
         return True
-    if run.status is RunStatus.DEFERRED and not full:
-        return False
     completed = run.status is RunStatus.COMPLETED
     return alert.severity <= run.severity and (completed or alert.source == run.source)
 

@@ -59,6 +59,15 @@ async def deferred_by_source(session: AsyncSession) -> dict[str, tuple[int, date
     return found
 
 
+async def list_deferred(session: AsyncSession, source: str, limit: int) -> list[RunRow]:
+    """Return the deferred runs of a source: by severity and age."""
+    wanted = select(RunRow).where(
+        col(RunRow.source) == source, col(RunRow.status) == RunStatus.DEFERRED
+    )
+    ordered = wanted.order_by(col(RunRow.severity).desc(), col(RunRow.created_at))
+    return list(await session.scalars(ordered.limit(limit)))
+
+
 async def list_dispatched(session: AsyncSession, before: datetime, limit: int) -> list[RunRow]:
     """Return open runs that Temporal was given, created before a moment, oldest first."""
     wanted = select(RunRow).where(

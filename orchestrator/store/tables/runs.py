@@ -89,7 +89,7 @@ class RunRow(SQLModel, table=True):
         self.ended_at = now
 
     def defer(self, error: str, now: datetime) -> None:
-        """Leave the run for a person to begin, by a retry."""
+        """Leave the run until its source has a place for it."""
         self.status = RunStatus.DEFERRED
         self.error = error
         self.ended_at = now
