@@ -74,6 +74,15 @@ class Withdraw(RequestModel):
     comment: Text = ""
 
 
+class HandOver(RequestModel):
+    """A hand-over of an approval to another group."""
+
+    model_config = example({"to": "soc-night", "reason": "the end of our shift"})
+
+    to: Annotated[str, Field(min_length=1, max_length=64, description="The group that decides.")]
+    reason: Annotated[str, Field(min_length=1, max_length=4000)]
+
+
 class BreakGlass(RequestModel):
     """A lone approval, which another person reviews."""
 

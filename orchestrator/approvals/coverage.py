@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.approvals.decision_reply import approved_changes, approving_decisions
+from orchestrator.approvals.hand_over import hand_over_lack
 from orchestrator.contracts.change import ApplyRequest
 from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.change import PolicyVerdict, Verdict
@@ -50,6 +51,8 @@ async def missing_approval(
     unproven = await _unproven(session, row, approving_decisions(row, decisions), now)
     if unproven is not None:
         return unproven
+    if row.break_glass_by is None and (lack := await hand_over_lack(session, row)) is not None:
+        return lack
     if await approvals.is_spent(
         session, row.id, ref.run.run_id, ref.path, request.change.digest, this
     ):

@@ -17,6 +17,7 @@ from orchestrator.approvals.decision_input import (
 from orchestrator.approvals.decision_reply import live_decisions
 from orchestrator.approvals.deliver_decision import deliver
 from orchestrator.approvals.eligibility import approval_bar
+from orchestrator.approvals.hand_over import hand_over_lack, handed_over_by
 from orchestrator.approvals.new_approvers import check_established
 from orchestrator.approvals.rejections import (
     check_batch,
@@ -106,9 +107,10 @@ async def _authorize(
         raise lacks_permission(principal, Permission.APPROVAL_DECIDE)
     if row is None:
         raise unknown_approval(new.approval_id)
-    if row.by_group is not None and row.by_group not in principal.groups:
+    group = row.deciding_group
+    if group is not None and group not in principal.groups:
         raise Forbidden(
-            f"{principal.person} is not a member of {row.by_group}, which decides this approval"
+            f"{principal.person} is not a member of {group}, which decides this approval"
         )
     if new.decision != DecisionType.DECLINE and row.kind is ApprovalKind.CHANGE:
         deed = await approval_bar(session, row.run_id, principal.person)
@@ -117,7 +119,13 @@ async def _authorize(
                 f"{principal.person} {deed}, and can decline its changes, but not approve them;"
                 " ask another approver"
             )
-        await check_established(session, principal, row.by_group, new.at)
+        if handed_over_by(row, principal.person):
+            raise Forbidden(
+                f"{principal.person} handed this approval over, and can decline, but not approve"
+            )
+        if (lack := await hand_over_lack(session, row)) is not None:
+            raise Forbidden(f"{lack}; decline it, and the run can ask again")
+        await check_established(session, principal, group, new.at)
     return row
 
 

@@ -63,10 +63,11 @@ async def _check(
         raise lacks_permission(principal, Permission.APPROVAL_DECIDE)
     if row is None:
         raise unknown_approval(approval_id)
-    is_member = row.by_group is None or row.by_group in principal.groups
+    group = row.deciding_group
+    is_member = group is None or group in principal.groups
     if not is_member and not principal.has_permission(Permission.BREAK_GLASS):
         raise Forbidden(
-            f"{principal.person} is not a member of {row.by_group}, which decides this approval"
+            f"{principal.person} is not a member of {group}, which decides this approval"
         )
     if row.review is not ReviewState.PENDING:
         done = f": {row.reviewed_by} already {row.review} it" if row.review else ""

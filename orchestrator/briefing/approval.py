@@ -157,6 +157,10 @@ class ApprovalView(Frozen):
     assets: tuple[ApprovalAssetView, ...]
     evidence: tuple[EvidenceView, ...]
     by: str | None = Field(description="The group that may decide; null: every approver.")
+    handed_over_from: str | None = Field(
+        description="The group that was asked first, where a person of it handed the approval over."
+    )
+    handed_over_by: str | None
     quorum: int
     approvals: int = Field(description="How many of the quorum have approved.")
     asked: tuple[str, ...] = Field(description="The people who were notified.")

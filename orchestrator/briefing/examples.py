@@ -82,6 +82,8 @@ EXAMPLE_APPROVAL: dict[str, Any] = {
     ],
     "evidence": [{"label": "Verdict", "value": {"known": True, "malicious": 42}}],
     "by": "soc-leads",
+    "handed_over_from": None,
+    "handed_over_by": None,
     "quorum": 1,
     "approvals": 0,
     "asked": ["ann", "bob"],

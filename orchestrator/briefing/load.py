@@ -109,7 +109,9 @@ def _view(
         more_severe=None,
         assets=(),
         evidence=tuple(EvidenceView(**mask_secrets(each)) for each in row.evidence),
-        by=row.by_group,
+        by=row.deciding_group,
+        handed_over_from=row.by_group if row.handed_to is not None else None,
+        handed_over_by=row.handed_by,
         quorum=row.quorum,
         approvals=sum(
             each.decision is DecisionType.APPROVE and each.withdrawn_at is None
@@ -137,7 +139,7 @@ def waits_for(principal: Principal, row: ApprovalRow, decisions: Sequence[Decisi
     return (
         row.state is ApprovalState.PENDING
         and principal.has_permission(Permission.APPROVAL_DECIDE)
-        and (row.by_group is None or row.by_group in principal.groups)
+        and (row.deciding_group is None or row.deciding_group in principal.groups)
         and not any(
             one_person(each.person) == one_person(principal.person) and each.withdrawn_at is None
             for each in decisions

@@ -220,6 +220,9 @@ def _reasons(view: ApprovalView) -> Iterator[Row]:
 def _people(view: ApprovalView) -> Iterator[Row]:
     level = f", escalation level {view.level}" if view.level else ""
     yield Row("Group", f"{_shown(view.by or 'anyone who may decide', _NAME)}{level}")
+    if view.handed_over_from is not None:
+        handed = f"from {view.handed_over_from} by {view.handed_over_by}"
+        yield Row("Handed over", _shown(handed, _VALUE))
     yield Row("Approvals", f"{view.approvals} of {view.quorum}")
     if view.asked:
         yield Row("Asked", _shown(", ".join(view.asked), _VALUE))

@@ -85,7 +85,7 @@ class Role(StrEnum):
 _MEANINGS = {
     Permission.READ: "read alerts, incidents, runs, containments, tasks, playbooks and the policy",
     Permission.APPROVAL_READ: "read approvals and what was sent about them",
-    Permission.APPROVAL_DECIDE: "approve, decline, withdraw, and review break-glass approvals",
+    Permission.APPROVAL_DECIDE: "approve, decline, withdraw, hand over, and review break-glass use",
     Permission.BREAK_GLASS: "approve alone, with a reason and a later review",
     Permission.RUN_START: "start runs, and contain a target by hand",
     Permission.RUN_CONTROL: "cancel and retry runs",

@@ -56,6 +56,7 @@ class EventKind(StrEnum):
     LEASE_ENDED = "containment:lease:ended"
     APPROVAL_ASKED = "approval:asked"
     APPROVAL_DECIDED = "approval:decided"
+    APPROVAL_HANDED_OVER = "approval:handed_over"  # another group decides
     APPROVAL_REFUSED = "approval:decision:refused"  # wrong digest, wrong person, late, second
     APPROVAL_EXPIRED = "approval:expired"
     APPROVAL_REMINDED = "approval:reminded"

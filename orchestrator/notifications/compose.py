@@ -210,6 +210,8 @@ def _outgoing(row: NotificationRow, to: str) -> Outgoing:
 
 
 def _outcome(approval: ApprovalRow, people: list[str]) -> str:
+    if approval.state is ApprovalState.PENDING and approval.handed_to is not None:
+        return one_line(f"Handed over to {approval.handed_to} by {approval.handed_by}.", 200)
     decided = approval.state in {ApprovalState.APPROVED, ApprovalState.DECLINED}
     names = ", ".join(one_line(person, 100) for person in people)
     by = f" by {names}" if people and decided else ""

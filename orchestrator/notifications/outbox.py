@@ -34,7 +34,7 @@ async def notify_approvers(
     before. Others are gathered into one notification about the batch.
     """
     people = await list_reachable(session, Permission.APPROVAL_DECIDE, now)
-    group = approval.by_group
+    group = approval.deciding_group
     asked = [each for each in people if group is None or group in each.principal.groups]
     batch = approval.batch
     if batch is None or not await _is_gathered(session, approval, kind):
@@ -82,13 +82,15 @@ async def close_notifications(session: AsyncSession, approval_id: str, now: date
     its own, so that it is retried until it succeeds.
     """
     approval = await approvals.get(session, approval_id)
-    over = [approval_id]
+    await _close(session, approval_id, now)
     if approval is not None and approval.batch is not None:
-        over += [] if await batches.count_pending(session, approval.batch) else [approval.batch]
-    for about in over:
-        shown = await notifications.close(session, about, now)
-        edits = [edit_of(row, row.external_id, now) for row in shown]
-        await notifications.add(session, edits)
+        await close_batch(session, approval.batch, now)
+
+
+async def close_batch(session: AsyncSession, batch: str, now: datetime) -> None:
+    """Close the notifications about a batch, unless an approval of it is pending."""
+    if not await batches.count_pending(session, batch):
+        await _close(session, batch, now)
 
 
 async def queue_reply(
@@ -106,6 +108,11 @@ def edit_of(row: NotificationRow, external_id: str | None, now: datetime) -> Not
     edit = _notification(row.about, NotificationKind.CLOSED, row.person, Channel.SLACK, now)
     edit.external_id = external_id
     return edit
+
+
+async def _close(session: AsyncSession, about: str, now: datetime) -> None:
+    shown = await notifications.close(session, about, now)
+    await notifications.add(session, [edit_of(row, row.external_id, now) for row in shown])
 
 
 async def _is_gathered(

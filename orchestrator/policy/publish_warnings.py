@@ -34,6 +34,9 @@ def lost_protections(before: Policy, after: Policy) -> Iterator[str]:
         yield "approvals.new_approvers_wait: new people, keys and groups may approve sooner"
     if before.approvals.two_admins and not after.approvals.two_admins:
         yield "approvals.two_admins: one admin alone makes keys that may decide"
+    for group, others in after.approvals.hand_over.items():
+        if added := sorted({*others} - {*before.approvals.hand_over.get(group, ())}):
+            yield f"approvals.hand_over: {group} may hand approvals to {', '.join(added)}"
 
 
 def empty_groups(

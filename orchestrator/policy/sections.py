@@ -137,3 +137,5 @@ class Approvals(Frozen):
     break_glass: bool = True  # an admin may approve alone, and is reviewed
     new_approvers_wait: SpanOrZero = 86_400  # how long a new person, key, group or contact waits
     two_admins: bool = False  # a second admin confirms keys that may decide
+    # To which groups the members of a group may hand an approval over; others to none.
+    hand_over: Annotated[dict[Word, tuple[Word, ...]], Field(max_length=200)] = {}

@@ -150,7 +150,8 @@ def test_operations_on_one_object_are_verbs(document: dict[str, Any]) -> None:
         path.rpartition("/")[2] for method, path in OPERATIONS if "}/" in path and method == "POST"
     }
     assert verbs <= {
-        "break-glass", "cancel", "check", "close", "commands", "confirm", "decide", "reinstate",
+        "break-glass", "cancel", "check", "close", "commands", "confirm", "decide", "hand-over",
+        "reinstate",
         "release", "replay", "resolve", "retire", "retry", "review", "roll-back", "rotate",
         "signatures", "test",
         "withdraw",

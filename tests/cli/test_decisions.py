@@ -6,16 +6,20 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.domain.access import Role
+from orchestrator.policy import policies
 from orchestrator.runtime import open_runtime
 from orchestrator.store.tables import ApprovalRow, RunRow
 from tests.cli.test_approvals import FORM
-from tests.harness.api_server import ApiServer
+from tests.harness.api_server import ApiServer, api_server
 from tests.harness.approval_rows import CHANGE
 from tests.harness.commands import CommandOutcome, tocsin
+from tests.harness.people import add_key
 
 NOW = datetime.now(UTC)
 _numbers = count(1)
@@ -176,3 +180,30 @@ def test_a_batch_is_one_line_and_decided_as_it_is_shown(server: ApiServer) -> No
     nothing = run(server, "approve", "bat_bbbb1", "--yes")
     assert "waits for your decision" in nothing.stderr
     assert "nothing is pending in batch" in run(server, "show", "bat_bbbb1").stdout
+
+
+def test_an_approval_is_handed_over(tmp_path: Path) -> None:
+    async def prepare(server: ApiServer) -> str:
+        rt = open_runtime(server.settings)
+        try:
+            text = "approvals: {hand_over: {leads: [night]}}"
+            await policies.publish_policy(rt, text, actor="system")
+            _, token = await add_key(rt, "lee", (Role.APPROVER,), groups=("leads",))
+        finally:
+            await rt.close()
+        return token.get_secret_value()
+
+    with api_server(tmp_path / "data") as own:
+        id_ = ask(own, by_group="leads")
+        options = ("--to", "night", "--reason", "the end of our shift")
+        refused = run(own, "hand-over", id_, *options)
+        assert refused.returncode == 1 and "is not a member of leads" in refused.stderr
+        own.key = asyncio.run(prepare(own))
+        elsewhere = run(own, "hand-over", id_, "--to", "friends", "--reason", "none")
+        assert "see `approvals.hand_over` in the policy" in elsewhere.stderr
+        done = run(own, "hand-over", id_, *options)
+        assert (done.returncode, done.stdout) == (0, f"approval {id_}: night decides\n"), (
+            done.stderr
+        )
+        shown = run(own, "show", id_).stdout
+    assert "from leads by lee" in shown

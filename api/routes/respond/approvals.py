@@ -1,4 +1,4 @@
-"""Approvals: list and show them, decide, withdraw, break glass, review."""
+"""Approvals: list and show them, decide, withdraw, hand over, break glass, review."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from api.filters.lists import Approvals
 from api.filters.parameters import SortWithExpiry
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
-from api.schemas.approvals import BreakGlass, Decide, ReviewBreakGlass, Withdraw
-from orchestrator.approvals import break_glass, decide, review, views, withdraw
+from api.schemas.approvals import BreakGlass, Decide, HandOver, ReviewBreakGlass, Withdraw
+from orchestrator.approvals import break_glass, decide, hand_over, review, views, withdraw
 from orchestrator.approvals.withdraw import WithdrawalView
 from orchestrator.briefing.approval import ApprovalView
 from orchestrator.domain.access import Permission
@@ -91,6 +91,18 @@ async def withdraw_approval(
 ) -> WithdrawalView:
     """Withdraw your approval. The run asks again for the changes that have not begun."""
     return await withdraw.withdraw(rt, client, approval_id, principal, body.comment)
+
+
+@router.post(
+    "/v1/approvals/{approval_id}/hand-over",
+    dependencies=[requires(Permission.APPROVAL_DECIDE)],
+    responses=error_responses(401, 403, 404, 409, 422),
+)
+async def hand_over_approval(
+    rt: Rt, principal: CurrentPrincipal, approval_id: ApprovalId, body: HandOver
+) -> ApprovalView:
+    """Let another group decide, where the policy allows it. The changes and the end stay."""
+    return await hand_over.hand_over(rt, approval_id, principal, body.to, body.reason)
 
 
 @router.post(

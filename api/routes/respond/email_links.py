@@ -13,7 +13,7 @@ from api.console.forms import check_same_site, own_address
 from api.console.render import render_page
 from api.container import Rt, Temporal, container_of
 from orchestrator.approvals.batches.decide import ShownApproval
-from orchestrator.approvals.email_link import (
+from orchestrator.approvals.channels.email_link import (
     DecidedByLink,
     LinkExpired,
     behind_link,

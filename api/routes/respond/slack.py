@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from api.container import Rt, Temporal, container_of
 from api.problems import error_responses
 from api.schemas.request_model import example
-from orchestrator.approvals.slack_callback import NotFromSlack, handle_click
+from orchestrator.approvals.channels.slack_callback import NotFromSlack, handle_click
 
 router = APIRouter(tags=["slack"])
 

@@ -160,7 +160,7 @@ async def _view(
         path=first.path,
         source=run.source,
         kind=first.kind,
-        by=first.by_group,
+        by=first.deciding_group,
         quorum=first.quorum,
         level=first.level,
         severity=run.severity,

@@ -38,6 +38,8 @@ class ApprovalRow(Authentic, table=True):
     evidence: list[dict[str, Any]] = Field(sa_type=JSON, default=[])
     digest: str
     by_group: str | None = None
+    handed_to: str | None = None  # the group that decides in the place of `by_group`
+    handed_by: str | None = None  # the person of `by_group` who handed it over
     quorum: int = 1
     state: ApprovalState = Field(sa_type=enum_column(ApprovalState), index=True)
     # When the playbook asks, in its own words; null: the policy asks.
@@ -59,6 +61,11 @@ class ApprovalRow(Authentic, table=True):
     reviewed_by: str | None = None
     reviewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     review_comment: str = Field(default="", sa_type=Text)
+
+    @property
+    def deciding_group(self) -> str | None:
+        """The group that decides now; None: every approver."""
+        return self.handed_to or self.by_group
 
     def decide(self, decision: DecisionType, *, approvals: int, at: datetime) -> None:
         """Enter the state after a decision. Raise Conflict unless the approval is pending."""

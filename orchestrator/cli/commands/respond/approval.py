@@ -197,6 +197,20 @@ def withdraw(api: Api, approval_id: ApprovalId, comment: Comment = "") -> Answer
     return Answer(done, "\n".join(filter(None, (outcome(done["approval"]), done["note"]))))
 
 
+@api_command(app, "hand-over")
+def hand_over(
+    api: Api,
+    approval_id: ApprovalId,
+    *,
+    to: Annotated[str, typer.Option(metavar="GROUP", help="The group that decides from now on.")],
+    reason: Annotated[str, typer.Option(help="Why; recorded in the audit trail.")],
+) -> Answer:
+    """Let another group decide, where the policy allows it for the group that is asked."""
+    found = find_approval(api, approval_id)["id"]
+    approval = api.post(f"/v1/approvals/{found}/hand-over", {"to": to, "reason": reason})
+    return Answer(approval, f"approval {found}: {approval['by']} decides")
+
+
 @api_command(app, "break-glass")
 def break_glass(
     api: Api,

@@ -132,6 +132,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("evidence", sa.JSON(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("by_group", sa.String(), nullable=True),
+        sa.Column("handed_to", sa.String(), nullable=True),
+        sa.Column("handed_by", sa.String(), nullable=True),
         sa.Column("quorum", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("condition", sa.Text(), nullable=True),

@@ -189,6 +189,21 @@ async def list_recorded_approvers(session: AsyncSession, approval_id: str) -> se
     return {event.record["actor"] for event in recorded}
 
 
+async def list_hand_overs(
+    session: AsyncSession, approval_id: str
+) -> set[tuple[str, str | None, str | None]]:
+    """Return the hand-overs of an approval in the audit trail: actor, from and to which group."""
+    recorded = await select_events(
+        session,
+        col(AuditEventRow.subject) == approval_id,
+        col(AuditEventRow.kind) == EventKind.APPROVAL_HANDED_OVER,
+    )
+    return {
+        (each.record["actor"], each.record["data"].get("from"), each.record["data"].get("to"))
+        for each in recorded
+    }
+
+
 async def list_starters(session: AsyncSession, run: RunRow) -> list[tuple[str, str]]:
     """Return who started or retried a run: actors, and what each did."""
     retried = await select_events(
@@ -263,7 +278,7 @@ def waits_for(person: str, groups: Collection[str]) -> tuple[ColumnElement[bool]
         func.lower(func.trim(col(DecisionRow.person))) == one_person(person),
         col(DecisionRow.withdrawn_at).is_(None),
     )
-    group = col(ApprovalRow.by_group)
+    group = func.coalesce(col(ApprovalRow.handed_to), col(ApprovalRow.by_group))
     return (group.is_(None) | group.in_(groups), col(ApprovalRow.id).not_in(decided))
 
 

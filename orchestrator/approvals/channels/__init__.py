@@ -1,0 +1,1 @@
+"""Decisions by one-time links in mails, and by buttons in Slack."""
