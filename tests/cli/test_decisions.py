@@ -169,6 +169,10 @@ def test_a_batch_is_one_line_and_decided_as_it_is_shown(server: ApiServer) -> No
     assert line.split()[1] == "2" and first[:9] not in listed
     shown = run(server, "show", "bat_bbbb1").stdout
     assert f"{first}: pending" in shown and f"{second}: pending" in shown
+    assert shown.startswith("all 2 approvals\n")
+    assert shown.count("Who decides") == 1
+    alone = run(server, "show", first).stdout + run(server, "show", second).stdout
+    assert set(shown.splitlines()) - {"all 2 approvals"} == set(alone.splitlines())
     kept = run(server, "approve", "bat_bbbb1", typed="n\n")
     assert (kept.returncode, state(server, first)) == (1, "pending")
     assert "Approve 2 approvals? [y/N]" in kept.stderr

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.cli.api_client import Api
 from orchestrator.cli.approvals.choice import Choice, agree, question, read_form
 from orchestrator.cli.approvals.find import APPROVALS, find_approval
-from orchestrator.cli.approvals.render import list_row, outcome, render_approval
+from orchestrator.cli.approvals.render import list_row, outcome, render_batch
 from orchestrator.cli.command import Answer
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.output import print_error
@@ -42,9 +42,8 @@ def decide_batch(api: Api, name: str, choice: Choice, *, yes: bool) -> Answer:
     shown = api.items(APPROVALS, MOST, batch=batch, mine="true")
     if not shown:
         raise Conflict(f"nothing in batch {batch} waits for your decision")
-    for approval in shown:
-        for line in render_approval(approval):
-            print_error(line)
+    for line in render_batch(shown):
+        print_error(line)
     agree(f"{question(choice)} {len(shown)} approvals", yes=yes, alternative="")
     body: dict[str, Any] = {
         "decision": choice.decision,

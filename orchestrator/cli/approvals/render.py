@@ -51,6 +51,17 @@ def render_approval(approval: dict[str, Any]) -> Iterator[str]:
     yield f"  digest {approval['digest']}"
 
 
+def render_batch(approvals: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of several approvals: once what all of them say, then what differs."""
+    each = [list(render_approval(approval)) for approval in approvals]
+    same = set(each[0]).intersection(*each[1:]) if len(each) > 1 else set[str]()
+    if same:
+        yield f"all {len(each)} approvals"
+        yield from (line for line in dict.fromkeys(each[0]) if line in same)
+    for lines in each:
+        yield from (line for line in lines if line not in same)
+
+
 def outcome(approval: dict[str, Any]) -> str:
     """Return what became of an approval."""
     progress = f", {_progress(approval)} approvals" if approval["state"] == "pending" else ""

@@ -10,7 +10,7 @@ from orchestrator.cli.approvals.batch import MOST, find_batch, is_batch, list_ro
 from orchestrator.cli.approvals.choice import Choice
 from orchestrator.cli.approvals.decide import confirmed, decide_all
 from orchestrator.cli.approvals.find import APPROVALS, find_approval
-from orchestrator.cli.approvals.render import list_row, outcome, render_approval
+from orchestrator.cli.approvals.render import list_row, outcome, render_approval, render_batch
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.filters import (
     Incident,
@@ -136,8 +136,9 @@ def show_approval(api: Api, approval_id: ApprovalOrBatch) -> Answer:
     if is_batch(approval_id):
         batch = find_batch(api, approval_id)
         found = api.items(APPROVALS, MOST, batch=batch, state="pending")
-        lines = [line for each in found for line in render_approval(each)]
-        return Answer(found, "\n".join(lines) or f"nothing is pending in batch {batch}")
+        if not found:
+            return Answer(found, f"nothing is pending in batch {batch}")
+        return Answer(found, "\n".join(render_batch(found)))
     approval = find_approval(api, approval_id)
     return Answer(approval, "\n".join(render_approval(approval)))
 
