@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -47,6 +48,8 @@ from orchestrator.store.migrate import migrate
 from orchestrator.store.postgresql_dump import load_dump, other_connections
 from orchestrator.store.queries import audit, containments
 from orchestrator.store.sqlite_file import is_in_use
+
+_LEAVING_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +198,20 @@ def _lost_end(
     return found if found and any(found.signed_by(key) for key in trusted) else None
 
 
-async def _load_database(rt: Runtime, folder: Path, *, replace: bool) -> None:
-    if rt.settings.sqlite_path is None:
+async def _other_connections(rt: Runtime) -> int:
+    """Return how many others use the database. A process that has ended takes a moment to leave."""
+    ends = asyncio.get_running_loop().time() + _LEAVING_SECONDS
+    while True:
         async with rt.store.read() as session:
             others = await other_connections(session)
-        if others:
+        if not others or asyncio.get_running_loop().time() > ends:
+            return others
+        await asyncio.sleep(0.1)
+
+
+async def _load_database(rt: Runtime, folder: Path, *, replace: bool) -> None:
+    if rt.settings.sqlite_path is None:
+        if others := await _other_connections(rt):
             raise Conflict(
                 f"{rt.settings.database_name}: {others} other connections use it; end every API "
                 "and worker first"

@@ -80,7 +80,7 @@ COMMANDS = (
     _administer("notification", "Notifications that were sent to people."),
     _administer("person", "People and services: to whom keys, groups and contacts belong."),
     _administer("key", "API keys: who may do what."),
-    _administer("keys", "Encryption keys of this installation, and their rotation."),
+    _administer("keys", "Encryption keys and audit key of this installation, and their rotation."),
     _administer("audit", "The audit trail: list, export, witness and verify it."),
     _operate("up", "commands.operate.services", "Run the whole stack on this machine."),
     _operate("demo", "demo.command", "Run a complete demonstration and check its outcome."),

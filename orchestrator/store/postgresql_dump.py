@@ -32,9 +32,12 @@ def load_dump(url: str, source: Path, *, replace: bool) -> None:
 
 
 async def other_connections(session: AsyncSession) -> int:
-    """Return how many other connections the database has."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    return int(await session.scalar(text(f"{query} AND pid <> pg_backend_pid()")) or 0)
+    """Return how many other clients are connected to the database; its own vacuum is none."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    return int(await session.scalar(text(query)) or 0)
 
 
 def _run(url: str, tool: str, *options: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from structlog.testing import capture_logs
 
 from orchestrator.crypto.server_certificate import ServerCertificate, server_certificate
 from orchestrator.crypto.server_trust import ServerTrust
@@ -73,12 +74,11 @@ def test_certificate_and_key_are_set_together(files: CertificateFiles) -> None:
         server_certificate(files.certificate, None)
 
 
-def test_expired_certificate_is_served_and_reported(
-    authority: Authority, capsys: pytest.CaptureFixture[str]
-) -> None:
-    expired = of(authority.issue(HOST, days=-2))
+def test_expired_certificate_is_served_and_reported(authority: Authority) -> None:
+    with capture_logs() as logged:
+        expired = of(authority.issue(HOST, days=-2))
     assert expired.expires < datetime.now(UTC)
-    assert "certificate has expired" in capsys.readouterr().out
+    assert [each["event"] for each in logged] == ["certificate has expired, renew it"]
 
 
 @pytest.mark.parametrize(
