@@ -173,3 +173,7 @@ SortWithExpiry = Annotated[
         examples=["oldest"],
     ),
 ]
+Mine = Annotated[
+    bool,
+    Query(description="Only pending approvals that wait for your decision.", examples=[True]),
+]

@@ -32,7 +32,7 @@ from orchestrator.store.tables import PlaybookRow, RunRow, StepRow
 
 MOST_RUNS = 5_000
 
-_OPEN = {status.value for status in RunStatus if status.open}
+_UNFINISHED = {status.value for status in RunStatus if not status.over}
 _EXAMPLE: dict[str, Any] = {
     "playbook": "c2-beacon-containment",
     "version": 4,
@@ -171,7 +171,7 @@ class _Pairs:
     def _is_open(self, alert: str) -> bool:
         live, dry = self._runs.get(alert), self._dry.get(alert)
         runs = [*(live.runs if live else []), *([dry] if dry else [])]
-        return any(run.status in _OPEN for run in runs)
+        return any(run.status in _UNFINISHED for run in runs)
 
     def _compare(self, alert: str) -> dict[OutcomeDifference, tuple[str, ...]]:
         then, run = live_outcome(self._runs.get(alert)), self._dry.get(alert)

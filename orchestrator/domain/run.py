@@ -29,7 +29,7 @@ APPROVAL_STEP = "approval"
 
 
 class RunStatus(StrEnum):
-    """The life of a run. `running` and `waiting` are open; the others are final."""
+    """The life of a run. `running` and `waiting` are open, `deferred` has not begun."""
 
     RUNNING = "running"
     WAITING = "waiting"  # on a person, or on an event
@@ -42,8 +42,13 @@ class RunStatus(StrEnum):
 
     @property
     def open(self) -> bool:
-        """Whether it can still change."""
+        """Whether it has begun and can still act."""
         return self in {RunStatus.RUNNING, RunStatus.WAITING}
+
+    @property
+    def over(self) -> bool:
+        """Whether it is final: nothing happens any more without a retry."""
+        return not self.open and self is not RunStatus.DEFERRED
 
 
 class StepState(StrEnum):

@@ -37,7 +37,7 @@ async def notify_approvers(
     group = approval.deciding_group
     asked = [each for each in people if group is None or group in each.principal.groups]
     batch = approval.batch
-    if batch is None or not await _is_gathered(session, approval, kind):
+    if batch is None or not await _is_gathered(session, approval, batch, kind):
         await notifications.add(session, _to_people(approval.id, kind, asked, now))
         return
     known = await notifications.list_about(session, batch, _QUESTIONS)
@@ -116,13 +116,11 @@ async def _close(session: AsyncSession, about: str, now: datetime) -> None:
 
 
 async def _is_gathered(
-    session: AsyncSession, approval: ApprovalRow, kind: NotificationKind
+    session: AsyncSession, approval: ApprovalRow, batch: str, kind: NotificationKind
 ) -> bool:
     """Return whether a notification waits for others about the batch of its approval."""
-    if approval.batch is None:
-        return False
     if kind is NotificationKind.REMINDER:
-        return await batches.count_pending(session, approval.batch) > 1
+        return await batches.count_pending(session, batch) > 1
     return not await batches.is_most_severe(session, approval)
 
 

@@ -126,7 +126,7 @@ def _input(
         plan=Plan.model_validate(playbook.plan),
         alert=alert.view if alert else None,
         inputs=run.inputs,
-        started_at=run.created_at,
+        started_at=run.begun_at or run.created_at,
         carried=carried_results(before),
         next_seq=max((step.seq for step in before), default=0) + 1,
     )

@@ -81,7 +81,7 @@ async def cancel_run(rt: Runtime, client: Client | None, run_id: str, *, actor: 
     """
     now = rt.clock()
     async with rt.store.write() as session:
-        run = await _open_run(session, run_id)
+        run = await _unfinished_run(session, run_id)
         run.request_cancel(actor, now)
         data = {"attempt": run.attempt, "status": run.status}
         await trail.record(
@@ -113,14 +113,17 @@ async def retry_run(rt: Runtime, client: Client | None, run_id: str, *, actor: s
 
 
 async def reopen_run(session: AsyncSession, run_id: str, actor: str, now: datetime) -> None:
-    """Begin the next attempt of a run, and record who wants it. Raise NotFound, Conflict."""
+    """Begin the next attempt of a run, or a deferred one. Raise NotFound, Conflict."""
     run = await runs.get(session, run_id, lock=True)
     if run is None:
         raise NotFound(f"run {run_id} does not exist")
     if objection := await retry_objection(session, run):
         raise Conflict(objection)
     before = {"status": run.status, "error": run.error}
-    run.retry()
+    if run.status is RunStatus.DEFERRED:
+        run.begin_deferred(now)
+    else:
+        run.retry()
     data = {"attempt": run.attempt, "before": before}
     await trail.record(
         session, EventKind.RUN_RETRIED, actor=actor, subject=run_id, data=data, now=now
@@ -180,10 +183,10 @@ def _run(
     )
 
 
-async def _open_run(session: AsyncSession, run_id: str) -> RunRow:
+async def _unfinished_run(session: AsyncSession, run_id: str) -> RunRow:
     run = await runs.get(session, run_id, lock=True)
     if run is None:
         raise NotFound(f"run {run_id} does not exist")
-    if not run.status.open:
+    if run.status.over:
         raise Conflict(f"run {run_id} is {run.status} already")
     return run

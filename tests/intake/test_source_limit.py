@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from orchestrator.intake.sources import add_source
 from orchestrator.registry.publish import publish_playbook
 from orchestrator.runs.bulk_retry import retry_runs
 from orchestrator.runs.deferred import begin_deferred
+from orchestrator.runs.lifecycle import cancel_run
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.queries import runs
@@ -123,8 +125,38 @@ async def test_deferred_runs_begin_by_themselves_the_most_severe_first(rt: Runti
         assert begun is not None and waits is not None
         assert begun.id in await runs.undispatched(session, 100)
     assert (begun.status, waits.status) == (RunStatus.RUNNING, RunStatus.DEFERRED)
-    [event] = await trail(rt, EventKind.RUN_RETRIED)
-    assert event["before"]["status"] == "deferred"
+    assert (begun.attempt, begun.begun_at, begun.ended_at) == (1, START, None)
+
+
+async def test_a_run_counts_for_an_hour_from_when_it_began_and_not_from_its_alert(
+    rt: Runtime,
+) -> None:
+    await send(rt, [to(number) for number in range(1, 9)])
+    async with rt.store.write() as session:
+        await edit_rows(session, RunRow, created_at=START - timedelta(hours=2))
+    assert (await begin_deferred(rt, 100), await begin_deferred(rt, 100)) == (3, 0)
+
+
+async def test_a_person_cancels_a_deferred_run(rt: Runtime) -> None:
+    first = await send(rt, [to(number) for number in range(1, 5)])
+    [deferred] = first.deferred_run_ids
+    assert (await cancel_run(rt, None, deferred, actor="person:ann")).status == "cancelled"
+    async with rt.store.write() as session:
+        run = await runs.get(session, first.run_ids[0])
+        assert run is not None
+        run.status, run.ended_at = RunStatus.COMPLETED, START
+    assert await begin_deferred(rt, 100) == 0
+    assert len((await send(rt, {**to(4), "flow_id": 99})).run_ids) == 1
+
+
+@pytest.mark.attack(
+    "have the run of an address deferred, so that another source's alert about it starts nothing",
+    before="the deferred run held the key of `once_per`",
+)
+async def test_a_deferred_run_covers_no_alert_of_another_source(rt: Runtime) -> None:
+    await send(rt, [to(number) for number in range(1, 6)])
+    assert (await send(rt, {**to(5), "flow_id": 98})).covered_by
+    assert len((await send(rt, {**to(5), "flow_id": 99}, source="other")).run_ids) == 1
 
 
 async def test_a_task_says_what_waits_and_its_command_begins_it(rt: Runtime) -> None:

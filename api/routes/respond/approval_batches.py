@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 
 from api.container import Rt, Temporal
 from api.dependencies import CurrentPrincipal, GuardedRoute, requires
 from api.filters.lists import Approvals
-from api.filters.parameters import Sort
+from api.filters.parameters import Mine, Sort
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.schemas.approvals import DecideBatch
@@ -34,10 +34,7 @@ async def list_approval_batches(
     principal: CurrentPrincipal,
     wanted: Approvals,
     *,
-    mine: Annotated[
-        bool,
-        Query(description="Only approvals that wait for your decision.", examples=[True]),
-    ] = False,
+    mine: Mine = False,
     sort: Sort = Order.NEWEST,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 
 from api.container import Rt, Temporal
 from api.dependencies import CurrentPrincipal, GuardedRoute, requires
 from api.filters.lists import Approvals
-from api.filters.parameters import SortWithExpiry
+from api.filters.parameters import Mine, SortWithExpiry
 from api.paging import Cursor, Limit, Page
 from api.problems import error_responses
 from api.schemas.approvals import BreakGlass, Decide, HandOver, ReviewBreakGlass, Withdraw
@@ -33,10 +33,7 @@ async def list_approvals(
     principal: CurrentPrincipal,
     wanted: Approvals,
     *,
-    mine: Annotated[
-        bool,
-        Query(description="Only pending approvals that wait for your decision.", examples=[True]),
-    ] = False,
+    mine: Mine = False,
     sort: SortWithExpiry = None,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -44,7 +44,7 @@ from orchestrator.store.session import Store
 CHUNK = 200
 MOST_DIGESTS = 200_000
 MOST_ALERTS = 5_000
-_OPEN = {status.value for status in RunStatus if status.open}
+_UNFINISHED = {status.value for status in RunStatus if not status.over}
 _PAUSE = 5  # alerts, after which other tasks of the event loop get their turn
 
 
@@ -184,7 +184,7 @@ class _Replay:
             self.resolver.index.add(await history.steps_of_incidents(session, sorted(fresh)))
         for alert in alerts:
             then = runs.get(alert.id)
-            if then is not None and any(run.status in _OPEN for run in then.runs):
+            if then is not None and any(run.status in _UNFINISHED for run in then.runs):
                 self._triggers.start(alert)  # it still covers later ones
                 self.open_alerts += 1
                 continue

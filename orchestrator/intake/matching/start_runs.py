@@ -18,9 +18,6 @@ from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.queries import alerts, approvals
 from orchestrator.store.tables import AlertRow, RunRow
 
-CAP_WINDOW = timedelta(hours=1)
-"""An open run counts towards the limit of its source for so long."""
-
 
 class Covered(NamedTuple):
     """A match that starts no run, as an earlier run has its key."""
@@ -170,7 +167,7 @@ async def _start(
         record(EventKind.RUN_LIMITED, run.id, limit=exceeded)
     if most_open and await _count_open(session, match.alert, started, now) >= most_open:
         why = f"{most_open} runs of source {match.alert.source} are open"
-        run.defer(f"{why}; it begins once one of them has ended", now)
+        run.defer(f"{why}; it begins once one of them has ended")
         record(EventKind.RUN_DEFERRED, run.id, limit=most_open, source=match.alert.source)
     else:
         started.begun += 1
@@ -184,9 +181,9 @@ async def _count_open(
     Many tame alerts must not use up the place of a severe one. The matches of a body come by
     severity, so that what began in this transaction is at least as severe.
     """
-    severity, since = alert.severity, now - CAP_WINDOW
+    severity = alert.severity
     if severity not in started.open_before:
-        before = await alerts.open_runs_of(session, alert.source, severity, since)
+        before = await alerts.open_runs_of(session, alert.source, severity, now)
         started.open_before[severity] = before
     return started.open_before[severity] + started.begun
 
@@ -194,8 +191,8 @@ async def _count_open(
 def is_covered(alert: AlertRow, run: RunRow) -> bool:
     """Return whether the run that holds an alert's key stands for the one that it would start.
 
-    An open run does: its people see the more severe alert. One that has ended mutes no alert that
-    is more severe, and, unless it completed, none of another source.
+    An open run does: its people see the more severe alert. One that has ended or is deferred mutes
+    no alert that is more severe, and, unless it completed, none of another source.
     """
     if run.status.open:
         return True

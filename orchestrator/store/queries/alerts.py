@@ -23,6 +23,7 @@ from orchestrator.store.tables import (
 )
 
 _MAX_PARAMETERS = 500  # of one statement
+_COUNTED_FOR = timedelta(hours=1)
 
 
 async def known(
@@ -237,15 +238,18 @@ async def runs_since(session: AsyncSession, playbook: str, since: datetime) -> i
     return int(await session.scalar(counted) or 0)
 
 
-async def open_runs_of(session: AsyncSession, source: str, severity: int, since: datetime) -> int:
-    """Return how many live runs of a source, this severe or more, began since and are open."""
+async def open_runs_of(session: AsyncSession, source: str, severity: int, now: datetime) -> int:
+    """Return how many live runs of a source, this severe or more, are open.
+
+    Those that began more than an hour ago do not count: a run may wait for days.
+    """
     counted = (
         select(func.count())
         .select_from(RunRow)
         .where(
             col(RunRow.source) == source,
             col(RunRow.mode) == Mode.LIVE,
-            col(RunRow.created_at) >= since,
+            func.coalesce(col(RunRow.begun_at), col(RunRow.created_at)) >= now - _COUNTED_FOR,
             col(RunRow.severity) >= severity,
             col(RunRow.status).in_([status for status in RunStatus if status.open]),
         )

@@ -48,19 +48,19 @@ async def undispatched(session: AsyncSession, limit: int) -> list[str]:
 async def deferred_by_source(session: AsyncSession) -> dict[str, tuple[int, datetime]]:
     """Return by source how many of its runs are deferred, and when the last one was."""
     counted = (
-        select(col(RunRow.source), func.count(), func.max(col(RunRow.ended_at)))
+        select(col(RunRow.source), func.count(), func.max(col(RunRow.created_at)))
         .where(col(RunRow.status) == RunStatus.DEFERRED)
         .group_by(col(RunRow.source))
     )
     found: dict[str, tuple[int, datetime]] = {}
     for source, count_, last in await session.execute(counted):
-        if source is not None and last is not None:
+        if source is not None:
             found[source] = count_, last
     return found
 
 
 async def list_deferred(session: AsyncSession, source: str, limit: int) -> list[RunRow]:
-    """Return the deferred runs of a source: by severity and age."""
+    """Return deferred runs of a source, by severity and age."""
     wanted = select(RunRow).where(
         col(RunRow.source) == source, col(RunRow.status) == RunStatus.DEFERRED
     )

@@ -10,14 +10,14 @@ from orchestrator.domain.containment import LeaseState
 from orchestrator.domain.run import RunStatus
 from orchestrator.store.tables import LeaseRow, RunRow
 
-_OPEN = [status.value for status in RunStatus if status.open]
+_UNFINISHED = [status.value for status in RunStatus if not status.over]
 
 
 async def list_open_runs(session: AsyncSession, playbook: str) -> dict[int, list[str]]:
     """Return the ids of open runs by version, oldest first."""
     wanted = (
         select(RunRow)
-        .where(col(RunRow.playbook) == playbook, col(RunRow.status).in_(_OPEN))
+        .where(col(RunRow.playbook) == playbook, col(RunRow.status).in_(_UNFINISHED))
         .order_by(col(RunRow.created_at))
     )
     found: dict[int, list[str]] = {}

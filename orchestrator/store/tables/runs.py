@@ -45,6 +45,8 @@ class RunRow(SQLModel, table=True):
     execution: str | None = None
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    # When a deferred run began. Any other begins when it is created.
+    begun_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
 
     @classmethod
@@ -88,11 +90,16 @@ class RunRow(SQLModel, table=True):
         self.error = error
         self.ended_at = now
 
-    def defer(self, error: str, now: datetime) -> None:
+    def defer(self, reason: str) -> None:
         """Leave the run until its source has a place for it."""
         self.status = RunStatus.DEFERRED
-        self.error = error
-        self.ended_at = now
+        self.error = reason
+
+    def begin_deferred(self, now: datetime) -> None:
+        """Begin a run that was deferred."""
+        self.status = RunStatus.RUNNING
+        self.error = None
+        self.begun_at = now
 
     def raise_severity(self, alert: AlertRow) -> None:
         """Take over the severity of an alert that this run covers."""

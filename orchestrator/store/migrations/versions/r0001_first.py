@@ -535,6 +535,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("execution", sa.String(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("begun_at", UtcDateTime(), nullable=True),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
