@@ -9,6 +9,7 @@ from typing import Any
 
 from connectors.sdk.call import ActionCall
 from orchestrator.domain.change import Change
+from tests.proof.deferrals import unmet_places
 from tests.proof.devices import Kind
 from tests.proof.edge import addresses
 from tests.proof.ledger import Ledger
@@ -162,6 +163,7 @@ class Laws:
         """Return a law that does not hold now, or None. It may only not hold yet."""
         return (
             self._runs()
+            or unmet_places(self._ledger, self._stage.clock.now())
             or self._leases()
             or self._edge()
             or next(

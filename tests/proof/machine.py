@@ -131,6 +131,11 @@ class ContainmentSequences(RuleBasedStateMachine):
             f"start {way.name} {number}", self.play.start(self.targets[number], way), quiet=quiet
         )
 
+    @rule(number=numbers, way=st.sampled_from(VARIANTS), quiet=often_quiet)
+    def start_deferred(self, number: int, way: Any, quiet: bool) -> None:
+        deed = self.play.start_deferred([self.targets[number], self.targets[number - 1]], way)
+        self._do(f"start {way.name} {number} and {number - 1}, deferred", deed, quiet=quiet)
+
     @precondition(lambda _: SHARED_STAGE.with_slow_calls)
     @rule(
         number=numbers,

@@ -93,7 +93,7 @@ class ProofRun:
 
     @property
     def open(self) -> bool:
-        return self.status in {"running", "waiting"}
+        return self.status in {"running", "waiting", "deferred"}
 
     def hold(self, now: datetime) -> ExpectedLease:
         """Return the lease of a step that has just applied."""

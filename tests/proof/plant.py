@@ -1,4 +1,4 @@
-"""The proof's own proof: twenty-three bugs, planted one at a time in a copy, each found or missed.
+"""The proof's own proof: twenty-five bugs, planted one at a time in a copy, each found or missed.
 
 Run `python -m tests.proof.plant`.
 """
@@ -185,6 +185,18 @@ BUGS = (
         '            return _text(payload.data.decode("utf-8", "replace")[:MAX_SERVER_TEXT])',
         '            raise Invalid("a payload from Temporal is not encrypted")',
         real=True,
+    ),
+    PlantedBug(
+        "a deferred run never begins",
+        "orchestrator/runs/deferred.py",
+        "                    run.begin_deferred(now)",
+        "                    run.dispatched = False",
+    ),
+    PlantedBug(
+        "a deferred run begins although its source has no place",
+        "orchestrator/runs/deferred.py",
+        "        if most_open and open_[run.severity] + len(due) >= most_open:",
+        "        if most_open and open_[run.severity] + len(due) > most_open:",
     ),
 )
 

@@ -21,6 +21,7 @@ from orchestrator.runs.lifecycle import cancel_run, start_run
 from orchestrator.runs.reconcile import reconcile
 from orchestrator.store.search.filters import ContainmentFilter
 from tests.proof.crashes import Moment
+from tests.proof.deferrals import defer_run
 from tests.proof.edge import addresses
 from tests.proof.laws import Laws
 from tests.proof.model import LawBroken, ProofModel, ProofRun, ProofTarget
@@ -85,6 +86,16 @@ class ProofPlay:
         await self.start(first, way)
         async with self.stage.slow_calls.kept():
             await self.start(second, way)
+
+    async def start_deferred(self, targets: Sequence[ProofTarget], way: Variant) -> None:
+        """Start a run for each target, of a source that has no place for them now."""
+        model, before = self.model, self.stage.clock.now()
+        troubled = model.hinders or way.fails
+        for target in targets:
+            playbook, inputs = f"{target.system}-{way.name}", {"target": target.name}
+            id_ = await defer_run(self.stage.rt, playbook, inputs)
+            model.runs[id_] = ProofRun(id_, way, {"block": target.name}, before, troubled)
+        await reconcile(self.stage.rt, self.stage.client)
 
     async def start_both(self, first: ProofTarget, second: ProofTarget) -> None:
         inputs = {"target": first.name, "other": second.name}

@@ -34,6 +34,7 @@ from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import ConnectionRow, PlaybookRow
 from tests.proof.clock import FastClock, VirtualClock
 from tests.proof.crashes import CrashingConnector, SlowCalls
+from tests.proof.deferrals import PLACES
 from tests.proof.devices import SYSTEMS, Device, Journal
 from tests.proof.edge import EdgeClient, EdgeDevice
 from tests.proof.ledger import Ledger
@@ -90,7 +91,9 @@ class ProofStage:
         check_drift.PAUSES = QUICK_PAUSES[:2]
         composed.MAX_WORKFLOWS = REMEMBERED
         self.rt = open_runtime(
-            Settings.load(data_dir=self.folder / "data", shutdown_seconds=ABRUPT),
+            Settings.load(
+                data_dir=self.folder / "data", shutdown_seconds=ABRUPT, source_open_runs=PLACES
+            ),
             clock=self.clock.now,
         )
         await migrate(self.rt.store)
