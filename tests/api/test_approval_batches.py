@@ -14,7 +14,7 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ApprovalRow, RunRow
 from tests.api.test_api_contract import NOW
 from tests.harness.api_calls import People, is_problem
-from tests.harness.approval_rows import CHANGE
+from tests.harness.approval_rows import CHANGE, asked_change
 
 BATCHES = "/v1/approval-batches"
 
@@ -41,7 +41,7 @@ def question(number: int, batch: str | None, **columns: Any) -> tuple[RunRow, Ap
         "path": "block",
         "kind": "change",
         "question": f"Block {number}?",
-        "changes": [{**CHANGE, "digest": "c1"}, {**CHANGE, "digest": "c2"}],
+        "changes": [asked_change("c1"), asked_change("c2")],
         "digest": f"d{number}",
         "state": "pending",
         "asked_at": NOW + timedelta(seconds=number),
@@ -73,7 +73,7 @@ async def test_batches_are_listed_newest_first_with_their_counts(
     one = page["items"][1]
     assert (one["question"], one["severity"]) == ("Block 2?", 2)
     assert [item["id"] for item in one["items"]] == ["apr_1", "apr_2"]
-    assert one["items"][0]["targets"] == [CHANGE["planned_change"]["target"]] * 2
+    assert one["items"][0]["targets"] == [CHANGE.planned_change["target"]] * 2
     oldest = (await admin.get(BATCHES, params={"sort": "oldest", "limit": 1})).json()
     assert [each["id"] for each in oldest["items"]] == ["bat_1"]
     rest = await admin.get(BATCHES, params={"sort": "oldest", "cursor": oldest["next"]})

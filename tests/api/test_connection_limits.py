@@ -3,50 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from api.client_address import parse_networks
 from api.limits.connections import BoundedConnection
-from tests.harness.bounded_server import opened, serving
+from tests.harness.bounded_server import READYZ, ask, connect, serving, until, until_closed
 
-READYZ = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-async def connect(
-    port: int, source: str = "127.0.0.1"
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
-    opened.append(writer)
-    return reader, writer
-
-
-async def ask(port: int, source: str = "127.0.0.1", request: bytes = READYZ) -> bytes:
-    async with asyncio.timeout(10):
-        reader, writer = await connect(port, source)
-        writer.write(request)
-        status = await reader.readline()
-        writer.close()
-        return status
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def closed(reader: asyncio.StreamReader) -> bool:
-    """Return whether the API closed the connection, within the test's time."""
-    async with asyncio.timeout(10):
-        try:
-            while await reader.read(65536):
-                pass
-        except ConnectionError:
-            return True
-    return True
 
 
 @pytest.mark.attack(
@@ -56,12 +20,12 @@ async def test_idle_connections_of_one_address_leave_room_for_others() -> None:
     async with serving(most=160) as (port, limits):
         held = [await connect(port) for _ in range(200)]
         await until(lambda: limits.open["127.0.0.1"] <= 128)
-        assert (await ask(port, "127.0.0.2")).startswith(b"HTTP/1.1 200")
-        assert (await ask(port, "127.0.0.1")).startswith(b"HTTP/1.1 503")
+        assert (await ask(port, source="127.0.0.2")).startswith(b"HTTP/1.1 200")
+        assert (await ask(port, source="127.0.0.1")).startswith(b"HTTP/1.1 503")
         for _, writer in held:
             writer.close()
         await until(lambda: limits.open.total() == 0)
-        assert (await ask(port, "127.0.0.1")).startswith(b"HTTP/1.1 200")
+        assert (await ask(port, source="127.0.0.1")).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.attack(
@@ -77,14 +41,14 @@ async def test_slow_head_ends_its_connection() -> None:
                 await asyncio.sleep(0.02)
 
         dripping = asyncio.create_task(drip())
-        assert await closed(reader)
+        await until_closed(reader)
         dripping.cancel()
 
 
 async def test_connection_that_sends_nothing_is_closed() -> None:
     async with serving(head_seconds=0.1) as (port, limits):
         reader, _ = await connect(port)
-        assert await closed(reader)
+        await until_closed(reader)
         await until(lambda: limits.open.total() == 0)
 
 
@@ -103,7 +67,7 @@ async def test_body_that_no_route_reads_ends_its_connection() -> None:
                 await asyncio.sleep(0.02)
 
         dripping = asyncio.create_task(drip())
-        assert await closed(reader)
+        await until_closed(reader)
         dripping.cancel()
 
 
@@ -148,7 +112,7 @@ async def test_trusted_proxy_has_the_connections_of_all_its_clients() -> None:
 
 async def test_all_connections_together_have_a_limit() -> None:
     async with serving(most=5, most_per_peer=3) as (port, limits):
-        held = [await connect(port, f"127.0.0.{number}") for number in range(1, 6)]
+        held = [await connect(port, source=f"127.0.0.{number}") for number in range(1, 6)]
         await until(lambda: limits.open.total() == 5)
-        assert (await ask(port, "127.0.0.9")).startswith(b"HTTP/1.1 503")
+        assert (await ask(port, source="127.0.0.9")).startswith(b"HTTP/1.1 503")
         assert len(held) == 5

@@ -6,18 +6,15 @@ import asyncio
 import contextlib
 import shutil
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from api.limits import handshake
 from orchestrator.crypto.server_certificate import ServerCertificate
-from tests.harness.bounded_server import opened, serving
+from tests.harness.bounded_server import HOST, READYZ, ask, connect, serving, until, until_closed
 from tests.harness.certificates import Authority, CertificateFiles
 
-READYZ = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
-HOST = "tocsin.corp.example"
 HELLO = bytes.fromhex("1603010200010001fc0303")  # how a client begins
 
 
@@ -38,42 +35,6 @@ def certificate(files: CertificateFiles) -> ServerCertificate:
 
 def trusting(authority: Authority) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=authority.certificate)
-
-
-async def connect(
-    port: int, tls: ssl.SSLContext | None = None, source: str = "127.0.0.1"
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    name = HOST if tls else None
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", port, local_addr=(source, 0), ssl=tls, server_hostname=name
-    )
-    opened.append(writer)
-    return reader, writer
-
-
-async def ask(port: int, tls: ssl.SSLContext, source: str = "127.0.0.1") -> bytes:
-    async with asyncio.timeout(10):
-        reader, writer = await connect(port, tls, source)
-        writer.write(READYZ)
-        status = await reader.readline()
-        writer.close()
-        return status
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def closed(reader: asyncio.StreamReader) -> bool:
-    async with asyncio.timeout(10):
-        try:
-            while await reader.read(65536):
-                pass
-        except ConnectionError:
-            return True
-    return True
 
 
 async def test_request_is_answered_over_tls(
@@ -150,7 +111,7 @@ async def test_slow_handshake_ends_its_connection(certificate: ServerCertificate
                 await asyncio.sleep(0.02)
 
         dripping = asyncio.create_task(drip())
-        assert await closed(reader)
+        await until_closed(reader)
         dripping.cancel()
         await until(lambda: limits.open.total() == 0)
 
@@ -160,7 +121,7 @@ async def test_connection_that_begins_no_handshake_is_closed(
 ) -> None:
     async with serving(certificate, head_seconds=0.1) as (port, limits):
         reader, _ = await connect(port)
-        assert await closed(reader)
+        await until_closed(reader)
         await until(lambda: limits.open.total() == 0)
 
 
@@ -170,7 +131,7 @@ async def test_slow_head_behind_a_handshake_ends_its_connection(
     async with serving(certificate, head_seconds=0.3) as (port, limits):
         reader, writer = await connect(port, trusting(authority))
         writer.write(READYZ[:10])
-        assert await closed(reader)
+        await until_closed(reader)
         await until(lambda: limits.open.total() == 0)
 
 

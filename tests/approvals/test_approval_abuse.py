@@ -6,21 +6,26 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orchestrator.approvals.break_glass import break_glass
-from orchestrator.approvals.coverage import missing_approval
 from orchestrator.approvals.decide import decide
 from orchestrator.approvals.withdraw import withdraw
-from orchestrator.contracts.change import ApplyRequest, StepCall
-from orchestrator.contracts.run import RunContext, StepRef
-from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.errors import Conflict
-from orchestrator.domain.run import Mode
 from orchestrator.store.tables import DecisionRow
-from tests.harness.approval_rows import ADA, ANN, ANN_AGAIN, BOB, EVE, NOW, Desk, desk
+from tests.harness.approval_rows import (
+    ADA,
+    ANN,
+    ANN_AGAIN,
+    BOB,
+    CHANGE,
+    EVE,
+    NOW,
+    Desk,
+    asked_change,
+    desk,
+)
 from tests.harness.databases import NewDatabase, postgresql
 
 
@@ -126,40 +131,12 @@ async def test_an_expired_approval_stays_expired_when_the_clock_runs_backwards(a
 async def test_a_withdrawal_waits_for_an_apply_that_holds_the_approval(
     at: Desk,
 ) -> None:
-    target = {
-        "target": {"type": "address", "value": "198.51.100.7"},
-        "changed": True,
-        "summary": "Tag it",
-    }
-    names: dict[str, Any] = {
-        "connection": "firewall",
-        "action": "block_address",
-        "effect": "contain",
-        "input": {"address": "198.51.100.7"},
-    }
-    change = Change(connector="palo_alto", planned_change=target, **names)
-    await at.ask(changes=[{**change.model_dump(mode="json"), "digest": change.digest}])
+    await at.ask(changes=[asked_change()])
     await at.decide(ANN)
-    run = RunContext(
-        run_id="run_1",
-        attempt=1,
-        playbook="c2",
-        version=3,
-        plan_digest="p",
-        mode=Mode.LIVE,
-        source=None,
-        severity=4,
-        started_by="system",
-    )
-    call = StepCall(ref=StepRef(run=run, path="block", seq=1), capability="firewall", **names)
-    request = ApplyRequest(call=call, change=change, approval_id="apr_1")
-    verdict = PolicyVerdict(
-        outcome=Verdict.ASK, reasons=("the test",), policy_version=1, policy_digest="p"
-    )
     async with at.rt.store.write() as session:
-        assert await missing_approval(session, request, verdict, NOW) is None
+        assert await at.lacks(session) is None
         withdrawal = asyncio.create_task(withdraw(at.rt, None, "apr_1", ANN))
         await asyncio.wait({withdrawal}, timeout=0.2)  # enough for it to finish, if it did not wait
-        session.add(at.effect(change.digest))
+        session.add(at.effect(CHANGE.digest))
     with pytest.raises(Conflict, match="have begun"):
         await withdrawal

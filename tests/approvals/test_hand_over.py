@@ -11,36 +11,19 @@ from sqlalchemy import text
 
 from orchestrator.approvals.batches.decide import ShownApproval, decide_batch
 from orchestrator.approvals.batches.views import get_batch
-from orchestrator.approvals.coverage import missing_approval
 from orchestrator.approvals.decide import decide
 from orchestrator.approvals.hand_over import hand_over
 from orchestrator.approvals.withdraw import withdraw
-from orchestrator.contracts.change import ApplyRequest, StepCall
-from orchestrator.contracts.run import RunContext, StepRef
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.approval import DecisionType
-from orchestrator.domain.change import Change, PolicyVerdict, Verdict
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
-from orchestrator.domain.run import Mode
 from orchestrator.policy import policies
 from orchestrator.store.tables import ApprovalRow, RunRow
-from tests.harness.approval_rows import ANN, BOB, EVE, NOW, Desk, desk
+from tests.harness.approval_rows import ANN, BOB, EVE, Desk, asked_change, desk
 
 NOA = Principal(key_id="k7", person="noa", roles=(Role.APPROVER,), groups=("night",))
 LEE = Principal(key_id="k8", person="lee", roles=(Role.APPROVER,), groups=("leads", "night"))
 ALLOWED = {"hand_over": {"leads": ["night"]}}
-BLOCK: dict[str, Any] = {
-    "connection": "firewall",
-    "action": "block_address",
-    "effect": "contain",
-    "input": {"address": "198.51.100.7"},
-}
-PLANNED = {
-    "target": {"type": "address", "value": "198.51.100.7"},
-    "changed": True,
-    "summary": "Tag it",
-}
-CHANGE = Change(connector="palo_alto", planned_change=PLANNED, **BLOCK)
 
 
 @pytest.fixture
@@ -50,8 +33,7 @@ async def at(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def ask(at: Desk, **columns: Any) -> None:
-    changes = [{**CHANGE.model_dump(mode="json"), "digest": CHANGE.digest}]
-    await at.ask(**{"by_group": "leads", "changes": changes} | columns)
+    await at.ask(**{"by_group": "leads", "changes": [asked_change()]} | columns)
 
 
 async def over(at: Desk, who: Principal, to: str = "night") -> Any:
@@ -60,24 +42,8 @@ async def over(at: Desk, who: Principal, to: str = "night") -> Any:
 
 async def lack(at: Desk) -> str | None:
     """Return why the change may not be applied, where the policy demands the leads."""
-    run = RunContext(
-        run_id="run_1",
-        attempt=1,
-        playbook="c2",
-        version=3,
-        plan_digest="p",
-        mode=Mode.LIVE,
-        source=None,
-        severity=4,
-        started_by="system",
-    )
-    call = StepCall(ref=StepRef(run=run, path="block", seq=1), capability="firewall", **BLOCK)
-    request = ApplyRequest(call=call, change=CHANGE, approval_id="apr_1")
-    verdict = PolicyVerdict(
-        outcome=Verdict.ASK, reasons=("test",), policy_version=1, policy_digest="p", by="leads"
-    )
     async with at.rt.store.write() as session:
-        return await missing_approval(session, request, verdict, NOW)
+        return await at.lacks(session, by="leads")
 
 
 async def test_other_group_decides_in_the_place_of_the_first(at: Desk) -> None:

@@ -17,7 +17,7 @@ from orchestrator.runtime import open_runtime
 from orchestrator.store.tables import ApprovalRow, RunRow
 from tests.cli.test_approvals import FORM
 from tests.harness.api_server import ApiServer, api_server
-from tests.harness.approval_rows import CHANGE
+from tests.harness.approval_rows import asked_change
 from tests.harness.commands import CommandOutcome, tocsin
 from tests.harness.people import add_key
 
@@ -35,7 +35,7 @@ def ask(server: ApiServer, **columns: Any) -> str:
         "path": "block",
         "kind": "change",
         "question": f"Block it {number}?",
-        "changes": [{**CHANGE, "digest": "c1", "hold_seconds": 7200}, {**CHANGE, "digest": "c2"}],
+        "changes": [asked_change("c1", hold_seconds=7200), asked_change("c2")],
         "digest": f"d{number}",
         "state": "pending",
         "asked_at": NOW,

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator.approvals.coverage import missing_approval
 from orchestrator.approvals.decide import decide
 from orchestrator.briefing.approval import ApprovalView
+from orchestrator.contracts.change import ApplyRequest, StepCall
+from orchestrator.contracts.run import RunContext, StepRef
 from orchestrator.domain.access import Principal, Role
-from orchestrator.domain.run import RunStatus
+from orchestrator.domain.change import Change, PolicyVerdict, Verdict
+from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.policy.document import Policy
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
@@ -34,18 +39,26 @@ ANN_AGAIN = Principal(key_id="k9", person="Ann ", roles=(Role.ADMIN,), groups=("
 BOB = Principal(key_id="k2", person="bob", roles=(Role.APPROVER,), groups=("leads",))
 EVE = Principal(key_id="k3", person="eve", roles=(Role.APPROVER,))
 ADA = Principal(key_id="k6", person="ada", roles=(Role.ADMIN,))
-CHANGE = {
+BLOCK: dict[str, Any] = {
     "connection": "firewall",
-    "connector": "palo_alto",
     "action": "block_address",
     "effect": "contain",
     "input": {"address": "198.51.100.7"},
-    "planned_change": {
+}
+CHANGE = Change(
+    connector="palo_alto",
+    planned_change={
         "target": {"type": "address", "value": "198.51.100.7"},
         "changed": True,
         "summary": "Tag it",
     },
-}
+    **BLOCK,
+)
+
+
+def asked_change(digest: str = CHANGE.digest, **more: Any) -> dict[str, Any]:
+    """Return CHANGE as an approval asks for it."""
+    return {**CHANGE.model_dump(mode="json"), "digest": digest, **more}
 
 
 @dataclass
@@ -75,7 +88,7 @@ class Desk:
             "workflow_id": "w",
         }
         times = {"asked_at": NOW, "expires_at": NOW + timedelta(minutes=15)}
-        changes = [{**CHANGE, "digest": "c1"}, {**CHANGE, "digest": "c2"}]
+        changes = [asked_change("c1"), asked_change("c2")]
         await self.add(
             ApprovalRow(
                 **{"id": id_, "run_id": "run_1", "changes": changes} | given | times | columns
@@ -108,6 +121,26 @@ class Desk:
             id=f"eff_{digest}", run_id="run_1", path=digest, seq=1, playbook="c2", change={}, change_digest=digest, state=state,
             approval_id=approval_id, intended_at=NOW, **names, **target,
         )  # fmt: skip
+
+    async def lacks(self, session: AsyncSession, by: str | None = None) -> str | None:
+        """Return why CHANGE may not be applied under the first approval, where a group is to approve."""
+        run = RunContext(
+            run_id="run_1",
+            attempt=1,
+            playbook="c2",
+            version=3,
+            plan_digest="p",
+            mode=Mode.LIVE,
+            source=None,
+            severity=4,
+            started_by="system",
+        )
+        call = StepCall(ref=StepRef(run=run, path="block", seq=1), capability="firewall", **BLOCK)
+        request = ApplyRequest(call=call, change=CHANGE, approval_id="apr_1")
+        verdict = PolicyVerdict(
+            outcome=Verdict.ASK, reasons=("test",), policy_version=1, policy_digest="p", by=by
+        )
+        return await missing_approval(session, request, verdict, NOW)
 
     async def policy(self, **approvals: Any) -> None:
         """Publish a policy with this section `approvals`."""

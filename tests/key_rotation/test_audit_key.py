@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,19 @@ from orchestrator.key_rotation.audit_key import rotate_audit_key
 from orchestrator.key_rotation.step import RotationStep
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
-from orchestrator.store.session import Store
 from tests.audit.test_anchor import sealed, tamper
+from tests.harness.killed_process import run_killed
+
+POINTS = (
+    (private_file, "sync_folder"),
+    (signing_file, "sync_folder"),
+    (os, "link"),
+    (os, "pwrite"),
+    (os, "fsync"),
+    (Path, "replace"),
+    (Path, "unlink"),
+)
+"""Calls before which a rotation is killed."""
 
 
 def settings_of(folder: Path) -> Settings:
@@ -197,55 +208,6 @@ async def test_a_machine_without_the_new_key_does_not_seal(folder: Path) -> None
             pass
 
 
-async def _killed_at(folder: Path, point: int) -> None:
-    """Rotate in a process that is killed before its nth file or commit."""
-    child = os.fork()
-    if child == 0:
-        try:
-            passed = 0
-
-            def pass_point() -> None:
-                nonlocal passed
-                passed += 1
-                if passed == point:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            for owner, name in (
-                (private_file, "sync_folder"),
-                (signing_file, "sync_folder"),
-                (os, "link"),
-                (os, "pwrite"),
-                (os, "fsync"),
-                (Path, "replace"),
-                (Path, "unlink"),
-            ):
-                _before(owner, name, pass_point)
-            write = Store.write
-
-            @asynccontextmanager
-            async def writing(self: Store) -> AsyncIterator[Any]:
-                async with write(self) as session:
-                    yield session
-                    pass_point()
-                pass_point()
-
-            Store.write = writing  # type: ignore[method-assign]
-            asyncio.run(_rotate(folder))
-        finally:
-            os._exit(0)
-    await asyncio.to_thread(os.waitpid, child, 0)
-
-
-def _before(owner: Any, name: str, act: Callable[[], None]) -> None:
-    original = getattr(owner, name)
-
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        act()
-        return original(*arguments, **options)
-
-    setattr(owner, name, wrapped)
-
-
 async def _rotate(folder: Path) -> None:
     async with opened(folder) as rt:
         await rotated(rt)
@@ -259,7 +221,7 @@ async def test_a_rotation_that_is_killed_at_any_point_goes_on(folder: Path) -> N
         assert points < 80
         attempt = folder.parent / f"attempt-{points}" / "data"
         shutil.copytree(folder, attempt)
-        await _killed_at(attempt, points)
+        await run_killed(partial(_rotate, attempt), points, POINTS)
         async with opened(attempt) as rt:
             over = rt.audit_key.public != pinned and not rt.audit_keys.is_unfinished
             await sealed(rt, 1)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -58,8 +56,11 @@ from orchestrator.store.tables import (
     SourceRow,
 )
 from orchestrator.store.tables.installation import SLOT
+from tests.harness.killed_process import run_killed
 from tests.harness.temporal_rig import on_temporal, start_plan, until_step
 
+POINTS = ((private_file, "sync_folder"), (Path, "replace"))
+"""Calls before which a rotation is killed."""
 FORM = {
     "code": {"type": "secret", "label": "Code"},
     "why": {"type": "text", "label": "Why"},
@@ -254,47 +255,6 @@ async def test_a_second_rotation_is_another_one_and_a_repeated_step_is_none(fold
             await rotate(rt, RotationStep.FINISH, lambda _: None, actor="t")
 
 
-async def _killed_at(folder: Path, point: int) -> None:
-    """Rotate in a process that is killed before its nth file or commit."""
-    child = os.fork()
-    if child == 0:
-        try:
-            passed = 0
-
-            def pass_point() -> None:
-                nonlocal passed
-                passed += 1
-                if passed == point:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            _before(private_file, "sync_folder", pass_point)
-            _before(Path, "replace", pass_point)
-            write = Store.write
-
-            @asynccontextmanager
-            async def writing(self: Store) -> AsyncIterator[Any]:
-                async with write(self) as session:
-                    yield session
-                    pass_point()
-                pass_point()
-
-            Store.write = writing  # type: ignore[method-assign]
-            asyncio.run(_rotate(folder))
-        finally:
-            os._exit(0)
-    await asyncio.to_thread(os.waitpid, child, 0)
-
-
-def _before(owner: Any, name: str, act: Callable[[], None]) -> None:
-    original = getattr(owner, name)
-
-    def wrapped(*arguments: Any) -> Any:
-        act()
-        return original(*arguments)
-
-    setattr(owner, name, wrapped)
-
-
 async def _rotate(folder: Path) -> None:
     async with opened(folder) as rt:
         await rotate(rt, RotationStep.ALL, lambda _: None, actor="t")
@@ -312,7 +272,7 @@ async def test_a_rotation_that_is_killed_again_and_again_goes_on(folder: Path) -
     while not await _is_over(folder, old):
         point += 1
         assert point < 60
-        await _killed_at(folder, point)
+        await run_killed(lambda: _rotate(folder), point, POINTS)
         assert len(ring_of(folder).ids) <= 2, "no key is made twice"
     assert point > 10
     await assert_whole(folder, old)
