@@ -11,10 +11,9 @@ from orchestrator.audit.sealer import seal_pending
 from orchestrator.audit.state import Quarantine
 from orchestrator.domain.incident import TaskKind
 from orchestrator.incidents import tasks
-from orchestrator.incidents.trail_health import BROKEN, QUARANTINE, new_quarantine
+from orchestrator.incidents.trail_health import BROKEN, QUARANTINE, new_quarantine, with_guide
 from orchestrator.runtime import Runtime
 
-_GUIDE = "See docs/operating.md#a-broken-audit-trail."
 _log = structlog.get_logger(__name__)
 
 
@@ -44,7 +43,7 @@ class TrailAlarm:
         if reason == self._broken:
             return
         _log.error("audit trail broken", reason=reason)
-        await self._open(BROKEN, f"The audit trail is broken and not sealed: {reason}. {_GUIDE}")
+        await self._open(BROKEN, f"The audit trail is broken and not sealed: {with_guide(reason)}")
         self._broken = reason
 
     async def _report_intact(self) -> None:
@@ -62,7 +61,7 @@ class TrailAlarm:
             found = await new_quarantine(session)
         if found.total > self._quarantine.total:
             _log.error("audit events quarantined", total=found.total, events=found.named)
-            await self._open(QUARANTINE, f"{found}. {_GUIDE}")
+            await self._open(QUARANTINE, with_guide(str(found)))
         self._quarantine = found
 
     async def _open(self, subject: str, summary: str) -> None:

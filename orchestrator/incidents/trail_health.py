@@ -16,6 +16,13 @@ BROKEN = "sealing"
 QUARANTINE = "quarantine"
 """The subject of the task of events that were written past Tocsin."""
 
+_GUIDE = "docs/operating.md#a-broken-audit-trail"
+
+
+def with_guide(reason: str) -> str:
+    """Return what is wrong with the trail and where the guide to it is, once."""
+    return reason if _GUIDE in reason else f"{reason}; see {_GUIDE}"
+
 
 async def trail_health(rt: Runtime) -> TrailState:
     """Return whether the trail continues what this machine, and any worker, remembers of it.

@@ -75,7 +75,8 @@ def parse_sinks(urls: tuple[str, ...]) -> tuple[str, ...]:
         if not _is_sink(url):
             raise ValueError(
                 f"sink {number}: write file:///mount/trail.jsonl, syslog+tls://host:6514, "
-                "https://host/path, rfc3161+https://host/path or s3://bucket/prefix?region=REGION&retain_days=365"
+                "https://host/path, rfc3161+https://host/path or "
+                "s3://bucket/prefix?region=REGION&retain_days=365; commas separate several"
             )
     if len(set(urls)) < len(urls):
         raise ValueError("a sink occurs twice")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.audit.sinks.configure import check_sinks
 from orchestrator.cli.diagnosis.model import Diagnosis, good, wrong
 from orchestrator.domain.errors import Invalid
-from orchestrator.incidents.trail_health import trail_health
+from orchestrator.incidents.trail_health import trail_health, with_guide
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 
@@ -13,8 +13,7 @@ from orchestrator.settings import Settings
 async def examine_trail(rt: Runtime) -> list[Diagnosis]:
     """Return what is wrong with the audit trail."""
     state = await trail_health(rt)
-    guide = "see docs/operating.md#a-broken-audit-trail"
-    found = [wrong("audit", f"audit trail: {reason}; {guide}") for reason in state.reasons]
+    found = [wrong("audit", f"audit trail: {with_guide(reason)}") for reason in state.reasons]
     return found or [good("audit", "the audit trail continues what was sealed")]
 
 
