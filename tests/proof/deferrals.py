@@ -26,13 +26,22 @@ async def defer_run(rt: Runtime, playbook: str, inputs: dict[str, str]) -> str:
     return started.id
 
 
-def unmet_places(ledger: Ledger, now: datetime) -> str | None:
-    """Return why the places of the source are not used as they should be, or None."""
-    since = (now - timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S.%f")
-    begun = ledger.count(f"runs WHERE {_BEGUN}", SOURCE, since)
-    if begun > PLACES:
-        return f"{begun} runs of a source began, which has a place for {PLACES}"
+def excess(ledger: Ledger, now: datetime) -> str | None:
+    """Return that more runs of the source began than it has places, or None."""
+    begun = _begun(ledger, now)
+    if begun <= PLACES:
+        return None
+    return f"{begun} runs of a source began, which has a place for {PLACES}"
+
+
+def unused_place(ledger: Ledger, now: datetime) -> str | None:
+    """Return the run that does not begin although its source has a place, or None."""
     deferred = ledger.rows("SELECT id FROM runs WHERE status = 'deferred'")
-    if begun < PLACES and deferred:
+    if deferred and _begun(ledger, now) < PLACES:
         return f"{deferred[0]['id']} does not begin, and its source has a place"
     return None
+
+
+def _begun(ledger: Ledger, now: datetime) -> int:
+    since = (now - timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return ledger.count(f"runs WHERE {_BEGUN}", SOURCE, since)

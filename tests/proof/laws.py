@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.sdk.call import ActionCall
 from orchestrator.domain.change import Change
-from tests.proof.deferrals import unmet_places
+from tests.proof.deferrals import excess, unused_place
 from tests.proof.devices import Kind
 from tests.proof.edge import addresses
 from tests.proof.ledger import Ledger
@@ -161,9 +161,12 @@ class Laws:
 
     def unmet(self) -> str | None:
         """Return a law that does not hold now, or None. It may only not hold yet."""
+        now = self._stage.clock.now()
+        if too_many := excess(self._ledger, now):
+            self._found(too_many)
         return (
             self._runs()
-            or unmet_places(self._ledger, self._stage.clock.now())
+            or unused_place(self._ledger, now)
             or self._leases()
             or self._edge()
             or next(
