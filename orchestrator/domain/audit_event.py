@@ -108,6 +108,7 @@ class EventKind(StrEnum):
     ENCRYPTION_KEY_ADDED = "installation:encryption_key:added"  # the rotation to it begins
     ENCRYPTION_KEY_ROTATED = "installation:encryption_key:rotated"  # older ones are retired
     ENCRYPTION_KEY_DROPPED = "installation:encryption_key:dropped"
+    KEYS_ESCROWED = "installation:keys:escrowed"  # several people hold a copy together
     AUDIT_KEY_CHANGED = "installation:audit_key:changed"  # another key signs the next batches
     ACCESS_REFUSED = "access:request:refused"
     ASSETS_IMPORTED = "asset:inventory:imported"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from orchestrator.audit.trail import record
 from orchestrator.backup.create import read_keys
 from orchestrator.backup.sealed_keys import Keys
 from orchestrator.crypto.key_provider import (
@@ -21,9 +23,10 @@ from orchestrator.crypto.key_provider import (
 )
 from orchestrator.crypto.private_file import create_private, replace_private
 from orchestrator.crypto.signing import next_path, retired_path
+from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.key_rotation.ring_file import locked
-from orchestrator.runtime import key_provider
+from orchestrator.runtime import Runtime, key_provider
 from orchestrator.settings import Settings
 
 _PEOPLE = 2
@@ -33,7 +36,7 @@ def create_identity(path: Path) -> str:
     """Write a new identity to a file (mode 600), and return its recipient. Raise Conflict."""
     text, recipient = new_identity()
     if not create_private(path, text.encode()):
-        raise Conflict(f"{path}: exists already; name a new file")
+        raise _taken(path)
     return recipient
 
 
@@ -52,21 +55,25 @@ def unseal_key_files(settings: Settings) -> list[Path]:
     return _rewrite(settings, bytes)
 
 
-def escrow_keys(settings: Settings, path: Path, recipients: Sequence[str]) -> None:
+async def escrow_keys(rt: Runtime, path: Path, recipients: Sequence[str], *, actor: str) -> None:
     """Write a copy of both keys that all the recipients open together, one layer each.
 
-    Raise Invalid for fewer than two people, and Conflict where the file exists.
+    The event is committed first: no copy is without one. Raise Invalid for fewer than two people,
+    and Conflict where the file exists.
     """
     people = [parse_recipient(text, "--recipient") for text in recipients]
     if len({str(each) for each in people}) < max(_PEOPLE, len(people)):
         raise Invalid("--recipient: name two people or more, each once")
-    keys = read_keys(settings)
+    if await asyncio.to_thread(path.exists):
+        raise _taken(path)
+    keys = read_keys(rt.settings)
     encryption, audit = keys.encryption_key.get_secret_value(), keys.audit_key.get_secret_value()
     content = f"{encryption.strip()}\n{_BETWEEN}\n{audit}".encode()
     for person in people:
         content = encrypt(content, [person])
+    await _record_escrow(rt, path, recipients, actor)
     if not create_private(path, content):
-        raise Conflict(f"{path}: exists already; name a new file")
+        raise _taken(path)
 
 
 def recover_keys(settings: Settings, path: Path, identity_files: Sequence[Path]) -> list[Path]:
@@ -91,6 +98,22 @@ def key_files(settings: Settings) -> list[Path]:
     audit = settings.audit_key_path
     every = (*encryption, audit, next_path(audit), retired_path(audit))
     return [path for path in every if path.exists()]
+
+
+async def _record_escrow(rt: Runtime, path: Path, recipients: Sequence[str], actor: str) -> None:
+    async with rt.store.write() as session:
+        await record(
+            session,
+            EventKind.KEYS_ESCROWED,
+            actor=actor,
+            subject="keys",
+            data={"file": str(path), "recipients": list(recipients)},
+            now=rt.clock(),
+        )
+
+
+def _taken(path: Path) -> Conflict:
+    return Conflict(f"{path}: exists already; name a new file")
 
 
 def _require_identity(settings: Settings) -> None:

@@ -34,6 +34,7 @@ from orchestrator.key_rotation.step import RotationStep
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 from tests.audit.test_anchor import sealed, tamper
+from tests.harness.commands import tocsin
 from tests.harness.killed_process import run_killed
 
 POINTS = (
@@ -91,6 +92,10 @@ async def exported(rt: Runtime, key: PublicKey | None, **kept: Any) -> Report:
     path = rt.settings.data_dir.parent / "t.jsonl"
     await export_trail(rt, path)
     return verify(path, key, Kept(**kept))
+
+
+async def doctor(folder: Path) -> str:
+    return (await asyncio.to_thread(tocsin, "doctor", "--data-dir", folder)).stdout
 
 
 async def test_every_key_that_signed_verifies_the_whole_trail(folder: Path) -> None:
@@ -177,7 +182,9 @@ async def test_a_machine_with_copies_of_the_files_follows_step_by_step(folder: P
         first = rt.audit_key.public
         with pytest.raises(Conflict, match="--step add"):
             await rotated(rt, RotationStep.USE)
+        assert "is not over" not in await doctor(folder)
         added = await rotated(rt, RotationStep.ADD)
+        assert f"the rotation to key {added.id} is not over" in await doctor(folder)
         assert await rotated(rt, RotationStep.ADD) == added, "no second key"
         with pytest.raises(Conflict, match="--step use"):
             await rotated(rt, RotationStep.FINISH)

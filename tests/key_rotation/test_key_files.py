@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from orchestrator import first_start
 from orchestrator.backup.create import make_backup
 from orchestrator.backup.restore import restore_backup
 from orchestrator.crypto.key_provider import is_sealed
+from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.installation.open import open_existing, open_first
 from orchestrator.key_rotation import key_files
@@ -31,6 +33,7 @@ from orchestrator.key_rotation.ring_file import RingFile
 from orchestrator.key_rotation.rotate import rotate
 from orchestrator.key_rotation.step import RotationStep
 from orchestrator.settings import Settings
+from orchestrator.store.tables import AuditEventRow
 from tests.harness.commands import tocsin
 from tests.harness.doc_blocks import of
 
@@ -219,9 +222,17 @@ async def test_two_people_recover_the_keys_only_together(plain: Settings, tmp_pa
     people = [tmp_path / name for name in ("ann.identity", "bob.identity")]
     recipients = [create_identity(path) for path in people]
     copy, before = tmp_path / "keys.escrow", contents(plain)
+    rt = await open_existing(plain)
     with pytest.raises(Invalid, match="name two people or more, each once"):
-        escrow_keys(plain, copy, [recipients[0], recipients[0]])
-    escrow_keys(plain, copy, recipients)
+        await escrow_keys(rt, copy, [recipients[0], recipients[0]], actor="person:ann")
+    await escrow_keys(rt, copy, recipients, actor="person:ann")
+    with pytest.raises(Conflict, match="exists already; name a new file"):
+        await escrow_keys(rt, copy, recipients, actor="person:ann")
+    async with rt.store.read() as session:
+        kind = AuditEventRow.kind == EventKind.KEYS_ESCROWED
+        [event] = list(await session.scalars(select(AuditEventRow).where(kind)))
+    assert (event.actor, event.data["recipients"]) == ("person:ann", recipients)
+    await rt.close()
     with pytest.raises(Conflict, match="exist already; move them aside"):
         recover_keys(plain, copy, people)
     for name in FILES:

@@ -35,9 +35,8 @@ async def examine_files(settings: Settings) -> tuple[list[Diagnosis], Runtime | 
     found = await load_identity(rt.store)
     name = found.id if found else "unknown"
     text = f"database {settings.database_name} and keys belong to {name}"
-    rotation = [_unfinished(rt, found)] if found and _is_unfinished(rt, found) else []
-    keys = _key_files(settings)
-    return [good("database", text), keys, *rotation, await _admin_key(rt)], rt
+    rotations = _unfinished_rotations(rt, found)
+    return [good("database", text), _key_files(settings), *rotations, await _admin_key(rt)], rt
 
 
 def _key_files(settings: Settings) -> Diagnosis:
@@ -53,17 +52,17 @@ def _key_files(settings: Settings) -> Diagnosis:
     return good("keys", f"keys: {provider.name}")
 
 
-def _is_unfinished(rt: Runtime, identity: InstallationRow) -> bool:
-    return bound_key(rt, identity) != rt.secrets.newest_key_id
-
-
-def _unfinished(rt: Runtime, identity: InstallationRow) -> Diagnosis:
-    """Return that an older encryption key has sealed a part of the database."""
-    return wrong(
-        "encryption key",
-        f"the rotation from key {bound_key(rt, identity)} to {rt.secrets.newest_key_id} is not "
-        "over; run `tocsin keys rotate` again",
-    )
+def _unfinished_rotations(rt: Runtime, identity: InstallationRow | None) -> list[Diagnosis]:
+    found = []
+    if identity is not None and bound_key(rt, identity) != rt.secrets.newest_key_id:
+        old, new = bound_key(rt, identity), rt.secrets.newest_key_id  # both seal the database
+        text = f"the rotation from key {old} to {new} is not over; run `tocsin keys rotate` again"
+        found.append(wrong("encryption key", text))
+    if rt.audit_keys.is_unfinished:
+        new = (rt.audit_keys.next or rt.audit_keys.current).id
+        text = f"the rotation to key {new} is not over; run `tocsin keys rotate --audit` again"
+        found.append(wrong("audit key", f"{text}, or its next step"))
+    return found
 
 
 async def _admin_key(rt: Runtime) -> Diagnosis:

@@ -172,10 +172,13 @@ def escrow(
     config: Config = None,
 ) -> Answer:
     """Write a copy of both keys that two people, or more, open only together."""
-    from orchestrator.key_rotation.key_files import escrow_keys
-    from orchestrator.settings import Settings
 
-    escrow_keys(Settings.load(config, data_dir=data_dir), file, recipient)
+    async def work(rt: Runtime) -> None:
+        from orchestrator.key_rotation.key_files import escrow_keys
+
+        await escrow_keys(rt, file, recipient, actor=_actor())
+
+    _on_installation(work, data_dir, config)
     data = {"file": str(file), "people": len(recipient)}
     return Answer(data, f"{file}: opens with all {len(recipient)} identities together")
 
