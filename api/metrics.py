@@ -71,6 +71,12 @@ class Metrics:
             registry=self._registry,
         )
         self._containments = self._gauge("tocsin_containments", "Containments by state", ["state"])
+        self._overdue = self._gauge(
+            "tocsin_releases_overdue", "Leases whose end has come, and whose release has not begun"
+        )
+        self._oldest_overdue = self._gauge(
+            "tocsin_release_oldest_overdue_seconds", "How long the first of them has been due"
+        )
         self._tasks = self._gauge("tocsin_tasks_open", "Open tasks by kind", ["kind"])
         self._notifications = self._gauge(
             "tocsin_notifications", "Notifications by state", ["state"]
@@ -144,8 +150,9 @@ class Metrics:
         return generate_latest(self._registry).decode()
 
     async def _count(self, rt: Runtime) -> None:
+        now = rt.clock()
         async with rt.store.read() as session:
-            found = await counts.all_counts(session)
+            found = await counts.all_counts(session, now)
         for status in RunStatus:
             self._runs.labels(status.value).set(found.runs.get(status.value, 0))
         self._approvals.set(found.pending_approvals)
@@ -159,7 +166,8 @@ class Metrics:
         ):
             for state in states:
                 gauge.labels(state.value).set(counted.get(state.value, 0))
-        now = rt.clock()
+        self._overdue.set(found.overdue_leases)
+        self._oldest_overdue.set(_age(found.oldest_overdue, now))
         self._oldest_approval.set(_age(found.oldest_approval, now))
         self._unsealed.set(_age(found.oldest_unsealed, now))
 

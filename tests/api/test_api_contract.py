@@ -14,6 +14,7 @@ from orchestrator.domain.run import RunStatus, StepState
 from orchestrator.runtime import Runtime
 from orchestrator.store.tables import ApprovalRow, ContainmentRow, LeaseRow, RunRow, StepRow
 from tests.harness.api_calls import EDGE, People, add_edge, alert, is_problem
+from tests.harness.databases import edit_rows
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LATER = datetime(2126, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -427,5 +428,15 @@ async def test_metrics_say_what_is_in_force_and_how_long_people_are_awaited(
     assert found['tocsin_notifications{state="failed"}'] == "0.0"
     assert found['tocsin_tasks_open{kind="drift"}'] == "0.0"
     assert float(found["tocsin_approvals_pending"]) >= 1
+    assert found["tocsin_releases_overdue"] == "0.0"
     for age in ("tocsin_approval_oldest_seconds", "tocsin_audit_unsealed_seconds"):
         assert float(found[age]) >= 0
+
+
+async def test_metrics_say_how_long_a_release_has_been_due(people: People, rows: Runtime) -> None:
+    async with rows.store.write() as session:
+        await edit_rows(session, LeaseRow, until=rows.clock() - timedelta(seconds=30))
+    text = (await people[Role.VIEWER].get("/metrics")).text
+    assert "tocsin_releases_overdue 1.0" in text
+    found = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(found["tocsin_release_oldest_overdue_seconds"]) >= 30

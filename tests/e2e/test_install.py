@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -133,17 +134,49 @@ def test_nginx_configuration_is_valid(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_alert_rules_name_metrics_that_exist(tmp_path: Path) -> None:
-    rules = DEPLOY / "alerts.yml"
+def unknown_metrics(expression: str) -> set[str]:
+    """Return the names in an expression that neither the API nor a worker has."""
     described = Metrics().describe()
     of_worker = set(re.findall(r'"(tocsin_[a-z_]+)"', inspect.getsource(worker_metrics)))
+    return {
+        name
+        for name in re.findall(r"\btocsin_[a-z_]+", expression)
+        if f"# HELP {name} " not in described
+        and f"# HELP {re.sub('_(bucket|count|sum)$', '', name)} " not in described
+        and not {name, re.sub("_(bucket|count|sum)$", "", name)} & of_worker
+    }
+
+
+def test_alert_rules_name_metrics_that_exist() -> None:
+    rules = DEPLOY / "alerts.yml"
     document = YAML(typ="safe").load(rules.read_text("utf-8"))
     for group in document["groups"]:
         for rule in group["rules"]:
             assert {"alert", "expr", "for", "labels", "annotations"} == set(rule)
             assert {"summary", "description"} == set(rule["annotations"])
-            for name in re.findall(r"\btocsin_[a-z_]+", rule["expr"]):
-                base = re.sub("_(bucket|count|sum)$", "", name)
-                assert f"# HELP {name} " in described or {name, base} & of_worker, name
+            assert unknown_metrics(rule["expr"]) == set()
     if (tool := shutil.which("promtool")) is not None:
+        subprocess.run([tool, "check", "rules", str(rules)], check=True, capture_output=True)
+
+
+def test_dashboard_shows_metrics_that_exist_on_panels_that_do_not_overlap(tmp_path: Path) -> None:
+    board = json.loads((DEPLOY / "dashboard.json").read_text("utf-8"))
+    panels = [panel for panel in board["panels"] if panel["type"] != "row"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert {name for each in expressions for name in unknown_metrics(each)} == set()
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    if (tool := shutil.which("promtool")) is not None:
+        records = [
+            {"record": f"panel_{number}", "expr": each.replace("$__rate_interval", "5m")}
+            for number, each in enumerate(expressions)
+        ]
+        rules = tmp_path / "panels.yml"
+        rules.write_text(json.dumps({"groups": [{"name": "panels", "rules": records}]}), "utf-8")
         subprocess.run([tool, "check", "rules", str(rules)], check=True, capture_output=True)

@@ -11,12 +11,14 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from orchestrator.domain.approval import ApprovalState
+from orchestrator.domain.containment import LeaseState
 from orchestrator.domain.incident import TaskState
 from orchestrator.domain.run import RunStatus
 from orchestrator.store.queries import audit, runs
 from orchestrator.store.tables import (
     ApprovalRow,
     ContainmentRow,
+    LeaseRow,
     NotificationRow,
     RunRow,
     TaskRow,
@@ -40,10 +42,14 @@ class Counts(NamedTuple):
     """When the oldest pending approval was asked for."""
     oldest_unsealed: datetime | None
     """The time of the oldest audit event without a seal."""
+    overdue_leases: int
+    """Live leases whose end has come, and whose release has not begun."""
+    oldest_overdue: datetime | None
+    """When the first of them was due."""
 
 
-async def all_counts(session: AsyncSession) -> Counts:
-    """Return the current counts."""
+async def all_counts(session: AsyncSession, now: datetime) -> Counts:
+    """Return the counts as of now."""
     pending = (
         select(func.count()).select_from(ApprovalRow).where(col(ApprovalRow.state) == "pending")
     )
@@ -53,6 +59,10 @@ async def all_counts(session: AsyncSession) -> Counts:
         .select_from(RunRow)
         .where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(still_open))
     )
+    overdue = select(func.count(), func.min(col(LeaseRow.until))).where(
+        col(LeaseRow.state) == LeaseState.LIVE, col(LeaseRow.until) <= now
+    )
+    overdue_leases, oldest_overdue = (await session.execute(overdue)).one()
     return Counts(
         await runs.count_by_status(session),
         await session.scalar(pending) or 0,
@@ -66,6 +76,8 @@ async def all_counts(session: AsyncSession) -> Counts:
             )
         ),
         await audit.oldest_unsealed(session),
+        overdue_leases,
+        oldest_overdue,
     )
 
 
