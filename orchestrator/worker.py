@@ -22,6 +22,7 @@ from orchestrator.authoring.backtest.live_reads import LIVE_BACKTEST_HANDLER
 from orchestrator.authoring.debug.activities import debug_activities
 from orchestrator.authoring.debug.workflow import DebugSession
 from orchestrator.connections.check import CHECK_CONNECTION_HANDLER, CHECK_SETTINGS_HANDLER
+from orchestrator.containments.attend import Attendant
 from orchestrator.containments.device_reads import CHECK_RELEASED_HANDLER, LIST_TAGGED_HANDLER
 from orchestrator.contracts.names import TASK_QUEUE
 from orchestrator.domain.errors import Conflict, TocsinError, Unavailable
@@ -94,7 +95,7 @@ async def run_worker(settings: Settings) -> None:
 
 
 async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
-    """Run a worker, the reconciler and the sender of notifications until `stop` is set."""
+    """Run a worker, and what looks for work in the store, until `stop` is set."""
     await record_own_safely(rt)  # before the first change, which must not hit our own systems
     async with make_worker(rt, client):
         _log.info("worker started", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
@@ -103,6 +104,7 @@ async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
             asyncio.create_task(_stream_until(rt, stop)),
             asyncio.create_task(_reconcile_until(rt, client, stop)),
             asyncio.create_task(_recover_until(rt, client, stop)),
+            asyncio.create_task(Attendant(rt, client).attend_until(stop)),
             asyncio.create_task(send_until(rt, stop)),  # apart: a mail server may be slow
             asyncio.create_task(record_own_until(rt, stop)),
         ]
@@ -117,7 +119,7 @@ def make_worker(rt: Runtime, client: Client) -> Worker:
         task_queue=TASK_QUEUE,
         workflows=[*WORKFLOWS, DebugSession],
         activities=[
-            *activities(rt, client, REQUEST_HANDLERS),
+            *activities(rt, REQUEST_HANDLERS),
             *debug_activities(rt, client),
         ],
         workflow_runner=SandboxedWorkflowRunner(

@@ -7,11 +7,10 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio.client import Client
 
 from orchestrator.containments.early_release import ask_group, find_refusal
 from orchestrator.containments.queries import get_containments, unknown_containment
-from orchestrator.containments.release import end_leases, wake_all
+from orchestrator.containments.release import end_leases
 from orchestrator.containments.release_scope import covering_effect
 from orchestrator.containments.views import CONTAINMENT_EXAMPLE, ContainmentView
 from orchestrator.domain.access import Principal
@@ -114,7 +113,6 @@ async def preview_release(
 
 async def release_containments(
     rt: Runtime,
-    client: Client | None,
     wanted: ContainmentFilter,
     *,
     expected: PreviewedSelection | None,
@@ -145,7 +143,6 @@ async def release_containments(
                 await end_leases(session, rt, found, leases, actor, reason)
         except (NotFound, Conflict) as error:
             outcomes[key] = _Outcome(result=ReleaseResult.REFUSED, reason=str(error))
-    await wake_all(client, [key for key in keys if outcomes[key].result is ReleaseResult.RELEASED])
     return await _answer(rt, keys, count, outcomes, preview=False)
 
 

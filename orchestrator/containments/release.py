@@ -1,15 +1,12 @@
-"""Release by a person, and other ends for leases. The containment's workflow does the lifting."""
+"""Release by a person, and other ends for leases. A worker finds them in the store and lifts."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio.client import Client
-from temporalio.service import RPCError
 
 from orchestrator.audit import trail
 from orchestrator.containments.early_release import (
@@ -24,7 +21,6 @@ from orchestrator.containments.queries import (
     unknown_containment,
 )
 from orchestrator.containments.views import ContainmentView
-from orchestrator.containments.watch import watch
 from orchestrator.domain.access import Principal
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.containment import ContainmentState
@@ -37,12 +33,10 @@ from orchestrator.store.tables import ContainmentRow, LeaseRow
 
 MAX_LENGTH = timedelta(seconds=LONGEST)
 Way = Literal["extend", "shorten"]
-_BATCH = 20
 
 
 async def release(
     rt: Runtime,
-    client: Client | None,
     key: str,
     *,
     lease: str | None = None,
@@ -54,7 +48,7 @@ async def release(
 
     `who`: the person and their groups. Raise NotFound, Conflict (released already), Forbidden (a
     group that approved it is asked). Works while Temporal is down: it is done later. A kill switch
-    that stops releases holds it back.
+    that stops releases delays it.
     """
     async with rt.store.write() as session:
         containment, leases = await _load(session, key, lease)
@@ -65,13 +59,11 @@ async def release(
             await ask_group(session, refused, actor, reason, rt.clock())
     if refused is not None:
         raise Forbidden(str(refused))
-    await wake_all(client, [containment.key])
     return await get_containment(rt, containment.key)
 
 
 async def release_incident(
     rt: Runtime,
-    client: Client | None,
     incident_id: str,
     *,
     actor: str,
@@ -101,13 +93,11 @@ async def release_incident(
             await end_leases(session, rt, containment, leases, actor, reason)
     if refusals:
         raise Forbidden("nothing was released. " + "\n".join(map(str, refusals)))
-    await wake_all(client, keys)
     return Page(items=await get_containments(rt, keys))
 
 
 async def change_lease(
     rt: Runtime,
-    client: Client | None,
     key: str,
     *,
     lease: str | None = None,
@@ -157,7 +147,6 @@ async def change_lease(
             )
     if refused is not None:
         raise Forbidden(str(refused))
-    await wake_all(client, [containment.key])
     return await get_containment(rt, containment.key)
 
 
@@ -243,25 +232,3 @@ async def end_leases(
         await trail.record(
             session, EventKind.LEASE_CHANGED, actor=actor, subject=lease.run_id, data=data, now=now
         )
-
-
-async def wake_all(client: Client | None, keys: Sequence[str]) -> None:
-    """Wake the workflows, best effort: the reconciler finds leases that are over too.
-
-    Stop after a batch of which Temporal took none.
-    """
-    if client is None:
-        return
-    for first in range(0, len(keys), _BATCH):
-        batch = keys[first : first + _BATCH]
-        done = await asyncio.gather(*(_wake(client, key) for key in batch))
-        if not any(done):
-            return
-
-
-async def _wake(client: Client, key: str) -> bool:
-    try:
-        await watch(client, key)
-    except (RPCError, RuntimeError):
-        return False
-    return True

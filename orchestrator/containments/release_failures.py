@@ -15,7 +15,7 @@ from orchestrator.domain.incident import TaskKind
 from orchestrator.incidents import tasks
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.store.queries import containments
-from orchestrator.store.tables import ContainmentRow, EffectRow
+from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
 
 PAUSES = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 """The pause after the first, second, ... refusal; the last one repeats."""
@@ -24,13 +24,14 @@ SLOW_ATTEMPTS = 10
 """After so long, or so many attempts of one release, a task tells people that it fails."""
 
 
-def is_slow() -> bool:
-    """Whether the current activity has tried for so long that people should know."""
+def is_slow(containment: ContainmentRow, lease: LeaseRow | None, now: datetime) -> bool:
+    """Whether its release is tried for so long that people should know. `lease`: its last one."""
     info = activity.info()
-    return (
-        info.attempt >= SLOW_ATTEMPTS
-        or info.current_attempt_scheduled_time - info.scheduled_time >= SLOW_AFTER
+    waited = max(
+        info.current_attempt_scheduled_time - info.scheduled_time,
+        now - lease.ended_at if lease and lease.ended_at else timedelta(),
     )
+    return max(info.attempt, containment.tries) >= SLOW_ATTEMPTS or waited >= SLOW_AFTER
 
 
 async def schedule_retry(

@@ -77,8 +77,8 @@ def is_reapplying(containment: ContainmentRow, now: datetime) -> bool:
     """Return whether a drift check applies the containment again now."""
     return (
         containment.drift is DriftState.REAPPLYING
-        and containment.retry_at is not None
-        and containment.retry_at > now
+        and containment.reapplying_until is not None
+        and containment.reapplying_until > now
     )
 
 

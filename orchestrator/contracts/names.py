@@ -12,12 +12,23 @@ def run_workflow_id(run_id: str, attempt: int) -> str:
     return f"run-{run_id}-{attempt}"
 
 
+def release_workflow_id(containment_key: str) -> str:
+    """Return the id of the workflow that releases a containment: one at a time."""
+    return f"release-{containment_key}"
+
+
+def check_workflow_id(containment_key: str) -> str:
+    """Return the id of the workflow that checks a containment for drift: one at a time."""
+    return f"check-{containment_key}"
+
+
 class Workflow(StrEnum):
     """Workflow types."""
 
     RUN = "RunPlaybook"
     BATCH = "RunBatch"
-    HOLD = "HoldContainment"
+    RELEASE = "ReleaseContainment"
+    CHECK = "CheckContainment"
     ROLL_BACK = "RollBack"
     ANSWER_REQUEST = "AnswerRequest"
     DEBUG = "DebugSession"

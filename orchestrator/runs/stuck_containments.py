@@ -1,4 +1,4 @@
-"""Containments whose workflow is stuck: no lease on them ends, and no drift is found.
+"""Containments whose release is stuck: its workflow does not move, so that no lease on them ends.
 
 Their leases are in the store, so a workflow that a newer worker cannot continue is replaced once.
 One that is stuck again has a task until it moves.
@@ -13,8 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from orchestrator.containments.watch import watch, workflow_id
-from orchestrator.contracts.names import Workflow
+from orchestrator.contracts.names import Workflow, release_workflow_id
 from orchestrator.domain.incident import TaskKind, TaskState
 from orchestrator.engine.temporal.client import RPC_TIMEOUT
 from orchestrator.incidents.tasks import close_tasks, open_task
@@ -40,9 +39,10 @@ async def watch_containment_tasks(rt: Runtime, client: Client) -> int:
     async with rt.store.read() as session:
         overdue = await containments.overdue_keys(session, now - LATE, ASKED_AT_ONCE)
         known = await _known(session)
-    names = [name.removeprefix("hold-") for name in await reported(client, Workflow.HOLD)]
+    prefix = release_workflow_id("")
+    names = [name.removeprefix(prefix) for name in await reported(client, Workflow.RELEASE)]
     keys = [*dict.fromkeys([*known, *overdue, *names])][: 2 * ASKED_AT_ONCE]
-    found = await asyncio.gather(*(health(client, workflow_id(key)) for key in keys))
+    found = await asyncio.gather(*(health(client, release_workflow_id(key)) for key in keys))
     stuck = {
         key: each for key, each in zip(keys, found, strict=True) if each.failures >= STUCK_AFTER
     }
@@ -52,7 +52,7 @@ async def watch_containment_tasks(rt: Runtime, client: Client) -> int:
         if key not in known and each.started_at and each.started_at < now - REPLACED_AFTER
     }
     for key in sorted(replaced):
-        await _replace(client, key)
+        await _end(client, key)
     async with rt.store.write() as session:
         for key in stuck.keys() - replaced:
             await _open_task(session, key, stuck[key], now)
@@ -76,15 +76,15 @@ async def _open_task(session: AsyncSession, key: str, found: Health, now: dateti
         session,
         kind=TaskKind.STUCK_CONTAINMENT,
         subject=key,
-        summary=f"{row.action} of {row.target} on {row.connection} is not watched: its workflow "
+        summary=f"{row.action} of {row.target} on {row.connection} is not released: its workflow "
         f"task failed {found.failures} times in Temporal, so its leases do not end; the worker's "
         "log says why. After the fix of the worker it goes on by itself.",
         now=now,
     )
 
 
-async def _replace(client: Client, key: str) -> None:
-    _log.warning("stuck workflow of a containment is replaced", containment=key)
-    handle = client.get_workflow_handle(workflow_id(key))
+async def _end(client: Client, key: str) -> None:
+    """End a stuck workflow: what is due is found again, and another one is started."""
+    _log.warning("stuck release of a containment is replaced", containment=key)
+    handle = client.get_workflow_handle(release_workflow_id(key))
     await handle.terminate("stuck", rpc_timeout=RPC_TIMEOUT)
-    await watch(client, key)

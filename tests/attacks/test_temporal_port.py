@@ -72,7 +72,7 @@ async def released(tmp_path: Path) -> AsyncIterator[Stack]:
         )
         await until_step(made, "pause", lambda _: True)
         (held,) = await made.rows(ContainmentRow)
-        await release(made.rt, client, held.key, actor="person:ann")
+        await release(made.rt, held.key, actor="person:ann")
         await until_step(made, "block", lambda step: step.state == "released")
         assert made.effects("firewall") == 2
         yield made, client

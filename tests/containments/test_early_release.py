@@ -36,28 +36,26 @@ Act = Callable[[ActivityRig, str, Principal | None], Awaitable[Any]]
 
 
 async def by_hand(bench: ActivityRig, key: str, who: Principal | None) -> Any:
-    return await release(bench.rt, None, key, actor="person:x", who=who, reason="it is harmless")
+    return await release(bench.rt, key, actor="person:x", who=who, reason="it is harmless")
 
 
 async def one_lease(bench: ActivityRig, key: str, who: Principal | None) -> Any:
-    return await release(bench.rt, None, key, lease="run_1/block", actor="person:x", who=who)
+    return await release(bench.rt, key, lease="run_1/block", actor="person:x", who=who)
 
 
 async def shorten(bench: ActivityRig, key: str, who: Principal | None) -> Any:
     soon = timedelta(seconds=1)
-    return await change_lease(bench.rt, None, key, length=soon, actor="person:x", who=who)
+    return await change_lease(bench.rt, key, length=soon, actor="person:x", who=who)
 
 
 async def of_incident(bench: ActivityRig, key: str, who: Principal | None) -> Any:
-    return await release_incident(bench.rt, None, "inc_1", actor="person:x", who=who)
+    return await release_incident(bench.rt, "inc_1", actor="person:x", who=who)
 
 
 async def in_bulk(bench: ActivityRig, key: str, who: Principal | None) -> Any:
     wanted = ContainmentFilter(keys=(key,))
     seen = await preview_release(bench.rt, wanted, who)
-    done = await release_containments(
-        bench.rt, None, wanted, expected=None, actor="person:x", who=who
-    )
+    done = await release_containments(bench.rt, wanted, expected=None, actor="person:x", who=who)
     (before,), (after,) = seen.items, done.items
     if after.result is ReleaseResult.REFUSED:
         assert before.result is ReleaseResult.REFUSED
@@ -130,14 +128,14 @@ async def test_member_of_the_group_lifts_it_and_closes_what_was_asked(
 
 async def test_longer_lease_and_what_no_group_approved_need_no_one(bench: ActivityRig) -> None:
     key = await approved(bench, None)
-    await change_lease(bench.rt, None, key, length=5 * HOUR, actor="person:x", who=PAUL)
+    await change_lease(bench.rt, key, length=5 * HOUR, actor="person:x", who=PAUL)
     await by_hand(bench, key, PAUL)
     assert await ends(bench) == [START]
 
 
 async def test_extension_of_what_a_group_approved_is_open_to_all(bench: ActivityRig) -> None:
     key = await approved(bench)
-    await change_lease(bench.rt, None, key, length=5 * HOUR, actor="person:x", who=PAUL)
+    await change_lease(bench.rt, key, length=5 * HOUR, actor="person:x", who=PAUL)
     assert await ends(bench) == [START + 5 * HOUR]
 
 

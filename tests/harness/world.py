@@ -31,19 +31,12 @@ from orchestrator.contracts.change import (
     VerifyReply,
     VerifyRequest,
 )
-from orchestrator.contracts.containment import DueReply, HoldInput, HoldRequest
+from orchestrator.contracts.containment import HoldRequest
 from orchestrator.contracts.names import Activity
 from orchestrator.contracts.requests import WorkerReply, WorkerRequest
 from orchestrator.contracts.run import EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
 from orchestrator.domain.change import Change, PolicyVerdict, Verdict
-
-LaterReply = Callable[[datetime], DueReply]
-"""A reply that depends on the server's time."""
-
-
-def wake_after(length: timedelta, *, live: int = 1) -> LaterReply:
-    """Return a reply that wakes the workflow after a time."""
-    return lambda now: DueReply(wake_at=now + length, live=live)
+from orchestrator.domain.run import RunStatus
 
 
 @dataclass
@@ -78,10 +71,10 @@ class MemoryWorld:
     stuck: set[str] = field(default_factory=set)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     store_away: int = 0
-    due_replies: list[DueReply | LaterReply] = field(default_factory=list)
-    due_asked: list[HoldInput] = field(default_factory=list)
+    due: list[UndoRequest] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     check_fails: bool = False
+    undo_fails: bool = False
     undo_requests: list[UndoRequest] = field(default_factory=list)
     on_ask: Callable[[str], Awaitable[None]] | None = None
     generation: int = 0
@@ -172,6 +165,8 @@ class MemoryWorld:
     async def undo(self, request: UndoRequest) -> UndoReply:
         self.leases.discard(request.path)
         self.undo_requests.append(request)
+        if self.undo_fails:
+            raise ApplicationError("the vendor is away", type="Unavailable")
         if request.path in self.stuck:
             return UndoReply(outcome="stuck", detail="the system refuses")
         found = self.effects.pop(request.path, None)
@@ -183,6 +178,8 @@ class MemoryWorld:
 
     @activity.defn(name=Activity.LIST_UNDOABLE)
     async def list_undoable(self, _: RunContext) -> list[UndoableStep]:
+        if self.ended:
+            return []
         newest = sorted(self.effects.items(), key=lambda item: -item[1][0])
         due = [UndoableStep(path=path, seq=seq) for path, (seq, _target) in newest]
         return [
@@ -231,18 +228,16 @@ class MemoryWorld:
         return BeginReply(question=self.asked_first)
 
     @activity.defn(name=Activity.END)
-    async def end(self, end: RunEnd) -> None:
+    async def end(self, end: RunEnd) -> RunStatus:
         if self.store_away:
             self.store_away -= 1
             raise ApplicationError("the database does not answer", type="Unavailable")
         self.ended.append(end)
+        return self.ended[0].status
 
     @activity.defn(name=Activity.LIST_DUE)
-    async def list_due(self, given: HoldInput) -> DueReply:
-        self.due_asked.append(given)
-        reply = self.due_replies.pop(0) if self.due_replies else DueReply()
-        # By the server's clock, which also measures how long a workflow takes.
-        return reply if isinstance(reply, DueReply) else reply(activity.info().scheduled_time)
+    async def list_due(self, _: str) -> list[UndoRequest]:
+        return self.due
 
     @activity.defn(name=Activity.CHECK_DRIFT)
     async def check_drift(self, key: str) -> None:

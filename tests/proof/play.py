@@ -144,7 +144,7 @@ class ProofPlay:
         for hold in held:
             hold.unsure = True
         try:
-            await release(self.stage.rt, self.stage.client, key, actor="person:ann")
+            await release(self.stage.rt, key, actor="person:ann")
         except Conflict:
             return  # lifted already
         finally:
@@ -168,9 +168,7 @@ class ProofPlay:
             hold.unsure = True
         before = self.stage.clock.now()
         try:
-            await change_lease(
-                self.stage.rt, self.stage.client, key, length=length, actor="person:ann"
-            )
+            await change_lease(self.stage.rt, key, length=length, actor="person:ann")
         except Conflict:
             return
         else:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from connectors.sdk.open import open_connector
 from connectors.sdk.transport import Access
 from orchestrator import worker as composed
 from orchestrator.connections.open import pool_key
-from orchestrator.containments.watch import workflow_id as watcher_id
-from orchestrator.contracts.names import run_workflow_id
+from orchestrator.containments import attend
+from orchestrator.containments.attend import Attendant
+from orchestrator.contracts.names import release_workflow_id, run_workflow_id
 from orchestrator.domain.clock import utc_now
 from orchestrator.engine.activities import check_drift, verify
 from orchestrator.engine.temporal.codec import data_converter
@@ -45,6 +47,17 @@ SERVER = Path(sys.executable).with_name("temporal-test-server")  # from its pack
 REAL_SERVER = SERVER.with_name("temporal")
 URL = "http://127.0.0.1:1"
 _SLEEP_PATIENCE = 15.0
+_LOOK_SECONDS = 0.005
+"""Seconds of real time between two looks at what is due."""
+_MOST_STEPS = 30
+"""In how many steps time passes at most, each until something is due."""
+_NEXT_DUE = """
+SELECT min(due) AS due FROM (
+    SELECT until AS due FROM leases WHERE state = 'live' AND until IS NOT NULL
+    UNION ALL SELECT retry_at FROM containments WHERE state != 'lifted' AND retry_at IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM leases WHERE containment_key = key AND state = 'live')
+)
+"""
 RESTLESS = 300
 """Activities while no time passes: a hanging server starts none, and one moment needs fewer."""
 _LAST_SECONDS = 5.0
@@ -90,6 +103,7 @@ class ProofStage:
         verify.poll_until.__defaults__ = (QUICK_PAUSES,)
         check_drift.PAUSES = QUICK_PAUSES[:2]
         composed.MAX_WORKFLOWS = REMEMBERED
+        attend.LOOK_SECONDS = _LOOK_SECONDS
         self.rt = open_runtime(
             Settings.load(
                 data_dir=self.folder / "data", shutdown_seconds=ABRUPT, source_open_runs=PLACES
@@ -102,10 +116,14 @@ class ProofStage:
         shutil.copyfile(self._database, self.folder / "template.db")
         self._server = await self._start_server()
         self.client = self._server.client
+        # Not the server's own client: each result that it waits for lets time pass.
+        self._attending_client = await Client.connect(
+            self.client.service_client.config.target_host, data_converter=self._converter
+        )
         await self._work()
 
     async def _start_server(self) -> WorkflowEnvironment:
-        converter = data_converter(self.rt.payloads)
+        converter = self._converter = data_converter(self.rt.payloads)
         if isinstance(self.clock, FastClock):
             return await WorkflowEnvironment.start_local(
                 data_converter=converter,
@@ -122,6 +140,7 @@ class ProofStage:
 
     async def close(self) -> None:
         """Stop everything, even if the server no longer answers."""
+        await self._stop_attending()
         self._working.cancel()
         await asyncio.wait([self._working], timeout=_LAST_SECONDS)
         with suppress(TimeoutError, RPCError, RuntimeError):
@@ -143,10 +162,18 @@ class ProofStage:
             self.connectors[name].due.clear()
             self.connectors[name].undone.clear()
         self.ledger = Ledger(self._database)
+        self._stop = asyncio.Event()
+        self.attendant = Attendant(self.rt, self._attending_client)
+        self._attending = asyncio.ensure_future(self.attendant.attend_until(self._stop))
 
     async def end(self) -> None:
         """Close what a sequence that has ended used."""
+        await self._stop_attending()
         self.ledger.close()
+
+    async def _stop_attending(self) -> None:
+        self._stop.set()
+        await self._attending
 
     async def _work(self) -> None:
         """Start the worker."""
@@ -161,6 +188,24 @@ class ProofStage:
         if isinstance(self.clock, FastClock):
             await self.clock.pass_time(by)
             return
+        end, shortest = self.clock.now() + by, by / _MOST_STEPS
+        while (now := self.clock.now()) < end:
+            due = self._next_due()
+            await self._skip(min(end - now, max(due - now, shortest)) if due else end - now)
+            await self._attended()
+
+    def _next_due(self) -> datetime | None:
+        """Return when something is due on a containment next, other than a drift check."""
+        found = self.ledger.rows(_NEXT_DUE)[0]["due"]
+        return datetime.fromisoformat(found).replace(tzinfo=UTC) if found else None
+
+    async def _attended(self) -> None:
+        """Return once what is due is done, unless it takes long."""
+        end = time.monotonic() + _LAST_SECONDS
+        while (await self.attendant.look() or self.attendant.busy) and time.monotonic() < end:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _skip(self, by: timedelta) -> None:
         before = self.clock.begun
         try:
             async with asyncio.timeout(_SLEEP_PATIENCE):
@@ -206,7 +251,10 @@ class ProofStage:
         ]
         return [
             *runs,
-            *(watcher_id(row["key"]) for row in self.ledger.rows("SELECT key FROM containments")),
+            *(
+                release_workflow_id(row["key"])
+                for row in self.ledger.rows("SELECT key FROM containments")
+            ),
         ]
 
     async def _furnish(self) -> None:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
@@ -24,7 +25,6 @@ from orchestrator.contracts.requests import WorkerRequest
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.run import Mode
 from orchestrator.engine.temporal.workflows.answer_request import AnswerRequest
-from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
 from tests.conftest import TEST_SERVER
 from tests.harness.run_answers import agree_with
 from tests.harness.run_rig import RunRig

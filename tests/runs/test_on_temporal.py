@@ -368,12 +368,12 @@ async def test_release_ends_the_leases_and_wakes_the_workflow(
         ),
     )
     async with listening(client):
-        shown = await release(rt, client, "k", actor="person:ann")
+        shown = await release(rt, "k", actor="person:ann")
         assert await client.get_workflow_handle("hold-k").result() == "k"
     assert shown.leases[0].expires_at == NOW
     assert (await list_containments(rt)).items[0].leases[0].ended_by == "person:ann"
     with pytest.raises(NotFound):
-        await release(rt, None, "other", actor="person:ann")
+        await release(rt, "other", actor="person:ann")
 
 
 async def test_unwatched_expired_lease_is_found_by_the_reconciler(

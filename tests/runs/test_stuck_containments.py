@@ -7,13 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from orchestrator.containments.watch import watch, workflow_id
+from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
 from temporalio.client import Client
 
 from api.metrics import Metrics
 from orchestrator.cli.diagnosis.runs import examine_runs
-from orchestrator.containments.watch import watch, workflow_id
 from orchestrator.engine.decide.interpreter import Interpreter
-from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
 from orchestrator.incidents.trail_health import trail_health
 from orchestrator.playbook.plan import ForEach
 from orchestrator.runs import stuck, stuck_containments

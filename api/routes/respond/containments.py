@@ -93,7 +93,7 @@ async def contain_target(rt: Rt, client: Temporal, actor: Actor, body: ContainTa
     responses=error_responses(401, 403, 409, 422),
 )
 async def release_containments(
-    rt: Rt, client: Temporal, who: CurrentPrincipal, actor: Actor, body: ReleaseContainments
+    rt: Rt, who: CurrentPrincipal, actor: Actor, body: ReleaseContainments
 ) -> ContainmentReleases:
     """Release containments that a filter or ids choose, up to 500, each with its own result.
 
@@ -105,7 +105,7 @@ async def release_containments(
         return await bulk_release.preview_release(rt, wanted, who)
     expected = body.expected(by_id=body.ids is not None)
     return await bulk_release.release_containments(
-        rt, client, wanted, expected=expected, actor=actor, who=who, reason=body.reason
+        rt, wanted, expected=expected, actor=actor, who=who, reason=body.reason
     )
 
 
@@ -128,7 +128,6 @@ async def get_containment(rt: Rt, containment_id: ContainmentId) -> ContainmentV
 )
 async def change_lease(
     rt: Rt,
-    client: Temporal,
     who: CurrentPrincipal,
     actor: Actor,
     containment_id: ContainmentId,
@@ -140,7 +139,6 @@ async def change_lease(
     """
     return await releases.change_lease(
         rt,
-        client,
         containment_id,
         lease=body.lease,
         until=body.expires_at,
@@ -161,7 +159,6 @@ async def change_lease(
 )
 async def release_containment(
     rt: Rt,
-    client: Temporal,
     who: CurrentPrincipal,
     actor: Actor,
     containment_id: ContainmentId,
@@ -174,7 +171,7 @@ async def release_containment(
     """
     asked = body or ReleaseContainment()
     return await releases.release(
-        rt, client, containment_id, lease=asked.lease, actor=actor, who=who, reason=asked.reason
+        rt, containment_id, lease=asked.lease, actor=actor, who=who, reason=asked.reason
     )
 
 
@@ -205,7 +202,6 @@ async def resolve_containment(
 )
 async def release_incident(
     rt: Rt,
-    client: Temporal,
     who: CurrentPrincipal,
     actor: Actor,
     incident_id: IncidentId,
@@ -216,9 +212,7 @@ async def release_incident(
     Where a group approved one of them, and you are not a member, none is released (403).
     """
     reason = body.reason if body else ""
-    return await releases.release_incident(
-        rt, client, incident_id, actor=actor, who=who, reason=reason
-    )
+    return await releases.release_incident(rt, incident_id, actor=actor, who=who, reason=reason)
 
 
 @router.get(

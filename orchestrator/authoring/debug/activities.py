@@ -84,7 +84,6 @@ class DebugActivities:
                 with suppress(Conflict):  # released in the meantime
                     await release(
                         self._rt,
-                        self._client,
                         lease.containment_key,
                         lease=lease.id,
                         actor=request.actor,

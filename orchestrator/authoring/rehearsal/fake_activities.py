@@ -32,10 +32,10 @@ from orchestrator.contracts.change import (
     VerifyReply,
     VerifyRequest,
 )
-from orchestrator.contracts.containment import DueReply, HoldInput, HoldRequest
-from orchestrator.contracts.names import Activity, Workflow
+from orchestrator.contracts.containment import HoldRequest
+from orchestrator.contracts.names import Activity
 from orchestrator.contracts.run import EventsReply, EventsRequest, RunContext, RunEnd, StepRecord
-from orchestrator.domain.containment import LeaseEndReason
+from orchestrator.domain.run import RunStatus
 from orchestrator.engine.temporal.errors import translate_errors
 
 QUEUE = "rehearsal"
@@ -64,8 +64,6 @@ class FakeActivities:
             self.undo,
             self.list_undoable,
             self.hold,
-            self.list_due,
-            self.check_drift,
             self.ask,
             self.read_decision,
             self.close_approval,
@@ -79,80 +77,43 @@ class FakeActivities:
     async def read(self, call: StepCall) -> ReadReply:
         """Return the stub's output."""
         with translate_errors():
-            return ReadReply(output=self._state(call).read(call))
+            return ReadReply(output=(await self._state(call.ref.run.run_id)).read(call))
 
     @activity.defn(name=Activity.PLAN)
     async def plan(self, request: PlanRequest) -> PlanReply:
         """Plan a change, or none when the stub says so."""
         with translate_errors():
-            return self._state(request.call).plan(request.call, _now())
+            state = await self._state(request.call.ref.run.run_id)
+            return state.plan(request.call, _now())
 
     @activity.defn(name=Activity.APPLY)
     async def apply(self, request: ApplyRequest) -> ApplyReply:
         """Record a change as applied, unless the stub fails."""
         with translate_errors():
-            return self._state(request.call).apply(request.call, request.change, _now())
+            state = await self._state(request.call.ref.run.run_id)
+            return state.apply(request.call, request.change, _now())
 
     @activity.defn(name=Activity.VERIFY)
     async def verify(self, request: VerifyRequest) -> VerifyReply:
         """Return whether the stub did what it said."""
-        return VerifyReply(verified=self._state(request.call).verify(request.call))
+        state = await self._state(request.call.ref.run.run_id)
+        return VerifyReply(verified=state.verify(request.call))
 
     @activity.defn(name=Activity.UNDO)
     async def undo(self, request: UndoRequest) -> UndoReply:
-        """Undo what the run applied in a step, or release it at the end of its lease."""
-        state = self.states[request.run_id]
-        if request.cause is LeaseEndReason.EXPIRED:
-            state.release(request.path)
-            return UndoReply(outcome="undone")
-        return state.undo(request.path)
+        """Undo what the run applied in a step."""
+        return (await self._state(request.run_id)).undo(request.path)
 
     @activity.defn(name=Activity.LIST_UNDOABLE)
     async def list_undoable(self, run: RunContext) -> list[UndoableStep]:
         """Return the steps that can be undone, newest first."""
-        return self.states[run.run_id].undoable_steps()
+        return (await self._state(run.run_id)).undoable_steps()
 
     @activity.defn(name=Activity.HOLD)
     async def hold(self, request: HoldRequest) -> None:
-        """Start a lease, and the workflow that watches it."""
-        run_id = request.ref.run.run_id
-        self.states[run_id].hold(request.ref, request.seconds, _now())
-        if request.seconds is not None:
-            key = lease_key(run_id, request.ref.path)
-            await self.client.start_workflow(
-                Workflow.HOLD,
-                HoldInput(containment_key=key),
-                id=f"hold {key}",
-                task_queue=QUEUE,
-                start_signal="changed",
-            )
-
-    @activity.defn(name=Activity.LIST_DUE)
-    async def list_due(self, hold: HoldInput) -> DueReply:
-        """Return whether the lease of a step is over."""
-        run_id, _, path = hold.containment_key.partition(" ")
-        lease = self.states[run_id].leases.get(path)
-        if (
-            lease is None
-            or lease.released
-            or lease.until is None
-            or lease.until > self.ends.get(run_id, lease.until)
-        ):
-            return DueReply()
-        if lease.until > _now():
-            return DueReply(wake_at=lease.until, live=1)
-        ended = UndoRequest(
-            run_id=run_id,
-            path=path,
-            cause=LeaseEndReason.EXPIRED,
-            reason="its time was up",
-            actor="system",
-        )
-        return DueReply(ended=(ended,), live=1)
-
-    @activity.defn(name=Activity.CHECK_DRIFT)
-    async def check_drift(self, _: str) -> None:
-        """Do nothing: nothing drifts in a rehearsal."""
+        """Start a lease."""
+        state = await self._state(request.ref.run.run_id)
+        state.hold(request.ref, request.seconds, await self.clock())
 
     @activity.defn(name=Activity.ASK)
     async def ask(self, request: AskRequest) -> AskReply:
@@ -198,26 +159,26 @@ class FakeActivities:
         return BeginReply()
 
     @activity.defn(name=Activity.END)
-    async def end(self, end: RunEnd) -> None:
+    async def end(self, end: RunEnd) -> RunStatus:
         """Set the end of the time in which leases are watched.
 
         This happens inside the run, while no time is skipped.
         """
         run_id = end.run.run_id
         self.ends[run_id] = await self.clock() + self.after.get(run_id, timedelta())
+        return end.status
 
     @activity.defn(name=Activity.LIST_EVENTS)
     async def list_events(self, request: EventsRequest) -> EventsReply:
         """Return the further alerts that have come by now."""
         return EventsReply(alerts=self.states[request.run.run_id].events(await self.clock()))
 
-    def _state(self, call: StepCall) -> RehearsalState:
-        return self.states[call.ref.run.run_id]
-
-
-def lease_key(run_id: str, path: str) -> str:
-    """Return the key of a step's lease; in a rehearsal no two steps share one."""
-    return f"{run_id} {path}"
+    async def _state(self, run_id: str) -> RehearsalState:
+        """Return the state of a run as it is by now: leases may have ended since."""
+        state = self.states[run_id]
+        if state.leases:
+            state.end_leases(await self.clock())
+        return state
 
 
 def _now() -> datetime:

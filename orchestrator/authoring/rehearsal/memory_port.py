@@ -65,10 +65,7 @@ class MemoryPort:
 
     def pass_until(self, moment: datetime) -> None:
         """Let time pass; leases end in it."""
-        while (end := self._state.next_end()) is not None and end <= moment:
-            self._now = max(self._now, end)
-            for path in self._state.due(self._now):
-                self._state.release(path)
+        self._state.end_leases(moment)
         self._now = max(self._now, moment)
 
     async def read(self, step: Use, call: StepCall) -> dict[str, Any]:
@@ -99,7 +96,7 @@ class MemoryPort:
         """Return whether the stub did what it said."""
         return self._state.verify(call)
 
-    async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
+    async def hold(self, ref: StepRef, seconds: int) -> None:
         """Start a lease."""
         self._state.hold(ref, seconds, self._now)
 

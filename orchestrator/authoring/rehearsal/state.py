@@ -48,7 +48,7 @@ class SimulatedLease:
     """The lease of a step."""
 
     change: Change
-    until: datetime | None = None  # None: without an end
+    until: datetime
     released: bool = False
 
 
@@ -137,32 +137,21 @@ class RehearsalState:
             self.states[call.ref.path] = StepState.VERIFIED
         return not stub.accepts_only
 
-    def hold(self, ref: StepRef, seconds: int | None, now: datetime) -> None:
-        """Start the lease on what a step changed; None: without an end."""
+    def hold(self, ref: StepRef, seconds: int, now: datetime) -> None:
+        """Start the lease on what a step changed."""
         if ref.path in self._effects:
-            self.leases[ref.path] = SimulatedLease(
-                self._effects[ref.path][1],
-                None if seconds is None else now + timedelta(seconds=seconds),
-            )
+            until = now + timedelta(seconds=seconds)
+            self.leases[ref.path] = SimulatedLease(self._effects[ref.path][1], until)
 
-    def due(self, now: datetime) -> list[str]:
-        """Return the paths of steps whose lease is over and not released yet."""
-        return [
-            path
+    def end_leases(self, now: datetime) -> None:
+        """Release what leases hold that are over, the earliest first."""
+        over = [
+            (lease.until, path)
             for path, lease in self.leases.items()
-            if not lease.released and lease.until is not None and lease.until <= now
+            if not lease.released and lease.until <= now
         ]
-
-    def next_end(self) -> datetime | None:
-        """Return when the next lease ends."""
-        return min(
-            (
-                lease.until
-                for lease in self.leases.values()
-                if not lease.released and lease.until is not None
-            ),
-            default=None,
-        )
+        for _, path in sorted(over):
+            self.release(path)
 
     def release(self, path: str) -> None:
         """Lift what a lease held, as its time is up."""

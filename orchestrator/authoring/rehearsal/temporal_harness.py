@@ -18,7 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from orchestrator.authoring.rehearsal.fake_activities import QUEUE, FakeActivities, lease_key
+from orchestrator.authoring.rehearsal.fake_activities import QUEUE, FakeActivities
 from orchestrator.authoring.rehearsal.state import RehearsalState
 from orchestrator.contracts.names import Workflow
 from orchestrator.contracts.run import RunResult
@@ -66,9 +66,7 @@ class TemporalHarness:
         )
         result: RunResult = await handle.result()
         run = await handle.describe()
-        for path in state.due(activities.ends[run_id]):
-            hold = activities.client.get_workflow_handle(f"hold {lease_key(run_id, path)}")
-            await hold.result()
+        state.end_leases(activities.ends[run_id])
         return result, (run.close_time - run.start_time) if run.close_time else timedelta()
 
 

@@ -212,7 +212,7 @@ async def _mark_in_force(
 ) -> None:
     """Record that the device shows it; in the audit trail once an hour, and after a drift."""
     before = row.verified_at
-    row.verified_at = now
+    row.mark_verified(now)
     if before is None or row.drift is not None or _hour(before) != _hour(now):
         data = {"last": before}
         await _record(session, EventKind.CONTAINMENT_CHECKED, expected, data, now)

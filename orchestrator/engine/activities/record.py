@@ -95,8 +95,11 @@ class RecordRun:
                 await _set_waiting(session, records)
 
     @activity.defn(name=Activity.END)
-    async def end(self, ended: RunEnd) -> None:
-        """Record the end of the run: nothing waits any more, and idle leases are ended."""
+    async def end(self, ended: RunEnd) -> RunStatus:
+        """Record the end of the run: nothing waits any more, and idle leases are ended.
+
+        Return how it ended, which is what was recorded first.
+        """
         with translate_errors():
             now, run, status = self._rt.clock(), ended.run, ended.status
             async with self._rt.store.write() as session:
@@ -104,8 +107,7 @@ class RecordRun:
                     session, run.run_id, run.attempt, status, ended.error, now, execution_of(run)
                 ):
                     # Recorded before; a later attempt may be running by now.
-                    await _record_foreign_end(session, run, now)
-                    return
+                    return await _recorded_end(session, ended, now)
                 withdrawn = await approvals.end_with_run(session, run.run_id, now)
                 await steps.interrupt_open(session, run.run_id, f"the run ended: {status}", now)
                 await _end_idle_leases(session, run, now)
@@ -118,6 +120,7 @@ class RecordRun:
                     "withdrawn": [approval.id for approval in withdrawn],
                 }
                 await _record(session, EventKind.RUN_ENDED, run, data, now)
+            return status
 
     @activity.defn(name=Activity.LIST_EVENTS)
     async def list_events(self, request: EventsRequest) -> EventsReply:
@@ -137,11 +140,17 @@ class RecordRun:
                 return EventsReply(alerts=tuple(row.view for row in joined))
 
 
-async def _record_foreign_end(session: AsyncSession, run: RunContext, now: datetime) -> None:
-    """Record that another workflow ended. The reconciler continues the run, if that was lost."""
+async def _recorded_end(session: AsyncSession, ended: RunEnd, now: datetime) -> RunStatus:
+    """Return the end that was recorded before.
+
+    Record where another workflow ended; the reconciler continues the run, if that was lost.
+    """
+    run = ended.run
     row = await runs.get(session, run.run_id)
     if row is not None and row.status.open and not is_own_execution(row, run):
         await record_foreign(session, run, now)
+    is_other = row is None or row.status.open or row.attempt != run.attempt
+    return ended.status if row is None or is_other else row.status
 
 
 async def _set_waiting(session: AsyncSession, records: Sequence[StepRecord]) -> None:
@@ -162,6 +171,9 @@ async def _end_idle_leases(session: AsyncSession, run: RunContext, now: datetime
         if await effects.newest_in_force(session, run.run_id, lease.path) is not None:
             continue
         await containments.end_lease(session, lease.id, cause, actor, now)
+        containment = await containments.lock(session, lease.containment_key)
+        if containment and not await containments.count_live_leases(session, containment.key):
+            containment.retry_at = now
         data = {
             "path": lease.path,
             "containment": lease.containment_key,

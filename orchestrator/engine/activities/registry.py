@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from temporalio.client import Client
-
 from orchestrator.engine.activities.apply import ApplyChange
 from orchestrator.engine.activities.ask import AskPeople
 from orchestrator.engine.activities.check_drift import DriftCheck
@@ -22,10 +20,10 @@ from orchestrator.runtime import Runtime
 
 
 def activities(
-    rt: Runtime, client: Client, handlers: Sequence[RequestHandler[Any, Any]]
+    rt: Runtime, handlers: Sequence[RequestHandler[Any, Any]]
 ) -> list[Callable[..., Any]]:
     """Return all activities, bound to this process's runtime."""
-    ask, record, undo, hold = AskPeople(rt), RecordRun(rt), UndoChange(rt), HoldTarget(rt, client)
+    ask, record, undo, hold = AskPeople(rt), RecordRun(rt), UndoChange(rt), HoldTarget(rt)
     return [
         ReadSystem(rt).read,
         PlanChange(rt).plan,

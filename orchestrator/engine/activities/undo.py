@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,10 +88,10 @@ class UndoChange:
             try:
                 return await self._try(request)
             except Unavailable as error:
-                waits = undo_records.wait_after(error, activity.info().attempt, self._rt.clock())
-                with suppress(SQLAlchemyError):  # only for display
+                # Else the release is tried again when its worker is considered dead.
+                with suppress(SQLAlchemyError):
                     async with self._rt.store.write() as session:
-                        await undo_records.record_wait(session, request, waits)
+                        await undo_records.postpone(session, request, error, self._rt.clock())
                 raise
 
     async def _try(self, request: UndoRequest) -> UndoReply:
@@ -122,14 +123,16 @@ class UndoChange:
         containment = await containments.lock(session, found.key) or found
         if request.cause is LeaseEndReason.EXPIRED and lease.is_live_at(now):
             return UndoReply(outcome="kept", detail="the lease was extended")
-        await undo_records.end_lease(session, request, lease, now)
-        if others := await containments.count_live_leases(session, containment.key):
+        if others := await containments.count_live_leases(session, containment.key, but=lease.id):
             own = await effects.newest_in_force(session, request.run_id, request.path)
             if wait := await apply_in_flight(session, [own] if own else [], request, now):
-                return wait
+                return wait  # the lease lives until then
+            await undo_records.end_lease(session, request, lease, now)
             leases = "1 other lease holds" if others == 1 else f"{others} other leases hold"
             detail = f"{leases} {containment.target}"
             return await undo_records.record_kept(session, request, containment, detail, now)
+        await undo_records.end_lease(session, request, lease, now)
+        containment.retry_at = now + LIFTING_TIME
         return await self._decide_last(session, request, containment, now)
 
     async def _decide_last(
@@ -188,6 +191,9 @@ class UndoChange:
             raise error if isinstance(error, Unavailable) else Unavailable(str(error)) from error
         except (Rejected, NotFound, Invalid, Conflict) as error:
             return await self._record_stuck(request, undo, str(error))
+        except asyncio.CancelledError:  # the worker is being stopped: another one repeats it
+            await self._let_others_try(undo)
+            raise
         return await self._record_undone(request, undo)
 
     async def _undo_on_device(
@@ -292,6 +298,17 @@ class UndoChange:
             if containment is None:
                 return
             containment.lifting_until = None
-            if is_slow():
+            containment.tries += 1
+            lease = await containments.last_ended_lease(session, containment.key)
+            if is_slow(containment, lease, now):
                 containment.error = error
                 await escalate(session, request, containment, error, now)
+
+    async def _let_others_try(self, undo: _Undo) -> None:
+        if undo.containment is None:
+            return
+        async with self._rt.store.write() as session:
+            containment = await containments.lock(session, undo.containment)
+            if containment is not None and containment.state is ContainmentState.LIFTING:
+                containment.lifting_until = None
+                containment.retry_at = self._rt.clock()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
 
 from orchestrator.audit import trail
+from orchestrator.containments.release_gate import LIFTING_TIME
 from orchestrator.containments.release_scope import has_undo
 from orchestrator.contracts.change import UndoableStep, UndoReply, UndoRequest
+from orchestrator.contracts.names import Workflow
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.change import Change
-from orchestrator.domain.containment import LeaseState
+from orchestrator.domain.containment import ContainmentState, LeaseState
 from orchestrator.domain.errors import Busy, Stopped, Unavailable
 from orchestrator.domain.run import (
     WaitingFor,
@@ -28,6 +31,8 @@ from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow
 
 _RETRY = Retry(wait=1)
 """The pauses between the tries of an undo, as `RELEASE_RETRY` has them."""
+_LONGEST_STOP = timedelta(minutes=1)
+"""A release asks at least so often whether a kill switch still stops it."""
 
 
 async def undoable_steps(session: AsyncSession, run_id: str) -> list[UndoableStep]:
@@ -112,9 +117,33 @@ async def record_wait(
         step.wait_for(waiting_for)
 
 
-def wait_after(error: Unavailable, attempt: int, now: datetime) -> WaitingFor:
+async def postpone(
+    session: AsyncSession, request: UndoRequest, error: Unavailable, now: datetime
+) -> None:
+    """Record what an undo waits for, and when a release without leases is tried again.
+
+    A run repeats the undos of its roll-back itself, so that the store's moment is a later one.
+    """
+    info = activity.info()
+    attempt, is_release = info.attempt, info.workflow_type == Workflow.RELEASE
+    lease = await containments.get_lease(
+        session, containments.lease_id(request.run_id, request.path)
+    )
+    row = await containments.lock(session, lease.containment_key) if lease else None
+    if row is not None and is_release:
+        attempt = max(row.tries, 1)
+    pause = error.retry_after or pause_after(_RETRY, attempt)
+    if isinstance(error, Stopped) and is_release and lease and lease.ended_at:
+        pause = max(pause, min(now - lease.ended_at, _LONGEST_STOP))
+    await record_wait(session, request, _wait_after(error, attempt, now + pause))
+    if row is None or row.state is ContainmentState.LIFTED:
+        return
+    if not await containments.count_live_leases(session, row.key):
+        row.retry_at = now + pause + (timedelta() if is_release else LIFTING_TIME)
+
+
+def _wait_after(error: Unavailable, attempt: int, retry_at: datetime) -> WaitingFor:
     """Return what an undo waits for after an attempt (1: the first)."""
-    retry_at = now + (error.retry_after or pause_after(_RETRY, attempt))
     match error:
         case Stopped():
             return WaitingForKillSwitch(reason=str(error), retry_at=retry_at)

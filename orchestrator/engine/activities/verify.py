@@ -134,7 +134,7 @@ class VerifyChange:
         containment = await containments.lock(session, request.change.containment_key)
         if containment is None:
             return
-        containment.verified_at = now
+        containment.mark_verified(now)
         if containment.drift is not None:
             containment.clear_drift()
             comment = "it was applied again"

@@ -78,7 +78,7 @@ class ChangePipeline:
             raise
         # Even if verification failed: the change may still take effect, and a lease without
         # an end would block other runs.
-        await self._start_lease(change)
+        await self._start_lease()
         if failure is not None:
             raise failure
         return _result(change, output)
@@ -227,9 +227,9 @@ class ChangePipeline:
             "verification failed: the device does not show the change that it reported as applied"
         )
 
-    async def _start_lease(self, change: Change) -> None:
-        if self.hold is not None or self.step.effect is Effect.CONTAIN:
-            await self.port.hold(self.call.ref, change.containment_key, self.hold)
+    async def _start_lease(self) -> None:
+        if self.hold is not None:
+            await self.port.hold(self.call.ref, self.hold)
 
     async def _settle_lease(self, *, nothing_changed: bool) -> None:
         """End the lease if nothing was changed; start its timer if something may have been.
@@ -241,7 +241,7 @@ class ChangePipeline:
             if nothing_changed and self.step.effect in {Effect.CONTAIN, Effect.RESTORE}:
                 await self.port.undo([self.call.ref.path], cause, cause.describe("system"))
             elif not nothing_changed and self._attempted is not None:
-                await self._start_lease(self._attempted)
+                await self._start_lease()
 
     async def _note_unchanged(self, change: Change) -> None:
         result = _result(change, {})

@@ -104,8 +104,8 @@ class ChangePort(Protocol):
     ) -> bool:
         """Return whether the device shows the change."""
 
-    async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
-        """Watch the containment, and start the timer of the step's lease. None: it has no end."""
+    async def hold(self, ref: StepRef, seconds: int) -> None:
+        """Start the timer of the step's lease."""
 
     async def undo(
         self, paths: Sequence[str], cause: LeaseEndReason, reason: str

@@ -108,14 +108,14 @@ async def remote_activity(
         return answer
 
 
-async def undo_steps(requests: Sequence[UndoRequest]) -> list[UndoReply]:
+async def undo_steps(
+    requests: Sequence[UndoRequest], retry: RetryPolicy = RELEASE_RETRY
+) -> list[UndoReply]:
     """Undo steps one by one. One that fails is `stuck`, and the others are undone all the same."""
     replies: list[UndoReply] = []
     for request in requests:
         try:
-            reply = await remote_activity(
-                Activity.UNDO, request, UndoReply, RELEASE_RETRY, ACTION_TIME
-            )
+            reply = await remote_activity(Activity.UNDO, request, UndoReply, retry, ACTION_TIME)
         except TocsinError as error:
             reply = UndoReply(outcome="stuck", detail=str(error))
         replies.append(reply)

@@ -40,10 +40,8 @@ from orchestrator.domain.digest import digest
 from orchestrator.domain.errors import Rejected
 from orchestrator.engine.decide.scope import StepScope
 from orchestrator.engine.temporal.activity_calls import (
-    STORE_RETRY,
     change_activity,
     read_activity,
-    remote_activity,
     shielded,
     store_activity,
     undo_steps,
@@ -123,10 +121,10 @@ class TemporalPort(TemporalApprovals):
             raise Rejected(reply.detail)
         return reply.verified
 
-    async def hold(self, ref: StepRef, containment_key: str, seconds: int | None) -> None:
-        """Start the lease's timer, in the containment's own workflow."""
-        request = HoldRequest(ref=ref, containment_key=containment_key, seconds=seconds)
-        await shielded(remote_activity(Activity.HOLD, request, None, STORE_RETRY))
+    async def hold(self, ref: StepRef, seconds: int) -> None:
+        """Start the lease's timer, in the store."""
+        request = HoldRequest(ref=ref, seconds=seconds)
+        await shielded(store_activity(Activity.HOLD, request, None))
 
     async def undo(
         self, paths: Sequence[str], cause: LeaseEndReason, reason: str

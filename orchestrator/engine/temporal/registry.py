@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from orchestrator.engine.temporal.workflows.answer_request import AnswerRequest
-from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
+from orchestrator.engine.temporal.workflows.attend_containment import (
+    CheckContainment,
+    ReleaseContainment,
+)
 from orchestrator.engine.temporal.workflows.roll_back import RollBack
 from orchestrator.engine.temporal.workflows.run_batch import RunBatch
 from orchestrator.engine.temporal.workflows.run_playbook import RunPlaybook
 
-WORKFLOWS = (RunPlaybook, RunBatch, RollBack, HoldContainment, AnswerRequest)
+WORKFLOWS = (
+    RunPlaybook,
+    RunBatch,
+    RollBack,
+    ReleaseContainment,
+    CheckContainment,
+    AnswerRequest,
+)
 
 # Pure modules, and what they stand on: imported once instead of once per workflow.
 # Jinja imports lazily, which fails inside the sandbox.

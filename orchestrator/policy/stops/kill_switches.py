@@ -13,7 +13,7 @@ from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import records
+from orchestrator.store.queries import containments, records
 from orchestrator.store.tables import KillSwitchRow
 
 SCOPES = ("global", "connection", "playbook", "source")
@@ -90,6 +90,7 @@ async def lift(rt: Runtime, scope: str, name: str, *, actor: str) -> None:
     async with rt.store.write() as session:
         if not await records.remove_kill_switch(session, scope, name):
             raise NotFound(f"the kill switch {scope} {name} is not engaged")
+        await containments.retry_now(session, rt.clock())
         await trail.record(
             session,
             EventKind.KILL_SWITCH_LIFTED,

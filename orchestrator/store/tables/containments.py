@@ -66,7 +66,11 @@ class ContainmentRow(SQLModel, table=True):
     """A containment that runs share. Locking its row serializes everything done to its target."""
 
     __tablename__ = "containments"
-    __table_args__ = (Index("ix_containments_extent", "connection", "extent_first"),)
+    __table_args__ = (
+        Index("ix_containments_extent", "connection", "extent_first"),
+        Index("ix_containments_retry", "retry_at"),
+        Index("ix_containments_check", "state", "checked_at"),
+    )
     key: str = Field(primary_key=True)
     connection: str = Field(index=True)
     action: str
@@ -86,12 +90,18 @@ class ContainmentRow(SQLModel, table=True):
     lifted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # When the device last showed it.
     verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # When the device was last read, or was to be, whatever it showed. None: it is not to be read.
+    checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str | None = Field(default=None, sa_type=Text)
     drift: DriftState | None = Field(default=None, sa_type=enum_column(DriftState))
     # How many releases in a row the system refused.
     failures: int = 0
-    # When a stuck release is tried again, or an unattended containment is looked at again.
+    # How often a system that is away has kept its release from an end.
+    tries: int = 0
+    # When its release is tried again. Set while no lease holds it and it is not lifted.
     retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # The drift check that applies it again has the device to itself until then.
+    reapplying_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     escalated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # The release that runs now has the device to itself until then.
     lifting_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -124,8 +134,9 @@ class ContainmentRow(SQLModel, table=True):
             self.ours = False
             self.effect_id = None
             self.was_in_force = False
-        if self.state != ContainmentState.HELD:
-            self.retry_at = None
+            self.checked_at = None
+        self.retry_at = None
+        self.tries = 0
         self.state = self.state.become(ContainmentState.HELD)
         self.error = None
 
@@ -136,6 +147,7 @@ class ContainmentRow(SQLModel, table=True):
             self.since = now
             self.lifted_at = None
             self.verified_at = None
+            self.checked_at = now
 
     def take_ownership(self, effect_id: str, now: datetime) -> None:
         """Record the effect that makes it, before the vendor is called, or that covers it."""
@@ -152,7 +164,7 @@ class ContainmentRow(SQLModel, table=True):
         """Start a release that has the device to itself until a moment."""
         self.state = self.state.become(ContainmentState.LIFTING)
         self.error = None
-        self.retry_at = None
+        self.retry_at = until  # by then its worker is considered dead
         self.lifting_until = until
 
     def mark_lifted(self, now: datetime) -> None:
@@ -167,7 +179,9 @@ class ContainmentRow(SQLModel, table=True):
         self.error = None
         self.drift = None
         self.failures = 0
+        self.tries = 0
         self.retry_at = None
+        self.reapplying_until = None
         self.escalated_at = None
         self.lifting_until = None
 
@@ -181,29 +195,34 @@ class ContainmentRow(SQLModel, table=True):
     def begin_reapplying(self, until: datetime) -> None:
         """Start applying it again on a device that lost it; releases wait until a moment."""
         self.drift = DriftState.REAPPLYING
-        self.retry_at = until
+        self.reapplying_until = until
 
     def mark_gone(self) -> None:
         """Record that the device does not show it and that it was not applied again."""
         self.drift = DriftState.GONE
-        self.retry_at = None
+        self.reapplying_until = None
 
     def clear_drift(self) -> None:
         """Record that the device shows it again."""
         self.drift = None
-        self.retry_at = None
+        self.reapplying_until = None
+
+    def mark_verified(self, now: datetime) -> None:
+        """Record that the device shows it."""
+        self.verified_at = self.checked_at = now
 
 
 class LeaseRow(SQLModel, table=True):
     """One run's claim on a containment."""
 
     __tablename__ = "leases"
+    __table_args__ = (Index("ix_leases_due", "state", "until"),)
     id: str = Field(primary_key=True)  # run, path
     containment_key: str = Field(index=True)
     run_id: str = Field(index=True)
     path: str
     # None: until it is released by hand or rolled back.
-    until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     state: LeaseState = Field(default=LeaseState.LIVE, sa_type=enum_column(LeaseState))
     # Why and by whom it ended, or ends at `until`. None: it expires.
     end_reason: LeaseEndReason | None = Field(default=None, sa_type=enum_column(LeaseEndReason))

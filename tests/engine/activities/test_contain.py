@@ -90,7 +90,7 @@ async def test_release_during_verification_names_who_released(
     call = bench.block()
     planned = await bench.contained(call)
     key = planned.change.containment_key
-    await release(bench.rt, None, key, actor="person:bob")
+    await release(bench.rt, key, actor="person:bob")
     if lifted:
         await undo(bench, cause=LeaseEndReason.RELEASED, actor="person:bob")
     firewall: Any = bench.worlds["firewall"]

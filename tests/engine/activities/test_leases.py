@@ -61,7 +61,7 @@ async def undo(bench: ActivityRig, cause: LeaseEndReason = LeaseEndReason.EXPIRE
 async def test_extension_is_audited_with_actor_and_reason(bench: ActivityRig) -> None:
     key = await held(bench)
     shown = await change_lease(
-        bench.rt, None, key, length=4 * HOUR, way="extend", actor=ANN, reason="still looked at"
+        bench.rt, key, length=4 * HOUR, way="extend", actor=ANN, reason="still looked at"
     )
     assert shown.expires_at == START + 4 * HOUR
     last = (await bench.rows(AuditEventRow, AuditEventRow.number))[-1]
@@ -73,27 +73,27 @@ async def test_extend_skips_longer_leases_and_shorten_skips_shorter_ones(
     bench: ActivityRig,
 ) -> None:
     key = await held(bench, "run_1", "run_2")
-    await change_lease(bench.rt, None, key, lease="run_2/block", length=8 * HOUR, actor=ANN)
-    await change_lease(bench.rt, None, key, length=4 * HOUR, way="extend", actor=ANN)
+    await change_lease(bench.rt, key, lease="run_2/block", length=8 * HOUR, actor=ANN)
+    await change_lease(bench.rt, key, length=4 * HOUR, way="extend", actor=ANN)
     found = await leases(bench)
     assert (found["run_1/block"].until, found["run_2/block"].until) == (
         START + 4 * HOUR,
         START + 8 * HOUR,
     )
-    await change_lease(bench.rt, None, key, length=6 * HOUR, way="shorten", actor=ANN)
+    await change_lease(bench.rt, key, length=6 * HOUR, way="shorten", actor=ANN)
     found = await leases(bench)
     assert (found["run_1/block"].until, found["run_2/block"].until) == (
         START + 4 * HOUR,
         START + 6 * HOUR,
     )
     with pytest.raises(Conflict, match="use `shorten` to end them earlier"):
-        await change_lease(bench.rt, None, key, length=HOUR, way="extend", actor=ANN)
+        await change_lease(bench.rt, key, length=HOUR, way="extend", actor=ANN)
 
 
 async def test_lease_without_end_can_get_one(bench: ActivityRig) -> None:
     key = await held(bench, until=None)
     assert (await get_containment(bench.rt, key)).expires_at is None
-    changed = await change_lease(bench.rt, None, key, length=HOUR, actor=ANN)
+    changed = await change_lease(bench.rt, key, length=HOUR, actor=ANN)
     assert changed.expires_at == START + HOUR
 
 
@@ -114,20 +114,20 @@ async def test_invalid_end_is_refused_with_a_hint(
 ) -> None:
     key = await held(bench)
     with pytest.raises(Invalid, match=said):
-        await change_lease(bench.rt, None, key, **given, actor=ANN)
+        await change_lease(bench.rt, key, **given, actor=ANN)
 
 
 async def test_ended_or_lifting_containment_is_not_extended(bench: ActivityRig) -> None:
     key = await held(bench)
     bench.pass_time(HOUR)
     with pytest.raises(Conflict, match="start a run to contain the target again"):
-        await change_lease(bench.rt, None, key, length=HOUR, actor=ANN)
+        await change_lease(bench.rt, key, length=HOUR, actor=ANN)
     async with bench.rt.store.write() as session:
         row = await session.get(ContainmentRow, key)
         assert row is not None
         row.state = ContainmentState.LIFTING
     with pytest.raises(Conflict, match="is lifting"):
-        await change_lease(bench.rt, None, key, length=HOUR, actor=ANN)
+        await change_lease(bench.rt, key, length=HOUR, actor=ANN)
 
 
 async def test_unknown_lease_is_not_found_and_an_ended_one_conflicts(
@@ -135,17 +135,17 @@ async def test_unknown_lease_is_not_found_and_an_ended_one_conflicts(
 ) -> None:
     key = await held(bench, "run_1", "run_2")
     with pytest.raises(NotFound):
-        await change_lease(bench.rt, None, key, lease="run_9/block", length=HOUR, actor=ANN)
+        await change_lease(bench.rt, key, lease="run_9/block", length=HOUR, actor=ANN)
     assert (await undo(bench, LeaseEndReason.ROLLED_BACK)).outcome == "kept"
     with pytest.raises(Conflict, match="released already"):
-        await change_lease(bench.rt, None, key, lease="run_1/block", length=HOUR, actor=ANN)
+        await change_lease(bench.rt, key, lease="run_1/block", length=HOUR, actor=ANN)
 
 
 async def test_lease_extended_after_it_was_due_is_not_ended(
     bench: ActivityRig,
 ) -> None:
     key = await held(bench)
-    await change_lease(bench.rt, None, key, length=4 * HOUR, actor=ANN)
+    await change_lease(bench.rt, key, length=4 * HOUR, actor=ANN)
     bench.pass_time(HOUR)  # the workflow had read the old end
     assert (await undo(bench)).outcome == "kept"
     assert [lease.state for lease in await bench.rows(LeaseRow)] == ["live"]
@@ -154,7 +154,7 @@ async def test_lease_extended_after_it_was_due_is_not_ended(
 
 async def test_release_of_one_lease_keeps_the_others(bench: ActivityRig) -> None:
     key = await held(bench, "run_1", "run_2")
-    await release(bench.rt, None, key, lease="run_1/block", actor=ANN, reason="false positive")
+    await release(bench.rt, key, lease="run_1/block", actor=ANN, reason="false positive")
     found = await leases(bench)
     released = found["run_1/block"]
     assert (released.until, released.end_reason, released.ended_by) == (
@@ -183,12 +183,12 @@ async def test_release_of_an_incident_keeps_leases_of_others(
         other = await session.get(RunRow, "run_2")
         assert other is not None
         other.incident_id = "inc_2"
-    found = await release_incident(bench.rt, None, "inc_1", actor=ANN)
+    found = await release_incident(bench.rt, "inc_1", actor=ANN)
     assert [item.id for item in found.items] == [key]
     assert (await leases(bench))["run_1/block"].until == START
     assert (await leases(bench))["run_2/block"].until == START + HOUR
     with pytest.raises(NotFound):
-        await release_incident(bench.rt, None, "inc_9", actor=ANN)
+        await release_incident(bench.rt, "inc_9", actor=ANN)
 
 
 async def test_containments_are_listed_in_two_queries(bench: ActivityRig) -> None:

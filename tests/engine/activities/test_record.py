@@ -12,7 +12,8 @@ from sqlalchemy import update
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orchestrator.contracts.containment import DueReply, HoldInput, HoldRequest
+from orchestrator.contracts.change import UndoRequest
+from orchestrator.contracts.containment import HoldRequest
 from orchestrator.contracts.run import EventsRequest, RunEnd, StepRecord, StepRef
 from orchestrator.domain.change import Effect
 from orchestrator.domain.containment import LeaseEndReason
@@ -43,17 +44,6 @@ from tests.harness.activity_rig import (
 async def bench(tmp_path: Path) -> AsyncIterator[ActivityRig]:
     async with rig(tmp_path) as made:
         yield made
-
-
-class Watched:
-    """A stand-in for the Temporal client that notes what is started."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-
-    async def start_workflow(self, _workflow: str, given: HoldInput, **options: Any) -> None:
-        assert options["start_signal"] == "changed"
-        self.started.append(given.containment_key)
 
 
 def step(path: str, state: StepState, **columns: Any) -> StepRecord:
@@ -169,33 +159,27 @@ async def test_events_are_later_alerts_of_the_incident(
     assert (await ActivityEnvironment().run(RecordRun(bench.rt).list_events, later)).alerts == ()
 
 
-async def due(bench: ActivityRig, holding: HoldTarget, key: str) -> DueReply:
-    return await ActivityEnvironment().run(holding.list_due, HoldInput(containment_key=key))
+async def due(bench: ActivityRig, key: str) -> list[UndoRequest]:
+    return await ActivityEnvironment().run(HoldTarget(bench.rt).list_due, key)
 
 
 async def test_repeated_hold_does_not_extend_a_lease(
     bench: ActivityRig,
 ) -> None:
-    client = Watched()
-    holding = HoldTarget(bench.rt, client)  # type: ignore[arg-type]
+    holding = HoldTarget(bench.rt)
     planned = await bench.contained(bench.block())
     key = planned.change.containment_key
-    request = HoldRequest(ref=bench.block().ref, containment_key=key, seconds=3600)
+    request = HoldRequest(ref=bench.block().ref, seconds=3600)
     await ActivityEnvironment().run(holding.hold, request)
     until = (await bench.rows(LeaseRow))[0].until
     bench.pass_time(timedelta(minutes=10))
     await ActivityEnvironment().run(holding.hold, request)
     assert (await bench.rows(LeaseRow))[0].until == until == START + timedelta(hours=1)
-    assert client.started == [key, key]
-    assert await due(bench, holding, key) == DueReply(
-        wake_at=START + timedelta(minutes=15), live=1
-    )  # for the next drift check
+    assert await due(bench, key) == []
     bench.pass_time(timedelta(minutes=50))
-    over = await due(bench, holding, key)
-    assert [(each.path, each.cause, each.actor) for each in over.ended] == [
+    assert [(each.path, each.cause, each.actor) for each in await due(bench, key)] == [
         ("block", LeaseEndReason.EXPIRED, "system")
     ]
-    assert not over.check  # the end of the lease comes first
 
 
 async def test_containment_without_leases_after_a_crash_is_lifted(
@@ -204,9 +188,25 @@ async def test_containment_without_leases_after_a_crash_is_lifted(
     planned = await bench.contained(bench.block())
     async with bench.rt.store.write() as session:
         await session.execute(update(LeaseRow).values(state="ended", ended_at=START))
-        await session.execute(update(ContainmentRow).values(state="lifting"))
-    over = await due(bench, HoldTarget(bench.rt, Watched()), planned.change.containment_key)  # type: ignore[arg-type]
-    assert [each.path for each in over.ended] == ["block"]
+        await session.execute(update(ContainmentRow).values(state="lifting", retry_at=START))
+    assert [each.path for each in await due(bench, planned.change.containment_key)] == ["block"]
+
+
+async def test_end_of_a_run_gives_a_containment_without_a_change_a_moment_to_be_lifted(
+    bench: ActivityRig,
+) -> None:
+    planned = await bench.plan(bench.block())
+    end = RunEnd(run=context(), status=RunStatus.FAILED, error="no")
+    assert await ActivityEnvironment().run(RecordRun(bench.rt).end, end) == RunStatus.FAILED
+    assert [each.path for each in await due(bench, planned.change.containment_key)] == ["block"]
+
+
+async def test_second_end_of_a_run_is_the_first_one(bench: ActivityRig) -> None:
+    recording = RecordRun(bench.rt)
+    for status in (RunStatus.COMPLETED, RunStatus.CANCELLED):
+        ended = await ActivityEnvironment().run(recording.end, RunEnd(run=context(), status=status))
+        assert ended is RunStatus.COMPLETED
+    assert (await get_run(bench.rt, "run_1")).status == "completed"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -16,12 +17,13 @@ from orchestrator.connections.manage import remove_connection
 from orchestrator.containments.release import release
 from orchestrator.containments.resolve import resolve_containment
 from orchestrator.contracts.change import UndoReply, UndoRequest
-from orchestrator.contracts.containment import DueReply, HoldInput
+from orchestrator.contracts.names import Workflow
 from orchestrator.domain.change import Effect
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.errors import Conflict, Invalid
 from orchestrator.engine.activities.hold import HoldTarget
 from orchestrator.incidents.tasks import close_task
+from orchestrator.policy.stops import kill_switches
 from orchestrator.store.tables import ContainmentRow, EffectRow, KillSwitchRow, LeaseRow, TaskRow
 from tests.harness.activity_rig import START, ActivityRig, UndoChange, rig
 from tests.harness.request_worker import request_worker
@@ -50,20 +52,20 @@ async def undo(
     given: UndoRequest | None = None,
     attempt: int = 1,
     tried_for: timedelta = timedelta(),
+    workflow: str = Workflow.RUN,
 ) -> UndoReply:
     env = ActivityEnvironment()
     env.info = replace(
         env.info,
         attempt=attempt,
+        workflow_type=workflow,
         current_attempt_scheduled_time=env.info.scheduled_time + tried_for,
     )
     return await env.run(UndoChange(bench.rt).undo, given or request())
 
 
-async def due(bench: ActivityRig, key: str) -> DueReply:
-    return await ActivityEnvironment().run(
-        HoldTarget(bench.rt, None).list_due, HoldInput(containment_key=key)
-    )  # type: ignore[arg-type]
+async def due(bench: ActivityRig, key: str) -> list[UndoRequest]:
+    return await ActivityEnvironment().run(HoldTarget(bench.rt).list_due, key)
 
 
 async def row(bench: ActivityRig) -> ContainmentRow:
@@ -101,14 +103,14 @@ async def test_stuck_release_is_retried_indefinitely_with_growing_pauses(
         held = await row(bench)
         assert held.retry_at is not None
         pauses.append((held.retry_at - bench.now[0]).total_seconds() // 60)
-        assert await due(bench, key) == DueReply(wake_at=held.retry_at)
+        assert await due(bench, key) == []
         bench.now[0] = held.retry_at
-        (again,) = (await due(bench, key)).ended
+        (again,) = await due(bench, key)
         assert (await undo(bench, again)).outcome == "stuck"
     assert pauses == [1, 5, 15, 60, 60, 60, 60]
     bench.worlds["firewall"].clear_faults()
     bench.pass_time(timedelta(hours=2))
-    (again,) = (await due(bench, key)).ended
+    (again,) = await due(bench, key)
     assert (await undo(bench, again)).outcome == "undone"
     assert not blocked(bench)
     held = await row(bench)
@@ -170,6 +172,70 @@ async def test_unavailable_device_escalates_while_the_release_is_retried(
     assert await state(bench) == "lifting"
 
 
+async def test_release_from_a_system_that_is_away_is_tried_again_with_growing_pauses(
+    bench: ActivityRig,
+) -> None:
+    key = (await bench.contained(bench.block())).change.containment_key
+    bench.worlds["firewall"].inject(kind="status", status=503, times=1000)
+    given, pauses = request(), []
+    for _ in range(10):
+        with pytest.raises(ApplicationError):
+            await undo(bench, given, workflow=Workflow.RELEASE)
+        held = await row(bench)
+        assert held.retry_at is not None
+        assert await due(bench, key) == []
+        pauses.append((held.retry_at - bench.now[0]).total_seconds())
+        bench.now[0] = held.retry_at
+        (given,) = await due(bench, key)
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
+    assert [task.kind for task in await bench.rows(TaskRow)] == ["stuck_release"]
+    bench.worlds["firewall"].clear_faults()
+    assert (await undo(bench, given, workflow=Workflow.RELEASE)).outcome == "undone"
+    assert ((await row(bench)).tries, (await row(bench)).retry_at) == (0, None)
+
+
+async def test_roll_back_that_waits_is_taken_over_by_the_store_only_when_its_run_is_silent(
+    bench: ActivityRig,
+) -> None:
+    key = (await bench.contained(bench.block())).change.containment_key
+    bench.worlds["firewall"].inject(kind="status", status=503, times=1000)
+    with pytest.raises(ApplicationError):
+        await undo(bench)
+    bench.pass_time(timedelta(minutes=2))
+    assert await due(bench, key) == []  # the run tries again in a second
+    bench.pass_time(timedelta(seconds=1))
+    assert len(await due(bench, key)) == 1
+
+
+async def test_release_that_its_worker_cut_short_is_free_for_another_at_once(
+    bench: ActivityRig,
+) -> None:
+    key = (await bench.contained(bench.block())).change.containment_key
+
+    class Stopped(UndoChange):
+        async def _undo_on_device(
+            self, request: UndoRequest, effect: EffectRow, keep: tuple[Any, ...]
+        ) -> None:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await ActivityEnvironment().run(Stopped(bench.rt).undo, request())
+    (again,) = await due(bench, key)
+    assert (await undo(bench, again)).outcome == "undone"
+
+
+async def test_release_of_a_switch_tries_what_waits_for_it_at_once(bench: ActivityRig) -> None:
+    key = (await bench.contained(bench.block())).change.containment_key
+    stop = {"reason": "drill", "stop_releases": True, "actor": "person:a"}
+    await kill_switches.engage(bench.rt, "connection", "firewall", **stop)  # type: ignore[arg-type]
+    with pytest.raises(ApplicationError):
+        await undo(bench, workflow=Workflow.RELEASE)
+    assert await due(bench, key) == []
+    await kill_switches.lift(bench.rt, "connection", "firewall", actor="person:a")
+    (again,) = await due(bench, key)
+    assert (await undo(bench, again)).outcome == "undone"
+
+
 async def test_removed_connection_leaves_the_release_stuck(
     bench: ActivityRig,
 ) -> None:
@@ -201,7 +267,7 @@ async def test_failed_undo_without_a_lease_is_retried_too(
     assert (held.state, held.ours, held.retry_at) == ("stuck", True, START + timedelta(minutes=1))
     firewall.clear_faults()
     bench.pass_time(timedelta(minutes=1))
-    (again,) = (await due(bench, held.key)).ended
+    (again,) = await due(bench, held.key)
     assert (await undo(bench, again)).outcome == "undone"
     assert blocked(bench)
     assert [effect.state for effect in await bench.rows(EffectRow)] == ["undone"]
@@ -239,9 +305,9 @@ async def test_kill_switch_stops_a_release_only_if_set_to(
 
 async def test_manual_release_retries_immediately(bench: ActivityRig) -> None:
     key = await stuck(bench)
-    assert (await due(bench, key)).ended == ()
-    await release(bench.rt, None, key, actor="person:ann")
-    assert len((await due(bench, key)).ended) == 1
+    assert await due(bench, key) == []
+    await release(bench.rt, key, actor="person:ann")
+    assert len(await due(bench, key)) == 1
 
 
 async def test_containment_that_is_gone_is_resolved_by_a_person(bench: ActivityRig) -> None:
@@ -270,7 +336,7 @@ async def test_containment_that_is_gone_is_resolved_by_a_person(bench: ActivityR
     )
     assert (await bench.kinds())[-1] == "containment:resolved"
     assert [effect.state for effect in await bench.rows(EffectRow)] == ["undone"]
-    assert (await due(bench, key)).ended == ()
+    assert await due(bench, key) == []
     with pytest.raises(Conflict, match="lifted already"):
         await resolve_containment(
             bench.rt, request_worker(bench.rt), key, comment="again", actor="person:ann"

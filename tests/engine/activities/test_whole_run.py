@@ -131,7 +131,7 @@ async def test_run_contains_and_holds_until_released(
     (held,) = (await list_containments(made.rt, EVERY)).items
     assert (held.state, held.ours, len(held.leases)) == ("held", True, 1)
     assert held.leases[0].expires_at is not None
-    await release(made.rt, client, held.id, actor="person:ann")
+    await release(made.rt, held.id, actor="person:ann")
     async with at_most(30):
         await client.get_workflow_handle(f"hold-{held.id}").result()
     assert (await list_containments(made.rt, EVERY)).items[0].state == "lifted"
@@ -339,7 +339,7 @@ async def test_lost_block_is_applied_again_and_released_in_the_end(
     async with at_most(30):
         while firewall.in_force() != blocked:  # no event to wait for
             await asyncio.sleep(0.1)
-    await release(made.rt, client, held.id, actor="person:ann")
+    await release(made.rt, held.id, actor="person:ann")
     async with at_most(30):
         await client.get_workflow_handle(f"hold-{held.id}").result()
     assert firewall.in_force() != blocked

@@ -17,11 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestrator.engine.decide.interpreter import Interpreter
     from orchestrator.engine.decide.rollback import roll_back
     from orchestrator.engine.decide.scope import Declined, StepScope
-    from orchestrator.engine.temporal.activity_calls import (
-        STORE_RETRY,
-        remote_activity,
-        store_activity,
-    )
+    from orchestrator.engine.temporal.activity_calls import store_activity
     from orchestrator.engine.temporal.inbox import Inbox
     from orchestrator.engine.temporal.port import TemporalPort
 
@@ -81,9 +77,9 @@ class RunPlaybook:
         result = await self._outcome(self._steps)
         end = RunEnd(run=given.run, status=result.status, error=result.error)
         try:
-            # Remote: a local reply is lost when a cancellation overtakes it, and the end would be
-            # recorded twice with different results.
-            await remote_activity(Activity.END, end, None, STORE_RETRY)
+            # A cancellation that overtakes the reply has this done twice: the first end stands.
+            status = await store_activity(Activity.END, end, RunStatus)
+            result = result.model_copy(update={"status": status})
         except TocsinError:
             workflow.logger.exception("end of run not recorded")
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -289,10 +289,13 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("since", UtcDateTime(), nullable=False),
         sa.Column("lifted_at", UtcDateTime(), nullable=True),
         sa.Column("verified_at", UtcDateTime(), nullable=True),
+        sa.Column("checked_at", UtcDateTime(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("drift", sa.String(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("retry_at", UtcDateTime(), nullable=True),
+        sa.Column("reapplying_until", UtcDateTime(), nullable=True),
         sa.Column("escalated_at", UtcDateTime(), nullable=True),
         sa.Column("lifting_until", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("key"),
@@ -300,6 +303,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(
         "ix_containments_extent", "containments", ["connection", "extent_first"], unique=False
     )
+    op.create_index("ix_containments_retry", "containments", ["retry_at"], unique=False)
+    op.create_index("ix_containments_check", "containments", ["state", "checked_at"], unique=False)
     op.create_index(
         op.f("ix_containments_connection"), "containments", ["connection"], unique=False
     )
@@ -395,7 +400,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index(op.f("ix_leases_containment_key"), "leases", ["containment_key"], unique=False)
     op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
-    op.create_index(op.f("ix_leases_until"), "leases", ["until"], unique=False)
+    op.create_index("ix_leases_due", "leases", ["state", "until"], unique=False)
     op.create_table(
         "tasks",
         sa.Column("id", sa.String(), nullable=False),

@@ -1,10 +1,12 @@
 """Queries on containments and leases; locks serialize the work on a target and its overlaps."""
 
-from orchestrator.store.queries.containments.attention import (
+from orchestrator.store.queries.containments.due import (
+    claim_checks,
+    due_checks,
+    due_releases,
     forget_verifications,
     overdue_keys,
-    postpone_look,
-    unattended_keys,
+    retry_now,
 )
 from orchestrator.store.queries.containments.leases import (
     count_live_leases,
@@ -50,10 +52,13 @@ from orchestrator.store.queries.containments.rows import get, lock, lock_or_crea
 __all__ = [
     "Whole",
     "being_lifted_within",
+    "claim_checks",
     "containing_effects",
     "count",
     "count_live_leases",
     "count_releases",
+    "due_checks",
+    "due_releases",
     "effects_in_force",
     "effects_undone_by",
     "end_lease",
@@ -83,9 +88,8 @@ __all__ = [
     "mark_effects_in_force",
     "note_release",
     "overdue_keys",
-    "postpone_look",
     "register_lease",
+    "retry_now",
     "revive_lease",
     "set_lease_end",
-    "unattended_keys",
 ]

@@ -110,12 +110,12 @@ async def live_leases(session: AsyncSession, key: str) -> list[LeaseRow]:
     return list(await session.scalars(wanted.order_by(col(LeaseRow.created_at), col(LeaseRow.id))))
 
 
-async def count_live_leases(session: AsyncSession, key: str) -> int:
-    """Count the leases that hold a containment."""
+async def count_live_leases(session: AsyncSession, key: str, *, but: str = "") -> int:
+    """Count the leases that hold a containment. `but`: one that does not count."""
     wanted = (
         select(func.count())
         .select_from(LeaseRow)
-        .where(col(LeaseRow.containment_key) == key, _IS_LIVE)
+        .where(col(LeaseRow.containment_key) == key, _IS_LIVE, col(LeaseRow.id) != but)
     )
     return await session.scalar(wanted) or 0
 
