@@ -15,6 +15,8 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from connectors.pool import ConnectionPool
+from orchestrator.containments.attend import Attendant
+from orchestrator.containments.queries import get_containment
 from orchestrator.contracts.names import run_workflow_id
 from orchestrator.domain.clock import utc_now
 from orchestrator.engine.temporal.client import connect
@@ -50,9 +52,14 @@ async def on_temporal(
         )
         if pool is not None:
             made.rt = replace(made.rt, connections=pool(made.rt.connections))
-        client = await connect(made.rt)
+        client, stop = await connect(made.rt), asyncio.Event()
         async with make_worker(made.rt, client):
-            yield made, client
+            attending = asyncio.create_task(Attendant(made.rt, client).attend_until(stop))
+            try:
+                yield made, client
+            finally:
+                stop.set()
+                await attending
 
 
 async def start_plan(made: ActivityRig, client: Client, *steps: AnyStep, **about: Any) -> None:
@@ -72,6 +79,13 @@ async def until_step(
             for step in (await get_run(made.rt, run)).steps:
                 if step.id == path and holds(step):
                     return step
+            await asyncio.sleep(0.05)
+
+
+async def until_lifted(made: ActivityRig, key: str) -> None:
+    """Wait until a containment is lifted."""
+    async with asyncio.timeout(30):
+        while (await get_containment(made.rt, key)).state != "lifted":
             await asyncio.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""The proof's own proof: twenty-five bugs, planted one at a time in a copy, each found or missed.
+"""The proof's own proof: twenty-seven bugs, planted one at a time in a copy, each found or missed.
 
 Run `python -m tests.proof.plant`.
 """
@@ -43,9 +43,9 @@ BUGS = (
     PlantedBug(
         "a containment is lifted while another lease lives",
         f"{ACTIVITIES}/undo.py",
-        "        if others := await containments.count_live_leases(session, containment.key):",
+        "        if others := await containments.count_live_leases(session, containment.key, but=lease.id):",
         "        if (\n"
-        "            others := await containments.count_live_leases(session, containment.key)\n"
+        "            others := await containments.count_live_leases(session, containment.key, but=lease.id)\n"
         "        ) > 1:",
     ),
     PlantedBug(
@@ -74,8 +74,8 @@ BUGS = (
     PlantedBug(
         "a lease ends some minutes too early",
         f"{ACTIVITIES}/hold.py",
-        "            until = now + length",
-        "            until = now + length - timedelta(minutes=15)",
+        "                until = now + timedelta(seconds=request.seconds)",
+        "                until = now + timedelta(seconds=request.seconds, minutes=-15)",
     ),
     PlantedBug(
         "a lost reply counts as a refusal, so that no one owns what may have been applied",
@@ -197,6 +197,18 @@ BUGS = (
         "orchestrator/runs/deferred.py",
         "        if most_open and open_[run.severity] + len(due) >= most_open:",
         "        if most_open and open_[run.severity] + len(due) > most_open:",
+    ),
+    PlantedBug(
+        "a release that was cut short is not tried again",
+        "orchestrator/store/queries/containments/due.py",
+        "for wanted in (over, again) for row",
+        "for wanted in (over,) for row",
+    ),
+    PlantedBug(
+        "what was just contained is not read back later",
+        "orchestrator/store/tables/containments.py",
+        "        self.verified_at = self.checked_at = now",
+        "        self.verified_at, self.checked_at = now, None",
     ),
 )
 

@@ -14,21 +14,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from orchestrator.connections.catalogue import usual_catalogue
 from orchestrator.contracts.change import UndoRequest
-from orchestrator.contracts.containment import DueReply, HoldInput
 from orchestrator.contracts.requests import WorkerRequest
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.run import Mode
 from orchestrator.engine.temporal.workflows.answer_request import AnswerRequest
+from orchestrator.engine.temporal.workflows.attend_containment import (
+    CheckContainment,
+    ReleaseContainment,
+)
 from tests.conftest import TEST_SERVER
 from tests.harness.run_answers import agree_with
 from tests.harness.run_rig import RunRig
-from tests.harness.world import MemoryWorld, wake_after
+from tests.harness.world import MemoryWorld
 
 HERE = Path(__file__).parent
 
@@ -97,28 +99,29 @@ async def cancelled(rig: RunRig) -> None:
         await handle.result()
 
 
-async def held(rig: RunRig) -> None:
-    """End a lease, after a drift check."""
-    lease = UndoRequest(
-        run_id="run_1",
-        path="block",
-        cause=LeaseEndReason.EXPIRED,
-        reason="the lease expired",
-        actor="system",
-    )
-    waits = [
-        wake_after(timedelta(minutes=15)),
-        DueReply(check=True, live=1),
-        wake_after(timedelta(hours=24)),
-    ]
-    rig.world.due_replies = [*waits, DueReply(ended=(lease,), live=1)]
-    async with rig.worker():
-        client = rig.server.client
-        hold = HoldInput(containment_key="k")
-        handle = await client.start_workflow(
-            HoldContainment.run, hold, id="hold-k", task_queue="t", start_signal="changed"
+async def released(rig: RunRig) -> None:
+    """End two leases, of which one is stuck."""
+    rig.world.due = [
+        UndoRequest(
+            run_id="run_1",
+            path=path,
+            cause=LeaseEndReason.EXPIRED,
+            reason="the lease expired",
+            actor="system",
         )
-        await handle.result()
+        for path in ("block", "isolate")
+    ]
+    rig.world.stuck = {"block"}
+    async with rig.worker():
+        release = ReleaseContainment.run
+        await rig.server.client.execute_workflow(release, "k", id="release-k", task_queue="t")
+
+
+async def checked(rig: RunRig) -> None:
+    """Check a containment for drift."""
+    async with rig.worker():
+        check = CheckContainment.run
+        await rig.server.client.execute_workflow(check, "k", id="check-k", task_queue="t")
 
 
 async def request(rig: RunRig) -> None:
@@ -134,7 +137,8 @@ RECORDED: dict[Callable[[RunRig], Awaitable[None]], tuple[str, ...]] = {
     dry: ("run-run_1-1",),
     long: ("run-run_1-1", "run-run_1-1/each/100", "run-run_1-1/roll_back/each[102]/isolate_one"),
     cancelled: ("run-run_1-1",),
-    held: ("hold-k",),
+    released: ("release-k",),
+    checked: ("check-k",),
     request: ("request",),
 }
 

@@ -18,14 +18,10 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from orchestrator.approvals.decide import decide
-from orchestrator.containments.queries import list_containments
-from orchestrator.containments.release import release
 from orchestrator.contracts.approval import Decision
-from orchestrator.contracts.containment import HoldInput
 from orchestrator.contracts.names import TASK_QUEUE
 from orchestrator.contracts.run import RunInput
 from orchestrator.domain.access import Principal, Role
-from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.engine.temporal.client import connect
 from orchestrator.engine.temporal.codec import data_converter
@@ -40,8 +36,6 @@ from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import (
     ApprovalRow,
-    ContainmentRow,
-    LeaseRow,
     PlaybookRow,
     RunRow,
     StepRow,
@@ -83,23 +77,6 @@ class Listener:
         self.cancelled_by = actor
 
 
-@workflow.defn(name="HoldContainment")
-class Watcher:
-    """A hold workflow that ends when it is woken."""
-
-    def __init__(self) -> None:
-        self.woken = False
-
-    @workflow.run
-    async def run(self, message: HoldInput) -> str:
-        await workflow.wait_condition(lambda: self.woken)
-        return message.containment_key
-
-    @workflow.signal
-    async def changed(self) -> None:
-        self.woken = True
-
-
 @pytest.fixture
 async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
     runtime = open_runtime(Settings.load(data_dir=tmp_path / "data"), clock=lambda: NOW)
@@ -137,7 +114,7 @@ async def temporal(rt: Runtime) -> AsyncIterator[tuple[Runtime, Client]]:
 
 @asynccontextmanager
 async def listening(client: Client) -> AsyncIterator[None]:
-    workflows = [Listener, Watcher]
+    workflows = [Listener]
     async with Worker(
         client,
         task_queue=TASK_QUEUE,
@@ -344,63 +321,3 @@ async def test_playbook_is_started_by_a_person(rt: Runtime) -> None:
     assert [run.id for run in (await list_runs(rt)).items] == [started.id]
     with pytest.raises(NotFound, match="playbook other does not exist"):
         await start_run(rt, None, "other", actor="person:ann")
-
-
-async def test_release_ends_the_leases_and_wakes_the_workflow(
-    temporal: tuple[Runtime, Client],
-) -> None:
-    rt, client = temporal
-    await add_run(rt)
-    await add(
-        rt,
-        ContainmentRow(
-            key="k",
-            connection="firewall",
-            action="block",
-            target_type="address",
-            target_value="a",
-            state=ContainmentState.HELD,
-            ours=True,
-            since=NOW,
-        ),
-        LeaseRow(
-            id="run_1/block", containment_key="k", run_id="run_1", path="block", created_at=NOW
-        ),
-    )
-    async with listening(client):
-        shown = await release(rt, "k", actor="person:ann")
-        assert await client.get_workflow_handle("hold-k").result() == "k"
-    assert shown.leases[0].expires_at == NOW
-    assert (await list_containments(rt)).items[0].leases[0].ended_by == "person:ann"
-    with pytest.raises(NotFound):
-        await release(rt, "other", actor="person:ann")
-
-
-async def test_unwatched_expired_lease_is_found_by_the_reconciler(
-    temporal: tuple[Runtime, Client],
-) -> None:
-    rt, client = temporal
-    await add(
-        rt,
-        ContainmentRow(
-            key="k",
-            connection="firewall",
-            action="block",
-            target_type="address",
-            target_value="a",
-            state=ContainmentState.HELD,
-            ours=True,
-            since=NOW,
-        ),
-        LeaseRow(
-            id="run_1/block",
-            containment_key="k",
-            run_id="run_1",
-            path="block",
-            created_at=NOW,
-            until=NOW - timedelta(minutes=1),
-        ),
-    )
-    async with listening(client):
-        await reconcile(rt, client)
-        assert await client.get_workflow_handle("hold-k").result() == "k"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from orchestrator.containments.watch import watch, workflow_id
-from orchestrator.engine.temporal.workflows.hold_containment import HoldContainment
 from temporalio.client import Client
 
 from api.metrics import Metrics
 from orchestrator.cli.diagnosis.runs import examine_runs
 from orchestrator.engine.decide.interpreter import Interpreter
+from orchestrator.engine.temporal.workflows import attend_containment
 from orchestrator.incidents.trail_health import trail_health
 from orchestrator.playbook.plan import ForEach
 from orchestrator.runs import stuck, stuck_containments
@@ -22,21 +22,21 @@ from orchestrator.runs.stuck_containments import watch_containment_tasks
 from orchestrator.store.tables import ContainmentRow, LeaseRow, TaskRow
 from tests.engine.test_step_rows import BLOCK, FIND
 from tests.harness.activity_rig import ActivityRig
-from tests.harness.temporal_rig import on_temporal, start_plan, until_ended
+from tests.harness.temporal_rig import on_temporal, start_plan, until_ended, until_lifted
 
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    """Let the workflow of a containment fail at its next wait, as a fault of the engine would."""
+    """Let the workflow of a release fail before its undo, as a fault of the engine would."""
     state = {"broken": True}
-    wait = HoldContainment._wait
+    undo = attend_containment.undo_steps
 
-    async def fail(self: HoldContainment, changes: int, longest: timedelta) -> None:
+    async def fail(*given: Any) -> Any:
         if state["broken"]:
             raise RuntimeError("the engine is broken")
-        await wait(self, changes, longest)
+        return await undo(*given)
 
-    monkeypatch.setattr(HoldContainment, "_wait", fail)
+    monkeypatch.setattr(attend_containment, "undo_steps", fail)
     monkeypatch.setattr(stuck_containments, "STUCK_AFTER", 1)
     return state
 
@@ -75,7 +75,6 @@ async def test_stuck_containment_has_a_task_until_it_moves_again(
         assert "tocsin_containments_stuck 1.0" in text
         assert "tocsin_runs_stuck 0.0" in text
         broken["broken"] = False  # the worker was mended
-        await watch(client, key)
         async with asyncio.timeout(60):
             while (await made.rows(ContainmentRow))[0].state != "lifted" or (
                 await watch_containment_tasks(made.rt, client)
@@ -95,8 +94,7 @@ async def test_workflow_that_a_newer_worker_cannot_continue_is_replaced(
             while not await watch_containment_tasks(made.rt, client):
                 await asyncio.sleep(0.2)
         broken["broken"] = False
-        await client.get_workflow_handle(workflow_id(key)).result()
-        assert (await made.rows(ContainmentRow))[0].state == "lifted"
+        await until_lifted(made, key)
         assert await made.rows(TaskRow) == []
 
 

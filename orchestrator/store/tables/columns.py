@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Dialect, String, TypeDecorator
+from sqlalchemy import DateTime, Dialect, String, TypeDecorator, text
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -56,3 +56,8 @@ def enum_column(enum: type[E]) -> type[TypeDecorator[E]]:
 
     EnumColumn.__name__ = EnumColumn.__qualname__ = f"{enum.__name__}Column"
     return EnumColumn
+
+
+def partial(condition: str) -> dict[str, Any]:
+    """Return what makes an index one of the rows that fit a condition, in SQL."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}

@@ -16,7 +16,7 @@ from orchestrator.domain.containment import (
     LeaseState,
 )
 from orchestrator.domain.observable import Extent, ObservableType, Target
-from orchestrator.store.tables.columns import UtcDateTime, enum_column
+from orchestrator.store.tables.columns import UtcDateTime, enum_column, partial
 
 
 class EffectRow(SQLModel, table=True):
@@ -69,7 +69,7 @@ class ContainmentRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_containments_extent", "connection", "extent_first"),
         Index("ix_containments_retry", "retry_at"),
-        Index("ix_containments_check", "state", "checked_at"),
+        Index("ix_containments_check", "checked_at", **partial("state = 'held'")),
     )
     key: str = Field(primary_key=True)
     connection: str = Field(index=True)
@@ -216,7 +216,7 @@ class LeaseRow(SQLModel, table=True):
     """One run's claim on a containment."""
 
     __tablename__ = "leases"
-    __table_args__ = (Index("ix_leases_due", "state", "until"),)
+    __table_args__ = (Index("ix_leases_due", "until", **partial("state = 'live'")),)
     id: str = Field(primary_key=True)  # run, path
     containment_key: str = Field(index=True)
     run_id: str = Field(index=True)

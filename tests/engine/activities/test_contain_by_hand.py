@@ -16,7 +16,7 @@ from orchestrator.runs.contain import contain_target
 from orchestrator.runs.queries import get_run
 from orchestrator.runs.views import RunDetails
 from tests.harness.activity_rig import ActivityRig
-from tests.harness.temporal_rig import on_temporal
+from tests.harness.temporal_rig import on_temporal, until_lifted
 
 ADDRESS = Target(type=ObservableType.ADDRESS, value="203.0.113.5")
 
@@ -53,8 +53,7 @@ async def test_target_is_blocked_verified_held_and_released(
     assert (held.target.value, held.state, held.ours) == ("203.0.113.5", "held", True)
     assert [(lease.run_id, lease.started_by) for lease in held.leases] == [(run.id, "person:ann")]
     await release(made.rt, held.id, actor="person:ann")
-    async with asyncio.timeout(30):
-        await client.get_workflow_handle(f"hold-{held.id}").result()
+    await until_lifted(made, held.id)
     assert (await list_containments(made.rt, EVERY)).items[0].state == "lifted"
 
 

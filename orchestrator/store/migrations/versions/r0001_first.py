@@ -304,7 +304,14 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         "ix_containments_extent", "containments", ["connection", "extent_first"], unique=False
     )
     op.create_index("ix_containments_retry", "containments", ["retry_at"], unique=False)
-    op.create_index("ix_containments_check", "containments", ["state", "checked_at"], unique=False)
+    op.create_index(
+        "ix_containments_check",
+        "containments",
+        ["checked_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
     op.create_index(
         op.f("ix_containments_connection"), "containments", ["connection"], unique=False
     )
@@ -400,7 +407,14 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index(op.f("ix_leases_containment_key"), "leases", ["containment_key"], unique=False)
     op.create_index(op.f("ix_leases_run_id"), "leases", ["run_id"], unique=False)
-    op.create_index("ix_leases_due", "leases", ["state", "until"], unique=False)
+    op.create_index(
+        "ix_leases_due",
+        "leases",
+        ["until"],
+        unique=False,
+        sqlite_where=sa.text("state = 'live'"),
+        postgresql_where=sa.text("state = 'live'"),
+    )
     op.create_table(
         "tasks",
         sa.Column("id", sa.String(), nullable=False),
