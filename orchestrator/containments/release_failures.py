@@ -24,7 +24,30 @@ SLOW_ATTEMPTS = 10
 """After so long, or so many attempts of one release, a task tells people that it fails."""
 
 
-def is_slow(containment: ContainmentRow, lease: LeaseRow | None, now: datetime) -> bool:
+async def record_unavailable(
+    session: AsyncSession, request: UndoRequest, key: str, error: str, now: datetime
+) -> None:
+    """Let others try again at once, and notify people of a system that is away for long."""
+    containment = await containments.lock(session, key)
+    if containment is None:
+        return
+    containment.lifting_until = None
+    containment.tries += 1
+    lease = await containments.last_ended_lease(session, key)
+    if _is_slow(containment, lease, now):
+        containment.error = error
+        await escalate(session, request, containment, error, now)
+
+
+async def abandon_release(session: AsyncSession, key: str, now: datetime) -> None:
+    """Let another worker repeat a release at once, as this one is being stopped."""
+    containment = await containments.lock(session, key)
+    if containment is not None and containment.state is ContainmentState.LIFTING:
+        containment.lifting_until = None
+        containment.retry_at = now
+
+
+def _is_slow(containment: ContainmentRow, lease: LeaseRow | None, now: datetime) -> bool:
     """Whether its release is tried for so long that people should know. `lease`: its last one."""
     info = activity.info()
     waited = max(

@@ -27,7 +27,7 @@ class Workflow(StrEnum):
 
     RUN = "RunPlaybook"
     BATCH = "RunBatch"
-    RELEASE = "ReleaseContainment"
+    RELEASE = "EndLeases"
     CHECK = "CheckContainment"
     ROLL_BACK = "RollBack"
     ANSWER_REQUEST = "AnswerRequest"

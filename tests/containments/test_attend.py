@@ -14,8 +14,7 @@ from sqlalchemy import Engine, event
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.containments.attend import REST, Attendant
-from orchestrator.containments.lanes import QUEUED
+from orchestrator.containments.attend import QUEUED, REST, Attendant
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate

@@ -6,7 +6,7 @@ from orchestrator.contracts.change import UndoRequest
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.engine.temporal.workflows.attend_containment import (
     CheckContainment,
-    ReleaseContainment,
+    EndLeases,
 )
 from tests.harness.run_rig import RunRig
 from tests.harness.world import MemoryWorld
@@ -25,7 +25,7 @@ def over(path: str) -> UndoRequest:
 async def release(rig: RunRig) -> bool:
     async with rig.worker():
         return await rig.server.client.execute_workflow(
-            ReleaseContainment.run, "k", id="release-k", task_queue="t"
+            EndLeases.run, "k", id="release-k", task_queue="t"
         )
 
 

@@ -25,7 +25,7 @@ from orchestrator.domain.run import Mode
 from orchestrator.engine.temporal.workflows.answer_request import AnswerRequest
 from orchestrator.engine.temporal.workflows.attend_containment import (
     CheckContainment,
-    ReleaseContainment,
+    EndLeases,
 )
 from tests.conftest import TEST_SERVER
 from tests.harness.run_answers import agree_with
@@ -113,7 +113,7 @@ async def released(rig: RunRig) -> None:
     ]
     rig.world.stuck = {"block"}
     async with rig.worker():
-        release = ReleaseContainment.run
+        release = EndLeases.run
         await rig.server.client.execute_workflow(release, "k", id="release-k", task_queue="t")
 
 

@@ -17,10 +17,10 @@ from orchestrator.connections.call_context import undo_call
 from orchestrator.connections.open import open_connection_for
 from orchestrator.connections.write_guard_audit import audit_write_attempts
 from orchestrator.containments.release_failures import (
-    escalate,
-    is_slow,
+    abandon_release,
     mark_released,
     record_failed_release,
+    record_unavailable,
     schedule_retry,
 )
 from orchestrator.containments.release_gate import LIFTING_TIME, apply_in_flight, release_blocked_by
@@ -289,26 +289,12 @@ class UndoChange:
         return UndoReply(outcome="stuck", detail=error)
 
     async def _record_unavailable(self, request: UndoRequest, undo: _Undo, error: str) -> None:
-        """Let others try again at once, and notify people of a system that is away for long."""
-        if undo.containment is None:
-            return
-        now = self._rt.clock()
-        async with self._rt.store.write() as session:
-            containment = await containments.lock(session, undo.containment)
-            if containment is None:
-                return
-            containment.lifting_until = None
-            containment.tries += 1
-            lease = await containments.last_ended_lease(session, containment.key)
-            if is_slow(containment, lease, now):
-                containment.error = error
-                await escalate(session, request, containment, error, now)
+        if undo.containment is not None:
+            async with self._rt.store.write() as session:
+                now = self._rt.clock()
+                await record_unavailable(session, request, undo.containment, error, now)
 
     async def _let_others_try(self, undo: _Undo) -> None:
-        if undo.containment is None:
-            return
-        async with self._rt.store.write() as session:
-            containment = await containments.lock(session, undo.containment)
-            if containment is not None and containment.state is ContainmentState.LIFTING:
-                containment.lifting_until = None
-                containment.retry_at = self._rt.clock()
+        if undo.containment is not None:
+            async with self._rt.store.write() as session:
+                await abandon_release(session, undo.containment, self._rt.clock())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.engine.temporal.workflows.answer_request import AnswerRequest
 from orchestrator.engine.temporal.workflows.attend_containment import (
     CheckContainment,
-    ReleaseContainment,
+    EndLeases,
 )
 from orchestrator.engine.temporal.workflows.roll_back import RollBack
 from orchestrator.engine.temporal.workflows.run_batch import RunBatch
@@ -15,7 +15,7 @@ WORKFLOWS = (
     RunPlaybook,
     RunBatch,
     RollBack,
-    ReleaseContainment,
+    EndLeases,
     CheckContainment,
     AnswerRequest,
 )

@@ -25,7 +25,7 @@ CHECK_RETRY = RetryPolicy(maximum_attempts=3)
 
 
 @workflow.defn(name=Workflow.RELEASE)
-class ReleaseContainment:
+class EndLeases:
     """Ends the leases that are over, and lifts the containment after the last. Once, then ends."""
 
     @workflow.run
