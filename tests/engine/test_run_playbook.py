@@ -20,14 +20,14 @@ async def test_change_is_applied_once_verified_and_held(rig: RunRig, world: Memo
     assert [end.status for end in world.ended] == [RunStatus.COMPLETED]
 
 
-async def test_lease_without_end_is_watched_and_a_ticket_is_not(
+async def test_lease_without_end_and_a_ticket_have_no_timer(
     rig: RunRig, world: MemoryWorld
 ) -> None:
     result = await rig.run(
         f"steps:\n{BLOCK}  - id: ticket\n    use: tickets.open\n    with: {{title: Done}}\n"
     )
     assert result.status is RunStatus.COMPLETED, result.error
-    assert [(hold.ref.path, hold.seconds) for hold in world.held] == [("block", None)]
+    assert world.held == []
 
 
 async def test_target_in_the_desired_state_is_left_alone(rig: RunRig, world: MemoryWorld) -> None:

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from orchestrator.domain.approval import ApprovalState
-from orchestrator.domain.containment import LeaseState
 from orchestrator.domain.incident import TaskState
 from orchestrator.domain.run import RunStatus
 from orchestrator.store.queries import audit, runs
+from orchestrator.store.queries.containments.due import IS_LIVE_INDEXED
 from orchestrator.store.tables import (
     ApprovalRow,
     ContainmentRow,
@@ -60,7 +60,7 @@ async def all_counts(session: AsyncSession, now: datetime) -> Counts:
         .where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(still_open))
     )
     overdue = select(func.count(), func.min(col(LeaseRow.until))).where(
-        col(LeaseRow.state) == LeaseState.LIVE, col(LeaseRow.until) <= now
+        IS_LIVE_INDEXED, col(LeaseRow.until) <= now
     )
     overdue_leases, oldest_overdue = (await session.execute(overdue)).one()
     return Counts(

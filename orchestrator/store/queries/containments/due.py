@@ -15,9 +15,9 @@ from orchestrator.store.tables import ContainmentRow, LeaseRow
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _IS_LIVE = col(LeaseRow.state) == LeaseState.LIVE
 _IS_HELD = col(ContainmentRow.state) == ContainmentState.HELD
-# Literals, as a database uses a partial index only where it sees its condition.
-_OF_LIVE_INDEX = col(LeaseRow.state) == literal_column(f"'{LeaseState.LIVE}'")
-_OF_HELD_INDEX = col(ContainmentRow.state) == literal_column(f"'{ContainmentState.HELD}'")
+# Literals: a database uses a partial index only where it sees its condition.
+IS_LIVE_INDEXED = col(LeaseRow.state) == literal_column(f"'{LeaseState.LIVE}'")
+_IS_HELD_INDEXED = col(ContainmentRow.state) == literal_column(f"'{ContainmentState.HELD}'")
 _HAS_LEASE = (
     select(col(LeaseRow.id))
     .where(col(LeaseRow.containment_key) == col(ContainmentRow.key), _IS_LIVE)
@@ -46,7 +46,7 @@ async def due_releases(
         select(key, connection, col(LeaseRow.until))
         .select_from(LeaseRow)
         .join(ContainmentRow, key == col(LeaseRow.containment_key))
-        .where(_OF_LIVE_INDEX, col(LeaseRow.until) <= now, *others)
+        .where(IS_LIVE_INDEXED, col(LeaseRow.until) <= now, *others)
         .order_by(col(LeaseRow.until))
     )
     again = (
@@ -89,7 +89,7 @@ async def due_checks(
 ) -> list[tuple[str, str]]:
     """Return held containments last read before a moment: key and connection, the oldest first."""
     wanted = select(col(ContainmentRow.key), col(ContainmentRow.connection)).where(
-        _OF_HELD_INDEX,
+        _IS_HELD_INDEXED,
         col(ContainmentRow.checked_at) <= before,
         col(ContainmentRow.connection).notin_(but_connections),
         col(ContainmentRow.key).notin_(but_keys),
