@@ -38,7 +38,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
             "--path", str(document), "--config", str(config),
             "--output-path", str(folder / "generated_tocsin"),
         ],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     return folder, made.stdout

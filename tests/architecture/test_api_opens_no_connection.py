@@ -36,6 +36,6 @@ def test_only_worker_side_modules_call_the_constructor_of_a_connector(
 def test_loading_the_api_loads_no_opener() -> None:
     script = f"import sys, api.app; print([name for name in {OPENERS!r} if name in sys.modules])"
     loaded = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300
     )
     assert loaded.stdout.strip() == "[]"

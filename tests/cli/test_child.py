@@ -77,7 +77,7 @@ def test_a_wrapped_program_ends_when_the_pipe_closes(tmp_path: Path) -> None:
     )
     _pid(tmp_path / "pid")
     os.close(writing)
-    assert process.wait(20) == 256 - signal.SIGKILL
+    assert process.wait(60) == 256 - signal.SIGKILL
     os.close(reading)
 
 

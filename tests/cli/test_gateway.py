@@ -75,7 +75,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield started
     finally:
         started.process.terminate()
-        started.process.wait(20)
+        started.process.wait(60)
 
 
 def _in_namespace(running: Running) -> bool:
@@ -182,7 +182,7 @@ def test_the_server_ends_with_a_killed_gateway(tmp_path: Path) -> None:
     asyncio.run(_ready(started.settings))
     _, server = started.tree()
     started.process.kill()
-    started.process.wait(20)
+    started.process.wait(60)
     deadline = time.monotonic() + 20
     while Path(f"/proc/{server}").exists() and "Z" not in _state(server):
         assert time.monotonic() < deadline, "the server outlived its gateway"

@@ -100,7 +100,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield place
     finally:
         started.terminate()
-        started.wait(20)
+        started.wait(60)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_an_approval_by_curl_is_taken(stack: Place, block: Block) -> None:
 
 
 def _wait(condition: object, process: subprocess.Popen[bytes] | None = None) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while time.monotonic() < until:
         assert process is None or process.poll() is None, "it has ended"
         try:
@@ -182,4 +182,4 @@ def _wait(condition: object, process: subprocess.Popen[bytes] | None = None) -> 
         except httpx.HTTPError:
             pass
         time.sleep(0.1)  # a poll of another process, which tells us nothing by itself
-    pytest.fail("it did not come to that within a minute")
+    pytest.fail("it did not come to that within three minutes")

@@ -121,7 +121,7 @@ def cluster(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         env=settings,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert migrated.returncode == 0, migrated.stderr

@@ -25,7 +25,7 @@ def _starting(folder: Path, port: int, **variables: str) -> Iterator[Path]:
         yield output
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def test_an_absent_external_temporal_is_named_at_once_and_alerts_are_accepted(

@@ -53,7 +53,7 @@ def tocsin(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
         [*TOCSIN, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         env=environment(**more),
         check=False,
     )
@@ -77,7 +77,7 @@ class Stack:
                 env=environment(**self._variables),
                 start_new_session=True,
             )
-        until(self._ready, 120, "ready")
+        until(self._ready, 240, "ready")
 
     def _ready(self) -> bool:
         assert self.process is not None
@@ -89,14 +89,14 @@ class Stack:
         assert self.process is not None
         began = time.monotonic()
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)
         return time.monotonic() - began
 
     def kill(self) -> None:
         """Kill the supervisor."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def children(self) -> dict[str, int]:
         """Return the process ids of the supervised processes by name."""

@@ -277,7 +277,7 @@ def test_the_commands_of_the_page_seal_and_recover_keys(plain: Settings, tmp_pat
             "PATH": f"{shim.parent}:{os.environ['PATH']}",
             "TOCSIN_DATA_DIR": str(plain.data_dir),
         },
-        timeout=120,
+        timeout=300,
         check=True,
     )
     assert all(map(is_sealed, contents(plain)))
