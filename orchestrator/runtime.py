@@ -6,6 +6,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from connectors.pool import ConnectionPool
 from orchestrator.crypto.box import Box
@@ -19,6 +20,7 @@ from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import Invalid
 from orchestrator.sandbox.task import InProcess, Sandbox
 from orchestrator.settings import Settings
+from orchestrator.store.group_commit import GroupCommit
 from orchestrator.store.session import Store
 
 RESTORE_KEY = (
@@ -27,7 +29,8 @@ RESTORE_KEY = (
 )
 """What to do about the encryption key of a database."""
 
-
+ARRIVALS_TOGETHER = 100
+"""The alerts that one transaction commits, unless a single piece of a body has more."""
 REFUSALS_PER_MINUTE = 10
 """Events of refused webhooks of one source, for each reason."""
 
@@ -45,6 +48,8 @@ class Runtime:
     connections: ConnectionPool = field(default_factory=ConnectionPool)  # open connectors
     sandbox: Sandbox = field(default_factory=InProcess)  # analyzes the texts of clients
     tests_sandbox: Sandbox = field(default_factory=InProcess)  # runs the tests of playbooks
+    # Pieces of webhook bodies, which share transactions.
+    arrivals: GroupCommit[Any, Any] = field(default_factory=lambda: GroupCommit(ARRIVALS_TOGETHER))
     refusals: EventBudget = field(default_factory=lambda: EventBudget(REFUSALS_PER_MINUTE))
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -22,8 +23,14 @@ from orchestrator.intake.authenticate import (
     Verified,
     authenticate,
 )
+from orchestrator.intake.batch import AlertBatch
 from orchestrator.intake.body import BodyRefused
-from orchestrator.intake.delivery import WebhookDelivery, parse_payloads, read_payloads
+from orchestrator.intake.delivery import (
+    Payloads,
+    WebhookDelivery,
+    parse_payloads,
+    read_payloads,
+)
 from orchestrator.intake.errors import NotAnAlert, Unparseable
 from orchestrator.intake.keep_rejected import keep_body
 from orchestrator.intake.persist import commit
@@ -31,6 +38,9 @@ from orchestrator.intake.sources import find_source, open_secrets, parser_of
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries.sources import activity
 from orchestrator.store.tables import SourceRow
+
+_LARGE = 16 * 1024
+"""Bytes of a body that is parsed in a thread."""
 
 
 async def accept(
@@ -50,8 +60,7 @@ async def accept(
     row = await _known_source(rt, source, delivery, now)
     verified = await _authenticate(rt, row, delivery, now)
     try:
-        payloads = read_payloads(delivery, rt.settings.max_body_bytes)
-        parsed = parse_payloads(parser_of(row), payloads, now)
+        payloads, parsed = await _parse(rt, row, delivery, now)
     except NotAnAlert as telemetry:
         return Ignored(ignored=str(telemetry))
     except (BodyRefused, Unparseable) as refusal:
@@ -62,6 +71,19 @@ async def accept(
     except NotAuthentic as refusal:
         await _record_refusal(rt, row.name, refusal.reason, body, now)
         raise
+
+
+async def _parse(
+    rt: Runtime, row: SourceRow, delivery: WebhookDelivery, now: datetime
+) -> tuple[Payloads, AlertBatch]:
+    """Return the values and alerts of a delivery. A large one takes no time of other requests."""
+
+    def parse() -> tuple[Payloads, AlertBatch]:
+        payloads = read_payloads(delivery, rt.settings.max_body_bytes)
+        return payloads, parse_payloads(parser_of(row), payloads, now)
+
+    is_large = len(delivery.body) > _LARGE or delivery.content_encoding
+    return await asyncio.to_thread(parse) if is_large else parse()
 
 
 async def record_too_large(

@@ -2,93 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from types import MappingProxyType
-
-from sqlalchemy.ext.asyncio import AsyncSession
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from orchestrator.domain.alert import Alert
 from orchestrator.domain.digest import digest, new_id
-from orchestrator.store.queries import alerts
 from orchestrator.store.tables import IncidentRow, SourceRow
 
 
+@dataclass(slots=True)
+class _Joined:
+    """What alerts add to an incident that the store has."""
+
+    at: datetime
+    new: int = 0
+    least_severity: int = 0
+    left_out: int = 0
+
+
 class Incidents:
-    """The incidents that the alerts of one body join or open.
+    """The incidents that the alerts of a group join or open, as if they came one by one.
 
     The report of an end joins the incident of the alert that it ends, however late it comes. Any
     other alert joins the newest open incident with its correlation key.
     """
 
     def __init__(
-        self,
-        source: SourceRow,
-        now: datetime,
-        by_key: dict[str, IncidentRow],
-        by_fingerprint: dict[str, IncidentRow],
-        ids: Mapping[str, str],
+        self, by_key: Mapping[tuple[str, str], str], by_fingerprint: Mapping[tuple[str, str], str]
     ) -> None:
-        self._source, self._now, self._ids = source, now, ids
-        self._by_key, self._by_fingerprint = by_key, by_fingerprint
-        self.opened: list[IncidentRow] = []
+        """Take incidents of the store: by source and key, and by source and fingerprint."""
+        self._by_key, self._by_fingerprint = by_key, dict(by_fingerprint)
+        self._newest: dict[str, str] = {}
+        """The incident of each key that an alert of the group joined last."""
+        self._opened: dict[str, IncidentRow] = {}
+        self._joined: dict[str, _Joined] = {}
+
+    @property
+    def opened(self) -> list[IncidentRow]:
         """The incidents to insert."""
+        return list(self._opened.values())
 
-    @classmethod
-    async def load(
-        cls,
-        session: AsyncSession,
-        source: SourceRow,
-        parsed: Sequence[Alert],
-        now: datetime,
-        ids: Mapping[str, str] = MappingProxyType({}),
-    ) -> Incidents:
-        """Load and lock the incidents that these alerts may join.
+    def joined_values(self) -> Iterator[dict[str, Any]]:
+        """Yield what to add to incidents of the store, in the order of their ids."""
+        for id_, joined in sorted(self._joined.items()):
+            yield {
+                "incident": id_,
+                "new": joined.new,
+                "least_severity": joined.least_severity,
+                "at": joined.at,
+                "left_out": joined.left_out,
+            }
 
-        `ids`: the id of the incident that an alert opens, by its dedup key.
+    def join(self, source: SourceRow, alert: Alert, now: datetime) -> str:
+        """Return the id of the alert's incident, with the alert counted.
+
+        It is opened where there is none.
         """
-        keys = [key for alert in parsed if (key := correlation_key(source, alert))]
-        ends = [fingerprint_of(alert) for alert in parsed if alert.resolved]
-        since = now - timedelta(seconds=source.correlate_within)
-        by_key = await alerts.open_incident_ids(session, keys, since)
-        by_end = await alerts.incident_ids_of_fingerprints(session, source.name, ends)
-        rows = await alerts.lock_incidents(session, {*by_key.values(), *by_end.values()})
-        return cls(
-            source,
-            now,
-            {key: rows[id_] for key, id_ in by_key.items()},
-            {fingerprint: rows[id_] for fingerprint, id_ in by_end.items() if id_ in rows},
-            ids,
-        )
-
-    def join(self, alert: Alert) -> IncidentRow:
-        """Return the alert's incident, with the alert counted; open it where there is none."""
-        key, fingerprint = correlation_key(self._source, alert), fingerprint_of(alert)
-        ended = self._by_fingerprint.get(fingerprint) if alert.resolved else None
-        incident = ended or (self._by_key.get(key) if key else None)
-        if incident is None:
-            incident = self._open(alert, key)
+        key, end = correlation_key(source, alert), (source.name, fingerprint_of(alert))
+        id_ = self._by_fingerprint.get(end) if alert.resolved else None
+        if id_ is None and key is not None:
+            id_ = self._newest.get(key) or self._by_key.get((source.name, key))
+        if id_ is None:
+            id_ = self._open(source, alert, key, now)
         else:
-            incident.alerts += 1
-            incident.severity = max(incident.severity, int(alert.severity))
-            incident.last_alert_at = max(incident.last_alert_at, self._now)
-        incident.incomplete += bool(alert.incomplete)
-        self._by_fingerprint.setdefault(fingerprint, incident)
-        return incident
+            self._count(id_, alert, now)
+        if key is not None and not alert.resolved:
+            self._newest[key] = id_
+        self._by_fingerprint.setdefault(end, id_)
+        return id_
 
-    def _open(self, alert: Alert, key: str | None) -> IncidentRow:
+    def _open(self, source: SourceRow, alert: Alert, key: str | None, now: datetime) -> str:
         incident = IncidentRow(
-            id=self._ids.get(alert.dedup_key) or new_id("inc"),
-            correlation_key=key or digest(["alone", self._source.name, alert.dedup_key]),
+            id=new_id("inc"),
+            correlation_key=key or digest(["alone", source.name, alert.dedup_key]),
             title=alert.title,
             severity=int(alert.severity),
-            incomplete=0,
-            opened_at=self._now,
-            last_alert_at=self._now,
+            incomplete=int(bool(alert.incomplete)),
+            opened_at=now,
+            last_alert_at=now,
         )
-        self.opened.append(incident)
-        self._by_key |= {key: incident} if key else {}
-        return incident
+        self._opened[incident.id] = incident
+        if key is not None:
+            self._newest[key] = incident.id
+        return incident.id
+
+    def _count(self, id_: str, alert: Alert, now: datetime) -> None:
+        opened = self._opened.get(id_)
+        if opened is not None:
+            opened.alerts += 1
+            opened.severity = max(opened.severity, int(alert.severity))
+            opened.last_alert_at = max(opened.last_alert_at, now)
+            opened.incomplete += bool(alert.incomplete)
+            return
+        joined = self._joined.setdefault(id_, _Joined(at=now))
+        joined.new += 1
+        joined.least_severity = max(joined.least_severity, int(alert.severity))
+        joined.at = max(joined.at, now)
+        joined.left_out += bool(alert.incomplete)
 
 
 def fingerprint_of(alert: Alert) -> str:

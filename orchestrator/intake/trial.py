@@ -9,20 +9,17 @@ from pydantic import ConfigDict, Field
 
 from orchestrator.domain.alert import Alert, Omission
 from orchestrator.domain.model import Frozen
+from orchestrator.intake.arrival.rows import alert_row, enrich_rows
 from orchestrator.intake.batch import RejectedItem
 from orchestrator.intake.delivery import WebhookDelivery, parse_payloads, read_payloads
 from orchestrator.intake.errors import NotAnAlert
 from orchestrator.intake.mapping import check_mapping
-from orchestrator.intake.matching.foreseen import alert_row, enrich_rows
-from orchestrator.intake.matching.triggers import (
-    TriggerResults,
-    candidates,
-    evaluate_triggers,
-)
+from orchestrator.intake.matching.triggers import TriggerResults, candidates
 from orchestrator.intake.parsers import parser_for
 from orchestrator.intake.sources import load_source, parser_of
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import alerts
+from orchestrator.store.intake_path import statements
+from orchestrator.store.intake_path.driver import reading
 from orchestrator.store.tables import AlertRow
 
 MAX_SHOWN = 100
@@ -91,12 +88,16 @@ async def try_payload(
         alert_row(row, alert, "inc_1", sha256, now, f"alert_{number}")
         for number, alert in enumerate(shown, start=1)
     ]
-    async with rt.store.read() as session:
-        await enrich_rows(session, rows)
-        playbooks = await candidates(session)
-        known = await alerts.known(session, source, [alert.dedup_key for alert in shown])
-    open_ = [each for each, alert in zip(rows, shown, strict=True) if not alert.resolved]
-    triggers = await evaluate_triggers(playbooks, open_)
+    async with reading(rt.store) as driver:
+        await enrich_rows(rt.store, driver, rows)
+        playbooks = await candidates(rt.store, driver)
+        keys = [alert.dedup_key for alert in shown]
+        found = await driver.fetch(statements.KNOWN_ALERTS, source=source, keys=keys)
+    known = {key for key, _, _ in found}
+    triggers = TriggerResults()
+    for each, alert in zip(rows, shown, strict=True):
+        if not alert.resolved:
+            await triggers.evaluate(playbooks, each)
     return PayloadTrial(
         alerts=[
             _tried(each, alert, triggers, duplicate=alert.dedup_key in known)

@@ -59,9 +59,11 @@ class Store:
             **options,
         )
         info = {AUTHENTICATOR: authenticator, _EVENTS: events}
+        self.authenticator = authenticator
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info=info)
         # SQLite has one writer: queue here instead of polling its lock.
         self._writer = asyncio.Lock()
+        self._reader: sqlite_event_loop.EventLoopConnection | None = None
 
     @property
     def host(self) -> str | None:
@@ -98,6 +100,13 @@ class Store:
         finally:
             await self._report(session)
 
+    async def sqlite_reader(self) -> sqlite_event_loop.EventLoopConnection:
+        """Return the connection to SQLite for single reads, each of which sees the newest state."""
+        if self._reader is None:
+            path = make_url(self.url).database or ""
+            self._reader = await sqlite_event_loop.connect(path)
+        return self._reader
+
     async def _report(self, session: AsyncSession) -> None:
         """Hand over rows that were refused in a session, each content once per process."""
         refused = session.info.get(REFUSED)
@@ -122,6 +131,9 @@ class Store:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._reader is not None:
+            await self._reader.close()
+            self._reader = None
         await self.engine.dispose()
 
 

@@ -53,6 +53,16 @@ class EventLoopConnection:
         """Return a cursor, an asynchronous context manager."""
         return EventLoopCursor(self._raw.cursor())
 
+    async def fetch(self, operation: str, parameters: Sequence[Any]) -> list[Any]:
+        """Execute a statement once its lock is free, and return its rows. Raise sqlite3.Error."""
+        return await _retry_while_locked(
+            lambda: self._raw.execute(operation, parameters).fetchall()
+        )
+
+    async def executemany(self, operation: str, parameters: Sequence[Sequence[Any]]) -> None:
+        """Execute a statement once per row. Raise sqlite3.Error."""
+        await _retry_while_locked(lambda: self._raw.executemany(operation, parameters).close())
+
     async def commit(self) -> None:
         """Commit in a thread, which waits for the disk."""
         if not self._raw.in_transaction:

@@ -434,8 +434,10 @@ async def test_message_id_with_another_body_is_refused_and_not_stored(
     ]
 
 
-async def test_message_ids_are_deleted_once_their_signature_is_too_old(rt: Runtime) -> None:
-    async with rt.store.write() as session:
+async def test_message_ids_are_deleted_once_their_signature_is_too_old(
+    processes: list[Runtime],
+) -> None:
+    async with processes[0].store.write() as session:
         session.add(
             ReplayRow(
                 source="ids",
@@ -445,9 +447,8 @@ async def test_message_ids_are_deleted_once_their_signature_is_too_old(rt: Runti
                 seen_at=START - timedelta(minutes=11),
             )
         )
-        await session.flush()
-        assert await alerts.remember(session, "ids", "new", 1, "1", START, timedelta(minutes=10))
-    assert [row.message_id for row in await rows(rt, ReplayRow)] == ["new"]
+    await send_signed(processes[0], beacon(), "new")
+    assert [row.message_id for row in await rows(processes[0], ReplayRow)] == ["new"]
 
 
 async def test_resolved_alert_joins_its_incident_and_starts_no_run(tmp_path: Path) -> None:

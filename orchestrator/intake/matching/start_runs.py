@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,7 +16,9 @@ from orchestrator.domain.digest import new_id
 from orchestrator.domain.run import SHADOW, Mode, RunStatus
 from orchestrator.intake.matching.triggers import Match
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.queries import alerts, approvals
+from orchestrator.store.intake_path import statements
+from orchestrator.store.intake_path.driver import Driver
+from orchestrator.store.queries import alerts, approvals, runs
 from orchestrator.store.tables import AlertRow, RunRow
 
 
@@ -36,10 +39,10 @@ class Started:
     covered: list[Covered] = field(default_factory=list)
     holders: dict[tuple[str, str], str] = field(default_factory=dict)
     """The run that holds a playbook's key, for the keys claimed in this transaction."""
-    begun: int = 0
-    """How many live runs of this transaction begin."""
-    open_before: dict[int, int] = field(default_factory=dict)
-    """How many runs of the source, at least so severe, were open before this transaction."""
+    begun: Counter[str] = field(default_factory=Counter)
+    """How many live runs of this transaction begin, by source."""
+    open_before: dict[tuple[str, int], int] = field(default_factory=dict)
+    """How many runs of a source, at least so severe, were open before this transaction."""
 
     def count_live(self, playbook: str) -> int:
         """Return the number of live runs to insert, without those beyond the limit."""
@@ -54,29 +57,31 @@ class Started:
 
 async def start(
     session: AsyncSession,
+    driver: Driver,
     matches: Sequence[Match],
     now: datetime,
     *,
-    dry: bool = False,
+    dry_sources: Collection[str] = (),
     most_open: int = 0,
 ) -> Started:
     """Return a run for each match that no earlier run covers, and one for each shadow.
 
-    `dry`: all are dry runs. `most_open`: how many runs of the source may be open; 0: any number.
-    Beyond it, runs are deferred. Bodies that arrive at the same moment may exceed it by a few.
+    `driver`: of the session. `dry_sources`: all runs of these are dry. `most_open`: how many runs
+    of one source may be open; 0: any number. Beyond it, runs are deferred. Bodies that other
+    processes accept at the same moment may exceed it by a few.
     """
     await lock(session, Lock.RUN, [name for match in matches for name in _lock_names(match)])
     started = Started()
     # The live ones first, and of those the most severe alert, which then covers the others.
     for match in sorted(matches, key=lambda each: (each.candidate.shadow, -each.alert.severity)):
-        if dry or match.candidate.shadow:
-            await _start_dry(session, match, started, now)
+        if match.alert.source in dry_sources or match.candidate.shadow:
+            await _start_dry(driver, match, started, now)
         else:
-            await _start(session, match, started, now, most_open)
+            await _start(session, driver, match, started, now, most_open)
     return started
 
 
-async def _start_dry(session: AsyncSession, match: Match, started: Started, now: datetime) -> None:
+async def _start_dry(driver: Driver, match: Match, started: Started, now: datetime) -> None:
     """Start a dry run.
 
     It has keys of its own and is not counted, so that it neither covers nor stops a live run.
@@ -102,19 +107,24 @@ async def _start_dry(session: AsyncSession, match: Match, started: Started, now:
         "once_per": match.key,
     }
     data |= {"mode": Mode.DRY_RUN, "shadow": shadow, "shadow_of": live}
-    holder = started.holders.get(key) or await alerts.claim(session, *key, run.id, now, within)
+    holder = started.holders.get(key) or await _claim(driver, *key, run.id, now, within)
     started.holders[key] = holder
     kind = EventKind.RUN_CREATED if holder == run.id else EventKind.RUN_SUPPRESSED
     started.events.append(event(kind, actor="system", subject=holder, data=data, now=now))
     if holder == run.id:
         started.runs.append(run)
     elif not shadow:
-        since = await alerts.claimed_at(session, *key) or now
+        since = await _claimed_at(driver, *key) or now
         started.covered.append(Covered(match, holder, since + within))
 
 
 async def _start(
-    session: AsyncSession, match: Match, started: Started, now: datetime, most_open: int
+    session: AsyncSession,
+    driver: Driver,
+    match: Match,
+    started: Started,
+    now: datetime,
+    most_open: int,
 ) -> None:
     plan, trigger, key = match.candidate.plan, match.candidate.trigger, match.key
     within, limit = timedelta(seconds=trigger.within), plan.limits.runs_per_hour
@@ -133,13 +143,13 @@ async def _start(
 
     async def suppress(holder: str) -> None:
         record(EventKind.RUN_SUPPRESSED, holder)
-        since = await alerts.claimed_at(session, plan.playbook, key) or now
+        since = await _claimed_at(driver, plan.playbook, key) or now
         started.covered.append(Covered(match, holder, since + within))
 
     if (before := started.holders.get((plan.playbook, key))) is not None:
         await suppress(before)
         return
-    earlier = await alerts.holding_run(session, plan.playbook, key, now - within)
+    earlier = await _holding_run(session, driver, plan.playbook, key, now - within)
     if earlier is not None and not is_covered(match.alert, earlier):
         await alerts.free(session, earlier.id)
         data["not_covered_by"], earlier = earlier.id, None
@@ -155,8 +165,8 @@ async def _start(
         ) + started.count_live(plan.playbook)
         exceeded = limit if counted >= limit else None
     run = _run(match, now, exceeded)
-    holder = started.holders[plan.playbook, key] = await alerts.claim(
-        session, plan.playbook, key, run.id, now, within
+    holder = started.holders[plan.playbook, key] = await _claim(
+        driver, plan.playbook, key, run.id, now, within
     )
     if holder != run.id:
         await suppress(holder)
@@ -170,7 +180,7 @@ async def _start(
         run.defer(f"{why}; it begins once one of them has ended")
         record(EventKind.RUN_DEFERRED, run.id, limit=most_open, source=match.alert.source)
     else:
-        started.begun += 1
+        started.begun[match.alert.source] += 1
 
 
 async def _count_open(
@@ -181,11 +191,41 @@ async def _count_open(
     Many tame alerts must not use up the place of a severe one. The matches of a body come by
     severity, so that what began in this transaction is at least as severe.
     """
-    severity = alert.severity
-    if severity not in started.open_before:
-        before = await alerts.open_runs_of(session, alert.source, severity, now)
-        started.open_before[severity] = before
-    return started.open_before[severity] + started.begun
+    key = (alert.source, alert.severity)
+    if key not in started.open_before:
+        started.open_before[key] = await alerts.open_runs_of(session, *key, now)
+    return started.open_before[key] + started.begun[alert.source]
+
+
+async def _claim(
+    driver: Driver, playbook: str, key: str, run_id: str, now: datetime, within: timedelta
+) -> str:
+    """Claim a key atomically. Return its run: `run_id`, or an earlier one within `within`."""
+    taken = await driver.fetch(
+        statements.CLAIM_KEY,
+        playbook=playbook,
+        once_key=key,
+        run_id=run_id,
+        at=now,
+        before=now - within,
+    )
+    found = taken or await driver.fetch(statements.KEY_HOLDER, playbook_name=playbook, key=key)
+    return str(found[0][0]) if found else run_id
+
+
+async def _claimed_at(driver: Driver, playbook: str, key: str) -> datetime | None:
+    """Return when the newest run with this key claimed it."""
+    found = await driver.fetch(statements.KEY_HOLDER, playbook_name=playbook, key=key)
+    at: datetime | None = found[0][1] if found else None
+    return at
+
+
+async def _holding_run(
+    session: AsyncSession, driver: Driver, playbook: str, key: str, since: datetime
+) -> RunRow | None:
+    """Return the run that claimed this key since a moment, if any."""
+    found = await driver.fetch(statements.KEY_HOLDER, playbook_name=playbook, key=key)
+    return await runs.get(session, found[0][0]) if found and found[0][1] >= since else None
 
 
 def is_covered(alert: AlertRow, run: RunRow) -> bool:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.alert import with_age
 from orchestrator.playbook.language.budget import TRIGGER_STEPS, Budget, BudgetExceeded
@@ -23,7 +21,10 @@ from orchestrator.playbook.language.evaluate import (
     evaluate_text,
 )
 from orchestrator.playbook.plan import Plan, Trigger
-from orchestrator.store.queries import alerts, runs
+from orchestrator.store.intake_path import statements
+from orchestrator.store.intake_path.driver import Driver
+from orchestrator.store.queries import runs
+from orchestrator.store.session import Store
 from orchestrator.store.tables import AlertRow
 
 BODY_STEPS = 50 * TRIGGER_STEPS
@@ -68,27 +69,52 @@ class Match(NamedTuple):
     """Why `once_per` fails."""
 
 
-async def candidates(session: AsyncSession) -> list[Candidate]:
+async def candidates(store: Store, driver: Driver) -> list[Candidate]:
     """Return the newest live version and shadow of every playbook with a trigger."""
     found = []
-    for name, version, digest, stage in await alerts.newest_triggers(session):
-        plan = _plans.get((name, version, digest)) or await _load(session, name, version, digest)
+    for name, version, digest, stage in await driver.fetch(statements.NEWEST_TRIGGERS):
+        plan = _plans.get((name, version, digest)) or await _load(store, name, version, digest)
         if plan.trigger is not None:
             found.append(Candidate(plan, plan.trigger, digest, shadow=stage != "live"))
     return found
 
 
-class TriggerResults:
-    """What the triggers say of the alerts of one body."""
+@dataclass(slots=True)
+class TriggerBudget:
+    """What the triggers have used of their budgets for one body, by version."""
 
-    def __init__(self) -> None:
+    used: dict[tuple[str, int], int] = field(default_factory=dict)
+    read: dict[tuple[str, int], int] = field(default_factory=dict)
+    exceeded: dict[tuple[str, int], str] = field(default_factory=dict)
+    """The versions whose trigger exceeds its budget, with the error."""
+
+    def copy(self) -> TriggerBudget:
+        """Return a copy, for what may be evaluated again."""
+        return TriggerBudget(dict(self.used), dict(self.read), dict(self.exceeded))
+
+    def spend(self, version: tuple[str, int], steps: int) -> None:
+        """Count the steps that a trigger took for one alert."""
+        used = self.used[version] = self.used.get(version, 0) + steps
+        read = self.read[version] = self.read.get(version, 0) + 1
+        if used > max(BODY_STEPS, MANY_STEPS * read):
+            why = f"the trigger exceeded its budget of {BODY_STEPS} steps for one body"
+            self.exceeded[version] = why
+
+
+class TriggerResults:
+    """What the triggers say of alerts of one body."""
+
+    def __init__(self, before: TriggerBudget | None = None) -> None:
+        """Take what the alerts of the body before these used."""
         self.by_alert: dict[str, tuple[list[Match], dict[str, str]]] = {}
         """By alert id, the matches, and by playbook the triggers' errors."""
-        self.exceeded: dict[tuple[str, int], str] = {}
-        """The versions whose trigger exceeds its budget, with the error."""
-        self._used: dict[tuple[str, int], int] = defaultdict(int)
-        self._read: dict[tuple[str, int], int] = defaultdict(int)
+        self.budget = before.copy() if before is not None else TriggerBudget()
         self._since_yield = 0
+
+    @property
+    def exceeded(self) -> dict[tuple[str, int], str]:
+        """The versions whose trigger exceeds its budget, with the error."""
+        return self.budget.exceeded
 
     async def evaluate(self, candidates: Sequence[Candidate], alert: AlertRow) -> None:
         """Add what the triggers say of an alert. Other tasks run meanwhile."""
@@ -121,23 +147,8 @@ class TriggerResults:
             self.exceeded[version] = error.message
             raise
         finally:
-            self._used[version] += budget.used
-            self._read[version] += 1
             self._since_yield += budget.used
-            if self._used[version] > max(BODY_STEPS, MANY_STEPS * self._read[version]):
-                self.exceeded[version] = (
-                    f"the trigger exceeded its budget of {BODY_STEPS} steps for one body"
-                )
-
-
-async def evaluate_triggers(
-    candidates: Sequence[Candidate], rows: Iterable[AlertRow]
-) -> TriggerResults:
-    """Return what the triggers say of the alerts of one body."""
-    results = TriggerResults()
-    for row in rows:
-        await results.evaluate(candidates, row)
-    return results
+            self.budget.spend(version, budget.used)
 
 
 def once_key(
@@ -159,9 +170,10 @@ def once_key(
     ), None
 
 
-async def _load(session: AsyncSession, name: str, version: int, digest: str) -> Plan:
-    row = await runs.get_playbook(session, name, version)
-    assert row is not None  # noqa: S101 - it was listed in this transaction, and versions are never deleted
+async def _load(store: Store, name: str, version: int, digest: str) -> Plan:
+    async with store.read() as session:
+        row = await runs.get_playbook(session, name, version)
+    assert row is not None  # noqa: S101 - it was listed, and versions are never deleted
     if len(_plans) >= MAX_PLANS:
         _plans.clear()
     plan = _plans[name, version, digest] = Plan.model_validate(row.plan)

@@ -19,15 +19,14 @@ _MAX_INDEXED = 1024
 """Characters of a value; longer ones, such as command lines, exceed an index entry."""
 
 
-async def index_alerts(session: AsyncSession, alerts: Iterable[AlertRow]) -> None:
-    """Index what new alerts name."""
-    rows = [
+def observables_of(alerts: Iterable[AlertRow]) -> list[dict[str, Any]]:
+    """Return the rows that index what new alerts name."""
+    return _short_enough(
         _row(SubjectKind.ALERT, alert.id, found["type"], found["value"], found["role"], at)
         for alert in alerts
         for at in (alert.received_at,)
         for found in alert.view.get("observables", ())
-    ]
-    await _save(session, rows)
+    )
 
 
 async def index_steps(session: AsyncSession, steps: Iterable[Mapping[str, Any]]) -> None:
@@ -72,9 +71,13 @@ def _row(
 
 
 async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    indexed = [row for row in rows if len(row["value"].encode()) <= _MAX_INDEXED]
+    indexed = _short_enough(rows)
     statement = insert(session, ObservableRow).on_conflict_do_nothing(
         index_elements=["subject", "type", "value"]
     )
     for start in range(0, len(indexed), _CHUNK):
         await session.execute(statement, indexed[start : start + _CHUNK])
+
+
+def _short_enough(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if len(row["value"].encode()) <= _MAX_INDEXED]

@@ -1,0 +1,58 @@
+"""Rows that the webhook writes: alerts with what they name, and counts of deliveries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime
+from typing import Any
+
+from sqlmodel import SQLModel
+
+from orchestrator.store.authentic import is_authentic
+from orchestrator.store.intake_path import statements
+from orchestrator.store.intake_path.driver import Driver
+from orchestrator.store.search.index import observables_of
+from orchestrator.store.session import Store
+from orchestrator.store.tables import AlertRow, SourceRow
+
+_SOURCE_COLUMNS = tuple(column.name for column in SourceRow.__table__.columns)  # type: ignore[attr-defined]
+_COUNTS = ("accepted", "duplicates", "unreadable", "partial", "refused")
+
+
+def values_of(row: SQLModel) -> dict[str, Any]:
+    """Return the columns of a row by name."""
+    return {column.name: getattr(row, column.name) for column in row.__table__.columns}  # type: ignore[attr-defined]
+
+
+async def authentic_source(store: Store, driver: Driver, name: str) -> SourceRow | None:
+    """Return a source; None where there is none that a process with the keys wrote."""
+    found = await driver.fetch(statements.SOURCE, source=name)
+    if not found or store.authenticator is None:
+        return None
+    row = SourceRow(**dict(zip(_SOURCE_COLUMNS, found[0], strict=True)))
+    return row if is_authentic(row, store.authenticator) else None
+
+
+async def add_alerts(driver: Driver, rows: Sequence[AlertRow]) -> None:
+    """Insert alerts, and index what they name."""
+    await driver.run(statements.INSERT_ALERT, map(values_of, rows))
+    await driver.run(statements.INSERT_OBSERVABLE, observables_of(rows))
+
+
+async def count_deliveries(
+    driver: Driver, deliveries: Iterable[tuple[str, AbstractSet[str], datetime]]
+) -> None:
+    """Count deliveries by source, each under its outcomes.
+
+    The rows are written in one order, so that two processes never wait for each other.
+    """
+    rows: dict[tuple[str, date], dict[str, Any]] = defaultdict(lambda: dict.fromkeys(_COUNTS, 0))
+    for source, outcomes, now in deliveries:
+        row = rows[source, now.date()]
+        for name in outcomes:
+            row[name] += 1
+        row |= {"source": source, "day": now.date(), "last_at": now}
+        row["unreadable_at"] = now if "unreadable" in outcomes else row.get("unreadable_at")
+    await driver.run(statements.COUNT_DELIVERIES, [rows[key] for key in sorted(rows)])
