@@ -20,6 +20,7 @@ from api.client_address import parse_networks
 from api.compression import Compression
 from api.container import Container
 from api.limits.connections import ConnectionLimits
+from api.limits.deliveries import DeliveryLimits
 from api.limits.handshake import tls_protocol
 from api.limits.rates import Rates
 from api.methods import Methods
@@ -140,6 +141,7 @@ def create_app(
         access_audit=AccessAudit(rt),
         state=StateHeaders(rt),
         rates=Rates(rt.settings),
+        deliveries=DeliveryLimits(rt.settings),
     )
 
     @asynccontextmanager

@@ -13,6 +13,7 @@ from orchestrator.runtime import Runtime
 
 if TYPE_CHECKING:
     from api.access_audit import AccessAudit
+    from api.limits.deliveries import DeliveryLimits
     from api.limits.rates import Rates
     from api.metrics import Metrics
     from api.state_headers import StateHeaders
@@ -29,6 +30,7 @@ class Container:
     access_audit: AccessAudit
     state: StateHeaders
     rates: Rates
+    deliveries: DeliveryLimits
 
 
 def container_of(request: Request) -> Container:

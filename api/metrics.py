@@ -108,7 +108,7 @@ class Metrics:
         """Count alerts: `accepted`, `duplicate`, or `unreadable` items of a batch.
 
         A request without an alert counts as one: `ignored`, `unreadable`, `refused` (not
-        authentic). `source`: None unless it is configured.
+        authentic), `busy` (answered 429). `source`: None unless it is configured.
         """
         if not number:
             return

@@ -33,7 +33,10 @@ class Clocked:
 
 
 def app() -> ASGIApp:
-    """Return the lab with `GET /_bench/contained/{address}`, which waits for both times."""
+    """Return the lab with `GET /_bench/contained/{address}`, which waits for both times.
+
+    And with `GET /_bench/first/{address}`, which waits for the first lookup.
+    """
     lab = lab_app()
     clocked = Clocked(lab)
     firewall = lab.state.emulators["palo_alto"]
@@ -48,7 +51,16 @@ def app() -> ASGIApp:
             await asyncio.sleep(0.005)
         return JSONResponse({"first": clocked.first.get(address), "contained": None}, 504)
 
+    async def first(request: Request) -> Response:
+        address = request.path_params["address"]
+        for _ in range(60_000):  # five minutes
+            if (moment := clocked.first.get(address)) is not None:
+                return JSONResponse({"first": moment})
+            await asyncio.sleep(0.005)
+        return JSONResponse({"first": None}, 504)
+
     lab.router.routes.insert(0, Route("/_bench/contained/{address}", contained))
+    lab.router.routes.insert(0, Route("/_bench/first/{address}", first))
     return clocked
 
 

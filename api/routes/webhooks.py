@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from api.container import Container, container_of
+from api.limits.deliveries import Admission, TooBusy
 from api.limits.rates import address_of, spend
 from api.problems import TooLarge, error_responses
 from orchestrator.domain.errors import Invalid
@@ -67,8 +68,12 @@ async def accept_webhook(source: Source, request: Request) -> Response:
     address = address_of(request.scope)
     spend(request.scope, container.rates.source, f"{source} {address}")
     try:
-        body = await _read(request, container, source, sender)
-        outcome = await intake.accept(container.rt, source, request.headers.raw, body, sender)
+        with container.deliveries.admit(source) as admission:
+            body = await _read(request, container, admission, source, sender)
+            outcome = await intake.accept(container.rt, source, request.headers.raw, body, sender)
+    except TooBusy:
+        container.metrics.count_webhook(None, "busy")  # nothing proves the source yet
+        raise
     except NotAuthentic as refusal:
         known = None if refusal.reason is Reason.UNKNOWN_SOURCE else source
         container.metrics.count_webhook(known, "refused")
@@ -89,10 +94,16 @@ async def accept_webhook(source: Source, request: Request) -> Response:
     return _answer(outcome, 200 if outcome.duplicate else 202)
 
 
-async def _read(request: Request, container: Container, source: str, sender: str | None) -> bytes:
+async def _read(
+    request: Request,
+    container: Container,
+    admission: Admission,
+    source: str,
+    sender: str | None,
+) -> bytes:
     """Return the body. One that is over the limit is recorded before the 413 is answered."""
     try:
-        return await request.body()
+        return await admission.read(request)
     except TooLarge:
         proven = await intake.record_too_large(container.rt, source, request.headers.raw, sender)
         container.metrics.count_webhook(source, "unreadable" if proven else "refused")

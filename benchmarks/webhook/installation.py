@@ -32,7 +32,9 @@ playbook: bench
 version: 1
 title: Look an address up
 owner: benchmark
-trigger: {when: alert.class == 'scan', once_per: "${{ alert.remote.address }}"}
+trigger:
+  when: alert.class == 'scan' or alert.severity >= 4
+  once_per: "${{ alert.remote.address }}"
 steps:
   - {id: address, use: reputation.lookup_address, with: {address: "${{ alert.remote.address }}"}}
 """
@@ -48,7 +50,11 @@ _UNLIMITED = {
 
 
 async def prepare(
-    data_dir: Path, names: tuple[str, ...], *, target: str | None = None
+    data_dir: Path,
+    names: tuple[str, ...],
+    *,
+    target: str | None = None,
+    product: str = "crowdsec",
 ) -> tuple[Settings, dict[str, str]]:
     """Prepare a data directory. Return its settings and each source's secret."""
     settings = Settings.load(data_dir=data_dir)
@@ -66,7 +72,7 @@ async def prepare(
             _, secret = await sources.add_source(
                 runtime,
                 name,
-                "crowdsec",
+                product,
                 Scheme.BEARER,
                 correlate_by="remote",
                 correlate_within=timedelta(hours=1),
@@ -114,6 +120,30 @@ def item(number: int, scenario: str) -> dict[str, object]:
         "stop_at": "2026-11-24T03:20:12Z",
         "source": {"scope": "Ip", "value": address, "ip": address},
     }
+
+
+def flow(number: int, address: str, severity: int) -> bytes:
+    """Return an alert as Suricata sends it. `severity`: 1 is the highest, 3 is low."""
+    record = {
+        "timestamp": "2026-11-24T11:58:02.123456+0000",
+        "flow_id": number,
+        "event_type": "alert",
+        "src_ip": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
+        "src_port": 51514,
+        "dest_ip": address,
+        "dest_port": 80,
+        "proto": "TCP",
+        "alert": {
+            "action": "allowed",
+            "gid": 1,
+            "signature_id": 2000537,
+            "rev": 1,
+            "signature": "ET SCAN probe",
+            "category": "Attempted Information Leak",
+            "severity": severity,
+        },
+    }
+    return json.dumps(record).encode()
 
 
 def distinct(numbers: Iterator[int], scenario: str) -> Iterator[bytes]:

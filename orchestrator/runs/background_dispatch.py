@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -11,33 +12,36 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from orchestrator.runs.dispatch import dispatch
-from orchestrator.runs.signal_new_alert import signal_new_alert
+from orchestrator.runs.signal_new_alert import signal_new_alerts
+from orchestrator.runs.urgent_first import UrgentFirst
 from orchestrator.runtime import Runtime
 
 ClientProvider = Callable[[], Client | None]
 """Returns the Temporal client; None while Temporal is down."""
 
 _MAX_WAITING = 10_000
-_BATCH = 100
+_BATCH = 20
+"""How many are started at once: a severe run that is accepted meanwhile comes right behind."""
 _log = structlog.get_logger(__name__)
 
 
 class BackgroundDispatcher:
-    """Starts runs and wakes waiting ones in batches.
+    """Starts runs, the most severe first, and wakes waiting ones, in batches.
 
     What it drops, because Temporal is down or too much waits, the reconciler finds in the database.
     """
 
     def __init__(self, rt: Runtime, client: ClientProvider) -> None:
         self._rt, self._client = rt, client
-        self._runs: dict[str, None] = {}
+        self._runs = UrgentFirst(rt, _MAX_WAITING)
         self._incidents: dict[str, None] = {}
         self._task: asyncio.Task[None] | None = None
 
     def enqueue(self, run_ids: Iterable[str], incident_ids: Iterable[str] = ()) -> None:
         """Start these runs, and wake runs of these incidents. Return at once, never raise."""
-        for waiting, ids in ((self._runs, run_ids), (self._incidents, incident_ids)):
-            waiting.update(dict.fromkeys(id_ for id_ in ids if len(waiting) < _MAX_WAITING))
+        self._runs.add(run_ids)
+        room = _MAX_WAITING - len(self._incidents)
+        self._incidents.update(dict.fromkeys(itertools.islice(incident_ids, max(0, room))))
         if (self._runs or self._incidents) and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._work())
 
@@ -49,16 +53,24 @@ class BackgroundDispatcher:
 
     async def _work(self) -> None:
         while self._runs or self._incidents:
-            runs, incidents = _take(self._runs), _take(self._incidents)
             client = self._client()
             if client is None:
-                continue
+                self._forget()
+                return
+            incidents = _take(self._incidents)
+            runs: list[str] = []
             try:
+                runs = await self._runs.take(_BATCH)
                 await dispatch(self._rt, client, runs)
-                for incident in incidents:
-                    await signal_new_alert(self._rt, client, incident)
+                if incidents:
+                    await signal_new_alerts(self._rt, client, incidents)
             except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
                 _log.warning("runs not started yet", runs=len(runs), error=type(error).__name__)
+                self._forget()
+
+    def _forget(self) -> None:
+        self._runs = UrgentFirst(self._rt, _MAX_WAITING)
+        self._incidents.clear()
 
 
 def _take(waiting: dict[str, None]) -> list[str]:

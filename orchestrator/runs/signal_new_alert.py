@@ -1,7 +1,8 @@
-"""Signals to waiting runs that an alert joined their incident. Best effort: runs also poll."""
+"""Signals to waiting runs that alerts joined their incidents. Best effort: runs also poll."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from temporalio.client import Client
@@ -13,10 +14,10 @@ from orchestrator.runtime import Runtime
 from orchestrator.store.queries import runs
 
 
-async def signal_new_alert(rt: Runtime, client: Client, incident_id: str) -> None:
-    """Wake the waiting runs of an incident. Errors of Temporal are ignored."""
+async def signal_new_alerts(rt: Runtime, client: Client, incident_ids: Sequence[str]) -> None:
+    """Wake the waiting runs of incidents. Errors of Temporal are ignored."""
     async with rt.store.read() as session:
-        waiting = await runs.list_waiting(session, incident_id)
+        waiting = await runs.list_waiting(session, incident_ids)
     for run_id, attempt in waiting:
         with suppress(RPCError, RuntimeError):
             await client.get_workflow_handle(run_workflow_id(run_id, attempt)).signal(

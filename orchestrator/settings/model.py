@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     rejected_keep_days: Annotated[int, Field(ge=1, le=3650)] = 30
     # Open runs of one source that began within an hour: beyond, its alerts wait. 0: no limit.
     source_open_runs: Annotated[int, Field(ge=0, le=100_000)] = 500
+    # Deliveries that an API process accepts at once, and their bytes: beyond, it answers 429.
+    intake_deliveries: Annotated[int, Field(ge=1, le=100_000)] = 500
+    intake_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
+    # Sources whose deliveries find room while those of others use up three quarters of it.
+    critical_sources: values.Names = ()
     # Requests in a minute, at once if need be; each API process counts for itself. 0: no limit.
     rate_limit_key: values.Rate = 6000
     rate_limit_address: values.Rate = 12_000

@@ -118,6 +118,8 @@ Networks = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(parse_networks)
 ]
 """Addresses and networks; separated by commas in a variable."""
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Names; separated by commas in a variable."""
 Recipients = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Recipients of age; separated by commas in a variable."""
 NoProxy = Annotated[

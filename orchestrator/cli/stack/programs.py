@@ -21,6 +21,7 @@ _DYNAMIC = (
     "history.transferProcessorMaxPollRPS=5000",
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
+    "matching.enableFairness=true",  # sources take turns
 )
 _PRAGMAS = ("journal_mode=wal", "synchronous=full")
 

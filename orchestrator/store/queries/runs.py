@@ -45,6 +45,13 @@ async def undispatched(session: AsyncSession, limit: int) -> list[str]:
     )
 
 
+async def severities(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, int]:
+    """Return the severities of runs by id; -1 for a dry run."""
+    columns = (col(RunRow.id), col(RunRow.mode), col(RunRow.severity))
+    found = await session.execute(select(*columns).where(col(RunRow.id).in_(run_ids)))
+    return {id_: severity if mode is Mode.LIVE else -1 for id_, mode, severity in found}
+
+
 async def deferred_by_source(session: AsyncSession) -> dict[str, tuple[int, datetime]]:
     """Return by source how many of its runs are deferred, and when the last one was."""
     counted = (
@@ -226,12 +233,12 @@ async def joined_alerts(
     return list(newest)[::-1]
 
 
-async def list_waiting(session: AsyncSession, incident_id: str) -> list[tuple[str, int]]:
-    """Return the waiting runs of an incident with their attempts."""
+async def list_waiting(session: AsyncSession, incident_ids: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the waiting runs of incidents with their attempts."""
     waits = [col(RunRow.status) == RunStatus.WAITING, col(RunRow.dispatched).is_(True)]
     rows = await session.execute(
         select(col(RunRow.id), col(RunRow.attempt))
-        .where(col(RunRow.incident_id) == incident_id, *waits)
+        .where(col(RunRow.incident_id).in_(incident_ids), *waits)
         .limit(100)
     )
     return [(row[0], row[1]) for row in rows]
