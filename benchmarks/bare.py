@@ -1,6 +1,7 @@
 """Bare Temporal: a workflow of the same five calls, as short as it can be written.
 
-Its worker: `python benchmarks/bare.py TEMPORAL_ADDRESS TARGET_URL`.
+Its worker: `python benchmarks/bare.py TEMPORAL_ADDRESS TARGET_URL [--floor]`. The floor is what
+Temporal costs at least: local activities, no sandbox.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 with workflow.unsafe.imports_passed_through():
     import httpx
@@ -47,6 +49,23 @@ class Bare:
         return address
 
 
+@workflow.defn
+class Floor:
+    """The same, by local activities."""
+
+    @workflow.run
+    async def run(self, address: str) -> str:
+        """Contain the address and return it."""
+        for path in READS:
+            await workflow.execute_local_activity(
+                "look", path.format(address=address), start_to_close_timeout=timedelta(seconds=20)
+            )
+        await workflow.execute_local_activity(
+            "contain", address, start_to_close_timeout=timedelta(seconds=20)
+        )
+        return address
+
+
 class Activities:
     """The same requests as the connectors make."""
 
@@ -69,16 +88,20 @@ class Activities:
         return {"status": reply.status_code, "body": reply.text}
 
 
-async def work(temporal: str, target: str) -> None:
+async def work(temporal: str, target: str, *, floor: bool) -> None:
     """Run the worker until it is terminated."""
     client = await Client.connect(temporal)
     async with httpx.AsyncClient(base_url=target) as http:
         doing = Activities(http)
         async with Worker(
-            client, task_queue=QUEUE, workflows=[Bare], activities=[doing.look, doing.contain]
+            client,
+            task_queue=QUEUE,
+            workflows=[Floor if floor else Bare],
+            activities=[doing.look, doing.contain],
+            workflow_runner=UnsandboxedWorkflowRunner() if floor else SandboxedWorkflowRunner(),
         ):
             await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1], sys.argv[2]))
+    asyncio.run(work(sys.argv[1], sys.argv[2], floor="--floor" in sys.argv))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,17 +24,12 @@ class Running:
     process: subprocess.Popen[bytes]
 
     def cpu(self) -> float:
-        """Return its CPU seconds since the start."""
-        fields = (
-            Path(f"/proc/{self.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-        )
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Return the CPU seconds of it and its children since their start."""
+        return sum(map(_cpu, _family(self.process.pid)))
 
     def peak(self) -> float:
-        """Return its peak memory in MB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
-        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
+        """Return the sum of the peak memory of it and its children in MB."""
+        return sum(map(_peak, _family(self.process.pid)))
 
 
 class Processes:
@@ -88,6 +85,26 @@ def wait_for(url: str, processes: Processes, seconds: float = 60) -> None:
     raise RuntimeError(message)
 
 
-def size(*files: Path) -> int:
-    """Return the bytes of database files, with their write-ahead logs."""
-    return sum(path.stat().st_size for file in files for path in file.parent.glob(f"{file.name}*"))
+def size(file: Path) -> int:
+    """Return the bytes of a SQLite database, with what is in its write-ahead log."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as database:
+        (pages,), (page_size,) = (
+            database.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+        )
+    return int(pages) * int(page_size)
+
+
+def _family(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+    return [pid, *(each for child in listed for each in _family(int(child)))]
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _peak(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
