@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from contextlib import suppress
 from datetime import timedelta
@@ -14,7 +15,6 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime as TemporalRuntime
 from temporalio.service import RPCError
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.audit.sinks.configure import check_sinks
 from orchestrator.audit.sinks.stream import SinkStream
@@ -33,7 +33,7 @@ from orchestrator.engine.temporal.heartbeats import Heartbeats
 from orchestrator.engine.temporal.log_context import LogContext
 from orchestrator.engine.temporal.metrics import WorkerMetrics, serve_metrics
 from orchestrator.engine.temporal.own_workflow import OwnWorkflowOnly
-from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.engine.temporal.registry import WORKFLOWS, workflow_runner
 from orchestrator.incidents.refused_rows import report_refused_rows
 from orchestrator.incidents.sink_alarm import report_sinks
 from orchestrator.incidents.trail_alarm import TrailAlarm
@@ -98,6 +98,9 @@ async def work(rt: Runtime, client: Client, stop: asyncio.Event) -> None:
     """Run a worker, and what looks for work in the store, until `stop` is set."""
     await record_own_safely(rt)  # before the first change, which must not hit our own systems
     async with make_worker(rt, client):
+        # What start-up made lives as long as the process: no collection has to look at it again.
+        gc.collect()
+        gc.freeze()
         _log.info("worker started", task_queue=TASK_QUEUE, temporal=rt.settings.temporal_address)
         tasks = [
             asyncio.create_task(_seal_until(rt, stop)),  # apart: a broken trail delays nothing
@@ -122,9 +125,7 @@ def make_worker(rt: Runtime, client: Client) -> Worker:
             *activities(rt, REQUEST_HANDLERS),
             *debug_activities(rt, client),
         ],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-        ),
+        workflow_runner=workflow_runner(),
         interceptors=[LogContext(), OwnWorkflowOnly(rt), Heartbeats()],
         max_heartbeat_throttle_interval=HEARTBEAT / 3,
         max_cached_workflows=MAX_WORKFLOWS,

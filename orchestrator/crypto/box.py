@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -117,13 +118,18 @@ def xaes_decrypt(key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes)
 def _message_key(key: bytes, nonce: bytes) -> bytes:
     """Derive a key by the CMAC-based KDF of NIST SP 800-108 from the nonce's first 12 bytes."""
     # ECB of single blocks is the raw AES permutation, on which CMAC is built.
-    blocks = Cipher(AES256(key), ECB()).encryptor()  # noqa: S305
-    first = int.from_bytes(blocks.update(bytes(16)), "big")
-    subkey = (first << 1) & ((1 << 128) - 1) ^ (0x87 if first >> 127 else 0)
+    permute, subkey = _cmac_of(key)
     parts = (b"\x00" + counter + b"X\x00" + nonce[:12] for counter in (b"\x01", b"\x02"))
-    return b"".join(
-        blocks.update((int.from_bytes(part, "big") ^ subkey).to_bytes(16, "big")) for part in parts
-    )
+    blocks = ((int.from_bytes(part, "big") ^ subkey).to_bytes(16, "big") for part in parts)
+    return permute.encryptor().update(b"".join(blocks))
+
+
+@lru_cache(maxsize=16)
+def _cmac_of(key: bytes) -> tuple[Cipher[ECB], int]:
+    """Return the permutation under a key, and the subkey of its CMAC."""
+    permute = Cipher(AES256(key), ECB())  # noqa: S305
+    first = int.from_bytes(permute.encryptor().update(bytes(16)), "big")
+    return permute, (first << 1) & ((1 << 128) - 1) ^ (0x87 if first >> 127 else 0)
 
 
 def _head(key_id: str) -> bytes:

@@ -14,6 +14,9 @@ from orchestrator.playbook.plan import Limits
 if TYPE_CHECKING:
     from orchestrator.policy.document import Policy
 
+LOOKUPS = ("find_host", "find_user")
+"""Actions whose results hold other names of a host or user."""
+
 
 class EngagedSwitch(Frozen):
     """An engaged kill switch."""

@@ -28,13 +28,12 @@ from orchestrator.policy.evaluate import (
     OwnInfrastructure,
     PolicyInForce,
 )
+from orchestrator.policy.inputs import LOOKUPS
 from orchestrator.policy.limits import limit_usage
 from orchestrator.policy.stops import circuit_breaker
 from orchestrator.policy.stops.self_protection import OWN_FOR
 from orchestrator.store.queries import policy_inputs, runs, steps
 
-LOOKUPS = ("find_host", "find_user")
-"""Actions whose results hold other names of a host or user."""
 _MOST_LIMITS = 1000
 _limits: dict[str, Limits] = {}  # by the plan's digest, which covers them
 

@@ -14,6 +14,7 @@ from orchestrator.contracts.requests import WorkerRequest
 from orchestrator.domain.errors import Conflict, NotFound, TocsinError, Unavailable
 from orchestrator.domain.model import Frozen
 from orchestrator.engine.activities.handle_request import HandleRequest
+from orchestrator.engine.temporal.registry import workflow_runner
 from orchestrator.engine.temporal.workflows.answer_request import AnswerRequest
 from orchestrator.requests import RequestHandler, RequestKind, ask_worker
 from orchestrator.runtime import Runtime
@@ -53,7 +54,7 @@ async def test_request_is_answered_by_a_worker(rig: RunRig, tmp_path: Path) -> N
             task_queue=TASK_QUEUE,
             workflows=[AnswerRequest],
             activities=[HandleRequest(bench.rt, HANDLERS).handle_request],
-            workflow_runner=rig.runner(),
+            workflow_runner=workflow_runner(),
         )
         async with worker:
             assert await ask_worker(rig.server.client, GREET, Greeting(name="ann")) == ["hello ann"]
@@ -104,7 +105,7 @@ async def test_request_is_not_begun_after_the_asker_gave_up(rig: RunRig, tmp_pat
             task_queue=TASK_QUEUE,
             workflows=[AnswerRequest],
             activities=[HandleRequest(bench.rt, (RequestHandler(GREET, note),)).handle_request],
-            workflow_runner=rig.runner(),
+            workflow_runner=workflow_runner(),
         )
         async with worker:
             with pytest.raises(WorkflowFailureError):

@@ -10,11 +10,10 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.contracts.run import RunContext, RunInput, RunResult
 from orchestrator.domain.run import Mode
-from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.engine.temporal.registry import WORKFLOWS, workflow_runner
 from orchestrator.engine.temporal.workflows.run_playbook import RunPlaybook
 from orchestrator.playbook.catalogue import Catalogue
 from orchestrator.playbook.compile.compiler import compile_playbook
@@ -73,18 +72,13 @@ class RunRig:
         async with self.worker():
             return await (await self.start(self.given(body, **more))).result()
 
-    def runner(self) -> SandboxedWorkflowRunner:
-        return SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-        )
-
     def worker(self, **more: Any) -> Worker:
         return Worker(
             self.server.client,
             task_queue="t",
             workflows=list(WORKFLOWS),
             activities=self.world.activities(),
-            workflow_runner=self.runner(),
+            workflow_runner=workflow_runner(),
             **more,
         )
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 from temporalio.worker import Replayer
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.engine.temporal import activity_calls
 from orchestrator.engine.temporal.codec import data_converter
-from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.engine.temporal.registry import WORKFLOWS, workflow_runner
 from orchestrator.playbook.plan import Retry, Use
 from orchestrator.runs.lifecycle import cancel_run
 from orchestrator.runs.queries import get_run
@@ -27,14 +26,11 @@ REMOTE = 30
 async def replay(made: ActivityRig, client: Client) -> None:
     """Replay the whole history, as a worker does that takes the run over."""
     history = await client.get_workflow_handle("run-run_s-1").fetch_history()
-    runner = SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-    )
     replayer = Replayer(
         workflows=list(WORKFLOWS),
         namespace=client.namespace,
         data_converter=data_converter(made.rt.payloads),
-        workflow_runner=runner,
+        workflow_runner=workflow_runner(),
     )
     await replayer.replay_workflow(history)
 

@@ -27,8 +27,7 @@ from orchestrator.engine.decide.scope import StepScope
 from orchestrator.playbook.language.unknown import CannotTell, UnknownValue
 from orchestrator.playbook.plan import AnyStep, Use
 from orchestrator.policy.evaluate import COUNTED, evaluate
-from orchestrator.policy.inputs import ChangeContext
-from orchestrator.policy.load_inputs import LOOKUPS
+from orchestrator.policy.inputs import LOOKUPS, ChangeContext
 from orchestrator.store.queries.history import StoredAlert
 
 

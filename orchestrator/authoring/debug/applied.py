@@ -25,7 +25,7 @@ from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.run import RunStatus
 from orchestrator.engine.temporal.activity_calls import HEARTBEAT, STORE_RETRY, remote_activity
 from orchestrator.playbook.plan import AnyStep, Use
-from orchestrator.policy.load_inputs import LOOKUPS
+from orchestrator.policy.inputs import LOOKUPS
 
 MAX_LOOK_UPS = 20
 LONGEST_RUN = timedelta(days=1)

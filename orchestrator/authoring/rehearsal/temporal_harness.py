@@ -16,14 +16,13 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.authoring.rehearsal.fake_activities import QUEUE, FakeActivities
 from orchestrator.authoring.rehearsal.state import RehearsalState
 from orchestrator.contracts.names import Workflow
 from orchestrator.contracts.run import RunResult
 from orchestrator.domain.errors import Invalid, Unavailable
-from orchestrator.engine.temporal.registry import PASSED_THROUGH, WORKFLOWS
+from orchestrator.engine.temporal.registry import WORKFLOWS, workflow_runner
 
 AT_ONCE = 10
 """Cases on the server at a time. More would not be faster, and each would take longer."""
@@ -100,15 +99,12 @@ async def _open() -> AsyncIterator[TemporalHarness]:
             address, data_converter=pydantic_data_converter, runtime=runtime
         )
         activities = FakeActivities(client, server.get_current_time)
-        runner = SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-        )
         async with Worker(
             client,
             task_queue=QUEUE,
             workflows=list(WORKFLOWS),
             activities=activities.all(),
-            workflow_runner=runner,
+            workflow_runner=workflow_runner(),
         ):
             await client.test_service.unlock_time_skipping(UnlockTimeSkippingRequest())
             yield TemporalHarness(activities)

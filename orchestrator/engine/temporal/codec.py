@@ -165,10 +165,19 @@ class TocsinPayloadConverter(CompositePayloadConverter):
     """The converter of pydantic models, which reads plain payloads as text."""
 
     def __init__(self) -> None:
-        """Put the converter of plain text last: it writes nothing."""
-        named = NamedModelConverter()
-        known = {**PydanticPayloadConverter().converters, named.encoding.encode(): named}
-        super().__init__(*known.values(), ServerTextConverter())
+        """Use the converters that all share: the SDK makes a converter for each payload."""
+        super().__init__(*_CONVERTERS)
+
+
+def _converters() -> tuple[EncodingPayloadConverter, ...]:
+    """Return pydantic's converters, and that of plain text last: it writes nothing."""
+    named = NamedModelConverter()
+    known = {**PydanticPayloadConverter().converters, named.encoding.encode(): named}
+    return (*known.values(), ServerTextConverter())
+
+
+_CONVERTERS = _converters()
+"""One of each for the process: they keep nothing but the adapters of types, which are dear."""
 
 
 def data_converter(box: Box) -> DataConverter:

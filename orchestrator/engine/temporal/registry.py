@@ -1,6 +1,8 @@
-"""Workflows that a worker carries out, and modules that bypass the workflow sandbox."""
+"""Workflows that a worker carries out, and what runs them."""
 
 from __future__ import annotations
+
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
 
 from orchestrator.engine.temporal.workflows.answer_request import AnswerRequest
 from orchestrator.engine.temporal.workflows.attend_containment import (
@@ -20,19 +22,10 @@ WORKFLOWS = (
     AnswerRequest,
 )
 
-# Pure modules, and what they stand on: imported once instead of once per workflow.
-# Jinja imports lazily, which fails inside the sandbox.
-PASSED_THROUGH = (
-    "orchestrator.contracts",
-    "orchestrator.domain",
-    "orchestrator.engine.decide",
-    "orchestrator.engine.temporal",  # no module there keeps state outside of its objects
-    "orchestrator.playbook",
-    "annotated_types",
-    "jinja2",
-    "markupsafe",
-    "pydantic",
-    "pydantic_core",
-    "re2",
-    "rfc8785",
-)
+
+def workflow_runner() -> WorkflowRunner:
+    """Return what runs workflows: without Temporal's sandbox, which every activation pays for.
+
+    In its place, `tests/architecture/determinism.py` checks everything that workflows import.
+    """
+    return UnsandboxedWorkflowRunner()

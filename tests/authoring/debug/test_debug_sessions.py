@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from temporalio.worker import Replayer
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.approvals.views import list_approvals
 from orchestrator.authoring.debug import sessions
@@ -21,7 +20,7 @@ from orchestrator.contracts import debug
 from orchestrator.contracts.debug import DebugCommand
 from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from orchestrator.engine.temporal.registry import PASSED_THROUGH
+from orchestrator.engine.temporal.registry import workflow_runner
 from orchestrator.registry import versions
 from orchestrator.runs.lifecycle import retry_run
 from orchestrator.store.search.filters import ApprovalFilter
@@ -143,10 +142,9 @@ async def test_applied_step_is_a_whole_run_and_is_undone_at_the_end(bench: Debug
 async def replay(bench: DebugBench, session_id: str) -> None:
     """Replay a session, as a worker does that takes it over from another."""
     history = await bench.client.get_workflow_handle(session_id).fetch_history()
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
     replayer = Replayer(
         workflows=[DebugSession],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=workflow_runner(),
         namespace=bench.client.namespace,
         data_converter=bench.client.data_converter,
     )
