@@ -15,6 +15,7 @@ from orchestrator.connections.credentials import open_credentials
 from orchestrator.connections.manage import get_connection_row
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
+from orchestrator.store.hot_path import sealed
 from orchestrator.store.tables import ConnectionRow
 
 
@@ -24,7 +25,7 @@ async def open_connection_for(rt: Runtime, name: str, access: Access) -> Connect
     With READ the write credential is not loaded. Raise NotFound, and Invalid for bad settings.
     """
     async with rt.store.read() as session:
-        row = await get_connection_row(rt, session, name)
+        row = await sealed.connection(session, name) or await get_connection_row(rt, session, name)
 
     def make() -> Connector[Any]:
         secrets = open_credentials(

@@ -32,10 +32,13 @@ from orchestrator.policy.inputs import LOOKUPS
 from orchestrator.policy.limits import limit_usage
 from orchestrator.policy.stops import circuit_breaker
 from orchestrator.policy.stops.self_protection import OWN_FOR
+from orchestrator.store.hot_path import sealed
 from orchestrator.store.queries import policy_inputs, runs, steps
 
 _MOST_LIMITS = 1000
 _limits: dict[str, Limits] = {}  # by the plan's digest, which covers them
+_MOST_POLICIES = 8
+_policies: dict[str, tuple[Policy, str]] = {}  # by the row's tag, which covers the document
 
 
 class RunLike(Protocol):
@@ -57,11 +60,15 @@ class RunLike(Protocol):
 
 async def load_policy(session: AsyncSession) -> PolicyInForce:
     """Return the newest policy, or the built-in defaults as version 0 if none is published."""
-    row = await policy_inputs.get_newest_policy(session)
+    row = await sealed.newest_policy(session)
     if row is None:
         policy = Policy()
         return PolicyInForce(0, policy.digest, policy)
-    policy, digest = _parsed(canonical(row.document))
+    if row.mac not in _policies:
+        if len(_policies) >= _MOST_POLICIES:
+            _policies.clear()
+        _policies[row.mac] = _parsed(canonical(row.document))
+    policy, digest = _policies[row.mac]
     if digest != row.digest:
         raise Halted(
             f"policy version {row.version} is not the one that its digest names, so that nothing "
@@ -110,7 +117,7 @@ async def load_facts(
         EngagedSwitch(
             scope=row.scope, name=row.name, reason=row.reason, stop_releases=row.stop_releases
         )
-        for row in await policy_inputs.list_switches(session)
+        for row in await sealed.kill_switches(session)
     )
     guarded = change.effect in GUARDED
     names, sure = (

@@ -42,6 +42,7 @@ from orchestrator.store.tables import (
 
 AUTHENTICATOR: Final = "authenticator"
 REFUSED: Final = "refused rows"
+VERIFIED: Final = "verified rows"
 """Keys of `Session.info`."""
 
 UNSEALED: dict[type[SQLModel], frozenset[str]] = {
@@ -158,8 +159,18 @@ def _authentic(
 def _checked(row: SQLModel, session: Session, authenticator: Authenticator) -> bool:
     if inspect(row).modified or is_authentic(row, authenticator):
         return True
-    session.info.setdefault(REFUSED, {})[name_of(row)] = getattr(row, "mac")  # noqa: B009
     session.expunge(row)
+    return _refuse(row, session)
+
+
+def refuse_unless_authentic(row: SQLModel, session: Session) -> bool:
+    """Return whether a row that was read past the ORM is authentic. Raise RowRefused as a query."""
+    return is_authentic(row, _authenticator(session)) or _refuse(row, session)
+
+
+def _refuse(row: SQLModel, session: Session) -> bool:
+    """Note a refused row, and return False. Raise RowRefused where a query needs it."""
+    session.info.setdefault(REFUSED, {})[name_of(row)] = getattr(row, "mac")  # noqa: B009
     if isinstance(row, MUST_BE_READ):
         raise RowRefused(
             f"the row {name_of(row)} was not written by Tocsin, so that nothing is changed; find "

@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import (
 
 from orchestrator.crypto.mac import Authenticator
 from orchestrator.store import sqlite_event_loop
-from orchestrator.store.authentic import AUTHENTICATOR, REFUSED
+from orchestrator.store.authentic import AUTHENTICATOR, REFUSED, VERIFIED
+from orchestrator.store.hot_path.statement import Statement
 
 EventsHook = Callable[[Sequence[str]], None]
 """What is done about the kinds of audit events that were committed. It raises nothing."""
@@ -25,6 +26,7 @@ RefusedHook = Callable[[Sequence[str]], Awaitable[None]]
 """What is done about refused rows, named like `api_keys 0123`. It raises nothing."""
 
 _LIMITS_LOCK = 7_262_011  # an arbitrary key of the advisory lock
+_BEGIN = Statement("begin", lambda _: text("BEGIN IMMEDIATE"))
 _EVENTS = "event_authenticator"
 _RECORDED = "recorded_events"
 
@@ -58,7 +60,7 @@ class Store:
             hide_parameters=True,  # an error must not print values into a log
             **options,
         )
-        info = {AUTHENTICATOR: authenticator, _EVENTS: events}
+        info: dict[str, Any] = {AUTHENTICATOR: authenticator, _EVENTS: events, VERIFIED: {}}
         self.authenticator = authenticator
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info=info)
         # SQLite has one writer: queue here instead of polling its lock.
@@ -93,7 +95,7 @@ class Store:
                     yield session
             else:
                 async with self._writer, session, session.begin():
-                    await session.execute(text("BEGIN IMMEDIATE"))
+                    await _BEGIN.run(session, {})
                     yield session
             if self.on_events is not None and (kinds := session.info.get(_RECORDED)):
                 self.on_events(kinds)

@@ -20,6 +20,7 @@ from orchestrator.incidents.tasks import open_task
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.registry.trust import start_objection
 from orchestrator.settings import Settings
+from orchestrator.store.hot_path.runs import RunState, run_state
 from orchestrator.store.queries import approvals, runs
 from orchestrator.store.tables import RunRow
 
@@ -30,7 +31,7 @@ async def is_current(session: AsyncSession, run: RunContext) -> bool:
     A workflow of another run must not act: the two databases may have been restored from different
     moments, or it was started past the API.
     """
-    row = await runs.get(session, run.run_id)
+    row = await run_state(session, run.run_id)
     return (
         row is not None
         and row.status.open
@@ -39,7 +40,7 @@ async def is_current(session: AsyncSession, run: RunContext) -> bool:
     )
 
 
-def is_own_execution(row: RunRow, run: RunContext) -> bool:
+def is_own_execution(row: RunRow | RunState, run: RunContext) -> bool:
     """Return whether the workflow that began this attempt calls, or a child of it.
 
     Temporal's tools can start a workflow again under the same id, or reset it to an earlier event.

@@ -15,7 +15,8 @@ from orchestrator.domain.audit_batch import MAX_BATCH, AuditEntry, Batch
 from orchestrator.domain.audit_event import EventKind, StoredEvent, canonical_time
 from orchestrator.domain.errors import Conflict
 from orchestrator.store.audit_events import EVENT_COLUMNS, stored_event
-from orchestrator.store.dialect import insert
+from orchestrator.store.dialect import insert, is_postgresql
+from orchestrator.store.hot_path.events import ADD_EVENT
 from orchestrator.store.tables import (
     AuditBatchRow,
     AuditEventRow,
@@ -24,6 +25,8 @@ from orchestrator.store.tables import (
 )
 
 _CHUNK = 500
+_FEW = 4
+"""Rows that are sent one by one; more are one statement, where each is a way to a server."""
 _DIGESTS = 5000
 _RECENT = 60
 """Batches that are searched for late events; a search of the whole trail finds even later ones."""
@@ -34,6 +37,8 @@ async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> li
 
     A row has the columns of `AuditEventRow` except `number`.
     """
+    if len(rows) <= _FEW or not is_postgresql(session):
+        return [row["id"] for row in rows if not await ADD_EVENT.run(session, row)]
     known: list[str] = []
     for start in range(0, len(rows), _CHUNK):
         chunk = list(rows[start : start + _CHUNK])

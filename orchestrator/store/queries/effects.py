@@ -27,7 +27,8 @@ from sqlmodel import col
 from orchestrator.domain.change import Effect
 from orchestrator.domain.containment import MAY_BE_IN_FORCE, EffectState
 from orchestrator.domain.observable import Target
-from orchestrator.store.dialect import insert
+from orchestrator.store.hot_path import effects as hot_path
+from orchestrator.store.hot_path.statement import refresh_known
 from orchestrator.store.tables import EffectRow
 
 
@@ -43,13 +44,7 @@ async def get(session: AsyncSession, id_: str) -> EffectRow | None:
 
 async def record_intent(session: AsyncSession, row: dict[str, Any]) -> None:
     """Insert an intent; replace an earlier one of the same step and attempt."""
-    statement = insert(session, EffectRow).values(row)
-    fresh = {name: statement.excluded[name] for name in row if name != "id"}
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"], set_={**fresh, "output": None, "ended_at": None}
-        )
-    )
+    await hot_path.record_intent(frozenset(row)).run(session, row)
 
 
 async def set_outcome(
@@ -60,10 +55,10 @@ async def set_outcome(
     output: dict[str, Any] | None = None,
 ) -> None:
     """Record what became of an effect."""
-    values: dict[str, Any] = {"state": state, "ended_at": now}
-    if output is not None:
-        values["output"] = output
-    await session.execute(update(EffectRow).where(col(EffectRow.id) == id_).values(**values))
+    values = {"effect": id_, "new_state": state, "new_ended_at": now, "new_output": output}
+    statement = hot_path.SET_OUTCOME if output is None else hot_path.SET_OUTCOME_WITH_OUTPUT
+    await statement.run(session, values)
+    await refresh_known(session, EffectRow, id_)
 
 
 async def mark_undone(
@@ -78,10 +73,8 @@ async def mark_undone(
 
 async def mark_verified(session: AsyncSession, id_: str) -> None:
     """Record that the device shows an effect."""
-    found = update(EffectRow).where(
-        col(EffectRow.id) == id_, col(EffectRow.state).in_(MAY_BE_IN_FORCE)
-    )
-    await session.execute(found.values(state=EffectState.VERIFIED))
+    await hot_path.MARK_VERIFIED.run(session, {"effect": id_})
+    await refresh_known(session, EffectRow, id_)
 
 
 async def newest_in_force(session: AsyncSession, run_id: str, path: str) -> EffectRow | None:

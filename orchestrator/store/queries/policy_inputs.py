@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.containment import MAY_BE_IN_FORCE
 from orchestrator.store.authentic import sealed_values
 from orchestrator.store.dialect import insert
+from orchestrator.store.hot_path.statement import Statement
 from orchestrator.store.tables import (
     ApprovalRow,
     AssetNameRow,
@@ -50,6 +51,14 @@ class KnownAsset(NamedTuple):
 
 
 _BATCH = 500  # rows in one statement
+_OWN = Statement(
+    "read own infrastructure",
+    lambda _: (
+        select(col(OwnRow.type), col(OwnRow.value), col(OwnRow.why))
+        .where(col(OwnRow.seen_at) > bindparam("since"))
+        .distinct()
+    ),
+)
 _ASSET_FIELDS = ("mac", "short", "kind", "critical", "tags", "also")
 
 
@@ -192,12 +201,8 @@ async def find_address_assets(session: AsyncSession) -> list[KnownAsset]:
 
 async def list_own(session: AsyncSession, since: datetime) -> list[tuple[str, str, str]]:
     """Return type, value and reason of what Tocsin depends on, as seen since `since`."""
-    wanted = select(col(OwnRow.type), col(OwnRow.value), col(OwnRow.why)).where(
-        col(OwnRow.seen_at) > since
-    )
-    return [
-        (kind, value, why) for kind, value, why in (await session.execute(wanted.distinct())).all()
-    ]
+    rows = await _OWN.rows(session, {"since": since})
+    return [(kind, value, why) for kind, value, why in rows]
 
 
 async def save_own(

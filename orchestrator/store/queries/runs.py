@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +13,8 @@ from sqlmodel import col
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.store.audit_events import select_events
+from orchestrator.store.hot_path import runs as hot_path
+from orchestrator.store.hot_path.statement import refresh_known
 from orchestrator.store.search.conditions import in_order, runs_where
 from orchestrator.store.search.filters import Order, RunFilter
 from orchestrator.store.tables import AlertRow, AuditEventRow, PlaybookRow, RunRow
@@ -130,11 +133,9 @@ async def begin(session: AsyncSession, run_id: str, attempt: int, execution: str
 
     The first one stays.
     """
-    fresh = update(RunRow).where(
-        col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
-    )
-    first = func.coalesce(col(RunRow.execution), execution)
-    await session.execute(fresh.values(status=RunStatus.RUNNING, error=None, execution=first))
+    values = {"run": run_id, "of_attempt": attempt, "by_execution": execution}
+    await hot_path.BEGIN_RUN.run(session, values)
+    await refresh_known(session, RunRow, run_id)
 
 
 async def set_status(
@@ -147,11 +148,10 @@ async def set_status(
     ended_at: datetime | None = None,
 ) -> bool:
     """Set the status of an open run, if this is its attempt. Return whether it did."""
-    fresh = update(RunRow).where(
-        col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
-    )
-    result = await session.execute(fresh.values(status=status, error=error, ended_at=ended_at))
-    return bool(getattr(result, "rowcount", 0))
+    values = _new_status(run_id, attempt, status, error, ended_at)
+    changed = bool(await hot_path.SET_RUN_STATUS.run(session, values))
+    await refresh_known(session, RunRow, run_id)
+    return changed
 
 
 async def end(
@@ -167,13 +167,22 @@ async def end(
 
     `execution`: as `begin`; None: any.
     """
-    fresh = update(RunRow).where(
-        col(RunRow.id) == run_id, col(RunRow.attempt) == attempt, col(RunRow.status).in_(_OPEN)
-    )
-    if execution is not None:
-        fresh = fresh.where(func.coalesce(col(RunRow.execution), execution) == execution)
-    result = await session.execute(fresh.values(status=status, error=error, ended_at=now))
-    return bool(getattr(result, "rowcount", 0))
+    values = _new_status(run_id, attempt, status, error, now)
+    ended = bool(await hot_path.END_RUN.run(session, {**values, "by_execution": execution}))
+    await refresh_known(session, RunRow, run_id)
+    return ended
+
+
+def _new_status(
+    run_id: str, attempt: int, status: RunStatus, error: str | None, ended_at: datetime | None
+) -> dict[str, Any]:
+    return {
+        "run": run_id,
+        "of_attempt": attempt,
+        "new_status": status,
+        "new_error": error,
+        "new_ended_at": ended_at,
+    }
 
 
 async def list_page(

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, literal_column, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.run import StepState, WaitingFor
-from orchestrator.store.dialect import insert
+from orchestrator.store.hot_path.steps import begin_step, save_step
 from orchestrator.store.search.index import index_steps
 from orchestrator.store.tables import StepRow
 
-_CHUNK = 200
-_KEYS = {"run_id", "path", "started_at"}
-_OF_ONE_ATTEMPT = {
-    "connection",
-    "action",
-    "inputs",
-    "inputs_digest",
-    "planned_change",
-    "planned",
-    "verdict",
-    "asked",
-    "error",
-    "failure",
-    "ended_at",
-}
-"""Columns that a step of a later attempt does not take over."""
+_EMPTY = {"result": None, "waiting_for": None}
 
 
 async def save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
@@ -39,37 +24,10 @@ async def save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
     Omitted columns keep their value, and so does `started_at`: unless they are of an earlier
     attempt of the run. A step of a later attempt is left alone.
     """
-    by_columns: dict[frozenset[str], dict[tuple[str, str], dict[str, Any]]] = {}
-    for row in rows:
-        by_columns.setdefault(frozenset(row), {})[row["run_id"], row["path"]] = row
-    for group in by_columns.values():
-        batch = list(group.values())
-        for start in range(0, len(batch), _CHUNK):
-            await _save(session, batch[start : start + _CHUNK])
-            await index_steps(session, batch[start : start + _CHUNK])
-
-
-async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    statement = insert(session, StepRow)
-    written = [{"result": None, "waiting_for": None, **row} for row in rows]
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["run_id", "path"],
-            set_=_fresh(statement, {*rows[0], "waiting_for"}),
-            where=col(StepRow.attempt) <= statement.excluded.attempt,
-        ),
-        written,
-    )
-
-
-def _fresh(statement: Any, given: Collection[str]) -> dict[str, Any]:
-    """Return the columns after an update: those that are given, and none of an earlier attempt."""
-    fresh = {name: statement.excluded[name] for name in given if name not in _KEYS}
-    same = col(StepRow.attempt) == statement.excluded.attempt
-    fresh["started_at"] = case((same, col(StepRow.started_at)), else_=statement.excluded.started_at)
-    for name in _OF_ONE_ATTEMPT - set(given):
-        fresh[name] = case((same, getattr(StepRow, name)), else_=literal_column("NULL"))
-    return fresh
+    newest = {(row["run_id"], row["path"]): row for row in rows}
+    for columns, group in _by_columns(newest.values()):
+        await save_step(columns).run_all(session, group)
+    await index_steps(session, rows)
 
 
 async def begin(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
@@ -77,19 +35,18 @@ async def begin(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
 
     Unless it is of an earlier attempt, or repeats its steps after a pause.
     """
-    if not rows:
-        return
-    statement = insert(session, StepRow)
-    written = [{"result": None, "waiting_for": None, **row} for row in rows]
-    paused = (col(StepRow.kind) == "repeat") & (col(StepRow.state) == StepState.WAITING)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["run_id", "path"],
-            set_=_fresh(statement, written[0]),
-            where=or_(col(StepRow.attempt) < statement.excluded.attempt, paused),
-        ),
-        written,
-    )
+    for columns, group in _by_columns(rows):
+        await begin_step(columns).run_all(session, group)
+
+
+def _by_columns(
+    rows: Iterable[dict[str, Any]],
+) -> Iterable[tuple[frozenset[str], list[dict[str, Any]]]]:
+    """Return rows by the columns that they are given, with those that are never left out."""
+    groups: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(frozenset(row), []).append({**_EMPTY, **row})
+    return groups.items()
 
 
 async def wait_for(session: AsyncSession, run_id: str, path: str, waiting_for: WaitingFor) -> bool:

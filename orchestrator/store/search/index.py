@@ -9,14 +9,22 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.observable import ObservableType
-from orchestrator.store.dialect import insert
+from orchestrator.store.hot_path.statement import Insert, Statement
 from orchestrator.store.search.names import MAX_VALUE, short_name
 from orchestrator.store.tables import AlertRow, ObservableRow
 from orchestrator.store.tables.observables import TARGET, SubjectKind
 
-_CHUNK = 200
 _MAX_INDEXED = 1024
 """Characters of a value; longer ones, such as command lines, exceed an index entry."""
+
+
+def _add(insert: Insert) -> Any:
+    added = insert(ObservableRow.__table__)  # type: ignore[attr-defined]
+    return added.on_conflict_do_nothing(index_elements=["subject", "type", "value"])
+
+
+ADD_OBSERVABLE = Statement("index observable", _add, list(ObservableRow.model_fields))
+"""Writes no row for what a subject names already."""
 
 
 def observables_of(alerts: Iterable[AlertRow]) -> list[dict[str, Any]]:
@@ -71,12 +79,7 @@ def _row(
 
 
 async def _save(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    indexed = _short_enough(rows)
-    statement = insert(session, ObservableRow).on_conflict_do_nothing(
-        index_elements=["subject", "type", "value"]
-    )
-    for start in range(0, len(indexed), _CHUNK):
-        await session.execute(statement, indexed[start : start + _CHUNK])
+    await ADD_OBSERVABLE.run_all(session, _short_enough(rows))
 
 
 def _short_enough(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

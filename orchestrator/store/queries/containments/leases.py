@@ -14,7 +14,8 @@ from orchestrator.domain.containment import (
     LeaseEndReason,
     LeaseState,
 )
-from orchestrator.store.dialect import insert
+from orchestrator.store.hot_path import containments as hot_path
+from orchestrator.store.hot_path.statement import refresh_known
 from orchestrator.store.search.conditions import leases_where
 from orchestrator.store.search.filters import ContainmentFilter
 from orchestrator.store.tables import (
@@ -36,20 +37,9 @@ async def get_lease(session: AsyncSession, id_: str) -> LeaseRow | None:
     return await session.get(LeaseRow, id_, populate_existing=True)
 
 
-_ENDS = ("until", "end_reason", "ended_by", "ended_at", "restored_by")
-"""Columns that only a lease that ended has, or one that is about to end."""
-
-
 async def register_lease(session: AsyncSession, row: dict[str, Any]) -> None:
     """Insert a live lease; revive it where an earlier attempt ended it."""
-    statement = insert(session, LeaseRow).values(row)
-    fresh = {name: statement.excluded[name] for name in row if name != "id"}
-    changed = statement.on_conflict_do_update(
-        index_elements=["id"],
-        set_={**fresh, **dict.fromkeys(_ENDS)},
-        where=col(LeaseRow.state) != LeaseState.LIVE,
-    )
-    await session.execute(changed)
+    await hot_path.register_lease(frozenset(row)).run(session, row)
 
 
 async def end_lease(
@@ -62,18 +52,16 @@ async def end_lease(
     restored_by: str | None = None,
 ) -> bool:
     """End a live lease. Return whether it was live. `restored_by`: the effect of a restore."""
-    ended = (
-        update(LeaseRow)
-        .where(col(LeaseRow.id) == id_, _IS_LIVE)
-        .values(
-            state=LeaseState.ENDED,
-            end_reason=reason,
-            ended_by=actor,
-            ended_at=now,
-            restored_by=restored_by,
-        )
-    )
-    return bool(getattr(await session.execute(ended), "rowcount", 0))
+    values = {
+        "lease": id_,
+        "new_end_reason": reason,
+        "new_ended_by": actor,
+        "new_ended_at": now,
+        "new_restored_by": restored_by,
+    }
+    was_live = bool(await hot_path.END_LEASE.run(session, values))
+    await refresh_known(session, LeaseRow, id_)
+    return was_live
 
 
 async def leases_ended_by_restore(session: AsyncSession, effect_id: str) -> list[LeaseRow]:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from orchestrator.store.dialect import insert
+from orchestrator.store.hot_path.containments import create_containment
 from orchestrator.store.tables import (
     ContainmentRow,
 )
@@ -29,9 +29,7 @@ async def lock(session: AsyncSession, key: str) -> ContainmentRow | None:
 
 async def lock_or_create(session: AsyncSession, row: dict[str, Any]) -> ContainmentRow:
     """Return a containment, created where it does not exist, locked until the transaction ends."""
-    await session.execute(
-        insert(session, ContainmentRow).values(row).on_conflict_do_nothing(index_elements=["key"])
-    )
+    await create_containment(frozenset(row)).run(session, row)
     found = await lock(session, row["key"])
     if found is None:
         raise RuntimeError(f"containment {row['key']} is gone; containments are never deleted")

@@ -1,0 +1,1 @@
+"""Statements of the hot path: what each run writes and reads, compiled once for each database."""
