@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from orchestrator.crypto.keys import KeyRing, KeyUse
+from orchestrator.crypto.keys import Key, KeyRing, KeyUse
 
 _FORM = "1"
 
@@ -38,12 +38,22 @@ class Authenticator:
 
         `retired`: also one that was rotated away, which a thief may have by now.
         """
+        key = self._key_of(tag, retired=retired)
+        mac = tag.partition(":")[2].partition(":")[2]
+        return key is not None and hmac.compare_digest(
+            _mac(key.material, message).encode(), mac.encode()
+        )
+
+    def accepts_key_of(self, tag: str) -> bool:
+        """Return whether the key that a tag names is one of the ring, and not retired."""
+        return self._key_of(tag, retired=False) is not None
+
+    def _key_of(self, tag: str, *, retired: bool) -> Key | None:
         form, _, rest = tag.partition(":")
-        key_id, _, mac = rest.partition(":")
-        key = self._ring.get(key_id)
+        key = self._ring.get(rest.partition(":")[0])
         if form != _FORM or key is None or (key.use is KeyUse.RETIRED and not retired):
-            return False
-        return hmac.compare_digest(_mac(key.material, message).encode(), mac.encode())
+            return None
+        return key
 
 
 def _mac(key: bytes, message: bytes) -> str:

@@ -168,6 +168,11 @@ def refuse_unless_authentic(row: SQLModel, session: Session) -> bool:
     return is_authentic(row, _authenticator(session)) or _refuse(row, session)
 
 
+def is_key_accepted(row: SQLModel, session: Session) -> bool:
+    """Return whether the key of a row that was authentic before is not retired since."""
+    return _authenticator(session).accepts_key_of(getattr(row, "mac"))  # noqa: B009
+
+
 def _refuse(row: SQLModel, session: Session) -> bool:
     """Note a refused row, and return False. Raise RowRefused where a query needs it."""
     session.info.setdefault(REFUSED, {})[name_of(row)] = getattr(row, "mac")  # noqa: B009

@@ -44,7 +44,8 @@ from orchestrator.playbook.plan import Wait
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 from orchestrator.store.audit_events import select_events
-from orchestrator.store.authentic import UNSEALED, list_refused, seal
+from orchestrator.store.authentic import UNSEALED, RowRefused, list_refused, seal
+from orchestrator.store.hot_path.sealed import newest_policy
 from orchestrator.store.precondition import ANY_STATE
 from orchestrator.store.session import Store
 from orchestrator.store.tables import (
@@ -53,6 +54,7 @@ from orchestrator.store.tables import (
     DecisionRow,
     InstallationRow,
     KeyRow,
+    PolicyRow,
     SourceRow,
 )
 from orchestrator.store.tables.installation import SLOT
@@ -401,3 +403,35 @@ async def test_a_retired_key_is_dropped_once_no_workflow_from_before_runs(tmp_pa
         assert file.ring.ids == (done.key,)
         with pytest.raises(NotFound):
             await drop(rt, client, old, actor="t")
+
+
+@pytest.mark.attack(
+    "who writes to the database puts back a policy that the old key sealed, after a rotation",
+    before="a worker that had read the policy did not verify it again",
+)
+async def test_a_row_of_the_old_key_is_refused_by_a_process_that_has_read_it(folder: Path) -> None:
+    async with opened(folder) as rt:
+        async with rt.store.write() as session:
+            policy = PolicyRow(
+                version=99,
+                digest="d",
+                document={},
+                source="",
+                published_at=rt.clock(),
+                published_by="person:t",
+            )
+            session.add(policy)
+        async with rt.store.read() as session:
+            before = await newest_policy(session)
+            assert before is not None
+            old = before.mac
+        await rotate(rt, RotationStep.ALL, lambda _: None, actor="t")
+        async with rt.store.read() as session:
+            assert await newest_policy(session) is not None
+        async with rt.store.write() as session:
+            await session.execute(
+                text("UPDATE policies SET mac = :mac WHERE version = 99"), {"mac": old}
+            )
+        async with rt.store.read() as session:
+            with pytest.raises(RowRefused):
+                await newest_policy(session)

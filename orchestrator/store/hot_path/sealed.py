@@ -1,7 +1,8 @@
 """Sealed rows that every change depends on: read each time, verified once for each content.
 
 A row is the same as before only when every column is, its tag included: what was verified of it
-still holds then. The rows that are returned belong to no session; change none of them.
+still holds then, until the key of the tag is retired. The rows that are returned belong to no
+session; change none of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from orchestrator.store.authentic import VERIFIED, refuse_unless_authentic
+from orchestrator.store.authentic import VERIFIED, is_key_accepted, refuse_unless_authentic
 from orchestrator.store.hot_path.statement import Statement
 from orchestrator.store.tables import ConnectionRow, KillSwitchRow, PolicyRow
 
@@ -41,7 +42,7 @@ class SealedRows(Generic[R]):
         for raw in await self.statement.raw_rows(session, given):
             content = (self._table, repr(raw))  # PostgreSQL's driver has parsed the JSON in it
             row = verified.get(content)
-            if row is None:
+            if row is None or not is_key_accepted(row, session.sync_session):
                 row = self._row(session, raw)
                 if not refuse_unless_authentic(row, session.sync_session):
                     continue
