@@ -129,6 +129,8 @@ def make_worker(rt: Runtime, client: Client) -> Worker:
         interceptors=[LogContext(), OwnWorkflowOnly(rt), Heartbeats()],
         max_heartbeat_throttle_interval=HEARTBEAT / 3,
         max_cached_workflows=MAX_WORKFLOWS,
+        # What a worker has taken is worked off in its order: more would delay a severe run.
+        max_concurrent_workflow_tasks=MAX_AT_ONCE,
         max_concurrent_activities=MAX_AT_ONCE,
         max_concurrent_local_activities=MAX_AT_ONCE,
         graceful_shutdown_timeout=timedelta(seconds=rt.settings.shutdown_seconds / 2),

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 
@@ -41,6 +42,8 @@ from orchestrator.store.tables import SourceRow
 
 _LARGE = 16 * 1024
 """Bytes of a body that is parsed in a thread."""
+# One after another, and apart from the threads of commits, which must not wait for them.
+_PARSING = ThreadPoolExecutor(1, thread_name_prefix="parsing")
 
 
 async def accept(
@@ -82,8 +85,9 @@ async def _parse(
         payloads = read_payloads(delivery, rt.settings.max_body_bytes)
         return payloads, parse_payloads(parser_of(row), payloads, now)
 
-    is_large = len(delivery.body) > _LARGE or delivery.content_encoding
-    return await asyncio.to_thread(parse) if is_large else parse()
+    if len(delivery.body) <= _LARGE and not delivery.content_encoding:
+        return parse()
+    return await asyncio.get_running_loop().run_in_executor(_PARSING, parse)
 
 
 async def record_too_large(

@@ -22,8 +22,7 @@ from orchestrator.intake.parsers import Parser, parser_for
 from orchestrator.intake.source_views import SourceDetails, SourceView, WebhookCounts
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.intake_path.driver import reading
-from orchestrator.store.intake_path.rows import authentic_source
+from orchestrator.store.intake_path.rows import read_source
 from orchestrator.store.paging import to_iso
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
@@ -204,12 +203,7 @@ async def get_source(rt: Runtime, name: str) -> SourceDetails:
 
 async def find_source(rt: Runtime, name: str) -> SourceRow | None:
     """Return the row of a source, None for an unknown one."""
-    async with reading(rt.store) as driver:
-        found = await authentic_source(rt.store, driver, name)
-    if found is not None:
-        return found
-    async with rt.store.read() as session:  # which reports a row that another hand wrote
-        return await records.get(session, SourceRow, name)
+    return await read_source(rt.store, name)
 
 
 async def load_source(rt: Runtime, name: str) -> SourceRow:

@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 
 from orchestrator.store.authentic import is_authentic
 from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import Driver
+from orchestrator.store.intake_path.driver import Driver, reading
 from orchestrator.store.search.index import observables_of
 from orchestrator.store.session import Store
 from orchestrator.store.tables import AlertRow, SourceRow
@@ -26,13 +26,16 @@ def values_of(row: SQLModel) -> dict[str, Any]:
     return {column.name: getattr(row, column.name) for column in row.__table__.columns}  # type: ignore[attr-defined]
 
 
-async def authentic_source(store: Store, driver: Driver, name: str) -> SourceRow | None:
-    """Return a source; None where there is none that a process with the keys wrote."""
-    found = await driver.fetch(statements.SOURCE, source=name)
-    if not found or store.authenticator is None:
-        return None
-    row = SourceRow(**dict(zip(_SOURCE_COLUMNS, found[0], strict=True)))
-    return row if is_authentic(row, store.authenticator) else None
+async def read_source(store: Store, name: str) -> SourceRow | None:
+    """Return a source that a process with the keys wrote; None for an unknown one."""
+    async with reading(store) as driver:
+        found = await driver.fetch(statements.SOURCE, source=name)
+    if found and store.authenticator is not None:
+        row = SourceRow(**dict(zip(_SOURCE_COLUMNS, found[0], strict=True)))
+        if is_authentic(row, store.authenticator):
+            return row
+    async with store.read() as session:  # which reports a row that another hand wrote
+        return await session.get(SourceRow, name)
 
 
 async def add_alerts(driver: Driver, rows: Sequence[AlertRow]) -> None:
