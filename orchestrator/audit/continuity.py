@@ -26,7 +26,7 @@ WHAT_TO_DO = (
 
 async def check_trail(rt: Runtime) -> Batch | None:
     """Return the newest batch. Raise BrokenTrail where it does not continue what is remembered."""
-    async with rt.store.read() as session:
+    async with rt.store.snapshot() as session:
         return await check_end(rt, session)
 
 
@@ -37,6 +37,9 @@ async def check_end(rt: Runtime, session: AsyncSession) -> Batch | None:
     up over batches that the key of their time signed, each of which continues the one before. Raise
     BrokenTrail where the store has less than the anchor or the head of the last export remembers,
     or others.
+
+    `session`: a snapshot, or a transaction that has the lock of the sealer, as other processes seal
+    meanwhile.
     """
     path = rt.settings.audit_anchor_path
     # Both before the store is read: other processes may seal and export meanwhile.

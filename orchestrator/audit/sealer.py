@@ -53,8 +53,8 @@ async def export_trail(rt: Runtime, path: Path) -> Head:
     `seal_pending`, Invalid where the file cannot be written.
     """
     await seal_pending(rt, everywhere=True)
+    newest = await check_trail(rt)
     async with rt.store.read() as session:
-        newest = await check_end(rt, session)
         rows = audit.sealed_rows(session, newest.number if newest else 0)
         keys = await load_keys(rt, session)
         head = await write_export(

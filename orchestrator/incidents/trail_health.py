@@ -29,7 +29,7 @@ async def trail_health(rt: Runtime) -> TrailState:
 
     Quarantined events count until a person closes their task.
     """
-    async with rt.store.read() as session:
+    async with rt.store.snapshot() as session:
         broken = await _broken(rt, session)
         return TrailState(broken, await new_quarantine(session))
 

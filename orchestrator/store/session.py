@@ -86,6 +86,17 @@ class Store:
             await self._report(session)
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """Open a session for reading, of which all statements see the same moment.
+
+        Raise as `read`. Keep it short: the database keeps what is overwritten meanwhile.
+        """
+        begin = "BEGIN" if self.sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+        async with self.read() as session:
+            await session.execute(text(begin))
+            yield session
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Open a transaction that commits when the block ends and rolls back when it raises."""
         session = self._sessions()

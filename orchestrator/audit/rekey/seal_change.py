@@ -64,7 +64,7 @@ async def repeat_key_changes(
 
 async def advance_anchor(rt: Runtime) -> None:
     """Let this machine remember the newest batch, under the key that signs the next one."""
-    async with rt.store.read() as session:
+    async with rt.store.snapshot() as session:
         newest = await check_end(rt, session)
         keys = await load_keys(rt, session)
     if newest is not None:

@@ -31,7 +31,7 @@ async def load_head(rt: Runtime) -> TreeHead:
 
 async def find_head(rt: Runtime) -> TreeHead | None:
     """Return the signed head as `load_head`, None where nothing is sealed yet."""
-    async with rt.store.read() as session:
+    async with rt.store.snapshot() as session:
         newest = await check_end(rt, session)
         if newest is None:
             return None
@@ -45,7 +45,7 @@ async def prove(rt: Runtime, from_batch: int) -> ConsistencyProof:
 
     Where the trail ends before that batch, the proof is without nodes: its head shows the cut.
     """
-    async with rt.store.read() as session:
+    async with rt.store.snapshot() as session:
         newest = await check_end(rt, session)
         if newest is None:
             raise Conflict(_EMPTY)
