@@ -77,7 +77,11 @@ async def prepare(data_dir: Path, target: str) -> tuple[Settings, str]:
 def commands(settings: Settings) -> tuple[list[tuple[str, list[str], dict[str, str]]], str]:
     """Return the programs to start, in order, and the API's URL."""
     listening = Listening(
-        pid=0, host="127.0.0.1", api=choose("127.0.0.1"), temporal=choose("127.0.0.1")
+        pid=0,
+        host="127.0.0.1",
+        api=choose("127.0.0.1"),
+        temporal=choose("127.0.0.1"),
+        workers={"worker": None},
     )
     found = []
     for program in stack_programs(settings, None, listening, {}):

@@ -112,7 +112,9 @@ class Settings(BaseSettings):
     # The proxy through which connections reach their systems, and the hosts reached without it.
     outbound_proxy: Annotated[SecretStr | None, AfterValidator(values.parse_outbound_proxy)] = None
     no_proxy: values.NoProxy = ()
-    # Where a worker serves its Prometheus metrics; `tocsin up` takes a free port.
+    # The workers of `tocsin up`, each a process on one core; by default from the cores.
+    workers: Annotated[int, Field(ge=1, le=64)] | None = None
+    # Where a worker serves its Prometheus metrics; `tocsin up` takes free ports.
     worker_metrics_host: Annotated[str, AfterValidator(values.parse_ip_address)] = "127.0.0.1"
     worker_metrics_port: values.Port | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -245,11 +245,14 @@ def test_a_stack_that_runs_and_does_not_answer_is_wrong(data_dir: Path) -> None:
     assert any("the API does not answer" in text for text in said)
 
 
-def test_worker_that_serves_no_metrics_is_wrong(data_dir: Path) -> None:
+def test_each_worker_that_serves_no_metrics_is_wrong(data_dir: Path) -> None:
     port = int(_free_port())
-    save_listening(data_dir, Listening(pid=1, host="127.0.0.1", api=1, metrics=port))
-    url = f"http://127.0.0.1:{port}/metrics"
-    assert any(f"does not serve its metrics at {url}" in text for text in _wrong(data_dir))
+    workers: dict[str, int | None] = {"worker": port, "worker-2": int(_free_port())}
+    save_listening(data_dir, Listening(pid=1, host="127.0.0.1", api=1, workers=workers))
+    said = _wrong(data_dir)
+    for name, each in workers.items():
+        line = f"{name} does not serve its metrics at http://127.0.0.1:{each}/metrics; see"
+        assert any(line in text and f"/logs/{name}.log" in text for text in said)
 
 
 def test_the_doctor_creates_nothing(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_each_program_gets_its_own_environment(
     for name, value in GIVEN.items():
         monkeypatch.setenv(name, value)
     settings = Settings(data_dir=tmp_path, database_url=None)
-    listening = Listening(pid=1, host="127.0.0.1", api=1, temporal=2, lab=3, metrics=4)
+    listening = Listening(pid=1, host="127.0.0.1", api=1, temporal=2, lab=3, workers={"worker": 4})
     programs = stack_programs(settings, None, listening, {})
     found = {each.name: set(GIVEN) & set(each.environment) for each in programs}
     secrets = {"TOCSIN_ENCRYPTION_KEY", "TOCSIN_DATABASE_URL", "TOCSIN_SMTP_URL"}

@@ -62,13 +62,15 @@ def tocsin(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
 class Stack:
     """`tocsin up --lab` on a data directory."""
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    def __init__(self, folder: Path, *options: str, **variables: str) -> None:
         self.folder, self.port, self._variables = folder, free_port(), variables
+        self._options = options
         self.process: subprocess.Popen[str] | None = None
         self.output = folder.with_suffix(".out")
 
     def start(self) -> None:
         command = [*TOCSIN, "up", "--lab", "--data-dir", str(self.folder), "--port", str(self.port)]
+        command += self._options
         with self.output.open("w") as out:
             self.process = subprocess.Popen(
                 command,
@@ -107,11 +109,20 @@ class Stack:
         ):
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            except FileNotFoundError:  # ended since
+                variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+            except (FileNotFoundError, ProcessLookupError):  # ended since
                 continue
             if len(words) > 4 or words[0].endswith("temporal"):
-                found["temporal" if words[0].endswith("temporal") else words[4]] = int(pid)
+                name = "temporal" if words[0].endswith("temporal") else words[4]
+                found[self._worker(variables) if name == "worker" else name] = int(pid)
         return found
+
+    def _worker(self, variables: list[str]) -> str:
+        """Return which worker has this environment: each serves its metrics on its own port."""
+        ports = self.listening["workers"]
+        return next(
+            name for name in ports if f"TOCSIN_WORKER_METRICS_PORT={ports[name]}" in variables
+        )
 
     def kill_child(self, name: str) -> None:
         """Kill a child, and wait until it is restarted."""

@@ -34,8 +34,8 @@ def examine_stack(settings: Settings) -> Iterator[Diagnosis]:
         return
     ready = _api(settings, listening)
     yield ready
-    if listening.metrics_url is not None:
-        yield _metrics(settings, listening.metrics_url)
+    for name, url in listening.metrics_urls.items():
+        yield _metrics(settings, name, url)
     if ready.level == "good":
         yield from _connections(settings, listening)
 
@@ -91,17 +91,17 @@ def _api(settings: Settings, listening: Listening) -> Diagnosis:
     return wrong("api", f"API at {url} is not ready ({parts}); see {settings.data_dir}/logs/")
 
 
-def _metrics(settings: Settings, url: str) -> Diagnosis:
-    """Return whether the worker serves its metrics."""
+def _metrics(settings: Settings, worker: str, url: str) -> Diagnosis:
+    """Return whether a worker serves its metrics."""
     try:
         served = httpx.get(url, timeout=10, trust_env=False).is_success
     except httpx.HTTPError:
         served = False
     if served:
-        return good("metrics", f"the worker serves its metrics at {url}")
+        return good("metrics", f"{worker} serves its metrics at {url}")
     return wrong(
         "metrics",
-        f"the worker does not serve its metrics at {url}; see {settings.data_dir}/logs/worker.log",
+        f"{worker} does not serve its metrics at {url}; see {settings.data_dir}/logs/{worker}.log",
     )
 
 

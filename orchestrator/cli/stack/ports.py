@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,8 @@ class Listening(Frozen):
     api: int
     temporal: int | None = None
     lab: int | None = None
-    metrics: int | None = None
-    """Of the worker."""
+    workers: dict[str, int | None] = {}
+    """The port of each worker's metrics by the worker's name; None: it serves none."""
     metrics_host: str = "127.0.0.1"
     tls_cert: Path | None = None
     """The certificate that the API is served with; None without TLS."""
@@ -57,11 +58,14 @@ class Listening(Frozen):
         return f"http://127.0.0.1:{self.lab}" if self.lab else None
 
     @property
-    def metrics_url(self) -> str | None:
-        """Where the worker serves its metrics."""
-        if self.metrics is None:
-            return None
-        return f"http://{_bracketed(self.metrics_host)}:{self.metrics}/metrics"
+    def metrics_urls(self) -> dict[str, str]:
+        """Where each worker serves its metrics, by the worker's name."""
+        host = _bracketed(self.metrics_host)
+        return {
+            name: f"http://{host}:{port}/metrics"
+            for name, port in self.workers.items()
+            if port is not None
+        }
 
     @property
     def temporal_address(self) -> str | None:
@@ -134,14 +138,17 @@ def inherited_socket() -> socket.socket | None:
     return socket.socket(fileno=int(descriptor)) if descriptor else None
 
 
-def choose(host: str, *preferred: int | None) -> int:
-    """Return the first preferred port that is free, or any free port."""
+def choose(host: str, *preferred: int | None, taken: Collection[int] = ()) -> int:
+    """Return the first preferred port that is free, or any free port, but none of `taken`."""
     for port in preferred:
-        if port is not None and port < 65_536 and _is_free(host, port):
+        if port is not None and port < 65_536 and port not in taken and _is_free(host, port):
             return port
-    with _socket(host) as any_free:
-        any_free.bind((host, 0))
-        return int(any_free.getsockname()[1])
+    while True:
+        with _socket(host) as any_free:
+            any_free.bind((host, 0))
+            port = int(any_free.getsockname()[1])
+        if port not in taken:
+            return port
 
 
 def is_open(address: str) -> bool:

@@ -31,19 +31,15 @@ def stack_programs(
 ) -> list[Program]:
     """Return every program of the stack; `listeners`: socket descriptors by program."""
     environment = _environment(settings, config, listening)
-    own = ["api", "worker", "lab"] if listening.lab else ["api", "worker"]
-    found = [
-        Program(
-            name,
-            (sys.executable, "-P", "-m", "orchestrator.cli", name),
-            without_secrets(environment) if name == "lab" else environment,
-            listener=listeners.get(name),
-        )
-        for name in own
-    ]
-    if listening.temporal is None:
-        return found
-    return [*found, _temporal(settings, listening.temporal, listeners.get("temporal"))]
+    found = [_own("api", "api", environment, listeners)]
+    for name, port in listening.workers.items():
+        metrics = {PREFIX + "WORKER_METRICS_PORT": str(port)} if port else {}
+        found.append(_own(name, "worker", environment | metrics, listeners))
+    if listening.lab is not None:
+        found.append(_own("lab", "lab", without_secrets(environment), listeners))
+    if listening.temporal is not None:
+        found.append(_temporal(settings, listening.temporal, listeners.get("temporal")))
+    return found
 
 
 def temporal_binary() -> str:
@@ -74,6 +70,17 @@ def temporal_command(settings: Settings) -> list[str]:
     return command
 
 
+def _own(
+    name: str, command: str, environment: dict[str, str], listeners: Mapping[str, int]
+) -> Program:
+    return Program(
+        name,
+        (sys.executable, "-P", "-m", "orchestrator.cli", command),
+        environment,
+        listener=listeners.get(name),
+    )
+
+
 def _temporal(settings: Settings, port: int, listener: int | None) -> Program:
     certificates = ports.temporal_certificates(settings.data_dir)
     certificates.ensure()
@@ -94,7 +101,6 @@ def _environment(settings: Settings, config: Path | None, listening: Listening) 
         "TEMPORAL_TLS_CERT_FILE": _path(reached.temporal_tls_cert_file),
         "TEMPORAL_TLS_KEY_FILE": _path(reached.temporal_tls_key_file),
         "LAB_URL": listening.lab_url,
-        "WORKER_METRICS_PORT": str(listening.metrics) if listening.metrics else None,
         "CONFIG": str(config.absolute()) if config else None,
     }
     return {

@@ -85,16 +85,17 @@ class Readiness:
         ready = found.json()
         return bool(ready["temporal"] == "connected" and ready["worker"] == "polling")
 
-    async def own_worker_polls(self) -> bool:
-        """Return whether the worker of this stack asks for work, rather than an earlier one."""
-        pid = next((each.pid for each in self.children if each.program.name == "worker"), None)
+    async def own_workers_poll(self) -> bool:
+        """Return whether each worker of this stack asks for work, rather than earlier ones."""
+        own = [each.pid for each in self.children if each.program.name in self.listening.workers]
         try:
             workers = await polling_workers(
                 await open_client(reach_temporal(self.settings, self.listening))
             )
         except (RPCError, RuntimeError, Unavailable):  # Temporal is not up yet
             return False
-        return any(worker.startswith(f"{pid}@") for worker in workers)
+        polling = {worker.partition("@")[0] for worker in workers}
+        return all(str(pid) in polling for pid in own)
 
     async def _readyz(self) -> httpx.Response | None:
         return await _get(f"{self.listening.api_url}/readyz", self.listening.trust)

@@ -1,7 +1,7 @@
 """`tocsin up`: one tree of processes that starts, heals and ends together.
 
 Why not supervisord, honcho or systemd: the stack starts in an order that depends on readiness (the
-lab, then the database with its first admin key, then API and worker, then a worker that polls), its
+lab, then the database with its first admin key, then API and workers, until each polls), its
 ports are chosen and kept per data directory, and the listening sockets stay open while a child
 restarts, so that no caller is refused. No child survives the supervisor, even `kill -9`, on Linux
 and macOS, without root and without a configuration file. honcho ends everything when one process
@@ -30,6 +30,7 @@ from orchestrator.cli.stack.ports import Listening, temporal_certificates
 from orchestrator.cli.stack.program_log import ProgramLog
 from orchestrator.cli.stack.programs import stack_programs
 from orchestrator.cli.stack.readiness import Readiness, Report
+from orchestrator.cli.stack.workers import choose_metrics_ports
 from orchestrator.installation.lock import locked
 from orchestrator.installation.marker import load_marker
 from orchestrator.installation.open import check_installation, open_first
@@ -37,12 +38,8 @@ from orchestrator.runtime import Runtime, make_data_dir
 from orchestrator.settings import Settings, incomplete_settings, unknown_variables
 
 _END_WITHIN = 9.0  # seconds for the whole tree
-_TEMPORAL_OFFSET, _LAB_OFFSET, _METRICS_OFFSET = (
-    1,
-    2,
-    3,
-)  # of their ports from the API's, where those are free
-
+_TEMPORAL_OFFSET, _LAB_OFFSET = 1, 2  # of their ports from the API's, where those are free
+_CALLED = ("lab", "temporal")  # by the API and the workers
 _LOOPBACK = "127.0.0.1"
 
 
@@ -108,23 +105,22 @@ class _Tree:
         self._children = children
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, name: str) -> None:
-        """Start the child of this name, if the stack has one."""
+    def start(self, *names: str) -> None:
+        """Start the children of these names that the stack has."""
         self._tasks += [
             asyncio.create_task(child.supervise())
             for child in self._children
-            if child.program.name == name
+            if child.program.name in names
         ]
 
     async def end(self) -> None:
         """End all children, callers before those that they call."""
         deadline = time.monotonic() + _END_WITHIN
-        groups = (("api", "worker"), ("lab", "temporal"))
-        for group, reserve in zip(groups, (2.0, 0.0), strict=True):
+        callers = [child for child in self._children if child.program.name not in _CALLED]
+        called = [child for child in self._children if child.program.name in _CALLED]
+        for group, reserve in ((callers, 2.0), (called, 0.0)):
             left = max(0.5, deadline - reserve - time.monotonic())
-            await asyncio.gather(
-                *(child.end(left) for child in self._children if child.program.name in group)
-            )
+            await asyncio.gather(*(child.end(left) for child in group))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -137,20 +133,18 @@ async def _start(tree: _Tree, rt: Runtime, readiness: Readiness) -> bool:
     try:
         # Before Temporal has a file of its own, so that a start that was cut off can be repeated.
         await first_start.create_database(rt)
-        tree.start("temporal")
-        tree.start("lab")
+        tree.start(*_CALLED)
         if listening.lab_url:
             await readiness.wait_for("the lab", readiness.lab_answers)
         await first_start.prepare(rt, listening.lab_url)
         valid = await first_start.has_valid_admin_key(rt)
     finally:
         await rt.close()
-    tree.start("api")
-    tree.start("worker")
+    tree.start("api", *listening.workers)
     await readiness.wait_for("the API", readiness.api_accepts_alerts)
     if not settings.temporal_bundled:
         await readiness.wait_for_external_temporal()
-    await readiness.wait_for("the worker", readiness.own_worker_polls)
+    await readiness.wait_for("a worker", readiness.own_workers_poll)
     await readiness.wait_for("the stack", readiness.is_ready)
     return valid
 
@@ -165,7 +159,8 @@ def _report_settings(settings: Settings, report: Report, *, created: bool) -> No
 
 def _announce(settings: Settings, listening: Listening, report: Report, *, valid_key: bool) -> None:
     report(f"API: {listening.api_url}  (metrics: {listening.api_url}/metrics)")
-    report(f"worker: metrics: {listening.metrics_url}")
+    for name, url in listening.metrics_urls.items():
+        report(f"{name}: metrics: {url}")
     if listening.lab_url:
         report(f"lab: {listening.lab_url}  (state: {listening.lab_url}/_lab/state)")
     if listening.temporal_address:
@@ -201,12 +196,7 @@ def _listen(options: StackOptions, ending: AsyncExitStack) -> tuple[Listening, d
         api=settings.port,
         temporal=bound.get("temporal"),
         lab=bound.get("lab"),
-        metrics=settings.worker_metrics_port
-        or ports.choose(
-            settings.worker_metrics_host,
-            before.metrics if before else None,
-            settings.port + _METRICS_OFFSET,
-        ),
+        workers=choose_metrics_ports(settings, before),
         metrics_host=settings.worker_metrics_host,
         tls_cert=settings.tls_cert.absolute() if settings.tls_cert else None,
     )

@@ -21,6 +21,15 @@ LabPort = Annotated[
     int | None,
     typer.Option(min=1, max=65_535, help="The lab's port; without it, chosen once and kept."),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=64,
+        help="How many workers, each a process on one core; or TOCSIN_WORKERS. By default half "
+        "of the cores, on SQLite at most 4.",
+    ),
+]
 
 
 def up(
@@ -34,12 +43,13 @@ def up(
         ),
     ] = False,
     lab_port: LabPort = None,
+    workers: Workers = None,
 ) -> None:
-    """Run the whole stack on this machine: API, worker and Temporal."""
+    """Run the whole stack on this machine: API, workers and Temporal."""
     from orchestrator.cli.stack.supervisor import StackOptions, run_stack
     from orchestrator.settings import Settings
 
-    settings = Settings.load(config, data_dir=data_dir, port=port)
+    settings = Settings.load(config, data_dir=data_dir, port=port, workers=workers)
     options = StackOptions(settings, config, lab=lab or lab_port is not None, lab_port=lab_port)
     asyncio.run(run_stack(options, print_line))
 
