@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,6 +18,13 @@ from tests.harness.run_rig import RunRig
 from tests.harness.world import MemoryWorld
 
 TEST_SERVER = str(Path(sys.executable).with_name("temporal-test-server"))  # from its package
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives until the end: it took a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

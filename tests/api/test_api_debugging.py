@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from orchestrator.domain.access import Permission, Role
 from orchestrator.runtime import Runtime
+from tests.api.conftest import add_people, clients
 from tests.harness.api_calls import People, is_problem
 from tests.harness.debug_rig import DebugBench, debug_bench
 
@@ -52,6 +53,13 @@ def rt(bench: DebugBench) -> Runtime:
 def app(bench: DebugBench) -> FastAPI:
     """Its app."""
     return create_app(bench.rig.rt, lambda: bench.client)
+
+
+@pytest.fixture
+async def people(rt: Runtime, app: FastAPI) -> AsyncIterator[People]:
+    """A client for each role."""
+    async with clients(app, await add_people(rt)) as found:
+        yield found
 
 
 async def test_session_pauses_at_steps_and_ends(people: People, bench: DebugBench) -> None:

@@ -16,6 +16,7 @@ from api.dependencies import GuardedRoute, requirement_of
 from orchestrator.domain.access import PERMISSIONS, Permission, Role
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.runtime import Runtime
+from tests.api.conftest import SHARED
 from tests.harness.api_calls import People, events, is_problem
 from tests.harness.people import new_key
 
@@ -84,20 +85,22 @@ def test_route_without_a_permission_cannot_be_declared() -> None:
         router.add_api_route("/v1/open", lambda: None)
 
 
+@SHARED
 @pytest.mark.parametrize(("method", "route"), EACH, ids=lambda value: getattr(value, "path", value))
 async def test_request_without_a_key_is_401_before_the_body_is_read(
-    stranger: httpx.AsyncClient, method: str, route: APIRoute
+    shared_stranger: httpx.AsyncClient, method: str, route: APIRoute
 ) -> None:
-    reply = await stranger.request(method, at(route.path), content=b"{not json")
+    reply = await shared_stranger.request(method, at(route.path), content=b"{not json")
     assert "Authorization: Bearer" in is_problem(reply, 401)["detail"]
     assert reply.headers["www-authenticate"] == "Bearer"
 
 
+@SHARED
 @pytest.mark.parametrize(("method", "route"), EACH, ids=lambda value: getattr(value, "path", value))
 async def test_each_role_is_admitted_exactly_where_it_has_the_permission(
-    people: People, method: str, route: APIRoute
+    shared_people: People, method: str, route: APIRoute
 ) -> None:
-    for role, client in people.items():
+    for role, client in shared_people.items():
         reply = await client.request(method, at(route.path), content=b"{not json")
         if required(route) in PERMISSIONS[role]:
             assert reply.status_code not in {401, 403, 500}, (role, reply.text)

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from orchestrator.audit import trail
 from orchestrator.domain.access import Role
@@ -18,6 +19,7 @@ from orchestrator.incidents.tasks import open_task
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import approvals, steps
 from orchestrator.store.tables import ContainmentRow, DecisionRow, LeaseRow, RunRow
+from tests.api.conftest import SHARED
 from tests.api.test_api_contract import CHANGE, LATER, NOW, every
 from tests.harness.api_calls import EDGE, People, add_edge, alert, is_problem
 
@@ -30,8 +32,7 @@ def planned(kind: str, value: str) -> dict[str, Any]:
     return {**CHANGE, "planned_change": {"target": target, "changed": True, "summary": "Block it"}}
 
 
-@pytest.fixture
-async def world(rt: Runtime, admin: httpx.AsyncClient) -> dict[str, Any]:
+async def furnish(rt: Runtime, admin: httpx.AsyncClient) -> dict[str, Any]:
     """Two alerts, each with a run, an approval and a containment, an hour apart."""
     await add_edge(admin)
     made: dict[str, Any] = {"alerts": [], "incidents": []}
@@ -136,6 +137,11 @@ async def world(rt: Runtime, admin: httpx.AsyncClient) -> dict[str, Any]:
     return made
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(shared_rt: Runtime, shared_admin: httpx.AsyncClient) -> dict[str, Any]:
+    return await furnish(shared_rt, shared_admin)
+
+
 BETWEEN = (NOW + HOUR / 2).isoformat()
 RUNS: list[tuple[dict[str, Any], set[int]]] = [
     ({}, {0, 1}),
@@ -204,30 +210,34 @@ def ids(found: list[dict[str, Any]]) -> set[int]:
     return {int(each["id"].rpartition("_")[2]) for each in found}
 
 
+@SHARED
 @pytest.mark.parametrize(("query", "expected"), RUNS, ids=str)
 async def test_runs_are_filtered(
-    admin: httpx.AsyncClient, world: object, query: dict[str, Any], expected: set[int]
+    shared_admin: httpx.AsyncClient, world: object, query: dict[str, Any], expected: set[int]
 ) -> None:
     for sort in ("newest", "oldest"):
-        assert ids(await every(admin, "/v1/runs", 1, **query, sort=sort)) == expected
+        assert ids(await every(shared_admin, "/v1/runs", 1, **query, sort=sort)) == expected
 
 
+@SHARED
 @pytest.mark.parametrize(("query", "expected"), APPROVALS, ids=str)
 async def test_approvals_are_filtered(
-    admin: httpx.AsyncClient, world: object, query: dict[str, Any], expected: set[int]
+    shared_admin: httpx.AsyncClient, world: object, query: dict[str, Any], expected: set[int]
 ) -> None:
-    assert ids(await every(admin, "/v1/approvals", 1, **query)) == expected
+    assert ids(await every(shared_admin, "/v1/approvals", 1, **query)) == expected
 
 
+@SHARED
 @pytest.mark.parametrize(("query", "expected"), CONTAINMENTS, ids=str)
 async def test_containments_are_filtered(
-    admin: httpx.AsyncClient, world: object, query: dict[str, Any], expected: set[int]
+    shared_admin: httpx.AsyncClient, world: object, query: dict[str, Any], expected: set[int]
 ) -> None:
-    assert ids(await every(admin, "/v1/containments", 1, **query)) == expected
+    assert ids(await every(shared_admin, "/v1/containments", 1, **query)) == expected
 
 
+@SHARED
 async def test_alerts_and_incidents_are_filtered_by_what_they_name(
-    admin: httpx.AsyncClient, world: dict[str, list[str]]
+    shared_admin: httpx.AsyncClient, world: dict[str, list[str]]
 ) -> None:
     for query, expected in (
         ({"observable": FIRST}, world["alerts"][:1]),
@@ -239,14 +249,15 @@ async def test_alerts_and_incidents_are_filtered_by_what_they_name(
         ({"severity": 6}, []),
         ({"until": "2020-01-01T00:00:00Z"}, []),
     ):
-        found = await every(admin, "/v1/alerts", 1, **query)
+        found = await every(shared_admin, "/v1/alerts", 1, **query)
         assert {each["id"] for each in found} == set(expected), query
-        incidents = {each["id"] for each in await every(admin, "/v1/incidents", 1, **query)}
+        incidents = {each["id"] for each in await every(shared_admin, "/v1/incidents", 1, **query)}
         assert incidents == {each["incident_id"] for each in found}, query
-    assert await every(admin, "/v1/incidents", 5, status="closed") == []
+    assert await every(shared_admin, "/v1/incidents", 5, status="closed") == []
 
 
-async def test_tasks_and_the_trail_are_filtered(admin: httpx.AsyncClient, world: object) -> None:
+async def test_tasks_and_the_trail_are_filtered(rt: Runtime, admin: httpx.AsyncClient) -> None:
+    await furnish(rt, admin)
     (task,) = await every(admin, "/v1/tasks", 1, subject="key_1")
     assert task["kind"] == "stuck_release"
     assert await every(admin, "/v1/tasks", 5, until=NOW.isoformat()) == []
@@ -260,14 +271,16 @@ async def test_tasks_and_the_trail_are_filtered(admin: httpx.AsyncClient, world:
     assert {each["actor"] for each in of_hour} == {"person:eve", "system"}
 
 
+@SHARED
 async def test_oldest_first_is_the_newest_first_reversed(
-    admin: httpx.AsyncClient, world: object
+    shared_admin: httpx.AsyncClient, world: object
 ) -> None:
     for path in ("/v1/audit", "/v1/alerts", "/v1/runs", "/v1/incidents", "/v1/tasks"):
-        newest = await every(admin, path, 2)
-        assert await every(admin, path, 3, sort="oldest") == newest[::-1], path
+        newest = await every(shared_admin, path, 2)
+        assert await every(shared_admin, path, 3, sort="oldest") == newest[::-1], path
 
 
+@SHARED
 @pytest.mark.parametrize(
     ("path", "query", "place"),
     [
@@ -283,32 +296,38 @@ async def test_oldest_first_is_the_newest_first_reversed(
     ],
 )
 async def test_bad_filter_is_named(
-    admin: httpx.AsyncClient, path: str, query: dict[str, Any], place: str
+    shared_admin: httpx.AsyncClient, path: str, query: dict[str, Any], place: str
 ) -> None:
-    assert place in is_problem(await admin.get(path, params=query), 422)["detail"]
+    assert place in is_problem(await shared_admin.get(path, params=query), 422)["detail"]
 
 
+@SHARED
 async def test_whether_an_address_is_blocked_is_one_request_of_a_viewer(
-    people: People, world: object
+    shared_people: People, world: object
 ) -> None:
     found = (
-        await people[Role.VIEWER].get("/v1/containments", params={"covering": "203.0.113.77"})
+        await shared_people[Role.VIEWER].get(
+            "/v1/containments", params={"covering": "203.0.113.77"}
+        )
     ).json()["items"]
     assert [(each["target"]["value"], each["state"]) for each in found] == [
         ("203.0.113.0/24", "stuck")
     ]
 
 
+@SHARED
 @pytest.mark.parametrize("collection", ["alerts", "incidents", "tasks"])
 async def test_what_begins_with_a_part_of_its_id_is_found(
-    admin: httpx.AsyncClient, world: dict[str, Any], collection: str
+    shared_admin: httpx.AsyncClient, world: dict[str, Any], collection: str
 ) -> None:
-    whole = (await admin.get(f"/v1/{collection}", params={"limit": 1})).json()["items"][0]["id"]
+    whole = (await shared_admin.get(f"/v1/{collection}", params={"limit": 1})).json()["items"][0][
+        "id"
+    ]
     for length in (len(whole) - 1, len(whole)):
-        found = await admin.get(f"/v1/{collection}", params={"id_prefix": whole[:length]})
+        found = await shared_admin.get(f"/v1/{collection}", params={"id_prefix": whole[:length]})
         assert [each["id"] for each in found.json()["items"]] == [whole]
     kind = whole.partition("_")[0]
-    none = await admin.get(f"/v1/{collection}", params={"id_prefix": f"{kind}_ffffffffffff"})
+    none = await shared_admin.get(f"/v1/{collection}", params={"id_prefix": f"{kind}_ffffffffffff"})
     assert none.json()["items"] == []
-    wrong = await admin.get(f"/v1/{collection}", params={"id_prefix": f"{kind}_%"})
+    wrong = await shared_admin.get(f"/v1/{collection}", params={"id_prefix": f"{kind}_%"})
     is_problem(wrong, 422)

@@ -14,10 +14,13 @@ from orchestrator.store.search.index import index_approval
 from orchestrator.store.search.names import parse_covering, parse_names
 from tests.api.conftest import Narrow
 from tests.api.test_api_contract import NOW
-from tests.api.test_filters import FIRST, SECOND, planned, world
+from tests.api.test_filters import FIRST, SECOND, furnish, planned
 from tests.harness.api_calls import People, is_problem
 
-__all__ = ["world"]
+
+@pytest.fixture
+async def world(rt: Runtime, admin: httpx.AsyncClient) -> dict[str, Any]:
+    return await furnish(rt, admin)
 
 
 async def find(client: httpx.AsyncClient, value: str, **query: Any) -> dict[str, Any]:

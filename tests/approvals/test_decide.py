@@ -18,9 +18,9 @@ from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.domain.run import RunStatus
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
 from orchestrator.store.search.filters import ApprovalFilter
 from orchestrator.store.tables import ApprovalRow, AuditEventRow, DecisionRow, RunRow
+from tests.harness.databases import migrate_quickly
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))
@@ -54,7 +54,7 @@ FORM = {
 @pytest.fixture
 async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
     runtime = open_runtime(Settings.load(data_dir=tmp_path / "data"), clock=lambda: NOW)
-    await migrate(runtime.store)
+    await migrate_quickly(runtime)
     async with runtime.store.write() as session:
         session.add(
             RunRow(

@@ -40,7 +40,6 @@ from orchestrator.playbook.plan import Plan
 from orchestrator.policy.document import Policy
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import (
     AlertRow,
     AuditEventRow,
@@ -50,6 +49,7 @@ from orchestrator.store.tables import (
     PolicyRow,
     RunRow,
 )
+from tests.harness.databases import migrate_quickly
 
 START = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 _SYSTEMS: dict[str, tuple[type[Connector[Any]], type[Emulator]]] = {
@@ -198,7 +198,7 @@ async def rig(folder: Path) -> AsyncIterator[ActivityRig]:
     """Open everything, with three open runs that one alert started."""
     now = [START]
     rt = open_runtime(Settings.load(data_dir=folder / "data"), clock=lambda: now[0])
-    await migrate(rt.store)
+    await migrate_quickly(rt)
     made = ActivityRig(rt, now)
     for name, (connector, emulator) in _SYSTEMS.items():
         world = made.worlds[name] = emulator()

@@ -23,7 +23,6 @@ from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.policy.document import Policy
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import (
     ApprovalRow,
     AuditEventRow,
@@ -32,6 +31,7 @@ from orchestrator.store.tables import (
     PolicyRow,
     RunRow,
 )
+from tests.harness.databases import migrate_quickly
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,), groups=("leads",))
@@ -184,7 +184,7 @@ async def desk(folder: Path, url: str | None = None) -> AsyncIterator[Desk]:
     rt = open_runtime(
         Settings.load(data_dir=folder / "data", database_url=url), clock=lambda: now[0]
     )
-    await migrate(rt.store)
+    await migrate_quickly(rt)
     made = Desk(rt, now)
     await made.add(playbook("c2", 3, "person:pat"))
     run = RunRow(

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator.installation.marker import load_marker, save_marker
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
@@ -79,6 +80,20 @@ async def migrate_quickly(rt: Runtime) -> None:
     await migrate(rt.store)
     await rt.store.close()  # which writes everything into the one file
     shutil.copyfile(database, template)
+
+
+async def copy_installation(
+    name: str, settings: Settings, prepare: Callable[[Settings], Awaitable[None]]
+) -> None:
+    """Make a data directory by `prepare`, or copy the first one of this name, which is quicker."""
+    template = _template_folder() / name
+    if not template.exists():
+        await prepare(settings.model_copy(update={"data_dir": template}))
+    shutil.copytree(template, settings.data_dir)
+    marker = load_marker(settings.data_dir)
+    assert marker is not None
+    own = marker.model_copy(update={"database": settings.database_name})
+    save_marker(settings.data_dir, own)
 
 
 @cache

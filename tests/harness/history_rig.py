@@ -18,8 +18,8 @@ from orchestrator.domain.digest import input_digest
 from orchestrator.domain.run import BEFORE, RunStatus, StepState
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import AlertRow, ApprovalRow, EffectRow, RunRow, StepRow
+from tests.harness.databases import migrate_quickly
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
 LIVE = """\
@@ -107,7 +107,7 @@ async def rig(folder: Path) -> AsyncIterator[HistoryRig]:
     """Open an empty store."""
     rt = open_runtime(Settings.load(data_dir=folder / "data"), clock=lambda: NOW)
     try:
-        await migrate(rt.store)
+        await migrate_quickly(rt)
         yield HistoryRig(rt)
     finally:
         await rt.close()

@@ -23,9 +23,9 @@ from orchestrator.policy import policies
 from orchestrator.policy.document import DEFAULT_POLICY
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
 from orchestrator.store.queries import records
 from orchestrator.store.tables import ConnectionRow, RunRow
+from tests.harness.databases import migrate_quickly
 from tests.harness.mail_server import MailServer
 from tests.harness.notification_world import NOW, World
 from tests.harness.people import add_key
@@ -49,7 +49,7 @@ async def world(tmp_path: Path, mail: MailServer) -> AsyncIterator[World]:
     )
     now = [NOW]
     rt = open_runtime(settings, clock=lambda: now[0])
-    await migrate(rt.store)
+    await migrate_quickly(rt)
     await policies.publish_policy(rt, DEFAULT_POLICY, actor="system")
     key_ids = {}
     for person, role, user in (

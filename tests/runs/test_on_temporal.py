@@ -33,13 +33,13 @@ from orchestrator.runs.queries import get_run, list_runs
 from orchestrator.runs.reconcile import reconcile
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.migrate import migrate
 from orchestrator.store.tables import (
     ApprovalRow,
     PlaybookRow,
     RunRow,
     StepRow,
 )
+from tests.harness.databases import migrate_quickly
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 ANN = Principal(key_id="k1", person="ann", roles=(Role.APPROVER,))
@@ -80,7 +80,7 @@ class Listener:
 @pytest.fixture
 async def rt(tmp_path: Path) -> AsyncIterator[Runtime]:
     runtime = open_runtime(Settings.load(data_dir=tmp_path / "data"), clock=lambda: NOW)
-    await migrate(runtime.store)
+    await migrate_quickly(runtime)
     await add(
         runtime,
         PlaybookRow(
