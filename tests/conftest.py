@@ -36,10 +36,20 @@ def postgresql_server() -> Iterator[NewDatabase]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str | None:
+    """Return the URL of a migrated database. None: SQLite in the data directory."""
+    if request.param == "sqlite":
+        return None
+    make: NewDatabase = request.getfixturevalue("postgresql_server")
+    return make(migrated=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest) -> str | None:
     """Return the URL of an empty database. None: SQLite in the data directory."""
-    return (
-        None if request.param == "sqlite" else str(request.getfixturevalue("postgresql_server")())
-    )
+    if request.param == "sqlite":
+        return None
+    make: NewDatabase = request.getfixturevalue("postgresql_server")
+    return make()
 
 
 @pytest.fixture(scope="session")

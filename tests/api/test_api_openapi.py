@@ -45,7 +45,7 @@ SIGNED = {
     ("POST", "/v1/enrolments"),
 }
 """Operations whose requests are signed instead of carrying an API key."""
-EXAMPLES = 12
+EXAMPLES = 6
 """Generated requests per operation."""
 
 

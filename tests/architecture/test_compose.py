@@ -5,7 +5,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
@@ -21,6 +20,8 @@ def compose() -> dict[str, Any]:
 
 
 def test_file_matches_the_compose_specification(compose: dict[str, Any]) -> None:
+    import jsonschema  # which takes seconds
+
     schema = json.loads(
         (files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
     )

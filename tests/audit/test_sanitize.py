@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from ipaddress import IPv4Address
@@ -139,15 +140,15 @@ def test_deep_nesting_is_left_out_with_a_note() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        {"many": [0] * 1_000_000},
-        {"many": ["x" * 1000] * 10_000},
-        {str(index): index for index in range(1_000_000)},
-        {"wide": [[{"k": [1] * 50}] * 50] * 1000},
+        lambda: {"many": [0] * 1_000_000},
+        lambda: {"many": ["x" * 1000] * 10_000},
+        lambda: {str(index): index for index in range(1_000_000)},
+        lambda: {"wide": [[{"k": [1] * 50}] * 50] * 1000},
     ],
     ids=["numbers", "texts", "keys", "nested"],
 )
-def test_total_size_is_bounded_with_a_note(data: dict[str, Any]) -> None:
-    written = canonical(sanitize_data(data))
+def test_total_size_is_bounded_with_a_note(data: Callable[[], dict[str, Any]]) -> None:
+    written = canonical(sanitize_data(data()))
     assert len(written) < 4 * MAX_SIZE
     assert b"[left out: the event is too large]" in written
 

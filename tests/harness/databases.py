@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import secrets
 import shutil
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from sqlalchemy import select
@@ -22,14 +24,19 @@ from orchestrator.installation.marker import load_marker, save_marker
 from orchestrator.runtime import Runtime, open_runtime
 from orchestrator.settings import Settings
 from orchestrator.store.migrate import migrate
+from orchestrator.store.session import Store
 
 START = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-NewDatabase = Callable[[], str]
+
+
+class NewDatabase(Protocol):
+    def __call__(self, *, migrated: bool = False) -> str:
+        """Create a database, empty or migrated, and return its URL."""
 
 
 @contextmanager
 def postgresql() -> Iterator[NewDatabase]:
-    """Start a server for the block. Each call creates an empty database and returns its URL.
+    """Start a server for the block, on which databases are created.
 
     As root, the server runs as another user, who has to reach its data.
     """
@@ -41,17 +48,35 @@ def postgresql() -> Iterator[NewDatabase]:
         folder = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
         folder.chmod(0o755)
         server = server_package.get_server(folder / "data", cleanup_mode="stop")
+    # No test crashes the server; without this, its end waits for the disk for half a minute.
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        server.psql(f"ALTER SYSTEM SET {setting} = off")
+    server.psql("SELECT pg_reload_conf()")
 
-    def make() -> str:
+    def make(*, migrated: bool = False) -> str:
         name = f"t_{secrets.token_hex(6)}"
-        server.psql(f"CREATE DATABASE {name}")
+        source = template() if migrated else "template1"
+        server.psql(f"CREATE DATABASE {name} TEMPLATE {source}")
         return str(server.get_uri(name))
+
+    @cache
+    def template() -> str:
+        url = make()
+        with ThreadPoolExecutor(1) as outside_of_any_loop:
+            outside_of_any_loop.submit(asyncio.run, _migrate_url(url)).result()
+        return url.partition("?")[0].rpartition("/")[2]
 
     try:
         yield make
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _migrate_url(url: str) -> None:
+    store = Store(Settings.load(database_url=url).store_url)
+    await migrate(store)
+    await store.close()
 
 
 @asynccontextmanager

@@ -53,9 +53,9 @@ def _other_key() -> str:
 
 
 async def test_a_started_installation_opens_with_its_keys(
-    tmp_path: Path, database: str | None
+    tmp_path: Path, empty_database: str | None
 ) -> None:
-    settings = await _started(tmp_path / "data", database)
+    settings = await _started(tmp_path / "data", empty_database)
     for open_again in (open_first, open_existing):
         rt = await open_again(settings)
         assert await key_state(rt) is KeyState.OK
@@ -70,9 +70,9 @@ async def test_a_started_installation_opens_with_its_keys(
     ],
 )
 async def test_a_missing_key_of_a_database_is_refused_and_not_created(
-    tmp_path: Path, database: str | None, name: str, expected: str
+    tmp_path: Path, empty_database: str | None, name: str, expected: str
 ) -> None:
-    settings = await _started(tmp_path / "data", database)
+    settings = await _started(tmp_path / "data", empty_database)
     (settings.data_dir / name).unlink()
     for refuse in (open_first, open_existing):
         with pytest.raises(Invalid, match=expected):
@@ -81,9 +81,9 @@ async def test_a_missing_key_of_a_database_is_refused_and_not_created(
 
 
 async def test_keys_of_another_installation_are_refused(
-    tmp_path: Path, database: str | None
+    tmp_path: Path, empty_database: str | None
 ) -> None:
-    settings = await _started(tmp_path / "data", database)
+    settings = await _started(tmp_path / "data", empty_database)
     await _started(tmp_path / "other")
     for name in ("encryption.key", "audit.key"):
         kept = (settings.data_dir / name).read_bytes()
@@ -188,9 +188,9 @@ async def test_a_damaged_database_file_is_to_be_restored(
 
 
 async def test_a_database_of_a_newer_version_is_refused(
-    tmp_path: Path, database: str | None
+    tmp_path: Path, empty_database: str | None
 ) -> None:
-    settings = await _started(tmp_path / "data", database)
+    settings = await _started(tmp_path / "data", empty_database)
     rt = await open_existing(settings)
     async with rt.store.write() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))

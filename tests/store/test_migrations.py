@@ -17,22 +17,24 @@ from orchestrator.store.session import Store
 from tests.harness.databases import opened
 
 
-async def test_migrated_schema_is_the_declared_one(tmp_path: Path, database: str | None) -> None:
+async def test_migrated_schema_is_the_declared_one(
+    tmp_path: Path, empty_database: str | None
+) -> None:
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
         return list(compare_metadata(context, SQLModel.metadata))
 
-    async with opened(tmp_path, database) as [rt], rt.store.engine.connect() as connection:
+    async with opened(tmp_path, empty_database) as [rt], rt.store.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
         assert await current_revision(rt.store) == newest_revision()
 
 
-async def test_concurrent_migrations_succeed(tmp_path: Path, database: str | None) -> None:
+async def test_concurrent_migrations_succeed(tmp_path: Path, empty_database: str | None) -> None:
     url = (
-        database.replace("postgresql://", "postgresql+asyncpg://")
-        if database
+        empty_database.replace("postgresql://", "postgresql+asyncpg://")
+        if empty_database
         else f"sqlite+aiosqlite:///{tmp_path}/t.db"
     )
     stores = [Store(url) for _ in range(4)]
@@ -44,8 +46,10 @@ async def test_concurrent_migrations_succeed(tmp_path: Path, database: str | Non
             await store.close()
 
 
-async def test_database_of_a_newer_tocsin_is_refused(tmp_path: Path, database: str | None) -> None:
-    async with opened(tmp_path, database) as [rt]:
+async def test_database_of_a_newer_tocsin_is_refused(
+    tmp_path: Path, empty_database: str | None
+) -> None:
+    async with opened(tmp_path, empty_database) as [rt]:
         async with rt.store.write() as session:
             await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         with pytest.raises(Conflict, match="a newer Tocsin"):
