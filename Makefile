@@ -8,11 +8,12 @@ BIN := .venv/bin
 # Compiled modules are kept: the tests start some hundred processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check docs lock setup setup-dev clean
+.PHONY: help demo test test-stacks check docs lock setup setup-dev clean
 
 help:
 	@echo 'make demo               run the whole stack on this machine, send alerts, check the outcome (ARGS=--keep: keep it running)'
 	@echo 'make test               run the tests (ARGS=...: for pytest; COVERAGE=1: fail when they reach less than 90% of the lines)'
+	@echo 'make test-stacks        run the tests that start whole stacks of processes, which takes minutes'
 	@echo 'make check              check style, types, import rules and generated pages'
 	@echo 'make docs               build the documentation site'
 	@echo 'make lock               resolve the dependencies again (needs uv)'
@@ -27,7 +28,10 @@ demo: setup
 	@$(BIN)/tocsin demo $(ARGS)
 
 test: setup-dev
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(if $(COVERAGE),$(COVERED)) $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m 'not stack' $(if $(COVERAGE),$(COVERED)) $(ARGS)
+
+test-stacks: setup-dev
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m stack $(ARGS)
 
 # The lines that the tests reach in their own processes; what runs in others is not counted.
 COVERED := --cov orchestrator --cov api --cov connectors --cov-report term:skip-covered --cov-fail-under 90

@@ -18,6 +18,8 @@ import pytest
 from orchestrator.cli.stack.ports import choose
 from tests.harness.doc_blocks import ROOT, Block, of
 
+pytestmark = pytest.mark.stack
+
 ALERT = ROOT / "playbooks/c2-beacon-containment/alerts/suricata-cobalt-strike.json"
 SECRET = "a-secret-of-the-documentation"
 

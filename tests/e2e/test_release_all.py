@@ -10,6 +10,8 @@ import pytest
 
 from tests.harness.stack import Stack, attack_from, tocsin
 
+pytestmark = pytest.mark.stack
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

@@ -30,7 +30,10 @@ steps:
     with: {channel: soc, text: "blocked ${{ steps.block.summary }}"}
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc"),
+]
 
 
 @pytest.fixture(scope="module")

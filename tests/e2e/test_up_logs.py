@@ -11,6 +11,8 @@ import pytest
 
 from tests.harness.stack import Stack, attack_from, tocsin, until
 
+pytestmark = pytest.mark.stack
+
 PLANTED = {
     "query": "planted-in-a-query",
     "path": "planted-in-a-path",

@@ -15,6 +15,8 @@ import pytest
 from tests.harness.certificates import Authority, CertificateFiles
 from tests.harness.stack import Stack, tocsin, until
 
+pytestmark = pytest.mark.stack
+
 
 class Served(NamedTuple):
     """A stack, its certificate, and who signed that."""

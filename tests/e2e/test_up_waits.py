@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.harness.stack import TOCSIN, environment, free_port, until
+
+pytestmark = pytest.mark.stack
 
 
 @contextmanager
