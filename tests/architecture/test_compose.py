@@ -20,7 +20,7 @@ def compose() -> dict[str, Any]:
 
 
 def test_file_matches_the_compose_specification(compose: dict[str, Any]) -> None:
-    import jsonschema  # which takes seconds
+    import jsonschema  # takes seconds, which collection need not wait for
 
     schema = json.loads(
         (files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text("utf-8")

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import get_args
 
-import jsonschema
 import pytest
 
 from orchestrator.authoring.editor import policy_schema, set_up_editor
@@ -100,12 +99,16 @@ def test_settings_with_comments_are_not_changed(tmp_path: Path) -> None:
     "file", sorted(SHIPPED.glob("*/tests.yaml")), ids=lambda file: file.parent.name
 )
 def test_shipped_tests_fit_the_editor_schema(file: Path) -> None:
+    import jsonschema  # takes seconds, which collection need not wait for
+
     jsonschema.Draft202012Validator(schema_of_tests(CATALOGUE)).validate(
         load(file.read_text("utf-8")).data
     )
 
 
 def test_schemas_are_valid_and_reject_a_wrong_word() -> None:
+    import jsonschema
+
     for schema in (schema_of_tests(CATALOGUE), policy_schema()):
         jsonschema.Draft202012Validator.check_schema(schema)
         assert not jsonschema.Draft202012Validator(schema).is_valid({"plybook": "x"})

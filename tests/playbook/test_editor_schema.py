@@ -4,7 +4,6 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
 import pytest
 
 from orchestrator.playbook.language.yaml import load
@@ -14,16 +13,22 @@ from tests.playbook.test_bad_playbooks import STEPS
 from tests.playbook.test_constructs import CALLED, DESIGN
 
 SCHEMA = json_schema(CATALOGUE)
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
-def test_schema_is_valid_json_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    import jsonschema  # takes seconds, which collection need not wait for
+
+    return jsonschema.Draft202012Validator(SCHEMA)
+
+
+def test_schema_is_valid_json_schema(validator: Any) -> None:
+    validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("text", [DESIGN, CALLED])
-def test_good_playbooks_pass(text: str) -> None:
-    VALIDATOR.validate(load(text).data)
+def test_good_playbooks_pass(validator: Any, text: str) -> None:
+    validator.validate(load(text).data)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +55,8 @@ def test_good_playbooks_pass(text: str) -> None:
         "id: malformed",
     ],
 )
-def test_error_of_form_is_found_by_the_editor(name: str) -> None:
-    assert not VALIDATOR.is_valid(load(with_steps(STEPS[name].text)).data)
+def test_error_of_form_is_found_by_the_editor(validator: Any, name: str) -> None:
+    assert not validator.is_valid(load(with_steps(STEPS[name].text)).data)
 
 
 def test_use_completes_to_every_action_with_its_summary() -> None:
@@ -61,14 +66,14 @@ def test_use_completes_to_every_action_with_its_summary() -> None:
     }
 
 
-def test_expression_is_accepted_for_every_value() -> None:
+def test_expression_is_accepted_for_every_value(validator: Any) -> None:
     data = copy.deepcopy(load(DESIGN).data)
     data["steps"][2]["with"] = {
         "title": "${{ alert.title }}",
         "priority": "${{ alert.severity_name }}",
         "labels": "${{ alert.techniques }}",
     }
-    VALIDATOR.validate(data)
+    validator.validate(data)
 
 
 def test_every_field_is_described() -> None:
