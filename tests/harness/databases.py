@@ -121,8 +121,14 @@ async def copy_installation(
     save_marker(settings.data_dir, own)
 
 
-@cache
 def _template_folder() -> Path:
+    folder = _made_template_folder()
+    folder.mkdir(mode=0o700, exist_ok=True)  # a clean-up of /tmp may have removed it
+    return folder
+
+
+@cache
+def _made_template_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tocsin-template-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
