@@ -120,9 +120,7 @@ class Metrics:
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Record how long one request took. `route`: the path as it is declared."""
-        self._seconds.labels(method if method in _METHODS else "other", route, str(status)).observe(
-            seconds
-        )
+        self._seconds.labels(known_method(method), route, str(status)).observe(seconds)
 
     def count_events(self, kinds: Sequence[str]) -> None:
         """Count audit events by kind."""
@@ -170,6 +168,11 @@ class Metrics:
         self._oldest_overdue.set(_age(found.oldest_overdue, now))
         self._oldest_approval.set(_age(found.oldest_approval, now))
         self._unsealed.set(_age(found.oldest_unsealed, now))
+
+
+def known_method(method: str) -> str:
+    """Return an HTTP method, and `other` for what a client made up."""
+    return method if method in _METHODS else "other"
 
 
 def _age(moment: datetime | None, now: datetime) -> float:

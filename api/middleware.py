@@ -17,7 +17,9 @@ from api.client_address import client_of, parse_networks, scheme_of
 from api.container import Container
 from api.limits.rates import RateExceeded, address_of, noted, spend
 from api.methods import HeadSender, as_get
+from api.metrics import known_method
 from api.problems import ProblemResponse, problem, unexpected
+from connectors.sdk.spans import span
 
 MAX_CONCURRENT = 1000
 """Requests that are answered at the same time; more are asked to retry."""
@@ -66,13 +68,28 @@ class ResponseMiddleware:
         began = time.perf_counter()
         self._open += 1
         try:
-            await self._respond(scope, body, response)
+            if scope["path"] in _PROBES:
+                await self._respond(scope, body, response)
+            else:
+                await self._trace(scope, body, response)
         finally:
             self._open -= 1
             route = getattr(scope.get("route"), "path", "none")
             seconds = time.perf_counter() - began
             self._container.metrics.observe_request(method, route, response.status, seconds)
             _log_access(scope, method, route, response.status, seconds)
+
+    async def _trace(self, scope: Scope, body: BoundedBody, response: _HeaderSender) -> None:
+        """Answer within a span, which has the route: the path and the query may hold a secret."""
+        method = known_method(scope["method"])
+        about = {"http.request.method": method, "tocsin.request_id": scope["request_id"]}
+        with span(method, about) as measured:
+            await self._respond(scope, body, response)
+            if measured is not None:
+                route = getattr(scope.get("route"), "path", "none")
+                measured.update_name(f"{method} {route}")
+                measured.set_attribute("http.route", route)
+                measured.set_attribute("http.response.status_code", response.status)
 
     async def _respond(self, scope: Scope, body: BoundedBody, response: _HeaderSender) -> None:
         request = Request(scope)

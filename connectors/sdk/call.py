@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from connectors.sdk.spans import span
 from orchestrator.domain.errors import ActionError, TocsinError
 
 JSON = Any  # a JSON value
@@ -114,7 +115,7 @@ def observed_call(
     """Make the call current, as `in_call` does, and report how it ended."""
     error, started = None, time.monotonic()
     try:
-        with in_call(call):
+        with span(f"{operation} {action}", {"tocsin.attempt": call.attempt}), in_call(call):
             yield
     except BaseException as failure:
         error = failure

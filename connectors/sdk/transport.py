@@ -12,6 +12,7 @@ from connectors.sdk.egress import Egress
 from connectors.sdk.guard import is_reading, is_transport_of_call, is_trusted, refusal, trusted_io
 from connectors.sdk.proxy.choice import Proxy
 from connectors.sdk.proxy.passage import Passage
+from connectors.sdk.spans import span
 
 _MAX_ADDRESSES = 3  # of one name, tried in order
 
@@ -68,6 +69,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             raise refusal(
                 f"{request.method} {request.url.path} is a write, and only reads are allowed here"
             )
+        about = {"http.request.method": request.method, "server.address": request.url.host}
+        with span(f"HTTP {request.method}", about) as measured:
+            response = await self._send(request)
+            if measured is not None:
+                measured.set_attribute("http.response.status_code", response.status_code)
+            return response
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         if self._inner is not None:
             with trusted_io():
                 return await self._inner.handle_async_request(request)

@@ -25,6 +25,7 @@ from orchestrator.playbook.plan import Plan
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import runs, steps
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow, StepRow
+from orchestrator.tracing.process import continued_trace
 
 _log = structlog.get_logger(__name__)
 
@@ -79,23 +80,8 @@ async def _start(
     """Return whether Temporal has the run; a text when it never will."""
     try:
         message = _input(run, playbook, alert, before)
-        await client.start_workflow(
-            Workflow.RUN,
-            message,
-            id=run_workflow_id(run.id, run.attempt),
-            task_queue=TASK_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            priority=Priority(
-                priority_key=_PRIORITY.get(run.severity, 5)
-                if run.mode == Mode.LIVE
-                else _DRY_RUN_PRIORITY,
-                fairness_key=_fairness_key(run.source),
-            ),
-            # A run that Temporal lost while it was being cancelled goes on being cancelled.
-            start_signal="cancel_run" if run.cancel_requested_by else None,
-            start_signal_args=[run.cancel_requested_by] if run.cancel_requested_by else [],
-            rpc_timeout=RPC_TIMEOUT,
-        )
+        with continued_trace(run.trace):
+            await _start_workflow(client, run, message)
     except WorkflowAlreadyStartedError:
         return True
     except (Invalid, ValueError) as error:
@@ -109,6 +95,26 @@ async def _start(
         _log.warning("run not started yet", run_id=run.id, reason=type(error).__name__)
         return False
     return True
+
+
+async def _start_workflow(client: Client, run: RunRow, message: RunInput) -> None:
+    await client.start_workflow(
+        Workflow.RUN,
+        message,
+        id=run_workflow_id(run.id, run.attempt),
+        task_queue=TASK_QUEUE,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        priority=Priority(
+            priority_key=_PRIORITY.get(run.severity, 5)
+            if run.mode == Mode.LIVE
+            else _DRY_RUN_PRIORITY,
+            fairness_key=_fairness_key(run.source),
+        ),
+        # A run that Temporal lost while it was being cancelled goes on being cancelled.
+        start_signal="cancel_run" if run.cancel_requested_by else None,
+        start_signal_args=[run.cancel_requested_by] if run.cancel_requested_by else [],
+        rpc_timeout=RPC_TIMEOUT,
+    )
 
 
 def _input(

@@ -23,6 +23,7 @@ from orchestrator.runs.views import RunDetails
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import alerts, incidents, runs
 from orchestrator.store.tables import AlertRow, PlaybookRow, RunRow
+from orchestrator.tracing.process import trace_position
 
 ENDED_EARLY = {RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.CANCELLED, RunStatus.DECLINED}
 RETRYABLE = ENDED_EARLY | {RunStatus.DEFERRED}
@@ -180,6 +181,7 @@ def _run(
         inputs=inputs,
         started_by=actor,
         now=rt.clock(),
+        trace=trace_position(),
     )
 
 

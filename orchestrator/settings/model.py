@@ -117,6 +117,11 @@ class Settings(BaseSettings):
     # Where a worker serves its Prometheus metrics; `tocsin up` takes free ports.
     worker_metrics_host: Annotated[str, AfterValidator(values.parse_ip_address)] = "127.0.0.1"
     worker_metrics_port: values.Port | None = None
+    # The OTLP collector (HTTP) that receives traces, such as http://127.0.0.1:4318.
+    otlp_endpoint: Annotated[str | None, AfterValidator(values.parse_web_address)] = None
+    otlp_authorization: SecretStr | None = None  # the collector's Authorization header
+    otlp_ca_file: Path | None = None  # trusted instead of the system's authorities
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0  # the share of alerts that are traced
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # Of each log of `tocsin up`: its size, and how many older files are kept.

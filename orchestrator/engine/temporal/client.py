@@ -14,6 +14,7 @@ from orchestrator.contracts.names import TASK_QUEUE
 from orchestrator.engine.temporal.codec import data_converter
 from orchestrator.engine.temporal.endpoint import open_client
 from orchestrator.runtime import Runtime
+from orchestrator.tracing.process import temporal_interceptors
 
 RPC_TIMEOUT = timedelta(seconds=5)
 
@@ -38,5 +39,8 @@ async def connect(rt: Runtime, *, telemetry: TemporalRuntime | None = None) -> C
     `telemetry`: where the metrics and logs of Temporal's SDK go.
     """
     return await open_client(
-        rt.settings, data_converter=data_converter(rt.payloads), runtime=telemetry
+        rt.settings,
+        data_converter=data_converter(rt.payloads),
+        runtime=telemetry,
+        interceptors=temporal_interceptors(),
     )

@@ -13,6 +13,7 @@ from orchestrator.intake.batch import RejectedItem
 from orchestrator.intake.delivery import WebhookDelivery
 from orchestrator.intake.matching.triggers import TriggerBudget
 from orchestrator.store.tables import SourceRow
+from orchestrator.tracing.process import trace_position
 
 MAX_ALERTS = 50
 """The alerts of one piece, which keep the write lock and the event loop for some milliseconds."""
@@ -34,6 +35,8 @@ class ArrivingBody:
     """What is left of the triggers' budgets for this body."""
     is_kept: bool = False
     """Whether an alert that is committed holds the body."""
+    trace: str | None = field(default_factory=trace_position)
+    """The trace of the request."""
 
     def __post_init__(self) -> None:
         self.sha256 = hashlib.sha256(self.body).hexdigest()

@@ -84,6 +84,7 @@ def _join(known: Known, pieces: Sequence[Piece]) -> tuple[tuple[ForeseenPiece, .
                 continue
             incident = incidents.join(source, alert, body.now)
             row = alert_row(source, alert, incident, body.sha256, body.now)
+            row.trace = body.trace
             alerts[key] = (row.id, incident)
             each.new.append((row, alert))
     return tuple(found), incidents

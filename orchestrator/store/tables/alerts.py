@@ -44,5 +44,7 @@ class AlertRow(SQLModel, table=True):
     raw: bytes = Field(sa_type=LargeBinary)
     raw_sha256: str = Field(index=True)  # of the body
     seen: int = 1
+    # Where the trace of its request is (W3C `traceparent`); None where none is exported.
+    trace: str | None = None
     received_at: datetime = Field(sa_type=UtcDateTime, index=True)
     last_seen_at: datetime = Field(sa_type=UtcDateTime)

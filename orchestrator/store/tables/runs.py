@@ -45,6 +45,8 @@ class RunRow(SQLModel, table=True):
     execution: str | None = None
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    # Where its trace is (W3C `traceparent`); None where none is exported.
+    trace: str | None = None
     # When a deferred run began. Any other begins when it is created.
     begun_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
@@ -64,6 +66,7 @@ class RunRow(SQLModel, table=True):
         inputs: dict[str, Any] | None = None,
         once_key: str | None = None,
         over_limit: int | None = None,
+        trace: str | None = None,
     ) -> Self:
         """Return the row of a new run, which Temporal does not have yet."""
         return cls(
@@ -82,6 +85,7 @@ class RunRow(SQLModel, table=True):
             started_by=started_by,
             over_limit=over_limit,
             created_at=now,
+            trace=trace or (alert.trace if alert else None),
         )
 
     def cancel(self, error: str, now: datetime) -> None:

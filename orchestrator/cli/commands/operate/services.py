@@ -62,6 +62,7 @@ def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> N
     from orchestrator.installation.open import require_installation
     from orchestrator.logs import configure_logs
     from orchestrator.settings import Settings
+    from orchestrator.tracing.process import exported_traces
 
     parent_death.watch()
     settings = ports.with_stack_temporal(Settings.load(config, data_dir=data_dir, port=port))
@@ -69,7 +70,8 @@ def api(data_dir: DataDir = None, config: Config = None, port: Port = None) -> N
     configure_logs(settings, "api")
     forward_core_logs()
     listener = ports.inherited_socket() or ports.listen_api(settings)
-    serve(settings, [listener])
+    with exported_traces(settings, "api"):
+        serve(settings, [listener])
 
 
 def worker(data_dir: DataDir = None, config: Config = None) -> None:
@@ -78,13 +80,15 @@ def worker(data_dir: DataDir = None, config: Config = None) -> None:
     from orchestrator.engine.temporal.log_context import forward_core_logs
     from orchestrator.logs import configure_logs
     from orchestrator.settings import Settings
+    from orchestrator.tracing.process import exported_traces
     from orchestrator.worker import run_worker
 
     parent_death.watch()
     settings = ports.with_stack_temporal(Settings.load(config, data_dir=data_dir))
     configure_logs(settings, "worker")
     forward_core_logs()
-    asyncio.run(run_worker(settings))
+    with exported_traces(settings, "worker"):
+        asyncio.run(run_worker(settings))
 
 
 def lab(
