@@ -70,7 +70,7 @@ class Processes:
                 raise RuntimeError(message)
 
 
-def wait_for(url: str, processes: Processes, seconds: float = 60) -> None:
+def wait_for(url: str, processes: Processes, seconds: float = 180) -> None:
     """Wait for status 200. Raise RuntimeError if a process dies, or after `seconds`."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

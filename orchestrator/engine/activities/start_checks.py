@@ -21,6 +21,7 @@ from orchestrator.policy.load_inputs import load_policy
 from orchestrator.registry.trust import start_objection
 from orchestrator.settings import Settings
 from orchestrator.store.hot_path.runs import RunState, run_state
+from orchestrator.store.hot_path.sealed import playbook_version
 from orchestrator.store.queries import approvals, runs
 from orchestrator.store.tables import RunRow
 
@@ -111,7 +112,7 @@ async def version_refusal(
     session: AsyncSession, settings: Settings, run: RunContext, now: datetime
 ) -> str | None:
     """Return what is wrong with the run's stored version, recorded and with a task."""
-    version = await runs.get_playbook(session, run.playbook, run.version)
+    version = await playbook_version(session, run.playbook, run.version)
     why = await start_objection(session, settings, version, run.plan_digest)
     if why is None:
         return None

@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from orchestrator.store.authentic import VERIFIED, is_key_accepted, refuse_unless_authentic
 from orchestrator.store.hot_path.statement import Statement
-from orchestrator.store.tables import ConnectionRow, KillSwitchRow, PolicyRow
+from orchestrator.store.tables import ConnectionRow, KillSwitchRow, PlaybookRow, PolicyRow
 
 R = TypeVar("R", bound=SQLModel)
 
@@ -65,6 +65,13 @@ CONNECTION = SealedRows(
     ConnectionRow, lambda query, columns: query.where(columns.name == bindparam("connection"))
 )
 
+PLAYBOOK = SealedRows(
+    PlaybookRow,
+    lambda query, columns: query.where(
+        columns.name == bindparam("playbook"), columns.version == bindparam("of_version")
+    ),
+)
+
 
 async def newest_policy(session: AsyncSession) -> PolicyRow | None:
     """Return the policy in force."""
@@ -80,4 +87,10 @@ async def kill_switches(session: AsyncSession) -> list[KillSwitchRow]:
 async def connection(session: AsyncSession, name: str) -> ConnectionRow | None:
     """Return a connection."""
     found = await CONNECTION.read(session, {"connection": name})
+    return found[0] if found else None
+
+
+async def playbook_version(session: AsyncSession, name: str, version: int) -> PlaybookRow | None:
+    """Return a published version of a playbook."""
+    found = await PLAYBOOK.read(session, {"playbook": name, "of_version": version})
     return found[0] if found else None

@@ -66,7 +66,7 @@ class Statement:
     def __init__(self, name: str, build: Build, columns: Sequence[str] = ()) -> None:
         """Name a statement. `columns`: those that an INSERT writes, as its parameters."""
         self.name = name
-        self._build = build
+        self.build = build
         self._columns = tuple(columns)
         self._compiled: dict[str, Compiled] = {}
 
@@ -130,7 +130,7 @@ class Statement:
 
     def _compile(self, dialect: Dialect) -> Compiled:
         insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-        statement: Any = self._build(insert)
+        statement: Any = self.build(insert)
         made: Any = statement.compile(
             dialect=dialect, column_keys=list(self._columns) if self._columns else None
         )

@@ -34,7 +34,7 @@ class StatementFailed(SQLAlchemyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
+class DriverText:
     """The text of a statement for one database, with the conversions of its values."""
 
     text: str
@@ -65,28 +65,28 @@ class Compiled:
         )
 
 
-class Statement:
+class DriverStatement:
     """A statement with a text for each database."""
 
     def __init__(self, build: Build) -> None:
         self._build = build
-        self._compiled: dict[str, Compiled] = {}
+        self._compiled: dict[str, DriverText] = {}
 
-    def on(self, dialect: Dialect) -> Compiled:
+    def on(self, dialect: Dialect) -> DriverText:
         """Return the text for a database."""
         found = self._compiled.get(dialect.name)
         if found is None:
             found = self._compiled[dialect.name] = self._compile(dialect)
         return found
 
-    def _compile(self, dialect: Dialect) -> Compiled:
+    def _compile(self, dialect: Dialect) -> DriverText:
         statement = self._build(dialect.name)
         compiled = statement.compile(dialect=dialect)
         names = tuple(compiled.positiontup or ())
         types = [compiled.binds[name].type.dialect_impl(dialect) for name in names]
         returned = statement.selected_columns if statement.is_select else statement.exported_columns
         found = [column.type.dialect_impl(dialect) for column in returned]
-        return Compiled(
+        return DriverText(
             str(compiled),
             names,
             {name: bind.value for name, bind in compiled.binds.items() if not bind.required},
@@ -111,7 +111,7 @@ class Driver:
     ) -> None:
         self._dialect, self._connection = dialect, connection
 
-    async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
+    async def fetch(self, statement: DriverStatement, **values: Any) -> list[Row]:
         """Run a statement and return its rows. Raise StatementFailed."""
         compiled = statement.on(self._dialect)
         try:
@@ -120,7 +120,7 @@ class Driver:
             raise StatementFailed(type(error).__name__) from None
         return [compiled.row(row) for row in found]
 
-    async def run(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+    async def run(self, statement: DriverStatement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each row. Raise StatementFailed."""
         compiled = statement.on(self._dialect)
         parameters = [compiled.parameters(row) for row in rows]

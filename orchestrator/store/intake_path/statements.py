@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 from sqlmodel import col
 
 from orchestrator.domain.incident import IncidentStatus
-from orchestrator.store.intake_path.driver import POSTGRESQL, Statement, one_of
+from orchestrator.store.intake_path.driver import POSTGRESQL, DriverStatement, one_of
 from orchestrator.store.tables import (
     AlertRow,
     AssetNameRow,
@@ -145,56 +145,56 @@ def _claim(dialect: str) -> Any:
     ).returning(col(RunKeyRow.run_id))
 
 
-SOURCE: Final = Statement(
+SOURCE: Final = DriverStatement(
     lambda _: select(_table(SourceRow)).where(col(SourceRow.name) == bindparam("source"))
 )
-KNOWN_ALERTS: Final = Statement(_known_alerts)
-OPEN_INCIDENTS: Final = Statement(_open_incidents)
+KNOWN_ALERTS: Final = DriverStatement(_known_alerts)
+OPEN_INCIDENTS: Final = DriverStatement(_open_incidents)
 """The open incidents with these keys and an alert since a moment; the newest last."""
-INCIDENTS_OF_FINGERPRINTS: Final = Statement(_incidents_of_fingerprints)
+INCIDENTS_OF_FINGERPRINTS: Final = DriverStatement(_incidents_of_fingerprints)
 """The incidents of a source's alerts with these fingerprints; the newest last."""
-NEWEST_TRIGGERS: Final = Statement(_newest_triggers)
-INVENTORY_NAMES: Final = Statement(_inventory_names)
+NEWEST_TRIGGERS: Final = DriverStatement(_newest_triggers)
+INVENTORY_NAMES: Final = DriverStatement(_inventory_names)
 """The types and values of the inventory among these values."""
-MESSAGE: Final = Statement(
+MESSAGE: Final = DriverStatement(
     lambda _: select(col(ReplayRow.sent), col(ReplayRow.body_sha256)).where(
         col(ReplayRow.source) == bindparam("source"),
         col(ReplayRow.message_id) == bindparam("message"),
         col(ReplayRow.seen_at) >= bindparam("since"),
     )
 )
-FORGET_MESSAGES: Final = Statement(
+FORGET_MESSAGES: Final = DriverStatement(
     lambda _: delete(_table(ReplayRow)).where(col(ReplayRow.seen_at) < bindparam("before"))
 )
-REMEMBER_MESSAGE: Final = Statement(_remember)
+REMEMBER_MESSAGE: Final = DriverStatement(_remember)
 """Returns the message id, unless it was remembered with another body or a later time."""
-INSERT_ALERT: Final = Statement(lambda _: insert(_table(AlertRow)))
-INSERT_INCIDENT: Final = Statement(lambda _: insert(_table(IncidentRow)))
-INSERT_RUN: Final = Statement(lambda _: insert(_table(RunRow)))
-INSERT_OBSERVABLE: Final = Statement(
+INSERT_ALERT: Final = DriverStatement(lambda _: insert(_table(AlertRow)))
+INSERT_INCIDENT: Final = DriverStatement(lambda _: insert(_table(IncidentRow)))
+INSERT_RUN: Final = DriverStatement(lambda _: insert(_table(RunRow)))
+INSERT_OBSERVABLE: Final = DriverStatement(
     lambda dialect: _upsert(ObservableRow, dialect).on_conflict_do_nothing(
         index_elements=["subject", "type", "value"]
     )
 )
-JOIN_INCIDENT: Final = Statement(_join_incident)
-SEEN_AGAIN: Final = Statement(
+JOIN_INCIDENT: Final = DriverStatement(_join_incident)
+SEEN_AGAIN: Final = DriverStatement(
     lambda _: (
         update(_table(AlertRow))
         .where(col(AlertRow.id) == bindparam("alert"))
         .values(seen=col(AlertRow.seen) + bindparam("times"), last_seen_at=bindparam("at"))
     )
 )
-COUNT_DELIVERIES: Final = Statement(_count_deliveries)
-KEY_HOLDER: Final = Statement(
+COUNT_DELIVERIES: Final = DriverStatement(_count_deliveries)
+KEY_HOLDER: Final = DriverStatement(
     lambda _: select(col(RunKeyRow.run_id), col(RunKeyRow.at)).where(
         col(RunKeyRow.playbook) == bindparam("playbook_name"),
         col(RunKeyRow.once_key) == bindparam("key"),
     )
 )
-CLAIM_KEY: Final = Statement(_claim)
+CLAIM_KEY: Final = DriverStatement(_claim)
 """Returns the run, unless another one claimed the key since `before`."""
 
 ALL: Final = {
-    name: value for name, value in dict(globals()).items() if isinstance(value, Statement)
+    name: value for name, value in dict(globals()).items() if isinstance(value, DriverStatement)
 }
 """Every statement by its name."""
