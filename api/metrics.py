@@ -12,7 +12,6 @@ from orchestrator.audit.state import TrailState
 from orchestrator.crypto.server_certificate import ServerCertificate
 from orchestrator.domain.containment import ContainmentState
 from orchestrator.domain.incident import TaskKind
-from orchestrator.domain.notification import NotificationState
 from orchestrator.domain.run import RunStatus
 from orchestrator.runtime import Runtime
 from orchestrator.store.queries import counts
@@ -43,7 +42,7 @@ class Metrics:
             buckets=_BUCKETS,
         )
         self._runs = Gauge(
-            "tocsin_runs", "Runs in the database", ["status"], registry=self._registry
+            "tocsin_runs", "Runs that have not ended", ["status"], registry=self._registry
         )
         self._approvals = Gauge(
             "tocsin_approvals_pending", "Approvals without a decision", registry=self._registry
@@ -79,7 +78,7 @@ class Metrics:
         )
         self._tasks = self._gauge("tocsin_tasks_open", "Open tasks by kind", ["kind"])
         self._notifications = self._gauge(
-            "tocsin_notifications", "Notifications by state", ["state"]
+            "tocsin_notifications", "Notifications that wait or failed", ["state"]
         )
         self._oldest_approval = self._gauge(
             "tocsin_approval_oldest_seconds", "Age of the oldest approval without a decision"
@@ -151,7 +150,7 @@ class Metrics:
         now = rt.clock()
         async with rt.store.read() as session:
             found = await counts.all_counts(session, now)
-        for status in RunStatus:
+        for status in (each for each in RunStatus if not each.over):
             self._runs.labels(status.value).set(found.runs.get(status.value, 0))
         self._approvals.set(found.pending_approvals)
         self._undispatched.set(found.undispatched_runs)
@@ -160,7 +159,7 @@ class Metrics:
         for gauge, states, counted in (
             (self._containments, ContainmentState, found.containments),
             (self._tasks, TaskKind, found.tasks),
-            (self._notifications, NotificationState, found.notifications),
+            (self._notifications, counts.UNSENT, found.notifications),
         ):
             for state in states:
                 gauge.labels(state.value).set(counted.get(state.value, 0))

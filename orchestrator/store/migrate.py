@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from orchestrator.domain.errors import Conflict
 from orchestrator.store.session import Store
+from orchestrator.store.sqlite_statistics import write_statistics
 
 _LOCK = 7_262_100
 
@@ -43,6 +44,8 @@ async def migrate(store: Store) -> None:
         else:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         await connection.run_sync(_upgrade)
+        if store.sqlite:
+            await connection.run_sync(write_statistics)
         await connection.commit()
 
 

@@ -44,6 +44,7 @@ async def open_runs_of(session: AsyncSession, source: str, severity: int, now: d
         select(func.count())
         .select_from(RunRow)
         .where(
+            col(RunRow.ended_at).is_(None),
             col(RunRow.source) == source,
             col(RunRow.mode) == Mode.LIVE,
             func.coalesce(col(RunRow.begun_at), col(RunRow.created_at)) >= now - _COUNTED_FOR,

@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.incident import TaskState
+from orchestrator.domain.notification import NotificationState
 from orchestrator.domain.run import RunStatus
 from orchestrator.store.queries import audit, runs
 from orchestrator.store.queries.containments.due import IS_LIVE_INDEXED
@@ -23,13 +24,16 @@ from orchestrator.store.tables import (
     RunRow,
     TaskRow,
 )
+from orchestrator.store.tables.columns import is_literally
+
+UNSENT = (NotificationState.WAITING, NotificationState.FAILED)
 
 
 class Counts(NamedTuple):
     """Numbers of rows at one moment."""
 
     runs: dict[str, int]
-    """By status."""
+    """Those that have not ended, by status."""
     pending_approvals: int
     undispatched_runs: int
     containments: dict[str, int]
@@ -37,7 +41,7 @@ class Counts(NamedTuple):
     tasks: dict[str, int]
     """Open tasks by kind."""
     notifications: dict[str, int]
-    """By state."""
+    """Those that wait, and those that failed."""
     oldest_approval: datetime | None
     """When the oldest pending approval was asked for."""
     oldest_unsealed: datetime | None
@@ -50,35 +54,46 @@ class Counts(NamedTuple):
 
 async def all_counts(session: AsyncSession, now: datetime) -> Counts:
     """Return the counts as of now."""
-    pending = (
-        select(func.count()).select_from(ApprovalRow).where(col(ApprovalRow.state) == "pending")
-    )
+    pending = is_literally(ApprovalRow.state, ApprovalState.PENDING)
+    asked = select(func.count(), func.min(col(ApprovalRow.asked_at))).where(pending)
     still_open = [status.value for status in RunStatus if status.open]
     waiting = (
         select(func.count())
         .select_from(RunRow)
-        .where(col(RunRow.dispatched).is_(False), col(RunRow.status).in_(still_open))
+        .where(
+            col(RunRow.ended_at).is_(None),
+            col(RunRow.dispatched).is_(False),
+            col(RunRow.status).in_(still_open),
+        )
     )
     overdue = select(func.count(), func.min(col(LeaseRow.until))).where(
         IS_LIVE_INDEXED, col(LeaseRow.until) <= now
     )
     overdue_leases, oldest_overdue = (await session.execute(overdue)).one()
+    pending_approvals, oldest_approval = (await session.execute(asked)).one()
     return Counts(
         await runs.count_by_status(session),
-        await session.scalar(pending) or 0,
+        pending_approvals,
         await session.scalar(waiting) or 0,
         await _by(session, col(ContainmentRow.state)),
-        await _by(session, col(TaskRow.kind), col(TaskRow.state) == TaskState.OPEN),
-        await _by(session, col(NotificationRow.state)),
-        await session.scalar(
-            select(func.min(col(ApprovalRow.asked_at))).where(
-                col(ApprovalRow.state) == ApprovalState.PENDING
-            )
+        await _by(
+            session,
+            col(TaskRow.kind),
+            col(TaskRow.closed_at).is_(None),
+            col(TaskRow.state) == TaskState.OPEN,
         ),
+        {state.value: await _count(session, state) for state in UNSENT},
+        oldest_approval,
         await audit.oldest_unsealed(session),
         overdue_leases,
         oldest_overdue,
     )
+
+
+async def _count(session: AsyncSession, state: NotificationState) -> int:
+    in_state = is_literally(NotificationRow.state, state)
+    counted = select(func.count()).select_from(NotificationRow).where(in_state)
+    return await session.scalar(counted) or 0
 
 
 async def _by(

@@ -14,6 +14,7 @@ from orchestrator.store.dialect import insert
 from orchestrator.store.search.conditions import in_order, notifications_where
 from orchestrator.store.search.filters import NotificationFilter, Order
 from orchestrator.store.tables import ContactRow, NotificationRow, ReplayRow
+from orchestrator.store.tables.columns import is_literally
 
 _MOST_RECIPIENTS = 500
 _AFTER_THE_DECISION = (NotificationKind.CLOSED, NotificationKind.REPLY)
@@ -39,9 +40,7 @@ async def claim(
 
     After a crash another worker claims them then.
     """
-    due = select(NotificationRow).where(
-        col(NotificationRow.state) == NotificationState.WAITING, col(NotificationRow.next_at) <= now
-    )
+    due = select(NotificationRow).where(_WAITING, col(NotificationRow.next_at) <= now)
     rows = list(
         await session.scalars(
             due.order_by(col(NotificationRow.next_at))
@@ -57,9 +56,7 @@ async def claim(
 
 async def has_due(session: AsyncSession, now: datetime) -> bool:
     """Return whether a notification is due."""
-    due = select(col(NotificationRow.id)).where(
-        col(NotificationRow.state) == NotificationState.WAITING, col(NotificationRow.next_at) <= now
-    )
+    due = select(col(NotificationRow.id)).where(_WAITING, col(NotificationRow.next_at) <= now)
     return await session.scalar(due.limit(1)) is not None
 
 
@@ -190,3 +187,6 @@ async def _end_links(session: AsyncSession, whose: ColumnElement[bool], now: dat
     await session.execute(
         unused.where(col(NotificationRow.expires_at) > now).values(expires_at=now)
     )
+
+
+_WAITING = is_literally(NotificationRow.state, NotificationState.WAITING)

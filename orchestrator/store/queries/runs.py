@@ -35,7 +35,7 @@ async def add(session: AsyncSession, run: RunRow) -> None:
 async def undispatched(session: AsyncSession, limit: int) -> list[str]:
     """Return ids of runs that Temporal does not have: live before dry, then by severity and age."""
     wanted = select(col(RunRow.id)).where(
-        col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN)
+        _NOT_ENDED, col(RunRow.dispatched).is_(False), col(RunRow.status).in_(_OPEN)
     )
     return list(
         await session.scalars(
@@ -59,7 +59,7 @@ async def deferred_by_source(session: AsyncSession) -> dict[str, tuple[int, date
     """Return by source how many of its runs are deferred, and when the last one was."""
     counted = (
         select(col(RunRow.source), func.count(), func.max(col(RunRow.created_at)))
-        .where(col(RunRow.status) == RunStatus.DEFERRED)
+        .where(_NOT_ENDED, col(RunRow.status) == RunStatus.DEFERRED)
         .group_by(col(RunRow.source))
     )
     found: dict[str, tuple[int, datetime]] = {}
@@ -72,7 +72,7 @@ async def deferred_by_source(session: AsyncSession) -> dict[str, tuple[int, date
 async def list_deferred(session: AsyncSession, source: str, limit: int) -> list[RunRow]:
     """Return deferred runs of a source, by severity and age."""
     wanted = select(RunRow).where(
-        col(RunRow.source) == source, col(RunRow.status) == RunStatus.DEFERRED
+        _NOT_ENDED, col(RunRow.source) == source, col(RunRow.status) == RunStatus.DEFERRED
     )
     ordered = wanted.order_by(col(RunRow.severity).desc(), col(RunRow.created_at))
     return list(await session.scalars(ordered.limit(limit)))
@@ -81,6 +81,7 @@ async def list_deferred(session: AsyncSession, source: str, limit: int) -> list[
 async def list_dispatched(session: AsyncSession, before: datetime, limit: int) -> list[RunRow]:
     """Return open runs that Temporal was given, created before a moment, oldest first."""
     wanted = select(RunRow).where(
+        _NOT_ENDED,
         col(RunRow.dispatched).is_(True),
         col(RunRow.status).in_(_OPEN),
         col(RunRow.created_at) < before,
@@ -91,6 +92,7 @@ async def list_dispatched(session: AsyncSession, before: datetime, limit: int) -
 async def list_cancelling(session: AsyncSession, since: datetime, limit: int) -> list[RunRow]:
     """Return open runs that Temporal was given and that people wanted to end since a moment."""
     wanted = select(RunRow).where(
+        _NOT_ENDED,
         col(RunRow.status).in_(_OPEN),
         col(RunRow.dispatched).is_(True),
         col(RunRow.cancel_requested_at) > since,
@@ -268,11 +270,13 @@ async def get_playbook(session: AsyncSession, name: str, version: int | None) ->
 
 
 async def count_by_status(session: AsyncSession) -> dict[str, int]:
-    """Count the runs of each status."""
+    """Count the runs that have not ended, by status."""
     rows = await session.execute(
-        select(col(RunRow.status), func.count()).group_by(col(RunRow.status))
+        select(col(RunRow.status), func.count()).where(_NOT_ENDED).group_by(col(RunRow.status))
     )
     return {row[0]: row[1] for row in rows}
 
 
 _OPEN = [status for status in RunStatus if status.open]
+_NOT_ENDED = col(RunRow.ended_at).is_(None)
+"""What the index of open runs is of, besides a status that is not over."""

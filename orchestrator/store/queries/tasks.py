@@ -61,7 +61,11 @@ async def list_open(
     session: AsyncSession, kind: TaskKind, subject: str | None = None
 ) -> list[TaskRow]:
     """Return the open tasks of a kind, and of one subject where it is given."""
-    wanted = select(TaskRow).where(col(TaskRow.kind) == kind, col(TaskRow.state) == TaskState.OPEN)
+    wanted = select(TaskRow).where(_OPEN, col(TaskRow.kind) == kind)
     if subject is not None:
         wanted = wanted.where(col(TaskRow.subject) == subject)
     return list(await session.scalars(wanted))
+
+
+_OPEN = col(TaskRow.closed_at).is_(None) & (col(TaskRow.state) == TaskState.OPEN)
+"""The tasks that are open, and what their index is of."""

@@ -17,7 +17,11 @@ async def list_open_runs(session: AsyncSession, playbook: str) -> dict[int, list
     """Return the ids of open runs by version, oldest first."""
     wanted = (
         select(RunRow)
-        .where(col(RunRow.playbook) == playbook, col(RunRow.status).in_(_UNFINISHED))
+        .where(
+            col(RunRow.ended_at).is_(None),
+            col(RunRow.playbook) == playbook,
+            col(RunRow.status).in_(_UNFINISHED),
+        )
         .order_by(col(RunRow.created_at))
     )
     found: dict[int, list[str]] = {}

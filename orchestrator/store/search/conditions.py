@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, or_, select
+from sqlalchemy import ColumnElement, false, or_, select, text
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from orchestrator.domain.containment import ContainmentState
@@ -38,6 +40,8 @@ from orchestrator.store.tables import (
     RunRow,
     TaskRow,
 )
+from orchestrator.store.tables.columns import is_literally
+from orchestrator.store.tables.runs import BY_A_PERSON
 
 Condition = ColumnElement[bool]
 
@@ -48,10 +52,11 @@ def in_order(
     """Return the query of one page: what follows `after` in this order, `limit` rows of it."""
     if order is Order.OLDEST:
         if after is not None:
-            wanted = wanted.where((moment > after[0]) | ((moment == after[0]) & (id_ > after[1])))
+            later = (moment > after[0]) | (id_ > after[1])
+            wanted = wanted.where(moment >= after[0], later)  # which an index on it finds
         return wanted.order_by(moment.asc(), id_.asc()).limit(limit)
     if after is not None:
-        wanted = wanted.where((moment < after[0]) | ((moment == after[0]) & (id_ < after[1])))
+        wanted = wanted.where(moment <= after[0], (moment < after[0]) | (id_ < after[1]))
     return wanted.order_by(moment.desc(), id_.desc()).limit(limit)
 
 
@@ -102,9 +107,12 @@ def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
     of_alert = AlertFilter(
         source=wanted.source, alert_class=wanted.alert_class, observable=wanted.observable
     )
-    conditions = list(alerts_where(of_alert))
-    if conditions:
-        yield col(IncidentRow.id).in_(select(col(AlertRow.incident_id)).where(*conditions))
+    if wanted.observable is not None:  # of few incidents
+        alerts = select(col(AlertRow.incident_id)).where(*alerts_where(of_alert))
+        yield col(IncidentRow.id).in_(alerts)
+    elif conditions := list(alerts_where(of_alert)):
+        same = col(AlertRow.incident_id) == col(IncidentRow.id)
+        yield select(col(AlertRow.id)).where(same, *conditions).correlate(IncidentRow).exists()
 
 
 def runs_where(wanted: RunFilter, acted: Collection[str]) -> Iterator[Condition]:
@@ -118,12 +126,13 @@ def runs_where(wanted: RunFilter, acted: Collection[str]) -> Iterator[Condition]
     )
     if wanted.status:
         yield col(RunRow.status).in_(wanted.status)
-    yield from equal((RunRow.mode, wanted.mode))
+    if wanted.mode is not None:
+        yield is_literally(RunRow.mode, wanted.mode)
     if wanted.error is not None:
         yield col(RunRow.error).icontains(wanted.error, autoescape=True)
     if wanted.person is not None:
-        started = col(RunRow.started_by) == f"person:{wanted.person}"
-        yield or_(started, col(RunRow.id).in_(acted))
+        started = (col(RunRow.started_by) == f"person:{wanted.person}") & text(BY_A_PERSON)
+        yield or_(started, col(RunRow.id).in_(acted)) if acted else started
     if wanted.target is not None:
         yield col(RunRow.id).in_(subjects_of(wanted.target))
     yield from _of_run(wanted)
@@ -141,17 +150,23 @@ def approvals_where(wanted: ApprovalFilter) -> Iterator[Condition]:
         (ApprovalRow.batch, wanted.batch),
     )
     if wanted.person is not None:
-        decided = select(col(DecisionRow.approval_id)).where(
-            col(DecisionRow.person) == wanted.person
+        decided = select(col(DecisionRow.person)).where(
+            col(DecisionRow.approval_id) == col(ApprovalRow.id),
+            col(DecisionRow.person) == wanted.person,
         )
         yield or_(
-            col(ApprovalRow.id).in_(decided),
+            decided.correlate(ApprovalRow).exists(),
             col(ApprovalRow.break_glass_by) == wanted.person,
             col(ApprovalRow.reviewed_by) == wanted.person,
         )
     if wanted.target is not None:
         yield col(ApprovalRow.id).in_(subjects_of(wanted.target))
-    yield from _of_run(wanted)
+    run = aliased(RunRow)  # looked up for each approval, in the order of approvals
+    conditions = equal((run.playbook, wanted.playbook), (run.source, wanted.source))
+    if conditions:
+        same = col(run.id) == col(ApprovalRow.run_id)
+        yield select(col(run.id)).where(same, *conditions).correlate(ApprovalRow).exists()
+    yield from _of_run(replace(wanted, playbook=None, source=None))
 
 
 def containments_where(wanted: ContainmentFilter) -> Iterator[Condition]:
@@ -256,6 +271,8 @@ def _of_run(wanted: RunFilter | ApprovalFilter) -> Iterator[Condition]:
     if wanted.severity is not None:
         yield col(RunRow.severity) >= wanted.severity
     of_alert = AlertFilter(alert_class=wanted.alert_class, observable=wanted.observable)
-    conditions = list(alerts_where(of_alert))
-    if conditions:
-        yield col(RunRow.alert_id).in_(select(col(AlertRow.id)).where(*conditions))
+    if wanted.observable is not None:  # of few runs
+        yield col(RunRow.alert_id).in_(select(col(AlertRow.id)).where(*alerts_where(of_alert)))
+    elif conditions := list(alerts_where(of_alert)):
+        same = col(AlertRow.id) == col(RunRow.alert_id)
+        yield select(col(AlertRow.id)).where(same, *conditions).correlate(RunRow).exists()

@@ -60,9 +60,11 @@ async def find_events(
     session: AsyncSession, subjects: Collection[str], values: Sequence[str], limit: int
 ) -> list[StoredEvent]:
     """Return audit events about one of the subjects or values, or by a person of that name."""
-    actors = [f"person:{value}" for value in values]
-    wanted = or_(
+    found = {}
+    for wanted in (  # each has its index
         col(AuditEventRow.subject).in_([*subjects, *values]),
-        col(AuditEventRow.actor).in_(actors),
-    )
-    return await select_events(session, wanted, newest_first=True, limit=limit)
+        *(col(AuditEventRow.actor) == f"person:{value}" for value in values),
+    ):
+        for each in await select_events(session, wanted, newest_first=True, limit=limit):
+            found[each.number] = each
+    return sorted(found.values(), key=lambda each: each.number, reverse=True)[:limit]

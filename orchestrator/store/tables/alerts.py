@@ -28,6 +28,8 @@ class AlertRow(SQLModel, table=True):
     __tablename__ = "alerts"
     __table_args__ = (
         UniqueConstraint("source", "dedup_key"),
+        Index("ix_alerts_source", "source", "received_at"),
+        Index("ix_alerts_alert_class", "alert_class", "received_at"),
         Index("ix_alerts_source_fingerprint", "source", "fingerprint"),
     )
     id: str = Field(primary_key=True)
@@ -38,7 +40,7 @@ class AlertRow(SQLModel, table=True):
     incident_id: str = Field(index=True)
     title: str
     severity: int
-    alert_class: str = Field(index=True)
+    alert_class: str
     view: dict[str, Any] = Field(sa_type=JSON)  # what playbooks read
     # The body; empty where another alert of the same body holds it.
     raw: bytes = Field(sa_type=LargeBinary)

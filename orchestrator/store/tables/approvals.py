@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Text
+from sqlalchemy import JSON, Index, Text
 from sqlmodel import Field
 
 from orchestrator.domain.approval import (
@@ -16,13 +16,22 @@ from orchestrator.domain.approval import (
     ReviewState,
 )
 from orchestrator.store.tables.authentic import Authentic
-from orchestrator.store.tables.columns import UtcDateTime, enum_column
+from orchestrator.store.tables.columns import UtcDateTime, enum_column, partial
+
+PENDING = "state = 'pending'"
 
 
 class ApprovalRow(Authentic, table=True):
     """An approval: a question to people about exact changes, or for the values of a form."""
 
     __tablename__ = "approvals"
+    __table_args__ = (
+        Index("ix_approvals_state", "state", "asked_at"),
+        Index("ix_approvals_review", "review", "asked_at"),
+        Index("ix_approvals_pending", "expires_at", **partial(PENDING)),
+        Index("ix_approvals_pending_batch", "batch", **partial(PENDING)),
+        Index("ix_approvals_remind_at", "remind_at", **partial("remind_at IS NOT NULL")),
+    )
     id: str = Field(primary_key=True)
     run_id: str = Field(index=True)
     workflow_id: str  # the workflow that waits for the decision
@@ -41,7 +50,7 @@ class ApprovalRow(Authentic, table=True):
     handed_to: str | None = None  # the group that decides in the place of `by_group`
     handed_by: str | None = None  # the person of `by_group` who handed it over
     quorum: int = 1
-    state: ApprovalState = Field(sa_type=enum_column(ApprovalState), index=True)
+    state: ApprovalState = Field(sa_type=enum_column(ApprovalState))
     # When the playbook asks, in its own words; null: the policy asks.
     condition: str | None = Field(default=None, sa_type=Text)
     reasons: list[str] = Field(sa_type=JSON, default=[])
@@ -52,11 +61,11 @@ class ApprovalRow(Authentic, table=True):
     decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     replaced_by: str | None = None  # of a void approval: the one that asks again
     reminders: int = 0  # how many were sent
-    remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     break_glass_by: str | None = None  # the admin who approved alone
     break_glass_reason: str | None = Field(default=None, sa_type=Text)
     review: ReviewState | None = Field(
-        default=None, sa_type=enum_column(ReviewState), index=True
+        default=None, sa_type=enum_column(ReviewState)
     )  # of a break-glass approval
     reviewed_by: str | None = None
     reviewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

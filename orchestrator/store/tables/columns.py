@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Dialect, String, TypeDecorator, text
+from sqlalchemy import ColumnElement, DateTime, Dialect, String, TypeDecorator, literal, text
+from sqlmodel import col
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -35,6 +36,11 @@ class UtcDateTime(TypeDecorator[datetime]):
             if value.tzinfo is None
             else value.astimezone(UTC)
         )
+
+
+def is_literally(column: Any, value: StrEnum) -> ColumnElement[bool]:
+    """Return the condition that a column has a value, as a partial index needs it."""
+    return col(column) == literal(value, column.type, literal_execute=True)
 
 
 def enum_column(enum: type[E]) -> type[TypeDecorator[E]]:

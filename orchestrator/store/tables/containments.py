@@ -28,6 +28,8 @@ class EffectRow(SQLModel, table=True):
         Index("ix_effects_containment", "containment_key"),
         Index("ix_effects_source", "source", "intended_at"),
         Index("ix_effects_target", "target_value", "intended_at"),
+        Index("ix_effects_type", "target_type", "intended_at"),
+        Index("ix_effects_approval", "approval_id", **partial("approval_id IS NOT NULL")),
         Index("ix_effects_extent", "connection", "extent_first"),
     )
     id: str = Field(primary_key=True)  # run, path, attempt
@@ -51,7 +53,7 @@ class EffectRow(SQLModel, table=True):
     output: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     state: EffectState = Field(sa_type=enum_column(EffectState))
     approval_id: str | None = None
-    intended_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    intended_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # The effect of the `restore` step that undid it; None: its own undo did.
     undone_by: str | None = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Text
+from sqlalchemy import Index, Text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.domain.notification import Channel, NotificationKind, NotificationState
 from orchestrator.store.tables.authentic import Authentic
-from orchestrator.store.tables.columns import UtcDateTime, enum_column
+from orchestrator.store.tables.columns import UtcDateTime, enum_column, partial
 
 
 class ContactRow(Authentic, table=True):
@@ -23,17 +23,27 @@ class ContactRow(Authentic, table=True):
     saved_by: str
 
 
+WAITING = "state = 'waiting'"
+UNUSED_LINK = "token_hash IS NOT NULL AND used_at IS NULL"
+
+
 class NotificationRow(SQLModel, table=True):
     """A message to a person, and the one-time link in it. The worker sends it, and retries."""
 
     __tablename__ = "notifications"
+    __table_args__ = (
+        Index("ix_notifications_person", "person", "created_at"),
+        Index("ix_notifications_state", "state", "created_at"),
+        Index("ix_notifications_waiting", "next_at", **partial(WAITING)),
+        Index("ix_notifications_links", "person", "expires_at", **partial(UNUSED_LINK)),
+    )
     id: str = Field(primary_key=True)
     about: str = Field(index=True)  # the id of an approval, a batch of them, a task or a key
     person: str
     channel: Channel = Field(sa_type=enum_column(Channel))
     kind: NotificationKind = Field(sa_type=enum_column(NotificationKind))
     state: NotificationState = Field(
-        default=NotificationState.WAITING, sa_type=enum_column(NotificationState), index=True
+        default=NotificationState.WAITING, sa_type=enum_column(NotificationState)
     )
     token_hash: str | None = Field(default=None, unique=True)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # of the link
@@ -44,7 +54,7 @@ class NotificationRow(SQLModel, table=True):
     reply_to: str | None = None  # of a reply: where it goes, `channel:user` in Slack
     reply_text: str | None = Field(default=None, sa_type=Text)
     error: str | None = Field(default=None, sa_type=Text)
-    created_at: datetime = Field(sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime, index=True)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
     @property

@@ -5,29 +5,39 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import JSON, Text
+from sqlalchemy import JSON, Index, Text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.domain.approval import ApprovalState
 from orchestrator.domain.run import Mode, RunStatus, StepFailure, StepState, WaitingFor
 from orchestrator.store.tables.alerts import AlertRow
-from orchestrator.store.tables.columns import UtcDateTime, enum_column
+from orchestrator.store.tables.columns import UtcDateTime, enum_column, partial
+
+BY_A_PERSON = "started_by LIKE 'person:%'"
 
 
 class RunRow(SQLModel, table=True):
     """One run of a playbook version."""
 
     __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_playbook", "playbook", "created_at"),
+        Index("ix_runs_source", "source", "created_at"),
+        Index("ix_runs_status", "status", "created_at"),
+        Index("ix_runs_started_by", "started_by", "created_at", **partial(BY_A_PERSON)),
+        Index("ix_runs_dry", "created_at", **partial("mode = 'dry_run'")),
+        Index("ix_runs_open", "created_at", **partial("ended_at IS NULL")),
+    )
     id: str = Field(primary_key=True)
-    playbook: str = Field(index=True)
+    playbook: str
     version: int
     plan_digest: str
     incident_id: str | None = Field(default=None, index=True)
     alert_id: str | None = Field(default=None, index=True)
-    source: str | None = Field(default=None, index=True)
+    source: str | None = None
     severity: int = 0  # of its alert, or of the most severe one that it covers while it is open
     raised_by: str | None = None  # that alert, if it is not its own
-    status: RunStatus = Field(sa_type=enum_column(RunStatus), index=True)
+    status: RunStatus = Field(sa_type=enum_column(RunStatus))
     mode: Mode = Field(default=Mode.LIVE, sa_type=enum_column(Mode))
     attempt: int = 1
     once_key: str | None = None
@@ -40,7 +50,7 @@ class RunRow(SQLModel, table=True):
     # Who wants it cancelled. It ends once its workflow knows, whatever is lost in between.
     cancel_requested_by: str | None = None
     cancel_requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    dispatched: bool = Field(default=False, index=True)  # whether Temporal has this attempt
+    dispatched: bool = False  # whether Temporal has this attempt
     # Temporal's run id of the workflow that began this attempt. No other acts for it.
     execution: str | None = None
     error: str | None = Field(default=None, sa_type=Text)
@@ -144,7 +154,7 @@ class RunKeyRow(SQLModel, table=True):
     __tablename__ = "run_keys"
     playbook: str = Field(primary_key=True)
     once_key: str = Field(primary_key=True)
-    run_id: str
+    run_id: str = Field(index=True)
     at: datetime = Field(sa_type=UtcDateTime)
 
 

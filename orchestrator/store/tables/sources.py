@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Date, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import JSON, Date, Index, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from orchestrator.domain.alert import RejectionReason, RejectionState
@@ -31,7 +31,10 @@ class RejectedRow(SQLModel, table=True):
     """A delivery of an authenticated source that was not accepted, or not completely."""
 
     __tablename__ = "rejected_deliveries"
-    __table_args__ = (UniqueConstraint("source", "body_sha256"),)
+    __table_args__ = (
+        UniqueConstraint("source", "body_sha256"),
+        Index("ix_rejected_deliveries_source", "source", "received_at"),
+    )
     id: str = Field(primary_key=True)
     source: str
     product: str
@@ -48,5 +51,5 @@ class RejectedRow(SQLModel, table=True):
     seen: int = 1
     state: RejectionState = Field(default=RejectionState.KEPT, sa_type=enum_column(RejectionState))
     received_at: datetime = Field(sa_type=UtcDateTime, index=True)
-    last_seen_at: datetime = Field(sa_type=UtcDateTime)
+    last_seen_at: datetime = Field(sa_type=UtcDateTime, index=True)
     tried_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

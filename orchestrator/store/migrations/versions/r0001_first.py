@@ -40,7 +40,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index(op.f("ix_alerts_incident_id"), "alerts", ["incident_id"], unique=False)
     op.create_index("ix_alerts_source_fingerprint", "alerts", ["source", "fingerprint"])
-    op.create_index(op.f("ix_alerts_alert_class"), "alerts", ["alert_class"], unique=False)
+    op.create_index("ix_alerts_source", "alerts", ["source", "received_at"])
+    op.create_index("ix_alerts_alert_class", "alerts", ["alert_class", "received_at"])
     op.create_index(op.f("ix_alerts_raw_sha256"), "alerts", ["raw_sha256"], unique=False)
     op.create_index(op.f("ix_alerts_received_at"), "alerts", ["received_at"], unique=False)
     op.create_table(
@@ -156,11 +157,13 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_approvals_batch"), "approvals", ["batch"], unique=False)
-    op.create_index(op.f("ix_approvals_remind_at"), "approvals", ["remind_at"], unique=False)
+    _partial_index("ix_approvals_remind_at", "approvals", ["remind_at"], "remind_at IS NOT NULL")
+    _partial_index("ix_approvals_pending_batch", "approvals", ["batch"], "state = 'pending'")
+    _partial_index("ix_approvals_pending", "approvals", ["expires_at"], "state = 'pending'")
     op.create_index(op.f("ix_approvals_asked_at"), "approvals", ["asked_at"], unique=False)
-    op.create_index(op.f("ix_approvals_review"), "approvals", ["review"], unique=False)
+    op.create_index("ix_approvals_review", "approvals", ["review", "asked_at"])
     op.create_index(op.f("ix_approvals_run_id"), "approvals", ["run_id"], unique=False)
-    op.create_index(op.f("ix_approvals_state"), "approvals", ["state"], unique=False)
+    op.create_index("ix_approvals_state", "approvals", ["state", "asked_at"])
     op.create_table(
         "assets",
         sa.Column("mac", sa.String(), nullable=False),
@@ -349,7 +352,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index("ix_effects_extent", "effects", ["connection", "extent_first"], unique=False)
     op.create_index(op.f("ix_effects_containment"), "effects", ["containment_key"], unique=False)
-    op.create_index(op.f("ix_effects_intended_at"), "effects", ["intended_at"], unique=False)
+    op.create_index("ix_effects_type", "effects", ["target_type", "intended_at"])
+    _partial_index("ix_effects_approval", "effects", ["approval_id"], "approval_id IS NOT NULL")
     op.create_index(op.f("ix_effects_run"), "effects", ["run_id", "seq"], unique=False)
     op.create_index("ix_effects_source", "effects", ["source", "intended_at"], unique=False)
     op.create_index("ix_effects_target", "effects", ["target_value", "intended_at"], unique=False)
@@ -367,6 +371,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_incidents_opened_at"), "incidents", ["opened_at"], unique=False)
+    op.create_index("ix_incidents_status", "incidents", ["status", "opened_at"])
     op.create_index(
         op.f("ix_incidents_correlation_key"), "incidents", ["correlation_key"], unique=False
     )
@@ -430,7 +435,9 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("comment", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_tasks_state"), "tasks", ["state"], unique=False)
+    op.create_index("ix_tasks_state", "tasks", ["state", "opened_at"])
+    op.create_index("ix_tasks_kind", "tasks", ["kind", "opened_at"])
+    _partial_index("ix_tasks_open", "tasks", ["kind", "subject"], "closed_at IS NULL")
     op.create_index(op.f("ix_tasks_opened_at"), "tasks", ["opened_at"], unique=False)
     op.create_index(op.f("ix_tasks_subject"), "tasks", ["subject"], unique=False)
     op.create_table(
@@ -456,7 +463,16 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.UniqueConstraint("token_hash"),
     )
     op.create_index(op.f("ix_notifications_about"), "notifications", ["about"], unique=False)
-    op.create_index(op.f("ix_notifications_state"), "notifications", ["state"], unique=False)
+    op.create_index("ix_notifications_created_at", "notifications", ["created_at"])
+    op.create_index("ix_notifications_person", "notifications", ["person", "created_at"])
+    op.create_index("ix_notifications_state", "notifications", ["state", "created_at"])
+    _partial_index("ix_notifications_waiting", "notifications", ["next_at"], "state = 'waiting'")
+    _partial_index(
+        "ix_notifications_links",
+        "notifications",
+        ["person", "expires_at"],
+        "token_hash IS NOT NULL AND used_at IS NULL",
+    )
     op.create_table(
         "observables",
         sa.Column("subject", sa.String(), nullable=False),
@@ -530,6 +546,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("playbook", "once_key"),
     )
+    op.create_index("ix_run_keys_run_id", "run_keys", ["run_id"])
     op.create_table(
         "runs",
         sa.Column("id", sa.String(), nullable=False),
@@ -563,12 +580,16 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     op.create_index(op.f("ix_runs_alert_id"), "runs", ["alert_id"], unique=False)
     op.create_index(op.f("ix_runs_created_at"), "runs", ["created_at"], unique=False)
     op.create_index(op.f("ix_runs_ended_at"), "runs", ["ended_at"], unique=False)
-    op.create_index(op.f("ix_runs_dispatched"), "runs", ["dispatched"], unique=False)
+    _partial_index(
+        "ix_runs_started_by", "runs", ["started_by", "created_at"], "started_by LIKE 'person:%'"
+    )
+    _partial_index("ix_runs_dry", "runs", ["created_at"], "mode = 'dry_run'")
+    _partial_index("ix_runs_open", "runs", ["created_at"], "ended_at IS NULL")
     op.create_index(op.f("ix_runs_incident_id"), "runs", ["incident_id"], unique=False)
-    op.create_index(op.f("ix_runs_playbook"), "runs", ["playbook"], unique=False)
-    op.create_index(op.f("ix_runs_source"), "runs", ["source"], unique=False)
+    op.create_index("ix_runs_playbook", "runs", ["playbook", "created_at"])
+    op.create_index("ix_runs_source", "runs", ["source", "created_at"])
     op.create_index(op.f("ix_runs_shadow_of"), "runs", ["shadow_of"], unique=False)
-    op.create_index(op.f("ix_runs_status"), "runs", ["status"], unique=False)
+    op.create_index("ix_runs_status", "runs", ["status", "created_at"])
     op.create_table(
         "signing_keys",
         sa.Column("mac", sa.String(), nullable=False),
@@ -605,6 +626,10 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
     )
     op.create_index(
         op.f("ix_rejected_deliveries_received_at"), "rejected_deliveries", ["received_at"]
+    )
+    op.create_index("ix_rejected_deliveries_last_seen_at", "rejected_deliveries", ["last_seen_at"])
+    op.create_index(
+        "ix_rejected_deliveries_source", "rejected_deliveries", ["source", "received_at"]
     )
     op.create_table(
         "source_days",
@@ -683,6 +708,11 @@ def upgrade() -> None:  # noqa: PLR0915 - one line per table and index
 def downgrade() -> None:
     """Raise, as no revision exists before this one."""
     raise NotImplementedError("the first revision cannot be reverted; drop the database instead")
+
+
+def _partial_index(name: str, table: str, columns: list[str], where: str) -> None:
+    condition = sa.text(where)
+    op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def _guards(table: str) -> list[str]:

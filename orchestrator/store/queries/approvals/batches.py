@@ -15,6 +15,7 @@ from orchestrator.store.queries.approvals.rows import waits_for
 from orchestrator.store.search.conditions import approvals_where, in_order
 from orchestrator.store.search.filters import ApprovalFilter, Order
 from orchestrator.store.tables import ApprovalRow, RunRow
+from orchestrator.store.tables.columns import is_literally
 
 _SAME_PLAYBOOK = ("playbook", "version", "plan_digest", "source")
 _SAME_QUESTION = ("path", "kind", "by_group", "quorum", "level")
@@ -123,6 +124,6 @@ async def list_pending(
 
 def _pending_in_batches() -> Sequence[Any]:
     return (
-        col(ApprovalRow.state) == ApprovalState.PENDING,
+        is_literally(ApprovalRow.state, ApprovalState.PENDING),
         col(ApprovalRow.batch).is_not(None),
     )

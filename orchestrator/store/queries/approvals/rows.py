@@ -30,6 +30,7 @@ from orchestrator.store.tables import (
     RunRow,
     SignatureRow,
 )
+from orchestrator.store.tables.columns import is_literally
 
 _SAME_QUESTION = ("run_id", "path", "kind", "digest", "by_group", "quorum", "level")
 
@@ -259,13 +260,15 @@ async def list_page(
 ) -> list[tuple[ApprovalRow, RunRow]]:
     """Return the approvals, with their runs, that follow `after`.
 
-    `waiting_for`: only those that a person of these groups has not decided. `by_expiry`: those that
-    expire first come first.
+    `waiting_for`: only those that a person of these groups has not decided. `by_expiry`: the
+    pending ones, of which those that expire first come first.
     """
     chosen = select(ApprovalRow, RunRow).join(RunRow, col(RunRow.id) == col(ApprovalRow.run_id))
     chosen = chosen.where(*approvals_where(wanted))
     if waiting_for is not None:
         chosen = chosen.where(*waits_for(*waiting_for))
+    if by_expiry:
+        chosen = chosen.where(is_literally(ApprovalRow.state, ApprovalState.PENDING))
     time = col(ApprovalRow.expires_at if by_expiry else ApprovalRow.asked_at)
     order = Order.OLDEST if by_expiry else order
     page = in_order(chosen, time, col(ApprovalRow.id), after, limit, order)
@@ -274,12 +277,13 @@ async def list_page(
 
 def waits_for(person: str, groups: Collection[str]) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that a person of these groups may decide, and has not decided."""
-    decided = select(col(DecisionRow.approval_id)).where(
+    decided = select(col(DecisionRow.person)).where(
+        col(DecisionRow.approval_id) == col(ApprovalRow.id),
         func.lower(func.trim(col(DecisionRow.person))) == one_person(person),
         col(DecisionRow.withdrawn_at).is_(None),
     )
     group = func.coalesce(col(ApprovalRow.handed_to), col(ApprovalRow.by_group))
-    return (group.is_(None) | group.in_(groups), col(ApprovalRow.id).not_in(decided))
+    return (group.is_(None) | group.in_(groups), ~decided.correlate(ApprovalRow).exists())
 
 
 async def list_alerts(session: AsyncSession, ids: Sequence[str]) -> dict[str, AlertRow]:
