@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.contracts.names import Workflow, release_workflow_id
 from orchestrator.domain.incident import TaskKind, TaskState
@@ -52,7 +53,7 @@ async def watch_containment_tasks(rt: Runtime, client: Client) -> int:
         if key not in known and each.started_at and each.started_at < now - REPLACED_AFTER
     }
     for key in sorted(replaced):
-        await _end(client, key)
+        await _end(client, key, stuck[key])
     async with rt.store.write() as session:
         for key in stuck.keys() - replaced:
             await _open_task(session, key, stuck[key], now)
@@ -83,8 +84,12 @@ async def _open_task(session: AsyncSession, key: str, found: Health, now: dateti
     )
 
 
-async def _end(client: Client, key: str) -> None:
+async def _end(client: Client, key: str, found: Health) -> None:
     """End a stuck workflow: what is due is found again, and another one is started."""
     _log.warning("stuck release of a containment is replaced", containment=key)
-    handle = client.get_workflow_handle(release_workflow_id(key))
-    await handle.terminate("stuck", rpc_timeout=RPC_TIMEOUT)
+    handle = client.get_workflow_handle(release_workflow_id(key), run_id=found.execution)
+    try:
+        await handle.terminate("stuck", rpc_timeout=RPC_TIMEOUT)
+    except RPCError as error:  # another worker was faster
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise

@@ -24,6 +24,8 @@ class Health:
 
     failures: int = 0
     started_at: datetime | None = None
+    execution: str | None = None
+    """The run id in Temporal, by which one is ended and not its successor."""
 
 
 async def health(client: Client, name: str) -> Health:
@@ -38,7 +40,8 @@ async def health(client: Client, name: str) -> Health:
     children = [child.workflow_id for child in raw.pending_children][:ASKED_AT_ONCE]
     below = await asyncio.gather(*(health(client, child) for child in children))
     own = max(raw.pending_workflow_task.attempt - 1, 0)
-    return Health(max([own, *(each.failures for each in below)]), described.start_time)
+    failures = max([own, *(each.failures for each in below)])
+    return Health(failures, described.start_time, described.run_id)
 
 
 async def reported(client: Client, *types: Workflow) -> set[str]:

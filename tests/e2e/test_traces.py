@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.harness.otlp_collector import Collected, collecting
 from tests.harness.stack import Stack, attack_from, until
 
+pytestmark = pytest.mark.stack
 TOKEN = "Bearer of-the-collector"
 
 

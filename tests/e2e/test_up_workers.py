@@ -21,7 +21,10 @@ _CALLS = re.compile(r"^tocsin_connector_calls_total\{.*\} ([0-9.e+]+)$", re.MULT
 # stops after 20 of them.
 _addresses = (f"203.0.113.{number}" for number in range(20, 40))
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc"),
+]
 
 
 @pytest.fixture(scope="module")
