@@ -19,7 +19,7 @@ from api.limits.rates import RateExceeded, address_of, noted, spend
 from api.methods import HeadSender, as_get
 from api.metrics import known_method
 from api.problems import ProblemResponse, problem, unexpected
-from connectors.sdk.spans import span
+from connectors.sdk.call import span
 
 MAX_CONCURRENT = 1000
 """Requests that are answered at the same time; more are asked to retry."""

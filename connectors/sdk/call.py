@@ -1,18 +1,17 @@
-"""The context of one action call: its idempotency key and tag, its reason, and the heartbeat."""
+"""One action call: its key and tag, its reason, its heartbeat, and what observes it."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
-from connectors.sdk.spans import span
 from orchestrator.domain.errors import ActionError, TocsinError
 
 JSON = Any  # a JSON value
@@ -96,6 +95,42 @@ class CallReport(NamedTuple):
 
 CallObserver = Callable[[CallReport], None]
 """Receives the report of every call of a connector. Raises nothing."""
+
+
+Attributes = Mapping[str, str | int]
+
+
+class TraceSpan(Protocol):
+    """A span of OpenTelemetry."""
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Add an attribute."""
+
+    def update_name(self, name: str) -> None:
+        """Change the name."""
+
+
+Begin = Callable[[str, Attributes], AbstractContextManager[TraceSpan]]
+_begin: Begin | None = None
+
+
+def export_spans(begin: Begin | None) -> None:
+    """Begin spans by this function from now on; None: begin none."""
+    global _begin  # noqa: PLW0603  one exporter for each process
+    _begin = begin
+
+
+@contextmanager
+def span(name: str, attributes: Attributes) -> Iterator[TraceSpan | None]:
+    """Measure the block as a span, which no text of an alert, a reply or an error enters.
+
+    None where the process exports no traces.
+    """
+    if _begin is None:
+        yield None
+        return
+    with _begin(name, attributes) as begun:
+        yield begun
 
 
 @contextmanager

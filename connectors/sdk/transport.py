@@ -8,11 +8,11 @@ from enum import StrEnum
 
 import httpx
 
+from connectors.sdk.call import span
 from connectors.sdk.egress import Egress
 from connectors.sdk.guard import is_reading, is_transport_of_call, is_trusted, refusal, trusted_io
 from connectors.sdk.proxy.choice import Proxy
 from connectors.sdk.proxy.passage import Passage
-from connectors.sdk.spans import span
 
 _MAX_ADDRESSES = 3  # of one name, tried in order
 

@@ -19,7 +19,7 @@ from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from temporalio.contrib.opentelemetry import TracingInterceptor
 
-from connectors.sdk.spans import Attributes, TraceSpan, export_spans
+from connectors.sdk.call import Attributes, TraceSpan, export_spans
 from orchestrator.domain.errors import Invalid
 from orchestrator.settings import Settings
 

@@ -19,7 +19,17 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, Union
 
-from sqlalchemy import JSON, ColumnElement, Date, DateTime, Table, TypeDecorator, event, true
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Date,
+    DateTime,
+    Dialect,
+    Table,
+    TypeDecorator,
+    event,
+    true,
+)
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
@@ -31,6 +41,8 @@ from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.observable import Extent, ObservableType, Target
 from orchestrator.domain.run import WaitingForApproval
 from orchestrator.store import tables
+from orchestrator.store.hot_path.statement import Statement as FixedStatement
+from orchestrator.store.intake_path import statements
 from orchestrator.store.queries.effects import LimitWindow
 from orchestrator.store.search.filters import Order, TimeFilter
 from orchestrator.store.session import Store
@@ -52,7 +64,16 @@ _MOST = 300  # calls of one function
 _FOLDER = Path(store.__file__).parent
 _RUNS = ("execute", "scalar", "scalars", "get", "get_one", "stream", "refresh")
 # They migrate, convert and repair, or are no queries.
-_NOT_QUERIES = ("migrat", "session", "postgresql_dump", "sealed_rows", "sqlite", "dialect")
+_NOT_QUERIES = (
+    "migrat",
+    "session",
+    "statement",
+    "driver",
+    "postgresql_dump",
+    "sealed_rows",
+    "sqlite",
+    "dialect",
+)
 
 
 class Statement(NamedTuple):
@@ -131,6 +152,12 @@ class Recorder:
             key = (self.function, text)
             self.statements.setdefault(key, Statement(self.function, text, row))
 
+        def compiled(statement: FixedStatement, dialect: Dialect) -> Any:
+            found = compile_fixed(statement, dialect)
+            self.note(self.function, found.sql, len(found.parameters))
+            return found
+
+        compile_fixed = FixedStatement.compiled
         original = {name: getattr(AsyncSession, name) for name in _RUNS}
 
         def noting(name: str) -> Callable[..., Any]:
@@ -144,12 +171,20 @@ class Recorder:
         event.listen(of.engine.sync_engine, "before_cursor_execute", sent)
         for name in _RUNS:
             setattr(AsyncSession, name, noting(name))
+        setattr(FixedStatement, "compiled", compiled)  # noqa: B010
         try:
             yield
         finally:
             for name, method in original.items():
                 setattr(AsyncSession, name, method)
+            setattr(FixedStatement, "compiled", compile_fixed)  # noqa: B010
             event.remove(of.engine.sync_engine, "before_cursor_execute", sent)
+
+    def note(self, function: str, text: str, parameters: int) -> None:
+        """Record a statement that is sent past SQLAlchemy. A plan needs no values."""
+        self.statements.setdefault(
+            (function, text), Statement(function, text, (None,) * parameters)
+        )
 
     def unreached(self) -> list[str]:
         """Return the places that sent nothing."""
@@ -180,11 +215,15 @@ async def record_every_query(of: Store) -> Recorder:
         for function in query_functions():
             recorder.function = f"{function.__module__.rpartition('store.')[2]}.{function.__name__}"
             for arguments in itertools.islice(_calls(function), _MOST):
-                # What fails afterwards was sent; what is never sent shows as unreached.
-                with suppress(_Undone, SQLAlchemyError, SAWarning, TocsinError):
+                # What fails afterwards was sent; what is never sent shows as unreached. A fixed
+                # statement is recorded before its row, which is made up, lacks a column.
+                with suppress(_Undone, SQLAlchemyError, SAWarning, TocsinError, KeyError):
                     async with of.write() as session:
                         await _consume(function(session, *arguments.args, **arguments.kwargs))
                         raise _Undone
+    for name, statement in statements.ALL.items():  # of the webhook, which has no session
+        found = statement.on(of.engine.dialect)
+        recorder.note(f"intake_path.{name}", found.text, len(found.names))
     return recorder
 
 
@@ -359,8 +398,8 @@ _ARGUMENTS: dict[str, dict[str, list[Any]]] = {
     "alerts.raw_of": {"alert": [AlertRow(**_columns(AlertRow, raw=b""))]},
     "batches.newest_like": {"asked": [_columns(ApprovalRow)]},
     "rows.find_unheard": {"asked": [_columns(ApprovalRow)]},
-    "audit.quarantine": {"events": [[StoredEvent(2, {"id": NAME}, NAME)]]},
-    "audit.sealed_rows": {"up_to": [2], "after": [0]},
+    "rows.quarantine": {"events": [[StoredEvent(2, {"id": NAME}, NAME)]]},
+    "rows.sealed_rows": {"up_to": [2], "after": [0]},
     "effects.count_targets": {"windows": [[each] for each in _FILTERS] + [_FILTERS]},
     "effects.touched_networks": {"windows": [[each] for each in _FILTERS] + [_FILTERS]},
     "policy_inputs.upsert_assets": {

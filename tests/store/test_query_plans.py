@@ -17,8 +17,8 @@ READ_ALL = {
     "authentic.list_refused": "`tocsin doctor` checks the seal of every row",
     "queries.alerts.runs_since": _PERIOD,
     "queries.approvals.batches.newest_like": _PERIOD,
-    "queries.audit.key_changes": "few events change a key",
-    "queries.audit.quarantined": "the table is empty unless rows are written past Tocsin",
+    "queries.audit.rows.key_changes": "few events change a key",
+    "queries.audit.rows.quarantined": "the table is empty unless rows are written past Tocsin",
     "queries.counts.all_counts containments": _CONTAINED,
     "queries.counts.all_counts leases": _CONTAINED,
     "queries.effects.count_contained_per_window": _PERIOD,
@@ -39,17 +39,23 @@ READ_ALL = {
 }
 """Functions, and tables where they are named, that may read all that fits; and why."""
 
+APART = {
+    "intake_path/rows.py": "it gets a source by its key, where another hand wrote the row",
+    "queries/audit/rows.py": "it inserts many events at once on PostgreSQL",
+}
+"""Files with a place that SQLite or a whole row does not reach; and what it does."""
+
 # A page with such a filter is read in the order of the list until it is full. That is short as long
 # as rows that fit keep coming. For text in an error, which has no index, it is not: give a period.
 PAGED = {
-    "queries.approvals.rows.list_page": {
+    "queries.approvals.lists.list_page": {
         "break_glass_by",
         "by_group",
         "handed_to",
         "reviewed_by",
         "run_id",  # playbook and source of its run
     },
-    "queries.audit.page": {"actor", "kind"},
+    "queries.audit.pages.page": {"actor", "kind"},
     "queries.incidents.list_alerts": {"severity"},
     "queries.incidents.list_incidents": {"severity"},
     "queries.runs.list_page": {"alert_id", "ended_at", "error", "mode", "severity"},
@@ -68,7 +74,8 @@ def is_allowed(fault: Fault) -> bool:
 async def test_no_query_costs_more_as_tables_grow(tmp_path: Path) -> None:
     async with opened(tmp_path, None) as [rt]:
         recorder = await record_every_query(rt.store)
-    assert recorder.unreached() == []  # every place in the store that sends a statement was called
+    # Every place in the store that sends a statement was called.
+    assert [place for place in recorder.unreached() if place.partition(":")[0] not in APART] == []
     found = growing_costs(tmp_path / "data" / "tocsin.db", recorder.statements.values())
     faults = [str(fault) for fault in found if not is_allowed(fault)]
     assert not faults, "\n".join(sorted(set(faults)))

@@ -1,5 +1,11 @@
 """Queries on approvals, on the decisions of people, and on batches of approvals."""
 
+from orchestrator.store.queries.approvals.lists import (
+    list_alerts,
+    list_of_run,
+    list_page,
+    waits_for,
+)
 from orchestrator.store.queries.approvals.rows import (
     add,
     changes_begun_under,
@@ -9,19 +15,15 @@ from orchestrator.store.queries.approvals.rows import (
     get,
     is_spent,
     is_start_approved,
-    list_alerts,
     list_authors,
     list_decisions,
     list_due_reminders,
     list_hand_overs,
-    list_of_run,
-    list_page,
     list_recorded_approvers,
     list_starters,
     list_undelivered,
     remind_now,
     save_decision,
-    waits_for,
 )
 
 __all__ = [

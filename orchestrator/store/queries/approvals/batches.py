@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.approval import ApprovalState
-from orchestrator.store.queries.approvals.rows import waits_for
+from orchestrator.store.queries.approvals.lists import waits_for
 from orchestrator.store.search.conditions import approvals_where, in_order
 from orchestrator.store.search.filters import ApprovalFilter, Order
 from orchestrator.store.tables import ApprovalRow, RunRow
