@@ -93,7 +93,11 @@ def start(
 ) -> int:
     """Start programs of the stack. Return the API's port once it answers."""
     listening = Listening(
-        pid=0, host="127.0.0.1", api=choose("127.0.0.1"), temporal=choose("127.0.0.1")
+        pid=0,
+        host="127.0.0.1",
+        api=choose("127.0.0.1"),
+        temporal=choose("127.0.0.1"),
+        workers={"worker": None},
     )
     for program in stack_programs(settings, None, listening, {}):
         if program.name in programs:
