@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity, workflow
 from temporalio.client import Client
@@ -32,21 +34,24 @@ _BLOCK = (
 )
 
 
+async def _contain(execute: Callable[..., Awaitable[Any]], address: str) -> str:
+    """Call four reads and one contain in sequence, and return the address."""
+    for path in READS:
+        await execute(
+            "look", path.format(address=address), start_to_close_timeout=timedelta(seconds=20)
+        )
+    await execute("contain", address, start_to_close_timeout=timedelta(seconds=20))
+    return address
+
+
 @workflow.defn
 class Bare:
-    """Four reads, one contain, in sequence."""
+    """Four reads, one contain, by activities that the server schedules."""
 
     @workflow.run
     async def run(self, address: str) -> str:
         """Contain the address and return it."""
-        for path in READS:
-            await workflow.execute_activity(
-                "look", path.format(address=address), start_to_close_timeout=timedelta(seconds=20)
-            )
-        await workflow.execute_activity(
-            "contain", address, start_to_close_timeout=timedelta(seconds=20)
-        )
-        return address
+        return await _contain(workflow.execute_activity, address)
 
 
 @workflow.defn
@@ -56,14 +61,7 @@ class Floor:
     @workflow.run
     async def run(self, address: str) -> str:
         """Contain the address and return it."""
-        for path in READS:
-            await workflow.execute_local_activity(
-                "look", path.format(address=address), start_to_close_timeout=timedelta(seconds=20)
-            )
-        await workflow.execute_local_activity(
-            "contain", address, start_to_close_timeout=timedelta(seconds=20)
-        )
-        return address
+        return await _contain(workflow.execute_local_activity, address)
 
 
 class Activities:
