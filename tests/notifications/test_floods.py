@@ -49,7 +49,10 @@ async def ask(world: World, run_id: str, **more: Any) -> AskReply:
 
 
 async def start(world: World, count: int, severity: int = 3, **more: Any) -> list[AskReply]:
-    """Start runs of one source, and ask in each."""
+    """Start runs of one source, ask in each, and deliver what is due at once.
+
+    What is due together is sent in no order, and the last mail would be any of them.
+    """
     asked = []
     for number in range(count):
         run = RunRow(
@@ -67,6 +70,7 @@ async def start(world: World, count: int, severity: int = 3, **more: Any) -> lis
         async with world.rt.store.write() as session:
             session.add(run)
         asked.append(await ask(world, run.id, **more))
+    await deliver(world)
     return asked
 
 
@@ -150,7 +154,6 @@ async def test_what_joins_after_the_mail_gets_a_mail_of_its_own(world: World) ->
 async def test_a_more_severe_question_is_sent_at_once(world: World) -> None:
     await start(world, 5, severity=2)
     await start(world, 5, severity=5)
-    await deliver(world)
     subjects = [mail["Subject"] for mail in mails(world)]
     assert len(subjects) == 2 and "Block for run_5_0?" in subjects[1]
     world.later(minutes=1)
@@ -203,7 +206,6 @@ async def test_a_link_that_decided_nothing_can_be_used_again(world: World) -> No
 
 async def test_one_question_that_is_left_is_shown_alone(world: World) -> None:
     asked = await start(world, 3)
-    await deliver(world)
     for each in asked[:2]:
         await decide(world.rt, None, each.approval_id, ADA, "decline", each.digest)
     world.later(minutes=1)
@@ -247,7 +249,6 @@ async def test_reminders_of_a_batch_are_one_mail(world: World) -> None:
 
 async def test_an_escalation_is_sent_at_once(world: World) -> None:
     await start(world, 3)
-    await deliver(world)
     await ask(world, "run_3_0", escalated=True, level=1)
     await deliver(world)
     assert "Escalated to you: " in mails(world)[-1]["Subject"]
@@ -255,7 +256,6 @@ async def test_an_escalation_is_sent_at_once(world: World) -> None:
 
 async def test_gathering_never_takes_more_than_a_quarter_of_the_time(world: World) -> None:
     await start(world, 2, within=60)
-    await deliver(world)
     world.later(seconds=15)
     await deliver(world)
     assert len(mails(world)) == 2
