@@ -19,7 +19,6 @@ from statistics import median
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -27,8 +26,8 @@ from orchestrator import first_start
 from orchestrator.domain.run import StepState
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
-from orchestrator.store.hot_path import events, sealed, steps
-from orchestrator.store.hot_path.statement import Statement
+from orchestrator.store.statements import events, sealed, steps
+from orchestrator.store.statements.statement import Statement
 from orchestrator.store.tables import PolicyRow
 
 Call = Callable[[AsyncSession, int], Awaitable[Any]]
@@ -124,7 +123,7 @@ def pairs(now: Any) -> Iterator[tuple[str, tuple[Call, Call]]]:
 
 def _by_sqlalchemy(statement: Statement, row: Callable[[int], dict[str, Any]]) -> Call:
     async def call(session: AsyncSession, number: int) -> None:
-        await session.execute(statement.build(insert), row(number))
+        await session.execute(statement.build("sqlite"), row(number))
 
     return call
 

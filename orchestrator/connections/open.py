@@ -15,7 +15,7 @@ from orchestrator.connections.credentials import open_credentials
 from orchestrator.connections.manage import get_connection_row
 from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
-from orchestrator.store.hot_path import sealed
+from orchestrator.store.statements import sealed
 from orchestrator.store.tables import ConnectionRow
 
 

@@ -18,8 +18,7 @@ from orchestrator.intake.matching.triggers import TriggerResults, candidates
 from orchestrator.intake.parsers import parser_for
 from orchestrator.intake.sources import load_source, parser_of
 from orchestrator.runtime import Runtime
-from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import reading
+from orchestrator.store.statements import intake as statements
 from orchestrator.store.tables import AlertRow
 
 MAX_SHOWN = 100
@@ -88,11 +87,11 @@ async def try_payload(
         alert_row(row, alert, "inc_1", sha256, now, f"alert_{number}")
         for number, alert in enumerate(shown, start=1)
     ]
-    async with reading(rt.store) as driver:
+    async with rt.store.reader() as driver:
         await enrich_rows(rt.store, driver, rows)
         playbooks = await candidates(rt.store, driver)
         keys = [alert.dedup_key for alert in shown]
-        found = await driver.fetch(statements.KNOWN_ALERTS, source=source, keys=keys)
+        found = await statements.KNOWN_ALERTS.rows(driver, {"source": source, "keys": keys})
     known = {key for key, _, _ in found}
     triggers = TriggerResults()
     for each, alert in zip(rows, shown, strict=True):

@@ -32,8 +32,8 @@ from orchestrator.policy.inputs import LOOKUPS
 from orchestrator.policy.limits import limit_usage
 from orchestrator.policy.stops import circuit_breaker
 from orchestrator.policy.stops.self_protection import OWN_FOR
-from orchestrator.store.hot_path import sealed
 from orchestrator.store.queries import policy_inputs, runs, steps
+from orchestrator.store.statements import sealed
 
 _MOST_LIMITS = 1000
 _limits: dict[str, Limits] = {}  # by the plan's digest, which covers them

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import (
 from orchestrator.crypto.mac import Authenticator
 from orchestrator.store import sqlite_event_loop
 from orchestrator.store.authentic import AUTHENTICATOR, REFUSED, VERIFIED
-from orchestrator.store.hot_path.statement import Statement
+from orchestrator.store.statements.driver import Driver
+from orchestrator.store.statements.statement import Statement
 
 EventsHook = Callable[[Sequence[str]], None]
 """What is done about the kinds of audit events that were committed. It raises nothing."""
@@ -113,12 +114,17 @@ class Store:
         finally:
             await self._report(session)
 
-    async def sqlite_reader(self) -> sqlite_event_loop.EventLoopConnection:
-        """Return the connection to SQLite for single reads, each of which sees the newest state."""
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[Driver]:
+        """Open a driver for fixed statements, each of which sees what is committed by then."""
+        if not self.sqlite:
+            async with self.engine.connect() as connection:
+                yield Driver(self.engine.dialect, connection)
+            return
         if self._reader is None:
             path = make_url(self.url).database or ""
             self._reader = await sqlite_event_loop.connect(path)
-        return self._reader
+        yield Driver(self.engine.dialect, self._reader)
 
     async def _report(self, session: AsyncSession) -> None:
         """Hand over rows that were refused in a session, each content once per process."""

@@ -41,11 +41,11 @@ from orchestrator.domain.errors import TocsinError
 from orchestrator.domain.observable import Extent, ObservableType, Target
 from orchestrator.domain.run import WaitingForApproval
 from orchestrator.store import tables
-from orchestrator.store.hot_path.statement import Statement as FixedStatement
-from orchestrator.store.intake_path import statements
 from orchestrator.store.queries.effects import LimitWindow
 from orchestrator.store.search.filters import Order, TimeFilter
 from orchestrator.store.session import Store
+from orchestrator.store.statements import intake as statements
+from orchestrator.store.statements.statement import Statement as FixedStatement
 from orchestrator.store.tables import (
     AlertRow,
     ApprovalRow,
@@ -222,8 +222,8 @@ async def record_every_query(of: Store) -> Recorder:
                         await _consume(function(session, *arguments.args, **arguments.kwargs))
                         raise _Undone
     for name, statement in statements.ALL.items():  # of the webhook, which has no session
-        found = statement.on(of.engine.dialect)
-        recorder.note(f"intake_path.{name}", found.text, len(found.names))
+        found = statement.compiled(of.engine.dialect)
+        recorder.note(f"statements.intake.{name}", found.sql, len(found.parameters))
     return recorder
 
 

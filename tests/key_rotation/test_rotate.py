@@ -45,9 +45,9 @@ from orchestrator.runtime import Runtime
 from orchestrator.settings import Settings
 from orchestrator.store.audit_events import select_events
 from orchestrator.store.authentic import UNSEALED, RowRefused, list_refused, seal
-from orchestrator.store.hot_path.sealed import newest_policy
 from orchestrator.store.precondition import ANY_STATE
 from orchestrator.store.session import Store
+from orchestrator.store.statements.sealed import newest_policy
 from orchestrator.store.tables import (
     AuditEventRow,
     ConnectionRow,

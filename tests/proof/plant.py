@@ -50,11 +50,9 @@ BUGS = (
     ),
     PlantedBug(
         "a target that was contained once counts as ours forever",
-        "orchestrator/store/tables/containments.py",
-        "            self.ours = False\n"
-        "            self.effect_id = None\n"
-        "            self.was_in_force = False\n",
-        "            self.ours = bool(self.effect_id)\n            self.was_in_force = False\n",
+        "orchestrator/containments/release_scope.py",
+        "    await effects.mark_undone(session, gone, now, by)\n",
+        "    await effects.mark_undone(session, [], now, by)\n",
     ),
     PlantedBug(
         "the intent is not in the audit trail",

@@ -20,9 +20,9 @@ from orchestrator.incidents.tasks import open_task
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.registry.trust import start_objection
 from orchestrator.settings import Settings
-from orchestrator.store.hot_path.runs import RunState, run_state
-from orchestrator.store.hot_path.sealed import playbook_version
 from orchestrator.store.queries import approvals, runs
+from orchestrator.store.statements.runs import RunState, run_state
+from orchestrator.store.statements.sealed import playbook_version
 from orchestrator.store.tables import RunRow
 
 

@@ -16,7 +16,6 @@ from orchestrator.intake.arrival.rows import alert_row, enrich_rows
 from orchestrator.intake.correlate import Incidents
 from orchestrator.intake.matching.triggers import TriggerResults, candidates
 from orchestrator.runtime import Runtime
-from orchestrator.store.intake_path.driver import reading
 from orchestrator.store.tables import AlertRow
 
 _MAX_NAMES = 400  # in one statement
@@ -50,7 +49,7 @@ class Foreseen:
 
 async def foresee(rt: Runtime, pieces: Sequence[Piece]) -> Foreseen:
     """Return what a group will commit."""
-    async with reading(rt.store) as driver:
+    async with rt.store.reader() as driver:
         known = await Known.load(driver, pieces)
         found, incidents = _join(known, pieces)
         rows = [row for piece in found for row, _ in piece.new]

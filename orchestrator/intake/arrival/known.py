@@ -10,8 +10,8 @@ from datetime import timedelta
 from orchestrator.intake.arrival.bodies import Piece
 from orchestrator.intake.authenticate import REPLAY_WINDOW
 from orchestrator.intake.correlate import correlation_key, fingerprint_of
-from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import Driver
+from orchestrator.store.statements import intake as statements
+from orchestrator.store.statements.driver import Driver
 from orchestrator.store.tables import SourceRow
 
 KEEP_MESSAGES = 2 * REPLAY_WINDOW
@@ -48,26 +48,22 @@ class Known:
         self, driver: Driver, source: SourceRow, pieces: Sequence[Piece]
     ) -> None:
         alerts = [alert for piece in pieces for alert in piece.alerts]
-        found = await driver.fetch(
-            statements.KNOWN_ALERTS,
-            source=source.name,
-            keys=_distinct(alert.dedup_key for alert in alerts),
+        found = await statements.KNOWN_ALERTS.rows(
+            driver, {"source": source.name, "keys": _distinct(alert.dedup_key for alert in alerts)}
         )
         self.alerts |= {(source.name, key): (id_, incident) for key, id_, incident in found}
         new = [alert for alert in alerts if (source.name, alert.dedup_key) not in self.alerts]
         keys = _distinct(key for alert in new if (key := correlation_key(source, alert)))
         if keys:
             now = min(piece.body.now for piece in pieces)
-            rows = await driver.fetch(
-                statements.OPEN_INCIDENTS,
-                keys=keys,
-                since=now - timedelta(seconds=source.correlate_within),
+            rows = await statements.OPEN_INCIDENTS.rows(
+                driver, {"keys": keys, "since": now - timedelta(seconds=source.correlate_within)}
             )
             self.open_incidents |= {(source.name, key): incident for key, incident in rows}
         ends = _distinct(fingerprint_of(alert) for alert in new if alert.resolved)
         if ends:
-            rows = await driver.fetch(
-                statements.INCIDENTS_OF_FINGERPRINTS, source=source.name, fingerprints=ends
+            rows = await statements.INCIDENTS_OF_FINGERPRINTS.rows(
+                driver, {"source": source.name, "fingerprints": ends}
             )
             self.ended_incidents |= {(source.name, end): incident for end, incident in rows}
 
@@ -76,8 +72,8 @@ class Known:
         if message is None:
             return
         source, id_ = message
-        found = await driver.fetch(
-            statements.MESSAGE, source=source, message=id_, since=piece.body.now - KEEP_MESSAGES
+        found = await statements.MESSAGE.rows(
+            driver, {"source": source, "message": id_, "since": piece.body.now - KEEP_MESSAGES}
         )
         if found:
             self.messages[message] = found[0][0], found[0][1]

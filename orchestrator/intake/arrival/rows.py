@@ -10,11 +10,11 @@ from orchestrator.domain.alert import Alert, alert_view
 from orchestrator.domain.digest import new_id
 from orchestrator.intake.correlate import fingerprint_of
 from orchestrator.intake.normalize import enrich
-from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import Driver
 from orchestrator.store.queries import policy_inputs
 from orchestrator.store.queries.policy_inputs import KnownAsset
 from orchestrator.store.session import Store
+from orchestrator.store.statements import intake as statements
+from orchestrator.store.statements.driver import Driver
 from orchestrator.store.tables import AlertRow, SourceRow
 
 _MAX_NAMES = 400  # in one statement
@@ -75,5 +75,5 @@ async def enrich_rows(store: Store, driver: Driver, rows: Sequence[AlertRow]) ->
 async def _in_inventory(driver: Driver, wanted: set[enrich.Name]) -> list[enrich.Name]:
     """Return the names that the inventory has; for most alerts there is none."""
     values = sorted({value for _, value in wanted})
-    found = await driver.fetch(statements.INVENTORY_NAMES, values=values)
+    found = await statements.INVENTORY_NAMES.rows(driver, {"values": values})
     return sorted(wanted & {(kind, value) for kind, value in found})

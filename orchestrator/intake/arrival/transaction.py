@@ -24,9 +24,9 @@ from orchestrator.intake.matching import start_runs
 from orchestrator.intake.matching.set_aside import set_aside
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import Driver, driver_of
-from orchestrator.store.intake_path.rows import add_alerts, count_deliveries, values_of
+from orchestrator.store.statements import intake as statements
+from orchestrator.store.statements.driver import Driver, driver_of
+from orchestrator.store.statements.intake_rows import add_alerts, count_deliveries, values_of
 from orchestrator.store.tables import AlertRow
 
 Answers = dict[str, AcceptedAlert]
@@ -86,14 +86,16 @@ class _Group:
             if each.piece.is_last and each.piece.body.message is not None
         ]
         for body in signed:
-            await driver.fetch(statements.FORGET_MESSAGES, before=body.now - KEEP_MESSAGES)
-            added = await driver.fetch(
-                statements.REMEMBER_MESSAGE,
-                source=body.source.name,
-                message_id=body.verified.replay_id,
-                sent=body.verified.sent,
-                body_sha256=body.sha256,
-                seen_at=body.now,
+            await statements.FORGET_MESSAGES.run(driver, {"before": body.now - KEEP_MESSAGES})
+            added = await statements.REMEMBER_MESSAGE.rows(
+                driver,
+                {
+                    "source": body.source.name,
+                    "message_id": body.verified.replay_id,
+                    "sent": body.verified.sent,
+                    "body_sha256": body.sha256,
+                    "seen_at": body.now,
+                },
             )
             if not added:
                 raise Overtaken
@@ -118,11 +120,11 @@ class _Group:
                 more |= {"triggers_failed": errors} if errors else {}
                 more |= {"incomplete": list(map(str, alert.incomplete))} if alert.incomplete else {}
                 self._note(each, EventKind.ALERT_ACCEPTED, row.id, row.incident_id, more)
-        await driver.run(statements.INSERT_INCIDENT, map(values_of, incidents.opened))
-        await driver.run(statements.JOIN_INCIDENT, incidents.joined_values())
+        await statements.INSERT_INCIDENT.run_all(driver, map(values_of, incidents.opened))
+        await statements.JOIN_INCIDENT.run_all(driver, incidents.joined_values())
         await add_alerts(driver, rows)
-        await driver.run(
-            statements.SEEN_AGAIN,
+        await statements.SEEN_AGAIN.run_all(
+            driver,
             [
                 {"alert": id_, "times": times, "at": seen_at[id_]}
                 for id_, times in sorted(again.items())
@@ -150,7 +152,7 @@ class _Group:
             },
             most_open=self._rt.settings.source_open_runs,
         )
-        await driver.run(statements.INSERT_RUN, map(values_of, started.runs))
+        await statements.INSERT_RUN.run_all(driver, map(values_of, started.runs))
         self._events += started.events
         for run in started.runs:
             begins = run.status is not RunStatus.DEFERRED

@@ -16,9 +16,9 @@ from orchestrator.domain.digest import new_id
 from orchestrator.domain.run import SHADOW, Mode, RunStatus
 from orchestrator.intake.matching.triggers import Match
 from orchestrator.store.dialect import Lock, lock
-from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import Driver
 from orchestrator.store.queries import alerts, approvals, runs
+from orchestrator.store.statements import intake as statements
+from orchestrator.store.statements.driver import Driver
 from orchestrator.store.tables import AlertRow, RunRow
 
 
@@ -201,21 +201,25 @@ async def _claim(
     driver: Driver, playbook: str, key: str, run_id: str, now: datetime, within: timedelta
 ) -> str:
     """Claim a key atomically. Return its run: `run_id`, or an earlier one within `within`."""
-    taken = await driver.fetch(
-        statements.CLAIM_KEY,
-        playbook=playbook,
-        once_key=key,
-        run_id=run_id,
-        at=now,
-        before=now - within,
+    taken = await statements.CLAIM_KEY.rows(
+        driver,
+        {
+            "playbook": playbook,
+            "once_key": key,
+            "run_id": run_id,
+            "at": now,
+            "before": now - within,
+        },
     )
-    found = taken or await driver.fetch(statements.KEY_HOLDER, playbook_name=playbook, key=key)
+    found = taken or await statements.KEY_HOLDER.rows(
+        driver, {"playbook_name": playbook, "key": key}
+    )
     return str(found[0][0]) if found else run_id
 
 
 async def _claimed_at(driver: Driver, playbook: str, key: str) -> datetime | None:
     """Return when the newest run with this key claimed it."""
-    found = await driver.fetch(statements.KEY_HOLDER, playbook_name=playbook, key=key)
+    found = await statements.KEY_HOLDER.rows(driver, {"playbook_name": playbook, "key": key})
     at: datetime | None = found[0][1] if found else None
     return at
 
@@ -224,7 +228,7 @@ async def _holding_run(
     session: AsyncSession, driver: Driver, playbook: str, key: str, since: datetime
 ) -> RunRow | None:
     """Return the run that claimed this key since a moment, if any."""
-    found = await driver.fetch(statements.KEY_HOLDER, playbook_name=playbook, key=key)
+    found = await statements.KEY_HOLDER.rows(driver, {"playbook_name": playbook, "key": key})
     return await runs.get(session, found[0][0]) if found and found[0][1] >= since else None
 
 

@@ -21,10 +21,10 @@ from orchestrator.playbook.language.evaluate import (
     evaluate_text,
 )
 from orchestrator.playbook.plan import Plan, Trigger
-from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import Driver
 from orchestrator.store.queries import runs
 from orchestrator.store.session import Store
+from orchestrator.store.statements import intake as statements
+from orchestrator.store.statements.driver import Driver
 from orchestrator.store.tables import AlertRow
 
 BODY_STEPS = 50 * TRIGGER_STEPS
@@ -72,7 +72,7 @@ class Match(NamedTuple):
 async def candidates(store: Store, driver: Driver) -> list[Candidate]:
     """Return the newest live version and shadow of every playbook with a trigger."""
     found = []
-    for name, version, digest, stage in await driver.fetch(statements.NEWEST_TRIGGERS):
+    for name, version, digest, stage in await statements.NEWEST_TRIGGERS.rows(driver, {}):
         plan = _plans.get((name, version, digest)) or await _load(store, name, version, digest)
         if plan.trigger is not None:
             found.append(Candidate(plan, plan.trigger, digest, shadow=stage != "live"))

@@ -27,8 +27,8 @@ from sqlmodel import col
 from orchestrator.domain.change import Effect
 from orchestrator.domain.containment import MAY_BE_IN_FORCE, EffectState
 from orchestrator.domain.observable import Target
-from orchestrator.store.hot_path import effects as hot_path
-from orchestrator.store.hot_path.statement import refresh_known
+from orchestrator.store.statements import effects as statements
+from orchestrator.store.statements.statement import refresh_known
 from orchestrator.store.tables import EffectRow
 
 
@@ -44,7 +44,7 @@ async def get(session: AsyncSession, id_: str) -> EffectRow | None:
 
 async def record_intent(session: AsyncSession, row: dict[str, Any]) -> None:
     """Insert an intent; replace an earlier one of the same step and attempt."""
-    await hot_path.record_intent(frozenset(row)).run(session, row)
+    await statements.record_intent(frozenset(row)).run(session, row)
 
 
 async def set_outcome(
@@ -56,7 +56,7 @@ async def set_outcome(
 ) -> None:
     """Record what became of an effect."""
     values = {"effect": id_, "new_state": state, "new_ended_at": now, "new_output": output}
-    statement = hot_path.SET_OUTCOME if output is None else hot_path.SET_OUTCOME_WITH_OUTPUT
+    statement = statements.SET_OUTCOME if output is None else statements.SET_OUTCOME_WITH_OUTPUT
     await statement.run(session, values)
     await refresh_known(session, EffectRow, id_)
 
@@ -73,7 +73,7 @@ async def mark_undone(
 
 async def mark_verified(session: AsyncSession, id_: str) -> None:
     """Record that the device shows an effect."""
-    await hot_path.MARK_VERIFIED.run(session, {"effect": id_})
+    await statements.MARK_VERIFIED.run(session, {"effect": id_})
     await refresh_known(session, EffectRow, id_)
 
 

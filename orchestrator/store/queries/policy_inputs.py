@@ -13,7 +13,7 @@ from sqlmodel import col
 from orchestrator.domain.containment import MAY_BE_IN_FORCE
 from orchestrator.store.authentic import sealed_values
 from orchestrator.store.dialect import insert
-from orchestrator.store.hot_path.statement import Statement
+from orchestrator.store.statements.statement import Statement
 from orchestrator.store.tables import (
     ApprovalRow,
     AssetNameRow,

@@ -13,10 +13,10 @@ from sqlmodel import col
 from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.store.audit_events import select_events
-from orchestrator.store.hot_path import runs as hot_path
-from orchestrator.store.hot_path.statement import refresh_known
 from orchestrator.store.search.conditions import in_order, runs_where
 from orchestrator.store.search.filters import Order, RunFilter
+from orchestrator.store.statements import runs as statements
+from orchestrator.store.statements.statement import refresh_known
 from orchestrator.store.tables import AlertRow, AuditEventRow, PlaybookRow, RunRow
 
 
@@ -136,7 +136,7 @@ async def begin(session: AsyncSession, run_id: str, attempt: int, execution: str
     The first one stays.
     """
     values = {"run": run_id, "of_attempt": attempt, "by_execution": execution}
-    await hot_path.BEGIN_RUN.run(session, values)
+    await statements.BEGIN_RUN.run(session, values)
     await refresh_known(session, RunRow, run_id)
 
 
@@ -151,7 +151,7 @@ async def set_status(
 ) -> bool:
     """Set the status of an open run, if this is its attempt. Return whether it did."""
     values = _new_status(run_id, attempt, status, error, ended_at)
-    changed = bool(await hot_path.SET_RUN_STATUS.run(session, values))
+    changed = bool(await statements.SET_RUN_STATUS.run(session, values))
     await refresh_known(session, RunRow, run_id)
     return changed
 
@@ -170,7 +170,7 @@ async def end(
     `execution`: as `begin`; None: any.
     """
     values = _new_status(run_id, attempt, status, error, now)
-    ended = bool(await hot_path.END_RUN.run(session, {**values, "by_execution": execution}))
+    ended = bool(await statements.END_RUN.run(session, {**values, "by_execution": execution}))
     await refresh_known(session, RunRow, run_id)
     return ended
 

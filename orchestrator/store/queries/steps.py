@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.run import StepState, WaitingFor
-from orchestrator.store.hot_path.steps import begin_step, save_step
 from orchestrator.store.search.index import index_steps
+from orchestrator.store.statements.steps import begin_step, save_step
 from orchestrator.store.tables import StepRow
 
 _EMPTY = {"result": None, "waiting_for": None}

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.domain.observable import ObservableType
-from orchestrator.store.hot_path.statement import Insert, Statement
 from orchestrator.store.search.names import MAX_VALUE, short_name
+from orchestrator.store.statements.statement import Statement, insert_into
 from orchestrator.store.tables import AlertRow, ObservableRow
 from orchestrator.store.tables.observables import TARGET, SubjectKind
 
@@ -18,8 +18,8 @@ _MAX_INDEXED = 1024
 """Characters of a value; longer ones, such as command lines, exceed an index entry."""
 
 
-def _add(insert: Insert) -> Any:
-    added = insert(ObservableRow.__table__)  # type: ignore[attr-defined]
+def _add(dialect: str) -> Any:
+    added = insert_into(ObservableRow, dialect)
     return added.on_conflict_do_nothing(index_elements=["subject", "type", "value"])
 
 

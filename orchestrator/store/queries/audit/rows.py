@@ -16,7 +16,7 @@ from orchestrator.domain.audit_event import EventKind, StoredEvent
 from orchestrator.domain.errors import Conflict
 from orchestrator.store.audit_events import EVENT_COLUMNS, stored_event
 from orchestrator.store.dialect import insert, is_postgresql
-from orchestrator.store.hot_path.events import ADD_EVENT
+from orchestrator.store.statements.events import ADD_EVENT
 from orchestrator.store.tables import (
     AuditBatchRow,
     AuditEventRow,

@@ -14,10 +14,10 @@ from orchestrator.domain.containment import (
     LeaseEndReason,
     LeaseState,
 )
-from orchestrator.store.hot_path import containments as hot_path
-from orchestrator.store.hot_path.statement import refresh_known
 from orchestrator.store.search.conditions import leases_where
 from orchestrator.store.search.filters import ContainmentFilter
+from orchestrator.store.statements import containments as statements
+from orchestrator.store.statements.statement import refresh_known
 from orchestrator.store.tables import (
     AlertRow,
     LeaseRow,
@@ -39,7 +39,7 @@ async def get_lease(session: AsyncSession, id_: str) -> LeaseRow | None:
 
 async def register_lease(session: AsyncSession, row: dict[str, Any]) -> None:
     """Insert a live lease; revive it where an earlier attempt ended it."""
-    await hot_path.register_lease(frozenset(row)).run(session, row)
+    await statements.register_lease(frozenset(row)).run(session, row)
 
 
 async def end_lease(
@@ -59,7 +59,7 @@ async def end_lease(
         "new_ended_at": now,
         "new_restored_by": restored_by,
     }
-    was_live = bool(await hot_path.END_LEASE.run(session, values))
+    was_live = bool(await statements.END_LEASE.run(session, values))
     await refresh_known(session, LeaseRow, id_)
     return was_live
 

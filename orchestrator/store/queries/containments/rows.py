@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from orchestrator.store.hot_path.containments import create_containment
+from orchestrator.store.statements.containments import create_containment
 from orchestrator.store.tables import (
     ContainmentRow,
 )

@@ -11,10 +11,10 @@ from typing import Any
 from sqlmodel import SQLModel
 
 from orchestrator.store.authentic import is_authentic
-from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import Driver, reading
-from orchestrator.store.search.index import observables_of
+from orchestrator.store.search.index import ADD_OBSERVABLE, observables_of
 from orchestrator.store.session import Store
+from orchestrator.store.statements import intake as statements
+from orchestrator.store.statements.driver import Driver
 from orchestrator.store.tables import AlertRow, SourceRow
 
 _SOURCE_COLUMNS = tuple(column.name for column in SourceRow.__table__.columns)  # type: ignore[attr-defined]
@@ -28,8 +28,8 @@ def values_of(row: SQLModel) -> dict[str, Any]:
 
 async def read_source(store: Store, name: str) -> SourceRow | None:
     """Return a source that a process with the keys wrote; None for an unknown one."""
-    async with reading(store) as driver:
-        found = await driver.fetch(statements.SOURCE, source=name)
+    async with store.reader() as driver:
+        found = await statements.SOURCE.rows(driver, {"source": name})
     if found and store.authenticator is not None:
         row = SourceRow(**dict(zip(_SOURCE_COLUMNS, found[0], strict=True)))
         if is_authentic(row, store.authenticator):
@@ -40,8 +40,8 @@ async def read_source(store: Store, name: str) -> SourceRow | None:
 
 async def add_alerts(driver: Driver, rows: Sequence[AlertRow]) -> None:
     """Insert alerts, and index what they name."""
-    await driver.run(statements.INSERT_ALERT, map(values_of, rows))
-    await driver.run(statements.INSERT_OBSERVABLE, observables_of(rows))
+    await statements.INSERT_ALERT.run_all(driver, map(values_of, rows))
+    await ADD_OBSERVABLE.run_all(driver, observables_of(rows))
 
 
 async def count_deliveries(
@@ -58,4 +58,4 @@ async def count_deliveries(
             row[name] += 1
         row |= {"source": source, "day": now.date(), "last_at": now}
         row["unreadable_at"] = now if "unreadable" in outcomes else row.get("unreadable_at")
-    await driver.run(statements.COUNT_DELIVERIES, [rows[key] for key in sorted(rows)])
+    await statements.COUNT_DELIVERIES.run_all(driver, [rows[key] for key in sorted(rows)])

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, or_, update
 from sqlmodel import col
 
 from orchestrator.domain.containment import MAY_BE_IN_FORCE, EffectState
-from orchestrator.store.hot_path.statement import Insert, Statement
+from orchestrator.store.statements.statement import Statement, insert_into
 from orchestrator.store.tables import EffectRow
 
 _TABLE: Any = EffectRow.__table__  # type: ignore[attr-defined]
@@ -20,8 +20,8 @@ _BY_ID = col(EffectRow.id) == bindparam("effect")
 def record_intent(given: frozenset[str]) -> Statement:
     """Return the statement that records an intent; it replaces one of the same id."""
 
-    def build(insert: Insert) -> Any:
-        statement = insert(_TABLE)
+    def build(dialect: str) -> Any:
+        statement = insert_into(EffectRow, dialect)
         fresh = {name: statement.excluded[name] for name in sorted(given - {"id"})}
         return statement.on_conflict_do_update(
             index_elements=["id"], set_={**fresh, "output": None, "ended_at": None}
@@ -39,7 +39,7 @@ SET_OUTCOME = _outcome()
 SET_OUTCOME_WITH_OUTPUT = _outcome("output")
 
 
-def _verified(_: Insert) -> Any:
+def _verified(_: str) -> Any:
     in_force = or_(*(col(EffectRow.state) == state for state in sorted(MAY_BE_IN_FORCE)))
     return update(_TABLE).where(_BY_ID, in_force).values(state=EffectState.VERIFIED)
 

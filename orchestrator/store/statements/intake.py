@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import Integer, bindparam, delete, func, insert, select, union_all, update
-from sqlalchemy.dialects import postgresql as postgres
-from sqlalchemy.dialects import sqlite
 from sqlmodel import col
 
 from orchestrator.domain.incident import IncidentStatus
-from orchestrator.store.intake_path.driver import POSTGRESQL, DriverStatement, one_of
+from orchestrator.store.statements.statement import POSTGRESQL, Statement, insert_into, one_of
 from orchestrator.store.tables import (
     AlertRow,
     AssetNameRow,
     AssetRow,
     IncidentRow,
-    ObservableRow,
     PlaybookRow,
     ReplayRow,
     RunKeyRow,
@@ -29,10 +26,6 @@ from orchestrator.store.tables.columns import UtcDateTime
 
 def _table(row: type[Any]) -> Any:
     return row.__table__
-
-
-def _upsert(row: type[Any], dialect: str) -> Any:
-    return postgres.insert(_table(row)) if dialect == POSTGRESQL else sqlite.insert(_table(row))
 
 
 def _known_alerts(dialect: str) -> Any:
@@ -98,7 +91,7 @@ def _inventory_names(dialect: str) -> Any:
 
 
 def _remember(dialect: str) -> Any:
-    added = _upsert(ReplayRow, dialect)
+    added = insert_into(ReplayRow, dialect)
     return added.on_conflict_do_update(
         index_elements=["source", "message_id"],
         set_={"sent": added.excluded.sent, "seen_at": added.excluded.seen_at},
@@ -124,7 +117,7 @@ def _join_incident(dialect: str) -> Any:
 
 
 def _count_deliveries(dialect: str) -> Any:
-    added = _upsert(SourceDayRow, dialect)
+    added = insert_into(SourceDayRow, dialect)
     counts = ("accepted", "duplicates", "unreadable", "partial", "refused")
     again: dict[str, Any] = {
         name: getattr(SourceDayRow, name) + added.excluded[name] for name in counts
@@ -137,7 +130,7 @@ def _count_deliveries(dialect: str) -> Any:
 
 
 def _claim(dialect: str) -> Any:
-    added = _upsert(RunKeyRow, dialect)
+    added = insert_into(RunKeyRow, dialect)
     return added.on_conflict_do_update(
         index_elements=["playbook", "once_key"],
         set_={"run_id": added.excluded.run_id, "at": added.excluded.at},
@@ -145,56 +138,57 @@ def _claim(dialect: str) -> Any:
     ).returning(col(RunKeyRow.run_id))
 
 
-SOURCE: Final = DriverStatement(
-    lambda _: select(_table(SourceRow)).where(col(SourceRow.name) == bindparam("source"))
+SOURCE: Final = Statement(
+    "source", lambda _: select(_table(SourceRow)).where(col(SourceRow.name) == bindparam("source"))
 )
-KNOWN_ALERTS: Final = DriverStatement(_known_alerts)
-OPEN_INCIDENTS: Final = DriverStatement(_open_incidents)
+KNOWN_ALERTS: Final = Statement("known alerts", _known_alerts)
+OPEN_INCIDENTS: Final = Statement("open incidents", _open_incidents)
 """The open incidents with these keys and an alert since a moment; the newest last."""
-INCIDENTS_OF_FINGERPRINTS: Final = DriverStatement(_incidents_of_fingerprints)
+INCIDENTS_OF_FINGERPRINTS: Final = Statement(
+    "incidents of fingerprints", _incidents_of_fingerprints
+)
 """The incidents of a source's alerts with these fingerprints; the newest last."""
-NEWEST_TRIGGERS: Final = DriverStatement(_newest_triggers)
-INVENTORY_NAMES: Final = DriverStatement(_inventory_names)
+NEWEST_TRIGGERS: Final = Statement("newest triggers", _newest_triggers)
+INVENTORY_NAMES: Final = Statement("inventory names", _inventory_names)
 """The types and values of the inventory among these values."""
-MESSAGE: Final = DriverStatement(
+MESSAGE: Final = Statement(
+    "message",
     lambda _: select(col(ReplayRow.sent), col(ReplayRow.body_sha256)).where(
         col(ReplayRow.source) == bindparam("source"),
         col(ReplayRow.message_id) == bindparam("message"),
         col(ReplayRow.seen_at) >= bindparam("since"),
-    )
+    ),
 )
-FORGET_MESSAGES: Final = DriverStatement(
-    lambda _: delete(_table(ReplayRow)).where(col(ReplayRow.seen_at) < bindparam("before"))
+FORGET_MESSAGES: Final = Statement(
+    "forget messages",
+    lambda _: delete(_table(ReplayRow)).where(col(ReplayRow.seen_at) < bindparam("before")),
 )
-REMEMBER_MESSAGE: Final = DriverStatement(_remember)
+REMEMBER_MESSAGE: Final = Statement("remember message", _remember)
 """Returns the message id, unless it was remembered with another body or a later time."""
-INSERT_ALERT: Final = DriverStatement(lambda _: insert(_table(AlertRow)))
-INSERT_INCIDENT: Final = DriverStatement(lambda _: insert(_table(IncidentRow)))
-INSERT_RUN: Final = DriverStatement(lambda _: insert(_table(RunRow)))
-INSERT_OBSERVABLE: Final = DriverStatement(
-    lambda dialect: _upsert(ObservableRow, dialect).on_conflict_do_nothing(
-        index_elements=["subject", "type", "value"]
-    )
-)
-JOIN_INCIDENT: Final = DriverStatement(_join_incident)
-SEEN_AGAIN: Final = DriverStatement(
+INSERT_ALERT: Final = Statement("insert alert", lambda _: insert(_table(AlertRow)))
+INSERT_INCIDENT: Final = Statement("insert incident", lambda _: insert(_table(IncidentRow)))
+INSERT_RUN: Final = Statement("insert run", lambda _: insert(_table(RunRow)))
+JOIN_INCIDENT: Final = Statement("join incident", _join_incident)
+SEEN_AGAIN: Final = Statement(
+    "seen again",
     lambda _: (
         update(_table(AlertRow))
         .where(col(AlertRow.id) == bindparam("alert"))
         .values(seen=col(AlertRow.seen) + bindparam("times"), last_seen_at=bindparam("at"))
-    )
+    ),
 )
-COUNT_DELIVERIES: Final = DriverStatement(_count_deliveries)
-KEY_HOLDER: Final = DriverStatement(
+COUNT_DELIVERIES: Final = Statement("count deliveries", _count_deliveries)
+KEY_HOLDER: Final = Statement(
+    "key holder",
     lambda _: select(col(RunKeyRow.run_id), col(RunKeyRow.at)).where(
         col(RunKeyRow.playbook) == bindparam("playbook_name"),
         col(RunKeyRow.once_key) == bindparam("key"),
-    )
+    ),
 )
-CLAIM_KEY: Final = DriverStatement(_claim)
+CLAIM_KEY: Final = Statement("claim key", _claim)
 """Returns the run, unless another one claimed the key since `before`."""
 
 ALL: Final = {
-    name: value for name, value in dict(globals()).items() if isinstance(value, DriverStatement)
+    name: value for name, value in dict(globals()).items() if isinstance(value, Statement)
 }
 """Every statement by its name."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.store.hot_path.statement import Insert, Statement
+from orchestrator.store.statements.statement import Statement, insert_into
 from orchestrator.store.tables import AuditEventRow
 
 _TABLE: Any = AuditEventRow.__table__  # type: ignore[attr-defined]
 
 
-def _add(insert: Insert) -> Any:
-    return insert(_TABLE).on_conflict_do_nothing(index_elements=["id"])
+def _add(dialect: str) -> Any:
+    return insert_into(AuditEventRow, dialect).on_conflict_do_nothing(index_elements=["id"])
 
 
 ADD_EVENT = Statement(

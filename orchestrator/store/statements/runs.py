@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from orchestrator.domain.run import RunStatus
-from orchestrator.store.hot_path.statement import Insert, Statement
+from orchestrator.store.statements.statement import Statement
 from orchestrator.store.tables import RunRow
 
 _TABLE: Any = RunRow.__table__  # type: ignore[attr-defined]
@@ -25,17 +25,17 @@ def _open() -> Any:
     )
 
 
-def _begin(_: Insert) -> Any:
+def _begin(_: str) -> Any:
     first = func.coalesce(col(RunRow.execution), _EXECUTION)
     return _open().values(status=RunStatus.RUNNING, error=None, execution=first)
 
 
-def _end(_: Insert) -> Any:
+def _end(_: str) -> Any:
     own = or_(_EXECUTION.is_(None), func.coalesce(col(RunRow.execution), _EXECUTION) == _EXECUTION)
     return _set_status(_).where(own)
 
 
-def _set_status(_: Insert) -> Any:
+def _set_status(_: str) -> Any:
     return _open().values(
         {name: bindparam(f"new_{name}") for name in ("status", "error", "ended_at")}
     )

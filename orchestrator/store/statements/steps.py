@@ -10,10 +10,9 @@ from sqlalchemy import case, literal_column, or_
 from sqlmodel import col
 
 from orchestrator.domain.run import StepState
-from orchestrator.store.hot_path.statement import Insert, Statement
+from orchestrator.store.statements.statement import Statement, insert_into
 from orchestrator.store.tables import StepRow
 
-_TABLE: Any = StepRow.__table__  # type: ignore[attr-defined]
 _KEYS = {"run_id", "path", "started_at"}
 _OF_ONE_ATTEMPT = {
     "connection",
@@ -38,8 +37,8 @@ def save_step(given: frozenset[str]) -> Statement:
     A step of a later attempt is left alone.
     """
 
-    def build(insert: Insert) -> Any:
-        statement = insert(_TABLE)
+    def build(dialect: str) -> Any:
+        statement = insert_into(StepRow, dialect)
         return statement.on_conflict_do_update(
             index_elements=["run_id", "path"],
             set_=_fresh(statement, {*given, "waiting_for"}),
@@ -57,8 +56,8 @@ def begin_step(given: frozenset[str]) -> Statement:
     pause.
     """
 
-    def build(insert: Insert) -> Any:
-        statement = insert(_TABLE)
+    def build(dialect: str) -> Any:
+        statement = insert_into(StepRow, dialect)
         paused = (col(StepRow.kind) == "repeat") & (col(StepRow.state) == StepState.WAITING)
         return statement.on_conflict_do_update(
             index_elements=["run_id", "path"],

@@ -18,10 +18,10 @@ from sqlmodel import SQLModel
 from orchestrator.domain.containment import EffectState, LeaseEndReason, LeaseState
 from orchestrator.domain.run import Mode, RunStatus, StepState
 from orchestrator.store.authentic import MUST_BE_READ, RowRefused
-from orchestrator.store.hot_path import containments, effects, events, runs, sealed, steps
-from orchestrator.store.hot_path.statement import Statement
 from orchestrator.store.queries import effects as effect_queries
 from orchestrator.store.search import index
+from orchestrator.store.statements import containments, effects, events, runs, sealed, steps
+from orchestrator.store.statements.statement import Statement
 from orchestrator.store.tables import (
     AuditEventRow,
     ConnectionRow,

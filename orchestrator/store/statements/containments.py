@@ -9,10 +9,9 @@ from sqlalchemy import bindparam, update
 from sqlmodel import col
 
 from orchestrator.domain.containment import LeaseState
-from orchestrator.store.hot_path.statement import Insert, Statement
+from orchestrator.store.statements.statement import Statement, insert_into
 from orchestrator.store.tables import ContainmentRow, LeaseRow
 
-_CONTAINMENTS: Any = ContainmentRow.__table__  # type: ignore[attr-defined]
 _LEASES: Any = LeaseRow.__table__  # type: ignore[attr-defined]
 _ENDS = ("until", "end_reason", "ended_by", "ended_at", "restored_by")
 """Columns that only a lease that ended has, or one that is about to end."""
@@ -22,8 +21,8 @@ _ENDS = ("until", "end_reason", "ended_by", "ended_at", "restored_by")
 def create_containment(given: frozenset[str]) -> Statement:
     """Return the statement that creates a containment where there is none."""
 
-    def build(insert: Insert) -> Any:
-        return insert(_CONTAINMENTS).on_conflict_do_nothing(index_elements=["key"])
+    def build(dialect: str) -> Any:
+        return insert_into(ContainmentRow, dialect).on_conflict_do_nothing(index_elements=["key"])
 
     return Statement("create containment", build, sorted(given))
 
@@ -32,8 +31,8 @@ def create_containment(given: frozenset[str]) -> Statement:
 def register_lease(given: frozenset[str]) -> Statement:
     """Return the statement that inserts a live lease; it revives one that ended."""
 
-    def build(insert: Insert) -> Any:
-        statement = insert(_LEASES)
+    def build(dialect: str) -> Any:
+        statement = insert_into(LeaseRow, dialect)
         fresh = {name: statement.excluded[name] for name in sorted(given - {"id"})}
         return statement.on_conflict_do_update(
             index_elements=["id"],
@@ -44,7 +43,7 @@ def register_lease(given: frozenset[str]) -> Statement:
     return Statement("register lease", build, sorted(given))
 
 
-def _end(_: Insert) -> Any:
+def _end(_: str) -> Any:
     values: Any = {name: bindparam(f"new_{name}") for name in _ENDS if name != "until"}
     return (
         update(_LEASES)

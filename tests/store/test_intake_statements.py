@@ -13,10 +13,11 @@ from sqlmodel import SQLModel
 
 from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.runtime import Runtime
-from orchestrator.store.intake_path import statements
-from orchestrator.store.intake_path.driver import driver_of, reading
-from orchestrator.store.intake_path.rows import count_deliveries, values_of
 from orchestrator.store.queries.sources import activity
+from orchestrator.store.search.index import ADD_OBSERVABLE
+from orchestrator.store.statements import intake as statements
+from orchestrator.store.statements.driver import driver_of
+from orchestrator.store.statements.intake_rows import count_deliveries, values_of
 from orchestrator.store.tables import (
     AlertRow,
     IncidentRow,
@@ -29,11 +30,12 @@ from orchestrator.store.tables import (
 from orchestrator.store.tables.observables import SubjectKind
 from tests.harness.databases import START, opened
 
+STATEMENTS = {**statements.ALL, "ADD_OBSERVABLE": ADD_OBSERVABLE}
 WRITES = {
     "INSERT_ALERT": AlertRow,
     "INSERT_INCIDENT": IncidentRow,
     "INSERT_RUN": RunRow,
-    "INSERT_OBSERVABLE": ObservableRow,
+    "ADD_OBSERVABLE": ObservableRow,
     "REMEMBER_MESSAGE": ReplayRow,
     "COUNT_DELIVERIES": SourceDayRow,
     "CLAIM_KEY": RunKeyRow,
@@ -95,7 +97,7 @@ ROWS: tuple[tuple[str, SQLModel], ...] = (
         ),
     ),
     (
-        "INSERT_OBSERVABLE",
+        "ADD_OBSERVABLE",
         ObservableRow(
             subject="alert_1",
             type="address",
@@ -124,21 +126,23 @@ def key_of(row: SQLModel) -> tuple[Any, ...]:
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_statement_writes_every_column_of_its_table(name: str, dialect: Any) -> None:
     table: Any = WRITES[name].__table__
-    compiled = statements.ALL[name].on(dialect)
-    assert {column.name for column in table.columns} <= set(compiled.names)
+    compiled = STATEMENTS[name].compiled(dialect)
+    assert {column.name for column in table.columns} <= {
+        parameter for parameter, _ in compiled.parameters
+    }
 
 
-@pytest.mark.parametrize("name", statements.ALL)
+@pytest.mark.parametrize("name", STATEMENTS)
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_statement_is_compiled_once(name: str, dialect: Any) -> None:
-    assert statements.ALL[name].on(dialect) is statements.ALL[name].on(dialect)
+    assert STATEMENTS[name].compiled(dialect) is STATEMENTS[name].compiled(dialect)
 
 
 async def test_row_that_a_statement_writes_is_the_row_that_the_model_reads(rt: Runtime) -> None:
     async with rt.store.write() as session:
         driver = await driver_of(session)
         for name, row in ROWS:
-            await driver.run(statements.ALL[name], [values_of(row)])
+            await STATEMENTS[name].run_all(driver, [values_of(row)])
     async with rt.store.read() as session:
         for _, row in ROWS:
             found = await session.get(type(row), key_of(row))
@@ -149,15 +153,17 @@ async def test_row_that_a_statement_writes_is_the_row_that_the_model_reads(rt: R
 async def test_row_that_the_model_writes_is_what_the_statements_read(rt: Runtime) -> None:
     async with rt.store.write() as session:
         session.add_all([type(row)(**values_of(row)) for _, row in ROWS])
-    async with reading(rt.store) as driver:
-        known = await driver.fetch(statements.KNOWN_ALERTS, source="edge", keys=["k\u00e4y", "no"])
+    async with rt.store.reader() as driver:
+        known = await statements.KNOWN_ALERTS.rows(
+            driver, {"source": "edge", "keys": ["k\u00e4y", "no"]}
+        )
         assert known == [("k\u00e4y", "alert_1", "inc_1")]
-        found = await driver.fetch(statements.OPEN_INCIDENTS, keys=["key"], since=START)
+        found = await statements.OPEN_INCIDENTS.rows(driver, {"keys": ["key"], "since": START})
         assert found == [("key", "inc_1")]
         late = START + timedelta(microseconds=1)
-        assert not await driver.fetch(statements.OPEN_INCIDENTS, keys=["key"], since=late)
-        ended = await driver.fetch(
-            statements.INCIDENTS_OF_FINGERPRINTS, source="edge", fingerprints=["f"]
+        assert not await statements.OPEN_INCIDENTS.rows(driver, {"keys": ["key"], "since": late})
+        ended = await statements.INCIDENTS_OF_FINGERPRINTS.rows(
+            driver, {"source": "edge", "fingerprints": ["f"]}
         )
         assert ended == [("f", "inc_1")]
 
@@ -166,12 +172,12 @@ async def test_incident_that_alerts_join_counts_them(rt: Runtime) -> None:
     async with rt.store.write() as session:
         driver = await driver_of(session)
         incident = ROWS[1][1]
-        await driver.run(statements.INSERT_INCIDENT, [values_of(incident)])
+        await statements.INSERT_INCIDENT.run_all(driver, [values_of(incident)])
         joined = {"incident": "inc_1", "new": 2, "left_out": 1}
         later = START + timedelta(hours=1)
         for severity, at in ((5, START - timedelta(hours=1)), (1, later)):
-            await driver.run(
-                statements.JOIN_INCIDENT, [{**joined, "least_severity": severity, "at": at}]
+            await statements.JOIN_INCIDENT.run_all(
+                driver, [{**joined, "least_severity": severity, "at": at}]
             )
     async with rt.store.read() as session:
         row = await session.get(IncidentRow, "inc_1")
@@ -186,19 +192,21 @@ async def test_key_is_claimed_once_until_its_time_is_over(rt: Runtime) -> None:
 
         async def claim(run_id: str, minutes: int) -> list[Any]:
             at = START + timedelta(minutes=minutes)
-            return await driver.fetch(
-                statements.CLAIM_KEY,
-                playbook="p",
-                once_key="k",
-                run_id=run_id,
-                at=at,
-                before=at - timedelta(minutes=10),
+            return await statements.CLAIM_KEY.rows(
+                driver,
+                {
+                    "playbook": "p",
+                    "once_key": "k",
+                    "run_id": run_id,
+                    "at": at,
+                    "before": at - timedelta(minutes=10),
+                },
             )
 
         assert await claim("run_1", 0) == [("run_1",)]
         assert await claim("run_2", 10) == []
         assert await claim("run_3", 11) == [("run_3",)]
-        holder = await driver.fetch(statements.KEY_HOLDER, playbook_name="p", key="k")
+        holder = await statements.KEY_HOLDER.rows(driver, {"playbook_name": "p", "key": "k"})
     assert holder == [("run_3", START + timedelta(minutes=11))]
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from orchestrator.store.authentic import VERIFIED, is_key_accepted, refuse_unless_authentic
-from orchestrator.store.hot_path.statement import Statement
+from orchestrator.store.statements.statement import Statement
 from orchestrator.store.tables import ConnectionRow, KillSwitchRow, PlaybookRow, PolicyRow
 
 R = TypeVar("R", bound=SQLModel)

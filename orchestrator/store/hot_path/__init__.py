@@ -1,1 +1,0 @@
-"""Statements of the hot path: what each run writes and reads, compiled once for each database."""
