@@ -42,6 +42,8 @@ REST = timedelta(seconds=5)
 """How long a containment rests whose release or check did not end well, beyond what it asks for."""
 PATIENCE = timedelta(minutes=10)
 """How long a workflow occupies its lane at most; after it, others are started too."""
+END_RELEASE, END_CHECK = timedelta(hours=1), timedelta(minutes=20)
+"""When Temporal ends a workflow that does not proceed, so that the next one takes its place."""
 _RPC_TIMEOUT = timedelta(seconds=5)
 _FAILURES = (
     RPCError,
@@ -120,15 +122,17 @@ class Attendant:
 
     async def _release(self, key: str) -> None:
         done = await self._carry_out(
-            Workflow.RELEASE, release_workflow_id(key), key, Priority(priority_key=1)
+            Workflow.RELEASE, release_workflow_id(key), key, 1, END_RELEASE
         )
         if not done:
             self._releases.rest(key, self._rt.clock(), REST)
 
     async def _check(self, key: str) -> None:
-        await self._carry_out(Workflow.CHECK, check_workflow_id(key), key, Priority(priority_key=5))
+        await self._carry_out(Workflow.CHECK, check_workflow_id(key), key, 5, END_CHECK)
 
-    async def _carry_out(self, workflow: Workflow, id_: str, key: str, priority: Priority) -> bool:
+    async def _carry_out(
+        self, workflow: Workflow, id_: str, key: str, priority: int, end: timedelta
+    ) -> bool:
         """Start a workflow, or join it where it runs, and wait for its end."""
         try:
             handle = await self._client.start_workflow(
@@ -137,7 +141,8 @@ class Attendant:
                 id=id_,
                 task_queue=TASK_QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                priority=priority,
+                priority=Priority(priority_key=priority),
+                execution_timeout=end,
                 rpc_timeout=_RPC_TIMEOUT,
             )
             async with asyncio.timeout(PATIENCE.total_seconds()):

@@ -56,8 +56,6 @@ _LOOP = frozenset(
     }
 )  # fmt: skip
 """Methods of an event loop that leave the workflow."""
-_UNSAFE = frozenset({"imports_passed_through"})
-"""What of `workflow.unsafe` may be used."""
 _BUILTINS = frozenset(
     {
         "__import__", "breakpoint", "compile", "eval", "exec", "exit", "globals", "hash", "id", "input",
@@ -178,7 +176,7 @@ def _bad_attribute(node: ast.Attribute, modules: dict[str, str]) -> str | None:
         case ast.Attribute(attr=attribute) if attribute in _LOOP:
             return f"leaves the workflow: {attribute}"
         case ast.Attribute(value=ast.Attribute(attr="unsafe"), attr=attribute):
-            return None if attribute in _UNSAFE else f"uses unsafe.{attribute}"
+            return f"uses unsafe.{attribute}"
         case (
             ast.Attribute(value=ast.Name(id="datetime" | "date"), attr=attribute)
             | ast.Attribute(value=ast.Attribute(attr="datetime" | "date"), attr=attribute)

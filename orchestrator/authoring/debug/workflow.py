@@ -8,38 +8,37 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from orchestrator.authoring.debug.applied import AppliedSteps
-    from orchestrator.authoring.debug.display import MAX_SHOWN, fit_state, preview_plan
-    from orchestrator.authoring.debug.port import DebugPort
-    from orchestrator.authoring.debug.stepper import (
-        Order,
-        Override,
-        Proceed,
-        Skip,
-        SteppingInterpreter,
-        Upcoming,
-        UpcomingCall,
-    )
-    from orchestrator.contracts.change import PlanReply
-    from orchestrator.contracts.debug import (
-        CurrentStep,
-        DebugCommand,
-        DebugEnd,
-        DebugInput,
-        DebugPhase,
-        DebugReply,
-        DebugState,
-    )
-    from orchestrator.contracts.names import Activity, Workflow
-    from orchestrator.contracts.requests import RequestError
-    from orchestrator.contracts.run import RunResult, StepRef
-    from orchestrator.domain.errors import Conflict, Invalid, TocsinError
-    from orchestrator.domain.masking import mask_secrets
-    from orchestrator.engine.decide.scope import StepScope
-    from orchestrator.engine.temporal.activity_calls import store_activity
-    from orchestrator.playbook.language.evaluate import evaluate
-    from orchestrator.playbook.plan import AnyStep, Ask, CallPlaybook, Use, Wait, without_rounds
+from orchestrator.authoring.debug.applied import AppliedSteps
+from orchestrator.authoring.debug.display import MAX_SHOWN, fit_state, preview_plan
+from orchestrator.authoring.debug.port import DebugPort
+from orchestrator.authoring.debug.stepper import (
+    Order,
+    Override,
+    Proceed,
+    Skip,
+    SteppingInterpreter,
+    Upcoming,
+    UpcomingCall,
+)
+from orchestrator.contracts.change import PlanReply
+from orchestrator.contracts.debug import (
+    CurrentStep,
+    DebugCommand,
+    DebugEnd,
+    DebugInput,
+    DebugPhase,
+    DebugReply,
+    DebugState,
+)
+from orchestrator.contracts.names import Activity, Workflow
+from orchestrator.contracts.requests import RequestError
+from orchestrator.contracts.run import RunResult, StepRef
+from orchestrator.domain.errors import Conflict, Invalid, TocsinError
+from orchestrator.domain.masking import mask_secrets
+from orchestrator.engine.decide.scope import StepScope
+from orchestrator.engine.temporal.activity_calls import store_activity
+from orchestrator.playbook.language.evaluate import evaluate
+from orchestrator.playbook.plan import AnyStep, Ask, CallPlaybook, Use, Wait, without_rounds
 
 _OVERRIDABLE = {kind.model_fields["kind"].default for kind in (Use, Ask, Wait, CallPlaybook)}
 

@@ -1,1 +1,1 @@
-"""Fixed statements of what each run writes and reads and of the webhook, compiled once for each database."""
+"""Fixed statements of each run and of the webhook, compiled once for each database."""

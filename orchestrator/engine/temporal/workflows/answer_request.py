@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from temporalio.common import RetryPolicy
-
-    from orchestrator.contracts.names import Activity, Workflow
-    from orchestrator.contracts.requests import WorkerReply, WorkerRequest
-    from orchestrator.engine.temporal.activity_calls import ACTION_TIME, HEARTBEAT
+from orchestrator.contracts.names import Activity, Workflow
+from orchestrator.contracts.requests import WorkerReply, WorkerRequest
+from orchestrator.engine.temporal.activity_calls import ACTION_TIME, HEARTBEAT
 
 
 @workflow.defn(name=Workflow.ANSWER_REQUEST)

@@ -7,16 +7,15 @@ from contextlib import suppress
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-with workflow.unsafe.imports_passed_through():
-    from orchestrator.contracts.change import UndoRequest
-    from orchestrator.contracts.names import Activity, Workflow
-    from orchestrator.domain.errors import TocsinError
-    from orchestrator.engine.temporal.activity_calls import (
-        ACTION_TIME,
-        remote_activity,
-        store_activity,
-        undo_steps,
-    )
+from orchestrator.contracts.change import UndoRequest
+from orchestrator.contracts.names import Activity, Workflow
+from orchestrator.domain.errors import TocsinError
+from orchestrator.engine.temporal.activity_calls import (
+    ACTION_TIME,
+    remote_activity,
+    store_activity,
+    undo_steps,
+)
 
 ONE_TRY = RetryPolicy(maximum_attempts=1)
 """The store says when a release is tried again, so that one that waits occupies no worker."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from orchestrator.contracts.change import RollBackInput, UndoReply, UndoRequest
-    from orchestrator.contracts.names import Workflow
-    from orchestrator.engine.temporal.activity_calls import undo_steps
+from orchestrator.contracts.change import RollBackInput, UndoReply, UndoRequest
+from orchestrator.contracts.names import Workflow
+from orchestrator.engine.temporal.activity_calls import undo_steps
 
 
 @workflow.defn(name=Workflow.ROLL_BACK)

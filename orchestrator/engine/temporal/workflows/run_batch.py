@@ -5,15 +5,14 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from orchestrator.contracts.approval import Decision
-    from orchestrator.contracts.batch import BatchInput, BatchReply
-    from orchestrator.contracts.names import Workflow
-    from orchestrator.domain.errors import TocsinError
-    from orchestrator.engine.decide.interpreter import Interpreter
-    from orchestrator.engine.decide.scope import GroupApproval, StepScope
-    from orchestrator.engine.temporal.inbox import Inbox
-    from orchestrator.engine.temporal.port import TemporalPort
+from orchestrator.contracts.approval import Decision
+from orchestrator.contracts.batch import BatchInput, BatchReply
+from orchestrator.contracts.names import Workflow
+from orchestrator.domain.errors import TocsinError
+from orchestrator.engine.decide.interpreter import Interpreter
+from orchestrator.engine.decide.scope import GroupApproval, StepScope
+from orchestrator.engine.temporal.inbox import Inbox
+from orchestrator.engine.temporal.port import TemporalPort
 
 
 @workflow.defn(name=Workflow.BATCH)

@@ -7,19 +7,18 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-with workflow.unsafe.imports_passed_through():
-    from orchestrator.contracts.approval import BeginReply, Decision
-    from orchestrator.contracts.names import Activity, Workflow
-    from orchestrator.contracts.run import RunEnd, RunInput, RunResult, StepRef
-    from orchestrator.domain.errors import Rejected, TocsinError
-    from orchestrator.domain.run import BEFORE, Mode, RunStatus
-    from orchestrator.engine.decide.approvals import ask_people
-    from orchestrator.engine.decide.interpreter import Interpreter
-    from orchestrator.engine.decide.rollback import roll_back
-    from orchestrator.engine.decide.scope import Declined, StepScope
-    from orchestrator.engine.temporal.activity_calls import store_activity
-    from orchestrator.engine.temporal.inbox import Inbox
-    from orchestrator.engine.temporal.port import TemporalPort
+from orchestrator.contracts.approval import BeginReply, Decision
+from orchestrator.contracts.names import Activity, Workflow
+from orchestrator.contracts.run import RunEnd, RunInput, RunResult, StepRef
+from orchestrator.domain.errors import Rejected, TocsinError
+from orchestrator.domain.run import BEFORE, Mode, RunStatus
+from orchestrator.engine.decide.approvals import ask_people
+from orchestrator.engine.decide.interpreter import Interpreter
+from orchestrator.engine.decide.rollback import roll_back
+from orchestrator.engine.decide.scope import Declined, StepScope
+from orchestrator.engine.temporal.activity_calls import store_activity
+from orchestrator.engine.temporal.inbox import Inbox
+from orchestrator.engine.temporal.port import TemporalPort
 
 
 @workflow.defn(name=Workflow.RUN)
