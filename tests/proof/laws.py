@@ -221,25 +221,34 @@ class Laws:
         now, shown = self._stage.clock.now(), self._stage.devices[target.system].shows(target.name)
         if target.is_held(now) and not shown and not self._may_be_gone(target):
             return f"{target.name} is held but not contained: {list(target.holds.values())}"
-        if (
-            target.is_free(now)
-            and not self._model.is_awaited(target.name)
-            and shown != target.by_hand
-        ):
+        if not target.is_free(now) or self._model.is_awaited(target.name):
+            return None
+        if shown != target.by_hand:
             return f"no lease holds {target.name}, but it is {'contained' if shown else 'not restored'}"
+        if live := self._ledger.rows(
+            "SELECT leases.id, leases.until FROM leases"
+            " JOIN containments ON containments.key = leases.containment_key"
+            " WHERE leases.state = 'live' AND containments.target_value = ?",
+            target.name,
+        ):
+            return f"nothing holds {target.name}, but leases of it live: {live}"
         return None
 
     def _may_be_gone(self, target: ProofTarget) -> bool:
-        """Return whether the device lost it, and no check was due yet or no one reapplies it."""
+        """Return whether the device lost it, and the books say so, or no check was due yet."""
         if target.forgot is None or self._stage.journal.of(target.name)[-1:] != ["forgot"]:
             return False
         due = self._stage.clock.now() > target.forgot + DRIFT
-        return (
-            not due
-            or not self._model.reapplies
-            or self._model.policy != "allow"
-            or self._model.killed
-            or self._model.was_away
+        if not due or self._model.killed or self._model.was_away:
+            return True
+        if self._model.reapplies and self._model.policy == "allow":
+            return False
+        return bool(
+            self._ledger.rows(
+                "SELECT key FROM containments WHERE state = 'held' AND drift IS NOT NULL"
+                " AND target_value = ?",
+                target.name,
+            )
         )
 
     def check_end(self) -> None:
