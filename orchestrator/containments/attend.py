@@ -42,8 +42,11 @@ REST = timedelta(seconds=5)
 """How long a containment rests whose release or check did not end well, beyond what it asks for."""
 PATIENCE = timedelta(minutes=10)
 """How long a workflow occupies its lane at most; after it, others are started too."""
-END_RELEASE, END_CHECK = timedelta(hours=1), timedelta(minutes=20)
-"""When Temporal ends a workflow that does not proceed, so that the next one takes its place."""
+END_CHECK = timedelta(minutes=20)
+"""When Temporal ends a check that does not proceed, so that the next one takes its place.
+
+`runs/stuck_containments.py` replaces releases.
+"""
 _RPC_TIMEOUT = timedelta(seconds=5)
 _FAILURES = (
     RPCError,
@@ -121,9 +124,7 @@ class Attendant:
         return len(claimed)
 
     async def _release(self, key: str) -> None:
-        done = await self._carry_out(
-            Workflow.RELEASE, release_workflow_id(key), key, 1, END_RELEASE
-        )
+        done = await self._carry_out(Workflow.RELEASE, release_workflow_id(key), key, 1, None)
         if not done:
             self._releases.rest(key, self._rt.clock(), REST)
 
@@ -131,7 +132,7 @@ class Attendant:
         await self._carry_out(Workflow.CHECK, check_workflow_id(key), key, 5, END_CHECK)
 
     async def _carry_out(
-        self, workflow: Workflow, id_: str, key: str, priority: int, end: timedelta
+        self, workflow: Workflow, id_: str, key: str, priority: int, end: timedelta | None
     ) -> bool:
         """Start a workflow, or join it where it runs, and wait for its end."""
         try:
