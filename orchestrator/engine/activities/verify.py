@@ -86,14 +86,15 @@ class VerifyChange:
             return reply
 
     async def _release_reason(self, ref: StepRef) -> str | None:
-        """Return that a person ended the step's lease in the meantime, and who."""
+        """Return why the step's lease ended in the meantime: its time was up, or a person did it."""
         async with self._rt.store.read() as session:
             lease = await containments.get_lease(
                 session, containments.lease_id(ref.run.run_id, ref.path)
             )
-        ends = {LeaseEndReason.RELEASED, LeaseEndReason.RESTORED}
-        if lease is None or lease.end_reason not in ends:
+        if lease is None or lease.end_reason is None or not lease.end_reason.is_release:
             return None
+        if lease.end_reason is LeaseEndReason.EXPIRED:
+            return "its lease expired before the device was read back, and it is not in force"
         how = lease.end_reason.describe(lease.ended_by or "")
         return f"it was {how} before the device was read back, and is not in force"
 

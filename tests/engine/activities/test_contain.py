@@ -21,12 +21,14 @@ from orchestrator.contracts.change import (
     UndoRequest,
     VerifyRequest,
 )
+from orchestrator.contracts.containment import HoldRequest
 from orchestrator.contracts.run import RunEnd, StepRef
 from orchestrator.domain.change import Effect, Verdict
 from orchestrator.domain.containment import LeaseEndReason
 from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.engine.activities import undo as undoing
 from orchestrator.engine.activities.apply import ApplyChange
+from orchestrator.engine.activities.hold import HoldTarget
 from orchestrator.engine.activities.plan import PlanChange
 from orchestrator.store.tables import ContainmentRow, EffectRow, LeaseRow, StepRow
 from tests.harness.activity_rig import (
@@ -103,6 +105,23 @@ async def test_release_during_verification_names_who_released(
         == "it was released by bob before the device was read back, and is not in force"
     )
     assert [row.error for row in await bench.rows(StepRow)] == [reply.detail]
+
+
+async def test_lease_that_expired_before_the_verification_is_not_the_device_s_fault(
+    bench: ActivityRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.engine.activities.verify.PAUSES", (0.0,))
+    call = bench.block()
+    planned = await bench.contained(call)
+    await ActivityEnvironment().run(
+        HoldTarget(bench.rt).hold, HoldRequest(ref=call.ref, seconds=20)
+    )
+    bench.pass_time(timedelta(seconds=21))
+    assert (await undo(bench, cause=LeaseEndReason.EXPIRED)).outcome == "undone"
+    request = VerifyRequest(call=call, change=planned.change, output={})
+    reply = await ActivityEnvironment().run(VerifyChange(bench.rt).verify, request)
+    assert (reply.verified, reply.released) == (False, True)
+    assert reply.detail.startswith("its lease expired before the device was read back")
 
 
 async def test_unverified_change_is_not_reported_as_a_release(
