@@ -22,13 +22,13 @@ from orchestrator.intake.parsers import Parser, parser_for
 from orchestrator.intake.source_views import SourceDetails, SourceView, WebhookCounts
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.intake_rows import read_source
 from orchestrator.store.paging import to_iso
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.queries.sources import activity, rejected
 from orchestrator.store.search import configuration
 from orchestrator.store.search.filters import SourceFilter
-from orchestrator.store.statements.intake_rows import read_source
 from orchestrator.store.tables import SourceRow
 
 CORRELATIONS = ("host", "user", "remote", "rule", "none")

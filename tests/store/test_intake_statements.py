@@ -13,11 +13,11 @@ from sqlmodel import SQLModel
 
 from orchestrator.domain.run import Mode, RunStatus
 from orchestrator.runtime import Runtime
+from orchestrator.store.intake_rows import count_deliveries, values_of
 from orchestrator.store.queries.sources import activity
 from orchestrator.store.search.index import ADD_OBSERVABLE
 from orchestrator.store.statements import intake as statements
 from orchestrator.store.statements.driver import driver_of
-from orchestrator.store.statements.intake_rows import count_deliveries, values_of
 from orchestrator.store.tables import (
     AlertRow,
     IncidentRow,

@@ -40,7 +40,7 @@ READ_ALL = {
 """Functions, and tables where they are named, that may read all that fits; and why."""
 
 APART = {
-    "statements/intake_rows.py": "it gets a source by its key, where another hand wrote the row",
+    "intake_rows.py": "it gets a source by its key, where another hand wrote the row",
     "queries/audit/rows.py": "it inserts many events at once on PostgreSQL",
 }
 """Files with a place that SQLite or a whole row does not reach; and what it does."""

@@ -86,7 +86,7 @@ class VerifyChange:
             return reply
 
     async def _release_reason(self, ref: StepRef) -> str | None:
-        """Return why the step's lease ended in the meantime: its time was up, or a person did it."""
+        """Return why the step's lease ended meanwhile: its time was up, or a person did it."""
         async with self._rt.store.read() as session:
             lease = await containments.get_lease(
                 session, containments.lease_id(ref.run.run_id, ref.path)

@@ -24,9 +24,9 @@ from orchestrator.intake.matching import start_runs
 from orchestrator.intake.matching.set_aside import set_aside
 from orchestrator.runtime import Runtime
 from orchestrator.store.dialect import Lock, lock
+from orchestrator.store.intake_rows import add_alerts, count_deliveries, values_of
 from orchestrator.store.statements import intake as statements
 from orchestrator.store.statements.driver import Driver, driver_of
-from orchestrator.store.statements.intake_rows import add_alerts, count_deliveries, values_of
 from orchestrator.store.tables import AlertRow
 
 Answers = dict[str, AcceptedAlert]
