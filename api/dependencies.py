@@ -17,6 +17,7 @@ from orchestrator.access.keys import authenticate_key
 from orchestrator.crypto.tokens import token_id
 from orchestrator.domain.access import Permission, Principal
 from orchestrator.domain.errors import Forbidden
+from orchestrator.domain.untrusted.nesting import has_more_values
 from orchestrator.intake.body import BodyRefused, parse_json
 
 _bearer = HTTPBearer(
@@ -27,6 +28,8 @@ _bearer = HTTPBearer(
 )
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 _MAX_TOKEN = 200
+MOST_VALUES = 20_000
+"""Values in the body of a request. An administrator imports more."""
 
 
 class Requirement:
@@ -91,6 +94,7 @@ class GuardedRoute(StrictRoute):
         async def guarded(request: Request) -> Response:
             await required.admit(request)
             strict = _StrictRequest(request.scope, request.receive)
+            strict.is_bounded = required.permission is not Permission.ADMIN
             return await answer_once(strict, _principal(request).person, handler)
 
         return guarded
@@ -99,9 +103,15 @@ class GuardedRoute(StrictRoute):
 class _StrictRequest(Request):
     """A request whose JSON body is parsed as strictly as an alert's."""
 
+    is_bounded = True
+    """Whether it has at most MOST_VALUES, so that handling it delays no alert."""
+
     async def json(self) -> Any:
+        body = await self.body()
+        if self.is_bounded and has_more_values(body, MOST_VALUES):
+            raise HTTPException(413, f"the body has more than {MOST_VALUES} values; send fewer")
         try:
-            return parse_json(await self.body(), container_of(self).rt.settings.max_body_bytes)
+            return parse_json(body, container_of(self).rt.settings.max_body_bytes)
         except BodyRefused as refused:  # FastAPI would answer a 400 without detail
             raise HTTPException(refused.status, refused.reason) from refused
 

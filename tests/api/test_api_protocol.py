@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -13,11 +14,13 @@ from fastapi.routing import APIRoute
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from api.app import GUARDED, OPEN
+from api.app import GUARDED, OPEN, create_app
 from api.protocol.location import LOCATIONS
 from api.protocol.query import declared_parameters
 from api.protocol.route import StrictRoute
-from tests.harness.api_calls import EDGE, add_edge, alert, is_problem
+from orchestrator.domain.access import Role
+from orchestrator.runtime import Runtime
+from tests.harness.api_calls import EDGE, People, add_edge, alert, is_problem
 
 ROUTES = [route for router in GUARDED for route in router.routes if isinstance(route, APIRoute)]
 EACH = [(method, route) for route in ROUTES for method in sorted(route.methods)]
@@ -163,6 +166,27 @@ async def test_compressed_body_is_415(admin: httpx.AsyncClient) -> None:
     reply = await admin.post("/v1/runs", content=b"\x1f\x8b", headers=headers)
     assert "send it without Content-Encoding" in is_problem(reply, 415)["detail"]
     assert reply.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.attack("send a request of 300,000 values", before="the intake stands still for 5.5 s")
+async def test_values_of_a_body_are_bounded_before_they_are_parsed(
+    rt: Runtime, people: People
+) -> None:
+    settings = rt.settings.model_copy(update={"max_body_bytes": 1024 * 1024})
+    viewer = dict(people[Role.VIEWER].headers)
+    transport = httpx.ASGITransport(create_app(replace(rt, settings=settings), lambda: None))
+    change = {"action": "firewall.block_address", "target": {"type": "address", "value": "::7"}}
+    async with httpx.AsyncClient(transport=transport, base_url="http://tocsin") as client:
+        client.headers = httpx.Headers(viewer)
+        many: list[Any] = [[1] * 30_000, [[]] * 30_000, {f"{each}": 1 for each in range(30_000)}]
+        for values in many:
+            for path in ("policy/evaluate", "policy/diff", "authoring/check"):
+                body = {**change, "effect": "contain", "input": {"a": values}}
+                problem = is_problem(await client.post(f"/v1/{path}", json=body), 413)
+                assert problem["detail"] == "the body has more than 20000 values; send fewer"
+        # However long a text is, and whatever is in it, it is one value.
+        reply = await client.post("/v1/authoring/check", json={"text": '[,{"' * 25_000})
+        assert is_problem(reply, 422)["detail"].startswith("playbook.yaml")
 
 
 async def test_json_with_a_charset_is_accepted(admin: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""Nesting of JSON and XML, bounded before a parser recurses."""
+"""Nesting and size of JSON and XML, bounded before a parser recurses or builds values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ MAX_DEPTH = 64
 # Possessive, and an open string runs to the end, so that any body takes one pass.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+_BEGINS = (b",", b"[", b"{")
+"""Each begins a value, or a pair of an object; but for the outermost value, nothing else does."""
 
 
 def is_nested_too_deep(body: bytes) -> bool:
@@ -23,6 +25,13 @@ def is_nested_too_deep(body: bytes) -> bool:
         if depth > MAX_DEPTH:
             return True
     return False
+
+
+def has_more_values(body: bytes, most: int) -> bool:
+    """Return whether a JSON text has more values than this: what it costs is by them, not bytes."""
+    if sum(map(body.count, _BEGINS)) <= most:
+        return False
+    return sum(map(_STRING.sub(b"", body).count, _BEGINS)) > most
 
 
 def parse_bounded_json(body: bytes) -> Any:
