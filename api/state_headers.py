@@ -9,9 +9,12 @@ from orchestrator.audit.state import TrailState
 from orchestrator.incidents.trail_health import trail_health
 from orchestrator.policy.stops.kill_switches import KillSwitchView, list_switches
 from orchestrator.runtime import Runtime
+from orchestrator.store.authentic import RowRefused
 
 KILL_SWITCH_HEADER = "Tocsin-Kill-Switch"
 AUDIT_HEADER = "Tocsin-Audit"
+NOT_BELIEVED = "global;releases;altered"
+"""Another hand wrote or deleted a kill switch: nothing is changed until a person has seen to it."""
 _MAX_NAMED = 20
 
 
@@ -19,8 +22,8 @@ class StateHeaders:
     """The headers, from state that is read at most once or twice a second."""
 
     def __init__(self, rt: Runtime) -> None:
-        self.kill_switches: RecentState[tuple[KillSwitchView, ...]] = RecentState(
-            "kill switches", lambda: list_switches(rt), (), fresh_seconds=0.5
+        self.kill_switches: RecentState[tuple[KillSwitchView, ...] | None] = RecentState(
+            "kill switches", lambda: _believed(rt), (), fresh_seconds=0.5
         )
         self.trail: RecentState[TrailState] = RecentState(
             "audit trail", lambda: trail_health(rt), TrailState(), fresh_seconds=1.0
@@ -29,11 +32,21 @@ class StateHeaders:
     async def headers(self) -> dict[str, str]:
         """Return the headers: one for engaged kill switches, one for a broken audit trail."""
         found = {}
-        if switches := await self.kill_switches.get():
+        switches = await self.kill_switches.get()
+        if switches is None:
+            found[KILL_SWITCH_HEADER] = NOT_BELIEVED
+        elif switches:
             found[KILL_SWITCH_HEADER] = _kill_switches(switches)
         if not (await self.trail.get()).is_intact:
             found[AUDIT_HEADER] = "broken"
         return found
+
+
+async def _believed(rt: Runtime) -> tuple[KillSwitchView, ...] | None:
+    try:
+        return await list_switches(rt)
+    except RowRefused:  # the store reports it; no answer fails because of it
+        return None
 
 
 def _kill_switches(switches: tuple[KillSwitchView, ...]) -> str:

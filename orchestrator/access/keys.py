@@ -28,6 +28,7 @@ from orchestrator.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from orchestrator.notifications import one_time_links, outbox
 from orchestrator.policy.load_inputs import load_policy
 from orchestrator.runtime import Runtime
+from orchestrator.store import standing
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import records
 from orchestrator.store.queries.access import people
@@ -178,10 +179,16 @@ async def authenticate_key(rt: Runtime, token: str, address: str | None = None) 
         or not row.is_live(rt.clock())
         or owner.row.disabled_at is not None
         or not is_within(row.networks, address)
+        or not await _stands(rt, owner, row)
     ):
         raise Forbidden("the API key is not valid")
     scopes = None if row.scopes is None else tuple(Permission(each) for each in row.scopes)
     return owner.principal([row], scopes)
+
+
+async def _stands(rt: Runtime, owner: PersonRecord, row: KeyRow) -> bool:
+    async with rt.store.read() as session:
+        return bool(await standing.standing_keys(session, owner.row, [row]))
 
 
 def is_within(networks: Sequence[str] | None, address: str | None) -> bool:

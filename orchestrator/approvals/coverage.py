@@ -69,7 +69,10 @@ async def _unproven(
     hand.
     """
     needed = 1 if row.break_glass_by is not None else row.quorum
-    recorded = await approvals.list_recorded_approvers(session, row.id)
+    was_withdrawn = row.state is ApprovalState.WITHDRAWN  # after the change began
+    recorded = await approvals.list_recorded_approvers(
+        session, row.id, also_withdrawn=was_withdrawn
+    )
     proven = [each for each in approving if f"person:{each.person}" in recorded]
     if len(proven) >= needed and len(proven) == len(approving):
         return None

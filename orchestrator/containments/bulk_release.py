@@ -19,7 +19,8 @@ from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.policy.load_inputs import release_stop_reason
 from orchestrator.runtime import Runtime
-from orchestrator.store.queries import containments, policy_inputs
+from orchestrator.store import standing
+from orchestrator.store.queries import containments
 from orchestrator.store.search.filters import ContainmentFilter
 from orchestrator.store.search.selection import (
     MOST,
@@ -186,7 +187,7 @@ async def _outcome(
 
 
 async def _stopped_by(session: AsyncSession, row: ContainmentRow) -> str | None:
-    if not any(switch.stop_releases for switch in await policy_inputs.list_switches(session)):
+    if not any(switch.stop_releases for switch in await standing.kill_switches(session)):
         return None
     effect = await covering_effect(session, row)
     if effect is None:

@@ -14,6 +14,9 @@ from orchestrator.domain.incident import TaskKind
 from orchestrator.incidents.tasks import open_task
 from orchestrator.runtime import Runtime
 
+NOT_OURS = (
+    "was written or deleted past Tocsin, or an older copy of it was put back, and is not used"
+)
 FIX = (
     "find out who writes to the database; then restore the row from a backup, or delete it and "
     "save it again"
@@ -43,7 +46,7 @@ async def _record(rt: Runtime, name: str) -> None:
             session,
             kind=TaskKind.REFUSED_ROW,
             subject=name,
-            summary=f"the row {name} was not written by Tocsin and is not used; {FIX}",
+            summary=f"the row {name} {NOT_OURS}; {FIX}",
             now=now,
         )
         await trail.record(

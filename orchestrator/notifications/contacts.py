@@ -15,6 +15,7 @@ from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.runtime import Runtime
+from orchestrator.store import standing
 from orchestrator.store.dialect import Lock, lock
 from orchestrator.store.precondition import ANY_STATE, Precondition
 from orchestrator.store.queries import notifications, records
@@ -147,6 +148,7 @@ async def decision_principal(session: AsyncSession, person: str, now: datetime) 
     record = await people.get_person(session, person)
     if record is None:
         return None
+    keys = await standing.standing_keys(session, record.row, keys)
     return _principal(record, keys, Permission.APPROVAL_DECIDE, contact)
 
 

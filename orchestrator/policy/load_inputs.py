@@ -32,8 +32,8 @@ from orchestrator.policy.inputs import LOOKUPS
 from orchestrator.policy.limits import limit_usage
 from orchestrator.policy.stops import circuit_breaker
 from orchestrator.policy.stops.self_protection import OWN_FOR
+from orchestrator.store import standing
 from orchestrator.store.queries import policy_inputs, runs, steps
-from orchestrator.store.statements import sealed
 
 _MOST_LIMITS = 1000
 _limits: dict[str, Limits] = {}  # by the plan's digest, which covers them
@@ -60,7 +60,7 @@ class RunLike(Protocol):
 
 async def load_policy(session: AsyncSession) -> PolicyInForce:
     """Return the newest policy, or the built-in defaults as version 0 if none is published."""
-    row = await sealed.newest_policy(session)
+    row = await standing.newest_policy(session)
     if row is None:
         policy = Policy()
         return PolicyInForce(0, policy.digest, policy)
@@ -117,7 +117,7 @@ async def load_facts(
         EngagedSwitch(
             scope=row.scope, name=row.name, reason=row.reason, stop_releases=row.stop_releases
         )
-        for row in await sealed.kill_switches(session)
+        for row in await standing.kill_switches(session)
     )
     guarded = change.effect in GUARDED
     names, sure = (
@@ -156,7 +156,7 @@ async def release_stop_reason(
         "playbook": {playbook},
         "source": {source},
     }
-    for row in await policy_inputs.list_switches(session):
+    for row in await standing.kill_switches(session):
         if row.stop_releases and (
             row.scope not in named or row.name in named[row.scope]
         ):  # global, or a scope of a later version

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from sqlalchemy import event, inspect, select
 from sqlalchemy.engine import FrozenResult
@@ -166,6 +166,20 @@ def _checked(row: SQLModel, session: Session, authenticator: Authenticator) -> b
 def refuse_unless_authentic(row: SQLModel, session: Session) -> bool:
     """Return whether a row that was read past the ORM is authentic. Raise RowRefused as a query."""
     return is_authentic(row, _authenticator(session)) or _refuse(row, session)
+
+
+def refuse(row: SQLModel, session: Session) -> None:
+    """Note a row whose tag is right, and which is an older copy. Raise RowRefused as a query."""
+    _refuse(row, session)
+
+
+def refuse_missing(name: str, session: Session) -> NoReturn:
+    """Note a row that is not there and no query can do without. Raise RowRefused."""
+    session.info.setdefault(REFUSED, {})[name] = "missing"
+    raise RowRefused(
+        f"the row {name} was deleted past Tocsin, or an older one was put back, so that nothing is "
+        "changed; find out who writes to the database, then restore the row, or save it again"
+    )
 
 
 def is_key_accepted(row: SQLModel, session: Session) -> bool:

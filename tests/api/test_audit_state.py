@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from orchestrator.cli.diagnosis.trail import examine_trail
 from orchestrator.incidents.tasks import close_task, list_tasks
 from orchestrator.incidents.trail_alarm import TrailAlarm
+from orchestrator.policy.stops import kill_switches
 from orchestrator.runtime import Runtime
 from tests.audit.test_anchor import sealed, tamper, write
 from tests.audit.test_event_mac import INSERT
@@ -70,3 +71,22 @@ async def test_quarantined_event_shows_until_its_task_is_closed(
     await write(rt, "next")
     await TrailAlarm(rt).seal()  # another process knows what is closed
     assert (await list_tasks(rt)).items == []
+
+
+@pytest.mark.attack(
+    "alter or delete a kill switch, so that answers fail",
+    before="two answers a second are 500, webhooks too",
+)
+@pytest.mark.parametrize(
+    "attack", ["DELETE FROM kill_switches", "UPDATE kill_switches SET reason = 'no'"]
+)
+async def test_answers_say_that_kill_switches_were_altered(
+    rt: Runtime, app: FastAPI, stranger: httpx.AsyncClient, attack: str
+) -> None:
+    await kill_switches.engage(rt, "global", "*", "drill", actor="person:ann")
+    await tamper(rt, attack)
+    for path in ("/livez", "/v1/runs", "/nowhere", "/metrics"):
+        app.state.container.state.kill_switches.refresh()
+        reply = await stranger.get(path)
+        assert reply.status_code < 500
+        assert reply.headers["Tocsin-Kill-Switch"] == "global;releases;altered"

@@ -9,18 +9,24 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from temporalio.exceptions import ApplicationError
 
 from connectors.sdk.transport import Access
-from orchestrator.access.keys import authenticate_key
+from orchestrator.access.keys import authenticate_key, revoke_key
+from orchestrator.access.people import change_person
 from orchestrator.connections.credentials import open_credentials
 from orchestrator.connections.manage import list_connections, save_connection
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import Forbidden, Halted, Invalid
 from orchestrator.incidents.refused_rows import report_refused_rows
+from orchestrator.notifications.contacts import decision_principal
+from orchestrator.policy import policies
 from orchestrator.policy.load_inputs import load_policy
+from orchestrator.policy.stops import kill_switches
 from orchestrator.runtime import Runtime
-from orchestrator.store.authentic import list_refused
+from orchestrator.store.authentic import RowRefused, list_refused
 from orchestrator.store.queries import approvals, records
+from orchestrator.store.standing import check_all
 from orchestrator.store.tables import (
     ApprovalRow,
     ConnectionRow,
@@ -195,3 +201,74 @@ async def test_row_copied_to_another_key_is_found(bench: ActivityRig) -> None:
     await attack(bench.rt, "UPDATE playbook_versions SET version = 9")
     async with bench.rt.store.read() as session:
         assert await list_refused(session) == ["connections edr2", "playbook_versions contain/9"]
+
+
+@pytest.mark.attack("delete an engaged kill switch", before="changes go on, and nothing says so")
+@pytest.mark.parametrize("older", [None, "UPDATE kill_switches SET mac = :mac, stop_releases = 0"])
+async def test_kill_switch_that_was_deleted_stops_every_change(
+    bench: ActivityRig, older: str | None
+) -> None:
+    rt = bench.rt
+    planned = await bench.plan(bench.block())
+    await kill_switches.engage(rt, "global", "*", "drill", actor="person:ann")
+    (row,) = await bench.rows(KillSwitchRow)
+    await kill_switches.engage(rt, "global", "*", "drill", actor="person:ann", stop_releases=True)
+    if older is None:
+        await attack(rt, "DELETE FROM kill_switches")
+    else:
+        await attack(rt, older, mac=row.mac)
+        await attack(rt, "UPDATE kill_switches SET engaged_at = :at", at=str(row.engaged_at)[:-6])
+    with pytest.raises(RowRefused, match=r"kill_switches global/\* was"):
+        await kill_switches.list_switches(rt)
+    with pytest.raises(ApplicationError, match="Halted: the row kill_switches"):
+        await bench.apply(bench.block(), planned)
+    assert bench.effects("firewall") == 0
+    assert await tasks(bench) == ["refused_row: kill_switches global/*"]
+    async with rt.store.read() as session:
+        await check_all(session)
+        assert await list_refused(session) == ["kill_switches global/*"]
+    await kill_switches.lift(rt, "global", "*", actor="person:ann")
+    assert (await bench.apply(bench.block(), planned)).outcome == "applied"
+
+
+@pytest.mark.attack("delete the newest policy", before="the one before decides")
+async def test_policy_that_was_deleted_stops_every_change(bench: ActivityRig) -> None:
+    rt = bench.rt
+    await policies.publish_policy(rt, "{}", actor="person:ann")
+    strict = "protect: {addresses: [198.51.100.7]}"
+    await policies.publish_policy(rt, strict, actor="person:ann")
+    await attack(rt, "DELETE FROM policies WHERE version = 2")
+    async with rt.store.read() as session:
+        with pytest.raises(RowRefused, match="policies 2 was deleted past Tocsin"):
+            await load_policy(session)
+    assert await tasks(bench) == ["refused_row: policies 2"]
+    await policies.publish_policy(rt, strict, actor="person:ann")  # the fix that it names
+    async with rt.store.read() as session:
+        assert (await load_policy(session)).version == 2
+
+
+@pytest.mark.attack(
+    "put back the row of a key or a person from before it was revoked, disabled or left a group",
+    before="it is accepted again",
+)
+@pytest.mark.parametrize("end", ["revoke", "disable", "leave"])
+async def test_older_copy_of_a_key_or_person_is_refused(bench: ActivityRig, end: str) -> None:
+    rt = bench.rt
+    view, token = await add_key(rt, "ann", [Role.ADMIN], ["leads"], actor="system")
+    table = "api_keys" if end == "revoke" else "people"
+    await attack(rt, f"CREATE TABLE copied AS SELECT * FROM {table}")
+    if end == "revoke":
+        await revoke_key(rt, view.id, actor="person:bob")
+    elif end == "disable":
+        await change_person(rt, "ann", disabled=True, actor="person:bob")
+    else:
+        await change_person(rt, "ann", groups=[], actor="person:bob")
+        assert (await authenticate_key(rt, token.get_secret_value())).groups == ()
+    await attack(rt, "PRAGMA defer_foreign_keys = ON")
+    await attack(rt, f"INSERT OR REPLACE INTO {table} SELECT * FROM copied")
+    with pytest.raises(Forbidden):
+        await authenticate_key(rt, token.get_secret_value())
+    name = f"api_keys {view.id}" if end == "revoke" else "people ann"
+    assert await tasks(bench) == [f"refused_row: {name}"]
+    async with rt.store.read() as session:
+        assert await decision_principal(session, "ann", START) is None

@@ -13,6 +13,8 @@ _PERIOD = "it reads a period that its caller bounds"
 _SOURCE = "a source keeps a bounded number of deliveries"
 _CONTAINED = "it reads containments and leases, of which there is one for each target"
 
+_STOPS = "few events publish a policy, or engage or lift a kill switch"
+
 READ_ALL = {
     "authentic.list_refused": "`tocsin doctor` checks the seal of every row",
     "queries.alerts.runs_since": _PERIOD,
@@ -36,12 +38,18 @@ READ_ALL = {
     "queries.sources.rejected.list_page": _SOURCE,
     "queries.sources.rejected.sizes": _SOURCE,
     "queries.usage.count_live_leases": _CONTAINED,
+    "standing.check_all": _STOPS,
+    "standing.is_engaged": _STOPS,
+    "standing.kill_switches": _STOPS,
+    "standing.load_stops": _STOPS,
+    "standing.newest_policy": _STOPS,
 }
 """Functions, and tables where they are named, that may read all that fits; and why."""
 
 APART = {
     "intake_rows.py": "it gets a source by its key, where another hand wrote the row",
     "queries/audit/rows.py": "it inserts many events at once on PostgreSQL",
+    "standing.py": "it reads again what contradicts the trail",
 }
 """Files with a place that SQLite or a whole row does not reach; and what it does."""
 

@@ -12,13 +12,14 @@ from orchestrator.cli.diagnosis.model import Diagnosis, good, note, wrong
 from orchestrator.connections.manage import list_connections
 from orchestrator.domain.access import Permission, Principal, Role
 from orchestrator.domain.errors import NotFound
-from orchestrator.incidents.refused_rows import FIX
+from orchestrator.incidents.refused_rows import FIX, NOT_OURS
 from orchestrator.playbook.plan import Ask, Plan, Use, walk
 from orchestrator.policy.document import Policy, parse_policy
 from orchestrator.policy.policies import current_policy
 from orchestrator.registry.publish import list_playbooks, published_plans
 from orchestrator.runtime import Runtime
 from orchestrator.store.authentic import list_refused
+from orchestrator.store.standing import check_all
 
 _SOON = timedelta(days=14)
 
@@ -57,10 +58,9 @@ async def examine_content(rt: Runtime) -> list[Diagnosis]:
 async def _refused_rows(rt: Runtime) -> list[Diagnosis]:
     """Return the rows that another hand wrote."""
     async with rt.store.read() as session:
+        await check_all(session)
         names = await list_refused(session)
-    return [
-        wrong("rows", f"{name}: was not written by Tocsin and is not used; {FIX}") for name in names
-    ]
+    return [wrong("rows", f"{name}: {NOT_OURS}; {FIX}") for name in names]
 
 
 def _groups(

@@ -13,6 +13,7 @@ from orchestrator.domain.errors import Invalid, NotFound
 from orchestrator.domain.model import Frozen
 from orchestrator.playbook.problems import did_you_mean
 from orchestrator.runtime import Runtime
+from orchestrator.store import standing
 from orchestrator.store.queries import containments, records
 from orchestrator.store.tables import KillSwitchRow
 
@@ -88,7 +89,9 @@ async def lift(rt: Runtime, scope: str, name: str, *, actor: str) -> None:
     """Lift a kill switch. Raise NotFound if it is not engaged."""
     name = _name(scope, name)
     async with rt.store.write() as session:
-        if not await records.remove_kill_switch(session, scope, name):
+        was_engaged = await standing.is_engaged(session, scope, name)
+        # A row that was deleted past Tocsin stops changes until a person lifts it.
+        if not await records.remove_kill_switch(session, scope, name) and not was_engaged:
             raise NotFound(f"the kill switch {scope} {name} is not engaged")
         await containments.retry_now(session, rt.clock())
         await trail.record(
@@ -104,7 +107,8 @@ async def lift(rt: Runtime, scope: str, name: str, *, actor: str) -> None:
 async def list_switches(rt: Runtime) -> tuple[KillSwitchView, ...]:
     """Return the engaged kill switches."""
     async with rt.store.read() as session:
-        return tuple(_view(row) for row in await records.list_all(session, KillSwitchRow))
+        rows = await standing.kill_switches(session)
+        return tuple(_view(row) for row in sorted(rows, key=lambda row: (row.scope, row.name)))
 
 
 def _view(row: KillSwitchRow, warning: str | None = None) -> KillSwitchView:

@@ -20,7 +20,6 @@ from orchestrator.store.tables import (
     AssetRow,
     BreakerRow,
     EffectRow,
-    KillSwitchRow,
     OwnRow,
     PlaybookRow,
     PolicyRow,
@@ -95,13 +94,6 @@ async def list_approving_groups(
     asked = select(ApprovalRow).where(col(ApprovalRow.id).in_(ids - {None}))
     rows = await session.scalars(asked)
     return {row.by_group for row in rows if row.by_group is not None}
-
-
-async def list_switches(session: AsyncSession) -> list[KillSwitchRow]:
-    """Return the engaged kill switches as they are stored now."""
-    return list(
-        await session.scalars(select(KillSwitchRow), execution_options={"populate_existing": True})
-    )
 
 
 async def get_breaker(session: AsyncSession, source: str) -> BreakerRow | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from temporalio.testing import ActivityEnvironment
 
 from orchestrator.approvals.break_glass import break_glass
@@ -76,6 +76,28 @@ async def test_approval_withdrawn_before_apply_is_asked_again(
     assert await ask(bench, planned.change, replaces=asked.approval_id) == again  # after a crash
     await decide(bench.rt, None, again.approval_id, ANN, "approve", again.digest)
     assert (await bench.apply(call, planned, again.approval_id)).outcome == "applied"
+
+
+@pytest.mark.attack(
+    "put back the rows of an approval from before it was withdrawn",
+    before="the change is applied",
+)
+async def test_withdrawn_approval_that_was_put_back_applies_nothing(bench: ActivityRig) -> None:
+    call = bench.block()
+    planned = await bench.plan(call)
+    asked = await approved(bench, planned.change)
+    tables = ("approvals", "approval_decisions")
+    async with bench.rt.store.write() as session:
+        for table in tables:
+            await session.execute(text(f"CREATE TABLE old_{table} AS SELECT * FROM {table}"))
+    await withdraw(bench.rt, None, asked.approval_id, ANN)
+    async with bench.rt.store.write() as session:
+        for table in tables:
+            await session.execute(text(f"INSERT OR REPLACE INTO {table} SELECT * FROM old_{table}"))
+    assert await state(bench, asked) == "approved"
+    refused = await bench.apply(call, planned, asked.approval_id)
+    assert (refused.outcome, bench.effects("firewall")) == ("needs_approval", 0)
+    assert "has 0 decisions with an event" in refused.detail
 
 
 async def test_approval_withdrawn_after_apply_does_not_undo(

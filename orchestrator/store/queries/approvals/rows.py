@@ -177,13 +177,23 @@ async def is_spent(
     return await session.scalar(begun.limit(1)) is not None
 
 
-async def list_recorded_approvers(session: AsyncSession, approval_id: str) -> set[str]:
-    """Return the actors whose decision on an approval is in the audit trail."""
-    kinds = (EventKind.APPROVAL_DECIDED, EventKind.BREAK_GLASS_USED)
+async def list_recorded_approvers(
+    session: AsyncSession, approval_id: str, *, also_withdrawn: bool = False
+) -> set[str]:
+    """Return the actors whose decision on an approval is in the audit trail.
+
+    Without those who withdrew it later, unless `also_withdrawn`.
+    """
+    decided = (EventKind.APPROVAL_DECIDED, EventKind.BREAK_GLASS_USED)
+    kinds = (*decided, *(() if also_withdrawn else (EventKind.APPROVAL_WITHDRAWN,)))
     recorded = await select_events(
         session, col(AuditEventRow.subject) == approval_id, col(AuditEventRow.kind).in_(kinds)
     )
-    return {event.record["actor"] for event in recorded}
+    found: set[str] = set()
+    for event in recorded:
+        change = found.add if event.record["kind"] in decided else found.discard
+        change(event.record["actor"])
+    return found
 
 
 async def list_hand_overs(
