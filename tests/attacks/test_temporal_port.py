@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,21 +19,23 @@ from temporalio.api.workflowservice.v1 import (
     SignalWorkflowExecutionRequest,
     StartWorkflowExecutionRequest,
 )
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 
 from orchestrator.approvals.decide import decide
 from orchestrator.approvals.views import get_approval
 from orchestrator.containments.release import release
-from orchestrator.contracts.names import TASK_QUEUE
+from orchestrator.contracts.names import TASK_QUEUE, Workflow
+from orchestrator.contracts.run import RunInput
 from orchestrator.domain.access import Principal, Role
 from orchestrator.domain.approval import DecisionType
 from orchestrator.domain.change import Effect
 from orchestrator.domain.run import RunStatus
-from orchestrator.playbook.plan import Approve, Use, Wait
+from orchestrator.engine.run_context import run_context
+from orchestrator.playbook.plan import Approve, Plan, Use, Wait
 from orchestrator.runs.lifecycle import cancel_run
 from orchestrator.runs.lost import recover_run
 from orchestrator.runs.queries import get_run
-from orchestrator.store.tables import ApprovalRow, ContainmentRow, RunRow, TaskRow
+from orchestrator.store.tables import ApprovalRow, ContainmentRow, PlaybookRow, RunRow, TaskRow
 from tests.harness.activity_rig import ActivityRig
 from tests.harness.temporal_rig import on_temporal, start_plan, until_ended, until_step
 
@@ -124,6 +127,31 @@ async def test_copied_start_payload_starts_nothing_in_another_workflow(released:
         await client.get_workflow_handle(id_).terminate("end of the test")
     assert made.effects("firewall") == 2
     assert (await get_run(made.rt, "run_s")).status == "waiting"
+
+
+@pytest.mark.attack(
+    "start a run's workflow under another id, with a payload that is bound to it",
+    before="changes are applied again",
+)
+async def test_workflow_of_another_id_acts_for_nothing(released: Stack) -> None:
+    made, client = released
+    (row,) = [row for row in await made.rows(RunRow) if row.id == "run_s"]
+    (version,) = [row for row in await made.rows(PlaybookRow) if row.name == "look"]
+    given = RunInput(
+        run=run_context(row),
+        plan=Plan.model_validate(version.plan),
+        alert=None,
+        inputs={},
+        started_at=row.created_at,
+    )
+    other = await client.start_workflow(Workflow.RUN, given, id="run-x-1", task_queue=TASK_QUEUE)
+    with suppress(WorkflowFailureError):
+        async with asyncio.timeout(30):
+            await other.result()
+    assert made.effects("firewall") == 2
+    assert (await get_run(made.rt, "run_s")).status == "waiting"
+    assert [task.kind for task in await made.rows(TaskRow)] == ["foreign_workflow"]
+    assert "run:workflow:refused" in await made.kinds()
 
 
 @pytest.mark.attack("start a run's workflow again under its id", before="changes are applied again")
