@@ -155,6 +155,12 @@ class ContainmentSequences(RuleBasedStateMachine):
         deed = self.play.start_during_release(target, way)
         self._do(f"start {way.name} while {target.name} is slowly released", deed, quiet=quiet)
 
+    @precondition(lambda _: SHARED_STAGE.with_slow_calls)
+    @rule(number=numbers, way=st.sampled_from(SHARING), quiet=often_quiet)
+    def release_during_start(self, number: int, way: Any, quiet: bool) -> None:
+        deed = self.play.release_during_start(self.targets[number], way)
+        self._do(f"release {number} while it is slowly contained", deed, quiet=quiet)
+
     @precondition(lambda self: SHARED_STAGE.with_slow_calls and self._has_runs())
     @rule(first=numbers, second=numbers, quiet=often_quiet)
     def release_during_release(self, first: int, second: int, quiet: bool) -> None:
@@ -181,6 +187,14 @@ class ContainmentSequences(RuleBasedStateMachine):
     @rule(number=numbers, quiet=often_quiet)
     def restore(self, number: int, quiet: bool) -> None:
         target = self._one_held(number)
+        self._do(f"restore {target.name}", self.play.restore(target), quiet=quiet)
+
+    @rule(number=numbers, way=st.sampled_from(SHARING), quiet=often_quiet)
+    def contain_and_restore(self, number: int, way: Any, quiet: bool) -> None:
+        """Restore what has just been contained; alone, restores rarely meet a target that is held."""
+        target = self.targets[number]
+        self._do("policy allow True", self.play.publish("allow", reapply=True), quiet=True)
+        self._do(f"start {way.name} {number}", self.play.start(target, way), quiet=True)
         self._do(f"restore {target.name}", self.play.restore(target), quiet=quiet)
 
     @precondition(lambda self: self._has_runs())

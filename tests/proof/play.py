@@ -71,6 +71,13 @@ class ProofPlay:
         async with self.stage.slow_calls.kept():
             await self.start(target, way)
 
+    async def release_during_start(self, target: ProofTarget, way: Variant) -> None:
+        """Release a target while the system takes long to contain it."""
+        self.slow(target.system, "apply:slow")
+        await self.start(target, way)
+        async with self.stage.slow_calls.kept():
+            await self.release(target)
+
     async def release_during_release(self, first: ProofTarget, second: ProofTarget) -> None:
         """Release a target while the system takes long to lift another."""
         self.slow(first.system, "undo:slow")
