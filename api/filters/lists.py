@@ -63,6 +63,9 @@ class AlertSelection(Selection[AlertFilter]):
     alert_class: AlertClass = None
     severity: Severity = None
     observable: Observable = None
+    playbook: Playbook = None
+    person: Person = None
+    target: Target = None
 
 
 class IncidentSelection(Selection[IncidentFilter]):
@@ -80,6 +83,9 @@ class IncidentSelection(Selection[IncidentFilter]):
     alert_class: AlertClass = None
     severity: Severity = None
     observable: Observable = None
+    playbook: Playbook = None
+    person: Person = None
+    target: Target = None
 
 
 class RunSelection(Selection[RunFilter]):
@@ -171,6 +177,9 @@ class ContainmentSelection(Selection[ContainmentFilter]):
     incident_id: IncidentId = None
     playbook: Playbook = None
     source: Source = None
+    alert_class: AlertClass = None
+    severity: Severity = None
+    observable: Observable = None
     person: Person = None
 
     def to_filter(self) -> ContainmentFilter:

@@ -203,6 +203,12 @@ CONTAINMENTS: list[tuple[dict[str, Any], set[int]]] = [
     ({"person": "bob"}, {1}),
     ({"since": BETWEEN}, {1}),
     ({"lease": "run_1/block", "playbook": "c2"}, set()),
+    ({"severity": 4}, {1}),
+    ({"severity": 3}, {0, 1}),
+    ({"class": "c2_beacon"}, {0, 1}),
+    ({"class": "phishing"}, set()),
+    ({"observable": SECOND}, {1}),
+    ({"observable": "192.0.2.200"}, set()),
 ]
 
 
@@ -248,6 +254,15 @@ async def test_alerts_and_incidents_are_filtered_by_what_they_name(
         ({"source": "edge"}, world["alerts"]),
         ({"severity": 6}, []),
         ({"until": "2020-01-01T00:00:00Z"}, []),
+        ({"playbook": "scan"}, world["alerts"][1:]),
+        ({"playbook": "phishing"}, []),
+        ({"target": f"::ffff:{FIRST}"}, world["alerts"][:1]),
+        ({"target": "192.0.2.200"}, []),
+        ({"target": FIRST, "playbook": "scan"}, []),
+        ({"person": "ann"}, world["alerts"][:1]),
+        ({"person": "cleo"}, world["alerts"][1:]),  # who declined
+        ({"person": "dan"}, []),
+        ({"person": "cleo", "playbook": "c2"}, []),
     ):
         found = await every(shared_admin, "/v1/alerts", 1, **query)
         assert {each["id"] for each in found} == set(expected), query

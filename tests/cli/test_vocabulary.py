@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
+from api.app import describe_app
 from orchestrator.authoring.backtest.read_resolver import ReadFallback
 from orchestrator.cli.app import app
 from orchestrator.cli.commands.administer.key import KeyRole
@@ -24,6 +25,17 @@ from orchestrator.domain.approval import ApprovalState
 from orchestrator.intake.authenticate import Scheme
 
 ROOT = Path(__file__).parents[2]
+SHARED_FILTERS = {
+    "since",
+    "until",
+    "person",
+    "target",
+    "source",
+    "playbook",
+    "class",
+    "severity",
+    "observable",
+}
 QUOTED = re.compile(r"`tocsin ([a-z][a-z -]*[a-z])")
 
 
@@ -39,6 +51,26 @@ QUOTED = re.compile(r"`tocsin ([a-z][a-z -]*[a-z])")
 )
 def test_the_choices_of_an_option_are_those_of_the_api(choices: Any, words: Any) -> None:
     assert {str(each) for each in choices} == {str(each) for each in words}
+
+
+@pytest.mark.parametrize(
+    ("noun", "route"),
+    [
+        ("alert", "/v1/alerts"),
+        ("approval", "/v1/approvals"),
+        ("audit", "/v1/audit"),
+        ("containment", "/v1/containments"),
+        ("incident", "/v1/incidents"),
+        ("run", "/v1/runs"),
+        ("task", "/v1/tasks"),
+    ],
+)
+def test_every_shared_filter_of_a_list_is_an_option(noun: str, route: str) -> None:
+    parameters = describe_app().openapi()["paths"][route]["get"]["parameters"]
+    root: Any = typer.main.get_command(app)
+    options = {name for each in root.commands[noun].commands["list"].params for name in each.opts}
+    wanted = SHARED_FILTERS & {each["name"] for each in parameters}
+    assert {f"--{each}" for each in wanted} <= options
 
 
 def _quoted() -> Iterator[tuple[str, list[str]]]:

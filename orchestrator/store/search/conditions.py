@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, or_, select, text
+from sqlalchemy import ColumnElement, or_, select, text
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -18,7 +17,6 @@ from orchestrator.store.search.filters import (
     ApprovalFilter,
     ContainmentFilter,
     IncidentFilter,
-    Names,
     NotificationFilter,
     Order,
     RejectedFilter,
@@ -26,7 +24,7 @@ from orchestrator.store.search.filters import (
     TaskFilter,
     TimeFilter,
 )
-from orchestrator.store.search.names import WITH_SHORT_NAMES
+from orchestrator.store.search.named import is_one_of, subjects_of
 from orchestrator.store.tables import (
     AlertRow,
     ApprovalRow,
@@ -35,7 +33,6 @@ from orchestrator.store.tables import (
     IncidentRow,
     LeaseRow,
     NotificationRow,
-    ObservableRow,
     RejectedRow,
     RunRow,
     TaskRow,
@@ -60,29 +57,8 @@ def in_order(
     return wanted.order_by(moment.desc(), id_.desc()).limit(limit)
 
 
-def is_one_of(names: Names, type_: Any, value: Any, short: Any = None) -> Condition:
-    """Return the condition that a row has one of the names, with or without a domain."""
-    exact: dict[str, set[str]] = defaultdict(set)
-    shorts: dict[str, set[str]] = defaultdict(set)
-    for name in names:
-        exact[name.type].add(name.value)
-        if name.type in WITH_SHORT_NAMES and short is not None:
-            bare = name.short == name.value
-            (shorts if bare else exact)[name.type].add(name.short)
-    found = [(type_ == kind) & value.in_(values) for kind, values in exact.items()]
-    if short is not None:
-        found += [(type_ == kind) & short.in_(values) for kind, values in shorts.items()]
-    return or_(false(), *found)
-
-
-def subjects_of(names: Names) -> Any:
-    """Return the query of the ids of alerts, runs and approvals that have one of the names."""
-    columns = (col(ObservableRow.type), col(ObservableRow.value), col(ObservableRow.short))
-    return select(col(ObservableRow.subject)).where(is_one_of(names, *columns))
-
-
 def alerts_where(wanted: AlertFilter) -> Iterator[Condition]:
-    """Yield the conditions of alerts."""
+    """Yield the conditions of alerts; playbook, target and person are those of a run of it."""
     yield from within(wanted, AlertRow.received_at)
     yield from begins(AlertRow.id, wanted.id_prefix)
     yield from equal(
@@ -94,10 +70,14 @@ def alerts_where(wanted: AlertFilter) -> Iterator[Condition]:
         yield col(AlertRow.severity) >= wanted.severity
     if wanted.observable is not None:
         yield col(AlertRow.id).in_(subjects_of(wanted.observable))
+    yield from _responded(wanted, AlertRow, (RunRow.alert_id, AlertRow.id))
 
 
 def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
-    """Yield the conditions of incidents; source, class and observable are those of an alert."""
+    """Yield the conditions of incidents.
+
+    Source, class and observable are those of an alert; playbook, target and person of a run.
+    """
     yield from within(wanted, IncidentRow.opened_at)
     yield from begins(IncidentRow.id, wanted.id_prefix)
     if wanted.status:
@@ -113,6 +93,7 @@ def incidents_where(wanted: IncidentFilter) -> Iterator[Condition]:
     elif conditions := list(alerts_where(of_alert)):
         same = col(AlertRow.incident_id) == col(IncidentRow.id)
         yield select(col(AlertRow.id)).where(same, *conditions).correlate(IncidentRow).exists()
+    yield from _responded(wanted, IncidentRow, (RunRow.incident_id, IncidentRow.id))
 
 
 def runs_where(wanted: RunFilter, acted: Collection[str]) -> Iterator[Condition]:
@@ -150,12 +131,8 @@ def approvals_where(wanted: ApprovalFilter) -> Iterator[Condition]:
         (ApprovalRow.batch, wanted.batch),
     )
     if wanted.person is not None:
-        decided = select(col(DecisionRow.person)).where(
-            col(DecisionRow.approval_id) == col(ApprovalRow.id),
-            col(DecisionRow.person) == wanted.person,
-        )
         yield or_(
-            decided.correlate(ApprovalRow).exists(),
+            _decided_by(wanted.person).correlate(ApprovalRow).exists(),
             col(ApprovalRow.break_glass_by) == wanted.person,
             col(ApprovalRow.reviewed_by) == wanted.person,
         )
@@ -199,13 +176,8 @@ def containments_where(wanted: ContainmentFilter) -> Iterator[Condition]:
 
 def leases_where(wanted: ContainmentFilter) -> Iterator[Condition]:
     """Yield the conditions of a lease, whose query joins its run; none: every lease fits."""
-    yield from equal(
-        (LeaseRow.id, wanted.lease),
-        (LeaseRow.run_id, wanted.run_id),
-        (RunRow.incident_id, wanted.incident_id),
-        (RunRow.playbook, wanted.playbook),
-        (RunRow.source, wanted.source),
-    )
+    yield from equal((LeaseRow.id, wanted.lease), (LeaseRow.run_id, wanted.run_id))
+    yield from _of_run(wanted)
     if wanted.person is not None:
         actor = f"person:{wanted.person}"
         yield or_(col(RunRow.started_by) == actor, col(LeaseRow.ended_by) == actor)
@@ -259,7 +231,7 @@ def equal(*pairs: tuple[Any, Any]) -> Sequence[Condition]:
     return [col(column) == value for column, value in pairs if value is not None]
 
 
-def _of_run(wanted: RunFilter | ApprovalFilter) -> Iterator[Condition]:
+def _of_run(wanted: RunFilter | ApprovalFilter | ContainmentFilter) -> Iterator[Condition]:
     """Yield the conditions about a run, and about the alert that started it."""
     yield from equal(
         (RunRow.playbook, wanted.playbook),
@@ -276,3 +248,26 @@ def _of_run(wanted: RunFilter | ApprovalFilter) -> Iterator[Condition]:
     elif conditions := list(alerts_where(of_alert)):
         same = col(AlertRow.id) == col(RunRow.alert_id)
         yield select(col(AlertRow.id)).where(same, *conditions).correlate(RunRow).exists()
+
+
+def _responded(
+    wanted: AlertFilter | IncidentFilter, table: Any, same: tuple[Any, Any]
+) -> Iterator[Condition]:
+    """Yield the condition that a run of a row fits, by the columns that join the two."""
+    conditions = [*equal((RunRow.playbook, wanted.playbook))]
+    if wanted.person is not None:
+        decided = _decided_by(wanted.person).where(col(ApprovalRow.run_id) == col(RunRow.id))
+        started = col(RunRow.started_by) == f"person:{wanted.person}"
+        conditions.append(or_(started, decided.correlate(RunRow).exists()))
+    joins, id_ = (col(column) for column in same)
+    if wanted.target is not None:  # of few runs
+        named = col(RunRow.id).in_(subjects_of(wanted.target))
+        yield id_.in_(select(joins).where(named, *conditions))
+    elif conditions:
+        yield select(col(RunRow.id)).where(joins == id_, *conditions).correlate(table).exists()
+
+
+def _decided_by(person: str) -> Any:
+    """Return the query of decisions of a person on approvals."""
+    same = col(DecisionRow.approval_id) == col(ApprovalRow.id)
+    return select(col(DecisionRow.person)).where(same, col(DecisionRow.person) == person)

@@ -53,6 +53,10 @@ class AlertFilter(TimeFilter):
     severity: int | None = None
     """This severity or a higher one."""
     observable: Names | None = None
+    playbook: str | None = None
+    person: str | None = None
+    """Who started a run of it, or decided on one."""
+    target: Names | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,10 @@ class IncidentFilter(TimeFilter):
     alert_class: str | None = None
     severity: int | None = None
     observable: Names | None = None
+    playbook: str | None = None
+    person: str | None = None
+    """Who started a run of it, or decided on one."""
+    target: Names | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +134,9 @@ class ContainmentFilter(TimeFilter):
     incident_id: str | None = None
     playbook: str | None = None
     source: str | None = None
+    alert_class: str | None = None
+    severity: int | None = None
+    observable: Names | None = None
     person: str | None = None
     """Who started a run that holds it, or ended a lease."""
 

@@ -11,8 +11,9 @@ from sqlmodel import col
 
 from orchestrator.domain.audit_event import StoredEvent
 from orchestrator.store.audit_events import select_events
-from orchestrator.store.search.conditions import containments_where, subjects_of
+from orchestrator.store.search.conditions import containments_where
 from orchestrator.store.search.filters import ContainmentFilter, Names
+from orchestrator.store.search.named import subjects_of
 from orchestrator.store.tables import (
     AlertRow,
     ApprovalRow,

@@ -12,9 +12,12 @@ from orchestrator.cli.filters import (
     Incident,
     Observable,
     Oldest,
+    Person,
+    Playbook,
     Severity,
     Since,
     Source,
+    Target,
     Until,
     period,
     sort,
@@ -37,6 +40,9 @@ def list_alerts(
     alert_class: AlertClass = None,
     severity: Severity = None,
     observable: Observable = None,
+    playbook: Playbook = None,
+    person: Person = None,
+    target: Target = None,
     oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
@@ -48,6 +54,9 @@ def list_alerts(
         "class": alert_class,
         "severity": severity,
         "observable": observable,
+        "playbook": playbook,
+        "person": person,
+        "target": target,
         "sort": sort(oldest=oldest),
     }
     found = api.items("/v1/alerts", limit, **query)

@@ -13,7 +13,9 @@ from orchestrator.cli.approvals.find import APPROVALS, find_approval
 from orchestrator.cli.approvals.render import list_row, outcome, render_approval, render_batch
 from orchestrator.cli.command import Answer, Api, api_command, noun, table
 from orchestrator.cli.filters import (
+    AlertClass,
     Incident,
+    Observable,
     Oldest,
     Person,
     Playbook,
@@ -99,10 +101,12 @@ def list_approvals(
     until: Until = None,
     playbook: Playbook = None,
     source: Source = None,
+    alert_class: AlertClass = None,
     severity: Severity = None,
     incident: Incident = None,
     person: Person = None,
     target: Target = None,
+    observable: Observable = None,
     oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
@@ -118,10 +122,12 @@ def list_approvals(
         "mine": "true" if mine else None,
         "playbook": playbook,
         "source": source,
+        "class": alert_class,
         "severity": severity,
         "incident_id": incident,
         "person": person,
         "target": target,
+        "observable": observable,
         "sort": sort(oldest=oldest),
     }
     found = api.items("/v1/approvals", limit, **query)

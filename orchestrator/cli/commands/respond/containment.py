@@ -10,12 +10,15 @@ from orchestrator.cli.command import Answer, Api, Table, api_command, noun
 from orchestrator.cli.commands.respond.containment_rows import COLUMNS, containment_rows
 from orchestrator.cli.commands.respond.release_all import release_all
 from orchestrator.cli.filters import (
+    AlertClass,
     Connection,
     Covering,
     Incident,
+    Observable,
     Oldest,
     Person,
     Playbook,
+    Severity,
     Since,
     Source,
     Target,
@@ -65,6 +68,9 @@ def list_containments(
     connection: Connection = None,
     playbook: Playbook = None,
     source: Source = None,
+    alert_class: AlertClass = None,
+    severity: Severity = None,
+    observable: Observable = None,
     incident: Incident = None,
     person: Person = None,
     since: Since = None,
@@ -81,6 +87,9 @@ def list_containments(
         "connection": connection,
         "playbook": playbook,
         "source": source,
+        "class": alert_class,
+        "severity": severity,
+        "observable": observable,
         "incident_id": incident,
         "person": person,
         "sort": sort(oldest=oldest),
@@ -118,6 +127,9 @@ def release(
     connection: Connection = None,
     playbook: Playbook = None,
     source: Source = None,
+    alert_class: AlertClass = None,
+    severity: Severity = None,
+    observable: Observable = None,
     incident: Incident = None,
     run: Annotated[str | None, typer.Option(metavar="ID", help="Only of this run.")] = None,
     since: Since = None,
@@ -134,8 +146,9 @@ def release(
 ) -> Answer:
     """End the leases on containments, and lift them: one, several, or all that options choose.
 
-    More than one are shown first, and released once you agree. --playbook, --source, --incident
-    and --run end only the leases of such runs; what others hold stays in force.
+    More than one are shown first, and released once you agree. --playbook, --source, --class,
+    --severity, --observable, --incident and --run end only the leases of such runs; what others
+    hold stays in force.
     """
     conditions = {
         **period(since, until),
@@ -145,6 +158,9 @@ def release(
         "connection": connection,
         "playbook": playbook,
         "source": source,
+        "class": alert_class,
+        "severity": severity,
+        "observable": observable,
         "incident_id": incident,
         "run_id": find_id(api, "/v1/runs", run) if run else None,
     }

@@ -11,9 +11,12 @@ from orchestrator.cli.filters import (
     AlertClass,
     Observable,
     Oldest,
+    Person,
+    Playbook,
     Severity,
     Since,
     Source,
+    Target,
     Until,
     period,
     sort,
@@ -40,6 +43,9 @@ def list_incidents(
     alert_class: AlertClass = None,
     severity: Severity = None,
     observable: Observable = None,
+    playbook: Playbook = None,
+    person: Person = None,
+    target: Target = None,
     oldest: Oldest = False,
     limit: Limit = 50,
 ) -> Answer:
@@ -51,6 +57,9 @@ def list_incidents(
         "class": alert_class,
         "severity": severity,
         "observable": observable,
+        "playbook": playbook,
+        "person": person,
+        "target": target,
         "sort": sort(oldest=oldest),
     }
     found = api.items("/v1/incidents", limit, **query)

@@ -16,6 +16,7 @@ from orchestrator.cli.commands.respond.run_lines import (
 from orchestrator.cli.commands.respond.run_watch import watch_run
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.filters import (
+    AlertClass,
     EndedSince,
     EndedUntil,
     ErrorText,
@@ -87,6 +88,7 @@ def list_runs(
     until: Until = None,
     playbook: Playbook = None,
     source: Source = None,
+    alert_class: AlertClass = None,
     severity: Severity = None,
     incident: Incident = None,
     person: Person = None,
@@ -101,6 +103,7 @@ def list_runs(
         "status": status,
         "playbook": playbook,
         "source": source,
+        "class": alert_class,
         "severity": severity,
         "incident_id": incident,
         "person": person,
