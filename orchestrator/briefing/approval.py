@@ -148,6 +148,10 @@ class ApprovalView(Frozen):
     )
     playbook: str
     version: int
+    started_by: str = Field(description="Who started the run: a source or a person.")
+    inputs: dict[str, Any] = Field(
+        description="What the run was given, such as the reason of a containment by hand."
+    )
     incident_id: str | None
     severity: int = Field(description="Of the most severe alert; 0 without one.")
     alert: ApprovalAlertView | None

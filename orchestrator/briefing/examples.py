@@ -54,6 +54,8 @@ EXAMPLE_APPROVAL: dict[str, Any] = {
     "batch": "bat_1f0c",
     "playbook": "c2-beacon-containment",
     "version": 3,
+    "started_by": "source:suricata-dc1",
+    "inputs": {},
     "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d",
     "severity": 4,
     "alert": {

@@ -103,6 +103,8 @@ def _view(
         batch=row.batch,
         playbook=run.playbook,
         version=run.version,
+        started_by=run.started_by,
+        inputs=mask_secrets(run.inputs),
         incident_id=run.incident_id,
         severity=run.severity,
         alert=None,

@@ -72,6 +72,7 @@ def approval_text(view: ApprovalView) -> ApprovalText:
     sections = (
         Section("Alert", tuple(_alert(view.alert, view.incident_id))),
         Section("A more severe alert has joined since", tuple(_alert(view.more_severe, None))),
+        Section("Run", tuple(_run(view))),
         Section("Assets", tuple(_asset(each) for each in view.assets)),
         Section("Evidence", tuple(_evidence(view))),
         Section("Why it needs approval", tuple(_reasons(view))),
@@ -154,6 +155,14 @@ def _alert(alert: ApprovalAlertView | None, incident_id: str | None) -> Iterator
         yield Row("Alert", alert.id)
     if incident_id is not None:
         yield Row("Incident", incident_id)
+
+
+def _run(view: ApprovalView) -> Iterator[Row]:
+    """Yield who started a run by hand, and what it was given: a reason, a target."""
+    if not view.started_by.startswith("source:"):
+        yield Row("Started by", _shown(view.started_by, _NAME))
+    for name, value in view.inputs.items():
+        yield from _flat(f"Input {name}", value)
 
 
 def _asset(asset: ApprovalAssetView) -> Row:

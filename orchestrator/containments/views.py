@@ -16,6 +16,7 @@ from orchestrator.domain.containment import (
     LeaseState,
 )
 from orchestrator.domain.model import Frozen
+from orchestrator.domain.run import CONTAIN_BY_HAND
 from orchestrator.store.tables import ConnectionRow, ContainmentRow, EffectRow, LeaseRow, RunRow
 
 LeaseContext = tuple[LeaseRow, RunRow | None, str | None]
@@ -31,6 +32,7 @@ _LEASE: dict[str, Any] = {
     "incident_id": "inc_019a8c7d21f04b6c1e2f3a4b5c6d",
     "alert_id": "alert_019a8c7d21f04b6c1e2f3a4b5c6d",
     "alert": "ET MALWARE Cobalt Strike Beacon",
+    "reason": None,
     "state": "live",
     "expires_at": "2026-01-02T12:00:02Z",
     "end_reason": None,
@@ -75,6 +77,7 @@ class LeaseView(Frozen):
     incident_id: str | None
     alert_id: str | None
     alert: str | None = Field(description="The title of the alert that started the run.")
+    reason: str | None = Field(description="Why a person contained the target by hand.")
     state: LeaseState
     expires_at: datetime | None = Field(description="Null: until it is released by hand.")
     end_reason: LeaseEndReason | None = Field(description="Why it ended, or ends.")
@@ -173,6 +176,7 @@ def _lease(row: LeaseRow, run: RunRow | None, alert_title: str | None) -> LeaseV
         incident_id=run.incident_id if run else None,
         alert_id=run.alert_id if run else None,
         alert=alert_title,
+        reason=_reason(run),
         state=row.state,
         expires_at=row.until,
         end_reason=row.end_reason,
@@ -180,3 +184,10 @@ def _lease(row: LeaseRow, run: RunRow | None, alert_title: str | None) -> LeaseV
         created_at=row.created_at,
         ended_at=row.ended_at,
     )
+
+
+def _reason(run: RunRow | None) -> str | None:
+    if run is None or run.playbook != CONTAIN_BY_HAND:
+        return None
+    reason = run.inputs.get("reason")
+    return reason if isinstance(reason, str) else None

@@ -12,6 +12,7 @@ LEASE = {
     "path": "contain/block",
     "playbook": "c2-beacon-containment-of-every-host",
     "state": "live",
+    "reason": None,
     "alert": "ET MALWARE \x1b[2JCobalt Strike [red]Beacon[/red] that goes on and on and on",
 }
 ITEM = {
@@ -49,3 +50,10 @@ def test_row_says_what_stands_since_when_and_why_without_control_characters(
 def test_what_never_ends_by_itself_is_said() -> None:
     (row,) = containment_rows([{**ITEM, "leases": []}])
     assert (row["until"], row["by"], row["why"]) == ("now", [], None)
+
+
+def test_reason_of_a_containment_by_hand_is_its_why() -> None:
+    lease = {**LEASE, "playbook": "contain-by-hand", "path": "contain", "alert": None}
+    by_hand = {**lease, "reason": "scans our mail server"}
+    rows = containment_rows([{**ITEM, "leases": [by_hand]}, {**ITEM, "leases": [lease]}])
+    assert [row["why"] for row in rows] == ["scans our mail server", "contain"]

@@ -133,6 +133,22 @@ async def test_page_mail_and_slack_show_whose_leases_a_restore_ends(world: World
     assert asked(world)["blocks"][-1]["type"] == "actions"
 
 
+async def test_page_mail_and_slack_show_who_started_the_run_and_with_what(world: World) -> None:
+    inputs = {"reason": "ransom note, see http://notes.example", "api_token": "hunter2-hunter2"}
+    async with world.rt.store.write() as session:
+        run = await session.get(RunRow, "run_1")
+        assert run is not None
+        run.started_by, run.inputs = "person:cleo", inputs
+    await world.ask()
+    await assert_every_channel_shows(
+        world, ("Started by", "person:cleo", "reason", "“ransom note, see hxxp://notes[.]example”")
+    )
+    view = await get_approval(world.rt, "apr_1")
+    assert (view.started_by, view.inputs["reason"]) == ("person:cleo", inputs["reason"])
+    assert "hunter2" not in view.model_dump_json()
+    assert "hunter2" not in (await world.browser.get(world.link("bob"))).text
+
+
 async def assert_every_channel_shows(world: World, facts: tuple[str, ...]) -> None:
     page = html.unescape((await world.browser.get(world.link("bob"))).text)
     mail = world.mail.taken[-1]

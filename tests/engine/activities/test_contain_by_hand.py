@@ -52,6 +52,7 @@ async def test_target_is_blocked_verified_held_and_released(
     (held,) = (await list_containments(made.rt, EVERY)).items
     assert (held.target.value, held.state, held.ours) == ("203.0.113.5", "held", True)
     assert [(lease.run_id, lease.started_by) for lease in held.leases] == [(run.id, "person:ann")]
+    assert held.leases[0].reason == "scans our mail server"
     await release(made.rt, held.id, actor="person:ann")
     await until_lifted(made, held.id)
     assert (await list_containments(made.rt, EVERY)).items[0].state == "lifted"

@@ -16,7 +16,7 @@ def containment_rows(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def _row(item: dict[str, Any]) -> dict[str, Any]:
     live = [lease for lease in item["leases"] if lease["state"] == "live"]
     shown = live or item["leases"][-1:]
-    alerts = [lease["alert"] for lease in shown if lease["alert"]]
+    reasons = [reason for lease in shown if (reason := lease["alert"] or lease["reason"])]
     device = item["device"]
     return {
         "id": item["id"],
@@ -24,7 +24,7 @@ def _row(item: dict[str, Any]) -> dict[str, Any]:
         "what": f"{item['target']['value']} {item['action']}",
         "on": item["connection"] if device is None else f"{item['connection']} ({device})",
         "by": sorted({lease["playbook"] or lease["run_id"] for lease in shown}),
-        "why": next(iter([*alerts, *(lease["path"] for lease in shown)]), None),
+        "why": next(iter([*reasons, *(lease["path"] for lease in shown)]), None),
         "since": item["created_at"],
         "until": _until(item, has_leases=bool(live)),
         "verified": item["verified_at"],
