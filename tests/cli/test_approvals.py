@@ -9,6 +9,7 @@ import pytest
 from orchestrator.briefing.examples import EXAMPLE_APPROVAL
 from orchestrator.cli.approvals.render import render_approval
 from orchestrator.cli.commands.respond.run_lines import format_foreseen_change
+from orchestrator.domain.errors import Invalid
 from orchestrator.runs.views import DryRunChange
 
 CHANGE: dict[str, Any] = DryRunChange.model_config["json_schema_extra"]["example"]  # type: ignore[index, call-overload, assignment]
@@ -115,6 +116,12 @@ def test_fields_of_a_form_are_shown_as_options(approval: dict[str, Any]) -> None
 
 def test_a_field_of_a_newer_api_is_ignored(approval: dict[str, Any]) -> None:
     assert next(render_approval({**approval, "mood": "tense"})) == "apr_1f0c: pending"
+
+
+def test_an_approval_of_an_older_api_is_not_shown_in_part(approval: dict[str, Any]) -> None:
+    older = {name: value for name, value in approval.items() if name != "evidence"}
+    with pytest.raises(Invalid, match="another version than this command.* evidence;"):
+        next(render_approval(older))
 
 
 def test_a_void_approval_names_the_one_that_replaces_it(approval: dict[str, Any]) -> None:

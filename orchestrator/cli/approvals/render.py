@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.domain.errors import Invalid
+
 _SEVERITIES = ("unknown", "informational", "low", "medium", "high", "critical", "fatal")
 
 
@@ -26,12 +28,22 @@ def list_row(approval: dict[str, Any]) -> dict[str, Any]:
 
 
 def render_approval(approval: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines that a person reads before deciding."""
+    """Yield the lines that a person reads before deciding. Raise Invalid for an older API's."""
+    from pydantic import ValidationError
+
     from orchestrator.briefing.approval import ApprovalView
     from orchestrator.briefing.plain_text import quoted_lines
     from orchestrator.briefing.text import approval_text, format_time
 
-    text = approval_text(ApprovalView.model_validate(approval, extra="ignore"))
+    try:
+        view = ApprovalView.model_validate(approval, extra="ignore")
+    except ValidationError as error:
+        missing = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
+        raise Invalid(
+            f"approval {approval['id']}: the API is of another version than this command, and not "
+            f"readable in its answer is {missing}; decide with the `tocsin` of its version"
+        ) from None
+    text = approval_text(view)
     replaced = f", replaced by {approval['replaced_by']}" if approval["replaced_by"] else ""
     yield f"{approval['id']}: {approval['state']}{replaced}"
     yield from (f"  {line}" for line in quoted_lines(text.question).split("\n"))
