@@ -120,7 +120,7 @@ def test_a_field_of_a_newer_api_is_ignored(approval: dict[str, Any]) -> None:
 
 def test_an_approval_of_an_older_api_is_not_shown_in_part(approval: dict[str, Any]) -> None:
     older = {name: value for name, value in approval.items() if name != "evidence"}
-    with pytest.raises(Invalid, match="another version than this command.* evidence;"):
+    with pytest.raises(Invalid, match=r"another version than this command.* evidence;"):
         next(render_approval(older))
 
 
