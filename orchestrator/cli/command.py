@@ -85,6 +85,8 @@ class Table:
     columns: tuple[str, ...]
     wide: tuple[str, ...] = ()
     """Columns that `-o wide` adds."""
+    optional: tuple[str, ...] = ()
+    """Columns that a narrow terminal leaves out, the first one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,9 @@ class Answer:
                 print_json(self.data)
             case _ if output is OutputFormat.YAML:
                 print_yaml(self.data)
-            case Table(items, columns, more):
-                print_table(items, columns + more if wide else columns, wide=wide)
+            case Table(items, columns, more, optional):
+                shown = columns + more if wide else columns
+                print_table(items, shown, optional=optional, wide=wide)
             case str() as text if self.raw:
                 print_raw(text)
             case str() as text:
@@ -117,9 +120,14 @@ class Answer:
                 show()
 
 
-def table(items: list[Any], *columns: str, wide: tuple[str, ...] = ()) -> Answer:
-    """Return the answer that lists items; `wide` are columns that `-o wide` adds."""
-    return Answer(items, Table(items, columns, wide))
+def table(
+    items: list[Any],
+    *columns: str,
+    wide: tuple[str, ...] = (),
+    optional: tuple[str, ...] = (),
+) -> Answer:
+    """Return the answer that lists items; `wide` and `optional` as in `Table`."""
+    return Answer(items, Table(items, columns, wide, optional))
 
 
 def noun(help_: str) -> typer.Typer:

@@ -16,11 +16,17 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 def print_table(
-    items: Iterable[Mapping[str, Any]], columns: Sequence[str], *, wide: bool = False
+    items: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    wide: bool = False,
 ) -> None:
     """Print one line per item. Text from outside is printed as it is, never as markup.
 
-    Wide: with whole ids, times and texts. A file or a program gets whole texts too.
+    `optional`: columns that a narrow terminal leaves out, the first one first, while the others
+    would not be readable. Wide: with whole ids, times and texts. A file or a program gets whole
+    texts too.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -35,7 +41,10 @@ def print_table(
     widths = [max(map(cell_len, (head, *each))) for head, each in zip(heads, cells, strict=True)]
     if console.is_terminal and not wide:
         words = [all(_is_word(each) for each in column) for column in cells]
-        widths = fit(widths, words, console.width - len(_GAP) * (len(columns) - 1))
+        kept = _readable(columns, widths, words, optional, console.width)
+        heads, cells = [heads[at] for at in kept], [cells[at] for at in kept]
+        widths, words = [widths[at] for at in kept], [words[at] for at in kept]
+        widths = fit(widths, words, console.width - len(_GAP) * (len(kept) - 1))
     print_styled(_line(heads, widths), "bold")
     for row in zip(*cells, strict=True):
         print_line(_line(row, widths))
@@ -51,6 +60,24 @@ def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
         for text, width in zip(cells, widths, strict=True)
     )
     return _GAP.join(fitted).rstrip()
+
+
+def _readable(
+    columns: Sequence[str],
+    widths: Sequence[int],
+    words: Sequence[bool],
+    optional: Sequence[str],
+    available: int,
+) -> list[int]:
+    """Return the places of the columns that fit with a readable part of each text."""
+    left_out: set[str] = set()
+    for name in (*optional, None):
+        kept = [place for place, column in enumerate(columns) if column not in left_out]
+        needed = [widths[at] if words[at] else min(widths[at], _READABLE) for at in kept]
+        if name is None or sum(needed) + len(_GAP) * (len(kept) - 1) <= available:
+            break
+        left_out.add(name)
+    return kept
 
 
 def fit(widths: Sequence[int], words: Sequence[bool], available: int) -> list[int]:
@@ -126,4 +153,5 @@ def _is_word(text: str) -> bool:
 
 _SHORT = 24  # characters
 _NARROWEST = 6
+_READABLE = 20
 _GAP = "  "

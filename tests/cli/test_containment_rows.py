@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.cli.commands.respond.containment_rows import COLUMNS, containment_rows
+from orchestrator.cli.commands.respond.containment_rows import COLUMNS, OPTIONAL, containment_rows
 from orchestrator.cli.tables import print_table
 
 LEASE = {
@@ -45,6 +45,30 @@ def test_row_says_what_stands_since_when_and_why_without_control_characters(
         assert part in first
     assert "03-05 05:06" in second
     assert "gone" not in second
+
+
+@pytest.mark.usefixtures("terminal")
+def test_narrow_terminal_shows_what_is_contained_why_and_until_when(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lease = {**LEASE, "alert": "ET MALWARE Cobalt Strike Beacon"}
+    held = {
+        **ITEM,
+        "target": {"type": "address", "value": "198.51.100.121"},
+        "drift": None,
+        "ours": True,
+        "failures": 0,
+        "expires_at": "2031-03-05T05:06:07+00:00",
+        "verified_at": "2026-03-04T05:06:07+00:00",
+        "leases": [lease],
+    }
+    print_table(containment_rows([held]), COLUMNS, optional=OPTIONAL)
+    heading, line = capsys.readouterr().out.splitlines()
+    assert len(line) <= 100
+    assert "198.51.100.121 block" in line
+    assert "ET MALWARE Cobalt" in line
+    assert "2031-03-05 06:06" in line
+    assert "verified" not in heading
 
 
 def test_what_never_ends_by_itself_is_said() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,23 +39,6 @@ def test_json_keeps_every_character(capsys: pytest.CaptureFixture[str]) -> None:
 
 RUN = "run_01a2248758b954821a4e639167404b72"
 OTHER = "run_01a2248758b954821a4e639167404b73"
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the output that of a terminal with 100 columns, in Berlin."""
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-
-
-@pytest.fixture(autouse=True)
-def _own_zone() -> Iterator[None]:
-    yield
-    time.tzset()
 
 
 def run(**more: Any) -> dict[str, Any]:

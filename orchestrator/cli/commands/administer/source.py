@@ -113,6 +113,7 @@ def list_sources(
         "mode",
         "old_secret_expires_at",
         "created_at",
+        optional=("old_secret_expires_at",),
     )
 
 

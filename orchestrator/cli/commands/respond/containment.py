@@ -7,7 +7,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from orchestrator.cli.command import Answer, Api, Table, api_command, noun
-from orchestrator.cli.commands.respond.containment_rows import COLUMNS, containment_rows
+from orchestrator.cli.commands.respond.containment_rows import (
+    COLUMNS,
+    OPTIONAL,
+    containment_rows,
+)
 from orchestrator.cli.commands.respond.release_all import release_all
 from orchestrator.cli.filters import (
     AlertClass,
@@ -95,7 +99,7 @@ def list_containments(
         "sort": sort(oldest=oldest),
     }
     found = api.items("/v1/containments", limit, **query)
-    return Answer(found, Table(containment_rows(found), COLUMNS))
+    return Answer(found, Table(containment_rows(found), COLUMNS, optional=OPTIONAL))
 
 
 @api_command(app, "show")
@@ -227,7 +231,7 @@ def _find_key(api: Api, name: str) -> str:
 
 def _print_releases(items: list[dict[str, Any]]) -> None:
     found = [item["containment"] for item in items if item["containment"]]
-    print_table(containment_rows(found), COLUMNS)
+    print_table(containment_rows(found), COLUMNS, optional=OPTIONAL)
 
 
 def _find(api: Api, name: str) -> tuple[str, str | None]:

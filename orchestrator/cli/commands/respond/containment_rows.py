@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 COLUMNS = ("id", "state", "what", "on", "by", "why", "since", "until", "verified")
+OPTIONAL = ("verified", "since", "on", "by")
 
 
 def containment_rows(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

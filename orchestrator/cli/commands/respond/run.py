@@ -261,7 +261,7 @@ def _print_run(run: dict[str, Any]) -> None:
     shown = [
         {**step, "waiting_for": format_waiting(step.get("waiting_for"))} for step in run["steps"]
     ]
-    print_table(shown, _STEP)
+    print_table(shown, _STEP, optional=("ended_at", "connection"))
     if run["dry_run_changes"]:
         print_line("\nWould have done:")
         for each in run["dry_run_changes"]:

@@ -31,6 +31,7 @@ _COLUMNS = (
     "tested",
     "retired",
 )
+_OPTIONAL = ("digest", "published_by", "tested", "owner")
 _USAGE = ("version", "stage", "retired", "takes_alerts", "open_runs", "live_leases")
 
 
@@ -113,7 +114,7 @@ def list_versions(
         "built_in": built_in,
         "sort": order,
     }
-    return table(api.items("/v1/playbooks", **query), *_COLUMNS)
+    return table(api.items("/v1/playbooks", **query), *_COLUMNS, optional=_OPTIONAL)
 
 
 def show(
