@@ -124,13 +124,18 @@ S = TypeVar("S", bound=ConnectorSettings)
 
 
 def parse_settings(connector: str, settings_type: type[S], settings: dict[str, Any]) -> S:
-    """Return the settings of a connector. Raises Invalid, which names each wrong setting only."""
+    """Return the settings of a connector.
+
+    Raise Invalid, which names each wrong setting without its value, and those that there are.
+    """
     try:
         return settings_type.model_validate(settings)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
+        known = ", ".join(settings_type.model_fields)
         details = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: "
+            + (f"unknown; use {known}" if problem["type"] == "extra_forbidden" else problem["msg"])
             for problem in problems
         )
         message = f"connector {connector}: {details}"

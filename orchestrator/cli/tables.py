@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.cli.output import escape_controls, print_line, print_styled
 
-_ID = re.compile(r"[a-z]+_[0-9a-f]{32}|[0-9a-f]{32,64}")
+_ID = re.compile(r"[a-z]+_[0-9a-f]{32,64}|[0-9a-f]{32,64}")
 _ID_LENGTH = 12  # hex digits that are shown of an id at least
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 

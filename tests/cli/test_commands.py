@@ -166,6 +166,11 @@ def test_a_version_is_signed_with_a_key_that_stays_on_this_machine(
     assert "exists already" in tocsin("signing-key", "new", "--file", tmp_path / "key").stderr
     _good(tocsin("signing-key", "add", "a.author", tmp_path / "key.pub", *here))
     version, bundle = "account-compromise@1", tmp_path / "bundle.json"
+    shown = [
+        _good(tocsin("playbook", "show", each, *here)).stdout for each in (version, version[:-2])
+    ]
+    assert shown[0] == shown[1] == (PLAYBOOKS / "account-compromise/playbook.yaml").read_text()
+    assert "Name one" in tocsin("playbook", "show", version, "--version", 2, *here).stderr
     sign = ("playbook", "sign", version, "--key", tmp_path / "key", "--person", "a.author")
     assert "still missing" in _good(tocsin(*sign, *here)).stdout
     _good(tocsin("playbook", "bundle", version, "-f", bundle, *here))

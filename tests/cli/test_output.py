@@ -83,6 +83,11 @@ def test_ids_are_shortened_as_far_as_they_stay_different() -> None:
     assert shorten_ids([]) == {}
 
 
+def test_id_of_an_audit_event_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([{"id": "evt_64c402c948a061a5b5ff3cedc76cc060936b93a0"}], ("id",))
+    assert capsys.readouterr().out.split() == ["id", "evt_64c402c948a0"]
+
+
 def test_a_time_of_this_year_has_no_year() -> None:
     now = datetime.now(UTC)
     assert format_time(now.isoformat()) == now.astimezone().strftime("%m-%d %H:%M")

@@ -66,6 +66,9 @@ def test_wrong_setting_is_named_without_its_value(cls: Any) -> None:
             {"nonsense": "s3cr3t", **dict.fromkeys(secret_fields(cls.settings_type), "s3cr3t")},
         )
     assert "s3cr3t" not in str(caught.value)
+    assert f"nonsense: unknown; use {', '.join(cls.settings_type.model_fields)}" in str(
+        caught.value
+    )
 
 
 def test_write_credential_is_not_loaded_for_reads() -> None:

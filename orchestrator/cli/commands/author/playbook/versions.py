@@ -12,7 +12,14 @@ from orchestrator.cli.command import Answer, Api, api_command, table
 from orchestrator.cli.commands.author.playbook.drafts import Files, check_drafts, read_drafts
 from orchestrator.cli.filters import Name as NamePart
 from orchestrator.cli.filters import Since, SortByName, Until, period
-from orchestrator.cli.options import Version, parse_version, playbook_file, read_text
+from orchestrator.cli.options import (
+    Version,
+    parse_optional_version,
+    parse_version,
+    playbook_file,
+    read_text,
+)
+from orchestrator.domain.errors import Invalid
 
 Name = Annotated[str, typer.Argument(help="The playbook's name.")]
 Shadow = Annotated[
@@ -119,12 +126,18 @@ def list_versions(
 
 def show(
     api: Api,
-    name: Name,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="A playbook, or one version of it.")
+    ],
     version: Annotated[
         int | None, typer.Option(help="The version; without it, the newest.")
     ] = None,
 ) -> Answer:
     """Show a published version as its author wrote it."""
+    name, named = parse_optional_version(name)
+    if None not in {version, named} and version != named:
+        raise Invalid(f"version {named} or --version {version}? Name one")
+    version = named if version is None else version
     view = api.get(f"/v1/playbooks/{name}", version=version)
     return Answer(view, view["source"], raw=True)
 
