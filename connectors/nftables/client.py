@@ -150,6 +150,13 @@ class NftClient:
             return Unknown(message) if writes else Unavailable(message)
         if "not permitted" in text:
             return Rejected(f"nft lacks permission; run the worker with CAP_NET_ADMIN: {text}")
+        if "network namespace" in text:
+            return Rejected(
+                "netns cannot be entered on the worker's machine; create the namespace before the "
+                f"worker starts, or correct the setting: {text}"
+            )
+        if text.startswith("exec of "):  # by `ip netns exec`
+            return Rejected(f"{self._settings.nft} cannot be run; install nftables: {text}")
         if "No such file or directory" in text:
             return Rejected(
                 f"{self._table_name()} does not exist as configured; {self._definition()}: {text}"

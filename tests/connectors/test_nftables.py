@@ -297,6 +297,30 @@ class TestNftables(ConnectorContract):
                 await connector.plan("block_address", ADDRESS, ActionCall.bare())
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            'Cannot open network namespace "edge": No such file or directory',
+            "^netns cannot be entered",
+        ),
+        (
+            'setting the network namespace "edge" failed: Invalid argument',
+            "^netns cannot be entered",
+        ),
+        ('exec of "nft" failed: No such file or directory', "cannot be run; install nftables"),
+        ("Error: No such file or directory; did you mean table x?", "^table inet tocsin does not"),
+    ],
+)
+async def test_what_is_missing_is_named(tmp_path: Path, said: str, words: str) -> None:
+    tool = tmp_path / "nft"
+    tool.write_text(f"#!/bin/sh\ncat > /dev/null\nprintf '%s' '{said}' >&2\nexit 1\n")
+    tool.chmod(0o700)
+    connector = open_connector(Nftables, {"nft": str(tool)}, Access.READ)
+    with pytest.raises(Rejected, match=words):
+        await connector.check()
+
+
 @pytest.mark.parametrize("field", ["table", "set4", "netns", "nft"])
 @pytest.mark.parametrize("value", ["-f", "a;b", "a b", "../x", ""])
 def test_setting_that_looks_like_an_option_or_command_is_refused(field: str, value: str) -> None:
