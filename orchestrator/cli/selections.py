@@ -70,6 +70,11 @@ def _confirm(question: str, verb: str, noun: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Invalid(f"no terminal to ask on; add --yes to {verb} the {noun} that are shown")
+    ask(question)
+
+
+def ask(question: str) -> None:
+    """Ask on the terminal. Raise Invalid without a y."""
     sys.stderr.write(f"{question}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

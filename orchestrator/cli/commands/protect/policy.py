@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,9 @@ import typer
 from orchestrator.cli.command import Answer, Api, api_command, draft_command, noun, table
 from orchestrator.cli.exit_codes import ExitCode
 from orchestrator.cli.filters import Oldest, Since, Until, period, sort
-from orchestrator.cli.options import Limit, read_text
+from orchestrator.cli.options import Limit, Yes, read_text
 from orchestrator.cli.output import print_error
+from orchestrator.cli.selections import ask
 from orchestrator.domain.errors import Conflict, Invalid, NotFound
 
 app = noun("The policy: protected assets, limits, and which changes need approval.")
@@ -81,9 +83,15 @@ def roll_back(
     api: Api,
     to: Annotated[int, typer.Option("--to", min=1, help="The version that is in force again.")],
     over: Over = None,
+    yes: Yes = False,
 ) -> Answer:
-    """Publish an earlier policy again, as a new version; warns where a protection goes away."""
+    """Publish an earlier policy again, as a new version; warns where a protection goes away.
+
+    On a terminal, it asks first.
+    """
     etag = _version_in_force(api, over)
+    if etag is not None and not yes:
+        _confirm_losses(api, {"version": to})
     view = api.post("/v1/policy/roll-back", {"to": to}, if_match=etag)
     _warn(view["warnings"])
     return Answer(view, f"policy version {view['version']} in force, with the text of {to}")
@@ -103,11 +111,28 @@ def publish(
     api: Api,
     file: File,
     over: Over = None,
+    yes: Yes = False,
 ) -> Answer:
-    """Put a policy in force, for every change from now on; warns where a protection goes away."""
-    view = api.put("/v1/policy", {"text": read_text(file)}, if_match=_version_in_force(api, over))
+    """Put a policy in force, for every change from now on; warns where a protection goes away.
+
+    On a terminal, it asks first.
+    """
+    body, etag = {"text": read_text(file)}, _version_in_force(api, over)
+    if etag is not None and not yes:
+        _confirm_losses(api, body)
+    view = api.put("/v1/policy", body, if_match=etag)
     _warn(view["warnings"])
     return Answer(view, f"policy version {view['version']} in force (digest {view['digest']})")
+
+
+def _confirm_losses(api: Api, after: dict[str, Any]) -> None:
+    """Ask on a terminal whether protections may go away. Raise Invalid without a y."""
+    if not sys.stdin.isatty():
+        return
+    lost = api.post("/v1/policy/diff", {"a": {}, "b": after})["lost"]
+    if lost:
+        _warn(lost)
+        ask("Put it in force all the same")
 
 
 def _version_in_force(api: Api, wanted: int | None) -> str | None:
