@@ -20,7 +20,7 @@ from orchestrator.store.paging import (
     encode_cursor,
 )
 from orchestrator.store.queries import audit
-from orchestrator.store.search.filters import Order
+from orchestrator.store.search.filters import Names, Order
 from orchestrator.store.session import event_authenticator
 
 _MAX_DIGITS = 18
@@ -62,6 +62,7 @@ async def list_events(
     subject: str | None = None,
     kind: EventKind | None = None,
     person: str | None = None,
+    observable: Names | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     order: Order = Order.NEWEST,
@@ -80,6 +81,7 @@ async def list_events(
             subject=subject,
             kind=kind,
             actor=None if person is None else f"person:{person}",
+            observable=observable,
             since=since,
             until=until,
             oldest_first=order is Order.OLDEST,

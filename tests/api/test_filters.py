@@ -272,7 +272,7 @@ async def test_alerts_and_incidents_are_filtered_by_what_they_name(
 
 
 async def test_tasks_and_the_trail_are_filtered(rt: Runtime, admin: httpx.AsyncClient) -> None:
-    await furnish(rt, admin)
+    made = await furnish(rt, admin)
     (task,) = await every(admin, "/v1/tasks", 1, subject="key_1")
     assert task["kind"] == "stuck_release"
     assert await every(admin, "/v1/tasks", 5, until=NOW.isoformat()) == []
@@ -282,6 +282,10 @@ async def test_tasks_and_the_trail_are_filtered(rt: Runtime, admin: httpx.AsyncC
     assert [each["id"] for each in closed] == [task["id"]]
     (event,) = await every(admin, "/v1/audit", 1, person="eve")
     assert event["subject"] == "run_1"
+    about = {each["subject"] for each in await every(admin, "/v1/audit", 1, observable=FIRST)}
+    assert about == {made["alerts"][0], "run_0"}
+    assert await every(admin, "/v1/audit", 5, observable="192.0.2.200") == []
+    is_problem(await admin.get("/v1/audit", params={"observable": "address:nowhere"}), 422)
     of_hour = await every(admin, "/v1/audit", 1, since=BETWEEN, until=(NOW + 2 * HOUR).isoformat())
     assert {each["actor"] for each in of_hour} == {"person:eve", "system"}
 

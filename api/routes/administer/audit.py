@@ -21,7 +21,9 @@ from orchestrator.audit.transparency.tree_head import TreeHead
 from orchestrator.domain.access import Permission
 from orchestrator.domain.audit_batch import EXACT
 from orchestrator.domain.audit_event import EventKind
-from orchestrator.store.search.filters import Order
+from orchestrator.domain.errors import Invalid
+from orchestrator.store.search.filters import Names, Order
+from orchestrator.store.search.names import parse_names
 
 router = APIRouter(tags=["audit"], route_class=GuardedRoute)
 
@@ -49,6 +51,16 @@ async def list_audit_events(
     ] = None,
     kind: Annotated[EventKind | None, Query(examples=["run:step:applied"])] = None,
     person: Person = None,
+    observable: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=4096,
+            description="Only about alerts that name this, and runs and approvals that change it: "
+            "VALUE in any spelling, or TYPE:VALUE.",
+            examples=["198.51.100.7"],
+        ),
+    ] = None,
     since: Since = None,
     until: Until = None,
     sort: Sort = Order.NEWEST,
@@ -64,6 +76,7 @@ async def list_audit_events(
         subject=subject,
         kind=kind,
         person=person,
+        observable=_names(observable),
         since=since,
         until=until,
         order=sort,
@@ -111,3 +124,13 @@ async def prove_audit_consistency(
 ) -> ConsistencyProof:
     """Return the newest head, and the proof that it continues an earlier one (RFC 6962)."""
     return await heads.prove(rt, from_batch)
+
+
+def _names(observable: str | None) -> Names | None:
+    """Return the readings of a value. Raise Invalid, which names the parameter."""
+    if observable is None:
+        return None
+    try:
+        return parse_names(observable)
+    except Invalid as error:
+        raise Invalid(f"observable: {error}") from error

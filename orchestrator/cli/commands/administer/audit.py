@@ -48,6 +48,13 @@ def list_events(
         str | None, typer.Option(help="Only events of this kind, such as run:created.")
     ] = None,
     person: Person = None,
+    observable: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE",
+            help="Only about alerts that name this, and runs and approvals that change it.",
+        ),
+    ] = None,
     since: Since = None,
     until: Until = None,
     oldest: Oldest = False,
@@ -55,6 +62,7 @@ def list_events(
 ) -> Answer:
     """List audit events, newest first."""
     query = {**period(since, until), "subject": subject, "kind": kind, "person": person}
+    query["observable"] = observable
     found = api.items("/v1/audit", limit, **query, sort=sort(oldest=oldest))
     return table(found, "number", "created_at", "kind", "actor", "subject", "data")
 

@@ -12,6 +12,8 @@ from sqlmodel import col
 
 from orchestrator.domain.audit_event import EventKind, StoredEvent, canonical_time
 from orchestrator.store.audit_events import EVENT_COLUMNS, stored_event
+from orchestrator.store.search.filters import Names
+from orchestrator.store.search.named import subjects_of
 from orchestrator.store.tables import AuditEventRow, AuditSealRow
 
 
@@ -24,6 +26,7 @@ async def page(
     subjects: Collection[str] = (),
     kind: EventKind | None = None,
     actor: str | None = None,
+    observable: Names | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     oldest_first: bool = False,
@@ -50,6 +53,8 @@ async def page(
             query = query.where(col(column) == value)
     if subjects:
         query = query.where(col(AuditEventRow.subject).in_(subjects))
+    if observable is not None:
+        query = query.where(col(AuditEventRow.subject).in_(subjects_of(observable)))
     if since is not None:
         query = query.where(col(AuditEventRow.time) >= canonical_time(since))
     if until is not None:
