@@ -62,6 +62,12 @@ def test_coverage_below_the_threshold_fails(folder: Path) -> None:
     assert json.loads(done.stdout)[0]["coverage"]["percent"] < 90
 
 
+def test_a_playbook_is_named_by_its_file_as_in_check(folder: Path) -> None:
+    done = tocsin("playbook", "test", folder / "playbook.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["playbook"] == "brute-force-block"
+
+
 def test_an_unknown_playbook_is_named() -> None:
     done = tocsin("playbook", "test", "nowhere")
     assert done.returncode == 1

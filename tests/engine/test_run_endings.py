@@ -45,6 +45,21 @@ async def test_change_under_way_at_a_cancel_is_undone(rig: RunRig, world: Memory
     assert [end.status for end in world.ended] == [RunStatus.CANCELLED]
 
 
+@pytest.mark.parametrize("waits_for", ["lifting", "busy"])
+async def test_change_that_waits_for_another_run_is_cancelled_at_once(
+    rig: RunRig, world: MemoryWorld, waits_for: str
+) -> None:
+    setattr(world, waits_for, 1_000_000)  # the release, or the call, of another run
+    async with rig.worker():
+        handle = await rig.start(rig.given(f"steps:\n{BLOCK}"))
+        await rig.until(lambda: 1_000_000 - getattr(world, waits_for) > 1)
+        await handle.signal("cancel_run", "person:ann")
+        result = await handle.result()
+    assert (result.status, result.error) == (RunStatus.CANCELLED, "cancelled by person:ann")
+    assert (world.applied, world.leases, world.held) == ([], set(), [])
+    assert getattr(world, waits_for) > 0
+
+
 async def test_run_cancelled_by_temporal_is_recorded(rig: RunRig, world: MemoryWorld) -> None:
     async with rig.worker():
         handle = await rig.start(rig.given(f"steps:\n{BLOCK}  - id: pause\n    wait: 7d\n"))

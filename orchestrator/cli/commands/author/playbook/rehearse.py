@@ -210,9 +210,13 @@ def _folders(places: Sequence[Path] | None) -> list[Path]:
 
 
 def _folder(place: Path) -> Path:
-    """Return a folder, or the folder of a name in ./playbooks or of a shipped playbook."""
+    """Return the folder that is named, by itself, its playbook.yaml, or its playbook's name.
+
+    The name is that of a folder in ./playbooks, or of a shipped playbook.
+    """
     from playbooks import shipped
 
+    place = place.parent if place.name == "playbook.yaml" and place.is_file() else place
     known = [Path(str(folder)) for folder in shipped() if folder.name == str(place)]
     for folder in (place, Path("playbooks") / place, *known):
         if (folder / "tests.yaml").exists():
