@@ -10,7 +10,13 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    FailureError,
+    TimeoutType,
+)
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from orchestrator.contracts.change import (
@@ -32,6 +38,8 @@ LOCAL_SECONDS = 10
 ACTION_TIME = timedelta(minutes=10)
 STORE_TIME = timedelta(minutes=2)
 HEARTBEAT = timedelta(seconds=15)
+MOST_DEATHS = 10
+"""How often an activity begins again whose worker died in each try: no try of the system."""
 """An activity without a heartbeat for so long moves to another worker. See `heartbeats.py`."""
 STORE_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
@@ -94,18 +102,31 @@ async def remote_activity(
     limit: timedelta = STORE_TIME,
     without_reply: type[Unavailable | Unknown] = Unavailable,
 ) -> R:
-    """Call an activity that the server schedules. `limit`: time of one attempt."""
+    """Call an activity that the server schedules. `limit`: time of one attempt.
+
+    A worker's death uses up an attempt of the server. Where the last one ended so, the activity
+    begins again, unless it changes a system: then only reading tells what became of it.
+    """
+    deaths = 0
     with _translate_failures(without_reply):
-        answer: R = await workflow.execute_activity(
-            name,
-            request,
-            result_type=result,
-            start_to_close_timeout=limit,
-            heartbeat_timeout=HEARTBEAT,
-            retry_policy=retry,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        )
-        return answer
+        while True:
+            try:
+                answer: R = await workflow.execute_activity(
+                    name,
+                    request,
+                    result_type=result,
+                    start_to_close_timeout=limit,
+                    heartbeat_timeout=HEARTBEAT,
+                    retry_policy=retry,
+                    cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                )
+            except FailureError as error:
+                deaths += 1
+                may_repeat = without_reply is Unavailable and deaths < MOST_DEATHS
+                if not (may_repeat and _worker_died(error)):
+                    raise
+            else:
+                return answer
 
 
 async def undo_steps(
@@ -153,6 +174,12 @@ async def _local_activity(
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
         return answer
+
+
+def _worker_died(error: FailureError) -> bool:
+    """Return whether no worker spoke of an activity any more."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    return isinstance(cause, TemporalTimeoutError) and cause.type is TimeoutType.HEARTBEAT
 
 
 @contextmanager
