@@ -33,7 +33,7 @@ class DyingWorker:
 
     @activity.defn(name=Activity.READ)
     async def read(self, _: Any) -> str:
-        """Return what is read, or nothing for ever."""
+        """Return what is read, or nothing."""
         self.calls += 1
         if self.calls <= self.deaths:
             await asyncio.Event().wait()
