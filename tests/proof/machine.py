@@ -195,7 +195,8 @@ class ContainmentSequences(RuleBasedStateMachine):
         target = self.targets[number]
         self._do("policy allow True", self.play.publish("allow", reapply=True), quiet=True)
         self._do(f"start {way.name} {number}", self.play.start(target, way), quiet=True)
-        self._do(f"restore {target.name}", self.play.restore(target), quiet=quiet)
+        self._do(f"restore {target.name}", self.play.restore(target), quiet=True)
+        self._do("approve restores", self.play.approve_restores(), quiet=quiet)
 
     @precondition(lambda self: self._has_runs())
     @rule(number=numbers, quiet=often_quiet)

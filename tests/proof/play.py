@@ -224,6 +224,16 @@ class ProofPlay:
             if how == "forged":
                 raise LawBroken("a decision with the digest of another approval was accepted")
 
+    async def approve_restores(self) -> None:
+        """Approve what restores ask, and nothing else: another run may contain the same again."""
+        for row in self.stage.ledger.rows(
+            "SELECT id, digest, run_id FROM approvals WHERE state = 'pending'"
+        ):
+            if self.model.runs[row["run_id"]].way.restores:
+                await decide(
+                    self.stage.rt, self.stage.client, row["id"], ANN, "approve", row["digest"]
+                )
+
     async def kill(self) -> None:
         """Engage the kill switch, or lift it."""
         stage, model = self.stage, self.model
