@@ -54,7 +54,7 @@ def change_all(
             print_error(f"{item['id']}: {item['reason']}")
     if more := count - len(preview["items"]):
         print_error(f"and {more} more")
-    _confirm(f"{verb.capitalize()} {count} {noun}", verb, noun, yes=yes)
+    confirm(f"{verb.capitalize()} {count} {noun}", verb, noun, yes=yes)
     seen = {"count": count, "digest": preview["digest"]}
     done = api.post(path, {**body, **seen}, seconds=_SECONDS)
     refused = [item for item in done["items"] if item["result"] == _REFUSED]
@@ -65,7 +65,8 @@ def change_all(
     return Answer(done, f"{requested}; {len(refused)} refused" if refused else requested, code)
 
 
-def _confirm(question: str, verb: str, noun: str, *, yes: bool) -> None:
+def confirm(question: str, verb: str, noun: str, *, yes: bool) -> None:
+    """Return once the person agreed on a terminal, or beforehand (`yes`). Raise Invalid."""
     if yes:
         return
     if not sys.stdin.isatty():

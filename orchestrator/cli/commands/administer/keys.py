@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli.command import Answer, Table, local_command, noun
+from orchestrator.cli.installation import local_actor, on_installation
 from orchestrator.cli.options import Config, DataDir
 from orchestrator.cli.output import print_line
 from orchestrator.domain.errors import Conflict
@@ -41,7 +39,7 @@ def list_keys(data_dir: DataDir = None, config: Config = None) -> Answer:
             for key in ring.keys
         ]
 
-    items = _on_installation(work, data_dir, config)
+    items = on_installation(work, data_dir, config)
     return Answer(items, Table(items, ("key", "use", "rows")))
 
 
@@ -74,9 +72,9 @@ def rotate(
         from orchestrator.key_rotation.step import RotationStep
 
         _require_step(rt, step)
-        return await rotate_key(rt, RotationStep(step or "all"), print_line, actor=_actor())
+        return await rotate_key(rt, RotationStep(step or "all"), print_line, actor=local_actor())
 
-    done = _on_installation(work, data_dir, config)
+    done = on_installation(work, data_dir, config)
     data = {
         "key": done.key,
         "retired": list(done.retired),
@@ -103,9 +101,9 @@ def drop(
         from orchestrator.engine.temporal.client import connect
         from orchestrator.key_rotation.rotate import drop as drop_key
 
-        await drop_key(rt, await connect(rt), key, actor=_actor())
+        await drop_key(rt, await connect(rt), key, actor=local_actor())
 
-    _on_installation(work, data_dir, config)
+    on_installation(work, data_dir, config)
     return Answer({"key": key}, f"key {key} dropped; remove it from your backups as well")
 
 
@@ -115,9 +113,11 @@ def _rotate_audit_key(step: str, data_dir: Any, config: Any) -> Answer:
         from orchestrator.key_rotation.step import RotationStep
 
         _require_step(rt, step)
-        return await rotate_audit_key(rt, RotationStep(step or "all"), print_line, actor=_actor())
+        return await rotate_audit_key(
+            rt, RotationStep(step or "all"), print_line, actor=local_actor()
+        )
 
-    done = _on_installation(work, data_dir, config)
+    done = on_installation(work, data_dir, config)
     data = {"key": done.key, "public_key": done.public_key, "batch": done.batch}
     text = f"audit key {done.key} (public key {done.public_key})"
     if done.batch is not None:
@@ -176,9 +176,9 @@ def escrow(
     async def work(rt: Runtime) -> None:
         from orchestrator.key_rotation.key_files import escrow_keys
 
-        await escrow_keys(rt, file, recipient, actor=_actor())
+        await escrow_keys(rt, file, recipient, actor=local_actor())
 
-    _on_installation(work, data_dir, config)
+    on_installation(work, data_dir, config)
     data = {"file": str(file), "people": len(recipient)}
     return Answer(data, f"{file}: opens with all {len(recipient)} identities together")
 
@@ -203,24 +203,3 @@ def recover(
 def _files(files: list[Path], state: str) -> Answer:
     names = [str(each) for each in files]
     return Answer({"files": names}, f"{', '.join(names)}: {state}")
-
-
-def _on_installation(work: Callable[[Runtime], Awaitable[Any]], data_dir: Any, config: Any) -> Any:
-    """Do work on the installation of this machine."""
-    from orchestrator.cli.stack import ports
-    from orchestrator.installation.open import open_existing
-    from orchestrator.settings import Settings
-
-    async def run() -> Any:
-        settings = ports.with_stack_temporal(Settings.load(config, data_dir=data_dir))
-        rt = await open_existing(settings)
-        try:
-            return await work(rt)
-        finally:
-            await rt.close()
-
-    return asyncio.run(run())
-
-
-def _actor() -> str:
-    return f"person:{getpass.getuser()}"
