@@ -90,6 +90,13 @@ COMMANDS = (
     _operate("lab", "commands.operate.services", "Run the emulators of all vendors alone."),
     _operate("migrate", "commands.operate.services", "Prepare or upgrade the database."),
     _operate("backup", "commands.operate.backup", "Back up this installation while it runs."),
+    Entry(
+        "retention",
+        "commands.operate.retention",
+        "app",
+        "Operate",
+        "Retention: archive old closed incidents and runs, and delete them.",
+    ),
     _operate("restore", "commands.operate.backup", "Restore a backup while Tocsin is stopped."),
     _operate("version", "commands.operate.me", "Print the version."),
     _operate("me", "commands.operate.me", "Show who you are, and what your key may do."),

@@ -93,6 +93,7 @@ class EventKind(StrEnum):
         "connection:call:write_refused"  # as STEP_WRITE_REFUSED, outside of a run
     )
     CONNECTION_REMOVED = "connection:removed"
+    RETENTION_ARCHIVED = "retention:archived"  # old records are in a file, and are deleted
     INSTALLATION_RESTORED = "installation:restored"  # from a backup: the trail goes on from there
     ROW_REFUSED = "store:row:refused"  # another hand wrote a row of the database
     SOURCE_SAVED = "source:saved"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator.audit.archived import missing_record
+from orchestrator.domain.audit_event import EventKind
 from orchestrator.domain.errors import NotFound
 from orchestrator.incidents.views import AlertDetails, AlertView, IncidentView
 from orchestrator.runtime import Runtime
@@ -72,6 +74,6 @@ async def get_incident(rt: Runtime, incident_id: str) -> IncidentView:
 async def _row(rt: Runtime, alert_id: str) -> AlertRow:
     async with rt.store.read() as session:
         row = await incidents.get_alert(session, alert_id)
-    if row is None:
-        raise NotFound(f"alert {alert_id} does not exist")
+        if row is None:
+            raise await missing_record(session, "alert", alert_id, EventKind.ALERT_ACCEPTED)
     return row

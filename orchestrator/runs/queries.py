@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.domain.errors import NotFound
+from orchestrator.audit.archived import missing_record
+from orchestrator.domain.audit_event import EventKind
 from orchestrator.runs.views import RunDetails, RunView, run_details
 from orchestrator.runtime import Runtime
 from orchestrator.store.paging import Page, check_limit, make_page, parse_cursor
@@ -34,5 +35,5 @@ async def get_run(rt: Runtime, run_id: str) -> RunDetails:
     async with rt.store.read() as session:
         run = await runs.get(session, run_id)
         if run is None:
-            raise NotFound(f"run {run_id} does not exist")
+            raise await missing_record(session, "run", run_id, EventKind.RUN_CREATED)
         return run_details(run, await steps.of_run(session, run_id))

@@ -42,6 +42,7 @@ from orchestrator.domain.observable import Extent, ObservableType, Target
 from orchestrator.domain.run import WaitingForApproval
 from orchestrator.store import tables
 from orchestrator.store.queries.effects import LimitWindow
+from orchestrator.store.queries.retention.rows import EVERY_PART
 from orchestrator.store.search.filters import Order, TimeFilter
 from orchestrator.store.session import Store
 from orchestrator.store.statements import intake as statements
@@ -390,6 +391,7 @@ _VALUES: dict[Any, Any] = {
     timedelta: timedelta(hours=1),
 }
 
+_KEYS = {name: NAME for part in EVERY_PART for name in (part.parent, *part.keys)} | {"seq": 1}
 _FILTERS = [LimitWindow(columns, START) for columns in ((), (("playbook", NAME),))]
 _ARGUMENTS: dict[str, dict[str, list[Any]]] = {
     "audit_events.select_events": {"where": [AuditEventRow.subject == NAME]},
@@ -400,6 +402,9 @@ _ARGUMENTS: dict[str, dict[str, list[Any]]] = {
     "rows.find_unheard": {"asked": [_columns(ApprovalRow)]},
     "rows.quarantine": {"events": [[StoredEvent(2, {"id": NAME}, NAME)]]},
     "rows.sealed_rows": {"up_to": [2], "after": [0]},
+    "rows.count": {"part": EVERY_PART},
+    "rows.remove": {"part": EVERY_PART},
+    "rows.page": {"part": EVERY_PART, "after": [None, _KEYS], "without": [None]},
     "effects.count_targets": {"windows": [[each] for each in _FILTERS] + [_FILTERS]},
     "effects.touched_networks": {"windows": [[each] for each in _FILTERS] + [_FILTERS]},
     "policy_inputs.upsert_assets": {
