@@ -164,6 +164,7 @@ def describe_app(lifespan: Lifespan | None = None) -> FastAPI:
         version=_VERSION,
         description="Incident response that plans, asks, applies, verifies and lifts changes, "
         "and can prove what it did.",
+        openapi_url=None,  # `install_document` serves it
         docs_url=None,  # the pages would load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -22,14 +23,29 @@ def operation_id(route: APIRoute) -> str:
 
 
 def install_document(app: FastAPI) -> None:
-    """Make the app describe itself by `openapi_document`, computed once."""
+    """Make the app describe itself by `openapi_document`, computed once, and serve that.
+
+    It takes most of a second, in which alerts are answered all the same: hence a thread.
+    """
+    building = asyncio.Lock()
+    served: list[bytes] = []
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = openapi_document(app)
         return app.openapi_schema
 
+    def render() -> bytes:
+        return json.dumps(openapi(), ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def document(_: Request) -> Response:
+        async with building:
+            if not served:
+                served.append(await asyncio.to_thread(render))
+        return Response(served[0], media_type=JSON)
+
     app.openapi = openapi  # type: ignore[method-assign]
+    app.add_route("/openapi.json", document, include_in_schema=False)
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from fastapi import FastAPI
@@ -24,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from api import openapi
 from api.app import GUARDED, OPEN, PAGES, create_app, describe_app
 from api.openapi import document_text
 from orchestrator.domain.access import Role
@@ -279,3 +282,23 @@ def _check(case: schemathesis.Case, served: ApiUnderTest) -> None:
     if not (reply.status_code == 503 and "Temporal" in reply.json()["detail"]):
         checks.append(not_a_server_error)
     case.validate_response(reply, checks=checks)
+
+
+async def test_document_is_built_once_and_away_from_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+
+    def building(app: FastAPI) -> dict[str, Any]:
+        threads.append(threading.get_ident())
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(openapi, "openapi_document", building)
+    app = FastAPI(openapi_url=None)
+    openapi.install_document(app)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://t"
+    ) as client:
+        replies = await asyncio.gather(*(client.get("/openapi.json") for _ in range(3)))
+    assert {reply.text for reply in replies} == {'{"openapi":"3.1.0"}'}
+    assert len(threads) == 1 and threads[0] != threading.get_ident()

@@ -17,7 +17,7 @@ from tests.proof.crashes import MOMENTS, SLOW
 from tests.proof.edge import addresses
 from tests.proof.model import ProofTarget
 from tests.proof.play import ProofPlay
-from tests.proof.playbooks import PATIENT, SHARING, VARIANTS
+from tests.proof.playbooks import LASTING, PATIENT, SHARING, VARIANTS
 from tests.proof.stage import ProofStage
 
 SYSTEMS = ("firewall", "firewall", "edr")
@@ -296,11 +296,23 @@ class ContainmentSequences(RuleBasedStateMachine):
     @precondition(lambda self: self._has_runs())
     @rule(number=numbers)
     def forget(self, number: int) -> None:
+        self._forget(number)
+
+    def _forget(self, number: int) -> None:
         target = self.targets[number]
         ours = target.system == "edge" or self.play.stage.journal.of(target.name)[-1:] == ["up"]
         if ours and self._shown(target) and target.is_held(self.play.stage.clock.now()):
             self._note(f"forget {number}")
             self.play.forget(target)
+
+    @rule(number=numbers, reapply=st.booleans())
+    def contain_and_forget(self, number: int, reapply: bool) -> None:
+        """Lose what has just been contained, and wait for the drift check."""
+        target = self.targets[number]
+        self._do(f"policy allow {reapply}", self.play.publish("allow", reapply=reapply), quiet=True)
+        self._do(f"start wait {number}", self.play.start(target, LASTING), quiet=True)
+        self._forget(number)
+        self._do("pass 3 h", self.play.pass_time(timedelta(hours=3)), quiet=True)
 
     def teardown(self) -> None:
         try:

@@ -52,6 +52,7 @@ VARIANTS = (
 )
 SHARING = tuple(way for way in VARIANTS if way.name in {"short", "wait", "once"})
 """The variants of two runs that contain the same target at the same moment."""
+(LASTING,) = (way for way in VARIANTS if way.lasts)
 PATIENT = Variant("patient", hold=6 * HOUR, timeout=48 * HOUR, patient=True)
 """It plans again and again, from the first try on by the server."""
 RESTORE = Variant("restore", restores=True)
