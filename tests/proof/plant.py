@@ -214,7 +214,7 @@ BUGS = (
 def main() -> int:
     """Exit 1 when a bug is missed, or can no longer be planted."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof.plant", description=__doc__)
-    parser.add_argument("--sequences", type=int, default=400, help="played at most to find a bug")
+    parser.add_argument("--sequences", type=int, default=1000, help="played at most to find a bug")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--server", choices=("skipping", "real"), default="skipping")
     parser.add_argument("--only", type=int, help="the number of one bug")
