@@ -34,6 +34,10 @@ steps:
     use: firewall.block_address
     with: {{address: "${{{{ alert.remote.address }}}}"}}
     for: {HOLD_SECONDS}s
+  - id: never
+    when: steps.verdict.malicious > 1000
+    use: chat.post
+    with: {{channel: soc, text: chaos}}
   - id: comment
     use: tickets.comment
     with: {{key: "${{{{ steps.ticket.key }}}}", text: "${{{{ steps.block.summary }}}}"}}

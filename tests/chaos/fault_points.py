@@ -14,6 +14,7 @@ APART = {
     Activity.DEBUG_AWAIT_STEP: "debug sessions touch no live system",
     Activity.DEBUG_UNDO_STEP: "debug sessions touch no live system",
     Activity.DEBUG_END: "debug sessions touch no live system",
+    Activity.CLOSE_APPROVAL: "only a question that no one answers needs it",
     Activity.LIST_UNDOABLE: "only a run that fails asks for it; its undo is a point",
 }
 """Activities without a point, and why."""

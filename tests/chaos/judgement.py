@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.arena import Arena
+from tests.chaos.arena import HOLD_SECONDS, Arena
 from tests.chaos.observer import Observer
 from tests.harness.stack import FINAL, tocsin, until
 
-QUIET_SECONDS = 120
+QUIET_SECONDS = 120 + HOLD_SECONDS
 """After the last fault, everything has ended and is released within this time."""
 
 
@@ -131,6 +131,6 @@ def all_items(arena: Arena, path: str, **query: Any) -> list[Any]:
     while True:
         page = arena.stack.get(path, limit=200, **query, **cursor)
         items += page["items"]
-        if not page.get("next_cursor"):
+        if not page["next"]:
             return items
-        cursor = {"cursor": page["next_cursor"]}
+        cursor = {"cursor": page["next"]}
