@@ -329,6 +329,8 @@ class ProofPlay:
             if pause:
                 await reconcile(self.stage.rt, self.stage.client)
                 await self.stage.pass_time(timedelta(seconds=pause))
+                # The worker does so each second: a place that became free meanwhile is taken.
+                await reconcile(self.stage.rt, self.stage.client)
             if await self._quiet(_SOON_IN_REAL_TIME if self.stage.is_real else _SOON):
                 self.model.mark_quiet()
                 await self._check_list()
